@@ -1,0 +1,1 @@
+"""From the stream to anomalies: windows, detection, effects and alerts."""

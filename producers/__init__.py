@@ -1,0 +1,1 @@
+"""Quote sources, the scan and the wire contract of a quote batch."""

@@ -1,0 +1,1 @@
+"""The CDK app and the command line that composes all rooms."""
