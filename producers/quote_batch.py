@@ -1,0 +1,287 @@
+"""Wire contract 1: one poll's quotes for one partition, as one JSON object of equal-length columns.
+
+    {"v":1,"source":"alpaca","symbol":["AAPL","MSFT"],"ts":[1763996400123,1763996400123],
+     "price":[189.12,411.5],"bid":[189.11,null],"ask":[189.13,null],"day_volume":[1203400,880120],
+     "quote_ts":[1763996399871,null],"missing":["NVDA"]}
+
+`bid`, `ask`, `day_volume`, `quote_ts` and `missing` may be left out: nothing is known then.
+Scalars in place of columns are one row, so that a tick can be put on the stream by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+VERSION = 1
+MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
+MAX_VOLUME = 1e18
+MAX_TS_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that ISO 8601 can name
+
+_SYMBOL = re.compile(r"[A-Z0-9.^=/_-]{1,16}")
+_SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SYMBOL_RULE = "1 to 16 of A-Z 0-9 . ^ = / _ -"
+SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ -"
+
+_Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
+_Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
+_Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
+_OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
+_COLUMNS = ("symbol", "ts", "price", *_OPTIONAL_COLUMNS)
+
+
+class QuoteBatchError(ValueError):
+    """The whole record is unusable: not JSON, another version, or columns that do not fit together."""
+
+
+class RefusedRow(NamedTuple):
+    """A row that was left out: its index in the payload, its symbol as sent, and why."""
+
+    row: int
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteBatch:
+    """Quotes of one poll, column by column; all columns have the same length.
+
+    `ts` and `quote_ts` are epoch milliseconds UTC (when it was observed; the exchange's own time),
+    `day_volume` is the number of shares traded so far in the session (cumulative). None is unknown.
+    `missing` names the symbols that were asked for and not answered.
+    """
+
+    source: str
+    symbol: list[str]
+    ts: list[int]
+    price: list[float]
+    bid: list[float | None]
+    ask: list[float | None]
+    day_volume: list[float | None]
+    quote_ts: list[int | None]
+    missing: list[str]
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+
+class _Wire(msgspec.Struct):
+    """What a well-formed payload is; anything else takes the slow path, which explains itself."""
+
+    v: int
+    source: str
+    symbol: list[str]
+    ts: list[_Ts]
+    price: list[_Price]
+    bid: list[_Price | None] | None = None
+    ask: list[_Price | None] | None = None
+    day_volume: list[_Volume | None] | None = None
+    quote_ts: list[_Ts | None] | None = None
+    missing: list[str] | None = None
+
+
+_decode_wire = msgspec.json.Decoder(_Wire).decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=65_536)
+def is_symbol(symbol: str) -> bool:
+    """Whether `symbol` is written as a ticker may be: 1 to 16 of A-Z 0-9 . ^ = / _ -."""
+    return _SYMBOL.fullmatch(symbol) is not None
+
+
+def is_source(source: str) -> bool:
+    """Whether `source` is written as the name of a source may be: 1 to 64 of A-Z a-z 0-9 . _ -."""
+    return _SOURCE.fullmatch(source) is not None
+
+
+def encode(batch: QuoteBatch) -> bytes:
+    """The batch as compact JSON; columns that are unknown throughout are left out.
+
+    Raises
+    ------
+    QuoteBatchError
+        If `decode` would refuse any part of it, so that nothing unreadable reaches the stream.
+    """
+    columns: dict[str, Any] = {
+        "v": VERSION,
+        "source": batch.source,
+        "symbol": batch.symbol,
+        "ts": batch.ts,
+        "price": batch.price,
+    }
+    for name in _OPTIONAL_COLUMNS:
+        column = getattr(batch, name)
+        if not column or any(value is not None for value in column):
+            columns[name] = column
+    if batch.missing:
+        columns["missing"] = batch.missing
+    payload = _encode_json(columns)
+    _, refused = decode(payload)
+    if refused:
+        row = refused[0]
+        raise QuoteBatchError(
+            f"quote batch of source {batch.source}: row {row.row} ({row.symbol}): {row.reason}"
+            f" ({len(refused)} of {len(batch)} rows are bad)"
+        )
+    return payload
+
+
+def decode(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
+    """The quotes in `payload` and the rows that had to be left out, with the reason for each.
+
+    Raises
+    ------
+    QuoteBatchError
+        If the payload as a whole is unusable: not JSON, an unknown version, a missing column, or
+        columns of different lengths. The message names what, where and what is allowed.
+    """
+    try:
+        wire = _decode_wire(payload)
+    except msgspec.MsgspecError:
+        return _decode_slowly(payload)
+    batch = _fast_batch(wire)
+    return (batch, []) if batch is not None else _decode_slowly(payload)
+
+
+def _fast_batch(wire: _Wire) -> QuoteBatch | None:
+    rows = len(wire.symbol)
+    unknown: list[None] = [None] * rows
+    batch = QuoteBatch(
+        wire.source,
+        wire.symbol,
+        wire.ts,
+        wire.price,
+        unknown if wire.bid is None else wire.bid,  # type: ignore[arg-type]
+        unknown if wire.ask is None else wire.ask,  # type: ignore[arg-type]
+        unknown if wire.day_volume is None else wire.day_volume,  # type: ignore[arg-type]
+        unknown if wire.quote_ts is None else wire.quote_ts,  # type: ignore[arg-type]
+        wire.missing or [],
+    )
+    fits = (
+        wire.v == VERSION
+        and is_source(wire.source)
+        and all(len(getattr(batch, name)) == rows for name in _COLUMNS)
+        and all(map(is_symbol, wire.symbol))
+    )
+    return batch if fits else None
+
+
+def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
+    record = _json_object(payload)
+    _check_version(record)
+    source = record.get("source")
+    if not isinstance(source, str) or not is_source(source):
+        raise QuoteBatchError(f"source is {_shown(source)}: allowed is a name of {SOURCE_RULE}")
+    columns = _columns(record)
+    missing = _missing(record)
+    batch = QuoteBatch(source, [], [], [], [], [], [], [], missing)
+    refused: list[RefusedRow] = []
+    for row, values in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True)):
+        reason = _why_refused(values)
+        if reason is not None:
+            refused.append(RefusedRow(row, str(values[0])[:64], reason))
+            continue
+        for name, value in zip(_COLUMNS, values, strict=True):
+            is_float = name in ("price", "bid", "ask", "day_volume") and value is not None
+            getattr(batch, name).append(float(value) if is_float else value)
+    return batch, refused
+
+
+def _json_object(payload: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(payload)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise QuoteBatchError(
+            f"not JSON ({error}): allowed is one JSON object, {_preview(payload)}"
+        ) from error
+    if not isinstance(record, dict):
+        raise QuoteBatchError(
+            f"a JSON {type(record).__name__}: allowed is one JSON object, {_preview(payload)}"
+        )
+    return record
+
+
+def _check_version(record: dict[str, Any]) -> None:
+    version = record.get("v")
+    if isinstance(version, bool) or version != VERSION:
+        raise QuoteBatchError(f"version v is {_shown(version)}: allowed is {VERSION}")
+
+
+def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
+    symbols = record.get("symbol")
+    rows = len(symbols) if isinstance(symbols, list) else 1
+    columns: dict[str, list[Any]] = {}
+    for name in _COLUMNS:
+        value = record.get(name)
+        if value is None and name not in _OPTIONAL_COLUMNS:
+            raise QuoteBatchError(f"column {name} is missing: symbol, ts and price are required")
+        if value is None:
+            value = [None] * rows
+        elif isinstance(symbols, list) != isinstance(value, list):
+            raise QuoteBatchError(
+                f"column {name} is {_shown(value)}: allowed are lists of equal length in all columns,"
+                " or a single value in all of them"
+            )
+        column = value if isinstance(value, list) else [value]
+        if len(column) != rows:
+            raise QuoteBatchError(
+                f"column {name} has {len(column)} values and symbol has {rows}: allowed is equal length"
+            )
+        columns[name] = column
+    return columns
+
+
+def _missing(record: dict[str, Any]) -> list[str]:
+    missing = record.get("missing")
+    if missing is None:
+        return []
+    if not isinstance(missing, list) or not all(isinstance(item, str) for item in missing):
+        raise QuoteBatchError(f"missing is {_shown(missing)}: allowed is a list of symbols")
+    return missing
+
+
+def _why_refused(values: tuple[Any, ...]) -> str | None:
+    symbol, ts, price, bid, ask, day_volume, quote_ts = values
+    if not isinstance(symbol, str) or not is_symbol(symbol):
+        return f"symbol is {_shown(symbol)}: allowed are {SYMBOL_RULE}"
+    return (
+        _bad_time("ts", ts)
+        or _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
+        or (bid is not None and _bad_number("bid", bid, -MAX_PRICE, MAX_PRICE))
+        or (ask is not None and _bad_number("ask", ask, -MAX_PRICE, MAX_PRICE))
+        or (day_volume is not None and _bad_number("day_volume", day_volume, 0, MAX_VOLUME))
+        or (quote_ts is not None and _bad_time("quote_ts", quote_ts))
+        or None
+    )
+
+
+def _bad_time(name: str, value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TS_MS:
+        return None
+    return (
+        f"{name} is {_shown(value)}: allowed is a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
+    )
+
+
+def _bad_number(name: str, value: Any, low: float, high: float) -> str | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and low <= value <= high:
+        return None
+    return f"{name} is {_shown(value)}: allowed is a number from {low:g} to {high:g}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _preview(payload: bytes) -> str:
+    return f"got {payload[:80]!r}"
