@@ -1,0 +1,140 @@
+"""Lambda bundles without Docker: our rooms plus wheels from the lock, for the platform that will run them.
+
+boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. A bundle is a folder
+under `build/bundles/`, named by a fingerprint of all that goes into it: what is unchanged is not built twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stream_infra import names
+
+Target = Literal["aws", "local"]
+RUNTIME_VERSION = "3.13"
+"""Python of the functions on AWS; locally they run on the Python of the environment."""
+LOCK = "requirements.lock"
+
+_POWERTOOLS = ("aws-lambda-powertools", "jmespath", "typing-extensions")
+_KPL = ("aws-kinesis-agg", "six", "protobuf")  # aws-kinesis-agg imports six and does not declare it
+_PYDANTIC = ("pydantic", "pydantic-core", "annotated-types", "typing-inspection")
+# What importing never reads: tests, type stubs, headers, the Fortran wrapper generator.
+_UNUSED = (
+    "**/tests",
+    "**/*.pyi",
+    "**/include",
+    "numpy/f2py",
+    "numpy/_core/lib",
+    "bin",
+    "**/__pycache__",
+    "**/*.h",
+)
+
+
+class BundleError(RuntimeError):
+    """A bundle could not be built; the message says which, and what the installer said."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Rooms (our packages) and distributions (from the lock) of one function."""
+
+    rooms: tuple[str, ...]
+    distributions: tuple[str, ...]
+
+
+CONTENTS = {
+    names.SCANNER: Contents(
+        ("producers",), ("msgspec", "holidays", "python-dateutil", *_KPL, *_POWERTOOLS, *_PYDANTIC)
+    ),
+    names.DETECTOR: Contents(("producers", "consumers"), ("msgspec", "numpy", *_KPL, *_POWERTOOLS)),
+    names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", *_POWERTOOLS, *_PYDANTIC)),
+    names.API_HANDLER: Contents(("producers", "consumers", "api"), ("msgspec", *_POWERTOOLS, *_PYDANTIC)),
+}
+
+
+def bundle(root: Path, function: str, target: Target) -> Path:
+    """Folder with everything the function imports, built if it is not there.
+
+    Raises:
+        BundleError: a distribution is not in the lock, or the installer failed.
+    """
+    contents = CONTENTS[function]
+    requirements = _locked(root / LOCK, contents.distributions)
+    folder = (
+        root
+        / "build"
+        / "bundles"
+        / f"{function}-{target}-{_fingerprint(root, contents.rooms, requirements, target)}"
+    )
+    if folder.is_dir():
+        return folder
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _install(requirements, partial, function, target)
+    for pattern in _UNUSED:
+        for path in list(partial.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for room in contents.rooms:
+        shutil.copytree(root / room, partial / room, ignore=shutil.ignore_patterns("__pycache__"))
+    _forget_older(folder)
+    partial.rename(folder)  # complete or not there: an interrupted build leaves only the .partial
+    return folder
+
+
+def _locked(lock: Path, distributions: tuple[str, ...]) -> str:
+    """The lock's own lines, with hashes, of some distributions."""
+    blocks: dict[str, list[str]] = {}
+    for block in re.split(r"\n(?=\S)", lock.read_text()):
+        if found := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", block):
+            lines = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
+            blocks.setdefault(found.group(1), []).append("\n".join(lines).rstrip("\\ "))
+    if missing := [name for name in distributions if name not in blocks]:
+        raise BundleError(f"{lock.name} does not hold {', '.join(missing)}: run `make lock`")
+    return "\n".join(block for name in sorted(distributions) for block in blocks[name]) + "\n"
+
+
+def _fingerprint(root: Path, rooms: tuple[str, ...], requirements: str, target: Target) -> str:
+    digest = hashlib.sha256(f"{requirements}{_platform(target)}{_UNUSED}".encode())
+    for room in rooms:
+        for path in sorted((root / room).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _platform(target: Target) -> tuple[str, ...]:
+    if target == "local":
+        return ("--python", sys.executable, "--link-mode", "copy")
+    return ("--python-platform", "aarch64-manylinux_2_28", "--python-version", RUNTIME_VERSION)
+
+
+def _install(requirements: str, folder: Path, function: str, target: Target) -> None:
+    listed = folder.with_suffix(".txt")
+    listed.write_text(requirements)
+    uv = Path(sysconfig.get_path("scripts")) / "uv"
+    command = [
+        str(uv), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-config",
+        "--target", str(folder), *_platform(target), "--requirement", str(listed),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    listed.unlink()
+    if result.returncode:
+        raise BundleError(f"bundle of {function} for {target}: {result.stderr.strip()}")
+
+
+def _forget_older(folder: Path) -> None:
+    """Keep one bundle per function and target: the disk is the user's."""
+    prefix = folder.name.rsplit("-", 1)[0]
+    for other in folder.parent.glob(f"{prefix}-*"):
+        if other.is_dir() and not other.name.endswith(".partial"):
+            shutil.rmtree(other)

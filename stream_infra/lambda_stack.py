@@ -1,0 +1,258 @@
+"""The functions of the flow: scanner, detector and notifier, each with no more rights than it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stream_infra import names
+from stream_infra.bundling import RUNTIME_VERSION
+from stream_infra.config import Config
+from stream_infra.storage_stack import StorageStack
+from stream_infra.stream_stack import NOTIFIER_TIMEOUT, StreamStack
+
+RUNTIME = lambda_.Runtime(f"python{RUNTIME_VERSION}", lambda_.RuntimeFamily.PYTHON)
+RECORD_AGE = Duration.hours(6)
+"""A failing dependency delays ticks this long; what is older is given up and comes back by redrive."""
+
+
+class LambdaStack(Stack):
+    """stock-scanner, stock-detector and stock-notifier with their triggers."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: Config,
+        env: Environment,
+        bundles: dict[str, Path],
+        storage: StorageStack,
+        stream: StreamStack,
+    ) -> None:
+        super().__init__(scope, id_, env=env)
+        self._config, self._bundles = config, bundles
+        self._storage, self._stream = storage, stream
+        self.scanner = self._scanner()
+        self.detector = self._detector()
+        self.notifier = self._notifier()
+
+    def _scanner(self) -> lambda_.Function:
+        config, storage = self._config, self._storage
+        scanner = function(
+            self,
+            names.SCANNER,
+            "producers.handler.handler",
+            self._bundles[names.SCANNER],
+            description="Polls quotes of the watch list and puts them on the stream",
+            memory_mb=512,
+            timeout=Duration.seconds(120),
+            concurrency=config.concurrency_limit,
+            environment={
+                "STREAM_NAME": names.STREAM,
+                "PARTITIONS": str(config.partitions),
+                "SCAN_TABLE": storage.windows.table_name,
+                "DATA_BUCKET": storage.data.bucket_name,
+                "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "SOURCE": config.source,
+                "SESSION": config.session,
+                "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
+            },
+        )
+        # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
+        scanner.configure_async_invoke(
+            retry_attempts=0,
+            max_event_age=Duration.seconds(60),
+            on_failure=destinations.SqsDestination(storage.dead_letters),
+        )
+        self._stream.quotes.grant_write(scanner)
+        storage.windows.grant(
+            scanner, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        )
+        storage.data.grant_put(scanner, "raw-data/*")
+        storage.data.grant_read_write(scanner, "unsent/*")
+        storage.data.grant_delete(scanner, "unsent/*")
+        self._read_parameters(scanner, names.TICKER_PARAMETER)
+        events.Rule(
+            self,
+            "Schedule",
+            rule_name=names.SCHEDULE_RULE,
+            description="Starts a scan every minute; whether the market is open is decided in code",
+            schedule=_schedule(config),
+            targets=[targets.LambdaFunction(scanner, retry_attempts=0, max_event_age=Duration.seconds(60))],
+        )
+        return scanner
+
+    def _detector(self) -> lambda_.Function:
+        config, storage = self._config, self._storage
+        detector = function(
+            self,
+            names.DETECTOR,
+            "consumers.handler.handler",
+            self._bundles[names.DETECTOR],
+            description="Keeps windows, scores every tick, writes and announces anomalies",
+            memory_mb=1024,
+            timeout=Duration.seconds(60),
+            concurrency=config.concurrency_limit,
+            environment={
+                "PARTITIONS": str(config.partitions),
+                "ANOMALIES_TABLE": storage.anomalies.table_name,
+                "WINDOWS_TABLE": storage.windows.table_name,
+                "CHARTS_TABLE": storage.charts.table_name,
+                "DATA_BUCKET": storage.data.bucket_name,
+                "BUS_NAME": names.BUS,
+                "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
+            },
+        )
+        detector.add_event_source(
+            sources.KinesisEventSource(
+                self._stream.quotes,
+                enabled=not config.local,  # locally the runner in localstack/ drives the disabled mapping
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=1000,
+                max_batching_window=Duration.seconds(config.batching_window_seconds),
+                parallelization_factor=config.parallelization_factor,
+                report_batch_item_failures=True,
+                bisect_batch_on_error=True,
+                max_record_age=RECORD_AGE,  # retries do not end before it does
+                on_failure=sources.S3OnFailureDestination(storage.data),
+            )
+        )
+        storage.anomalies.grant(
+            detector,
+            "dynamodb:PutItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+        )
+        for table in (storage.windows, storage.charts):
+            table.grant(
+                detector,
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:Query",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:BatchWriteItem",
+            )
+        for prefix in ("snapshots/*", "quarantine/*", "attempts/*"):
+            storage.data.grant_read_write(detector, prefix)
+        self._stream.bus.grant_put_events_to(detector)
+        self._read_parameters(detector, names.THRESHOLD_PARAMETER)
+        return detector
+
+    def _notifier(self) -> lambda_.Function:
+        stream, storage = self._stream, self._storage
+        notifier = function(
+            self,
+            names.NOTIFIER,
+            "consumers.alerts.handler.handler",
+            self._bundles[names.NOTIFIER],
+            description="Turns anomalies into few, readable emails and SMS",
+            memory_mb=256,
+            timeout=NOTIFIER_TIMEOUT,
+            environment={
+                "ALERTS_TABLE": storage.alerts.table_name,
+                "TOPIC_ARN": stream.alerts.topic_arn,
+                "DASHBOARD_URL": self._config.dashboard_url,
+            },
+        )
+        notifier.add_event_source(
+            sources.SqsEventSource(stream.notifications, batch_size=10, report_batch_item_failures=True)
+        )
+        storage.alerts.grant(
+            notifier,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:TransactWriteItems",
+        )
+        stream.alerts.grant_publish(notifier)
+        self._read_parameters(notifier, names.ALERTS_PARAMETER)
+        events.Rule(
+            self,
+            "Digest",
+            rule_name=names.DIGEST_RULE,
+            description="Closes digests that are due",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            targets=[
+                targets.LambdaFunction(
+                    notifier, event=events.RuleTargetInput.from_object({"digest": True}), retry_attempts=0
+                )
+            ],
+        )
+        return notifier
+
+    def _read_parameters(self, grantee: lambda_.Function, name: str) -> None:
+        grantee.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory"],
+                resources=[
+                    self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
+                ],
+            )
+        )
+
+
+def function(
+    scope: Construct,
+    name: str,
+    handler: str,
+    bundle: Path,
+    *,
+    description: str,
+    memory_mb: int,
+    timeout: Duration,
+    environment: dict[str, str],
+    concurrency: int = 0,
+) -> lambda_.Function:
+    """A function as all of ours are: arm64, its own log group, structured logs, settings by environment."""
+    log_group = logs.LogGroup(
+        scope,
+        f"{name}-logs",
+        log_group_name=f"/aws/lambda/{name}",
+        retention=logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    return lambda_.Function(
+        scope,
+        name,
+        function_name=name,
+        description=description,
+        runtime=RUNTIME,
+        architecture=lambda_.Architecture.ARM_64,
+        handler=handler,
+        code=lambda_.Code.from_asset(str(bundle)),
+        memory_size=memory_mb,
+        timeout=timeout,
+        reserved_concurrent_executions=concurrency or None,
+        log_group=log_group,
+        environment={
+            "POWERTOOLS_SERVICE_NAME": name,
+            "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
+            **environment,
+        },
+    )
+
+
+def _schedule(config: Config) -> events.Schedule:
+    """Rules know no time zone: the UTC hours cover summer and winter time, the scan decides the rest."""
+    if config.local or config.session == "always":
+        return events.Schedule.rate(Duration.minutes(1))
+    hours = {"regular": "13-21", "extended": "8-23,0-1"}[config.session]
+    return events.Schedule.cron(
+        minute="*", hour=hours, week_day="MON-SAT" if config.session == "extended" else "MON-FRI"
+    )

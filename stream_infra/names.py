@@ -1,0 +1,39 @@
+"""Physical names that the runbook, the functions and the command line share."""
+
+from __future__ import annotations
+
+STREAM = "stock-quotes"
+ANOMALIES_TABLE = "stock-anomalies"
+WINDOWS_TABLE = "stock-windows"
+CHARTS_TABLE = "stock-charts"
+ALERTS_TABLE = "stock-alerts"
+DEAD_LETTER_QUEUE = "stock-scanner-dlq"
+NOTIFIER_QUEUE = "stock-notifier-queue"
+NOTIFIER_DEAD_LETTER_QUEUE = "stock-notifier-dlq"
+ALERTS_TOPIC = "stock-tracker-alerts"
+OPERATIONS_TOPIC = "stock-tracker-operations"
+BUS = "stock-market"
+SCHEDULE_RULE = "StockScannerSchedule"
+DIGEST_RULE = "StockNotifierDigest"
+ANOMALY_RULE = "StockAnomalies"
+TICKER_PARAMETER = "/stock-tracker/ticker"
+THRESHOLD_PARAMETER = "/stock-tracker/threshold"
+ALERTS_PARAMETER = "/stock-tracker/alerts"
+SCANNER = "stock-scanner"
+DETECTOR = "stock-detector"
+NOTIFIER = "stock-notifier"
+API_HANDLER = "stock-api-handler"
+FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER)
+REST_API = "stock-api"
+STAGE = "prod"
+STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardStack", "ObservabilityStack")
+
+
+def data_bucket(account: str) -> str:
+    """The bucket of raw quotes, snapshots, quarantine and failed batches."""
+    return f"stock-scan-data-{account}"
+
+
+def dashboard_bucket(account: str) -> str:
+    """The bucket that CloudFront (locally the front door) serves."""
+    return f"stock-dashboard-{account}"

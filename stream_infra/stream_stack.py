@@ -1,0 +1,74 @@
+"""What moves: the quote stream, the bus of anomalies and the topics that reach people."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from stream_infra import names
+from stream_infra.config import Config
+
+NOTIFIER_TIMEOUT = Duration.seconds(60)
+
+
+class StreamStack(Stack):
+    """Stream, bus, topics and the notifier's queue."""
+
+    def __init__(self, scope: Construct, id_: str, *, config: Config, env: Environment) -> None:
+        super().__init__(scope, id_, env=env)
+        self.quotes = kinesis.Stream(
+            self,
+            "Quotes",
+            stream_name=names.STREAM,
+            shard_count=config.shards,
+            stream_mode=kinesis.StreamMode.PROVISIONED,
+            retention_period=Duration.hours(24),
+            encryption=kinesis.StreamEncryption.MANAGED,
+        )
+        self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
+        self.alerts = sns.Topic(self, "Alerts", topic_name=names.ALERTS_TOPIC, enforce_ssl=True)
+        self.operations = sns.Topic(self, "Operations", topic_name=names.OPERATIONS_TOPIC, enforce_ssl=True)
+
+        self.undelivered = self._queue("Undelivered", names.NOTIFIER_DEAD_LETTER_QUEUE)
+        self.notifications = self._queue(
+            "Notifications",
+            names.NOTIFIER_QUEUE,
+            visibility_timeout=Duration.seconds(6 * NOTIFIER_TIMEOUT.to_seconds()),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.undelivered, max_receive_count=5),
+        )
+        events.Rule(
+            self,
+            "Anomalies",
+            rule_name=names.ANOMALY_RULE,
+            event_bus=self.bus,
+            description="Every anomaly, its escalation and its end, to the notifier's queue",
+            event_pattern=events.EventPattern(
+                source=["stock-monitor"],
+                detail_type=["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded"],
+            ),
+            targets=[targets.SqsQueue(self.notifications)],
+        )
+
+    def _queue(
+        self,
+        id_: str,
+        name: str,
+        *,
+        visibility_timeout: Duration | None = None,
+        dead_letter_queue: sqs.DeadLetterQueue | None = None,
+    ) -> sqs.Queue:
+        return sqs.Queue(
+            self,
+            id_,
+            queue_name=name,
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            visibility_timeout=visibility_timeout,
+            dead_letter_queue=dead_letter_queue,
+        )
