@@ -1,0 +1,121 @@
+"""A Kinesis that enforces AWS's documented limits, and builders of quote batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aws_kinesis_agg.deaggregator  # noqa: F401 - the message class imports only after it
+import pytest
+from aws_kinesis_agg import MAGIC, messages_pb2
+from botocore.exceptions import ClientError
+
+from producers.partitions import partition_of
+from producers.quote_batch import QuoteBatch, decode
+
+MIB = 1024 * 1024
+
+
+@dataclass
+class StrictKinesis:
+    """PutRecords with its documented limits: 500 entries, 5 MiB a call, 1 MiB a record with its keys.
+
+    `failures` says for each call which of its entries fail ("fail all" raises before anything is stored,
+    "lose the answer" raises after everything was).
+    """
+
+    stream: str = "stock-quotes"
+    failures: Iterator[Any] = field(default_factory=lambda: iter(()))
+    calls: list[list[dict[str, Any]]] = field(default_factory=list)
+    stored: list[dict[str, Any]] = field(default_factory=list)
+
+    def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        if StreamName != self.stream:
+            raise ClientError(
+                {"Error": {"Code": "ResourceNotFoundException", "Message": "no such stream"}}, "PutRecords"
+            )
+        self._check(Records)
+        self.calls.append(Records)
+        plan = next(self.failures, ())
+        if plan == "fail all":
+            raise ClientError({"Error": {"Code": "InternalFailure", "Message": "try again"}}, "PutRecords")
+        answers: list[dict[str, Any]] = []
+        for index, record in enumerate(Records):
+            if plan != "lose the answer" and index in plan:
+                answers.append(
+                    {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow down"}
+                )
+            else:
+                self.stored.append(record)
+                answers.append({"SequenceNumber": str(len(self.stored)), "ShardId": "shardId-000000000000"})
+        if plan == "lose the answer":
+            raise ClientError({"Error": {"Code": "RequestTimeout", "Message": "lost"}}, "PutRecords")
+        return {"FailedRecordCount": sum("ErrorCode" in a for a in answers), "Records": answers}
+
+    @staticmethod
+    def _check(records: list[dict[str, Any]]) -> None:
+        assert 1 <= len(records) <= 500
+        sizes = [len(record["Data"]) + len(record["PartitionKey"].encode()) for record in records]
+        assert max(sizes) <= MIB
+        assert sum(sizes) + sum(len(record["ExplicitHashKey"]) for record in records) <= 5 * MIB
+        for record in records:
+            assert 1 <= len(record["PartitionKey"]) <= 256
+            assert 0 <= int(record["ExplicitHashKey"]) < 2**128
+
+    def batches(self) -> list[QuoteBatch]:
+        """All batches stored, in the order of the stream; none may hold a refused row."""
+        found = []
+        for record in self.stored:
+            for payload in user_records(record["Data"]):
+                batch, refused = decode(payload)
+                assert refused == []
+                found.append(batch)
+        return found
+
+
+def user_records(data: bytes) -> list[bytes]:
+    """The user records of a KPL aggregate, read with the message class, not with the package's iterator."""
+    assert data.startswith(MAGIC)
+    message = messages_pb2.AggregatedRecord()
+    message.ParseFromString(data[len(MAGIC) : -16])
+    return [record.data for record in message.records]
+
+
+@pytest.fixture
+def kinesis() -> StrictKinesis:
+    return StrictKinesis()
+
+
+@pytest.fixture(scope="session")
+def strict_kinesis() -> type[StrictKinesis]:
+    return StrictKinesis
+
+
+@pytest.fixture(scope="session")
+def read_aggregate() -> Callable[[bytes], list[bytes]]:
+    return user_records
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> Callable[..., QuoteBatch]:
+    def make(
+        symbols: list[str], ts: int, price: float = 100.0, missing: list[str] | None = None
+    ) -> QuoteBatch:
+        n = len(symbols)
+        return QuoteBatch(
+            "simulated", symbols, [ts] * n, [price] * n, [price - 0.01] * n, [price + 0.01] * n,
+            [1000.0 + ts] * n, [None] * n, missing or [],
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def symbols_of_partition() -> Callable[[int, int, int], list[str]]:
+    def find(partition: int, partitions: int, count: int) -> list[str]:
+        names = (f"S{i}" for i in range(100_000))
+        matching = (name for name in names if partition_of(name, partitions) == partition)
+        return [next(matching) for _ in range(count)]
+
+    return find
