@@ -1,0 +1,197 @@
+"""A market that moves like one, for trying the monitor out: source `simulated`.
+
+Every quote is a pure function of seed, symbol and time. So any process at any time continues the same
+market, and a backfill produces what live polls would have produced. Tickers move with the market, with
+their sector and by themselves; volatility and volume cluster and are higher at both ends of the UTC
+day; prices are in cents; the day's volume is cumulative. `injection.py` puts anomalies into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import ceil, exp, floor, sqrt
+from typing import NamedTuple
+
+from producers.quote_batch import QuoteBatch, is_symbol
+from producers.sources.injection import FADED_SECONDS, SECONDS, InjectedEvent, injected_events, latest_event
+from producers.sources.listings import Listing, listing
+from producers.sources.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
+
+NAME = "simulated"
+DEFAULT_SEED = 20_240_613
+DAY_MS = 86_400_000
+_BLOCK_DAYS = 256  # prices return to their level once a block, so that they stay plausible for ever
+_MARKET_VOLATILITY = 0.008
+_SECTOR_VOLATILITY = 0.005
+_FIVE_SECONDS = 5.0 / 86_400.0
+_JUMP_SIZES = 30.0, 50.0  # in standard deviations of five seconds
+_SPREAD_FACTOR = 25.0
+_VOLATILITY_FACTOR = 6.0
+_BURST_FACTOR = 40.0
+_BAD_PRICE_FACTORS = (0.0, 0.01, 0.6, 1.6)
+
+
+class SimulatedQuote(NamedTuple):
+    """One quote: dollars in whole cents, and shares traded since midnight UTC."""
+
+    price: float
+    bid: float
+    ask: float
+    day_volume: int
+
+
+class SimulatedSource:
+    """Quotes of the simulated market for any well-written ticker.
+
+    Examples
+    --------
+    >>> batch = SimulatedSource().quotes(["AAPL", "not a ticker"], 1_763_996_400_000)
+    >>> batch.symbol, batch.missing
+    (['AAPL'], ['not a ticker'])
+    """
+
+    name = NAME
+
+    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+        self._seed = seed
+
+    @classmethod
+    def from_environment(cls, _environment: Mapping[str, str]) -> SimulatedSource:
+        """The source as the registry creates it; it needs no settings."""
+        return cls()
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
+        """The quotes at `now_ms`; what is no ticker, or halted just now, is named in `missing`."""
+        found: list[tuple[str, SimulatedQuote]] = []
+        missing: list[str] = []
+        for symbol in symbols:
+            quote = self.quote(symbol, now_ms) if is_symbol(symbol) else None
+            if quote is None:
+                missing.append(symbol)
+            else:
+                found.append((symbol, quote))
+        return QuoteBatch(
+            source=NAME,
+            symbol=[symbol for symbol, _ in found],
+            ts=[now_ms] * len(found),
+            price=[quote.price for _, quote in found],
+            bid=[quote.bid for _, quote in found],
+            ask=[quote.ask for _, quote in found],
+            day_volume=[quote.day_volume for _, quote in found],
+            quote_ts=[None] * len(found),
+            missing=missing,
+        )
+
+    def quote(self, symbol: str, at_ms: int) -> SimulatedQuote | None:
+        """The quote of a ticker at any time, or None while a gap is injected."""
+        event = latest_event(self._seed, symbol, at_ms)
+        active = at_ms < event.end_ms
+        if active and event.kind == "gap":
+            return None
+        if active and event.kind == "frozen_feed":
+            at_ms = event.start_ms
+        traits = listing(symbol)
+        level = self._log_level(symbol, traits, at_ms) + _displacement(event, at_ms, _volatility(traits))
+        middle = traits.price * exp(level)
+        wide = _SPREAD_FACTOR if active and event.kind == "spread_blowout" else 1.0
+        price, bid, ask = self._book(symbol, middle, traits.half_spread * wide, at_ms)
+        if active and event.kind == "bad_tick":
+            price = round(price * _BAD_PRICE_FACTORS[event.seed % len(_BAD_PRICE_FACTORS)], 2)
+        return SimulatedQuote(price, bid, ask, self._day_volume(symbol, traits, event, at_ms))
+
+    def injected_events(self, symbols: Sequence[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
+        """The anomalies that begin in this time, by time."""
+        return injected_events(self._seed, symbols, since_ms, until_ms)
+
+    def _log_level(self, symbol: str, traits: Listing, at_ms: int) -> float:
+        market = _factor(self._seed, "market", _MARKET_VOLATILITY, at_ms)
+        sector = _factor(self._seed, traits.sector, _SECTOR_VOLATILITY, at_ms)
+        return traits.beta * market + sector + _path(self._seed, symbol, traits.own_volatility, at_ms)
+
+    def _book(self, symbol: str, middle: float, half_spread: float, at_ms: int) -> tuple[float, float, float]:
+        bits = hashed(seed_of(self._seed, "book", symbol), at_ms // 250)
+        half = max(0.5, 100.0 * middle * half_spread * (0.7 + 0.6 * uniform(bits)))
+        bid_cents = max(1, floor(100.0 * middle - half + 0.5))
+        ask_cents = max(bid_cents + 1, ceil(100.0 * middle + half - 0.5))
+        middle_cents = min(max(round(100.0 * middle), bid_cents), ask_cents)
+        last_cents = (bid_cents, middle_cents, ask_cents)[bits % 3]  # trades bounce between bid and ask
+        return last_cents / 100.0, bid_cents / 100.0, ask_cents / 100.0
+
+    def _day_volume(self, symbol: str, traits: Listing, event: InjectedEvent, at_ms: int) -> int:
+        day, into_day = divmod(at_ms, DAY_MS)
+        total = traits.daily_volume * (0.7 + 0.7 * uniform(seed_of(self._seed, "volume", symbol, day)))
+        share = traded_share(seed_of(self._seed, "trades", symbol, day), busy_time(into_day / DAY_MS))
+        per_burst = traits.daily_volume / 86_400.0 * SECONDS["volume_burst"] * _BURST_FACTOR
+        bursts = float(_bursts_before(self._seed, symbol, day, event.start_ms))
+        if event.kind == "volume_burst" and event.start_ms >= day * DAY_MS:
+            bursts += min(1.0, (at_ms - event.start_ms) / 1000.0 / SECONDS["volume_burst"])
+        return round(total * share + per_burst * bursts)
+
+
+@lru_cache(maxsize=65_536)
+def _bursts_before(seed: int, symbol: str, day: int, before_ms: int) -> int:
+    events = injected_events(seed, [symbol], day * DAY_MS, before_ms)
+    return sum(event.kind == "volume_burst" for event in events)
+
+
+@lru_cache(maxsize=256)
+def _factor(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
+    return _path(seed, name, daily_volatility, at_ms)
+
+
+def _path(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
+    """The log level of a path: continuous through midnights, back at 0 once a block of days."""
+    day, into_day = divmod(at_ms, DAY_MS)
+    start = _at_midnight(seed, name, daily_volatility, day)
+    end = _at_midnight(seed, name, daily_volatility, day + 1)
+    busy = busy_time(into_day / DAY_MS)
+    return brownian(seed_of(seed, "day", name, day), busy, start, end, variance=daily_volatility**2)
+
+
+@lru_cache(maxsize=65_536)
+def _at_midnight(seed: int, name: str, daily_volatility: float, day: int) -> float:
+    block, into_block = divmod(day, _BLOCK_DAYS)
+    variance = _BLOCK_DAYS * daily_volatility**2
+    levels = _BLOCK_DAYS.bit_length() - 1
+    return brownian(
+        seed_of(seed, "block", name, block),
+        into_block / _BLOCK_DAYS,
+        0.0,
+        0.0,
+        variance=variance,
+        levels=levels,
+    )
+
+
+def _volatility(traits: Listing) -> float:
+    """The standard deviation of a ticker's return over five seconds."""
+    daily = (traits.beta * _MARKET_VOLATILITY) ** 2 + _SECTOR_VOLATILITY**2 + traits.own_volatility**2
+    return sqrt(daily * _FIVE_SECONDS)
+
+
+def _displacement(event: InjectedEvent, at_ms: int, volatility: float) -> float:
+    """How far an event moves the log price at this time."""
+    seconds = (at_ms - event.start_ms) / 1000.0
+    visible = SECONDS[event.kind]
+    if event.kind == "vol_shift":
+        variance = (_VOLATILITY_FACTOR * volatility) ** 2 * visible / 5.0
+        if seconds >= visible:
+            return 0.0
+        return brownian(event.seed, seconds / visible, 0.0, 0.0, variance=variance, levels=7)
+    smallest, largest = _JUMP_SIZES
+    size = volatility * (smallest + (largest - smallest) * uniform(event.seed))
+    jump = size if event.seed & 1 else -size
+    if event.kind == "price_spike":
+        return jump if seconds < visible else 0.0
+    if event.kind == "level_shift":
+        return jump * (1.0 - _smooth((seconds - visible) / (FADED_SECONDS - visible)))
+    if event.kind == "slow_drift":
+        return jump * (min(seconds / visible, 1.0) - _smooth((seconds - visible) / (FADED_SECONDS - visible)))
+    return 0.0
+
+
+def _smooth(x: float) -> float:
+    """From 0 to 1 without a kink."""
+    x = min(max(x, 0.0), 1.0)
+    return x * x * (3.0 - 2.0 * x)
