@@ -14,11 +14,8 @@ from constructs import Construct
 
 from stream_infra import names
 from stream_infra.config import Config
+from stream_infra.web import CONTENT_SECURITY_POLICY, NOT_SERVED
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _STRIP_PREFIX = """
 function handler(event) {
   var request = event.request;
@@ -68,7 +65,7 @@ class DashboardStack(Stack):
             deployment.BucketDeployment(
                 self,
                 "Upload",
-                sources=[deployment.Source.asset(str(site))],
+                sources=[deployment.Source.asset(str(site), exclude=list(NOT_SERVED))],
                 destination_bucket=bucket,
                 distribution=distribution,
                 distribution_paths=["/*"],

@@ -1,0 +1,43 @@
+# Everything a person types: make up, make down, make test. The rest serves these.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help up down clean .venv lock test lint unit e2e browser exam
+
+help: ## Show the commands
+	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+up: .venv node_modules/.installed ## Bring the whole monitor up on this machine
+	@$(BIN)/python -m localstack.up
+
+down: ## End it; its data stays
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down; else echo "Nothing runs."; fi
+
+clean: ## End it and forget its data
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down --forget; else echo "Nothing to forget."; fi
+
+.venv: .venv/.installed ## Make the Python environment with `stock-monitor` in it
+
+# uv comes first, by pip and with its hashes from the lock; it then installs the rest in seconds.
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making the Python environment (.venv) …"
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python has no venv module: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
+	@awk '/^uv==/ {take=1} take && /^[^ ]/ && !/^uv==/ {take=0} take' requirements.lock > .venv/uv.txt
+	@$(BIN)/pip install --quiet --require-hashes --no-deps -r .venv/uv.txt
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m localstack.node || VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements-node.lock
+	@touch $@
+
+# Only the CDK CLI; `npm ci` without --omit=dev adds what the tests of the dashboard need.
+node_modules/.installed: package-lock.json .npmrc .venv/.installed
+	@echo "Installing the CDK CLI (node_modules) …"
+	@$(BIN)/python -m localstack.node npm ci --omit=dev --no-progress --loglevel=error
+	@touch $@

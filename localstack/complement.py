@@ -1,0 +1,127 @@
+"""What the emulator's CloudFormation drops without a word, set through the API from the same templates.
+
+The one place where the local deployment differs from `cdk deploy` on AWS. Each entry says what is dropped (MiniStack
+1.5.33); all of them are idempotent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from localstack.clients import client
+from localstack.settings import LocalSettings
+from stream_infra import names
+
+OUTBOX_QUEUE = "stock-outbox"
+Resource = dict[str, Any]
+Resolve = Callable[[Any], str]
+"""Physical value of a template's `Ref` or `Fn::GetAtt`."""
+
+
+def complement(settings: LocalSettings, assembly: Path) -> None:
+    """Set time to live, point-in-time recovery, concurrency, asynchronous settings, lifecycle rules, and the outbox."""
+    for stack in names.STACKS:
+        resources = json.loads((assembly / f"{stack}.template.json").read_text())["Resources"]
+        physical = _physical_ids(settings, stack)
+        for logical_id, resource in resources.items():
+            if apply := _APPLY.get(resource["Type"]):
+                apply(settings, physical.get(logical_id, ""), resource.get("Properties", {}))
+    _subscribe_outbox(settings)
+
+
+def _physical_ids(settings: LocalSettings, stack: str) -> dict[str, str]:
+    pages = client(settings, "cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
+    return {
+        item["LogicalResourceId"]: item["PhysicalResourceId"]
+        for page in pages
+        for item in page["StackResourceSummaries"]
+    }
+
+
+def _table(settings: LocalSettings, table: str, properties: Resource) -> None:
+    """AWS::DynamoDB::Table: TimeToLiveSpecification, PointInTimeRecoverySpecification."""
+    dynamodb = client(settings, "dynamodb")
+    if wanted := properties.get("TimeToLiveSpecification"):
+        status = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"]
+        if status != "ENABLED":  # AWS too refuses to enable it twice
+            dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
+    if recovery := properties.get("PointInTimeRecoverySpecification"):
+        dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
+
+
+def _function(settings: LocalSettings, function: str, properties: Resource) -> None:
+    """AWS::Lambda::Function: ReservedConcurrentExecutions."""
+    if limit := properties.get("ReservedConcurrentExecutions"):
+        client(settings, "lambda").put_function_concurrency(
+            FunctionName=function, ReservedConcurrentExecutions=limit
+        )
+
+
+def _asynchronous(settings: LocalSettings, _: str, properties: Resource) -> None:
+    """AWS::Lambda::EventInvokeConfig: the whole resource."""
+    queue = client(settings, "sqs").get_queue_url(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"]
+    arn = client(settings, "sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    client(settings, "lambda").put_function_event_invoke_config(
+        FunctionName=names.SCANNER,
+        MaximumRetryAttempts=properties["MaximumRetryAttempts"],
+        MaximumEventAgeInSeconds=properties["MaximumEventAgeInSeconds"],
+        DestinationConfig={"OnFailure": {"Destination": arn["Attributes"]["QueueArn"]}},
+    )
+
+
+def _mapping(settings: LocalSettings, mapping: str, properties: Resource) -> None:
+    """AWS::Lambda::EventSourceMapping: `Enabled: false` is kept but not shown as its state."""
+    if properties.get("Enabled") is False:
+        client(settings, "lambda").update_event_source_mapping(UUID=mapping, Enabled=False)
+
+
+def _bucket(settings: LocalSettings, bucket: str, properties: Resource) -> None:
+    """AWS::S3::Bucket: LifecycleConfiguration."""
+    if lifecycle := properties.get("LifecycleConfiguration"):
+        client(settings, "s3").put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": [_rule(rule) for rule in lifecycle["Rules"]]}
+        )
+
+
+def _rule(rule: Resource) -> Resource:
+    """A lifecycle rule in the API's words, from CloudFormation's."""
+    changed: Resource = {
+        "ID": rule["Id"],
+        "Status": rule["Status"],
+        "Filter": {"Prefix": rule.get("Prefix", "")},
+    }
+    if days := rule.get("ExpirationInDays"):
+        changed["Expiration"] = {"Days": days}
+    if transitions := rule.get("Transitions"):
+        changed["Transitions"] = [
+            {"Days": item["TransitionInDays"], "StorageClass": item["StorageClass"]} for item in transitions
+        ]
+    if old := rule.get("NoncurrentVersionExpiration"):
+        changed["NoncurrentVersionExpiration"] = old
+    if abort := rule.get("AbortIncompleteMultipartUpload"):
+        changed["AbortIncompleteMultipartUpload"] = abort
+    return changed
+
+
+def _subscribe_outbox(settings: LocalSettings) -> None:
+    """Email and SMS of SNS are a log line here: a queue of the front door's receives what they would have said."""
+    sqs, sns = client(settings, "sqs"), client(settings, "sns")
+    url = sqs.create_queue(QueueName=OUTBOX_QUEUE)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topics = {topic["TopicArn"].rsplit(":", 1)[1]: topic["TopicArn"] for topic in sns.list_topics()["Topics"]}
+    for name in (names.ALERTS_TOPIC, names.OPERATIONS_TOPIC):
+        sns.subscribe(
+            TopicArn=topics[name], Protocol="sqs", Endpoint=arn
+        )  # subscribing again changes nothing
+
+
+_APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {
+    "AWS::DynamoDB::Table": _table,
+    "AWS::Lambda::Function": _function,
+    "AWS::Lambda::EventInvokeConfig": _asynchronous,
+    "AWS::Lambda::EventSourceMapping": _mapping,
+    "AWS::S3::Bucket": _bucket,
+}

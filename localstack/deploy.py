@@ -1,0 +1,141 @@
+"""Deploy the CDK app to the local AWS with the CDK CLI, as one would to AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from localstack.clients import client
+from localstack.complement import complement
+from localstack.node import cdk, node_folder
+from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings, aws_environment
+from stream_infra import names
+from stream_infra.bundling import bundle
+
+POLL_INTERVAL_SECONDS = 2
+Progress = Callable[[str], None]
+
+
+def deploy(settings: LocalSettings, progress: Progress) -> bool:
+    """Bootstrap and deploy unless all is deployed as it stands; True if anything was done.
+
+    Raises:
+        LocalError: the CDK CLI failed; the message quotes it.
+    """
+    progress("bundling the functions")
+    bundles = [bundle(ROOT, function, "local") for function in names.FUNCTIONS]
+    fingerprint = _fingerprint(settings, bundles)
+    mark = settings.directory / "deployed"
+    if mark.exists() and mark.read_text() == fingerprint and _all_complete(settings):
+        return False
+    mark.unlink(missing_ok=True)
+    if not _exists(settings, "CDKToolkit"):
+        progress("bootstrapping the CDK")
+        # From a folder without a cdk.json: the bootstrap stack needs no app, and synthesizing ours takes seconds.
+        _run(settings, ["bootstrap", f"aws://{ACCOUNT}/{REGION}"], settings.directory, progress)
+    progress("synthesizing the stacks")
+    assembly = settings.directory / "cdk.out"
+    context = {
+        "target": "local",
+        "account": ACCOUNT,
+        "region": REGION,
+        "source": "simulated",
+        "session": "always",
+        "poll_interval_seconds": str(POLL_INTERVAL_SECONDS),
+        "dashboard_url": f"{settings.origin}/",
+    }
+    arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--concurrency", "6"]
+    arguments += ["--output", str(assembly), "--progress", "events"]
+    arguments += [word for key, value in context.items() for word in ("-c", f"{key}={value}")]
+    _run(settings, arguments, ROOT, progress)
+    progress("setting what the emulator's CloudFormation leaves out")
+    complement(settings, assembly)
+    mark.write_text(fingerprint)
+    return True
+
+
+def api_id(settings: LocalSettings) -> str:
+    """Id of the deployed REST API.
+
+    Raises:
+        LocalError: it is not deployed.
+    """
+    for stack in client(settings, "cloudformation").describe_stacks(StackName="ApiStack")["Stacks"]:
+        for output in stack.get("Outputs", []):
+            if output["OutputKey"] == "ApiId":
+                return str(output["OutputValue"])
+    raise LocalError("ApiStack has no output ApiId: run `make clean up`")
+
+
+def _fingerprint(settings: LocalSettings, bundles: list[Path]) -> str:
+    digest = hashlib.sha256(f"{settings.aws_port} {settings.port} {[path.name for path in bundles]}".encode())
+    sources = [*(ROOT / "stream_infra").glob("*.py"), *(ROOT / "localstack").glob("*.py"), ROOT / "cdk.json"]
+    for path in sorted([*sources, ROOT / "requirements.lock", ROOT / "package-lock.json"]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _exists(settings: LocalSettings, stack: str) -> bool:
+    try:
+        client(settings, "cloudformation").describe_stacks(StackName=stack)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":  # how CloudFormation says "no such stack"
+            return False
+        raise
+    return True
+
+
+def _all_complete(settings: LocalSettings) -> bool:
+    stacks = client(settings, "cloudformation").describe_stacks()["Stacks"]
+    complete = {stack["StackName"] for stack in stacks if stack["StackStatus"].endswith("_COMPLETE")}
+    return complete >= set(names.STACKS)
+
+
+def _run(settings: LocalSettings, arguments: list[str], folder: Path, progress: Progress) -> None:
+    node = node_folder()
+    environment = aws_environment(settings) | {
+        "PATH": f"{node}{os.pathsep}{os.environ.get('PATH', '')}",
+        "CDK_DISABLE_LEGACY_EXPORT_WARNING": "1",
+        "CDK_CLI_DISABLE_TELEMETRY": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+    command = [str(node / "node"), str(cdk().resolve()), *arguments, "--ci", "--no-color", "--no-notices"]
+    log = settings.log("cdk")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as record:
+        child = subprocess.Popen(
+            command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert child.stdout is not None  # noqa: S101  asked for by stdout=PIPE
+        done: list[str] = []
+        for line in child.stdout:
+            record.write(line)
+            if line.strip().startswith("✅") and (stack := line.split()[1]) in names.STACKS:
+                done.append(stack)
+                progress(f"deployed {stack} ({len(done)} of {len(names.STACKS)})")
+    if child.wait():
+        raise LocalError(f"cdk {arguments[0]} failed:\n{_end(log)}")
+
+
+def _end(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n".join([*(f"    {line}" for line in lines[-15:]), f"    ({log})"])
+
+
+def write_endpoints(settings: LocalSettings) -> None:
+    """Write `.local/endpoints.json`, where `stock-monitor` looks."""
+    endpoints = {
+        "dashboard": f"{settings.origin}/",
+        "api": f"{settings.origin}/api",
+        "aws": settings.aws,
+        "outbox": f"{settings.origin}/outbox",
+    }
+    partial = settings.directory / "endpoints.json.partial"
+    partial.write_text(json.dumps(endpoints, indent=2) + "\n")
+    partial.rename(settings.directory / "endpoints.json")

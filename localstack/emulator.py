@@ -1,0 +1,66 @@
+"""The emulated AWS of the local monitor: MiniStack, an AWS in one process, without Docker.
+
+Functions run as its child processes. It keeps its state in memory and writes it to `.local/aws/` when it is asked to
+end, so it is always ended by SIGTERM and given the time it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+
+from localstack.processes import Process
+from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free
+
+
+def emulator(settings: LocalSettings) -> Process:
+    """The emulator's process, running or not."""
+    return Process("emulator", settings)
+
+
+def start(settings: LocalSettings) -> bool:
+    """Start it unless it runs; True if it was started.
+
+    Raises:
+        LocalError: the port belongs to another program, or the emulator does not come up.
+    """
+    process = emulator(settings)
+    if process.pid() is not None:
+        process.wait_until(lambda: is_healthy(settings), 60)
+        return False
+    if not port_is_free(settings.aws_port):
+        raise LocalError(
+            f"port {settings.aws_port} on {HOST} is taken by another program: end it, "
+            "or choose another with STOCK_MONITOR_AWS_PORT=<port>"
+        )
+    state = settings.directory / "aws"
+    for folder in (state / "state", state / "s3", settings.directory / "tmp"):
+        folder.mkdir(parents=True, exist_ok=True)
+    environment = aws_environment(settings) | {
+        "GATEWAY_PORT": str(settings.aws_port),
+        "BIND_HOST": HOST,  # its default is every interface
+        "MINISTACK_HOST": "localhost",
+        "LAMBDA_EXECUTOR": "local",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state / "state"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state / "s3"),
+        "TMPDIR": str(settings.directory / "tmp"),
+        "LOG_LEVEL": "WARNING",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    process.start([sys.executable, "-m", "ministack"], environment)
+    process.wait_until(lambda: is_healthy(settings), 60)
+    return True
+
+
+def is_healthy(settings: LocalSettings) -> bool:
+    """True once it answers."""
+    try:
+        with urllib.request.urlopen(f"{settings.aws}/_ministack/health", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False

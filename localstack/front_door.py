@@ -1,0 +1,180 @@
+"""One origin for the browser, as CloudFront is on AWS: the dashboard at `/`, the API under `/api`, the outbox beside.
+
+python -m localstack.front_door
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+import httpx
+import uvicorn
+from botocore.exceptions import ClientError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from localstack.clients import client
+from localstack.complement import OUTBOX_QUEUE
+from localstack.deploy import api_id
+from localstack.outbox import Message, Outbox, drain
+from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
+from stream_infra import names
+from stream_infra.web import CONTENT_SECURITY_POLICY
+
+# Headers that describe one connection, not the answer (RFC 9110, 7.6.1), and lengths that the server sets itself.
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "content-length",
+    "host",
+}
+_SECURITY = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
+_OUTBOX_STYLE = (
+    ":root{color-scheme:light dark}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
+    "article{border:1px solid color-mix(in srgb,currentColor 25%,transparent);border-radius:.5rem;padding:.75rem 1rem;"
+    "margin:1rem 0}header{font-size:.85rem;opacity:.75}h2{font-size:1rem;margin:.25rem 0}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0}"
+)
+
+
+class FrontDoor:
+    """Request handlers over the local AWS."""
+
+    def __init__(self, settings: LocalSettings, api: httpx.AsyncClient, outbox: Outbox) -> None:
+        self._s3 = client(settings, "s3")
+        self._api, self._outbox = api, outbox
+
+    async def api(self, request: Request) -> Response:
+        """Pass a request on to the API's stage."""
+        path = request.path_params.get("path", "")
+        headers = {key: value for key, value in request.headers.items() if key not in _HOP_BY_HOP}
+        try:
+            upstream = self._api.stream(
+                request.method,
+                f"/{path}",
+                params=request.query_params,
+                headers=headers,
+                content=await request.body(),
+            )
+            async with upstream as answer:
+                body = b"".join([chunk async for chunk in answer.aiter_raw()])  # raw: stays compressed
+        except httpx.TransportError as error:
+            problem = {
+                "type": "about:blank",
+                "title": "Bad Gateway",
+                "status": 502,
+                "detail": f"local AWS: {error}",
+            }
+            return JSONResponse(problem, 502, media_type="application/problem+json")
+        kept = {key: value for key, value in answer.headers.items() if key not in _HOP_BY_HOP}
+        return Response(body, answer.status_code, kept)
+
+    async def file(self, request: Request) -> Response:
+        """A file of the dashboard from its bucket."""
+        key = request.path_params["path"] or "index.html"
+        found = await run_in_threadpool(self._object, key)
+        if found is None:
+            return Response(f"no such page: /{key}\n", 404, _SECURITY, "text/plain")
+        etag = found["ETag"]
+        headers = _SECURITY | {"etag": etag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(found["Body"], 200, headers, found["ContentType"])
+
+    def _object(self, key: str) -> dict[str, Any] | None:
+        try:
+            found = self._s3.get_object(Bucket=names.dashboard_bucket(ACCOUNT), Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket"}:
+                return None
+            raise
+        return {**found, "Body": found["Body"].read()}
+
+    async def outbox(self, _: Request) -> Response:
+        """The page of sent messages, newest first."""
+        messages = "".join(_article(message) for message in reversed(self._outbox.after(0)[-200:]))
+        empty = "<p>Nothing was sent yet.</p>"
+        page = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width"><meta http-equiv="refresh" content="5"><title>Outbox</title>'
+            '<link rel="stylesheet" href="/outbox.css"></head><body><main><h1>Outbox</h1>'
+            "<p>Emails and SMS that SNS would have sent. On this machine nothing leaves.</p>"
+            f'{messages or empty}<p><a href="/">Dashboard</a></p></main></body></html>'
+        )
+        return HTMLResponse(page, headers=_SECURITY)
+
+    async def outbox_style(self, _: Request) -> Response:
+        """The page's style sheet: the policy allows none within the page."""
+        return Response(_OUTBOX_STYLE, media_type="text/css")
+
+    async def outbox_json(self, request: Request) -> Response:
+        """Messages after number `after`."""
+        after = request.query_params.get("after", "0")
+        if not after.isdigit():
+            return JSONResponse({"detail": f"after={after}: allowed is a whole number from 0"}, 400)
+        return JSONResponse({"messages": [asdict(message) for message in self._outbox.after(int(after))]})
+
+
+def _article(message: Message) -> str:
+    subject = f"<h2>{escape(message.subject)}</h2>" if message.subject else ""
+    head = f"{message.protocol} to {message.to} · {message.sent_at}"
+    return f"<article><header>{escape(head)}</header>{subject}<pre>{escape(message.body)}</pre></article>"
+
+
+def build(settings: LocalSettings) -> Starlette:
+    """The front door's application."""
+    stage = f"{settings.aws}/restapis/{api_id(settings)}/{names.STAGE}/_user_request_"
+    api = httpx.AsyncClient(base_url=stage, timeout=30, trust_env=False)
+    outbox = Outbox(settings.directory / "outbox.jsonl")
+    stop = threading.Event()
+    drainer = threading.Thread(target=drain, args=(client(settings, "sqs"), OUTBOX_QUEUE, outbox, stop))
+    door = FrontDoor(settings, api, outbox)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        drainer.start()
+        yield
+        stop.set()
+        await run_in_threadpool(drainer.join)
+        await api.aclose()
+
+    return Starlette(
+        routes=[
+            Route("/api", door.api, methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
+            Route("/api/{path:path}", door.api, methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
+            Route("/outbox", door.outbox),
+            Route("/outbox.css", door.outbox_style),
+            Route("/outbox.json", door.outbox_json),
+            Route("/{path:path}", door.file),
+        ],
+        # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        lifespan=lifespan,
+    )
+
+
+def main() -> int:
+    """Serve until SIGTERM."""
+    settings = read_settings()
+    uvicorn.run(build(settings), host=HOST, port=settings.port, log_level="warning", access_log=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The emails and SMS that SNS would have sent, kept in a file: the local monitor sends nothing to anyone.
+
+A queue is subscribed to the topics (see `complement`). Each notification becomes the email and the SMS that a
+subscriber of that protocol would have got, one JSON object a line in `.local/outbox.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+WAIT_SECONDS = 1
+RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One email or SMS. `n` counts from 1; `delivery` is the id of the queue message it came in."""
+
+    n: int
+    protocol: str
+    to: str
+    subject: str
+    body: str
+    sent_at: str
+    delivery: str
+
+
+class Outbox:
+    """Messages in the order in which they were sent, on disk and in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._messages = [Message(**json.loads(line)) for line in _lines(path)]
+        self._deliveries = {message.delivery for message in self._messages}
+
+    def after(self, n: int) -> list[Message]:
+        """Messages with a greater number than `n`."""
+        with self._lock:
+            return self._messages[max(n, 0) :]
+
+    def add(self, delivery: str, notification: dict[str, Any]) -> None:
+        """Record one SNS notification; one that is recorded already (the queue repeats) changes nothing."""
+        with self._lock:
+            if delivery in self._deliveries:
+                return
+            new = [
+                Message(
+                    len(self._messages) + offset, delivery=delivery, sent_at=notification["Timestamp"], **text
+                )
+                for offset, text in enumerate(_texts(notification), start=1)
+            ]
+            with self._path.open("a") as file:
+                file.writelines(json.dumps(asdict(message)) + "\n" for message in new)
+            self._messages += new
+            self._deliveries.add(delivery)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith(
+                "\n"
+            ):  # a last line without its end was cut off by a crash; the queue brings it again
+                yield line
+
+
+def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
+    try:
+        alert = json.loads(notification["Message"])
+    except ValueError:
+        alert = None
+    if isinstance(alert, dict) and {"email", "sms", "subject"} <= alert.keys():
+        yield {
+            "protocol": "email",
+            "to": "email subscribers",
+            "subject": alert["subject"],
+            "body": alert["email"],
+        }
+        yield {"protocol": "sms", "to": "SMS subscribers", "subject": "", "body": alert["sms"]}
+    else:  # an alarm, or a message published by hand: every protocol gets the same text
+        subject = (
+            notification.get("Subject") or "AWS Notification Message"
+        )  # what SNS writes where there is none
+        yield {
+            "protocol": "email",
+            "to": "email subscribers",
+            "subject": subject,
+            "body": notification["Message"],
+        }
+
+
+def drain(sqs: Any, queue_name: str, outbox: Outbox, stop: threading.Event) -> None:
+    """Move notifications from the queue to the outbox until `stop` is set."""
+    url = None
+    while not stop.is_set():
+        try:
+            url = url or sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
+            answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_SECONDS)
+            for message in answer.get("Messages", []):
+                outbox.add(message["MessageId"], json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        except (BotoCoreError, ClientError):
+            stop.wait(
+                RETRY_SECONDS
+            )  # the local AWS is starting or ending; nothing is lost, the queue keeps it

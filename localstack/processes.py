@@ -1,0 +1,126 @@
+"""Programs that outlive the command that started them, each known by a file with its process id.
+
+A process id alone may have been given to a stranger since, so the file also keeps when the process started, as the
+kernel tells it (`ps -o lstart`). Only a process that matches both is ours to signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localstack.settings import LocalError, LocalSettings
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """One detached program of the local monitor."""
+
+    name: str
+    settings: LocalSettings
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.settings.directory / f"{self.name}.pid"
+
+    def pid(self) -> int | None:
+        """Its process id while it runs, else None."""
+        try:
+            pid, started = self._pid_file.read_text().splitlines()[:2]
+        except (FileNotFoundError, ValueError):
+            return None
+        return int(pid) if started and _started(int(pid)) == started else None
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start it in a session of its own, so that Ctrl-C in the terminal does not reach it."""
+        log = self.settings.log(self.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=self.settings.directory,
+                start_new_session=True,
+            )
+        partial = self._pid_file.with_suffix(".partial")
+        partial.write_text(f"{child.pid}\n{_started(child.pid)}\n")
+        partial.rename(self._pid_file)
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait until `ready()`.
+
+        Raises:
+            LocalError: the program ended, or was not ready in time; the message quotes the end of its log.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.pid() is None:
+                raise LocalError(f"{self.name} ended at once:\n{self._log_end()}")
+            if time.monotonic() > deadline:
+                raise LocalError(f"{self.name} was not ready after {seconds:.0f} s:\n{self._log_end()}")
+            time.sleep(0.05)
+
+    def stop(self) -> bool:
+        """End it and all that it started; True if it was running."""
+        pid = self.pid()
+        if pid is not None:
+            _signal_group(pid, signal.SIGTERM)
+            if not _wait_gone(pid, STOP_SECONDS):
+                _signal_group(pid, signal.SIGKILL)
+                _wait_gone(pid, STOP_SECONDS)
+        self._pid_file.unlink(missing_ok=True)
+        return pid is not None
+
+    def _log_end(self) -> str:
+        log = self.settings.log(self.name)
+        lines = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
+        return "\n".join([*(f"    {line}" for line in lines), f"    ({log})"])
+
+
+def _started(pid: int) -> str:
+    asked = subprocess.run(
+        ["ps", "-o", "lstart=,stat=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    words = asked.stdout.split()
+    return "" if not words or words[-1].startswith("Z") else " ".join(words[:-1])
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)  # it leads its own session, so its group is all that it started
+    except ProcessLookupError:
+        return  # it ended between the look and the signal
+
+
+def _group_runs(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_gone(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while _group_runs(pid):
+        if time.monotonic() > deadline:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # reap it where it is our own child
+        time.sleep(0.05)
+    return True

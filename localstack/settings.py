@@ -1,0 +1,97 @@
+"""Where the local monitor lives: its folder and its two ports, from the environment, checked once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+HOST = "127.0.0.1"
+
+
+class LocalError(RuntimeError):
+    """Something the person at the keyboard can mend; the message says what is wrong and how."""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The local monitor's folder (data, logs, pids) and ports, all on 127.0.0.1."""
+
+    directory: Path
+    aws_port: int
+    port: int
+
+    @property
+    def aws(self) -> str:
+        """URL of the local AWS."""
+        return f"http://{HOST}:{self.aws_port}"
+
+    @property
+    def origin(self) -> str:
+        """URL of the front door, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    def log(self, name: str) -> Path:
+        """Log file of one of the local monitor's programs."""
+        return self.directory / "logs" / f"{name}.log"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings:
+    """Settings from STOCK_MONITOR_DIR, STOCK_MONITOR_AWS_PORT and STOCK_MONITOR_PORT.
+
+    Raises:
+        LocalError: a port is not a number from 1024 to 65535, or both are the same.
+    """
+    settings = LocalSettings(
+        directory=Path(environment.get("STOCK_MONITOR_DIR") or ROOT / ".local").resolve(),
+        aws_port=_port(environment, "STOCK_MONITOR_AWS_PORT", 4566),
+        port=_port(environment, "STOCK_MONITOR_PORT", 8080),
+    )
+    if settings.aws_port == settings.port:
+        raise LocalError(
+            f"STOCK_MONITOR_AWS_PORT and STOCK_MONITOR_PORT are both {settings.port}: they must differ"
+        )
+    return settings
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    given = environment.get(name) or str(default)
+    if not given.isdigit() or not 1024 <= int(given) <= 65535:
+        raise LocalError(f"{name}={given}: not a port; allowed are 1024 to 65535")
+    return int(given)
+
+
+def port_is_free(port: int) -> bool:
+    """True if nothing listens on 127.0.0.1:`port`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def aws_environment(settings: LocalSettings) -> dict[str, str]:
+    """Environment of every program that we start: dummy credentials, the local endpoint, nothing of the user's AWS."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AWS_", "CDK_", "STOCK_MONITOR_"))
+    }
+    return {
+        **kept,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": settings.aws,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": f"{HOST},localhost",
+        "no_proxy": f"{HOST},localhost",
+        "STOCK_MONITOR_DIR": str(settings.directory),
+        "STOCK_MONITOR_AWS_PORT": str(settings.aws_port),
+        "STOCK_MONITOR_PORT": str(settings.port),
+    }

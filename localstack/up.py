@@ -1,0 +1,193 @@
+"""Bring the whole monitor up on this machine: `make up`.
+
+Every step looks first and does only what is missing, so it may be interrupted anywhere and repeated at will.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.status import Status
+from rich.table import Table
+
+from localstack import deploy, emulator, site
+from localstack.clients import client
+from localstack.processes import Process
+from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free, read_settings
+from stream_infra import names
+from stream_infra.bundling import BundleError
+
+BACKFILL_MINUTES = 30
+_BACKFILLED = "backfilled"
+
+
+def runner(settings: LocalSettings) -> Process:
+    """The process that drives the detector's event source mapping."""
+    return Process("event-source-mapping", settings)
+
+
+def front_door(settings: LocalSettings) -> Process:
+    """The process that serves the dashboard, the API and the outbox."""
+    return Process("front-door", settings)
+
+
+def up(settings: LocalSettings, console: Console) -> None:
+    """Do all that is missing between nothing and a running monitor.
+
+    Raises:
+        LocalError, BundleError: a step failed; the message says what to do.
+    """
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    with alone(settings):
+        if front_door(settings).pid() is None and not port_is_free(settings.port):
+            raise LocalError(
+                f"port {settings.port} on {HOST} is taken by another program: end it, "
+                "or choose another with STOCK_MONITOR_PORT=<port>"
+            )
+        with _step(console, "Local AWS") as say:
+            say("started" if emulator.start(settings) else "running")
+        with _step(console, "Stacks") as say:
+            say("deployed" if deploy.deploy(settings, say) else "unchanged")
+        with _step(console, "Dashboard") as say:
+            say(f"{touched} files uploaded" if (touched := site.upload(settings)) else "unchanged")
+        with _step(console, "Front door") as say:
+            say("started" if _start_front_door(settings) else "running")
+        with _step(console, "Event source mapping") as say:
+            say("started" if _start_runner(settings) else "running")
+        with _step(console, "History") as say:
+            say(_backfill(settings))
+        with _step(console, "First scan") as say:
+            client(settings, "lambda").invoke(FunctionName=names.SCANNER, InvocationType="Event")
+            say("asked for")
+        deploy.write_endpoints(settings)
+    console.print(_panel(settings))
+
+
+@contextmanager
+def alone(settings: LocalSettings) -> Iterator[None]:
+    """Hold the local monitor for one command at a time.
+
+    Raises:
+        LocalError: another one holds it.
+    """
+    with (settings.directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalError("another `make up` or `make down` is at work: wait until it is done") from error
+        yield
+
+
+class _Say:
+    """Shows what a step is doing, and keeps what it said last."""
+
+    def __init__(self, title: str, status: Status) -> None:
+        self._title, self._status = title, status
+        self.last = ""
+
+    def __call__(self, text: str) -> None:
+        self.last = text
+        self._status.update(f"{self._title}: {text} …")
+
+
+@contextmanager
+def _step(console: Console, title: str) -> Iterator[_Say]:
+    began = time.monotonic()
+    with console.status(f"{title} …") as status:
+        say = _Say(title, status)
+        yield say
+    console.print(f"[green]✓[/] {title}: {say.last} [dim]({time.monotonic() - began:.1f} s)[/]")
+
+
+def _start_front_door(settings: LocalSettings) -> bool:
+    process = front_door(settings)
+    if process.pid() is None:
+        process.start([sys.executable, "-m", "localstack.front_door"], aws_environment(settings))
+        process.wait_until(lambda: _answers(f"{settings.origin}/outbox.json"), 30)
+        return True
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310  our own loopback address
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _start_runner(settings: LocalSettings) -> bool:
+    process = runner(settings)
+    if process.pid() is not None:
+        return False
+    ready = settings.directory / "event-source-mapping.ready"
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "localstack.event_source_mapping", "--endpoint-url", settings.aws]
+    command += ["--include-disabled", "--state", str(settings.directory / "checkpoints.json")]
+    process.start([*command, "--ready-file", str(ready)], aws_environment(settings))
+    process.wait_until(ready.exists, 30)
+    return True
+
+
+def _backfill(settings: LocalSettings) -> str:
+    mark = settings.directory / _BACKFILLED
+    if mark.exists():
+        return "there already"
+    payload = json.dumps({"backfill_minutes": BACKFILL_MINUTES}).encode()
+    answer = client(settings, "lambda", read_timeout=180).invoke(FunctionName=names.SCANNER, Payload=payload)
+    body = answer["Payload"].read().decode()
+    if "FunctionError" in answer:
+        raise LocalError(f"the backfill failed: {body}")
+    report = json.loads(body)
+    if report.get("status") != "ok":
+        return f"not now: {report.get('status')}"
+    mark.touch()
+    return f"{BACKFILL_MINUTES} minutes of simulated quotes ({report['ticks']} ticks)"
+
+
+def _panel(settings: LocalSettings) -> Panel:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]Dashboard[/]", f"{settings.origin}/")
+    table.add_row("API", f"{settings.origin}/api/anomalies")
+    table.add_row("Outbox", f"{settings.origin}/outbox   emails and SMS that would have been sent")
+    table.add_row("AWS endpoint", settings.aws)
+    table.add_row("", "")
+    table.add_row("Try next", "source .venv/bin/activate")
+    table.add_row("", "stock-monitor tail anomalies")
+    table.add_row("", "stock-monitor status")
+    table.add_row("", "stock-monitor replay FILE.csv.gz")
+    table.add_row("", "make down")
+    return Panel(table, title="Stock Market Anomaly Monitor · simulated quotes", expand=False)
+
+
+def main() -> int:
+    """Command line of `make up`. Returns the exit code."""
+    argparse.ArgumentParser(
+        prog="make up",
+        description=__doc__,
+        epilog="Example: STOCK_MONITOR_PORT=8081 STOCK_MONITOR_AWS_PORT=4567 make up",
+    ).parse_args()
+    console = Console()
+    try:
+        up(read_settings(), console)
+    except (LocalError, BundleError) as error:
+        Console(stderr=True).print(f"[red]✗[/] {error}", markup=True, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted. `make up` goes on where it stopped; `make down` ends what was started.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
