@@ -1,0 +1,227 @@
+"""Pages of anomalies, newest first, out of `stock-anomalies` by keys and indexes only.
+
+A ticker has its own partition of the table, a date one of DateIndex. Whatever spans tickers and days is
+merged from SeverityIndex, one stream a severity: four streams reach back to the first anomaly without
+walking over empty days. A page costs at most `QUERIES_PER_PAGE` queries; when filters leave little of what
+they read, it ends early and its cursor goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from api import cursor
+from api.cursor import Left, Position
+from api.times import epoch_ms
+from consumers.anomaly import SEVERITIES, Anomaly, from_item, iso_ms
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
+
+QUERIES_PER_PAGE = 12
+FILTERED_READ = 500  # items looked at by one query whose filter drops some
+_DAY_MS = 86_400_000
+_AFTER_ALL = "~"  # sorts after every digit: the upper bound of all timestamps
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyQuery:
+    """Which anomalies: `since_ms` inclusive, `until_ms` exclusive (epoch ms UTC); empty tuples mean any."""
+
+    ticker: str | None = None
+    date: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    kinds: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+
+
+class Page(NamedTuple):
+    """Anomalies newest first, and the cursor of what follows (None when nothing does)."""
+
+    anomalies: list[Anomaly]
+    next: str | None
+
+
+class Counts(NamedTuple):
+    """Numbers of anomalies; `complete` is False when counting stopped before the end."""
+
+    by_severity: dict[str, int]
+    complete: bool
+
+
+class _Stream(NamedTuple):
+    """One partition of the table or of an index, read in descending order of `timestamp`."""
+
+    index_name: str | None
+    attribute: str
+    value: str
+
+
+@dataclass(slots=True)
+class _Run:
+    """Reading one stream: what was fetched and not given out yet, and where to go on."""
+
+    stream: _Stream
+    after: Position | None
+    exhausted: bool
+    buffer: deque[dict[str, Any]] = field(default_factory=deque)
+    resume: Position | None = None  # where the fetch that filled the buffer ended
+
+    @property
+    def needs_fetch(self) -> bool:
+        return not self.buffer and not self.exhausted
+
+    @property
+    def left(self) -> Left:
+        return Left(self.after, done=self.exhausted and not self.buffer)
+
+    def fill(self, items: list[dict[str, Any]], last_key: dict[str, Any] | None) -> None:
+        self.buffer.extend(items)
+        self.exhausted = last_key is None
+        self.resume = _position(last_key) if last_key else None
+        if not self.buffer:
+            self.after = self.resume
+
+    def take(self) -> dict[str, Any]:
+        item = self.buffer.popleft()
+        self.after = self.resume if not self.buffer and self.resume else _position(item)
+        return item
+
+
+class AnomalyStore:
+    """Reads `stock-anomalies`; the client is a low-level DynamoDB one."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> Page:
+        """At most `limit` anomalies after the cursor `token`; fewer, even none, may come with a next cursor.
+
+        Raises
+        ------
+        Problem
+            400 for a cursor that is not one of this query's.
+        """
+        streams = _streams(query)
+        left = (
+            cursor.decode(token, repr(query), len(streams))
+            if token
+            else [Left(None, done=False)] * len(streams)
+        )
+        low, high = _bounds(query)
+        if low > high:  # DynamoDB refuses to look between bounds that are crossed
+            return Page([], None)
+        runs = [_Run(stream, at.after, at.done) for stream, at in zip(streams, left, strict=True)]
+        items = self._merge(runs, query, limit)
+        unfinished = any(not run.left.done for run in runs)
+        following = cursor.encode(repr(query), [run.left for run in runs]) if unfinished else None
+        return Page([from_item(item) for item in items], following)
+
+    def get(self, ticker: str, timestamp: str) -> Anomaly | None:
+        """The anomaly with that key, or None."""
+        answer = self._client.get_item(
+            TableName=self._table, Key={"ticker": {"S": ticker}, "timestamp": {"S": timestamp}}
+        )
+        item = answer.get("Item")
+        return from_item(item) if item else None
+
+    def counts(self, date: str) -> Counts:
+        """How many anomalies a UTC day has, by severity; counting stops after about 1 MB of each."""
+        query = AnomalyQuery(since_ms=_midnight_ms(date), until_ms=_midnight_ms(date) + _DAY_MS)
+        by_severity, complete = {}, True
+        for stream in _streams(query):
+            request = _request(self._table, stream, query)
+            request["Select"] = "COUNT"
+            answer = self._client.query(**request)
+            by_severity[stream.value] = answer["Count"]
+            complete = complete and "LastEvaluatedKey" not in answer
+        return Counts(by_severity, complete)
+
+    def _merge(self, runs: list[_Run], query: AnomalyQuery, limit: int) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        queries = 0
+        while len(items) < limit:
+            # No item may be given out before every stream has shown its next one.
+            for run in runs:
+                while run.needs_fetch and queries < QUERIES_PER_PAGE:
+                    self._fetch(run, query, limit - len(items))
+                    queries += 1
+            ready = [run for run in runs if run.buffer]
+            if not ready or any(run.needs_fetch for run in runs):
+                break
+            items.append(max(ready, key=lambda run: str(run.buffer[0]["timestamp"]["S"])).take())
+        return items
+
+    def _fetch(self, run: _Run, query: AnomalyQuery, wanted: int) -> None:
+        request = _request(self._table, run.stream, query)
+        # One more than wanted, so that a page that ends exactly at the end knows that it does.
+        request["Limit"] = max(wanted + 1, FILTERED_READ) if "FilterExpression" in request else wanted + 1
+        if run.after:
+            request["ExclusiveStartKey"] = _start_key(run.stream, run.after)
+        answer = self._client.query(**request)
+        run.fill(answer["Items"], answer.get("LastEvaluatedKey"))
+
+
+def _midnight_ms(date: str) -> int:
+    return epoch_ms(datetime.fromisoformat(date))
+
+
+def _streams(query: AnomalyQuery) -> list[_Stream]:
+    if query.ticker is not None:
+        return [_Stream(None, "ticker", query.ticker)]
+    if query.date is not None:
+        return [_Stream("DateIndex", "date", query.date)]
+    return [_Stream("SeverityIndex", "severity", severity) for severity in query.severities or SEVERITIES]
+
+
+def _bounds(query: AnomalyQuery) -> tuple[str, str]:
+    # The sort key is `<ISO ms>#<kind>`: a bare instant sorts before every key of that instant.
+    low = iso_ms(query.since_ms) if query.since_ms is not None else "0"
+    high = iso_ms(query.until_ms) if query.until_ms is not None else _AFTER_ALL
+    if query.date is None:
+        return low, high
+    return max(low, query.date), min(high, f"{query.date}{_AFTER_ALL}")
+
+
+def _request(table: str, stream: _Stream, query: AnomalyQuery) -> QueryInputTypeDef:
+    low, high = _bounds(query)
+    names = {"#hash": stream.attribute, "#range": "timestamp"}
+    values: dict[str, Any] = {":hash": {"S": stream.value}, ":low": {"S": low}, ":high": {"S": high}}
+    filters = {"kind": query.kinds, "severity": () if stream.attribute == "severity" else query.severities}
+    terms = []
+    for attribute, allowed in filters.items():
+        if allowed:
+            names[f"#{attribute}"] = attribute
+            placeholders = {f":{attribute}{n}": {"S": value} for n, value in enumerate(allowed)}
+            values.update(placeholders)
+            terms.append(f"#{attribute} IN ({', '.join(placeholders)})")
+    request: QueryInputTypeDef = {
+        "TableName": table,
+        "KeyConditionExpression": "#hash = :hash AND #range BETWEEN :low AND :high",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": False,
+    }
+    if stream.index_name:
+        request["IndexName"] = stream.index_name
+    if terms:
+        request["FilterExpression"] = " AND ".join(terms)
+    return request
+
+
+def _start_key(stream: _Stream, position: Position) -> dict[str, Any]:
+    return {
+        stream.attribute: {"S": stream.value},
+        "ticker": {"S": position.ticker},
+        "timestamp": {"S": position.timestamp},
+    }
+
+
+def _position(key: dict[str, Any]) -> Position:
+    return Position(key["timestamp"]["S"], key["ticker"]["S"])

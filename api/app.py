@@ -1,0 +1,80 @@
+"""The API: routes, validation and problems on one resolver."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import Route
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from api import openapi, problems
+from api.problems import Problem
+from api.routes import anomalies, health, quotes
+from api.services import Services
+
+_logger = Logger(service="stock-api-handler")
+
+
+def create_app(services: Services) -> APIGatewayRestResolver:
+    """The resolver of API Gateway REST proxy events, working with `services`."""
+    app = APIGatewayRestResolver(enable_validation=True)
+    app.use([_refuse_unknown_parameters])
+    health.register(app, services)
+    anomalies.register(app, services)
+    quotes.register(app, services)
+    openapi.register(app)
+    _register_problems(app)
+    return app
+
+
+def _register_problems(app: APIGatewayRestResolver) -> None:
+    def on_unknown_path(_error: NotFoundError) -> Response[str]:
+        allowed = ", ".join(sorted({route.openapi_path for route in _routes(app)}))
+        method, path = app.current_event.http_method, app.current_event.path
+        unknown = Problem(
+            HTTPStatus.NOT_FOUND, f"there is no {method} {path}", where="path", allowed=f"GET {allowed}"
+        )
+        return problems.respond(unknown)
+
+    app.exception_handler(Problem)(problems.respond)
+    app.exception_handler(RequestValidationError)(_on_bad_parameters)
+    app.exception_handler([ClientError, BotoCoreError])(_on_store_failure)
+    app.not_found(on_unknown_path)
+
+
+def _on_bad_parameters(error: RequestValidationError) -> Response[str]:
+    return problems.respond(problems.from_validation(error.errors()))
+
+
+def _on_store_failure(error: ClientError | BotoCoreError) -> Response[str]:
+    _logger.exception("A store did not answer", exc_info=error)
+    unavailable = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a store behind the API did not answer: try again")
+    return problems.respond(unavailable, {"Retry-After": "2"})
+
+
+def _routes(app: APIGatewayRestResolver) -> list[Route]:
+    return [*app._static_routes, *app._dynamic_routes]
+
+
+def _refuse_unknown_parameters(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    """A mistyped filter must not look like one that matched everything."""
+    route = app.context["_route"]
+    if route not in _routes(app):  # an unknown path has no parameters to check; it becomes a 404
+        return next_middleware(app)
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    for name in app.current_event.resolved_query_string_parameters:
+        if name not in known:
+            allowed = ", ".join(known) or "no parameter"
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                f"query parameter {name!r} is unknown here: allowed is {allowed}",
+                where=name,
+                allowed=allowed,
+            )
+    return next_middleware(app)

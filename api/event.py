@@ -1,0 +1,24 @@
+"""Proxy events, complete: one invoked by hand may hold a path and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_OPTIONAL_MAPS = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters")
+
+
+def normalized(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event with what API Gateway would have sent where something is missing or null."""
+    path = str(event.get("path") or "/")
+    complete = {
+        **event,
+        "path": path.rstrip("/") or "/",
+        "httpMethod": event.get("httpMethod") or "GET",
+        "requestContext": event.get("requestContext") or {},
+        "body": event.get("body"),
+        "isBase64Encoded": bool(event.get("isBase64Encoded")),
+    }
+    for name in _OPTIONAL_MAPS:
+        complete[name] = event.get(name) or {}
+    return complete

@@ -1,0 +1,216 @@
+"""The shapes of requests and answers, as the OpenAPI document publishes them.
+
+Answers are built as plain dicts and not validated again at run time; a test holds them against these models.
+"""
+
+from __future__ import annotations
+
+from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel
+
+from consumers.anomaly import KINDS, SEVERITIES
+from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
+
+Severity = Literal["low", "medium", "high", "critical"]
+SourceClass = Literal["real", "simulated", "replay"]
+TickerState = Literal["live", "stale", "missing"]
+FeedState = Literal["live", "stale", "missing"]
+
+
+def _symbol(text: object) -> str:
+    # A slash in a path is written %252F; a gateway may have undone one of its two layers.
+    symbol = unquote(unquote(str(text))).upper()
+    if not is_symbol(symbol):
+        raise ValueError(f"allowed is a ticker of {SYMBOL_RULE}")
+    return symbol
+
+
+def _source(source: str) -> str:
+    if not is_source(source):
+        raise ValueError("allowed is real, simulated, replay or the name of a source")
+    return source
+
+
+def _names(text: str, allowed: tuple[str, ...]) -> str:
+    names = text.split(",")
+    if any(name not in allowed for name in names):
+        raise ValueError(f"allowed is one or more of {', '.join(allowed)}, separated by commas")
+    return ",".join(name for name in allowed if name in names)
+
+
+def _kinds(text: str) -> str:
+    return _names(text, KINDS)
+
+
+def _severities(text: str) -> str:
+    return _names(text, SEVERITIES)
+
+
+TickerPath = Annotated[
+    str,
+    BeforeValidator(_symbol),
+    Path(description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F."),
+]
+TickerQuery = Annotated[str, BeforeValidator(_symbol), Query(description=f"Only this ticker: {SYMBOL_RULE}.")]
+DateQuery = Annotated[Date, Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")]
+SinceQuery = Annotated[
+    datetime, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
+]
+UntilQuery = Annotated[
+    datetime, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
+]
+KindQuery = Annotated[
+    str,
+    AfterValidator(_kinds),
+    Query(description=f"One or more kinds, separated by commas: {', '.join(KINDS)}."),
+]
+SeverityQuery = Annotated[
+    str,
+    AfterValidator(_severities),
+    Query(description=f"One or more severities, separated by commas: {', '.join(SEVERITIES)}."),
+]
+LimitQuery = Annotated[int, Query(description="The most anomalies in one answer.", ge=1, le=200)]
+CursorQuery = Annotated[
+    str,
+    Query(description="The `next` of the answer before, to go on from there; all else stays the same."),
+]
+SourceQuery = Annotated[
+    str,
+    AfterValidator(_source),
+    Query(description="real, simulated, replay, or the name of a source; else the configured one."),
+]
+
+
+class AnomalyModel(BaseModel):
+    """One episode of something not normal; never changed once written."""
+
+    id: str
+    source: str = Field(description="Where the quotes came from.")
+    source_class: SourceClass = Field(description="Whether they were real, simulated or replayed.")
+    ticker: str
+    timestamp: str = Field(description="Sort key: the instant (ISO 8601, ms, UTC), '#', the kind.")
+    date: str = Field(description="UTC day, YYYY-MM-DD.")
+    kind: str
+    severity: Severity
+    score: float
+    threshold: float = Field(description="The score from which it counts as an anomaly.")
+    value: float | None
+    expected: float | None
+    spread_of_expected: float | None
+    direction: Literal["up", "down", "none"]
+    late: bool = Field(description="Found after the fact, by a redrive.")
+    explanation: str = Field(description="What happened, in a sentence.")
+    window: dict[str, Any] = Field(description="What it was compared with.")
+
+
+class AnomalyPage(BaseModel):
+    """Anomalies, newest first."""
+
+    anomalies: list[AnomalyModel]
+    count: int = Field(description="How many are in this answer.")
+    next: str | None = Field(
+        description="Cursor of what follows; null at the end. A page may be short before it."
+    )
+
+
+class Ticker(BaseModel):
+    """One line of the watch list."""
+
+    ticker: str
+    state: TickerState = Field(
+        description="live, stale (no quote for a while), or missing (no quote at all)."
+    )
+    ts: str | None = Field(description="When the last quote was observed (ISO 8601, ms, UTC).")
+    age_seconds: float | None = Field(description="Age of the last quote when this was answered.")
+    price: float | None
+    bid: float | None
+    ask: float | None
+    day_volume: float | None = Field(description="Shares traded so far in the session.")
+    reference: float | None = Field(description="What `change` is measured from.")
+    reference_kind: Literal["previous_close", "open"] | None
+    change: float | None = Field(description="Price minus reference.")
+    change_percent: float | None
+
+
+class Feed(BaseModel):
+    """How fresh the quotes are as a whole."""
+
+    state: FeedState
+    last_quote_at: str | None
+    age_seconds: float | None
+    live: int = Field(description="Tickers of the watch list with a fresh quote.")
+    total: int = Field(description="Tickers on the watch list.")
+
+
+class TickerList(BaseModel):
+    """The watch list with the last quotes."""
+
+    source: str
+    source_class: SourceClass
+    as_of: str = Field(description="The server's clock when this was answered (ISO 8601, ms, UTC).")
+    feed: Feed
+    tickers: list[Ticker]
+    count: int
+
+
+class BarModel(BaseModel):
+    """One minute of one ticker."""
+
+    minute: str = Field(description="Start of the minute (ISO 8601, ms, UTC).")
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+    ticks: int
+    bid: float | None
+    ask: float | None
+
+
+class BarList(BaseModel):
+    """Minute bars, oldest first; minutes without a tick are left out."""
+
+    ticker: str
+    source_class: SourceClass
+    since: str
+    until: str
+    bars: list[BarModel]
+    count: int
+
+
+class Health(BaseModel):
+    """Whether the API answers; with depth=full also whether quotes come in."""
+
+    status: Literal["healthy", "degraded"]
+    source: str | None = None
+    source_class: SourceClass | None = None
+    feed: Feed | None = None
+
+
+class Stats(BaseModel):
+    """Numbers of anomalies of one UTC day."""
+
+    date: str
+    by_severity: dict[Severity, int]
+    total: int
+    complete: bool = Field(description="False when there are more than were counted.")
+
+
+class ProblemModel(BaseModel):
+    """RFC 9457: what is wrong, where, and what is allowed."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    where: str | None = None
+    allowed: str | None = None
+
+
+class Document(RootModel[dict[str, Any]]):
+    """An OpenAPI document."""

@@ -1,0 +1,49 @@
+"""The OpenAPI document: served at /openapi.json and committed as `api/openapi.json`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from api.answers import answer
+from api.models import Document
+from api.routes.common import if_none_match, responses
+
+VERSION = "1.0.0"
+COMMITTED = Path(__file__).with_name("openapi.json")
+_MAX_AGE_SECONDS = 300
+_DESCRIPTION = (
+    "What the Stock Market Anomaly Monitor found, and the quotes it found it in. Instants are ISO 8601 "
+    "in UTC with milliseconds. Every answer has an ETag; send it back as If-None-Match and an unchanged "
+    "answer is a 304. Errors are RFC 9457 problem documents: what is wrong, where, and what is allowed."
+)
+
+
+def register(app: APIGatewayRestResolver) -> None:
+    """Add the route of the document."""
+
+    @app.get("/openapi.json", summary="This document", responses=responses(Document, "The OpenAPI document."))
+    def get_openapi() -> Response[str]:
+        return answer(_committed(), if_none_match(app), max_age_seconds=_MAX_AGE_SECONDS)
+
+
+@cache
+def _committed() -> Any:
+    return json.loads(COMMITTED.read_text(encoding="utf-8"))
+
+
+def document(app: APIGatewayRestResolver) -> dict[str, Any]:
+    """What the code says now; `COMMITTED` must say the same."""
+    generated = app.get_openapi_json_schema(
+        title="Stock Market Anomaly Monitor",
+        version=VERSION,
+        description=_DESCRIPTION,
+        openapi_version="3.1.0",
+    )
+    found: dict[str, Any] = json.loads(generated)
+    found["paths"] = dict(sorted(found["paths"].items()))
+    return found

@@ -1,0 +1,1 @@
+"""The routes, one module a resource; each registers itself on the resolver."""

@@ -1,0 +1,147 @@
+"""/anomalies, /anomalies/{ticker}, /anomalies/{ticker}/{id} and /stats."""
+
+from __future__ import annotations
+
+import re
+from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from api.anomalies import AnomalyQuery, Page
+from api.answers import answer
+from api.models import (
+    AnomalyModel,
+    AnomalyPage,
+    CursorQuery,
+    DateQuery,
+    KindQuery,
+    LimitQuery,
+    SeverityQuery,
+    SinceQuery,
+    Stats,
+    TickerPath,
+    TickerQuery,
+    UntilQuery,
+)
+from api.problems import Problem, bad_request
+from api.routes.common import class_of, if_none_match, responses
+from api.services import Services
+from api.times import epoch_ms
+from consumers.anomaly import KINDS, Anomaly, anomaly_id, iso_ms, sort_key, to_json
+
+_ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
+STATS_MAX_AGE_SECONDS = 10
+_NEWEST_FIRST = "Anomalies, newest first."
+
+
+def register(app: APIGatewayRestResolver, services: Services) -> None:
+    """Add the routes of anomalies."""
+
+    @app.get(
+        "/anomalies", summary="Anomalies of all tickers", responses=responses(AnomalyPage, _NEWEST_FIRST, 400)
+    )
+    def list_anomalies(
+        *,
+        date: DateQuery | None = None,
+        since: SinceQuery | None = None,
+        until: UntilQuery | None = None,
+        ticker: TickerQuery | None = None,
+        kind: KindQuery | None = None,
+        severity: SeverityQuery | None = None,
+        limit: LimitQuery = 50,
+        cursor: CursorQuery | None = None,
+    ) -> Response[str]:
+        query = _query(ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity)
+        return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
+
+    @app.get(
+        "/anomalies/<ticker>",
+        summary="Anomalies of one ticker",
+        responses=responses(AnomalyPage, _NEWEST_FIRST, 400),
+    )
+    def list_anomalies_of(
+        ticker: TickerPath,
+        *,
+        date: DateQuery | None = None,
+        since: SinceQuery | None = None,
+        until: UntilQuery | None = None,
+        kind: KindQuery | None = None,
+        severity: SeverityQuery | None = None,
+        limit: LimitQuery = 50,
+        cursor: CursorQuery | None = None,
+    ) -> Response[str]:
+        query = _query(ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity)
+        return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
+
+    @app.get(
+        "/anomalies/<ticker>/<anomaly_id>",
+        summary="One anomaly",
+        responses=responses(AnomalyModel, "The anomaly with its window.", 400, 404),
+    )
+    def get_anomaly(ticker: TickerPath, anomaly_id: str) -> Response[str]:
+        anomaly = services.anomalies.get(ticker, _sort_key(ticker, anomaly_id))
+        if anomaly is None:
+            raise Problem(
+                HTTPStatus.NOT_FOUND,
+                f"anomaly_id is {anomaly_id!r}: there is no such anomaly",
+                where="anomaly_id",
+            )
+        return answer(_described(anomaly), if_none_match(app))
+
+    @app.get("/stats", summary="Numbers of a day", responses=responses(Stats, "Anomalies by severity.", 400))
+    def get_stats(date: DateQuery | None = None) -> Response[str]:
+        day = date.isoformat() if date else iso_ms(services.now_ms())[:10]
+        counts = services.anomalies.counts(day)
+        payload = {
+            "date": day,
+            "by_severity": counts.by_severity,
+            "total": sum(counts.by_severity.values()),
+            "complete": counts.complete,
+        }
+        return answer(payload, if_none_match(app), max_age_seconds=STATS_MAX_AGE_SECONDS)
+
+
+def _query(
+    *,
+    ticker: str | None,
+    date: Date | None,
+    since: datetime | None,
+    until: datetime | None,
+    kind: str | None,
+    severity: str | None,
+) -> AnomalyQuery:
+    since_ms = epoch_ms(since) if since else None
+    until_ms = epoch_ms(until) if until else None
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise bad_request("since", iso_ms(since_ms), f"an instant before until ({iso_ms(until_ms)})")
+    return AnomalyQuery(
+        ticker=ticker,
+        date=date.isoformat() if date else None,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        kinds=tuple(kind.split(",")) if kind else (),
+        severities=tuple(severity.split(",")) if severity else (),
+    )
+
+
+def _page(page: Page) -> dict[str, Any]:
+    return {
+        "anomalies": [_described(anomaly) for anomaly in page.anomalies],
+        "count": len(page.anomalies),
+        "next": page.next,
+    }
+
+
+def _described(anomaly: Anomaly) -> dict[str, Any]:
+    return {**to_json(anomaly), "source_class": class_of(anomaly.source)}
+
+
+def _sort_key(ticker: str, given: str) -> str:
+    found = _ID.fullmatch(given)
+    if found is None or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given:
+        example = anomaly_id(ticker, 1763994600123, "price_spike")
+        raise bad_request("anomaly_id", given, f"<ticker>-<epoch ms>-<kind>, for example {example}")
+    return sort_key(int(found["ts"]), found["kind"])

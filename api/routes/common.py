@@ -1,0 +1,38 @@
+"""What routes share: the caller's tag, and how a source is named and described."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+from api.models import ProblemModel
+from producers.sources import SourceClass, source_class
+
+_CLASSES: dict[str, SourceClass] = {"real": "real", "simulated": "simulated", "replay": "replay"}
+
+
+def if_none_match(app: APIGatewayRestResolver) -> str | None:
+    """The If-None-Match header, if the caller sent one."""
+    headers: dict[str, str] = app.current_event.headers
+    return headers.get("If-None-Match") or headers.get("if-none-match")
+
+
+def class_of(source: str) -> SourceClass:
+    """The class that a request means by `source`: a class by name, or the class of a named source."""
+    return _CLASSES.get(source) or source_class(source)
+
+
+def responses(model: type, description: str, *failures: int) -> dict[int, Any]:
+    """The `responses` of a route: what it answers, 304, and the problems that it may answer."""
+    problems = {400: "The request cannot be understood.", 404: "There is no such thing.", 503: "Try again."}
+    answers: dict[int, Any] = {
+        200: {"description": description, "content": {"application/json": {"model": model}}},
+        304: {"description": "Nothing changed since the answer with the tag in If-None-Match."},
+    }
+    for status in (*failures, 503):
+        answers[status] = {
+            "description": problems[status],
+            "content": {"application/problem+json": {"model": ProblemModel}},
+        }
+    return answers

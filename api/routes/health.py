@@ -1,0 +1,37 @@
+"""/health: whether the API answers, and on request whether quotes come in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from api.answers import answer
+from api.models import Health
+from api.routes.common import class_of, if_none_match, responses
+from api.services import Services
+from api.tickers import feed, ticker_rows
+
+Depth = Annotated[
+    Literal["full"], Query(description="full: look at the stores too, and say how old the quotes are.")
+]
+
+
+def register(app: APIGatewayRestResolver, services: Services) -> None:
+    """Add the route of the health."""
+
+    @app.get("/health", summary="Health", responses=responses(Health, "The API answers.", 400))
+    def get_health(depth: Depth | None = None) -> Response[str]:
+        if depth is None:
+            return answer({"status": "healthy"}, if_none_match(app))
+        source_class, now_ms = class_of(services.source), services.now_ms()
+        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(source_class), now_ms)
+        freshness = feed(rows)
+        payload = {
+            "status": "healthy" if freshness["state"] == "live" else "degraded",
+            "source": services.source,
+            "source_class": source_class,
+            "feed": freshness,
+        }
+        return answer(payload, if_none_match(app))

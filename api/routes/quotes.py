@@ -1,0 +1,98 @@
+"""/tickers: the watch list with last quotes; /quotes/{ticker}: minute bars for charts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from api.answers import answer
+from api.models import BarList, SinceQuery, SourceQuery, TickerList, TickerPath, UntilQuery
+from api.problems import bad_request
+from api.routes.common import class_of, if_none_match, responses
+from api.services import Services
+from api.tickers import feed, ticker_rows
+from api.times import epoch_ms
+from consumers.anomaly import iso_ms
+from consumers.charts import Bar
+
+_HOUR_MS = 3_600_000
+DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
+MAX_SPAN_MS = 48 * _HOUR_MS
+
+
+def register(app: APIGatewayRestResolver, services: Services) -> None:
+    """Add the routes of quotes."""
+
+    @app.get(
+        "/tickers",
+        summary="The watch list",
+        responses=responses(TickerList, "The tickers in the order of the watch list.", 400),
+    )
+    def list_tickers(source: SourceQuery | None = None) -> Response[str]:
+        now_ms, name = services.now_ms(), source or services.source
+        source_class = class_of(name)
+        quotes = services.charts.last_quotes(source_class)
+        # What was replayed need not be on the watch list: a replay shows what it brought.
+        listed = (
+            sorted(quote.symbol for quote in quotes) if source_class == "replay" else services.watch_list()
+        )
+        rows = ticker_rows(listed, quotes, now_ms)
+        payload = {
+            "source": name,
+            "source_class": source_class,
+            "as_of": iso_ms(now_ms),
+            "feed": feed(rows),
+            "tickers": rows,
+            "count": len(rows),
+        }
+        return answer(payload, if_none_match(app))
+
+    @app.get(
+        "/quotes/<ticker>",
+        summary="Minute bars of one ticker",
+        responses=responses(BarList, "Bars, oldest first.", 400),
+    )
+    def list_bars(
+        ticker: TickerPath,
+        since: SinceQuery | None = None,
+        until: UntilQuery | None = None,
+        source: SourceQuery | None = None,
+    ) -> Response[str]:
+        since_ms, until_ms = _span(since, until, services.now_ms())
+        source_class = class_of(source or services.source)
+        bars = services.charts.bars(source_class, ticker, since_ms, until_ms)
+        payload = {
+            "ticker": ticker,
+            "source_class": source_class,
+            "since": iso_ms(since_ms),
+            "until": iso_ms(until_ms),
+            "bars": [_bar(bar) for bar in bars],
+            "count": len(bars),
+        }
+        return answer(payload, if_none_match(app))
+
+
+def _span(since: datetime | None, until: datetime | None, now_ms: int) -> tuple[int, int]:
+    """Whole minutes, so that polls within one minute ask, and are answered, the same."""
+    until_ms = epoch_ms(until) if until else now_ms // 60_000 * 60_000 + 60_000
+    since_ms = epoch_ms(since) if since else until_ms - DEFAULT_SPAN_MS
+    if not 0 <= until_ms - since_ms <= MAX_SPAN_MS:
+        allowed = f"an instant up to {MAX_SPAN_MS // _HOUR_MS} hours before until ({iso_ms(until_ms)})"
+        raise bad_request("since", iso_ms(since_ms), allowed)
+    return since_ms, until_ms
+
+
+def _bar(bar: Bar) -> dict[str, Any]:
+    return {
+        "minute": iso_ms(bar.minute_ms),
+        "open": bar.open,
+        "high": bar.high,
+        "low": bar.low,
+        "close": bar.close,
+        "volume": bar.volume,
+        "ticks": bar.ticks,
+        "bid": bar.bid,
+        "ask": bar.ask,
+    }

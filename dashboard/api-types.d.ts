@@ -1,0 +1,116 @@
+// Written by `python -m api.contract` from the OpenAPI document.
+
+export interface AnomalyModel {
+  id: string;
+  source: string;
+  source_class: "real" | "simulated" | "replay";
+  ticker: string;
+  timestamp: string;
+  date: string;
+  kind: string;
+  severity: "low" | "medium" | "high" | "critical";
+  score: number;
+  threshold: number;
+  value: number | null;
+  expected: number | null;
+  spread_of_expected: number | null;
+  direction: "up" | "down" | "none";
+  late: boolean;
+  explanation: string;
+  window: Record<string, any>;
+}
+
+export interface AnomalyPage {
+  anomalies: Array<AnomalyModel>;
+  count: number;
+  next: string | null;
+}
+
+export interface BarList {
+  ticker: string;
+  source_class: "real" | "simulated" | "replay";
+  since: string;
+  until: string;
+  bars: Array<BarModel>;
+  count: number;
+}
+
+export interface BarModel {
+  minute: string;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number | null;
+  ticks: number;
+  bid: number | null;
+  ask: number | null;
+}
+
+export interface Feed {
+  state: "live" | "stale" | "missing";
+  last_quote_at: string | null;
+  age_seconds: number | null;
+  live: number;
+  total: number;
+}
+
+export interface HTTPValidationError {
+  detail?: Array<ValidationError>;
+}
+
+export interface Health {
+  status: "healthy" | "degraded";
+  source?: string | null;
+  source_class?: "real" | "simulated" | "replay" | null;
+  feed?: Feed | null;
+}
+
+export interface ProblemModel {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  where?: string | null;
+  allowed?: string | null;
+}
+
+export interface Stats {
+  date: string;
+  by_severity: Record<string, number>;
+  total: number;
+  complete: boolean;
+}
+
+export interface Ticker {
+  ticker: string;
+  state: "live" | "stale" | "missing";
+  ts: string | null;
+  age_seconds: number | null;
+  price: number | null;
+  bid: number | null;
+  ask: number | null;
+  day_volume: number | null;
+  reference: number | null;
+  reference_kind: "previous_close" | "open" | null;
+  change: number | null;
+  change_percent: number | null;
+}
+
+export interface TickerList {
+  source: string;
+  source_class: "real" | "simulated" | "replay";
+  as_of: string;
+  feed: Feed;
+  tickers: Array<Ticker>;
+  count: number;
+}
+
+export interface ValidationError {
+  loc: Array<string | number>;
+  type: string;
+}
+
+export interface ResponseValidationError {
+  detail?: Array<ValidationError>;
+}
