@@ -1,0 +1,170 @@
+"""Runs one mapping: keeps a worker on every shard that may be read."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from localstack.event_source_mapping.checkpoints import Checkpoints, Position
+from localstack.event_source_mapping.clients import Clients
+from localstack.event_source_mapping.lineage import Shard, forgettable, startable
+from localstack.event_source_mapping.poller import ShardWorker
+from localstack.event_source_mapping.records import EventSource
+from localstack.event_source_mapping.sender import Sender
+from localstack.event_source_mapping.settings import MappingSettings
+from localstack.event_source_mapping.workers import DaemonPool
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis.client import KinesisClient
+
+logger = logging.getLogger(__name__)
+
+
+class MappingRunner:
+    """One mapping's workers. Its methods are called by the supervisor's thread only."""
+
+    def __init__(
+        self,
+        settings: MappingSettings,
+        *,
+        clients: Clients,
+        checkpoints: Checkpoints,
+        sender: Sender,
+        pool: DaemonPool,
+        poll_interval: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self._clients = clients
+        self._checkpoints = checkpoints
+        self._sender = sender
+        self._pool = pool
+        self._poll_interval = poll_interval
+        self._workers: dict[str, ShardWorker] = {}
+        self._role_arn: str | None = None
+
+    @property
+    def shard_count(self) -> int:
+        """Shards being read."""
+        return len(self._workers)
+
+    @property
+    def polling(self) -> bool:
+        """True when every shard that may be read has been asked for records at least once."""
+        return bool(self._workers) and all(worker.reading.is_set() for worker in self._workers.values())
+
+    @property
+    def has_finished_shards(self) -> bool:
+        """True when children may wait for a shard that ended just now."""
+        return any(worker.finished.is_set() for worker in self._workers.values())
+
+    def reconfigure(self, settings: MappingSettings) -> None:
+        """Take over changed settings."""
+        if settings == self.settings:
+            return
+        logger.info("mapping_changed mapping=%s settings=%s", settings.uuid, settings)
+        self.settings = settings
+        for worker in self._workers.values():
+            worker.reconfigure(settings)
+
+    def refresh_shards(self) -> None:
+        """Look at the stream's shards, retire finished workers and start what may be read now.
+
+        Raises
+        ------
+        ClientError, BotoCoreError
+            when the stream or the function cannot be described; the next call tries again.
+        """
+        shards = list_shards(self._clients.kinesis, self.settings.stream_arn)
+        self._retire()
+        known = self._checkpoints.known(self.settings.uuid)
+        if not known:
+            self._start_from_configured_position(shards)
+        positions = self._checkpoints.shards(self.settings.uuid)
+        ended = {shard_id for shard_id, position in positions.items() if position.kind == "ended"}
+        for shard in startable(shards, ended, self._workers):
+            self._start(shard, positions.get(shard.shard_id, Position("start")))
+        self._checkpoints.forget_shards(self.settings.uuid, forgettable(shards, ended) - set(self._workers))
+
+    def _retire(self) -> None:
+        for shard_id, worker in list(self._workers.items()):
+            if worker.finished.is_set():
+                logger.info("shard_ended mapping=%s shard=%s", self.settings.uuid, shard_id)
+                del self._workers[shard_id]
+
+    def _start_from_configured_position(self, shards: list[Shard]) -> None:
+        for shard in shards:
+            self._checkpoints.put(self.settings.uuid, shard.shard_id, first_position(self.settings, shard))
+
+    def _start(self, shard: Shard, position: Position) -> None:
+        logger.info(
+            "shard_started mapping=%s shard=%s position=%s", self.settings.uuid, shard.shard_id, position
+        )
+        self._checkpoints.put(self.settings.uuid, shard.shard_id, position)
+        worker = ShardWorker(
+            settings=self.settings,
+            source=self._event_source(shard.shard_id),
+            start=position,
+            kinesis=self._clients.kinesis,
+            sender=self._sender,
+            pool=self._pool,
+            on_position=lambda shard_id, at: self._checkpoints.put(self.settings.uuid, shard_id, at),
+            poll_interval=self._poll_interval,
+        )
+        self._workers[shard.shard_id] = worker
+        worker.start()
+
+    def _event_source(self, shard_id: str) -> EventSource:
+        if self._role_arn is None:
+            configuration = self._clients.functions.get_function_configuration(
+                FunctionName=self.settings.function_arn
+            )
+            self._role_arn = configuration["Role"]
+        region = self.settings.stream_arn.split(":")[3]
+        return EventSource(self.settings.stream_arn, shard_id, region, self._role_arn)
+
+    def stop(self) -> None:
+        """Start nothing more; see `join`."""
+        for worker in self._workers.values():
+            worker.stop()
+
+    def join(self, timeout: float) -> None:
+        """Wait for what is in flight, at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        for worker in self._workers.values():
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+
+def first_position(settings: MappingSettings, shard: Shard) -> Position:
+    """Where a new mapping begins to read a shard that exists when the mapping is first seen."""
+    if settings.starting_position == "LATEST":
+        return Position("ended") if shard.closed else Position("latest")
+    if settings.starting_position == "AT_TIMESTAMP":
+        if settings.starting_timestamp is not None:
+            return Position("at", timestamp=settings.starting_timestamp)
+        logger.warning(
+            "no_timestamp mapping=%s starts AT_TIMESTAMP, but the endpoint does not tell the timestamp: "
+            "reading from the oldest record",
+            settings.uuid,
+        )
+    return Position("start")
+
+
+def list_shards(kinesis: "KinesisClient", stream_arn: str) -> list[Shard]:
+    """All shards of a stream."""
+    answer = kinesis.list_shards(StreamARN=stream_arn)
+    raw = list(answer["Shards"])
+    while token := answer.get("NextToken"):
+        answer = kinesis.list_shards(NextToken=token)
+        raw += answer["Shards"]
+    return [
+        Shard(
+            shard_id=shard["ShardId"],
+            parents=tuple(
+                parent
+                for parent in (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+                if parent is not None
+            ),
+            closed="EndingSequenceNumber" in shard["SequenceNumberRange"],
+        )
+        for shard in raw
+    ]

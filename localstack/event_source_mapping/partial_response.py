@@ -1,0 +1,51 @@
+"""What a function with ReportBatchItemFailures answered (Lambda guide, "Success and failure conditions")."""
+
+import json
+from collections.abc import Sequence
+
+from localstack.event_source_mapping.records import Record
+
+
+def first_failure(payload: bytes, records: Sequence[Record]) -> int | None:
+    """Where to retry from.
+
+    Returns
+    -------
+    int | None
+        None for a complete success (an empty or null response, an empty or null `batchItemFailures`); the
+        index of the first failed record; 0 where the whole batch counts as failed, see `is_malformed`.
+    """
+    failures = _failures(payload)
+    if not failures:
+        return None
+    positions = {record.sequence_number: index for index, record in enumerate(records)}
+    found = [_position(failure, positions) for failure in failures]
+    return 0 if None in found else min(index for index in found if index is not None)
+
+
+def is_malformed(payload: bytes, records: Sequence[Record]) -> bool:
+    """True where an answer names no record of the batch: "Lambda treats a batch as a complete failure"."""
+    failures = _failures(payload)
+    positions = {record.sequence_number: index for index, record in enumerate(records)}
+    return any(_position(failure, positions) is None for failure in failures)
+
+
+def _failures(payload: bytes) -> list[object]:
+    """The reported failures; an answer that is no failure report is one unnameable failure."""
+    try:
+        answer = json.loads(payload) if payload else None
+    except ValueError:
+        return [None]
+    if not answer:
+        return []
+    if not isinstance(answer, dict):
+        return [None]
+    failures = answer.get("batchItemFailures")
+    if not failures:
+        return []
+    return failures if isinstance(failures, list) else [None]
+
+
+def _position(failure: object, positions: dict[str, int]) -> int | None:
+    identifier = failure.get("itemIdentifier") if isinstance(failure, dict) else None
+    return positions.get(identifier) if isinstance(identifier, str) else None
