@@ -1,0 +1,86 @@
+"""Lambda `stock-notifier`: events from its queue, and once a minute a sweep of what is due.
+
+A message of the queue that could not be handled is named in the answer, comes again, and after five times is
+in `stock-notifier-dlq`; the others of its batch are done.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.alerts import event as events
+from consumers.alerts.notifier import Notifier
+from consumers.alerts.parameters import PARAMETER, SettingsReader
+from consumers.alerts.settings import AlertSettings, AlertSettingsError
+from consumers.alerts.store import AlertStore, ConflictError
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger(service="stock-notifier")
+
+
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Take a batch of the queue (``Records``), or sweep (``{"digest": true}``)."""
+    settings = _reader().settings()
+    if event.get("digest"):
+        done = _notifier().sweep(settings)
+        logger.info("swept", published=done.published, series=done.series)
+        return {"published": done.published, "series": done.series}
+    failed = [record["messageId"] for record in event["Records"] if not _taken(record, settings)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _taken(record: dict[str, Any], settings: AlertSettings) -> bool:
+    try:
+        event = events.parse(record["body"])
+        published = _notifier().take(event, settings)
+    except (events.AlertEventError, ConflictError, ClientError, BotoCoreError) as error:
+        logger.error("not handled, stays in the queue", message_id=record["messageId"], reason=str(error))
+        return False
+    logger.info("taken", anomaly=event.anomaly.id, change=event.key, published=published)
+    return True
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  jitter, not a secret
+
+
+def _report(error: AlertSettingsError) -> None:
+    logger.error("bad setting, the last good one stays in force", parameter=PARAMETER, reason=str(error))
+
+
+@cache
+def _reader() -> SettingsReader:
+    import boto3  # noqa: PLC0415  a client at import would need a region even to be read
+
+    return SettingsReader(boto3.client("ssm"), _now_ms, _report)
+
+
+@cache
+def _notifier() -> Notifier:
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    # SNS does not recognise a repeated publish, so a retry of the client could be a second message: the
+    # queue retries instead, after what is known to have failed.
+    once = Config(retries={"total_max_attempts": 1}, read_timeout=20)
+    return Notifier(
+        AlertStore(boto3.client("dynamodb"), os.environ["ALERTS_TABLE"]),
+        boto3.client("sns", config=once),
+        os.environ["TOPIC_ARN"],
+        dashboard_url=os.environ.get("DASHBOARD_URL", ""),
+        clock=_now_ms,
+        pause=_pause,
+    )
