@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
+from stream_infra import names
 from stream_infra.errors import InputError, NotDeployedError, NotRunningError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 FILE = Path(".local") / "endpoints.json"
 _NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
-_OUTPUTS = {"dashboard": ("DashboardStack", "DashboardUrl"), "api": ("ApiStack", "ApiUrl")}
+_DASHBOARD, _API, _API_ID = ("DashboardStack", "Url"), ("ApiStack", "ApiUrl"), ("ApiStack", "ApiId")
 
 
 @dataclass(frozen=True)
@@ -136,19 +137,28 @@ def _refuse_aws(url: str) -> None:
 
 
 def _from_outputs(url: str | None) -> Endpoints:
-    outputs = {name: _output(url, stack, key) for name, (stack, key) in _OUTPUTS.items()}
-    if all(value is None for value in outputs.values()):
-        where = url or "this AWS account and region"
+    if url is not None:
+        return _from_local_outputs(url)
+    dashboard, api = _output(None, *_DASHBOARD), _output(None, *_API)
+    if dashboard is None and api is None:
         raise NotDeployedError(
-            f"the monitor is not deployed on {where}: run `cdk deploy --all`, or `make up` here"
+            "the monitor is not deployed in this AWS account and region: run `cdk deploy --all`"
         )
-    dashboard, api = outputs["dashboard"], outputs["api"]
     return Endpoints(
         dashboard=dashboard.rstrip("/") + "/" if dashboard else None,
         api=api.rstrip("/") if api else None,
-        aws=url,
+        aws=None,
         outbox=None,
     )
+
+
+def _from_local_outputs(url: str) -> Endpoints:
+    api_id = _output(url, *_API_ID)
+    if api_id is None:
+        raise NotDeployedError(f"the monitor is not deployed on {url}: run `make up`")
+    # The other outputs name hosts of AWS and of CloudFront, which a local command must never reach.
+    api = f"{url}/restapis/{api_id}/{names.STAGE}/_user_request_"
+    return Endpoints(dashboard=None, api=api, aws=url, outbox=None)
 
 
 def _output(url: str | None, stack: str, key: str) -> str | None:
