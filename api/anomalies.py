@@ -38,6 +38,7 @@ class AnomalyQuery:
     until_ms: int | None = None
     kinds: tuple[str, ...] = ()
     severities: tuple[str, ...] = ()
+    source: str | None = None  # a class of sources (real, simulated, replay), or one source by name
 
 
 class Page(NamedTuple):
@@ -193,8 +194,8 @@ def _request(table: str, stream: _Stream, query: AnomalyQuery) -> QueryInputType
     low, high = _bounds(query)
     names = {"#hash": stream.attribute, "#range": "timestamp"}
     values: dict[str, Any] = {":hash": {"S": stream.value}, ":low": {"S": low}, ":high": {"S": high}}
+    terms = _source_terms(query.source, names, values)
     filters = {"kind": query.kinds, "severity": () if stream.attribute == "severity" else query.severities}
-    terms = []
     for attribute, allowed in filters.items():
         if allowed:
             names[f"#{attribute}"] = attribute
@@ -213,6 +214,22 @@ def _request(table: str, stream: _Stream, query: AnomalyQuery) -> QueryInputType
     if terms:
         request["FilterExpression"] = " AND ".join(terms)
     return request
+
+
+def _source_terms(source: str | None, names: dict[str, str], values: dict[str, Any]) -> list[str]:
+    """The condition on `source`, with what it refers to added to `names` and `values`."""
+    if source is None:
+        return []
+    names["#source"] = "source"
+    if source in {"real", "replay"}:
+        values |= {":replay": {"S": "replay"}, ":run": {"S": "replay-"}}
+        replayed = "#source = :replay OR begins_with(#source, :run)"
+        if source == "replay":
+            return [f"({replayed})"]
+        values[":simulated"] = {"S": "simulated"}
+        return [f"NOT (#source = :simulated OR {replayed})"]
+    values[":source"] = {"S": source}
+    return ["#source = :source"]
 
 
 def _start_key(stream: _Stream, position: Position) -> dict[str, Any]:

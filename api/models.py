@@ -82,7 +82,7 @@ CursorQuery = Annotated[
 SourceQuery = Annotated[
     str,
     AfterValidator(_source),
-    Query(description="real, simulated, replay, or the name of a source; else the configured one."),
+    Query(description="real, simulated, replay, or the name of one source."),
 ]
 
 

@@ -21,6 +21,7 @@ from api.models import (
     LimitQuery,
     SeverityQuery,
     SinceQuery,
+    SourceQuery,
     Stats,
     TickerPath,
     TickerQuery,
@@ -51,10 +52,13 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         ticker: TickerQuery | None = None,
         kind: KindQuery | None = None,
         severity: SeverityQuery | None = None,
+        source: SourceQuery | None = None,
         limit: LimitQuery = 50,
         cursor: CursorQuery | None = None,
     ) -> Response[str]:
-        query = _query(ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity)
+        query = _query(
+            ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity, source=source
+        )
         return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
 
     @app.get(
@@ -70,10 +74,13 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         until: UntilQuery | None = None,
         kind: KindQuery | None = None,
         severity: SeverityQuery | None = None,
+        source: SourceQuery | None = None,
         limit: LimitQuery = 50,
         cursor: CursorQuery | None = None,
     ) -> Response[str]:
-        query = _query(ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity)
+        query = _query(
+            ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity, source=source
+        )
         return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
 
     @app.get(
@@ -112,6 +119,7 @@ def _query(
     until: datetime | None,
     kind: str | None,
     severity: str | None,
+    source: str | None,
 ) -> AnomalyQuery:
     since_ms = epoch_ms(since) if since else None
     until_ms = epoch_ms(until) if until else None
@@ -123,6 +131,7 @@ def _query(
         since_ms=since_ms,
         until_ms=until_ms,
         kinds=tuple(kind.split(",")) if kind else (),
+        source=source,
         severities=tuple(severity.split(",")) if severity else (),
     )
 
