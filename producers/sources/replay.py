@@ -1,0 +1,370 @@
+"""Reads recorded ticks: CSV, JSON Lines (both also gzipped) and Parquet; source `replay-<run>`.
+
+Columns: `ts` (epoch milliseconds, or ISO 8601 with an offset), `symbol`, `price`, and where known
+`bid`, `ask`, `quote_ts`, and either `day_volume` (cumulative) or `volume` (shares of this tick, summed
+up per symbol and UTC day). The file's own times are kept; ticks of a symbol at the same millisecond are
+put one millisecond apart, as the contract wants growing times. A row that cannot be used is refused
+with file, line and reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from producers.quote_batch import (
+    MAX_PRICE,
+    MAX_TS_MS,
+    MAX_VOLUME,
+    SYMBOL_RULE,
+    QuoteBatch,
+    is_symbol,
+)
+
+ROWS_PER_BATCH = 500
+_FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
+_REQUIRED = ("ts", "symbol", "price")
+_DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
+_PACE_SECONDS = 0.25
+
+
+class ReplayError(Exception):
+    """The file as a whole cannot be read, or not any further; says which, why and what is allowed."""
+
+
+class RefusedTick(NamedTuple):
+    """A row that was left out, and why."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class Tick(NamedTuple):
+    """One recorded tick, ready to be published."""
+
+    symbol: str
+    ts: int
+    price: float
+    bid: float | None
+    ask: float | None
+    day_volume: float | None
+    quote_ts: int | None
+
+
+class _BadValueError(ValueError):
+    """A row cannot be used; the message says why and what is allowed."""
+
+
+def read_ticks(path: Path, refuse: Callable[[RefusedTick], None]) -> Iterator[Tick]:
+    """The file's ticks in its order; rows that cannot be used go to `refuse`.
+
+    Raises
+    ------
+    ReplayError
+        If there is no such file, its format is unknown, a required column is not there, or the file
+        ends in the middle (then after all ticks before that place).
+    """
+    sequencer = _Sequencer()
+    for line, row in _rows(path):
+        try:
+            if isinstance(row, _BadValueError):
+                raise row
+            tick = sequencer.tick(row, line)
+        except _BadValueError as error:
+            refuse(RefusedTick(path.name, line, str(error)))
+        else:
+            yield tick
+
+
+def batches(
+    ticks: Iterable[Tick], source: str, *, rows: int = ROWS_PER_BATCH, span_ms: float = math.inf
+) -> Iterator[QuoteBatch]:
+    """The ticks in batches of at most `rows` that span less than `span_ms` of the file's time."""
+    pending: list[Tick] = []
+    for tick in ticks:
+        if pending and (len(pending) >= rows or tick.ts - pending[0].ts >= span_ms):
+            yield _batch(pending, source)
+            pending = []
+        pending.append(tick)
+    if pending:
+        yield _batch(pending, source)
+
+
+def paced(
+    ticks: Iterable[Tick],
+    source: str,
+    speed: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[QuoteBatch]:
+    """The ticks at `speed` times the pace at which they were recorded.
+
+    Raises
+    ------
+    ValueError
+        If `speed` is not above 0.
+    """
+    if not 0 < speed < math.inf:
+        raise ValueError(f"speed is {speed:g}: allowed is a number above 0 (60 plays an hour in a minute)")
+    start_seconds = clock()
+    first_ms: int | None = None
+    for batch in batches(ticks, source, span_ms=_PACE_SECONDS * 1000 * speed):
+        first_ms = batch.ts[0] if first_ms is None else first_ms
+        due = start_seconds + (batch.ts[0] - first_ms) / 1000 / speed
+        sleep(max(0.0, due - clock()))
+        yield batch
+
+
+class _Sequencer:
+    """Gives each symbol growing times and a cumulative volume."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[int, int]] = {}  # the file's own ts of the row before, and its line
+        self._given: dict[str, int] = {}
+        self._volume: dict[str, tuple[int, float]] = {}  # UTC day, shares so far
+
+    def tick(self, row: Mapping[str, Any], line: int) -> Tick:
+        symbol = _symbol(row.get("symbol"))
+        own_ts = _time_ms("ts", row.get("ts"))
+        price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
+        if price is None:
+            raise _BadValueError("price is empty: allowed is a number")
+        bid = _number("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
+        ask = _number("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
+        day_volume = _number("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
+        volume = _number("volume", row.get("volume"), 0, MAX_VOLUME)
+        quote_ts = None if _is_empty(row.get("quote_ts")) else _time_ms("quote_ts", row["quote_ts"])
+        ts = self._growing(symbol, own_ts, line)
+        if day_volume is None and volume is not None:
+            day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
+        return Tick(symbol, ts, price, bid, ask, day_volume, quote_ts)
+
+    def _growing(self, symbol: str, own_ts: int, line: int) -> int:
+        before, its_line = self._read.get(symbol, (-1, 0))
+        if own_ts < before:
+            raise _BadValueError(
+                f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
+                " allowed are rows in the order of time for each symbol"
+            )
+        self._read[symbol] = own_ts, line
+        ts = max(own_ts, self._given.get(symbol, -1) + 1)
+        self._given[symbol] = ts
+        return ts
+
+    def _summed(self, symbol: str, day: int, volume: float) -> float:
+        its_day, so_far = self._volume.get(symbol, (day, 0.0))
+        total = volume if its_day != day else so_far + volume
+        self._volume[symbol] = day, total
+        return total
+
+
+def _batch(ticks: list[Tick], source: str) -> QuoteBatch:
+    return QuoteBatch(
+        source=source,
+        symbol=[tick.symbol for tick in ticks],
+        ts=[tick.ts for tick in ticks],
+        price=[tick.price for tick in ticks],
+        bid=[tick.bid for tick in ticks],
+        ask=[tick.ask for tick in ticks],
+        day_volume=[tick.day_volume for tick in ticks],
+        quote_ts=[tick.quote_ts for tick in ticks],
+        missing=[],
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _symbol(value: Any) -> str:
+    symbol = value.strip().upper() if isinstance(value, str) else value
+    if not isinstance(symbol, str) or not is_symbol(symbol):
+        raise _BadValueError(f"symbol is {_shown(value)}: allowed are {SYMBOL_RULE}")
+    return symbol
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float | None:
+    """The number, or None when there is none."""
+    if _is_empty(value):
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high:
+        raise _BadValueError(f"{name} is {_shown(value)}: allowed is a number from {low:g} to {high:g}")
+    return number
+
+
+def _time_ms(name: str, value: Any) -> int:
+    ms = _whole_ms(value)
+    if ms is None or not 0 <= ms <= MAX_TS_MS:
+        raise _BadValueError(
+            f"{name} is {_shown(value)}: allowed is a whole number of milliseconds since 1970,"
+            " or a time such as 2025-11-24T14:30:00.123Z"
+        )
+    if 0 < ms < _SECONDS_NOT_MS:
+        raise _BadValueError(f"{name} is {_shown(value)}, which looks like seconds: allowed are milliseconds")
+    return ms
+
+
+def _whole_ms(value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, datetime):  # from Parquet, where no offset means UTC
+        return _epoch_ms(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return _parsed_ms(value.strip()) if isinstance(value, str) else None
+
+
+def _parsed_ms(text: str) -> int | None:
+    if text.removeprefix("-").isdecimal() and len(text) <= 20:
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _epoch_ms(at) if at.tzinfo else None
+
+
+def _epoch_ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_Row = Mapping[str, Any] | _BadValueError
+
+
+def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    zipped = suffixes[-1:] == [".gz"]
+    kind = (suffixes[:-1] if zipped else suffixes)[-1:]
+    if kind == [".parquet"] and not zipped:
+        yield from _parquet_rows(path)
+        return
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
+    if not kind or kind[0] not in readers:
+        raise ReplayError(f"{path}: unknown format: allowed are {_FORMATS}")
+    yield from readers[kind[0]](path, _lines(path, zipped))
+
+
+def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, str]]:
+    line = 0
+    try:
+        with _opened(path, zipped) as file:
+            for line, text in enumerate(file, 1):
+                yield line, text.rstrip("\r\n")
+    except FileNotFoundError as error:
+        raise ReplayError(f"{path}: there is no such file") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ReplayError(
+            f"{path}: cannot be unzipped after line {line} ({error}); it may be cut off"
+        ) from error
+    except OSError as error:
+        raise ReplayError(f"{path}: cannot be read after line {line} ({error.strerror or error})") from error
+
+
+def _opened(path: Path, zipped: bool) -> IO[str]:
+    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is refused, not the file.
+    if zipped:
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+
+
+def _csv_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, _Row]]:
+    header: list[str] | None = None
+    for line, text in lines:
+        if not text.strip():
+            continue
+        values = _csv_values(text)
+        if header is None:
+            if isinstance(values, _BadValueError):
+                raise ReplayError(f"{path}:{line}: the header is not CSV: {values}")
+            header = [name.strip().lower() for name in values]
+            _check_columns(path, header)
+        elif isinstance(values, _BadValueError):
+            yield line, values
+        elif len(values) != len(header):
+            yield (
+                line,
+                _BadValueError(f"has {len(values)} values: allowed are {len(header)}, as in the header"),
+            )
+        else:
+            yield line, dict(zip(header, values, strict=True))
+    if header is None:
+        raise ReplayError(f"{path}: is empty: allowed is a header with at least {', '.join(_REQUIRED)}")
+
+
+def _csv_values(text: str) -> list[str] | _BadValueError:
+    # Line by line, so that a stray quotation mark does not swallow the lines after it.
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        return _BadValueError(f"is not CSV ({error})")
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    absent = [name for name in _REQUIRED if name not in columns]
+    if absent:
+        raise ReplayError(
+            f"{path}: column {', '.join(absent)} is not there (found: {', '.join(columns)[:200]}):"
+            f" required are {', '.join(_REQUIRED)}; bid, ask, volume, day_volume and quote_ts may be"
+        )
+
+
+def _json_rows(_path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, _Row]]:
+    for line, text in lines:
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield line, _BadValueError(f"is not JSON ({error}): allowed is one object per line")
+            continue
+        if isinstance(row, dict):
+            yield line, row
+        else:
+            yield line, _BadValueError(f"is a JSON {type(row).__name__}: allowed is one object per line")
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, _Row]]:
+    try:
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise ReplayError(
+            f"{path}: Parquet needs the extra `parquet`: pip install 'stock-market-anomaly-monitor[parquet]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names)
+            number = 0
+            for group in file.iter_batches(batch_size=8192):
+                for row in group.to_pylist():
+                    number += 1
+                    yield number, row
+    except FileNotFoundError as error:
+        raise ReplayError(f"{path}: there is no such file") from error
+    except (ArrowException, OSError) as error:
+        raise ReplayError(f"{path}: cannot be read as Parquet ({error})") from error

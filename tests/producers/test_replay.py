@@ -1,0 +1,260 @@
+"""Recorded ticks are read as they are; what cannot be used is refused by file, line and reason."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.quote_batch import decode, encode
+from producers.sources.replay import RefusedTick, ReplayError, Tick, _Sequencer, batches, paced, read_ticks
+
+RECORDINGS = Path(__file__).parents[3] / "shared" / "exam" / "open"
+HEADER = "ts,symbol,price,bid,ask,volume\n"
+T = 1_763_996_400_000
+
+
+def read(path: Path) -> tuple[list[Tick], list[RefusedTick]]:
+    refused: list[RefusedTick] = []
+    return list(read_ticks(path, refused.append)), refused
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    data = text.encode() if isinstance(text, str) else text
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+EXPECTED = [
+    Tick("AAPL", T, 189.12, 189.11, 189.13, 100.0, None),
+    Tick("MSFT", T, 411.5, None, None, None, None),
+    Tick("AAPL", T + 1000, 0.0, None, None, 150.0, None),
+]
+CSV = HEADER + f"{T},AAPL,189.12,189.11,189.13,100\n{T},MSFT,411.5,,,\n{T + 1000},AAPL,0,,,50\n"
+JSON_LINES = (
+    f'{{"ts":{T},"symbol":"AAPL","price":189.12,"bid":189.11,"ask":189.13,"volume":100}}\n'
+    f'{{"ts":{T},"symbol":"MSFT","price":411.5,"bid":null}}\n\n'
+    f'{{"ts":"2025-11-24T15:00:01Z","symbol":"AAPL","price":0,"volume":50}}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", CSV),
+        ("a.CSV", CSV),
+        ("a.csv.gz", CSV),
+        ("a.b.csv.gz", CSV),
+        ("bom.csv", "\ufeff" + CSV),
+        ("windows.csv", CSV.replace("\n", "\r\n")),
+        ("quoted.csv", CSV.replace("AAPL", '"AAPL"')),
+        ("spaced.csv", CSV.replace("AAPL", " aapl ")),
+        ("a.jsonl", JSON_LINES),
+        ("a.ndjson.gz", JSON_LINES),
+    ],
+)
+def test_every_format_gives_the_same_ticks(tmp_path: Path, name: str, text: str) -> None:
+    assert read(write(tmp_path / name, text)) == (EXPECTED, [])
+
+
+def test_parquet_gives_the_same_ticks(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet is an optional extra")
+    from pyarrow import parquet
+
+    table = pyarrow.table(
+        {
+            "ts": pyarrow.array([T, T, T + 1000], pyarrow.timestamp("ms")),
+            "symbol": ["AAPL", "MSFT", "AAPL"],
+            "price": [189.12, 411.5, 0.0],
+            "bid": [189.11, float("nan"), None],
+            "ask": [189.13, None, None],
+            "volume": [100, None, 50],
+        }
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == (EXPECTED, [])
+
+
+def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ReplayError, match=r"stock-market-anomaly-monitor\[parquet\]"):
+        read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (f"{T},AAPL,abc,,,", "price is 'abc': allowed is a number from -1e+15 to 1e+15"),
+        (f"{T},AAPL,,,,", "price is empty: allowed is a number"),
+        (f"{T},AAPL,nan,,,", "price is 'nan'"),
+        (f"{T},AAPL,1e999,,,", "price is '1e999'"),
+        (f"{T},AAPL,1,x,,", "bid is 'x'"),
+        (f"{T},AAPL,1,,,-5", "volume is '-5': allowed is a number from 0"),
+        (f"{T},A APL,1,,,", "symbol is 'A APL': allowed are 1 to 16 of A-Z"),
+        (f"{T},,1,,,", "symbol is ''"),
+        ("yesterday,AAPL,1,,,", "ts is 'yesterday': allowed is a whole number of milliseconds"),
+        ("2025-11-24T15:00:00,AAPL,1,,,", "ts is '2025-11-24T15:00:00'"),
+        (f"{T // 1000},AAPL,1,,,", "looks like seconds: allowed are milliseconds"),
+        (f"{T}000000,AAPL,1,,,", "ts is"),
+        (",AAPL,1,,,", "ts is ''"),
+        (f"{T},AAPL,1,,", "has 5 values: allowed are 6, as in the header"),
+        (f'{T},"AAPL,1,,,', "is not CSV"),
+        (f"{T - 1},AAPL,1,,,", f"ts {T - 1} is before ts {T} of AAPL in line 2"),
+        ("\x00\x01garbage", "has 1 values"),
+    ],
+)
+def test_a_broken_row_is_refused_with_its_place_and_the_flow_goes_on(
+    tmp_path: Path, row: str, reason: str
+) -> None:
+    text = HEADER + f"{T},AAPL,1,,,10\n{row}\n{T + 1},AAPL,2,,,10\n"
+    ticks, refused = read(write(tmp_path / "broken.csv", text))
+    assert [tick.price for tick in ticks] == [1, 2]
+    assert [tick.day_volume for tick in ticks] == [10, 20]
+    assert [(tick.file, tick.line) for tick in refused] == [("broken.csv", 3)]
+    assert reason in refused[0].reason
+    assert str(refused[0]).startswith("broken.csv:3: ")
+
+
+def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path: Path) -> None:
+    data = HEADER.encode() + b"%d,\xff\xfe,1,,,\n%d,AAPL,2,,,\n" % (T, T)
+    ticks, refused = read(write(tmp_path / "a.csv", data))
+    assert [tick.symbol for tick in ticks] == ["AAPL"]
+    assert [tick.line for tick in refused] == [2]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"ts":', "is not JSON"),
+        ("[1,2]", "is a JSON list: allowed is one object per line"),
+        (json.dumps({"ts": T, "symbol": "AAPL", "price": True}), "price is True"),
+        (json.dumps({"ts": T + 0.5, "symbol": "AAPL", "price": 1}), "ts is"),
+        (json.dumps({"ts": True, "symbol": "AAPL", "price": 1}), "ts is True"),
+        (json.dumps({"ts": T, "symbol": ["AAPL"], "price": 1}), "symbol is ['AAPL']"),
+        (json.dumps({"ts": T, "symbol": "AAPL", "price": {}}), "price is {}"),
+    ],
+)
+def test_a_broken_json_line_is_refused(tmp_path: Path, line: str, reason: str) -> None:
+    ticks, refused = read(write(tmp_path / "a.jsonl", f"{line}\n" + JSON_LINES))
+    assert ticks == EXPECTED
+    assert [(tick.line, reason in tick.reason) for tick in refused] == [(1, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a.csv", "", "is empty: allowed is a header with at least ts, symbol, price"),
+        ("a.csv", "time,symbol,price\n", "column ts is not there"),
+        ("a.xlsx", "x", "unknown format: allowed are .csv"),
+        ("a", "x", "unknown format"),
+        ("a.parquet", "no parquet", "cannot be read as Parquet"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, name: str, text: str, reason: str) -> None:
+    with pytest.raises(ReplayError) as caught:
+        read(write(tmp_path / name, text))
+    assert reason in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.csv.gz", "none.parquet"])
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ReplayError, match="there is no such file"):
+        read(tmp_path / name)
+
+
+def test_a_file_that_is_cut_off_gives_its_ticks_and_then_says_so(tmp_path: Path) -> None:
+    rows = "".join(f"{T + i},AAPL,{i % 97}.{i % 89},,,\n" for i in range(5_000))
+    whole = gzip.compress((HEADER + rows).encode())
+    (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    ticks: list[Tick] = []
+    with pytest.raises(ReplayError, match="may be cut off"):
+        ticks.extend(read_ticks(tmp_path / "cut.csv.gz", lambda _: None))
+
+
+def test_plain_text_under_a_gz_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_text(CSV)
+    with pytest.raises(ReplayError, match="cannot be unzipped after line 0"):
+        read(tmp_path / "a.csv.gz")
+
+
+def test_volume_starts_again_with_each_utc_day(tmp_path: Path) -> None:
+    midnight = 1_764_028_800_000
+    rows = [
+        (midnight - 2, "A", 5),
+        (midnight - 1, "A", 7),
+        (midnight - 1, "B", 3),
+        (midnight, "A", 2),
+        (midnight + 1, "A", 4),
+    ]
+    text = HEADER + "".join(f"{ts},{symbol},1,,,{volume}\n" for ts, symbol, volume in rows)
+    ticks, _ = read(write(tmp_path / "a.csv", text))
+    assert [tick.day_volume for tick in ticks] == [5, 12, 3, 2, 6]
+
+
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4)), max_size=60))
+def test_times_grow_strictly_and_stay_near_the_files_own(steps: list[tuple[str, int]]) -> None:
+    sequencer = _Sequencer()
+    own, given_before = defaultdict(lambda: T), defaultdict(int)
+    for line, (symbol, step) in enumerate(steps):
+        own[symbol] += step
+        tick = sequencer.tick({"symbol": symbol, "ts": own[symbol], "price": 1.0}, line)
+        assert tick.ts > given_before[symbol]
+        assert tick.ts == max(own[symbol], given_before[symbol] + 1)
+        given_before[symbol] = tick.ts
+
+
+ticks_of_one = st.lists(st.integers(1, 50), max_size=80).map(
+    lambda steps: [Tick("A", T + sum(steps[:i]), 1.0, None, None, None, None) for i in range(len(steps))]
+)
+
+
+@given(ticks_of_one, st.integers(1, 9), st.floats(1, 200))
+def test_batches_hold_all_ticks_in_order_within_their_bounds(
+    ticks: list[Tick], rows: int, span_ms: float
+) -> None:
+    made = list(batches(ticks, "replay-x", rows=rows, span_ms=span_ms))
+    assert [ts for batch in made for ts in batch.ts] == [tick.ts for tick in ticks]
+    for batch in made:
+        assert 1 <= len(batch) <= rows
+        assert batch.ts[-1] - batch.ts[0] < span_ms
+        assert decode(encode(batch)) == (batch, [])
+
+
+def test_a_replay_keeps_its_pace() -> None:
+    ticks = [Tick("A", T + i * 1000, 1.0, None, None, None, None) for i in range(121)]
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    played = paced(ticks, "replay-x", 60, clock=lambda: now[0], sleep=sleep)
+    seen = [(batch.ts[0], now[0] - 100.0) for batch in played]
+    assert seen[-1][1] == pytest.approx((seen[-1][0] - T) / 60_000)
+    assert 1.7 < now[0] - 100.0 <= 2.0
+
+
+@pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
+def test_an_impossible_speed_is_refused(speed: float) -> None:
+    with pytest.raises(ValueError, match="allowed is a number above 0"):
+        next(paced([], "replay-x", speed))
+
+
+@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings beside the repository are not there")
+@pytest.mark.parametrize("name", ["inj_1s_SPY", "inj_1m_btcperp1m", "real_10_eq1m_AAPL"])
+def test_real_recordings_are_read_whole(name: str) -> None:
+    path = RECORDINGS / f"{name}.csv.gz"
+    with gzip.open(path, "rt") as file:
+        rows = sum(1 for _ in file) - 1
+    ticks, refused = read(path)
+    assert refused == []
+    assert len(ticks) == rows
+    made: Any = list(batches(ticks, "replay-x"))
+    assert sum(map(len, made)) == rows
