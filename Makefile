@@ -33,7 +33,7 @@ clean: ## End it and forget its data
 	@$(BIN)/pip install --quiet --require-hashes --no-deps -r .venv/uv.txt
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m localstack.node || VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements-node.lock
+	@$(BIN)/python -m localstack.node 2>/dev/null || VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements-node.lock
 	@touch $@
 
 # Only the CDK CLI; `npm ci` without --omit=dev adds what the tests of the dashboard need.

@@ -106,9 +106,10 @@ def _locked(lock: Path, distributions: tuple[str, ...]) -> str:
 def _fingerprint(root: Path, rooms: tuple[str, ...], requirements: str, target: Target) -> str:
     digest = hashlib.sha256(f"{requirements}{_platform(target)}{_UNUSED}".encode())
     for room in rooms:
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode())
-            digest.update(path.read_bytes())
+        for path in sorted((root / room).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -1,0 +1,190 @@
+"""What the runbook and the design say about the deployed system, asserted on the templates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream_infra import names
+from stream_infra.config import Config, ConfigError, read_config
+
+Templates = dict[str, dict[str, Any]]
+
+
+def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
+    return [
+        item["Properties"]
+        for template in templates.values()
+        for item in template["Resources"].values()
+        if item["Type"] == kind
+    ]
+
+
+def named(templates: Templates, kind: str, key: str) -> dict[str, dict[str, Any]]:
+    return {str(item[key]): item for item in resources(templates, kind) if key in item}
+
+
+def test_the_names_that_the_runbook_types_exist(aws_templates: Templates) -> None:
+    assert set(named(aws_templates, "AWS::Lambda::Function", "FunctionName")) >= {
+        "stock-scanner",
+        "stock-detector",
+        "stock-notifier",
+        "stock-api-handler",
+    }
+    assert set(named(aws_templates, "AWS::DynamoDB::Table", "TableName")) == {
+        "stock-anomalies",
+        "stock-windows",
+        "stock-charts",
+        "stock-alerts",
+    }
+    assert "stock-quotes" in named(aws_templates, "AWS::Kinesis::Stream", "Name")
+    assert "stock-scanner-dlq" in named(aws_templates, "AWS::SQS::Queue", "QueueName")
+    assert "stock-tracker-alerts" in named(aws_templates, "AWS::SNS::Topic", "TopicName")
+    assert "stock-market" in named(aws_templates, "AWS::Events::EventBus", "Name")
+    assert "StockScannerSchedule" in named(aws_templates, "AWS::Events::Rule", "Name")
+    assert set(named(aws_templates, "AWS::SSM::Parameter", "Name")) == {
+        "/stock-tracker/ticker",
+        "/stock-tracker/threshold",
+    }
+    assert set(named(aws_templates, "AWS::CloudWatch::Alarm", "AlarmName")) >= {
+        "stock-scanner-errors",
+        "api-5xx-errors",
+    }
+    buckets = json.dumps(resources(aws_templates, "AWS::S3::Bucket"))
+    assert "stock-scan-data-" in buckets
+    assert "stock-dashboard-" in buckets
+
+
+def test_anomalies_can_be_found_by_date_and_by_severity_and_restored(aws_templates: Templates) -> None:
+    table = named(aws_templates, "AWS::DynamoDB::Table", "TableName")["stock-anomalies"]
+    assert [key["AttributeName"] for key in table["KeySchema"]] == ["ticker", "timestamp"]
+    indexes = {
+        item["IndexName"]: [k["AttributeName"] for k in item["KeySchema"]]
+        for item in table["GlobalSecondaryIndexes"]
+    }
+    assert indexes == {"DateIndex": ["date", "timestamp"], "SeverityIndex": ["severity", "timestamp"]}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_windows_alerts_and_charts_expire(aws_templates: Templates) -> None:
+    tables = named(aws_templates, "AWS::DynamoDB::Table", "TableName")
+    for name in ("stock-windows", "stock-alerts", "stock-charts"):
+        assert tables[name]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_the_detectors_mapping_delays_rather_than_skips(aws_templates: Templates) -> None:
+    mappings = resources(aws_templates, "AWS::Lambda::EventSourceMapping")
+    (kinesis,) = [item for item in mappings if "ParallelizationFactor" in item]
+    assert kinesis["Enabled"] is True
+    assert kinesis["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert kinesis["BisectBatchOnFunctionError"] is True
+    assert kinesis["MaximumRecordAgeInSeconds"] == 6 * 3600
+    assert "MaximumRetryAttempts" not in kinesis  # retries do not end before the record age does
+    assert kinesis["StartingPosition"] == "TRIM_HORIZON"
+    assert "Data" in json.dumps(kinesis["DestinationConfig"])
+
+
+def test_failed_batches_in_the_bucket_become_messages_in_the_dead_letter_queue(
+    aws_templates: Templates,
+) -> None:
+    (notified,) = [
+        item for item in resources(aws_templates, "AWS::S3::Bucket") if "NotificationConfiguration" in item
+    ]
+    (queue,) = notified["NotificationConfiguration"]["QueueConfigurations"]
+    assert queue["Event"] == "s3:ObjectCreated:*"
+    assert queue["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": "aws/lambda/"}]
+
+
+def test_a_failed_scan_is_not_retried_and_lands_in_the_dead_letter_queue(aws_templates: Templates) -> None:
+    (invoke,) = resources(aws_templates, "AWS::Lambda::EventInvokeConfig")
+    assert invoke["MaximumRetryAttempts"] == 0
+    assert invoke["MaximumEventAgeInSeconds"] == 60
+    assert "OnFailure" in invoke["DestinationConfig"]
+
+
+def test_locally_the_emulators_own_poller_stays_out(local_templates: Templates) -> None:
+    mappings = resources(local_templates, "AWS::Lambda::EventSourceMapping")
+    (kinesis,) = [item for item in mappings if "ParallelizationFactor" in item]
+    assert kinesis["Enabled"] is False
+
+
+def test_both_targets_have_the_same_resources_but_for_the_upload_of_the_site(
+    aws_templates: Templates, local_templates: Templates
+) -> None:
+    def kinds(templates: Templates, stack: str) -> list[str]:
+        return sorted(
+            item["Type"]
+            for item in templates[stack]["Resources"].values()
+            if item["Type"] != "AWS::CDK::Metadata"
+        )
+
+    for stack in names.STACKS:
+        if stack != "DashboardStack":
+            assert kinds(local_templates, stack) == kinds(aws_templates, stack), stack
+    assert set(kinds(local_templates, "DashboardStack")) <= set(kinds(aws_templates, "DashboardStack"))
+
+
+def test_the_schedule_covers_the_session_in_summer_and_winter_time(aws_templates: Templates) -> None:
+    schedule = named(aws_templates, "AWS::Events::Rule", "Name")["StockScannerSchedule"]
+    assert schedule["ScheduleExpression"] == "cron(* 13-21 ? * MON-FRI *)"
+
+
+def test_data_is_kept_when_a_stack_is_deleted(aws_templates: Templates) -> None:
+    kept = {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+    for template in aws_templates.values():
+        for logical_id, item in template["Resources"].items():
+            if item["Type"] in kept:
+                assert item["DeletionPolicy"] == "Retain", logical_id
+
+
+def test_no_bucket_is_public_and_none_speaks_plain_http(aws_templates: Templates) -> None:
+    for bucket in resources(aws_templates, "AWS::S3::Bucket"):
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    policies = json.dumps(resources(aws_templates, "AWS::S3::BucketPolicy"))
+    assert policies.count('"aws:SecureTransport": "false"') == len(
+        resources(aws_templates, "AWS::S3::Bucket")
+    )
+
+
+def test_our_functions_may_do_nothing_to_everything(aws_templates: Templates) -> None:
+    """No statement of a function's role has a wildcard as its only resource."""
+    for stack in ("LambdaStack", "ApiStack"):
+        for policy in (
+            item["Properties"]["PolicyDocument"]
+            for item in aws_templates[stack]["Resources"].values()
+            if item["Type"] == "AWS::IAM::Policy"
+        ):
+            for statement in policy["Statement"]:
+                assert statement["Resource"] != "*", statement
+                assert statement["Action"] != "*", statement
+
+
+def test_cloudfront_serves_the_api_under_its_prefix(aws_templates: Templates) -> None:
+    (distribution,) = resources(aws_templates, "AWS::CloudFront::Distribution")
+    (behaviour,) = distribution["DistributionConfig"]["CacheBehaviors"]
+    assert behaviour["PathPattern"] == "/api/*"
+    (strip,) = resources(aws_templates, "AWS::CloudFront::Function")
+    assert r"^\/api(?=\/|$)" in strip["FunctionCode"]
+
+
+def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path) -> None:
+    del tmp_path
+    context = {"shards": "4", "parallelization_factor": "2"}
+    with pytest.raises(
+        ConfigError, match=r"shards \(4\) x parallelization_factor \(2\) = 8 .* concurrency_limit \(5\)"
+    ):
+        read_config(context.get)
+    assert read_config({**context, "concurrency_limit": "0"}.get).shards == 4
+    with pytest.raises(ConfigError, match=r"session: .*'regular', 'extended' or 'always'.*'sometimes'"):
+        read_config({"session": "sometimes"}.get)
+    with pytest.raises(ConfigError, match="threshold"):
+        read_config({"threshold": "-1"}.get)
+
+
+def test_the_defaults_reserve_concurrency_for_the_lanes_of_the_stream() -> None:
+    config = Config()
+    assert config.shards * config.parallelization_factor <= config.concurrency_limit == 5

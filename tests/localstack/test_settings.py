@@ -1,0 +1,39 @@
+"""The local monitor's settings: checked by name, and nothing of the user's AWS gets through."""
+
+from __future__ import annotations
+
+import pytest
+
+from localstack.settings import LocalError, aws_environment, read_settings
+
+
+def test_ports_and_folder_come_from_the_environment() -> None:
+    settings = read_settings(
+        {"STOCK_MONITOR_PORT": "9001", "STOCK_MONITOR_AWS_PORT": "9002", "STOCK_MONITOR_DIR": "/x/y"}
+    )
+    assert (settings.origin, settings.aws) == ("http://127.0.0.1:9001", "http://127.0.0.1:9002")
+    assert str(settings.directory) == "/x/y"
+
+
+@pytest.mark.parametrize("port", ["80", "http", "70000", "-1"])
+def test_a_bad_port_is_refused_by_name(port: str) -> None:
+    with pytest.raises(LocalError, match=rf"STOCK_MONITOR_PORT={port}: .*1024 to 65535"):
+        read_settings({"STOCK_MONITOR_PORT": port})
+
+
+def test_one_port_cannot_serve_both() -> None:
+    with pytest.raises(LocalError, match="both 8080"):
+        read_settings({"STOCK_MONITOR_AWS_PORT": "8080"})
+
+
+def test_programs_see_dummy_credentials_and_the_local_endpoint_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "https://sqs.us-east-1.amazonaws.com")
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    environment = aws_environment(read_settings({}))
+    assert "AWS_PROFILE" not in environment
+    assert "AWS_ENDPOINT_URL_SQS" not in environment
+    assert "CDK_DEFAULT_ACCOUNT" not in environment
+    assert environment["AWS_ACCESS_KEY_ID"] == "test"
+    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
