@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +15,7 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore, ConflictError, Due, Message
 from consumers.alerts.texts import Part, Texts
+from consumers.anomaly import to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -41,6 +42,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class _Post:
+    about: dict[str, Any]
     texts: Texts
     attributes: dict[str, list[str]]
 
@@ -165,7 +167,12 @@ class Notifier:
         return True
 
     def _publish(self, post: _Post) -> str:
-        body = {"default": post.texts.email, "email": post.texts.email, "sms": post.texts.sms}
+        # Email and SMS have texts of their own; what programs subscribe (SQS, HTTPS, Lambda) gets all as JSON.
+        body = {
+            "default": json.dumps({**asdict(post.texts), "message": post.about}, ensure_ascii=False),
+            "email": post.texts.email,
+            "sms": post.texts.sms,
+        }
         attributes: dict[str, Any] = {name: _attribute(values) for name, values in post.attributes.items()}
         attributes["AWS.SNS.SMS.SMSType"] = _attribute(["Transactional"])
         answer = self._sns.publish(
@@ -180,7 +187,7 @@ class Notifier:
     def _post(self, message: Message) -> _Post:
         event = message.event
         if event is None:
-            return _digest(self._store.parts(message.id), self._dashboard_url)
+            return _digest(message, self._store.parts(message.id), self._dashboard_url)
         attributes: dict[str, list[str]] = {
             "ticker": [event.anomaly.ticker],
             "kind": [event.anomaly.kind],
@@ -188,7 +195,8 @@ class Notifier:
             "source": [event.anomaly.source],
             "message": [message.kind],
         }
-        return _Post(_SINGLE[message.kind](event, self._dashboard_url), attributes)
+        about = {"id": message.id, "kind": message.kind, "anomaly": to_json(event.anomaly)}
+        return _Post(about, _SINGLE[message.kind](event, self._dashboard_url), attributes)
 
 
 def _made_before(event: AlertEvent, alert: life.Alert) -> Message | None:
@@ -200,7 +208,7 @@ def _kind(event: AlertEvent) -> life.MessageKind:
     return {"detected": "alert", "escalated": "escalation", "ended": "back_to_normal"}[event.change]  # type: ignore[return-value]
 
 
-def _digest(parts: Iterable[Part], dashboard_url: str) -> _Post:
+def _digest(message: Message, parts: Iterable[Part], dashboard_url: str) -> _Post:
     """The worst parts are listed and the others counted, in memory that does not grow with their number."""
     kept: list[tuple[int, int, int, Part]] = []
     seen: dict[str, dict[str, None]] = {"ticker": {}, "kind": {}, "severity": {}, "source": {}}
@@ -216,7 +224,8 @@ def _digest(parts: Iterable[Part], dashboard_url: str) -> _Post:
     more = anomalies - sum(part.held.anomalies for part in listed)
     text = texts.digest(listed, dashboard_url, more_parts=count - len(listed), more_anomalies=more)
     attributes = {name: list(values) for name, values in seen.items() if values}
-    return _Post(text, {**attributes, "message": ["digest"]})
+    about = {"id": message.id, "kind": message.kind, "anomalies": anomalies, "series": count}
+    return _Post(about, text, {**attributes, "message": ["digest"]})
 
 
 def _note(seen: dict[str, dict[str, None]], part: Part) -> None:
