@@ -11,10 +11,13 @@ from pathlib import Path
 
 from localstack.event_source_mapping.checkpoints import Checkpoints, StateFileError
 from localstack.event_source_mapping.clients import EndpointError, connect
+from localstack.event_source_mapping.observer import Observer
 from localstack.event_source_mapping.sender import Sender
 from localstack.event_source_mapping.supervisor import Options, Supervisor
 
 logger = logging.getLogger("localstack.event_source_mapping")
+
+_LAST_METRICS_SECONDS = 2.0
 
 _DESCRIPTION = """\
 Run the Kinesis event source mappings deployed on a local AWS the way AWS runs them.
@@ -52,9 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         functions=frozenset(arguments.function),
         ready_file=arguments.ready_file,
     )
-    sender = Sender(clients, lambda _invocation: None, lambda _function_name: None)
-    supervisor = Supervisor(options, clients, checkpoints, sender, lambda _now: None)
-    return _run(supervisor)
+    observer = Observer(clients)
+    sender = Sender(clients, observer.on_invocation, observer.on_undelivered)
+    supervisor = Supervisor(options, clients, checkpoints, sender)
+    observer.start(supervisor.driven_functions)
+    code = _run(supervisor)
+    observer.stop(_LAST_METRICS_SECONDS)
+    return code
 
 
 def _run(supervisor: Supervisor) -> int:

@@ -31,7 +31,7 @@ class MappingRunner:
         checkpoints: Checkpoints,
         sender: Sender,
         pool: DaemonPool,
-        poll_interval: Callable[[], float],
+        poll_interval: Callable[[float], float],
     ) -> None:
         self.settings = settings
         self._clients = clients

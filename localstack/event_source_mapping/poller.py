@@ -43,7 +43,7 @@ class ShardWorker:
         sender: Sender,
         pool: DaemonPool,
         on_position: Callable[[str, Position], None],
-        poll_interval: Callable[[], float],
+        poll_interval: Callable[[float], float],
     ) -> None:
         self.shard_id = source.shard_id
         self.gone = False
@@ -63,6 +63,7 @@ class ShardWorker:
         self._closed = False
         self._iterator: str | None = None
         self._next_poll = 0.0
+        self._last_record = 0.0
         self._in_trouble = False
         self._thread = threading.Thread(target=self._run, name=f"shard-{source.shard_id}", daemon=True)
 
@@ -174,11 +175,12 @@ class ShardWorker:
         behind = bool(records) and answer.get("MillisBehindLatest", 0) > 0
         with self._changed:
             if records:
+                self._last_record = now
                 self._resume = Position("after", sequence_number=records[-1][0].sequence_number)
                 self._processor.offer(records, now)
                 self._tell_position()
             self._closed = not self._iterator
-            self._next_poll = now if behind else now + self._poll_interval()
+            self._next_poll = now if behind else now + self._poll_interval(now - self._last_record)
         self.reading.set()
 
     def _record(self, raw: Any) -> tuple[Record, bool]:
