@@ -18,6 +18,8 @@ from pathlib import Path
 from localstack.settings import LocalError, LocalSettings
 
 STOP_SECONDS = 20.0
+# A Popen that is collected while its program runs warns of a leak; these are meant to run on.
+_started_here: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Process:
                 cwd=self.settings.directory,
                 start_new_session=True,
             )
+        _started_here.append(child)
         partial = self._pid_file.with_suffix(".partial")
         partial.write_text(f"{child.pid}\n{_started(child.pid)}\n")
         partial.rename(self._pid_file)

@@ -14,7 +14,11 @@ from localstack.processes import Process
 from localstack.settings import LocalError, LocalSettings
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
-PARENT = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+PARENT = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+time.sleep(60)
+"""
 
 
 @pytest.fixture
