@@ -12,8 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import life, texts
 from consumers.alerts.event import AlertEvent
+from consumers.alerts.items import Due, Message
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertStore, ConflictError, Due, Message
+from consumers.alerts.store import AlertStore, ConflictError
 from consumers.alerts.texts import Part, Texts
 from consumers.anomaly import to_json
 
