@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint unit e2e browser exam
+.PHONY: help up down clean .venv lock test lint unit
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -41,3 +41,33 @@ node_modules/.installed: package-lock.json .npmrc .venv/.installed
 	@echo "Installing the CDK CLI (node_modules) …"
 	@$(BIN)/python -m localstack.node npm ci --omit=dev --no-progress --loglevel=error
 	@touch $@
+
+lock: .venv ## Pin every dependency anew
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	@npm update --package-lock-only --silent
+
+test: lint ## Run all checks and tests
+	@$(MAKE) chromium
+	@$(BIN)/python -m pytest
+
+lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --verbose | tail -n 6
+	@$(BIN)/python -m localstack.node npm run --silent types
+
+unit: .venv ## Run the tests that need neither the local AWS nor a browser
+	@$(BIN)/python -m pytest -m 'not e2e and not browser'
+
+node_modules/.installed-dev: package-lock.json .npmrc .venv/.installed
+	@$(BIN)/python -m localstack.node npm ci --no-progress --loglevel=error
+	@touch $@ node_modules/.installed
+
+# The browser tests take the machine's own Chromium. Where there is none: Debian's package, else Playwright's build.
+.PHONY: chromium
+chromium:
+	@for name in "$${CHROMIUM:-}" chromium chromium-browser google-chrome; do [ -n "$$name" ] && command -v "$$name" >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the browser tests …"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else $(BIN)/playwright install chromium; fi

@@ -1,0 +1,266 @@
+"""One quote's way through the real stacks on the local AWS: schedule to alert, and what bad input does to it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[2]
+RECORDING = ROOT.parent / "shared" / "exam" / "open" / "inj_1s_SPY.csv.gz"
+
+
+@pytest.fixture
+def watch_list(monitor: Any) -> Iterator[Any]:
+    """Put a watch list; the one from before comes back."""
+    ssm = monitor.client("ssm")
+    before = ssm.get_parameter(Name="/stock-tracker/ticker")["Parameter"]["Value"]
+    yield lambda value: ssm.put_parameter(Name="/stock-tracker/ticker", Value=value, Overwrite=True)
+    ssm.put_parameter(Name="/stock-tracker/ticker", Value=before, Overwrite=True)
+
+
+def last_quotes(monitor: Any) -> dict[str, dict[str, Any]]:
+    return {item["ticker"]: item for item in monitor.get("/api/tickers")["tickers"]}
+
+
+def test_health(monitor: Any) -> None:
+    assert monitor.get("/api/health") == {"status": "healthy"}
+
+
+def test_prices_move_and_are_called_simulated(monitor: Any) -> None:
+    def quoted() -> Any:
+        return {ticker: item["last"] for ticker, item in last_quotes(monitor).items() if item.get("last")}
+
+    before = monitor.eventually(
+        lambda: (seen := quoted()) and len(seen) == 10 and seen, 60, "10 tickers quoted"
+    )
+    monitor.eventually(lambda: quoted() != before, 30, "prices moved")
+    assert {last["source_class"] for last in before.values()} == {"simulated"}
+
+
+def test_anomalies_arrive_with_a_reason(monitor: Any) -> None:
+    found = monitor.eventually(lambda: monitor.get("/api/anomalies")["anomalies"], 120, "an anomaly")
+    assert found[0]["source"] == "simulated"
+    assert found[0]["ticker"] in found[0]["explanation"]
+    ticker = found[0]["ticker"]
+    alone = monitor.get(f"/api/anomalies/{ticker}?limit=1")
+    assert (alone["count"], alone["anomalies"][0]["ticker"]) == (1, ticker)
+
+
+def test_an_anomaly_is_one_email_and_one_sms(monitor: Any) -> None:
+    def sent() -> Any:
+        return monitor.get("/outbox.json?after=0")["messages"]
+
+    messages = monitor.eventually(sent, 180, "something was sent")
+    monitor.eventually(lambda: {m["protocol"] for m in sent()} >= {"email", "sms"}, 60, "an email and an SMS")
+    deliveries = [(m["delivery"], m["protocol"]) for m in messages]
+    assert len(deliveries) == len(set(deliveries))
+    email = next(m for m in messages if m["protocol"] == "email")
+    assert len(email["subject"]) <= 100
+    assert f"{monitor.origin}/?" in email["body"], "a link to that moment on the dashboard"
+
+
+def test_an_operator_may_invoke_the_scanner(monitor: Any) -> None:
+    answer = monitor.client("lambda").invoke(FunctionName="stock-scanner", Payload=b'{"polls": 1}')
+    report = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, report
+    assert report["status"] in {"ok", "already running"}
+
+
+def test_a_new_watch_list_takes_effect_within_a_minute_and_a_bad_ticker_stops_nobody(
+    monitor: Any, watch_list: Any
+) -> None:
+    watch_list("AAPL,IBM,not a ticker!,MSFT")
+    monitor.eventually(lambda: (last_quotes(monitor).get("IBM") or {}).get("last"), 65, "IBM is quoted")
+
+
+def test_a_new_threshold_takes_effect_within_a_minute_and_a_bad_one_changes_nothing(monitor: Any) -> None:
+    ssm, dynamodb = monitor.client("ssm"), monitor.client("dynamodb")
+
+    def thresholds() -> set[str]:
+        keys = [{"pk": {"S": f"partition#{number}"}} for number in range(4)]
+        found = [
+            dynamodb.query(
+                TableName="stock-windows",
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :block)",
+                ExpressionAttributeValues={":pk": key["pk"], ":block": {"S": "block#"}},
+                ScanIndexForward=False,
+                Limit=1,
+            )["Items"]
+            for key in keys
+        ]
+        return {json.dumps(items[0]["threshold"]) for items in found if items}
+
+    try:
+        ssm.put_parameter(Name="/stock-tracker/threshold", Value="3.25", Overwrite=True)
+        monitor.eventually(lambda: any("3.25" in value for value in thresholds()), 65, "3.25 is in force")
+        ssm.put_parameter(Name="/stock-tracker/threshold", Value="high", Overwrite=True)
+        time.sleep(40)  # longer than the detector keeps a value
+        monitor.eventually(lambda: all("3.25" in value for value in thresholds()), 20, "3.25 stays in force")
+    finally:
+        ssm.put_parameter(Name="/stock-tracker/threshold", Value="2.5", Overwrite=True)
+
+
+def quarantined(monitor: Any) -> list[str]:
+    pages = monitor.client("s3").get_paginator("list_objects_v2")
+    found = pages.paginate(Bucket="stock-scan-data-000000000000", Prefix="quarantine/")
+    return [item["Key"] for page in found for item in page.get("Contents", [])]
+
+
+def test_a_malformed_tick_put_by_hand_is_quarantined_and_the_ticks_around_it_go_on(monitor: Any) -> None:
+    kinesis, now = monitor.client("kinesis"), int(time.time() * 1000)
+    before = set(quarantined(monitor))
+    good = {
+        "v": 1,
+        "source": "by-hand",
+        "symbol": "HAND",
+        "price": 10.0,
+        "bid": 9.99,
+        "ask": 10.01,
+        "day_volume": 5,
+    }
+    data = [
+        json.dumps({**good, "ts": now - 2000}),
+        '{"v":1,"symbol":"HAND"',
+        json.dumps({**good, "ts": now - 1000, "price": 10.5}),
+    ]
+    for record in data:
+        kinesis.put_record(StreamName="stock-quotes", Data=record.encode(), PartitionKey="HAND")
+    monitor.eventually(lambda: set(quarantined(monitor)) - before, 30, "the broken tick is in quarantine")
+    (key, *_) = set(quarantined(monitor)) - before
+    body = (
+        monitor.client("s3")
+        .get_object(Bucket="stock-scan-data-000000000000", Key=key)["Body"]
+        .read()
+        .decode()
+    )
+    assert "JSON" in body
+    bars = monitor.eventually(
+        lambda: monitor.get(f"/api/quotes/HAND?since={now - 3_600_000}")["bars"], 30, "HAND's bars"
+    )
+    assert bars[-1]["close"] == 10.5
+
+
+def recording(path: Path, ticks: int = 1500) -> None:
+    """A calm walk, one tick a second on an old Friday, with one jump of 5 % and one row that is no tick."""
+    rng, price = random.Random(7), 100.0
+    with gzip.open(path, "wt", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["ts", "symbol", "price", "bid", "ask", "volume"])
+        for second in range(ticks):
+            price *= math.exp(rng.gauss(0, 1e-4)) * (1.05 if second == 1200 else 1)
+            quote = round(price, 2)
+            rows.writerow(
+                [
+                    1381152600000 + 1000 * second,
+                    "WALK",
+                    quote,
+                    quote - 0.01,
+                    quote + 0.01,
+                    rng.randrange(50, 150),
+                ]
+            )
+            if second == 100:
+                rows.writerow([1381152600000 + 1000 * second + 1, "WALK", "n/a", "", "", ""])
+
+
+def balance(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    assert result.returncode == 0, result.stdout + result.stderr
+    return dict(json.loads(result.stdout)["balance"])
+
+
+def test_a_recording_is_replayed_through_the_real_path_twice_with_one_set_of_anomalies(
+    monitor: Any, tmp_path: Path
+) -> None:
+    recording(tmp_path / "walk.csv.gz")
+    counts = balance(monitor.run("replay", str(tmp_path / "walk.csv.gz"), "--json"))
+    assert counts["ticks_in"] == counts["in_windows"] == 1500
+    found = monitor.eventually(lambda: monitor.get("/api/anomalies/WALK")["anomalies"], 30, "the jump")
+    assert any(item["timestamp"].startswith("2013-10-07T13:50:00") for item in found), found
+    again = balance(monitor.run("replay", str(tmp_path / "walk.csv.gz"), "--json"))
+    assert again["in_windows"] == 1500
+    assert monitor.get("/api/anomalies/WALK")["anomalies"] == found
+
+
+@pytest.mark.skipif(not RECORDING.exists(), reason="the recording of real ticks is not on this machine")
+def test_two_days_of_real_seconds_are_all_accounted_for(monitor: Any) -> None:
+    counts = balance(monitor.run("replay", str(RECORDING), "--json", timeout=300))
+    assert counts["ticks_in"] == 45017
+    assert counts["in_windows"] == 45017
+    assert monitor.get("/api/anomalies/SPY")["count"] > 0
+
+
+@pytest.mark.parametrize("what", ["ticks", "anomalies"])
+def test_a_second_terminal_can_follow(monitor: Any, what: str) -> None:
+    process = monitor.program("tail", what, "--json")
+    try:
+        line = process.stdout.readline()
+        assert json.loads(line)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def test_endpoints_and_status_for_programs(monitor: Any) -> None:
+    endpoints = json.loads(monitor.run("endpoints", "--json").stdout)
+    assert endpoints["dashboard"] == f"{monitor.origin}/"
+    assert endpoints["api"] == f"{monitor.origin}/api"
+    assert endpoints["aws"] == monitor.aws
+    status = monitor.eventually(
+        lambda: (result := monitor.run("status", "--json")).returncode == 0 and result, 60, "all parts work"
+    )
+    assert json.loads(status.stdout)
+
+
+def test_everything_listens_on_loopback_only(monitor: Any) -> None:
+    del monitor
+    listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
+    mine = [line.split()[3] for line in listening.splitlines()]
+    assert not [address for address in mine if re.match(r"(0\.0\.0\.0|\*|\[::\]):(4566|8080)$", address)]
+
+
+def test_a_second_up_changes_nothing_and_is_fast(monitor: Any) -> None:
+    def stacks() -> Any:
+        found = monitor.client("cloudformation").describe_stacks()["Stacks"]
+        return {item["StackName"]: item.get("LastUpdatedTime", item["CreationTime"]) for item in found}
+
+    before, began = stacks(), time.monotonic()
+    up = monitor.make("localstack.up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert time.monotonic() - began < 20
+    assert "Stacks: unchanged" in up.stdout
+    assert "Local AWS: running" in up.stdout
+    assert stacks() == before
+
+
+def test_data_survives_a_restart(monitor: Any) -> None:
+    before = monitor.get("/api/anomalies/AAPL?limit=100")["anomalies"]
+    assert monitor.make("localstack.down").returncode == 0
+    up = monitor.make("localstack.up")
+    assert up.returncode == 0, up.stdout + up.stderr
+    after = monitor.get("/api/anomalies/AAPL?limit=100")["anomalies"]
+    assert {item["id"] for item in before} <= {item["id"] for item in after}
+    stale = {ticker: item["last"]["ts"] for ticker, item in last_quotes(monitor).items() if item.get("last")}
+    monitor.eventually(
+        lambda: all(
+            item["last"]["ts"] > stale.get(ticker, 0)
+            for ticker, item in last_quotes(monitor).items()
+            if item.get("last")
+        ),
+        90,
+        "quotes flow again",
+    )
