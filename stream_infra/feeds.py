@@ -113,6 +113,29 @@ class TickFeed:
         )["ShardIterator"]
 
 
+def newest_arrival(kinesis: KinesisClient, stream: str, since: datetime) -> datetime | None:
+    """When the newest record on the stream that arrived after `since` did; None if there is none."""
+    newest = None
+    for page in kinesis.get_paginator("list_shards").paginate(StreamName=stream):
+        for shard in page["Shards"]:
+            if "EndingSequenceNumber" in shard["SequenceNumberRange"]:
+                continue
+            for arrival in _arrivals(kinesis, stream, shard["ShardId"], since):
+                newest = arrival if newest is None else max(newest, arrival)
+    return newest
+
+
+def _arrivals(kinesis: KinesisClient, stream: str, shard: str, since: datetime) -> Iterator[datetime]:
+    iterator: str | None = kinesis.get_shard_iterator(
+        StreamName=stream, ShardId=shard, ShardIteratorType="AT_TIMESTAMP", Timestamp=since
+    )["ShardIterator"]
+    while iterator:
+        answer = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+        if answer["Records"]:
+            yield answer["Records"][-1]["ApproximateArrivalTimestamp"]
+        iterator = answer["NextShardIterator"] if answer.get("MillisBehindLatest", 0) > 0 else None
+
+
 def _ticks(data: bytes) -> Iterator[Item]:
     from consumers.decode import user_records  # noqa: PLC0415  numpy, which the other feeds do without
     from producers.quote_batch import QuoteBatchError, decode  # noqa: PLC0415
