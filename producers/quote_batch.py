@@ -150,6 +150,30 @@ def decode(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
     return (batch, []) if batch is not None else _decode_slowly(payload)
 
 
+def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RefusedRow]]:
+    """The rows of a batch that the contract allows, and those that it does not, with the reason for each.
+
+    Raises
+    ------
+    QuoteBatchError
+        If the columns differ in length.
+    """
+    columns = [getattr(batch, name) for name in _COLUMNS]
+    if len({len(column) for column in columns}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(_COLUMNS, columns, strict=True))
+        raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}: allowed is equal length")
+    rows = list(zip(*columns, strict=True))
+    reasons = [_why_refused(row) for row in rows]
+    if not any(reasons):
+        return batch, []
+    kept = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+    refused = [
+        RefusedRow(index, str(rows[index][0])[:64], reason) for index, reason in enumerate(reasons) if reason
+    ]
+    by_column = [[row[index] for row in kept] for index in range(len(_COLUMNS))]
+    return QuoteBatch(batch.source, *by_column, batch.missing), refused  # type: ignore[arg-type]
+
+
 def _fast_batch(wire: _Wire) -> QuoteBatch | None:
     rows = len(wire.symbol)
     unknown: list[None] = [None] * rows

@@ -1,0 +1,80 @@
+"""The function stock-scanner: polls the watch list and puts the quotes on the stream."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import lru_cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from botocore.config import Config
+
+from producers.archive import Archive
+from producers.lease import Lease
+from producers.publisher import Publisher
+from producers.scan import Parts, Scan, ScanReport, deadline
+from producers.settings import ScannerSettings, scan_request, scanner_settings
+from producers.sources import create
+from producers.unsent import UnsentStore
+from producers.watch_list import WatchListReader
+
+_CLIENT = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+_LEASE_MS = 30_000
+_logger = Logger(service="stock-scanner")
+
+
+def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
+    """Runs one scan and answers with its report; a scheduled event, or {"polls": 1}, or a backfill."""
+    settings = scanner_settings(os.environ)
+    request = scan_request(event or {})
+    scan = Scan(_parts(settings, context.aws_request_id), settings)
+    try:
+        return scan.run(
+            request, deadline(request, _now_ms(), context.get_remaining_time_in_millis())
+        ).as_dict()
+    finally:
+        _emit(scan.report)
+
+
+def _parts(settings: ScannerSettings, owner: str) -> Parts:
+    s3, ssm, kinesis, dynamodb = map(_client, ("s3", "ssm", "kinesis", "dynamodb"))
+    lease_ms = _LEASE_MS + 2 * round(settings.poll_interval_seconds * 1000)
+    return Parts(
+        source=create(settings.source, os.environ),
+        watch_list=WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms),
+        publisher=Publisher(kinesis, settings.stream_name, settings.partitions),
+        lease=Lease(dynamodb, settings.scan_table, owner, lease_ms),
+        unsent=UnsentStore(s3, settings.data_bucket, settings.partitions),
+        archive=Archive(s3, settings.data_bucket),
+        clock_ms=_now_ms,
+        sleep=time.sleep,
+    )
+
+
+@lru_cache
+def _client(service: str) -> Any:
+    return boto3.client(service, config=_CLIENT)  # type: ignore[call-overload] # any of four
+
+
+def _emit(report: ScanReport) -> None:
+    log = _logger.warning if report.problems or report.refused or report.waiting else _logger.info
+    log("scan", extra={"report": report.as_dict()})
+    metrics = Metrics(namespace="StockMonitor", service="stock-scanner")
+    for name, value in {
+        "Polls": report.polls,
+        "PollsFailed": report.failed_polls,
+        "TicksPublished": report.ticks,
+        "TicksWaiting": report.waiting,
+        "RecordsResent": report.resent,
+        "TickersMissing": len(report.missing),
+        "TickersRefused": len(report.refused),
+    }.items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    metrics.flush_metrics()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,98 @@
+"""One scan at a time: a lease in DynamoDB, and with it the time of the last poll.
+
+A poll reserves its time on the lease before it publishes: the reservation fails when another scan has
+taken over, and times grow over all scans. So ticks of a symbol grow strictly even when scans overlap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_AHEAD_MS = 4_000  # the detector refuses ticks that are more than 5 s ahead of their arrival
+
+
+class LeaseLostError(Exception):
+    """Another scan holds the lease now."""
+
+
+class ClockError(Exception):
+    """The last poll was later than this machine's clock says it is now."""
+
+
+class Lease:
+    """The right to scan, held by `owner` until it is released or runs out.
+
+    The item has pk `scan#lease`, sk `lease`, and the attributes `owner`, `until_ms` and `last_ts`
+    (epoch ms of the last poll by any scan).
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, owner: str, duration_ms: int) -> None:
+        self._client = client
+        self._table = table
+        self._owner = owner
+        self._duration_ms = duration_ms
+        self.last_ts = 0
+
+    def acquire(self, now_ms: int) -> bool:
+        """Takes the lease, unless another scan holds it."""
+        answer = self._update(
+            "SET #owner = :owner, until_ms = :until",
+            "attribute_not_exists(until_ms) OR until_ms < :now",
+            {":until": now_ms + self._duration_ms, ":now": now_ms},
+        )
+        if answer is None:
+            return False
+        self.last_ts = int(answer["Attributes"].get("last_ts", {"N": "0"})["N"])
+        return True
+
+    def reserve(self, now_ms: int, ts_ms: int | None = None) -> int:
+        """The time of the next poll: now, or just after the last poll; prolongs the lease.
+
+        With `ts_ms` the times up to it are reserved instead.
+
+        Raises
+        ------
+        LeaseLostError
+            If another scan holds the lease.
+        ClockError
+            If the last poll lies too far ahead of the clock.
+        """
+        ts = max(now_ms, self.last_ts + 1) if ts_ms is None else ts_ms
+        if ts - now_ms > MAX_AHEAD_MS:
+            raise ClockError(
+                f"the last poll was at {self.last_ts}, {ts - now_ms} ms ahead of this clock: allowed are"
+                f" {MAX_AHEAD_MS}. Wait, or correct last_ts of the item scan#lease in table {self._table}"
+            )
+        answer = self._update(
+            "SET until_ms = :until, last_ts = :ts",
+            "#owner = :owner",
+            {":until": now_ms + self._duration_ms, ":ts": ts},
+        )
+        if answer is None:
+            raise LeaseLostError("another scan holds the lease")
+        self.last_ts = ts
+        return ts
+
+    def release(self) -> None:
+        """Gives the lease back, if it is still held."""
+        self._update("SET until_ms = :zero", "#owner = :owner", {":zero": 0})
+
+    def _update(self, update: str, condition: str, numbers: dict[str, int]) -> Any:
+        try:
+            return self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": "scan#lease"}, "sk": {"S": "lease"}},
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={
+                    ":owner": {"S": self._owner},
+                    **{name: {"N": str(number)} for name, number in numbers.items()},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None

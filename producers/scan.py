@@ -1,0 +1,232 @@
+"""One scan: several polls of the watch list that end before the next scan begins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Literal
+
+from producers.archive import Archive
+from producers.lease import Lease, LeaseLostError
+from producers.market_hours import is_open
+from producers.publisher import Publisher, PublishReport
+from producers.quote_batch import QuoteBatch, usable
+from producers.settings import ScannerSettings, ScanRequest
+from producers.sources import Source, SourceError, source_class
+from producers.unsent import UnsentStore
+from producers.watch_list import WatchList
+
+SCAN_SECONDS = 55
+_FINISHING_SECONDS = 3.0  # to store and archive what a scan leaves, after its last poll
+BACKFILL_STEP_MS = 5_000
+_BACKFILL_CHUNK = 60
+_MINUTE_MS = 60_000
+_NAMES_IN_REPORT = 100
+
+Status = Literal["ok", "closed", "already running"]
+
+
+class ScanError(Exception):
+    """A scan could do nothing; says what stood in the way and what is allowed."""
+
+
+@dataclass(slots=True)
+class ScanReport:
+    """What a scan did: polls, and how many ticks went to which partition.
+
+    `missing` are the tickers that the source did not answer at least once, `refused` what on the watch
+    list is no ticker, `waiting` the ticks that the stream did not take and the next scan sends first.
+    """
+
+    status: Status = "ok"
+    polls: int = 0
+    failed_polls: int = 0
+    partitions: Counter[int] = field(default_factory=Counter)
+    resent: int = 0
+    waiting: int = 0
+    missing: set[str] = field(default_factory=set)
+    refused: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks the stream took."""
+        return self.partitions.total()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as the function answers it; of long lists of names the first hundred."""
+        return {
+            "status": self.status,
+            "polls": self.polls,
+            "failed_polls": self.failed_polls,
+            "ticks": self.ticks,
+            "partitions": {
+                str(partition): self.partitions[partition] for partition in sorted(self.partitions)
+            },
+            "resent": self.resent,
+            "waiting": self.waiting,
+            "missing": sorted(self.missing)[:_NAMES_IN_REPORT],
+            "missing_count": len(self.missing),
+            "refused": list(self.refused[:_NAMES_IN_REPORT]),
+            "refused_count": len(self.refused),
+            "problems": self.problems[:_NAMES_IN_REPORT],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a scan works with: the adapters, and its only ways to time."""
+
+    source: Source
+    watch_list: Callable[[], WatchList]
+    publisher: Publisher
+    lease: Lease
+    unsent: UnsentStore
+    archive: Archive
+    clock_ms: Callable[[], int]
+    sleep: Callable[[float], None]
+
+
+class Scan:
+    """A scan, to be run once; `report` tells what it did, also when it failed."""
+
+    def __init__(self, parts: Parts, settings: ScannerSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self.report = ScanReport()
+
+    def run(self, request: ScanRequest, deadline_ms: int) -> ScanReport:
+        """Polls until `deadline_ms` (epoch ms), or does what else is requested.
+
+        Raises
+        ------
+        ScanError
+            If the request cannot be met, or the source failed in every poll.
+        WatchListError, ClockError, UnsentError, PublishError, QuoteBatchError
+            As their classes say. What the stream did not take is stored all the same.
+        """
+        self._check(request)
+        parts, started_ms = self._parts, self._parts.clock_ms()
+        if not self._is_open():
+            self.report.status = "closed"
+        elif not parts.lease.acquire(started_ms):
+            self.report.status = "already running"
+        else:
+            with ExitStack() as at_the_end:
+                at_the_end.callback(parts.lease.release)
+                at_the_end.callback(lambda: parts.archive.write(started_ms))
+                at_the_end.callback(self._store_waiting)
+                self._work(request, deadline_ms)
+        return self.report
+
+    def _check(self, request: ScanRequest) -> None:
+        if request.backfill_minutes is not None and source_class(self._settings.source) != "simulated":
+            raise ScanError(
+                f"backfill_minutes: source {self._settings.source} has no history to produce:"
+                " allowed is the source simulated"
+            )
+
+    def _work(self, request: ScanRequest, deadline_ms: int) -> None:
+        try:
+            self._send_stored(deadline_ms)
+            if request.backfill_minutes is None:
+                self._poll_until(deadline_ms, request.polls)
+            else:
+                self._backfill(request.backfill_minutes, deadline_ms)
+        except LeaseLostError as error:
+            self.report.problems.append(str(error))
+        if self.report.failed_polls and not self.report.polls:
+            raise ScanError(
+                f"source {self._settings.source} failed in every poll: {self.report.problems[-1]}"
+            )
+
+    def _poll_until(self, deadline_ms: int, polls: int | None) -> None:
+        interval_ms = round(self._settings.poll_interval_seconds * 1000)
+        due_ms = self._parts.clock_ms()
+        while self._is_open():
+            due_ms = max(due_ms + interval_ms, self._parts.clock_ms())
+            self._poll(publish_by_ms=min(due_ms, deadline_ms))
+            if due_ms >= deadline_ms or self.report.polls + self.report.failed_polls == polls:
+                break
+            self._parts.sleep(max(0, due_ms - self._parts.clock_ms()) / 1000)
+
+    def _poll(self, publish_by_ms: int) -> None:
+        parts, report = self._parts, self.report
+        watched = parts.watch_list()
+        report.refused = watched.refused
+        ts_ms = parts.lease.reserve(parts.clock_ms())
+        try:
+            batch = parts.source.quotes(watched.symbols, ts_ms)
+        except SourceError as error:
+            report.failed_polls += 1
+            report.problems.append(str(error))
+            return
+        report.polls += 1
+        self._publish([batch], publish_by_ms)
+
+    def _backfill(self, minutes: int, deadline_ms: int) -> None:
+        parts = self._parts
+        now_ms = parts.clock_ms()
+        since_ms = max(now_ms - minutes * _MINUTE_MS, parts.lease.last_ts + 1)
+        first_ms = -(-since_ms // BACKFILL_STEP_MS) * BACKFILL_STEP_MS
+        times = iter(range(first_ms, now_ms + 1, BACKFILL_STEP_MS))
+        watched = parts.watch_list()
+        self.report.refused = watched.refused
+        while chunk := list(islice(times, _BACKFILL_CHUNK)):
+            parts.lease.reserve(parts.clock_ms(), chunk[-1])
+            self._publish([parts.source.quotes(watched.symbols, ts_ms) for ts_ms in chunk], deadline_ms)
+            self.report.polls += len(chunk)
+
+    def _publish(self, batches: list[QuoteBatch], by_ms: int) -> None:
+        sound = [self._usable(batch) for batch in batches]
+        for batch in sound:
+            self._parts.archive.add(batch)
+            self.report.missing.update(batch.missing)
+        self._count(self._parts.publisher.publish(sound, self._seconds_until(by_ms)))
+
+    def _usable(self, batch: QuoteBatch) -> QuoteBatch:
+        kept, refused = usable(batch)
+        self.report.problems += [f"source {batch.source}: {row.symbol}: {row.reason}" for row in refused]
+        return kept
+
+    def _send_stored(self, deadline_ms: int) -> None:
+        parts = self._parts
+        stored = parts.unsent.load()
+        if stored:
+            parts.publisher.enqueue(stored)
+            self._count(parts.publisher.publish([], self._seconds_until(deadline_ms)))
+            waiting = {aggregate.stored_as for aggregate in parts.publisher.waiting}
+            parts.unsent.forget(aggregate for aggregate in stored if aggregate.stored_as not in waiting)
+
+    def _store_waiting(self) -> None:
+        waiting = self._parts.publisher.take_waiting()
+        self.report.waiting = sum(aggregate.ticks for aggregate in waiting)
+        self._parts.unsent.store(waiting, self._parts.clock_ms())
+
+    def _count(self, published: PublishReport) -> None:
+        self.report.partitions.update(published.ticks)
+        self.report.resent += published.resent
+
+    def _is_open(self) -> bool:
+        return is_open(self._settings.session, datetime.fromtimestamp(self._parts.clock_ms() / 1000, UTC))
+
+    def _seconds_until(self, by_ms: int) -> float:
+        # Even a late poll tries once: what is not tried would wait a minute for the next scan.
+        return max(0.5, (by_ms - self._parts.clock_ms()) / 1000)
+
+
+def deadline(request: ScanRequest, now_ms: int, remaining_ms: int) -> int:
+    """When a scan's last poll is due at the latest (epoch ms).
+
+    A scheduled scan has 55 s from its start, as the next starts a minute after it did. One started by
+    hand ends before the minute does, to be out of the schedule's way. None outlasts its function.
+    """
+    by_rhythm = now_ms if request.source == "aws.events" else now_ms // _MINUTE_MS * _MINUTE_MS
+    by_function = now_ms + remaining_ms - round(_FINISHING_SECONDS * 1000)
+    if request.backfill_minutes is not None:
+        return by_function
+    return min(by_rhythm + SCAN_SECONDS * 1000, by_function)

@@ -1,0 +1,123 @@
+"""Which tickers to poll: the SSM parameter that operators set, read again while a scan runs.
+
+Its value is a comma-separated list, or `s3://bucket/key` for a list that is too long for a parameter
+(4,096 characters hold about 700 tickers); there a ticker may also stand on a line of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from producers.quote_batch import SYMBOL_RULE, is_symbol
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
+
+REREAD_MS = 30_000
+MAX_SYMBOLS = 50_000
+_S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
+_ALLOWED = f"a comma-separated list of tickers ({SYMBOL_RULE}) or s3://bucket/key"
+
+
+class WatchListError(Exception):
+    """The list cannot be used or read; names the parameter, what is wrong and what is allowed."""
+
+
+class WatchListUnavailableError(WatchListError):
+    """The list could not be fetched; it may well be there a little later."""
+
+
+class WatchList(NamedTuple):
+    """The tickers to poll, each once, and what on the list is none, with the reason."""
+
+    symbols: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def parse(value: str, origin: str) -> WatchList:
+    """The tickers in a list that is separated by commas, blanks or line ends; `origin` names it in errors.
+
+    Raises
+    ------
+    WatchListError
+        If no ticker is left, or there are too many.
+    """
+    items = dict.fromkeys(item.upper() for item in re.split(r"[,\s]+", value) if item)
+    symbols = tuple(item for item in items if is_symbol(item))
+    refused = tuple(
+        f"{origin}: {item[:40]!r} is no ticker: allowed are {SYMBOL_RULE}"
+        for item in items
+        if not is_symbol(item)
+    )
+    if not symbols:
+        raise WatchListError(f"{origin} is {value[:80]!r}, which names no ticker: allowed is {_ALLOWED}")
+    if len(symbols) > MAX_SYMBOLS:
+        raise WatchListError(f"{origin} names {len(symbols)} tickers: allowed are {MAX_SYMBOLS}")
+    return WatchList(symbols, refused)
+
+
+class WatchListReader:
+    """Answers with the watch list in force, at most `REREAD_MS` old."""
+
+    def __init__(self, ssm: SSMClient, s3: S3Client, parameter: str, clock_ms: Callable[[], int]) -> None:
+        self._ssm = ssm
+        self._s3 = s3
+        self._parameter = parameter
+        self._clock_ms = clock_ms
+        self._list: WatchList | None = None
+        self._read_ms = 0
+
+    def __call__(self) -> WatchList:
+        """The list in force; when it cannot be fetched again, the one fetched before.
+
+        Raises
+        ------
+        WatchListError
+            If the list cannot be used, or could not be fetched the first time.
+        """
+        now_ms = self._clock_ms()
+        if self._list is None or now_ms - self._read_ms >= REREAD_MS:
+            try:
+                self._list = self._read()
+            except WatchListUnavailableError:
+                if self._list is None:
+                    raise
+            self._read_ms = now_ms
+        return self._list
+
+    def _read(self) -> WatchList:
+        origin = f"parameter {self._parameter}"
+        try:
+            value = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"].strip()
+        except self._ssm.exceptions.ParameterNotFound as error:
+            raise WatchListError(f"{origin} does not exist: allowed is {_ALLOWED}") from error
+        except (ClientError, BotoCoreError) as error:
+            raise WatchListUnavailableError(f"{origin} cannot be read: {error}") from error
+        if not value.lower().startswith("s3:"):
+            return parse(value, origin)
+        reference = _S3_REFERENCE.fullmatch(value)
+        if reference is None:
+            raise WatchListError(
+                f"{origin} is {value[:80]!r}, no reference to an object: allowed is {_ALLOWED}"
+            )
+        bucket, key = reference.groups()
+        return parse(self._object(bucket, key, origin), f"{origin} ({value})")
+
+    def _object(self, bucket: str, key: str, origin: str) -> str:
+        try:
+            return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            kind = (
+                WatchListError if code in {"NoSuchKey", "NoSuchBucket", "404"} else WatchListUnavailableError
+            )
+            raise kind(f"{origin} refers to s3://{bucket}/{key}, which cannot be read: {error}") from error
+        except BotoCoreError as error:
+            raise WatchListUnavailableError(f"{origin} refers to s3://{bucket}/{key}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise WatchListError(f"{origin} refers to s3://{bucket}/{key}, which is no UTF-8 text") from error
