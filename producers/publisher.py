@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aws_kinesis_agg.aggregator import RecordAggregator
@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from producers.partitions import explicit_hash_key, partition_key, partition_of
-from producers.quote_batch import QuoteBatch, encode
+from producers.quote_batch import QuoteBatch, encode, select
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis.client import KinesisClient
@@ -298,7 +298,7 @@ def split_by_partition(batch: QuoteBatch, partitions: int) -> list[tuple[int, Qu
     for symbol in batch.missing:
         missing.setdefault(partition_of(symbol, partitions), []).append(symbol)
     return [
-        (partition, _rows(batch, rows.get(partition, []), missing.get(partition, [])))
+        (partition, select(batch, rows.get(partition, []), missing.get(partition, [])))
         for partition in sorted(rows.keys() | missing.keys())
     ]
 
@@ -312,35 +312,7 @@ def encode_within(batch: QuoteBatch, max_bytes: int) -> Iterator[tuple[bytes, in
     middle, half_missing = len(batch) // 2, len(batch.missing) // 2
     if not middle and not half_missing and len(batch) + len(batch.missing) < 2:
         raise ValueError(f"one quote takes {len(payload)} bytes: allowed are {max_bytes}")
-    yield from encode_within(_slice(batch, slice(0, middle), slice(0, half_missing)), max_bytes)
-    yield from encode_within(_slice(batch, slice(middle, None), slice(half_missing, None)), max_bytes)
-
-
-def _rows(batch: QuoteBatch, rows: list[int], missing: list[str]) -> QuoteBatch:
-    if len(rows) == len(batch):
-        return replace(batch, missing=missing)
-    return QuoteBatch(
-        batch.source,
-        [batch.symbol[row] for row in rows],
-        [batch.ts[row] for row in rows],
-        [batch.price[row] for row in rows],
-        [batch.bid[row] for row in rows],
-        [batch.ask[row] for row in rows],
-        [batch.day_volume[row] for row in rows],
-        [batch.quote_ts[row] for row in rows],
-        missing,
-    )
-
-
-def _slice(batch: QuoteBatch, rows: slice, missing: slice) -> QuoteBatch:
-    return QuoteBatch(
-        batch.source,
-        batch.symbol[rows],
-        batch.ts[rows],
-        batch.price[rows],
-        batch.bid[rows],
-        batch.ask[rows],
-        batch.day_volume[rows],
-        batch.quote_ts[rows],
-        batch.missing[missing],
+    yield from encode_within(select(batch, range(middle), batch.missing[:half_missing]), max_bytes)
+    yield from encode_within(
+        select(batch, range(middle, len(batch)), batch.missing[half_missing:]), max_bytes
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
@@ -166,12 +167,26 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RefusedRow]]:
     reasons = [_why_refused(row) for row in rows]
     if not any(reasons):
         return batch, []
-    kept = [row for row, reason in zip(rows, reasons, strict=True) if reason is None]
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
     refused = [
         RefusedRow(index, str(rows[index][0])[:64], reason) for index, reason in enumerate(reasons) if reason
     ]
-    by_column = [[row[index] for row in kept] for index in range(len(_COLUMNS))]
-    return QuoteBatch(batch.source, *by_column, batch.missing), refused  # type: ignore[arg-type]
+    return select(batch, kept, batch.missing), refused
+
+
+def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteBatch:
+    """The given rows of a batch, in the given order, with other `missing` symbols."""
+    return QuoteBatch(
+        batch.source,
+        [batch.symbol[row] for row in rows],
+        [batch.ts[row] for row in rows],
+        [batch.price[row] for row in rows],
+        [batch.bid[row] for row in rows],
+        [batch.ask[row] for row in rows],
+        [batch.day_volume[row] for row in rows],
+        [batch.quote_ts[row] for row in rows],
+        missing,
+    )
 
 
 def _fast_batch(wire: _Wire) -> QuoteBatch | None:
