@@ -1,0 +1,80 @@
+// The state of the page is its address: it can be shared, kept, and walked back.
+
+/**
+ * @typedef {object} Address
+ * @property {string} ticker the ticker that is open, or ""
+ * @property {string} at ISO instant that the chart is about, or "" for now
+ * @property {string} source a source or a class of sources, or "" for the configured one
+ * @property {string} anomaly id of the chosen anomaly, or ""
+ * @property {string} range span of the chart
+ * @property {string} severity severities shown, comma-separated, or "" for all
+ * @property {string} kind kinds shown, or "" for all
+ */
+
+const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind"]);
+
+/** @type {Set<(address: Address) => void>} */
+const listeners = new Set();
+
+/** What the address says now. @returns {Address} */
+export function current() {
+  const params = new URLSearchParams(location.search);
+  const found = Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? ""]));
+  return /** @type {Address} */ ({ ...found, ticker: found.ticker.trim().toUpperCase() });
+}
+
+/**
+ * The query string of an address.
+ * @param {Partial<Address>} address
+ */
+export function href(address) {
+  const params = new URLSearchParams();
+  for (const name of NAMES) {
+    const value = address[name];
+    if (value) params.set(name, value);
+  }
+  return `?${params}`;
+}
+
+/**
+ * Go to the address with some parts changed.
+ * @param {Partial<Address>} changes
+ * @param {{replace?: boolean}} [options]
+ */
+export function go(changes, { replace = false } = {}) {
+  visit(href({ ...current(), ...changes }), replace);
+}
+
+/**
+ * Go to a link of this page.
+ * @param {string} url
+ * @param {boolean} [replace]
+ */
+export function visit(url, replace = false) {
+  const target = url === "?" ? location.pathname : url;
+  if (replace) history.replaceState(null, "", target);
+  else history.pushState(null, "", target);
+  notify();
+}
+
+/** Hear of every change. @param {(address: Address) => void} listener */
+export function onAddress(listener) {
+  listeners.add(listener);
+}
+
+/** Follow links marked data-nav without loading the page again. */
+export function followLinks() {
+  addEventListener("popstate", notify);
+  document.addEventListener("click", (event) => {
+    const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    const link = event.target instanceof Element ? event.target.closest("a[data-nav]") : null;
+    if (!plain || !link) return;
+    event.preventDefault();
+    visit(link.getAttribute("href") ?? "?");
+  });
+}
+
+function notify() {
+  const address = current();
+  for (const listener of listeners) listener(address);
+}

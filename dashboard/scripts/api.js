@@ -1,0 +1,174 @@
+// The API: answers with their tags, problems as errors, and polling that survives outages.
+
+const BASE = new URL("api/", document.baseURI);
+const TIMEOUT_MS = 10_000;
+const HIDDEN_MS = 30_000;
+const LONGEST_WAIT_MS = 15_000;
+
+/** What the API answered instead of what was asked. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} detail */
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+/** @typedef {{tag: string, data: any}} Kept */
+
+/** @type {Map<string, Kept>} */
+const kept = new Map();
+const KEPT_ANSWERS = 60;
+
+/**
+ * The address of a resource. A slash inside a segment is encoded twice: gateways undo one layer.
+ * @param {string[]} path
+ * @param {Record<string, string | number | undefined>} [params]
+ */
+export function resource(path, params = {}) {
+  const segments = path.map((segment) => encodeURIComponent(segment.replaceAll("/", "%2F")));
+  const url = new URL(segments.join("/"), BASE);
+  for (const [name, value] of Object.entries(params)) {
+    if (value !== undefined && value !== "") url.searchParams.set(name, String(value));
+  }
+  return url.href;
+}
+
+/**
+ * Ask; an unchanged answer (304) costs no body and is the very object of before.
+ * @param {string} url
+ * @returns {Promise<any>}
+ */
+export async function get(url) {
+  const before = kept.get(url);
+  const response = await fetch(url, {
+    cache: "no-store",
+    headers: before ? { "If-None-Match": before.tag } : {},
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (response.status === 304 && before) return before.data;
+  const data = await response.json();
+  if (!response.ok) throw new ApiError(response.status, data.detail ?? data.message ?? response.statusText);
+  const tag = response.headers.get("ETag");
+  if (tag) keep(url, { tag, data });
+  return data;
+}
+
+/** @param {string} url @param {Kept} answer */
+function keep(url, answer) {
+  kept.delete(url);
+  kept.set(url, answer);
+  const oldest = kept.keys().next().value;
+  if (kept.size > KEPT_ANSWERS && oldest !== undefined) kept.delete(oldest);
+}
+
+/**
+ * @typedef {object} Connection
+ * @property {boolean} lost
+ * @property {number} lostAt epoch ms of the first failure
+ * @property {string} reason
+ */
+
+/** Whether the API answers at all. */
+class ConnectionState extends EventTarget {
+  /** @type {Connection} */
+  state = { lost: false, lostAt: 0, reason: "" };
+
+  answered() {
+    if (this.state.lost) this.#become({ lost: false, lostAt: 0, reason: "" });
+  }
+
+  /** @param {string} reason */
+  failed(reason) {
+    if (!this.state.lost) this.#become({ lost: true, lostAt: Date.now(), reason });
+  }
+
+  /** @param {Connection} state */
+  #become(state) {
+    this.state = state;
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export const connection = new ConnectionState();
+
+/** @type {Set<Poll>} */
+const polls = new Set();
+
+/** Ask for one thing again and again: every few seconds while visible, rarely while hidden, slower after failures. */
+export class Poll {
+  #timer = 0;
+  #failures = 0;
+  #running = false;
+  #stopped = false;
+  #generation = 0;
+
+  /**
+   * @param {() => string} url asked anew each time
+   * @param {(data: any) => void} onAnswer also called for an unchanged answer
+   * @param {{everyMs: number, onProblem?: (problem: ApiError) => void}} options
+   */
+  constructor(url, onAnswer, { everyMs, onProblem }) {
+    this.url = url;
+    this.onAnswer = onAnswer;
+    this.onProblem = onProblem;
+    this.everyMs = everyMs;
+    polls.add(this);
+    void this.now();
+  }
+
+  /** Ask at once; an answer still under way for an older question is dropped. */
+  async now() {
+    clearTimeout(this.#timer);
+    const generation = ++this.#generation;
+    this.#running = true;
+    try {
+      const data = await get(this.url());
+      this.#failures = 0;
+      connection.answered();
+      if (generation === this.#generation && !this.#stopped) this.onAnswer(data);
+    } catch (error) {
+      if (generation === this.#generation) this.#fail(error);
+    }
+    if (generation !== this.#generation) return;
+    this.#running = false;
+    this.#schedule();
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#generation++;
+    clearTimeout(this.#timer);
+    polls.delete(this);
+  }
+
+  wake() {
+    if (!this.#running) void this.now();
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
+      connection.answered();
+      this.onProblem?.(error);
+      return;
+    }
+    if (!(error instanceof ApiError || error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException)) throw error;
+    this.#failures++;
+    connection.failed(error instanceof ApiError ? error.message : "the monitor cannot be reached");
+  }
+
+  #schedule() {
+    if (this.#stopped) return;
+    const usual = document.hidden ? HIDDEN_MS : this.everyMs;
+    const wait = Math.max(usual, Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures * (this.#failures ? 1 : 0)));
+    this.#timer = setTimeout(() => void this.now(), wait);
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) for (const poll of polls) poll.wake();
+});
+addEventListener("online", () => {
+  for (const poll of polls) poll.wake();
+});

@@ -1,0 +1,65 @@
+// Elements without innerHTML: text from the network stays text.
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * An element. `props` are properties (className, onclick, ...) or, with a dash or where there is no such
+ * property, attributes.
+ * @template {keyof HTMLElementTagNameMap} T
+ * @param {T} tag
+ * @param {Record<string, any>} [props]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[T]}
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null) continue;
+    if (name === "dataset") Object.assign(element.dataset, value);
+    else if (name in element && !name.includes("-")) Object.assign(element, { [name]: value });
+    else element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter(isShown).map((child) => (child instanceof Node ? child : String(child))));
+  return element;
+}
+
+/**
+ * An SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number>} [attributes]
+ * @param {...Node} children
+ */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
+ * The element with that id; the page always has it.
+ * @param {string} id
+ * @returns {HTMLElement}
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`index.html has no #${id}`);
+  return element;
+}
+
+/**
+ * Set text only where it changed, so that a screen reader and a selection are left in peace.
+ * @param {Node} node
+ * @param {string} text
+ */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * @param {Child} child
+ * @returns {child is Node | string | number}
+ */
+function isShown(child) {
+  return child !== null && child !== undefined && child !== false;
+}

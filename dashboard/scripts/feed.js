@@ -1,0 +1,259 @@
+// The live list of what is unusual, newest first, with its filters.
+
+import { get, Poll, resource } from "./api.js";
+import { current, go, onAddress } from "./address.js";
+import { serverNow } from "./clock.js";
+import { byId, h, setText } from "./dom.js";
+import { eventItem } from "./event_item.js";
+import { KINDS, SEVERITIES, capitalized, kindName, severityMark } from "./kinds.js";
+
+/** @typedef {import("./kinds.js").Anomaly} Anomaly */
+/** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
+/** @typedef {import("../api-types.d.ts").Stats} Stats */
+
+const EVERY_MS = 2000;
+const STATS_EVERY_MS = 15_000;
+const PAGE = 50;
+
+/** The feed panel; `usualSource` names the configured source, `onAnomalies` hears of what is shown. */
+export class Feed {
+  #list = byId("feed");
+  #foot = byId("feed-foot");
+  /** @type {Anomaly[]} what is shown, newest first */
+  #shown = [];
+  /** @type {string | null} cursor of what follows */
+  #next = null;
+  /** @type {AnomalyPage | null} */
+  #lastPage = null;
+  #filters = "";
+  #loaded = false;
+  #usualSource = "";
+  /** @type {(anomalies: Anomaly[]) => void} */
+  #onAnomalies;
+  /** @type {Poll} */
+  #poll;
+
+  /** @param {(anomalies: Anomaly[]) => void} onAnomalies */
+  constructor(onAnomalies) {
+    this.#onAnomalies = onAnomalies;
+    this.#filters = filterKey();
+    buildFilters();
+    this.#list.replaceChildren(h("li", {}, skeleton()));
+    this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
+      everyMs: EVERY_MS,
+      onProblem: (problem) => this.#refused(problem.message),
+    });
+    new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS });
+    onAddress(() => this.#onAddress());
+  }
+
+  /** @param {string} source */
+  set usualSource(source) {
+    if (source === this.#usualSource) return;
+    this.#usualSource = source;
+    if (this.#loaded) this.#render();
+  }
+
+  #onAddress() {
+    syncFilters();
+    if (filterKey() === this.#filters) return;
+    this.#filters = filterKey();
+    this.#loaded = false;
+    this.#lastPage = null;
+    this.#shown = [];
+    this.#list.setAttribute("aria-busy", "true");
+    void this.#poll.now();
+  }
+
+  /** @param {AnomalyPage} page */
+  #take(page) {
+    if (page === this.#lastPage) return;
+    this.#lastPage = page;
+    const known = new Set(this.#shown.map((anomaly) => anomaly.id));
+    const fresh = page.anomalies.filter((anomaly) => !known.has(anomaly.id));
+    const first = !this.#loaded;
+    if (first) this.#next = page.next;
+    const overlaps = first || fresh.length < page.anomalies.length || page.anomalies.length === 0;
+    if (overlaps) this.#shown = [...fresh, ...this.#shown].sort(newestFirst);
+    else [this.#shown, this.#next] = [page.anomalies, page.next]; // a gap: more came than one page holds
+    this.#loaded = true;
+    this.#list.setAttribute("aria-busy", "false");
+    if (!first && fresh.length) announce(fresh);
+    this.#render(first ? new Set() : new Set(fresh.map((anomaly) => anomaly.id)));
+  }
+
+  /** @param {Set<string>} [fresh] */
+  #render(fresh = new Set()) {
+    const context = { nowMs: serverNow(), usualSource: this.#usualSource };
+    /** @type {Map<string | undefined, Element>} */
+    const items = new Map([...this.#list.children].map((item) => [item.querySelector("a")?.dataset.id, item]));
+    const rebuilt = this.#list.dataset.usual !== this.#usualSource;
+    this.#list.dataset.usual = this.#usualSource;
+    const wanted = this.#shown.map((anomaly) => {
+      const existing = rebuilt ? undefined : items.get(anomaly.id);
+      return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
+    });
+    arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())]);
+    setText(byId("feed-summary"), summary(this.#shown, this.#next));
+    this.#foot.replaceChildren(...(this.#next ? [this.#moreButton()] : []));
+    this.#onAnomalies(this.#shown);
+  }
+
+  #moreButton() {
+    return h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
+  }
+
+  async #more() {
+    if (!this.#next) return;
+    const button = this.#foot.querySelector("button");
+    if (button) button.disabled = true;
+    const asked = this.#filters;
+    try {
+      /** @type {AnomalyPage} */
+      const page = await get(resource(["anomalies"], { ...question(), cursor: this.#next }));
+      if (asked !== this.#filters) return;
+      const known = new Set(this.#shown.map((anomaly) => anomaly.id));
+      this.#shown = [...this.#shown, ...page.anomalies.filter((anomaly) => !known.has(anomaly.id))];
+      this.#next = page.next;
+      this.#render();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      if (button) Object.assign(button, { disabled: false, textContent: "Could not load older ones. Try again" });
+    }
+  }
+
+  /** @param {string} detail */
+  #refused(detail) {
+    this.#list.setAttribute("aria-busy", "false");
+    const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
+    const text = h("div", { className: "empty" }, h("strong", {}, "These filters cannot be used"), h("p", {}, detail), reset);
+    this.#list.replaceChildren(h("li", {}, text));
+    this.#foot.replaceChildren();
+  }
+}
+
+/** Loading, drawn as the shape of what comes. */
+export function skeleton() {
+  return h("div", { className: "skeleton", "aria-label": "Loading" }, ...Array.from({ length: 6 }, () => h("span")));
+}
+
+/**
+ * Make `wanted` the children of `list`, moving only what is out of place.
+ * @param {Element} list
+ * @param {Element[]} wanted
+ */
+export function arrange(list, wanted) {
+  const keep = new Set(wanted);
+  for (const child of [...list.children]) if (!keep.has(child)) child.remove();
+  wanted.forEach((item, index) => {
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+  });
+}
+
+function question() {
+  const { severity, kind, source } = current();
+  return { limit: PAGE, severity, kind, source };
+}
+
+function filterKey() {
+  return JSON.stringify(question());
+}
+
+/** @param {Anomaly} a @param {Anomaly} b */
+function newestFirst(a, b) {
+  return a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : a.ticker.localeCompare(b.ticker);
+}
+
+/** @param {Anomaly[]} fresh */
+function announce(fresh) {
+  const [newest] = fresh;
+  const more = fresh.length > 1 ? ` and ${fresh.length - 1} more` : "";
+  setText(byId("announcer"), `New: ${newest.ticker}, ${kindName(newest.kind)}, ${newest.severity}${more}.`);
+}
+
+/** @param {Anomaly[]} shown @param {string | null} next */
+function summary(shown, next) {
+  if (!shown.length) return "";
+  return `${shown.length}${next ? "+" : ""} shown, newest first`;
+}
+
+function emptyState() {
+  const { severity, kind, source } = current();
+  if (!severity && !kind && !source) {
+    return h(
+      "div",
+      { className: "empty" },
+      h("strong", {}, "Nothing unusual so far"),
+      h("p", {}, "Every tick is being scored. What is not normal appears here within seconds."),
+    );
+  }
+  const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
+  return h("div", { className: "empty" }, h("strong", {}, "Nothing matches these filters"), reset);
+}
+
+function clearFilters() {
+  go({ severity: "", kind: "", source: "" });
+}
+
+function buildFilters() {
+  const chips = SEVERITIES.map((severity) => {
+    const toggle = () => toggleSeverity(severity);
+    return h(
+      "button",
+      { className: "chip", type: "button", onclick: toggle, dataset: { severity } },
+      severityMark(severity),
+      h("span", { className: "count", title: "today (UTC day)" }),
+    );
+  });
+  const kinds = h(
+    "select",
+    { id: "filter-kind", "aria-label": "Kind", onchange: () => go({ kind: kinds.value }) },
+    h("option", { value: "" }, "All kinds"),
+    ...Object.entries(KINDS).map(([value, name]) => h("option", { value }, name)),
+  );
+  const sources = h(
+    "select",
+    { id: "filter-source", "aria-label": "Source", onchange: () => go({ source: sources.value }) },
+    h("option", { value: "" }, "All sources"),
+    ...["real", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
+  );
+  byId("filters").replaceChildren(...chips, kinds, sources);
+  syncFilters();
+}
+
+function syncFilters() {
+  const { severity, kind, source } = current();
+  const pressed = severity.split(",");
+  for (const chip of byId("filters").querySelectorAll("button")) {
+    chip.setAttribute("aria-pressed", String(pressed.includes(chip.dataset.severity ?? "")));
+  }
+  choose("filter-kind", kind);
+  choose("filter-source", source);
+}
+
+/**
+ * Show a value in a select; one that it does not offer (from a link) is added.
+ * @param {string} id
+ * @param {string} value
+ */
+function choose(id, value) {
+  const select = /** @type {HTMLSelectElement} */ (byId(id));
+  if (![...select.options].some((option) => option.value === value)) select.append(h("option", { value }, value));
+  select.value = value;
+}
+
+/** @param {string} severity */
+function toggleSeverity(severity) {
+  const pressed = new Set(current().severity.split(",").filter(Boolean));
+  if (!pressed.delete(severity)) pressed.add(severity);
+  go({ severity: SEVERITIES.filter((name) => pressed.has(name)).join(",") });
+}
+
+/** @param {Stats} stats */
+function showCounts(stats) {
+  for (const chip of byId("filters").querySelectorAll("button")) {
+    const severity = /** @type {import("./kinds.js").Severity} */ (chip.dataset.severity);
+    const count = chip.querySelector(".count");
+    if (count) setText(count, `${stats.by_severity[severity]}${stats.complete ? "" : "+"}`);
+  }
+}

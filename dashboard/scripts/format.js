@@ -1,0 +1,92 @@
+// Numbers, ages and instants as people read them.
+
+export const MARKET_ZONE = "America/New_York";
+const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** @param {string} timeZone @param {Intl.DateTimeFormatOptions} options */
+const formatter = (timeZone, options) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", ...options });
+/** @type {Intl.DateTimeFormatOptions} */
+const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+/** @type {Intl.DateTimeFormatOptions} */
+const DAY = { day: "numeric", month: "short" };
+const marketTime = formatter(MARKET_ZONE, TIME);
+const marketMinute = formatter(MARKET_ZONE, { hour: "2-digit", minute: "2-digit" });
+const viewerTime = formatter(viewerZone, TIME);
+const marketDay = formatter(MARKET_ZONE, DAY);
+const marketDate = formatter(MARKET_ZONE, { ...DAY, year: "numeric" });
+const viewerDay = formatter(viewerZone, DAY);
+const marketParts = formatter(MARKET_ZONE, { year: "numeric", month: "numeric", day: "numeric", ...TIME });
+const volumes = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
+/** Whether the viewer's clock shows another time than New York's. */
+export const viewerIsElsewhere = (/** @type {number} */ ms) => viewerTime.format(ms) !== marketTime.format(ms);
+
+/** Time of day in New York. @param {number} ms */
+export const inMarket = (ms) => marketTime.format(ms);
+/** Hour and minute in New York. @param {number} ms */
+export const minuteInMarket = (ms) => marketMinute.format(ms);
+/** Time of day for the viewer. @param {number} ms */
+export const inViewer = (ms) => viewerTime.format(ms);
+/** Day and month in New York. @param {number} ms */
+export const dayInMarket = (ms) => marketDay.format(ms);
+
+/**
+ * New York time; with its day where that is not today, with the year where it is not this one.
+ * @param {number} ms
+ * @param {number} nowMs
+ */
+export function momentInMarket(ms, nowMs) {
+  if (marketDate.format(ms) === marketDate.format(nowMs)) return `${inMarket(ms)} ET`;
+  const near = Math.abs(nowMs - ms) < 300 * 86_400_000;
+  return `${(near ? marketDay : marketDate).format(ms)}, ${inMarket(ms)} ET`;
+}
+
+/** The same instant on the viewer's clock. @param {number} ms */
+export const momentForViewer = (ms) => `${viewerDay.format(ms)}, ${inViewer(ms)} (${viewerZone.replaceAll("_", " ")})`;
+
+/**
+ * How long something lasted or lies back: 4 s, 12 min, 3 h, 5 d.
+ * @param {number} seconds
+ */
+export function age(seconds) {
+  if (seconds < 1) return "0 s";
+  if (seconds < 90) return `${Math.floor(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129_600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** A price with at least cents, and more where it is small. @param {number | null | undefined} value */
+export function price(value) {
+  if (value === null || value === undefined) return "–";
+  const digits = Math.abs(value) >= 1 || value === 0 ? 2 : 4;
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 4) === 4 && digits === 2 ? 2 : 6 });
+}
+
+/** A number with a real minus and a plus. @param {number} value @param {number} digits */
+function signed(value, digits) {
+  const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${value < 0 ? "−" : "+"}${text}`;
+}
+
+/** +1.23. @param {number | null | undefined} value */
+export const change = (value) => (value === null || value === undefined ? "–" : signed(value, 2));
+/** +1.23 %. @param {number | null | undefined} value */
+export const percent = (value) => (value === null || value === undefined ? "–" : `${signed(value, 2)}%`);
+/** 1.2M. @param {number | null | undefined} value */
+export const volume = (value) => (value === null || value === undefined ? "–" : volumes.format(value));
+
+/** Any number, short. @param {number | null | undefined} value */
+export function number(value) {
+  if (value === null || value === undefined) return "–";
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 5 });
+}
+
+/**
+ * Epoch seconds whose UTC reading is the wall clock in New York at `ms`: chart libraries draw days in UTC.
+ * @param {number} ms
+ */
+export function marketClockSeconds(ms) {
+  const parts = Object.fromEntries(marketParts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
+  return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) / 1000;
+}

@@ -1,0 +1,32 @@
+// Puts the page together: who hears of what.
+
+import { followLinks, go } from "./address.js";
+import { byId, h } from "./dom.js";
+import { Feed } from "./feed.js";
+import { Status } from "./status.js";
+import { initTheme } from "./theme.js";
+import { TickerView } from "./ticker_view.js";
+import { WatchList } from "./watch_list.js";
+
+const status = new Status();
+const tickerView = new TickerView();
+const feed = new Feed((anomalies) => (watchList.anomalies = anomalies));
+const watchList = new WatchList((list) => {
+  status.list = list;
+  tickerView.list = list;
+  feed.usualSource = list.source;
+  byId("known-tickers").replaceChildren(...list.tickers.map(({ ticker }) => h("option", { value: ticker })));
+});
+
+initTheme(byId("theme"), () => tickerView.recolour());
+followLinks();
+
+byId("find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const input = /** @type {HTMLInputElement} */ (byId("find-ticker"));
+  const ticker = input.value.trim().toUpperCase();
+  if (!ticker) return;
+  input.value = "";
+  input.blur();
+  go({ ticker, at: "", anomaly: "", range: "" });
+});

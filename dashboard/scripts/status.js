@@ -1,0 +1,77 @@
+// Is it alive: the feed's age, what kind of quotes these are, whether the API answers, and the clocks.
+
+import { connection } from "./api.js";
+import { serverNow } from "./clock.js";
+import { byId, setText } from "./dom.js";
+import { age, inMarket, inViewer, minuteInMarket, viewerIsElsewhere } from "./format.js";
+
+/** @typedef {import("../api-types.d.ts").TickerList} TickerList */
+
+const LABELS = { real: "REAL", simulated: "SIMULATED", replay: "REPLAY" };
+const TITLES = {
+  real: "Real quotes",
+  simulated: "A simulated market: nothing here is a real price",
+  replay: "Recorded quotes, played again",
+};
+
+/** The status in the top bar. */
+export class Status {
+  /** @type {TickerList | null} */
+  #list = null;
+  #state = "";
+
+  constructor() {
+    setInterval(() => this.#show(), 1000);
+    connection.addEventListener("change", () => this.#show());
+    this.#show();
+  }
+
+  /** @param {TickerList} list */
+  set list(list) {
+    this.#list = list;
+    const badge = byId("source-badge");
+    badge.className = `badge badge-${list.source_class}`;
+    badge.title = `${TITLES[list.source_class]} (source: ${list.source})`;
+    setText(badge, LABELS[list.source_class]);
+    this.#show();
+  }
+
+  #show() {
+    this.#showClocks();
+    this.#showBanner();
+    const [state, text] = this.#feed();
+    const element = byId("feed-status");
+    element.dataset.state = state;
+    setText(byId("feed-text"), text);
+    if (this.#state && state !== this.#state) setText(byId("announcer"), text);
+    this.#state = state;
+  }
+
+  /** @returns {[string, string]} */
+  #feed() {
+    if (connection.state.lost) return ["lost", "Disconnected"];
+    if (!this.#list) return ["loading", "Connecting"];
+    const { feed, source_class: sourceClass } = this.#list;
+    if (feed.last_quote_at === null) return ["missing", "No quotes yet"];
+    if (sourceClass === "replay") return ["live", "Replay"];
+    const seconds = Math.max(0, (serverNow() - Date.parse(feed.last_quote_at)) / 1000);
+    return feed.state === "live" ? ["live", `Live, last quote ${age(seconds)} ago`] : ["stale", `No new quotes for ${age(seconds)}`];
+  }
+
+  #showClocks() {
+    const now = serverNow();
+    setText(byId("clock-market"), inMarket(now));
+    setText(byId("clock-local"), inViewer(now));
+    byId("clock-local-item").hidden = !viewerIsElsewhere(now);
+  }
+
+  #showBanner() {
+    const banner = byId("banner");
+    const { lost, lostAt, reason } = connection.state;
+    banner.hidden = !lost;
+    document.body.classList.toggle("is-disconnected", lost);
+    if (!lost) return;
+    const known = this.#list ? ` What you see is from ${minuteInMarket(lostAt)} ET.` : "";
+    setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);
+  }
+}

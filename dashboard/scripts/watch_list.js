@@ -1,0 +1,194 @@
+// How each ticker is: one row, updated in place.
+
+import { Poll, resource } from "./api.js";
+import { current, onAddress } from "./address.js";
+import { serverNow, setServerTime } from "./clock.js";
+import { byId, h, setText } from "./dom.js";
+import { arrange, skeleton } from "./feed.js";
+import { age, change, percent, price, volume } from "./format.js";
+import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
+import { sparkline } from "./sparkline.js";
+
+/** @typedef {import("../api-types.d.ts").TickerList} TickerList */
+/** @typedef {import("../api-types.d.ts").Ticker} Ticker */
+/** @typedef {import("./kinds.js").Anomaly} Anomaly */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, stateKey: string}} Line */
+
+const EVERY_MS = 2000;
+const RECENT_MS = 15 * 60_000;
+/** @type {[string, string][]} class and heading */
+const COLUMNS = [
+  ["price", "Last"],
+  ["change", "Change"],
+  ["col-quote bid-ask", "Bid / ask"],
+  ["col-quote volume", "Volume"],
+  ["col-spark spark", "Last hour"],
+  ["state-cell", "State"],
+];
+
+/** The watch list panel; `onList` hears of every new answer. */
+export class WatchList {
+  #box = byId("watch");
+  /** @type {Map<string, Line>} */
+  #lines = new Map();
+  /** @type {HTMLTableSectionElement | null} */
+  #body = null;
+  /** @type {TickerList | null} */
+  #last = null;
+  /** @type {Map<string, Anomaly>} the worst recent anomaly of each ticker */
+  #recent = new Map();
+  #source = listSource();
+  /** @type {(list: TickerList) => void} */
+  #onList;
+
+  /** @param {(list: TickerList) => void} onList */
+  constructor(onList) {
+    this.#onList = onList;
+    this.#box.replaceChildren(skeleton());
+    const poll = new Poll(() => resource(["tickers"], { source: this.#source }), (list) => this.#take(list), {
+      everyMs: EVERY_MS,
+    });
+    onAddress(() => {
+      if (listSource() === this.#source) return;
+      this.#source = listSource();
+      this.#forget();
+      void poll.now();
+    });
+    setInterval(() => this.#last && this.#showStates(this.#last), 1000);
+  }
+
+  /** @param {Anomaly[]} anomalies newest first */
+  set anomalies(anomalies) {
+    this.#recent.clear();
+    const since = serverNow() - RECENT_MS;
+    for (const anomaly of anomalies) {
+      if (momentOf(anomaly) < since) break;
+      const known = this.#recent.get(anomaly.ticker);
+      if (!known || rank(anomaly) < rank(known)) this.#recent.set(anomaly.ticker, anomaly);
+    }
+    if (this.#last) this.#showStates(this.#last);
+  }
+
+  #forget() {
+    this.#lines.clear();
+    this.#body = null;
+    this.#last = null;
+    this.#box.replaceChildren(skeleton());
+    this.#box.setAttribute("aria-busy", "true");
+  }
+
+  /** @param {TickerList} list */
+  #take(list) {
+    if (list === this.#last) return;
+    this.#last = list;
+    setServerTime(list.as_of);
+    this.#box.setAttribute("aria-busy", "false");
+    if (list.tickers.length) this.#render(list);
+    else this.#showEmpty(list);
+    setText(byId("watch-summary"), `${list.feed.live} of ${list.feed.total} with fresh quotes`);
+    this.#onList(list);
+  }
+
+  /** @param {TickerList} list */
+  #showEmpty(list) {
+    this.#body = null;
+    this.#lines.clear();
+    const text = list.source_class === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
+    this.#box.replaceChildren(h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
+  }
+
+  /** @param {TickerList} list */
+  #render(list) {
+    this.#body ??= this.#table();
+    const rows = list.tickers.map((ticker) => {
+      const line = this.#lines.get(ticker.ticker) ?? this.#line(ticker.ticker);
+      showNumbers(line, ticker);
+      return line.row;
+    });
+    arrange(this.#body, rows);
+    this.#showStates(list);
+  }
+
+  #table() {
+    const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col" }, text));
+    const body = h("tbody");
+    const table = h(
+      "table",
+      { className: "watch", "aria-labelledby": "watch-title" },
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Ticker"), ...head)),
+      body,
+    );
+    this.#box.replaceChildren(table);
+    return body;
+  }
+
+  /** @param {string} ticker @returns {Line} */
+  #line(ticker) {
+    const href = `?${new URLSearchParams({ ticker, ...(this.#source ? { source: this.#source } : {}) })}`;
+    const link = h("a", { href, "data-nav": "" }, ticker);
+    const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className })]));
+    const row = h("tr", { dataset: { ticker } }, h("th", { scope: "row" }, link), ...Object.values(cells));
+    sparkline(cells.spark, ticker, this.#source);
+    const line = { row, cells, stateKey: "" };
+    this.#lines.set(ticker, line);
+    return line;
+  }
+
+  /** @param {TickerList} list */
+  #showStates(list) {
+    const replay = list.source_class === "replay";
+    for (const ticker of list.tickers) {
+      const line = this.#lines.get(ticker.ticker);
+      if (line) showState(line, ticker, this.#recent.get(ticker.ticker), replay);
+    }
+  }
+}
+
+/** Which tickers are listed: a replay's own, else those of the configured source. */
+function listSource() {
+  const { source } = current();
+  return source.startsWith("replay") ? "replay" : ["real", "simulated"].includes(source) ? source : "";
+}
+
+/** @param {Line} line @param {Ticker} ticker */
+function showNumbers({ cells, row }, ticker) {
+  setText(cells.price, price(ticker.price));
+  setText(cells.change, ticker.change_percent === null ? "–" : `${change(ticker.change)}  ${percent(ticker.change_percent)}`);
+  cells.change.className = `change ${direction(ticker.change)}`;
+  cells.change.title = ticker.reference_kind === "open" ? "against the day's first price" : "against the previous close";
+  setText(cells["bid-ask"], ticker.bid === null ? "–" : `${price(ticker.bid)} / ${price(ticker.ask)}`);
+  setText(cells.volume, volume(ticker.day_volume));
+  row.dataset.state = ticker.state;
+}
+
+/**
+ * @param {Line} line
+ * @param {Ticker} ticker
+ * @param {Anomaly | undefined} anomaly
+ * @param {boolean} replay whose quotes are old by nature
+ */
+function showState(line, ticker, anomaly, replay) {
+  const seconds = ticker.ts === null ? null : Math.max(0, (serverNow() - Date.parse(ticker.ts)) / 1000);
+  const text = stateText(ticker, seconds, replay);
+  const key = `${anomaly?.id}|${text}`;
+  if (key === line.stateKey) return;
+  line.stateKey = key;
+  const mark = anomaly && severityMark(anomaly.severity, true);
+  if (mark) mark.title = `${kindName(anomaly.kind)}, ${anomaly.severity}, in the last 15 minutes`;
+  line.cells["state-cell"].replaceChildren(
+    h("span", { className: "state" }, mark, h("span", { className: ticker.state === "live" ? "soft" : "down" }, text)),
+  );
+}
+
+/** @param {Ticker} ticker @param {number | null} seconds @param {boolean} replay */
+function stateText(ticker, seconds, replay) {
+  if (seconds === null) return "no quote";
+  if (replay) return "replayed";
+  return ticker.state === "live" ? `${age(seconds)} ago` : `stale, ${age(seconds)}`;
+}
+
+/** @param {number | null} value */
+const direction = (value) => (value === null || value === 0 ? "soft" : value > 0 ? "up" : "down");
+
+/** @param {Anomaly} anomaly */
+const rank = (anomaly) => SEVERITIES.indexOf(anomaly.severity);
