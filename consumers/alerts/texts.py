@@ -15,6 +15,8 @@ from producers.sources import source_class
 
 SUBJECT_CHARACTERS = 100
 """SNS takes subjects of printable ASCII up to this length (API reference of Publish)."""
+NAMED = 2
+"""Series that the subject of a digest and its SMS name."""
 LINES = 20
 """Series that a digest lists; the others are counted."""
 
@@ -79,32 +81,37 @@ def digest(
         more_parts, more_anomalies: further series that are not listed, and the anomalies that they hold.
     """
     anomalies = sum(part.held.anomalies for part in parts) + more_anomalies
-    series = len(parts) + more_parts
-    worst = parts[0]
-    link = _home(dashboard_url)
     told = _count(anomalies, "more anomaly", "more anomalies") if anomalies else "Changes"
-    headline = f"{told} in {_count(series, 'series', 'series')} (ticker and kind)"
-    tail = []
-    if more_parts:
-        tail = [
-            f"and {_count(more_anomalies, 'more anomaly', 'more anomalies')} in {more_parts} other series"
-        ]
+    link = _home(dashboard_url)
     first = min(part.held.first_ms for part in parts)
     last = max(part.held.last_ms for part in parts)
+    names = _names(parts, more_parts)
+    tail = [
+        f"and {_count(more_anomalies, 'more anomaly', 'more anomalies')} of {more_parts:,} other kinds or tickers"
+    ]
     email = _lines(
-        f"{headline}, {_moment(first)} to {_moment(last)}:",
+        f"{told}, {_moment(first)} to {_moment(last)}:",
         "",
         *(line for part in parts for line in _part_lines(part)),
-        *tail,
+        *(tail if more_parts else []),
         *_see(link),
     )
-    short = f"{_class_label(worst.source_class)}{worst.ticker} {_words(worst.kind)}{_worst(worst)}"
-    also = f" and {_count(series - 1, 'other series', 'other series')}" if series > 1 else ""
-    return Texts(
-        _subject(f"{told}: {short}{also}"),
-        email,
-        _sms(f"{told}: {short}{also}, {_clock(first)}-{_clock(last)}", link),
+    return Texts(_subject(f"{told}: {names}"), email, _sms(f"{told}: {names}, {_span(first, last)}", link))
+
+
+def _names(parts: Sequence[Part], more_parts: int) -> str:
+    named = ", ".join(
+        f"{_class_label(part.source_class)}{part.ticker} {_words(part.kind)}{_worst(part)}"
+        for part in parts[:NAMED]
     )
+    others = len(parts[NAMED:]) + more_parts
+    return f"{named} and {_count(others, 'other', 'others')}" if others else named
+
+
+def _span(first_ms: int, last_ms: int) -> str:
+    if last_ms - first_ms < 86_400_000:
+        return f"{_clock(first_ms)}-{_clock(last_ms)}"
+    return f"{_moment(first_ms)[:10]} to {_moment(last_ms)[:10]}"
 
 
 def _single(event: AlertEvent, change: str, dashboard_url: str) -> Texts:
@@ -112,14 +119,16 @@ def _single(event: AlertEvent, change: str, dashboard_url: str) -> Texts:
     label, kind = _label(anomaly.source), _words(anomaly.kind)
     severity = change.capitalize() + event.severity.upper()
     link = _link(dashboard_url, anomaly, event.at_ms)
-    against = f"{_number(anomaly.value)} against {_number(anomaly.expected)} expected"
+    unit = str(anomaly.window.get("unit", ""))
+    value, expected = _measure(anomaly.value, unit), _measure(anomaly.expected, unit)
+    against = f"{value} against {expected} expected"
     email = _lines(
         f"{label}{anomaly.ticker}: {kind}, {change}{event.severity}",
         "",
         anomaly.explanation,
         "",
-        f"Value      {_number(anomaly.value)}",
-        f"Expected   {_number(anomaly.expected)} ± {_number(anomaly.spread_of_expected)}",
+        f"Value      {value}",
+        f"Expected   {expected} ± {_measure(anomaly.spread_of_expected, unit)}",
         f"Score      {_number(anomaly.score)} (alerts from {_number(anomaly.threshold)})",
         f"When       {_moment(event.at_ms)}",
         f"Source     {anomaly.source}",
@@ -167,7 +176,18 @@ def _words(kind: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.2f}" if 100 <= abs(value) < 1e9 else f"{value:.4g}"
+    if 1e6 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if 100 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
+def _measure(value: float, unit: str) -> str:
+    """A value of an anomaly in its unit; returns and spreads are shares of the price."""
+    if unit in {"return", "spread"}:
+        return f"{_number(value * 100)} %"
+    if unit in {"shares", "ticks"}:
+        return f"{value:,.0f} {unit}"
+    return f"{_number(value)} s" if unit == "seconds" else _number(value)
 
 
 def _count(count: int, one: str, many: str) -> str:
