@@ -1,0 +1,107 @@
+"""What the detector needs from the outside, as narrow as it needs it. AWS adapters are in `stores`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from consumers.anomaly import Anomaly
+    from consumers.charts import Bar
+    from consumers.decode import Quarantined
+    from consumers.events import Event
+    from consumers.thresholds import History
+    from consumers.windows import Block
+
+
+class IOFailedError(Exception):
+    """Something outside did not do what it was asked; asking again later may help."""
+
+
+class BlockExistsError(Exception):
+    """Another invocation committed the block of that number first."""
+
+
+class BlockStore(Protocol):
+    """The append-only run of blocks of every partition. All reads are strongly consistent."""
+
+    def last(self, partition: int) -> Block | None:
+        """The newest block."""
+
+    def after(self, partition: int, number: int) -> Iterator[Block]:
+        """The blocks after block `number`, in order."""
+
+    def put(self, block: Block) -> None:
+        """Commit a block; raises `BlockExistsError` if there is one of its number."""
+
+
+class SnapshotStore(Protocol):
+    """Snapshots of a partition's state by the number of the block after which they were taken."""
+
+    def get(self, partition: int, number: int) -> bytes | None:
+        """The snapshot, None if there is none."""
+
+    def put(self, partition: int, number: int, data: bytes) -> None:
+        """Keep a snapshot."""
+
+
+class AnomalyStore(Protocol):
+    """Anomalies by ticker and timestamp."""
+
+    def put(self, anomalies: Sequence[Anomaly]) -> None:
+        """Write anomalies; writing one again changes nothing."""
+
+
+class ChartWriter(Protocol):
+    """Bars and last quotes."""
+
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
+        """Write closed bars, each with its class of sources and symbol; writing one again changes nothing."""
+
+    def put_quotes(self, source_class: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+        """Write last quotes as of a block, unless newer ones are there."""
+
+
+class EventBus(Protocol):
+    """The bus of events."""
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Send events; all are sent when it returns."""
+
+
+class QuarantineStore(Protocol):
+    """Records that could not be used."""
+
+    def put(self, entries: Sequence[Quarantined]) -> None:
+        """Keep entries; keeping one again changes nothing."""
+
+
+class ThresholdSource(Protocol):
+    """The threshold parameter."""
+
+    def history(self) -> History:
+        """All its versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
+
+
+class AttemptCounter(Protocol):
+    """Counts attempts on a record that were begun and not ended, across processes."""
+
+    def begin(self, shard: str, sequence: str) -> int:
+        """Count an attempt; answers how many are begun and not ended, this one included."""
+
+    def end(self, shard: str, sequence: str) -> None:
+        """All attempts on the record so far are over, this one in good order."""
+
+
+class Ports(NamedTuple):
+    """The outside of the detector."""
+
+    blocks: BlockStore
+    snapshots: SnapshotStore
+    anomalies: AnomalyStore
+    charts: ChartWriter
+    bus: EventBus
+    quarantine: QuarantineStore
+    thresholds: ThresholdSource
+    attempts: AttemptCounter

@@ -1,0 +1,45 @@
+"""How the adapters call AWS: how long, how often, and what a failure is."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.ports import IOFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A call answers in milliseconds or is better asked again; all attempts of a call (3 s connect + read each,
+# backoff between them below 1 + 2 s) end well before the 60 s of the function, so that what was done so far
+# is reported instead of being cut off.
+CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=3,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    tcp_keepalive=True,
+)
+BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Waits between attempts at what a batch call left undone."""
+
+
+@contextmanager
+def io(what: str) -> Iterator[None]:
+    """Turn what AWS and the network answer into `IOFailedError`, naming what was being done."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise IOFailedError(f"{what}: {error}") from error
+
+
+def code_of(error: ClientError) -> str:
+    """The error code that AWS answered."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def strings(value: Any) -> dict[str, str]:
+    """A DynamoDB string attribute."""
+    return {"S": value}

@@ -1,0 +1,76 @@
+"""The threshold parameter in SSM, with its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from consumers.stores.calls import code_of, io
+from consumers.thresholds import EFFECTIVE_AFTER_MS, History, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_ssm.client import SSMClient
+
+# Older than this an answer might miss a version that is in effect; the rest is for clocks that differ.
+_FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
+
+
+class ThresholdParameter:
+    """Reads the parameter's history when its version changed, and asks for that at most every 25 s."""
+
+    def __init__(
+        self,
+        client: SSMClient,
+        name: str,
+        now_ms: Callable[[], int],
+        on_refused: Callable[[Version, str], None],
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._now_ms = now_ms
+        self._on_refused = on_refused
+        self._version = -1
+        self._asked_ms: int | None = None
+        self._history = History([])
+
+    def history(self) -> History:
+        """All versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
+        now_ms = self._now_ms()
+        if self._asked_ms is not None and now_ms - self._asked_ms < _FRESH_MS:
+            return self._history
+        with io(f"read the threshold {self._name}"):
+            version = self._current()
+            if version != self._version:
+                self._read(version)
+        self._asked_ms = now_ms
+        return self._history
+
+    def _current(self) -> int:
+        try:
+            return self._client.get_parameter(Name=self._name)["Parameter"]["Version"]
+        except ClientError as error:
+            if code_of(error) != "ParameterNotFound":
+                raise
+            return 0
+
+    def _read(self, version: int) -> None:
+        versions = [] if version == 0 else self._versions()
+        known = {refused.version for refused in self._history.refused}
+        first, self._history, self._version = self._version < 0, History(versions), version
+        for refused in self._history.refused:
+            is_news = refused.version not in known and (not first or refused.version.number == version)
+            if is_news:
+                self._on_refused(*refused)
+        if not versions:
+            self._on_refused(Version(0, self._now_ms(), ""), "the parameter does not exist: 2.5 is in force")
+
+    def _versions(self) -> list[Version]:
+        pages = self._client.get_paginator("get_parameter_history").paginate(Name=self._name)
+        return [
+            Version(of["Version"], round(of["LastModifiedDate"].timestamp() * 1000), of["Value"])
+            for page in pages
+            for of in page["Parameters"]
+        ]
