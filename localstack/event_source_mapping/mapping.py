@@ -76,6 +76,9 @@ class MappingRunner:
         """
         shards = list_shards(self._clients.kinesis, self.settings.stream_arn)
         self._retire()
+        for shard in shards:
+            if shard.closed and shard.shard_id in self._workers:
+                self._workers[shard.shard_id].note_closed()
         known = self._checkpoints.known(self.settings.uuid)
         if not known:
             self._start_from_configured_position(shards)

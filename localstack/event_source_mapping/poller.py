@@ -61,6 +61,7 @@ class ShardWorker:
         self._stopping = False
         self._in_flight = 0
         self._closed = False
+        self._takes_records = True
         self._iterator: str | None = None
         self._next_poll = 0.0
         self._last_record = 0.0
@@ -76,6 +77,10 @@ class ShardWorker:
         with self._changed:
             self._processor.reconfigure(settings)
             self._changed.notify()
+
+    def note_closed(self) -> None:
+        """The shard takes no more records: it was split, merged or scaled away."""
+        self._takes_records = False
 
     def stop(self) -> None:
         """Start nothing more. What is in flight may still finish; see `join`."""
@@ -138,6 +143,7 @@ class ShardWorker:
         try:
             iterator = self._iterator or self._open_iterator()
             limit = min(_GET_RECORDS_LIMIT, self._processor.room)
+            may_get_more = self._takes_records
             answer = self._kinesis.get_records(ShardIterator=iterator, Limit=max(1, limit))
         except ClientError as error:
             self._refused(error)
@@ -145,7 +151,7 @@ class ShardWorker:
             self._trouble("endpoint_unavailable", error)
         else:
             self._in_trouble = False
-            self._take(answer)
+            self._take(answer, may_get_more=may_get_more)
 
     def _open_iterator(self) -> str:
         opened = time.time()
@@ -168,19 +174,23 @@ class ShardWorker:
             self._on_position(self.shard_id, self._resume)
         return iterator
 
-    def _take(self, answer: "GetRecordsOutputTypeDef") -> None:
+    def _take(self, answer: "GetRecordsOutputTypeDef", *, may_get_more: bool) -> None:
         now = time.time()
         records = [self._record(raw) for raw in answer["Records"]]
         self._iterator = answer.get("NextShardIterator")
-        behind = bool(records) and answer.get("MillisBehindLatest", 0) > 0
+        behind = answer.get("MillisBehindLatest", 0) > 0
+        # AWS ends a closed shard with a null iterator; some emulators hand out iterators for ever.
+        at_end = not self._iterator or not (may_get_more or records or behind)
         with self._changed:
             if records:
                 self._last_record = now
                 self._resume = Position("after", sequence_number=records[-1][0].sequence_number)
                 self._processor.offer(records, now)
                 self._tell_position()
-            self._closed = not self._iterator
-            self._next_poll = now if behind else now + self._poll_interval(now - self._last_record)
+            self._closed = at_end
+            self._next_poll = (
+                now if records and behind else now + self._poll_interval(now - self._last_record)
+            )
         self.reading.set()
 
     def _record(self, raw: Any) -> tuple[Record, bool]:

@@ -1,0 +1,231 @@
+"""A private MiniStack, and the event source mapping runner beside it."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+ACCOUNT = "000000000000"
+_HANDLER = """
+import base64, json, os, time
+
+def payload(record):
+    return json.loads(base64.b64decode(record["kinesis"]["data"]))
+
+def handler(event, context):
+    started = time.time()
+    with open(os.environ["DELIVERIES"], "a") as file:
+        file.write(json.dumps({{"started": started, "event": event}}) + "\\n")
+    {body}
+"""
+
+
+@dataclass
+class Lab:
+    """What a test needs of a local AWS: streams, functions that note their events, mappings."""
+
+    url: str
+    region: str
+    directory: Path
+    ready_file: Path
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=self.region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def stream(self, name: str, shards: int = 1) -> str:
+        kinesis = self.client("kinesis")
+        kinesis.create_stream(StreamName=name, ShardCount=shards)
+        self.eventually(
+            lambda: (
+                kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamStatus"]
+                == "ACTIVE"
+            )
+        )
+        return f"arn:aws:kinesis:{self.region}:{ACCOUNT}:stream/{name}"
+
+    def function(self, name: str, body: str) -> str:
+        package = io.BytesIO()
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("index.py", _HANDLER.format(body=body))
+        answer = self.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=f"arn:aws:iam::{ACCOUNT}:role/esm-role",
+            Handler="index.handler",
+            Code={"ZipFile": package.getvalue()},
+            Environment={"Variables": {"DELIVERIES": str(self._deliveries_file(name))}},
+            Timeout=30,
+        )
+        return str(answer["FunctionArn"])
+
+    def mapping(self, name: str, stream_arn: str, **settings: Any) -> str:
+        """Create a mapping, disabled so that the emulator's own poller stays out of it."""
+        answer = self.client("lambda").create_event_source_mapping(
+            **{"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, **settings},
+            FunctionName=name,
+            EventSourceArn=stream_arn,
+            Enabled=False,
+        )
+        return str(answer["UUID"])
+
+    def put(self, name: str, *records: tuple[str, bytes]) -> None:
+        self.client("kinesis").put_records(
+            StreamName=name, Records=[{"PartitionKey": key, "Data": data} for key, data in records]
+        )
+
+    def deliveries(self, name: str) -> list[dict[str, Any]]:
+        """The invocations so far: {"started": epoch seconds, "event": the Lambda event}."""
+        file = self._deliveries_file(name)
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def await_polling(self, *uuids: str) -> None:
+        def polling() -> bool:
+            return self.ready_file.exists() and set(uuids) <= set(
+                json.loads(self.ready_file.read_text())["mappings"]
+            )
+
+        self.eventually(polling)
+
+    def eventually(self, check: Callable[[], Any], seconds: float = 20.0) -> Any:
+        """The first true answer of `check`; fails after some seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = check()
+            if answer:
+                return answer
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+            time.sleep(0.05)
+
+    def _deliveries_file(self, name: str) -> Path:
+        return self.directory / f"{name}.jsonl"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a MiniStack that only this test session uses."""
+    directory = tmp_path_factory.mktemp("ministack")
+    port = free_port()
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "LAMBDA_EXECUTOR": "local",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "STATE_DIR": str(directory / "state"),
+        "S3_DATA_DIR": str(directory / "s3"),
+    }
+    with (directory / "ministack.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"], env=environment, stdout=log, stderr=log, cwd=directory
+        )
+    try:
+        _await_health(f"http://127.0.0.1:{port}/_ministack/health", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _await_health(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "MiniStack ended at once"
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.1)
+    pytest.fail("MiniStack did not answer within 30 s")
+
+
+class Runner:
+    """The runner as a user starts it, with its log in a file."""
+
+    def __init__(self, lab: Lab, *arguments: str) -> None:
+        self.log = lab.directory / "runner.log"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "localstack.event_source_mapping",
+                    "--endpoint-url",
+                    lab.url,
+                    "--include-disabled",
+                    "--ready-file",
+                    str(lab.ready_file),
+                    *arguments,
+                ],
+                cwd=REPOSITORY,
+                stderr=log,
+                env={**kept, "AWS_REGION": lab.region},
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=15)
+
+
+@pytest.fixture(scope="session")
+def lab(ministack_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A region in which one runner drives every disabled mapping for the whole session."""
+    directory = tmp_path_factory.mktemp("lab")
+    lab = Lab(ministack_url, "us-east-1", directory, directory / "ready.json")
+    runner = Runner(lab)
+    yield lab
+    assert runner.stop() == 0, runner.log.read_text()
+
+
+@pytest.fixture
+def start_runner() -> Iterator[Callable[..., Runner]]:
+    """Starts runners that a test stops itself; ends what is left over."""
+    started: list[Runner] = []
+
+    def start(lab: Lab, *arguments: str) -> Runner:
+        started.append(Runner(lab, *arguments))
+        return started[-1]
+
+    yield start
+    for runner in started:
+        if runner.process.poll() is None:
+            runner.process.kill()
+            runner.process.wait()
+
+
+@pytest.fixture
+def own_lab(ministack_url: str, tmp_path: Path) -> Lab:
+    """A region of its own, for tests that start and stop runners."""
+    return Lab(ministack_url, "eu-west-1", tmp_path, tmp_path / "ready.json")
