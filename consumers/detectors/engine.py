@@ -1,7 +1,7 @@
 """Run the nine detectors over ticks: `apply(states, ticks, thresholds)` -> transitions of episodes.
 
-Round k handles every symbol's k-th tick of the call. Rounds of many symbols run on arrays, rounds of few
-on plain floats; both execute the same source with the same bits (see `namespace`).
+Round k handles every symbol's k-th tick of the call. Rounds of many symbols run on arrays, rounds of few on
+plain floats; both execute the same source with the same bits (see `namespace`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.detectors import price_spike
+from consumers.detectors.columns import Columns, read_columns
+from consumers.detectors.episodes import SEVERITIES, Change, advance_many, advance_one
 from consumers.detectors.kinds import KINDS
-from consumers.detectors.namespace import FLOATS
-from consumers.detectors.state import EPISODE_FIELDS, SIGNAL_FIELDS, STATE_FIELDS, State
+from consumers.detectors.namespace import ARRAYS, FLOATS
+from consumers.detectors.notes import note_of
+from consumers.detectors.pipeline import DETECTORS, step
+from consumers.detectors.plan import Plan, plan_rounds
+from consumers.detectors.signals import Signals
+from consumers.detectors.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
 
 __all__ = [
     "DETECTOR_VERSION",
@@ -28,10 +33,11 @@ __all__ = [
 ]
 
 DETECTOR_VERSION = 1
-SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
-REARM_TICKS = 15.0
+# Rounds of fewer symbols run faster on floats than on arrays.
+NARROW = 20
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 class Ticks(NamedTuple):
@@ -40,18 +46,18 @@ class Ticks(NamedTuple):
     `slot` is the symbol's column in the states. The ticks of one slot are in order with growing `ts`.
     """
 
-    slot: NDArray[np.int64]
-    ts: NDArray[np.int64]
+    slot: Integers
+    ts: Integers  # ms
     price: Floats
     bid: Floats
     ask: Floats
-    day_volume: Floats
+    day_volume: Floats  # shares of the session so far; a decrease starts a new session
 
 
 class Transition(NamedTuple):
     """An episode opened, escalated or ended at tick `row` of the call."""
 
-    change: str
+    change: str  # opened | escalated | ended
     row: int
     kind: str
     severity: str
@@ -60,8 +66,8 @@ class Transition(NamedTuple):
     value: float
     expected: float
     spread_of_expected: float
-    direction: str
-    opened_ts: int
+    direction: str  # up | down | none
+    opened_ts: int  # ms
     window: dict[str, Any]
     note: str
 
@@ -74,61 +80,145 @@ def new_states(n: int) -> Floats:
 def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | None = None) -> list[Transition]:
     """Score `ticks` in order, move `states` (changed in place), answer what opened, escalated and ended.
 
-    `thresholds` has shape (9, symbols); `scores`, if given, shape (9, ticks), is filled.
+    Parameters
+    ----------
+    states
+        Shape (len(STATE_FIELDS), symbols).
+    thresholds
+        Shape (9, symbols), in the order of KINDS.
+    scores
+        If given, shape (9, ticks), filled.
+
+    Returns
+    -------
+    list[Transition]
+        In the order of the ticks, kinds in the order of KINDS.
     """
+    if len(ticks.slot) == 0:
+        return []
+    plan = plan_rounds(ticks.slot)
+    columns = read_columns(states, plan, *(column[plan.rows] for column in ticks[1:]))
+    wide = sum(width >= NARROW for width in plan.widths)
     found: list[Transition] = []
-    for row in range(len(ticks.slot)):
-        slot = int(ticks.slot[row])
-        column = states[:, slot].tolist()
-        state = State()
-        for name, value in zip(SIGNAL_FIELDS, column, strict=False):
-            setattr(state, name, value)
-        ts = float(ticks.ts[row])
-        reading = price_spike.score(FLOATS, state, ts, float(ticks.price[row]))
-        values = [getattr(state, name) for name in SIGNAL_FIELDS]
-        episodes = dict(zip(EPISODE_FIELDS, column[len(SIGNAL_FIELDS) :], strict=True))
-        if scores is not None:
-            scores[:, row] = 0.0
-            scores[0, row] = reading[0]
-        found += _episode("price_spike", episodes, state, reading, float(thresholds[0, slot]), row, ts)
-        states[:, slot] = values + list(episodes.values())
+    if wide:
+        _wide_rounds(states, plan, columns, wide, thresholds, scores, found)
+    if wide < len(plan.widths):
+        _narrow_rounds(states, plan, columns, wide, thresholds, scores, found)
+    found.sort(key=lambda transition: (transition.row, KINDS.index(transition.kind)))
     return found
 
 
-def _episode(
-    kind: str,
-    episodes: dict[str, float],
-    state: State,
-    reading: tuple[float, float, float, float],
-    threshold: float,
-    row: int,
-    ts: float,
-) -> list[Transition]:
+def _wide_rounds(
+    states: Floats,
+    plan: Plan,
+    columns: Columns,
+    wide: int,
+    thresholds: Floats,
+    scores: Floats | None,
+    found: list[Transition],
+) -> None:
+    """Run the first `wide` rounds on arrays."""
+    width = plan.widths[0]
+    recursive, episodes = states[RECURSIVE, plan.slots], states[EPISODES, plan.slots]
+    limits = thresholds[:, plan.slots]
+    s = State()
+    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+        setattr(s, name, line)
+    judged = np.empty((len(KINDS), width))
+    for start, stop in zip(plan.starts[:wide], plan.starts[1:], strict=False):
+        if stop - start < width:
+            for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+                value = getattr(s, name)
+                line[:width] = value
+                setattr(s, name, value[: stop - start])
+            width = stop - start
+            judged = np.empty((len(KINDS), width))
+        x, readings = step(ARRAYS, s, tuple(column[start:stop] for column in columns))
+        for line, reading in zip(judged, readings, strict=True):
+            line[:] = reading[0]
+        rows = plan.rows[start:stop]
+        if scores is not None:
+            scores[:, rows] = judged
+        for change in advance_many(episodes[:, :width], judged, limits[:, :width], x.ts, x.age):
+            i = change.column
+            reading = tuple(float(part[i]) if isinstance(part, np.ndarray) else part for part in readings[change.kind])
+            limit = float(limits[change.kind, i])
+            found.append(_transition(change, int(rows[i]), reading, limit, _pick(s, State(), i), _pick(x, Signals(), i)))
+    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+        line[:width] = getattr(s, name)
+    states[RECURSIVE, plan.slots] = recursive
+    states[EPISODES, plan.slots] = episodes
+
+
+def _pick(source: Any, target: Any, i: int) -> Any:
+    """The scalars of symbol `i` out of a State or Signals of arrays."""
+    for name in source.__slots__:
+        setattr(target, name, getattr(source, name)[i].item())
+    return target
+
+
+def _narrow_rounds(
+    states: Floats,
+    plan: Plan,
+    columns: Columns,
+    wide: int,
+    thresholds: Floats,
+    scores: Floats | None,
+    found: list[Transition],
+) -> None:
+    """Run the rounds from `wide` on, symbol by symbol, on floats."""
+    n_signals = len(RECURSIVE_FIELDS)
+    first = plan.starts[wide]
+    by_slot = np.argsort(plan.place[first:], kind="stable") + first
+    counts = np.bincount(plan.place[first:]).tolist()
+    rows = plan.rows[by_slot].tolist()
+    ticks = zip(*(column[by_slot].tolist() for column in columns), strict=True)
+    slots = plan.slots[: len(counts)]
+    every_limit = thresholds[:, slots].T.tolist()
+    after = states[RECURSIVE.start :, slots].T.tolist()
+    kept: list[list[float]] = []
+    start = 0
+    for place, count in enumerate(counts):
+        limits, values = every_limit[place], after[place]
+        lowest = min(limits)
+        s, episodes = State(), values[n_signals:]
+        for name, value in zip(RECURSIVE_FIELDS, values, strict=False):
+            setattr(s, name, value)
+        still = not any(episodes)
+        for row, tick in zip(rows[start : start + count], ticks, strict=False):
+            x, readings = step(FLOATS, s, tick)
+            judged = [reading[0] for reading in readings]
+            if scores is not None:
+                kept.append(judged)
+            if still and max(judged) < lowest:
+                continue
+            for change in advance_one(episodes, judged, limits, x.ts, x.age):
+                found.append(_transition(change, row, readings[change.kind], limits[change.kind], s, x))
+            still = not any(episodes)
+        start += count
+        after[place] = [getattr(s, name) for name in RECURSIVE_FIELDS] + episodes
+    if scores is not None:
+        scores[:, rows] = np.array(kept).T
+    states[RECURSIVE.start :, slots] = np.array(after).T
+
+
+def _transition(
+    change: Change, row: int, reading: tuple[float, ...], threshold: float, s: State, x: Signals
+) -> Transition:
     score, value, expected, spread = reading
-    level, severity = episodes[f"{kind}_level"], _severity(score)
-    if score >= threshold:
-        episodes[f"{kind}_hot"] = state.count
-        change = "opened" if level == 0.0 else "escalated"
-        if severity <= level:
-            return []
-        if level == 0.0:
-            episodes[f"{kind}_opened"] = ts
-        episodes[f"{kind}_level"] = severity
-    elif level > 0.0 and state.count - episodes[f"{kind}_hot"] >= REARM_TICKS:
-        change, severity = "ended", level
-        episodes[f"{kind}_level"] = 0.0
-    else:
-        return []
-    direction = "up" if value > expected else "down" if value < expected else "none"
-    window = {"ticks": min(int(state.count), 240), "unit": "return"}
-    opened = int(episodes[f"{kind}_opened"])
-    return [
-        Transition(
-            change, row, kind, SEVERITIES[int(severity) - 1], score, threshold, value, expected, spread, direction,
-            opened, window, "",
-        )
-    ]  # fmt: skip
-
-
-def _severity(score: float) -> float:
-    return 1.0 + (score >= 4.0) + (score >= 6.0) + (score >= 10.0)
+    kind = KINDS[change.kind]
+    return Transition(
+        change=change.change,
+        row=row,
+        kind=kind,
+        severity=SEVERITIES[int(change.level) - 1],
+        score=score,
+        threshold=threshold,
+        value=value,
+        expected=expected,
+        spread_of_expected=spread,
+        direction="up" if value > expected else "down" if value < expected else "none",
+        opened_ts=int(change.opened),
+        window=DETECTORS[change.kind].window(s, x),
+        note=note_of(kind, s, x),
+    )

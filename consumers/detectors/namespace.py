@@ -32,6 +32,7 @@ class Namespace:
     sqrt: Callable[[Number], Number]
     absolute: Callable[[Number], Number]
     negate: Callable[[Condition], Condition]
+    any: Callable[[Condition], bool]
 
 
 def _array_maximum(a: Number, b: Number) -> Number:
@@ -40,6 +41,10 @@ def _array_maximum(a: Number, b: Number) -> Number:
 
 def _array_minimum(a: Number, b: Number) -> Number:
     return np.where(a < b, a, b)
+
+
+def _array_any(condition: Condition) -> bool:
+    return bool(condition.any())
 
 
 def _float_where(condition: Condition, a: Number, b: Number) -> Number:
@@ -58,5 +63,5 @@ def _float_negate(condition: Condition) -> Condition:
     return not condition
 
 
-ARRAYS = Namespace(np.where, _array_maximum, _array_minimum, np.sqrt, np.abs, np.logical_not)
-FLOATS = Namespace(_float_where, _float_maximum, _float_minimum, math.sqrt, abs, _float_negate)
+ARRAYS = Namespace(np.where, np.maximum, np.minimum, np.sqrt, np.abs, np.logical_not, _array_any)
+FLOATS = Namespace(_float_where, _float_maximum, _float_minimum, math.sqrt, abs, _float_negate, bool)

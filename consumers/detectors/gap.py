@@ -1,0 +1,45 @@
+"""gap: no tick for much longer than usual, noticed when the next one comes.
+
+The limit is eight usual pauses, twice the longest usual pause, and at least 15 s. The end of a session is no
+gap, nor is a pause that ends at the time of day at which the last long one ended (a daily break).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from consumers.detectors.columns import DAY_MS
+from consumers.detectors.signals import SESSION_BREAK_MS
+
+if TYPE_CHECKING:
+    from consumers.detectors.namespace import Namespace, Number
+    from consumers.detectors.signals import Signals
+    from consumers.detectors.state import State
+
+USUAL_PAUSES, PEAK_PAUSES, LEAST_MS = 8.0, 2.0, 15_000.0
+PEAK_FADE = 0.9995  # the longest usual pause fades over some 2,000 ticks
+# A break of at least this length is remembered by the time of day at which it ends, to this precision.
+LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0
+
+
+def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+    """Answer (score, seconds without a tick, usual seconds, how many more are still normal)."""
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    within = where(x.pause < SESSION_BREAK_MS, x.pause, 0.0)
+    limit = maximum(maximum(USUAL_PAUSES * s.pace, PEAK_PAUSES * s.pace_peak), LEAST_MS)
+    judged = where(x.warm, within, 0.0)
+    long_break = x.pause >= LONG_BREAK_MS
+    if xp.any(long_break):
+        apart = xp.absolute(x.time + 1.0 - s.break_time)
+        daily = (s.break_time > 0.0) & (minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
+        judged = where(long_break & daily, 0.0, judged)
+        s.break_time = where(long_break, x.time + 1.0, s.break_time)
+    usual = where(s.pace > 0.0, USUAL_PAUSES * s.pace, within)
+    s.pace_peak = maximum(s.pace_peak * PEAK_FADE, minimum(within, usual))
+    return judged / limit * 2.5, x.pause * 0.001, s.pace * 0.001, (limit - s.pace) * 0.001
+
+
+def window(s: State, x: Signals) -> dict[str, Any]:
+    """What the pause was compared with."""
+    del s
+    return {"unit": "seconds", "ticks": int(min(x.age, 50.0))}

@@ -1,0 +1,52 @@
+"""slow_drift: many small steps the same way, by a two-sided CUSUM (Page 1954) of clipped returns.
+
+Returns are divided by their root mean square and clipped at one, so that no single jump looks like a drift.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from consumers.detectors.columns import SLOW_TICKS
+
+if TYPE_CHECKING:
+    from consumers.detectors.namespace import Namespace, Number
+    from consumers.detectors.signals import Signals
+    from consumers.detectors.state import State
+
+OPERATING_SUM = 16.0
+CLIP, SLACK = 1.0, 0.1  # in root mean squares a tick
+MOST = 4.0 * OPERATING_SUM
+WARMUP_TICKS = 150.0
+SQUARE_CLIP = 16.0
+LEAST_DEVIATION = 2e-6
+
+
+def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+    """Answer (score, return since the drift began, 0, root mean square return of a tick)."""
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
+    step = maximum(minimum(x.change / (deviation * x.root_lapse), CLIP), -CLIP)
+    step = where((x.age >= WARMUP_TICKS) & xp.negate(x.new_session), step, 0.0)
+    base = where(s.last_price > 0.0, s.last_price, x.price)
+    rising, falling = s.up > 0.0, s.down > 0.0
+    s.up_from = where(rising, s.up_from, base)
+    s.up_since = where(rising, s.up_since, x.age)
+    s.down_from = where(falling, s.down_from, base)
+    s.down_since = where(falling, s.down_since, x.age)
+    s.up = minimum(maximum(s.up + step - SLACK, 0.0), MOST)
+    s.down = minimum(maximum(s.down - step - SLACK, 0.0), MOST)
+
+    square = x.size_paced * x.size_paced
+    cap = maximum(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
+    s.variance = s.variance + x.gain_slow * (minimum(square, cap) - s.variance)
+    origin = where(s.up > s.down, s.up_from, s.down_from)
+    price = where(x.believed, x.price, base)
+    value = price / where(origin > 0.0, origin, 1.0) - 1.0
+    return maximum(s.up, s.down) * (2.5 / OPERATING_SUM), value, 0.0, deviation
+
+
+def window(s: State, x: Signals) -> dict[str, Any]:
+    """Over how many ticks the price has drifted."""
+    since = s.up_since if s.up > s.down else s.down_since
+    return {"unit": "return", "ticks": int(SLOW_TICKS), "over_ticks": int(x.age - since + 1.0)}

@@ -1,0 +1,50 @@
+"""vol_shift: recent moves are larger than usual, all of them and not just one.
+
+Ratio of two exponentially weighted means of the square root of |r|, over moves only (many ticks of a liquid
+stock change nothing), each move clipped at four times the usual size: robust against single jumps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consumers.detectors.namespace import Namespace, Number
+    from consumers.detectors.signals import Signals
+    from consumers.detectors.state import State
+
+OPERATING_DEVIATIONS = 0.85
+USUAL_MOVES, RECENT_MOVES = 200.0, 12.0
+CLIP = 2.0  # square roots: four times the usual size
+WARMUP_MOVES, UNCLIPPED_MOVES = 60.0, 20.0
+LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.5
+LEAST_ROOT = 1e-6
+
+
+def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+    """Answer (score, size of recent moves, of usual moves, how much larger is still normal)."""
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    root = xp.sqrt(x.size_paced)
+    usual = maximum(s.root, LEAST_ROOT)
+    one = where(x.size > 0.0, 1.0, 0.0)
+    learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
+    relative = minimum(root / usual, CLIP) - 1.0
+    s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
+    allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
+    rise = where(x.warm & (s.moves >= WARMUP_MOVES), maximum(s.root_fast, 0.0), 0.0)
+
+    deviation = xp.absolute(relative) - PRIOR_DEVIATION
+    s.root_spread = s.root_spread + learned * (deviation - s.root_spread) * (1.0 / USUAL_MOVES)
+    taught = minimum(root, where(s.moves > UNCLIPPED_MOVES, CLIP * s.root, root))
+    s.root = s.root + one * (taught - s.root) / minimum(s.moves + 1.0, USUAL_MOVES)
+    expected = usual * usual
+    recent = 1.0 + s.root_fast
+    limit = 1.0 + OPERATING_DEVIATIONS * allowed
+    found = rise / allowed * (2.5 / OPERATING_DEVIATIONS)
+    return found, recent * recent * expected, expected, expected * (limit * limit - 1.0)
+
+
+def window(s: State, x: Signals) -> dict[str, Any]:
+    """What the recent moves were compared with."""
+    del x
+    return {"unit": "return", "moves": int(min(s.moves, USUAL_MOVES)), "over_moves": int(RECENT_MOVES)}
