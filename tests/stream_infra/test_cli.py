@@ -1,0 +1,161 @@
+"""The frame of the command line: fast, lazy, and clear about errors. Run as a program, as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stream_infra import cli
+from stream_infra.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+# What costs a start a tenth of a second or more.
+HEAVY = (
+    "boto3",
+    "botocore",
+    "aws_cdk",
+    "numpy",
+    "pydantic",
+    "stream_infra.commands.status",
+    "stream_infra.commands.tail",
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+        program = code or "from stream_infra.cli import main; main()"
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "STOCK_"))
+        }
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+            env={**environment, "PYTHONPATH": str(ROOT), "COLUMNS": "160", "AWS_CONFIG_FILE": os.devnull},
+        )
+
+    return run
+
+
+def test_help_lists_every_command_and_imports_none(run: Run) -> None:
+    program = (
+        "import sys\n"
+        "from stream_infra.cli import main\n"
+        "try:\n    main()\n"
+        f"finally:\n    print('LOADED', [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = run("--help", code=program)
+    assert done.returncode == 0
+    assert [name for name in COMMANDS if f" {name} " in done.stdout] == list(COMMANDS)
+    assert "LOADED []" in done.stderr
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_each_command_has_help_with_an_example(name: str, run: Run) -> None:
+    if not (ROOT / "stream_infra" / "commands" / f"{name}.py").exists():
+        pytest.skip(f"the command {name} is not there")
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--install-completion" not in done.stdout
+    if "COMMAND [ARGS]" not in done.stdout:
+        assert "Example" in done.stdout
+
+
+def test_a_mistyped_command_is_told_its_neighbour(run: Run) -> None:
+    done = run("stats")
+    assert done.returncode == 2
+    assert "Did you mean 'status'?" in done.stderr
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    assert "endpoints" in run().stdout
+
+
+def test_without_a_local_monitor_one_line_says_what_to_do(run: Run) -> None:
+    done = run("endpoints")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert (
+        done.stderr == "error: the local monitor is not running: make up, or pass --aws for the one on AWS\n"
+    )
+
+
+def test_errors_are_json_where_the_output_is(run: Run) -> None:
+    done = run("endpoints", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["error"]["type"] == "NotRunningError"
+
+
+def test_a_missing_command_module_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "nothing", "Is not there.")
+    with pytest.raises(cli.StockMonitorError, match="nothing is not part of this installation"):
+        cli._load("nothing")
+
+
+def test_aws_is_reached_only_when_asked(run: Run) -> None:
+    program = (
+        "import os\n"
+        "os.environ['AWS_ENDPOINT_URL'] = 'https://kinesis.us-east-1.amazonaws.com'\n"
+        "from stream_infra.cli import main; main()"
+    )
+    done = run("endpoints", code=program)
+    assert done.returncode == 1
+    assert "is AWS itself: unset it and pass --aws" in done.stderr
+
+
+def test_an_endpoint_that_does_not_answer_is_one_line(run: Run) -> None:
+    program = (
+        "import os\n"
+        "os.environ['AWS_ENDPOINT_URL'] = 'http://127.0.0.1:9'\n"
+        "from stream_infra.cli import main; main()"
+    )
+    done = run("status", code=program)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "http://127.0.0.1:9" in done.stderr
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
+    program = (
+        "import time, typer\n"
+        "from stream_infra import cli\n"
+        "class Module:\n    app = typer.Typer()\n"
+        "@Module.app.command()\n"
+        "def wait() -> None:\n    print('ready', flush=True); time.sleep(60)\n"
+        "cli.import_module = lambda name: Module\n"
+        "cli.main()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, "status"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert errors == ""
+
+
+def test_the_options_of_the_completion_are_there() -> None:
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert "--install-completion" in result.output

@@ -1,0 +1,125 @@
+"""Where the command line finds the monitor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from stream_infra.endpoints import Endpoints, resolve
+from stream_infra.errors import InputError, NotDeployedError, NotRunningError
+
+LOCAL = {
+    "dashboard": "http://127.0.0.1:8080/",
+    "api": "http://127.0.0.1:8080/api",
+    "aws": "http://127.0.0.1:4566",
+    "outbox": "http://127.0.0.1:8080/outbox",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "endpoints.json").write_text(json.dumps(LOCAL))
+    (tmp_path / "docs" / "deep").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
+    """Outputs by stack, as CloudFormation would answer (recorded shapes; moto's needs packages we do not have)."""
+    stacks: dict[str, dict[str, str]] = {}
+
+    class CloudFormation:
+        def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803  AWS's name
+            if StackName not in stacks:
+                error = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
+                raise ClientError({"Error": error}, "DescribeStacks")
+            outputs = [{"OutputKey": key, "OutputValue": value} for key, value in stacks[StackName].items()]
+            return {"Stacks": [{"StackName": StackName, "Outputs": outputs}]}
+
+    monkeypatch.setattr("stream_infra.endpoints._client", lambda _service, _url: CloudFormation())
+    return stacks
+
+
+def test_the_file_is_found_from_a_folder_below(checkout: Path) -> None:
+    found = resolve(aws=False, environment={}, start=checkout / "docs" / "deep")
+    assert found.as_dict() == LOCAL
+    assert found.directory == checkout / ".local"
+
+
+def test_an_endpoint_in_the_environment_that_is_the_local_one_changes_nothing(checkout: Path) -> None:
+    found = resolve(aws=False, environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, start=checkout)
+    assert found.api == LOCAL["api"]
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    with pytest.raises(NotRunningError, match="make up, or pass --aws"):
+        resolve(aws=False, environment={}, start=tmp_path)
+
+
+def test_a_damaged_file_is_named(checkout: Path) -> None:
+    path = checkout / ".local" / "endpoints.json"
+    path.write_text('{"api": 1}')
+    with pytest.raises(InputError, match=str(path)):
+        resolve(aws=False, environment={}, start=checkout)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://sqs.eu-west-1.amazonaws.com", "https://lambda.us-east-1.api.aws", "https://x.amazonaws.com.cn"],
+)
+def test_aws_itself_is_refused_without_the_flag(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unset it and pass --aws"):
+        resolve(aws=False, environment={"AWS_ENDPOINT_URL": url}, start=tmp_path)
+
+
+def test_what_is_no_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a URL"):
+        resolve(aws=False, environment={"AWS_ENDPOINT_URL": "localhost"}, start=tmp_path)
+
+
+def test_on_aws_the_stacks_say_where(deployed: dict[str, dict[str, str]]) -> None:
+    deployed["ApiStack"] = {"ApiUrl": "https://abc.execute-api.us-east-1.amazonaws.com/prod/", "ApiId": "abc"}
+    deployed["DashboardStack"] = {"Url": "https://d1.cloudfront.net/"}
+    assert resolve(aws=True) == Endpoints(
+        dashboard="https://d1.cloudfront.net/",
+        api="https://abc.execute-api.us-east-1.amazonaws.com/prod",
+        aws=None,
+        outbox=None,
+    )
+
+
+def test_on_aws_without_stacks(deployed: dict[str, dict[str, str]]) -> None:
+    assert not deployed
+    with pytest.raises(NotDeployedError, match="cdk deploy --all"):
+        resolve(aws=True)
+
+
+def test_another_local_aws_is_asked_itself_and_no_host_of_aws_is_named(
+    deployed: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    deployed["ApiStack"] = {"ApiUrl": "https://abc.execute-api.us-east-1.amazonaws.com/prod/", "ApiId": "abc"}
+    deployed["DashboardStack"] = {"Url": "https://d1.cloudfront.net/"}
+    found = resolve(aws=False, environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:4999"}, start=tmp_path)
+    assert found.api == "http://127.0.0.1:4999/restapis/abc/prod/_user_request_"
+    assert found.dashboard is None
+
+
+def test_a_local_client_never_uses_the_credentials_of_the_user(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREALREALREAL")
+    client = resolve(aws=False, environment={}, start=checkout).client("kinesis")
+    assert client.meta.endpoint_url == LOCAL["aws"]
+    assert client._request_signer._credentials.access_key == "test"  # type: ignore[attr-defined]
+
+
+def test_with_the_flag_the_environments_endpoint_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = Endpoints(None, None, None, None).client("kinesis")
+    assert client.meta.endpoint_url == "https://kinesis.us-east-1.amazonaws.com"
