@@ -7,7 +7,7 @@ recorded settings, and the runner as a user starts it. `docs/testing.md` has the
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def recordings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(lab: Any, recordings: dict[str, Any]) -> Iterator[dict[str, Outcome]]:
+def outcomes(lab: Any, recordings: dict[str, Any]) -> dict[str, Outcome]:
     """All scenarios, started together: they do not touch each other."""
     started = {
         name: Outcome(lab, name, number, recordings[name]) for number, name in enumerate(SCENARIOS, start=1)
@@ -199,7 +199,7 @@ def outcomes(lab: Any, recordings: dict[str, Any]) -> Iterator[dict[str, Outcome
     lab.await_polling(*(outcome.uuid for outcome in started.values()))
     for outcome in started.values():
         outcome.put_rest()
-    yield started
+    return started
 
 
 ANY_TIME = re.compile(r"<timestamp:|<approximate-arrival-timestamp>|<execution-start>|<datetime>")
