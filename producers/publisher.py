@@ -309,8 +309,8 @@ def encode_within(batch: QuoteBatch, max_bytes: int) -> Iterator[tuple[bytes, in
     if len(payload) <= max_bytes:
         yield payload, len(batch)
         return
-    middle, half_missing = len(batch) // 2, len(batch.missing) // 2
-    if not middle and not half_missing and len(batch) + len(batch.missing) < 2:
+    middle, half_missing = len(batch) // 2, (len(batch.missing) + 1) // 2
+    if len(batch) + len(batch.missing) < 2:
         raise ValueError(f"one quote takes {len(payload)} bytes: allowed are {max_bytes}")
     yield from encode_within(select(batch, range(middle), batch.missing[:half_missing]), max_bytes)
     yield from encode_within(

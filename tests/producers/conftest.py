@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aws_kinesis_agg.deaggregator  # noqa: F401 - the message class imports only after it
+import boto3
 import pytest
 from aws_kinesis_agg import MAGIC, messages_pb2
 from botocore.exceptions import ClientError
+from moto import mock_aws
 
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, decode
@@ -80,6 +82,73 @@ def user_records(data: bytes) -> list[bytes]:
     message = messages_pb2.AggregatedRecord()
     message.ParseFromString(data[len(MAGIC) : -16])
     return [record.data for record in message.records]
+
+
+@dataclass
+class Clock:
+    """Time that passes only while someone sleeps."""
+
+    now_ms: int = 1_763_996_400_000  # 2025-11-24T15:00:00Z, a Monday, 10:00 in New York
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def monotonic(self) -> float:
+        self.now_ms += 1
+        return self.now_ms / 1000
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now_ms += round(seconds * 1000)
+
+
+@dataclass
+class Aws:
+    """The scanner's AWS: names, and clients of moto."""
+
+    s3: Any
+    ssm: Any
+    dynamodb: Any
+    table: str = "stock-windows"
+    bucket: str = "stock-scan-data-123456789012"
+    parameter: str = "/stock-tracker/ticker"
+
+    def watch(self, value: str) -> None:
+        self.ssm.put_parameter(Name=self.parameter, Value=value, Type="String", Overwrite=True)
+
+    def keys(self, prefix: str) -> list[str]:
+        answer = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for item in answer.get("Contents", [])]
+
+    def body(self, key: str) -> bytes:
+        data: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return data
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        made = Aws(boto3.client("s3"), boto3.client("ssm"), boto3.client("dynamodb"))
+        made.s3.create_bucket(Bucket=made.bucket)
+        made.dynamodb.create_table(
+            TableName=made.table,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield made
 
 
 @pytest.fixture

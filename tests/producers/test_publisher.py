@@ -203,6 +203,11 @@ def test_a_poll_that_no_record_holds_is_split_by_rows(make_batch: Any, symbols_o
     assert sum(ticks for _, ticks in payloads) == len(names)
 
 
+def test_what_no_record_can_hold_is_named(make_batch: Any) -> None:
+    with pytest.raises(ValueError, match="allowed are 100"):
+        list(encode_within(make_batch(["AAPL"], 1, missing=["X" * 16] * 3), 100))
+
+
 def test_splitting_keeps_every_column(make_batch: Any) -> None:
     batch = make_batch([f"T{i}" for i in range(40)], 7)
     parts = split_by_partition(batch, 3)

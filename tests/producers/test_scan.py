@@ -1,0 +1,316 @@
+"""One scan: polls on time, one at a time, and nothing lost whatever fails."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producers.archive import Archive
+from producers.lease import Lease
+from producers.publisher import Publisher, PublishError
+from producers.quote_batch import QuoteBatch
+from producers.scan import Parts, Scan, ScanError, deadline
+from producers.settings import ScannerSettings, ScanRequest
+from producers.sources import SourceError
+from producers.sources.simulated import SimulatedSource
+from producers.unsent import UnsentStore
+from producers.watch_list import WatchListError, WatchListReader
+
+SYMBOLS = "IBM,GE,BA,CAT"
+START = 1_763_996_400_000
+SETTINGS = ScannerSettings(
+    stream_name="stock-quotes",
+    scan_table="stock-windows",
+    data_bucket="stock-scan-data-123456789012",
+    source="simulated",
+    poll_interval_seconds=5.0,
+    session="always",
+)
+
+
+@pytest.fixture
+def parts(aws: Any, kinesis: Any, clock: Any) -> Any:
+    """Makes the parts of a scan by `owner`; all share one AWS, one stream and one clock."""
+
+    def make(owner: str = "a") -> Parts:
+        rng = random.Random(1)
+        return Parts(
+            source=SimulatedSource(),
+            watch_list=WatchListReader(aws.ssm, aws.s3, aws.parameter, clock),
+            publisher=Publisher(
+                kinesis, "stock-quotes", 4, clock=clock.monotonic, sleep=clock.sleep, rng=rng
+            ),
+            lease=Lease(aws.dynamodb, aws.table, owner, 40_000),
+            unsent=UnsentStore(aws.s3, aws.bucket, 4),
+            archive=Archive(aws.s3, aws.bucket),
+            clock_ms=clock,
+            sleep=clock.sleep,
+        )
+
+    aws.watch(SYMBOLS)
+    return make
+
+
+def run(
+    parts: Parts, seconds: int = 55, config: ScannerSettings = SETTINGS, **request: Any
+) -> dict[str, Any]:
+    scan = Scan(parts, config)
+    return scan.run(ScanRequest(**request), parts.clock_ms() + seconds * 1000).as_dict()
+
+
+def ticks_of(kinesis: Any) -> list[tuple[str, int]]:
+    return [tick for batch in kinesis.batches() for tick in zip(batch.symbol, batch.ts, strict=True)]
+
+
+def assert_growing(kinesis: Any) -> None:
+    newest: dict[str, int] = defaultdict(int)
+    for symbol, ts in ticks_of(kinesis):
+        assert ts > newest[symbol]
+        newest[symbol] = ts
+
+
+def test_a_scan_polls_on_time_until_the_next_one_and_says_how_many_ticks_went_where(
+    parts: Any, kinesis: Any, clock: Any
+) -> None:
+    report = run(parts())
+    assert report["status"] == "ok"
+    assert report["polls"] == 11
+    assert report["ticks"] == 44 == sum(report["partitions"].values())
+    assert report["missing"] == report["refused"] == report["problems"] == []
+    times = sorted({ts for _, ts in ticks_of(kinesis)})
+    assert [round((ts - START) / 5_000) for ts in times] == list(range(11))
+    assert clock.now_ms < START + 55_000
+    assert_growing(kinesis)
+
+
+def test_the_number_of_polls_can_be_limited(parts: Any) -> None:
+    assert run(parts(), polls=1)["polls"] == 1
+
+
+def test_a_scan_started_late_polls_once(parts: Any) -> None:
+    assert run(parts(), seconds=-2)["polls"] == 1
+
+
+def test_outside_of_the_session_nothing_is_touched(parts: Any, kinesis: Any, clock: Any) -> None:
+    regular = replace_struct(session="regular")
+    clock.now_ms = START - 3_600_000  # 9:00 in New York
+    assert run(parts(), config=regular)["status"] == "closed"
+    assert kinesis.calls == []
+    clock.now_ms = START + 6 * 3_600_000 - 12_000  # 12 s before the close
+    report = run(parts(), config=regular)
+    assert report["status"] == "ok"
+    assert report["polls"] == 3
+
+
+def replace_struct(**changes: Any) -> ScannerSettings:
+    fields = {name: getattr(SETTINGS, name) for name in ScannerSettings.__struct_fields__}
+    return ScannerSettings(**{**fields, **changes})
+
+
+def test_a_second_scan_answers_already_running(parts: Any, kinesis: Any) -> None:
+    first = parts("a")
+    assert first.lease.acquire(START)
+    assert run(parts("b"))["status"] == "already running"
+    assert kinesis.calls == []
+    first.lease.release()
+    assert run(parts("b"), polls=1)["status"] == "ok"
+
+
+def test_a_scan_that_was_overtaken_stops(parts: Any, aws: Any, clock: Any) -> None:
+    slow = parts("a")
+
+    def sleep_too_long(seconds: float) -> None:
+        clock.sleep(seconds + 60)
+        assert Lease(aws.dynamodb, aws.table, "b", 40_000).acquire(clock.now_ms)
+
+    report = run(replace(slow, sleep=sleep_too_long), seconds=600)
+    assert report["status"] == "ok"
+    assert report["polls"] == 1
+    assert report["problems"] == ["another scan holds the lease"]
+
+
+def test_bad_items_of_the_watch_list_are_refused_by_name(parts: Any, aws: Any) -> None:
+    aws.watch("IBM,$$$")
+    report = run(parts(), polls=1)
+    assert report["ticks"] == 1
+    assert report["refused_count"] == 1
+    assert "'$$$' is no ticker" in report["refused"][0]
+
+
+def test_an_unreadable_watch_list_stops_the_scan_and_gives_the_lease_back(parts: Any, aws: Any) -> None:
+    aws.watch("$$$")
+    with pytest.raises(WatchListError, match="parameter /stock-tracker/ticker"):
+        run(parts("a"))
+    aws.watch("IBM")
+    assert run(parts("b"), polls=1)["status"] == "ok"
+
+
+def test_a_change_of_the_watch_list_is_in_force_within_the_scan(
+    parts: Any, aws: Any, kinesis: Any, clock: Any
+) -> None:
+    made = parts()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        aws.watch("GE")
+
+    run(replace(made, sleep=sleep))
+    last_ibm = max(ts for symbol, ts in ticks_of(kinesis) if symbol == "IBM")
+    assert last_ibm - START < 31_000
+
+
+class BrokenSource:
+    """A source that fails, misses and lies as told."""
+
+    name = "broken"
+
+    def __init__(self, answers: list[Any]) -> None:
+        self._answers = iter(answers)
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        n = len(symbols)
+        nothing: list[None] = [None] * n
+        return QuoteBatch(
+            "broken",
+            list(symbols),
+            [now_ms] * n,
+            answer,
+            [*nothing],
+            [*nothing],
+            [*nothing],
+            [*nothing],
+            ["GONE"],
+        )
+
+
+def test_a_source_that_fails_now_and_then_is_asked_again(parts: Any) -> None:
+    good = [1.0, 2.0, 3.0, 4.0]
+    source = BrokenSource([SourceError("broken: status 503"), good, SourceError("broken: time-out"), good])
+    report = run(replace(parts(), source=source), polls=4)
+    assert (report["polls"], report["failed_polls"], report["ticks"]) == (2, 2, 8)
+    assert report["problems"] == ["broken: status 503", "broken: time-out"]
+    assert report["missing"] == ["GONE"]
+
+
+def test_a_source_that_only_fails_fails_the_scan(parts: Any) -> None:
+    source = BrokenSource([SourceError("broken: status 401: the key is refused")] * 2)
+    with pytest.raises(ScanError, match="failed in every poll: broken: status 401"):
+        run(replace(parts(), source=source), polls=2)
+
+
+def test_a_bad_value_of_a_source_costs_its_row_only(parts: Any) -> None:
+    source = BrokenSource([[1.0, float("nan"), 3.0, 4.0]])
+    report = run(replace(parts(), source=source), polls=1)
+    assert report["ticks"] == 3
+    assert report["problems"] == ["source broken: GE: price is NaN: allowed is a number from -1e+15 to 1e+15"]
+
+
+def test_what_the_stream_does_not_take_is_kept_and_sent_first_by_the_next_scan(
+    parts: Any, kinesis: Any, aws: Any
+) -> None:
+    kinesis.failures = iter(["fail all"] * 10_000)
+    report = run(parts("a"))
+    assert report["ticks"] == 0
+    assert report["waiting"] == 4 * report["polls"] > 0
+    assert aws.keys("unsent/")
+
+    kinesis.failures = iter(())
+    again = run(parts("b"))
+    assert again["waiting"] == 0
+    assert again["ticks"] == report["waiting"] + 4 * again["polls"]
+    assert aws.keys("unsent/") == []
+    assert_growing(kinesis)
+
+
+def test_ticks_are_kept_when_the_stream_is_not_there(parts: Any, kinesis: Any) -> None:
+    kinesis.stream = "another"
+    with pytest.raises(PublishError, match="stock-quotes"):
+        run(parts("a"))
+    kinesis.stream = "stock-quotes"
+    assert run(parts("b"), polls=1)["ticks"] == 8
+    assert_growing(kinesis)
+
+
+def test_a_scan_is_archived_per_ticker(parts: Any, aws: Any) -> None:
+    run(parts(), polls=2)
+    assert aws.keys("raw-data/") == [
+        f"raw-data/{symbol}/2025/11/24/150000Z.jsonl.gz" for symbol in ("BA", "CAT", "GE", "IBM")
+    ]
+
+
+def test_a_backfill_is_what_live_polls_would_have_produced(parts: Any, kinesis: Any) -> None:
+    report = run(parts(), backfill_minutes=30)
+    assert report["polls"] == 361
+    source = SimulatedSource()
+    for batch in kinesis.batches():
+        for symbol, ts, price, volume in zip(
+            batch.symbol, batch.ts, batch.price, batch.day_volume, strict=True
+        ):
+            quote = source.quote(symbol, ts)
+            assert quote is not None
+            assert (price, volume) == (quote.price, quote.day_volume)
+    times = {ts for _, ts in ticks_of(kinesis)}
+    assert (min(times), max(times)) == (START - 1_800_000, START)
+    assert_growing(kinesis)
+
+
+def test_a_backfill_fills_only_what_is_not_there_yet(parts: Any, kinesis: Any, clock: Any) -> None:
+    run(parts(), polls=1)
+    clock.now_ms += 60_000
+    assert run(parts(), backfill_minutes=30)["polls"] == 12
+    assert run(parts(), backfill_minutes=30)["polls"] == 0
+    assert run(parts(), polls=1)["polls"] == 1
+    assert_growing(kinesis)
+
+
+def test_real_sources_have_no_history_to_produce(parts: Any) -> None:
+    with pytest.raises(ScanError, match=r"source alpaca has no history.*allowed is the source simulated"):
+        run(parts(), config=replace_struct(source="alpaca"), backfill_minutes=30)
+
+
+outages = st.lists(
+    st.one_of(st.just("fail all"), st.frozensets(st.integers(0, 3), max_size=4)), min_size=0, max_size=60
+)
+
+
+@given(plan=outages, scans=st.lists(st.integers(0, 20), min_size=1, max_size=4))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_scans_lose_and_double_nothing_whatever_the_stream_refuses(
+    aws: Any, kinesis: Any, parts: Any, plan: list[Any], scans: list[int]
+) -> None:
+    kinesis.stored.clear()
+    kinesis.failures = iter(plan)
+    polls = sum(run(parts(), seconds=seconds)["polls"] for seconds in scans)
+    kinesis.failures = iter(())
+    polls += run(parts("last"), polls=1)["polls"]
+    assert aws.keys("unsent/") == []
+    assert_growing(kinesis)
+    asked = sum(len(batch.symbol) + len(batch.missing) for batch in kinesis.batches())
+    assert asked == 4 * polls
+
+
+@pytest.mark.parametrize(
+    ("request_", "second", "remaining", "expected"),
+    [
+        (ScanRequest(source="aws.events"), 20, 120, 75),  # 55 s from its start
+        (ScanRequest(), 20, 120, 55),  # by hand: until the minute's 55th second
+        (ScanRequest(), 58, 120, 55),
+        (ScanRequest(source="aws.events"), 20, 30, 47),  # a short function: 3 s before its end
+        (ScanRequest(backfill_minutes=30), 20, 120, 137),
+    ],
+)
+def test_a_scan_ends_before_the_next_begins(
+    request_: ScanRequest, second: int, remaining: int, expected: int
+) -> None:
+    minute = 1_763_996_400_000
+    assert deadline(request_, minute + second * 1000, remaining * 1000) == minute + expected * 1000
