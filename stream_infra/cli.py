@@ -26,7 +26,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from stream_infra.errors import StockMonitorError
+from stream_infra.errors import StockMonitorError, UnreachableError
 
 COMMANDS = {
     "status": "Say of each part whether it works, how stale it is, and what to do.",
@@ -54,6 +54,9 @@ class LazyGroup(TyperGroup):
         """Run the command; report errors that are expected in one line."""
         try:
             return super().invoke(ctx)
+        except UnreachableError as error:
+            hint = "is the monitor running? See `stock-monitor status`"
+            _report(error, f"{error}: {hint}", as_json=ctx.meta.get("json", False))
         except StockMonitorError as error:
             _report(error, str(error), as_json=ctx.meta.get("json", False))
         except _aws_errors() as error:

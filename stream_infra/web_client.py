@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -31,11 +32,9 @@ def get(url: str, **query: str | int | None) -> bytes:
     except urllib.error.HTTPError as error:
         text = error.read(500).decode(errors="replace").strip()
         raise StockMonitorError(f"{whole} answers {error.code}: {text or error.reason}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise UnreachableError(
-            f"{whole} does not answer ({reason}): is the monitor running? See `stock-monitor status`"
-        ) from error
+        raise UnreachableError(f"{whole} does not answer ({reason})") from error
 
 
 def get_json(url: str, **query: str | int | None) -> Any:

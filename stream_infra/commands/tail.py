@@ -133,11 +133,11 @@ def moment(text: str, now: datetime) -> datetime:
     Raises:
         InputError: it is neither.
     """
-    if match := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     try:
+        if match := re.fullmatch(r"(\d{1,9})([smhd])", text):
+            return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
         given = datetime.fromisoformat(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(
             f"--since {text}: allowed are ages such as 30s, 15m, 2h, 1d and times such as 2026-11-24T14:30Z"
         ) from error

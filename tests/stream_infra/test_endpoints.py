@@ -30,7 +30,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
-    """Outputs by stack, as CloudFormation would answer (recorded shapes; moto's needs packages we do not have)."""
+    """Outputs by stack, told as CloudFormation tells them (moto's own needs packages that we do not have)."""
     stacks: dict[str, dict[str, str]] = {}
 
     class CloudFormation:

@@ -1,0 +1,226 @@
+"""What `stock-monitor tail` shows: of the stream, of the API, of the outbox and of the table."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from producers.publisher import Publisher
+from producers.quote_batch import QuoteBatch
+from stream_infra.commands import tail
+from stream_infra.errors import InputError, NotDeployedError, StockMonitorError, UnreachableError
+from stream_infra.feeds import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
+
+NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
+
+
+def _until_quiet(feed: Any, lines: int | None = None) -> list[dict[str, Any]]:
+    return list(items(feed, Following(lines, follow=False), lambda _seconds: None, lambda _item: True))
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        kinesis = boto3.client("kinesis")
+        kinesis.create_stream(StreamName="quotes", ShardCount=2)
+        yield kinesis
+
+
+def _batch(ts_ms: int, *symbols: str) -> QuoteBatch:
+    count = len(symbols)
+    none: list[Any] = [None] * count
+    return QuoteBatch(
+        source="simulated",
+        symbol=list(symbols),
+        ts=[ts_ms] * count,
+        price=[1.5] * count,
+        bid=none,
+        ask=none,
+        day_volume=none,
+        quote_ts=none,
+        missing=[],
+    )
+
+
+def test_ticks_of_all_shards_come_in_order_and_once(stream: Any) -> None:
+    publisher = Publisher(stream, "quotes", 4)
+    feed = TickFeed(stream, "quotes", 0)
+    publisher.publish([_batch(2000, "AAPL", "MSFT", "NVDA", "JPM")])
+    publisher.publish([_batch(3000, "AAPL")])
+    found = _until_quiet(feed)
+    assert [item["ts"] for item in found] == [2000, 2000, 2000, 2000, 3000]
+    assert {item["ticker"] for item in found} == {"AAPL", "MSFT", "NVDA", "JPM"}
+    publisher.publish([_batch(4000, "JPM")])
+    assert [(item["ticker"], item["ts"]) for item in _until_quiet(feed)] == [("JPM", 4000)]
+
+
+def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Any) -> None:
+    stream.put_record(StreamName="quotes", PartitionKey="1", Data=b"not a quote")
+    bad_row = b'{"v":1,"source":"alpaca","symbol":["AAPL","MSFT"],"ts":[5,5],"price":[1.0,null]}'
+    stream.put_record(StreamName="quotes", PartitionKey="1", Data=bad_row)
+    found = _until_quiet(TickFeed(stream, "quotes", 0))
+    assert [item["ticker"] for item in found if "price" in item] == ["AAPL"]
+    errors = [item["error"] for item in found if "error" in item]
+    assert len(errors) == 2
+    assert any("MSFT" in error for error in errors)
+    assert all(str(tail._tick(item)) for item in found)
+
+
+def test_a_stream_that_is_not_there_is_named(stream: Any) -> None:
+    with pytest.raises(NotDeployedError, match="no stream other"):
+        TickFeed(stream, "other", 0).poll()
+
+
+def test_the_newest_arrival_is_that_of_any_shard(stream: Any) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    assert newest_arrival(stream, "quotes", before) is None
+    Publisher(stream, "quotes", 4).publish([_batch(1, "AAPL")])
+    newest = newest_arrival(stream, "quotes", before)
+    assert newest is not None
+    assert before < newest < datetime.now(UTC) + timedelta(seconds=5)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[str, dict[str, str]], Any]], str]]:
+    """Serves what a function of (path, query) answers; returns the address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answer: Callable[[str, dict[str, str]], Any]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                url = urlsplit(self.path)
+                body = answer(url.path, {key: value[0] for key, value in parse_qs(url.query).items()})
+                self.send_response(200 if body is not None else 500)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _anomaly(minute: int, ticker: str = "AAPL") -> dict[str, Any]:
+    at = f"2026-11-24T14:{minute:02d}:00.000Z"
+    return {"id": f"{ticker}-{minute}", "ticker": ticker, "timestamp": f"{at}#gap"}
+
+
+class Api:
+    """The API's pages of anomalies, newest first."""
+
+    def __init__(self, page: int = 3) -> None:
+        self.there: list[dict[str, Any]] = []
+        self.page = page
+        self.asked: list[str] = []
+
+    def __call__(self, path: str, query: dict[str, str]) -> Any:
+        self.asked.append(path)
+        newest_first = sorted(self.there, key=lambda item: item["timestamp"], reverse=True)
+        found = [item for item in newest_first if item["timestamp"] >= query["since"]]
+        start = int(query.get("cursor", "0"))
+        end = start + self.page
+        following = str(end) if end < len(found) else None
+        return {"anomalies": found[start:end], "count": len(found[start:end]), "next": following}
+
+
+def test_anomalies_are_shown_once_the_oldest_first_over_all_pages(serve: Any) -> None:
+    api = Api()
+    api.there = [_anomaly(minute) for minute in range(8)]
+    feed = AnomalyFeed(serve(api), NOW - timedelta(hours=1), None, fixed=False)
+    assert [item["id"] for item in _until_quiet(feed)] == [f"AAPL-{minute}" for minute in range(8)]
+    assert _until_quiet(feed) == []
+    api.there += [_anomaly(20), _anomaly(5, "LATE")]  # found later, for a minute that was shown already
+    assert [item["id"] for item in _until_quiet(feed)] == ["LATE-5", "AAPL-20"]
+
+
+def test_the_last_lines_are_those_asked_for(serve: Any) -> None:
+    api = Api()
+    api.there = [_anomaly(minute) for minute in range(8)]
+    url = serve(api)
+    feed = AnomalyFeed(url, NOW - timedelta(hours=1), None, fixed=False)
+    assert [item["id"] for item in _until_quiet(feed, lines=2)] == ["AAPL-6", "AAPL-7"]
+    none = AnomalyFeed(url, NOW - timedelta(hours=1), None, fixed=False)
+    assert _until_quiet(none, lines=0) == []
+
+
+def test_one_ticker_is_asked_for_by_its_path(serve: Any) -> None:
+    api = Api()
+    _until_quiet(AnomalyFeed(serve(api), NOW, "MSFT", fixed=False))
+    assert api.asked == ["/anomalies/MSFT"]
+
+
+def test_alerts_of_the_outbox_are_shown_once_and_since(serve: Any) -> None:
+    messages = [{"n": n, "sent_at": f"2026-11-24T14:{n:02d}:00Z", "subject": str(n)} for n in range(1, 6)]
+
+    def outbox(path: str, query: dict[str, str]) -> Any:
+        assert path == "/outbox.json"
+        return {"messages": [item for item in messages if item["n"] > int(query["after"])]}
+
+    feed = OutboxFeed(f"{serve(outbox)}/outbox", NOW.replace(minute=3))
+    assert [item["n"] for item in _until_quiet(feed)] == [3, 4, 5]
+    messages.append({"n": 6, "sent_at": "2026-11-24T14:06:00Z", "subject": "6"})
+    assert [item["n"] for item in _until_quiet(feed)] == [6]
+
+
+def test_an_address_that_does_not_answer_or_fails_is_named(serve: Any) -> None:
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9/outbox\.json"):
+        OutboxFeed("http://127.0.0.1:9/outbox", NOW).poll()
+    with pytest.raises(StockMonitorError, match="answers 500"):
+        OutboxFeed(f"{serve(lambda _path, _query: None)}/outbox", NOW).poll()
+
+
+def test_following_goes_on_and_leaves_out_what_is_not_wanted() -> None:
+    class Numbers:
+        def __init__(self) -> None:
+            self.n = 0
+
+        def poll(self) -> tuple[list[dict[str, Any]], bool]:
+            self.n += 1
+            return [{"n": self.n}], self.n >= 2
+
+    pauses: list[float] = []
+    following = items(Numbers(), Following(1, follow=True), pauses.append, lambda item: item["n"] != 3)
+    assert [next(following)["n"] for _ in range(3)] == [2, 4, 5]
+    assert pauses == [0.2, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("30s", NOW - timedelta(seconds=30)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("1d", NOW - timedelta(days=1)),
+        ("2026-11-24T14:00Z", NOW.replace(minute=0)),
+        ("2026-11-24T16:00+02:00", NOW.replace(minute=0)),
+        ("2013-06-01", datetime(2013, 6, 1, tzinfo=UTC)),
+    ],
+)
+def test_since_takes_ages_and_times(text: str, expected: datetime) -> None:
+    assert tail.moment(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["yesterday", "5x", "-3m", "", "99999999999d", "999999999d"])
+def test_since_says_what_is_allowed(text: str) -> None:
+    with pytest.raises(InputError, match="allowed are ages such as 30s"):
+        tail.moment(text, NOW)
