@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _GET_RECORDS_LIMIT = 10_000
 _TROUBLE_SECONDS = 1.0
+_ITERATOR_SECONDS = 1.0
 
 
 class ShardWorker:
@@ -63,6 +64,7 @@ class ShardWorker:
         self._closed = False
         self._takes_records = True
         self._iterator: str | None = None
+        self._iterator_until = 0.0
         self._next_poll = 0.0
         self._last_record = 0.0
         self._in_trouble = False
@@ -141,10 +143,8 @@ class ShardWorker:
 
     def _poll(self) -> None:
         try:
-            iterator = self._iterator or self._open_iterator()
-            limit = min(_GET_RECORDS_LIMIT, self._processor.room)
             may_get_more = self._takes_records
-            answer = self._kinesis.get_records(ShardIterator=iterator, Limit=max(1, limit))
+            answer = self._read(only_look=may_get_more)
         except ClientError as error:
             self._refused(error)
         except BotoCoreError as error:
@@ -152,6 +152,25 @@ class ShardWorker:
         else:
             self._in_trouble = False
             self._take(answer, may_get_more=may_get_more)
+
+    def _read(self, *, only_look: bool) -> "GetRecordsOutputTypeDef":
+        """Read on. Records are taken from an iterator opened just now at the last known sequence number.
+
+        An emulator's iterator may be a mere index, which skips records when old ones expire in front of it.
+        So a used one only tells, for a second at most, whether there is something to read.
+        """
+        now = time.monotonic()
+        if only_look and self._iterator and now < self._iterator_until:
+            answer = self._get_records(self._iterator)
+            if not answer["Records"]:
+                return answer
+        answer = self._get_records(self._open_iterator())
+        self._iterator_until = 0.0 if answer["Records"] else now + _ITERATOR_SECONDS
+        return answer
+
+    def _get_records(self, iterator: str) -> "GetRecordsOutputTypeDef":
+        limit = max(1, min(_GET_RECORDS_LIMIT, self._processor.room))
+        return self._kinesis.get_records(ShardIterator=iterator, Limit=limit)
 
     def _open_iterator(self) -> str:
         opened = time.time()

@@ -43,7 +43,7 @@ class Stream:
     """A Kinesis stream with AWS's semantics of split and merge."""
 
     def __init__(self, shards: int = 1) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.shards: dict[str, dict[str, Any]] = {}
         self.unreachable = False
         self.reads = 0
@@ -52,7 +52,7 @@ class Stream:
 
     def _open(self, parents: tuple[str, ...]) -> str:
         shard_id = f"shardId-{len(self.shards):012d}"
-        self.shards[shard_id] = {"parents": parents, "closed": False, "records": []}
+        self.shards[shard_id] = {"parents": parents, "closed": False, "records": [], "expired": 0}
         return shard_id
 
     def put(self, shard_id: str, *payloads: str, key: str = "key") -> None:
@@ -62,12 +62,18 @@ class Stream:
             for payload in payloads:
                 shard["records"].append(
                     {
-                        "SequenceNumber": f"{shard_id}/{len(shard['records'])}",
+                        "SequenceNumber": f"{shard_id}/{shard['expired'] + len(shard['records'])}",
                         "PartitionKey": key,
                         "Data": payload.encode(),
                         "ApproximateArrivalTimestamp": _At(time.time()),
                     }
                 )
+
+    def expire(self, shard_id: str, count: int) -> None:
+        """Drop the oldest records; iterators are indexes, as MiniStack's are, and do not notice."""
+        with self.lock:
+            del self.shards[shard_id]["records"][:count]
+            self.shards[shard_id]["expired"] += count
 
     def split(self, shard_id: str) -> tuple[str, str]:
         with self.lock:
@@ -94,13 +100,13 @@ class Stream:
     def get_shard_iterator(self, **arguments: Any) -> dict[str, Any]:
         self._reach()
         with self.lock:
-            records = self.shards[arguments["ShardId"]]["records"]
-            kind = arguments["ShardIteratorType"]
+            shard = self.shards[arguments["ShardId"]]
+            records, kind = shard["records"], arguments["ShardIteratorType"]
             start = 0
             if kind == "LATEST":
                 start = len(records)
             elif kind == "AFTER_SEQUENCE_NUMBER":
-                start = int(arguments["StartingSequenceNumber"].split("/")[1]) + 1
+                start = max(0, int(arguments["StartingSequenceNumber"].split("/")[1]) + 1 - shard["expired"])
             elif kind == "AT_TIMESTAMP":
                 start = sum(
                     record["ApproximateArrivalTimestamp"].epoch < arguments["Timestamp"] for record in records
@@ -372,6 +378,20 @@ def test_an_endpoint_that_goes_away_for_a_while_costs_nothing(run: Run) -> None:
     time.sleep(0.5)
     stream.unreachable = False
     eventually(lambda: deliveries.payloads == ["before", "during"])
+
+
+def test_records_that_come_while_old_ones_expire_are_not_skipped(run: Run) -> None:
+    """In a stream older than its retention, something expires in front of the iterator all the time."""
+    deliveries, stream = Deliveries(), Stream()
+    run(stream, Functions(deliveries))
+    stream.put("shardId-000000000000", "a", "b")
+    eventually(lambda: deliveries.payloads == ["a", "b"])
+    reads = stream.reads
+    eventually(lambda: stream.reads > reads + 2)
+    with stream.lock:
+        stream.expire("shardId-000000000000", 2)
+        stream.put("shardId-000000000000", "c", "d")
+    eventually(lambda: deliveries.payloads == ["a", "b", "c", "d"])
 
 
 def test_a_restart_goes_on_after_the_checkpoint(run: Run, tmp_path: Path) -> None:
