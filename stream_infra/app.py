@@ -30,13 +30,22 @@ def build(app: cdk.App, config: Config, bundles: dict[str, Path]) -> None:
     env = cdk.Environment(account=config.account, region=config.region)
     storage = StorageStack(app, "StorageStack", config=config, env=env)
     stream = StreamStack(app, "StreamStack", config=config, env=env)
-    functions = LambdaStack(
-        app, "LambdaStack", config=config, env=env, bundles=bundles, storage=storage, stream=stream
-    )
     api = ApiStack(
         app, "ApiStack", config=config, env=env, bundle=bundles[names.API_HANDLER], storage=storage
     )
-    DashboardStack(app, "DashboardStack", config=config, env=env, site=ROOT / "dashboard", api=api.api)
+    dashboard = DashboardStack(
+        app, "DashboardStack", config=config, env=env, site=ROOT / "dashboard", api=api.api
+    )
+    functions = LambdaStack(
+        app,
+        "LambdaStack",
+        config=config,
+        env=env,
+        bundles=bundles,
+        storage=storage,
+        stream=stream,
+        dashboard_url=config.dashboard_url or dashboard.url,
+    )
     ObservabilityStack(
         app,
         "ObservabilityStack",

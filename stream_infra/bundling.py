@@ -56,7 +56,7 @@ CONTENTS = {
         ("producers",), ("msgspec", "holidays", "python-dateutil", *_KPL, *_POWERTOOLS, *_PYDANTIC)
     ),
     names.DETECTOR: Contents(("producers", "consumers"), ("msgspec", "numpy", *_KPL, *_POWERTOOLS)),
-    names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", *_POWERTOOLS, *_PYDANTIC)),
+    names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", "tzdata", *_POWERTOOLS, *_PYDANTIC)),
     names.API_HANDLER: Contents(("producers", "consumers", "api"), ("msgspec", *_POWERTOOLS, *_PYDANTIC)),
 }
 

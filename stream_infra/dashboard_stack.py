@@ -71,7 +71,8 @@ class DashboardStack(Stack):
                 distribution_paths=["/*"],
                 cache_control=[deployment.CacheControl.from_string("no-cache")],
             )
-        CfnOutput(self, "Url", value=f"https://{distribution.distribution_domain_name}/")
+        self.url = f"https://{distribution.distribution_domain_name}/"
+        CfnOutput(self, "Url", value=self.url)
         CfnOutput(self, "DistributionId", value=distribution.distribution_id)
 
     def _api_behaviour(self, api: apigateway.RestApi) -> cloudfront.BehaviorOptions:

@@ -18,6 +18,7 @@ from stream_infra.web_client import get_json
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
+    from consumers.alerts.items import Stored
     from consumers.alerts.store import AlertStore
 
 Item = dict[str, Any]
@@ -234,16 +235,16 @@ class SentFeed:
 
         new = []
         for day in days_between(self._since_ms, self._clock()):
-            for sent in self._store.sent(day, self._since_ms - 1):
-                if sent.id not in self._shown:
-                    self._shown.add(sent.id)
-                    new.append(_sent(sent))
+            for stored in self._store.messages(day, self._since_ms - 1):
+                if stored.status == "sent" and stored.message.id not in self._shown:
+                    self._shown.add(stored.message.id)
+                    new.append(_sent(stored))
         return new, True
 
 
-def _sent(sent: Any) -> Item:
-    at = datetime.fromtimestamp(sent.sent_ms / 1000, UTC)
-    return {"id": sent.id, "kind": sent.kind, "subject": sent.subject, "sent_at": _iso(at)}
+def _sent(stored: Stored) -> Item:
+    at, message = datetime.fromtimestamp(stored.sent_ms / 1000, UTC), stored.message
+    return {"id": message.id, "kind": message.kind, "subject": stored.subject, "sent_at": _iso(at)}
 
 
 def alert_feed(endpoints: Endpoints, since: datetime, clock: Callable[[], int]) -> Feed:

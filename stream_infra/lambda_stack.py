@@ -38,8 +38,10 @@ class LambdaStack(Stack):
         bundles: dict[str, Path],
         storage: StorageStack,
         stream: StreamStack,
+        dashboard_url: str,
     ) -> None:
         super().__init__(scope, id_, env=env)
+        self._dashboard_url = dashboard_url
         self._config, self._bundles = config, bundles
         self._storage, self._stream = storage, stream
         self.scanner = self._scanner()
@@ -163,7 +165,8 @@ class LambdaStack(Stack):
             environment={
                 "ALERTS_TABLE": storage.alerts.table_name,
                 "TOPIC_ARN": stream.alerts.topic_arn,
-                "DASHBOARD_URL": self._config.dashboard_url,
+                "DASHBOARD_URL": self._dashboard_url,
+                "TICKER_PARAMETER": names.TICKER_PARAMETER,
             },
         )
         notifier.add_event_source(
@@ -181,7 +184,8 @@ class LambdaStack(Stack):
             "dynamodb:TransactWriteItems",
         )
         stream.alerts.grant_publish(notifier)
-        self._read_parameters(notifier, names.ALERTS_PARAMETER)
+        for parameter in (names.ALERTS_PARAMETER, names.TICKER_PARAMETER):
+            self._read_parameters(notifier, parameter)
         events.Rule(
             self,
             "Digest",

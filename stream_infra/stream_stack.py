@@ -5,7 +5,9 @@ from __future__ import annotations
 from aws_cdk import Duration, Environment, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -14,6 +16,8 @@ from stream_infra import names
 from stream_infra.config import Config
 
 NOTIFIER_TIMEOUT = Duration.seconds(60)
+NOTIFIER_ROLE = "LambdaStack-stocknotifierServiceRole"
+"""Start of the name that CloudFormation gives to the role of the function stock-notifier."""
 
 
 class StreamStack(Stack):
@@ -31,7 +35,7 @@ class StreamStack(Stack):
             encryption=kinesis.StreamEncryption.MANAGED,
         )
         self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
-        self.alerts = sns.Topic(self, "Alerts", topic_name=names.ALERTS_TOPIC, enforce_ssl=True)
+        self.alerts = self._alerts()
         self.operations = sns.Topic(self, "Operations", topic_name=names.OPERATIONS_TOPIC, enforce_ssl=True)
 
         self.undelivered = self._queue("Undelivered", names.NOTIFIER_DEAD_LETTER_QUEUE)
@@ -53,6 +57,25 @@ class StreamStack(Stack):
             ),
             targets=[targets.SqsQueue(self.notifications)],
         )
+
+    def _alerts(self) -> sns.Topic:
+        """Encrypted, and closed to all publishers but the notifier, whatever their own rights are."""
+        managed = kms.Alias.from_alias_name(self, "SnsKey", "alias/aws/sns")
+        topic = sns.Topic(self, "Alerts", topic_name=names.ALERTS_TOPIC, enforce_ssl=True, master_key=managed)
+        role = self.format_arn(  # by its name: the functions' stack needs this one, so this cannot need that
+            service="iam", region="", resource="role", resource_name=f"{NOTIFIER_ROLE}*"
+        )
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyTheNotifierPublishes",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"ArnNotLike": {"aws:PrincipalArn": role}},
+            )
+        )
+        return topic
 
     def _queue(
         self,

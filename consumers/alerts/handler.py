@@ -16,10 +16,12 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import event as events
+from consumers.alerts.event import AlertEvent
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.settings import AlertSettings, AlertSettingsError
 from consumers.alerts.store import AlertStore, ConflictError
+from producers.watch_list import WatchListError, WatchListReader
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -34,16 +36,27 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         done = _notifier().sweep(settings)
         logger.info("swept", published=done.published, series=done.series)
         return {"published": done.published, "series": done.series}
-    failed = [record["messageId"] for record in event["Records"] if not _taken(record, settings)]
+    parsed = {record["messageId"]: _parsed(record) for record in event["Records"]}
+    _notifier().note(filter(None, parsed.values()), settings)
+    failed = [key for key, found in parsed.items() if found is None or not _taken(key, found, settings)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _taken(record: dict[str, Any], settings: AlertSettings) -> bool:
+def _parsed(record: dict[str, Any]) -> AlertEvent | None:
     try:
-        event = events.parse(record["body"])
+        return events.parse(record["body"])
+    except events.AlertEventError as error:
+        logger.error(
+            "no event of ours, stays in the queue", message_id=record["messageId"], reason=str(error)
+        )
+        return None
+
+
+def _taken(message_id: str, event: AlertEvent, settings: AlertSettings) -> bool:
+    try:
         published = _notifier().take(event, settings)
-    except (events.AlertEventError, ConflictError, ClientError, BotoCoreError) as error:
-        logger.error("not handled, stays in the queue", message_id=record["messageId"], reason=str(error))
+    except (ConflictError, ClientError, BotoCoreError) as error:
+        logger.error("not handled, stays in the queue", message_id=message_id, reason=str(error))
         return False
     logger.info("taken", anomaly=event.anomaly.id, change=event.key, published=published)
     return True
@@ -57,6 +70,14 @@ def _pause(attempt: int) -> None:
     time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311  jitter, not a secret
 
 
+def _watched() -> int:
+    try:
+        return len(_watch_list()().symbols)
+    except WatchListError as error:
+        logger.warning("no market-wide alerts: how many tickers are watched is not known", reason=str(error))
+        return 0
+
+
 def _report(error: AlertSettingsError) -> None:
     logger.error("bad setting, the last good one stays in force", parameter=PARAMETER, reason=str(error))
 
@@ -66,6 +87,13 @@ def _reader() -> SettingsReader:
     import boto3  # noqa: PLC0415  a client at import would need a region even to be read
 
     return SettingsReader(boto3.client("ssm"), _now_ms, _report)
+
+
+@cache
+def _watch_list() -> WatchListReader:
+    import boto3  # noqa: PLC0415
+
+    return WatchListReader(boto3.client("ssm"), boto3.client("s3"), os.environ["TICKER_PARAMETER"], _now_ms)
 
 
 @cache
@@ -82,5 +110,6 @@ def _notifier() -> Notifier:
         os.environ["TOPIC_ARN"],
         dashboard_url=os.environ.get("DASHBOARD_URL", ""),
         clock=_now_ms,
+        watched=_watched,
         pause=_pause,
     )

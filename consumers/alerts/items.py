@@ -3,9 +3,12 @@
 Items (``pk``, ``sk``), all found by key or by a query of one partition, never by a scan:
 
 ======================  ==========================  ======================================================
-``alert#<anomaly id>``  ``alert``                   `life.Alert`
-``series#<class>#<T>``  ``<kind>``                  `life.Series` of ticker T
-``budget``              ``messages``                `life.Budget`
+``alert#<anomaly id>``  ``alert``                   `state.Alert`
+``series#<class>#<T>``  ``<kind>``                  `state.Series` of ticker T
+``budget``              ``messages``                `state.Budget`
+``market#<class>``      ``state``                   `state.Market`
+``moves#<class>``       ``<at ms>#<anomaly id>``    `state.Move`, for market-wide alerts
+``mute``                ``<scope>``                 `state.Mute`
 ``due``                 ``<due ms>#<series>``       a series whose held anomalies are to be told then
 ``digest``              ``open``                    the digest that is being put together
 ``digest#<id>``         ``<series>``                a series' part of a digest
@@ -24,7 +27,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.life import MessageKind, Series
+from consumers.alerts.state import MarketMove, MessageKind, Move, Mute, Series
 
 Item = dict[str, Any]
 DAY_SECONDS = 86_400
@@ -43,31 +46,24 @@ class Message:
         id: what it is about; the same event or digest has the same.
         made_ms: when it was decided, epoch ms UTC.
         event: what it tells of; None for a digest, whose parts are found by its `id`.
+        market: what else a market-wide alert tells.
     """
 
     id: str
     kind: MessageKind
     made_ms: int
     event: AlertEvent | None = None
-
-    @classmethod
-    def of(cls, kind: MessageKind, event: AlertEvent, made_ms: int) -> Message:
-        """The message about an event."""
-        return cls(f"{event.anomaly.id}#{event.key}", kind, made_ms, event)
+    market: MarketMove | None = None
 
     @property
-    def key(self) -> dict[str, Any]:
+    def key(self) -> Item:
         """Its place in the table."""
-        return {"pk": {"S": f"messages#{day_of(self.made_ms)}"}, "sk": {"S": self._sk}}
+        return message_key(self.id, self.made_ms)
 
     @property
-    def pending_key(self) -> dict[str, Any]:
+    def pending_key(self) -> Item:
         """Where it is listed until it is sent."""
-        return {"pk": {"S": "pending"}, "sk": {"S": self._sk}}
-
-    @property
-    def _sk(self) -> str:
-        return f"{self.made_ms:013d}#{self.id}"
+        return {"pk": {"S": "pending"}, "sk": self.key["sk"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +77,33 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A message that went out: when (epoch ms UTC), and its subject."""
+class Stored:
+    """A message and what became of it.
 
-    id: str
-    kind: MessageKind
-    sent_ms: int
+    Attributes:
+        status: pending, publishing (claimed), or sent.
+        subject, sent_ms, sns_id: of the email, when (epoch ms UTC), and SNS's id; "" and 0 until it is sent.
+        attempts: how often it was claimed.
+    """
+
+    message: Message
+    status: str
     subject: str
+    sent_ms: int
+    sns_id: str
+    attempts: int
+
+    @classmethod
+    def of(cls, item: Item) -> Stored:
+        """What an item of the table holds."""
+        return cls(
+            message=msgspec.json.decode(item["message"]["S"], type=Message),
+            status=item["status"]["S"],
+            subject=item.get("subject", {}).get("S", ""),
+            sent_ms=int(item.get("sent_ms", {}).get("N", "0")),
+            sns_id=item.get("sns_id", {}).get("S", ""),
+            attempts=int(item.get("attempts", {}).get("N", "0")),
+        )
 
 
 def days_between(first_ms: int, last_ms: int) -> list[str]:
@@ -104,14 +120,49 @@ BUDGET_KEY: Item = {"pk": {"S": "budget"}, "sk": {"S": "messages"}}
 OPEN_DIGEST_KEY: Item = {"pk": {"S": "digest"}, "sk": {"S": "open"}}
 
 
+def message_id(event: AlertEvent) -> str:
+    """The id of the message about an event."""
+    return f"{event.anomaly.id}#{event.key}"
+
+
+def message_key(id_: str, made_ms: int) -> Item:
+    """Key of a message by its id and when it was made."""
+    return {"pk": {"S": f"messages#{day_of(made_ms)}"}, "sk": {"S": f"{made_ms:013d}#{id_}"}}
+
+
 def series_of(event: AlertEvent) -> tuple[str, str, str]:
     """Class of sources, ticker and kind: what more of the same is told by."""
     return event.source_class, event.anomaly.ticker, event.anomaly.kind
 
 
-def alert_key(event: AlertEvent) -> Item:
-    """Key of what is remembered of an event's anomaly."""
-    return {"pk": {"S": f"alert#{event.anomaly.id}"}, "sk": {"S": "alert"}}
+def alert_key(anomaly_id: str) -> Item:
+    """Key of what is remembered of an anomaly."""
+    return {"pk": {"S": f"alert#{anomaly_id}"}, "sk": {"S": "alert"}}
+
+
+def market_key(source_class: str) -> Item:
+    """Key of what is remembered of market-wide alerts."""
+    return {"pk": {"S": f"market#{source_class}"}, "sk": {"S": "state"}}
+
+
+def mute_key(scope: str) -> Item:
+    """Key of a mute."""
+    return {"pk": {"S": "mute"}, "sk": {"S": scope}}
+
+
+def mute_item(mute: Mute) -> Item:
+    """A mute; it is forgotten a day after it ended."""
+    return {**mute_key(mute.scope), "mute": {"S": text_of(mute)}, "expires_at": expiry(mute.until_ms, 1)}
+
+
+def move_item(source_class: str, move: Move, now_ms: int) -> Item:
+    """A move; market-wide alerts look at those of a minute."""
+    return {
+        "pk": {"S": f"moves#{source_class}"},
+        "sk": {"S": f"{move.at_ms:013d}#{move.id}"},
+        "move": {"S": text_of(move)},
+        "expires_at": expiry(now_ms, 1),
+    }
 
 
 def series_key(source_class: str, ticker: str, kind: str) -> Item:
@@ -153,11 +204,11 @@ def put_state(key: Item, before: Any, after: Any, now_ms: int) -> Item:
     }
 
 
-def due_changes(event: AlertEvent, before: Series, after: Series, now_ms: int) -> Iterator[Item]:
+def due_changes(series: tuple[str, str, str], before: Series, after: Series, now_ms: int) -> Iterator[Item]:
     """The writes that list a series as due when its state says so, and no longer when not."""
     if after.due_ms == before.due_ms:
         return
-    source_class, ticker, kind = series_of(event)
+    source_class, ticker, kind = series
     if before.due_ms is not None:
         key = {"pk": {"S": "due"}, "sk": {"S": _due_sk(before.due_ms, source_class, ticker, kind)}}
         yield {"Delete": {"Key": key}}

@@ -9,135 +9,39 @@ Pure: the state, the event and the time go in, the new state and the message com
 - Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
 - In any 60 minutes no more than `messages_per_hour` messages are made. What finds no room is held. Digests
   may use the last place, single alerts all but that, and words that all is normal half of them.
+- What is muted, and by night all but the worst, is held until that ends; silent kinds and tickers are told in
+  digests only, and those that are off not at all.
+- When a share of the watch list has anomalies within a minute, one market-wide alert tells of it and of the
+  singles that were not told yet. More singles are held unless they are worse.
 - The end of an anomaly is told when the anomaly was, if it lasted; else it changes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from consumers.alerts.event import AlertEvent, began_ms
 from consumers.alerts.settings import AlertSettings
-from consumers.anomaly import Anomaly
+from consumers.alerts.state import (
+    EVERYTHING,
+    SAMPLES,
+    Decision,
+    Held,
+    Market,
+    MarketMove,
+    MessageKind,
+    Move,
+    Mute,
+    Sample,
+    Series,
+    State,
+)
 
-HOUR_MS = 3_600_000
-SAMPLES = 3
-"""Anomalies of a series that a digest names; the others are counted."""
-
-MessageKind = Literal["alert", "escalation", "back_to_normal", "digest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """An anomaly that a digest will name, with the severity that it has reached.
-
-    Attributes:
-        counted: it is one of the held anomalies, not one that was told before and got worse.
-    """
-
-    anomaly: Anomaly
-    severity: str
-    rank: int
-    counted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What of a series waits for a digest.
-
-    Attributes:
-        anomalies: how many of them; `late` and `replayed` of these came late or from a replay.
-        escalations: of alerts told before; `ended` likewise counts those that are back to normal.
-        first_ms, last_ms: the span of all that is held, epoch ms UTC.
-        samples: the worst, at most `SAMPLES`, the worst first.
-    """
-
-    anomalies: int = 0
-    late: int = 0
-    replayed: int = 0
-    escalations: int = 0
-    ended: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    samples: tuple[Sample, ...] = ()
-
-    @property
-    def live(self) -> int:
-        """Anomalies that were neither late nor replayed."""
-        return self.anomalies - self.late - self.replayed
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What is remembered of a ticker and kind.
-
-    Attributes:
-        version: grows with every change, so that concurrent ones are noticed.
-        quiet_until_ms: end of the cooldown.
-        told_rank: rank of the worst that was told in the cooldown; -1 for nothing.
-        digest: how many digests took what was held.
-        due_ms: when what is held is to be told; None if nothing is held.
-    """
-
-    version: int = 0
-    quiet_until_ms: int = 0
-    told_rank: int = -1
-    digest: int = 0
-    held: Held | None = None
-    due_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """What is remembered of one anomaly.
-
-    Attributes:
-        version: as in `Series`.
-        seen: keys of the events taken; a repeated one changes nothing.
-        fate: "told" in a message of its own, "held" for the digest number `digest`, "" not yet known.
-        told_rank: rank of the severity last told; -1 for none.
-        made_ms: when the message about an event was made, epoch ms UTC, by the event's key.
-    """
-
-    version: int = 0
-    seen: frozenset[str] = frozenset()
-    fate: Literal["", "told", "held"] = ""
-    digest: int = 0
-    told_rank: int = -1
-    made_ms: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """When the messages of the last hour were made, epoch ms UTC."""
-
-    version: int = 0
-    made_ms: tuple[int, ...] = ()
-
-    def take(self, now_ms: int, places: int) -> Budget | None:
-        """The budget after one more message, or None if there were `places` in the last 60 minutes."""
-        recent = tuple(made for made in self.made_ms if made > now_ms - HOUR_MS)
-        if len(recent) >= places:
-            return None
-        return Budget(self.version + 1, (*recent, now_ms))
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a decision about one event depends on."""
-
-    alert: Alert = field(default_factory=Alert)
-    series: Series = field(default_factory=Series)
-    budget: Budget = field(default_factory=Budget)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The state after an event, and the kind of the message to send now, if any."""
-
-    state: State
-    message: MessageKind | None = None
+MINUTE_MS = 60_000
+LISTED = 20
+"""Singles that a market-wide alert lists; those beyond are held and told in a digest."""
+TEST_SOURCE = "test"
+"""Source of the anomaly that `stock-monitor alerts test` sends: always told, whatever is quiet."""
 
 
 def decide(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
@@ -146,17 +50,129 @@ def decide(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings
         return Decision(state)
     seen = replace(state.alert, version=state.alert.version + 1, seen=state.alert.seen | {event.key})
     state = replace(state, alert=seen)
+    if settings.mode(event.anomaly.ticker, event.anomaly.kind) == "off":
+        return Decision(state)
     if event.change == "ended":
         return _end(event, state, now_ms, settings)
-    if event.change == "detected" and state.alert.fate:  # its escalation overtook it, and told or held it
-        return Decision(state)
+    if event.change == "detected" and state.alert.fate:  # another message overtook it, and told or held it
+        return Decision(_cool(state, now_ms, settings) if state.alert.under_market else state)
     if not _is_news(event, state, now_ms):
         return Decision(state) if _is_known(state) else Decision(_hold(event, state, now_ms, settings))
-    budget = state.budget.take(now_ms, settings.messages_per_hour - 1)
-    if budget is None or _for_digest_only(event, now_ms, settings):
+    return _tell_news(event, state, now_ms, settings)
+
+
+def held_back_until_ms(
+    event: AlertEvent, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings
+) -> int:
+    """Until when nothing may be sent about an event, epoch ms UTC; 0 if it may be sent now."""
+    if is_test(event):
+        return 0
+    quiet = settings.quiet_until_ms(now_ms, event.severity) or 0
+    return max(quiet, muted_until_ms(mutes, event.anomaly.ticker, event.anomaly.kind, now_ms))
+
+
+def muted_until_ms(mutes: tuple[Mute, ...], ticker: str, kind: str, now_ms: int) -> int:
+    """Until when a ticker and kind are muted, epoch ms UTC; 0 if they are not now."""
+    moments = (mute.until_ms for mute in mutes if mute.covers(ticker, kind))
+    return max((moment for moment in moments if moment > now_ms), default=0)
+
+
+def digests_held_back(mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
+    """Whether no digest may be sent now: it is night, or all is muted."""
+    everything = any(mute.scope == EVERYTHING and mute.until_ms > now_ms for mute in mutes)
+    return everything or settings.quiet_until_ms(now_ms, None) is not None
+
+
+def is_test(event: AlertEvent) -> bool:
+    """Whether a person sends it to see an alert arrive."""
+    return event.anomaly.source == TEST_SOURCE
+
+
+def is_live(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
+    """Whether an event may be told at once: neither late, nor replayed, nor learned of too late."""
+    past = event.anomaly.late or event.source_class == "replay"
+    return not past and event.at_ms >= now_ms - settings.stale_after_ms
+
+
+def may_be_told_at_once(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
+    """Whether an event is live, and of a ticker and kind that are neither silent nor off."""
+    return settings.mode(event.anomaly.ticker, event.anomaly.kind) == "on" and is_live(
+        event, now_ms, settings
+    )
+
+
+def _tell_news(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
+    held_back = held_back_until_ms(event, state.mutes, now_ms, settings)
+    if held_back or not may_be_told_at_once(event, now_ms, settings):
+        return Decision(_hold(event, state, now_ms, settings, held_back))
+    move = None if is_test(event) else _market_move(event, state, settings)
+    if _is_under_market(event, state.market, now_ms, moving=move is not None):
         return Decision(_hold(event, state, now_ms, settings))
-    kind: MessageKind = "alert" if event.change == "detected" else "escalation"
-    return _send(kind, event, replace(_tell(event, state, now_ms, settings), budget=budget), now_ms)
+    budget = state.budget.take(now_ms, settings.messages_per_hour - int(not is_test(event)))
+    if budget is None:
+        return Decision(_hold(event, state, now_ms, settings))
+    told = replace(_tell(event, state, now_ms, settings), budget=budget)
+    if move is not None:
+        return _send_market(event, move, told, now_ms, settings)
+    return _send("alert" if event.change == "detected" else "escalation", event, told, now_ms)
+
+
+def _market_move(event: AlertEvent, state: State, settings: AlertSettings) -> MarketMove | None:
+    """The move of the market that the event is part of, if enough tickers moved within a minute."""
+    if settings.market_wide is None or state.watched == 0:
+        return None
+    moves = {move.id: (move, alert) for move, alert in state.moves}
+    newest_ms = max((move.at_ms for move, _ in moves.values()), default=0)
+    last_ms = max(event.at_ms, min(newest_ms, event.at_ms + MINUTE_MS))
+    recent = [item for item in moves.values() if last_ms - MINUTE_MS < item[0].at_ms <= last_ms]
+    recent.sort(key=lambda item: (-item[0].rank, item[0].at_ms))
+    tickers = tuple(dict.fromkeys((event.anomaly.ticker, *(move.ticker for move, _ in recent))))
+    if len(tickers) < settings.market_wide.tickers(state.watched):
+        return None
+    untold = [move for move, alert in recent if not alert.fate and move.id != event.anomaly.id]
+    return MarketMove(tickers, state.watched, (Move.of(event), *untold[: LISTED - 1]))
+
+
+def _is_under_market(event: AlertEvent, market: Market, now_ms: int, *, moving: bool) -> bool:
+    if now_ms >= market.quiet_until_ms or event.rank > market.told_rank or is_test(event):
+        return False
+    return moving or event.at_ms <= market.covers_until_ms
+
+
+def _send_market(
+    event: AlertEvent, move: MarketMove, state: State, now_ms: int, settings: AlertSettings
+) -> Decision:
+    """Tell the event and the singles of the move in one message; their own events will find them told."""
+    listed = {single.id: single for single in move.moves}
+    moves = []
+    for single, alert in state.moves:
+        if single.id in listed and single.id != event.anomaly.id:
+            told = replace(
+                alert, version=alert.version + 1, fate="told", told_rank=single.rank, under_market=True
+            )
+            moves.append((single, told))
+    told_rank = max(single.rank for single in move.moves)
+    before = state.market.told_rank if now_ms < state.market.quiet_until_ms else -1
+    market = Market(
+        version=state.market.version + 1,
+        covers_until_ms=event.at_ms + MINUTE_MS,
+        quiet_until_ms=now_ms + settings.cooldown_ms,
+        told_rank=max(told_rank, before),
+    )
+    alert = replace(state.alert, under_market=True)
+    decision = _send("market_wide", event, replace(state, alert=alert, market=market), now_ms)
+    return replace(decision, state=replace(decision.state, moves=tuple(moves)), market=move)
+
+
+def _cool(state: State, now_ms: int, settings: AlertSettings) -> State:
+    """Start the cooldown of a series whose anomaly a market-wide alert told."""
+    series = replace(
+        state.series,
+        version=state.series.version + 1,
+        told_rank=max(state.alert.told_rank, _told_rank(state.series, now_ms)),
+        quiet_until_ms=max(state.series.quiet_until_ms, now_ms + settings.cooldown_ms),
+    )
+    return replace(state, series=series)
 
 
 def close(series: Series, now_ms: int, settings: AlertSettings) -> Series:
@@ -178,18 +194,12 @@ def _told_rank(series: Series, now_ms: int) -> int:
 
 
 def _is_news(event: AlertEvent, state: State, now_ms: int) -> bool:
-    return event.rank > max(_told_rank(state.series, now_ms), state.alert.told_rank)
+    return is_test(event) or event.rank > max(_told_rank(state.series, now_ms), state.alert.told_rank)
 
 
 def _is_known(state: State) -> bool:
     return state.alert.fate == "told" or (
         state.alert.fate == "held" and state.alert.digest != state.series.digest
-    )
-
-
-def _for_digest_only(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
-    return (
-        event.anomaly.late or event.source_class == "replay" or event.at_ms < now_ms - settings.stale_after_ms
     )
 
 
@@ -230,7 +240,9 @@ def _origin(event: AlertEvent) -> tuple[int, int]:
     return int(event.anomaly.late and not replayed), int(replayed)
 
 
-def _hold(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> State:
+def _hold(
+    event: AlertEvent, state: State, now_ms: int, settings: AlertSettings, not_before_ms: int = 0
+) -> State:
     known, waiting = _is_known(state), state.alert.fate == "held"
     held = state.series.held or Held(first_ms=event.at_ms, last_ms=event.at_ms)
     late, replayed = _origin(event)
@@ -251,14 +263,19 @@ def _hold(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings)
         alert = replace(alert, told_rank=max(alert.told_rank, event.rank))
     else:
         alert = replace(alert, fate="held", digest=state.series.digest)
-    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings))
+    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings, not_before_ms))
 
 
-def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings) -> Series:
+def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings, not_before_ms: int) -> Series:
     due = series.due_ms
     if due is None:
         due = series.quiet_until_ms if series.quiet_until_ms > now_ms else now_ms + settings.cooldown_ms
-    return replace(series, version=series.version + 1, held=held, due_ms=due)
+    return replace(series, version=series.version + 1, held=held, due_ms=max(due, not_before_ms))
+
+
+def postpone(series: Series, until_ms: int) -> Series:
+    """The series with what it holds due at that time, as it is muted until then."""
+    return replace(series, version=series.version + 1, due_ms=until_ms)
 
 
 def _samples(samples: tuple[Sample, ...], event: AlertEvent, *, counted: bool) -> tuple[Sample, ...]:
@@ -271,11 +288,17 @@ def _samples(samples: tuple[Sample, ...], event: AlertEvent, *, counted: bool) -
 
 
 def _end(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
+    state = replace(  # what was acknowledged is over, so that its news is not held back
+        state, mutes=tuple(mute for mute in state.mutes if mute.acknowledged != event.anomaly.id)
+    )
     lasted = (event.duration_seconds or 0) >= settings.back_to_normal_after_minutes * 60
     if state.alert.fate != "told" or not lasted:
         return Decision(state)
+    held_back = held_back_until_ms(event, state.mutes, now_ms, settings)
+    if held_back or state.alert.under_market or not is_live(event, now_ms, settings):
+        return Decision(_hold(event, state, now_ms, settings, held_back))
     budget = state.budget.take(now_ms, max(1, settings.messages_per_hour // 2))
-    if budget is None or _for_digest_only(event, now_ms, settings):
+    if budget is None:
         return Decision(_hold(event, state, now_ms, settings))
     return _send("back_to_normal", event, replace(state, budget=budget), now_ms)
 

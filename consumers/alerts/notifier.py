@@ -5,15 +5,16 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import life, texts
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.items import Due, Message
+from consumers.alerts.items import Due, Message, message_id
 from consumers.alerts.settings import AlertSettings
+from consumers.alerts.state import Alert, MarketMove, Move, Mute
 from consumers.alerts.store import AlertStore, ConflictError
 from consumers.alerts.texts import Part, Texts
 from consumers.anomaly import to_json
@@ -30,7 +31,7 @@ SERIES_A_SWEEP = 500
 TICKERS = 100
 """Tickers that a digest carries as an attribute for filter policies."""
 _T = TypeVar("_T")
-_SINGLE = {"alert": texts.alert, "escalation": texts.escalation, "back_to_normal": texts.back_to_normal}
+_SINGLES = frozenset({"alert", "escalation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Notifier:
 
     Args:
         clock: the time now, epoch ms UTC.
+        watched: how many tickers are on the watch list; 0 if that is not known.
         pause: waits a short, growing, random time before the try of the given number.
     """
 
@@ -64,6 +66,7 @@ class Notifier:
         *,
         dashboard_url: str,
         clock: Callable[[], int],
+        watched: Callable[[], int],
         pause: Callable[[int], None],
     ) -> None:
         self._store = store
@@ -71,7 +74,23 @@ class Notifier:
         self._topic_arn = topic_arn
         self._dashboard_url = dashboard_url
         self._clock = clock
+        self._watched = watched
         self._pause = pause
+
+    def note(self, events: Iterable[AlertEvent], settings: AlertSettings) -> None:
+        """Remember events before they are taken, so that the first of many finds that the market moves.
+
+        Raises:
+            ClientError, BotoCoreError: of the table.
+        """
+        now_ms = self._clock()
+        moves = [
+            (event.source_class, Move.of(event))
+            for event in events
+            if event.change == "detected" and life.may_be_told_at_once(event, now_ms, settings)
+        ]
+        if settings.market_wide is not None:
+            self._store.note_moves(moves, now_ms)
 
     def take(self, event: AlertEvent, settings: AlertSettings) -> bool:
         """Take an event in, once however often it comes; True if its message was published now.
@@ -90,9 +109,13 @@ class Notifier:
         Raises:
             ConflictError, ClientError, BotoCoreError: as `take`; what was not done waits for the next sweep.
         """
-        series = self._close_due(self._clock(), settings)
+        now_ms = self._clock()
+        mutes = tuple(self._store.mutes())
+        series = self._close_due(now_ms, mutes, settings)
         published, errors = 0, []
         for message in self._store.pending():
+            if _is_held_back(message, mutes, now_ms, settings):
+                continue
             try:
                 published += self._deliver(message)
             except (ClientError, BotoCoreError) as error:
@@ -105,17 +128,32 @@ class Notifier:
         now_ms = self._clock()
         state = self._store.load(event)
         if event.key in state.alert.seen:
-            return _made_before(event, state.alert)
+            message = self._made_before(event, state.alert)
+            held_back = message and _is_held_back(message, state.mutes, now_ms, settings)
+            return None if held_back else message  # a sweep publishes it when the mute is over
         decision = life.decide(event, state, now_ms, settings)
+        if decision.message in _SINGLES and settings.market_wide is not None:
+            state = replace(state, watched=self._watched(), moves=self._store.load_moves(event, now_ms))
+            decision = life.decide(event, state, now_ms, settings)
         return self._store.commit(event, state, decision, now_ms)
 
-    def _close_due(self, now_ms: int, settings: AlertSettings) -> int:
+    def _made_before(self, event: AlertEvent, alert: Alert) -> Message | None:
+        made_ms = alert.made_ms.get(event.key)
+        stored = None if made_ms is None else self._store.message(message_id(event), made_ms)
+        return None if stored is None else stored.message
+
+    def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
         places = settings.messages_per_hour
+        if life.digests_held_back(mutes, now_ms, settings):
+            return 0  # what is held stays held, and due
         digest_id = self._store.open_digest()
         if self._store.budget().take(now_ms, places) is None:
-            return 0  # what is held stays held, and due
+            return 0
         moved = 0
         for due in self._store.due(now_ms):
+            if muted_until_ms := life.muted_until_ms(mutes, due.ticker, due.kind, now_ms):
+                self._postpone(due, muted_until_ms, now_ms)
+                continue
             if digest_id is None:
                 digest_id = self._store.start_digest(now_ms)
             self._move(digest_id, due, now_ms, settings)
@@ -126,6 +164,16 @@ class Notifier:
             return 0
         self._retrying(lambda: self._finish(digest_id, now_ms, places))
         return moved
+
+    def _postpone(self, due: Due, until_ms: int, now_ms: int) -> None:
+        def postpone() -> None:
+            series = self._store.series(due)
+            if series.held is None:
+                self._store.forget_due(due)
+            else:
+                self._store.postpone(due, series, life.postpone(series, until_ms), now_ms)
+
+        self._retrying(postpone)
 
     def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
         def move() -> None:
@@ -189,6 +237,9 @@ class Notifier:
         event = message.event
         if event is None:
             return _digest(message, self._store.parts(message.id), self._dashboard_url)
+        about = {"id": message.id, "kind": message.kind, "anomaly": to_json(event.anomaly)}
+        if message.market is not None:
+            return _market(message, event, message.market, about, self._dashboard_url)
         attributes: dict[str, list[str]] = {
             "ticker": [event.anomaly.ticker],
             "kind": [event.anomaly.kind],
@@ -196,17 +247,28 @@ class Notifier:
             "source": [event.anomaly.source],
             "message": [message.kind],
         }
-        about = {"id": message.id, "kind": message.kind, "anomaly": to_json(event.anomaly)}
-        return _Post(about, _SINGLE[message.kind](event, self._dashboard_url), attributes)
+        return _Post(about, texts.SINGLE[message.kind](event, self._dashboard_url), attributes)
 
 
-def _made_before(event: AlertEvent, alert: life.Alert) -> Message | None:
-    made_ms = alert.made_ms.get(event.key)
-    return None if made_ms is None else Message.of(_kind(event), event, made_ms)
+def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
+    if message.event is None:
+        return life.digests_held_back(mutes, now_ms, settings)
+    return life.held_back_until_ms(message.event, mutes, now_ms, settings) > 0
 
 
-def _kind(event: AlertEvent) -> life.MessageKind:
-    return {"detected": "alert", "escalated": "escalation", "ended": "back_to_normal"}[event.change]  # type: ignore[return-value]
+def _market(
+    message: Message, event: AlertEvent, market: MarketMove, about: dict[str, Any], dashboard_url: str
+) -> _Post:
+    attributes: dict[str, list[str]] = {
+        "ticker": list(market.tickers[:TICKERS]),
+        "kind": list(dict.fromkeys(move.kind for move in market.moves)),
+        "severity": list(dict.fromkeys(move.severity for move in market.moves)),
+        "source": [event.anomaly.source],
+        "message": [message.kind],
+    }
+    return _Post(
+        {**about, "market": asdict(market)}, texts.market_wide(event, market, dashboard_url), attributes
+    )
 
 
 def _digest(message: Message, parts: Iterable[Part], dashboard_url: str) -> _Post:
@@ -217,8 +279,7 @@ def _digest(message: Message, parts: Iterable[Part], dashboard_url: str) -> _Pos
     for part in parts:
         count += 1
         anomalies += part.held.anomalies
-        worst = part.held.samples[0].rank if part.held.samples else -1
-        entry = (worst, part.held.anomalies, -count, part)
+        entry = (part.worst, part.held.anomalies, -count, part)
         (heapq.heappush if len(kept) < texts.LINES else heapq.heappushpop)(kept, entry)
         _note(seen, part)
     listed = [part for *_, part in sorted(kept, key=lambda entry: entry[:3], reverse=True)]

@@ -21,22 +21,46 @@ from consumers.alerts.items import (
     Due,
     Item,
     Message,
-    Sent,
+    Stored,
     alert_key,
     due_changes,
     expiry,
     make_message,
+    market_key,
+    message_id,
+    message_key,
+    move_item,
+    mute_item,
+    mute_key,
     put_state,
     series_key,
     series_of,
     state_of,
     text_of,
 )
-from consumers.alerts.life import Alert, Budget, Decision, Held, Series, State
+from consumers.alerts.state import (
+    Alert,
+    Budget,
+    Decision,
+    Held,
+    Market,
+    Move,
+    Mute,
+    Series,
+    State,
+    scopes,
+)
 from consumers.alerts.texts import Part
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+MOVES = 1000
+"""Moves that a market-wide alert looks at, the newest first."""
+LOOKED_UP = 100
+"""Moves whose alerts it looks up, the worst first: what one BatchGetItem takes."""
+MINUTE_MS = 60_000
 
 
 class ConflictError(Exception):
@@ -51,11 +75,75 @@ class AlertStore:
         self._table = table
 
     def load(self, event: AlertEvent) -> State:
-        """What is remembered that matters for an event, strongly consistent."""
-        keys = [alert_key(event), series_key(*series_of(event)), BUDGET_KEY]
-        found = {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch_get(keys)}
-        alert, series, budget = (found.get((key["pk"]["S"], key["sk"]["S"])) for key in keys)
-        return State(state_of(alert, Alert), state_of(series, Series), state_of(budget, Budget))
+        """What is remembered that matters for an event, but for the moves; strongly consistent."""
+        class_, ticker, kind = series_of(event)
+        states = [
+            alert_key(event.anomaly.id),
+            series_key(class_, ticker, kind),
+            BUDGET_KEY,
+            market_key(class_),
+        ]
+        mutes = [mute_key(scope) for scope in scopes(ticker, kind)]
+        found = {_place(item): item for item in self._batch_get([*states, *mutes])}
+        alert, series, budget, market = (found.get(_place(key)) for key in states)
+        return State(
+            state_of(alert, Alert),
+            state_of(series, Series),
+            state_of(budget, Budget),
+            state_of(market, Market),
+            tuple(_mute(found[_place(key)]) for key in mutes if _place(key) in found),
+        )
+
+    def load_moves(self, event: AlertEvent, now_ms: int) -> tuple[tuple[Move, Alert], ...]:
+        """Live anomalies within a minute of an event, with what is remembered of each; not those muted."""
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"moves#{event.source_class}"},
+                ":after": {"S": f"{event.at_ms - MINUTE_MS:013d}"},
+                ":until": {"S": f"{event.at_ms + MINUTE_MS:013d}~"},
+            },
+            ScanIndexForward=False,
+            Limit=MOVES,
+            ConsistentRead=True,
+        )["Items"]
+        moves = [msgspec.json.decode(item["move"]["S"], type=Move) for item in found]
+        mutes = [mute for mute in self.mutes() if mute.until_ms > now_ms] if moves else []
+        heard = [move for move in moves if not any(mute.covers(move.ticker, move.kind) for mute in mutes)]
+        heard.sort(key=lambda move: -move.rank)
+        looked_up = self._alerts(heard[:LOOKED_UP])
+        told = Alert(fate="told")  # those beyond only count; they cannot be told by this alert
+        return tuple((move, looked_up.get(move.id, told)) for move in heard)
+
+    def _alerts(self, moves: list[Move]) -> dict[str, Alert]:
+        keys = [alert_key(move.id) for move in moves]
+        found = {_place(item): item for item in self._batch_get(keys)} if keys else {}
+        return {
+            move.id: state_of(found.get(_place(key)), Alert) for move, key in zip(moves, keys, strict=True)
+        }
+
+    def note_moves(self, moves: Iterable[tuple[str, Move]], now_ms: int) -> None:
+        """Remember live anomalies, each with its class of sources, for market-wide alerts."""
+        items = {_place(item): item for item in (move_item(class_, move, now_ms) for class_, move in moves)}
+        requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items.values()]
+        for start in range(0, len(requests), 25):
+            wanted: Any = {self._table: requests[start : start + 25]}
+            while wanted:
+                wanted = self._client.batch_write_item(RequestItems=wanted).get("UnprocessedItems")
+
+    def mutes(self) -> list[Mute]:
+        """All mutes and acknowledgements, ended ones for a day too."""
+        return [_mute(item) for item in self._query("mute", after="!")]
+
+    def put_mute(self, mute: Mute) -> None:
+        """Mute, in place of a mute of the same scope."""
+        self._client.put_item(TableName=self._table, Item=mute_item(mute))
+
+    def delete_mute(self, scope: str) -> bool:
+        """Forget a mute; False if there was none."""
+        answer = self._client.delete_item(TableName=self._table, Key=mute_key(scope), ReturnValues="ALL_OLD")
+        return "Attributes" in answer
 
     def commit(self, event: AlertEvent, before: State, decision: Decision, now_ms: int) -> Message | None:
         """Write what was decided, all or nothing.
@@ -64,16 +152,24 @@ class AlertStore:
             ConflictError: `before` is no longer what the table holds.
         """
         after = decision.state
-        writes = [put_state(alert_key(event), before.alert, after.alert, now_ms)]
+        series = series_of(event)
+        writes = [put_state(alert_key(event.anomaly.id), before.alert, after.alert, now_ms)]
         if after.series != before.series:
-            writes.append(put_state(series_key(*series_of(event)), before.series, after.series, now_ms))
-            writes.extend(due_changes(event, before.series, after.series, now_ms))
+            writes.append(put_state(series_key(*series), before.series, after.series, now_ms))
+            writes.extend(due_changes(series, before.series, after.series, now_ms))
         if after.budget != before.budget:
             writes.append(put_state(BUDGET_KEY, before.budget, after.budget, now_ms))
+        if after.market != before.market:
+            writes.append(put_state(market_key(series[0]), before.market, after.market, now_ms))
+        writes.extend(_ended_mutes(before.mutes, after.mutes))
         message = None
         if decision.message is not None:
-            message = Message.of(decision.message, event, now_ms)
+            message = Message(message_id(event), decision.message, now_ms, event, decision.market)
             writes.extend(make_message(message, now_ms))
+        if decision.market is not None:
+            earlier = {move.id: alert for move, alert in before.moves}
+            for move, alert in after.moves:
+                writes.append(put_state(alert_key(move.id), earlier[move.id], alert, now_ms))
         self._transact(writes)
         return message
 
@@ -122,24 +218,42 @@ class AlertStore:
 
     def is_sent(self, message: Message) -> bool:
         """Whether a message was marked as sent."""
-        item = self._get(message.key)
-        return item is not None and item["status"]["S"] == "sent"
+        stored = self.message(message.id, message.made_ms)
+        return stored is not None and stored.status == "sent"
+
+    def message(self, id_: str, made_ms: int) -> Stored | None:
+        """A message by its id and when it was made; None once it has expired."""
+        item = self._get(message_key(id_, made_ms))
+        return None if item is None else Stored.of(item)
 
     def pending(self) -> list[Message]:
         """Messages that are not known to be sent, the oldest first."""
         return [msgspec.json.decode(item["message"]["S"], type=Message) for item in self._query("pending")]
 
-    def sent(self, day: str, after_ms: int = -1) -> Iterator[Sent]:
-        """The messages made on a UTC day after a moment (epoch ms) that are sent, the oldest first."""
+    def messages(self, day: str, after_ms: int = -1) -> Iterator[Stored]:
+        """The messages made on a UTC day after a moment (epoch ms), the oldest first."""
         for item in self._query(f"messages#{day}", after=f"{after_ms + 1:013d}"):
-            if item["status"]["S"] == "sent":
-                message = msgspec.json.decode(item["message"]["S"], type=Message)
-                yield Sent(message.id, message.kind, int(item["sent_ms"]["N"]), item["subject"]["S"])
+            yield Stored.of(item)
+
+    def alert(self, anomaly_id: str) -> Alert | None:
+        """What is remembered of an anomaly; None for nothing."""
+        item = self._get(alert_key(anomaly_id))
+        return None if item is None else state_of(item, Alert)
 
     def due(self, now_ms: int) -> Iterator[Due]:
         """Series whose held anomalies are due, the longest waiting first."""
         for item in self._query("due", until=f"{now_ms:013d}#~"):
             yield Due(item["sk"]["S"], item["source_class"]["S"], item["ticker"]["S"], item["kind"]["S"])
+
+    def postpone(self, due: Due, before: Series, after: Series, now_ms: int) -> None:
+        """Make a series due at another time.
+
+        Raises:
+            ConflictError: the series changed.
+        """
+        key = (due.source_class, due.ticker, due.kind)
+        changes = list(due_changes(key, before, after, now_ms))
+        self._transact([put_state(series_key(*key), before, after, now_ms), *changes])
 
     def series(self, due: Due) -> Series:
         """What is remembered of a series, strongly consistent."""
@@ -261,3 +375,23 @@ class AlertStore:
             if codes & {"ConditionalCheckFailed", "TransactionConflict"}:
                 raise ConflictError(str(error)) from error
             raise
+
+
+def _place(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
+
+
+def _mute(item: Item) -> Mute:
+    return msgspec.json.decode(item["mute"]["S"], type=Mute)
+
+
+def _ended_mutes(before: tuple[Mute, ...], after: tuple[Mute, ...]) -> Iterator[Item]:
+    for mute in before:
+        if mute not in after:  # another one that took its place meanwhile stays
+            yield {
+                "Delete": {
+                    "Key": mute_key(mute.scope),
+                    "ConditionExpression": "attribute_not_exists(pk) OR mute = :mute",
+                    "ExpressionAttributeValues": {":mute": {"S": text_of(mute)}},
+                }
+            }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from consumers.alerts import gsm7
 from consumers.alerts.event import AlertEvent, began_ms
-from consumers.alerts.life import Held, Sample
+from consumers.alerts.state import Held, MarketMove, Move, Sample
 from consumers.anomaly import Anomaly, iso_ms
 from producers.sources import source_class
 
@@ -17,6 +17,8 @@ SUBJECT_CHARACTERS = 100
 """SNS takes subjects of printable ASCII up to this length (API reference of Publish)."""
 NAMED = 2
 """Series that the subject of a digest and its SMS name."""
+NAMED_TICKERS = 5
+"""Tickers that a market-wide alert names in its subject and its SMS."""
 LINES = 20
 """Series that a digest lists; the others are counted."""
 
@@ -38,6 +40,11 @@ class Part:
     ticker: str
     kind: str
     held: Held
+
+    @property
+    def worst(self) -> int:
+        """Rank of the worst that is named; -1 if none is."""
+        return self.held.samples[0].rank if self.held.samples else -1
 
 
 def alert(event: AlertEvent, dashboard_url: str) -> Texts:
@@ -69,6 +76,46 @@ def back_to_normal(event: AlertEvent, dashboard_url: str) -> Texts:
         email,
         _sms(f"{label}OK {anomaly.ticker} {kind} over {after}, {_clock(event.at_ms)}", link),
     )
+
+
+SINGLE: dict[str, Callable[[AlertEvent, str], Texts]] = {
+    "alert": alert,
+    "escalation": escalation,
+    "back_to_normal": back_to_normal,
+}
+"""How a message about one event is written."""
+
+
+def market_wide(event: AlertEvent, market: MarketMove, dashboard_url: str) -> Texts:
+    """Anomalies of many tickers within a minute, of which `event` was the one that made it so many."""
+    label = _label(event.anomaly.source)
+    severity = max(market.moves, key=lambda move: move.rank).severity.upper()
+    share = f"{len(market.tickers):,} of {market.watched:,} tickers"
+    named = ", ".join(market.tickers[:NAMED_TICKERS])
+    others = len(market.tickers) - NAMED_TICKERS
+    names = f"{named} and {others:,} more" if others > 0 else named
+    link = _home(dashboard_url)
+    email = _lines(
+        f"{label}The market moves: {share} have anomalies within a minute.",
+        "",
+        *(_move(move) for move in market.moves),
+        "",
+        f"Tickers    {names}",
+        f"When       {_moment(event.at_ms)}",
+        f"Source     {event.anomaly.source}",
+        *_see(link),
+    )
+    return Texts(
+        _subject(f"{label}{severity}: market-wide, {share} within a minute ({names})"),
+        email,
+        _sms(
+            f"{label}{severity} market-wide: {share} within a minute ({names}), {_clock(event.at_ms)}", link
+        ),
+    )
+
+
+def _move(move: Move) -> str:
+    return f"{_moment(move.at_ms)}  {move.ticker} {_words(move.kind)}, {move.severity}: {move.explanation}"
 
 
 def digest(

@@ -141,6 +141,33 @@ def test_data_is_kept_when_a_stack_is_deleted(aws_templates: Templates) -> None:
                 assert item["DeletionPolicy"] == "Retain", logical_id
 
 
+def test_only_the_notifier_publishes_alerts_and_they_are_encrypted(aws_templates: Templates) -> None:
+    topic = named(aws_templates, "AWS::SNS::Topic", "TopicName")["stock-tracker-alerts"]
+    assert json.dumps(topic["KmsMasterKeyId"]).endswith(':alias/aws/sns"]]}')
+    (denied,) = [
+        statement
+        for policy in resources(aws_templates, "AWS::SNS::TopicPolicy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement.get("Sid") == "OnlyTheNotifierPublishes"
+    ]
+    assert (denied["Effect"], denied["Action"], denied["Principal"]) == ("Deny", "sns:Publish", {"AWS": "*"})
+    pattern = json.dumps(denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    assert ':role/LambdaStack-stocknotifierServiceRole*"' in pattern
+    roles = [
+        logical_id
+        for logical_id, item in aws_templates["LambdaStack"]["Resources"].items()
+        if item["Type"] == "AWS::IAM::Role"
+    ]
+    assert [role for role in roles if role.startswith("stocknotifierServiceRole")]
+
+
+def test_alerts_link_to_the_deployed_dashboard(aws_templates: Templates) -> None:
+    function = named(aws_templates, "AWS::Lambda::Function", "FunctionName")["stock-notifier"]
+    url = json.dumps(function["Environment"]["Variables"]["DASHBOARD_URL"])
+    assert "DashboardStack" in url
+    assert "DomainName" in url
+
+
 def test_no_bucket_is_public_and_none_speaks_plain_http(aws_templates: Templates) -> None:
     for bucket in resources(aws_templates, "AWS::S3::Bucket"):
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}

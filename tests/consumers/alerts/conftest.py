@@ -111,9 +111,11 @@ class Bench:
     topic_arn: str
     settings: AlertSettings = field(default_factory=AlertSettings)
     now_ms: int = T0_MS + 200
+    watched: int = 0
 
     def take(self, *events: AlertEvent) -> list[bool]:
-        """Take events in, now."""
+        """Take a batch of events in, now."""
+        self.notifier.note(events, self.settings)
         return [self.notifier.take(event, self.settings) for event in events]
 
     def sweep(self, after_minutes: float = 0) -> int:
@@ -173,6 +175,7 @@ def bench(_aws: None) -> Bench:
         topic_arn,
         dashboard_url="https://monitor.example/",
         clock=lambda: bench.now_ms,
+        watched=lambda: bench.watched,
         pause=lambda _attempt: None,
     )
     bench = Bench(notifier, store, sns, sqs, queue_url, topic_arn)

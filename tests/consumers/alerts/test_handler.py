@@ -20,12 +20,16 @@ def invoke(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
     monkeypatch.setenv("ALERTS_TABLE", "stock-alerts")
     monkeypatch.setenv("TOPIC_ARN", bench.topic_arn)
     monkeypatch.setenv("DASHBOARD_URL", "https://monitor.example")
+    monkeypatch.setenv("TICKER_PARAMETER", "/stock-tracker/ticker")
     monkeypatch.setattr(notifier, "_now_ms", lambda: bench.now_ms)
-    notifier._reader.cache_clear()
-    notifier._notifier.cache_clear()
+    _forget()
     yield lambda event: notifier.handler(event, None)
-    notifier._reader.cache_clear()
-    notifier._notifier.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    for made_once in (notifier._reader, notifier._notifier, notifier._watch_list):
+        made_once.cache_clear()
 
 
 def _batch(*bodies: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import time
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.alerts.event import AlertEvent, began_ms
-from consumers.alerts.life import HOUR_MS, Alert, Budget, Held, Series, State, close, decide
-from consumers.alerts.settings import AlertSettings
+from consumers.alerts.rehearsal import Rehearsal, Rehearsed
+from consumers.alerts.settings import AlertSettings, MarketWide, QuietHours
+from consumers.alerts.state import HOUR_MS, Mute
 from consumers.anomaly import SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
 
 T0_MS = 1_795_530_600_000
@@ -62,62 +64,18 @@ def _over(event: AlertEvent, at_ms: int) -> AlertEvent:
     return replace(event, change="ended", at_ms=at_ms, duration_seconds=(at_ms - event.at_ms) / 1000)
 
 
-@dataclass
-class World:
-    """The notifier's bookkeeping in memory: the store's transactions, without the store."""
-
-    rules: AlertSettings = CALM
-    alerts: dict[str, Alert] = field(default_factory=dict)
-    series: dict[tuple[str, str, str], Series] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
-    messages: list[tuple[int, str, str]] = field(default_factory=list)
-    """When, kind, and the anomaly's id or the digest."""
-    digests: list[list[Held]] = field(default_factory=list)
-    waiting: dict[tuple[str, str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    digested: list[str] = field(default_factory=list)
-    """Which anomalies the counts stand for, as an onlooker keeps it from how the counts change."""
-
-    def take(self, event: AlertEvent, now_ms: int) -> str | None:
-        key = (event.source_class, event.anomaly.ticker, event.anomaly.kind)
-        before = State(
-            self.alerts.get(event.anomaly.id, Alert()), self.series.get(key, Series()), self.budget
-        )
-        decision = decide(event, before, now_ms, self.rules)
-        self.alerts[event.anomaly.id] = decision.state.alert
-        self.series[key], self.budget = decision.state.series, decision.state.budget
-        self._note(key, event.anomaly.id, _count(before.series), _count(decision.state.series))
-        if decision.message:
-            self.messages.append((now_ms, decision.message, event.anomaly.id))
-        return decision.message
-
-    def _note(self, key: tuple[str, str, str], anomaly: str, before: int, after: int) -> None:
-        if after > before:
-            assert anomaly not in self.waiting[key]
-            self.waiting[key].add(anomaly)
-        elif after < before:
-            self.waiting[key].remove(anomaly)
-
-    def sweep(self, now_ms: int) -> None:
-        due = [
-            key
-            for key, series in self.series.items()
-            if series.due_ms is not None and series.due_ms <= now_ms
-        ]
-        budget = self.budget.take(now_ms, self.rules.messages_per_hour)
-        if not due or budget is None:
-            return
-        self.budget = budget
-        held = [self.series[key].held for key in due]
-        self.digests.append([one for one in held if one is not None])
-        for key in due:
-            assert _count(self.series[key]) == len(self.waiting[key])
-            self.digested += self.waiting.pop(key, set())
-            self.series[key] = close(self.series[key], now_ms, self.rules)
-        self.messages.append((now_ms, "digest", f"{len(self.digests)}"))
+def _world(rules: AlertSettings = CALM, watched: int = 0) -> Rehearsal:
+    return Rehearsal(rules, watched)
 
 
-def _count(series: Series) -> int:
-    return series.held.anomalies if series.held else 0
+def _live(world: Rehearsal, event: AlertEvent, now_ms: int) -> str | None:
+    """Note and take, as the function does with each batch."""
+    world.note([event], now_ms)
+    return world.take(event, now_ms)
+
+
+def _digests(world: Rehearsal) -> list[Rehearsed]:
+    return [message for message in world.messages if message.kind == "digest"]
 
 
 _EVENTS = st.builds(
@@ -150,74 +108,168 @@ def _stories(draw: st.DrawFn) -> list[tuple[int, AlertEvent]]:
     return sorted(story, key=lambda arrival: arrival[0])
 
 
-def _live_through(story: list[tuple[int, AlertEvent]], rules: AlertSettings) -> World:
-    world = World(rules)
-    next_sweep = T0_MS
-    end = max((at for at, _ in story), default=T0_MS) + 4 * HOUR_MS
+@dataclass(frozen=True)
+class Life:
+    """A world after a story, and the orders that were in force: when each was given, and the mute."""
+
+    world: Rehearsal
+    orders: tuple[tuple[int, Mute], ...] = ()
+
+    def muted(self, at_ms: int, ticker: str, kind: str) -> bool:
+        """Whether an order held this back; a newer order of the same scope replaces the older."""
+        in_force = {mute.scope: mute for given, mute in self.orders if given <= at_ms}
+        return any(mute.until_ms > at_ms and mute.covers(ticker, kind) for mute in in_force.values())
+
+
+def _live_through(
+    story: list[tuple[int, AlertEvent]],
+    rules: AlertSettings,
+    orders: tuple[tuple[int, Mute], ...] = (),
+    watched: int = 0,
+) -> Rehearsal:
+    world = _world(rules, watched)
+    next_sweep, waiting = T0_MS, list(orders)
+    end = max((at for at, _ in story), default=T0_MS) + 8 * HOUR_MS
     for at, event in [*story, (end, None)]:
         while next_sweep <= at:
+            _obey(world, waiting, next_sweep)
             world.sweep(next_sweep)
             next_sweep += MINUTE_MS
+        _obey(world, waiting, at)
         if event is not None:
-            world.take(event, at)
+            _live(world, event, at)
     return world
+
+
+def _obey(world: Rehearsal, waiting: list[tuple[int, Mute]], now_ms: int) -> None:
+    while waiting and waiting[0][0] <= now_ms:
+        _, mute = waiting.pop(0)
+        world.mutes[mute.scope] = mute
 
 
 _RULES = st.builds(
     AlertSettings,
     messages_per_hour=st.sampled_from([2, 3, 6, 1000]),
     cooldown_minutes=st.sampled_from([1, 5, 15]),
+    tickers=st.dictionaries(
+        st.sampled_from(["AAPL", "MSFT", "NVDA"]), st.sampled_from(["silent", "off"]), max_size=2
+    ),
+    quiet_hours=st.sampled_from(
+        [
+            None,
+            QuietHours(start=time(14, 40), end=time(15, 10), time_zone="UTC"),
+            QuietHours(start=time(14, 35), end=time(16), time_zone="UTC", unless="none"),
+        ]
+    ),
+    market_wide=st.sampled_from([None, MarketWide(share=0.5, at_least=2), MarketWide(share=1, at_least=3)]),
 )
+_ORDERS = st.lists(
+    st.builds(
+        lambda minute, minutes, ticker, kind: (
+            T0_MS + minute * MINUTE_MS,
+            Mute(T0_MS + (minute + minutes) * MINUTE_MS, ticker, kind),
+        ),
+        st.integers(0, 40),
+        st.integers(1, 90),
+        st.sampled_from([None, "AAPL", "NVDA"]),
+        st.sampled_from([None, "gap"]),
+    ),
+    max_size=3,
+).map(lambda orders: tuple(sorted(orders, key=lambda order: order[0])))
 
 
-@given(_stories(), _RULES)
+@given(_stories(), _RULES, _ORDERS)
 def test_every_anomaly_is_in_exactly_one_message_or_one_counted_digest(
-    story: list[tuple[int, AlertEvent]], rules: AlertSettings
+    story: list[tuple[int, AlertEvent]], rules: AlertSettings, orders: tuple[tuple[int, Mute], ...]
 ) -> None:
-    world = _live_through(story, rules)
-    known = {event.anomaly.id for _, event in story if event.change != "ended"}
-    told = {about for _, kind, about in world.messages if kind in {"alert", "escalation"}}
-    assert told | set(world.digested) == known
-    assert len(world.digested) == len(set(world.digested))
-    assert sum(held.anomalies for digest in world.digests for held in digest) == len(world.digested)
-    alerts = {about for _, kind, about in world.messages if kind == "alert"}
-    assert not alerts & set(world.digested)  # an escalation may follow on what a digest told
+    world = _live_through(story, rules, orders, watched=3)
+    wanted = {
+        event.anomaly.id
+        for _, event in story
+        if event.change != "ended" and rules.mode(event.anomaly.ticker, "gap") != "off"
+    }
+    told = Counter(anomaly for message in world.messages for anomaly in message.anomalies)
+    assert told == dict.fromkeys(wanted, 1)
+    for digest in _digests(world):
+        count = len(digest.anomalies)
+        told_text = f"{count:,} more anomal" if count else "Changes"
+        assert digest.texts.email.startswith(told_text)
+    assert world.waiting() == []
 
 
-@given(_stories(), _RULES)
-def test_never_two_messages_for_one_change(story: list[tuple[int, AlertEvent]], rules: AlertSettings) -> None:
-    world = _live_through(story, rules)
-    single = Counter(message[1:] for message in world.messages if message[1] in {"alert", "back_to_normal"})
-    assert all(count == 1 for count in single.values())
-    escalations = Counter(about for _, kind, about in world.messages if kind == "escalation")
-    assert all(count <= len(SEVERITIES) for count in escalations.values())
+@given(_stories(), _RULES, _ORDERS)
+def test_never_two_messages_for_one_change(
+    story: list[tuple[int, AlertEvent]], rules: AlertSettings, orders: tuple[tuple[int, Mute], ...]
+) -> None:
+    world = _live_through(story, rules, orders, watched=3)
+    count = Counter((message.kind, message.about) for message in world.messages)
+    once = {"alert", "back_to_normal", "digest"}
+    assert all(times == 1 for (kind, _), times in count.items() if kind in once)
+    assert all(times <= len(SEVERITIES) for times in count.values())
 
 
-@given(_stories(), _RULES)
+@given(_stories(), _RULES, _ORDERS)
 def test_no_hour_has_more_messages_than_the_cap(
-    story: list[tuple[int, AlertEvent]], rules: AlertSettings
+    story: list[tuple[int, AlertEvent]], rules: AlertSettings, orders: tuple[tuple[int, Mute], ...]
 ) -> None:
-    times = [at for at, *_ in _live_through(story, rules).messages]
+    times = [message.at_ms for message in _live_through(story, rules, orders, watched=3).messages]
     for start in times:
         assert sum(start <= at < start + HOUR_MS for at in times) <= rules.messages_per_hour
+
+
+@given(_stories(), _RULES, _ORDERS)
+def test_nothing_is_sent_while_it_is_muted_silent_or_night(
+    story: list[tuple[int, AlertEvent]], rules: AlertSettings, orders: tuple[tuple[int, Mute], ...]
+) -> None:
+    world = _live_through(story, rules, orders, watched=3)
+    life = Life(world, orders)
+    anomalies = {event.anomaly.id: event.anomaly for _, event in story}
+    for message in world.messages:
+        quiet = rules.quiet_hours is not None and rules.quiet_hours.end_ms(message.at_ms) is not None
+        if message.kind == "digest":
+            assert not quiet
+            assert not any(
+                mute.scope == "*#*" and given <= message.at_ms < mute.until_ms
+                for given, mute in life.orders
+                if life.muted(message.at_ms, "any", "any")
+            )
+        elif quiet:
+            assert rules.quiet_hours is not None
+            assert rules.quiet_hours.unless == "critical"
+            assert "CRITICAL" in message.texts.subject or message.kind == "back_to_normal"
+        about = [message.about] if message.kind != "digest" else []
+        for id_ in {*about, *message.anomalies}:
+            ticker = anomalies[id_].ticker
+            assert not life.muted(message.at_ms, ticker, "gap")
+            assert rules.mode(ticker, "gap") == "on" or message.kind == "digest"
 
 
 @given(_stories(), _RULES)
 def test_late_and_replayed_anomalies_are_in_digests_only(
     story: list[tuple[int, AlertEvent]], rules: AlertSettings
 ) -> None:
-    world = _live_through(story, rules)
+    world = _live_through(story, rules, watched=3)
     anomalies = {event.anomaly.id: event for _, event in story}
-    for _, kind, about in world.messages:
-        if kind != "digest":
-            assert not anomalies[about].anomaly.late
-            assert anomalies[about].source_class != "replay"
+    for message in world.messages:
+        if message.kind != "digest":
+            for id_ in {message.about, *message.anomalies}:
+                assert not anomalies[id_].anomaly.late
+                assert anomalies[id_].source_class != "replay"
 
 
 @given(_stories())
-def test_nothing_is_held_for_ever(story: list[tuple[int, AlertEvent]]) -> None:
-    world = _live_through(story, AlertSettings())
-    assert all(series.held is None and series.due_ms is None for series in world.series.values())
+def test_the_first_of_a_ticker_and_kind_is_told_as_it_arrives(story: list[tuple[int, AlertEvent]]) -> None:
+    first: dict[tuple[str, str], tuple[int, str]] = {}
+    for at, event in story:
+        live = not event.anomaly.late and event.source_class == "real"
+        if live and event.change == "detected":
+            first.setdefault((event.source_class, event.anomaly.ticker), (at, event.anomaly.id))
+    world = _live_through(story, CALM)
+    at_once = {(m.at_ms, m.about) for m in world.messages if m.kind in {"alert", "escalation"}}
+    told = {id_: m.at_ms for m in world.messages for id_ in m.anomalies}
+    for at, anomaly in first.values():
+        # an escalation that overtook its anomaly, or of one that was late, told it or its like before
+        assert (at, anomaly) in at_once or told[anomaly] <= at or any(m_at <= at for m_at, _ in at_once)
 
 
 @given(_stories(), st.randoms(use_true_random=False))
@@ -225,7 +277,7 @@ def test_held_is_counted_whatever_the_order(story: list[tuple[int, AlertEvent]],
     """Disorder beyond delays: any order of the events counts each anomaly once."""
     events = [event for _, event in story if event.change == "detected"]
     random.shuffle(events)
-    world = World()
+    world = _world()
     now_ms = T0_MS + 60 * MINUTE_MS
     for event in events:
         world.take(event, now_ms)
@@ -234,7 +286,7 @@ def test_held_is_counted_whatever_the_order(story: list[tuple[int, AlertEvent]],
 
 
 def test_what_is_worse_breaks_through_the_cooldown_and_leaves_the_digest() -> None:
-    world = World()
+    world = _world()
     assert world.take(_opened(severity="medium"), T0_MS) == "alert"
     second = _opened(T0_MS + 1000, "medium")
     assert world.take(second, T0_MS + 1000) is None
@@ -242,12 +294,12 @@ def test_what_is_worse_breaks_through_the_cooldown_and_leaves_the_digest() -> No
     assert world.take(_worse(second, T0_MS + 9000, "critical"), T0_MS + 9000) == "escalation"
     assert world.take(_opened(T0_MS + 10_000, "high"), T0_MS + 10_000) is None
     world.sweep(T0_MS + 15 * MINUTE_MS + 9000)
-    ((held,),) = world.digests
-    assert held.anomalies == 1
+    (digest,) = _digests(world)
+    assert len(digest.anomalies) == 1
 
 
 def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message() -> None:
-    world = World()
+    world = _world()
     event = _opened()
     assert world.take(_worse(event, T0_MS + 10, "high"), T0_MS + 10) == "escalation"
     assert world.take(event, T0_MS + 20) is None
@@ -255,7 +307,7 @@ def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message() -> None:
 
 
 def test_a_series_is_armed_again_by_a_cooldown_without_anomalies() -> None:
-    world = World()
+    world = _world()
     assert world.take(_opened(), T0_MS) == "alert"
     later = T0_MS + 15 * MINUTE_MS
     assert world.take(_opened(later - 1), later - 1) is None
@@ -268,7 +320,7 @@ def test_a_series_is_armed_again_by_a_cooldown_without_anomalies() -> None:
 
 @pytest.mark.parametrize(("seconds", "message"), [(59, None), (60, "back_to_normal")])
 def test_the_end_of_what_lasted_is_told(seconds: int, message: str | None) -> None:
-    world = World()
+    world = _world()
     event = _opened()
     world.take(event, T0_MS)
     end = T0_MS + seconds * 1000
@@ -277,7 +329,7 @@ def test_the_end_of_what_lasted_is_told(seconds: int, message: str | None) -> No
 
 
 def test_the_end_of_what_was_not_told_is_not_told() -> None:
-    world = World()
+    world = _world()
     world.take(_opened(), T0_MS)
     second = _opened(T0_MS + 1)
     world.take(second, T0_MS + 1)
@@ -285,29 +337,29 @@ def test_the_end_of_what_was_not_told_is_not_told() -> None:
 
 
 def test_the_last_place_of_the_hour_is_a_digests() -> None:
-    world = World(AlertSettings(messages_per_hour=3))
+    world = _world(AlertSettings(messages_per_hour=3))
     sent = [world.take(_opened(ticker=f"T{n}"), T0_MS + n) for n in range(10)]
     assert sent == ["alert", "alert", *[None] * 8]
     world.sweep(T0_MS + 15 * MINUTE_MS + 10)
-    assert sum(held.anomalies for held in world.digests[0]) == 8
+    assert len(_digests(world)[0].anomalies) == 8
     world.take(_opened(T0_MS + 20 * MINUTE_MS, ticker="NEW"), T0_MS + 20 * MINUTE_MS)
     world.sweep(T0_MS + 40 * MINUTE_MS)
-    assert len(world.digests) == 1  # no place: it stays held
+    assert len(_digests(world)) == 1  # no place: it stays held
     world.sweep(T0_MS + HOUR_MS)
-    assert len(world.digests) == 2
+    assert len(_digests(world)) == 2
 
 
 def test_what_is_learned_too_late_is_no_news() -> None:
-    world = World()
+    world = _world()
     assert world.take(_opened(), T0_MS + 16 * MINUTE_MS) is None
     assert world.series["real", "AAPL", "gap"].held is not None
 
 
 def test_late_ones_do_not_silence_live_ones() -> None:
-    world = World()
+    world = _world()
     world.take(_opened(T0_MS - 1, "critical", late=True), T0_MS)
     world.sweep(T0_MS + 16 * MINUTE_MS)
-    assert len(world.digests) == 1
+    assert len(_digests(world)) == 1
     now_ms = T0_MS + 17 * MINUTE_MS
     assert world.take(_opened(now_ms, "low"), now_ms) == "alert"
 
@@ -315,7 +367,7 @@ def test_late_ones_do_not_silence_live_ones() -> None:
 @settings(max_examples=20)
 @given(st.integers(1, 60))
 def test_a_digest_names_the_worst_and_counts_the_rest(count: int) -> None:
-    world = World()
+    world = _world()
     world.take(_opened(T0_MS - 1, "critical"), T0_MS)
     for n in range(count):
         world.take(_opened(T0_MS + n, SEVERITIES[n % 4]), T0_MS + n)
@@ -325,3 +377,74 @@ def test_a_digest_names_the_worst_and_counts_the_rest(count: int) -> None:
     assert [sample.rank for sample in held.samples] == sorted((n % 4 for n in range(count)), reverse=True)[:3]
     assert (held.first_ms, held.last_ms) == (T0_MS, T0_MS + count - 1)
     assert all(began_ms(sample.anomaly) >= T0_MS for sample in held.samples)
+
+
+def test_a_market_wide_move_is_one_alert_with_the_singles_under_it() -> None:
+    world = _world(AlertSettings(), watched=10)
+    crash = [_opened(T0_MS + n, "high", ticker=f"T{n}") for n in range(10)]
+    world.note(crash, T0_MS + 20)  # a batch of the queue
+    sent = [world.take(event, T0_MS + 20 + n) for n, event in enumerate(crash)]
+    assert sent == ["market_wide", *[None] * 9]
+    (message,) = world.messages
+    assert set(message.anomalies) == {event.anomaly.id for event in crash}
+    assert message.texts.subject.startswith("HIGH: market-wide, 10 of 10 tickers within a minute (T0, T1,")
+    assert world.waiting() == []
+
+
+def test_singles_that_arrive_one_by_one_are_merged_from_the_share_on() -> None:
+    world = _world(AlertSettings(), watched=10)
+    sent = [_live(world, _opened(T0_MS + n, "high", ticker=f"T{n}"), T0_MS + n) for n in range(10)]
+    assert sent == ["alert"] * 3 + ["market_wide"] + [None] * 6
+    assert len(world.waiting()) == 6
+
+
+def test_what_is_worse_than_the_market_wide_alert_breaks_through_it() -> None:
+    world = _world(AlertSettings(), watched=5)
+    crash = [_opened(T0_MS + n, "medium", ticker=f"T{n}") for n in range(4)]
+    world.note(crash, T0_MS + 10)
+    assert [world.take(event, T0_MS + 10) for event in crash] == ["market_wide", None, None, None]
+    assert _live(world, _opened(T0_MS + 5000, "low", ticker="T4"), T0_MS + 5000) is None
+    assert world.take(_worse(crash[2], T0_MS + 9000, "critical"), T0_MS + 9000) == "market_wide"
+    assert world.take(_worse(crash[3], T0_MS + 9500, "critical"), T0_MS + 9500) is None
+    alone = T0_MS + 10 * MINUTE_MS
+    assert _live(world, _opened(alone, "low", ticker="T9"), alone) == "alert"  # the move is over
+
+
+def test_one_ticker_with_many_kinds_is_no_move_of_the_market() -> None:
+    world = _world(AlertSettings(), watched=1)
+    kinds = ("gap", "price_spike", "level_shift", "volume_burst", "vol_shift")
+    events = [
+        AlertEvent("detected", _anomaly("AAPL", kind, T0_MS, "low", "alpaca", late=False), T0_MS, "low")
+        for kind in kinds
+    ]
+    assert [_live(world, event, T0_MS) for event in events] == ["alert"] * 5
+
+
+def test_an_acknowledged_anomaly_is_quiet_until_it_is_over() -> None:
+    world = _world()
+    event = _opened()
+    assert world.take(event, T0_MS) == "alert"
+    order = Mute(T0_MS + 4 * HOUR_MS, "AAPL", "gap", acknowledged=event.anomaly.id)
+    world.mutes[order.scope] = order
+    assert world.take(_worse(event, T0_MS + 1000, "critical"), T0_MS + 1000) is None
+    end = T0_MS + 20 * MINUTE_MS
+    assert world.take(_over(event, end), end) == "back_to_normal"
+    assert world.mutes == {}
+
+
+def test_a_test_goes_out_whatever_is_quiet_and_again_at_once() -> None:
+    world = _world(
+        AlertSettings(tickers={"AAPL": "silent"}, quiet_hours=QuietHours(start=time(14), end=time(16)))
+    )
+    world.mutes["*#*"] = Mute(T0_MS + HOUR_MS)
+    for n in range(2):
+        event = _opened(T0_MS + n, "low", ticker="TEST", source="test")
+        assert world.take(event, T0_MS + n) == "alert"
+
+
+def test_what_is_off_is_never_told_and_what_is_silent_waits() -> None:
+    world = _world(AlertSettings(tickers={"AAPL": "off"}, kinds={"gap": "silent"}))
+    assert world.take(_opened(severity="critical"), T0_MS) is None
+    assert world.waiting() == []
+    assert world.take(_opened(severity="critical", ticker="MSFT"), T0_MS) is None
+    assert world.waiting() == [("real", "MSFT", "gap")]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumers.alerts import gsm7, texts
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.life import Held, Sample
+from consumers.alerts.state import Held, MarketMove, Move, Sample
 from consumers.alerts.texts import Part, Texts
 from consumers.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
 
@@ -66,6 +66,13 @@ def test_an_alert_keeps_the_limits(event: AlertEvent, url: str) -> None:
         _keeps_the_limits(message)
         assert event.anomaly.ticker in message.subject
         assert event.anomaly.ticker in message.sms
+
+
+@given(st.lists(_events(), min_size=1, max_size=25), _URLS)
+def test_a_market_wide_alert_keeps_the_limits(events: list[AlertEvent], url: str) -> None:
+    tickers = tuple(dict.fromkeys(event.anomaly.ticker for event in events))
+    move = MarketMove(tickers, 10**6, tuple(Move.of(event) for event in events))
+    _keeps_the_limits(texts.market_wide(events[0], move, url))
 
 
 @given(st.lists(_events(), min_size=1, max_size=25), _URLS, st.integers(0, 10**6), st.integers(0, 10**6))
@@ -143,9 +150,17 @@ def _messages(make: Any) -> dict[str, Texts]:
         "alert-simulated": texts.alert(replace(frozen, change="detected", at_ms=make.t0_ms), URL),
         "escalation": texts.escalation(replace(spike, change="escalated", severity="critical"), URL),
         "back-to-normal": texts.back_to_normal(frozen, URL),
+        "market-wide": texts.market_wide(spike, _market(spike, make), URL),
         "digest": texts.digest(parts, URL),
         "digest-with-more": texts.digest(parts, URL, more_parts=480, more_anomalies=9_980),
     }
+
+
+def _market(spike: AlertEvent, make: Any) -> MarketMove:
+    gap = make.anomaly("MSFT", "gap", make.t0_ms - 3000, explanation="MSFT had no tick for 45 s.")
+    moves = tuple(Move.of(event) for event in (spike, AlertEvent("detected", gap, make.t0_ms - 3000, "low")))
+    tickers = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA")
+    return MarketMove(tickers, watched=10, moves=moves)
 
 
 def _written(message: Texts) -> str:
@@ -159,6 +174,7 @@ NAMES = (
     "alert-simulated",
     "escalation",
     "back-to-normal",
+    "market-wide",
     "digest",
     "digest-with-more",
 )
