@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -10,14 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.alerts import life, texts
+from consumers.alerts import life
+from consumers.alerts.compose import Post, compose
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import Due, Message, message_id
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.state import Alert, MarketMove, Move, Mute
+from consumers.alerts.state import Alert, Move, Mute
 from consumers.alerts.store import AlertStore, ConflictError
-from consumers.alerts.texts import Part, Texts
-from consumers.anomaly import to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -27,9 +25,7 @@ LEASE_MS = 120_000
 ATTEMPTS = 8
 """Tries to commit a decision against concurrent ones before the event goes back to its queue."""
 SERIES_A_SWEEP = 500
-"""Series that one sweep moves into a digest (about 20 ms each); the next sweep goes on."""
-TICKERS = 100
-"""Tickers that a digest carries as an attribute for filter policies."""
+"""Series that one sweep moves into a digest or postpones (about 20 ms each); the next sweep goes on."""
 _T = TypeVar("_T")
 _SINGLES = frozenset({"alert", "escalation"})
 
@@ -40,13 +36,6 @@ class Sweep:
 
     published: int
     series: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Post:
-    about: dict[str, Any]
-    texts: Texts
-    attributes: dict[str, list[str]]
 
 
 class Notifier:
@@ -150,7 +139,9 @@ class Notifier:
         if self._store.budget().take(now_ms, places) is None:
             return 0
         moved = 0
-        for due in self._store.due(now_ms):
+        for count, due in enumerate(self._store.due(now_ms)):
+            if count == SERIES_A_SWEEP:
+                return moved
             if muted_until_ms := life.muted_until_ms(mutes, due.ticker, due.kind, now_ms):
                 self._postpone(due, muted_until_ms, now_ms)
                 continue
@@ -158,8 +149,6 @@ class Notifier:
                 digest_id = self._store.start_digest(now_ms)
             self._move(digest_id, due, now_ms, settings)
             moved += 1
-            if moved == SERIES_A_SWEEP:
-                return moved
         if digest_id is None:
             return 0
         self._retrying(lambda: self._finish(digest_id, now_ms, places))
@@ -189,7 +178,7 @@ class Notifier:
     def _finish(self, digest_id: str, now_ms: int, places: int) -> None:
         before = self._store.budget()
         after = before.take(now_ms, places)
-        if after is not None:
+        if after is not None and self._store.open_digest() == digest_id:  # else another sweep finished it
             self._store.finish_digest(digest_id, before, after, now_ms)
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
@@ -207,7 +196,7 @@ class Notifier:
                 self._store.forget_pending(message)
             return False
         try:
-            post = self._post(message)
+            post = compose(message, self._store.parts, self._dashboard_url)
             sns_id = self._publish(post)
         except BaseException:
             self._store.give_back(message)
@@ -215,7 +204,7 @@ class Notifier:
         self._store.mark_sent(message, post.texts.subject, sns_id, self._clock())
         return True
 
-    def _publish(self, post: _Post) -> str:
+    def _publish(self, post: Post) -> str:
         # Email and SMS have texts of their own; what programs subscribe (SQS, HTTPS, Lambda) gets all as JSON.
         body = {
             "default": json.dumps({**asdict(post.texts), "message": post.about}, ensure_ascii=False),
@@ -233,71 +222,11 @@ class Notifier:
         )
         return answer["MessageId"]
 
-    def _post(self, message: Message) -> _Post:
-        event = message.event
-        if event is None:
-            return _digest(message, self._store.parts(message.id), self._dashboard_url)
-        about = {"id": message.id, "kind": message.kind, "anomaly": to_json(event.anomaly)}
-        if message.market is not None:
-            return _market(message, event, message.market, about, self._dashboard_url)
-        attributes: dict[str, list[str]] = {
-            "ticker": [event.anomaly.ticker],
-            "kind": [event.anomaly.kind],
-            "severity": [event.severity],
-            "source": [event.anomaly.source],
-            "message": [message.kind],
-        }
-        return _Post(about, texts.SINGLE[message.kind](event, self._dashboard_url), attributes)
-
 
 def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
     if message.event is None:
         return life.digests_held_back(mutes, now_ms, settings)
     return life.held_back_until_ms(message.event, mutes, now_ms, settings) > 0
-
-
-def _market(
-    message: Message, event: AlertEvent, market: MarketMove, about: dict[str, Any], dashboard_url: str
-) -> _Post:
-    attributes: dict[str, list[str]] = {
-        "ticker": list(market.tickers[:TICKERS]),
-        "kind": list(dict.fromkeys(move.kind for move in market.moves)),
-        "severity": list(dict.fromkeys(move.severity for move in market.moves)),
-        "source": [event.anomaly.source],
-        "message": [message.kind],
-    }
-    return _Post(
-        {**about, "market": asdict(market)}, texts.market_wide(event, market, dashboard_url), attributes
-    )
-
-
-def _digest(message: Message, parts: Iterable[Part], dashboard_url: str) -> _Post:
-    """The worst parts are listed and the others counted, in memory that does not grow with their number."""
-    kept: list[tuple[int, int, int, Part]] = []
-    seen: dict[str, dict[str, None]] = {"ticker": {}, "kind": {}, "severity": {}, "source": {}}
-    count = anomalies = 0
-    for part in parts:
-        count += 1
-        anomalies += part.held.anomalies
-        entry = (part.worst, part.held.anomalies, -count, part)
-        (heapq.heappush if len(kept) < texts.LINES else heapq.heappushpop)(kept, entry)
-        _note(seen, part)
-    listed = [part for *_, part in sorted(kept, key=lambda entry: entry[:3], reverse=True)]
-    more = anomalies - sum(part.held.anomalies for part in listed)
-    text = texts.digest(listed, dashboard_url, more_parts=count - len(listed), more_anomalies=more)
-    attributes = {name: list(values) for name, values in seen.items() if values}
-    about = {"id": message.id, "kind": message.kind, "anomalies": anomalies, "series": count}
-    return _Post(about, text, {**attributes, "message": ["digest"]})
-
-
-def _note(seen: dict[str, dict[str, None]], part: Part) -> None:
-    if len(seen["ticker"]) < TICKERS:
-        seen["ticker"][part.ticker] = None
-    seen["kind"][part.kind] = None
-    for sample in part.held.samples:
-        seen["severity"][sample.severity] = None
-        if len(seen["source"]) < TICKERS:
-            seen["source"][sample.anomaly.source] = None
 
 
 def _attribute(values: list[str]) -> dict[str, str]:
