@@ -19,6 +19,10 @@ _CHANGES: dict[str, Change] = {
 }
 
 
+TEST_SOURCE = "test"
+"""Source of the anomaly that `stock-monitor alerts test` sends: always told, whatever is quiet."""
+
+
 class AlertEventError(ValueError):
     """A message in the queue is no event of ours; says what is wrong, where, and what is allowed."""
 

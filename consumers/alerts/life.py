@@ -7,20 +7,22 @@ Pure: the state, the event and the time go in, the new state and the message com
   cooldown anew, so a series is re-armed by one cooldown without anomalies.
 - What is worse than all that was told in the cooldown breaks through.
 - Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
-- In any 60 minutes no more than `messages_per_hour` messages are made. What finds no room is held. Digests
-  may use the last place, single alerts all but that, and words that all is normal half of them.
+- In any 60 minutes no more than `messages_per_hour` messages are made. What finds no room is held. One place is
+  kept for a digest, one for what is critical, one for what is high or critical; words that all is normal may
+  use half of the places. Tests that a person asks for are sent all the same, and use none.
 - What is muted, and by night all but the worst, is held until that ends; silent kinds and tickers are told in
   digests only, and those that are off not at all.
 - When a share of the watch list has anomalies within a minute, one market-wide alert tells of it and of the
   singles that were not told yet. More singles are held unless they are worse.
-- The end of an anomaly is told when the anomaly was, if it lasted; else it changes nothing.
+- The end of an anomaly is told when the anomaly was, if it lasted. Where it cannot be told at once, the digest
+  to come counts it, but no digest is made for ends alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from consumers.alerts.event import AlertEvent, began_ms
+from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.state import (
     EVERYTHING,
@@ -40,8 +42,6 @@ from consumers.alerts.state import (
 MINUTE_MS = 60_000
 LISTED = 20
 """Singles that a market-wide alert lists; those beyond are held and told in a digest."""
-TEST_SOURCE = "test"
-"""Source of the anomaly that `stock-monitor alerts test` sends: always told, whatever is quiet."""
 
 
 def decide(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
@@ -108,13 +108,18 @@ def _tell_news(event: AlertEvent, state: State, now_ms: int, settings: AlertSett
     move = None if is_test(event) else _market_move(event, state, settings)
     if _is_under_market(event, state.market, now_ms, moving=move is not None):
         return Decision(_hold(event, state, now_ms, settings))
-    budget = state.budget.take(now_ms, settings.messages_per_hour - int(not is_test(event)))
+    budget = state.budget if is_test(event) else state.budget.take(now_ms, _places(event, settings))
     if budget is None:
         return Decision(_hold(event, state, now_ms, settings))
     told = replace(_tell(event, state, now_ms, settings), budget=budget)
     if move is not None:
         return _send_market(event, move, told, now_ms, settings)
     return _send("alert" if event.change == "detected" else "escalation", event, told, now_ms)
+
+
+def _places(event: AlertEvent, settings: AlertSettings) -> int:
+    kept = 1 + int(event.severity != "critical") + int(event.severity in {"low", "medium"})
+    return max(1, settings.messages_per_hour - kept)
 
 
 def _market_move(event: AlertEvent, state: State, settings: AlertSettings) -> MarketMove | None:
@@ -230,7 +235,7 @@ def _release(event: AlertEvent, series: Series) -> Series:
         replayed=held.replayed - replayed,
         samples=tuple(sample for sample in held.samples if sample.anomaly.id != event.anomaly.id),
     )
-    if held.anomalies + held.escalations + held.ended == 0:
+    if held.anomalies + held.escalations == 0:
         return replace(series, held=None, due_ms=None)
     return replace(series, held=held)
 
@@ -253,7 +258,6 @@ def _hold(
         late=held.late + late * new,
         replayed=held.replayed + replayed * new,
         escalations=held.escalations + int(known and event.change == "escalated"),
-        ended=held.ended + int(event.change == "ended"),
         first_ms=min(held.first_ms, event.at_ms),
         last_ms=max(held.last_ms, event.at_ms),
         samples=_samples(held.samples, event, counted=not known),
@@ -279,8 +283,6 @@ def postpone(series: Series, until_ms: int) -> Series:
 
 
 def _samples(samples: tuple[Sample, ...], event: AlertEvent, *, counted: bool) -> tuple[Sample, ...]:
-    if event.change == "ended":
-        return samples
     others = [sample for sample in samples if sample.anomaly.id != event.anomaly.id]
     others.append(Sample(event.anomaly, event.severity, event.rank, counted))
     others.sort(key=lambda sample: (-sample.rank, -sample.anomaly.score, began_ms(sample.anomaly)))
@@ -294,13 +296,20 @@ def _end(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) 
     lasted = (event.duration_seconds or 0) >= settings.back_to_normal_after_minutes * 60
     if state.alert.fate != "told" or not lasted:
         return Decision(state)
-    held_back = held_back_until_ms(event, state.mutes, now_ms, settings)
-    if held_back or state.alert.under_market or not is_live(event, now_ms, settings):
-        return Decision(_hold(event, state, now_ms, settings, held_back))
+    waits = held_back_until_ms(event, state.mutes, now_ms, settings) > 0 or state.alert.under_market
     budget = state.budget.take(now_ms, max(1, settings.messages_per_hour // 2))
-    if budget is None:
-        return Decision(_hold(event, state, now_ms, settings))
+    if waits or budget is None or not is_live(event, now_ms, settings):
+        return Decision(_add_end(event, state))
     return _send("back_to_normal", event, replace(state, budget=budget), now_ms)
+
+
+def _add_end(event: AlertEvent, state: State) -> State:
+    """Count an end in the digest to come; where none is to come, it is not worth one."""
+    held = state.series.held
+    if held is None:
+        return state
+    held = replace(held, ended=held.ended + 1, last_ms=max(held.last_ms, event.at_ms))
+    return replace(state, series=replace(state.series, version=state.series.version + 1, held=held))
 
 
 def _send(kind: MessageKind, event: AlertEvent, state: State, now_ms: int) -> Decision:

@@ -138,6 +138,12 @@ class Mute:
         """What it covers, as text; a newer order for the same replaces it."""
         return f"{'ack#' if self.acknowledged else ''}{self.ticker or '*'}#{self.kind or '*'}"
 
+    @property
+    def words(self) -> str:
+        """What it covers, for people."""
+        named = " ".join(part for part in (self.ticker, self.kind) if part)
+        return named or "everything"
+
     def covers(self, ticker: str, kind: str) -> bool:
         """Whether it holds this ticker and kind."""
         return self.ticker in {None, ticker} and self.kind in {None, kind}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from consumers.alerts import gsm7
-from consumers.alerts.event import AlertEvent, began_ms
+from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
 from consumers.alerts.state import Held, MarketMove, Move, Sample
 from consumers.anomaly import Anomaly, iso_ms
 from producers.sources import source_class
@@ -211,6 +211,8 @@ def _worst(part: Part) -> str:
 
 
 def _label(source: str) -> str:
+    if source == TEST_SOURCE:
+        return "[TEST] "
     return _class_label(source_class(source))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,14 +14,14 @@ from rich.text import Text
 
 from stream_infra import feeds, names, options
 from stream_infra.endpoints import Endpoints, resolve
-from stream_infra.errors import InputError, NotDeployedError
+from stream_infra.errors import NotDeployedError
 from stream_infra.feeds import Feed, Following, Item
+from stream_infra.times import moment
 
 app = typer.Typer(no_args_is_help=True)
 HISTORY_MINUTES = {"ticks": 2, "anomalies": 24 * 60, "alerts": 24 * 60}
 """How far back the last lines are looked for where --since does not say."""
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "bold red", "critical": "bold white on red"}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _Show = Callable[[Item], Text]
 
 Ticker = Annotated[str | None, typer.Option(help="Only this ticker.", metavar="TICKER")]
@@ -125,23 +124,6 @@ def _since(text: str | None, what: str) -> datetime:
     if text is None:
         return now - timedelta(minutes=HISTORY_MINUTES[what])
     return moment(text, now)
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """The moment that `text` names: an age such as 15m, or a time in ISO 8601 (UTC unless it says otherwise).
-
-    Raises:
-        InputError: it is neither.
-    """
-    try:
-        if match := re.fullmatch(r"(\d{1,9})([smhd])", text):
-            return now - timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-        given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as error:
-        raise InputError(
-            f"--since {text}: allowed are ages such as 30s, 15m, 2h, 1d and times such as 2026-11-24T14:30Z"
-        ) from error
-    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _api(endpoints: Endpoints) -> str:

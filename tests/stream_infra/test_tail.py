@@ -17,7 +17,7 @@ from moto import mock_aws
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.commands import tail
-from stream_infra.errors import InputError, NotDeployedError, StockMonitorError, UnreachableError
+from stream_infra.errors import NotDeployedError, StockMonitorError, UnreachableError
 from stream_infra.feeds import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
@@ -203,24 +203,3 @@ def test_following_goes_on_and_leaves_out_what_is_not_wanted() -> None:
     following = items(Numbers(), Following(1, follow=True), pauses.append, lambda item: item["n"] != 3)
     assert [next(following)["n"] for _ in range(3)] == [2, 4, 5]
     assert pauses == [0.2, 1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("30s", NOW - timedelta(seconds=30)),
-        ("2h", NOW - timedelta(hours=2)),
-        ("1d", NOW - timedelta(days=1)),
-        ("2026-11-24T14:00Z", NOW.replace(minute=0)),
-        ("2026-11-24T16:00+02:00", NOW.replace(minute=0)),
-        ("2013-06-01", datetime(2013, 6, 1, tzinfo=UTC)),
-    ],
-)
-def test_since_takes_ages_and_times(text: str, expected: datetime) -> None:
-    assert tail.moment(text, NOW) == expected
-
-
-@pytest.mark.parametrize("text", ["yesterday", "5x", "-3m", "", "99999999999d", "999999999d"])
-def test_since_says_what_is_allowed(text: str) -> None:
-    with pytest.raises(InputError, match="allowed are ages such as 30s"):
-        tail.moment(text, NOW)
