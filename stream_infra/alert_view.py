@@ -26,11 +26,9 @@ def overview_text(overview: Overview) -> str:
     """The mutes, what waits, and the messages."""
     lines = [mute_line(mute) for mute in overview.mutes]
     for due, series in overview.waiting:
-        held = series.held
-        count = f"{held.anomalies} anomalies" if held and held.anomalies else "changes"
-        lines.append(
-            f"{count} of {due.ticker} {due.kind} wait for the digest after {_at(series.due_ms or 0)}"
-        )
+        anomalies = series.held.anomalies if series.held else 0
+        when = _at(series.due_ms or 0)
+        lines.append(f"{due.ticker} {due.kind}: {anomalies} held for the digest after {when}")
     lines += [_message_line(stored) for stored in overview.messages]
     return "\n".join(lines) if lines else "No messages, nothing waits, nothing is muted."
 

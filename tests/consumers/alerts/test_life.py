@@ -338,7 +338,7 @@ def test_the_end_of_what_was_not_told_is_not_told() -> None:
 
 def test_the_last_place_of_the_hour_is_a_digests() -> None:
     world = _world(AlertSettings(messages_per_hour=3))
-    sent = [world.take(_opened(ticker=f"T{n}"), T0_MS + n) for n in range(10)]
+    sent = [world.take(_opened(severity="critical", ticker=f"T{n}"), T0_MS + n) for n in range(10)]
     assert sent == ["alert", "alert", *[None] * 8]
     world.sweep(T0_MS + 15 * MINUTE_MS + 10)
     assert len(_digests(world)[0].anomalies) == 8
@@ -347,6 +347,14 @@ def test_the_last_place_of_the_hour_is_a_digests() -> None:
     assert len(_digests(world)) == 1  # no place: it stays held
     world.sweep(T0_MS + HOUR_MS)
     assert len(_digests(world)) == 2
+
+
+def test_a_place_is_kept_for_what_is_high_and_one_for_what_is_critical() -> None:
+    world = _world(AlertSettings(messages_per_hour=6))
+    severities = ["medium"] * 4 + ["high"] * 2 + ["critical"] * 2
+    events = [_opened(T0_MS, severity, ticker=f"T{n}") for n, severity in enumerate(severities)]
+    told = [world.take(event, T0_MS) == "alert" for event in events]
+    assert told == [True, True, True, False, True, False, True, False]
 
 
 def test_what_is_learned_too_late_is_no_news() -> None:
@@ -411,7 +419,7 @@ def test_what_is_worse_than_the_market_wide_alert_breaks_through_it() -> None:
 
 
 def test_one_ticker_with_many_kinds_is_no_move_of_the_market() -> None:
-    world = _world(AlertSettings(), watched=1)
+    world = _world(AlertSettings(messages_per_hour=20), watched=1)
     kinds = ("gap", "price_spike", "level_shift", "volume_burst", "vol_shift")
     events = [
         AlertEvent("detected", _anomaly("AAPL", kind, T0_MS, "low", "alpaca", late=False), T0_MS, "low")
