@@ -73,7 +73,7 @@ def api_id(settings: LocalSettings) -> str:
 
 
 def _fingerprint(settings: LocalSettings, bundles: list[Path]) -> str:
-    digest = hashlib.sha256(f"{settings.aws_port} {settings.port} {[path.name for path in bundles]}".encode())
+    digest = hashlib.sha256(f"{settings.aws} {settings.port} {[path.name for path in bundles]}".encode())
     sources = [*(ROOT / "stream_infra").glob("*.py"), *(ROOT / "localstack").glob("*.py"), ROOT / "cdk.json"]
     for path in sorted([*sources, ROOT / "requirements.lock", ROOT / "package-lock.json"]):
         digest.update(path.read_bytes())

@@ -25,6 +25,12 @@ def start(settings: LocalSettings) -> bool:
     Raises:
         LocalError: the port belongs to another program, or the emulator does not come up.
     """
+    if settings.endpoint:
+        if not is_healthy(settings):
+            raise LocalError(
+                f"no local AWS answers at {settings.endpoint} (STOCK_MONITOR_AWS_ENDPOINT): start it"
+            )
+        return False
     process = emulator(settings)
     if process.pid() is not None:
         process.wait_until(lambda: is_healthy(settings), 60)
@@ -60,7 +66,7 @@ def start(settings: LocalSettings) -> bool:
 def is_healthy(settings: LocalSettings) -> bool:
     """True once it answers."""
     try:
-        with urllib.request.urlopen(f"{settings.aws}/_ministack/health", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{settings.aws}/_localstack/health", timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

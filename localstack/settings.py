@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
@@ -25,11 +26,13 @@ class LocalSettings:
     directory: Path
     aws_port: int
     port: int
+    endpoint: str | None = None
+    """URL of a local AWS that somebody else runs, in place of the embedded one."""
 
     @property
     def aws(self) -> str:
         """URL of the local AWS."""
-        return f"http://{HOST}:{self.aws_port}"
+        return self.endpoint or f"http://{HOST}:{self.aws_port}"
 
     @property
     def origin(self) -> str:
@@ -42,15 +45,16 @@ class LocalSettings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings:
-    """Settings from STOCK_MONITOR_DIR, STOCK_MONITOR_AWS_PORT and STOCK_MONITOR_PORT.
+    """Settings from STOCK_MONITOR_DIR, STOCK_MONITOR_AWS_PORT, STOCK_MONITOR_AWS_ENDPOINT and STOCK_MONITOR_PORT.
 
     Raises:
-        LocalError: a port is not a number from 1024 to 65535, or both are the same.
+        LocalError: a port is not a number from 1024 to 65535, or both are the same, or the endpoint is no local URL.
     """
     settings = LocalSettings(
         directory=Path(environment.get("STOCK_MONITOR_DIR") or ROOT / ".local").resolve(),
         aws_port=_port(environment, "STOCK_MONITOR_AWS_PORT", 4566),
         port=_port(environment, "STOCK_MONITOR_PORT", 8080),
+        endpoint=_endpoint(environment.get("STOCK_MONITOR_AWS_ENDPOINT") or None),
     )
     if settings.aws_port == settings.port:
         raise LocalError(
@@ -64,6 +68,19 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     if not given.isdigit() or not 1024 <= int(given) <= 65535:
         raise LocalError(f"{name}={given}: not a port; allowed are 1024 to 65535")
     return int(given)
+
+
+def _endpoint(given: str | None) -> str | None:
+    if given is None:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise LocalError(f"STOCK_MONITOR_AWS_ENDPOINT={given}: not a URL; expected http://host:port")
+    if parts.hostname.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")):
+        raise LocalError(
+            f"STOCK_MONITOR_AWS_ENDPOINT={given} is AWS: the local monitor is for a local AWS only"
+        )
+    return given.rstrip("/")
 
 
 def port_is_free(port: int) -> bool:
@@ -94,4 +111,5 @@ def aws_environment(settings: LocalSettings) -> dict[str, str]:
         "STOCK_MONITOR_DIR": str(settings.directory),
         "STOCK_MONITOR_AWS_PORT": str(settings.aws_port),
         "STOCK_MONITOR_PORT": str(settings.port),
+        **({"STOCK_MONITOR_AWS_ENDPOINT": settings.endpoint} if settings.endpoint else {}),
     }

@@ -29,6 +29,8 @@ class Monitor:
     directory: Path
     aws: str
     origin: str
+    given: bool
+    """Whether the local AWS is somebody else's, given by AWS_ENDPOINT_URL, and not the embedded one."""
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -42,10 +44,13 @@ class Monitor:
     def environment(self) -> dict[str, str]:
         """Of a person's terminal: no AWS settings but those of the local monitor."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        ports = {"STOCK_MONITOR_AWS_PORT": self.aws, "STOCK_MONITOR_PORT": self.origin}
+        own = {"STOCK_MONITOR_AWS_ENDPOINT": self.aws}
+        if not self.given:
+            own = {"STOCK_MONITOR_AWS_PORT": self.aws.rsplit(":", 1)[1]}
         return {
             **kept,
-            **{name: url.rsplit(":", 1)[1] for name, url in ports.items()},
+            **own,
+            "STOCK_MONITOR_PORT": self.origin.rsplit(":", 1)[1],
             "STOCK_MONITOR_DIR": str(self.directory),
         }
 
@@ -115,9 +120,11 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="session")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
-    """The whole monitor, brought up by `make up` in a folder and on ports of its own."""
+    """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""
     directory = tmp_path_factory.mktemp("monitor") / ".local"
-    started = Monitor(directory, f"http://127.0.0.1:{_free_port()}", f"http://127.0.0.1:{_free_port()}")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    aws = endpoint or f"http://127.0.0.1:{_free_port()}"
+    started = Monitor(directory, aws, f"http://127.0.0.1:{_free_port()}", given=bool(endpoint))
     up = started.make("localstack.up")
     try:
         assert up.returncode == 0, up.stdout + up.stderr
