@@ -55,7 +55,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
     x.believed = x.valid & (doubt < 1.0)
     s.held_price = where(x.believed, 0.0, where(x.valid, x.price, s.held_price))
-    distance = where(x.outside > LEAST_OUTSIDE, minimum(x.outside, maximum(CLIP * s.outside, LEAST_OUTSIDE)), 0.0)
+    distance = where(
+        x.outside > LEAST_OUTSIDE, minimum(x.outside, maximum(CLIP * s.outside, LEAST_OUTSIDE)), 0.0
+    )
     usual = s.outside + (distance - s.outside) * OUTSIDE_STEP
     s.outside = where(usual > FORGOTTEN_OUTSIDE, usual, 0.0)
     x.change = where(x.believed, x.change, 0.0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 DAY_MS = 86_400_000
 # Outside of this range a price is a fault of the feed, and squares and ratios would overflow.
@@ -33,6 +34,20 @@ UNCLIPPED = 1e30
 SLOW_TICKS, FAST_TICKS = 240.0, 15.0
 VOLUME_TICKS, VOLUME_FAST_TICKS = 250.0, 30.0
 SPREAD_TICKS = 400.0
+
+
+class Ticks(NamedTuple):
+    """Ticks as columns of equal length; NaN in bid, ask and day_volume means unknown.
+
+    `slot` is the symbol's column in the states. The ticks of one slot are in order with growing `ts`.
+    """
+
+    slot: Integers
+    ts: Integers  # ms
+    price: Floats
+    bid: Floats
+    ask: Floats
+    day_volume: Floats  # shares of the session so far; a decrease starts a new session
 
 
 class Columns(NamedTuple):
@@ -66,10 +81,10 @@ class Columns(NamedTuple):
     open_volume: Floats
 
 
-def read_columns(
-    states: Floats, plan: Plan, ts: NDArray[np.int64], price: Floats, bid: Floats, ask: Floats, day_volume: Floats
-) -> Columns:
+def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
     """Read ticks in the plan's order (NaN: unknown; comparisons with it are false); move the memory on."""
+    ts, price = ticks.ts[plan.rows], ticks.price[plan.rows]
+    bid, ask, day_volume = ticks.bid[plan.rows], ticks.ask[plan.rows], ticks.day_volume[plan.rows]
     memory = dict(zip(MEMORY_FIELDS, states[MEMORY, plan.slots], strict=True))
 
     def before(name: str, column: Floats) -> Floats:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from consumers.detectors.columns import Columns, read_columns
+from consumers.detectors.columns import Columns, Floats, Ticks, read_columns
 from consumers.detectors.episodes import SEVERITIES, Change, advance_many, advance_one
 from consumers.detectors.kinds import KINDS
 from consumers.detectors.namespace import ARRAYS, FLOATS
 from consumers.detectors.notes import note_of
-from consumers.detectors.pipeline import DETECTORS, step
+from consumers.detectors.pipeline import DETECTORS, Reading, step
 from consumers.detectors.plan import Plan, plan_rounds
 from consumers.detectors.signals import Signals
 from consumers.detectors.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
@@ -35,23 +34,6 @@ __all__ = [
 DETECTOR_VERSION = 1
 # Rounds of fewer symbols run faster on floats than on arrays.
 NARROW = 20
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-
-class Ticks(NamedTuple):
-    """Ticks as columns of equal length; NaN in bid, ask and day_volume means unknown.
-
-    `slot` is the symbol's column in the states. The ticks of one slot are in order with growing `ts`.
-    """
-
-    slot: Integers
-    ts: Integers  # ms
-    price: Floats
-    bid: Floats
-    ask: Floats
-    day_volume: Floats  # shares of the session so far; a decrease starts a new session
 
 
 class Transition(NamedTuple):
@@ -97,30 +79,32 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | Non
     if len(ticks.slot) == 0:
         return []
     plan = plan_rounds(ticks.slot)
-    columns = read_columns(states, plan, *(column[plan.rows] for column in ticks[1:]))
+    call = _Call(plan, read_columns(states, plan, ticks), thresholds, scores, [])
     wide = sum(width >= NARROW for width in plan.widths)
-    found: list[Transition] = []
     if wide:
-        _wide_rounds(states, plan, columns, wide, thresholds, scores, found)
+        _wide_rounds(states, call, wide)
     if wide < len(plan.widths):
-        _narrow_rounds(states, plan, columns, wide, thresholds, scores, found)
-    found.sort(key=lambda transition: (transition.row, KINDS.index(transition.kind)))
-    return found
+        _narrow_rounds(states, call, wide)
+    call.found.sort(key=lambda transition: (transition.row, KINDS.index(transition.kind)))
+    return call.found
 
 
-def _wide_rounds(
-    states: Floats,
-    plan: Plan,
-    columns: Columns,
-    wide: int,
-    thresholds: Floats,
-    scores: Floats | None,
-    found: list[Transition],
-) -> None:
+class _Call(NamedTuple):
+    """What `apply` was called with, in the order of the plan, and what it has found so far."""
+
+    plan: Plan
+    columns: Columns
+    thresholds: Floats
+    scores: Floats | None
+    found: list[Transition]
+
+
+def _wide_rounds(states: Floats, call: _Call, wide: int) -> None:
     """Run the first `wide` rounds on arrays."""
+    plan = call.plan
     width = plan.widths[0]
     recursive, episodes = states[RECURSIVE, plan.slots], states[EPISODES, plan.slots]
-    limits = thresholds[:, plan.slots]
+    limits = call.thresholds[:, plan.slots]
     s = State()
     for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
         setattr(s, name, line)
@@ -133,21 +117,31 @@ def _wide_rounds(
                 setattr(s, name, value[: stop - start])
             width = stop - start
             judged = np.empty((len(KINDS), width))
-        x, readings = step(ARRAYS, s, tuple(column[start:stop] for column in columns))
+        x, readings = step(ARRAYS, s, tuple(column[start:stop] for column in call.columns))
         for line, reading in zip(judged, readings, strict=True):
             line[:] = reading[0]
         rows = plan.rows[start:stop]
-        if scores is not None:
-            scores[:, rows] = judged
+        if call.scores is not None:
+            call.scores[:, rows] = judged
         for change in advance_many(episodes[:, :width], judged, limits[:, :width], x.ts, x.age):
             i = change.column
-            reading = tuple(float(part[i]) if isinstance(part, np.ndarray) else part for part in readings[change.kind])
-            limit = float(limits[change.kind, i])
-            found.append(_transition(change, int(rows[i]), reading, limit, _pick(s, State(), i), _pick(x, Signals(), i)))
+            call.found.append(
+                _transition(
+                    change,
+                    row=int(rows[i]),
+                    reading=_scalars(readings[change.kind], i),
+                    threshold=float(limits[change.kind, i]),
+                    seen=(_pick(s, State(), i), _pick(x, Signals(), i)),
+                )
+            )
     for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
         line[:width] = getattr(s, name)
     states[RECURSIVE, plan.slots] = recursive
     states[EPISODES, plan.slots] = episodes
+
+
+def _scalars(reading: Reading, i: int) -> tuple[float, ...]:
+    return tuple(float(part[i]) if isinstance(part, np.ndarray) else part for part in reading)
 
 
 def _pick(source: Any, target: Any, i: int) -> Any:
@@ -157,24 +151,17 @@ def _pick(source: Any, target: Any, i: int) -> Any:
     return target
 
 
-def _narrow_rounds(
-    states: Floats,
-    plan: Plan,
-    columns: Columns,
-    wide: int,
-    thresholds: Floats,
-    scores: Floats | None,
-    found: list[Transition],
-) -> None:
+def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:
     """Run the rounds from `wide` on, symbol by symbol, on floats."""
+    plan, found = call.plan, call.found
     n_signals = len(RECURSIVE_FIELDS)
     first = plan.starts[wide]
     by_slot = np.argsort(plan.place[first:], kind="stable") + first
     counts = np.bincount(plan.place[first:]).tolist()
     rows = plan.rows[by_slot].tolist()
-    ticks = zip(*(column[by_slot].tolist() for column in columns), strict=True)
+    ticks = zip(*(column[by_slot].tolist() for column in call.columns), strict=True)
     slots = plan.slots[: len(counts)]
-    every_limit = thresholds[:, slots].T.tolist()
+    every_limit = call.thresholds[:, slots].T.tolist()
     after = states[RECURSIVE.start :, slots].T.tolist()
     kept: list[list[float]] = []
     start = 0
@@ -188,22 +175,31 @@ def _narrow_rounds(
         for row, tick in zip(rows[start : start + count], ticks, strict=False):
             x, readings = step(FLOATS, s, tick)
             judged = [reading[0] for reading in readings]
-            if scores is not None:
+            if call.scores is not None:
                 kept.append(judged)
             if still and max(judged) < lowest:
                 continue
-            for change in advance_one(episodes, judged, limits, x.ts, x.age):
-                found.append(_transition(change, row, readings[change.kind], limits[change.kind], s, x))
+            changes = advance_one(episodes, judged, limits, x.ts, x.age)
+            found.extend(
+                _transition(
+                    change,
+                    row=row,
+                    reading=readings[change.kind],
+                    threshold=limits[change.kind],
+                    seen=(s, x),
+                )
+                for change in changes
+            )
             still = not any(episodes)
         start += count
         after[place] = [getattr(s, name) for name in RECURSIVE_FIELDS] + episodes
-    if scores is not None:
-        scores[:, rows] = np.array(kept).T
+    if call.scores is not None:
+        call.scores[:, rows] = np.array(kept).T
     states[RECURSIVE.start :, slots] = np.array(after).T
 
 
 def _transition(
-    change: Change, row: int, reading: tuple[float, ...], threshold: float, s: State, x: Signals
+    change: Change, *, row: int, reading: tuple[float, ...], threshold: float, seen: tuple[State, Signals]
 ) -> Transition:
     score, value, expected, spread = reading
     kind = KINDS[change.kind]
@@ -219,6 +215,6 @@ def _transition(
         spread_of_expected=spread,
         direction="up" if value > expected else "down" if value < expected else "none",
         opened_ts=int(change.opened),
-        window=DETECTORS[change.kind].window(s, x),
-        note=note_of(kind, s, x),
+        window=DETECTORS[change.kind].window(*seen),
+        note=note_of(kind, *seen),
     )

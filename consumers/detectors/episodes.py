@@ -41,7 +41,9 @@ def level_of(score: float) -> float:
     return 3.0 if score < CRITICAL else 4.0
 
 
-def advance_one(episodes: list[float], scores: list[float], thresholds: list[float], ts: float, count: float) -> list[Change]:
+def advance_one(
+    episodes: list[float], scores: list[float], thresholds: list[float], ts: float, count: float
+) -> list[Change]:
     """Move one symbol's episodes (a list in EPISODE_FIELDS' order, changed in place) on by one tick."""
     changes: list[Change] = []
     for kind, (score, threshold) in enumerate(zip(scores, thresholds, strict=True)):
@@ -67,8 +69,10 @@ def advance_one(episodes: list[float], scores: list[float], thresholds: list[flo
     return changes
 
 
-def advance_many(episodes: Floats, scores: Floats, thresholds: Floats, ts: Floats, count: Floats) -> list[Change]:
-    """Move many symbols' episodes on by one tick each: `advance_one` on arrays of shape (3 * kinds | kinds, symbols)."""
+def advance_many(
+    episodes: Floats, scores: Floats, thresholds: Floats, ts: Floats, count: Floats
+) -> list[Change]:
+    """Move many symbols' episodes on by one tick each: `advance_one` on arrays (3 * kinds | kinds, symbols)."""
     level = episodes[LEVEL:OPENED]
     over = scores >= thresholds
     is_open = level > 0.0

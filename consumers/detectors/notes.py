@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 # Ratios at which companies split their shares.
 SPLITS: tuple[tuple[int, int], ...] = (
-    (3, 2), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (30, 1), (50, 1),
+    (3, 2), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (30, 1),
+    (50, 1),
 )  # fmt: skip
 SPLIT_TOLERANCE = 0.03  # the overnight move on top of the split
 LEAST_HALT_MS = 5.0 * 60_000.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from consumers.detectors import (
     bad_tick,
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from consumers.detectors.namespace import Namespace, Number
     from consumers.detectors.state import State
 
-Reading = tuple[Number, Number, Number, Number] if TYPE_CHECKING else tuple
+# score, value, expected, spread of expected
+Reading: TypeAlias = "tuple[Number, Number, Number, Number]"
 
 # in the order of KINDS
 DETECTORS: tuple[ModuleType, ...] = (

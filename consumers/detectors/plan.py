@@ -19,7 +19,7 @@ class Plan(NamedTuple):
     turn: Integers  # and its round
     widths: list[int]  # symbols in each round, falling
     starts: list[int]  # where each round starts in `rows`, and where the last one ends
-    before: Integers  # of each ordered tick: where its predecessor is in (one row per slot, then ordered ticks)
+    before: Integers  # of each ordered tick: where its predecessor is in (one row per slot, ordered ticks)
     last: Integers  # of each slot: where its last tick is in `rows`
 
 

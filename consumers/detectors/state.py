@@ -28,10 +28,10 @@ MEMORY_FIELDS: tuple[str, ...] = (
 class State:
     """What signals and detectors remember; each field is a float, or an array with one element per symbol."""
 
-    # signals: pace
+    # Pace, of the signals.
     pace: Number  # usual ms between ticks
     changed_ts: Number  # ms of the last tick that differed from the one before it
-    # signals: returns
+    # Returns, of the signals.
     last_price: Number  # last price believed
     slow: Number  # scale of a tick's return over some 240 ticks
     fast: Number  # the same over some 15 ticks
