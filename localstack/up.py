@@ -12,8 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -29,6 +30,7 @@ from stream_infra.bundling import BundleError
 
 BACKFILL_MINUTES = 30
 _BACKFILLED = "backfilled"
+_SCAN_SECONDS = 90.0
 
 
 def runner(settings: LocalSettings) -> Process:
@@ -65,7 +67,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "Event source mapping") as say:
             say("started" if _start_runner(settings) else "running")
         with _step(console, "History") as say:
-            say(_backfill(settings))
+            say(_backfill(settings, say))
         with _step(console, "First scan") as say:
             client(settings, "lambda").invoke(FunctionName=names.SCANNER, InvocationType="Event")
             say("asked for")
@@ -139,20 +141,29 @@ def _start_runner(settings: LocalSettings) -> bool:
     return True
 
 
-def _backfill(settings: LocalSettings) -> str:
+def _backfill(settings: LocalSettings, say: Callable[[str], None]) -> str:
     mark = settings.directory / _BACKFILLED
     if mark.exists():
         return "there already"
+    deadline = time.monotonic() + _SCAN_SECONDS
+    while (report := _ask_for_backfill(settings)).get("status") != "ok":
+        # The schedule was faster: its scan holds the lease for most of a minute.
+        if time.monotonic() > deadline:
+            return f"not now: {report.get('status')}"
+        say("waiting for the scan that is at work")
+        time.sleep(1)
+    mark.touch()
+    return f"{BACKFILL_MINUTES} minutes of simulated quotes ({report['ticks']} ticks)"
+
+
+def _ask_for_backfill(settings: LocalSettings) -> dict[str, Any]:
     payload = json.dumps({"backfill_minutes": BACKFILL_MINUTES}).encode()
     answer = client(settings, "lambda", read_timeout=180).invoke(FunctionName=names.SCANNER, Payload=payload)
     body = answer["Payload"].read().decode()
     if "FunctionError" in answer:
         raise LocalError(f"the backfill failed: {body}")
-    report = json.loads(body)
-    if report.get("status") != "ok":
-        return f"not now: {report.get('status')}"
-    mark.touch()
-    return f"{BACKFILL_MINUTES} minutes of simulated quotes ({report['ticks']} ticks)"
+    report: dict[str, Any] = json.loads(body)
+    return report
 
 
 def _panel(settings: LocalSettings) -> Panel:
