@@ -54,9 +54,14 @@ def parse_mapping(mapping: Mapping[str, Any]) -> MappingSettings:
     Raises
     ------
     InvalidMappingError
-        for a value outside the ranges of CreateEventSourceMapping, naming mapping, setting and range.
+        for a value outside the ranges of CreateEventSourceMapping, naming mapping, setting and range; and for
+        tumbling windows, which this runner does not have.
     """
     uuid = str(mapping["UUID"])
+    if _integer(mapping, "TumblingWindowInSeconds", 0, 0, 900):
+        raise InvalidMappingError(
+            f"mapping {uuid}: TumblingWindowInSeconds is set; this runner has no tumbling windows"
+        )
     destination = ((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
     return MappingSettings(
         uuid=uuid,

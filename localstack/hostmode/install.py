@@ -18,7 +18,7 @@ _EXECUTOR = _HERE / "executor"
 
 
 def install(directory: Path) -> Path:
-    """Make the environment below `directory` unless it is there. Gives the path of its Python.
+    """Make the environment in `directory` unless it is there. Gives the path of its Python.
 
     Raises:
         LocalError: this Python is not 3.11 (functions run on it, so both must be the same), or uv failed.
@@ -33,7 +33,6 @@ def install(directory: Path) -> Path:
     mark, wanted = environment / "installed", _fingerprint()
     if mark.exists() and mark.read_text() == wanted:
         return python
-    directory.mkdir(parents=True, exist_ok=True)
     _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
     _uv("pip", "install", "--quiet", "--python", str(python), "--require-hashes", "--requirement", str(_LOCK))
     # From a copy, for setuptools builds where the sources lie.

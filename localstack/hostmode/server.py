@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -28,12 +29,24 @@ def running(directory: Path, port: int) -> Iterator[str]:
     """Run LocalStack on a port of 127.0.0.1; gives its URL. It starts empty and keeps nothing.
 
     Raises:
-        LocalError: it cannot be installed or does not come up; the message says why.
+        LocalError: it cannot be installed or does not come up, or one runs there already; the message says why.
     """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalError(f"a LocalStack runs from {directory} already: end it first") from error
+        with _process(directory, port) as url:
+            yield url
+
+
+@contextmanager
+def _process(directory: Path, port: int) -> Iterator[str]:
     python = install(directory)
     for leftover in ("root", "tmp"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
-    (directory / "tmp").mkdir(parents=True)
+    (directory / "tmp").mkdir()
     (directory / "root").mkdir()
     _keep_downloads(directory)
     log = directory / "localstack.log"

@@ -49,6 +49,12 @@ def test_a_senseless_setting_is_named(setting: str, value: object) -> None:
         parse_mapping({**LISTED, setting: value})
 
 
+def test_tumbling_windows_are_refused_and_not_ignored() -> None:
+    with pytest.raises(InvalidMappingError, match="TumblingWindowInSeconds"):
+        parse_mapping({**LISTED, "TumblingWindowInSeconds": 30})
+    assert parse_mapping({**LISTED, "TumblingWindowInSeconds": 0})
+
+
 @pytest.mark.parametrize("pattern", ["no json", "[1]"])
 def test_a_senseless_filter_is_named(pattern: str) -> None:
     with pytest.raises(InvalidMappingError, match="filter pattern"):

@@ -1,5 +1,6 @@
 """Functions as processes: what LocalStack's executor has to do, without LocalStack."""
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 
 from localstack.end_to_end import describe, local_aws
 from localstack.hostmode.executor.process_executor.environment import Environment, Function, StartError
-from localstack.hostmode.server import environment
+from localstack.hostmode.server import environment, running
 from localstack.node import find_node
 from localstack.settings import LocalError
 
@@ -165,6 +166,13 @@ def test_its_node_programs_are_kept_on_loopback(listen: str, tmp_path: Path) -> 
         timeout=20,
     )
     assert done.stdout.strip() == "127.0.0.1"
+
+
+def test_two_never_run_in_one_folder(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(LocalError, match="already"), running(tmp_path, 4599):
+            pass
 
 
 def test_the_suite_asks_for_a_localstack_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
