@@ -61,20 +61,17 @@ def decide(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings
     return _tell_news(event, state, now_ms, settings)
 
 
-def held_back_until_ms(
-    event: AlertEvent, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings
-) -> int:
-    """Until when nothing may be sent about an event, epoch ms UTC; 0 if it may be sent now."""
+def is_held_back(event: AlertEvent, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
+    """Whether a mute or the night forbids to send anything about an event now."""
     if is_test(event):
-        return 0
-    quiet = settings.quiet_until_ms(now_ms, event.severity) or 0
-    return max(quiet, muted_until_ms(mutes, event.anomaly.ticker, event.anomaly.kind, now_ms))
+        return False
+    night = settings.quiet_until_ms(now_ms, event.severity) is not None
+    return night or is_muted(mutes, event.anomaly.ticker, event.anomaly.kind, now_ms)
 
 
-def muted_until_ms(mutes: tuple[Mute, ...], ticker: str, kind: str, now_ms: int) -> int:
-    """Until when a ticker and kind are muted, epoch ms UTC; 0 if they are not now."""
-    moments = (mute.until_ms for mute in mutes if mute.covers(ticker, kind))
-    return max((moment for moment in moments if moment > now_ms), default=0)
+def is_muted(mutes: tuple[Mute, ...], ticker: str, kind: str, now_ms: int) -> bool:
+    """Whether an order holds a ticker and kind back now."""
+    return any(mute.until_ms > now_ms and mute.covers(ticker, kind) for mute in mutes)
 
 
 def digests_held_back(mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
@@ -102,9 +99,9 @@ def may_be_told_at_once(event: AlertEvent, now_ms: int, settings: AlertSettings)
 
 
 def _tell_news(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
-    held_back = held_back_until_ms(event, state.mutes, now_ms, settings)
+    held_back = is_held_back(event, state.mutes, now_ms, settings)
     if held_back or not may_be_told_at_once(event, now_ms, settings):
-        return Decision(_hold(event, state, now_ms, settings, held_back))
+        return Decision(_hold(event, state, now_ms, settings))
     move = None if is_test(event) else _market_move(event, state, settings)
     if _is_under_market(event, state.market, now_ms, moving=move is not None):
         return Decision(_hold(event, state, now_ms, settings))
@@ -245,9 +242,7 @@ def _origin(event: AlertEvent) -> tuple[int, int]:
     return int(event.anomaly.late and not replayed), int(replayed)
 
 
-def _hold(
-    event: AlertEvent, state: State, now_ms: int, settings: AlertSettings, not_before_ms: int = 0
-) -> State:
+def _hold(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> State:
     known, waiting = _is_known(state), state.alert.fate == "held"
     held = state.series.held or Held(first_ms=event.at_ms, last_ms=event.at_ms)
     late, replayed = _origin(event)
@@ -267,19 +262,14 @@ def _hold(
         alert = replace(alert, told_rank=max(alert.told_rank, event.rank))
     else:
         alert = replace(alert, fate="held", digest=state.series.digest)
-    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings, not_before_ms))
+    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings))
 
 
-def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings, not_before_ms: int) -> Series:
+def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings) -> Series:
     due = series.due_ms
     if due is None:
         due = series.quiet_until_ms if series.quiet_until_ms > now_ms else now_ms + settings.cooldown_ms
-    return replace(series, version=series.version + 1, held=held, due_ms=max(due, not_before_ms))
-
-
-def postpone(series: Series, until_ms: int) -> Series:
-    """The series with what it holds due at that time, as it is muted until then."""
-    return replace(series, version=series.version + 1, due_ms=until_ms)
+    return replace(series, version=series.version + 1, held=held, due_ms=due)
 
 
 def _samples(samples: tuple[Sample, ...], event: AlertEvent, *, counted: bool) -> tuple[Sample, ...]:
@@ -296,7 +286,7 @@ def _end(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) 
     lasted = (event.duration_seconds or 0) >= settings.back_to_normal_after_minutes * 60
     if state.alert.fate != "told" or not lasted:
         return Decision(state)
-    waits = held_back_until_ms(event, state.mutes, now_ms, settings) > 0 or state.alert.under_market
+    waits = is_held_back(event, state.mutes, now_ms, settings) or state.alert.under_market
     budget = state.budget.take(now_ms, max(1, settings.messages_per_hour // 2))
     if waits or budget is None or not is_live(event, now_ms, settings):
         return Decision(_add_end(event, state))

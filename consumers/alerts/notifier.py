@@ -25,7 +25,7 @@ LEASE_MS = 120_000
 ATTEMPTS = 8
 """Tries to commit a decision against concurrent ones before the event goes back to its queue."""
 SERIES_A_SWEEP = 500
-"""Series that one sweep moves into a digest or postpones (about 20 ms each); the next sweep goes on."""
+"""Series that one sweep moves into a digest (about 20 ms each); the next sweep goes on."""
 _T = TypeVar("_T")
 _SINGLES = frozenset({"alert", "escalation"})
 
@@ -139,30 +139,19 @@ class Notifier:
         if self._store.budget().take(now_ms, places) is None:
             return 0
         moved = 0
-        for count, due in enumerate(self._store.due(now_ms)):
-            if count == SERIES_A_SWEEP:
-                return moved
-            if muted_until_ms := life.muted_until_ms(mutes, due.ticker, due.kind, now_ms):
-                self._postpone(due, muted_until_ms, now_ms)
-                continue
+        for due in self._store.due(now_ms):
+            if life.is_muted(mutes, due.ticker, due.kind, now_ms):
+                continue  # it stays due, and is told when the mute is over
             if digest_id is None:
                 digest_id = self._store.start_digest(now_ms)
             self._move(digest_id, due, now_ms, settings)
             moved += 1
+            if moved == SERIES_A_SWEEP:
+                return moved
         if digest_id is None:
             return 0
         self._retrying(lambda: self._finish(digest_id, now_ms, places))
         return moved
-
-    def _postpone(self, due: Due, until_ms: int, now_ms: int) -> None:
-        def postpone() -> None:
-            series = self._store.series(due)
-            if series.held is None:
-                self._store.forget_due(due)
-            else:
-                self._store.postpone(due, series, life.postpone(series, until_ms), now_ms)
-
-        self._retrying(postpone)
 
     def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
         def move() -> None:
@@ -226,7 +215,7 @@ class Notifier:
 def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
     if message.event is None:
         return life.digests_held_back(mutes, now_ms, settings)
-    return life.held_back_until_ms(message.event, mutes, now_ms, settings) > 0
+    return life.is_held_back(message.event, mutes, now_ms, settings)
 
 
 def _attribute(values: list[str]) -> dict[str, str]:

@@ -81,13 +81,13 @@ class Rehearsal:
         mutes = tuple(self.mutes.values())
         if life.digests_held_back(mutes, now_ms, self.settings):
             return
-        due = [key for key, series in self.series.items() if (series.due_ms or now_ms + 1) <= now_ms]
-        ready = []
-        for key in due:
-            if until_ms := life.muted_until_ms(mutes, *key[1:], now_ms):
-                self.series[key] = life.postpone(self.series[key], until_ms)
-            else:
-                ready.append(key)
+        ready = [
+            key
+            for key, series in self.series.items()
+            if series.due_ms is not None
+            and series.due_ms <= now_ms
+            and not life.is_muted(mutes, key[1], key[2], now_ms)
+        ]
         budget = self.budget.take(now_ms, self.settings.messages_per_hour)
         if ready and budget is not None:
             self.budget = budget

@@ -245,16 +245,6 @@ class AlertStore:
         for item in self._query("due", until=f"{now_ms:013d}#~"):
             yield Due(item["sk"]["S"], item["source_class"]["S"], item["ticker"]["S"], item["kind"]["S"])
 
-    def postpone(self, due: Due, before: Series, after: Series, now_ms: int) -> None:
-        """Make a series due at another time.
-
-        Raises:
-            ConflictError: the series changed.
-        """
-        key = (due.source_class, due.ticker, due.kind)
-        changes = list(due_changes(key, before, after, now_ms))
-        self._transact([put_state(series_key(*key), before, after, now_ms), *changes])
-
     def series(self, due: Due) -> Series:
         """What is remembered of a series, strongly consistent."""
         return state_of(self._get(series_key(due.source_class, due.ticker, due.kind)), Series)
