@@ -1,7 +1,7 @@
 """frozen_feed: a run of ticks that change nothing (price, quotes, volume), longer than chance allows.
 
 A run of n unchanged ticks has probability p**n; the limit is where that falls below one in a million, where the
-longest usual run is passed by 40 %, and at least seven ticks.
+longest usual run is passed by 40 %, and at least eight ticks. A longer run teaches nothing of chance.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-RARITY = 16.0  # -ln of that probability
-PEAK_MARGIN, SHORTEST_RUN = 1.4, 9.0
+RARITY = 13.8  # -ln of that probability
+PEAK_MARGIN, SHORTEST_RUN = 1.4, 8.0
 PRIOR_SAME, SAME_STEP, MOST_SAME = 0.3, 0.005, 0.985
-PEAK_FADE, PEAK_GROWTH, LEAST_PEAK = 0.998, 1.5, 6.0
-# A run this long says nothing about the chance of an unchanged tick any more.
-LEARNED_RUN = 30.0
+PEAK_FADE, PEAK_GROWTH = 0.998, 1.1
 
 
 def run_limit(xp: Namespace, s: State) -> Number:
@@ -36,12 +34,13 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     before, same = s.run, s.same + PRIOR_SAME
     s.run = where(x.unchanged, before + 1.0, 0.0)
-    longest = minimum(before, PEAK_GROWTH * maximum(s.run_peak, LEAST_PEAK))
+    # A run that was not chance raises the next limit by this much only.
+    longest = minimum(before, x.run_limit * (PEAK_GROWTH / PEAK_MARGIN))
     # Both are zero while the run lasts, and the peak then stays.
     ended = before - minimum(before, s.run)
     s.run_peak = where(ended > 0.0, maximum(PEAK_FADE * s.run_peak, longest), s.run_peak)
     stepped = s.same + (where(x.unchanged, 1.0, 0.0) - same) * SAME_STEP
-    s.same = where(s.run < LEARNED_RUN, minimum(stepped, MOST_SAME - PRIOR_SAME), s.same)
+    s.same = where(s.run < x.run_limit, minimum(stepped, MOST_SAME - PRIOR_SAME), s.same)
     judged = where(x.warm, s.run, 0.0)
     usual = same / (1.0 - same)
     return judged / x.run_limit * 2.5, s.run, usual, x.run_limit - usual

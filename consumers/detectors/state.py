@@ -62,6 +62,7 @@ class State:
     # vol_shift
     root: Number  # mean square root of the size of a move
     root_fast: Number  # the same over some 12 moves, relative, less one
+    rise: Number  # CUSUM of the relative square root
     root_spread: Number  # mean absolute deviation of the relative square root
     # slow_drift
     variance: Number  # mean square of a return, outliers clipped

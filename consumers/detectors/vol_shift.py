@@ -1,7 +1,8 @@
 """vol_shift: recent moves are larger than usual, all of them and not just one.
 
-Ratio of two exponentially weighted means of the square root of |r|, over moves only (many ticks of a liquid
-stock change nothing), each move clipped at four times the usual size: robust against single jumps.
+One-sided CUSUM (Page 1954) of the square root of |r| relative to its mean, over moves only (many ticks of a
+liquid stock change nothing), each clipped at four times the usual size: robust against single jumps. The slack
+is in units of the mean absolute deviation, so that heavy-tailed symbols need more.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-OPERATING_DEVIATIONS = 0.85
-USUAL_MOVES, RECENT_MOVES = 200.0, 12.0
+OPERATING_SUM = 2.75
+SLACK = 0.8
+MOST = 4.0 * OPERATING_SUM
+USUAL_MOVES, RECENT_MOVES = 100.0, 12.0
 CLIP = 2.0  # square roots: four times the usual size
 WARMUP_MOVES, UNCLIPPED_MOVES = 60.0, 20.0
 LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.5
@@ -29,9 +32,10 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     one = where(x.size > 0.0, 1.0, 0.0)
     learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
     relative = minimum(root / usual, CLIP) - 1.0
-    s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
     allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
-    rise = where(x.warm & (s.moves >= WARMUP_MOVES), maximum(s.root_fast, 0.0), 0.0)
+    s.rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST)
+    s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
+    judged = where(x.warm & (s.moves >= WARMUP_MOVES), s.rise, 0.0)
 
     deviation = xp.absolute(relative) - PRIOR_DEVIATION
     s.root_spread = s.root_spread + learned * (deviation - s.root_spread) * (1.0 / USUAL_MOVES)
@@ -39,9 +43,13 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     s.root = s.root + one * (taught - s.root) / minimum(s.moves + 1.0, USUAL_MOVES)
     expected = usual * usual
     recent = 1.0 + s.root_fast
-    limit = 1.0 + OPERATING_DEVIATIONS * allowed
-    found = rise / allowed * (2.5 / OPERATING_DEVIATIONS)
-    return found, recent * recent * expected, expected, expected * (limit * limit - 1.0)
+    limit = 1.0 + SLACK * allowed
+    return (
+        judged * (2.5 / OPERATING_SUM),
+        recent * recent * expected,
+        expected,
+        expected * (limit * limit - 1.0),
+    )
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

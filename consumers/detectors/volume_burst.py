@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-CLIP = 3.0  # a square root teaches the mean at most this many means
-QUANTILE, QUANTILE_STEP = 0.98, 0.02
-ROSE, FELL = 1.0 + QUANTILE * QUANTILE_STEP, 1.0 - (1.0 - QUANTILE) * QUANTILE_STEP
-EXCESS_STEP, EXCESS_CLIP = 0.03, 6.0
+CLIP = 2.0  # a square root teaches the mean at most this many means
+QUANTILE, STEP = 0.98, 0.02
+ROSE, FELL = 1.0 + QUANTILE * STEP, 1.0 - (1.0 - QUANTILE) * STEP
+EXCESS_CLIP = 6.0
 TAIL = 4.0
 LEAST_RATIO = 2.0  # twice the usual square root, four times the usual volume
 LEAST_ROOT = 1e-9
@@ -40,7 +40,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     over = ratio > high
     s.volume_high = high * where(over, ROSE, FELL) - 1.0
     taught = minimum(ratio - high, EXCESS_CLIP * excess) - excess
-    s.volume_excess = s.volume_excess + where(over, taught, 0.0) * EXCESS_STEP
+    s.volume_excess = s.volume_excess + where(over, taught, 0.0) * STEP
     cap = CLIP * s.volume + x.open_volume
     s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
     cap = CLIP * larger + x.open_volume
