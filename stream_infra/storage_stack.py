@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, CfnResource, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
@@ -113,33 +114,36 @@ class StorageStack(Stack):
         )
 
     def _announce_failed_batches(self) -> None:
-        # On the L1 bucket: the L2's add_event_notification brings a custom resource, one more function.
+        """A message as of S3 for every failed batch, by way of EventBridge.
+
+        S3's own notifications begin with a test event (S3 guide, "Event notification types and destinations"): it would
+        raise the alarm of the dead-letter queue on every first deployment.
+        """
+        # On the L1 bucket: the L2's way to switch it on brings a custom resource, one more function.
         bucket = self.data.node.default_child
         assert isinstance(bucket, s3.CfnBucket)  # noqa: S101  the L2 bucket's child by construction
         bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-            queue_configurations=[
-                s3.CfnBucket.QueueConfigurationProperty(
-                    event="s3:ObjectCreated:*",
-                    queue=self.dead_letters.queue_arn,
-                    filter=s3.CfnBucket.NotificationFilterProperty(
-                        s3_key=s3.CfnBucket.S3KeyFilterProperty(
-                            rules=[
-                                s3.CfnBucket.FilterRuleProperty(name="prefix", value=FAILED_BATCHES_PREFIX)
-                            ]
-                        )
-                    ),
-                )
-            ]
-        )
-        self.dead_letters.add_to_resource_policy(
-            iam.PolicyStatement(
-                actions=["sqs:SendMessage"],
-                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
-                resources=[self.dead_letters.queue_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
             )
         )
-        # S3 checks the queue's policy when the notification is set, so the policy must be there first.
-        policy = self.dead_letters.node.find_child("Policy").node.default_child
-        assert isinstance(policy, CfnResource)  # noqa: S101  a QueuePolicy by construction
-        bucket.add_resource_dependency(policy)
+        batch = {
+            "bucket": {"name": events.EventField.from_path("$.detail.bucket.name")},
+            "object": {"key": events.EventField.from_path("$.detail.object.key")},
+        }
+        message = events.RuleTargetInput.from_object({"Records": [{"eventSource": "aws:s3", "s3": batch}]})
+        events.Rule(
+            self,
+            "FailedBatches",
+            rule_name=names.FAILED_BATCH_RULE,
+            description="Every batch that the detector's mapping gave up, to the dead-letter queue",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [self.data.bucket_name]},
+                    "object": {"key": [{"prefix": FAILED_BATCHES_PREFIX}]},
+                },
+            ),
+            targets=[targets.SqsQueue(self.dead_letters, message=message)],
+        )

@@ -94,9 +94,16 @@ def test_failed_batches_in_the_bucket_become_messages_in_the_dead_letter_queue(
     (notified,) = [
         item for item in resources(aws_templates, "AWS::S3::Bucket") if "NotificationConfiguration" in item
     ]
-    (queue,) = notified["NotificationConfiguration"]["QueueConfigurations"]
-    assert queue["Event"] == "s3:ObjectCreated:*"
-    assert queue["Filter"]["S3Key"]["Rules"] == [{"Name": "prefix", "Value": "aws/lambda/"}]
+    assert notified["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }, "S3's own notifications begin with a test event, which the queue's alarm would take for a failed batch"
+    rules = resources(aws_templates, "AWS::Events::Rule")
+    (rule,) = [item for item in rules if item["Name"] == "StockFailedBatches"]
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "aws/lambda/"}]}
+    transformer = rule["Targets"][0]["InputTransformer"]
+    assert set(transformer["InputPathsMap"].values()) == {"$.detail.bucket.name", "$.detail.object.key"}
+    assert '"s3":{"bucket":{"name":' in transformer["InputTemplate"]
 
 
 def test_a_failed_scan_is_not_retried_and_lands_in_the_dead_letter_queue(aws_templates: Templates) -> None:
