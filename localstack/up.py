@@ -12,9 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -30,7 +29,6 @@ from stream_infra.bundling import BundleError
 
 BACKFILL_MINUTES = 30
 _BACKFILLED = "backfilled"
-_SCAN_SECONDS = 90.0
 
 
 def runner(settings: LocalSettings) -> Process:
@@ -67,8 +65,9 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "Event source mapping") as say:
             say("started" if _start_runner(settings) else "running")
         with _step(console, "History") as say:
-            say(_backfill(settings, say))
+            say(_backfill(settings))
         with _step(console, "First scan") as say:
+            _enable_schedule(settings)
             client(settings, "lambda").invoke(FunctionName=names.SCANNER, InvocationType="Event")
             say("asked for")
         deploy.write_endpoints(settings)
@@ -141,29 +140,30 @@ def _start_runner(settings: LocalSettings) -> bool:
     return True
 
 
-def _backfill(settings: LocalSettings, say: Callable[[str], None]) -> str:
+def _backfill(settings: LocalSettings) -> str:
     mark = settings.directory / _BACKFILLED
     if mark.exists():
         return "there already"
-    deadline = time.monotonic() + _SCAN_SECONDS
-    while (report := _ask_for_backfill(settings)).get("status") != "ok":
-        # The schedule was faster: its scan holds the lease for most of a minute.
-        if time.monotonic() > deadline:
-            return f"not now: {report.get('status')}"
-        say("waiting for the scan that is at work")
-        time.sleep(1)
-    mark.touch()
-    return f"{BACKFILL_MINUTES} minutes of simulated quotes ({report['ticks']} ticks)"
-
-
-def _ask_for_backfill(settings: LocalSettings) -> dict[str, Any]:
     payload = json.dumps({"backfill_minutes": BACKFILL_MINUTES}).encode()
     answer = client(settings, "lambda", read_timeout=180).invoke(FunctionName=names.SCANNER, Payload=payload)
     body = answer["Payload"].read().decode()
     if "FunctionError" in answer:
         raise LocalError(f"the backfill failed: {body}")
-    report: dict[str, Any] = json.loads(body)
-    return report
+    report = json.loads(body)
+    if report.get("status") != "ok":
+        return f"not now: {report.get('status')}"
+    mark.touch()
+    return f"{BACKFILL_MINUTES} minutes of simulated quotes ({report['ticks']} ticks)"
+
+
+def _enable_schedule(settings: LocalSettings) -> None:
+    """Scans on schedule begin only now: a tick of today would close the door to the history."""
+    events, rule = client(settings, "events"), names.SCHEDULE_RULE
+    if events.describe_rule(Name=rule)["State"] == "ENABLED":
+        return
+    events.enable_rule(Name=rule)
+    # LocalStack 4.9 looks at a rule's state only when its targets are put.
+    events.put_targets(Rule=rule, Targets=events.list_targets_by_rule(Rule=rule)["Targets"])
 
 
 def _panel(settings: LocalSettings) -> Panel:

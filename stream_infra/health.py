@@ -323,7 +323,8 @@ def _programs(context: Context) -> Iterator[Finding]:
     directory = context.endpoints.directory
     if directory is None:
         return
-    for name in LOCAL_PROGRAMS:
+    embedded = (directory / "aws").is_dir()  # not where `make up` was given another local AWS
+    for name in LOCAL_PROGRAMS if embedded else LOCAL_PROGRAMS[1:]:
         pid = _pid(directory, name)
         if pid is None:
             yield Finding(

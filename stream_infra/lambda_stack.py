@@ -89,6 +89,7 @@ class LambdaStack(Stack):
             "Schedule",
             rule_name=names.SCHEDULE_RULE,
             description="Starts a scan every minute; whether the market is open is decided in code",
+            enabled=not config.local,  # locally `make up` enables it once there is a history to go on from
             schedule=_schedule(config),
             targets=[targets.LambdaFunction(scanner, retry_attempts=0, max_event_age=Duration.seconds(60))],
         )
