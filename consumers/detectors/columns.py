@@ -172,8 +172,7 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
 
 
 def _gain(count: Floats, window: float) -> Floats:
-    count = np.where(count > 1.0, count, 1.0)
-    return 1.0 / np.where(count < window, count, window)
+    return 1.0 / np.minimum(np.maximum(count, 1.0), window)
 
 
 def _open(count: Floats) -> Floats:

@@ -13,9 +13,8 @@ import numpy as np
 from consumers.detectors.columns import Columns, Floats, Ticks, read_columns
 from consumers.detectors.episodes import SEVERITIES, Change, advance_many, advance_one
 from consumers.detectors.kinds import KINDS
-from consumers.detectors.namespace import ARRAYS, FLOATS
 from consumers.detectors.notes import note_of
-from consumers.detectors.pipeline import DETECTORS, Reading, step
+from consumers.detectors.pipeline import DETECTORS, Reading, step_arrays, step_floats
 from consumers.detectors.plan import Plan, plan_rounds
 from consumers.detectors.signals import Signals
 from consumers.detectors.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
@@ -33,7 +32,7 @@ __all__ = [
 
 DETECTOR_VERSION = 1
 # Rounds of fewer symbols run faster on floats than on arrays.
-NARROW = 20
+NARROW = 28
 
 
 class Transition(NamedTuple):
@@ -117,7 +116,7 @@ def _wide_rounds(states: Floats, call: _Call, wide: int) -> None:
                 setattr(s, name, value[: stop - start])
             width = stop - start
             judged = np.empty((len(KINDS), width))
-        x, readings = step(ARRAYS, s, tuple(column[start:stop] for column in call.columns))
+        x, readings = step_arrays(s, tuple(column[start:stop] for column in call.columns))
         for line, reading in zip(judged, readings, strict=True):
             line[:] = reading[0]
         rows = plan.rows[start:stop]
@@ -156,8 +155,8 @@ def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:
     plan, found = call.plan, call.found
     n_signals = len(RECURSIVE_FIELDS)
     first = plan.starts[wide]
-    by_slot = np.argsort(plan.place[first:], kind="stable") + first
-    counts = np.bincount(plan.place[first:]).tolist()
+    by_slot = plan.by_place[plan.by_place >= first]
+    counts = [count - wide for count in plan.counts.tolist() if count > wide]
     rows = plan.rows[by_slot].tolist()
     ticks = zip(*(column[by_slot].tolist() for column in call.columns), strict=True)
     slots = plan.slots[: len(counts)]
@@ -173,7 +172,7 @@ def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:
             setattr(s, name, value)
         still = not any(episodes)
         for row, tick in zip(rows[start : start + count], ticks, strict=False):
-            x, readings = step(FLOATS, s, tick)
+            x, readings = step_floats(s, tick)
             judged = [reading[0] for reading in readings]
             if call.scores is not None:
                 kept.append(judged)

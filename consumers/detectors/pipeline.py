@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from consumers.detectors import (
@@ -17,13 +16,20 @@ from consumers.detectors import (
     vol_shift,
     volume_burst,
 )
+from consumers.detectors.inline import for_floats
+from consumers.detectors.namespace import ARRAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from consumers.detectors.namespace import Namespace, Number
     from consumers.detectors.state import State
 
 # score, value, expected, spread of expected
 Reading: TypeAlias = "tuple[Number, Number, Number, Number]"
+# A row of Columns against a state, which it moves on: the signals and, in the order of KINDS, the readings.
+Step: TypeAlias = "Callable[[State, tuple[Any, ...]], tuple[signals.Signals, tuple[Reading, ...]]]"
 
 # in the order of KINDS
 DETECTORS: tuple[ModuleType, ...] = (
@@ -31,24 +37,37 @@ DETECTORS: tuple[ModuleType, ...] = (
 )  # fmt: skip
 
 
-def step(xp: Namespace, s: State, tick: tuple[Any, ...]) -> tuple[signals.Signals, tuple[Reading, ...]]:
-    """Judge one tick against the state, then let the state learn it.
-
-    Answers the signals and, in the order of KINDS, (score, value, expected, spread of expected).
-    """
-    x = signals.observe(xp, s, tick, frozen_feed.run_limit(xp, s))
-    # First, because the others must not judge a price that is not believed.
-    bad = bad_tick.score(xp, s, x)
-    readings = (
-        price_spike.score(xp, s, x),
-        level_shift.score(xp, s, x),
-        bad,
-        volume_burst.score(xp, s, x),
-        spread_blowout.score(xp, s, x),
-        frozen_feed.score(xp, s, x),
-        gap.score(xp, s, x),
-        vol_shift.score(xp, s, x),
-        slow_drift.score(xp, s, x),
+def _step(xp: Namespace, shared: Any, detectors: tuple[Any, ...]) -> Step:
+    observe, learn, run_limit = (
+        shared.observe,
+        shared.learn,
+        detectors[DETECTORS.index(frozen_feed)].run_limit,
     )
-    signals.learn(xp, s, x)
-    return x, readings
+    spike, shift, bad, burst, blowout, frozen, silence, volatility, drift = (
+        detector.score for detector in detectors
+    )
+
+    def step(s: State, tick: tuple[Any, ...]) -> tuple[signals.Signals, tuple[Reading, ...]]:
+        x = observe(xp, s, tick, run_limit(xp, s))
+        # First, because the others must not judge a price that is not believed.
+        bad_reading = bad(xp, s, x)
+        readings = (
+            spike(xp, s, x),
+            shift(xp, s, x),
+            bad_reading,
+            burst(xp, s, x),
+            blowout(xp, s, x),
+            frozen(xp, s, x),
+            silence(xp, s, x),
+            volatility(xp, s, x),
+            drift(xp, s, x),
+        )
+        # Last, so that no tick is judged by what it taught.
+        learn(xp, s, x)
+        return x, readings
+
+    return step
+
+
+step_arrays = _step(ARRAYS, signals, DETECTORS)
+step_floats = _step(ARRAYS, for_floats(signals), tuple(for_floats(detector) for detector in DETECTORS))
