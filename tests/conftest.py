@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-import boto3
 import pytest
+from localstack_client.session import Session
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,13 +34,8 @@ class Monitor:
     """Whether the local AWS is somebody else's, given by AWS_ENDPOINT_URL, and not the embedded one."""
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.aws,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        host = urlsplit(self.aws).netloc
+        return Session("test", "test", localstack_host=host).client(service)
 
     def environment(self) -> dict[str, str]:
         """Of a person's terminal: no AWS settings but those of the local monitor."""
