@@ -39,7 +39,8 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     x.believed = x.valid
     x.size_paced = x.size / x.root_lapse
     unusual = (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0)
-    if not xp.any(unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)):
+    concerned = unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)
+    if not xp.any(concerned):
         return 0.0 * x.size, x.price, expected, OUTSIDE_SCALES * x.scale * expected
 
     limit = maximum(
@@ -49,7 +50,8 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     lone = minimum(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
     strange = where(x.quoted, x.outside / limit, where(x.new_session, 0.0, lone))
     near = xp.absolute(x.price - s.held_price) < CONFIRMED_PART * xp.absolute(s.held_price - s.last_price)
-    doubt = where(x.warm & xp.negate((s.held_price > 0.0) & near), strange, 0.0)
+    # A symbol that is not concerned must not notice that another one of its round is.
+    doubt = where(concerned & x.warm & xp.negate((s.held_price > 0.0) & near), strange, 0.0)
     crossed = where(x.warm, x.crossed / (CROSSED_SPREADS * maximum(s.spread, LEAST_SPREAD)), 0.0)
     found = where(x.valid, 2.5 * minimum(maximum(doubt, crossed), MOST), FAULT_SCORE)
 
@@ -63,7 +65,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     x.change = where(x.believed, x.change, 0.0)
     x.size = where(x.believed, x.size, 0.0)
     x.size_paced = x.size / x.root_lapse
-    return found, x.price, expected, limit * expected
+    return found, x.price, expected, where(concerned, limit, OUTSIDE_SCALES * x.scale) * expected
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     jump = x.warm & ((x.size > CANDIDATE_SCALES * x.scale) | x.new_session)
     waiting = s.shift_age > 0.0
     if not xp.any(jump | waiting):
-        return 0.0 * x.size, x.change, 0.0, x.scale
+        return 0.0 * x.size, 0.0, 0.0, x.scale
     due = (s.shift_age >= CONFIRMED_AFTER) & x.believed
     moved = where(due, x.price / where(waiting, s.shift_from, 1.0) - 1.0, 0.0)
     # What the price added after the jump is no part of it.
