@@ -74,7 +74,7 @@ def last_quotes(state: State, source_class: str) -> list[LastQuote]:
     for slot, key in enumerate(state.keys):
         class_, symbol = split_key(key)
         if class_ == source_class:
-            heard = (int(state.touched_ms[slot]), slot)
+            heard = (int(state.touched_hour[slot]), slot)
             newest[symbol] = max(newest.get(symbol, heard), heard)
     quotes = (
         minutes.last_quote(symbol, state.minutes[:, slot].tolist())

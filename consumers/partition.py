@@ -11,13 +11,13 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from consumers import snapshot
+from consumers import restore, snapshot
 from consumers.anomaly import ms_of_iso
 from consumers.charts import pack_quotes
 from consumers.ledger import Counts
 from consumers.outcome import Outcome, last_quotes, outcome
 from consumers.ports import BlockExistsError, IOFailedError
-from consumers.windows import MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, State, Step, plan, replay
+from consumers.windows import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, State, Step, plan
 from producers.sources import source_class
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Stop(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Rows of one shard under one threshold, few enough for a block."""
+    """Rows of one shard that arrived in one hour, under one threshold."""
 
     start: int
     stop: int
@@ -116,21 +116,8 @@ class Partitions:
         return None
 
     def _newest(self, partition: int) -> State:
-        """The state after the newest block: the warm one moved on, or from a snapshot."""
-        state = self._states.get(partition)
-        if state is None:
-            state = self._cold(partition)
-        for block in self._outside.blocks.after(partition, state.number):
-            state = replay(state, block)
-        return state
-
-    def _cold(self, partition: int) -> State:
-        empty = State(partition)
-        newest = self._outside.blocks.last(partition)
-        if newest is None or newest.snapshot == 0:
-            return empty
-        data = self._outside.snapshots.get(partition, newest.snapshot)
-        return empty if data is None else snapshot.load(data)
+        outside, warm = self._outside, self._states.get(partition)
+        return restore.newest(outside.blocks, outside.snapshots, partition, warm)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; answer how many."""
@@ -202,18 +189,18 @@ class Partitions:
 
 
 def _chunks(rows: Rows, history: History) -> Iterator[_Chunk]:
-    """Cut rows where the shard or the threshold in force changes."""
+    """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
     start, before = 0, None
     for ordinal in sorted(set(rows.record.tolist())):
         record = rows.records[ordinal]
-        of = (record.shard, history.in_force(record.arrival_ms))
+        of = (history.in_force(record.arrival_ms), record.shard, record.arrival_ms // HOUR_MS)
         if before is not None and of != before:
             stop = int(rows.record.searchsorted(ordinal))
-            yield _Chunk(start, stop, before[1])
+            yield _Chunk(start, stop, before[0])
             start = stop
         before = of
     if before is not None:
-        yield _Chunk(start, len(rows), before[1])
+        yield _Chunk(start, len(rows), before[0])
 
 
 def _fitting(state: State, rows: Rows, threshold: Threshold) -> Step:

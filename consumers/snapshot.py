@@ -45,11 +45,11 @@ def dump(state: State) -> bytes:
         state.keys,
         dict(state.marks),
         state.digests,
-        {source: (total.counts.as_dict(), total.seen_ms) for source, total in state.totals.items()},
+        {source: (total.counts.as_dict(), total.seen_hour) for source, total in state.totals.items()},
         state.snapshot_ms,
     )
     text = msgspec.json.encode(head)
-    arrays = (state.last_ts, state.touched_ms, state.detection, state.minutes)
+    arrays = (state.last_ts, state.touched_hour, state.detection, state.minutes)
     parts = [np.ascontiguousarray(array).tobytes() for array in arrays]
     return zlib.compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)), 1)
 
@@ -83,7 +83,7 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         at += array.nbytes
         return array
 
-    last_ts, touched_ms = take(np.int64, 1), take(np.int64, 1)
+    last_ts, touched_hour = take(np.int64, 1), take(np.int64, 1)
     detection = take(np.float64, len(engine.STATE_FIELDS)).reshape(-1, count)
     bars = take(np.float64, len(minutes.FIELDS)).reshape(-1, count)
     totals = {source: Total(Counts(**counts), seen) for source, (counts, seen) in head.totals.items()}
@@ -92,7 +92,7 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         number=head.number,
         keys=head.keys,
         last_ts=last_ts,
-        touched_ms=touched_ms,
+        touched_hour=touched_hour,
         detection=detection,
         minutes=bars,
         marks=head.marks,

@@ -26,15 +26,16 @@ MAX_BLOCK_ROWS = 20_000
 REMEMBERED_DIGESTS = 16
 REMEMBERED_SHARDS = 8
 # A run of a replay is over in hours; a ticker may be taken off the watch list and come back weeks later.
-REPLAY_KEPT_MS = 86_400_000
-KEPT_MS = 90 * 86_400_000
+REPLAY_KEPT_HOURS = 24
+KEPT_HOURS = 90 * 24
+HOUR_MS = 3_600_000
 
 
 class Total(NamedTuple):
-    """Totals of a source and when it last sent something (epoch ms)."""
+    """Totals of a source and when it last sent something (hours since 1970, by arrival)."""
 
     counts: Counts
-    seen_ms: int
+    seen_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,18 @@ class Block:
 class State:
     """Everything remembered of a partition after block `number`; one column per window in `keys`.
 
-    `last_ts` is the ts (ms) of a window's newest tick, `touched_ms` the arrival of the block that brought
-    it, `detection` and `minutes` what the detectors and the bars remember. `marks` is the newest row
-    applied by shard, `digests` those of the last records. `snapshot` is the newest snapshot's block; it
-    says where the state is kept, not what it is.
+    `last_ts` is the ts (ms) of a window's newest tick, `touched_hour` when that arrived (hours since 1970; a
+    block never spans two, so that what is dropped does not depend on how ticks are cut). `detection` and
+    `minutes` are what the detectors and the bars remember. `marks` is the newest row applied by shard,
+    `digests` those of the last records. `snapshot` is the newest snapshot's block, `snapshot_ms` when that
+    arrived; they say where the state is kept, not what it is.
     """
 
     partition: int
     number: int = 0
     keys: tuple[str, ...] = ()
     last_ts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    touched_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    touched_hour: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     detection: Floats = field(default_factory=lambda: engine.new_states(0))
     minutes: Floats = field(default_factory=lambda: minutes.new_minutes(0))
     marks: Mapping[str, Position] = field(default_factory=dict)
@@ -111,16 +113,16 @@ class _Change(NamedTuple):
 
 
 def plan(state: State, rows: Rows, threshold: Threshold) -> Step:
-    """The next block of `rows` (at least one, all of one shard), under `threshold`.
+    """The next block of `rows` (at least one; of one shard, one hour and under one threshold).
 
-    Rows that are not newer than their window are left out and counted.
+    Rows that were here before or are not newer than their window are left out and counted.
     """
     first, last = rows.position(0), rows.position(len(rows) - 1)
     records = [rows.records[i] for i in np.unique(rows.record).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = _without_stale(state, arrival_ms)
     known, digests = _known(base, rows, records)
-    slot, new_keys = _slots(base, rows)
+    slot, new_keys = _slots(base, rows, rows.bad | known)
     applied = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
     taken = np.flatnonzero(applied)
     order = taken[np.argsort(slot[taken], kind="stable")]
@@ -182,24 +184,24 @@ def _advance(base: State, change: _Change) -> tuple[State, list[engine.Transitio
     detection = np.concatenate((base.detection, engine.new_states(new)), axis=1)
     bars = np.concatenate((base.minutes, minutes.new_minutes(new)), axis=1)
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
-    touched_ms = np.concatenate((base.touched_ms, np.zeros(new, np.int64)))
+    touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
     slot, ts = columns.slot, columns.ts
     ticks = engine.Ticks(slot, ts, columns.price, columns.bid, columns.ask, columns.day_volume)
     transitions = engine.apply(detection, ticks, change.threshold.table(keys)) if len(slot) else []
     closed = minutes.advance(bars, slot, ts, (columns.price, columns.bid, columns.ask, columns.day_volume))
     last_ts[slot] = ts  # the last one of a slot wins, and it is the newest
-    touched_ms[slot] = change.arrival_ms
+    touched_hour[slot] = change.arrival_ms // HOUR_MS
     state = replace(
         base,
         number=base.number + 1,
         keys=keys,
         last_ts=last_ts,
-        touched_ms=touched_ms,
+        touched_hour=touched_hour,
         detection=detection,
         minutes=bars,
         marks=_marked(base.marks, change.shard, change.last),
         digests=(*base.digests, *change.digests)[-REMEMBERED_DIGESTS:],
-        totals=_totals(base.totals, change.sources, change.arrival_ms),
+        totals=_totals(base.totals, change.sources, change.arrival_ms // HOUR_MS),
         slots=_numbered(base, change.new_keys),
     )
     return state, transitions, closed
@@ -207,12 +209,13 @@ def _advance(base: State, change: _Change) -> tuple[State, list[engine.Transitio
 
 def _without_stale(state: State, arrival_ms: int) -> State:
     """The state without the windows and totals that nothing touched for too long before `arrival_ms`."""
-    old = np.flatnonzero(state.touched_ms < arrival_ms - REPLAY_KEPT_MS).tolist()
-    stale = [i for i in old if state.touched_ms[i] < arrival_ms - _kept_ms(split_key(state.keys[i])[0])]
+    hour = arrival_ms // HOUR_MS
+    old = np.flatnonzero(state.touched_hour < hour - REPLAY_KEPT_HOURS).tolist()
+    stale = [i for i in old if state.touched_hour[i] < hour - _kept_hours(split_key(state.keys[i])[0])]
     totals = {
         source: total
         for source, total in state.totals.items()
-        if total.seen_ms >= arrival_ms - _kept_ms(source_class(source))
+        if total.seen_hour >= hour - _kept_hours(source_class(source))
     }
     if not stale:
         return state if len(totals) == len(state.totals) else replace(state, totals=totals)
@@ -222,7 +225,7 @@ def _without_stale(state: State, arrival_ms: int) -> State:
         state,
         keys=keys,
         last_ts=state.last_ts[kept],
-        touched_ms=state.touched_ms[kept],
+        touched_hour=state.touched_hour[kept],
         detection=state.detection[:, kept],
         minutes=state.minutes[:, kept],
         totals=totals,
@@ -230,8 +233,8 @@ def _without_stale(state: State, arrival_ms: int) -> State:
     )
 
 
-def _kept_ms(class_: str) -> int:
-    return REPLAY_KEPT_MS if class_ == "replay" else KEPT_MS
+def _kept_hours(class_: str) -> int:
+    return REPLAY_KEPT_HOURS if class_ == "replay" else KEPT_HOURS
 
 
 def _known(state: State, rows: Rows, records: Sequence[StreamRecord]) -> tuple[Bools, tuple[str, ...]]:
@@ -253,13 +256,13 @@ def _known(state: State, rows: Rows, records: Sequence[StreamRecord]) -> tuple[B
     return known, tuple(digests[len(state.digests) :][-REMEMBERED_DIGESTS:])
 
 
-def _slots(state: State, rows: Rows) -> tuple[Ints, list[str]]:
-    """The slot of each row, -1 for a bad one, and the keys of windows that begin, in order."""
+def _slots(state: State, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
+    """The slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
     slot = np.array([state.slots.get(key, -1) for key in rows.key], np.int64)
     new: dict[str, int] = {}
-    for i in np.flatnonzero((slot < 0) & ~rows.bad).tolist():
+    for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
         slot[i] = new.setdefault(rows.key[i], len(state.keys) + len(new))
-    slot[rows.bad] = -1
+    slot[left_out] = -1
     return slot, list(new)
 
 
@@ -304,10 +307,10 @@ def _marked(marks: Mapping[str, Position], shard: str, last: Position) -> dict[s
     return dict([*others, (shard, newest)][-REMEMBERED_SHARDS:])
 
 
-def _totals(totals: Mapping[str, Total], counts: Mapping[str, Counts], seen_ms: int) -> dict[str, Total]:
+def _totals(totals: Mapping[str, Total], counts: Mapping[str, Counts], seen_hour: int) -> dict[str, Total]:
     sums = dict(totals)
     for source, of in counts.items():
-        sums[source] = Total(sums[source].counts + of if source in sums else of, seen_ms)
+        sums[source] = Total(sums[source].counts + of if source in sums else of, seen_hour)
     return sums
 
 

@@ -1,0 +1,317 @@
+"""Kinesis events as Lambda delivers them, and an outside of the detector in memory that fails on demand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aws_kinesis_agg import MAGIC
+from aws_kinesis_agg.aggregator import RecordAggregator
+
+from consumers.anomaly import Anomaly
+from consumers.charts import Bar
+from consumers.consumer import Consumer
+from consumers.decode import Quarantined
+from consumers.events import Event
+from consumers.ports import BlockExistsError, IOFailedError, Ports
+from consumers.thresholds import History, Version
+from consumers.windows import Block
+from producers.quote_batch import QuoteBatch, encode
+
+SHARD = "shardId-000000000000"
+
+
+def quote_batch(rows: Sequence[tuple[Any, ...]], source: str = "alpaca") -> QuoteBatch:
+    """A batch of rows (symbol, ts, price[, bid, ask, day volume])."""
+    columns = list(zip(*(row + (None,) * (6 - len(row)) for row in rows), strict=True))
+    symbol, ts, price, bid, ask, volume = (list(column) for column in columns)
+    return QuoteBatch(source, symbol, ts, price, bid, ask, volume, [None] * len(rows), [])
+
+
+def payload(rows: Sequence[tuple[Any, ...]], source: str = "alpaca") -> bytes:
+    return encode(quote_batch(rows, source))
+
+
+def aggregate(payloads: Sequence[bytes], key: str = "0") -> bytes:
+    """A KPL aggregate, made by the package that producers use."""
+    aggregator = RecordAggregator()
+    for of in payloads:
+        assert aggregator.add_user_record(key, of) is None
+    return aggregator.clear_and_get().get_contents()[2]
+
+
+def aggregate_of_message(message: bytes) -> bytes:
+    """Magic, message and the right digest: an aggregate as far as the digest rule goes."""
+    return MAGIC + message + hashlib.md5(message).digest()  # noqa: S324
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A record on the stream."""
+
+    data: bytes
+    sequence: str
+    arrival_ms: int
+    key: str = "0"
+    shard: str = SHARD
+
+
+def event(records: Sequence[Sent]) -> dict[str, Any]:
+    """The event with which Lambda delivers records of a stream."""
+    return {
+        "Records": [
+            {
+                "kinesis": {
+                    "kinesisSchemaVersion": "1.0",
+                    "partitionKey": record.key,
+                    "sequenceNumber": record.sequence,
+                    "data": base64.b64encode(record.data).decode(),
+                    "approximateArrivalTimestamp": record.arrival_ms / 1000,
+                },
+                "eventSource": "aws:kinesis",
+                "eventVersion": "1.0",
+                "eventID": f"{record.shard}:{record.sequence}",
+                "eventName": "aws:kinesis:record",
+                "awsRegion": "us-east-1",
+                "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/stock-quotes",
+            }
+            for record in records
+        ]
+    }
+
+
+class Crash(BaseException):
+    """The process is gone, as after a kill or a time-out."""
+
+
+class Faults:
+    """Decides before and after every I/O call whether it fails; `plan` maps a call's number to how."""
+
+    def __init__(self, plan: dict[int, str] | None = None) -> None:
+        self.plan = dict(plan or {})
+        self.calls = 0
+        self.before_call: Callable[[], None] = lambda: None
+
+    def around(self, call: Callable[[], Any]) -> Any:
+        self.before_call()
+        how = self.plan.pop(self.calls, None)
+        self.calls += 1
+        if how == "fail":
+            raise IOFailedError("injected before the call")
+        if how == "crash":
+            raise Crash
+        result = call()
+        if how == "lost":
+            raise IOFailedError("injected after the call: the answer was lost")
+        if how == "crash-after":
+            raise Crash
+        return result
+
+
+@dataclass
+class Memory:
+    """What lies outside, in memory; survives every process."""
+
+    blocks: dict[int, list[Block]] = field(default_factory=dict)
+    snapshots: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    anomalies: dict[tuple[str, str], Anomaly] = field(default_factory=dict)
+    bars: dict[tuple[str, str, int], Bar] = field(default_factory=dict)
+    quotes: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
+    events: dict[str, Event] = field(default_factory=dict)
+    quarantine: dict[tuple[str, str, int, int], Quarantined] = field(default_factory=dict)
+    attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+    versions: list[Version] = field(default_factory=lambda: [Version(1, 0, "2.5")])
+    contradictions: list[str] = field(default_factory=list)
+
+    def copy(self) -> Memory:
+        copied = {name: type(of)(of) for name, of in vars(self).items()}
+        copied["blocks"] = {partition: list(blocks) for partition, blocks in self.blocks.items()}
+        return Memory(**copied)
+
+    def ports(self, faults: Faults | None = None) -> Ports:
+        """The ports of one process."""
+        around = (faults or Faults()).around
+        return Ports(
+            blocks=_Blocks(self, around),
+            snapshots=_Snapshots(self, around),
+            anomalies=_Anomalies(self, around),
+            charts=_Charts(self, around),
+            bus=_Bus(self, around),
+            quarantine=_Quarantine(self, around),
+            thresholds=_Thresholds(self, around),
+            attempts=_Attempts(self, around),
+        )
+
+    def keep(self, where: dict[Any, Any], key: Any, value: Any) -> None:
+        """Keep what must be the same each time it is written."""
+        if where.setdefault(key, value) != value:
+            self.contradictions.append(f"{key}: {where[key]} and {value}")
+
+
+@dataclass
+class _Port:
+    memory: Memory
+    around: Callable[[Callable[[], Any]], Any]
+
+
+class _Blocks(_Port):
+    def last(self, partition: int) -> Block | None:
+        return self.around(lambda: (self.memory.blocks.get(partition) or [None])[-1])
+
+    def after(self, partition: int, number: int) -> Iterator[Block]:
+        yield from self.around(lambda: self.memory.blocks.get(partition, [])[number:])
+
+    def put(self, block: Block) -> None:
+        self.around(lambda: self._put(block))
+
+    def _put(self, block: Block) -> None:
+        blocks = self.memory.blocks.setdefault(block.partition, [])
+        if len(blocks) >= block.number:
+            if blocks[block.number - 1] != block:
+                raise BlockExistsError
+            return
+        assert block.number == len(blocks) + 1, "a gap between blocks"
+        assert all(counts.balance() for counts in block.sources.values())
+        blocks.append(block)
+
+
+class _Snapshots(_Port):
+    def get(self, partition: int, number: int) -> bytes | None:
+        return self.around(lambda: self.memory.snapshots.get((partition, number)))
+
+    def put(self, partition: int, number: int, data: bytes) -> None:
+        self.around(lambda: self.memory.snapshots.update({(partition, number): data}))
+
+
+class _Anomalies(_Port):
+    def put(self, anomalies: Sequence[Anomaly]) -> None:
+        for anomaly in anomalies:  # one call each: a batch may fail in the middle
+            self.around(lambda a=anomaly: self.memory.keep(self.memory.anomalies, (a.ticker, a.timestamp), a))
+
+
+class _Charts(_Port):
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
+        assert arrival_ms > 0
+        for class_, symbol, bar in bars:
+            key = (class_, symbol, bar.minute_ms)
+            self.around(lambda key=key, bar=bar: self.memory.keep(self.memory.bars, key, bar))
+
+    def put_quotes(self, source_class: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+        assert as_of_ms > 0
+        self.around(lambda: self._put_quotes((source_class, block.partition), block.number, packed))
+
+    def _put_quotes(self, key: tuple[str, int], number: int, packed: bytes) -> None:
+        if number >= self.memory.quotes.get(key, (0, b""))[0]:
+            self.memory.quotes[key] = (number, packed)
+
+
+class _Bus(_Port):
+    def put(self, events: Sequence[Event]) -> None:
+        for of in events:
+            self.around(lambda of=of: self.memory.keep(self.memory.events, of.event_id, of))
+
+
+class _Quarantine(_Port):
+    def put(self, entries: Sequence[Quarantined]) -> None:
+        for entry in entries:
+            key = (entry.shard, entry.sequence, entry.partition, entry.index)
+            self.around(lambda key=key, entry=entry: self.memory.quarantine.update({key: entry}))
+
+
+class _Thresholds(_Port):
+    def history(self) -> History:
+        return self.around(lambda: History(self.memory.versions))
+
+
+class _Attempts(_Port):
+    def begin(self, shard: str, sequence: str) -> int:
+        key = (shard, sequence)
+        self.around(lambda: self.memory.attempts.update({key: self.memory.attempts.get(key, 0) + 1}))
+        return self.memory.attempts[key]
+
+    def end(self, shard: str, sequence: str) -> None:
+        self.around(lambda: self.memory.attempts.update({(shard, sequence): 0}))
+
+
+class Processes:
+    """Runs invocations of two processes at once; `turns` says whose turn is the next I/O call."""
+
+    def __init__(self, turns: Sequence[bool]) -> None:
+        self._turns = list(turns)
+        self._condition = threading.Condition()
+        self._running = [True, True]
+        self._whose = 0
+        self.errors: list[BaseException] = []
+
+    def run(self, first: tuple[Faults, Callable[[], Any]], second: tuple[Faults, Callable[[], Any]]) -> None:
+        threads = []
+        for me, (faults, work) in enumerate((first, second)):
+            faults.before_call = lambda me=me: self._pause(me)
+            threads.append(threading.Thread(target=self._work, args=(me, work)))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+        if self.errors:
+            raise self.errors[0]
+
+    def _work(self, me: int, work: Callable[[], Any]) -> None:
+        try:
+            with self._condition:
+                self._await_turn(me)
+            work()
+        except Crash:
+            pass
+        except BaseException as error:  # noqa: BLE001  handed to the thread that started this one
+            self.errors.append(error)
+        finally:
+            with self._condition:
+                self._running[me] = False
+                self._whose = 1 - me
+                self._condition.notify_all()
+
+    def _pause(self, me: int) -> None:
+        with self._condition:
+            if self._whose == me and self._running[1 - me] and self._turns:
+                self._whose = int(self._turns.pop()) if self._running[1 - me] else me
+            self._condition.notify_all()
+            self._await_turn(me)
+
+    def _await_turn(self, me: int) -> None:
+        mine = self._condition.wait_for(lambda: self._whose == me or not self._running[1 - me], timeout=60)
+        assert mine, "the other process does not hand over"
+
+
+NOW_MS = 1_795_500_000_000
+
+
+def consumer(memory: Memory, faults: Faults | None = None, partitions: int = 2) -> Consumer:
+    """A new process."""
+    return Consumer(partitions, memory.ports(faults), lambda: NOW_MS)
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """Everything above."""
+    return SimpleNamespace(
+        SHARD=SHARD,
+        NOW_MS=NOW_MS,
+        Crash=Crash,
+        Faults=Faults,
+        Memory=Memory,
+        Processes=Processes,
+        Sent=Sent,
+        aggregate=aggregate,
+        aggregate_of_message=aggregate_of_message,
+        consumer=consumer,
+        event=event,
+        payload=payload,
+        quote_batch=quote_batch,
+    )
