@@ -22,9 +22,13 @@ TickerState = Literal["live", "stale", "missing"]
 FeedState = Literal["live", "stale", "missing"]
 
 
-def _symbol(text: object) -> str:
+def _decoded(text: object) -> str:
     # A slash in a path is written %252F; a gateway may have undone one of its two layers.
-    symbol = unquote(unquote(str(text))).upper()
+    return unquote(unquote(str(text)))
+
+
+def _symbol(text: object) -> str:
+    symbol = _decoded(text).upper()
     if not is_symbol(symbol):
         raise ValueError(f"allowed is a ticker of {SYMBOL_RULE}")
     return symbol
@@ -55,6 +59,11 @@ TickerPath = Annotated[
     str,
     BeforeValidator(_symbol),
     Path(description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F."),
+]
+IdPath = Annotated[
+    str,
+    BeforeValidator(_decoded),
+    Path(description="The id of an anomaly: <ticker>-<epoch ms>-<kind>."),
 ]
 TickerQuery = Annotated[str, BeforeValidator(_symbol), Query(description=f"Only this ticker: {SYMBOL_RULE}.")]
 DateQuery = Annotated[Date, Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")]

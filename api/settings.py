@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class SettingsError(ValueError):
-    """A setting is missing or cannot be used; the message names it and what is allowed."""
+    """A setting is missing; the message names it and what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,6 @@ class Settings:
     charts_table: str
     ticker_parameter: str
     source: str
-    partitions: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -27,17 +26,13 @@ class Settings:
         Raises
         ------
         SettingsError
-            If one is missing, or the number of partitions is not a positive whole number.
+            If one is missing.
         """
-        partitions = environment.get("PARTITIONS", "4")
-        if not partitions.isdecimal() or int(partitions) < 1:
-            raise SettingsError(f"PARTITIONS is {partitions!r}: allowed is a whole number from 1")
         return cls(
             anomalies_table=_required(environment, "ANOMALIES_TABLE"),
             charts_table=_required(environment, "CHARTS_TABLE"),
             ticker_parameter=environment.get("TICKER_PARAMETER", "/stock-tracker/ticker"),
             source=environment.get("SOURCE", "simulated"),
-            partitions=int(partitions),
         )
 
 

@@ -17,6 +17,7 @@ from api.models import (
     AnomalyPage,
     CursorQuery,
     DateQuery,
+    IdPath,
     KindQuery,
     LimitQuery,
     SeverityQuery,
@@ -32,6 +33,7 @@ from api.routes.common import class_of, if_none_match, responses
 from api.services import Services
 from api.times import epoch_ms
 from consumers.anomaly import KINDS, Anomaly, anomaly_id, iso_ms, sort_key, to_json
+from producers.quote_batch import MAX_TS_MS
 
 _ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
 STATS_MAX_AGE_SECONDS = 10
@@ -88,7 +90,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         summary="One anomaly",
         responses=responses(AnomalyModel, "The anomaly with its window.", 400, 404),
     )
-    def get_anomaly(ticker: TickerPath, anomaly_id: str) -> Response[str]:
+    def get_anomaly(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
         anomaly = services.anomalies.get(ticker, _sort_key(ticker, anomaly_id))
         if anomaly is None:
             raise Problem(
@@ -150,7 +152,11 @@ def _described(anomaly: Anomaly) -> dict[str, Any]:
 
 def _sort_key(ticker: str, given: str) -> str:
     found = _ID.fullmatch(given)
-    if found is None or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given:
+    if (
+        found is None
+        or int(found["ts"]) > MAX_TS_MS
+        or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given
+    ):
         example = anomaly_id(ticker, 1763994600123, "price_spike")
         raise bad_request("anomaly_id", given, f"<ticker>-<epoch ms>-<kind>, for example {example}")
     return sort_key(int(found["ts"]), found["kind"])

@@ -60,7 +60,7 @@ export function age(seconds) {
 export function price(value) {
   if (value === null || value === undefined) return "–";
   const digits = Math.abs(value) >= 1 || value === 0 ? 2 : 4;
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: Math.max(digits, 4) === 4 && digits === 2 ? 2 : 6 });
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits === 2 ? 2 : 6 });
 }
 
 /** A number with a real minus and a plus. @param {number} value @param {number} digits */

@@ -30,6 +30,7 @@ export class TickerView {
   /** @type {OpenTicker | null} */
   #open = null;
   #key = "";
+  #overview = "?";
   /** @type {TickerList | null} */
   #list = null;
 
@@ -55,10 +56,11 @@ export class TickerView {
       this.#open?.choose(address.anomaly);
       return;
     }
+    if (!address.ticker) this.#overview = location.search || "?";
     const moved = this.#key !== "" || address.ticker !== "";
     this.#key = key;
     this.#open?.close();
-    this.#open = address.ticker ? new OpenTicker(this.#section, address, this.#list) : null;
+    this.#open = address.ticker ? new OpenTicker(this.#section, address, this.#list, this.#overview) : null;
     this.#section.hidden = !address.ticker;
     byId("overview").hidden = Boolean(address.ticker);
     document.title = address.ticker ? `${address.ticker} · Anomaly Monitor` : "Anomaly Monitor";
@@ -69,6 +71,7 @@ export class TickerView {
 
 class OpenTicker {
   #address;
+  #overview;
   /** @type {Poll[]} */
   #polls;
   #chart;
@@ -89,9 +92,11 @@ class OpenTicker {
    * @param {HTMLElement} section
    * @param {Address} address
    * @param {TickerList | null} list
+   * @param {string} overview the link back, with its filters
    */
-  constructor(section, address, list) {
+  constructor(section, address, list, overview) {
     this.#address = address;
+    this.#overview = overview;
     this.#chosen = address.anomaly;
     section.replaceChildren(this.#head(), this.#body());
     this.#chart = new PriceChart(this.#canvas, {
@@ -123,6 +128,7 @@ class OpenTicker {
 
   /** @param {TickerList} list */
   showQuote(list) {
+    byId("ticker-source").hidden = [list.source, list.source_class, ""].includes(this.#address.source);
     const ticker = list.tickers.find((row) => row.ticker === this.#address.ticker);
     setText(byId("ticker-price"), ticker ? price(ticker.price) : "");
     const element = byId("ticker-change");
@@ -144,11 +150,10 @@ class OpenTicker {
 
   #head() {
     const { ticker, source, at } = this.#address;
-    const overview = href({ ...current(), ticker: "", at: "", anomaly: "", range: "" });
     return h(
       "div",
       {},
-      h("a", { className: "back", href: overview, "data-nav": "" }, "← Overview"),
+      h("a", { className: "back", href: this.#overview, "data-nav": "" }, "← Overview"),
       h(
         "div",
         { className: "ticker-head" },
@@ -156,8 +161,8 @@ class OpenTicker {
         h("span", { id: "ticker-price", className: "ticker-price" }),
         h("span", { id: "ticker-change", className: "ticker-change" }),
         h("span", { id: "ticker-note", className: "panel-note" }),
-        source && h("span", { className: "badge badge-replay" }, source),
-        at && h("a", { className: "back", href: href({ ...current(), at: "", anomaly: "", source: "" }), "data-nav": "" }, "Show now"),
+        h("span", { id: "ticker-source", className: "badge badge-replay", hidden: true }, source),
+        at && h("a", { className: "back", href: href({ ...current(), at: "", anomaly: "", source: "" }), "data-nav": "" }, "Jump to now"),
       ),
     );
   }
@@ -248,7 +253,7 @@ class OpenTicker {
     const shown = bar ?? this.#bars?.bars.at(-1);
     if (!shown) return setText(this.#legend, "");
     const ms = Date.parse(shown.minute);
-    const spread = shown.bid !== null && shown.ask !== null ? `, spread ${price(shown.ask - shown.bid)}` : "";
+    const spread = shown.bid !== null && shown.ask !== null ? `, spread ${number(shown.ask - shown.bid)}` : "";
     setText(
       this.#legend,
       `${momentInMarket(ms, serverNow()).replace(/:00 ET$/, " ET")}: open ${price(shown.open)}, high ${price(shown.high)}, low ${price(shown.low)}, close ${price(shown.close)}, volume ${volume(shown.volume)}${spread}`,

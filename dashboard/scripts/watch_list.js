@@ -153,7 +153,10 @@ function listSource() {
 /** @param {Line} line @param {Ticker} ticker */
 function showNumbers({ cells, row }, ticker) {
   setText(cells.price, price(ticker.price));
-  setText(cells.change, ticker.change_percent === null ? "–" : `${change(ticker.change)}  ${percent(ticker.change_percent)}`);
+  if (!cells.change.firstChild) cells.change.append(h("span", { className: "change-amount" }), h("span"));
+  const [amount, relative] = /** @type {Iterable<HTMLElement>} */ (cells.change.children);
+  setText(amount, ticker.change_percent === null ? "" : `${change(ticker.change)}  `);
+  setText(relative, percent(ticker.change_percent));
   cells.change.className = `change ${direction(ticker.change)}`;
   cells.change.title = ticker.reference_kind === "open" ? "against the day's first price" : "against the previous close";
   setText(cells["bid-ask"], ticker.bid === null ? "–" : `${price(ticker.bid)} / ${price(ticker.ask)}`);

@@ -1,0 +1,168 @@
+"""The law of paging: following `next` visits every anomaly that was there exactly once, newest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.anomalies import QUERIES_PER_PAGE, AnomalyQuery, AnomalyStore
+from api.cursor import Left, Position, decode, encode
+from api.problems import Problem
+from consumers.anomaly import KINDS, SEVERITIES, Anomaly, to_item
+
+DAY_MS = 86_400_000
+FIRST_MS = 1_795_000_000_000
+
+# Few instants and tickers, so that several anomalies share a timestamp, and days are far apart.
+keys = st.tuples(
+    st.sampled_from(["AAPL", "MSFT", "KO"]),
+    st.sampled_from([FIRST_MS + n * DAY_MS + m for n in (0, 1, 9) for m in (0, 1, 7000)]),
+    st.sampled_from(KINDS[:3]),
+)
+severities = st.sampled_from(SEVERITIES)
+stored = st.dictionaries(keys, severities, max_size=25)
+queries = st.builds(
+    AnomalyQuery,
+    ticker=st.none() | st.sampled_from(["AAPL", "KO"]),
+    date=st.none() | st.sampled_from(["2026-11-18", "2026-11-19"]),
+    since_ms=st.none() | st.just(FIRST_MS + 1),
+    until_ms=st.none() | st.just(FIRST_MS + DAY_MS + 7000),
+    kinds=st.sampled_from([(), (KINDS[0],), KINDS[:2]]),
+    severities=st.sampled_from([(), ("low",), ("high", "critical")]),
+    source=st.sampled_from([None, "simulated", "replay", "real"]),
+)
+
+
+def _matches(query: AnomalyQuery, anomaly: Anomaly) -> bool:
+    ts_ms = int(anomaly.id.split("-")[1])
+    return (
+        query.ticker in (None, anomaly.ticker)
+        and query.date in (None, anomaly.date)
+        and (query.since_ms is None or ts_ms >= query.since_ms)
+        and (query.until_ms is None or ts_ms < query.until_ms)
+        and (not query.kinds or anomaly.kind in query.kinds)
+        and (not query.severities or anomaly.severity in query.severities)
+        and query.source in (None, anomaly.source)
+    )
+
+
+def _all_pages(
+    store: AnomalyStore, query: AnomalyQuery, limit: int, between: Callable[[], None]
+) -> list[Anomaly]:
+    visited: list[Anomaly] = []
+    token = None
+    for _ in range(200):
+        page = store.page(query, limit, token)
+        assert len(page.anomalies) <= limit
+        visited += page.anomalies
+        if page.next is None:
+            return visited
+        token = page.next
+        between()
+    raise AssertionError("paging does not end")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=stored,
+    arriving=st.lists(st.tuples(keys, severities), max_size=4),
+    query=queries,
+    limit=st.integers(1, 7),
+)
+def test_paging_visits_each_exactly_once_while_new_ones_arrive(
+    *,
+    dynamodb: Any,
+    make: Callable[..., Anomaly],
+    before: dict[tuple[str, int, str], str],
+    arriving: list[tuple[tuple[str, int, str], str]],
+    query: AnomalyQuery,
+    limit: int,
+) -> None:
+    sources = {"AAPL": "simulated", "MSFT": "replay", "KO": "simulated"}
+    there = [make(*key, severity=value, source=sources[key[0]]) for key, value in before.items()]
+    late = [
+        make(*key, severity=value, source=sources[key[0]]) for key, value in arriving if key not in before
+    ]
+
+    def write(anomaly: Anomaly) -> None:
+        dynamodb.put_item(TableName="stock-anomalies", Item=to_item(anomaly))
+
+    for anomaly in there:
+        write(anomaly)
+    waiting = list(late)
+    try:
+        visited = _all_pages(
+            AnomalyStore(dynamodb, "stock-anomalies"),
+            query,
+            limit,
+            lambda: write(waiting.pop()) if waiting else None,
+        )
+    finally:
+        for anomaly in [*there, *late]:
+            key = {"ticker": {"S": anomaly.ticker}, "timestamp": {"S": anomaly.timestamp}}
+            dynamodb.delete_item(TableName="stock-anomalies", Key=key)
+
+    identities = [anomaly.id for anomaly in visited]
+    assert len(identities) == len(set(identities))
+    expected = {anomaly.id for anomaly in there if _matches(query, anomaly)}
+    assert expected <= set(identities) <= expected | {a.id for a in late if _matches(query, a)}
+    moments = [anomaly.timestamp for anomaly in visited if anomaly.id in expected]
+    assert moments == sorted(moments, reverse=True)
+
+
+def test_a_page_costs_a_bounded_number_of_queries_whatever_the_filter() -> None:
+    class Endless:
+        """A table in which nothing ever matches and every query has more to read."""
+
+        queries = 0
+
+        def query(self, **_request: Any) -> dict[str, Any]:
+            self.queries += 1
+            key = {name: {"S": "AAPL"} for name in ("severity", "ticker")}
+            timestamp = f"2026-11-24T14:30:{60 - self.queries:02d}.000Z#gap"
+            return {"Items": [], "LastEvaluatedKey": {**key, "timestamp": {"S": timestamp}}}
+
+    client = Endless()
+    page = AnomalyStore(client, "t").page(AnomalyQuery(kinds=("gap",)), 50, None)  # type: ignore[arg-type]
+    assert client.queries == QUERIES_PER_PAGE
+    assert page.anomalies == []
+    assert page.next is not None  # and the search goes on from there
+
+
+def test_a_cursor_comes_back_as_it_was() -> None:
+    left = [
+        Left(None, False),
+        Left(None, True),
+        Left(Position("2026-11-24T14:30:00.123Z#gap", "BRK.B"), False),
+    ]
+    assert decode(encode("q", left), "q", 3) == left
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "!!!!", encode("another", [Left(None, False)]), encode("q", [Left(None, False)] * 2)],
+    ids=["empty", "short", "not base64", "another query's", "another number of streams"],
+)
+def test_a_cursor_of_something_else_is_refused(cursor: str) -> None:
+    with pytest.raises(Problem, match=r"cursor is .*allowed is the `next` of an earlier answer"):
+        decode(cursor, "q", 1)
+
+
+@given(text=st.text(max_size=80))
+def test_no_text_breaks_the_cursor(text: str) -> None:
+    with pytest.raises(Problem):
+        decode(text, "q", 1)
+
+
+def test_a_cursor_with_a_key_that_no_table_holds_is_refused() -> None:
+    good = encode("q", [Left(Position("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
+    bad = encode("q", [Left(Position("2026-11-24#gap", "AAPL"), False)])
+    assert decode(good, "q", 1)
+    with pytest.raises(Problem):
+        decode(bad, "q", 1)
+    assert json.dumps(good)  # a cursor is plain text
