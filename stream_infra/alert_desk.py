@@ -60,7 +60,7 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     stored = [
         message for day in days_between(since_ms, now_ms) for message in store.messages(day, since_ms - 1)
     ]
-    held = [(due, store.series(due)) for due in store.due(now_ms + 366 * 86_400_000)]
+    held = [(due, store.series(due)) for due in store.held()]
     mutes = [mute for mute in store.mutes() if mute.until_ms > now_ms]
     return Overview(stored, [(due, series) for due, series in held if series.held is not None], mutes)
 

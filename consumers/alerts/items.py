@@ -68,12 +68,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A series whose held anomalies are due."""
+    """A series that holds something, listed by when it is due."""
 
     sk: str
     source_class: str
     ticker: str
     kind: str
+
+    @property
+    def due_ms(self) -> int:
+        """When it is to be told, epoch ms UTC."""
+        return int(self.sk.partition("#")[0])
 
 
 @dataclass(frozen=True, slots=True)

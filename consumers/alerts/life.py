@@ -3,8 +3,8 @@
 Pure: the state, the event and the time go in, the new state and the message come out. The rules:
 
 - The first anomaly of a series (a ticker, a kind, and whether quotes are real) is told at once. It starts the
-  series' cooldown; more of the same are held, counted, and told together when it ends. A digest starts the
-  cooldown anew, so a series is re-armed by one cooldown without anomalies.
+  series' cooldown; more of the same are held, counted, and told together when it ends, with all else that is
+  held. A digest starts the cooldown anew, so a series is re-armed by one cooldown without anomalies.
 - What is worse than all that was told in the cooldown breaks through.
 - Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
 - In any 60 minutes no more than `messages_per_hour` messages are made. What finds no room is held. One place is

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -135,23 +136,21 @@ class Notifier:
         places = settings.messages_per_hour
         if life.digests_held_back(mutes, now_ms, settings):
             return 0  # what is held stays held, and due
-        digest_id = self._store.open_digest()
         if self._store.budget().take(now_ms, places) is None:
             return 0
-        moved = 0
-        for due in self._store.due(now_ms):
-            if life.is_muted(mutes, due.ticker, due.kind, now_ms):
-                continue  # it stays due, and is told when the mute is over
-            if digest_id is None:
-                digest_id = self._store.start_digest(now_ms)
-            self._move(digest_id, due, now_ms, settings)
-            moved += 1
-            if moved == SERIES_A_SWEEP:
-                return moved
+        heard = (due for due in self._store.held() if not life.is_muted(mutes, due.ticker, due.kind, now_ms))
+        held = list(islice(heard, SERIES_A_SWEEP + 1))
+        digest_id = self._store.open_digest()
         if digest_id is None:
-            return 0
-        self._retrying(lambda: self._finish(digest_id, now_ms, places))
-        return moved
+            if not held or held[0].due_ms > now_ms:
+                return 0
+            digest_id = self._store.start_digest(now_ms)
+        # What is not due yet goes along: another digest for it soon would be one message more.
+        for due in held[:SERIES_A_SWEEP]:
+            self._move(digest_id, due, now_ms, settings)
+        if len(held) <= SERIES_A_SWEEP:
+            self._retrying(lambda: self._finish(digest_id, now_ms, places))
+        return min(len(held), SERIES_A_SWEEP)
 
     def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
         def move() -> None:

@@ -81,15 +81,10 @@ class Rehearsal:
         mutes = tuple(self.mutes.values())
         if life.digests_held_back(mutes, now_ms, self.settings):
             return
-        ready = [
-            key
-            for key, series in self.series.items()
-            if series.due_ms is not None
-            and series.due_ms <= now_ms
-            and not life.is_muted(mutes, key[1], key[2], now_ms)
-        ]
+        ready = [key for key in self.waiting() if not life.is_muted(mutes, key[1], key[2], now_ms)]
+        is_due = any((self.series[key].due_ms or 0) <= now_ms for key in ready)
         budget = self.budget.take(now_ms, self.settings.messages_per_hour)
-        if ready and budget is not None:
+        if is_due and budget is not None:
             self.budget = budget
             self.messages.append(self._digest(ready, now_ms))
 

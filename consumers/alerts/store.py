@@ -240,9 +240,9 @@ class AlertStore:
         item = self._get(alert_key(anomaly_id))
         return None if item is None else state_of(item, Alert)
 
-    def due(self, now_ms: int) -> Iterator[Due]:
-        """Series whose held anomalies are due, the longest waiting first."""
-        for item in self._query("due", until=f"{now_ms:013d}#~"):
+    def held(self) -> Iterator[Due]:
+        """Series that hold something for a digest, those that are due first at the head."""
+        for item in self._query("due"):
             yield Due(item["sk"]["S"], item["source_class"]["S"], item["ticker"]["S"], item["kind"]["S"])
 
     def series(self, due: Due) -> Series:
