@@ -1,4 +1,8 @@
-"""A partition's state as bytes and back, lossless."""
+"""A partition's state as bytes and back, lossless.
+
+Other detectors cannot go on with what these remember: a snapshot they wrote gives back all but that, so that
+a new version warms up anew and still takes no tick twice.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,22 @@ from consumers.ledger import Counts
 from consumers.rows import Position
 from consumers.windows import State, Total
 
-FORMAT = 1
+FORMAT = 2
 
 
 class SnapshotError(ValueError):
-    """A snapshot was written by another version of the detectors; the state must come from elsewhere."""
+    """A snapshot is of a format that this version cannot read."""
+
+
+class _Format(msgspec.Struct):
+    format: int
 
 
 class _Head(msgspec.Struct):
     format: int
     detector_version: int
     fields: tuple[str, ...]
+    bar_fields: tuple[str, ...]
     partition: int
     number: int
     keys: tuple[str, ...]
@@ -39,7 +48,8 @@ def dump(state: State) -> bytes:
     head = _Head(
         FORMAT,
         engine.DETECTOR_VERSION,
-        (*engine.STATE_FIELDS, *minutes.FIELDS),
+        engine.STATE_FIELDS,
+        minutes.FIELDS,
         state.partition,
         state.number,
         state.keys,
@@ -55,23 +65,18 @@ def dump(state: State) -> bytes:
 
 
 def load(data: bytes) -> State:
-    """The state that `dump` wrote.
+    """The state that `dump` wrote; of other detectors or bars all but what those remember.
 
     Raises
     ------
     SnapshotError
-        If other detectors or another format wrote it.
+        If it is of another format.
     """
     raw = zlib.decompress(data)
     start = 4 + int.from_bytes(raw[:4], "little")
-    head = msgspec.json.decode(raw[4:start], type=_Head)
-    fields = (*engine.STATE_FIELDS, *minutes.FIELDS)
-    if (head.format, head.detector_version, head.fields) != (FORMAT, engine.DETECTOR_VERSION, fields):
-        raise SnapshotError(
-            f"snapshot of partition {head.partition} at block {head.number} is of format {head.format} and"
-            f" detectors {head.detector_version}: allowed are {FORMAT} and {engine.DETECTOR_VERSION}"
-        )
-    return _state(head, raw, start)
+    if (found := msgspec.json.decode(raw[4:start], type=_Format).format) != FORMAT:
+        raise SnapshotError(f"the snapshot is of format {found}: allowed is {FORMAT}")
+    return _state(msgspec.json.decode(raw[4:start], type=_Head), raw, start)
 
 
 def _state(head: _Head, raw: bytes, start: int) -> State:
@@ -84,8 +89,12 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         return array
 
     last_ts, touched_hour = take(np.int64, 1), take(np.int64, 1)
-    detection = take(np.float64, len(engine.STATE_FIELDS)).reshape(-1, count)
-    bars = take(np.float64, len(minutes.FIELDS)).reshape(-1, count)
+    detection = take(np.float64, len(head.fields)).reshape(-1, count)
+    bars = take(np.float64, len(head.bar_fields)).reshape(-1, count)
+    if (head.detector_version, head.fields) != (engine.DETECTOR_VERSION, engine.STATE_FIELDS):
+        detection = engine.new_states(count)
+    if head.bar_fields != minutes.FIELDS:
+        bars = minutes.new_minutes(count)
     totals = {source: Total(Counts(**counts), seen) for source, (counts, seen) in head.totals.items()}
     return State(
         partition=head.partition,
