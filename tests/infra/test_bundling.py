@@ -21,6 +21,7 @@ HANDLERS = {
 # In Lambda boto3 and what it needs come with the runtime; everything else must be in the bundle.
 _IMPORT = """
 import importlib.util, pathlib, sys
+from_start = set(sys.modules)  # what site-packages' .pth files bring
 runtime = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six"}
 site = [p for p in sys.path if p.endswith("site-packages")]
 sys.path = [p for p in sys.path if p not in site]
@@ -31,8 +32,8 @@ class Runtime:
             return importlib.machinery.PathFinder.find_spec(name, path or site)
 sys.meta_path = [f for f in sys.meta_path if "editable" not in str(f).lower()] + [Runtime()]
 importlib.import_module(sys.argv[2])
-outside = sorted({m.__name__.split(".")[0] for m in list(sys.modules.values())
-                  if any(p in (getattr(m, "__file__", None) or "") for p in site)} - runtime)
+outside = sorted({m.__name__.split(".")[0] for name, m in list(sys.modules.items())
+                  if name not in from_start and any(p in (getattr(m, "__file__", None) or "") for p in site)} - runtime)
 assert not outside, outside
 """
 
