@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import openapi, problems
 from api.problems import Problem
-from api.routes import anomalies, health, quotes
+from api.routes import alerts, anomalies, health, quotes
 from api.services import Services
 
 _logger = Logger(service="stock-api-handler")
@@ -27,6 +27,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     app.use([_refuse_unknown_parameters])
     health.register(app, services)
     anomalies.register(app, services)
+    alerts.register(app, services)
     quotes.register(app, services)
     openapi.register(app)
     _register_problems(app)
@@ -35,11 +36,9 @@ def create_app(services: Services) -> APIGatewayRestResolver:
 
 def _register_problems(app: APIGatewayRestResolver) -> None:
     def on_unknown_path(_error: NotFoundError) -> Response[str]:
-        allowed = ", ".join(sorted({route.openapi_path for route in _routes(app)}))
+        allowed = ", ".join(sorted({f"{route.method} {route.openapi_path}" for route in _routes(app)}))
         method, path = app.current_event.http_method, app.current_event.path
-        unknown = Problem(
-            HTTPStatus.NOT_FOUND, f"there is no {method} {path}", where="path", allowed=f"GET {allowed}"
-        )
+        unknown = Problem(HTTPStatus.NOT_FOUND, f"there is no {method} {path}", where="path", allowed=allowed)
         return problems.respond(unknown)
 
     app.exception_handler(Problem)(problems.respond)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from typing import Any
 
 import boto3
@@ -12,22 +13,33 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.anomalies import AnomalyStore
 from api.app import create_app
+from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from api.settings import Settings
 from api.watch_list import WatchList
+from consumers.alerts.store import AlertStore
 from consumers.charts import ChartStore
 
+_DETECTOR = "stock-detector"
 
-def _app(settings: Settings) -> APIGatewayRestResolver:
+
+@cache
+def _app() -> APIGatewayRestResolver:
+    settings = Settings.from_environment(os.environ)
     dynamodb = boto3.client("dynamodb")
     return create_app(
         Services(
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
+            alerts=AlertStore(dynamodb, settings.alerts_table),
             charts=ChartStore(dynamodb, settings.charts_table),
+            depth=Depth(
+                boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
+            ),
             watch_list=WatchList(boto3.client("ssm"), settings.ticker_parameter, _now_ms),
             source=settings.source,
             now_ms=_now_ms,
+            writes_open=settings.writes_open,
         )
     )
 
@@ -36,9 +48,6 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-_APP = _app(Settings.from_environment(os.environ))
-
-
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway REST proxy event, or a bare {"path": ..., "httpMethod": ...} by hand."""
-    return _APP.resolve(normalized(event), context)
+    return _app().resolve(normalized(event), context)

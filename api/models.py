@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from consumers.alerts.state import MessageKind
 from consumers.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
@@ -51,6 +52,12 @@ def _kinds(text: str) -> str:
     return _names(text, KINDS)
 
 
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        raise ValueError(f"allowed is one of {', '.join(KINDS)}")
+    return text
+
+
 def _severities(text: str) -> str:
     return _names(text, SEVERITIES)
 
@@ -82,6 +89,9 @@ SeverityQuery = Annotated[
     str,
     AfterValidator(_severities),
     Query(description=f"One or more severities, separated by commas: {', '.join(SEVERITIES)}."),
+]
+KindName = Annotated[
+    str, AfterValidator(_kind), Query(alias="kind", description=f"One kind: {', '.join(KINDS)}.")
 ]
 LimitQuery = Annotated[int, Query(description="The most anomalies in one answer.", ge=1, le=200)]
 CursorQuery = Annotated[
@@ -193,12 +203,71 @@ class BarList(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the API answers; with depth=full also whether quotes come in."""
+    """Whether the API answers; with depth=full also whether quotes come in and are judged in time."""
 
     status: Literal["healthy", "degraded"]
     source: str | None = None
     source_class: SourceClass | None = None
     feed: Feed | None = None
+    stream_lag_seconds: float | None = Field(
+        None,
+        description="How old records were when they reached the detector, at worst, in the last 5 minutes; "
+        "null if there were none.",
+    )
+    failed_batches: int | None = Field(
+        None, description="Batches given up that wait in the dead-letter queue (about)."
+    )
+
+
+class AlertMessage(BaseModel):
+    """A message that was made for people."""
+
+    id: str
+    message_kind: MessageKind
+    status: Literal["pending", "sent"]
+    subject: str | None = Field(description="Subject of the email; null until it is sent.")
+    made_at: str
+    sent_at: str | None
+    anomaly_id: str | None = Field(description="What it is about; null for a digest.")
+    ticker: str | None
+    kind: str | None
+    severity: Severity | None = Field(description="What the anomaly had reached.")
+    source_class: SourceClass | None
+
+
+class MuteModel(BaseModel):
+    """An order of a person: alerts that it covers are held, and told in a digest afterwards."""
+
+    ticker: str | None = Field(description="null: all tickers.")
+    kind: str | None = Field(description="null: all kinds.")
+    until: str
+    acknowledged: str | None = Field(
+        description="Id of the anomaly whose end ends it earlier; null for a plain mute."
+    )
+    reason: str
+
+
+class AlertList(BaseModel):
+    """Messages, newest first, and what is held by order of a person."""
+
+    alerts: list[AlertMessage]
+    count: int
+    mutes: list[MuteModel]
+
+
+class MuteOrder(BaseModel):
+    """Until when, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    until: datetime = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
+    reason: str = Field("", max_length=200, description="Why, for those who look later.")
+
+
+class Removed(BaseModel):
+    """What is no longer in force."""
+
+    removed: str
 
 
 class Stats(BaseModel):

@@ -65,6 +65,8 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
 
 
 def _describe(error: Mapping[str, Any]) -> tuple[str, object, str]:
+    if error["type"] == "json_invalid":
+        return "body", "not JSON", f"allowed is JSON ({error['ctx']['error']}, character {error['loc'][-1]})"
     where = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return where, error.get("input"), message if message.startswith("allowed") else f"allowed is {message}"

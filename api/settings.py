@@ -16,8 +16,11 @@ class Settings:
 
     anomalies_table: str
     charts_table: str
+    alerts_table: str
+    dead_letter_queue_url: str
     ticker_parameter: str
     source: str
+    writes_open: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -31,12 +34,16 @@ class Settings:
         return cls(
             anomalies_table=_required(environment, "ANOMALIES_TABLE"),
             charts_table=_required(environment, "CHARTS_TABLE"),
+            alerts_table=_required(environment, "ALERTS_TABLE"),
+            dead_letter_queue_url=_required(environment, "DEAD_LETTER_QUEUE_URL"),
             ticker_parameter=environment.get("TICKER_PARAMETER", "/stock-tracker/ticker"),
             source=environment.get("SOURCE", "simulated"),
+            # Whatever it is but this word leaves writes closed.
+            writes_open=environment.get("WRITES", "signed-in") == "open",
         )
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
     if value := environment.get(name):
         return value
-    raise SettingsError(f"{name} is not set: it must name a DynamoDB table")
+    raise SettingsError(f"{name} is not set: it must name what the API should use")

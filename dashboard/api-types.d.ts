@@ -1,5 +1,25 @@
 // Written by `python -m api.contract` from the OpenAPI document.
 
+export interface AlertList {
+  alerts: Array<AlertMessage>;
+  count: number;
+  mutes: Array<MuteModel>;
+}
+
+export interface AlertMessage {
+  id: string;
+  message_kind: "alert" | "escalation" | "back_to_normal" | "market_wide" | "digest";
+  status: "pending" | "sent";
+  subject: string | null;
+  made_at: string;
+  sent_at: string | null;
+  anomaly_id: string | null;
+  ticker: string | null;
+  kind: string | null;
+  severity: "low" | "medium" | "high" | "critical" | null;
+  source_class: "real" | "simulated" | "replay" | null;
+}
+
 export interface AnomalyModel {
   id: string;
   source: string;
@@ -64,6 +84,21 @@ export interface Health {
   source?: string | null;
   source_class?: "real" | "simulated" | "replay" | null;
   feed?: Feed | null;
+  stream_lag_seconds?: number | null;
+  failed_batches?: number | null;
+}
+
+export interface MuteModel {
+  ticker: string | null;
+  kind: string | null;
+  until: string;
+  acknowledged: string | null;
+  reason: string;
+}
+
+export interface MuteOrder {
+  until: string;
+  reason?: string;
 }
 
 export interface ProblemModel {
@@ -73,6 +108,10 @@ export interface ProblemModel {
   detail: string;
   where?: string | null;
   allowed?: string | null;
+}
+
+export interface Removed {
+  removed: string;
 }
 
 export interface Stats {

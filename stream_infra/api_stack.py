@@ -44,7 +44,9 @@ class ApiStack(Stack):
                 "WINDOWS_TABLE": storage.windows.table_name,
                 "ALERTS_TABLE": storage.alerts.table_name,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "DEAD_LETTER_QUEUE_URL": storage.dead_letters.queue_url,
                 "SOURCE": config.source,
+                "WRITES": "open" if config.local else "signed-in",
             },
         )
         for table in (storage.anomalies, storage.charts, storage.windows, storage.alerts):
@@ -58,6 +60,11 @@ class ApiStack(Stack):
                     )
                 ],
             )
+        )
+        storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # mutes
+        storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
+        self.handler.add_to_role_policy(  # CloudWatch knows no resources for this action
+            iam.PolicyStatement(actions=["cloudwatch:GetMetricStatistics"], resources=["*"])
         )
         storage.data.grant_read(self.handler, "watch-lists/*")
         self.api = apigateway.LambdaRestApi(

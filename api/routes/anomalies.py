@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
 from datetime import datetime
 from http import HTTPStatus
@@ -29,13 +28,11 @@ from api.models import (
     UntilQuery,
 )
 from api.problems import Problem, bad_request
-from api.routes.common import class_of, if_none_match, responses
+from api.routes.common import class_of, if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
-from consumers.anomaly import KINDS, Anomaly, anomaly_id, iso_ms, sort_key, to_json
-from producers.quote_batch import MAX_TS_MS
+from consumers.anomaly import Anomaly, iso_ms, to_json
 
-_ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
 STATS_MAX_AGE_SECONDS = 10
 _NEWEST_FIRST = "Anomalies, newest first."
 
@@ -91,7 +88,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(AnomalyModel, "The anomaly with its window.", 400, 404),
     )
     def get_anomaly(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
-        anomaly = services.anomalies.get(ticker, _sort_key(ticker, anomaly_id))
+        anomaly = services.anomalies.get(ticker, key_of(ticker, anomaly_id))
         if anomaly is None:
             raise Problem(
                 HTTPStatus.NOT_FOUND,
@@ -148,15 +145,3 @@ def _page(page: Page) -> dict[str, Any]:
 
 def _described(anomaly: Anomaly) -> dict[str, Any]:
     return {**to_json(anomaly), "source_class": class_of(anomaly.source)}
-
-
-def _sort_key(ticker: str, given: str) -> str:
-    found = _ID.fullmatch(given)
-    if (
-        found is None
-        or int(found["ts"]) > MAX_TS_MS
-        or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given
-    ):
-        example = anomaly_id(ticker, 1763994600123, "price_spike")
-        raise bad_request("anomaly_id", given, f"<ticker>-<epoch ms>-<kind>, for example {example}")
-    return sort_key(int(found["ts"]), found["kind"])

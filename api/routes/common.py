@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from api.models import ProblemModel
+from api.problems import bad_request
+from consumers.anomaly import KINDS, anomaly_id, sort_key
+from producers.quote_batch import MAX_TS_MS
 from producers.sources import SourceClass, source_class
 
+_ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
 _CLASSES: dict[str, SourceClass] = {"real": "real", "simulated": "simulated", "replay": "replay"}
 
 
@@ -25,7 +30,12 @@ def class_of(source: str) -> SourceClass:
 
 def responses(model: type, description: str, *failures: int) -> dict[int, Any]:
     """The `responses` of a route: what it answers, 304, and the problems that it may answer."""
-    problems = {400: "The request cannot be understood.", 404: "There is no such thing.", 503: "Try again."}
+    problems = {
+        400: "The request cannot be understood.",
+        401: "It needs a sign-in.",
+        404: "There is no such thing.",
+        503: "Try again.",
+    }
     answers: dict[int, Any] = {
         200: {"description": description, "content": {"application/json": {"model": model}}},
         304: {"description": "Nothing changed since the answer with the tag in If-None-Match."},
@@ -36,3 +46,22 @@ def responses(model: type, description: str, *failures: int) -> dict[int, Any]:
             "content": {"application/problem+json": {"model": ProblemModel}},
         }
     return answers
+
+
+def key_of(ticker: str, given: str) -> str:
+    """The sort key of an anomaly by its id.
+
+    Raises
+    ------
+    Problem
+        400 if `given` is no id of an anomaly of that ticker.
+    """
+    found = _ID.fullmatch(given)
+    if (
+        found is None
+        or int(found["ts"]) > MAX_TS_MS
+        or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given
+    ):
+        example = anomaly_id(ticker, 1763994600123, "price_spike")
+        raise bad_request("anomaly_id", given, f"<ticker>-<epoch ms>-<kind>, for example {example}")
+    return sort_key(int(found["ts"]), found["kind"])

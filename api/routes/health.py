@@ -13,7 +13,8 @@ from api.routes.common import class_of, if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
 
-Depth = Annotated[
+LAG_LIMIT_SECONDS = 60
+DepthQuery = Annotated[
     Literal["full"], Query(description="full: look at the stores too, and say how old the quotes are.")
 ]
 
@@ -22,16 +23,20 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     """Add the route of the health."""
 
     @app.get("/health", summary="Health", responses=responses(Health, "The API answers.", 400))
-    def get_health(depth: Depth | None = None) -> Response[str]:
+    def get_health(depth: DepthQuery | None = None) -> Response[str]:
         if depth is None:
             return answer({"status": "healthy"}, if_none_match(app))
         source_class, now_ms = class_of(services.source), services.now_ms()
         rows = ticker_rows(services.watch_list(), services.charts.last_quotes(source_class), now_ms)
         freshness = feed(rows)
+        lag, failed = services.depth.stream_lag_seconds(now_ms), services.depth.failed_batches()
+        in_time = lag is None or lag <= LAG_LIMIT_SECONDS
         payload = {
-            "status": "healthy" if freshness["state"] == "live" else "degraded",
+            "status": "healthy" if freshness["state"] == "live" and in_time and not failed else "degraded",
             "source": services.source,
             "source_class": source_class,
             "feed": freshness,
+            "stream_lag_seconds": lag,
+            "failed_batches": failed,
         }
         return answer(payload, if_none_match(app))

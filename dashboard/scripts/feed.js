@@ -134,7 +134,7 @@ export class Feed {
 
 /** Loading, drawn as the shape of what comes. */
 export function skeleton() {
-  return h("div", { className: "skeleton", "aria-label": "Loading" }, ...Array.from({ length: 6 }, () => h("span")));
+  return h("div", { className: "skeleton" }, h("b", { className: "visually-hidden" }, "Loading"), ...Array.from({ length: 6 }, () => h("span")));
 }
 
 /**

@@ -13,9 +13,11 @@ from moto import mock_aws
 
 from api.anomalies import AnomalyStore
 from api.app import create_app
+from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from api.watch_list import WatchList
+from consumers.alerts.store import AlertStore
 from consumers.anomaly import Anomaly, anomaly_id, sort_key, to_item
 from consumers.charts import ChartStore
 
@@ -73,20 +75,25 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         indexes = {"DateIndex": "date", "SeverityIndex": "severity"}
         _table(client, "stock-anomalies", ("ticker", "timestamp"), indexes)
         _table(client, "stock-charts", ("pk", "sk"), {})
+        _table(client, "stock-alerts", ("pk", "sk"), {})
         yield client
 
 
 @pytest.fixture
 def services(dynamodb: Any) -> Services:
     """Stores on those tables, a watch list of AAPL and MSFT, and the clock at NOW_MS."""
-    ssm = boto3.client("ssm")
+    ssm, sqs = boto3.client("ssm"), boto3.client("sqs")
+    queue_url = sqs.create_queue(QueueName="stock-scanner-dlq")["QueueUrl"]
     ssm.put_parameter(Name=PARAMETER, Value="AAPL, msft", Type="String")
     return Services(
         anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
+        alerts=AlertStore(dynamodb, "stock-alerts"),
         charts=ChartStore(dynamodb, "stock-charts"),
+        depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchList(ssm, PARAMETER, lambda: NOW_MS),
         source="simulated",
         now_ms=lambda: NOW_MS,
+        writes_open=True,
     )
 
 
@@ -95,8 +102,18 @@ def call(services: Services) -> Call:
     """Ask the API as API Gateway does: `call("/anomalies", limit="5")`."""
     app = create_app(services)
 
-    def ask(path: str, *, headers: dict[str, str] | None = None, method: str = "GET", **query: str) -> Answer:
+    def ask(
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        method: str = "GET",
+        body: Any = None,
+        context: dict[str, Any] | None = None,
+        **query: str,
+    ) -> Answer:
         event = {
+            "body": None if body is None else json.dumps(body),
+            "requestContext": context,
             "path": path,
             "httpMethod": method,
             "headers": headers,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ def test_the_document_is_served(call: Any) -> None:
 
 def test_the_function_imports_nothing_heavy() -> None:
     program = (
-        "import os, sys; os.environ.update(ANOMALIES_TABLE='a', CHARTS_TABLE='c', AWS_DEFAULT_REGION='us-east-1',"
-        " AWS_ACCESS_KEY_ID='test', AWS_SECRET_ACCESS_KEY='test'); import api.handler;"
+        "import os, sys; os.environ.update(ANOMALIES_TABLE='a', CHARTS_TABLE='c', ALERTS_TABLE='l',"
+        " DEAD_LETTER_QUEUE_URL='q', AWS_DEFAULT_REGION='us-east-1', AWS_ACCESS_KEY_ID='test',"
+        " AWS_SECRET_ACCESS_KEY='test'); import api.handler; api.handler._app();"
         " heavy = {'numpy', 'aws_cdk', 'typer', 'rich', 'pandas', 'moto', 'aws_kinesis_agg'};"
         " print(sorted(heavy & set(sys.modules)))"
     )
@@ -69,7 +71,7 @@ def test_the_longest_page_takes_the_handler_little_time(
         def page(self, *_args: Any) -> Page:
             return page
 
-    app = create_app(Services(Ready(), services.charts, list, "simulated", lambda: 0))  # type: ignore[arg-type]
+    app = create_app(replace(services, anomalies=Ready()))  # type: ignore[arg-type]
     event = normalized({"path": "/anomalies", "queryStringParameters": {"limit": "200"}})
     times = []
     for _ in range(40):
@@ -80,8 +82,17 @@ def test_the_longest_page_takes_the_handler_little_time(
 
 
 def test_settings_name_what_is_missing() -> None:
-    good = {"ANOMALIES_TABLE": "stock-anomalies", "CHARTS_TABLE": "stock-charts"}
-    assert Settings.from_environment(good).ticker_parameter == "/stock-tracker/ticker"
+    good = {
+        "ANOMALIES_TABLE": "stock-anomalies",
+        "CHARTS_TABLE": "stock-charts",
+        "ALERTS_TABLE": "stock-alerts",
+        "DEAD_LETTER_QUEUE_URL": "https://queue/stock-scanner-dlq",
+    }
+    read = Settings.from_environment(good)
+    assert read.ticker_parameter == "/stock-tracker/ticker"
+    assert not read.writes_open
+    assert not Settings.from_environment({**good, "WRITES": "yes"}).writes_open
+    assert Settings.from_environment({**good, "WRITES": "open"}).writes_open
     with pytest.raises(SettingsError, match="CHARTS_TABLE is not set"):
         Settings.from_environment({"ANOMALIES_TABLE": "a"})
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -63,6 +65,32 @@ def test_health_in_depth_tells_the_age_of_the_feed(call: Any, dynamodb: Any) -> 
     assert health["feed"] == {
         "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "live": 1, "total": 2,
     }  # fmt: skip
+    assert (health["stream_lag_seconds"], health["failed_batches"]) == (None, 0)
+
+
+def test_health_in_depth_tells_lag_and_failed_batches(call: Any, dynamodb: Any) -> None:
+    _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
+    metric = {
+        "MetricName": "IteratorAge",
+        "Dimensions": [{"Name": "FunctionName", "Value": "stock-detector"}],
+        "Timestamp": datetime.fromtimestamp(NOW_MS / 1000 - 100, UTC),
+        "Unit": "Milliseconds",
+    }
+    cloudwatch = boto3.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=[{**metric, "Value": 1500.0}])
+    health = call("/health", depth="full").json
+    assert (health["status"], health["stream_lag_seconds"]) == ("healthy", 1.5)
+    cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=[{**metric, "Value": 61_000.0}])
+    health = call("/health", depth="full").json
+    assert (health["status"], health["stream_lag_seconds"]) == ("degraded", 61.0)
+
+
+def test_health_is_degraded_while_failed_batches_wait(call: Any, dynamodb: Any) -> None:
+    _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
+    sqs = boto3.client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="stock-scanner-dlq")["QueueUrl"], MessageBody="x")
+    health = call("/health", depth="full").json
+    assert (health["status"], health["failed_batches"]) == ("degraded", 1)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -26,8 +27,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from api.anomalies import AnomalyStore
 from api.app import create_app
+from api.depth import Depth
 from api.event import normalized
 from api.services import Services
+from consumers.alerts.store import AlertStore
 from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key, to_item
 from consumers.charts import (
     MINUTE_MS,
@@ -40,6 +43,7 @@ from consumers.charts import (
     live_pk,
     pack_quotes,
 )
+from stream_infra.web import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).parents[2]
 TICKERS = {
@@ -56,8 +60,11 @@ class Site:
     url: str
     dynamodb: Any
     bars: dict[str, list[Bar]]
+    tickers: list[str] = field(default_factory=lambda: list(TICKERS))
     reachable: bool = True
-    violations: list[str] = field(default_factory=list)
+    ahead_ms: int = 0
+    """How far the server's clock is ahead of the data: quotes grow old by it."""
+    slow_seconds: float = 0.0
 
     def put_anomaly(self, ticker: str, ts_ms: int, kind: str = "price_spike", **changes: Any) -> Anomaly:
         """Write an anomaly as the detector would."""
@@ -177,6 +184,7 @@ def _create_tables(dynamodb: Any) -> None:
 
     create("stock-anomalies", ("ticker", "timestamp"), {"DateIndex": "date", "SeverityIndex": "severity"})
     create("stock-charts", ("pk", "sk"), {})
+    create("stock-alerts", ("pk", "sk"), {})
 
 
 def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleHTTPRequestHandler]:
@@ -191,11 +199,18 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
         def log_message(self, *_args: Any) -> None:
             pass
 
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             if not url.path.startswith("/api/"):
                 super().do_GET()
                 return
+            time.sleep(site.slow_seconds)
             if not site.reachable:
                 self.send_response(HTTPStatus.BAD_GATEWAY)
                 self.send_header("Content-Length", "0")
@@ -204,7 +219,8 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
             event = normalized(
                 {
                     "path": url.path.removeprefix("/api"),
-                    "httpMethod": "GET",
+                    "httpMethod": self.command,
+                    "body": self.rfile.read(int(self.headers.get("Content-Length", 0))).decode() or None,
                     "headers": dict(self.headers),
                     "multiValueQueryStringParameters": parse_qs(url.query),
                 }
@@ -217,10 +233,12 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
                 self.send_header(name, values[0])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(BrokenPipeError):  # the page was left while it was answered
+                self.wfile.write(body)
 
         def end_headers(self) -> None:
             self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
             super().end_headers()
 
     return Handler
@@ -239,12 +257,17 @@ def site() -> Iterator[Site]:
             patch.setenv(name, value)
         dynamodb = boto3.client("dynamodb")
         _create_tables(dynamodb)
+        sqs = boto3.client("sqs")
+        queue_url = sqs.create_queue(QueueName="stock-scanner-dlq")["QueueUrl"]
         services = Services(
             anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
+            alerts=AlertStore(dynamodb, "stock-alerts"),
             charts=ChartStore(dynamodb, "stock-charts"),
-            watch_list=lambda: list(TICKERS),
+            depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
+            watch_list=lambda: site.tickers,
             source="simulated",
-            now_ms=_now_ms,
+            now_ms=lambda: _now_ms() + site.ahead_ms,
+            writes_open=True,
         )
         first = _now_ms() // MINUTE_MS * MINUTE_MS - HISTORY_MINUTES * MINUTE_MS
         bars = {
@@ -319,6 +342,16 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was(site: Site) -> Iterator[None]:
+    """Fresh quotes before each test, and every lever back where it was after it."""
+    site.put_quotes()
+    usual = {name: getattr(site, name) for name in ("tickers", "reachable", "ahead_ms", "slow_seconds")}
+    yield
+    for name, value in usual.items():
+        setattr(site, name, value)
+
+
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A fresh page of 1440 x 900; the test fails if it logged an error that the test did not expect."""
@@ -327,6 +360,9 @@ def page(chromium: Browser) -> Iterator[Page]:
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(f"exception: {error}"))
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective}`))"
+    )
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.errors = errors  # type: ignore[attr-defined]
     yield page

@@ -1,0 +1,33 @@
+"""Who may write: on AWS whoever signed in, on the local machine whoever can reach 127.0.0.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from api.problems import Problem
+
+
+def require_sign_in(request_context: Mapping[str, Any], *, writes_open: bool) -> None:
+    """Let a write pass only if API Gateway vouches for a caller (an authorizer's claims, or IAM).
+
+    The request context is made by API Gateway: a caller cannot send one. Where no authorizer is in front
+    of the API there are no claims, and writes are refused.
+
+    Raises
+    ------
+    Problem
+        401 without a caller.
+    """
+    if writes_open:
+        return
+    authorizer = request_context.get("authorizer") or {}
+    identity = request_context.get("identity") or {}
+    if not (authorizer.get("claims") or {}).get("sub") and not identity.get("userArn"):
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "changing alerts needs a sign-in",
+            where="Authorization",
+            allowed="a token of the user pool, or a request signed with IAM credentials",
+        )

@@ -1,0 +1,49 @@
+"""Alerts as the API shows them: messages that were made, and the orders of people. Pure but for `messages_since`."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from consumers.alerts.items import Stored, days_between
+from consumers.alerts.state import Mute
+from consumers.alerts.store import AlertStore
+from consumers.anomaly import iso_ms
+from producers.sources import source_class
+
+
+def messages_since(store: AlertStore, since_ms: int, now_ms: int) -> list[Stored]:
+    """Messages made in since_ms <= made <= now_ms, the newest first; one query for each UTC day of the span."""
+    days = days_between(since_ms, now_ms)
+    found = chain.from_iterable(store.messages(day, since_ms - 1) for day in days)
+    return sorted(found, key=lambda stored: stored.message.made_ms, reverse=True)
+
+
+def message_row(stored: Stored) -> dict[str, Any]:
+    """A message (`api.models.AlertMessage`); a digest is about no single anomaly."""
+    message, event = stored.message, stored.message.event
+    anomaly = event.anomaly if event else None
+    return {
+        "id": message.id,
+        "message_kind": message.kind,
+        "status": "sent" if stored.status == "sent" else "pending",
+        "subject": stored.subject or None,
+        "made_at": iso_ms(message.made_ms),
+        "sent_at": iso_ms(stored.sent_ms) if stored.sent_ms else None,
+        "anomaly_id": anomaly.id if anomaly else None,
+        "ticker": anomaly.ticker if anomaly else None,
+        "kind": anomaly.kind if anomaly else None,
+        "severity": event.severity if event else None,
+        "source_class": source_class(anomaly.source) if anomaly else None,
+    }
+
+
+def mute_row(mute: Mute) -> dict[str, Any]:
+    """A mute or an acknowledgement (`api.models.MuteModel`)."""
+    return {
+        "ticker": mute.ticker,
+        "kind": mute.kind,
+        "until": iso_ms(mute.until_ms),
+        "acknowledged": mute.acknowledged or None,
+        "reason": mute.reason,
+    }

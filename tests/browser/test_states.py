@@ -1,0 +1,194 @@
+"""Everything a page can be but well: loading, empty, stale, cut off; and the two themes, widths, axe."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, in words; evaluated by the debugger, so that the page's policy stays as it is."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("(values) => axe.run(document, { runOnly: { type: 'tag', values } })", RULES)
+    assert len(found["passes"]) > 15  # it did look
+    return [
+        f"{violation['id']}: {violation['help']}: {node['html'][:160]}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def settle(page: Page) -> None:
+    """Wait until new items have lost their highlight: axe would measure a colour in motion."""
+    page.evaluate(
+        "Promise.all(document.getAnimations().map((a) => a.effect.getTiming().iterations === 1 && a.finished))"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1440])
+def test_axe_finds_nothing_on_any_view(page: Page, site: Any, scheme: Any, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    expect(page.locator("#feed .event").first).to_be_visible()
+    settle(page)
+    assert violations(page) == []
+    page.locator("#feed .event").first.click()
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("anomalies marked"))
+    expect(page.locator(".detail")).to_be_visible()
+    settle(page)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_when_things_are_bad(page: Page, site: Any, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    site.ahead_ms = 600_000
+    page.goto(f"{site.url}?kind=price_spike&severity=low")
+    expect(page.locator("#feed")).to_contain_text("Nothing matches these filters")
+    expect(page.locator("#feed-text")).to_contain_text("No new quotes for")
+    site.reachable = False
+    expect(page.locator("#banner")).to_be_visible(timeout=10_000)
+    assert violations(page) == []
+    page.errors.clear()  # type: ignore[attr-defined]  the browser logs the 502s itself
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1440, 2560])
+def test_nothing_is_cut_off_at_any_width(page: Page, site: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for query in ("", "?ticker=AAPL"):
+        page.goto(site.url + query)
+        shown = "#chart canvas" if query else "#watch tbody tr"
+        page.locator(shown).first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto(site.url)
+    expect(page.locator("#feed .event").first).to_be_visible()
+    box = page.locator("#feed .event-sentence").first.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+
+
+def test_the_theme_follows_the_system_until_one_is_chosen(page: Page, site: Any) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    page.emulate_media(color_scheme="dark")
+    page.goto(site.url)
+    dark = page.evaluate(background)
+    page.get_by_role("button", name="Switch to light theme").click()
+    light = page.evaluate(background)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(background) == light
+    expect(page.get_by_role("button", name="Switch to dark theme")).to_be_visible()
+
+
+def test_the_chart_takes_the_colours_of_the_theme(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}?ticker=AAPL")
+    page.locator("#chart canvas").first.wait_for()
+    corner = (
+        "() => { const c = document.querySelector('#chart canvas'); return"
+        " [...c.getContext('2d').getImageData(c.width - 3, 3, 1, 1).data] }"
+    )
+    light = page.evaluate(corner)
+    page.get_by_role("button", name="Switch to dark theme").click()
+    page.wait_for_timeout(200)
+    assert sum(page.evaluate(corner)[:3]) < sum(light[:3]) / 3
+
+
+def test_loading_has_a_shape(page: Page, site: Any) -> None:
+    site.slow_seconds = 0.7
+    page.goto(site.url)
+    expect(page.locator("#feed .skeleton")).to_be_visible()
+    expect(page.locator("#watch .skeleton")).to_be_visible()
+    expect(page.locator("#feed-text")).to_have_text("Connecting")
+    assert violations(page) == []
+    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator(".skeleton")).to_have_count(0)
+
+
+def test_a_feed_that_stands_still_says_for_how_long(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
+    site.ahead_ms = 600_000
+    expect(page.locator("#feed-text")).to_have_text("No new quotes for 10 min", timeout=5000)
+    expect(page.locator("#feed-status")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#watch tbody tr").first).to_contain_text("stale, 10 min")
+    expect(page.locator("#watch-summary")).to_have_text("0 of 10 with fresh quotes")
+    site.ahead_ms = 0
+    site.put_quotes()
+    expect(page.locator("#feed-status")).to_have_attribute("data-state", "live", timeout=5000)
+
+
+def test_an_empty_watch_list_says_what_to_do(page: Page, site: Any) -> None:
+    site.tickers = []
+    page.goto(site.url)
+    expect(page.locator("#watch")).to_contain_text("/stock-tracker/ticker")
+    expect(page.locator("#feed-text")).to_have_text("No quotes yet")
+
+
+def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Any) -> None:
+    site.tickers = ["AAPL", "NEWCO"]
+    page.goto(site.url)
+    row = page.locator('#watch tr[data-ticker="NEWCO"]')
+    expect(row).to_contain_text("no quote")
+    row.locator("a").click()
+    expect(page.locator(".chart-empty")).to_contain_text("No simulated quotes of NEWCO")
+
+
+def test_an_outage_is_told_and_survived(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    expect(page.locator("#feed .event").first).to_be_visible()
+    site.reachable = False
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("No connection", timeout=10_000)
+    expect(banner).to_contain_text("What you see is from")
+    expect(page.locator("#feed-text")).to_have_text("Disconnected")
+    expect(page.locator("#feed .event").first).to_be_visible()  # what was known stays
+    site.reachable = True
+    expect(banner).to_be_hidden(timeout=10_000)
+    expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
+    page.errors.clear()  # type: ignore[attr-defined]  the browser logs the 502s itself
+
+
+def test_a_page_opened_during_an_outage_comes_to_life(page: Page, site: Any) -> None:
+    site.reachable = False
+    page.goto(site.url)
+    expect(page.locator("#banner")).to_contain_text("No connection")
+    site.reachable = True
+    expect(page.locator("#feed .event").first).to_be_visible(timeout=10_000)
+    expect(page.locator("#banner")).to_be_hidden()
+    page.errors.clear()  # type: ignore[attr-defined]
+
+
+def test_text_from_the_network_stays_text(page: Page, site: Any) -> None:
+    site.put_anomaly(
+        "AAPL", site.bars["AAPL"][-1].minute_ms, "gap", explanation="<img src=x onerror=alert(1)><b>bold</b>"
+    )
+    page.goto(f"{site.url}?kind=gap&severity=high")
+    expect(page.locator("#feed .event-sentence")).to_have_text("<img src=x onerror=alert(1)><b>bold</b>")
+    assert page.locator("#feed img, #feed b").count() == 0
+
+
+def test_the_policy_lets_no_foreign_code_in(page: Page, site: Any) -> None:
+    answer = page.goto(site.url)
+    assert answer is not None
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { text: 'window.hacked = 1' }))"
+    )
+    assert page.evaluate("window.hacked") is None
+    errors = page.errors  # type: ignore[attr-defined]
+    assert any("CSP: script-src" in error for error in errors)
+    errors.clear()

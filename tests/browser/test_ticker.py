@@ -1,0 +1,153 @@
+"""One ticker: its chart with marks on the bars they belong to, its moments, by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from consumers.anomaly import iso_ms
+
+pytestmark = pytest.mark.browser
+MINUTE_MS = 60_000
+
+
+def marks(page: Page) -> dict[str, str]:
+    """The marks on the chart: id of the anomaly -> minute of its bar."""
+    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile("minute"))
+    listed = json.loads(page.locator("#chart").get_attribute("data-marks") or "[]")
+    return {mark["id"]: mark["minute"] for mark in listed}
+
+
+def test_marks_are_on_the_bars_they_belong_to(page: Page, site: Any) -> None:
+    bars = site.bars["JPM"]
+    inside = site.put_anomaly("JPM", bars[-30].minute_ms + 59_999, "price_spike", direction="up")
+    start = site.put_anomaly("JPM", bars[-20].minute_ms, "gap")
+    replayed = site.put_anomaly("JPM", bars[-10].minute_ms, "bad_tick", source="replay-1")
+    page.goto(f"{site.url}?ticker=JPM")
+    expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"2[34]\d"))
+    marked = marks(page)
+    assert marked[inside.id] == iso_ms(bars[-30].minute_ms)
+    assert marked[start.id] == iso_ms(bars[-20].minute_ms)
+    assert replayed.id not in marked  # another market's anomaly
+    expect(page.locator("#ticker-price")).to_have_text(f"{bars[-1].close:,.2f}")
+    expect(page.locator("#chart")).to_have_attribute(
+        "aria-label", re.compile(r"Chart of JPM.*anomalies marked")
+    )
+    drawn = page.locator("#chart canvas").first.evaluate(
+        "(c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
+    )
+    assert drawn > 5  # candles, not an empty canvas
+
+
+def test_a_click_on_a_mark_opens_its_anomaly(page: Page, site: Any) -> None:
+    bars = site.bars["XOM"]
+    anomaly = site.put_anomaly("XOM", bars[-15].minute_ms + 5, "price_spike")
+    page.goto(f"{site.url}?ticker=XOM&range=1h")
+    marks(page)
+    box = page.locator("#chart canvas").first.bounding_box()
+    assert box is not None
+    legend = page.locator(".chart-legend")
+    minute = datetime.fromtimestamp(bars[-15].minute_ms / 1000, ZoneInfo("America/New_York"))
+    wanted = f"{minute:%H:%M} ET: open"
+    for x in range(int(box["width"]) - 4, 4, -4):
+        page.mouse.move(box["x"] + x, box["y"] + 60)
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if wanted in (legend.text_content() or ""):
+            page.mouse.click(box["x"] + x, box["y"] + 60)
+            break
+    expect(page).to_have_url(re.compile(anomaly.id))
+    expect(page.locator(".detail")).to_contain_text("Price spike")
+
+
+def test_an_anomaly_anywhere_leads_to_its_moment_and_back(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}?severity=critical")
+    page.locator("#feed .event").first.click()
+    query = parse_qs(urlsplit(page.url).query)
+    assert query["ticker"] == ["NVDA"]
+    assert query["source"] == ["simulated"]
+    expect(page.locator("#ticker-title")).to_have_text("NVDA")
+    expect(page.locator("#ticker-title")).to_be_focused()
+    expect(page.locator(".detail")).to_contain_text("18 times its usual move")
+    expect(page.locator('.ticker-side .event[aria-current="true"]')).to_contain_text("NVDA")
+    assert page.title() == "NVDA · Anomaly Monitor"
+    page.get_by_role("link", name="← Overview").click()
+    expect(page).to_have_url(re.compile(r"\?severity=critical$"))
+    page.go_back()
+    expect(page.locator("#ticker-title")).to_have_text("NVDA")
+
+
+def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Any) -> None:
+    bars = site.bars["AMZN"]
+    moment = bars[20].minute_ms + 30_000
+    anomaly = site.put_anomaly("AMZN", moment, "level_shift", explanation="AMZN stepped up and stayed.")
+    page.goto(f"{site.url}?ticker=AMZN&at={iso_ms(moment)}&source=simulated&anomaly={anomaly.id}&range=1h")
+    expect(page.locator(".detail")).to_contain_text("AMZN stepped up and stayed.")
+    assert marks(page)[anomaly.id] == iso_ms(bars[20].minute_ms)
+    page.get_by_role("link", name="Jump to now").click()
+    expect(page).to_have_url(re.compile(r"\?ticker=AMZN&range=1h$"))
+
+
+def test_the_range_is_chosen_and_kept(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}?ticker=MSFT")
+    expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"2[34]\d"))
+    page.get_by_role("button", name="1 hour").click()
+    expect(page).to_have_url(re.compile("range=1h"))
+    expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"^(5\d|60)$"))
+    page.reload()
+    expect(page.get_by_role("button", name="1 hour")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}?ticker=GOOGL")
+    expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"\d"))
+    anomaly = site.put_anomaly("GOOGL", site.bars["GOOGL"][-1].minute_ms + 1)
+    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile(anomaly.id), timeout=4000)
+    expect(page.locator(f'.ticker-side .event[data-id="{anomaly.id}"]')).to_be_visible()
+
+
+def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Any) -> None:
+    page.goto(f"{site.url}?ticker=NO%20SUCH!")
+    expect(page.locator(".chart-empty")).to_contain_text("1 to 16 of A-Z")
+    page.errors.clear()  # type: ignore[attr-defined]  the browser logs the 400s itself
+
+
+def test_everything_works_by_keyboard(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Tab")  # the first filter
+    page.keyboard.press("Space")
+    expect(page).to_have_url(re.compile("severity=critical"))
+    page.keyboard.press("Space")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('event')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#ticker-title")).to_be_focused()
+    page.keyboard.press("Alt+ArrowLeft")
+    page.go_back()
+    expect(page.locator("#overview")).to_be_visible()
+    page.get_by_label("Go to ticker").focus()
+    page.keyboard.type("tsla")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ticker-title")).to_have_text("TSLA")
+
+
+def test_times_are_the_markets_and_the_viewers(page: Page, site: Any) -> None:
+    page.goto(site.url)
+    expect(page.locator("#clock-local-item")).to_be_visible()  # the viewer is in Berlin
+    first = page.locator("#feed .event").first
+    expect(first.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d ET$"))
+    expect(first.locator("time")).to_have_attribute("title", re.compile(r"\(Europe/Berlin\)"))
+    expect(first).to_contain_text("your time")
