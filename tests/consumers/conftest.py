@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aws_kinesis_agg import MAGIC
 from aws_kinesis_agg.aggregator import RecordAggregator
+from hypothesis import settings
 
 from consumers.anomaly import Anomaly
 from consumers.charts import Bar
@@ -23,6 +24,9 @@ from consumers.ports import BlockExistsError, IOFailedError, Ports
 from consumers.thresholds import History, Version
 from consumers.windows import Block
 from producers.quote_batch import QuoteBatch, encode
+
+# pytest tests/consumers/test_exactly_once.py --hypothesis-profile=long
+settings.register_profile("long", max_examples=10_000)
 
 SHARD = "shardId-000000000000"
 

@@ -2,8 +2,8 @@
 
 A history is a stream (several sources, KPL and plain records, resends, poison, a change of threshold) and
 how it is delivered: cuts, redelivery, processes that die, calls that fail before or after they took effect,
-answers that get lost, and two processes at work on the same records at once. `--hypothesis-profile=long`
-runs 10,000 of them.
+answers that get lost, and two processes at work on the same records at once. 500 histories;
+`pytest tests/consumers/test_exactly_once.py --hypothesis-profile=long` takes 10,000.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ POISON = (
     b'{"v":1,"source":"alpaca","symbol":["A","B"],"ts":[1],"price":[1]}',
 )
 
-settings.register_profile("default-histories", max_examples=500)
-settings.register_profile("long", max_examples=10_000)
-EXAMPLES = 10_000 if settings.get_current_profile_name() == "long" else 500
+EXAMPLES = max(500, settings().max_examples)
+FEW, MANY = 8, 200
 
 
 class Stream:
@@ -59,6 +58,7 @@ class Stream:
     def rows(self, partition: int, source: str, most: int) -> list[tuple[Any, ...]]:
         rng = self.rng
         mine = [s for s in self.symbols if partition_of(s, PARTITIONS) == partition]
+        most = len(mine) if len(mine) > FEW and rng.random() < 0.4 else most
         return [self.row(s, source) for s in rng.sample(mine, rng.randint(1, min(most, len(mine))))]
 
     def row(self, symbol: str, source: str) -> tuple[Any, ...]:
@@ -107,7 +107,7 @@ class Stream:
 @pytest.fixture(scope="module")
 def warm(kit: SimpleNamespace) -> tuple[Any, Any]:
     """An outside in which eight symbols are known well, and the stream that got it there."""
-    stream = Stream(kit, seed=1, symbols=8)
+    stream = Stream(kit, seed=1, symbols=FEW)
     for _ in range(250):
         stream.now += 1000
         for partition in range(PARTITIONS):
@@ -222,16 +222,23 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert other[name] == value, name
 
 
+def continued(kit: SimpleNamespace, warm_stream: Stream, seed: int, symbols: int) -> Stream:
+    """A stream that goes on where the warm one ended, in which more symbols may join."""
+    stream = Stream(kit, seed, symbols)
+    stream.price.update({key: of for key, of in warm_stream.price.items() if key[1] == "alpaca"})
+    stream.volume.update(warm_stream.volume)
+    stream.now, stream.sequence = warm_stream.now, warm_stream.sequence
+    return stream
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_delivery_has_the_outcome_of_one_pass(
     kit: SimpleNamespace, warm: tuple[Any, Any], data: st.DataObject
 ) -> None:
     memory, warm_stream = warm
-    stream = Stream(kit, data.draw(st.integers(0, 1 << 32)), symbols=8)
-    stream.price.update({key: warm_stream.price[key] for key in stream.price if key[1] == "alpaca"})
-    stream.volume.update(warm_stream.volume)
-    stream.now, stream.sequence = warm_stream.now, warm_stream.sequence
+    symbols = data.draw(st.sampled_from((FEW,) * 11 + (MANY,)))
+    stream = continued(kit, warm_stream, data.draw(st.integers(0, 1 << 32)), symbols)
     for _ in range(data.draw(st.integers(1, 25))):
         stream.record()
     changed_ms = START_MS + 250_000 + data.draw(st.integers(0, 30_000))
@@ -243,3 +250,31 @@ def test_any_delivery_has_the_outcome_of_one_pass(
     Delivery(kit, many, stream.records, data.draw).run()
 
     assert_same(outcome_of(once), outcome_of(many))
+
+
+@pytest.mark.parametrize("how", ["fail", "lost", "crash", "crash-after"])
+def test_any_single_call_may_fail(kit: SimpleNamespace, warm: tuple[Any, Any], how: str) -> None:
+    memory, warm_stream = warm
+    stream = continued(kit, warm_stream, 5, MANY)
+    for _ in range(8):
+        stream.record()
+
+    def deliver(plan: dict[int, str]) -> tuple[dict[str, Any], int]:
+        after, faults = memory.copy(), kit.Faults(plan)
+        process, at = kit.consumer(after, faults), 0
+        while at < len(stream.records):
+            batch = stream.records[at : at + 4]
+            try:
+                failed = process.consume(kit.event(batch), 1 << 62).failed_sequence
+            except kit.Crash:
+                process = kit.consumer(after, faults)
+                continue
+            at += len(batch) if failed is None else [r.sequence for r in batch].index(failed)
+        return outcome_of(after), faults.calls
+
+    undisturbed, calls = deliver({})
+    assert undisturbed["anomalies"].keys() - memory.anomalies.keys()
+    assert calls > 30
+    for call in range(calls):
+        disturbed, _ = deliver({call: how})
+        assert_same(undisturbed, disturbed)
