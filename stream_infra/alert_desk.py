@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from consumers import events
 from consumers.alerts.compose import compose
@@ -19,6 +19,7 @@ from consumers.alerts.store import AlertStore
 from consumers.alerts.texts import Texts
 from consumers.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
 from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.sources import SourceClass
 from stream_infra import names
 from stream_infra.endpoints import Endpoints
 from stream_infra.errors import InputError, NotDeployedError, StockMonitorError
@@ -60,7 +61,7 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     stored = [
         message for day in days_between(since_ms, now_ms) for message in store.messages(day, since_ms - 1)
     ]
-    held = [(due, store.series(due)) for due in store.held()]
+    held = [(due, store.series(due)) for class_ in get_args(SourceClass) for due in store.held(class_)]
     mutes = [mute for mute in store.mutes() if mute.until_ms > now_ms]
     return Overview(stored, [(due, series) for due, series in held if series.held is not None], mutes)
 
@@ -71,7 +72,7 @@ def look_up(store: AlertStore, id_: str, dashboard_url: str) -> Found:
     Raises:
         InputError: nothing is known of it.
     """
-    if id_.startswith("digest-") and id_[7:].isdecimal():
+    if id_.startswith("digest-") and id_.rpartition("-")[2].isdecimal():
         stored, alert = _digest(store, id_), None
     else:
         anomaly = id_.partition("#")[0]
@@ -89,7 +90,7 @@ def look_up(store: AlertStore, id_: str, dashboard_url: str) -> Found:
 
 
 def _digest(store: AlertStore, id_: str) -> list[Stored]:
-    made_ms = int(id_[7:])
+    made_ms = int(id_.rpartition("-")[2])
     days = days_between(made_ms, made_ms + SOME_DAYS_MS)
     return [one for day in days for one in store.messages(day, made_ms - 1) if one.message.id == id_]
 

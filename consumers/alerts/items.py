@@ -5,12 +5,12 @@ Items (``pk``, ``sk``), all found by key or by a query of one partition, never b
 ======================  ==========================  ======================================================
 ``alert#<anomaly id>``  ``alert``                   `state.Alert`
 ``series#<class>#<T>``  ``<kind>``                  `state.Series` of ticker T
-``budget``              ``messages``                `state.Budget`
+``budget``              ``<class>``                 `state.Budget`
 ``market#<class>``      ``state``                   `state.Market`
 ``moves#<class>``       ``<at ms>#<anomaly id>``    `state.Move`, for market-wide alerts
 ``mute``                ``<scope>``                 `state.Mute`
-``due``                 ``<due ms>#<series>``       a series whose held anomalies are to be told then
-``digest``              ``open``                    the digest that is being put together
+``due#<class>``         ``<due ms>#<T>#<kind>``     a series whose held anomalies are to be told then
+``digest``              ``<class>``                 the digest that is being put together
 ``digest#<id>``         ``<series>``                a series' part of a digest
 ``messages#<day>``      ``<made ms>#<message id>``  a message: pending, publishing (claimed) or sent
 ``pending``             ``<made ms>#<message id>``  a message that is not known to be sent
@@ -80,6 +80,11 @@ class Due:
         """When it is to be told, epoch ms UTC."""
         return int(self.sk.partition("#")[0])
 
+    @property
+    def key(self) -> Item:
+        """Its place in the table."""
+        return due_key(self.source_class, self.sk)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -121,8 +126,19 @@ def day_of(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
 
 
-BUDGET_KEY: Item = {"pk": {"S": "budget"}, "sk": {"S": "messages"}}
-OPEN_DIGEST_KEY: Item = {"pk": {"S": "digest"}, "sk": {"S": "open"}}
+def budget_key(source_class: str) -> Item:
+    """Key of the messages of the last hour about a class of sources."""
+    return {"pk": {"S": "budget"}, "sk": {"S": source_class}}
+
+
+def open_digest_key(source_class: str) -> Item:
+    """Key of the digest of a class of sources that is being put together."""
+    return {"pk": {"S": "digest"}, "sk": {"S": source_class}}
+
+
+def due_key(source_class: str, sk: str) -> Item:
+    """Key of an entry that lists a series as due."""
+    return {"pk": {"S": f"due#{source_class}"}, "sk": {"S": sk}}
 
 
 def message_id(event: AlertEvent) -> str:
@@ -215,12 +231,10 @@ def due_changes(series: tuple[str, str, str], before: Series, after: Series, now
         return
     source_class, ticker, kind = series
     if before.due_ms is not None:
-        key = {"pk": {"S": "due"}, "sk": {"S": _due_sk(before.due_ms, source_class, ticker, kind)}}
-        yield {"Delete": {"Key": key}}
+        yield {"Delete": {"Key": due_key(source_class, _due_sk(before.due_ms, ticker, kind))}}
     if after.due_ms is not None:
         item = {
-            "pk": {"S": "due"},
-            "sk": {"S": _due_sk(after.due_ms, source_class, ticker, kind)},
+            **due_key(source_class, _due_sk(after.due_ms, ticker, kind)),
             "source_class": {"S": source_class},
             "ticker": {"S": ticker},
             "kind": {"S": kind},
@@ -229,8 +243,8 @@ def due_changes(series: tuple[str, str, str], before: Series, after: Series, now
         yield {"Put": {"Item": item}}
 
 
-def _due_sk(due_ms: int, source_class: str, ticker: str, kind: str) -> str:
-    return f"{due_ms:013d}#{source_class}#{ticker}#{kind}"
+def _due_sk(due_ms: int, ticker: str, kind: str) -> str:
+    return f"{due_ms:013d}#{ticker}#{kind}"
 
 
 def make_message(message: Message, now_ms: int) -> Iterator[Item]:

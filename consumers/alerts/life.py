@@ -7,7 +7,8 @@ Pure: the state, the event and the time go in, the new state and the message com
   held. A digest starts the cooldown anew, so a series is re-armed by one cooldown without anomalies.
 - What is worse than all that was told in the cooldown breaks through.
 - Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
-- In any 60 minutes no more than `messages_per_hour` messages are made. What finds no room is held. One place is
+- In any 60 minutes no more than `messages_per_hour` messages are made, for real, simulated and replayed quotes
+  apart: simulated ones never take the place of real ones. What finds no room is held. One place is
   kept for a digest, one for what is critical, one for what is high or critical; words that all is normal may
   use half of the places. Tests that a person asks for are sent all the same, and use none.
 - What is muted, and by night all but the worst, is held until that ends; silent kinds and tickers are told in

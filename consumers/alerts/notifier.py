@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -17,6 +18,7 @@ from consumers.alerts.items import Due, Message, message_id
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.state import Alert, Move, Mute
 from consumers.alerts.store import AlertStore, ConflictError
+from producers.sources import SourceClass
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -133,24 +135,32 @@ class Notifier:
         return None if stored is None else stored.message
 
     def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
-        places = settings.messages_per_hour
         if life.digests_held_back(mutes, now_ms, settings):
             return 0  # what is held stays held, and due
-        if self._store.budget().take(now_ms, places) is None:
+        return sum(self._close_class(class_, now_ms, mutes, settings) for class_ in get_args(SourceClass))
+
+    def _close_class(
+        self, source_class: str, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings
+    ) -> int:
+        held = list(islice(self._unmuted(source_class, mutes, now_ms), SERIES_A_SWEEP + 1))
+        digest_id = self._store.open_digest(source_class)
+        if digest_id is None and (not held or held[0].due_ms > now_ms):
             return 0
-        heard = (due for due in self._store.held() if not life.is_muted(mutes, due.ticker, due.kind, now_ms))
-        held = list(islice(heard, SERIES_A_SWEEP + 1))
-        digest_id = self._store.open_digest()
-        if digest_id is None:
-            if not held or held[0].due_ms > now_ms:
-                return 0
-            digest_id = self._store.start_digest(now_ms)
+        if self._store.budget(source_class).take(now_ms, settings.messages_per_hour) is None:
+            return 0
+        digest_id = digest_id or self._store.start_digest(source_class, now_ms)
         # What is not due yet goes along: another digest for it soon would be one message more.
         for due in held[:SERIES_A_SWEEP]:
             self._move(digest_id, due, now_ms, settings)
         if len(held) <= SERIES_A_SWEEP:
-            self._retrying(lambda: self._finish(digest_id, now_ms, places))
+            finish = partial(self._finish, source_class, digest_id, now_ms, settings.messages_per_hour)
+            self._retrying(finish)
         return min(len(held), SERIES_A_SWEEP)
+
+    def _unmuted(self, source_class: str, mutes: tuple[Mute, ...], now_ms: int) -> Iterator[Due]:
+        for due in self._store.held(source_class):
+            if not life.is_muted(mutes, due.ticker, due.kind, now_ms):
+                yield due
 
     def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
         def move() -> None:
@@ -163,11 +173,12 @@ class Notifier:
 
         self._retrying(move)
 
-    def _finish(self, digest_id: str, now_ms: int, places: int) -> None:
-        before = self._store.budget()
+    def _finish(self, source_class: str, digest_id: str, now_ms: int, places: int) -> None:
+        before = self._store.budget(source_class)
         after = before.take(now_ms, places)
-        if after is not None and self._store.open_digest() == digest_id:  # else another sweep finished it
-            self._store.finish_digest(digest_id, before, after, now_ms)
+        if after is None or self._store.open_digest(source_class) != digest_id:
+            return  # no place any more: the next sweep goes on; or another sweep finished it
+        self._store.finish_digest(source_class, digest_id, before, after, now_ms)
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS):

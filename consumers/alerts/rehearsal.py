@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from consumers.alerts import life, texts
 from consumers.alerts.event import AlertEvent
@@ -12,6 +13,7 @@ from consumers.alerts.items import series_of
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.state import Alert, Budget, Decision, Market, MessageKind, Move, Mute, Series, State
 from consumers.alerts.texts import Part, Texts
+from producers.sources import SourceClass
 
 SWEEP_MS = 60_000
 """The rule that closes digests runs every minute."""
@@ -52,7 +54,7 @@ class Rehearsal:
     messages: list[Rehearsed] = field(default_factory=list)
     alerts: dict[str, Alert] = field(default_factory=dict)
     series: dict[SeriesKey, Series] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
+    budgets: dict[str, Budget] = field(default_factory=lambda: defaultdict(Budget))
     _markets: dict[str, Market] = field(default_factory=dict)
     _moves: dict[str, dict[str, Move]] = field(default_factory=lambda: defaultdict(dict))
     _waiting: dict[SeriesKey, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -81,11 +83,16 @@ class Rehearsal:
         mutes = tuple(self.mutes.values())
         if life.digests_held_back(mutes, now_ms, self.settings):
             return
-        ready = [key for key in self.waiting() if not life.is_muted(mutes, key[1], key[2], now_ms)]
+        for class_ in get_args(SourceClass):
+            self._sweep_class(class_, mutes, now_ms)
+
+    def _sweep_class(self, source_class: str, mutes: tuple[Mute, ...], now_ms: int) -> None:
+        held = [key for key in self.waiting() if key[0] == source_class]
+        ready = [key for key in held if not life.is_muted(mutes, key[1], key[2], now_ms)]
         is_due = any((self.series[key].due_ms or 0) <= now_ms for key in ready)
-        budget = self.budget.take(now_ms, self.settings.messages_per_hour)
+        budget = self.budgets[source_class].take(now_ms, self.settings.messages_per_hour)
         if is_due and budget is not None:
-            self.budget = budget
+            self.budgets[source_class] = budget
             self.messages.append(self._digest(ready, now_ms))
 
     def waiting(self) -> list[SeriesKey]:
@@ -103,7 +110,7 @@ class Rehearsal:
         return State(
             alert=self.alerts.get(event.anomaly.id, Alert()),
             series=self.series.get((class_, ticker, kind), Series()),
-            budget=self.budget,
+            budget=self.budgets[class_],
             market=self._markets.get(class_, Market()),
             mutes=tuple(mute for mute in mutes if mute.covers(ticker, kind)),
             watched=self.watched,
@@ -113,7 +120,7 @@ class Rehearsal:
     def _remember(self, event: AlertEvent, before: State, decision: Decision) -> None:
         key, after = series_of(event), decision.state
         self.alerts[event.anomaly.id] = after.alert
-        self.series[key], self.budget = after.series, after.budget
+        self.series[key], self.budgets[key[0]] = after.series, after.budget
         self._markets[key[0]] = after.market
         for mute in before.mutes:
             if mute not in after.mutes:
@@ -156,7 +163,7 @@ class Rehearsal:
         text = texts.digest(
             listed, self.dashboard_url, more_parts=len(parts) - len(listed), more_anomalies=more
         )
-        return Rehearsed(now_ms, "digest", f"digest-{now_ms}", tuple(told), text)
+        return Rehearsed(now_ms, "digest", f"digest-{ready[0][0]}-{now_ms}", tuple(told), text)
 
 
 def rehearse(events: Iterable[AlertEvent], rehearsal: Rehearsal) -> None:

@@ -15,14 +15,13 @@ import msgspec
 
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import (
-    BUDGET_KEY,
     MESSAGE_DAYS,
-    OPEN_DIGEST_KEY,
     Due,
     Item,
     Message,
     Stored,
     alert_key,
+    budget_key,
     due_changes,
     expiry,
     make_message,
@@ -32,6 +31,7 @@ from consumers.alerts.items import (
     move_item,
     mute_item,
     mute_key,
+    open_digest_key,
     put_state,
     series_key,
     series_of,
@@ -80,7 +80,7 @@ class AlertStore:
         states = [
             alert_key(event.anomaly.id),
             series_key(class_, ticker, kind),
-            BUDGET_KEY,
+            budget_key(class_),
             market_key(class_),
         ]
         mutes = [mute_key(scope) for scope in scopes(ticker, kind)]
@@ -158,7 +158,7 @@ class AlertStore:
             writes.append(put_state(series_key(*series), before.series, after.series, now_ms))
             writes.extend(due_changes(series, before.series, after.series, now_ms))
         if after.budget != before.budget:
-            writes.append(put_state(BUDGET_KEY, before.budget, after.budget, now_ms))
+            writes.append(put_state(budget_key(series[0]), before.budget, after.budget, now_ms))
         if after.market != before.market:
             writes.append(put_state(market_key(series[0]), before.market, after.market, now_ms))
         writes.extend(_ended_mutes(before.mutes, after.mutes))
@@ -240,32 +240,32 @@ class AlertStore:
         item = self._get(alert_key(anomaly_id))
         return None if item is None else state_of(item, Alert)
 
-    def held(self) -> Iterator[Due]:
+    def held(self, source_class: str) -> Iterator[Due]:
         """Series that hold something for a digest, those that are due first at the head."""
-        for item in self._query("due"):
+        for item in self._query(f"due#{source_class}"):
             yield Due(item["sk"]["S"], item["source_class"]["S"], item["ticker"]["S"], item["kind"]["S"])
 
     def series(self, due: Due) -> Series:
         """What is remembered of a series, strongly consistent."""
         return state_of(self._get(series_key(due.source_class, due.ticker, due.kind)), Series)
 
-    def budget(self) -> Budget:
+    def budget(self, source_class: str) -> Budget:
         """When the messages of the last hour were made, strongly consistent."""
-        return state_of(self._get(BUDGET_KEY), Budget)
+        return state_of(self._get(budget_key(source_class)), Budget)
 
-    def open_digest(self) -> str | None:
+    def open_digest(self, source_class: str) -> str | None:
         """The id of the digest that is being put together, if there is one."""
-        item = self._get(OPEN_DIGEST_KEY)
+        item = self._get(open_digest_key(source_class))
         return None if item is None else str(item["id"]["S"])
 
-    def start_digest(self, now_ms: int) -> str:
+    def start_digest(self, source_class: str, now_ms: int) -> str:
         """Begin a digest.
 
         Raises:
             ConflictError: someone else did.
         """
-        digest_id = f"digest-{now_ms}"
-        item = {**OPEN_DIGEST_KEY, "id": {"S": digest_id}, "parts": {"N": "0"}}
+        digest_id = f"digest-{source_class}-{now_ms}"
+        item = {**open_digest_key(source_class), "id": {"S": digest_id}, "parts": {"N": "0"}}
         self._transact([{"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}])
         return digest_id
 
@@ -284,11 +284,11 @@ class AlertStore:
         self._transact(
             [
                 put_state(series_key(due.source_class, due.ticker, due.kind), before, after, now_ms),
-                {"Delete": {"Key": {"pk": {"S": "due"}, "sk": {"S": due.sk}}}},
+                {"Delete": {"Key": due.key}},
                 {"Put": {"Item": part}},
                 {
                     "Update": {
-                        "Key": OPEN_DIGEST_KEY,
+                        "Key": open_digest_key(due.source_class),
                         "UpdateExpression": "ADD parts :one",
                         "ConditionExpression": "id = :id",
                         "ExpressionAttributeValues": {":one": {"N": "1"}, ":id": {"S": digest_id}},
@@ -297,20 +297,24 @@ class AlertStore:
             ]
         )
 
-    def finish_digest(self, digest_id: str, before: Budget, after: Budget, now_ms: int) -> None:
-        """Make the message of the open digest.
+    def finish_digest(
+        self, source_class: str, digest_id: str, before: Budget, after: Budget, now_ms: int
+    ) -> None:
+        """Make the message of the open digest; where another sweep took all its parts, only close it.
 
         Raises:
             ConflictError: someone else did, or the budget changed.
         """
-        message = Message(digest_id, "digest", now_ms)
         closing = {
-            "Key": OPEN_DIGEST_KEY,
+            "Key": open_digest_key(source_class),
             "ConditionExpression": "id = :id",
             "ExpressionAttributeValues": {":id": {"S": digest_id}},
         }
-        budget = put_state(BUDGET_KEY, before, after, now_ms)
-        self._transact([{"Delete": closing}, budget, *make_message(message, now_ms)])
+        writes: list[Item] = [{"Delete": closing}]
+        if next(self.parts(digest_id), None) is not None:
+            writes.append(put_state(budget_key(source_class), before, after, now_ms))
+            writes.extend(make_message(Message(digest_id, "digest", now_ms), now_ms))
+        self._transact(writes)
 
     def parts(self, digest_id: str) -> Iterator[Part]:
         """The parts of a digest."""
@@ -319,7 +323,7 @@ class AlertStore:
 
     def forget_due(self, due: Due) -> None:
         """Drop an entry whose series holds nothing."""
-        self._client.delete_item(TableName=self._table, Key={"pk": {"S": "due"}, "sk": {"S": due.sk}})
+        self._client.delete_item(TableName=self._table, Key=due.key)
 
     def _get(self, key: Item) -> Item | None:
         return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")

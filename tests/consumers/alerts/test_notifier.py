@@ -130,3 +130,17 @@ def test_a_muted_ticker_is_not_listed_in_a_market_wide_alert(bench: Any, make: A
     assert bench.take(*crash) == [False, True, False, False, False]
     (message,) = bench.sent()
     assert "T0" not in message["Subject"] + message["Message"]
+
+
+def test_a_digest_whose_parts_another_sweep_took_is_closed_without_a_message(bench: Any) -> None:
+    bench.store.start_digest("real", bench.now_ms)
+    assert bench.sweep() == 0
+    assert bench.store.open_digest("real") is None
+    assert bench.sent() == []
+
+
+def test_simulated_quotes_never_take_the_place_of_real_ones(bench: Any, make: Any) -> None:
+    bench.settings = AlertSettings(messages_per_hour=4)
+    simulated = [make.opened(ticker=f"S{n}", source="simulated", severity="critical") for n in range(6)]
+    assert bench.take(*simulated).count(True) == 3
+    assert bench.take(make.opened(severity="low")) == [True]
