@@ -51,11 +51,11 @@ class Consumer:
         try:
             crashed = self._crashed(records[0]) if counted else None
             self._apply(records, crashed, until_ms, report)
-            if counted:
-                self._outside.attempts.end(records[0].shard, records[0].sequence)
         except IOFailedError as error:
             logger.warning("batch stopped", extra={"reason": str(error)})
             report.failed_sequence = report.failed_sequence or records[0].sequence
+        if counted:
+            self._end(records[0])
         self._may_have_crashed = False
         report.iterator_age_ms = max(0, self._now_ms() - records[-1].arrival_ms)
         return report
@@ -64,6 +64,13 @@ class Consumer:
         """Why a record must not be read any more: each crash on it alone left an attempt begun, none ended."""
         begun = self._outside.attempts.begin(record.shard, record.sequence)
         return f"crashed the function {MAX_CRASHES} times, alone" if begun > MAX_CRASHES else None
+
+    def _end(self, record: KinesisRecord) -> None:
+        """What the outside refuses is no crash, however often it does; that it refuses this too changes nothing."""
+        try:
+            self._outside.attempts.end(record.shard, record.sequence)
+        except IOFailedError as error:
+            logger.warning("attempts not ended", extra={"reason": str(error)})
 
     def _apply(
         self, records: Sequence[KinesisRecord], crashed: str | None, until_ms: int, report: Report

@@ -70,13 +70,17 @@ def load(data: bytes) -> State:
     Raises
     ------
     SnapshotError
-        If it is of another format.
+        If it is of another format, or damaged.
     """
-    raw = zlib.decompress(data)
-    start = 4 + int.from_bytes(raw[:4], "little")
-    if (found := msgspec.json.decode(raw[4:start], type=_Format).format) != FORMAT:
-        raise SnapshotError(f"the snapshot is of format {found}: allowed is {FORMAT}")
-    return _state(msgspec.json.decode(raw[4:start], type=_Head), raw, start)
+    try:
+        raw = zlib.decompress(data)
+        start = 4 + int.from_bytes(raw[:4], "little")
+        if (found := msgspec.json.decode(raw[4:start], type=_Format).format) != FORMAT:
+            raise SnapshotError(f"the snapshot is of format {found}: allowed is {FORMAT}")
+        head = msgspec.json.decode(raw[4:start], type=_Head)
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise SnapshotError(f"the snapshot is damaged: {error}") from error
+    return _state(head, raw, start)
 
 
 def _state(head: _Head, raw: bytes, start: int) -> State:
@@ -89,9 +93,10 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         return array
 
     last_ts, touched_hour = take(np.int64, 1), take(np.int64, 1)
-    detection = take(np.float64, len(head.fields)).reshape(-1, count)
-    bars = take(np.float64, len(head.bar_fields)).reshape(-1, count)
-    if (head.detector_version, head.fields) != (engine.DETECTOR_VERSION, engine.STATE_FIELDS):
+    detection = take(np.float64, len(head.fields)).reshape(len(head.fields), count)
+    bars = take(np.float64, len(head.bar_fields)).reshape(len(head.bar_fields), count)
+    is_own = (head.detector_version, head.fields) == (engine.DETECTOR_VERSION, engine.STATE_FIELDS)
+    if not is_own:
         detection = engine.new_states(count)
     if head.bar_fields != minutes.FIELDS:
         bars = minutes.new_minutes(count)
@@ -108,6 +113,7 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         digests=head.digests,
         totals=totals,
         snapshot=head.number,
-        snapshot_ms=head.snapshot_ms,
+        # A snapshot of others is followed by one of these detectors at once, for all later starts to begin from.
+        snapshot_ms=head.snapshot_ms if is_own else 0,
         slots={key: slot for slot, key in enumerate(head.keys)},
     )

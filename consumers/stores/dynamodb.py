@@ -262,9 +262,13 @@ class ChartTable:
                         "block": {"N": str(block.number)},
                         "expires_at": {"N": str(block.arrival_ms // 1000 + CHARTS_KEPT_SECONDS)},
                     },
-                    ConditionExpression="attribute_not_exists(pk) OR #block <= :block",
+                    # Blocks begin at 1 again where a partition was quiet for so long that all of them went.
+                    ConditionExpression="attribute_not_exists(pk) OR #block <= :block OR as_of < :as_of",
                     ExpressionAttributeNames={"#block": "block"},
-                    ExpressionAttributeValues={":block": {"N": str(block.number)}},
+                    ExpressionAttributeValues={
+                        ":block": {"N": str(block.number)},
+                        ":as_of": {"N": str(as_of_ms)},
+                    },
                 )
             except ClientError as error:
                 if code_of(error) != _CONDITION_FAILED:
