@@ -46,11 +46,33 @@ export async function get(url) {
     headers: before ? { "If-None-Match": before.tag } : {},
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (response.status === 304 && before) return before.data;
+  if (response.status === 304 && before) {
+    keep(url, before);
+    return before.data;
+  }
   const data = await response.json();
   if (!response.ok) throw new ApiError(response.status, data.detail ?? data.message ?? response.statusText);
   const tag = response.headers.get("ETag");
   if (tag) keep(url, { tag, data });
+  return data;
+}
+
+/**
+ * Change something.
+ * @param {"PUT" | "DELETE"} method
+ * @param {string} url
+ * @param {object} [body]
+ * @returns {Promise<any>}
+ */
+export async function send(method, url, body) {
+  const response = await fetch(url, {
+    method,
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body ? JSON.stringify(body) : undefined,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const data = await response.json();
+  if (!response.ok) throw new ApiError(response.status, data.detail ?? data.message ?? response.statusText);
   return data;
 }
 
@@ -106,13 +128,15 @@ export class Poll {
   /**
    * @param {() => string} url asked anew each time
    * @param {(data: any) => void} onAnswer also called for an unchanged answer
-   * @param {{everyMs: number, onProblem?: (problem: ApiError) => void}} options
+   * @param {{everyMs: number, onProblem?: (problem: ApiError) => void, quiet?: boolean}} options a quiet poll says
+   *   nothing about the connection
    */
-  constructor(url, onAnswer, { everyMs, onProblem }) {
+  constructor(url, onAnswer, { everyMs, onProblem, quiet = false }) {
     this.url = url;
     this.onAnswer = onAnswer;
     this.onProblem = onProblem;
     this.everyMs = everyMs;
+    this.quiet = quiet;
     polls.add(this);
     void this.now();
   }
@@ -155,7 +179,7 @@ export class Poll {
     }
     if (!(error instanceof ApiError || error instanceof TypeError || error instanceof SyntaxError || error instanceof DOMException)) throw error;
     this.#failures++;
-    connection.failed(error instanceof ApiError ? error.message : "the monitor cannot be reached");
+    if (!this.quiet) connection.failed(error instanceof ApiError ? error.message : "the monitor cannot be reached");
   }
 
   #schedule() {

@@ -1,6 +1,7 @@
 // Price, volume and spread of one ticker, with anomalies marked on the bars that they belong to.
 
 import {
+  BaselineSeries,
   CandlestickSeries,
   CrosshairMode,
   HistogramSeries,
@@ -19,6 +20,7 @@ import { colour } from "./theme.js";
 /** @typedef {{anomaly: Anomaly, minute: string}} Mark */
 
 const MINUTE_MS = 60_000;
+const BAND_BARS = 6;
 /** @type {Record<Anomaly["severity"], "circle" | "square" | "arrowUp" | "arrowDown">} */
 const SHAPES = { low: "circle", medium: "square", high: "arrowUp", critical: "arrowUp" };
 
@@ -37,8 +39,9 @@ export class PriceChart {
   /** @type {Map<number, Bar>} */
   #byTime = new Map();
   #offsetSeconds = 0;
-  /** @type {import("../vendor/lightweight-charts.js").IPriceLine[]} */
+  /** @type {import("../vendor/lightweight-charts.js").IPriceLine[]} of the spread pane */
   #lines = [];
+  #band;
   #chosen = "";
 
   /**
@@ -58,6 +61,8 @@ export class PriceChart {
     this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false });
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
     this.#spread = this.#chart.addSeries(LineSeries, { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }, 2);
+    const unlabelled = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
+    this.#band = this.#chart.addSeries(BaselineSeries, { ...unlabelled, lineWidth: 1, lineStyle: 2, autoscaleInfoProvider: () => null });
     this.#markers = createSeriesMarkers(this.#price, []);
     const [prices, volumes, spreads] = this.#chart.panes();
     prices.setStretchFactor(6);
@@ -103,6 +108,8 @@ export class PriceChart {
     });
     this.#price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
     this.#spread.applyOptions({ color: colour("--accent") });
+    const [accent, wash] = [colour("--accent"), colour("--accent-band")];
+    this.#band.applyOptions({ topLineColor: accent, bottomLineColor: accent, topFillColor1: wash, topFillColor2: wash, bottomFillColor1: wash, bottomFillColor2: wash });
     this.#drawVolume();
     this.#drawMarks();
   }
@@ -141,17 +148,41 @@ export class PriceChart {
     this.#markers.setMarkers(markers.sort((a, b) => Number(a.time) - Number(b.time)));
   }
 
-  /** The band of what was expected, where that is a price. @param {Anomaly | undefined} anomaly */
+  /** The band of what would have been normal around the chosen anomaly. @param {Anomaly | undefined} anomaly */
   #drawExpected(anomaly) {
-    for (const line of this.#lines) this.#price.removePriceLine(line);
+    for (const line of this.#lines) this.#spread.removePriceLine(line);
     this.#lines = [];
-    if (!anomaly || anomaly.window.unit !== "price" || anomaly.expected === null) return;
-    const spread = anomaly.spread_of_expected ?? 0;
-    const color = colour("--accent");
-    for (const price of new Set([anomaly.expected - spread, anomaly.expected + spread])) {
-      this.#lines.push(this.#price.createPriceLine({ price, color, lineWidth: 1, lineStyle: 2, title: "expected" }));
+    const at = anomaly ? this.#bars.findIndex((bar) => bar === barOf(this.#bars, anomaly)) : -1;
+    const band = anomaly && at >= 0 ? normalPrices(anomaly, this.#bars[at - 1]) : null;
+    const around = band ? this.#bars.slice(Math.max(0, at - BAND_BARS), at + BAND_BARS + 1) : [];
+    if (band) this.#band.applyOptions({ baseValue: { type: "price", price: band.low } });
+    this.#band.setData(around.map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), value: band?.high ?? 0 })));
+    this.#box.dataset.band = JSON.stringify(band);
+    if (anomaly && at >= 0 && anomaly.window.unit === "spread") {
+      const price = limitOf(anomaly) * this.#bars[at].close;
+      this.#lines.push(this.#spread.createPriceLine({ price, color: colour("--accent"), lineWidth: 1, lineStyle: 2, title: "normal up to" }));
     }
   }
+}
+
+/** The value at which the score would have been the threshold: scores grow in proportion. @param {Anomaly} anomaly */
+function limitOf({ value, score, threshold }) {
+  return score > 0 ? ((value ?? 0) * threshold) / score : 0;
+}
+
+/**
+ * The prices that would have been normal, or null where what was judged is no price.
+ * @param {Anomaly} anomaly
+ * @param {Bar | undefined} before the bar before its own
+ * @returns {{low: number, high: number} | null}
+ */
+function normalPrices(anomaly, before) {
+  const { kind, window, value, expected, score, threshold } = anomaly;
+  if (value === null || expected === null || !(score > 0)) return null;
+  const reach = (Math.abs(value - expected) * threshold) / score;
+  if (window.unit === "price") return { low: expected - reach, high: expected + reach };
+  if (!before || !["price_spike", "level_shift"].includes(kind)) return null;
+  return { low: before.close * (1 + expected - reach), high: before.close * (1 + expected + reach) };
 }
 
 /** The bar that an anomaly belongs to: its minute's, or the last one before it. @param {Bar[]} bars @param {Anomaly} anomaly */

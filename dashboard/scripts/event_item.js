@@ -3,6 +3,8 @@
 import { h } from "./dom.js";
 import { inViewer, momentForViewer, momentInMarket, viewerIsElsewhere } from "./format.js";
 import { kindName, linkTo, momentOf, severityMark } from "./kinds.js";
+import { orders } from "./orders.js";
+import { sparkline } from "./sparkline.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 
@@ -11,10 +13,11 @@ const ARROWS = { up: "▲ up", down: "▼ down", none: "" };
 /**
  * The list item of an anomaly.
  * @param {Anomaly} anomaly
- * @param {{nowMs: number, usualSource: string, isNew?: boolean, chosen?: boolean}} context
+ * @param {{nowMs: number, usualSource: string, isNew?: boolean, chosen?: boolean, sparks?: boolean}} context
  */
-export function eventItem(anomaly, { nowMs, usualSource, isNew = false, chosen = false }) {
+export function eventItem(anomaly, { nowMs, usualSource, isNew = false, chosen = false, sparks = false }) {
   const ms = momentOf(anomaly);
+  const spark = sparks && h("span", { className: "event-spark" });
   const time = h(
     "time",
     { className: "event-time", dateTime: new Date(ms).toISOString(), title: momentForViewer(ms) },
@@ -39,8 +42,10 @@ export function eventItem(anomaly, { nowMs, usualSource, isNew = false, chosen =
     ),
     time,
     h("span", { className: "event-sentence" }, anomaly.explanation),
+    spark,
     meta(anomaly, ms, usualSource),
   );
+  if (spark) sparkline(spark, { ticker: anomaly.ticker, source: anomaly.source, at: ms });
   return h("li", {}, link);
 }
 
@@ -51,6 +56,7 @@ function meta(anomaly, ms, usualSource) {
     { className: "event-meta" },
     h("span", {}, `Score ${anomaly.score.toFixed(1)} (from ${anomaly.threshold})`),
     anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
+    orders.acknowledgement(anomaly) && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),
     viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),
   );

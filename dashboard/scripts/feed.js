@@ -3,9 +3,11 @@
 import { get, Poll, resource } from "./api.js";
 import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
+import { showHeld } from "./actions.js";
 import { byId, h, setText } from "./dom.js";
 import { eventItem } from "./event_item.js";
 import { KINDS, SEVERITIES, capitalized, kindName, severityMark } from "./kinds.js";
+import { orders } from "./orders.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
@@ -25,6 +27,8 @@ export class Feed {
   #next = null;
   /** @type {AnomalyPage | null} */
   #lastPage = null;
+  /** @type {Map<string, string>} by id, what an item shows besides its anomaly */
+  #looks = new Map();
   #filters = "";
   #loaded = false;
   #usualSource = "";
@@ -44,6 +48,10 @@ export class Feed {
       onProblem: (problem) => this.#refused(problem.message),
     });
     new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS });
+    orders.addEventListener("change", () => {
+      showHeld(byId("held"));
+      if (this.#loaded) this.#render();
+    });
     onAddress(() => this.#onAddress());
   }
 
@@ -61,6 +69,7 @@ export class Feed {
     this.#loaded = false;
     this.#lastPage = null;
     this.#shown = [];
+    this.#looks.clear();
     this.#list.setAttribute("aria-busy", "true");
     void this.#poll.now();
   }
@@ -84,13 +93,14 @@ export class Feed {
 
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
-    const context = { nowMs: serverNow(), usualSource: this.#usualSource };
+    const context = { nowMs: serverNow(), usualSource: this.#usualSource, sparks: true };
     /** @type {Map<string | undefined, Element>} */
     const items = new Map([...this.#list.children].map((item) => [item.querySelector("a")?.dataset.id, item]));
-    const rebuilt = this.#list.dataset.usual !== this.#usualSource;
-    this.#list.dataset.usual = this.#usualSource;
     const wanted = this.#shown.map((anomaly) => {
-      const existing = rebuilt ? undefined : items.get(anomaly.id);
+      const look = `${this.#usualSource}|${Boolean(orders.acknowledgement(anomaly))}`;
+      const changed = this.#looks.get(anomaly.id) !== look;
+      this.#looks.set(anomaly.id, look);
+      const existing = changed ? undefined : items.get(anomaly.id);
       return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
     });
     arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())]);

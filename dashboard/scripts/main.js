@@ -3,6 +3,7 @@
 import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
 import { Feed } from "./feed.js";
+import { orders } from "./orders.js";
 import { Status } from "./status.js";
 import { initTheme } from "./theme.js";
 import { TickerView } from "./ticker_view.js";
@@ -18,6 +19,7 @@ const watchList = new WatchList((list) => {
   byId("known-tickers").replaceChildren(...list.tickers.map(({ ticker }) => h("option", { value: ticker })));
 });
 
+orders.start();
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
 

@@ -1,48 +1,50 @@
-// The last hour of a ticker as a line, drawn only for rows that are on screen.
+// A ticker's last hour, or the hour around an anomaly, as a line: drawn only where it is on screen.
 
 import { get, resource } from "./api.js";
 import { serverNow } from "./clock.js";
 import { svg } from "./dom.js";
 
 /** @typedef {import("../api-types.d.ts").BarList} BarList */
+/** @typedef {{ticker: string, source: string, at?: number}} Subject `at` is the moment it is about, epoch ms */
+/** @typedef {Subject & {drawnAt: number}} Line */
 
-const SPAN_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const SPAN_MS = 60 * MINUTE_MS;
+const AFTERWARDS_MS = 15 * MINUTE_MS;
 const REFRESH_MS = 60_000;
 const WIDTH = 84;
 const HEIGHT = 26;
 
-/** @type {Map<Element, {ticker: string, source: string, drawnAt: number}>} */
+/** @type {Map<Element, Line>} */
 const visible = new Map();
-/** @type {WeakMap<Element, {ticker: string, source: string}>} */
-const subjects = new WeakMap();
+/** @type {WeakMap<Element, Line>} */
+const lines = new WeakMap();
 
 const observer = new IntersectionObserver((entries) => {
   for (const entry of entries) {
-    const subject = subjects.get(entry.target);
-    if (entry.isIntersecting && subject) visible.set(entry.target, { ...subject, drawnAt: 0 });
+    const line = lines.get(entry.target);
+    if (entry.isIntersecting && line) visible.set(entry.target, line);
     else visible.delete(entry.target);
   }
 });
 
 /**
- * Keep a cell filled with the line of a ticker.
- * @param {Element} cell
- * @param {string} ticker
- * @param {string} source
+ * Keep a box filled with the line of a subject.
+ * @param {Element} box
+ * @param {Subject} subject
  */
-export function sparkline(cell, ticker, source) {
-  subjects.set(cell, { ticker, source });
-  observer.observe(cell);
+export function sparkline(box, subject) {
+  lines.set(box, { ...subject, drawnAt: -Infinity });
+  observer.observe(box);
 }
 
 /** Draw, one request after the other, what is visible and old; an outage leaves the old lines. */
 async function refresh() {
-  const now = performance.now();
-  const due = document.hidden ? [] : [...visible].filter(([, line]) => !line.drawnAt || now - line.drawnAt > REFRESH_MS);
-  for (const [cell, line] of due) {
-    const since = new Date(Math.floor((serverNow() - SPAN_MS) / 60_000) * 60_000).toISOString();
+  const due = document.hidden ? [] : [...visible].filter(([, line]) => isDue(line));
+  for (const [box, line] of due) {
+    if (!visible.has(box)) continue;
     try {
-      draw(cell, await get(resource(["quotes", line.ticker], { since, source: line.source })));
+      draw(box, await get(resource(["quotes", line.ticker], { ...span(line), source: line.source })), line.at);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
     }
@@ -51,30 +53,43 @@ async function refresh() {
   setTimeout(() => void refresh(), 1000);
 }
 
-/** @param {Element} cell @param {BarList} answer */
-function draw(cell, { bars }) {
+/** What lies in the past is drawn once. @param {Line} line */
+function isDue({ at, drawnAt }) {
+  const changes = at === undefined || at + AFTERWARDS_MS > serverNow() - REFRESH_MS;
+  return drawnAt === -Infinity || (changes && performance.now() - drawnAt > REFRESH_MS);
+}
+
+/** @param {Line} line */
+function span({ at }) {
+  const now = serverNow();
+  const end = at === undefined ? now : Math.min(now, at + AFTERWARDS_MS);
+  const since = Math.floor((end - SPAN_MS) / MINUTE_MS) * MINUTE_MS;
+  const until = at === undefined ? "" : new Date(since + SPAN_MS + MINUTE_MS).toISOString();
+  return { since: new Date(since).toISOString(), until };
+}
+
+/** @param {Element} box @param {BarList} answer @param {number} [at] */
+function draw(box, { bars }, at) {
   if (bars.length < 2) {
-    cell.replaceChildren();
+    box.replaceChildren();
     return;
   }
   const closes = bars.map((bar) => bar.close);
   const low = Math.min(...closes);
-  const span = Math.max(...closes) - low || 1;
+  const range = Math.max(...closes) - low || 1;
   const first = Date.parse(bars[0].minute);
   const length = Date.parse(bars[bars.length - 1].minute) - first || 1;
   const points = bars.map((bar) => {
     const x = 1 + ((WIDTH - 2) * (Date.parse(bar.minute) - first)) / length;
-    const y = HEIGHT - 2 - ((HEIGHT - 4) * (bar.close - low)) / span;
-    return `${x.toFixed(1)},${y.toFixed(1)}`;
+    const y = HEIGHT - 2 - ((HEIGHT - 4) * (bar.close - low)) / range;
+    return [x.toFixed(1), y.toFixed(1)];
   });
   const direction = closes[closes.length - 1] >= closes[0] ? "up" : "down";
-  cell.replaceChildren(
-    svg(
-      "svg",
-      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: `sparkline ${direction}`, "aria-hidden": "true" },
-      svg("polyline", { points: points.join(" ") }),
-    ),
-  );
+  const line = svg("polyline", { points: points.join(" ") });
+  const marked = at === undefined ? -1 : bars.findLastIndex((bar) => Date.parse(bar.minute) <= at);
+  const mark = marked < 0 ? [] : [svg("circle", { cx: points[marked][0], cy: points[marked][1], r: 2.6 })];
+  const className = `sparkline ${at === undefined ? direction : "moment"}`;
+  box.replaceChildren(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: className, "aria-hidden": "true" }, line, ...mark));
 }
 
 void refresh();

@@ -1,11 +1,15 @@
 // Is it alive: the feed's age, what kind of quotes these are, whether the API answers, and the clocks.
 
-import { connection } from "./api.js";
+import { connection, Poll, resource } from "./api.js";
 import { serverNow } from "./clock.js";
 import { byId, setText } from "./dom.js";
 import { age, inMarket, inViewer, minuteInMarket, viewerIsElsewhere } from "./format.js";
 
+/** @typedef {import("../api-types.d.ts").Health} Health */
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
+
+const DEPTH_EVERY_MS = 60_000;
+const LATE_SECONDS = 60;
 
 const LABELS = { real: "REAL", simulated: "SIMULATED", replay: "REPLAY" };
 const TITLES = {
@@ -23,6 +27,7 @@ export class Status {
   constructor() {
     setInterval(() => this.#show(), 1000);
     connection.addEventListener("change", () => this.#show());
+    new Poll(() => resource(["health"], { depth: "full" }), showDepth, { everyMs: DEPTH_EVERY_MS, quiet: true });
     this.#show();
   }
 
@@ -74,4 +79,13 @@ export class Status {
     const known = this.#list ? ` What you see is from ${minuteInMarket(lostAt)} ET.` : "";
     setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);
   }
+}
+
+/** How far the detector is behind, and what was given up. @param {Health} health */
+function showDepth({ stream_lag_seconds: lag, failed_batches: failed }) {
+  const behind = typeof lag === "number" ? `${lag < 10 ? lag.toFixed(1) : Math.round(lag)} s behind` : "";
+  setText(byId("lag"), behind);
+  byId("lag").classList.toggle("is-late", typeof lag === "number" && lag > LATE_SECONDS);
+  byId("failed").hidden = !failed;
+  setText(byId("failed"), failed ? `${failed} failed ${failed === 1 ? "batch" : "batches"}` : "");
 }

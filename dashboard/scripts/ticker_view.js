@@ -1,5 +1,6 @@
 // One ticker: its chart, its anomalies, and the chosen one in full.
 
+import { Actions } from "./actions.js";
 import { Poll, resource } from "./api.js";
 import { current, go, href, onAddress } from "./address.js";
 import { PriceChart } from "./chart.js";
@@ -9,6 +10,7 @@ import { eventItem } from "./event_item.js";
 import { skeleton } from "./feed.js";
 import { change, dayInMarket, momentForViewer, momentInMarket, number, percent, price, volume } from "./format.js";
 import { kindName, momentOf, severityMark } from "./kinds.js";
+import { orders } from "./orders.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
 /** @typedef {import("../api-types.d.ts").BarList} BarList */
@@ -76,7 +78,10 @@ class OpenTicker {
   #polls;
   #chart;
   #list = h("ol", { className: "feed", "aria-label": "Anomalies of this ticker, newest first" });
-  #detail = h("div", { className: "detail", hidden: true });
+  #facts = h("div");
+  #actions = new Actions();
+  #detail = h("div", { className: "detail", hidden: true }, this.#facts, this.#actions.element);
+  #onOrders = () => this.#draw();
   #legend = h("p", { className: "chart-legend" });
   #empty = h("div", { className: "chart-empty empty", hidden: true });
   #canvas = h("div", { className: "chart", role: "img", id: "chart" });
@@ -109,9 +114,11 @@ class OpenTicker {
       new Poll(() => resource(["anomalies", address.ticker], { ...this.#span(), source: address.source, limit: 200 }), (page) => this.#takeAnomalies(page), options),
     ];
     if (list) this.showQuote(list);
+    orders.addEventListener("change", this.#onOrders);
   }
 
   close() {
+    orders.removeEventListener("change", this.#onOrders);
     for (const poll of this.#polls) poll.stop();
     this.#chart.remove();
   }
@@ -245,7 +252,9 @@ class OpenTicker {
     setText(byId("ticker-count"), anomalies.length ? String(anomalies.length) : "");
     const chosen = anomalies.find((anomaly) => anomaly.id === this.#chosen);
     this.#detail.hidden = !chosen;
-    if (chosen) this.#detail.replaceChildren(...details(chosen));
+    if (!chosen) return;
+    this.#facts.replaceChildren(...details(chosen));
+    this.#actions.show(chosen);
   }
 
   /** @param {Bar | null} bar */

@@ -128,7 +128,7 @@ export class WatchList {
     const link = h("a", { href, "data-nav": "" }, ticker);
     const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className })]));
     const row = h("tr", { dataset: { ticker } }, h("th", { scope: "row" }, link), ...Object.values(cells));
-    sparkline(cells.spark, ticker, this.#source);
+    sparkline(cells.spark, { ticker, source: this.#source });
     const line = { row, cells, stateKey: "" };
     this.#lines.set(ticker, line);
     return line;

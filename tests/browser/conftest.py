@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import random
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from moto import mock_aws
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from api.anomalies import AnomalyStore
 from api.app import create_app
@@ -326,20 +324,6 @@ STORIES = [
     ("AAPL", 118, "price_spike", "high", "up",
      "AAPL rose 0.94% in one tick, 13 times its usual move of 0.072% over the last 240 ticks."),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium: the one named by CHROMIUM, else the one on the PATH."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    path = path or shutil.which("google-chrome")
-    if not path:
-        pytest.fail("no Chromium: install one, or let CHROMIUM name its executable")
-    arguments = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments, chromium_sandbox=False)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(autouse=True)

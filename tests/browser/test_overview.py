@@ -32,6 +32,7 @@ def test_the_first_view_answers_three_questions(page: Page, site: Any) -> None:
     last = site.bars["AAPL"][-1].close
     expect(rows.first.locator(".price")).to_have_text(f"{last:,.2f}")
     expect(rows.first.locator(".sparkline polyline")).to_be_attached()
+    expect(newest.locator(".sparkline circle")).to_be_attached()  # the moment on the hour around it
     expect(page.locator("#watch-summary")).to_have_text("10 of 10 with fresh quotes")
 
 

@@ -151,3 +151,25 @@ def test_times_are_the_markets_and_the_viewers(page: Page, site: Any) -> None:
     expect(first.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d ET$"))
     expect(first.locator("time")).to_have_attribute("title", re.compile(r"\(Europe/Berlin\)"))
     expect(first).to_contain_text("your time")
+
+
+def test_the_band_of_what_was_expected_is_drawn_around_the_chosen_anomaly(page: Page, site: Any) -> None:
+    bar, before = site.bars["NVDA"][-50], site.bars["NVDA"][-51]
+    spike = site.put_anomaly("NVDA", bar.minute_ms, value=0.02, expected=0.0, score=5.0, threshold=2.5)
+    bad = site.put_anomaly(
+        "NVDA",
+        bar.minute_ms + 1,
+        "bad_tick",
+        value=18.0,
+        expected=182.0,
+        score=10.0,
+        window={"unit": "price"},
+    )
+    page.goto(f"{site.url}?ticker=NVDA&anomaly={spike.id}")
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-band", re.compile("low"))
+    band = json.loads(chart.get_attribute("data-band") or "")
+    assert band == pytest.approx({"low": before.close * 0.99, "high": before.close * 1.01})
+    page.goto(f"{site.url}?ticker=NVDA&anomaly={bad.id}")
+    expect(chart).to_have_attribute("data-band", re.compile("141"))
+    assert json.loads(chart.get_attribute("data-band") or "") == pytest.approx({"low": 141.0, "high": 223.0})

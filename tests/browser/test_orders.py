@@ -1,0 +1,84 @@
+"""Acknowledging and muting from the page, and what is held."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from consumers.alerts.state import Mute
+from consumers.alerts.store import AlertStore
+from consumers.anomaly import iso_ms
+
+pytestmark = pytest.mark.browser
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def alerts(site: Any) -> Iterator[AlertStore]:
+    store = AlertStore(site.dynamodb, "stock-alerts")
+    yield store
+    for mute in store.mutes():
+        store.delete_mute(mute.scope)
+
+
+def _open(page: Page, site: Any) -> Any:
+    """Open the moment of a new anomaly of META."""
+    moment = site.bars["META"][-40].minute_ms + 9000
+    anomaly = site.put_anomaly("META", moment, "volume_burst")
+    page.goto(f"{site.url}?ticker=META&at={iso_ms(moment)}&source=simulated&anomaly={anomaly.id}")
+    expect(page.locator(".detail")).to_be_visible()
+    return anomaly
+
+
+def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alerts: AlertStore) -> None:
+    anomaly = _open(page, site)
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("#order-told")).to_contain_text("Acknowledged: its ticker and kind are held until")
+    expect(page.locator("#order-note")).to_contain_text("a digest tells of them afterwards")
+    (mute,) = alerts.mutes()
+    assert (mute.ticker, mute.kind, mute.acknowledged) == ("META", "volume_burst", anomaly.id)
+    undo = page.get_by_role("button", name="Undo acknowledgement")
+    expect(undo).to_be_focused()  # it is the same button
+    expect(page.locator('.ticker-side .event[aria-current="true"]')).to_contain_text("Acknowledged")
+    undo.click()
+    expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_be_visible()
+    assert alerts.mutes() == []
+
+
+def test_more_of_the_same_is_muted_for_as_long_as_chosen(page: Page, site: Any, alerts: AlertStore) -> None:
+    _open(page, site)
+    page.get_by_label("for").select_option("1 day")
+    page.get_by_role("button", name="Mute META volume burst").click()
+    expect(page.get_by_role("button", name="End mute of META volume burst")).to_be_visible()
+    (mute,) = alerts.mutes()
+    left_ms = mute.until_ms - page.evaluate("Date.now()")
+    assert (mute.scope, round(left_ms / HOUR_MS)) == ("META#volume_burst", 24)
+
+
+def test_what_is_held_is_seen_and_ended_on_the_first_page(page: Page, site: Any, alerts: AlertStore) -> None:
+    now_ms = page.evaluate("Date.now()")
+    alerts.put_mute(Mute(now_ms + HOUR_MS, "TSLA", reason="earnings"))
+    alerts.put_mute(Mute(now_ms + 2 * HOUR_MS))
+    page.goto(site.url)
+    held = page.locator("#held")
+    expect(held).to_contain_text(re.compile(r"TSLA \(until .* ET\)"))
+    expect(held).to_contain_text("everything")
+    page.get_by_role("button", name="End TSLA").click()
+    expect(held).not_to_contain_text("TSLA")
+    page.get_by_role("button", name="End everything").click()
+    expect(held).to_be_hidden()
+    assert alerts.mutes() == []
+
+
+def test_a_refused_order_says_why(page: Page, site: Any, alerts: AlertStore) -> None:
+    _open(page, site)
+    refusal = {"status": 401, "title": "Unauthorized", "detail": "changing alerts needs a sign-in"}
+    page.route("**/acknowledgement", lambda route: route.fulfill(status=401, json=refusal))
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("#order-note")).to_have_text("That was not done: changing alerts needs a sign-in")
+    assert alerts.mutes() == []
+    page.errors.clear()  # type: ignore[attr-defined]  the browser logs the 401 itself
