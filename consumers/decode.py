@@ -169,7 +169,7 @@ class Decoder:
     ) -> None:
         try:
             batch, refused = decode(payload)
-        except QuoteBatchError as error:
+        except (QuoteBatchError, UnicodeDecodeError) as error:
             self._refuse(record, index, payload, f"{problem}; {error}" if problem else str(error))
             return
         latest_ms = record.arrival_ms + MAX_AHEAD_MS
@@ -293,6 +293,8 @@ def user_records(data: bytes) -> tuple[list[bytes], str | None]:
         aggregate = AggregatedRecord.FromString(message)
     except DecodeError as error:
         return [data], f"looks like a KPL aggregate, but is no protobuf message of one ({error})"
+    if not aggregate.records:
+        return [data], "looks like a KPL aggregate, but holds no user record"
     return [user_record.data for user_record in aggregate.records], None
 
 
