@@ -1,9 +1,10 @@
-"""The whole monitor on a local AWS, for every test that asks for it."""
+"""The whole monitor on a local AWS, and a browser, for every test that asks for them."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from localstack_client.session import Session
+from playwright.sync_api import Browser, sync_playwright
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,3 +130,17 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     finally:
         down = started.make("localstack.down")
         assert down.returncode == 0, down.stdout + down.stderr
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium: the one named by CHROMIUM, else the one on the PATH."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    path = path or shutil.which("google-chrome")
+    if not path:
+        pytest.fail("no Chromium: install one, or let CHROMIUM name its executable")
+    arguments = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments, chromium_sandbox=False)
+        yield browser
+        browser.close()
