@@ -64,6 +64,8 @@ class Columns(NamedTuple):
     ask: Floats
     crossed: Floats  # relative depth by which the bid exceeds the ask, else 0
     outside: Floats  # relative distance of the price from the quotes around it, else 0
+    tracked: Flags  # this tick and the one before have sound quotes
+    middle_change: Floats  # return of their middle, 0 where not tracked
     pause: Floats  # ms since the tick before, 0 for the first
     unchanged: Flags  # price, quotes and volume are those of the tick before
     open_: Floats  # UNCLIPPED while the symbol is new, else 0
@@ -109,6 +111,12 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
     above, below = (price - high) / base, (low - price) / base
     beyond = np.where(above > below, above, below)
 
+    sound = quoted & (bid < ask)
+    middle = np.where(sound, (bid + ask) * 0.5, 0.0)
+    middle_before = before("seen_middle", middle)
+    tracked = sound & (middle_before > 0.0)
+    middle_change = np.where(tracked, middle / np.where(tracked, middle_before, 1.0) - 1.0, 0.0)
+
     total = np.where((day_volume >= 0.0) & (day_volume <= HIGHEST_VOLUME), day_volume + 1.0, 0.0)
     total_before = before("seen_volume", total)
     known = (total_before > 0.0) & (total >= total_before)
@@ -134,7 +142,7 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
         & ~traded
     )
     for name, column in (
-        ("count", age + 1.0), ("last_ts", time_ms), ("seen_price", price), ("seen_bid", bid), ("seen_ask", ask),
+        ("count", age + 1.0), ("last_ts", time_ms), ("seen_price", price), ("seen_bid", bid), ("seen_ask", ask), ("seen_middle", middle),
         ("seen_volume", total), ("spreads", spreads), ("spread_1", spread), ("spread_2", spread_1),
         ("volumes", volumes), ("volume_1", root), ("volume_2", root_1),
     ):  # fmt: skip
@@ -153,6 +161,8 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
         ask=ask,
         crossed=np.where(width < 0.0, -width, 0.0),
         outside=np.where(valid & quoted & (beyond > 0.0), beyond, 0.0),
+        tracked=tracked,
+        middle_change=middle_change,
         pause=pause,
         unchanged=unchanged,
         open_=_open(age),

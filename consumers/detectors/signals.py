@@ -44,6 +44,8 @@ class Signals:
     ask: Number
     crossed: Number
     outside: Number
+    tracked: Condition
+    middle_change: Number
     pause: Number
     unchanged: Condition
     open_: Number
@@ -78,7 +80,8 @@ def observe(xp: Namespace, s: State, tick: tuple[Any, ...], run_limit: Number) -
     where, maximum = xp.where, xp.maximum
     x = Signals()
     (
-        x.ts, x.time, x.age, x.warm, x.valid, x.price, x.quoted, x.bid, x.ask, x.crossed, x.outside, x.pause,
+        x.ts, x.time, x.age, x.warm, x.valid, x.price, x.quoted, x.bid, x.ask, x.crossed, x.outside, x.tracked,
+        x.middle_change, x.pause,
         x.unchanged, x.open_, x.gain_slow, x.gain_fast, x.spread, x.spread_held, x.gain_spread, x.open_spread,
         x.volume_root, x.volume_recent, x.volume_judged, x.gain_volume, x.gain_volume_fast, x.open_volume,
     ) = tick  # fmt: skip

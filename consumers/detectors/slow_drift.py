@@ -1,6 +1,7 @@
 """slow_drift: many small steps the same way, by a two-sided CUSUM (Page 1954) of clipped returns.
 
-Returns are divided by their root mean square and clipped at one, so that no single jump looks like a drift.
+Returns (of the middle of the quotes where they are known, which does not bounce between bid and ask) are divided
+by their root mean square and clipped at one, so that no single jump looks like a drift.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-OPERATING_SUM = 16.0
-CLIP, SLACK = 1.0, 0.1  # in root mean squares a tick
+OPERATING_SUM = 17.0
+CLIP, SLACK = 1.0, 0.12  # in root mean squares a tick
 MOST = 4.0 * OPERATING_SUM
 WARMUP_TICKS = 150.0
-SQUARE_CLIP = 16.0
+SQUARE_CLIP = 9.0
 LEAST_DEVIATION = 2e-6
 
 
@@ -26,7 +27,8 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     """Answer (score, return since the drift began, 0, root mean square return of a tick)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
-    step = maximum(minimum(x.change / (deviation * x.root_lapse), CLIP), -CLIP)
+    change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
+    step = maximum(minimum(change / deviation, CLIP), -CLIP)
     step = where((x.age >= WARMUP_TICKS) & xp.negate(x.new_session), step, 0.0)
     base = where(s.last_price > 0.0, s.last_price, x.price)
     rising, falling = s.up > 0.0, s.down > 0.0
@@ -37,7 +39,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     s.up = minimum(maximum(s.up + step - SLACK, 0.0), MOST)
     s.down = minimum(maximum(s.down - step - SLACK, 0.0), MOST)
 
-    square = x.size_paced * x.size_paced
+    square = change * change
     cap = maximum(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
     s.variance = s.variance + x.gain_slow * (minimum(square, cap) - s.variance)
     origin = where(s.up > s.down, s.up_from, s.down_from)

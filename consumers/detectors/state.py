@@ -15,6 +15,7 @@ MEMORY_FIELDS: tuple[str, ...] = (
     "seen_price",  # of the last tick, as it came
     "seen_bid",
     "seen_ask",
+    "seen_middle",  # between bid and ask, 0 = unknown
     "seen_volume",  # shares of the session so far, plus one; 0 = unknown
     "spreads",  # number of known spreads
     "spread_1",  # relative spread of the last tick, 0 = unknown

@@ -27,9 +27,12 @@ LEAST_ROOT = 1e-6
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Answer (score, size of recent moves, of usual moves, how much larger is still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    root = xp.sqrt(x.size_paced)
+    # Half of it from the middle of the quotes, which does not bounce between them as trades do.
+    middle = xp.absolute(x.middle_change) / x.root_lapse
+    size = where(x.tracked, (middle + x.size_paced) * 0.5, x.size_paced)
+    root = xp.sqrt(size)
     usual = maximum(s.root, LEAST_ROOT)
-    one = where(x.size > 0.0, 1.0, 0.0)
+    one = where(size > 0.0, 1.0, 0.0)
     learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
     relative = minimum(root / usual, CLIP) - 1.0
     allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
