@@ -142,7 +142,8 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
         & ~traded
     )
     for name, column in (
-        ("count", age + 1.0), ("last_ts", time_ms), ("seen_price", price), ("seen_bid", bid), ("seen_ask", ask), ("seen_middle", middle),
+        ("count", age + 1.0), ("last_ts", time_ms), ("seen_price", price), ("seen_bid", bid), ("seen_ask", ask),
+        ("seen_middle", middle),
         ("seen_volume", total), ("spreads", spreads), ("spread_1", spread), ("spread_2", spread_1),
         ("volumes", volumes), ("volume_1", root), ("volume_2", root_1),
     ):  # fmt: skip
