@@ -82,6 +82,12 @@ export function number(value) {
   return value.toLocaleString("en-US", { maximumSignificantDigits: 5 });
 }
 
+/** Four significant digits; whole numbers whole. @param {number} value */
+export function short(value) {
+  const digits = Number.isInteger(value) ? 21 : 4;
+  return value.toLocaleString("en-US", { maximumSignificantDigits: digits }).replace(/^-/, "−");
+}
+
 /**
  * Epoch seconds whose UTC reading is the wall clock in New York at `ms`: chart libraries draw days in UTC.
  * @param {number} ms

@@ -8,8 +8,8 @@ import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
 import { eventItem } from "./event_item.js";
 import { skeleton } from "./feed.js";
-import { change, dayInMarket, momentForViewer, momentInMarket, number, percent, price, volume } from "./format.js";
-import { kindName, momentOf, severityMark } from "./kinds.js";
+import { details } from "./facts.js";
+import { change, dayInMarket, momentInMarket, number, percent, price, volume } from "./format.js";
 import { orders } from "./orders.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
@@ -275,32 +275,6 @@ class OpenTicker {
     this.#empty.replaceChildren(h("strong", {}, "This cannot be shown"), h("p", {}, detail));
     this.#list.replaceChildren(h("li", { className: "empty" }, "None."));
   }
-}
-
-/** @param {Anomaly} anomaly */
-function details(anomaly) {
-  const ms = momentOf(anomaly);
-  /** @type {[string, string][]} */
-  const facts = [
-    ["When", momentInMarket(ms, serverNow())],
-    ["Your time", momentForViewer(ms)],
-    ["Value", number(anomaly.value)],
-    ["Expected", `${number(anomaly.expected)} ± ${number(anomaly.spread_of_expected)}`],
-    ["Score", `${anomaly.score.toFixed(2)} (anomaly from ${anomaly.threshold})`],
-    ["Source", anomaly.source],
-    ...Object.entries(anomaly.window).map(([name, value]) => /** @type {[string, string]} */ ([name.replaceAll("_", " "), shortValue(value)])),
-  ];
-  return [
-    h("h2", {}, severityMark(anomaly.severity), kindName(anomaly.kind), anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late")),
-    h("p", {}, anomaly.explanation),
-    h("dl", { className: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-  ];
-}
-
-/** @param {unknown} value */
-function shortValue(value) {
-  if (typeof value === "number") return number(value);
-  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** The chart in words. @param {string} ticker @param {Bar[]} bars @param {Anomaly[]} anomalies */
