@@ -7,7 +7,6 @@ import gzip
 import json
 import math
 import random
-import re
 import signal
 import subprocess
 import time
@@ -228,10 +227,11 @@ def test_endpoints_and_status_for_programs(monitor: Any) -> None:
 
 
 def test_everything_listens_on_loopback_only(monitor: Any) -> None:
-    del monitor
-    listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
-    mine = [line.split()[3] for line in listening.splitlines()]
-    assert not [address for address in mine if re.match(r"(0\.0\.0\.0|\*|\[::\]):(4566|8080)$", address)]
+    pids = {path.read_text().split()[0] for path in monitor.directory.glob("*.pid")}
+    listening = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
+    mine = [line.split()[3] for line in listening.splitlines() if any(f"pid={pid}," in line for pid in pids)]
+    assert monitor.origin.removeprefix("http://") in mine
+    assert not [address for address in mine if not address.startswith("127.0.0.1:")]
 
 
 def test_a_second_up_changes_nothing_and_is_fast(monitor: Any) -> None:
