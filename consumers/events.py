@@ -32,6 +32,11 @@ class Event:
         """The same for the same occurrence, however often it is sent."""
         return str(self.detail["metadata"]["event_id"])
 
+    @property
+    def correlation_id(self) -> str:
+        """The id of the anomaly whose life it is about."""
+        return str(self.detail["metadata"]["correlation_id"])
+
     def detail_json(self) -> str:
         """The detail as compact JSON."""
         return json.dumps(self.detail, separators=(",", ":"), sort_keys=True)

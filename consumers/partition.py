@@ -65,7 +65,7 @@ class Stop(NamedTuple):
     reason: str
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """Rows of one shard that arrived in one hour, under one threshold."""
 
     start: int
@@ -105,7 +105,7 @@ class Partitions:
             if quarantined:
                 self._outside.quarantine.put(quarantined)
             self._states[partition] = self._newest(partition)
-            for chunk in _chunks(rows, history):
+            for chunk in chunks(rows, history):
                 while committed < chunk.stop:
                     if self._now_ms() >= until_ms:
                         return Stop(committed, "the time of the invocation is up")
@@ -122,7 +122,7 @@ class Partitions:
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; answer how many."""
         for _ in range(_MAX_LOST_RACES):
-            step = _fitting(self._states[partition], rows, threshold)
+            step = fitting(self._states[partition], rows, threshold)
             try:
                 effects = self._make(step)
             except BlockExistsError:
@@ -188,7 +188,7 @@ class Partitions:
         self._states[state.partition] = state
 
 
-def _chunks(rows: Rows, history: History) -> Iterator[_Chunk]:
+def chunks(rows: Rows, history: History) -> Iterator[Chunk]:
     """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
     start, before = 0, None
     for ordinal in sorted(set(rows.record.tolist())):
@@ -196,14 +196,14 @@ def _chunks(rows: Rows, history: History) -> Iterator[_Chunk]:
         of = (history.in_force(record.arrival_ms), record.shard, record.arrival_ms // HOUR_MS)
         if before is not None and of != before:
             stop = int(rows.record.searchsorted(ordinal))
-            yield _Chunk(start, stop, before[0])
+            yield Chunk(start, stop, before[0])
             start = stop
         before = of
     if before is not None:
-        yield _Chunk(start, len(rows), before[0])
+        yield Chunk(start, len(rows), before[0])
 
 
-def _fitting(state: State, rows: Rows, threshold: Threshold) -> Step:
+def fitting(state: State, rows: Rows, threshold: Threshold) -> Step:
     """The next block of as many of the rows as it may hold."""
     rows = rows.slice(0, MAX_BLOCK_ROWS)
     step = plan(state, rows, threshold)

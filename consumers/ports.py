@@ -29,11 +29,24 @@ class BlockStore(Protocol):
     def last(self, partition: int) -> Block | None:
         """The newest block."""
 
+    def get(self, partition: int, number: int) -> Block | None:
+        """The block of that number, None if there is none."""
+
     def after(self, partition: int, number: int) -> Iterator[Block]:
         """The blocks after block `number`, in order."""
 
     def put(self, block: Block) -> None:
         """Commit a block; raises `BlockExistsError` if there is one of its number."""
+
+
+class LateBlockStore(Protocol):
+    """What redrives added after a block of a partition, beside the run of its blocks. Reads are strongly consistent."""
+
+    def after(self, partition: int, number: int) -> Iterator[Block]:
+        """The late blocks that go on from block `number`, in order; the first has the number after it."""
+
+    def put(self, number: int, block: Block) -> None:
+        """Commit a late block that goes on from block `number`; raises `BlockExistsError` if there is one."""
 
 
 class SnapshotStore(Protocol):
@@ -51,6 +64,9 @@ class AnomalyStore(Protocol):
 
     def put(self, anomalies: Sequence[Anomaly]) -> None:
         """Write anomalies; writing one again changes nothing."""
+
+    def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+        """Write anomalies where there are none; answers those that are there as late ones now."""
 
 
 class ChartWriter(Protocol):

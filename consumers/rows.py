@@ -93,6 +93,23 @@ class Rows:
             self.bad[part],
         )
 
+    def take(self, at: Ints) -> Rows:
+        """The rows whose indices are in `at`, in that order."""
+        return Rows(
+            self.records,
+            self.sources,
+            self.record[at],
+            self.offset[at],
+            self.source[at],
+            [self.key[i] for i in at.tolist()],
+            self.ts[at],
+            self.price[at],
+            self.bid[at],
+            self.ask[at],
+            self.day_volume[at],
+            self.bad[at],
+        )
+
     def position(self, i: int) -> Position:
         """Where row `i` lies in its shard."""
         record = self.records[int(self.record[i])]

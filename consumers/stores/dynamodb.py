@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from consumers.anomaly import iso_ms, to_item
+from consumers.anomaly import from_item, iso_ms, to_item
 from consumers.charts import KEPT_SECONDS as CHARTS_KEPT_SECONDS
 from consumers.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk
 from consumers.ledger import BLOCK_PREFIX, Counts, block_sk, partition_pk
@@ -32,6 +32,7 @@ BLOCKS_KEPT_SECONDS = 15 * 86_400
 ATTEMPTS_KEPT_SECONDS = 86_400
 _BATCH_WRITE_ITEMS = 25
 _BARS_PER_UPDATE = 100
+LATE_PREFIX = "late#"
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
@@ -48,6 +49,16 @@ class BlockTable:
             answer = self._client.query(**self._query(partition, 0), ScanIndexForward=False, Limit=1)
         return next((block_from_item(item) for item in answer["Items"]), None)
 
+    def get(self, partition: int, number: int) -> Block | None:
+        """The block of that number, None if there is none; strongly consistent."""
+        with io(f"read block {number} of partition {partition}"):
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"pk": {"S": partition_pk(partition)}, "sk": {"S": block_sk(number)}},
+                ConsistentRead=True,
+            )
+        return block_from_item(answer["Item"]) if "Item" in answer else None
+
     def after(self, partition: int, number: int) -> Iterator[Block]:
         """The blocks after block `number`, in order; strongly consistent."""
         with io(f"read the blocks of partition {partition} after {number}"):
@@ -56,21 +67,7 @@ class BlockTable:
 
     def put(self, block: Block) -> None:
         """Commit a block; raises `BlockExistsError` if another one of its number is there."""
-        item = block_to_item(block)
-        with io(f"commit block {block.number} of partition {block.partition}"):
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=item,
-                    ConditionExpression="attribute_not_exists(pk)",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                if code_of(error) != _CONDITION_FAILED:
-                    raise
-                # The answer to an earlier attempt may have been lost: then what is there is this block.
-                if error.response.get("Item") != item:
-                    raise BlockExistsError(f"{item['pk']['S']} {item['sk']['S']}") from error
+        _commit(self._client, self._table, block_to_item(block))
 
     def _query(self, partition: int, after: int) -> dict[str, Any]:
         return {
@@ -83,6 +80,52 @@ class BlockTable:
             },
             "ConsistentRead": True,
         }
+
+
+class LateBlockTable:
+    """Late blocks: pk `partition#<n>`, sk `late#<number of the block they go on from>#<number>`."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def after(self, partition: int, number: int) -> Iterator[Block]:
+        """The late blocks that go on from block `number`, in order; strongly consistent."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": partition_pk(partition)},
+                ":sk": {"S": f"{LATE_PREFIX}{number:012d}#"},
+            },
+            "ConsistentRead": True,
+        }
+        with io(f"read the late blocks of partition {partition} after {number}"):
+            for page in self._client.get_paginator("query").paginate(**query):
+                yield from map(block_from_item, page["Items"])
+
+    def put(self, number: int, block: Block) -> None:
+        """Commit a late block that goes on from block `number`; raises `BlockExistsError` if there is one."""
+        item = block_to_item(block)
+        item["sk"] = {"S": f"{LATE_PREFIX}{number:012d}#{block.number:012d}"}
+        _commit(self._client, self._table, item)
+
+
+def _commit(client: DynamoDBClient, table: str, item: dict[str, Any]) -> None:
+    with io(f"commit {item['pk']['S']} {item['sk']['S']}"):
+        try:
+            client.put_item(
+                TableName=table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if code_of(error) != _CONDITION_FAILED:
+                raise
+            # The answer to an earlier attempt may have been lost: then what is there is this block.
+            if error.response.get("Item") != item:
+                raise BlockExistsError(f"{item['pk']['S']} {item['sk']['S']}") from error
 
 
 def block_to_item(block: Block) -> dict[str, Any]:
@@ -110,7 +153,7 @@ def block_from_item(item: Any) -> Block:
     """The block that `block_to_item` wrote."""
     return Block(
         partition=int(item["pk"]["S"].partition("#")[2]),
-        number=int(item["sk"]["S"].removeprefix(BLOCK_PREFIX)),
+        number=int(item["sk"]["S"].rpartition("#")[2]),
         arrival_ms=int(item["arrival_ms"]["N"]),
         shard=item["shard"]["S"],
         positions=(_position(item["first"]["S"]), _position(item["last"]["S"])),
@@ -185,7 +228,7 @@ class AnomalyTable:
         """Write anomalies; writing one again changes nothing, nor does one of a recording change a live one."""
         live: dict[tuple[str, str], Anomaly] = {}
         for anomaly in anomalies:
-            if source_class(anomaly.source) == "replay" or anomaly.late:
+            if source_class(anomaly.source) == "replay":
                 self._put_if_absent(anomaly)
             else:
                 live.setdefault((anomaly.ticker, anomaly.timestamp), anomaly)
@@ -193,7 +236,21 @@ class AnomalyTable:
         for start in range(0, len(requests), _BATCH_WRITE_ITEMS):
             self._write(requests[start : start + _BATCH_WRITE_ITEMS])
 
-    def _put_if_absent(self, anomaly: Anomaly) -> None:
+    def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+        """Write anomalies where there are none; answers those that are there as late ones now."""
+        return [anomaly for anomaly in anomalies if self._put_if_absent(anomaly) or self._is_late(anomaly)]
+
+    def _is_late(self, anomaly: Anomaly) -> bool:
+        with io(f"read anomaly {anomaly.id}"):
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"ticker": {"S": anomaly.ticker}, "timestamp": {"S": anomaly.timestamp}},
+                ConsistentRead=True,
+            )
+        return "Item" in answer and from_item(answer["Item"]).late
+
+    def _put_if_absent(self, anomaly: Anomaly) -> bool:
+        """Whether it was written: not if one is there."""
         with io(f"write anomaly {anomaly.id}"):
             try:
                 self._client.put_item(
@@ -204,6 +261,8 @@ class AnomalyTable:
             except ClientError as error:
                 if code_of(error) != _CONDITION_FAILED:
                     raise
+                return False
+            return True
 
     def _write(self, requests: Any) -> None:
         for wait in (*BACKOFF_SECONDS, None):

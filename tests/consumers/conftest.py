@@ -21,6 +21,7 @@ from consumers.consumer import Consumer
 from consumers.decode import Quarantined
 from consumers.events import Event
 from consumers.ports import BlockExistsError, IOFailedError, Ports
+from consumers.redrive import Redrive, RedrivePorts
 from consumers.thresholds import History, Version
 from consumers.windows import Block
 from producers.quote_batch import QuoteBatch, encode
@@ -123,6 +124,7 @@ class Memory:
     """What lies outside, in memory; survives every process."""
 
     blocks: dict[int, list[Block]] = field(default_factory=dict)
+    late_blocks: dict[tuple[int, int], list[Block]] = field(default_factory=dict)
     snapshots: dict[tuple[int, int], bytes] = field(default_factory=dict)
     anomalies: dict[tuple[str, str], Anomaly] = field(default_factory=dict)
     bars: dict[tuple[str, str, int], Bar] = field(default_factory=dict)
@@ -135,7 +137,8 @@ class Memory:
 
     def copy(self) -> Memory:
         copied = {name: type(of)(of) for name, of in vars(self).items()}
-        copied["blocks"] = {partition: list(blocks) for partition, blocks in self.blocks.items()}
+        for name in ("blocks", "late_blocks"):
+            copied[name] = {key: list(blocks) for key, blocks in getattr(self, name).items()}
         return Memory(**copied)
 
     def ports(self, faults: Faults | None = None) -> Ports:
@@ -152,6 +155,21 @@ class Memory:
             attempts=_Attempts(self, around),
         )
 
+    def redrive(self, faults: Faults | None = None, partitions: int = 2) -> Redrive:
+        """A redrive by another process."""
+        around = (faults or Faults()).around
+        ports = self.ports(faults)
+        outside = RedrivePorts(
+            blocks=ports.blocks,
+            late_blocks=_LateBlocks(self, around),
+            snapshots=ports.snapshots,
+            anomalies=ports.anomalies,
+            bus=ports.bus,
+            quarantine=ports.quarantine,
+            thresholds=ports.thresholds,
+        )
+        return Redrive(partitions, outside)
+
     def keep(self, where: dict[Any, Any], key: Any, value: Any) -> None:
         """Keep what must be the same each time it is written."""
         if where.setdefault(key, value) != value:
@@ -167,6 +185,10 @@ class _Port:
 class _Blocks(_Port):
     def last(self, partition: int) -> Block | None:
         return self.around(lambda: (self.memory.blocks.get(partition) or [None])[-1])
+
+    def get(self, partition: int, number: int) -> Block | None:
+        blocks = self.memory.blocks.get(partition, [])
+        return self.around(lambda: blocks[number - 1] if 0 < number <= len(blocks) else None)
 
     def after(self, partition: int, number: int) -> Iterator[Block]:
         yield from self.around(lambda: self.memory.blocks.get(partition, [])[number:])
@@ -185,6 +207,24 @@ class _Blocks(_Port):
         blocks.append(block)
 
 
+class _LateBlocks(_Port):
+    def after(self, partition: int, number: int) -> Iterator[Block]:
+        yield from self.around(lambda: list(self.memory.late_blocks.get((partition, number), [])))
+
+    def put(self, number: int, block: Block) -> None:
+        self.around(lambda: self._put(number, block))
+
+    def _put(self, number: int, block: Block) -> None:
+        blocks = self.memory.late_blocks.setdefault((block.partition, number), [])
+        at = block.number - number - 1
+        if at < len(blocks):
+            if blocks[at] != block:
+                raise BlockExistsError
+            return
+        assert at == len(blocks), "a gap between late blocks"
+        blocks.append(block)
+
+
 class _Snapshots(_Port):
     def get(self, partition: int, number: int) -> bytes | None:
         return self.around(lambda: self.memory.snapshots.get((partition, number)))
@@ -197,6 +237,15 @@ class _Anomalies(_Port):
     def put(self, anomalies: Sequence[Anomaly]) -> None:
         for anomaly in anomalies:  # one call each: a batch may fail in the middle
             self.around(lambda a=anomaly: self.memory.keep(self.memory.anomalies, (a.ticker, a.timestamp), a))
+
+    def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+        return [a for a in anomalies if self.around(lambda a=a: self._put_late(a))]
+
+    def _put_late(self, anomaly: Anomaly) -> bool:
+        kept = self.memory.anomalies.setdefault((anomaly.ticker, anomaly.timestamp), anomaly)
+        if kept.late and kept != anomaly:
+            self.memory.contradictions.append(f"{kept} and {anomaly}")
+        return kept.late
 
 
 class _Charts(_Port):
