@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint unit test-localstack
+.PHONY: help up down clean .venv lock test lint unit exam test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -59,6 +59,9 @@ lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
 
 unit: .venv ## Run the tests that need neither the local AWS nor a browser
 	@$(BIN)/python -m pytest -m 'not e2e and not browser'
+
+exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
+	@$(BIN)/python tests/benchmarks/exam.py $(EXAM_ARGS)
 
 test-localstack: .venv node_modules/.installed ## Run the end-to-end tests on LocalStack (docs/testing.md)
 	@$(BIN)/python -m localstack.end_to_end
