@@ -36,6 +36,8 @@ def create_app(services: Services) -> APIGatewayRestResolver:
 
 def _register_problems(app: APIGatewayRestResolver) -> None:
     def on_unknown_path(_error: NotFoundError) -> Response[str]:
+        if methods := _methods_of(app):
+            return _refuse_method(app, methods)
         allowed = ", ".join(sorted({f"{route.method} {route.openapi_path}" for route in _routes(app)}))
         method, path = app.current_event.http_method, app.current_event.path
         unknown = Problem(HTTPStatus.NOT_FOUND, f"there is no {method} {path}", where="path", allowed=allowed)
@@ -55,6 +57,22 @@ def _on_store_failure(error: ClientError | BotoCoreError) -> Response[str]:
     _logger.exception("A store did not answer", exc_info=error)
     unavailable = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a store behind the API did not answer: try again")
     return problems.respond(unavailable, {"Retry-After": "2"})
+
+
+def _methods_of(app: APIGatewayRestResolver) -> list[str]:
+    """What may be done with the path that is asked for; empty for an unknown path."""
+    return sorted(route.method for route in _routes(app) if route.rule.match(app.current_event.path))
+
+
+def _refuse_method(app: APIGatewayRestResolver, methods: list[str]) -> Response[str]:
+    event, allowed = app.current_event, ", ".join(methods)
+    refused = Problem(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"{event.http_method} is not possible at {event.path}: allowed is {allowed}",
+        where="method",
+        allowed=allowed,
+    )
+    return problems.respond(refused, {"Allow": allowed})
 
 
 def _routes(app: APIGatewayRestResolver) -> list[Route]:

@@ -17,6 +17,20 @@ from consumers.alerts.state import MessageKind
 from consumers.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
+# Patterns for the document only: what they refuse is refused in words by the functions below.
+_SYMBOL_PATTERN = "^[A-Za-z0-9.^=/_-]{1,16}$"
+_ID_PATTERN = f"^[A-Za-z0-9.^=/_-]{{1,16}}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
+
+
+def _pattern(pattern: str) -> dict[str, Any]:
+    return {"pattern": pattern}
+
+
+def _names_pattern(names: tuple[str, ...]) -> dict[str, Any]:
+    one = f"({'|'.join(names)})"
+    return _pattern(f"^{one}(,{one})*$")
+
+
 Severity = Literal["low", "medium", "high", "critical"]
 SourceClass = Literal["real", "simulated", "replay"]
 TickerState = Literal["live", "stale", "missing"]
@@ -65,14 +79,24 @@ def _severities(text: str) -> str:
 TickerPath = Annotated[
     str,
     BeforeValidator(_symbol),
-    Path(description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F."),
+    Path(
+        description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F.",
+        json_schema_extra=_pattern(_SYMBOL_PATTERN),
+    ),
 ]
 IdPath = Annotated[
     str,
     BeforeValidator(_decoded),
-    Path(description="The id of an anomaly: <ticker>-<epoch ms>-<kind>."),
+    Path(
+        description="The id of an anomaly: <ticker>-<epoch ms>-<kind>.",
+        json_schema_extra=_pattern(_ID_PATTERN),
+    ),
 ]
-TickerQuery = Annotated[str, BeforeValidator(_symbol), Query(description=f"Only this ticker: {SYMBOL_RULE}.")]
+TickerQuery = Annotated[
+    str,
+    BeforeValidator(_symbol),
+    Query(description=f"Only this ticker: {SYMBOL_RULE}.", json_schema_extra=_pattern(_SYMBOL_PATTERN)),
+]
 DateQuery = Annotated[Date, Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")]
 SinceQuery = Annotated[
     datetime, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
@@ -83,15 +107,25 @@ UntilQuery = Annotated[
 KindQuery = Annotated[
     str,
     AfterValidator(_kinds),
-    Query(description=f"One or more kinds, separated by commas: {', '.join(KINDS)}."),
+    Query(
+        description=f"One or more kinds, separated by commas: {', '.join(KINDS)}.",
+        json_schema_extra=_names_pattern(KINDS),
+    ),
 ]
 SeverityQuery = Annotated[
     str,
     AfterValidator(_severities),
-    Query(description=f"One or more severities, separated by commas: {', '.join(SEVERITIES)}."),
+    Query(
+        description=f"One or more severities, separated by commas: {', '.join(SEVERITIES)}.",
+        json_schema_extra=_names_pattern(SEVERITIES),
+    ),
 ]
 KindName = Annotated[
-    str, AfterValidator(_kind), Query(alias="kind", description=f"One kind: {', '.join(KINDS)}.")
+    str,
+    AfterValidator(_kind),
+    Query(
+        alias="kind", description=f"One kind: {', '.join(KINDS)}.", json_schema_extra={"enum": list(KINDS)}
+    ),
 ]
 LimitQuery = Annotated[int, Query(description="The most anomalies in one answer.", ge=1, le=200)]
 CursorQuery = Annotated[
@@ -101,7 +135,10 @@ CursorQuery = Annotated[
 SourceQuery = Annotated[
     str,
     AfterValidator(_source),
-    Query(description="real, simulated, replay, or the name of one source."),
+    Query(
+        description="real, simulated, replay, or the name of one source.",
+        json_schema_extra=_pattern("^[A-Za-z0-9._-]{1,64}$"),
+    ),
 ]
 
 

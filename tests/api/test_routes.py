@@ -209,10 +209,22 @@ def test_bad_requests_say_where_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nothing"), ("POST", "/anomalies"), ("GET", "/anomalies//x")]
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/anomalies", "GET"),
+        ("DELETE", "/health", "GET"),
+        ("PATCH", "/alerts/mutes", "DELETE, PUT"),
+        ("GET", "/anomalies/KO/KO-1-gap/acknowledgement", "DELETE, PUT"),
+    ],
 )
-def test_unknown_paths_list_the_known_ones(call: Any, method: str, path: str) -> None:
-    answer = call(path, method=method, x="1")
+def test_a_method_that_is_not_possible_is_a_405(call: Any, method: str, path: str, allowed: str) -> None:
+    answer = call(path, method=method)
+    assert (answer.status, answer.headers["Allow"], answer.json["allowed"]) == (405, allowed, allowed)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/anomalies//x"])
+def test_unknown_paths_list_the_known_ones(call: Any, path: str) -> None:
+    answer = call(path, x="1")
     assert answer.status == 404
     assert "/quotes/{ticker}" in answer.json["allowed"]
 

@@ -220,7 +220,7 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
                     "httpMethod": self.command,
                     "body": self.rfile.read(int(self.headers.get("Content-Length", 0))).decode() or None,
                     "headers": dict(self.headers),
-                    "multiValueQueryStringParameters": parse_qs(url.query),
+                    "multiValueQueryStringParameters": parse_qs(url.query, keep_blank_values=True),
                 }
             )
             with lock:  # a Lambda function serves one request at a time
