@@ -1,0 +1,79 @@
+"""The sentence of each kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consumers.detectors.explain import explain
+from consumers.detectors.kinds import KINDS
+
+RETURNS = {"unit": "return", "ticks": 240}
+WINDOWS: dict[str, dict[str, Any]] = {
+    "price_spike": RETURNS,
+    "level_shift": {**RETURNS, "overnight": False},
+    "bad_tick": {"unit": "price", "ticks": 240, "bid": 189.11, "ask": 189.13},
+    "volume_burst": {"unit": "shares", "ticks": 250, "over_ticks": 3},
+    "spread_blowout": {"unit": "spread", "ticks": 400, "over_ticks": 3},
+    "frozen_feed": {"unit": "ticks", "ticks": 200, "seconds": 45.0},
+    "gap": {"unit": "seconds", "ticks": 50},
+    "vol_shift": {"unit": "return", "moves": 100, "over_moves": 12},
+    "slow_drift": {"unit": "return", "ticks": 240, "over_ticks": 61},
+}
+
+
+def sentence(kind: str, value: float, expected: float, beyond: float, **others: Any) -> str:
+    facts: dict[str, Any] = {
+        "ticker": "AAPL", "kind": kind, "change": "opened", "severity": "medium", "score": 4.25, "threshold": 2.5,
+        "value": value, "expected": expected, "spread_of_expected": beyond, "direction": "up",
+        "window": WINDOWS[kind], "note": "",
+    }  # fmt: skip
+    return explain(**{**facts, **others})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected", "beyond", "told"),
+    [
+        ("price_spike", -0.012, 0.0, 0.0006, "fell 1.20% in one tick, 20.0 times its usual move of 0.06%"),
+        ("level_shift", 0.012, 0.0, 0.0006, "rose 1.20% and stayed there, 20.0 times its usual move of 0.06%"),
+        ("bad_tick", 0.0, 189.12, 2.0, "came without a usable price; the last good price was 189.12"),
+        ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.5, outside its own quotes of 189.11 and 189.13"),
+        ("volume_burst", 12400.0, 500.0, 9000.0, "traded 12,400 shares a tick over 3 ticks, 24.8 times the usual 500"),
+        ("spread_blowout", 0.004, 0.0005, 0.0025, "spread of 0.4% or more for 3 ticks, 8.00 times the usual 0.05%"),
+        ("frozen_feed", 45.0, 0.5, 11.5, "has not changed for 45 ticks (45.0 s): price, quotes and volume repeat"),
+        ("gap", 320.0, 1.0, 14.0, "sent no tick for 5 min, where one every 1.00 s is usual and up to 15.0 s"),
+        ("vol_shift", 0.0012, 0.0003, 0.0002, "moves 4.00 times as much as usual: 0.12% a move over 12 moves"),
+        ("slow_drift", -0.008, 0.0, 0.0002, "has drifted 0.8% down over 61 ticks"),
+    ],
+)  # fmt: skip
+def test_it_says_what_was_found_what_was_expected_and_by_how_much(
+    kind: str, value: float, expected: float, beyond: float, told: str
+) -> None:
+    said = sentence(kind, value, expected, beyond)
+    assert told in said
+    assert said.startswith("AAPL ")
+    assert said.endswith("severity medium, score 4.25 where alerts begin at 2.5.")
+
+
+def test_crossed_quotes_are_named() -> None:
+    said = sentence("bad_tick", 189.12, 189.12, 2.0, window={**WINDOWS["bad_tick"], "bid": 189.3})
+    assert "came with a bid of 189.3 above the ask of 189.13" in said
+
+
+def test_without_quotes_it_names_the_price() -> None:
+    assert "came at 200, too far off to believe" in sentence(
+        "bad_tick", 200.0, 189.12, 2.0, window={"ticks": 60}
+    )
+
+
+def test_a_split_is_named() -> None:
+    window = {**WINDOWS["level_shift"], "overnight": True}
+    said = sentence("level_shift", -0.857, 0.0, 0.02, window=window, note="7:1 split")
+    assert "opened 85.7% below the last session's close (7:1 split)" in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_each_kind_has_a_sentence(kind: str) -> None:
+    said = sentence(kind, 0.0, 0.0, 0.0, change="ended")
+    assert said.startswith(f"AAPL: the {kind.replace('_', ' ')} is over, ")
