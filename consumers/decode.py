@@ -174,7 +174,7 @@ class Decoder:
             return
         latest_ms = record.arrival_ms + MAX_AHEAD_MS
         if batch.ts and max(batch.ts) > latest_ms:
-            batch, ahead = _without_future(batch, latest_ms)
+            batch, ahead = _without_future(batch, latest_ms, {row.row for row in refused})
             refused = [*refused, *ahead]
         if refused:
             self._refuse_rows(record, index, payload, batch.source, refused)
@@ -298,11 +298,14 @@ def user_records(data: bytes) -> tuple[list[bytes], str | None]:
     return [user_record.data for user_record in aggregate.records], None
 
 
-def _without_future(batch: QuoteBatch, latest_ms: int) -> tuple[QuoteBatch, list[RefusedRow]]:
+def _without_future(
+    batch: QuoteBatch, latest_ms: int, refused: set[int]
+) -> tuple[QuoteBatch, list[RefusedRow]]:
+    numbers = [row for row in range(len(batch) + len(refused)) if row not in refused]
     kept = [row for row, ts in enumerate(batch.ts) if ts <= latest_ms]
     ahead = [
         RefusedRow(
-            row,
+            numbers[row],
             batch.symbol[row],
             f"ts is {ts}: allowed is at most {MAX_AHEAD_MS} ms beyond the record's arrival"
             f" at {latest_ms - MAX_AHEAD_MS}",

@@ -8,6 +8,7 @@ start or from where it stopped, changes nothing, and two at once are as one.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,12 +111,10 @@ class Redrive:
         """
         return self._records(records, None)
 
-    def released(self, record: KinesisRecord, index: int) -> Redriven:
-        """Bring back a user record that lay in quarantine, in whose record of the stream it was number `index`.
-
-        `record` holds of it what is to be brought back. Raises as `batch` does.
-        """
-        return self._records([record], f"{record.shard}/quarantine/{index}")
+    def released(self, record: KinesisRecord) -> Redriven:
+        """Bring back a user record, or some rows of one, that lay in quarantine. Raises as `batch` does."""
+        digest = hashlib.blake2b(record.data or b"", digest_size=8).hexdigest()
+        return self._records([record], f"{record.shard}/quarantine/{digest}")
 
     def _records(self, records: Sequence[KinesisRecord], label: str | None) -> Redriven:
         done = Redriven(records=len(records))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from consumers.decode import Quarantined
 from consumers.stores.calls import code_of, io
+from producers.quote_batch import RefusedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_s3.client import S3Client
-
-    from consumers.decode import Quarantined
 
 QUARANTINE_PREFIX = "quarantine/"
 
@@ -74,10 +74,56 @@ class QuarantineBucket:
                     Bucket=self._bucket, Key=key, Body=body, ContentType="application/json"
                 )
 
+    def entries(self) -> Iterator[Quarantined]:
+        """All entries, by shard, sequence number and partition."""
+        for page in self._pages():
+            for item in page.get("Contents", []):
+                yield from self._read(item["Key"])
+
+    def replace(self, entry: Quarantined, by: Quarantined | None) -> None:
+        """Keep `by` in place of an entry, or take it out."""
+        key = quarantine_key(entry.shard, entry.sequence, entry.partition)
+        others = [of for of in self._read(key) if of.index != entry.index]
+        kept = sorted([*others, *([by] if by else [])], key=lambda of: of.index)
+        if kept:
+            self.put(kept)
+            return
+        with io(f"delete {key}"):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _pages(self) -> Iterator[Any]:
+        with io(f"list {QUARANTINE_PREFIX}"):
+            yield from self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=QUARANTINE_PREFIX
+            )
+
+    def _read(self, key: str) -> list[Quarantined]:
+        with io(f"read {key}"):
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if code_of(error) != "NoSuchKey":
+                    raise
+                return []
+        return [_from_json(entry) for entry in json.loads(body)]
+
 
 def quarantine_key(shard: str, sequence: str, partition: int) -> str:
     """Where the quarantined user records of a record of the stream lie."""
     return f"{QUARANTINE_PREFIX}{shard}/{sequence}/{partition}.json"
+
+
+def _from_json(entry: Any) -> Quarantined:
+    return Quarantined(
+        shard=entry["shard"],
+        sequence=entry["sequence"],
+        index=entry["index"],
+        partition=entry["partition"],
+        arrival_ms=entry["arrival_ms"],
+        reason=entry["reason"],
+        rows=tuple(RefusedRow(**row) for row in entry["rows"]),
+        payload=base64.b64decode(entry["payload"]),
+    )
 
 
 def _to_json(entry: Quarantined) -> dict[str, Any]:

@@ -118,6 +118,15 @@ def test_a_row_that_cannot_be_used_is_quarantined_and_the_others_are_used(
     assert "BBB" in newest(memory).slots
 
 
+def test_refused_rows_are_named_by_their_place_in_the_record(kit: SimpleNamespace) -> None:
+    symbols, ts = ["bad symbol", "AAA", "BBB", "CCC"], [START_MS + 1000] * 4
+    ts[2] = START_MS + 60_000
+    memory, _ = consume(kit, document(symbol=symbols, ts=ts, price=[1.0, 50.0, 20.0, 10.0]))
+    (entry,) = memory.quarantine.values()
+    assert [row.row for row in entry.rows] == [0, 2]
+    assert [row.symbol for row in entry.rows] == ["bad symbol", "BBB"]
+
+
 def test_an_aggregate_with_a_broken_digest_is_quarantined_as_one(kit: SimpleNamespace) -> None:
     data = broken_digest(kit)
     memory, report = consume(kit, data)

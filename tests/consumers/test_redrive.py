@@ -273,7 +273,7 @@ def test_a_released_record_is_scored_as_of_then(kit: SimpleNamespace, case: Simp
     before = live(memory)
     (record,) = kinesis(kit, [readable])
     for _ in range(2):
-        memory.redrive().released(record, 0)
+        memory.redrive().released(record)
         assert live(memory) == before
         assert late(memory)
         assert brought_back(memory).in_windows == sum(
