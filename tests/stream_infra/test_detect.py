@@ -1,0 +1,114 @@
+"""`stock-monitor detect`: a line for each line, at once, the same however lines are batched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.thresholds import Threshold
+from stream_infra.tick_lines import LineDetector
+
+
+def line(ts: int, price: float = 100.0, symbol: str = "AAPL", **others: Any) -> bytes:
+    return json.dumps({"ts": ts, "symbol": symbol, "price": price, **others}).encode()
+
+
+def some_lines(ticks: int = 240) -> list[bytes]:
+    """Two symbols in turns; one of them jumps, one line is none."""
+    lines = []
+    for row in range(ticks):
+        price = round(100.0 + 0.01 * (row * 7 % 5) + (5.0 if row > 180 else 0.0), 2)
+        quotes = {"bid": price - 0.01, "ask": price + 0.01} if row % 3 else {"bid": None}
+        lines.append(line(1000 * row, price, "AAPL" if row % 2 else "KO", volume=100 + row % 7, **quotes))
+    lines.insert(50, b"no tick")
+    return lines
+
+
+def judged(lines: list[bytes], threshold: str = "2.5") -> list[dict[str, Any]]:
+    return [json.loads(answer) for answer in LineDetector(Threshold.parse(threshold)).judge(lines)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, 241), max_size=6))
+def test_answers_do_not_depend_on_batches(cuts: list[int]) -> None:
+    lines = some_lines()
+    detector = LineDetector(Threshold.parse("2.5"))
+    edges = [0, *sorted(cuts), len(lines)]
+    answers = [
+        json.loads(answer) for start, stop in pairwise(edges) for answer in detector.judge(lines[start:stop])
+    ]
+    assert answers == judged(lines)
+    assert len(answers) == len(lines)
+
+
+def test_an_anomaly_is_flagged_once_with_its_kind_and_a_sentence() -> None:
+    lines = [*(line(1000 * row) for row in range(5)), line(5000, 0.0), line(6000, 0.0), line(7000)]
+    answers = judged(lines)
+    assert [answer["flag"] for answer in answers] == [False] * 5 + [True, False, False]
+    assert answers[5]["kind"] == "bad_tick"
+    assert answers[5]["score"] == 25.0
+    assert answers[5]["explanation"].startswith("AAPL came without a usable price")
+    assert answers[6]["score"] == 25.0
+
+
+def test_a_higher_threshold_flags_less_and_scores_the_same() -> None:
+    low, high = (judged(some_lines(), threshold) for threshold in ("1", "20"))
+    assert [answer["score"] for answer in low] == [answer["score"] for answer in high]
+    assert sum(answer["flag"] for answer in low) > sum(answer["flag"] for answer in high)
+
+
+def test_the_volume_of_a_tick_and_that_of_the_day_come_to_the_same() -> None:
+    volumes = [10 + row % 13 for row in range(200)] + [900, 1000, 1100]
+    single = [line(1000 * row, volume=volume) for row, volume in enumerate(volumes)]
+    total = [line(1000 * row, day_volume=sum(volumes[: row + 1])) for row in range(len(volumes))]
+    assert judged(single) == judged(total)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"[]", "Expected `object`"),
+        (b'{"ts":1,"symbol":"AAPL"}', "missing required field `price`"),
+        (line(1, symbol="not a ticker"), "symbol is 'not a ticker'"),
+        (line(-1), "ts is -1"),
+        (b'{"ts":1,"symbol":"AAPL","price":"1"}', "Expected `float`, got `str`"),
+        (line(1, volume=-1), "volume is -1: allowed is a number from 0"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_answered_with_its_number_and_reason(bad: bytes, reason: str) -> None:
+    answers = judged([line(1), bad, line(2)])
+    assert answers[1]["error"].startswith("line 2: ")
+    assert reason in answers[1]["error"]
+    assert "allowed" in answers[1]["error"]
+    assert "error" not in answers[2]
+
+
+def test_a_tick_from_the_past_is_refused_and_one_of_the_same_millisecond_is_not() -> None:
+    answers = judged([line(5), line(5), line(4), line(4, symbol="KO")])
+    assert ["error" in answer for answer in answers] == [False, False, True, False]
+
+
+def test_it_goes_in_lock_step_and_tells_of_refused_lines_by_its_exit_code() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", "from stream_infra.cli import main; main()", "detect"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    for tick in (line(1), line(2, 0.0), b"no tick"):
+        program.stdin.write(tick + b"\n")
+        program.stdin.flush()
+        answer = json.loads(program.stdout.readline())
+        assert answer["flag"] == (tick == line(2, 0.0))
+    _, told = program.communicate(line(3), timeout=30)
+    assert program.returncode == 1
+    assert b"1 of the lines could not be used" in told
