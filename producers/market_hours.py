@@ -24,7 +24,7 @@ def is_open(session: Session, at: datetime) -> bool:
     """Whether the session is on at this time (aware); the opening instant is in it, the closing is not."""
     if session == "always":
         return True
-    hours = trading_hours(session, at.astimezone(_new_york(at.date())).date())
+    hours = trading_hours(session, at.astimezone(new_york(at.date())).date())
     return hours is not None and hours[0] <= at < hours[1]
 
 
@@ -37,7 +37,7 @@ def trading_hours(session: Literal["regular", "extended"], day: date) -> tuple[d
         start, end = _REGULAR_HALF_DAY if day in half else _REGULAR
     else:
         start, end = _EXTENDED_HALF_DAY if day in half else _EXTENDED
-    zone = _new_york(day)
+    zone = new_york(day)
     return (
         datetime.combine(day, start, zone).astimezone(UTC),
         datetime.combine(day, end, zone).astimezone(UTC),
@@ -55,7 +55,7 @@ def _exceptions(year: int) -> tuple[frozenset[date], frozenset[date]]:
     return frozenset(closed), frozenset(half)
 
 
-def _new_york(day: date) -> timezone:
+def new_york(day: date) -> timezone:
     """New York's offset in the trading hours of a day; it changes on Sundays, outside of them."""
     first_sunday_of_march = _first_sunday(date(day.year, 3, 1))
     summer = first_sunday_of_march + timedelta(days=7) <= day < _first_sunday(date(day.year, 11, 1))

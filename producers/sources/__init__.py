@@ -15,7 +15,10 @@ from producers.quote_batch import SOURCE_RULE, QuoteBatch, is_source
 
 SourceClass = Literal["real", "simulated", "replay"]
 ENTRY_POINT_GROUP = "stock_monitor.sources"
-_BUILT_IN = {"simulated": "producers.sources.simulated:SimulatedSource.from_environment"}
+_BUILT_IN = {
+    name: f"producers.sources.{name}:{name.title()}Source.from_environment"
+    for name in ("alpaca", "finnhub", "simulated", "yahoo")
+}
 
 
 @runtime_checkable

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import aws_kinesis_agg.deaggregator  # noqa: F401 - the message class imports only after it
 import boto3
@@ -15,6 +20,7 @@ from moto import mock_aws
 
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, decode
+from producers.sources.vendor import Vendor, VendorClient
 
 MIB = 1024 * 1024
 
@@ -130,6 +136,11 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def clock_class() -> type[Clock]:
+    return Clock
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -188,3 +199,78 @@ def symbols_of_partition() -> Callable[[int, int, int], list[str]]:
         return [next(matching) for _ in range(count)]
 
     return find
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as the vendor's stub received it."""
+
+    path: str
+    parameters: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass
+class VendorStub:
+    """A vendor on 127.0.0.1: `answers` gives (status, headers, body) for each call, or closes the line."""
+
+    url: str = ""
+    answer: Callable[[Call], tuple[int, dict[str, str], bytes] | None] = lambda _call: (200, {}, b"{}")
+    calls: list[Call] = field(default_factory=list)
+
+    def script(self, *answers: Any) -> None:
+        """Answers with these in turn, and with the last of them from then on."""
+        left = list(answers)
+        self.answer = lambda _call: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorStub]:
+    stub = VendorStub()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            parameters = {name: values[0] for name, values in parse_qs(url.query).items()}
+            call = Call(url.path, parameters, {k.lower(): v for k, v in self.headers.items()})
+            stub.calls.append(call)
+            answer = stub.answer(call)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, headers, body = answer
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(BrokenPipeError, ConnectionResetError):  # a client that no longer waits
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield stub
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def vendor_client(clock: Clock) -> Iterator[Callable[..., VendorClient]]:
+    """Makes clients whose time passes only while they wait."""
+    made: list[VendorClient] = []
+
+    def make(url: str, name: str = "acme", calls_per_minute: float = 600, seconds: float = 4) -> VendorClient:
+        vendor = Vendor(name, url, {"X-Key": "s3cr3t-key"}, calls_per_minute, "check ACME_KEY")
+        client = VendorClient(vendor, seconds, clock_ms=clock, sleep=clock.sleep, rng=random.Random(1))
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()

@@ -1,0 +1,351 @@
+"""HTTP towards a vendor of quotes: its rate limit, retries with backoff and jitter, a circuit breaker.
+
+The vendor's patience is longer than a process lives: what has to be remembered between polls, scans and
+processes is in `Standing`, which the scan keeps.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from producers.sources import SourceError
+
+Breaker = Literal["closed", "open", "half-open"]
+BREAKER_FAILURES = 5
+FIRST_OPEN_MS = 30_000
+MAX_OPEN_MS = 300_000
+MAX_ATTEMPTS = 3
+_FIRST_BACKOFF_MS = 200
+_MAX_BACKOFF_MS = 4_000
+_CONNECT_SECONDS = 3.0
+_BURST_MS = 10_000  # how much of the rate limit may be used at once
+_BLOCKED_MS = 15_000  # after a 429 that does not say for how long
+_MAX_BLOCKED_MS = 3_600_000
+_MAX_BYTES = 64 * 1024 * 1024
+_SHOWN = 160
+
+
+class Standing(msgspec.Struct):
+    """How we stand with a vendor (times are epoch ms): failed polls in a row, and when we may call again.
+
+    `open_until_ms` is the breaker's, `blocked_until_ms` what the vendor asked for (429), `next_call_ms`
+    the pace that its limit of `calls_per_minute` leaves. `cursor` is the symbol asked for last, where a
+    poll asks only for some. `last_error` says what the last poll did not get, and why.
+    """
+
+    failures: int = 0
+    open_until_ms: int = 0
+    blocked_until_ms: int = 0
+    next_call_ms: int = 0
+    calls_per_minute: float = 0.0
+    cursor: str = ""
+    last_error: str = ""
+
+    def breaker(self, now_ms: int) -> Breaker:
+        """Closed lets polls through, open none; half-open lets one through as a trial."""
+        if self.failures < BREAKER_FAILURES:
+            return "closed"
+        return "open" if now_ms < self.open_until_ms else "half-open"
+
+
+class VendorError(SourceError):
+    """A vendor's answer that cannot be used; `status` is its HTTP status, None when there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _PassingError(VendorError):
+    """A failure that may pass when it is tried again."""
+
+
+class PollEndsError(VendorError):
+    """Nothing more can be asked for in this poll."""
+
+
+class RateLimitedError(PollEndsError):
+    """The limit of calls is used up until later than this poll can wait."""
+
+
+class OutOfTimeError(PollEndsError):
+    """The time of the poll is up."""
+
+
+class RefusedRequestError(VendorError):
+    """The vendor does not accept this request (400, 404, 422); another may be fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Who is called: its name in messages, its address, and what its documentation says of limits.
+
+    `hint` tells a user what to do about a key that is refused.
+    """
+
+    name: str
+    url: str
+    headers: Mapping[str, str]
+    calls_per_minute: float
+    hint: str
+
+
+class VendorClient:
+    """Calls a vendor as often as it allows, for at most `poll_seconds` a poll.
+
+    Parameters
+    ----------
+    vendor
+        Who is called.
+    poll_seconds
+        How long a poll may take with all its waiting and retries.
+    clock_ms, sleep, rng
+        Epoch milliseconds, waiting, and the jitter.
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        poll_seconds: float,
+        *,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        if urlsplit(vendor.url).scheme not in {"http", "https"}:
+            raise SourceError(f"{vendor.name}: address {vendor.url!r}: allowed is one like https://…")
+        self.vendor = vendor
+        self.standing = Standing(calls_per_minute=vendor.calls_per_minute)
+        self._poll_ms = round(poll_seconds * 1000)
+        self._clock_ms = clock_ms
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._pool = urllib3.PoolManager(headers=dict(vendor.headers), retries=False, maxsize=2)
+        self._deadline_ms = 0
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._pool.clear()
+
+    def affordable(self) -> int:
+        """How many calls this poll may make without waiting for its limit."""
+        now_ms = self._clock_ms()
+        spare_ms = now_ms + _BURST_MS - max(self.standing.next_call_ms, now_ms)
+        return max(1, spare_ms // self._interval_ms() + 1)
+
+    def begin_poll(self) -> None:
+        """Starts a poll.
+
+        Raises
+        ------
+        SourceError
+            If the breaker is open, or the vendor asked to wait until later than this poll lasts.
+        """
+        now_ms = self._clock_ms()
+        standing = self.standing
+        if standing.breaker(now_ms) == "open":
+            raise SourceError(
+                f"{self.vendor.name} is not called until {_clock(standing.open_until_ms)} after"
+                f" {standing.failures} failed polls in a row; the last: {standing.last_error}"
+            )
+        self._deadline_ms = now_ms + self._poll_ms
+        if standing.blocked_until_ms > self._deadline_ms:
+            raise RateLimitedError(self._limited(standing.blocked_until_ms), 429)
+
+    def end_poll(self, errors: Sequence[VendorError], *, answered: bool) -> None:
+        """Counts the poll for the breaker; a used-up limit is no failure of the vendor's.
+
+        Raises
+        ------
+        VendorError
+            The error that says best why, if nothing was answered at all.
+        """
+        standing = self.standing
+        best = next((error for error in errors if not isinstance(error, PollEndsError)), None)
+        best = best or (errors[-1] if errors else None)
+        standing.last_error = str(best or "")
+        if answered or best is None:
+            standing.failures = standing.open_until_ms = 0
+            return
+        if not isinstance(best, RateLimitedError):
+            standing.failures += 1
+            if standing.failures >= BREAKER_FAILURES:
+                self._open()
+        raise best
+
+    def _open(self) -> None:
+        standing = self.standing
+        doubled = FIRST_OPEN_MS * 2 ** min(standing.failures - BREAKER_FAILURES, 16)
+        jitter = self._rng.uniform(0.8, 1.2)
+        standing.open_until_ms = self._clock_ms() + round(min(doubled, MAX_OPEN_MS) * jitter)
+
+    def get(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """The JSON that the vendor answers to a GET, within the time of the poll that was begun.
+
+        Raises
+        ------
+        PollEndsError, RefusedRequestError, VendorError
+            As their classes say; what passes was tried up to three times, with growing pauses.
+        """
+        attempts = 1 if self.standing.breaker(self._clock_ms()) == "half-open" else MAX_ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            self._wait_for_turn()
+            try:
+                return self._once(path, parameters)
+            except _PassingError:
+                pause_ms = self._backoff_ms(attempt)
+                if attempt == attempts or self._clock_ms() + pause_ms >= self._deadline_ms:
+                    raise
+                self._sleep(pause_ms / 1000)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _wait_for_turn(self) -> None:
+        # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
+        standing, now_ms = self.standing, self._clock_ms()
+        if now_ms >= self._deadline_ms:
+            raise OutOfTimeError(f"{self.vendor.name}: the time for this poll is up")
+        due_ms = max(now_ms, standing.blocked_until_ms, standing.next_call_ms - _BURST_MS)
+        if due_ms > self._deadline_ms:
+            raise RateLimitedError(self._limited(due_ms), 429)
+        if due_ms > now_ms:
+            self._sleep((due_ms - now_ms) / 1000)
+        standing.next_call_ms = max(standing.next_call_ms, due_ms) + self._interval_ms()
+
+    def _interval_ms(self) -> int:
+        # In no minute more calls than allowed, with those that come early.
+        return int((60_000 + _BURST_MS) / self.standing.calls_per_minute) + 1
+
+    def _once(self, path: str, parameters: Mapping[str, str]) -> Any:
+        left = max(0.5, (self._deadline_ms - self._clock_ms()) / 1000)
+        url = f"{self.vendor.url.rstrip('/')}{path}?{urlencode(parameters, safe=',')}"
+        try:
+            answer = self._pool.request(
+                "GET",
+                url,
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, left), total=left),
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                body = answer.read(_MAX_BYTES, decode_content=True)
+            finally:
+                answer.release_conn()
+        except HTTPError as error:
+            raise _PassingError(f"{self.vendor.name} does not answer: {self._why(error)}") from error
+        self._note_limit(answer.headers)
+        if answer.status != 200:
+            raise self._failure(answer.status, answer.headers, body)
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.MsgspecError as error:
+            text = _shortened(body.decode(errors="replace"))
+            raise _PassingError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
+
+    def _why(self, error: HTTPError) -> str:
+        host = urlsplit(self.vendor.url).netloc
+        return f"{type(error).__name__.removesuffix('Error')} ({host})"
+
+    def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
+        name, said = self.vendor.name, self._said(body)
+        if status == 429:
+            until_ms = self._blocked_until(headers)
+            self.standing.blocked_until_ms = until_ms
+            return RateLimitedError(f"{self._limited(until_ms)}: {said}", status)
+        if status == 401:
+            return VendorError(f"{name} refuses the key (401: {said}): {self.vendor.hint}", status)
+        if status == 403:
+            return VendorError(f"{name} denies access (403: {said}): {self.vendor.hint}", status)
+        if status >= 500 or status == 408:
+            return _PassingError(f"{name} fails (status {status}: {said})", status)
+        if status in {400, 404, 422}:
+            return RefusedRequestError(f"{name} refuses the request ({status}: {said})", status)
+        return VendorError(f"{name} answered status {status}: {said}", status)
+
+    def _said(self, body: bytes) -> str:
+        text = body.decode(errors="replace")
+        try:
+            content = msgspec.json.decode(body)
+        except msgspec.MsgspecError:
+            content = None
+        if isinstance(content, dict):
+            text = str(content.get("message") or content.get("error") or text)
+        for secret in self.vendor.headers.values():  # should the vendor repeat what it was sent
+            text = text.replace(secret, "***")
+        return _shortened(" ".join(text.split())) or "no reason given"
+
+    def _note_limit(self, headers: Mapping[str, str]) -> None:
+        limit, remaining = _number(headers.get("X-RateLimit-Limit")), headers.get("X-RateLimit-Remaining")
+        if limit is not None and limit >= 1:
+            self.standing.calls_per_minute = limit
+        if _number(remaining) == 0:
+            self.standing.blocked_until_ms = self._blocked_until(headers)
+
+    def _blocked_until(self, headers: Mapping[str, str]) -> int:
+        now_ms = self._clock_ms()
+        after, reset = _number(headers.get("Retry-After")), _number(headers.get("X-RateLimit-Reset"))
+        if after is not None:
+            until_ms = now_ms + after * 1000
+        elif reset is not None:  # epoch seconds
+            until_ms = reset * 1000
+        else:
+            until_ms = now_ms + _BLOCKED_MS * self._rng.uniform(1.0, 1.5)
+        return round(min(max(until_ms, now_ms), now_ms + _MAX_BLOCKED_MS))
+
+    def _limited(self, until_ms: int) -> str:
+        return f"{self.vendor.name} allows no more calls until {_clock(until_ms)}"
+
+    def _backoff_ms(self, attempt: int) -> float:
+        longest = min(_MAX_BACKOFF_MS, _FIRST_BACKOFF_MS * 2**attempt)
+        return self._rng.uniform(longest / 4, longest)
+
+
+def poll_seconds(environment: Mapping[str, str]) -> float:
+    """How long a poll may take so that the next is on time, by POLL_INTERVAL_SECONDS (5 if it is not set)."""
+    interval = _number(environment.get("POLL_INTERVAL_SECONDS", "5"))
+    if interval is None:
+        raise SourceError(
+            f"POLL_INTERVAL_SECONDS is {environment['POLL_INTERVAL_SECONDS']!r}: allowed is a number"
+        )
+    return min(max(1.0, 0.8 * interval), 20.0)
+
+
+def required(environment: Mapping[str, str], name: str, source: str, where: str) -> str:
+    """A key from the environment.
+
+    Raises
+    ------
+    SourceError
+        If it is not there; says where to get one.
+    """
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SourceError(f"source {source} needs a key and {name} is not set: {where}")
+    if not value.isascii() or not value.isprintable():
+        raise SourceError(f"source {source}: {name} holds characters that no key has: check how it was set")
+    return value
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e12 else None
+
+
+def _clock(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S} UTC"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

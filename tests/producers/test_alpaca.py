@@ -1,0 +1,238 @@
+"""Alpaca's documented answers, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from producers.sources import SourceError, create
+from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
+
+NOW_MS = 1_647_614_040_000  # 2022-03-18T14:34:00Z, 10:34 in New York
+
+
+def snapshot(price: float = 161.1998, **changes: Any) -> dict[str, Any]:
+    """As in alpaca-py, tests/data/test_historical_stock_data.py, test_get_snapshot."""
+    return {
+        "latestTrade": {
+            "t": "2022-03-18T14:33:58.448432206Z",
+            "x": "D",
+            "p": price,
+            "s": 200,
+            "c": ["@"],
+            "i": 39884,
+            "z": "C",
+        },
+        "latestQuote": {
+            "t": "2022-03-18T14:33:58.547942Z",
+            "ax": "K",
+            "ap": 161.2,
+            "as": 2,
+            "bx": "K",
+            "bp": 161.19,
+            "bs": 5,
+            "c": ["R"],
+            "z": "C",
+        },
+        "minuteBar": {
+            "t": "2022-03-18T14:32:00Z",
+            "o": 161.595,
+            "h": 161.63,
+            "l": 161.31,
+            "c": 161.365,
+            "v": 195503,
+            "n": 1880,
+            "vw": 161.448073,
+        },
+        "dailyBar": {
+            "t": "2022-03-18T04:00:00Z",
+            "o": 160.59,
+            "h": 161.92,
+            "l": 159.76,
+            "c": 161.365,
+            "v": 31749988,
+            "n": 186143,
+            "vw": 160.683364,
+        },
+        "prevDailyBar": {
+            "t": "2022-03-17T04:00:00Z",
+            "o": 158.6,
+            "h": 161,
+            "l": 157.63,
+            "c": 160.62,
+            "v": 73839892,
+            "n": 609067,
+            "vw": 159.425082,
+        },
+        **changes,
+    }
+
+
+def answered(snapshots: Any) -> tuple[int, dict[str, str], bytes]:
+    # Three headers of limits as in https://forum.alpaca.markets/t/executing-orders/12029
+    headers = {
+        "X-Ratelimit-Limit": "200",
+        "X-Ratelimit-Remaining": "195",
+        "X-Ratelimit-Reset": str(NOW_MS // 1000 + 26),
+    }
+    return 200, headers, json.dumps(snapshots).encode()
+
+
+@pytest.fixture
+def source(vendor: Any, vendor_client: Any, clock: Any) -> AlpacaSource:
+    clock.now_ms = NOW_MS
+    return AlpacaSource(vendor_client(vendor.url, "alpaca", 200), "iex")
+
+
+def test_a_snapshot_is_a_quote(source: AlpacaSource, vendor: Any) -> None:
+    vendor.script(answered({"AAPL": snapshot()}))
+    batch = source.quotes(["AAPL"], NOW_MS)
+    assert (batch.source, batch.symbol, batch.ts) == ("alpaca", ["AAPL"], [NOW_MS])
+    assert (batch.price, batch.bid, batch.ask) == ([161.1998], [161.19], [161.2])
+    assert batch.day_volume == [31749988]
+    assert batch.quote_ts == [1_647_614_038_547]  # the newer of trade and quote
+    assert batch.missing == []
+    assert vendor.calls[0].path == "/v2/stocks/snapshots"
+    assert vendor.calls[0].parameters == {"symbols": "AAPL", "feed": "iex"}
+
+
+def test_keys_come_from_the_environment_and_go_into_the_headers(vendor: Any) -> None:
+    # https://docs.alpaca.markets/docs/market-data-faq names the headers, alpaca-trade-api-python the variables.
+    vendor.script(answered({"AAPL": snapshot()}))
+    source = create(
+        "alpaca",
+        {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "APCA_API_DATA_URL": vendor.url},
+    )
+    source.quotes(["AAPL"], NOW_MS)
+    headers = vendor.calls[0].headers
+    assert (headers["apca-api-key-id"], headers["apca-api-secret-key"]) == ("PK1", "s3cr3t")
+    assert vendor.calls[0].parameters == {"symbols": "AAPL"}
+    source._client.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "APCA_API_KEY_ID is not set: make one at"),
+        ({"APCA_API_KEY_ID": "PK1"}, "APCA_API_SECRET_KEY is not set"),
+        (
+            {"APCA_API_KEY_ID": "a", "APCA_API_SECRET_KEY": "b", "ALPACA_FEED": "all"},
+            "ALPACA_FEED is 'all': allowed are iex, sip",
+        ),
+    ],
+)
+def test_what_is_not_set_up_is_said(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        create("alpaca", environment)
+
+
+def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Any) -> None:
+    # null for a symbol that it knows, github.com/alpacahq/alpaca-py/issues/157; an unknown one is left out.
+    no_trade = {"latestTrade": None, "latestQuote": None, "minuteBar": None, "dailyBar": None}
+    vendor.script(answered({"AAPL": snapshot(), "KUBTY": None, "NEW": no_trade, "ODD": {"latestTrade": 3}}))
+    batch = source.quotes(["AAPL", "KUBTY", "GONE", "NEW", "ODD"], NOW_MS)
+    assert batch.symbol == ["AAPL"]
+    assert batch.missing == ["KUBTY", "GONE", "NEW", "ODD"]
+
+
+def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(source: AlpacaSource, vendor: Any) -> None:
+    # Crossed, as in test_get_quotes of the SDK's tests: ask 158.65 below bid 159.52.
+    crossed = {"t": "2022-03-09T09:00:00.000059Z", "ap": 158.65, "as": 1, "bp": 159.52, "bs": 4}
+    nobody = {"t": "2022-03-18T14:33:58Z", "ap": 0, "as": 0, "bp": 0, "bs": 0}
+    old = {"t": "2022-03-09T09:00:00Z", "p": 100.0, "s": 1}
+    vendor.script(
+        answered(
+            {
+                "AAPL": snapshot(latestQuote=nobody),
+                "MSFT": snapshot(latestQuote=crossed, latestTrade=old),
+                "TSLA": snapshot(latestQuote=None),
+            }
+        )
+    )
+    batch = source.quotes(["AAPL", "MSFT", "TSLA"], NOW_MS)
+    assert batch.bid == [None, 159.52, None]
+    assert batch.ask == [None, 158.65, None]
+    assert batch.quote_ts[1] == 1_646_816_400_000
+
+
+def test_before_the_first_trade_of_a_day_no_volume_is_known(source: AlpacaSource, vendor: Any) -> None:
+    yesterday = {"t": "2022-03-17T04:00:00Z", "v": 73839892}
+    vendor.script(answered({"AAPL": snapshot(dailyBar=yesterday)}))
+    assert source.quotes(["AAPL"], NOW_MS).day_volume == [None]
+
+
+def test_a_long_list_takes_several_calls_and_one_that_fails_costs_its_own_symbols(
+    source: AlpacaSource, vendor: Any
+) -> None:
+    symbols = [f"S{i}" for i in range(2 * SYMBOLS_PER_CALL + 3)]
+
+    def answer(call: Any) -> Any:
+        asked = call.parameters["symbols"].split(",")
+        if f"S{SYMBOLS_PER_CALL}" in asked:
+            return 500, {}, b'{"message": "internal server error occurred"}'
+        return answered({symbol: snapshot() for symbol in asked})
+
+    vendor.answer = answer
+    batch = source.quotes(symbols, NOW_MS)
+    assert len(batch.symbol) == SYMBOLS_PER_CALL + 3
+    assert batch.missing == symbols[SYMBOLS_PER_CALL : 2 * SYMBOLS_PER_CALL]
+    assert "status 500: internal server error occurred" in source.standing.last_error
+    assert source.standing.failures == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
+    source: AlpacaSource, vendor: Any, named: bool
+) -> None:
+    # "invalid symbol: …" as in github.com/alpacahq/alpaca-trade-api-python/issues/601
+    def answer(call: Any) -> Any:
+        asked = call.parameters["symbols"].split(",")
+        bad = [symbol for symbol in asked if "^" in symbol]
+        if bad:
+            message = f"invalid symbol: {bad[0]}" if named else "bad request"
+            return 400, {}, json.dumps({"message": message}).encode()
+        return answered({symbol: snapshot() for symbol in asked})
+
+    vendor.answer = answer
+    symbols = [*(f"S{i}" for i in range(20)), "^VIX", "S21", "^GSPC"]
+    batch = source.quotes(symbols, NOW_MS)
+    assert batch.missing == ["^VIX", "^GSPC"]
+    assert len(batch.symbol) == 21
+    called = len(vendor.calls)
+    assert source.quotes(symbols, NOW_MS + 5000).missing == ["^VIX", "^GSPC"]
+    assert len(vendor.calls) == called + 1, "what it refused once is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        # https://docs.alpaca.markets/reference/stocksnapshots-1, responses 401, 403, 429, 500
+        (401, {"message": "unauthorized."}, r"refuses the key \(401: unauthorized\.\): check APCA"),
+        # https://docs.alpaca.markets/docs/market-data-faq
+        (
+            403,
+            {"message": "subscription does not permit querying recent SIP data"},
+            r"denies access \(403: subscription does not permit querying recent SIP data\)",
+        ),
+        (429, {"message": "too many requests."}, r"allows no more calls until .*too many requests"),
+        (500, {"message": "internal server error occurred"}, "status 500: internal server error"),
+    ],
+)
+def test_documented_errors_say_what_and_what_to_do(
+    vendor: Any, status: int, body: dict[str, str], message: str
+) -> None:
+    vendor.script((status, {}, json.dumps(body).encode()))
+    source = create(
+        "alpaca", {"APCA_API_KEY_ID": "a1", "APCA_API_SECRET_KEY": "b2", "APCA_API_DATA_URL": vendor.url}
+    )
+    with pytest.raises(SourceError, match=message):
+        source.quotes(["AAPL"], NOW_MS)
+    source._client.close()  # type: ignore[attr-defined]
+
+
+def test_an_answer_of_another_shape_is_an_error(source: AlpacaSource, vendor: Any) -> None:
+    vendor.script(answered([1, 2]))
+    with pytest.raises(SourceError, match="alpaca answered a JSON list: expected is an object"):
+        source.quotes(["AAPL"], NOW_MS)

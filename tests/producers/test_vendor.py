@@ -1,0 +1,247 @@
+"""How a vendor is called: never more often than it allows, again when that may help, not at all when it won't."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.sources import SourceError
+from producers.sources.vendor import (
+    BREAKER_FAILURES,
+    MAX_OPEN_MS,
+    OutOfTimeError,
+    RateLimitedError,
+    RefusedRequestError,
+    Vendor,
+    VendorClient,
+    VendorError,
+    poll_seconds,
+    required,
+)
+
+OK = (200, {}, b'{"fine":true}')
+FAILS = (503, {}, b"<html>sorry</html>")
+
+
+def poll(client: VendorClient) -> Any:
+    """One poll of one call."""
+    client.begin_poll()
+    try:
+        answer = client.get("/quotes", {"symbols": "IBM,GE"})
+    except VendorError as error:
+        client.end_poll([error], answered=False)
+        raise
+    client.end_poll([], answered=True)
+    return answer
+
+
+def test_a_call_carries_the_key_in_its_headers_and_the_answer_is_its_json(
+    vendor: Any, vendor_client: Any
+) -> None:
+    vendor.script(OK)
+    assert poll(vendor_client(vendor.url)) == {"fine": True}
+    (call,) = vendor.calls
+    assert (call.path, call.parameters) == ("/quotes", {"symbols": "IBM,GE"})
+    assert call.headers["x-key"] == "s3cr3t-key"
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [FAILS, (500, {}, b""), (408, {}, b""), (200, {}, b"<html>"), (200, {}, b'{"price": NaN}'), None],
+)
+def test_what_may_pass_is_tried_again_after_growing_pauses(
+    vendor: Any, vendor_client: Any, clock: Any, passing: Any
+) -> None:
+    vendor.script(passing, passing, OK)
+    before = clock.now_ms
+    assert poll(vendor_client(vendor.url)) == {"fine": True}
+    assert len(vendor.calls) == 3
+    assert 0 < clock.now_ms - before <= 1_200
+
+
+def test_what_does_not_pass_within_the_poll_is_an_error_that_says_what(
+    vendor: Any, vendor_client: Any
+) -> None:
+    vendor.script(FAILS)
+    with pytest.raises(VendorError, match=r"acme fails \(status 503: <html>sorry</html>\)"):
+        poll(vendor_client(vendor.url))
+    assert len(vendor.calls) == 3
+    vendor.script((200, {}, b"<html>login</html>"))
+    with pytest.raises(VendorError, match=r"acme answered what is not JSON: '<html>login"):
+        poll(vendor_client(vendor.url))
+
+
+def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
+    vendor: Any, vendor_client: Any
+) -> None:
+    with pytest.raises(VendorError, match=r"acme does not answer: .*127\.0\.0\.1:9") as absent:
+        poll(vendor_client("http://127.0.0.1:9"))
+    assert "s3cr3t" not in str(absent.value)
+
+    def slowly(_call: Any) -> Any:
+        time.sleep(2)
+        return OK
+
+    vendor.answer = slowly
+    began = time.monotonic()
+    client = VendorClient(Vendor("acme", vendor.url, {}, 600, ""), 0.7)
+    with pytest.raises(VendorError, match=r"acme does not answer: .*Timeout"):
+        poll(client)
+    assert time.monotonic() - began < 1.6
+    client.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_is_not_tried_again_and_is_not_repeated(
+    vendor: Any, vendor_client: Any, status: int
+) -> None:
+    vendor.script((status, {}, b'{"message": "no access with s3cr3t-key"}'))
+    with pytest.raises(VendorError, match=rf"{status}: no access with \*\*\*\): check ACME_KEY") as refused:
+        poll(vendor_client(vendor.url))
+    assert refused.value.status == status
+    assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_request_that_is_refused_is_not_tried_again(vendor: Any, vendor_client: Any, status: int) -> None:
+    vendor.script((status, {}, b'{"error": "no such thing"}'))
+    with pytest.raises(RefusedRequestError, match="no such thing"):
+        poll(vendor_client(vendor.url))
+    assert len(vendor.calls) == 1
+
+
+def test_a_vendor_that_asks_to_wait_is_not_called_before(vendor: Any, vendor_client: Any, clock: Any) -> None:
+    vendor.script((429, {"Retry-After": "30"}, b'{"message": "too many requests"}'), OK)
+    client = vendor_client(vendor.url)
+    with pytest.raises(RateLimitedError, match=r"allows no more calls until 15:00:30 UTC: too many requests"):
+        poll(client)
+    clock.sleep(20)
+    with pytest.raises(RateLimitedError, match="15:00:30"):
+        poll(client)
+    assert len(vendor.calls) == 1
+    clock.sleep(8)  # 2 s are left, which a poll can wait
+    assert poll(client) == {"fine": True}
+    assert clock.now_ms >= 1_763_996_430_000
+    assert client.standing.failures == 0, "a limit is no failure"
+
+
+def test_a_vendor_that_gives_the_time_of_its_reset_is_not_called_before(
+    vendor: Any, vendor_client: Any, clock: Any
+) -> None:
+    reset = str(clock.now_ms // 1000 + 40)
+    vendor.script(
+        (200, {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}, b"{}")
+    )
+    client = vendor_client(vendor.url)
+    poll(client)
+    assert client.standing.calls_per_minute == 200
+    with pytest.raises(RateLimitedError):
+        poll(client)
+    assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("said", ["soon", "-5", "nan", "1e99", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_time_to_wait_that_makes_no_sense_is_a_short_one(
+    vendor: Any, vendor_client: Any, clock: Any, said: str
+) -> None:
+    vendor.script((429, {"Retry-After": said}, b""))
+    client = vendor_client(vendor.url)
+    with pytest.raises(RateLimitedError):
+        poll(client)
+    assert 0 < client.standing.blocked_until_ms - clock.now_ms <= 25_000
+
+
+class Recorded(VendorClient):
+    """A client that notes the time of its calls instead of making them."""
+
+    def _once(self, path: str, parameters: Any) -> Any:  # noqa: ARG002 - as the client's own
+        self.times = [*getattr(self, "times", []), self._clock_ms()]
+        return {}
+
+
+@given(limit=st.integers(1, 1000), pauses=st.lists(st.integers(0, 20), min_size=5, max_size=30))
+@settings(deadline=None, max_examples=100)
+def test_in_no_minute_there_are_more_calls_than_allowed(
+    limit: int, pauses: list[int], clock_class: Any
+) -> None:
+    clock = clock_class()
+    vendor = Vendor("acme", "http://127.0.0.1", {}, limit, "")
+    client = Recorded(vendor, 4, clock_ms=clock, sleep=clock.sleep)
+    for pause in pauses:
+        clock.sleep(pause)
+        client.begin_poll()
+        for _ in range(client.affordable() + 2):
+            try:
+                client.get("/", {})
+            except (RateLimitedError, OutOfTimeError):
+                break
+    times = getattr(client, "times", [])
+    assert times
+    assert all(later - at >= 60_000 for at, later in zip(times, times[limit:], strict=False))
+
+
+def test_the_limit_holds_across_processes(vendor: Any, vendor_client: Any) -> None:
+    vendor.script(OK)
+    first = vendor_client(vendor.url, calls_per_minute=60)
+    first.begin_poll()
+    burst = first.affordable()
+    for _ in range(burst):
+        first.get("/", {})
+    second = vendor_client(vendor.url, calls_per_minute=60)
+    second.standing = first.standing
+    assert second.affordable() == 1
+
+
+def test_the_breaker_opens_after_failed_polls_and_one_trial_closes_it(
+    vendor: Any, vendor_client: Any, clock: Any
+) -> None:
+    vendor.script(FAILS)
+    client = vendor_client(vendor.url)
+    for _ in range(BREAKER_FAILURES):
+        assert client.standing.breaker(clock.now_ms) == "closed"
+        with pytest.raises(VendorError, match="503"):
+            poll(client)
+    assert client.standing.breaker(clock.now_ms) == "open"
+    called = len(vendor.calls)
+    with pytest.raises(SourceError, match=r"acme is not called until .* after 5 failed polls.*status 503"):
+        poll(client)
+    assert len(vendor.calls) == called
+
+    opened: list[int] = []
+    for _ in range(6):  # each trial that fails keeps it open longer, up to a bound
+        clock.now_ms = client.standing.open_until_ms
+        assert client.standing.breaker(clock.now_ms) == "half-open"
+        with pytest.raises(VendorError):
+            poll(client)
+        called += 1
+        assert len(vendor.calls) == called, "a trial is one call"
+        opened.append(client.standing.open_until_ms - clock.now_ms)
+    assert all(1.3 * a < b or b > 0.7 * MAX_OPEN_MS for a, b in pairwise(opened))
+    assert max(opened) <= 1.2 * MAX_OPEN_MS
+
+    vendor.script(OK)
+    clock.now_ms = client.standing.open_until_ms
+    assert poll(client) == {"fine": True}
+    assert client.standing.breaker(clock.now_ms) == "closed"
+    assert client.standing.last_error == ""
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(None, 4.0), ("1", 1.0), ("10", 8.0), ("60", 20.0)])
+def test_a_poll_leaves_time_to_publish_before_the_next(interval: str | None, seconds: float) -> None:
+    assert poll_seconds({} if interval is None else {"POLL_INTERVAL_SECONDS": interval}) == seconds
+
+
+def test_bad_settings_are_named() -> None:
+    with pytest.raises(SourceError, match="POLL_INTERVAL_SECONDS is 'often'"):
+        poll_seconds({"POLL_INTERVAL_SECONDS": "often"})
+    with pytest.raises(SourceError, match="source acme needs a key and ACME_KEY is not set: ask them"):
+        required({"ACME_KEY": " "}, "ACME_KEY", "acme", "ask them")
+    with pytest.raises(SourceError, match="ACME_KEY holds characters that no key has"):
+        required({"ACME_KEY": "a\nb"}, "ACME_KEY", "acme", "")
+    with pytest.raises(SourceError, match=r"address 'ftp://acme'.*https://"):
+        VendorClient(Vendor("acme", "ftp://acme", {}, 1, ""), 1)

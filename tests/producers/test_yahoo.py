@@ -1,0 +1,109 @@
+"""What yfinance gives for a ticker, and what becomes of it. The stand-in has the shapes of yfinance 1.7."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from producers.sources import SourceError, create
+
+NOW_MS = 1_763_996_405_000
+
+
+class YFException(Exception):  # noqa: N818 - its name in yfinance/exceptions.py
+    """As in yfinance/exceptions.py."""
+
+
+class YFRateLimitError(YFException):
+    """As in yfinance/exceptions.py."""
+
+
+def module(answers: dict[str, Any]) -> Any:
+    """yfinance.Ticker(...).history(...) and .get_history_metadata(), yfinance/base.py."""
+
+    class Ticker:
+        def __init__(self, symbol: str) -> None:
+            self._answer = answers[symbol]
+
+        def history(self, period: str) -> list[Any]:
+            assert period == "1d"
+            if isinstance(self._answer, Exception):
+                raise self._answer
+            return []
+
+        def get_history_metadata(self) -> Any:
+            return self._answer
+
+    exceptions = SimpleNamespace(YFException=YFException, YFRateLimitError=YFRateLimitError)
+    return SimpleNamespace(Ticker=Ticker, exceptions=exceptions)
+
+
+def meta(price: float | None = 276.5, **more: Any) -> dict[str, Any]:
+    """`meta` of Yahoo's chart, its time as yfinance/utils.py, format_history_metadata, makes it."""
+    return {
+        "currency": "USD",
+        "regularMarketPrice": price,
+        "regularMarketVolume": 30123456,
+        "regularMarketTime": datetime(2025, 11, 24, 15, 0, tzinfo=UTC),
+        **more,
+    }
+
+
+@pytest.fixture
+def yahoo(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(answers: dict[str, Any]) -> Any:
+        monkeypatch.setitem(sys.modules, "yfinance", module(answers))
+        return create("yahoo", {})
+
+    return make
+
+
+def test_the_metadata_of_the_day_are_a_quote(yahoo: Any) -> None:
+    batch = yahoo({"AAPL": meta()}).quotes(["AAPL"], NOW_MS)
+    assert (batch.source, batch.symbol, batch.ts, batch.price) == ("yahoo", ["AAPL"], [NOW_MS], [276.5])
+    assert (batch.day_volume, batch.quote_ts) == ([30123456], [1_763_996_400_000])
+    assert batch.bid == batch.ask == [None]
+
+
+def test_symbols_without_a_price_are_missing(yahoo: Any) -> None:
+    answers = {
+        "AAPL": meta(),
+        "NOPE": {},
+        "NONE": None,
+        "NAN": meta(float("nan")),
+        "DEAD": YFException("no data"),
+    }
+    batch = yahoo(answers).quotes(list(answers), NOW_MS)
+    assert batch.symbol == ["AAPL"]
+    assert batch.missing == ["NOPE", "NONE", "NAN", "DEAD"]
+
+
+def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> None:
+    source = yahoo({"AAPL": YFRateLimitError("Too Many Requests. Rate limited. Try after a while.")})
+    now = [NOW_MS]
+    source._clock_ms = lambda: now[0]
+    with pytest.raises(SourceError, match="too many requests"):
+        source.quotes(["AAPL"], NOW_MS)
+    source._yfinance = module({"AAPL": meta()})
+    now[0] += 59_000
+    with pytest.raises(SourceError, match="no more calls for now"):
+        source.quotes(["AAPL"], NOW_MS)
+    now[0] += 2_000
+    assert source.quotes(["AAPL"], NOW_MS).price == [276.5]
+
+
+def test_nothing_at_all_is_an_error_with_the_reason(yahoo: Any) -> None:
+    with pytest.raises(SourceError, match=r"answered for none of 1 symbols.*ConnectionError: no route"):
+        yahoo({"AAPL": ConnectionError("no route")}).quotes(["AAPL"], NOW_MS)
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yfinance", None)
+    with pytest.raises(
+        SourceError, match=r"source yahoo needs the package yfinance: pip install .*\[yahoo\]"
+    ):
+        create("yahoo", {})
