@@ -1,6 +1,6 @@
 """gap: no tick for much longer than usual, noticed when the next one comes.
 
-The limit is eight usual pauses, twice the longest usual pause, and at least 15 s. The end of a session is no
+The limit is nine usual pauses, 2.25 times the longest usual pause, and at least 15 s. The end of a session is no
 gap, nor is a pause that ends at the time of day at which the last long one ended (a daily break).
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-USUAL_PAUSES, PEAK_PAUSES, LEAST_MS = 8.0, 2.0, 15_000.0
+USUAL_PAUSES, PEAK_PAUSES, LEAST_MS = 9.0, 2.25, 15_000.0
 PEAK_FADE = 0.9995  # the longest usual pause fades over some 2,000 ticks
 # A break of at least this length is remembered by the time of day at which it ends, to this precision.
 LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0

@@ -1,22 +1,27 @@
 """spread_blowout: the bid-ask spread, held for three ticks, against its usual width.
 
-The smallest of the last three spreads ignores single quotes that blink.
+The smallest of the last three spreads ignores single quotes that blink. A spread that widens at the time of day at
+which it did on a day before is no anomaly.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import SPREAD_TICKS
+from consumers.detectors.columns import DAY_MS, SPREAD_TICKS
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
+    from consumers.detectors.namespace import Condition, Namespace, Number
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
 OPERATING_RATIO = 6.0
 CLIP = 3.0  # a spread teaches the mean at most this many means
 LEAST_SPREAD = 1e-9
+# From this part of the operating ratio on a spread is wide. Where it is so at the same time each day (the roll of
+# currencies, an auction), that is usual; a day apart is more than half a day.
+WIDE_PART = 0.5
+SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
@@ -25,7 +30,21 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     cap = CLIP * s.spread + x.open_spread
     s.spread = s.spread + x.gain_spread * (xp.minimum(x.spread, cap) - s.spread)
     held = x.spread_held
+    wide = held > (WIDE_PART * OPERATING_RATIO) * usual
+    if xp.any(wide):
+        held = _unless_daily(xp, s, x, wide)
     return held / usual * (2.5 / OPERATING_RATIO), held, usual, (OPERATING_RATIO - 1.0) * usual
+
+
+def _unless_daily(xp: Namespace, s: State, x: Signals, wide: Condition) -> Number:
+    """The held spread, or 0 where it widens at the time of day at which it did on a day before."""
+    apart = xp.absolute(x.time + 1.0 - s.wide_time)
+    earlier = (s.wide_ts > 0.0) & (x.ts - s.wide_ts > OTHER_DAY_MS)
+    daily = earlier & (xp.minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
+    new = wide & xp.negate(daily) & (earlier | (s.wide_ts == 0.0))
+    s.wide_ts = xp.where(new, x.ts, s.wide_ts)
+    s.wide_time = xp.where(new, x.time + 1.0, s.wide_time)
+    return xp.where(wide & daily, 0.0, x.spread_held)
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

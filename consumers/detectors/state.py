@@ -53,6 +53,8 @@ class State:
     volume_excess: Number  # mean excess of the ratio over that quantile, less one
     # spread_blowout
     spread: Number  # mean relative spread
+    wide_ts: Number  # ms of the tick at which the spread last widened at a new time of day
+    wide_time: Number  # and that time, ms of the UTC day plus one
     # frozen_feed
     run: Number  # ticks without any change
     same: Number  # probability that a tick changes nothing, less the prior

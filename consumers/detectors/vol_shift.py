@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from consumers.detectors.signals import Signals
     from consumers.detectors.state import State
 
-OPERATING_SUM = 2.75
+OPERATING_SUM = 2.4
 SLACK = 0.8
 MOST = 4.0 * OPERATING_SUM
 USUAL_MOVES, RECENT_MOVES = 100.0, 12.0

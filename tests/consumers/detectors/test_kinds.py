@@ -110,6 +110,17 @@ def test_a_wide_spread_that_lasts_is_a_blowout_and_one_that_blinks_is_not(market
     assert near(quiet.changed(bid={AT: quiet.bid[AT] - 0.5}), AT, AT + 5) == []
 
 
+def test_a_spread_that_widens_at_the_same_time_each_day_is_told_of_on_the_first_day_only(market: Any) -> None:
+    days = market.quiet(4 * 1440, pause_ms=MINUTE_MS)
+    wide = [AT + 1440, AT + 2 * 1440 + 5, AT + 3 * 1440, AT + 3 * 1440 + 300]
+    rows = [row for start in wide for row in range(start, start + 10)]
+    rolled = days.changed(
+        bid={row: days.price[row] - 0.2 for row in rows}, ask={row: days.price[row] + 0.2 for row in rows}
+    )
+    told = [row for kind, row in rolled.opened() if kind == "spread_blowout"]
+    assert told == [wide[0] + 2, wide[3] + 2]
+
+
 def test_a_feed_that_repeats_itself_is_frozen_and_gets_worse(market: Any) -> None:
     changes = [
         (t.change, t.severity)
