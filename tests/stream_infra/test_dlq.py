@@ -1,0 +1,459 @@
+"""`stock-monitor dlq` and `quarantine` against tables, buckets, a stream and a queue."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from consumers.consumer import Consumer
+from consumers.decode import records_of
+from consumers.ports import Ports
+from consumers.stores.bus import Bus
+from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable
+from consumers.stores.parameters import ThresholdParameter
+from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
+from producers.partitions import partition_of
+from producers.quote_batch import QuoteBatch, encode
+from stream_infra import dead_letters, names
+from stream_infra.cli import app
+from stream_infra.endpoints import Endpoints
+
+BUCKET = "stock-scan-data-123456789012"
+SHARD = "shardId-000000000000"
+VARIABLES = {
+    "PARTITIONS": "2",
+    "ANOMALIES_TABLE": names.ANOMALIES_TABLE,
+    "WINDOWS_TABLE": names.WINDOWS_TABLE,
+    "CHARTS_TABLE": names.CHARTS_TABLE,
+    "DATA_BUCKET": BUCKET,
+    "BUS_NAME": names.BUS,
+}
+TOLD: list[Any] = []
+SYMBOLS = [f"S{i}" for i in range(6)]
+NORMAL, GAP, AFTER = 240, 8, 20
+
+
+class Here(Endpoints):
+    """moto's AWS, in this process, with a detector."""
+
+    def client(self, service: Any) -> Any:
+        if service == "lambda":
+            return SimpleNamespace(
+                get_function_configuration=lambda **_of: {"Environment": {"Variables": VARIABLES}}
+            )
+        if service == "events":
+            return SimpleNamespace(put_events=self._told)
+        return boto3.client(service)
+
+    def _told(self, Entries: list[Any]) -> Any:  # noqa: N803  as boto3 spells it
+        TOLD.extend(json.loads(entry["Detail"])["data"] for entry in Entries)
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries]}
+
+
+@dataclass
+class World:
+    """The monitor after a gap, its queue, and the command line."""
+
+    here: Here
+    url: str
+    given_up: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, *arguments: str, expect: int = 0, stdin: str = "") -> str:
+        result = CliRunner().invoke(app, arguments, input=stdin)
+        assert result.exit_code == expect, result.output + repr(result.exception)
+        return result.stdout
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", expect=expect))
+
+    def message(self, body: Any) -> None:
+        self.here.client("sqs").send_message(QueueUrl=self.url, MessageBody=json.dumps(body))
+
+    def depth(self) -> int:
+        return dead_letters.DeadLetterQueue(self.here).depth()
+
+    def table(self, name: str) -> list[Any]:
+        pages = self.here.client("dynamodb").get_paginator("scan").paginate(TableName=name)
+        return [item for page in pages for item in page["Items"]]
+
+    def anomalies(self, late: bool) -> dict[str, Any]:
+        found = [item for item in self.table(names.ANOMALIES_TABLE) if item["late"]["BOOL"] is late]
+        return {item["id"]["S"]: item for item in found}
+
+    def live(self) -> Any:
+        """All that a redrive must not touch."""
+        blocks = [item for item in self.table(names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")]
+        return blocks, self.table(names.CHARTS_TABLE), self.anomalies(late=False)
+
+    def told(self) -> list[Any]:
+        """Details of the events on the bus since the last call."""
+        details = TOLD.copy()
+        TOLD.clear()
+        return details
+
+
+def record(rows: list[tuple[Any, ...]], sequence: int, arrival_ms: int, partition: int) -> dict[str, Any]:
+    symbol, ts, price, bid, ask, volume = (list(column) for column in zip(*rows, strict=True))
+    payload = encode(QuoteBatch("alpaca", symbol, ts, price, bid, ask, volume, [None] * len(rows), []))
+    return raw(payload, sequence, arrival_ms, partition)
+
+
+def raw(payload: bytes, sequence: int, arrival_ms: int, partition: int) -> dict[str, Any]:
+    return {
+        "eventID": f"{SHARD}:{sequence}",
+        "kinesis": {
+            "partitionKey": str(partition),
+            "sequenceNumber": str(sequence),
+            "data": base64.b64encode(payload).decode(),
+            "approximateArrivalTimestamp": arrival_ms / 1000,
+        },
+    }
+
+
+def stream(start_ms: int) -> list[Any]:
+    rng, price, records = random.Random(7), {s: 50.0 + i for i, s in enumerate(SYMBOLS)}, []
+    for second in range(NORMAL + GAP + AFTER):
+        ts = start_ms + second * 1000
+        for partition in range(2):
+            rows = []
+            for symbol in (s for s in SYMBOLS if partition_of(s, 2) == partition):
+                price[symbol] = round(price[symbol] * (1 + rng.gauss(0, 2e-4)), 2)
+                jump = 1.04 if NORMAL <= second < NORMAL + GAP and rng.random() < 0.3 else 1.0
+                p = round(price[symbol] * jump, 2)
+                rows.append((symbol, ts, p, round(p - 0.01, 2), round(p + 0.01, 2), 100.0 * second))
+            records.append(record(rows, 1_000_000 + 10 * len(records), ts + 40, partition))
+    return records
+
+
+def detector(here: Here) -> Consumer:
+    dynamodb, s3 = here.client("dynamodb"), here.client("s3")
+    now_ms = dead_letters.now_ms
+    return Consumer(
+        2,
+        Ports(
+            blocks=BlockTable(dynamodb, names.WINDOWS_TABLE),
+            snapshots=SnapshotBucket(s3, BUCKET),
+            anomalies=AnomalyTable(dynamodb, names.ANOMALIES_TABLE),
+            charts=ChartTable(dynamodb, names.CHARTS_TABLE),
+            bus=Bus(here.client("events"), names.BUS),
+            quarantine=QuarantineBucket(s3, BUCKET),
+            thresholds=ThresholdParameter(
+                here.client("ssm"), names.THRESHOLD_PARAMETER, now_ms, lambda *_: None
+            ),
+            attempts=AttemptTable(dynamodb, names.WINDOWS_TABLE, now_ms),
+        ),
+        now_ms,
+    )
+
+
+def create(here: Here) -> World:
+    for table in (names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ANOMALIES_TABLE):
+        key = ("ticker", "timestamp") if table == names.ANOMALIES_TABLE else ("pk", "sk")
+        here.client("dynamodb").create_table(
+            TableName=table,
+            KeySchema=[
+                {"AttributeName": n, "KeyType": t} for n, t in zip(key, ("HASH", "RANGE"), strict=True)
+            ],
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in key],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    here.client("s3").create_bucket(Bucket=BUCKET)
+    here.client("ssm").put_parameter(Name=names.THRESHOLD_PARAMETER, Value="2.5", Type="String")
+    here.client("kinesis").create_stream(StreamName=names.STREAM, ShardCount=1)
+    TOLD.clear()
+    return World(here, here.client("sqs").create_queue(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"])
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    here = Here(None, None, None, None)
+    for command in ("dlq", "quarantine"):
+        monkeypatch.setattr(f"stream_infra.commands.{command}.resolve", lambda _aws: here)
+    monkeypatch.setattr(dead_letters, "_WAIT_SECONDS", 0)
+    with mock_aws():
+        yield create(here)
+
+
+@pytest.fixture
+def gap(world: World) -> World:
+    """A batch was given up while the stream went on."""
+    records = stream(dead_letters.now_ms() - 3_600_000)
+    start, stop = 2 * NORMAL, 2 * (NORMAL + GAP)
+    consumer = detector(world.here)
+    consumer.consume({"Records": records[: start - 8]}, 1 << 62)
+    consumer.consume({"Records": records[start - 8 : start]}, 1 << 62)
+    for i in range(stop, len(records), 8):
+        report = consumer.consume({"Records": records[i : i + 8]}, 1 << 62)
+        assert report.failed_sequence is None
+    world.told()
+    world.given_up = {"Records": records[start:stop]}
+    return world
+
+
+def invocation_record(event: Any, *, size: int | None = None) -> dict[str, Any]:
+    records = records_of(event)
+    moment = "2026-11-24T14:30:00.123Z"
+    return {
+        "requestContext": {
+            "requestId": "6e0f6a9e",
+            "functionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{names.DETECTOR}",
+            "condition": "RecordAgeExceeded",
+            "approximateInvokeCount": 12,
+        },
+        "version": "1.0",
+        "timestamp": moment,
+        "KinesisBatchInfo": {
+            "shardId": SHARD,
+            "startSequenceNumber": records[0].sequence,
+            "endSequenceNumber": records[-1].sequence,
+            "approximateArrivalOfFirstRecord": moment,
+            "approximateArrivalOfLastRecord": moment,
+            "batchSize": size or len(records),
+            "streamArn": f"arn:aws:kinesis:us-east-1:123456789012:stream/{names.STREAM}",
+        },
+    }
+
+
+def fail(
+    world: World, event: Any, key: str = "aws/lambda/uuid/shardId-000000000000/2026/11/24/batch"
+) -> None:
+    """As a mapping gives a batch up: an object in S3, and its notification."""
+    body = {**invocation_record(event), "payload": json.dumps(event)}
+    world.here.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body))
+    world.message(
+        {"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}}]}
+    )
+
+
+SCAN = {
+    "version": "1.0",
+    "timestamp": "2026-11-24T14:30:00.123Z",
+    "requestContext": {"requestId": "1", "condition": "RetriesExhausted", "approximateInvokeCount": 1},
+    "requestPayload": {"source": "aws.events"},
+    "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+    "responsePayload": {"errorType": "ScanError", "errorMessage": "no such parameter"},
+}
+
+
+def test_a_failed_batch_is_listed_shown_and_brought_back_once(gap: World) -> None:
+    fail(gap, gap.given_up)
+    (listed,) = gap.json("dlq", "list")
+    assert (listed["kind"], listed["records"], listed["payload"]) == ("batch", 2 * GAP, "s3")
+    assert listed["reason"] == "RecordAgeExceeded after 12 invocations"
+    assert "RecordAgeExceeded" in gap.run("dlq", "list")
+
+    shown = gap.json("dlq", "show", listed["id"][:6])
+    assert [len(of["quotes"]) for of in shown["records"]].count(0) == 0
+    assert {quote["symbol"] for of in shown["records"] for quote in of["quotes"]} == set(SYMBOLS)
+    assert "price 5" in gap.run("dlq", "show", listed["id"])
+
+    live = gap.live()
+    (done,) = gap.json("dlq", "redrive", listed["id"])
+    assert (done["redriven"], done["in_windows"], done["present"]) == (True, len(SYMBOLS) * GAP, 0)
+    assert len(done["anomalies"]) >= 2
+    assert gap.live() == live
+    assert gap.anomalies(late=True).keys() == set(done["anomalies"])
+    told = gap.told()
+    assert {of["id"] for of in told} == set(done["anomalies"])
+    assert all(of["late"] for of in told)
+    assert gap.depth() == 0
+
+    fail(gap, gap.given_up)  # the notification comes a second time
+    (again,) = gap.json("dlq", "redrive", "--all")
+    assert (again["redriven"], again["in_windows"], again["anomalies"]) == (True, 0, [])
+    assert gap.told() == []
+    assert gap.live() == live
+    assert "is empty" in gap.run("dlq", "redrive", "--all")
+
+
+def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) -> None:
+    records = gap.given_up["Records"]
+    for part in (2, 0, 1, 3):
+        fail(gap, {"Records": records[4 * part : 4 * part + 4]}, f"aws/lambda/{part}")
+    text = gap.run("dlq", "redrive", "--all")
+    assert text.count("12 ticks brought back") == 4
+    assert gap.depth() == 0
+    late = [i for i in gap.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("late#")]
+    assert sum(json.loads(i["sources"]["S"])["alpaca"]["in_windows"] for i in late) == len(SYMBOLS) * GAP
+    of_one_pass = gap.anomalies(late=True)
+
+    for item in late:
+        gap.here.client("dynamodb").delete_item(
+            TableName=names.WINDOWS_TABLE, Key={"pk": item["pk"], "sk": item["sk"]}
+        )
+    fail(gap, gap.given_up)
+    gap.run("dlq", "redrive", "--all")
+    assert gap.anomalies(late=True) == of_one_pass
+
+
+def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(gap, gap.given_up)
+    from consumers.ports import IOFailedError
+    from consumers.stores.dynamodb import LateBlockTable
+
+    put = LateBlockTable.put
+
+    def refuse(*_of: Any) -> None:
+        raise IOFailedError("the table is throttled")
+
+    monkeypatch.setattr(LateBlockTable, "put", refuse)
+    (result,) = gap.json("dlq", "redrive", "--all", expect=1)
+    assert (result["redriven"], result["reason"]) == (False, "the table is throttled: the message stays")
+    monkeypatch.setattr(LateBlockTable, "put", put)
+    first = gap.told()
+    (result,) = gap.json("dlq", "redrive", "--all")  # the message is there again at once
+    assert result["redriven"]
+    ids = [of["id"] for of in first + gap.told()]
+    assert set(ids) == set(result["anomalies"])  # those told twice have the same ids
+
+
+def test_an_interrupt_gives_the_messages_back(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = gap.given_up["Records"]
+    fail(gap, {"Records": records[:4]}, "aws/lambda/0")
+    fail(gap, {"Records": records[4:]}, "aws/lambda/1")
+    real, calls = dead_letters.redrive, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(dead_letters, "redrive", interrupted)
+    gap.run("dlq", "redrive", "--all", expect=130)
+    assert len(gap.json("dlq", "list")) == 1
+    monkeypatch.setattr(dead_letters, "redrive", real)
+    (result,) = gap.json("dlq", "redrive", "--all")
+    assert result["in_windows"] == 3 * (2 * GAP - 4)
+
+
+def test_a_message_with_metadata_only_is_read_from_the_stream(world: World) -> None:
+    kinesis = world.here.client("kinesis")
+    ts = dead_letters.now_ms() - 1000
+    for i in range(3):
+        batch = QuoteBatch("alpaca", ["AAA"], [ts + i], [50.0], [None], [None], [None], [None], [])
+        kinesis.put_record(StreamName=names.STREAM, Data=encode(batch), PartitionKey="0")
+    iterator = kinesis.get_shard_iterator(
+        StreamName=names.STREAM, ShardId=SHARD, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    sequences = [int(of["SequenceNumber"]) for of in kinesis.get_records(ShardIterator=iterator)["Records"]]
+    event = {"Records": [raw(b"", sequence, ts, 0) for sequence in sequences[:2]]}
+    world.message(invocation_record(event))
+    (listed,) = world.json("dlq", "list")
+    assert listed["payload"] == "stream"
+    shown = world.json("dlq", "show", listed["id"])
+    assert [of["quotes"][0]["ts"] for of in shown["records"]] == [ts, ts + 1]
+    (done,) = world.json("dlq", "redrive", "--all")
+    assert (done["redriven"], done["records"], done["in_windows"]) == (True, 2, 2)
+
+    event = {"Records": [raw(b"", sequences[0], ts, 0), raw(b"", sequences[2] + 5, ts, 0)]}
+    world.message(invocation_record(event, size=4))
+    (stays,) = world.json("dlq", "redrive", "--all", expect=1)
+    assert "does not hold" in stays["reason"]
+    assert world.depth() == 1
+
+
+def test_failed_scans_and_strangers_are_listed_and_purged_and_not_redriven(world: World) -> None:
+    world.message(SCAN)
+    world.message({"Service": "Amazon S3", "Event": "s3:TestEvent"})
+    world.message({"Records": [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": "aws/lambda/gone"}}}]})
+    listed = {of["kind"]: of for of in world.json("dlq", "list")}
+    assert listed["scan"]["reason"].endswith("ScanError: no such parameter")
+    assert listed["unknown"]["reason"] == "neither an event of S3, nor an invocation record"
+    assert listed["batch"]["reason"] == f"s3://{BUCKET}/aws/lambda/gone is gone"
+    assert "requestPayload" in world.run("dlq", "show", listed["scan"]["id"])
+
+    results = world.json("dlq", "redrive", "--all", expect=1)
+    assert [of["redriven"] for of in results] == [False] * 3
+    assert world.json("dlq", "redrive", listed["scan"]["id"])[0]["reason"].startswith(
+        "a failed scan has no quotes"
+    )
+    assert world.depth() == 3
+
+    assert world.json("dlq", "purge", listed["scan"]["id"], "--yes") == {"deleted": [listed["scan"]["id"]]}
+    world.run("dlq", "purge", "--all", stdin="n\n", expect=1)
+    assert world.depth() == 2
+    world.run("dlq", "purge", "--all", stdin="y\n")
+    assert world.depth() == 0
+    assert "is empty" in world.run("dlq", "list")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("redrive",), ("purge",), ("redrive", "x", "--all"), ("show", "nobody")]
+)
+def test_what_is_not_said_clearly_is_refused(world: World, arguments: tuple[str, ...]) -> None:
+    world.message(SCAN)
+    world.run("dlq", *arguments, expect=1)
+    assert world.depth() == 1
+
+
+def test_more_than_ten_messages(world: World) -> None:
+    for _ in range(23):
+        world.message(SCAN)
+    assert len(world.json("dlq", "list")) == 23
+    assert len(world.json("dlq", "list", "--limit", "12")) == 12
+    assert "about 11 more" in world.run("dlq", "list", "--limit", "12")
+    assert len(world.json("dlq", "purge", "--all", "--yes")["deleted"]) == 23
+
+
+def test_quarantined_records_are_listed_shown_and_released(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Nothing is quarantined" in world.run("quarantine", "list")
+    ts = dead_letters.now_ms() - 60_000
+    consumer = detector(world.here)
+    good = record([("AAA", ts, 50.0, None, None, None)], 1, ts + 40, 0)
+    unreadable = raw(b'{"v":1,"source":"alpaca","symbol":"BBB","ts":%d,"price":"\xff"}' % ts, 2, ts + 41, 0)
+    refused = raw(
+        json.dumps(
+            {"v": 1, "source": "alpaca", "symbol": ["CCC", "D D"], "ts": [ts, ts], "price": [1.0, 2.0]}
+        ).encode(),
+        3,
+        ts + 42,
+        0,
+    )
+    consumer.consume({"Records": [good, unreadable, refused]}, 1 << 62)
+    listed = world.json("quarantine", "list")
+    assert [of["sequence"] for of in listed] == ["3", "2"]
+    assert "utf-8" in listed[1]["reason"]
+    assert "D D" in world.run("quarantine", "list")
+    assert r"\xff" in world.run("quarantine", "show", listed[1]["id"][:8])
+    assert world.json("quarantine", "show", listed[0]["id"])["rows"][0]["row"] == 1
+
+    results = world.json("quarantine", "release", "--all", expect=1)
+    assert all(of["stays"] and not of["released"] for of in results)
+    assert len(world.json("quarantine", "list")) == 2
+
+    # The decoder is mended: it reads Latin-1, and takes blanks in symbols.
+    from consumers import decode, release
+
+    real = decode.decode
+
+    def mended(payload: bytes) -> Any:
+        return real(payload.replace(b'"\xff"', b"20.0").replace(b"D D", b"DD"))
+
+    monkeypatch.setattr(decode, "decode", mended)
+    monkeypatch.setattr(release, "decode", mended)
+    live = world.live()
+    results = world.json("quarantine", "release", "--all")
+    assert [(of["released"], of["stays"]) for of in results] == [(1, None), (1, None)]
+    assert world.live() == live
+    assert "Nothing is quarantined" in world.run("quarantine", "list")
+    late = [i for i in world.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("late#")]
+    assert {symbol for i in late for symbol in ("BBB", "DD")} == {"BBB", "DD"}
+    world.run("quarantine", "release", expect=1)
+    world.run("quarantine", "release", "nobody", expect=1)
