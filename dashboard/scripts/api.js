@@ -128,17 +128,18 @@ export class Poll {
   /**
    * @param {() => string} url asked anew each time
    * @param {(data: any) => void} onAnswer also called for an unchanged answer
-   * @param {{everyMs: number, onProblem?: (problem: ApiError) => void, quiet?: boolean}} options a quiet poll says
-   *   nothing about the connection
+   * @param {{everyMs: number, onProblem?: (problem: ApiError) => void, quiet?: boolean, afterMs?: number}} options a quiet
+   *   poll says nothing about the connection; `afterMs` lets more urgent ones go first
    */
-  constructor(url, onAnswer, { everyMs, onProblem, quiet = false }) {
+  constructor(url, onAnswer, { everyMs, onProblem, quiet = false, afterMs = 0 }) {
     this.url = url;
     this.onAnswer = onAnswer;
     this.onProblem = onProblem;
     this.everyMs = everyMs;
     this.quiet = quiet;
     polls.add(this);
-    void this.now();
+    if (afterMs) this.#timer = setTimeout(() => void this.now(), afterMs);
+    else void this.now();
   }
 
   /** Ask at once; an answer still under way for an older question is dropped. */

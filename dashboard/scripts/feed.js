@@ -6,7 +6,7 @@ import { serverNow } from "./clock.js";
 import { showHeld } from "./actions.js";
 import { byId, h, setText } from "./dom.js";
 import { eventItem } from "./event_item.js";
-import { KINDS, SEVERITIES, capitalized, kindName, severityMark } from "./kinds.js";
+import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
 import { orders } from "./orders.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
@@ -15,7 +15,15 @@ import { orders } from "./orders.js";
 
 const EVERY_MS = 2000;
 const STATS_EVERY_MS = 15_000;
+const STATS_AFTER_MS = 300;
 const PAGE = 50;
+const OLDER = 200;
+/** Most items on the page: what goes beyond is let go at the other end, so that the page stays quick. */
+const MOST = 500;
+
+/** @typedef {{cursor: string} | {until: string}} Older */
+
+let filters = readFilters();
 
 /** The feed panel; `usualSource` names the configured source, `onAnomalies` hears of what is shown. */
 export class Feed {
@@ -23,8 +31,10 @@ export class Feed {
   #foot = byId("feed-foot");
   /** @type {Anomaly[]} what is shown, newest first */
   #shown = [];
-  /** @type {string | null} cursor of what follows */
+  /** @type {Older | null} where what follows is */
   #next = null;
+  /** The newest were let go for older ones: what is new waits. */
+  #browsing = false;
   /** @type {AnomalyPage | null} */
   #lastPage = null;
   /** @type {Map<string, string>} by id, what an item shows besides its anomaly */
@@ -42,12 +52,13 @@ export class Feed {
     this.#onAnomalies = onAnomalies;
     this.#filters = filterKey();
     buildFilters();
+    byId("feed-newer").append(h("button", { className: "button", type: "button", onclick: () => this.#toNewest() }, "Back to the newest"));
     this.#list.replaceChildren(h("li", {}, skeleton()));
     this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
       everyMs: EVERY_MS,
       onProblem: (problem) => this.#refused(problem.message),
     });
-    new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS });
+    new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     orders.addEventListener("change", () => {
       showHeld(byId("held"));
       if (this.#loaded) this.#render();
@@ -63,28 +74,46 @@ export class Feed {
   }
 
   #onAddress() {
+    if (current().ticker) return; // the list waits as it is, out of sight
+    filters = readFilters();
     syncFilters();
     if (filterKey() === this.#filters) return;
     this.#filters = filterKey();
     this.#loaded = false;
-    this.#lastPage = null;
-    this.#shown = [];
-    this.#looks.clear();
+    this.#restart();
     this.#list.setAttribute("aria-busy", "true");
     void this.#poll.now();
   }
 
+  #restart() {
+    this.#lastPage = null;
+    this.#shown = [];
+    this.#browsing = false;
+    this.#looks.clear();
+  }
+
+  #toNewest() {
+    this.#restart();
+    this.#loaded = false;
+    void this.#poll.now();
+    this.#list.scrollIntoView();
+  }
+
   /** @param {AnomalyPage} page */
   #take(page) {
-    if (page === this.#lastPage) return;
+    if (page === this.#lastPage || this.#browsing) return;
     this.#lastPage = page;
     const known = new Set(this.#shown.map((anomaly) => anomaly.id));
     const fresh = page.anomalies.filter((anomaly) => !known.has(anomaly.id));
     const first = !this.#loaded;
-    if (first) this.#next = page.next;
+    if (first) this.#next = following(page);
     const overlaps = first || fresh.length < page.anomalies.length || page.anomalies.length === 0;
     if (overlaps) this.#shown = [...fresh, ...this.#shown].sort(newestFirst);
-    else [this.#shown, this.#next] = [page.anomalies, page.next]; // a gap: more came than one page holds
+    else [this.#shown, this.#next] = [page.anomalies, following(page)]; // a gap: more came than one page holds
+    if (this.#shown.length > MOST) {
+      this.#shown.length = MOST;
+      this.#next = { until: instantAfter(this.#shown[MOST - 1]) };
+    }
     this.#loaded = true;
     this.#list.setAttribute("aria-busy", "false");
     if (!first && fresh.length) announce(fresh);
@@ -104,7 +133,8 @@ export class Feed {
       return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
     });
     arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())]);
-    setText(byId("feed-summary"), summary(this.#shown, this.#next));
+    byId("feed-newer").hidden = !this.#browsing;
+    setText(byId("feed-summary"), summary(this.#shown, this.#next !== null));
     this.#foot.replaceChildren(...(this.#next ? [this.#moreButton()] : []));
     this.#onAnomalies(this.#shown);
   }
@@ -120,11 +150,15 @@ export class Feed {
     const asked = this.#filters;
     try {
       /** @type {AnomalyPage} */
-      const page = await get(resource(["anomalies"], { ...question(), cursor: this.#next }));
+      const page = await get(resource(["anomalies"], { ...question(), limit: OLDER, ...this.#next }));
       if (asked !== this.#filters) return;
       const known = new Set(this.#shown.map((anomaly) => anomaly.id));
       this.#shown = [...this.#shown, ...page.anomalies.filter((anomaly) => !known.has(anomaly.id))];
-      this.#next = page.next;
+      this.#next = following(page);
+      if (this.#shown.length > MOST) {
+        this.#shown.splice(0, this.#shown.length - MOST);
+        this.#browsing = true;
+      }
       this.#render();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -160,9 +194,13 @@ export function arrange(list, wanted) {
   });
 }
 
+function readFilters() {
+  const { ticker, severity, kind, source } = current();
+  return ticker ? { severity: "", kind: "", source: "" } : { severity, kind, source };
+}
+
 function question() {
-  const { severity, kind, source } = current();
-  return { limit: PAGE, severity, kind, source };
+  return { limit: PAGE, ...filters };
 }
 
 function filterKey() {
@@ -181,14 +219,20 @@ function announce(fresh) {
   setText(byId("announcer"), `New: ${newest.ticker}, ${kindName(newest.kind)}, ${newest.severity}${more}.`);
 }
 
-/** @param {Anomaly[]} shown @param {string | null} next */
-function summary(shown, next) {
+/** @param {AnomalyPage} page @returns {Older | null} */
+const following = ({ next }) => (next === null ? null : { cursor: next });
+
+/** The instant after an anomaly's: the first that need not be asked for again. @param {Anomaly} anomaly */
+const instantAfter = (anomaly) => new Date(momentOf(anomaly) + 1).toISOString();
+
+/** @param {Anomaly[]} shown @param {boolean} more */
+function summary(shown, more) {
   if (!shown.length) return "";
-  return `${shown.length}${next ? "+" : ""} shown, newest first`;
+  return `${shown.length}${more ? "+" : ""} shown, newest first`;
 }
 
 function emptyState() {
-  const { severity, kind, source } = current();
+  const { severity, kind, source } = filters;
   if (!severity && !kind && !source) {
     return h(
       "div",
@@ -232,7 +276,7 @@ function buildFilters() {
 }
 
 function syncFilters() {
-  const { severity, kind, source } = current();
+  const { severity, kind, source } = filters;
   const pressed = severity.split(",");
   for (const chip of byId("filters").querySelectorAll("button")) {
     chip.setAttribute("aria-pressed", String(pressed.includes(chip.dataset.severity ?? "")));
@@ -254,7 +298,7 @@ function choose(id, value) {
 
 /** @param {string} severity */
 function toggleSeverity(severity) {
-  const pressed = new Set(current().severity.split(",").filter(Boolean));
+  const pressed = new Set(filters.severity.split(",").filter(Boolean));
   if (!pressed.delete(severity)) pressed.add(severity);
   go({ severity: SEVERITIES.filter((name) => pressed.has(name)).join(",") });
 }

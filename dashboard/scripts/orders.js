@@ -8,6 +8,7 @@ import { serverNow } from "./clock.js";
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 
 const EVERY_MS = 15_000;
+const AFTER_MS = 600;
 const HOUR_MS = 3_600_000;
 
 /** The orders in force; a "change" event tells of new ones. */
@@ -18,7 +19,7 @@ class Orders extends EventTarget {
   #poll = null;
 
   start() {
-    this.#poll = new Poll(() => resource(["alerts"]), (list) => this.#take(list), { everyMs: EVERY_MS });
+    this.#poll = new Poll(() => resource(["alerts"]), (list) => this.#take(list), { everyMs: EVERY_MS, afterMs: AFTER_MS });
   }
 
   /** @returns {Mute[]} in force, those that end first first */

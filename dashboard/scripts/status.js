@@ -9,6 +9,7 @@ import { age, inMarket, inViewer, minuteInMarket, viewerIsElsewhere } from "./fo
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 
 const DEPTH_EVERY_MS = 60_000;
+const DEPTH_AFTER_MS = 900;
 const LATE_SECONDS = 60;
 
 const LABELS = { real: "REAL", simulated: "SIMULATED", replay: "REPLAY" };
@@ -27,7 +28,7 @@ export class Status {
   constructor() {
     setInterval(() => this.#show(), 1000);
     connection.addEventListener("change", () => this.#show());
-    new Poll(() => resource(["health"], { depth: "full" }), showDepth, { everyMs: DEPTH_EVERY_MS, quiet: true });
+    new Poll(() => resource(["health"], { depth: "full" }), showDepth, { everyMs: DEPTH_EVERY_MS, afterMs: DEPTH_AFTER_MS, quiet: true });
     this.#show();
   }
 

@@ -33,6 +33,8 @@ export class TickerView {
   #open = null;
   #key = "";
   #overview = "?";
+  /** Where on it the viewer was. */
+  #overviewY = 0;
   /** @type {TickerList | null} */
   #list = null;
 
@@ -58,6 +60,7 @@ export class TickerView {
       this.#open?.choose(address.anomaly);
       return;
     }
+    if (address.ticker && !byId("overview").hidden) this.#overviewY = scrollY;
     if (!address.ticker) this.#overview = location.search || "?";
     const moved = this.#key !== "" || address.ticker !== "";
     this.#key = key;
@@ -66,7 +69,7 @@ export class TickerView {
     this.#section.hidden = !address.ticker;
     byId("overview").hidden = Boolean(address.ticker);
     document.title = address.ticker ? `${address.ticker} · Anomaly Monitor` : "Anomaly Monitor";
-    if (moved) scrollTo(0, 0);
+    if (moved) scrollTo(0, address.ticker ? 0 : this.#overviewY);
     if (address.ticker) byId("ticker-title").focus({ preventScroll: true });
   }
 }
