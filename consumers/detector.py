@@ -79,7 +79,7 @@ class Detector:
         self._metrics.add_metric(name="BatchSeconds", unit=MetricUnit.Seconds, value=took_ms / 1000)
         milliseconds = MetricUnit.Milliseconds
         self._metrics.add_metric(name="IteratorAge", unit=milliseconds, value=report.iterator_age_ms)
-        for latency_ms in sorted(report.latencies_ms)[-100:]:  # the most values that EMF takes for a metric
+        for latency_ms in sorted(report.latencies_ms)[-99:]:  # at 100 Powertools sends all
             self._metrics.add_metric(name="EventToAnomaly", unit=milliseconds, value=latency_ms)
 
     def _refused(self, version: Version, reason: str) -> None:
