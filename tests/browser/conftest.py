@@ -242,7 +242,8 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
     return Handler
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while one mocked AWS is there, no other test gets an empty one.
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A monitor with ten tickers, four hours of bars and a few anomalies, all simulated."""
     credentials = {
