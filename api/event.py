@@ -21,4 +21,11 @@ def normalized(event: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in _OPTIONAL_MAPS:
         complete[name] = event.get(name) or {}
+    complete["headers"] = _with_json_bodies(complete["headers"])
     return complete
+
+
+def _with_json_bodies(headers: Mapping[str, str]) -> dict[str, str]:
+    # Only JSON is understood, so that is what a body is judged as; a resolver that parses others fails on some.
+    kept = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+    return {**kept, "Content-Type": "application/json"}

@@ -42,6 +42,13 @@ def _decoded(text: object) -> str:
     return unquote(unquote(str(text)))
 
 
+def _iso(value: object) -> object:
+    # pydantic takes numbers for seconds or milliseconds, whichever seems likelier: ask for what is meant.
+    if not isinstance(value, str) or value.replace(".", "").lstrip("+-").isdecimal():
+        raise ValueError("allowed is an ISO 8601 instant such as 2026-11-24T14:30:00Z")
+    return value
+
+
 def _symbol(text: object) -> str:
     symbol = _decoded(text).upper()
     if not is_symbol(symbol):
@@ -98,11 +105,12 @@ TickerQuery = Annotated[
     Query(description=f"Only this ticker: {SYMBOL_RULE}.", json_schema_extra=_pattern(_SYMBOL_PATTERN)),
 ]
 DateQuery = Annotated[Date, Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")]
+Instant = Annotated[datetime, BeforeValidator(_iso)]
 SinceQuery = Annotated[
-    datetime, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
+    Instant, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
 ]
 UntilQuery = Annotated[
-    datetime, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
+    Instant, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
 ]
 KindQuery = Annotated[
     str,
@@ -297,7 +305,7 @@ class MuteOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    until: datetime = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
+    until: Instant = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
     reason: str = Field("", max_length=200, description="Why, for those who look later.")
 
 

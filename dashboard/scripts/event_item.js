@@ -54,7 +54,6 @@ function meta(anomaly, ms, usualSource) {
   return h(
     "span",
     { className: "event-meta" },
-    h("span", {}, `Score ${anomaly.score.toFixed(1)} (from ${anomaly.threshold})`),
     anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
     orders.acknowledgement(anomaly) && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),

@@ -14,6 +14,8 @@ const AFTERWARDS_MS = 15 * MINUTE_MS;
 const REFRESH_MS = 60_000;
 const WIDTH = 84;
 const HEIGHT = 26;
+/** How far outside of nine tenths of the closes one is still drawn to scale, in their range. */
+const REACH = 2;
 
 /** @type {Map<Element, Line>} */
 const visible = new Map();
@@ -68,20 +70,28 @@ function span({ at }) {
   return { since: new Date(since).toISOString(), until };
 }
 
+/** A misprinted price drawn to scale would flatten all others: what is far outside is held nearby. @param {number[]} closes */
+function usual(closes) {
+  const sorted = closes.toSorted((a, b) => a - b);
+  const [low, high] = [sorted[Math.floor(sorted.length * 0.05)], sorted[Math.ceil(sorted.length * 0.95) - 1]];
+  const reach = (high - low) * REACH;
+  return reach ? closes.map((close) => Math.min(Math.max(close, low - reach), high + reach)) : closes;
+}
+
 /** @param {Element} box @param {BarList} answer @param {number} [at] */
 function draw(box, { bars }, at) {
   if (bars.length < 2) {
     box.replaceChildren();
     return;
   }
-  const closes = bars.map((bar) => bar.close);
+  const closes = usual(bars.map((bar) => bar.close));
   const low = Math.min(...closes);
   const range = Math.max(...closes) - low || 1;
   const first = Date.parse(bars[0].minute);
   const length = Date.parse(bars[bars.length - 1].minute) - first || 1;
-  const points = bars.map((bar) => {
+  const points = bars.map((bar, index) => {
     const x = 1 + ((WIDTH - 2) * (Date.parse(bar.minute) - first)) / length;
-    const y = HEIGHT - 2 - ((HEIGHT - 4) * (bar.close - low)) / range;
+    const y = HEIGHT - 2 - ((HEIGHT - 4) * (closes[index] - low)) / range;
     return [x.toFixed(1), y.toFixed(1)];
   });
   const direction = closes[closes.length - 1] >= closes[0] ? "up" : "down";

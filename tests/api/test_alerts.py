@@ -111,6 +111,7 @@ def test_an_ended_mute_is_not_listed(call: Any, services: Services) -> None:
         ("/alerts/mutes", {"kind": "gap"}, {"until": iso_ms(NOW_MS)}, "until", "after now"),
         ("/alerts/mutes", {"kind": "gap"}, {"until": "2027-11-24T00:00Z"}, "until", "at most 30 days"),
         ("/alerts/mutes", {"kind": "gap"}, {"until": "soon"}, "until", "valid datetime"),
+        ("/alerts/mutes", {"kind": "gap"}, {"until": 1_795_530_700}, "until", "ISO 8601"),
         ("/alerts/mutes", {"kind": "gap"}, {}, "until", "equired"),
         ("/alerts/mutes", {"kind": "gap"}, {"until": LATER, "why": "x"}, "why", "not permitted"),
         ("/alerts/mutes", {"kind": "gap"}, {"until": LATER, "reason": "x" * 201}, "reason", "200"),
@@ -140,6 +141,16 @@ def test_a_body_that_is_no_object_is_refused(services: Services, text: str) -> N
     answer = create_app(services).resolve(normalized(event), None)  # type: ignore[arg-type]
     assert answer["statusCode"] == 400
     assert json.loads(answer["body"])["where"].split(".")[0] in {"body", "order"}
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data", "", None])
+def test_a_body_is_json_whatever_it_is_called(
+    call: Any, services: Services, content_type: str | None
+) -> None:
+    headers = None if content_type is None else {"content-type": content_type}
+    made = call("/alerts/mutes", method="PUT", kind="gap", headers=headers, body={"until": LATER})
+    assert made.status == 200
+    assert len(services.alerts.mutes()) == 1
 
 
 def test_an_anomaly_that_is_not_there_cannot_be_acknowledged(call: Any) -> None:

@@ -182,6 +182,8 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(
         ("/anomalies", {"cursor": "nonsense"}, "cursor", "the `next` of an earlier answer"),
         ("/anomalies", {"date": "24.11.2026"}, "date", "a valid date"),
         ("/anomalies", {"since": "yesterday"}, "since", "a valid datetime"),
+        ("/anomalies", {"until": "1763996400123"}, "until", "ISO 8601"),
+        ("/anomalies", {"until": "-0.5"}, "until", "ISO 8601"),
         ("/anomalies", {"since": "2026-11-24T10:00Z", "until": "2026-11-24T09:00Z"}, "since", "before until"),
         ("/anomalies", {"kind": "price_spike,oops"}, "kind", "price_spike, level_shift"),
         ("/anomalies", {"severity": "urgent"}, "severity", "low, medium, high, critical"),

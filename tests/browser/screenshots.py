@@ -17,6 +17,7 @@ from stream_infra.endpoints import resolve
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
+SLOWEST_MS = 120_000
 PICTURED = ("level_shift", "price_spike")
 
 
@@ -36,10 +37,10 @@ def main() -> int:
 def _overview(page: Page, url: str) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(url)
-    expect(page.locator("#watch .sparkline")).to_have_count(
-        page.locator("#watch tbody tr").count(), timeout=20_000
-    )
-    expect(page.locator("#feed .sparkline").nth(5)).to_be_visible(timeout=20_000)
+    rows = page.locator("#watch tbody tr")
+    rows.first.wait_for(timeout=SLOWEST_MS)
+    expect(page.locator("#watch .sparkline")).to_have_count(rows.count(), timeout=SLOWEST_MS)
+    expect(page.locator("#feed .sparkline").nth(4)).to_be_visible(timeout=SLOWEST_MS)
     _save(page, "dashboard-light.png")
 
 
