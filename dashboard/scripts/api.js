@@ -1,5 +1,7 @@
 // The API: answers with their tags, problems as errors, and polling that survives outages.
 
+import { authorization, signIn } from "./session.js";
+
 const BASE = new URL("api/", document.baseURI);
 const TIMEOUT_MS = 10_000;
 const HIDDEN_MS = 30_000;
@@ -43,15 +45,14 @@ export async function get(url) {
   const before = kept.get(url);
   const response = await fetch(url, {
     cache: "no-store",
-    headers: before ? { "If-None-Match": before.tag } : {},
+    headers: { ...(await authorization()), ...(before ? { "If-None-Match": before.tag } : {}) },
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   if (response.status === 304 && before) {
     keep(url, before);
     return before.data;
   }
-  const data = await response.json();
-  if (!response.ok) throw new ApiError(response.status, data.detail ?? data.message ?? response.statusText);
+  const data = await answered(response);
   const tag = response.headers.get("ETag");
   if (tag) keep(url, { tag, data });
   return data;
@@ -67,11 +68,17 @@ export async function get(url) {
 export async function send(method, url, body) {
   const response = await fetch(url, {
     method,
-    headers: body ? { "Content-Type": "application/json" } : {},
+    headers: { ...(await authorization()), ...(body ? { "Content-Type": "application/json" } : {}) },
     body: body ? JSON.stringify(body) : undefined,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
+  return answered(response);
+}
+
+/** What was answered; whoever is not signed in leaves the page to do so. @param {Response} response */
+async function answered(response) {
   const data = await response.json();
+  if (response.status === 401) await signIn();
   if (!response.ok) throw new ApiError(response.status, data.detail ?? data.message ?? response.statusText);
   return data;
 }

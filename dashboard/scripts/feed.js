@@ -56,7 +56,7 @@ export class Feed {
     this.#list.replaceChildren(h("li", {}, skeleton()));
     this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
       everyMs: EVERY_MS,
-      onProblem: (problem) => this.#refused(problem.message),
+      onProblem: (problem) => this.#refused(problem),
     });
     new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     orders.addEventListener("change", () => {
@@ -166,11 +166,13 @@ export class Feed {
     }
   }
 
-  /** @param {string} detail */
-  #refused(detail) {
+  /** @param {import("./api.js").ApiError} problem */
+  #refused({ status, message }) {
     this.#list.setAttribute("aria-busy", "false");
+    const signedOut = status === 401 || status === 403;
+    const title = signedOut ? "This monitor is not open to you" : "These filters cannot be used";
     const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
-    const text = h("div", { className: "empty" }, h("strong", {}, "These filters cannot be used"), h("p", {}, detail), reset);
+    const text = h("div", { className: "empty" }, h("strong", {}, title), h("p", {}, message), signedOut ? null : reset);
     this.#list.replaceChildren(h("li", {}, text));
     this.#foot.replaceChildren();
   }

@@ -4,11 +4,13 @@ import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
 import { Feed } from "./feed.js";
 import { orders } from "./orders.js";
+import { finishSignIn, isSignedIn, signOut } from "./session.js";
 import { Status } from "./status.js";
 import { initTheme } from "./theme.js";
 import { TickerView } from "./ticker_view.js";
 import { WatchList } from "./watch_list.js";
 
+await finishSignIn();
 const status = new Status();
 const tickerView = new TickerView();
 const feed = new Feed((anomalies) => (watchList.anomalies = anomalies));
@@ -20,6 +22,9 @@ const watchList = new WatchList((list) => {
 });
 
 orders.start();
+byId("sign-out").hidden = !isSignedIn();
+byId("sign-out").addEventListener("click", () => void signOut());
+
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
 
