@@ -141,7 +141,8 @@ def create() -> None:
         dynamodb.create_table(
             TableName=table,
             KeySchema=[
-                {"AttributeName": k, "KeyType": t} for k, t in zip(keys, ("HASH", "RANGE"), strict=True)
+                {"AttributeName": keys[0], "KeyType": "HASH"},
+                {"AttributeName": keys[1], "KeyType": "RANGE"},
             ],
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
@@ -182,14 +183,16 @@ class Market:
         rng, n = self._rng, len(symbols)
         # A source is asked for some 100 symbols at a time, and each answer has its own time.
         times = [ts + 40 * (i // 100) + rng.randrange(20) for i in range(0, n, 100)]
-        price, bid, ask = [], [], []
+        price: list[float] = []
+        bid: list[float | None] = []
+        ask: list[float | None] = []
         for symbol in symbols:
             self._price[symbol] *= 1 + rng.gauss(0, 1e-4)
             self._volume[symbol] += rng.randrange(2000)
             price.append(round(self._price[symbol], 2))
             bid.append(round(price[-1] - rng.choice((0.01, 0.01, 0.02)), 2))
             ask.append(round(price[-1] + rng.choice((0.01, 0.01, 0.02)), 2))
-        volume = [float(self._volume[symbol]) for symbol in symbols]
+        volume: list[float | None] = [float(self._volume[symbol]) for symbol in symbols]
         return QuoteBatch(
             "alpaca", symbols, [times[i // 100] for i in range(n)], price, bid, ask, volume, [None] * n, []
         )
