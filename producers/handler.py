@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -13,9 +14,11 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.config import Config
 
 from producers.archive import Archive
+from producers.feed_keeper import FeedKeeper
 from producers.lease import Lease
 from producers.publisher import Publisher
 from producers.scan import Parts, Scan, ScanReport, deadline
+from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, scan_request, scanner_settings
 from producers.sources import create
 from producers.unsent import UnsentStore
@@ -40,15 +43,19 @@ def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
 
 
 def _parts(settings: ScannerSettings, owner: str) -> Parts:
-    s3, ssm, kinesis, dynamodb = map(_client, ("s3", "ssm", "kinesis", "dynamodb"))
+    s3, ssm, kinesis, dynamodb, events = map(_client, ("s3", "ssm", "kinesis", "dynamodb", "events"))
+    environment: Mapping[str, str] = os.environ
+    if settings.source_secret:
+        environment = environment_with_secret(os.environ, _client("secretsmanager"), settings.source_secret)
     lease_ms = _LEASE_MS + 2 * round(settings.poll_interval_seconds * 1000)
     return Parts(
-        source=create(settings.source, os.environ),
+        source=create(settings.source, environment),
         watch_list=WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms),
         publisher=Publisher(kinesis, settings.stream_name, settings.partitions),
         lease=Lease(dynamodb, settings.scan_table, owner, lease_ms),
         unsent=UnsentStore(s3, settings.data_bucket, settings.partitions),
         archive=Archive(s3, settings.data_bucket),
+        feed=FeedKeeper(dynamodb, settings.scan_table, events, settings.bus_name),
         clock_ms=_now_ms,
         sleep=time.sleep,
     )
@@ -56,7 +63,7 @@ def _parts(settings: ScannerSettings, owner: str) -> Parts:
 
 @lru_cache
 def _client(service: str) -> Any:
-    return boto3.client(service, config=_CLIENT)  # type: ignore[call-overload] # any of four
+    return boto3.client(service, config=_CLIENT)  # type: ignore[call-overload] # any of six
 
 
 def _emit(report: ScanReport) -> None:
@@ -69,8 +76,13 @@ def _emit(report: ScanReport) -> None:
         "TicksPublished": report.ticks,
         "TicksWaiting": report.waiting,
         "RecordsResent": report.resent,
+        "QuotesRepeated": report.repeated,
         "TickersMissing": len(report.missing),
         "TickersRefused": len(report.refused),
+        "ScansWithoutTicks": int(report.status == "ok" and report.ticks == 0),
+        "FeedStale": int(report.feed.get("stale_since") is not None),
+        "TickersStale": report.feed.get("stale_ticker_count", 0),
+        "BreakerOpen": int(report.feed.get("breaker") == "open"),
     }.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.flush_metrics()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, overload
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
+from producers.feed_keeper import FeedKeeper
 from producers.lease import Lease, LeaseLostError
 from producers.market_hours import is_open
-from producers.publisher import Publisher, PublishReport
-from producers.quote_batch import QuoteBatch, usable
+from producers.publisher import Aggregate, Publisher, PublishReport
+from producers.quote_batch import QuoteBatch, select, usable
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources import Source, SourceError, source_class
 from producers.unsent import UnsentStore
@@ -26,6 +29,7 @@ BACKFILL_STEP_MS = 5_000
 _BACKFILL_CHUNK = 60
 _MINUTE_MS = 60_000
 _NAMES_IN_REPORT = 100
+_PATIENCE_OUT_OF_HOURS = 5.0  # so much longer may a feed be silent before the open and after the close
 
 Status = Literal["ok", "closed", "already running"]
 
@@ -38,8 +42,10 @@ class ScanError(Exception):
 class ScanReport:
     """What a scan did: polls, and how many ticks went to which partition.
 
+    `repeated` counts quotes that were none: old ones, and the last ones of a feed that has fallen silent.
     `missing` are the tickers that the source did not answer at least once, `refused` what on the watch
-    list is no ticker, `waiting` the ticks that the stream did not take and the next scan sends first.
+    list is no ticker, `waiting` the ticks that the stream did not take and the next scan sends first,
+    `feed` how the feed and the circuit breaker of its vendor are.
     """
 
     status: Status = "ok"
@@ -48,9 +54,11 @@ class ScanReport:
     partitions: Counter[int] = field(default_factory=Counter)
     resent: int = 0
     waiting: int = 0
+    repeated: int = 0
     missing: set[str] = field(default_factory=set)
     refused: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
+    feed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ticks(self) -> int:
@@ -69,11 +77,13 @@ class ScanReport:
             },
             "resent": self.resent,
             "waiting": self.waiting,
+            "repeated": self.repeated,
             "missing": sorted(self.missing)[:_NAMES_IN_REPORT],
             "missing_count": len(self.missing),
             "refused": list(self.refused[:_NAMES_IN_REPORT]),
             "refused_count": len(self.refused),
             "problems": self.problems[:_NAMES_IN_REPORT],
+            "feed": self.feed,
         }
 
 
@@ -87,6 +97,7 @@ class Parts:
     lease: Lease
     unsent: UnsentStore
     archive: Archive
+    feed: FeedKeeper
     clock_ms: Callable[[], int]
     sleep: Callable[[float], None]
 
@@ -97,6 +108,7 @@ class Scan:
     def __init__(self, parts: Parts, settings: ScannerSettings) -> None:
         self._parts = parts
         self._settings = settings
+        self._stored: list[Aggregate] = []
         self.report = ScanReport()
 
     def run(self, request: ScanRequest, deadline_ms: int) -> ScanReport:
@@ -120,6 +132,8 @@ class Scan:
                 at_the_end.callback(parts.lease.release)
                 at_the_end.callback(lambda: parts.archive.write(started_ms))
                 at_the_end.callback(self._store_waiting)
+                parts.feed.begin(parts.source)
+                at_the_end.callback(self._save_feed)
                 self._work(request, deadline_ms)
         return self.report
 
@@ -164,9 +178,38 @@ class Scan:
         except SourceError as error:
             report.failed_polls += 1
             report.problems.append(str(error))
+            self._observe(watched.symbols, None, ts_ms, str(error))
             return
         report.polls += 1
-        self._publish([batch], publish_by_ms)
+        self._publish([self._observe(watched.symbols, batch, ts_ms)], publish_by_ms)
+
+    @overload
+    def _observe(self, watched: Sequence[str], batch: QuoteBatch, ts_ms: int) -> QuoteBatch: ...
+    @overload
+    def _observe(self, watched: Sequence[str], batch: None, ts_ms: int, why: str) -> None: ...
+    def _observe(
+        self, watched: Sequence[str], batch: QuoteBatch | None, ts_ms: int, why: str = ""
+    ) -> QuoteBatch | None:
+        """Judges the feed, unless it is that of a real market which is closed; leaves the observations."""
+        is_real = source_class(self._settings.source) == "real"
+        patience = 1.0
+        if is_real and not is_open("regular", datetime.fromtimestamp(ts_ms / 1000, UTC)):
+            if self._settings.session != "extended":
+                return batch
+            patience = _PATIENCE_OUT_OF_HOURS
+        feed = self._parts.feed
+        rows = feed.saw(watched, batch, ts_ms, patience=patience, why=why)
+        if feed.problem is not None:
+            self.report.problems.append(feed.problem)
+        if batch is None or not is_real or len(rows) == len(batch):
+            return batch
+        self.report.repeated += len(batch) - len(rows)
+        return select(batch, rows, batch.missing)
+
+    def _save_feed(self) -> None:
+        now_ms = self._parts.clock_ms()
+        self.report.feed = self._parts.feed.report(now_ms)
+        self._parts.feed.save(now_ms)
 
     def _backfill(self, minutes: int, deadline_ms: int) -> None:
         parts = self._parts
@@ -187,6 +230,10 @@ class Scan:
             self._parts.archive.add(batch)
             self.report.missing.update(batch.missing)
         self._count(self._parts.publisher.publish(sound, self._seconds_until(by_ms)))
+        try:
+            self._settle()
+        except (ClientError, BotoCoreError) as error:  # it still waits here; the end of the scan tries again
+            self.report.problems.append(f"what the stream did not take cannot be stored: {error}")
 
     def _usable(self, batch: QuoteBatch) -> QuoteBatch:
         kept, refused = usable(batch)
@@ -195,17 +242,25 @@ class Scan:
 
     def _send_stored(self, deadline_ms: int) -> None:
         parts = self._parts
-        stored = parts.unsent.load()
-        if stored:
-            parts.publisher.enqueue(stored)
+        self._stored = parts.unsent.load()
+        if self._stored:
+            parts.publisher.enqueue(self._stored)
             self._count(parts.publisher.publish([], self._seconds_until(deadline_ms)))
-            waiting = {aggregate.stored_as for aggregate in parts.publisher.waiting}
-            parts.unsent.forget(aggregate for aggregate in stored if aggregate.stored_as not in waiting)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Stores what waits and forgets what was stored and is sent: a scan may be killed at any moment."""
+        publisher, unsent = self._parts.publisher, self._parts.unsent
+        waiting = unsent.store(publisher.waiting, self._parts.clock_ms())
+        publisher.take_waiting()
+        publisher.enqueue(waiting)
+        lying = {aggregate.stored_as for aggregate in waiting}
+        unsent.forget(aggregate for aggregate in self._stored if aggregate.stored_as not in lying)
+        self._stored = waiting
 
     def _store_waiting(self) -> None:
-        waiting = self._parts.publisher.take_waiting()
-        self.report.waiting = sum(aggregate.ticks for aggregate in waiting)
-        self._parts.unsent.store(waiting, self._parts.clock_ms())
+        self._settle()
+        self.report.waiting = sum(aggregate.ticks for aggregate in self._stored)
 
     def _count(self, published: PublishReport) -> None:
         self.report.partitions.update(published.ticks)

@@ -26,6 +26,9 @@ class ScannerSettings(msgspec.Struct, frozen=True, rename=str.upper):
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     poll_interval_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
     session: Session = "regular"
+    bus_name: Annotated[str, Meta(min_length=1)] = "stock-market"
+    source_secret: str = ""
+    """Name of the secret that holds the source's keys, as a JSON object of its variables."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True):

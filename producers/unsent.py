@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from producers.publisher import Aggregate
@@ -43,15 +44,20 @@ class UnsentStore:
         keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return [self._aggregate(key) for key in sorted(keys)]
 
-    def store(self, aggregates: Iterable[Aggregate], now_ms: int) -> None:
-        """Keeps what does not lie in the bucket yet."""
+    def store(self, aggregates: Iterable[Aggregate], now_ms: int) -> list[Aggregate]:
+        """Keeps what does not lie in the bucket yet; answers with all of them, and where they lie."""
+        stored = []
         for number, aggregate in enumerate(aggregates):
+            kept = aggregate
             if aggregate.stored_as is None:
                 key = (
                     f"{PREFIX}{now_ms:013d}-{number:05d}"
                     f"-p{aggregate.partition}of{self._partitions}-t{aggregate.ticks}.kpl"
                 )
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=aggregate.data)
+                kept = replace(aggregate, stored_as=key)
+            stored.append(kept)
+        return stored
 
     def forget(self, sent: Iterable[Aggregate]) -> None:
         """Removes what has been sent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -109,12 +110,34 @@ class Clock:
 
 
 @dataclass
+class Bus:
+    """PutEvents with its limit of 10 entries; `refuse` says why it takes none."""
+
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    refuse: str = ""
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        assert 1 <= len(Entries) <= 10
+        if self.refuse:
+            refused = {"ErrorCode": "InternalFailure", "ErrorMessage": self.refuse}
+            return {"FailedEntryCount": len(Entries), "Entries": [refused for _ in Entries]}
+        self.sent += [{**entry, "Detail": json.loads(entry["Detail"])} for entry in Entries]
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries]}
+
+    @property
+    def told(self) -> list[tuple[str, list[str]]]:
+        """What was said, in order: detail type and tickers (none: the feed)."""
+        return [(entry["DetailType"], entry["Detail"]["data"]["tickers"]) for entry in self.sent]
+
+
+@dataclass
 class Aws:
     """The scanner's AWS: names, and clients of moto."""
 
     s3: Any
     ssm: Any
     dynamodb: Any
+    bus: Any
     table: str = "stock-windows"
     bucket: str = "stock-scan-data-123456789012"
     parameter: str = "/stock-tracker/ticker"
@@ -148,7 +171,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        made = Aws(boto3.client("s3"), boto3.client("ssm"), boto3.client("dynamodb"))
+        made = Aws(boto3.client("s3"), boto3.client("ssm"), boto3.client("dynamodb"), Bus())
+        boto3.client("events").create_event_bus(Name="stock-market")
         made.s3.create_bucket(Bucket=made.bucket)
         made.dynamodb.create_table(
             TableName=made.table,

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.archive import Archive
+from producers.feed_keeper import FeedKeeper
 from producers.lease import Lease
 from producers.publisher import Publisher, PublishError
 from producers.quote_batch import QuoteBatch
@@ -50,6 +51,7 @@ def parts(aws: Any, kinesis: Any, clock: Any) -> Any:
             lease=Lease(aws.dynamodb, aws.table, owner, 40_000),
             unsent=UnsentStore(aws.s3, aws.bucket, 4),
             archive=Archive(aws.s3, aws.bucket),
+            feed=FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market"),
             clock_ms=clock,
             sleep=clock.sleep,
         )

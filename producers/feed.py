@@ -1,0 +1,245 @@
+"""Notices when a feed stalls, for one ticker or for all of them, and when it is back; says each once.
+
+A quote is new when the exchange's time of it is, or, where that is not known, when its values are. Silence is
+the time in which polls brought no new quote: only polls that were made count, so that neither the night nor a
+scanner that stood still is an outage. A ticker's silence counts only while the feed as a whole lives.
+
+A quote older than one seen before is a repetition, and no observation. Nor are the last quotes of a feed that
+has fallen silent as a whole: published over and over they would look like a market that stands still, and its
+return like a jump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from producers.quote_batch import QuoteBatch
+
+FEED_SILENCE_MS = 120_000
+TICKER_SILENCE_MS = 600_000
+RECOVERY_MS = 30_000
+"""New quotes must keep coming for so long before an outage is over: a feed that flaps is still out."""
+HOLD_MS = 30_000
+"""So long a silent feed's last quotes still count as observations."""
+MAX_PATIENCE_MS = 4 * 3_600_000
+EVENT_VERSION = 1
+_MAX_STEP_MS = 120_000
+_PAUSE_MS = 600_000
+_TICKERS_NAMED = 100
+
+
+class FeedEvent(msgspec.Struct, frozen=True):
+    """A feed stalled, or is back: as a whole (`scope` feed) or for some tickers."""
+
+    detail_type: Literal["FeedStale", "FeedRecovered"]
+    source: str
+    scope: Literal["feed", "tickers"]
+    tickers: list[str]
+    since_ms: int
+    at_ms: int
+    reason: str
+
+    @property
+    def event_id(self) -> str:
+        """The same for the same occurrence, however often it is sent."""
+        what = (
+            "feed" if self.scope == "feed" else f"{crc32(','.join(self.tickers).encode()):08x}-{self.at_ms}"
+        )
+        change = "stale" if self.detail_type == "FeedStale" else "recovered"
+        return f"{self.source}-{what}-{self.since_ms}-{change}"
+
+    def detail(self) -> dict[str, Any]:
+        """The event's detail on the bus; of many tickers the first hundred are named."""
+        return {
+            "metadata": {
+                "version": EVENT_VERSION,
+                "event_id": self.event_id,
+                "emitted_by": "stock-scanner",
+                "correlation_id": f"{self.source}-{self.scope}-{self.since_ms}",
+            },
+            "data": {
+                "source": self.source,
+                "scope": self.scope,
+                "tickers": self.tickers[:_TICKERS_NAMED],
+                "ticker_count": len(self.tickers),
+                "since": _iso(self.since_ms),
+                "at": _iso(self.at_ms),
+                "duration_seconds": (self.at_ms - self.since_ms) / 1000,
+                "reason": self.reason,
+            },
+        }
+
+
+class TickerMemory(msgspec.Struct, array_like=True):
+    """Of one ticker: its newest quote, its silence, since when it is stale (0: it is not), and the silence
+    that it is granted since its last return (0: the usual).
+
+    `newest` is the time of the quote (epoch ms), or below 0 a mark of its values where no time is known.
+    """
+
+    newest: int = 0
+    silent_ms: int = 0
+    stale_since_ms: int = 0
+    patience_ms: int = 0
+
+
+class FeedMemory(msgspec.Struct):
+    """What has to be remembered of a feed between scans.
+
+    `back_ms` says for how long new quotes have been coming in an outage (-1: they have not).
+    """
+
+    source: str = ""
+    observed_ms: int = 0
+    silent_ms: int = 0
+    stale_since_ms: int = 0
+    back_ms: int = -1
+    tickers: dict[str, TickerMemory] = {}
+
+    @property
+    def stale_tickers(self) -> list[str]:
+        """The tickers that are stale on their own."""
+        return [ticker for ticker, memory in self.tickers.items() if memory.stale_since_ms]
+
+
+class _Poll(NamedTuple):
+    """A poll: when, the time since the one before that counts as silence, and how patient to be."""
+
+    now_ms: int
+    step_ms: int
+    patience: float
+
+
+class Seen(NamedTuple):
+    """What a poll showed: events to be sent, and the rows of its batch that are observations."""
+
+    events: list[FeedEvent]
+    rows: list[int]
+
+
+class FeedWatch:
+    """Watches the feed of `source` poll by poll; what it knows is in `memory`."""
+
+    def __init__(self, source: str, memory: FeedMemory) -> None:
+        self.memory = memory if memory.source == source else FeedMemory(source)
+
+    def observe(
+        self,
+        watched: Sequence[str],
+        batch: QuoteBatch | None,
+        now_ms: int,
+        *,
+        patience: float = 1.0,
+        why: str = "",
+    ) -> Seen:
+        """What a poll at `now_ms` of the tickers `watched` shows.
+
+        `batch` is None when the poll failed, and `why` then says why. `patience` multiplies the silence
+        that is granted, for hours in which little is traded.
+        """
+        memory = self.memory
+        elapsed = now_ms - memory.observed_ms if memory.observed_ms else 0
+        memory.observed_ms = now_ms
+        if elapsed > _PAUSE_MS:
+            self._forget_silence()
+            elapsed = 0
+        poll = _Poll(now_ms, min(max(elapsed, 0), _MAX_STEP_MS), patience)
+        fresh, repeated = (set(), set()) if batch is None else self._fresh(batch)
+        events = self._dropped(set(watched), now_ms)
+        quiet = f"no new quote of any of {len(watched)} tickers"
+        events += self._feed(poll, bool(fresh), f"{quiet}: {why}" if why else quiet)
+        if fresh and not memory.stale_since_ms and batch is not None:
+            events += self._tickers(poll, [*batch.symbol, *batch.missing], fresh)
+        if batch is None or memory.silent_ms > HOLD_MS * patience:
+            return Seen(events, [])
+        return Seen(events, [row for row, symbol in enumerate(batch.symbol) if symbol not in repeated])
+
+    def _fresh(self, batch: QuoteBatch) -> tuple[set[str], set[str]]:
+        """The symbols whose quote is new, and those whose quote is older than one seen before."""
+        values = zip(batch.price, batch.bid, batch.ask, batch.day_volume, strict=True)
+        fresh: set[str] = set()
+        repeated: set[str] = set()
+        for symbol, quote_ts, row in zip(batch.symbol, batch.quote_ts, values, strict=True):
+            memory = self.memory.tickers.setdefault(symbol, TickerMemory())
+            newest = quote_ts if quote_ts is not None else -1 - (crc32(repr(row).encode()) & 0xFFFF)
+            if newest == memory.newest:
+                continue
+            if 0 <= newest < memory.newest:
+                repeated.add(symbol)
+                continue
+            memory.newest = newest
+            fresh.add(symbol)
+        return fresh, repeated
+
+    def _feed(self, poll: _Poll, is_fresh: bool, reason: str) -> list[FeedEvent]:
+        memory = self.memory
+        memory.silent_ms = 0 if is_fresh else memory.silent_ms + poll.step_ms
+        if not memory.stale_since_ms:
+            if memory.silent_ms < FEED_SILENCE_MS * poll.patience:
+                return []
+            memory.stale_since_ms, memory.back_ms = poll.now_ms - memory.silent_ms, -1
+            since_ms = memory.stale_since_ms
+            return [FeedEvent("FeedStale", memory.source, "feed", [], since_ms, poll.now_ms, reason)]
+        if memory.back_ms >= 0:
+            is_back = memory.silent_ms < RECOVERY_MS * poll.patience
+            memory.back_ms = memory.back_ms + poll.step_ms if is_back else -1
+        elif is_fresh:
+            memory.back_ms = 0
+        if not is_fresh or memory.back_ms < RECOVERY_MS:
+            return []
+        since_ms, memory.stale_since_ms, memory.back_ms = memory.stale_since_ms, 0, -1
+        reason = "new quotes keep coming"
+        return [FeedEvent("FeedRecovered", memory.source, "feed", [], since_ms, poll.now_ms, reason)]
+
+    def _tickers(self, poll: _Poll, asked: Iterable[str], fresh: Collection[str]) -> list[FeedEvent]:
+        stale: dict[str, int] = {}
+        back: dict[str, int] = {}
+        for ticker in asked:
+            memory = self.memory.tickers.setdefault(ticker, TickerMemory())
+            granted = memory.patience_ms or TICKER_SILENCE_MS
+            if ticker not in fresh:
+                memory.silent_ms += poll.step_ms
+                if not memory.stale_since_ms and memory.silent_ms >= granted * poll.patience:
+                    stale[ticker] = memory.stale_since_ms = poll.now_ms - memory.silent_ms
+                continue
+            memory.silent_ms = 0
+            if memory.stale_since_ms:  # some are traded that rarely: grant them more from now on
+                back[ticker], memory.stale_since_ms = memory.stale_since_ms, 0
+                memory.patience_ms = min(2 * granted, MAX_PATIENCE_MS)
+        return [
+            *self._of_tickers("FeedStale", stale, poll.now_ms, "no new quote while others had some"),
+            *self._of_tickers("FeedRecovered", back, poll.now_ms, "a new quote"),
+        ]
+
+    def _dropped(self, watched: Collection[str], now_ms: int) -> list[FeedEvent]:
+        dropped = [ticker for ticker in self.memory.tickers if ticker not in watched]
+        gone = {ticker: self.memory.tickers.pop(ticker).stale_since_ms for ticker in dropped}
+        stale = {ticker: since for ticker, since in gone.items() if since}
+        return self._of_tickers("FeedRecovered", stale, now_ms, "no longer on the watch list")
+
+    def _forget_silence(self) -> None:
+        self.memory.silent_ms = 0
+        self.memory.back_ms = -1
+        for ticker in self.memory.tickers.values():
+            ticker.silent_ms = 0
+
+    def _of_tickers(
+        self,
+        detail_type: Literal["FeedStale", "FeedRecovered"],
+        since_ms: dict[str, int],
+        now_ms: int,
+        reason: str,
+    ) -> list[FeedEvent]:
+        if not since_ms:
+            return []
+        tickers, first = list(since_ms), min(since_ms.values())
+        return [FeedEvent(detail_type, self.memory.source, "tickers", tickers, first, now_ms, reason)]
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

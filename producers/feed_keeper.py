@@ -1,0 +1,162 @@
+"""Keeps what is known of the feed in DynamoDB, and puts its events on the bus `stock-market`.
+
+The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for whoever
+looks: source, breaker, stale_since, stale_tickers, last_error, updated.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from producers.feed import FeedEvent, FeedMemory, FeedWatch
+from producers.quote_batch import QuoteBatch
+from producers.sources import Source
+from producers.sources.vendor import Standing
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+EVENT_SOURCE = "stock-monitor"
+KEY = {"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
+_EVENTS_PER_CALL = 10
+
+
+@runtime_checkable
+class HasStanding(Protocol):
+    """A source whose vendor has limits that outlast a process."""
+
+    standing: Standing
+
+
+class _Kept(msgspec.Struct):
+    memory: FeedMemory
+    standing: Standing | None = None
+    pending: list[FeedEvent] = []
+
+
+class FeedKeeper:
+    """The watch over one feed during a scan, with its memory and its events.
+
+    An event that cannot be sent waits in the memory and is sent with the next poll or scan.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str, events: EventBridgeClient, bus: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._events = events
+        self._bus = bus
+        self._source: Source | None = None
+        self._watch = FeedWatch("", FeedMemory())
+        self._pending: list[FeedEvent] = []
+        self.problem: str | None = None
+        """Why events wait, if some do."""
+
+    def begin(self, source: Source) -> None:
+        """Recalls what is known of the feed, and reminds the source of how it stands with its vendor."""
+        answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
+        kept = _decoded(answer.get("Item"))
+        self._source = source
+        self._watch = FeedWatch(source.name, kept.memory)
+        self._pending = kept.pending
+        if isinstance(source, HasStanding) and kept.standing and kept.memory.source == source.name:
+            source.standing = kept.standing
+
+    def saw(
+        self,
+        watched: Sequence[str],
+        batch: QuoteBatch | None,
+        now_ms: int,
+        *,
+        patience: float = 1.0,
+        why: str = "",
+    ) -> list[int]:
+        """Takes note of a poll, and sends its events; answers with the rows that are observations.
+
+        The parameters are those of `FeedWatch.observe`.
+        """
+        seen = self._watch.observe(watched, batch, now_ms, patience=patience, why=why)
+        self._pending += seen.events
+        self.problem = self._send()
+        if seen.events:
+            self.save(now_ms)  # at once, so that a scan that is killed does not say it again
+        return seen.rows
+
+    def save(self, now_ms: int) -> None:
+        """Stores what is known."""
+        memory, standing = self._watch.memory, self._standing
+        kept = _Kept(memory, standing, self._pending)
+        item: dict[str, Any] = {
+            **KEY,
+            "state": {"B": zlib.compress(msgspec.msgpack.encode(kept), 6)},
+            "source": {"S": memory.source},
+            "stale_tickers": {"N": str(len(memory.stale_tickers))},
+            "breaker": {"S": standing.breaker(now_ms) if standing else "closed"},
+            "last_error": {"S": standing.last_error if standing else ""},
+            "updated": {"S": _iso(now_ms)},
+        }
+        if memory.stale_since_ms:
+            item["stale_since"] = {"S": _iso(memory.stale_since_ms)}
+        self._dynamodb.put_item(TableName=self._table, Item=item)
+
+    def report(self, now_ms: int) -> dict[str, Any]:
+        """How the feed is, for the report of a scan."""
+        memory, standing = self._watch.memory, self._standing
+        stale = memory.stale_tickers
+        return {
+            "source": memory.source,
+            "breaker": standing.breaker(now_ms) if standing else "closed",
+            "last_error": standing.last_error if standing else "",
+            "stale_since": _iso(memory.stale_since_ms) if memory.stale_since_ms else None,
+            "stale_tickers": stale[:100],
+            "stale_ticker_count": len(stale),
+        }
+
+    @property
+    def _standing(self) -> Standing | None:
+        return self._source.standing if isinstance(self._source, HasStanding) else None
+
+    def _send(self) -> str | None:
+        while self._pending:
+            now = self._pending[:_EVENTS_PER_CALL]
+            try:
+                answer = self._events.put_events(Entries=[self._entry(event) for event in now])
+            except (ClientError, BotoCoreError) as error:
+                return f"events of the feed wait, bus {self._bus} does not take them: {error}"
+            results = answer["Entries"]
+            failed = [event for event, result in zip(now, results, strict=True) if "ErrorCode" in result]
+            self._pending[: len(now)] = failed
+            if failed:
+                why = next(result["ErrorMessage"] for result in results if "ErrorCode" in result)
+                return f"events of the feed wait, bus {self._bus} does not take them: {why}"
+        return None
+
+    def _entry(self, event: FeedEvent) -> PutEventsRequestEntryTypeDef:
+        return {
+            "EventBusName": self._bus,
+            "Source": EVENT_SOURCE,
+            "DetailType": event.detail_type,
+            "Detail": json.dumps(event.detail(), separators=(",", ":"), sort_keys=True),
+            "Time": datetime.fromtimestamp(event.at_ms / 1000, UTC),
+        }
+
+
+def _decoded(item: Any) -> _Kept:
+    if item is None:
+        return _Kept(FeedMemory())
+    try:
+        return msgspec.msgpack.decode(zlib.decompress(item["state"]["B"]), type=_Kept)
+    except (msgspec.MsgspecError, zlib.error):  # written by another version: begin anew
+        return _Kept(FeedMemory())
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

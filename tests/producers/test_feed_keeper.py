@@ -1,0 +1,117 @@
+"""What is known of a feed outlasts a scan, and its events get out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from producers.feed_keeper import KEY, FeedKeeper
+from producers.quote_batch import QuoteBatch
+from producers.sources.vendor import BREAKER_FAILURES, Standing
+
+START = 1_763_996_400_000
+
+
+class Vendor:
+    """A source that has a standing."""
+
+    def __init__(self, name: str = "acme") -> None:
+        self.name = name
+        self.standing = Standing(calls_per_minute=200)
+
+    def quotes(self, symbols: Any, now_ms: int) -> QuoteBatch:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def keeper(aws: Any) -> Any:
+    def make(source: Vendor | None = None) -> FeedKeeper:
+        made = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
+        made.begin(source or Vendor())
+        return made
+
+    return make
+
+
+def fail(keeper: FeedKeeper, first: int, last: int) -> None:
+    for poll in range(first, last):
+        keeper.saw(["AAPL"], None, START + poll * 5_000, why="acme fails (status 503)")
+
+
+def test_the_event_is_as_the_others_on_the_bus(keeper: Any, aws: Any) -> None:
+    fail(keeper(), 0, 30)
+    (entry,) = aws.bus.sent
+    assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == (
+        "stock-monitor",
+        "FeedStale",
+        "stock-market",
+    )
+    assert entry["Detail"] == {
+        "metadata": {
+            "version": 1,
+            "event_id": f"acme-feed-{START}-stale",
+            "emitted_by": "stock-scanner",
+            "correlation_id": f"acme-feed-{START}",
+        },
+        "data": {
+            "source": "acme",
+            "scope": "feed",
+            "tickers": [],
+            "ticker_count": 0,
+            "since": "2025-11-24T15:00:00.000Z",
+            "at": "2025-11-24T15:02:00.000Z",
+            "duration_seconds": 120.0,
+            "reason": "no new quote of any of 1 tickers: acme fails (status 503)",
+        },
+    }
+
+
+def test_a_scan_that_is_killed_after_an_event_does_not_say_it_again(keeper: Any, aws: Any) -> None:
+    first = keeper()
+    fail(first, 0, 20)
+    first.save(START)
+    fail(keeper(), 20, 25)  # and is killed: nothing is saved at its end
+    fail(keeper(), 25, 60)
+    assert aws.bus.told == [("FeedStale", [])]
+
+
+def test_what_the_bus_does_not_take_is_sent_later(keeper: Any, aws: Any) -> None:
+    aws.bus.refuse = "busy"
+    first = keeper()
+    fail(first, 0, 30)
+    assert first.problem == "events of the feed wait, bus stock-market does not take them: busy"
+    first.save(START + 150_000)
+    aws.bus.refuse = ""
+    second = keeper()
+    fail(second, 31, 32)
+    assert second.problem is None
+    assert aws.bus.told == [("FeedStale", [])]
+
+
+def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: Any, aws: Any) -> None:
+    vendor = Vendor()
+    first = keeper(vendor)
+    vendor.standing.failures = BREAKER_FAILURES
+    vendor.standing.open_until_ms = START + 30_000
+    vendor.standing.last_error = "acme fails (status 503)"
+    first.save(START)
+    item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
+    assert (item["breaker"]["S"], item["last_error"]["S"]) == ("open", "acme fails (status 503)")
+    later = Vendor()
+    again = keeper(later)
+    assert later.standing == vendor.standing
+    assert again.report(START + 1)["breaker"] == "open"
+    assert again.report(START + 30_000)["breaker"] == "half-open"
+    other = Vendor("other")
+    keeper(other)
+    assert other.standing.failures == 0, "another vendor has a standing of its own"
+
+
+def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> None:
+    first = keeper()
+    first.save(START)
+    item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
+    for garbage in (b"\x00", b"x\x9cK\x04\x00\x00b\x00b"):
+        aws.dynamodb.put_item(TableName=aws.table, Item={**item, "state": {"B": garbage}})
+        keeper().save(START)
