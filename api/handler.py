@@ -39,6 +39,7 @@ def _app() -> APIGatewayRestResolver:
             watch_list=WatchList(boto3.client("ssm"), settings.ticker_parameter, _now_ms),
             source=settings.source,
             now_ms=_now_ms,
+            session=settings.session,
             writes_open=settings.writes_open,
         )
     )

@@ -34,7 +34,7 @@ def _names_pattern(names: tuple[str, ...]) -> dict[str, Any]:
 Severity = Literal["low", "medium", "high", "critical"]
 SourceClass = Literal["real", "simulated", "replay"]
 TickerState = Literal["live", "stale", "missing"]
-FeedState = Literal["live", "stale", "missing"]
+FeedState = Literal["live", "stale", "missing", "closed"]
 
 
 def _decoded(text: object) -> str:
@@ -204,7 +204,9 @@ class Ticker(BaseModel):
 class Feed(BaseModel):
     """How fresh the quotes are as a whole."""
 
-    state: FeedState
+    state: FeedState = Field(
+        description="live, stale, missing (no quote at all), or closed: none is expected now."
+    )
     last_quote_at: str | None
     age_seconds: float | None
     live: int = Field(description="Tickers of the watch list with a fresh quote.")

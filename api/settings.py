@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from producers.market_hours import SESSIONS, Session
+
 
 class SettingsError(ValueError):
-    """A setting is missing; the message names it and what it must be."""
+    """A setting is missing or wrong; the message names it and what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Settings:
     dead_letter_queue_url: str
     ticker_parameter: str
     source: str
+    session: Session
     writes_open: bool
 
     @classmethod
@@ -29,7 +32,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            If one is missing.
+            If one is missing, or SESSION is none.
         """
         return cls(
             anomalies_table=_required(environment, "ANOMALIES_TABLE"),
@@ -38,9 +41,17 @@ class Settings:
             dead_letter_queue_url=_required(environment, "DEAD_LETTER_QUEUE_URL"),
             ticker_parameter=environment.get("TICKER_PARAMETER", "/stock-tracker/ticker"),
             source=environment.get("SOURCE", "simulated"),
+            session=_session(environment.get("SESSION", "always")),
             # Whatever it is but this word leaves writes closed.
             writes_open=environment.get("WRITES", "signed-in") == "open",
         )
+
+
+def _session(value: str) -> Session:
+    for session in SESSIONS:
+        if value == session:
+            return session
+    raise SettingsError(f"SESSION is {value!r}: allowed are {', '.join(SESSIONS)}")
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from consumers.anomaly import iso_ms
@@ -17,18 +17,26 @@ def ticker_rows(watch_list: Sequence[str], quotes: Iterable[LastQuote], now_ms: 
     return [_row(ticker, by_symbol.get(ticker), now_ms) for ticker in watch_list]
 
 
-def feed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How fresh the rows are as a whole (`api.models.Feed`)."""
+def feed(rows: Sequence[dict[str, Any]], is_market_open: Callable[[], bool]) -> dict[str, Any]:
+    """How fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while the market is closed."""
     newest = max((row["ts"] for row in rows if row["ts"] is not None), default=None)
     live = sum(row["state"] == "live" for row in rows)
     ages = [row["age_seconds"] for row in rows if row["age_seconds"] is not None]
     return {
-        "state": "live" if live else "missing" if newest is None else "stale",
+        "state": _feed_state(live, newest, is_market_open),
         "last_quote_at": newest,
         "age_seconds": min(ages, default=None),
         "live": live,
         "total": len(rows),
     }
+
+
+def _feed_state(live: int, newest: str | None, is_market_open: Callable[[], bool]) -> str:
+    if live:
+        return "live"
+    if not is_market_open():
+        return "closed"
+    return "missing" if newest is None else "stale"
 
 
 def _row(ticker: str, quote: LastQuote | None, now_ms: int) -> dict[str, Any]:

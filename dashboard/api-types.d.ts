@@ -68,7 +68,7 @@ export interface BarModel {
 }
 
 export interface Feed {
-  state: "live" | "stale" | "missing";
+  state: "live" | "stale" | "missing" | "closed";
   last_quote_at: string | null;
   age_seconds: number | null;
   live: number;

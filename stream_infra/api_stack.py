@@ -46,6 +46,7 @@ class ApiStack(Stack):
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
                 "DEAD_LETTER_QUEUE_URL": storage.dead_letters.queue_url,
                 "SOURCE": config.source,
+                "SESSION": config.session,
                 "WRITES": "open" if config.local else "signed-in",
             },
         )

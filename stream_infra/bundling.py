@@ -57,7 +57,10 @@ CONTENTS = {
     ),
     names.DETECTOR: Contents(("producers", "consumers"), ("msgspec", "numpy", *_KPL, *_POWERTOOLS)),
     names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", "tzdata", *_POWERTOOLS, *_PYDANTIC)),
-    names.API_HANDLER: Contents(("producers", "consumers", "api"), ("msgspec", *_POWERTOOLS, *_PYDANTIC)),
+    names.API_HANDLER: Contents(
+        ("producers", "consumers", "api"),
+        ("msgspec", "holidays", "python-dateutil", *_POWERTOOLS, *_PYDANTIC),
+    ),
 }
 
 

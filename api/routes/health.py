@@ -28,11 +28,13 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             return answer({"status": "healthy"}, if_none_match(app))
         source_class, now_ms = class_of(services.source), services.now_ms()
         rows = ticker_rows(services.watch_list(), services.charts.last_quotes(source_class), now_ms)
-        freshness = feed(rows)
+        freshness = feed(rows, services.is_market_open)
         lag, failed = services.depth.stream_lag_seconds(now_ms), services.depth.failed_batches()
         in_time = lag is None or lag <= LAG_LIMIT_SECONDS
         payload = {
-            "status": "healthy" if freshness["state"] == "live" and in_time and not failed else "degraded",
+            "status": "healthy"
+            if freshness["state"] in {"live", "closed"} and in_time and not failed
+            else "degraded",
             "source": services.source,
             "source_class": source_class,
             "feed": freshness,

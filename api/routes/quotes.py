@@ -43,7 +43,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "source": name,
             "source_class": source_class,
             "as_of": iso_ms(now_ms),
-            "feed": feed(rows),
+            "feed": feed(rows, services.is_market_open),
             "tickers": rows,
             "count": len(rows),
         }

@@ -58,9 +58,10 @@ export class Status {
     if (connection.state.lost) return ["lost", "Disconnected"];
     if (!this.#list) return ["loading", "Connecting"];
     const { feed, source_class: sourceClass } = this.#list;
+    if (feed.state === "closed") return ["closed", feed.last_quote_at === null ? "Market closed" : `Market closed, last quote ${age(ageOf(feed.last_quote_at))} ago`];
     if (feed.last_quote_at === null) return ["missing", "No quotes yet"];
     if (sourceClass === "replay") return ["live", "Replay"];
-    const seconds = Math.max(0, (serverNow() - Date.parse(feed.last_quote_at)) / 1000);
+    const seconds = ageOf(feed.last_quote_at);
     return feed.state === "live" ? ["live", `Live, last quote ${age(seconds)} ago`] : ["stale", `No new quotes for ${age(seconds)}`];
   }
 
@@ -81,6 +82,9 @@ export class Status {
     setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);
   }
 }
+
+/** @param {string} instant */
+const ageOf = (instant) => Math.max(0, (serverNow() - Date.parse(instant)) / 1000);
 
 /** How far the detector is behind, and what was given up. @param {Health} health */
 function showDepth({ stream_lag_seconds: lag, failed_batches: failed }) {

@@ -85,7 +85,8 @@ export class WatchList {
     this.#box.setAttribute("aria-busy", "false");
     if (list.tickers.length) this.#render(list);
     else this.#showEmpty(list);
-    setText(byId("watch-summary"), `${list.feed.live} of ${list.feed.total} with fresh quotes`);
+    const closed = list.feed.state === "closed";
+    setText(byId("watch-summary"), closed ? "The market is closed" : `${list.feed.live} of ${list.feed.total} with fresh quotes`);
     this.#onList(list);
   }
 
@@ -136,10 +137,10 @@ export class WatchList {
 
   /** @param {TickerList} list */
   #showStates(list) {
-    const replay = list.source_class === "replay";
+    const rest = list.source_class === "replay" ? "replayed" : list.feed.state === "closed" ? "closed" : "";
     for (const ticker of list.tickers) {
       const line = this.#lines.get(ticker.ticker);
-      if (line) showState(line, ticker, this.#recent.get(ticker.ticker), replay);
+      if (line) showState(line, ticker, this.#recent.get(ticker.ticker), rest);
     }
   }
 }
@@ -168,25 +169,25 @@ function showNumbers({ cells, row }, ticker) {
  * @param {Line} line
  * @param {Ticker} ticker
  * @param {Anomaly | undefined} anomaly
- * @param {boolean} replay whose quotes are old by nature
+ * @param {string} rest why quotes are old by nature: replayed, closed, or "" where they are not
  */
-function showState(line, ticker, anomaly, replay) {
+function showState(line, ticker, anomaly, rest) {
   const seconds = ticker.ts === null ? null : Math.max(0, (serverNow() - Date.parse(ticker.ts)) / 1000);
-  const text = stateText(ticker, seconds, replay);
+  const text = stateText(ticker, seconds, rest);
   const key = `${anomaly?.id}|${text}`;
   if (key === line.stateKey) return;
   line.stateKey = key;
   const mark = anomaly && severityMark(anomaly.severity, true);
   if (mark) mark.title = `${kindName(anomaly.kind)}, ${anomaly.severity}, in the last 15 minutes`;
   line.cells["state-cell"].replaceChildren(
-    h("span", { className: "state" }, mark, h("span", { className: ticker.state === "live" ? "soft" : "down" }, text)),
+    h("span", { className: "state" }, mark, h("span", { className: ticker.state === "live" || rest ? "soft" : "down" }, text)),
   );
 }
 
-/** @param {Ticker} ticker @param {number | null} seconds @param {boolean} replay */
-function stateText(ticker, seconds, replay) {
+/** @param {Ticker} ticker @param {number | null} seconds @param {string} rest */
+function stateText(ticker, seconds, rest) {
   if (seconds === null) return "no quote";
-  if (replay) return "replayed";
+  if (rest) return rest === "closed" ? `${age(seconds)} ago` : rest;
   return ticker.state === "live" ? `${age(seconds)} ago` : `stale, ${age(seconds)}`;
 }
 

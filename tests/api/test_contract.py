@@ -91,6 +91,8 @@ def test_settings_name_what_is_missing() -> None:
     read = Settings.from_environment(good)
     assert read.ticker_parameter == "/stock-tracker/ticker"
     assert not read.writes_open
+    with pytest.raises(SettingsError, match="SESSION is 'nightly': allowed are regular, extended, always"):
+        Settings.from_environment({**good, "SESSION": "nightly"})
     assert not Settings.from_environment({**good, "WRITES": "yes"}).writes_open
     assert Settings.from_environment({**good, "WRITES": "open"}).writes_open
     with pytest.raises(SettingsError, match="CHARTS_TABLE is not set"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from api.app import create_app
 from api.event import normalized
 from api.models import AnomalyModel, AnomalyPage, BarList, Health, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.anomaly import Anomaly, iso_ms
+from consumers.anomaly import Anomaly, iso_ms, ms_of_iso
 from consumers.charts import Bar, LastQuote, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
 
 NOW_MS = 1_795_530_600_123
@@ -66,6 +67,26 @@ def test_health_in_depth_tells_the_age_of_the_feed(call: Any, dynamodb: Any) -> 
         "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "live": 1, "total": 2,
     }  # fmt: skip
     assert (health["stream_lag_seconds"], health["failed_batches"]) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "state", "status"),
+    [
+        ("2026-11-24T14:30:00.000Z", "stale", "degraded"),  # the market opens
+        ("2026-11-24T14:29:59.999Z", "closed", "healthy"),
+        ("2026-11-26T16:00:00.000Z", "closed", "healthy"),  # Thanksgiving
+    ],
+)
+def test_old_quotes_are_fine_while_the_market_is_closed(
+    services: Services, dynamodb: Any, now: str, state: str, status: str
+) -> None:
+    _put_quotes(dynamodb, "simulated", _quote("AAPL", 10**8))
+    app = create_app(replace(services, session="regular", now_ms=lambda: ms_of_iso(now)))
+    query = {"depth": "full"}
+    health = json.loads(
+        app.resolve(normalized({"path": "/health", "queryStringParameters": query}), None)["body"]
+    )  # type: ignore[arg-type]
+    assert (health["feed"]["state"], health["status"]) == (state, status)
 
 
 def test_health_in_depth_tells_lag_and_failed_batches(call: Any, dynamodb: Any) -> None:

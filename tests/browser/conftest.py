@@ -41,6 +41,7 @@ from consumers.charts import (
     live_pk,
     pack_quotes,
 )
+from producers.market_hours import SESSIONS, Session
 from stream_infra.web import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,7 @@ class Site:
     bars: dict[str, list[Bar]]
     tickers: list[str] = field(default_factory=lambda: list(TICKERS))
     reachable: bool = True
+    session: Session = "always"
     ahead_ms: int = 0
     """How far the server's clock is ahead of the data: quotes grow old by it."""
     slow_seconds: float = 0.0
@@ -185,7 +187,9 @@ def _create_tables(dynamodb: Any) -> None:
     create("stock-alerts", ("pk", "sk"), {})
 
 
-def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleHTTPRequestHandler]:
+def _request_handler(
+    site: Site, apps: dict[Session, Any], lock: threading.Lock
+) -> type[SimpleHTTPRequestHandler]:
     class Handler(SimpleHTTPRequestHandler):
         """Files at /, the API at /api with the prefix stripped: as CloudFront and the front door serve them."""
 
@@ -224,7 +228,7 @@ def _request_handler(site: Site, app: Any, lock: threading.Lock) -> type[SimpleH
                 }
             )
             with lock:  # a Lambda function serves one request at a time
-                answer = app.resolve(event, None)
+                answer = apps[site.session].resolve(event, None)
             body = answer["body"].encode()
             self.send_response(answer["statusCode"])
             for name, values in answer["multiValueHeaders"].items():
@@ -273,9 +277,8 @@ def site() -> Iterator[Site]:
             symbol: random_walk(symbol, price, first, HISTORY_MINUTES) for symbol, price in TICKERS.items()
         }
         site = Site("", dynamodb, bars)
-        server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), _request_handler(site, create_app(services), threading.Lock())
-        )
+        apps = {s: create_app(replace(services, session=s)) for s in SESSIONS}
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _request_handler(site, apps, threading.Lock()))
         site.url = f"http://127.0.0.1:{server.server_port}/"
         _seed(site)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -331,7 +334,9 @@ STORIES = [
 def _as_it_was(site: Site) -> Iterator[None]:
     """Fresh quotes before each test, and every lever back where it was after it."""
     site.put_quotes()
-    usual = {name: getattr(site, name) for name in ("tickers", "reachable", "ahead_ms", "slow_seconds")}
+    usual = {
+        name: getattr(site, name) for name in ("tickers", "reachable", "ahead_ms", "session", "slow_seconds")
+    }
     yield
     for name, value in usual.items():
         setattr(site, name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,18 @@ def test_a_feed_that_stands_still_says_for_how_long(page: Page, site: Any) -> No
     site.ahead_ms = 0
     site.put_quotes()
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live", timeout=5000)
+
+
+def test_a_closed_market_is_no_alarm(page: Page, site: Any) -> None:
+    now = datetime.now(UTC)
+    sunday = (now + timedelta(days=13 - now.weekday())).replace(hour=23)
+    site.session, site.ahead_ms = "regular", int((sunday - now).total_seconds() * 1000)
+    page.goto(site.url)
+    expect(page.locator("#feed-text")).to_have_text(
+        re.compile(r"Market closed, last quote \d+ (min|h|d) ago")
+    )
+    expect(page.locator("#watch-summary")).to_have_text("The market is closed")
+    expect(page.locator("#watch .state .down")).to_have_count(0)
 
 
 def test_an_empty_watch_list_says_what_to_do(page: Page, site: Any) -> None:
