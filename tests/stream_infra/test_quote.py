@@ -1,0 +1,101 @@
+"""`stock-monitor quote`: a quote, or a clear reason why there is none."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stream_infra import cli
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, Any]]]:
+    """A vendor on 127.0.0.1: what it answers for which ticker."""
+    answers: dict[str, tuple[int, Any]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers[self.path.rpartition("=")[2]]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("FINNHUB_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("FINNHUB_API_KEY", "k3y")
+    yield answers
+    server.shutdown()
+    server.server_close()
+
+
+def quote(*arguments: str) -> tuple[int, str, str]:
+    result = runner.invoke(cli.app, ["quote", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_simulated_quote_needs_no_key() -> None:
+    code, out, _ = quote("aapl", "MSFT", "--source", "simulated", "--json")
+    answer = json.loads(out)
+    assert (code, answer["source"], answer["missing"]) == (0, "simulated", [])
+    assert [row["ticker"] for row in answer["quotes"]] == ["AAPL", "MSFT"]
+    assert all(row["bid"] < row["price"] + 1e-9 and row["day_volume"] >= 0 for row in answer["quotes"])
+
+
+def test_a_quote_is_shown_with_its_age(finnhub: dict[str, tuple[int, Any]]) -> None:
+    finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
+    code, out, _ = quote("AAPL", "--source", "finnhub")
+    assert code == 0
+    assert "261.7400" in out
+    assert "2020-02-25T14:30:00.000Z" in out
+
+
+def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
+    finnhub: dict[str, tuple[int, Any]],
+) -> None:
+    finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
+    finnhub["NOPE"] = (200, {"c": 0, "t": 0})
+    code, out, err = quote("AAPL", "NOPE", "--source", "finnhub")
+    assert code == 1
+    assert "261.7400" in out
+    assert "finnhub has no quote of NOPE" in err
+
+
+def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, Any]]) -> None:
+    finnhub["AAPL"] = (401, {"error": "Invalid API key k3y"})
+    code, _, err = quote("AAPL", "--source", "finnhub")
+    assert code == 1
+    assert "finnhub refuses the key (401: Invalid API key ***): check FINNHUB_API_KEY" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("AAPL",), "source alpaca needs a key and APCA_API_KEY_ID is not set"),
+        (
+            ("AAPL", "--source", "acme"),
+            "source 'acme' is not installed: allowed are alpaca, finnhub, simulated, yahoo",
+        ),
+        (("AAPL", "--source", "replay"), "cannot be polled: run `stock-monitor replay FILE`"),
+        (("A B", "--source", "simulated"), "'A B' is no ticker: allowed are 1 to 16 of"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(
+    arguments: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "SOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, err = quote(*arguments)
+    assert code == 1
+    assert reason in " ".join(err.split())
