@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint unit exam test-localstack
+.PHONY: help up down clean .venv lock test lint unit exam test-faults test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -59,6 +59,9 @@ lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
 
 unit: .venv ## Run the tests that need neither the local AWS nor a browser
 	@$(BIN)/python -m pytest -m 'not e2e and not browser'
+
+test-faults: .venv ## Send 1,000,000 ticks through a detector whose AWS fails in every way (about 20 minutes)
+	@FAULT_TICKS=1000000 $(BIN)/python -m pytest -s tests/consumers/faults
 
 exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
 	@$(BIN)/python tests/benchmarks/exam.py $(EXAM_ARGS)

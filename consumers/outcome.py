@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """Effects of a step, in the order in which they must be made; bars come with class and symbol."""
+    """Effects of a step; anomalies must be written before they are told. Bars come with class and symbol."""
 
     anomalies: list[Anomaly]
     bars: list[tuple[str, str, Bar]]

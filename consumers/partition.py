@@ -140,11 +140,11 @@ class Partitions:
         effects, block = outcome(step), step.block
         if effects.anomalies:
             self._outside.anomalies.put(effects.anomalies)
+        if effects.events:
+            self._outside.bus.put(effects.events)
         if effects.bars:
             self._outside.charts.put_bars(effects.bars, block.arrival_ms)
         self._put_quotes(step)
-        if effects.events:
-            self._outside.bus.put(effects.events)
         self._outside.blocks.put(block)
         return effects
 

@@ -310,7 +310,7 @@ class Processes:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=600)
             assert not thread.is_alive()
         if self.errors:
             raise self.errors[0]
@@ -338,7 +338,7 @@ class Processes:
             self._await_turn(me)
 
     def _await_turn(self, me: int) -> None:
-        mine = self._condition.wait_for(lambda: self._whose == me or not self._running[1 - me], timeout=60)
+        mine = self._condition.wait_for(lambda: self._whose == me or not self._running[1 - me], timeout=600)
         assert mine, "the other process does not hand over"
 
 

@@ -128,6 +128,20 @@ def test_a_tick_that_comes_late_is_counted_apart_and_not_applied(kit: SimpleName
     assert (counts.in_windows, counts.out_of_order, counts.duplicate) == (2, 1, 1)
 
 
+def test_a_redelivery_of_any_length_is_known_by_its_place_in_the_shard(kit: SimpleNamespace) -> None:
+    """More records than digests are remembered, of a replay whose windows are dropped a day later."""
+    memory = kit.Memory()
+    sent = [
+        kit.Sent(kit.payload([("S0", START_MS + i, 50.0)], "replay-a"), str(1000 + i), START_MS + i + 40)
+        for i in range(40)
+    ]
+    kit.consumer(memory).consume(kit.event(sent), 1 << 62)
+    later = tick(kit, 30 * 3600)
+    kit.consumer(memory).consume(kit.event([kit.Sent(later.data, "2000", later.arrival_ms)]), 1 << 62)
+    counts = kit.consumer(memory).consume(kit.event(sent), 1 << 62).counts
+    assert (counts.duplicate, counts.in_windows, counts.out_of_order) == (40, 0, 0)
+
+
 def quiet_then(kit: SimpleNamespace, *pieces: tuple[int, float, float, int]) -> Any:
     """What is outside after pieces of (start s, price, swing, ticks), a tick a second."""
     memory = kit.Memory()

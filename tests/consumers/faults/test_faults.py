@@ -1,0 +1,157 @@
+"""The shipped detector on a local AWS that fails in every way: nothing is lost, and nothing is found twice.
+
+20,000 ticks; `make test-faults` sends 1,000,000 (FAULT_TICKS).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from consumers import restore
+from consumers.anomaly import from_item
+from consumers.ledger import Counts, Ledger
+from consumers.stores.dynamodb import BlockTable
+from consumers.stores.s3 import SnapshotBucket
+from producers.partitions import partition_of
+from producers.publisher import Publisher
+from producers.quote_batch import QuoteBatch, encode
+from stream_infra import names
+
+pytestmark = pytest.mark.e2e
+TICKS = int(os.environ.get("FAULT_TICKS", "20000"))
+SYMBOLS = [f"S{i}" for i in range(50 if TICKS < 100_000 else 500)]
+PARTITIONS = 4
+SOURCE = "faults"
+POLLS_A_CALL = 20
+
+
+def market(start_ms: int) -> Iterator[QuoteBatch]:
+    """A poll of all symbols a second; now and then a price jumps."""
+    rng = random.Random(1)
+    price = {symbol: rng.uniform(5, 500) for symbol in SYMBOLS}
+    count = len(SYMBOLS)
+    for second in range(TICKS // count):
+        ts = start_ms + second * 1000
+        shown = []
+        for symbol in SYMBOLS:
+            price[symbol] *= 1 + rng.gauss(0, 2e-4)
+            shown.append(round(price[symbol] * (rng.choice((0.9, 1.1)) if rng.random() < 2e-3 else 1.0), 2))
+        bid, ask = [round(p - 0.01, 2) for p in shown], [round(p + 0.01, 2) for p in shown]
+        volume = [float(100 * second)] * count
+        yield QuoteBatch(SOURCE, SYMBOLS, [ts] * count, shown, bid, ask, volume, [None] * count, [])
+
+
+def one_pass(kit: SimpleNamespace, start_ms: int) -> Any:
+    """What is outside after one pass over the ticks, without a fault."""
+    memory = kit.Memory()
+    consumer = kit.consumer(memory, partitions=PARTITIONS)
+    of = {
+        p: [i for i, s in enumerate(SYMBOLS) if partition_of(s, PARTITIONS) == p] for p in range(PARTITIONS)
+    }
+    records = []
+    for batch in market(start_ms):
+        for partition, rows in of.items():
+            columns = [
+                [getattr(batch, name)[i] for i in rows]
+                for name in ("symbol", "ts", "price", "bid", "ask", "day_volume")
+            ]
+            data = encode(QuoteBatch(SOURCE, *columns, [None] * len(rows), []))
+            records.append(kit.Sent(data, str(10**9 + len(records)), batch.ts[0] + 40, str(partition)))
+        if len(records) % 200 == 0:
+            consumer.consume(kit.event(records[-200:]), 1 << 62)
+    consumer.consume(kit.event(records[len(records) // 200 * 200 :]), 1 << 62)
+    return memory
+
+
+def told(lab: Any) -> Counter[str]:
+    """How often each anomaly was announced."""
+    sqs, ids = lab.client("sqs"), Counter[str]()
+    url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
+        ids.update(json.loads(message["Body"])["detail"]["data"]["id"] for message in messages)
+        sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+    return ids
+
+
+def test_nothing_is_lost_and_nothing_is_found_twice(
+    kit: SimpleNamespace, lab: Any, proxy: Any, record_property: Callable[[str, object], None]
+) -> None:
+    began = time.monotonic()
+    lab.deploy(proxy)
+    lab.run()
+    start_ms = time.time_ns() // 1_000_000 - 4 * 3_600_000
+    ledger = Ledger(lab.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
+
+    def applied() -> Counts:
+        return ledger.counts_since({}, SOURCE)
+
+    sent, polls, was_down = 0, [], False
+    proxy.share = 0.02
+    publisher = Publisher(lab.client("kinesis"), names.STREAM, PARTITIONS)
+    for batch in market(start_ms):
+        polls.append(batch)
+        if len(polls) < POLLS_A_CALL and sent + len(polls) * len(SYMBOLS) < TICKS:
+            continue
+        sent += publisher.publish(polls).ticks.total()
+        polls = []
+        if proxy.is_down:
+            time.sleep(5)  # all that the detector depends on is away for a while
+            proxy.is_down = False
+        elif sent >= TICKS // 2 and not was_down:
+            proxy.is_down = was_down = True
+    assert sent == TICKS
+    lab.stop()  # everything is started anew, in the middle of the work
+    before = proxy.injected.total()
+    lab.start()
+    lab.run()
+    lab.eventually(lambda: applied().in_windows >= TICKS, 240 + TICKS // 500)
+    proxy.share = 0.0
+    time.sleep(5)
+
+    counts = applied()
+    assert counts.balance()
+    assert (counts.in_windows, counts.out_of_order, counts.quarantined) == (TICKS, 0, 0)
+    assert counts.ticks_in == TICKS + counts.duplicate
+
+    expected = one_pass(kit, start_ms)
+    pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=names.ANOMALIES_TABLE)
+    found = {(a.ticker, a.timestamp): a for page in pages for a in map(from_item, page["Items"])}
+    assert found == expected.anomalies
+    announced = told(lab)
+    assert announced.keys() == {anomaly.id for anomaly in found.values()}
+
+    blocks = BlockTable(lab.client("dynamodb"), names.WINDOWS_TABLE)
+    snapshots = SnapshotBucket(lab.client("s3"), names.data_bucket("000000000000"))
+    for partition in range(PARTITIONS):
+        state = restore.newest(blocks, snapshots, partition)
+        once = restore.newest(expected.ports().blocks, expected.ports().snapshots, partition)
+        assert state.keys == once.keys
+        assert state.detection.tobytes() == once.detection.tobytes()
+        assert state.minutes.tobytes() == once.minutes.tobytes()
+
+    kills = sum(count for what, count in proxy.injected.items() if what.startswith("kill"))
+    figures = {
+        "ticks": TICKS,
+        "seconds": round(time.monotonic() - began),
+        "kills": kills,
+        "faults after the restart": proxy.injected.total() - before,
+        "faults": proxy.injected.total(),
+        "anomalies": len(found),
+        "announced again, with the same id": announced.total() - len(announced),
+        "duplicate deliveries": counts.duplicate,
+    }
+    for name, value in figures.items():
+        record_property(name, value)
+    print(json.dumps({**figures, "by kind": dict(proxy.injected.most_common())}))  # noqa: T201
+    assert kills > 0
+    assert proxy.injected.total() > 20
