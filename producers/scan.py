@@ -17,7 +17,7 @@ from producers.feed_keeper import FeedKeeper
 from producers.lease import Lease, LeaseLostError
 from producers.market_hours import is_open
 from producers.publisher import Aggregate, Publisher, PublishReport
-from producers.quote_batch import QuoteBatch, select, usable
+from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources import Source, SourceError, source_class
 from producers.unsent import UnsentStore
@@ -229,7 +229,8 @@ class Scan:
         for batch in sound:
             self._parts.archive.add(batch)
             self.report.missing.update(batch.missing)
-        self._count(self._parts.publisher.publish(sound, self._seconds_until(by_ms)))
+        lean = [without_fresh_times(batch) for batch in sound]
+        self._count(self._parts.publisher.publish(lean, self._seconds_until(by_ms)))
         try:
             self._settle()
         except (ClientError, BotoCoreError) as error:  # it still waits here; the end of the scan tries again

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, QuoteBatch, QuoteBatchError, decode, encode, is_symbol
+from producers.quote_batch import (
+    MAX_PRICE,
+    MAX_TS_MS,
+    QuoteBatch,
+    QuoteBatchError,
+    decode,
+    encode,
+    is_symbol,
+    without_fresh_times,
+)
 
 symbols = st.text("ABCXYZ0189.^=/_-", min_size=1, max_size=16)
 prices = st.floats(-MAX_PRICE, MAX_PRICE)
@@ -153,3 +163,15 @@ def test_nothing_unreadable_is_encoded() -> None:
         encode(batch_of([("AAPL", 1, float("nan"), None, None, None, None)], []))
     with pytest.raises(QuoteBatchError, match="column ts has 0 values and symbol has 1"):
         encode(QuoteBatch("alpaca", ["AAPL"], [], [1.0], [None], [None], [None], [None], []))
+
+
+def test_a_time_that_says_no_more_than_fresh_is_left_out() -> None:
+    batch = QuoteBatch(
+        "acme", ["A", "B", "C", "D"], [10_000] * 4, [1.0] * 4, [None] * 4, [None] * 4, [5.0, 5.5, None, 7],
+        [10_000, 7_999, None, 10_500], [],
+    )  # fmt: skip
+    lean = without_fresh_times(batch)
+    assert lean.quote_ts == [None, 7_999, None, 10_500], "what is old or from the future stays"
+    payload = encode(lean)
+    assert b'"day_volume":[5,5.5,null,7]' in payload
+    assert decode(payload)[0] == replace(lean, day_volume=[5.0, 5.5, None, 7.0])
