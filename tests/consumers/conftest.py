@@ -35,7 +35,8 @@ SHARD = "shardId-000000000000"
 def quote_batch(rows: Sequence[tuple[Any, ...]], source: str = "alpaca") -> QuoteBatch:
     """A batch of rows (symbol, ts, price[, bid, ask, day volume])."""
     columns = list(zip(*(row + (None,) * (6 - len(row)) for row in rows), strict=True))
-    symbol, ts, price, bid, ask, volume = (list(column) for column in columns)
+    symbol, ts, price, bid, ask = (list(column) for column in columns[:5])
+    volume = [None if of is None else float(of) for of in columns[5]]
     return QuoteBatch(source, symbol, ts, price, bid, ask, volume, [None] * len(rows), [])
 
 
