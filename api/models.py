@@ -5,6 +5,7 @@ Answers are built as plain dicts and not validated again at run time; a test hol
 
 from __future__ import annotations
 
+import re
 from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,6 +21,9 @@ from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 # Patterns for the document only: what they refuse is refused in words by the functions below.
 _SYMBOL_PATTERN = "^[A-Za-z0-9.^=/_-]{1,16}$"
 _ID_PATTERN = f"^[A-Za-z0-9.^=/_-]{{1,16}}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
+
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _pattern(pattern: str) -> dict[str, Any]:
@@ -46,6 +50,12 @@ def _iso(value: object) -> object:
     # pydantic takes numbers for seconds or milliseconds, whichever seems likelier: ask for what is meant.
     if not isinstance(value, str) or value.replace(".", "").lstrip("+-").isdecimal():
         raise ValueError("allowed is an ISO 8601 instant such as 2026-11-24T14:30:00Z")
+    return value
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):  # pydantic takes numbers for seconds here too
+        raise ValueError("allowed is a valid date such as 2026-11-24")
     return value
 
 
@@ -104,7 +114,9 @@ TickerQuery = Annotated[
     BeforeValidator(_symbol),
     Query(description=f"Only this ticker: {SYMBOL_RULE}.", json_schema_extra=_pattern(_SYMBOL_PATTERN)),
 ]
-DateQuery = Annotated[Date, Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")]
+DateQuery = Annotated[
+    Date, BeforeValidator(_day), Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")
+]
 Instant = Annotated[datetime, BeforeValidator(_iso)]
 SinceQuery = Annotated[
     Instant, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")

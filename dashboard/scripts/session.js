@@ -52,6 +52,7 @@ export async function signIn() {
 
 /** Forget the session, here and where people sign in. */
 export async function signOut() {
+  leaving = true; // or a poll that is refused meanwhile would sign in again
   keep(null);
   const where = await signInConfig();
   if (where) location.assign(`${where.domain}/logout?${new URLSearchParams({ client_id: where.client_id, logout_uri: redirectUri() })}`);

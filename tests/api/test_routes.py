@@ -202,6 +202,8 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(
         ("/anomalies", {"limit": "many"}, "limit", "a valid integer"),
         ("/anomalies", {"cursor": "nonsense"}, "cursor", "the `next` of an earlier answer"),
         ("/anomalies", {"date": "24.11.2026"}, "date", "a valid date"),
+        ("/stats", {"date": "0"}, "date", "a valid date"),
+        ("/anomalies", {"date": "2026-02-30"}, "date", "a valid date"),
         ("/anomalies", {"since": "yesterday"}, "since", "a valid datetime"),
         ("/anomalies", {"until": "1763996400123"}, "until", "ISO 8601"),
         ("/anomalies", {"until": "-0.5"}, "until", "ISO 8601"),
