@@ -57,6 +57,35 @@ class Standing(msgspec.Struct):
             return "closed"
         return "open" if now_ms < self.open_until_ms else "half-open"
 
+    def check(self, name: str, now_ms: int, until_ms: int) -> None:
+        """Lets a poll that lasts until `until_ms` begin.
+
+        Raises
+        ------
+        SourceError
+            If the breaker is open, or the vendor asked to wait until later than that.
+        """
+        if self.breaker(now_ms) == "open":
+            raise SourceError(
+                f"{name} is not called until {_clock(self.open_until_ms)} after {self.failures} failed polls"
+                f" in a row; the last: {self.last_error}"
+            )
+        if self.blocked_until_ms > until_ms:
+            raise RateLimitedError(limited(name, self.blocked_until_ms), 429)
+
+    def answered(self, problem: str = "") -> None:
+        """Notes a poll that brought something, and what it did not bring."""
+        self.failures = self.open_until_ms = 0
+        self.last_error = problem
+
+    def failed(self, problem: str, now_ms: int, jitter: float) -> None:
+        """Notes a poll that brought nothing; opens the breaker after five in a row, for longer each time."""
+        self.failures += 1
+        self.last_error = problem
+        if self.failures >= BREAKER_FAILURES:
+            doubled = FIRST_OPEN_MS * 2 ** min(self.failures - BREAKER_FAILURES, 16)
+            self.open_until_ms = now_ms + round(min(doubled, MAX_OPEN_MS) * jitter)
+
 
 class VendorError(SourceError):
     """A vendor's answer that cannot be used; `status` is its HTTP status, None when there was none."""
@@ -152,15 +181,8 @@ class VendorClient:
             If the breaker is open, or the vendor asked to wait until later than this poll lasts.
         """
         now_ms = self._clock_ms()
-        standing = self.standing
-        if standing.breaker(now_ms) == "open":
-            raise SourceError(
-                f"{self.vendor.name} is not called until {_clock(standing.open_until_ms)} after"
-                f" {standing.failures} failed polls in a row; the last: {standing.last_error}"
-            )
         self._deadline_ms = now_ms + self._poll_ms
-        if standing.blocked_until_ms > self._deadline_ms:
-            raise RateLimitedError(self._limited(standing.blocked_until_ms), 429)
+        self.standing.check(self.vendor.name, now_ms, self._deadline_ms)
 
     def end_poll(self, errors: Sequence[VendorError], *, answered: bool) -> None:
         """Counts the poll for the breaker; a used-up limit is no failure of the vendor's.
@@ -170,24 +192,16 @@ class VendorClient:
         VendorError
             The error that says best why, if nothing was answered at all.
         """
-        standing = self.standing
         best = next((error for error in errors if not isinstance(error, PollEndsError)), None)
         best = best or (errors[-1] if errors else None)
-        standing.last_error = str(best or "")
         if answered or best is None:
-            standing.failures = standing.open_until_ms = 0
+            self.standing.answered(str(best or ""))
             return
-        if not isinstance(best, RateLimitedError):
-            standing.failures += 1
-            if standing.failures >= BREAKER_FAILURES:
-                self._open()
+        if isinstance(best, RateLimitedError):
+            self.standing.last_error = str(best)
+        else:
+            self.standing.failed(str(best), self._clock_ms(), self._rng.uniform(0.8, 1.2))
         raise best
-
-    def _open(self) -> None:
-        standing = self.standing
-        doubled = FIRST_OPEN_MS * 2 ** min(standing.failures - BREAKER_FAILURES, 16)
-        jitter = self._rng.uniform(0.8, 1.2)
-        standing.open_until_ms = self._clock_ms() + round(min(doubled, MAX_OPEN_MS) * jitter)
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Any:
         """The JSON that the vendor answers to a GET, within the time of the poll that was begun.
@@ -216,7 +230,7 @@ class VendorClient:
             raise OutOfTimeError(f"{self.vendor.name}: the time for this poll is up")
         due_ms = max(now_ms, standing.blocked_until_ms, standing.next_call_ms - _BURST_MS)
         if due_ms > self._deadline_ms:
-            raise RateLimitedError(self._limited(due_ms), 429)
+            raise RateLimitedError(limited(self.vendor.name, due_ms), 429)
         if due_ms > now_ms:
             self._sleep((due_ms - now_ms) / 1000)
         standing.next_call_ms = max(standing.next_call_ms, due_ms) + self._interval_ms()
@@ -260,7 +274,7 @@ class VendorClient:
         if status == 429:
             until_ms = self._blocked_until(headers)
             self.standing.blocked_until_ms = until_ms
-            return RateLimitedError(f"{self._limited(until_ms)}: {said}", status)
+            return RateLimitedError(f"{limited(name, until_ms)}: {said}", status)
         if status == 401:
             return VendorError(f"{name} refuses the key (401: {said}): {self.vendor.hint}", status)
         if status == 403:
@@ -301,9 +315,6 @@ class VendorClient:
             until_ms = now_ms + _BLOCKED_MS * self._rng.uniform(1.0, 1.5)
         return round(min(max(until_ms, now_ms), now_ms + _MAX_BLOCKED_MS))
 
-    def _limited(self, until_ms: int) -> str:
-        return f"{self.vendor.name} allows no more calls until {_clock(until_ms)}"
-
     def _backoff_ms(self, attempt: int) -> float:
         longest = min(_MAX_BACKOFF_MS, _FIRST_BACKOFF_MS * 2**attempt)
         return self._rng.uniform(longest / 4, longest)
@@ -333,6 +344,11 @@ def required(environment: Mapping[str, str], name: str, source: str, where: str)
     if not value.isascii() or not value.isprintable():
         raise SourceError(f"source {source}: {name} holds characters that no key has: check how it was set")
     return value
+
+
+def limited(name: str, until_ms: int) -> str:
+    """Says that a vendor's limit is used up."""
+    return f"{name} allows no more calls until {_clock(until_ms)}"
 
 
 def _number(text: str | None) -> float | None:

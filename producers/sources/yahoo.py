@@ -8,6 +8,7 @@ for each symbol. When Yahoo has had enough it says so for all of them, and is le
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from producers.quote_batch import QuoteBatch
 from producers.sources import SourceError
+from producers.sources.vendor import RateLimitedError, Standing, limited
 
 MAX_SYMBOLS = 50
 _PAUSE_MS = 60_000
@@ -38,7 +40,7 @@ class YahooSource:
         self._yfinance = yfinance
         self._refusals = (OSError, ValueError, KeyError, yfinance.exceptions.YFException)
         self._clock_ms = clock_ms
-        self._blocked_until_ms = 0
+        self.standing = Standing()
 
     @classmethod
     def from_environment(cls, _environment: Mapping[str, str]) -> Self:
@@ -64,24 +66,25 @@ class YahooSource:
         SourceError
             If Yahoo limits the calls, or none of them was answered.
         """
-        if self._clock_ms() < self._blocked_until_ms:
-            raise SourceError(
-                "yahoo allows no more calls for now: it is asked again a minute after it said so"
-            )
+        begins_ms = self._clock_ms()
+        self.standing.check(self.name, begins_ms, begins_ms)
         batch = QuoteBatch(self.name, [], [], [], [], [], [], [], list(symbols[MAX_SYMBOLS:]))
         why = ""
         for symbol in symbols[:MAX_SYMBOLS]:
             try:
                 quote = self._quote(symbol)
             except self._yfinance.exceptions.YFRateLimitError as error:
-                self._blocked_until_ms = self._clock_ms() + _PAUSE_MS
-                raise SourceError("yahoo allows no more calls for now (too many requests)") from error
+                until_ms = self.standing.blocked_until_ms = self._clock_ms() + _PAUSE_MS
+                raise RateLimitedError(f"{limited(self.name, until_ms)}: too many requests", 429) from error
             except self._refusals as error:
                 why = f"{type(error).__name__}: {error}"
                 quote = None
             _add(batch, symbol, quote, now_ms)
         if why and not batch.symbol:
-            raise SourceError(f"yahoo answered for none of {len(symbols)} symbols; the last: {why[:160]}")
+            problem = f"yahoo answered for none of {len(symbols)} symbols; the last: {why[:160]}"
+            self.standing.failed(problem, self._clock_ms(), random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            raise SourceError(problem)
+        self.standing.answered(why[:160])
         return batch
 
     def _quote(self, symbol: str) -> _Quote | None:

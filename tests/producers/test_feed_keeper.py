@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +118,14 @@ def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> No
     for garbage in (b"\x00", b"x\x9cK\x04\x00\x00b\x00b"):
         aws.dynamodb.put_item(TableName=aws.table, Item={**item, "state": {"B": garbage}})
         keeper().save(START)
+
+
+def test_the_documented_event_is_the_one_that_is_sent(aws: Any) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+    (documented,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
+    keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
+    keeper.begin(Vendor("alpaca"))
+    watched = [f"T{i}" for i in range(10)]
+    for poll in range(25):
+        keeper.saw(watched, None, START + poll * 5_000, why="alpaca fails (status 503: sorry)")
+    assert [entry["Detail"] for entry in aws.bus.sent] == [json.loads(documented)]

@@ -90,7 +90,7 @@ def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> Non
         source.quotes(["AAPL"], NOW_MS)
     source._yfinance = module({"AAPL": meta()})
     now[0] += 59_000
-    with pytest.raises(SourceError, match="no more calls for now"):
+    with pytest.raises(SourceError, match="allows no more calls until"):
         source.quotes(["AAPL"], NOW_MS)
     now[0] += 2_000
     assert source.quotes(["AAPL"], NOW_MS).price == [276.5]
@@ -99,6 +99,15 @@ def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> Non
 def test_nothing_at_all_is_an_error_with_the_reason(yahoo: Any) -> None:
     with pytest.raises(SourceError, match=r"answered for none of 1 symbols.*ConnectionError: no route"):
         yahoo({"AAPL": ConnectionError("no route")}).quotes(["AAPL"], NOW_MS)
+
+
+def test_it_is_left_alone_for_longer_when_it_only_fails(yahoo: Any) -> None:
+    source = yahoo({"AAPL": ConnectionError("no route")})
+    for _ in range(5):
+        with pytest.raises(SourceError, match="no route"):
+            source.quotes(["AAPL"], NOW_MS)
+    with pytest.raises(SourceError, match=r"yahoo is not called until .* after 5 failed polls"):
+        source.quotes(["AAPL"], NOW_MS)
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
