@@ -24,7 +24,7 @@ class Vendor:
         self.standing = Standing(calls_per_minute=200)
 
     def quotes(self, symbols: Any, now_ms: int) -> QuoteBatch:
-        raise AssertionError("nothing here polls")
+        raise AssertionError(f"nothing here polls, but {symbols} were asked for at {now_ms}")
 
 
 @pytest.fixture
