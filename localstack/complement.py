@@ -22,7 +22,7 @@ Resolve = Callable[[Any], str]
 
 
 def complement(settings: LocalSettings, assembly: Path) -> None:
-    """Set time to live, point-in-time recovery, concurrency, asynchronous settings, lifecycle rules, and the outbox."""
+    """Set time to live, point-in-time recovery, concurrency, asynchronous settings, lifecycle rules, the archive of events, and the outbox."""
     for stack in names.STACKS:
         resources = json.loads((assembly / f"{stack}.template.json").read_text())["Resources"]
         physical = _physical_ids(settings, stack)
@@ -86,6 +86,18 @@ def _bucket(settings: LocalSettings, bucket: str, properties: Resource) -> None:
         )
 
 
+def _archive(settings: LocalSettings, _: str, properties: Resource) -> None:
+    """AWS::Events::Archive: the whole resource."""
+    events = client(settings, "events")
+    name, pattern = properties["ArchiveName"], json.dumps(properties["EventPattern"])
+    kept = {"EventPattern": pattern, "RetentionDays": properties["RetentionDays"]}
+    if events.list_archives(NamePrefix=name)["Archives"]:
+        events.update_archive(ArchiveName=name, **kept)
+    else:
+        bus = events.describe_event_bus(Name=names.BUS)["Arn"]
+        events.create_archive(ArchiveName=name, EventSourceArn=bus, **kept)
+
+
 def _rule(rule: Resource) -> Resource:
     """A lifecycle rule in the API's words, from CloudFormation's."""
     changed: Resource = {
@@ -124,4 +136,5 @@ _APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {
     "AWS::Lambda::EventInvokeConfig": _asynchronous,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::S3::Bucket": _bucket,
+    "AWS::Events::Archive": _archive,
 }
