@@ -22,7 +22,7 @@ Resolve = Callable[[Any], str]
 
 
 def complement(settings: LocalSettings, assembly: Path) -> None:
-    """Set time to live, point-in-time recovery, concurrency, asynchronous settings, lifecycle rules, the archive of events, and the outbox."""
+    """Set what each function of `_APPLY` names, and subscribe the outbox."""
     for stack in names.STACKS:
         resources = json.loads((assembly / f"{stack}.template.json").read_text())["Resources"]
         physical = _physical_ids(settings, stack)

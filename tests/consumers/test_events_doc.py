@@ -71,7 +71,7 @@ def test_what_is_sent_fits(sent: list[tuple[str, dict[str, Any]]]) -> None:
 
 
 def test_a_field_less_does_not_fit(sent: list[tuple[str, dict[str, Any]]]) -> None:
-    for detail_type, detail in {name: detail for name, detail in sent}.items():
+    for detail_type, detail in dict(sent).items():
         for part, fields in detail.items():
             for field in fields:
                 less = {**detail, part: {name: value for name, value in fields.items() if name != field}}
