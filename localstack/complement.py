@@ -22,13 +22,14 @@ Resolve = Callable[[Any], str]
 
 
 def complement(settings: LocalSettings, assembly: Path) -> None:
-    """Set what each function of `_APPLY` names, and subscribe the outbox."""
+    """Set what each function of `_APPLY` names, keep an archive of the bus, and subscribe the outbox."""
     for stack in names.STACKS:
         resources = json.loads((assembly / f"{stack}.template.json").read_text())["Resources"]
         physical = _physical_ids(settings, stack)
         for logical_id, resource in resources.items():
             if apply := _APPLY.get(resource["Type"]):
                 apply(settings, physical.get(logical_id, ""), resource.get("Properties", {}))
+    _archive(settings)
     _subscribe_outbox(settings)
 
 
@@ -86,16 +87,21 @@ def _bucket(settings: LocalSettings, bucket: str, properties: Resource) -> None:
         )
 
 
-def _archive(settings: LocalSettings, _: str, properties: Resource) -> None:
-    """AWS::Events::Archive: the whole resource."""
+def _archive(settings: LocalSettings) -> None:
+    """AWS::Events::Archive: a template that holds one is refused."""
     events = client(settings, "events")
-    name, pattern = properties["ArchiveName"], json.dumps(properties["EventPattern"])
-    kept = {"EventPattern": pattern, "RetentionDays": properties["RetentionDays"]}
-    if events.list_archives(NamePrefix=name)["Archives"]:
-        events.update_archive(ArchiveName=name, **kept)
+    pattern = json.dumps({"source": [names.EVENT_SOURCE]})
+    if events.list_archives(NamePrefix=names.ARCHIVE)["Archives"]:
+        events.update_archive(
+            ArchiveName=names.ARCHIVE, EventPattern=pattern, RetentionDays=names.ARCHIVE_DAYS
+        )
     else:
-        bus = events.describe_event_bus(Name=names.BUS)["Arn"]
-        events.create_archive(ArchiveName=name, EventSourceArn=bus, **kept)
+        events.create_archive(
+            ArchiveName=names.ARCHIVE,
+            EventSourceArn=events.describe_event_bus(Name=names.BUS)["Arn"],
+            EventPattern=pattern,
+            RetentionDays=names.ARCHIVE_DAYS,
+        )
 
 
 def _rule(rule: Resource) -> Resource:
@@ -136,5 +142,4 @@ _APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {
     "AWS::Lambda::EventInvokeConfig": _asynchronous,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::S3::Bucket": _bucket,
-    "AWS::Events::Archive": _archive,
 }
