@@ -25,6 +25,8 @@ KEYS = (
     "concurrency_limit",
     "retain_data",
     "dashboard_url",
+    "monthly_cost_limit",
+    "tracing",
 )
 
 
@@ -54,6 +56,10 @@ class Config(BaseModel):
     retain_data: bool = True
     dashboard_url: str = ""
     """Where links in alerts lead; empty means the deployed distribution."""
+    monthly_cost_limit: Annotated[float, Field(gt=0)] = 30
+    """Charges of a month (USD) above which the operators are told; the metric is that of the whole account."""
+    tracing: bool = False
+    """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
 
     @model_validator(mode="after")
     def _lanes_fit_the_limit(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from aws_cdk import Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
@@ -23,6 +24,20 @@ from stream_infra.stream_stack import NOTIFIER_TIMEOUT, StreamStack
 RUNTIME = lambda_.Runtime(f"python{RUNTIME_VERSION}", lambda_.RuntimeFamily.PYTHON)
 RECORD_AGE = Duration.hours(6)
 """A failing dependency delays ticks this long; what is older is given up and comes back by redrive."""
+
+
+class ScanSchedule(NamedTuple):
+    """When scans are started (UTC, as a cron rule says it), and when they are not, in CloudWatch's metric math."""
+
+    hours: str
+    days: str
+    outside: str
+
+
+SCHEDULES = {
+    "regular": ScanSchedule("13-21", "MON-FRI", "DAY(beat) > 5 || HOUR(beat) < 13 || HOUR(beat) > 21"),
+    "extended": ScanSchedule("8-23,0-1", "MON-SAT", "DAY(beat) > 6 || (HOUR(beat) > 1 && HOUR(beat) < 8)"),
+}
 
 
 class LambdaStack(Stack):
@@ -257,7 +272,5 @@ def _schedule(config: Config) -> events.Schedule:
     """Rules know no time zone: the UTC hours cover summer and winter time, the scan decides the rest."""
     if config.local or config.session == "always":
         return events.Schedule.rate(Duration.minutes(1))
-    hours = {"regular": "13-21", "extended": "8-23,0-1"}[config.session]
-    return events.Schedule.cron(
-        minute="*", hour=hours, week_day="MON-SAT" if config.session == "extended" else "MON-FRI"
-    )
+    schedule = SCHEDULES[config.session]
+    return events.Schedule.cron(minute="*", hour=schedule.hours, week_day=schedule.days)

@@ -36,6 +36,12 @@ class StorageStack(Stack):
         self.windows = self._table("Windows", names.WINDOWS_TABLE, "pk", "sk", expires=True)
         self.charts = self._table("Charts", names.CHARTS_TABLE, "pk", "sk", expires=True)
         self.alerts = self._table("Alerts", names.ALERTS_TABLE, "pk", "sk", expires=True)
+        self.tables = {
+            names.ANOMALIES_TABLE: self.anomalies,
+            names.WINDOWS_TABLE: self.windows,
+            names.CHARTS_TABLE: self.charts,
+            names.ALERTS_TABLE: self.alerts,
+        }
 
         self.dead_letters = sqs.Queue(
             self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def synthesize(folder: Path, **settings: Any) -> Templates:
         bundles[function].mkdir(parents=True, exist_ok=True)
         (bundles[function] / "empty.py").touch()
     app = cdk.App()
-    build(app, Config(account="111122223333", region="us-east-1", **settings), bundles)
+    build(app, Config(**{"account": "111122223333", "region": "us-east-1", **settings}), bundles)
     assembly = app.synth()
     return {stack: assembly.get_stack_by_name(stack).template for stack in names.STACKS}
 
@@ -38,3 +39,9 @@ def aws_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def local_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """As deployed to the local AWS."""
     return synthesize(tmp_path_factory.mktemp("local"), target="local", source="simulated", session="always")
+
+
+@pytest.fixture(scope="session")
+def synthesized() -> Callable[..., Templates]:
+    """`synthesize`, for tests with settings of their own."""
+    return synthesize
