@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Environment, Size, Stack
+from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stream_infra import names
 from stream_infra.config import Config
 from stream_infra.lambda_stack import function
-from stream_infra.storage_stack import StorageStack
+from stream_infra.permissions import acknowledge, allow, allow_everywhere, allow_listing, allow_objects
+from stream_infra.storage_stack import INDEXES, StorageStack
+
+_PUBLIC = (
+    "Reads are public: quotes and what was found in them. The function refuses writes without a caller that "
+    "API Gateway vouches for (api/access.py)."
+)
+_REASONS = {
+    "APIG2": "The function checks every request against its models and answers 400 with what is allowed.",
+    "APIG3": "A web ACL costs more than the rest of a small deployment; the stage is throttled.",
+    "APIG4": _PUBLIC,
+    "COG4": _PUBLIC,
+    "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]": (
+        "What AWS asks for, for the one role of an account with which API Gateway writes logs."
+    ),
+}
 
 
 class ApiStack(Stack):
@@ -49,26 +64,39 @@ class ApiStack(Stack):
                 "SESSION": config.session,
                 "WRITES": "open" if config.local else "signed-in",
             },
+            tracing=config.tracing,
         )
-        for table in (storage.anomalies, storage.charts, storage.windows, storage.alerts):
+        anomalies = storage.anomalies.table_arn
+        for resource in (anomalies, *(f"{anomalies}/index/{index}" for index in INDEXES)):
+            allow(self.handler, resource, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+        for table in (storage.charts, storage.windows, storage.alerts):
             table.grant(self.handler, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-        self.handler.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["ssm:GetParameter"],
-                resources=[
-                    self.format_arn(
-                        service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
-                    )
-                ],
-            )
+        parameter = self.format_arn(
+            service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
         )
+        allow(self.handler, parameter, "ssm:GetParameter")
         storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # mutes
         storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
-        self.handler.add_to_role_policy(  # CloudWatch knows no resources for this action
-            iam.PolicyStatement(actions=["cloudwatch:GetMetricStatistics"], resources=["*"])
+        allow_everywhere(
+            self.handler,
+            "cloudwatch:GetMetricStatistics",
+            why="CloudWatch knows no resources for this action.",
         )
-        storage.data.grant_read(self.handler, "watch-lists/*")
-        self.api = apigateway.LambdaRestApi(
+        allow_objects(self.handler, "watch-lists/", "s3:GetObject")
+        allow_listing(self.handler)
+        self.api = self._rest_api(config)
+        CfnOutput(self, "ApiUrl", value=self.api.url)
+        CfnOutput(self, "ApiId", value=self.api.rest_api_id)
+
+    def _rest_api(self, config: Config) -> apigateway.LambdaRestApi:
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            log_group_name=f"/aws/apigateway/{names.REST_API}",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        api = apigateway.LambdaRestApi(
             self,
             "Api",
             rest_api_name=names.REST_API,
@@ -76,12 +104,27 @@ class ApiStack(Stack):
             description="Stock Market Anomaly Monitor",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             min_compression_size=Size.kibibytes(1),
+            cloud_watch_role=True,
             deploy_options=apigateway.StageOptions(
                 stage_name=names.STAGE,
                 throttling_rate_limit=100,
                 throttling_burst_limit=200,
                 metrics_enabled=True,
+                tracing_enabled=config.tracing,
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=False,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=False,
+                ),
             ),
         )
-        CfnOutput(self, "ApiUrl", value=self.api.url)
-        CfnOutput(self, "ApiId", value=self.api.rest_api_id)
+        acknowledge(api, _REASONS)
+        return api

@@ -14,6 +14,8 @@ from constructs import Construct
 
 from stream_infra import names
 from stream_infra.config import Config
+from stream_infra.permissions import acknowledge
+from stream_infra.storage_stack import log_bucket
 from stream_infra.web import CONTENT_SECURITY_POLICY, NOT_SERVED
 
 _STRIP_PREFIX = """
@@ -23,6 +25,13 @@ function handler(event) {
   return request;
 }
 """
+
+_UPLOADER = "Custom::CDKBucketDeployment"
+_REASONS = {
+    "CFR1": "Quotes and anomalies are for readers anywhere.",
+    "CFR2": "A web ACL costs more than the rest of a small deployment; pages are static, the API is throttled.",
+    "CFR4": "Without a domain of one's own CloudFront's certificate fixes the policy; HTTP is redirected to HTTPS.",
+}
 
 
 class DashboardStack(Stack):
@@ -39,6 +48,15 @@ class DashboardStack(Stack):
         api: apigateway.RestApi,
     ) -> None:
         super().__init__(scope, id_, env=env)
+        removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        # CloudFront still needs a bucket with ACLs for its logs (developer guide, "Standard logging (legacy)").
+        logs = log_bucket(
+            self,
+            "SiteLogs",
+            names.dashboard_bucket(Aws.ACCOUNT_ID),
+            removal,
+            s3.ObjectOwnership.BUCKET_OWNER_PREFERRED,
+        )
         bucket = s3.Bucket(
             self,
             "Site",
@@ -46,13 +64,18 @@ class DashboardStack(Stack):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="bucket/",
+            removal_policy=removal,
         )
         distribution = cloudfront.Distribution(
             self,
             "Distribution",
             comment="Stock Market Anomaly Monitor",
             default_root_object="index.html",
+            enable_logging=True,
+            log_bucket=logs,
+            log_file_prefix="distribution/",
             default_behavior=cloudfront.BehaviorOptions(
                 origin=origins.S3BucketOrigin.with_origin_access_control(bucket),
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
@@ -61,19 +84,42 @@ class DashboardStack(Stack):
             ),
             additional_behaviors={"/api/*": self._api_behaviour(api)},
         )
+        acknowledge(distribution, _REASONS)
         if not config.local:  # its custom resource needs the AWS CLI layer, which the local AWS has not
-            deployment.BucketDeployment(
-                self,
-                "Upload",
-                sources=[deployment.Source.asset(str(site), exclude=list(NOT_SERVED))],
-                destination_bucket=bucket,
-                distribution=distribution,
-                distribution_paths=["/*"],
-                cache_control=[deployment.CacheControl.from_string("no-cache")],
-            )
+            self._upload(site, bucket, distribution)
         self.url = f"https://{distribution.distribution_domain_name}/"
         CfnOutput(self, "Url", value=self.url)
         CfnOutput(self, "DistributionId", value=distribution.distribution_id)
+
+    def _upload(self, folder: Path, bucket: s3.Bucket, distribution: cloudfront.Distribution) -> None:
+        deployment.BucketDeployment(
+            self,
+            "Upload",
+            sources=[deployment.Source.asset(str(folder), exclude=list(NOT_SERVED))],
+            destination_bucket=bucket,
+            distribution=distribution,
+            distribution_paths=["/*"],
+            cache_control=[deployment.CacheControl.from_string("no-cache")],
+        )
+        (uploader,) = (child for child in self.node.children if child.node.id.startswith(_UPLOADER))
+        site = bucket.node.default_child
+        assert isinstance(site, s3.CfnBucket)  # noqa: S101  the L2 bucket's child by construction
+        assets = f"cdk-hnb659fds-assets-{self.account}-{self.region}"
+        wildcards = [
+            "Resource::*",
+            *(
+                f"Action::s3:{action}*"
+                for action in ("GetObject", "GetBucket", "List", "DeleteObject", "Abort")
+            ),
+            f"Resource::<{self.get_logical_id(site)}.Arn>/*",
+            f"Resource::arn:<AWS::Partition>:s3:::{assets}/*",
+        ]
+        why = "The CDK's own function, which runs in a deployment only, from the CDK's assets to the site's bucket."
+        basic = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+        acknowledge(
+            uploader,
+            {"L1": why, f"IAM4[{basic}]": why, **{f"IAM5[{wildcard}]": why for wildcard in wildcards}},
+        )
 
     def _api_behaviour(self, api: apigateway.RestApi) -> cloudfront.BehaviorOptions:
         strip = cloudfront.Function(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import jsii
 from aws_cdk import Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -13,12 +14,20 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stream_infra import names
 from stream_infra.bundling import RUNTIME_VERSION
 from stream_infra.config import Config
-from stream_infra.storage_stack import StorageStack
+from stream_infra.permissions import (
+    DATA_ARN,
+    acknowledge,
+    allow,
+    allow_listing,
+    allow_objects,
+)
+from stream_infra.storage_stack import FAILED_BATCHES_PREFIX, StorageStack
 from stream_infra.stream_stack import NOTIFIER_TIMEOUT, StreamStack
 
 RUNTIME = lambda_.Runtime(f"python{RUNTIME_VERSION}", lambda_.RuntimeFamily.PYTHON)
@@ -65,6 +74,7 @@ class LambdaStack(Stack):
 
     def _scanner(self) -> lambda_.Function:
         config, storage = self._config, self._storage
+        has_keys = config.source in names.SOURCES_WITH_KEYS
         scanner = function(
             self,
             names.SCANNER,
@@ -83,7 +93,10 @@ class LambdaStack(Stack):
                 "SOURCE": config.source,
                 "SESSION": config.session,
                 "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
+                "BUS_NAME": names.BUS,
+                **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
             },
+            tracing=config.tracing,
         )
         # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
         scanner.configure_async_invoke(
@@ -92,12 +105,17 @@ class LambdaStack(Stack):
             on_failure=destinations.SqsDestination(storage.dead_letters),
         )
         self._stream.quotes.grant_write(scanner)
+        self._stream.bus.grant_put_events_to(scanner)  # a feed that falls silent, and its return
+        if has_keys:
+            keys = secretsmanager.Secret.from_secret_name_v2(self, "SourceKeys", names.SOURCE_SECRET)
+            keys.grant_read(scanner)
         storage.windows.grant(
             scanner, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
         )
-        storage.data.grant_put(scanner, "raw-data/*")
-        storage.data.grant_read_write(scanner, "unsent/*")
-        storage.data.grant_delete(scanner, "unsent/*")
+        allow_objects(scanner, "raw-data/", "s3:PutObject")
+        allow_objects(scanner, "unsent/", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        allow_objects(scanner, "watch-lists/", "s3:GetObject")
+        allow_listing(scanner)
         self._read_parameters(scanner, names.TICKER_PARAMETER)
         events.Rule(
             self,
@@ -130,6 +148,7 @@ class LambdaStack(Stack):
                 "BUS_NAME": names.BUS,
                 "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
             },
+            tracing=config.tracing,
         )
         detector.add_event_source(
             sources.KinesisEventSource(
@@ -142,11 +161,12 @@ class LambdaStack(Stack):
                 report_batch_item_failures=True,
                 bisect_batch_on_error=True,
                 max_record_age=RECORD_AGE,  # retries do not end before it does
-                on_failure=sources.S3OnFailureDestination(storage.data),
+                on_failure=_FailedBatches(),
             )
         )
-        storage.anomalies.grant(
+        allow(
             detector,
+            storage.anomalies.table_arn,
             "dynamodb:PutItem",
             "dynamodb:BatchWriteItem",
             "dynamodb:GetItem",
@@ -162,8 +182,10 @@ class LambdaStack(Stack):
                 "dynamodb:UpdateItem",
                 "dynamodb:BatchWriteItem",
             )
-        for prefix in ("snapshots/*", "quarantine/*", "attempts/*"):
-            storage.data.grant_read_write(detector, prefix)
+        allow_objects(detector, "snapshots/", "s3:GetObject", "s3:PutObject")
+        allow_objects(detector, "quarantine/", "s3:PutObject")
+        allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name
+        allow_listing(detector)
         self._stream.bus.grant_put_events_to(detector)
         self._read_parameters(detector, names.THRESHOLD_PARAMETER)
         return detector
@@ -184,6 +206,7 @@ class LambdaStack(Stack):
                 "DASHBOARD_URL": self._dashboard_url,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
             },
+            tracing=self._config.tracing,
         )
         notifier.add_event_source(
             sources.SqsEventSource(stream.notifications, batch_size=10, report_batch_item_failures=True)
@@ -197,9 +220,10 @@ class LambdaStack(Stack):
             "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
             "dynamodb:BatchWriteItem",
-            "dynamodb:TransactWriteItems",
         )
         stream.alerts.grant_publish(notifier)
+        allow_objects(notifier, "watch-lists/", "s3:GetObject")
+        allow_listing(notifier)
         for parameter in (names.ALERTS_PARAMETER, names.TICKER_PARAMETER):
             self._read_parameters(notifier, parameter)
         events.Rule(
@@ -237,9 +261,10 @@ def function(
     memory_mb: int,
     timeout: Duration,
     environment: dict[str, str],
+    tracing: bool,
     concurrency: int = 0,
 ) -> lambda_.Function:
-    """A function as all of ours are: arm64, its own log group, structured logs, settings by environment."""
+    """A function as all of ours are: arm64, with role and log of its own, structured logs, settings by environment."""
     log_group = logs.LogGroup(
         scope,
         f"{name}-logs",
@@ -247,7 +272,14 @@ def function(
         retention=logs.RetentionDays.ONE_MONTH,
         removal_policy=RemovalPolicy.DESTROY,
     )
-    return lambda_.Function(
+    role = iam.Role(
+        scope,
+        f"{name}-ServiceRole",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=f"What {name} may do",
+    )
+    log_group.grant_write(role)
+    made = lambda_.Function(
         scope,
         name,
         function_name=name,
@@ -260,12 +292,34 @@ def function(
         timeout=timeout,
         reserved_concurrent_executions=concurrency or None,
         log_group=log_group,
+        role=role,
+        tracing=lambda_.Tracing.ACTIVE if tracing else None,
         environment={
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
             **environment,
         },
     )
+    acknowledge(
+        made,
+        {
+            "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
+            "and a newer one is taken with them."
+        },
+    )
+    if tracing:
+        acknowledge(role, {"IAM5[Resource::*]": "X-Ray knows no resources for what a traced function does."})
+    return made
+
+
+@jsii.implements(lambda_.IEventSourceDlq)
+class _FailedBatches:
+    """The data bucket as destination; the CDK's own gives the function the right to write anywhere in it."""
+
+    def bind(
+        self, _target: lambda_.IEventSourceMapping, _handler: lambda_.IFunction
+    ) -> lambda_.DlqDestinationConfig:
+        return lambda_.DlqDestinationConfig(destination=DATA_ARN)
 
 
 def _schedule(config: Config) -> events.Schedule:

@@ -24,6 +24,8 @@ FAILED_BATCH_RULE = "StockFailedBatches"
 TICKER_PARAMETER = "/stock-tracker/ticker"
 THRESHOLD_PARAMETER = "/stock-tracker/threshold"
 ALERTS_PARAMETER = "/stock-tracker/alerts"
+SOURCE_SECRET = "stock-tracker/source-keys"  # noqa: S105  its name
+SOURCES_WITH_KEYS = frozenset({"alpaca", "finnhub"})
 SCANNER = "stock-scanner"
 DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"
@@ -37,6 +39,11 @@ STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardSt
 def data_bucket(account: str) -> str:
     """The bucket of raw quotes, snapshots, quarantine and failed batches."""
     return f"stock-scan-data-{account}"
+
+
+def log_bucket(of: str) -> str:
+    """The bucket of the access logs of another one."""
+    return of.replace("-data-", "-logs-").replace("-dashboard-", "-dashboard-logs-")
 
 
 def dashboard_bucket(account: str) -> str:

@@ -13,7 +13,10 @@ from constructs import Construct
 
 from stream_infra import names
 from stream_infra.config import Config
+from stream_infra.permissions import acknowledge
 
+INDEXES = {"DateIndex": "date", "SeverityIndex": "severity"}
+"""Indexes of stock-anomalies and their partition keys."""
 _STRING = dynamodb.AttributeType.STRING
 FAILED_BATCHES_PREFIX = "aws/lambda/"
 """Where on-failure destinations write (Lambda guide, "Retain discarded batches for a Kinesis source")."""
@@ -25,9 +28,11 @@ class StorageStack(Stack):
     def __init__(self, scope: Construct, id_: str, *, config: Config, env: Environment) -> None:
         super().__init__(scope, id_, env=env)
         self._removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        # Locally `make clean` must be able to forget it all.
+        self._protected = config.retain_data and not config.local
 
         self.anomalies = self._table("Anomalies", names.ANOMALIES_TABLE, "ticker", "timestamp")
-        for index, key in (("DateIndex", "date"), ("SeverityIndex", "severity")):
+        for index, key in INDEXES.items():
             self.anomalies.add_global_secondary_index(
                 index_name=index,
                 partition_key=dynamodb.Attribute(name=key, type=_STRING),
@@ -52,6 +57,7 @@ class StorageStack(Stack):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             removal_policy=self._removal,
         )
+        acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue, of a rule and of a function."})
         self.data = self._data_bucket()
         self._announce_failed_batches()
 
@@ -84,6 +90,7 @@ class StorageStack(Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            deletion_protection=self._protected,
             removal_policy=self._removal,
         )
 
@@ -96,6 +103,9 @@ class StorageStack(Stack):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            server_access_logs_bucket=log_bucket(
+                self, "DataLogs", names.data_bucket(Aws.ACCOUNT_ID), self._removal
+            ),
             removal_policy=self._removal,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -153,3 +163,24 @@ class StorageStack(Stack):
             ),
             targets=[targets.SqsQueue(self.dead_letters, message=message)],
         )
+
+
+def log_bucket(
+    scope: Construct,
+    id_: str,
+    of: str,
+    removal: RemovalPolicy,
+    ownership: s3.ObjectOwnership = s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+) -> s3.Bucket:
+    """A bucket for the access logs of the bucket named `of`."""
+    return s3.Bucket(
+        scope,
+        id_,
+        bucket_name=names.log_bucket(of),
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=ownership,
+        removal_policy=removal,
+        lifecycle_rules=[s3.LifecycleRule(id="logs-go", expiration=Duration.days(90))],
+    )

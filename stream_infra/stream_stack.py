@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, Environment, Stack
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -38,7 +38,7 @@ class StreamStack(Stack):
         if not config.local:  # the emulator's CloudFormation refuses the type: localstack/complement.py
             self._archive()
         self.alerts = self._alerts()
-        self.operations = sns.Topic(self, "Operations", topic_name=names.OPERATIONS_TOPIC, enforce_ssl=True)
+        self.operations = self._operations()
 
         self.undelivered = self._queue("Undelivered", names.NOTIFIER_DEAD_LETTER_QUEUE)
         self.notifications = self._queue(
@@ -70,6 +70,31 @@ class StreamStack(Stack):
             event_pattern=events.EventPattern(source=[names.EVENT_SOURCE]),
             retention=Duration.days(names.ARCHIVE_DAYS),
         )
+
+    def _operations(self) -> sns.Topic:
+        """Encrypted with a key of our own: CloudWatch may not use the one that AWS manages for SNS."""
+        key = kms.Key(
+            self,
+            "OperationsKey",
+            description="Encrypts what alarms say to stock-tracker-operations",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,  # it protects messages on their way, and no data at rest
+        )
+        alarms = iam.ServicePrincipal("cloudwatch.amazonaws.com")
+        key.grant(alarms, "kms:Decrypt", "kms:GenerateDataKey*")
+        topic = sns.Topic(
+            self, "Operations", topic_name=names.OPERATIONS_TOPIC, enforce_ssl=True, master_key=key
+        )
+        topic.add_to_resource_policy(  # a policy of one's own takes the place of the one that lets alarms publish
+            iam.PolicyStatement(
+                sid="AlarmsPublish",
+                principals=[alarms],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return topic
 
     def _alerts(self) -> sns.Topic:
         """Encrypted, and closed to all publishers but the notifier, whatever their own rights are."""
