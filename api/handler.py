@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -21,6 +22,7 @@ from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
 from consumers.charts import ChartStore
 
+_logger = Logger(service="stock-api-handler")
 _DETECTOR = "stock-detector"
 
 
@@ -51,4 +53,6 @@ def _now_ms() -> int:
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one API Gateway REST proxy event, or a bare {"path": ..., "httpMethod": ...} by hand."""
-    return _app().resolve(normalized(event), context)
+    complete = normalized(event)
+    _logger.set_correlation_id(complete["requestContext"].get("requestId"))  # that of the access log
+    return _app().resolve(complete, context)

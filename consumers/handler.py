@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
 from consumers.detector import Detector
 from consumers.settings import Settings
@@ -17,7 +19,14 @@ metrics = Metrics()
 
 @cache
 def _detector() -> Detector:
+    structured(logger)
     return Detector(Settings.from_environment(os.environ), logger, metrics)
+
+
+def structured(like: Logger) -> None:
+    """Have all that is logged below `consumers` written as `like` writes: as JSON, with the request's id."""
+    logging.getLogger("consumers")  # only those that exist are given its ways
+    copy_config_to_registered_loggers(source_logger=like, include={"consumers"})
 
 
 @logger.inject_lambda_context

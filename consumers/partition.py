@@ -167,6 +167,7 @@ class Partitions:
         report.anomalies += len(effects.anomalies)
         for counts in step.block.sources.values():
             report.counts += counts
+        _log(step, effects)
         now_ms = self._now_ms()
         for anomaly in effects.anomalies:
             if source_class(anomaly.source) != "replay":  # a recording's ticks are old by nature
@@ -186,6 +187,26 @@ class Partitions:
             logger.warning("snapshot not kept", extra={**where, "reason": str(error)})
             return
         self._states[state.partition] = state
+
+
+def _log(step: Step, effects: Outcome) -> None:
+    """Tie each event to the tick that caused it; the notifier logs the same correlation id."""
+    rows = step.rows
+    for transition, event in zip(step.transitions, effects.events, strict=True):
+        record = rows.records[int(rows.record[transition.row])]
+        logger.info(
+            event.detail_type,
+            extra={
+                "correlation_id": event.correlation_id,
+                "event_id": event.event_id,
+                "source": rows.sources[int(rows.source[transition.row])],
+                "tick_ms": int(rows.ts[transition.row]),
+                "shard": record.shard,
+                "sequence": record.sequence,
+                "partition": step.block.partition,
+                "block": step.block.number,
+            },
+        )
 
 
 def chunks(rows: Rows, history: History) -> Iterator[Chunk]:

@@ -39,7 +39,7 @@ def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
             request, deadline(request, _now_ms(), context.get_remaining_time_in_millis())
         ).as_dict()
     finally:
-        _emit(scan.report)
+        _emit(scan.report, context.aws_request_id)
 
 
 def _parts(settings: ScannerSettings, owner: str) -> Parts:
@@ -66,9 +66,9 @@ def _client(service: str) -> Any:
     return boto3.client(service, config=_CLIENT)  # type: ignore[call-overload] # any of six
 
 
-def _emit(report: ScanReport) -> None:
+def _emit(report: ScanReport, scan: str) -> None:
     log = _logger.warning if report.problems or report.refused or report.waiting else _logger.info
-    log("scan", extra={"report": report.as_dict()})
+    log("scan", extra={"correlation_id": scan, "report": report.as_dict()})
     metrics = Metrics(namespace="StockMonitor", service="stock-scanner")
     for name, value in {
         "Polls": report.polls,

@@ -56,9 +56,14 @@ def _taken(message_id: str, event: AlertEvent, settings: AlertSettings) -> bool:
     try:
         published = _notifier().take(event, settings)
     except (ConflictError, ClientError, BotoCoreError) as error:
-        logger.error("not handled, stays in the queue", message_id=message_id, reason=str(error))
+        logger.error(
+            "not handled, stays in the queue",
+            correlation_id=event.anomaly.id,
+            message_id=message_id,
+            reason=str(error),
+        )
         return False
-    logger.info("taken", anomaly=event.anomaly.id, change=event.key, published=published)
+    logger.info("taken", correlation_id=event.anomaly.id, change=event.key, published=published)
     return True
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ from aws_lambda_powertools import Logger, Metrics
 from moto import mock_aws
 
 from consumers.detector import Detector, now_ms
+from consumers.handler import structured
 from consumers.settings import Settings, SettingsError
 from producers.quote_batch import QuoteBatch, encode
 
@@ -164,3 +167,24 @@ def test_a_threshold_that_cannot_be_used_is_counted(parts: Any) -> None:
 def test_settings_that_cannot_be_used_are_refused(change: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.from_environment({**VARIABLES, **change})
+
+
+def test_a_tick_can_be_followed_to_the_events_that_it_caused(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = io.StringIO()
+    below = logging.getLogger("consumers")
+    for name in ("handlers", "propagate", "level"):  # put back at the end
+        monkeypatch.setattr(below, name, [] if name == "handlers" else getattr(below, name))
+    structured(Logger(service=f"stock-detector-{now_ms()}", stream=lines))
+    start_ms = now_ms() - 300_000
+    steady = [ticks(["AAA"], start_ms + 2000 * i, 50.0 + 0.01 * (i % 2)) for i in range(120)]
+    parts.detector.handle(event(steady, start_ms + 250_000), 60_000)
+    lines.truncate(0)
+    lines.seek(0)
+    parts.detector.handle(event([ticks(["AAA"], start_ms + 290_000, 60.0)], start_ms + 290_040), 60_000)
+    logged = [json.loads(line) for line in lines.getvalue().splitlines()]
+    (entry,) = [of for of in logged if of["correlation_id"] == f"AAA-{start_ms + 290_000}-bad_tick"]
+    assert entry["message"] == "AnomalyDetected"
+    assert (entry["tick_ms"], entry["sequence"]) == (start_ms + 290_000, str(start_ms + 290_040))
+    assert (entry["shard"], entry["source"]) == ("shardId-000000000000", "alpaca")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
 from stream_infra import names
@@ -55,6 +56,15 @@ def test_every_alarm_is_there_and_names_its_section_of_the_runbook(aws_templates
         assert said.endswith("."), name
         sections[name] = section
     assert sections == ALARMS
+
+
+def test_an_alarm_that_is_missing_is_missed(synthesized: Any, read_templates: Any, tmp_path: Path) -> None:
+    def without(app: cdk.App) -> None:
+        assert app.node.find_child("ObservabilityStack").node.try_remove_child("stock-monthly-cost")
+
+    with pytest.raises(RuntimeError, match="stockmonthlycost"):  # the dashboard shows each of them
+        synthesized(tmp_path, change=without)
+    assert set(ALARMS) - set(alarms(read_templates(tmp_path / "cdk.out"))) == {"stock-monthly-cost"}
 
 
 def test_every_alarm_tells_the_operations_topic_of_its_begin_and_its_end(aws_templates: Templates) -> None:
