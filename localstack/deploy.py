@@ -40,7 +40,18 @@ def deploy(settings: LocalSettings, progress: Progress) -> bool:
         _run(settings, ["bootstrap", f"aws://{ACCOUNT}/{REGION}"], settings.directory, progress)
     progress("synthesizing the stacks")
     assembly = settings.directory / "cdk.out"
-    context = {
+    arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--concurrency", "6"]
+    arguments += ["--output", str(assembly), "--progress", "events", *context(settings)]
+    _run(settings, arguments, ROOT, progress)
+    progress("setting what the emulator's CloudFormation leaves out")
+    complement(settings, assembly)
+    mark.write_text(fingerprint)
+    return True
+
+
+def context(settings: LocalSettings) -> list[str]:
+    """Arguments of the CDK CLI for what makes a deployment a local one (`stream_infra/config.py`)."""
+    values = {
         "target": "local",
         "account": ACCOUNT,
         "region": REGION,
@@ -49,14 +60,17 @@ def deploy(settings: LocalSettings, progress: Progress) -> bool:
         "poll_interval_seconds": str(POLL_INTERVAL_SECONDS),
         "dashboard_url": f"{settings.origin}/",
     }
-    arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--concurrency", "6"]
-    arguments += ["--output", str(assembly), "--progress", "events"]
-    arguments += [word for key, value in context.items() for word in ("-c", f"{key}={value}")]
-    _run(settings, arguments, ROOT, progress)
-    progress("setting what the emulator's CloudFormation leaves out")
-    complement(settings, assembly)
-    mark.write_text(fingerprint)
-    return True
+    return [word for key, value in values.items() for word in ("-c", f"{key}={value}")]
+
+
+def cdk_environment(settings: LocalSettings) -> dict[str, str]:
+    """Environment of the CDK CLI: nothing of the user's AWS."""
+    return aws_environment(settings) | {
+        "PATH": find_node().path(),
+        "CDK_DISABLE_LEGACY_EXPORT_WARNING": "1",
+        "CDK_CLI_DISABLE_TELEMETRY": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
 
 
 def api_id(settings: LocalSettings) -> str:
@@ -97,14 +111,8 @@ def _all_complete(settings: LocalSettings) -> bool:
 
 
 def _run(settings: LocalSettings, arguments: list[str], folder: Path, progress: Progress) -> None:
-    node = find_node()
-    environment = aws_environment(settings) | {
-        "PATH": node.path(),
-        "CDK_DISABLE_LEGACY_EXPORT_WARNING": "1",
-        "CDK_CLI_DISABLE_TELEMETRY": "1",
-        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
-    }
-    command = [str(node.binary), str(cdk()), *arguments, "--ci", "--no-color", "--no-notices"]
+    environment = cdk_environment(settings)
+    command = [str(find_node().binary), str(cdk()), *arguments, "--ci", "--no-color", "--no-notices"]
     log = settings.log("cdk")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as record:

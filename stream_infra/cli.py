@@ -30,6 +30,7 @@ from stream_infra.errors import StockMonitorError, UnreachableError
 
 COMMANDS = {
     "status": "Say of each part whether it works, how stale it is, and what to do.",
+    "doctor": "Examine every part; name the cause of what is wrong, and what to do.",
     "tail": "Follow ticks, anomalies or alerts as they come.",
     "quote": "Ask a source for quotes, as the scanner does.",
     "endpoints": "Show the addresses of the dashboard, the API and the AWS endpoint.",

@@ -86,7 +86,7 @@ def examine(endpoints: Endpoints, now: datetime) -> list[Finding]:
 
 def _informed(context: Context) -> Context:
     scanner = _environment(context)
-    return replace(context, market_open=_market_open(scanner, context.now), scanner=scanner)
+    return replace(context, market_open=market_open(scanner, context.now), scanner=scanner)
 
 
 def _environment(context: Context) -> dict[str, str]:
@@ -98,7 +98,8 @@ def _environment(context: Context) -> dict[str, str]:
     return dict(found.get("Environment", {}).get("Variables", {}))
 
 
-def _market_open(scanner: dict[str, str], now: datetime) -> bool:
+def market_open(scanner: dict[str, str], now: datetime) -> bool:
+    """Whether the session named in the scanner's environment is open, and quotes are to be expected."""
     from producers.market_hours import SESSIONS, is_open  # noqa: PLC0415
 
     session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
@@ -320,18 +321,26 @@ def _health(api: str, remedy: str) -> Finding:
 
 
 def _programs(context: Context) -> Iterator[Finding]:
-    directory = context.endpoints.directory
+    for name, pid in _pids(context.endpoints):
+        if pid is None:
+            log = f"{context.endpoints.directory}/logs/{name}.log"
+            yield Finding(name, "failed", "this program does not run", f"{_UP}; its log: {log}")
+        else:
+            yield Finding(name, "ok", f"runs as process {pid}")
+
+
+def stopped_programs(endpoints: Endpoints) -> list[str]:
+    """Programs of the local monitor that do not run; none on AWS."""
+    return [name for name, pid in _pids(endpoints) if pid is None]
+
+
+def _pids(endpoints: Endpoints) -> Iterator[tuple[str, int | None]]:
+    directory = endpoints.directory
     if directory is None:
         return
     embedded = (directory / "aws").is_dir()  # not where `make up` was given another local AWS
     for name in LOCAL_PROGRAMS if embedded else LOCAL_PROGRAMS[1:]:
-        pid = _pid(directory, name)
-        if pid is None:
-            yield Finding(
-                name, "failed", "this program does not run", f"{_UP}; its log: {directory}/logs/{name}.log"
-            )
-        else:
-            yield Finding(name, "ok", f"runs as process {pid}")
+        yield name, _pid(directory, name)
 
 
 def _pid(directory: Path, name: str) -> int | None:

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
 from stream_infra import options
 from stream_infra.endpoints import resolve
+from stream_infra.errors import InputError
 
 app = typer.Typer()
 
 
 @app.command()
-def endpoints(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+def endpoints(
+    shell: Annotated[
+        bool, typer.Option("--shell", help="Print what bash needs for the commands of the runbook.")
+    ] = False,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
     """Show the addresses of the dashboard, the API and the AWS endpoint.
+
+    With --shell, as variables and functions for bash: eval "$(stock-monitor endpoints --shell)"
 
     Example: curl "$(stock-monitor endpoints --json | jq -r .api)/anomalies?limit=5"
     """
-    found = resolve(aws).as_dict()
+    if shell and as_json:
+        raise InputError("say one of --shell and --json")
+    resolved = resolve(aws)
+    if shell:
+        from stream_infra.shell import exports  # noqa: PLC0415  --help must not pay for it
+
+        sts = resolved.client("sts")
+        typer.echo(exports(resolved, sts.get_caller_identity()["Account"], sts.meta.region_name))
+        return
+    found = resolved.as_dict()
     if as_json:
         typer.echo(json.dumps(found))
         return

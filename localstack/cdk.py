@@ -1,0 +1,30 @@
+"""The CDK CLI for the local monitor: python -m localstack.cdk diff
+
+`make up` deploys by itself; this is for whoever wants to look or to practise, as with `cdk` on AWS.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from localstack.deploy import cdk_environment, context
+from localstack.node import cdk, find_node
+from localstack.settings import ROOT, LocalError, read_settings
+
+
+def main(arguments: list[str]) -> int:
+    """Run `cdk …` with the local monitor's settings. Returns the exit code."""
+    try:
+        settings = read_settings()
+        command = [str(find_node().binary), str(cdk()), *arguments, *context(settings), "--no-notices"]
+        command += ["--output", str(settings.directory / "cdk.out.by-hand")]
+        environment = cdk_environment(settings)
+    except LocalError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

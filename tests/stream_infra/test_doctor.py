@@ -1,0 +1,191 @@
+"""The doctor's judgement, on facts as AWS tells them where no emulator can be broken that way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from stream_infra import names
+from stream_infra.doctor import causes
+from stream_infra.doctor.diagnosis import diagnose, healthy
+from stream_infra.doctor.facts import (
+    Alarm,
+    Bucket,
+    Denied,
+    Facts,
+    Feed,
+    Function,
+    LogErrors,
+    Rule,
+    SourceMapping,
+    Stream,
+    Table,
+)
+from stream_infra.doctor.gather import Gatherer
+from stream_infra.endpoints import Endpoints
+from stream_infra.health import Finding
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+DATA = "stock-scan-data-123456789012"
+TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
+RULES = (names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE, names.FAILED_BATCH_RULE)
+SOUND = Facts(
+    now=NOW,
+    local=False,
+    stacks=dict.fromkeys(names.STACKS, "UPDATE_COMPLETE"),
+    functions=dict.fromkeys(names.FUNCTIONS, Function()),
+    rules=dict.fromkeys(RULES, Rule()),
+    mappings={names.DETECTOR: SourceMapping("u-1"), names.NOTIFIER: SourceMapping("u-2")},
+    parameters={names.TICKER_PARAMETER: "AAPL,MSFT", names.THRESHOLD_PARAMETER: "2.5"},
+    queues={names.DEAD_LETTER_QUEUE: 0, names.NOTIFIER_DEAD_LETTER_QUEUE: 0, names.NOTIFIER_QUEUE: 40},
+    tables=dict.fromkeys(TABLES, Table()),
+    buckets={DATA: Bucket(has_index=False), "stock-dashboard-123456789012": Bucket(versioned=False)},
+    feed=Feed("alpaca", NOW),
+    subscribers={names.ALERTS_TOPIC: 2, names.OPERATIONS_TOPIC: 1},
+)
+STALE = (Finding("stream", "failed", "newest record 9 min ago"), Finding("windows", "failed", "9 min ago"))
+
+
+def test_a_sound_monitor_has_nothing() -> None:
+    assert causes.find(SOUND) == []
+    assert healthy(diagnose([], (), (), local=False))
+
+
+BROKEN: dict[str, tuple[Facts, str, str]] = {
+    "function is missing": (
+        replace(SOUND, functions={**SOUND.functions, names.DETECTOR: None}), "missing-resource", "stock-detector",
+    ),
+    "function failed to update": (
+        replace(SOUND, functions={
+            **SOUND.functions,
+            names.DETECTOR: Function("Active", "Failed", "The provided execution role does not have permissions"),
+        }),
+        "function-failed", "does not have permissions",
+    ),
+    "function is throttled": (
+        replace(SOUND, functions={**SOUND.functions, names.DETECTOR: Function(throttles=7)}),
+        "function-throttled", "refused 7 times",
+    ),
+    "detector's mapping is disabled": (
+        replace(SOUND, mappings={**SOUND.mappings, names.DETECTOR: SourceMapping("u-1", "Disabled", "USER_INITIATED")}),
+        "mapping-disabled", "USER_INITIATED",
+    ),
+    "detector's mapping is missing": (
+        replace(SOUND, mappings={**SOUND.mappings, names.DETECTOR: None}), "missing-resource", "event source mapping",
+    ),
+    "stream is missing": (replace(SOUND, stream=None), "missing-resource", "the stream stock-quotes"),
+    "stream is throttled": (replace(SOUND, stream=Stream(throttles=3)), "stream-throttled", "refused 3 records"),
+    "data bucket is missing": (
+        replace(SOUND, buckets={**SOUND.buckets, DATA: None}), "missing-resource", DATA,
+    ),
+    "windows table is missing": (
+        replace(SOUND, tables={**SOUND.tables, names.WINDOWS_TABLE: None}), "missing-resource", "stock-windows",
+    ),
+    "feed is silent": (
+        replace(SOUND, feed=Feed("alpaca", NOW, "closed", "2026-11-24T14:50:00.000Z")),
+        "feed-dead", "since 2026-11-24T14:50",
+    ),
+    "breaker is open": (
+        replace(SOUND, feed=Feed("alpaca", NOW, "open", "", "status 503")), "feed-dead", "status 503",
+    ),
+    "scanner may not write": (
+        replace(SOUND, denied=(Denied(names.SCANNER, "kinesis:PutRecords", "arn:stream"),)),
+        "missing-permission", "kinesis:PutRecords on arn:stream",
+    ),
+    "log tells of a refusal": (
+        replace(SOUND, errors={names.SCANNER: LogErrors(1, "[ERROR] ClientError: An error occurred (AccessDenied"
+                                                        "Exception) when calling the PutRecords operation", NOW)}),
+        "missing-permission", "PutRecords",
+    ),
+    "stack failed": (
+        replace(SOUND, stacks={**SOUND.stacks, "LambdaStack": "UPDATE_ROLLBACK_FAILED"}),
+        "deployment-failed", "UPDATE_ROLLBACK_FAILED",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_the_cause_is_found_and_explains_what_follows(what: str) -> None:
+    facts, cause, words = BROKEN[what]
+    found = diagnose(causes.find(facts), STALE[1:], (), local=False)
+    assert found[0].cause == cause
+    assert words in f"{found[0].finding} {found[0].because}"
+    assert found[0].remedy
+    assert not healthy(found)
+    if what != "stack failed":
+        assert [item.follows_from for item in found[1:]] == [(cause,)] * (len(found) - 1)
+
+
+def test_what_nothing_explains_is_said_for_itself() -> None:
+    found = diagnose([], STALE, (), local=False)
+    assert [(item.part, item.follows_from) for item in found] == [("stream", ()), ("windows", ())]
+
+
+def test_a_silent_feed_is_no_finding_while_the_market_is_closed() -> None:
+    closed = replace(SOUND, market_open=False, feed=Feed("alpaca", NOW, "closed", "2026-11-24T02:00:00.000Z"))
+    assert causes.find(closed) == []
+
+
+def test_an_error_before_the_last_good_scan_is_history() -> None:
+    error = LogErrors(1, "SourceError: source alpaca needs a key", NOW - timedelta(minutes=5))
+    assert causes.find(replace(SOUND, errors={names.SCANNER: error})) == []
+    later = replace(error, at=NOW + timedelta(seconds=1))
+    (found,) = causes.find(replace(SOUND, errors={names.SCANNER: later}))
+    assert (found.cause, found.because) == ("feed-dead", "source alpaca needs a key")
+
+
+ALARM = Alarm("stock-scanner-stopped", "No scan was started. Runbook: docs/runbook.md#scanner-stopped")
+
+
+def test_an_alarm_fails_unless_a_cause_of_its_section_explains_it() -> None:
+    (alone,) = diagnose([], (), (ALARM,), local=False)
+    assert (alone.severity, alone.as_dict()["runbook"]) == ("failed", "docs/runbook.md#scanner-stopped")
+    stopped = replace(SOUND, rules={**SOUND.rules, names.SCHEDULE_RULE: Rule("DISABLED")})
+    cause, alarm = diagnose(causes.find(stopped), (), (ALARM,), local=False)
+    assert (cause.cause, alarm.follows_from) == ("schedule-stopped", ("schedule-stopped",))
+
+
+def test_dead_letters_of_failing_scans_are_no_second_cause() -> None:
+    facts = replace(
+        SOUND,
+        queues={**SOUND.queues, names.DEAD_LETTER_QUEUE: 3},
+        parameters={**SOUND.parameters, names.TICKER_PARAMETER: ","},
+    )
+    cause, letters = diagnose(causes.find(facts), (), (), local=False)
+    assert (cause.cause, letters.follows_from) == ("parameter-unusable", ("parameter-unusable",))
+
+
+@mock_aws
+def test_of_an_account_without_the_monitor_everything_is_missing_and_nothing_crashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(names, "STACKS", ())  # moto's CloudFormation needs packages that nothing else does
+    found = Gatherer(Endpoints(None, None, None, None), NOW).facts()
+    assert set(found.functions.values()) | set(found.tables.values()) == {None}
+    assert found.unseen == ()
+    assert {item.cause for item in causes.find(found)} >= {"missing-resource", "missing-parameter"}
+
+
+@mock_aws
+def test_what_the_examiner_may_not_see_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise boto3.client("ssm", region_name="us-east-1").exceptions.ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameter"
+        )
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(names, "STACKS", ())  # moto's CloudFormation needs packages that nothing else does
+    monkeypatch.setattr(Gatherer, "_parameter", refuse)
+    found = Gatherer(Endpoints(None, None, None, None), NOW).facts()
+    (warning, _) = [item for item in causes.find(found) if item.cause == "could-not-look"]
+    assert (warning.part, warning.severity) == (names.TICKER_PARAMETER, "warning")
