@@ -67,6 +67,7 @@ def _asynchronous(settings: LocalSettings, _: str, properties: Resource) -> None
     arn = client(settings, "sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
     client(settings, "lambda").put_function_event_invoke_config(
         FunctionName=names.SCANNER,
+        Qualifier=names.LIVE,
         MaximumRetryAttempts=properties["MaximumRetryAttempts"],
         MaximumEventAgeInSeconds=properties["MaximumEventAgeInSeconds"],
         DestinationConfig={"OnFailure": {"Destination": arn["Attributes"]["QueueArn"]}},

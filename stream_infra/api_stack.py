@@ -13,6 +13,7 @@ from stream_infra import names
 from stream_infra.config import Config
 from stream_infra.lambda_stack import function
 from stream_infra.permissions import acknowledge, allow, allow_everywhere, allow_listing, allow_objects
+from stream_infra.releases import live
 from stream_infra.storage_stack import INDEXES, StorageStack
 
 _PUBLIC = (
@@ -100,7 +101,7 @@ class ApiStack(Stack):
             self,
             "Api",
             rest_api_name=names.REST_API,
-            handler=self.handler,
+            handler=live(self.handler, config, alarms=("api-5xx-errors", "api-latency")),
             description="Stock Market Anomaly Monitor",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             min_compression_size=Size.kibibytes(1),

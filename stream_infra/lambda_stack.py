@@ -27,6 +27,7 @@ from stream_infra.permissions import (
     allow_listing,
     allow_objects,
 )
+from stream_infra.releases import live
 from stream_infra.storage_stack import FAILED_BATCHES_PREFIX, StorageStack
 from stream_infra.stream_stack import NOTIFIER_TIMEOUT, StreamStack
 
@@ -98,8 +99,9 @@ class LambdaStack(Stack):
             },
             tracing=config.tracing,
         )
+        alias = live(scanner, config, alarms=("stock-scanner-errors", "stock-feed-silence"))
         # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
-        scanner.configure_async_invoke(
+        alias.configure_async_invoke(
             retry_attempts=0,
             max_event_age=Duration.seconds(60),
             on_failure=destinations.SqsDestination(storage.dead_letters),
@@ -124,7 +126,7 @@ class LambdaStack(Stack):
             description="Starts a scan every minute; whether the market is open is decided in code",
             enabled=not config.local,  # locally `make up` enables it once there is a history to go on from
             schedule=_schedule(config),
-            targets=[targets.LambdaFunction(scanner, retry_attempts=0, max_event_age=Duration.seconds(60))],
+            targets=[targets.LambdaFunction(alias, retry_attempts=0, max_event_age=Duration.seconds(60))],
         )
         return scanner
 
@@ -150,7 +152,11 @@ class LambdaStack(Stack):
             },
             tracing=config.tracing,
         )
-        detector.add_event_source(
+        # At once: two versions that score differently would undo each other's windows, block by block.
+        alias = live(
+            detector, config, alarms=("stock-detector-errors", "stock-detector-iterator-age"), gradual=False
+        )
+        alias.add_event_source(
             sources.KinesisEventSource(
                 self._stream.quotes,
                 enabled=not config.local,  # locally the runner in localstack/ drives the disabled mapping
@@ -208,7 +214,8 @@ class LambdaStack(Stack):
             },
             tracing=self._config.tracing,
         )
-        notifier.add_event_source(
+        alias = live(notifier, self._config, alarms=("stock-notifier-errors", "stock-notifier-dlq-messages"))
+        alias.add_event_source(
             sources.SqsEventSource(stream.notifications, batch_size=10, report_batch_item_failures=True)
         )
         storage.alerts.grant(
@@ -234,7 +241,7 @@ class LambdaStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(1)),
             targets=[
                 targets.LambdaFunction(
-                    notifier, event=events.RuleTargetInput.from_object({"digest": True}), retry_attempts=0
+                    alias, event=events.RuleTargetInput.from_object({"digest": True}), retry_attempts=0
                 )
             ],
         )
@@ -293,6 +300,8 @@ def function(
         reserved_concurrent_executions=concurrency or None,
         log_group=log_group,
         role=role,
+        # Kept beyond its successors: `stock-monitor rollback` goes back to it.
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         tracing=lambda_.Tracing.ACTIVE if tracing else None,
         environment={
             "POWERTOOLS_SERVICE_NAME": name,

@@ -31,6 +31,8 @@ DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"
 API_HANDLER = "stock-api-handler"
 FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER)
+LIVE = "live"
+"""The alias of every function that its triggers call."""
 REST_API = "stock-api"
 STAGE = "prod"
 STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardStack", "ObservabilityStack")

@@ -265,6 +265,6 @@ class ObservabilityStack(Stack):
             comparison_operator=watch.comparison,
             treat_missing_data=watch.missing,
         )
+        # No word of the end: an alarm is OK for the first time soon after it is made, and each of them would say so.
         alarm.add_alarm_action(self._action)
-        alarm.add_ok_action(self._action)
         return alarm

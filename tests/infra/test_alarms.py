@@ -67,10 +67,12 @@ def test_an_alarm_that_is_missing_is_missed(synthesized: Any, read_templates: An
     assert set(ALARMS) - set(alarms(read_templates(tmp_path / "cdk.out"))) == {"stock-monthly-cost"}
 
 
-def test_every_alarm_tells_the_operations_topic_of_its_begin_and_its_end(aws_templates: Templates) -> None:
+def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_all_is_well(
+    aws_templates: Templates,
+) -> None:
     for name, alarm in alarms(aws_templates).items():
-        assert alarm["AlarmActions"] == alarm["OKActions"], name
         assert "Operations" in json.dumps(alarm["AlarmActions"]), name
+        assert not {"OKActions", "InsufficientDataActions"} & alarm.keys(), name
 
 
 def test_the_alarms_of_the_runbook_are_as_it_has_them(aws_templates: Templates) -> None:

@@ -1,0 +1,46 @@
+"""A bad version of the API goes live; one command, and the one before serves again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+NAME = "stock-api-handler"
+
+
+@pytest.fixture
+def bad_version(monitor: Any) -> Iterator[str]:
+    """A version that does not know its tables, live; at the end all is as before."""
+    functions = monitor.client("lambda")
+    environment = functions.get_function_configuration(FunctionName=NAME)["Environment"]
+    alias = functions.get_alias(FunctionName=NAME, Name="live")["FunctionVersion"]
+    kept = {key: value for key, value in environment["Variables"].items() if not key.endswith("_TABLE")}
+    functions.update_function_configuration(FunctionName=NAME, Environment={"Variables": kept})
+    version = functions.publish_version(FunctionName=NAME)["Version"]
+    functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=version)
+    yield version
+    functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=alias)
+    functions.delete_function(FunctionName=NAME, Qualifier=version)
+    functions.update_function_configuration(FunctionName=NAME, Environment=environment)
+
+
+def test_code_goes_back_with_one_command(monitor: Any, bad_version: str) -> None:
+    functions = monitor.client("lambda")
+
+    def call() -> Any:
+        payload = b'{"path":"/anomalies","httpMethod":"GET"}'
+        return functions.invoke(FunctionName=NAME, Qualifier="live", Payload=payload)
+
+    assert "FunctionError" in call()
+    done = monitor.run("rollback", NAME, "--json")
+    assert done.returncode == 0, done.stderr
+    went = json.loads(done.stdout)
+    assert (went["before"], went["live"]) == (int(bad_version), int(bad_version) - 1)
+    answer = call()
+    assert "FunctionError" not in answer
+    assert json.loads(answer["Payload"].read())["statusCode"] == 200
+    assert monitor.get("/api/health") == {"status": "healthy"}
