@@ -98,7 +98,8 @@ class Lab:
     def deliveries(self, name: str) -> list[dict[str, Any]]:
         """The invocations so far: {"started": epoch seconds, "event": the Lambda event}."""
         file = self._deliveries_file(name)
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        whole = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in whole if line.endswith("\n")]  # another may be half written
 
     def metric(
         self,
