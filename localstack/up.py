@@ -24,6 +24,7 @@ from localstack import deploy, emulator, site
 from localstack.clients import client
 from localstack.processes import Process
 from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free, read_settings
+from producers.settings import SCHEDULED
 from stream_infra import names
 from stream_infra.bundling import BundleError
 
@@ -68,7 +69,11 @@ def up(settings: LocalSettings, console: Console) -> None:
             say(_backfill(settings))
         with _step(console, "First scan") as say:
             _enable_schedule(settings)
-            client(settings, "lambda").invoke(FunctionName=names.SCANNER, InvocationType="Event")
+            # As the schedule would, which fires a minute from now: until then, and after a scan that was cut off.
+            event = json.dumps({"source": SCHEDULED})
+            client(settings, "lambda").invoke(
+                FunctionName=names.SCANNER, InvocationType="Event", Payload=event
+            )
             say("asked for")
         deploy.write_endpoints(settings)
     console.print(_panel(settings))

@@ -18,12 +18,13 @@ from producers.lease import Lease, LeaseLostError
 from producers.market_hours import is_open
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
-from producers.settings import ScannerSettings, ScanRequest
+from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
 from producers.sources import Source, SourceError, source_class
 from producers.unsent import UnsentStore
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55
+_RETRY_MS = 1_000
 _FINISHING_SECONDS = 3.0  # to store and archive what a scan leaves, after its last poll
 BACKFILL_STEP_MS = 5_000
 _BACKFILL_CHUNK = 60
@@ -122,12 +123,13 @@ class Scan:
             As their classes say. What the stream did not take is stored all the same.
         """
         self._check(request)
-        parts, started_ms = self._parts, self._parts.clock_ms()
+        parts = self._parts
         if not self._is_open():
             self.report.status = "closed"
-        elif not parts.lease.acquire(started_ms):
+        elif not self._acquire(request, deadline_ms):
             self.report.status = "already running"
         else:
+            started_ms = parts.clock_ms()
             with ExitStack() as at_the_end:
                 at_the_end.callback(parts.lease.release)
                 at_the_end.callback(lambda: parts.archive.write(started_ms))
@@ -143,6 +145,15 @@ class Scan:
                 f"backfill_minutes: source {self._settings.source} has no history to produce:"
                 " allowed is the source simulated"
             )
+
+    def _acquire(self, request: ScanRequest, deadline_ms: int) -> bool:
+        """Takes the lease. A scheduled scan waits for the one before it, which may be late, or dead and its
+        lease not run out; one started by hand does not keep a person waiting."""
+        while not self._parts.lease.acquire(now_ms := self._parts.clock_ms()):
+            if request.source != SCHEDULED or now_ms + _RETRY_MS >= deadline_ms:
+                return False
+            self._parts.sleep(_RETRY_MS / 1000)
+        return True
 
     def _work(self, request: ScanRequest, deadline_ms: int) -> None:
         try:
@@ -281,7 +292,7 @@ def deadline(request: ScanRequest, now_ms: int, remaining_ms: int) -> int:
     A scheduled scan has 55 s from its start, as the next starts a minute after it did. One started by
     hand ends before the minute does, to be out of the schedule's way. None outlasts its function.
     """
-    by_rhythm = now_ms if request.source == "aws.events" else now_ms // _MINUTE_MS * _MINUTE_MS
+    by_rhythm = now_ms if request.source == SCHEDULED else now_ms // _MINUTE_MS * _MINUTE_MS
     by_function = now_ms + remaining_ms - round(_FINISHING_SECONDS * 1000)
     if request.backfill_minutes is not None:
         return by_function

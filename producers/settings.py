@@ -31,6 +31,9 @@ class ScannerSettings(msgspec.Struct, frozen=True, rename=str.upper):
     """Name of the secret that holds the source's keys, as a JSON object of its variables."""
 
 
+SCHEDULED = "aws.events"
+
+
 class ScanRequest(msgspec.Struct, frozen=True):
     """What an invocation may ask for; a scheduled event asks for nothing special.
 

@@ -255,9 +255,7 @@ def test_data_survives_a_restart(monitor: Any) -> None:
     assert up.returncode == 0, up.stdout + up.stderr
     after = monitor.get("/api/anomalies/AAPL?limit=100")["anomalies"]
     assert {item["id"] for item in before} <= {item["id"] for item in after}
-    stale = {ticker: item["ts"] or "" for ticker, item in last_quotes(monitor).items()}
+    newest = max(item["ts"] for item in last_quotes(monitor).values())  # a single ticker may be halted
     monitor.eventually(
-        lambda: all((item["ts"] or "") > stale[ticker] for ticker, item in last_quotes(monitor).items()),
-        90,
-        "quotes flow again",
+        lambda: max(item["ts"] for item in last_quotes(monitor).values()) > newest, 60, "quotes flow again"
     )

@@ -125,6 +125,28 @@ def test_a_second_scan_answers_already_running(parts: Any, kinesis: Any) -> None
     assert run(parts("b"), polls=1)["status"] == "ok"
 
 
+def test_a_scheduled_scan_takes_over_from_one_that_died(parts: Any, kinesis: Any, clock: Any) -> None:
+    assert parts("dead").lease.acquire(START)  # for 40 s
+    report = run(parts("b"), source="aws.events")
+    assert (report["status"], report["polls"]) == ("ok", 3)
+    assert min(ts for _, ts in ticks_of(kinesis)) == START + 41_000
+    assert clock.now_ms < START + 55_000
+
+
+def test_a_scheduled_scan_gives_up_on_one_that_goes_on(parts: Any, clock: Any, kinesis: Any) -> None:
+    running = parts("a").lease
+    assert running.acquire(START)
+
+    def meanwhile(seconds: float) -> None:
+        clock.sleep(seconds)
+        running.reserve(clock.now_ms)
+
+    report = run(replace(parts("b"), sleep=meanwhile), source="aws.events")
+    assert report["status"] == "already running"
+    assert kinesis.calls == []
+    assert clock.now_ms < START + 55_000
+
+
 def test_a_scan_that_was_overtaken_stops(parts: Any, aws: Any, clock: Any) -> None:
     slow = parts("a")
 
