@@ -39,6 +39,7 @@ COMMANDS = {
     "backtest": "Judge the detectors on recordings with known anomalies.",
     "alerts": "List, show and test alerts.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
+    "cost": "Estimate what a month on AWS costs, by service, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
     "quarantine": "Look into the records that could not be read.",
 }

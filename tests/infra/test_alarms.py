@@ -10,7 +10,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from stream_infra import names
+from stream_infra import cost, names
 from stream_infra.lambda_stack import SCHEDULES
 
 Templates = dict[str, dict[str, Any]]
@@ -119,14 +119,18 @@ def test_the_cost_alarm_exists_only_where_its_metric_does(
     assert "stock-monthly-cost" not in alarms(read_templates(synthesized(tmp_path, region="eu-central-1")))
 
 
-def test_the_dashboard_shows_the_flow_from_left_to_right(aws_templates: Templates) -> None:
-    resources = aws_templates["ObservabilityStack"]["Resources"].values()
+def widgets(templates: Templates) -> list[dict[str, Any]]:
+    resources = templates["ObservabilityStack"]["Resources"].values()
     (dashboard,) = [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Dashboard"]
-    body = dashboard["DashboardBody"]
-    text = "".join(part if isinstance(part, str) else "x" for part in body["Fn::Join"][1])
-    widgets = json.loads(text)["widgets"]
+    parts = dashboard["DashboardBody"]["Fn::Join"][1]
+    text = "".join(part if isinstance(part, str) else "x" for part in parts)
+    return list(json.loads(text)["widgets"])
+
+
+def test_the_dashboard_shows_the_flow_from_left_to_right(aws_templates: Templates) -> None:
+    shown = widgets(aws_templates)
     rows: dict[int, list[tuple[int, str]]] = {}
-    for widget in widgets:
+    for widget in shown:
         rows.setdefault(widget["y"], []).append((widget["x"], widget["properties"]["title"]))
     titles = [[title for _, title in sorted(row)] for _, row in sorted(rows.items())]
     stations = ["Feed", "Stream", "Detector", "Anomalies", "Alerts", "API"]
@@ -136,7 +140,7 @@ def test_the_dashboard_shows_the_flow_from_left_to_right(aws_templates: Template
         [f"{station}: delay" for station in stations],
         [f"{station}: trouble" for station in stations],
     ]
-    (status,) = [widget for widget in widgets if widget["type"] == "alarm"]
+    (status,) = [widget for widget in shown if widget["type"] == "alarm"]
     assert len(status["properties"]["alarms"]) == len(ALARMS)
 
 
@@ -149,3 +153,17 @@ def test_every_function_has_its_own_log_that_ends(aws_templates: Templates) -> N
     }
     logs = [f"/aws/lambda/{function}" for function in names.FUNCTIONS]
     assert groups == dict.fromkeys([*logs, "/aws/apigateway/stock-api"], 30)
+
+
+def test_the_estimate_of_the_cost_counts_what_is_watched(aws_templates: Templates) -> None:
+    watched = sum(
+        sum("MetricStat" in item for item in alarm["Metrics"]) if "Metrics" in alarm else 1
+        for alarm in alarms(aws_templates).values()
+    )
+    assert watched == cost.RATES.alarm_metrics
+
+
+def test_the_dashboard_is_small_enough_to_be_free(aws_templates: Templates) -> None:
+    """50 metrics at most on each of three dashboards (CloudWatch pricing, free tier)."""
+    shown = [widget["properties"].get("metrics", []) for widget in widgets(aws_templates)]
+    assert 30 < sum(map(len, shown)) <= 50
