@@ -4,7 +4,7 @@ Last quotes: one item per class of sources and partition of the stream, pk `live
 written with the partition's blocks. It holds the open minute of every symbol as well.
 
 Minute bars: pk `bars#<class>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
-symbol, set when the symbol's minute closes: [open, high, low, close, volume, ticks, bid, ask]. Setting it
+symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask]". Setting it
 again changes nothing. Bars hold positive prices only: what a bad tick said is in its anomaly.
 """
 
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from consumers.anomaly import iso_ms, ms_of_iso
 
@@ -77,19 +79,33 @@ def bar_attribute(symbol: str) -> str:
     return _ATTRIBUTE_PREFIX + symbol
 
 
-def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
+class QuoteColumns(NamedTuple):
+    """Last quotes column by column: the fields of `LastQuote`, each bar as the fields of `Bar`."""
+
+    symbol: list[str]
+    ts: list[int]
+    price: list[float]
+    bid: list[float | None]
+    ask: list[float | None]
+    day_volume: list[float | None]
+    open: list[float]
+    previous_close: list[float | None]
+    bar: list[tuple[Any, ...]]
+
+
+def pack_columns(quotes: QuoteColumns) -> bytes:
     """Last quotes as compressed JSON columns."""
-    rows = list(quotes)
-    columns: dict[str, list[Any]] = {
-        name: [getattr(row, name) for row in rows]
-        for name in ("symbol", "ts", "price", "bid", "ask", "day_volume", "open", "previous_close")
-    }
-    columns["bar"] = [_bar_values(row.bar) for row in rows]
-    return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 1)
+    return zlib.compress(msgspec.json.encode(quotes._asdict()), 1)
+
+
+def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
+    """The same of single quotes: what `unpack_quotes` reads back."""
+    rows = [astuple(quote) for quote in quotes]
+    return pack_columns(QuoteColumns(*([row[i] for row in rows] for i in range(len(QuoteColumns._fields)))))
 
 
 def unpack_quotes(packed: bytes) -> list[LastQuote]:
-    """The last quotes that `pack_quotes` packed."""
+    """The last quotes that `pack_columns` packed."""
     columns = json.loads(zlib.decompress(packed))
     bars = [Bar(*values) for values in columns.pop("bar")]
     return [
@@ -152,18 +168,17 @@ class ChartStore:
 
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:
-    """A closed bar as a DynamoDB list."""
-    return {"L": [{"NULL": True} if v is None else {"N": repr(v)} for v in _bar_values(bar)[1:]]}
+    """A closed bar as a DynamoDB string: one value costs the client a tenth of a list of eight."""
+    values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask)
+    return {"S": msgspec.json.encode(values).decode()}
 
 
 def bar_from_attribute(minute_ms: int, attribute: Any) -> Bar:
-    """The bar that `bar_to_attribute` wrote."""
-    values = [None if "NULL" in v else float(v["N"]) for v in attribute["L"]]
+    """The bar that `bar_to_attribute` wrote, or that it wrote as a list before."""
+    values: list[Any]
+    if "L" in attribute:
+        values = [None if "NULL" in value else float(value["N"]) for value in attribute["L"]]
+    else:
+        values = json.loads(attribute["S"])
     opened, high, low, close, volume, ticks, bid, ask = values
-    return Bar(minute_ms, opened, high, low, close, volume, int(ticks or 0), bid, ask)  # type: ignore[arg-type]
-
-
-def _bar_values(bar: Bar) -> list[Any]:
-    return [
-        bar.minute_ms, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask,
-    ]  # fmt: skip
+    return Bar(minute_ms, opened, high, low, close, volume, int(ticks), bid, ask)

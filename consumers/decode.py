@@ -75,17 +75,24 @@ class Quarantined:
     rows: tuple[RefusedRow, ...] = ()
 
 
+class _Run(NamedTuple):
+    """So many rows in a row of one record and source, all of them bad or none."""
+
+    rows: int
+    record: int
+    source: int
+    bad: bool
+
+
 @dataclass(slots=True)
 class _Columns:
-    record: list[int] = field(default_factory=list)
-    source: list[int] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
     key: list[str] = field(default_factory=list)
     ts: list[int] = field(default_factory=list)
     price: list[float] = field(default_factory=list)
     bid: list[float | None] = field(default_factory=list)
     ask: list[float | None] = field(default_factory=list)
     day_volume: list[float | None] = field(default_factory=list)
-    bad: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +117,23 @@ def records_of(event: Any) -> list[KinesisRecord]:
 
 def _record(record: _Record) -> KinesisRecord:
     kinesis = record.kinesis
-    try:
-        data = binascii.a2b_base64(kinesis.data)
-    except (binascii.Error, ValueError):
-        data = None
     shard = record.event_id.partition(":")[0]
     arrival_ms = round(kinesis.approximate_arrival_timestamp * 1000)
-    return KinesisRecord(shard, kinesis.sequence_number, kinesis.partition_key, arrival_ms, data)
+    return KinesisRecord(
+        shard, kinesis.sequence_number, kinesis.partition_key, arrival_ms, _binary(kinesis.data)
+    )
+
+
+def _binary(text: str) -> bytes | None:
+    """What base64 stands for, None if it is none; msgspec is fast and strict, binascii lenient."""
+    try:
+        return msgspec.convert(text, bytes)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return binascii.a2b_base64(text)
+    except (binascii.Error, ValueError):
+        return None
 
 
 class Decoder:
@@ -131,6 +148,8 @@ class Decoder:
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._partition_of = lru_cache(maxsize=65_536)(lambda symbol: partition_of(symbol, partitions))
+        # Polls bring the same symbols again and again.
+        self._only_partition = lru_cache(maxsize=64)(self._shared_partition)
         self._reset()
 
     def _reset(self) -> None:
@@ -182,21 +201,22 @@ class Decoder:
             self._add_rows(batch)
 
     def _add_rows(self, batch: QuoteBatch) -> None:
-        partitions = list(map(self._partition_of, batch.symbol))
-        first = partitions[0]
-        if partitions.count(first) == len(partitions):
-            self._extend(self._columns[first], batch)
+        only = self._only_partition(tuple(batch.symbol))
+        if only is not None:
+            self._extend(self._columns[only], batch)
             return
         rows_of: dict[int, list[int]] = defaultdict(list)
-        for row, partition in enumerate(partitions):
+        for row, partition in enumerate(map(self._partition_of, batch.symbol)):
             rows_of[partition].append(row)
         for partition, rows in rows_of.items():
             self._extend(self._columns[partition], _rows_of(batch, rows))
 
+    def _shared_partition(self, symbols: tuple[str, ...]) -> int | None:
+        partitions = set(map(self._partition_of, symbols))
+        return partitions.pop() if len(partitions) == 1 else None
+
     def _extend(self, columns: _Columns, batch: QuoteBatch) -> None:
-        count = len(batch.symbol)
-        columns.record += [len(self._records) - 1] * count
-        columns.source += [self._source(batch.source)] * count
+        self._run(columns, len(batch.symbol), batch.source, bad=False)
         if source_class(batch.source) == "real":
             columns.key += batch.symbol
         else:
@@ -206,10 +226,10 @@ class Decoder:
         columns.bid += batch.bid
         columns.ask += batch.ask
         columns.day_volume += batch.day_volume
-        columns.bad += [False] * count
 
-    def _source(self, source: str) -> int:
-        return self._sources.setdefault(source, len(self._sources))
+    def _run(self, columns: _Columns, count: int, source: str, *, bad: bool) -> None:
+        number = self._sources.setdefault(source, len(self._sources))
+        columns.runs.append(_Run(count, len(self._records) - 1, number, bad))
 
     def _refuse(self, record: KinesisRecord, index: int, payload: bytes, reason: str) -> None:
         partition = self._home(record)
@@ -249,31 +269,32 @@ class Decoder:
 
     def _add_bad(self, partition: int, source: str, count: int) -> None:
         columns = self._columns[partition]
-        columns.record += [len(self._records) - 1] * count
-        columns.source += [self._source(source)] * count
+        self._run(columns, count, source, bad=True)
         columns.key += [""] * count
         columns.ts += [0] * count
         columns.price += [0.0] * count
         columns.bid += [None] * count
         columns.ask += [None] * count
         columns.day_volume += [None] * count
-        columns.bad += [True] * count
 
     def _rows(self, columns: _Columns) -> Rows:
-        record = np.array(columns.record, np.int64)
+        counts, *runs = np.array(columns.runs, np.int64).T
+        record, source, bad = (np.repeat(values, counts) for values in runs)
+        begins = np.flatnonzero(np.diff(record, prepend=-1))
+        lengths = np.diff(begins, append=len(record))
         return Rows(
             records=self._records,
             sources=list(self._sources),
             record=record,
-            offset=np.arange(len(record)) - np.searchsorted(record, record),
-            source=np.array(columns.source, np.int64),
+            offset=np.arange(len(record)) - np.repeat(begins, lengths),
+            source=source,
             key=columns.key,
             ts=np.array(columns.ts, np.int64),
             price=np.array(columns.price, np.float64),
             bid=np.array(columns.bid, np.float64),  # None becomes NaN
             ask=np.array(columns.ask, np.float64),
             day_volume=np.array(columns.day_volume, np.float64),
-            bad=np.array(columns.bad, np.bool_),
+            bad=bad.astype(np.bool_),
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from consumers import events, minutes
 from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
-from consumers.charts import Bar, LastQuote
+from consumers.charts import Bar, QuoteColumns
 from consumers.detectors.explain import explain
 from consumers.rows import split_key
 
@@ -65,22 +65,20 @@ def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
     )
 
 
-def last_quotes(state: State, source_class: str) -> list[LastQuote]:
+def last_quotes(state: State, source_class: str) -> QuoteColumns:
     """The newest quote of every symbol of a class of sources, sorted by symbol.
 
     Where several runs of a replay hold a symbol, it is the run that was heard of last.
     """
-    newest: dict[str, tuple[int, int]] = {}
+    slots: dict[str, int] = {}
     for slot, key in enumerate(state.keys):
         class_, symbol = split_key(key)
         if class_ == source_class:
-            heard = (int(state.touched_hour[slot]), slot)
-            newest[symbol] = max(newest.get(symbol, heard), heard)
-    quotes = (
-        minutes.last_quote(symbol, state.minutes[:, slot].tolist())
-        for symbol, (_, slot) in sorted(newest.items())
-    )
-    return [quote for quote in quotes if quote is not None]
+            other = slots.setdefault(symbol, slot)
+            if state.touched_hour[slot] >= state.touched_hour[other]:
+                slots[symbol] = slot
+    symbols = sorted(slots)
+    return minutes.quote_columns(symbols, state.minutes[:, [slots[symbol] for symbol in symbols]])
 
 
 def _explanation(transition: Transition, ticker: str) -> str:

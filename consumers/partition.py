@@ -11,9 +11,11 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from consumers import restore, snapshot
 from consumers.anomaly import ms_of_iso
-from consumers.charts import pack_quotes
+from consumers.charts import pack_columns
 from consumers.ledger import Counts
 from consumers.outcome import Outcome, last_quotes, outcome
 from consumers.ports import BlockExistsError, IOFailedError
@@ -158,10 +160,9 @@ class Partitions:
             if written.size > _SMALL_QUOTES_BYTES and not due:
                 continue
             quotes = last_quotes(step.state, class_)
-            if quotes:
-                packed = pack_quotes(quotes)
-                as_of_ms = max(quote.ts for quote in quotes)
-                self._outside.charts.put_quotes(class_, block, as_of_ms, packed)
+            if quotes.symbol:
+                packed = pack_columns(quotes)
+                self._outside.charts.put_quotes(class_, block, max(quotes.ts), packed)
                 self._quotes[block.partition, class_] = _Written(len(packed), block.arrival_ms)
 
     def _count(self, step: Step, effects: Outcome, report: Report) -> None:
@@ -216,7 +217,7 @@ def _log(step: Step, effects: Outcome) -> None:
 def chunks(rows: Rows, history: History) -> Iterator[Chunk]:
     """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
     start, before = 0, None
-    for ordinal in sorted(set(rows.record.tolist())):
+    for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
         record = rows.records[ordinal]
         of = (history.in_force(record.arrival_ms), record.shard, record.arrival_ms // HOUR_MS)
         if before is not None and of != before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -116,6 +117,7 @@ class Rows:
         return Position(record.sequence, int(self.offset[i]))
 
 
+@lru_cache(maxsize=65_536)
 def split_key(key: str) -> tuple[Literal["real", "simulated", "replay"], str]:
     """Class of sources and symbol of a window key, as `producers.sources.window_key` made it.
 

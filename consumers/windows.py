@@ -7,6 +7,7 @@ and the state after it; `replay` makes the same state from the block. A state is
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -118,7 +119,7 @@ def plan(state: State, rows: Rows, threshold: Threshold) -> Step:
     Rows that were here before or are not newer than their window are left out and counted.
     """
     first, last = rows.position(0), rows.position(len(rows) - 1)
-    records = [rows.records[i] for i in np.unique(rows.record).tolist()]
+    records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = _without_stale(state, arrival_ms)
     known, digests = _known(base, rows, records)
@@ -258,7 +259,7 @@ def _known(state: State, rows: Rows, records: Sequence[StreamRecord]) -> tuple[B
 
 def _slots(state: State, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
     """The slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
-    slot = np.array([state.slots.get(key, -1) for key in rows.key], np.int64)
+    slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
     new: dict[str, int] = {}
     for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
         slot[i] = new.setdefault(rows.key[i], len(state.keys) + len(new))
@@ -287,7 +288,7 @@ def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, Counts]:
     quarantined = rows.bad & ~known
     old = ~applied & ~quarantined
     counts = {}
-    for source in np.unique(rows.source).tolist():
+    for source in np.flatnonzero(np.bincount(rows.source)).tolist():
         of = rows.source == source
         counts[rows.sources[source]] = Counts(
             ticks_in=int(of.sum()),

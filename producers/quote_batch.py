@@ -79,7 +79,7 @@ class _Wire(msgspec.Struct):
 
     v: int
     source: str
-    symbol: list[str]
+    symbol: msgspec.Raw
     ts: list[_Ts]
     price: list[_Price]
     bid: list[_Price | None] | None = None
@@ -90,6 +90,7 @@ class _Wire(msgspec.Struct):
 
 
 _decode_wire = msgspec.json.Decoder(_Wire).decode
+_decode_symbols = msgspec.json.Decoder(list[str]).decode
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -97,6 +98,13 @@ _encode_json = msgspec.json.Encoder().encode
 def is_symbol(symbol: str) -> bool:
     """Whether `symbol` is written as a ticker may be: 1 to 16 of A-Z 0-9 . ^ = / _ -."""
     return _SYMBOL.fullmatch(symbol) is not None
+
+
+@lru_cache(maxsize=64)
+def _symbols(column: bytes) -> tuple[str, ...] | None:
+    """The symbols in a column, None if one of them is none: polls bring the same column again and again."""
+    symbols = _decode_symbols(column)
+    return tuple(symbols) if all(map(is_symbol, symbols)) else None
 
 
 def is_source(source: str) -> bool:
@@ -161,9 +169,10 @@ def decode(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
     """
     try:
         wire = _decode_wire(payload)
+        symbols = _symbols(bytes(wire.symbol))
     except msgspec.MsgspecError:
         return _decode_slowly(payload)
-    batch = _fast_batch(wire)
+    batch = None if symbols is None else _fast_batch(wire, list(symbols))
     return (batch, []) if batch is not None else _decode_slowly(payload)
 
 
@@ -205,12 +214,12 @@ def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteB
     )
 
 
-def _fast_batch(wire: _Wire) -> QuoteBatch | None:
-    rows = len(wire.symbol)
+def _fast_batch(wire: _Wire, symbols: list[str]) -> QuoteBatch | None:
+    rows = len(symbols)
     unknown: list[None] = [None] * rows
     batch = QuoteBatch(
         wire.source,
-        wire.symbol,
+        symbols,
         wire.ts,
         wire.price,
         unknown if wire.bid is None else wire.bid,  # type: ignore[arg-type]
@@ -223,7 +232,6 @@ def _fast_batch(wire: _Wire) -> QuoteBatch | None:
         wire.v == VERSION
         and is_source(wire.source)
         and all(len(getattr(batch, name)) == rows for name in _COLUMNS)
-        and all(map(is_symbol, wire.symbol))
     )
     return batch if fits else None
 

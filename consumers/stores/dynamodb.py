@@ -285,11 +285,11 @@ class ChartTable:
 
     def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
         """Set closed bars in the items of their minute and group."""
-        items: dict[tuple[str, str], dict[str, Bar]] = defaultdict(dict)
+        items: dict[tuple[str, int], dict[str, Bar]] = defaultdict(dict)
         for class_, symbol, bar in bars:
-            items[bars_pk(class_, symbol), iso_ms(bar.minute_ms)][symbol] = bar
-        for (pk, sk), of_symbols in items.items():
-            pairs = sorted(of_symbols.items())
+            items[bars_pk(class_, symbol), bar.minute_ms][symbol] = bar
+        for (pk, minute_ms), of_symbols in items.items():
+            sk, pairs = iso_ms(minute_ms), sorted(of_symbols.items())
             for start in range(0, len(pairs), _BARS_PER_UPDATE):
                 self._set_bars(pk, sk, pairs[start : start + _BARS_PER_UPDATE], arrival_ms)
 

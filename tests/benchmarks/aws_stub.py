@@ -7,7 +7,6 @@ sizes of items as AWS does ("DynamoDB item sizes and formats" in its developer g
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import time
@@ -15,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 
 INDEXES = {"anomalies": 2}
@@ -86,7 +86,7 @@ class AwsStub:
             return self._s3(request, body)
         self.meter.calls[name] += 1
         self.meter.sent_bytes[name] += len(body)
-        answer = getattr(self, f"_{name}")(json.loads(body))
+        answer = getattr(self, f"_{xform_name(name)}")(json.loads(body))
         return _response(request.url, json.dumps(answer).encode())
 
     def _s3(self, request: Any, body: Any) -> AWSResponse:
@@ -99,25 +99,25 @@ class AwsStub:
         units = math.ceil(item_bytes(item) / 1024) * (1 + INDEXES.get(table, 0))
         self.meter.write_units[table] += units
 
-    def _PutItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _put_item(self, asked: dict[str, Any]) -> dict[str, Any]:
         table, item = asked["TableName"], asked["Item"]
         self._charge(table, item)
         if table in KEYS:
             self._items[table, *(item[key]["S"] for key in KEYS[table])] = item
         return {}
 
-    def _GetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_item(self, asked: dict[str, Any]) -> dict[str, Any]:
         item = self._items.get((asked["TableName"], *(of["S"] for of in asked["Key"].values())))
         size = max(1, math.ceil((item_bytes(item) if item else 0) / 4096))
         self.meter.read_units += size if asked.get("ConsistentRead") else size / 2
         return {"Item": item} if item else {}
 
-    def _Query(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _query(self, asked: dict[str, Any]) -> dict[str, Any]:
         """The writer that is alone never has a block to read that it did not write itself."""
         self.meter.read_units += 1 if asked.get("ConsistentRead") else 0.5
         return {"Items": [], "Count": 0, "ScannedCount": 0}
 
-    def _UpdateItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _update_item(self, asked: dict[str, Any]) -> dict[str, Any]:
         """An item of bars grows by what is set; the unit is charged at the size it has then."""
         table, key = asked["TableName"], asked["Key"]
         of = (key["pk"]["S"], key["sk"]["S"])
@@ -127,19 +127,19 @@ class AwsStub:
         self.meter.write_units[table] += math.ceil(self._bars[of] / 1024)
         return {"Attributes": {"begun": {"N": "1"}}}
 
-    def _BatchWriteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _batch_write_item(self, asked: dict[str, Any]) -> dict[str, Any]:
         for table, requests in asked["RequestItems"].items():
             for request in requests:
                 self._charge(table, request["PutRequest"]["Item"])
         return {"UnprocessedItems": {}}
 
-    def _PutEvents(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "0"} for _ in asked["Entries"]]}
 
-    def _GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_parameter(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"Parameter": _parameter(asked["Name"])}
 
-    def _GetParameterHistory(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_parameter_history(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"Parameters": [_parameter(asked["Name"])]}
 
 
@@ -163,8 +163,3 @@ class _Raw:
 
 def _response(url: str, body: bytes) -> AWSResponse:
     return AWSResponse(url, 200, {"content-length": str(len(body))}, _Raw(body))
-
-
-def as_binary(data: bytes) -> dict[str, str]:
-    """A binary attribute as it is on the wire."""
-    return {"B": base64.b64encode(data).decode()}

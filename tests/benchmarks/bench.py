@@ -29,7 +29,7 @@ class Worker:
     def __init__(self, name: str, ticks: Path) -> None:
         self.name = name
         is_ours = name in OURS
-        python = ROOT / (".venv" if is_ours else ".venv-peers") / "bin" / "python"
+        python = ROOT / (".venv" if is_ours else "build/peers") / "bin" / "python"
         if not python.exists():
             python = Path(sys.executable)
         script = HERE / ("ours.py" if is_ours else "peers.py")
@@ -121,7 +121,7 @@ def compare(case: Case, names: Iterable[str], rounds: int) -> dict[str, Measured
     measured = {worker.name: Measured() for worker in workers}
     start = 0
     for number in range(-2, rounds):
-        stop = start + (WARM_UP_POLLS if number == -2 else case.round_polls)  # noqa: PLR2004
+        stop = start + (WARM_UP_POLLS if number == -2 else case.round_polls)
         for worker in workers:
             answer = worker.run(start, stop, case.invocation_polls)
             of = measured[worker.name]

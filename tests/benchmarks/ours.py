@@ -16,15 +16,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
-
 import workload
 import zscore_engine
 from aws_stub import AwsStub
+from contender import Contender, run
+
 from consumers import outcome, partition, snapshot, windows
 from consumers.consumer import Consumer
 from consumers.ports import Ports
 from consumers.thresholds import History, Version
-from contender import Contender, run
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 
@@ -38,7 +38,7 @@ class _Stream:
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
 
-    def put_records(self, *, Records: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
+    def put_records(self, *, Records: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
         self.entries += Records
         return {"FailedRecordCount": 0, "Records": [{"SequenceNumber": "0"} for _ in Records]}
 

@@ -1,4 +1,4 @@
-"""What people would pick instead, each with the same z-score: `python peers.py NAME TICKS` (in .venv-peers).
+"""What people would pick instead, each with the same z-score: `python peers.py NAME TICKS` (in build/peers).
 
 Bytewax, Quix Streams and river get the JSON messages as a client of the stream would hand them over; the batch
 processor of Powertools gets the text of Lambda events, a record a tick.
@@ -185,12 +185,13 @@ class River(Contender):
 
 def record_events(ticks: workload.Ticks, records: int) -> list[str]:
     """Lambda events with a record a tick, as text."""
-    messages = ticks.messages()
     symbols = ticks.symbols
+    all_of_them = [
+        _record(symbols[i % len(symbols)], i, message) for i, message in enumerate(ticks.messages())
+    ]
     return [
-        json.dumps({"Records": [_record(symbols[j % len(symbols)], j, messages[j]) for j in range(i, min(i + records, len(messages)))]})
-        for i in range(0, len(messages), records)
-    ]  # fmt: skip
+        json.dumps({"Records": all_of_them[i : i + records]}) for i in range(0, len(all_of_them), records)
+    ]
 
 
 def _record(key: str, number: int, data: bytes) -> dict[str, Any]:
@@ -292,5 +293,7 @@ CONTENDERS = {"bytewax": Bytewax, "quix": Quix, "river": River, "powertools": Po
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    os.environ.update(POWERTOOLS_TRACE_DISABLED="1", POWERTOOLS_SERVICE_NAME="bench", POWERTOOLS_LOG_LEVEL="ERROR")
+    os.environ.update(
+        POWERTOOLS_TRACE_DISABLED="1", POWERTOOLS_SERVICE_NAME="bench", POWERTOOLS_LOG_LEVEL="ERROR"
+    )
     run(CONTENDERS[sys.argv[1]](), Path(sys.argv[2]))

@@ -47,7 +47,12 @@ class Ticks:
         """The polls start <= i < stop."""
         part = slice(start, stop)
         return Ticks(
-            self.symbols, self.ts[part], self.price[part], self.bid[part], self.ask[part], self.day_volume[part]
+            self.symbols,
+            self.ts[part],
+            self.price[part],
+            self.bid[part],
+            self.ask[part],
+            self.day_volume[part],
         )
 
     def __len__(self) -> int:
@@ -86,7 +91,9 @@ def make(symbols: int, polls: int, seed: int = SEED) -> Ticks:
     level = np.exp(rng.uniform(np.log(50.0), np.log(900.0), symbols))
     price = level * (1.0 + 5e-4 * rng.standard_normal(shape))
     spikes = rng.random(shape) < SPIKES
-    price = np.where(spikes, price * (1.0 + rng.choice([-1.0, 1.0], shape) * rng.uniform(0.01, 0.05, shape)), price)
+    price = np.where(
+        spikes, price * (1.0 + rng.choice([-1.0, 1.0], shape) * rng.uniform(0.01, 0.05, shape)), price
+    )
     price = np.round(price, 2)
     half = np.round(np.maximum(price * 2e-4, 0.01), 2)
     volume = np.cumsum(rng.geometric(0.02, shape) * 100.0, axis=0)

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 WINDOW = 64
-LIMIT = 4.0
+LIMIT = 6.0  # one tick in some ten thousand
 LEAST_VARIANCE = 1e-12
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from zscore import LEAST_VARIANCE, LIMIT, WINDOW
 
 from consumers.detectors.columns import Floats, Ticks
 from consumers.detectors.engine import KINDS, Transition
-from consumers.detectors.plan import plan_rounds
-from zscore import LEAST_VARIANCE, LIMIT, WINDOW
+from consumers.detectors.plan import Integers, plan_rounds
 
 DETECTOR_VERSION = 1
 STATE_FIELDS = (*(f"price_{i}" for i in range(WINDOW)), "count", "anchor", "total", "squares")
@@ -25,35 +25,34 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats) -> list[Transition]:
     del thresholds
     plan = plan_rounds(ticks.slot)
     found: list[Transition] = []
+    after = states[_COUNT:, plan.slots]
+    price = ticks.price[plan.rows]
     for start, stop in zip(plan.starts, plan.starts[1:], strict=False):
-        rows = plan.rows[start:stop]
-        for row, z in _round(states, plan.slots[: stop - start], rows, ticks.price[rows]):
-            found.append(_transition(ticks, row, z))
+        width = stop - start
+        for place, z in _round(states, plan.slots[:width], after[:, :width], price[start:stop]):
+            found.append(_transition(ticks, int(plan.rows[start + place]), z))
+    states[_COUNT:, plan.slots] = after
     found.sort(key=lambda transition: transition.row)
     return found
 
 
-def _round(states: Floats, slots: Floats, rows: Floats, price: Floats) -> list[tuple[int, float]]:
-    """Judge one tick of each of many symbols."""
-    count, anchor, total, squares = states[_COUNT:, slots]
-    anchor = np.where(count == 0.0, price, anchor)
+def _round(states: Floats, slots: Integers, after: Floats, price: Floats) -> list[tuple[int, float]]:
+    """Judge one tick of each of many symbols; answers the places and scores of the anomalies."""
+    count, anchor, total, squares = after
+    np.copyto(anchor, price, where=count == 0.0)
     value = price - anchor
-    full = count >= WINDOW
     place = (count % WINDOW).astype(np.int64)
     oldest = states[place, slots]  # 0.0 where the window is not full
     mean = total / WINDOW
     variance = squares / WINDOW - mean * mean
-    sound = full & (variance > LEAST_VARIANCE)
+    sound = (count >= WINDOW) & (variance > LEAST_VARIANCE)
     z = np.abs(value - mean) / np.sqrt(np.where(sound, variance, 1.0))
     states[place, slots] = value
-    states[_COUNT:, slots] = (
-        count + 1.0,
-        anchor,
-        total - oldest + value,
-        squares - oldest * oldest + value * value,
-    )
+    count += 1.0
+    total += value - oldest
+    squares += value * value - oldest * oldest
     hits = np.flatnonzero(sound & (z > LIMIT))
-    return list(zip(rows[hits].tolist(), z[hits].tolist(), strict=True))
+    return list(zip(hits.tolist(), z[hits].tolist(), strict=True))
 
 
 def _transition(ticks: Ticks, row: int, z: float) -> Transition:
