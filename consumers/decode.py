@@ -171,7 +171,8 @@ class Decoder:
 
     def _add(self, record: KinesisRecord, crashed: str | None) -> None:
         data = record.data
-        digest = hashlib.blake2b(data or b"", digest_size=8).hexdigest()
+        is_whole = _is_whole_aggregate(data or b"")
+        digest = _digest(data or b"", is_whole)
         ordinal = len(self._records)
         self._records.append(StreamRecord(record.shard, record.sequence, record.arrival_ms, digest, ordinal))
         if data is None:
@@ -179,7 +180,7 @@ class Decoder:
         elif crashed is not None:
             self._refuse(record, 0, data, crashed)
         else:
-            payloads, problem = user_records(data)
+            payloads, problem = _user_records(data, is_whole)
             for index, payload in enumerate(payloads):
                 self._add_user_record(record, index, payload, problem)
 
@@ -298,20 +299,36 @@ class Decoder:
         )
 
 
+def _is_whole_aggregate(data: bytes) -> bool:
+    """Whether it is a KPL aggregate by the digest rule of aws-kinesis-agg: the magic number, and an MD5 that fits."""
+    message, digest = data[len(MAGIC) : -DIGEST_SIZE], data[-DIGEST_SIZE:]
+    is_aggregate = data.startswith(MAGIC) and len(message) > 0
+    return is_aggregate and hashlib.md5(message, usedforsecurity=False).digest() == digest
+
+
+def _digest(data: bytes, is_whole: bool) -> str:
+    """What tells a record sent again from another one; a whole aggregate brings its own."""
+    digest = data[-DIGEST_SIZE:] if is_whole else hashlib.blake2b(data, digest_size=8).digest()
+    return digest[:8].hex()
+
+
 def user_records(data: bytes) -> tuple[list[bytes], str | None]:
     """The payloads in a Kinesis record, and what is wrong with it as a KPL aggregate, if it looks like one.
 
-    The digest rule is aws-kinesis-agg's: a record with the magic number whose MD5 does not fit, or that is
-    no protobuf message, is a plain record. Its iterator is not used: it prints what goes wrong in the
-    middle of an aggregate and drops the rest.
+    A record with the magic number whose MD5 does not fit, or that is no protobuf message, is a plain record.
+    The iterator of aws-kinesis-agg is not used: it prints what goes wrong in the middle of an aggregate and
+    drops the rest.
     """
-    if not data.startswith(MAGIC) or len(data) - len(MAGIC) <= DIGEST_SIZE:
-        return [data], None
-    message, digest = data[len(MAGIC) : -DIGEST_SIZE], data[-DIGEST_SIZE:]
-    if hashlib.md5(message, usedforsecurity=False).digest() != digest:
-        return [data], "looks like a KPL aggregate, but its MD5 digest does not fit: cut short or changed"
+    return _user_records(data, _is_whole_aggregate(data))
+
+
+def _user_records(data: bytes, is_whole: bool) -> tuple[list[bytes], str | None]:
+    if not is_whole:
+        looks_like_one = data.startswith(MAGIC) and len(data) - len(MAGIC) > DIGEST_SIZE
+        problem = "looks like a KPL aggregate, but its MD5 digest does not fit: cut short or changed"
+        return [data], problem if looks_like_one else None
     try:
-        aggregate = AggregatedRecord.FromString(message)
+        aggregate = AggregatedRecord.FromString(data[len(MAGIC) : -DIGEST_SIZE])
     except DecodeError as error:
         return [data], f"looks like a KPL aggregate, but is no protobuf message of one ({error})"
     if not aggregate.records:

@@ -211,6 +211,8 @@ def quote_columns(symbols: list[str], minutes: Floats) -> QuoteColumns:
 
 def _newest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
     """The last known value of each segment, -1.0 if it has none."""
+    if known.all():
+        return values[ends]
     at = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))[ends]
     newest: Floats = np.where(at >= starts, values[at], -1.0)
     return newest
@@ -218,6 +220,8 @@ def _newest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
 
 def _oldest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
     """The first known value of each segment, -1.0 if it has none."""
+    if known.all():
+        return values[starts]
     last = len(values)
     at = np.minimum.accumulate(np.where(known, np.arange(last), last)[::-1])[::-1][starts]
     oldest: Floats = np.where(at <= ends, values[np.minimum(at, last - 1)], -1.0)

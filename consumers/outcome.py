@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers import events, minutes
@@ -70,15 +71,21 @@ def last_quotes(state: State, source_class: str) -> QuoteColumns:
 
     Where several runs of a replay hold a symbol, it is the run that was heard of last.
     """
-    slots: dict[str, int] = {}
-    for slot, key in enumerate(state.keys):
+    slots = _slots_by_symbol(state.keys, source_class)
+    symbols = [symbol for symbol, _ in slots]
+    newest = [max(of, key=state.touched_hour.__getitem__) if len(of) > 1 else of[0] for _, of in slots]
+    return minutes.quote_columns(symbols, state.minutes[:, newest])
+
+
+@lru_cache(maxsize=64)
+def _slots_by_symbol(keys: tuple[str, ...], source_class: str) -> list[tuple[str, list[int]]]:
+    """The symbols of a class, sorted, each with its windows, newest first."""
+    slots: dict[str, list[int]] = {}
+    for slot, key in enumerate(keys):
         class_, symbol = split_key(key)
         if class_ == source_class:
-            other = slots.setdefault(symbol, slot)
-            if state.touched_hour[slot] >= state.touched_hour[other]:
-                slots[symbol] = slot
-    symbols = sorted(slots)
-    return minutes.quote_columns(symbols, state.minutes[:, [slots[symbol] for symbol in symbols]])
+            slots.setdefault(symbol, []).insert(0, slot)
+    return sorted(slots.items())
 
 
 def _explanation(transition: Transition, ticker: str) -> str:
