@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint unit exam test-faults test-localstack
+.PHONY: help up down clean .venv lock test lint audit sbom unit exam test-faults test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,6 +56,17 @@ lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --verbose | tail -n 6
 	@$(BIN)/python -m localstack.node npm run --silent types
+
+# Both ask a database of advisories over the network; a dependency that it does not know is an error.
+audit: .venv node_modules/.installed ## Look for known vulnerabilities in the pinned dependencies
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+	@$(BIN)/python -m localstack.node npm audit --omit=dev
+
+sbom: .venv ## List all dependencies with versions and licences as CycloneDX, in build/
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom-python.cdx.json .venv
+	@$(BIN)/python -m localstack.node npm sbom --sbom-format cyclonedx --package-lock-only > build/sbom-node.cdx.json
+	@echo "build/sbom-python.cdx.json, build/sbom-node.cdx.json"
 
 unit: .venv ## Run the tests that need neither the local AWS nor a browser
 	@$(BIN)/python -m pytest -m 'not e2e and not browser'

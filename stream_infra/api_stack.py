@@ -65,7 +65,7 @@ class ApiStack(Stack):
                 "SESSION": config.session,
                 "WRITES": "open" if config.local else "signed-in",
             },
-            tracing=config.tracing,
+            config=config,
         )
         anomalies = storage.anomalies.table_arn
         for resource in (anomalies, *(f"{anomalies}/index/{index}" for index in INDEXES)):

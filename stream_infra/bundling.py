@@ -7,6 +7,7 @@ under `build/bundles/`, named by a fingerprint of all that goes into it: what is
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
 import shutil
 import subprocess
@@ -37,6 +38,16 @@ _UNUSED = (
     "**/__pycache__",
     "**/*.h",
 )
+
+
+def runtime_version(target: Target) -> str:
+    """Python that a bundle is made for: locally the one of the environment, whose wheels it holds."""
+    return RUNTIME_VERSION if target == "aws" else f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def is_x86(target: Target) -> bool:
+    """Whether a bundle is made for x86-64: on AWS never, locally where the machine is."""
+    return target == "local" and platform.machine().lower() in {"x86_64", "amd64"}
 
 
 class BundleError(RuntimeError):

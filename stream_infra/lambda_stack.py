@@ -18,7 +18,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stream_infra import names
-from stream_infra.bundling import RUNTIME_VERSION
+from stream_infra.bundling import RUNTIME_VERSION, is_x86, runtime_version
 from stream_infra.config import Config
 from stream_infra.permissions import (
     DATA_ARN,
@@ -31,7 +31,6 @@ from stream_infra.releases import live
 from stream_infra.storage_stack import FAILED_BATCHES_PREFIX, StorageStack
 from stream_infra.stream_stack import NOTIFIER_TIMEOUT, StreamStack
 
-RUNTIME = lambda_.Runtime(f"python{RUNTIME_VERSION}", lambda_.RuntimeFamily.PYTHON)
 RECORD_AGE = Duration.hours(6)
 """A failing dependency delays ticks this long; what is older is given up and comes back by redrive."""
 
@@ -97,7 +96,7 @@ class LambdaStack(Stack):
                 "BUS_NAME": names.BUS,
                 **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
             },
-            tracing=config.tracing,
+            config=config,
         )
         alias = live(scanner, config, alarms=("stock-scanner-errors", "stock-feed-silence"))
         # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
@@ -150,7 +149,7 @@ class LambdaStack(Stack):
                 "BUS_NAME": names.BUS,
                 "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
             },
-            tracing=config.tracing,
+            config=config,
         )
         # At once: two versions that score differently would undo each other's windows, block by block.
         alias = live(
@@ -212,7 +211,7 @@ class LambdaStack(Stack):
                 "DASHBOARD_URL": self._dashboard_url,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
             },
-            tracing=self._config.tracing,
+            config=self._config,
         )
         alias = live(notifier, self._config, alarms=("stock-notifier-errors", "stock-notifier-dlq-messages"))
         alias.add_event_source(
@@ -268,10 +267,10 @@ def function(
     memory_mb: int,
     timeout: Duration,
     environment: dict[str, str],
-    tracing: bool,
+    config: Config,
     concurrency: int = 0,
 ) -> lambda_.Function:
-    """A function as all of ours are: arm64, with role and log of its own, structured logs, settings by environment."""
+    """A function as all of ours are: with role and log of its own, structured logs, settings by environment."""
     log_group = logs.LogGroup(
         scope,
         f"{name}-logs",
@@ -291,8 +290,8 @@ def function(
         name,
         function_name=name,
         description=description,
-        runtime=RUNTIME,
-        architecture=lambda_.Architecture.ARM_64,
+        runtime=lambda_.Runtime(f"python{runtime_version(config.target)}", lambda_.RuntimeFamily.PYTHON),
+        architecture=lambda_.Architecture.X86_64 if is_x86(config.target) else lambda_.Architecture.ARM_64,
         handler=handler,
         code=lambda_.Code.from_asset(str(bundle)),
         memory_size=memory_mb,
@@ -302,7 +301,7 @@ def function(
         role=role,
         # Kept beyond its successors: `stock-monitor rollback` goes back to it.
         current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
-        tracing=lambda_.Tracing.ACTIVE if tracing else None,
+        tracing=lambda_.Tracing.ACTIVE if config.tracing else None,
         environment={
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
@@ -316,7 +315,7 @@ def function(
             "and a newer one is taken with them."
         },
     )
-    if tracing:
+    if config.tracing:
         acknowledge(role, {"IAM5[Resource::*]": "X-Ray knows no resources for what a traced function does."})
     return made
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stream_infra import names
-from stream_infra.bundling import BundleError, _locked, bundle
+from stream_infra.bundling import RUNTIME_VERSION, BundleError, _locked, bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 HANDLERS = {
@@ -79,3 +81,19 @@ def test_a_distribution_that_is_not_locked_is_named(tmp_path: Path) -> None:
     lock.write_text("six==1.17.0 \\\n    --hash=sha256:00\n")
     with pytest.raises(BundleError, match=r"requirements\.lock does not hold numpy"):
         _locked(lock, ("six", "numpy"))
+
+
+def test_functions_are_declared_for_what_their_bundle_holds(aws_templates: Any, local_templates: Any) -> None:
+    def declared(templates: Any) -> set[tuple[str, str]]:
+        return {
+            (item["Properties"]["Runtime"], item["Properties"]["Architectures"][0])
+            for stack in ("LambdaStack", "ApiStack")
+            for item in templates[stack]["Resources"].values()
+            if item["Type"] == "AWS::Lambda::Function"
+        }
+
+    assert declared(aws_templates) == {(f"python{RUNTIME_VERSION}", "arm64")}
+    machine = "x86_64" if platform.machine().lower() in {"x86_64", "amd64"} else "arm64"
+    assert declared(local_templates) == {
+        (f"python{sys.version_info.major}.{sys.version_info.minor}", machine)
+    }
