@@ -21,6 +21,7 @@ from stream_infra import api_stack, dashboard_stack, lambda_stack, permissions, 
 
 Templates = dict[str, dict[str, Any]]
 Change = Callable[[cdk.App], None]
+ROOT = Path(__file__).resolve().parents[2]
 _BY_THE_CDK = ("W3005",)  # a DependsOn beside the GetAtt that says the same: the CDK writes both
 
 
@@ -250,3 +251,14 @@ def test_alarms_may_publish_to_the_encrypted_topic_of_the_operators(aws_template
     assert key["EnableKeyRotation"] is True
     used = [item for item in key["KeyPolicy"]["Statement"] if "Service" in item["Principal"]]
     assert used[0]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+
+
+def test_another_origin_gets_no_permission_to_write(aws_templates: Templates) -> None:
+    """A browser asks before a PUT or DELETE to another origin; only POST and GET go without asking."""
+    paths = json.loads((ROOT / "api" / "openapi.json").read_text())["paths"]
+    assert {method for path in paths.values() for method in path} <= {"get", "put", "delete"}
+    methods = of_type(aws_templates, "AWS::ApiGateway::Method")
+    assert "OPTIONS" not in {method["HttpMethod"] for method in methods}
+    assert "Access-Control-Allow" not in json.dumps(aws_templates)
+    sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "localstack").glob("*.py")]
+    assert not [path for path in sources if "access-control-allow" in path.read_text().lower()]
