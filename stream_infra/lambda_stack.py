@@ -304,6 +304,7 @@ def function(
         tracing=lambda_.Tracing.ACTIVE if config.tracing else None,
         environment={
             "POWERTOOLS_SERVICE_NAME": name,
+            "POWERTOOLS_LOG_LEVEL": "INFO",  # said, for the emulator's own level would be inherited
             "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
             **environment,
         },

@@ -145,6 +145,15 @@ def test_an_anomaly_tells_how_long_it_took_and_no_metric_grows_with_the_tickers(
     assert all(9_000 < value < 120_000 for value in values["EventToAnomaly"])
 
 
+def test_the_age_of_history_is_no_latency(parts: Any) -> None:
+    start_ms = now_ms() - 300_000
+    steady = [ticks(["AAA"], start_ms + 2000 * i, 50.0 + 0.01 * (i % 2)) for i in range(120)]
+    parts.detector.handle(event([*steady, ticks(["AAA"], start_ms + 280_000, 60.0)], now_ms()), 60_000)
+    values, _ = emitted(parts.metrics)
+    assert values["Anomalies"][0] >= 1
+    assert "EventToAnomaly" not in values
+
+
 def test_a_threshold_that_cannot_be_used_is_counted(parts: Any) -> None:
     boto3.client("ssm").put_parameter(
         Name="/stock-tracker/threshold", Value="much", Type="String", Overwrite=True
