@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint audit sbom unit exam test-faults test-localstack
+.PHONY: help up down clean .venv lock test lint audit sbom unit exam bench test-faults test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,17 @@ test-faults: .venv ## Send 1,000,000 ticks through a detector whose AWS fails in
 
 exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
 	@$(BIN)/python tests/benchmarks/exam.py $(EXAM_ARGS)
+
+bench: .venv build/peers/.installed ## Time the detector beside what people would pick instead (about 10 minutes)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py $(BENCH_ARGS)
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
+
+# The peers have an environment of their own: what they bring is none of the monitor's business.
+build/peers/.installed: tests/benchmarks/peers.lock .venv/.installed
+	@echo "Installing the peers (build/peers) …"
+	@$(PYTHON) -m venv --clear --without-pip build/peers
+	@VIRTUAL_ENV=build/peers $(BIN)/uv pip install --no-config --quiet --require-hashes -r tests/benchmarks/peers.lock
+	@touch $@
 
 test-localstack: .venv node_modules/.installed ## Run the end-to-end tests on LocalStack (docs/testing.md)
 	@$(BIN)/python -m localstack.end_to_end

@@ -1,153 +1,248 @@
 # ruff: noqa: T201 - it prints a report
-"""Runs all contenders on the same ticks, in turns; `make bench` (see docs/performance.md)."""
+"""The detector beside what people would pick instead, and what it costs: `make bench`.
+
+Writes build/bench.json (the keys of `BARS`), build/bench.md and build/bench.svg. docs/performance.md explains them.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import workload
+import chart
+import cold
+import money
+import shards
+import turns
+from turns import OURS, PEERS, ROOT, Case, Measured
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-BUILD = ROOT / "build" / "bench"
-OURS, PEERS = ("zscore", "committed", "full"), ("bytewax", "quix", "river", "powertools")
-WARM_UP_POLLS = 70
+from stream_infra import names
+from stream_infra.bundling import bundle
 
-
-class Worker:
-    """A contender in a process of its own, on one core."""
-
-    def __init__(self, name: str, ticks: Path) -> None:
-        self.name = name
-        is_ours = name in OURS
-        python = ROOT / (".venv" if is_ours else "build/peers") / "bin" / "python"
-        if not python.exists():
-            python = Path(sys.executable)
-        script = HERE / ("ours.py" if is_ours else "peers.py")
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT) if is_ours else "",
-            "PYTHONHASHSEED": "0",
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-        }
-        core = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        self._log = (BUILD / f"{name}.log").open("w")
-        self._process = subprocess.Popen(
-            [str(python), str(script), name, str(ticks)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=environment,
-            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509
-        )
-        self._answer()
-
-    def run(self, start: int, stop: int, invocation_polls: int) -> dict[str, Any]:
-        """Feed it the polls start <= i < stop; answers seconds of processor time and what was found."""
-        order = {"start": start, "stop": stop, "invocation_polls": invocation_polls}
-        assert self._process.stdin is not None
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name} ended: {Path(self._log.name).read_text()[-2000:]}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._log.close()
+# key: whether more is better, and the bar
+BARS = {
+    "zscore_vs_bytewax": (True, 10.0),
+    "zscore_vs_powertools": (True, 12.0),
+    "zscore_vs_river": (True, 12.0),
+    "zscore_vs_quix": (True, 20.0),
+    "committed_vs_bytewax": (True, 6.0),
+    "full_vs_bytewax_zscore": (True, 3.0),
+    "naive_ratio": (True, 1000.0),
+    "wcu_per_million": (False, 10_000.0),
+    "usd_per_million_vs_naive": (False, 1 / 50),
+    "usd_vs_flink_24x7": (False, 1 / 5),
+    "per_tick_cost_50k_vs_500": (False, 1.5),
+    "cold_import_vs_typical": (False, 0.5),
+    "bundle_mb": (False, 80.0),
+    "memory_mb_50k": (False, 512.0),
+}
+RATIOS = {
+    "zscore_vs_bytewax": ("bytewax", "zscore"),
+    "zscore_vs_powertools": ("powertools", "zscore"),
+    "zscore_vs_river": ("river", "zscore"),
+    "zscore_vs_quix": ("quix", "zscore"),
+    "committed_vs_bytewax": ("bytewax", "committed"),
+    "full_vs_bytewax_zscore": ("bytewax", "full"),
+}
+TITLES = {
+    "bytewax": "Bytewax, z-score, nothing kept",
+    "quix": "Quix Streams, z-score, state in memory",
+    "river": "river, z-score, nothing kept",
+    "powertools": "Powertools batch processor, z-score, dict",
+    "naive": "read and write of DynamoDB a tick",
+    "zscore": "this detector, z-score, nothing kept",
+    "committed": "this detector, z-score, state committed",
+    "full": "this detector, nine kinds, state committed",
+}
+# symbols, polls in an invocation, polls in a round
+SCALE = (
+    Case(10, 5),
+    Case(100, 5),
+    Case(500, 5),
+    Case(500, 20),
+    Case(5000, 1),
+    Case(5000, 5),
+    Case(50_000, 1, 20),
+)
+SHARDS = (1, 2, 4, 8, 16, 32, 64)
+WINDOW_SECONDS = 5
 
 
-@dataclass
-class Measured:
-    """Of one contender: processor time a tick (s) round by round, and its last answer."""
-
-    seconds: list[float] = field(default_factory=list)
-    answer: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def median(self) -> float:
-        """Seconds of processor time a tick."""
-        return statistics.median(self.seconds)
-
-
-@dataclass(frozen=True)
-class Case:
-    """How many symbols, polls in an invocation, and polls in a round."""
-
-    symbols: int
-    invocation_polls: int
-    round_polls: int
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.symbols:,} symbols, {self.symbols * self.invocation_polls:,} ticks an invocation"
-
-
-def ticks_file(symbols: int, polls: int) -> Path:
-    """The ticks of a case, made once."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    path = BUILD / f"ticks-{symbols}-{polls}.npz"
-    workload.make(symbols, polls).save(path)
-    return path
-
-
-def compare(case: Case, names: Iterable[str], rounds: int) -> dict[str, Measured]:
-    """Time the contenders in turns, after they have reported the same anomalies.
-
-    `full` looks for other anomalies and is not compared.
-    """
-    polls = WARM_UP_POLLS + case.round_polls * (rounds + 1)
-    path = ticks_file(case.symbols, polls)
-    workers = [Worker(name, path) for name in names]
-    measured = {worker.name: Measured() for worker in workers}
-    start = 0
-    for number in range(-2, rounds):
-        stop = start + (WARM_UP_POLLS if number == -2 else case.round_polls)
-        for worker in workers:
-            answer = worker.run(start, stop, case.invocation_polls)
-            of = measured[worker.name]
-            of.answer = answer
-            if number >= 0:
-                of.seconds.append(answer["cpu"] / (case.round_polls * case.symbols))
-        _check_same({name: of.answer["found"] for name, of in measured.items() if name != "full"}, number)
-        start = stop
-    for worker in workers:
-        worker.close()
-    path.unlink()
-    return measured
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of a minute of the market (5)")
+    arguments = parser.parse_args()
+    began = time.time()
+    everyone = (*PEERS, *OURS)
+    print("Comparing at 5,000 symbols …", flush=True)
+    large = turns.compare(Case(5000, 5), everyone, arguments.rounds)
+    print("Comparing at 500 symbols …", flush=True)
+    small = turns.compare(Case(500, 20), everyone, arguments.rounds)
+    print("A read and a write a tick …", flush=True)
+    naive = turns.compare(Case(20, 20, 20), ("naive", "powertools"), arguments.rounds)["naive"]
+    print("Scale …", flush=True)
+    scale = {case: turns.compare(case, ("full",), min(3, arguments.rounds))["full"] for case in SCALE}
+    print("Cold start, memory, bundle …", flush=True)
+    results: dict[str, Any] = {
+        **key_figures(large, naive),
+        "per_tick_cost_50k_vs_500": scale[Case(50_000, 1, 20)].median / scale[Case(500, 20)].median,
+        **start_figures(),
+        "at_500_symbols": key_figures(small, naive),
+        "us_per_tick": {
+            "5000": {name: of.median * 1e6 for name, of in large.items()} | {"naive": naive.median * 1e6},
+            "500": {name: of.median * 1e6 for name, of in small.items()},
+        },
+        "scale_us_per_tick": {case.name: of.median * 1e6 for case, of in scale.items()},
+        "shards": shard_figures(large["full"]),
+        "asked_of_aws": large["full"].answer,
+        "machine": machine(),
+        "rounds": arguments.rounds,
+        "seconds": time.time() - began,
+    }
+    report = table(results)
+    print(report)
+    build = ROOT / "build"
+    (build / "bench.json").write_text(json.dumps(results, indent=2) + "\n")
+    (build / "bench.md").write_text(report)
+    rates = {TITLES[name]: 1 / of.median for name, of in {**large, "naive": naive}.items()}
+    subtitle = f"5,000 symbols, 25,000 ticks an invocation, one core: {results['machine']['processor']}"
+    svg = chart.bars("Ticks a second", subtitle, rates, {TITLES[name] for name in OURS})
+    (build / "bench.svg").write_text(svg)
+    return 0
 
 
-def _check_same(found: dict[str, str], number: int) -> None:
-    if len(set(found.values())) > 1:
-        sys.exit(f"round {number}: the contenders do not report the same anomalies: {found}")
+def key_figures(measured: dict[str, Measured], naive: Measured) -> dict[str, Any]:
+    """The keys that are compared round by round, their spread, and what follows from what was asked of AWS."""
+    figures: dict[str, Any] = {}
+    spread = {}
+    for key, (peer, mine) in RATIOS.items():
+        rounds = [a / b for a, b in zip(measured[peer].seconds, measured[mine].seconds, strict=True)]
+        figures[key] = statistics.median(rounds)
+        spread[key] = [min(rounds), max(rounds)]
+    figures["naive_ratio"] = naive.median / measured["committed"].median
+    asked = asked_a_tick(measured["full"])
+    figures["wcu_per_million"] = asked.write_units * 1e6
+    by_naive = money.naive(asked_a_tick(naive))
+    by_us = money.ours(asked)
+    figures["usd_per_million_vs_naive"] = by_us / by_naive
+    figures["usd_vs_flink_24x7"] = by_us / money.flink_24x7(asked.stream_bytes)
+    figures["usd_per_million"] = {"ours": by_us / money.TICKS * 1e6, "naive": by_naive / money.TICKS * 1e6}
+    figures["spread"] = spread
+    return figures
+
+
+def asked_a_tick(of: Measured) -> money.Asked:
+    """What the last round asked of AWS, a tick."""
+    answer = of.answer
+    return money.Asked(
+        write_units=sum(answer["write_units"].values()) / answer["ticks"],
+        read_units=answer["read_units"] / answer["ticks"],
+        calls=sum(answer["calls"].values()) / answer["ticks"],
+        stream_bytes=answer.get("stream_bytes_a_tick", 0.0),
+        cpu_seconds=of.median,
+    )
+
+
+def start_figures() -> dict[str, Any]:
+    """Cold start, bundle and memory."""
+    mine, peers = ROOT / ".venv" / "bin" / "python", ROOT / "build" / "peers" / "bin" / "python"
+    cases = {"ours": (mine, cold.OURS), "typical": (peers, cold.WITH_PANDAS)}
+    starts = cold.in_turns(cases, 7)
+    folder = bundle(ROOT, names.DETECTOR, "aws")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    script = Path(__file__).with_name("memory.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    told = subprocess.run(
+        [str(mine), str(script), "50000"], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return {
+        "cold_import_vs_typical": starts["ours"] / starts["typical"],
+        "cold_import_seconds": starts,
+        "bundle_mb": size / 1e6,
+        "memory_mb_50k": json.loads(told.stdout)["peak_mb"],
+    }
+
+
+def shard_figures(full: Measured) -> list[dict[str, Any]]:
+    """The most ticks a second by number of shards, with as many partitions as shards, 4 at least."""
+    asked = asked_a_tick(full)
+    windows = full.answer["write_units"]["windows"] / full.answer["ticks"]
+    calls = asked.calls * 25_000
+    cost = shards.Cost(asked.stream_bytes, asked.cpu_seconds, calls * money.CALL_SECONDS, windows)
+    found = []
+    for count in SHARDS:
+        partitions = max(4, count)
+        most = shards.most(count, partitions, WINDOW_SECONDS, cost)
+        load = shards.simulate(most, count, partitions, WINDOW_SECONDS, cost)
+        found.append({"shards": count, "partitions": partitions, "ticks_a_second": most, **load._asdict()})
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Where this was measured."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = [line for line in information.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results for people, as Markdown."""
+    lines = ["| figure | bar | 5,000 symbols | spread | 500 symbols | |", "|---|---|---|---|---|---|"]
+    small = results["at_500_symbols"]
+    for key, (more_is_better, bar) in BARS.items():
+        value = results[key]
+        reached = value >= bar if more_is_better else value <= bar
+        low, high = results["spread"].get(key, (None, None))
+        spread = "" if low is None else f"{low:,.3g} to {high:,.3g}"
+        other = f"{small[key]:,.4g}" if key in small else ""
+        sign = "≥" if more_is_better else "≤"
+        verdict = "reached" if reached else "**missed**"
+        lines.append(f"| `{key}` | {sign} {bar:,.4g} | {value:,.4g} | {spread} | {other} | {verdict} |")
+    lines += ["", "| contender | µs a tick at 5,000 | at 500 |", "|---|---|---|"]
+    for name, title in TITLES.items():
+        at = {symbols: of.get(name) for symbols, of in results["us_per_tick"].items()}
+        shown = ["" if of is None else f"{of:,.2f}" for of in (at["5000"], at["500"])]
+        lines.append(f"| {title} | {shown[0]} | {shown[1]} |")
+    lines += ["", "| the whole detector | µs a tick |", "|---|---|"]
+    lines += [f"| {name} | {cost:.2f} |" for name, cost in results["scale_us_per_tick"].items()]
+    lines += [
+        "",
+        "| shards | partitions | ticks a second | busiest shard | time | delay (s) |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {of['shards']} | {of['partitions']} | {of['ticks_a_second']:,} | {of['bytes']:.0%} | {of['time']:.0%}"
+        f" | {of['delay_seconds']:.1f} |"
+        for of in results["shards"]
+    ]
+    where = results["machine"]
+    lines += [
+        "",
+        f"{where['processor']}, one of {where['cores']} cores, Python {where['python']}, numpy {where['numpy']};"
+        f" medians of {results['rounds']} rounds in turns, processor time; load of the machine {where['load'][0]:.1f}.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--symbols", type=int, default=5000)
-    parser.add_argument("--polls", type=int, default=5)
-    parser.add_argument("--round", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("names", nargs="*", default=[*PEERS, *OURS])
-    a = parser.parse_args()
-    for n, m in compare(Case(a.symbols, a.polls, a.round), a.names, a.rounds).items():
-        print(f"{n:<12} {m.median * 1e6:8.3f} us {m.answer}")
+    sys.exit(main())

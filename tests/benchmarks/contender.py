@@ -47,7 +47,8 @@ def rounds(contender: Contender, ticks: workload.Ticks, orders: TextIO, answers:
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in orders:
         order = json.loads(line)
-        prepared = contender.prepare(ticks.polls(order["start"], order["stop"]), order["invocation_polls"])
+        fed = ticks.polls(order["start"], order["stop"])
+        prepared = contender.prepare(fed, order["invocation_polls"])
         contender.found.clear()
         gc.collect()
         off, began = contender.off_the_clock(), time.process_time()
@@ -55,6 +56,7 @@ def rounds(contender: Contender, ticks: workload.Ticks, orders: TextIO, answers:
         cpu = time.process_time() - began - (contender.off_the_clock() - off)
         answer = {
             "cpu": cpu,
+            "ticks": len(fed),
             "found": workload.digest(contender.found),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             **contender.counted(),
