@@ -19,7 +19,7 @@ from aws_kinesis_agg import DIGEST_SIZE, MAGIC, deaggregator  # noqa: F401  mess
 from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from consumers.rows import Rows, StreamRecord
+from consumers.rows import Floats, Rows, StreamRecord
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, QuoteBatchError, RefusedRow, decode
 from producers.sources import source_class
@@ -290,13 +290,21 @@ class Decoder:
             offset=np.arange(len(record)) - np.repeat(begins, lengths),
             source=source,
             key=columns.key,
-            ts=np.array(columns.ts, np.int64),
-            price=np.array(columns.price, np.float64),
-            bid=np.array(columns.bid, np.float64),  # None becomes NaN
-            ask=np.array(columns.ask, np.float64),
-            day_volume=np.array(columns.day_volume, np.float64),
+            ts=np.fromiter(columns.ts, np.int64, len(record)),
+            price=_floats(columns.price),
+            bid=_floats(columns.bid),
+            ask=_floats(columns.ask),
+            day_volume=_floats(columns.day_volume),
             bad=bad.astype(np.bool_),
         )
+
+
+def _floats(column: list[Any]) -> Floats:
+    """The column as an array; None becomes NaN, for which `array` looks at each value twice."""
+    try:
+        return np.fromiter(column, np.float64, len(column))
+    except TypeError:
+        return np.array(column, np.float64)
 
 
 def _is_whole_aggregate(data: bytes) -> bool:

@@ -13,7 +13,7 @@ from consumers import events
 from consumers.consumer import Consumer
 from consumers.ports import IOFailedError, Ports
 from consumers.stores.bus import Bus
-from consumers.stores.calls import CONFIG
+from consumers.stores.calls import CONFIG, OnFirstUse
 from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable
 from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
@@ -40,8 +40,9 @@ class Detector:
         self._metrics = metrics
         self._parameter = settings.threshold_parameter
         dynamodb = boto3.client("dynamodb", config=CONFIG)
-        s3 = boto3.client("s3", config=CONFIG)
-        self._bus = Bus(boto3.client("events", config=CONFIG), settings.bus_name)
+        s3: Any = OnFirstUse("s3")
+        events_client: Any = OnFirstUse("events")
+        self._bus = Bus(events_client, settings.bus_name)
         ssm = boto3.client("ssm", config=CONFIG)
         outside = Ports(
             blocks=BlockTable(dynamodb, settings.windows_table),

@@ -124,12 +124,12 @@ def plan(state: State, rows: Rows, threshold: Threshold) -> Step:
     base = _without_stale(state, arrival_ms)
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
-    applied = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
-    taken = np.flatnonzero(applied)
-    order = taken[np.argsort(slot[taken], kind="stable")]
+    order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
     columns = codec.Columns(
         slot[order], rows.ts[order], rows.price[order], rows.bid[order], rows.ask[order], rows.day_volume[order]
     )  # fmt: skip
+    applied = np.zeros(len(rows), np.bool_)
+    applied[order] = True
     counts = _counts(rows, applied, known)
     shard = records[0].shard
     change = _Change(arrival_ms, new_keys, columns, threshold, shard, last, digests, counts)
@@ -267,19 +267,21 @@ def _slots(state: State, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
     return slot, list(new)
 
 
-def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Bools:
-    """Which rows are newer than their window's newest tick and than all rows of the window before them."""
-    newer = np.zeros(len(slot), np.bool_)
+def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
+    """The rows that are newer than their window's newest tick and than all rows of the window before them.
+
+    Sorted by window, in order within each.
+    """
     order = np.argsort(slot, kind="stable")
-    order = order[slot[order] >= 0]
+    order = order[np.searchsorted(slot[order], 0) :]
     if not len(order):
-        return newer
+        return order
     of, when = slot[order], ts[order] + 1
     run = np.cumsum(np.append(True, of[1:] != of[:-1])).astype(np.int64) << 48
     reached = np.maximum.accumulate(run + when)
     before = run + last_ts[of] + 1
     before[1:] = np.maximum(before[1:], reached[:-1])
-    newer[order] = run + when > before
+    newer: Ints = order[run + when > before]
     return newer
 
 

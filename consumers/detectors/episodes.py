@@ -73,11 +73,22 @@ def advance_many(
     episodes: Floats, scores: Floats, thresholds: Floats, ts: Floats, count: Floats
 ) -> list[Change]:
     """Move many symbols' episodes on by one tick each: `advance_one` on arrays (3 * kinds | kinds, symbols)."""
+    of_concern = (scores >= thresholds) | (episodes[LEVEL:OPENED] > 0.0)
+    if not of_concern.any():
+        return []
+    concerned = np.flatnonzero(of_concern.any(axis=0))  # few, so that the rest costs next to nothing
+    of_these = episodes[:, concerned]
+    changes = _advance(
+        of_these, scores[:, concerned], thresholds[:, concerned], ts[concerned], count[concerned]
+    )
+    episodes[:, concerned] = of_these
+    return [change._replace(column=int(concerned[change.column])) for change in changes]
+
+
+def _advance(episodes: Floats, scores: Floats, thresholds: Floats, ts: Floats, count: Floats) -> list[Change]:
     level = episodes[LEVEL:OPENED]
     over = scores >= thresholds
     is_open = level > 0.0
-    if not (over.any() or is_open.any()):
-        return []
     hot = over | (is_open & (scores >= STAYS_OPEN * thresholds))
     reached = 1.0 + (scores >= MEDIUM) + (scores >= HIGH) + (scores >= CRITICAL)
     rising = over & (reached > level)

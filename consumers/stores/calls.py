@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -25,6 +27,23 @@ CONFIG = Config(
     parameter_validation=False,
     user_agent="stock-detector",
 )
+
+
+class OnFirstUse:
+    """A client that is made when something is first asked of it: not every start of a process needs it."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._client, operation)
+
+    @cached_property
+    def _client(self) -> Any:
+        make: Any = boto3.client
+        return make(self._service, config=CONFIG)
+
+
 BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits between attempts at what a batch call left undone."""
 

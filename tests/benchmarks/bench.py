@@ -51,6 +51,7 @@ RATIOS = {
     "zscore_vs_river": ("river", "zscore"),
     "zscore_vs_quix": ("quix", "zscore"),
     "committed_vs_bytewax": ("bytewax", "committed"),
+    "charted_vs_bytewax": ("bytewax", "charted"),
     "full_vs_bytewax_zscore": ("bytewax", "full"),
 }
 TITLES = {
@@ -61,7 +62,8 @@ TITLES = {
     "naive": "read and write of DynamoDB a tick",
     "zscore": "this detector, z-score, nothing kept",
     "committed": "this detector, z-score, state committed",
-    "full": "this detector, nine kinds, state committed",
+    "charted": "this detector, z-score, state and charts",
+    "full": "this detector, nine kinds, state and charts",
 }
 # symbols, polls in an invocation, polls in a round
 SCALE = (

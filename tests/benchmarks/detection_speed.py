@@ -1,13 +1,15 @@
 # ruff: noqa: T201 - it prints a report
-"""Ticks a second of the whole detection on one core, by the shape of a batch of 10,000 ticks.
+"""Ticks a second of the nine detectors on one core, by the shape of a batch of 10,000 ticks (`make bench`).
 
-Where river is installed too, its HalfSpaceTrees run on one symbol's returns beside it.
+Processor time, without decoding and storing. river's HalfSpaceTrees run on one symbol's returns beside it.
 """
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,21 +20,39 @@ TICKS = 10_000
 BATCHES = 30
 
 
+# Shape, symbols, slots of a batch, and the ticks a second that it must reach on one core (None: for information).
+POLLS = "20 polls of 500 symbols"
+RIVER_BAR = 15.0  # times as fast on polls
+
+
 def main() -> None:
     rng = np.random.default_rng(7)
     popular = 1.0 / np.arange(1, 501) ** 1.1
-    shapes: dict[str, tuple[int, Callable[[], Any]]] = {
-        "20 polls of 500 symbols": (500, lambda: np.tile(np.arange(500), 20)),
-        "80 polls of 125 symbols (one of 4 partitions)": (125, lambda: np.tile(np.arange(125), 80)),
-        "2 polls of 5,000 symbols": (5000, lambda: np.tile(np.arange(5000), 2)),
-        "500 symbols, Zipf": (500, lambda: rng.choice(500, TICKS, p=popular / popular.sum())),
-        "one symbol": (1, lambda: np.zeros(TICKS, np.int64)),
+    shapes: dict[str, tuple[int, Callable[[], Any], float | None]] = {
+        POLLS: (500, lambda: np.tile(np.arange(500), 20), 1_000_000),
+        "80 polls of 125 symbols, one of 4 partitions": (125, lambda: np.tile(np.arange(125), 80), 500_000),
+        "2 polls of 5,000 symbols": (5000, lambda: np.tile(np.arange(5000), 2), None),
+        "500 symbols, Zipf": (500, lambda: rng.choice(500, TICKS, p=popular / popular.sum()), 150_000),
+        "one symbol": (1, lambda: np.zeros(TICKS, np.int64), 100_000),
     }
-    for name, (symbols, slots) in shapes.items():
+    polls = 0.0
+    for name, (symbols, slots, bar) in shapes.items():
         rates = measure(rng, symbols, slots)
-        print(f"{name:<48} {np.median(rates):>10,.0f} ticks/s (best {max(rates):,.0f})")
+        median = float(np.median(rates))
+        polls = median if name == POLLS else polls
+        print(f"{name:<46} {median:>10,.0f} ticks/s (best {max(rates):,.0f}){_verdict(median, bar)}")
     print(f"state: {len(engine.STATE_FIELDS) * 8} bytes a symbol")
-    peer()
+    trees = peer()
+    if trees is not None:
+        name, faster = "river's HalfSpaceTrees, one value a tick", polls / trees
+        verdict = _verdict(faster, RIVER_BAR)
+        print(f"{name:<46} {trees:>10,.0f} ticks/s; ours on polls are {faster:,.0f} times as fast{verdict}")
+
+
+def _verdict(value: float, bar: float | None) -> str:
+    if bar is None:
+        return ""
+    return f", asked for {bar:,.0f}: {'reached' if value >= bar else 'MISSED'}"
 
 
 def measure(rng: np.random.Generator, symbols: int, slots: Callable[[], Any]) -> list[float]:
@@ -60,21 +80,27 @@ def measure(rng: np.random.Generator, symbols: int, slots: Callable[[], Any]) ->
     return rates[2:]
 
 
-def peer() -> None:
-    """HalfSpaceTrees of river, learning and scoring returns."""
-    try:
-        from river import anomaly  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        print("river is not installed: nothing to compare with")
-        return
-    trees = anomaly.HalfSpaceTrees(seed=7)
-    values = np.clip(np.random.default_rng(7).normal(0.5, 0.1, 5000), 0.0, 1.0).tolist()
-    begin = time.process_time()
-    for value in values:
-        trees.score_one({"return": value})
-        trees.learn_one({"return": value})
-    rate = len(values) / (time.process_time() - begin)
-    print(f"{'river HalfSpaceTrees, one value a tick':<48} {rate:>10,.0f} ticks/s")
+_HALF_SPACE_TREES = """
+import random, time
+from river import anomaly
+trees, rng = anomaly.HalfSpaceTrees(seed=7), random.Random(7)
+values = [min(max(rng.gauss(0.5, 0.1), 0.0), 1.0) for _ in range(5000)]
+began = time.process_time()
+for value in values:
+    trees.score_one({"return": value})
+    trees.learn_one({"return": value})
+print(len(values) / (time.process_time() - began))
+"""
+
+
+def peer() -> float | None:
+    """Ticks a second of river's HalfSpaceTrees, scoring and learning returns; None without `make bench`'s peers."""
+    python = Path(__file__).resolve().parents[2] / "build" / "peers" / "bin" / "python"
+    if not python.exists():
+        print("The peers are not installed (make bench): nothing to compare with")
+        return None
+    told = subprocess.run([python, "-c", _HALF_SPACE_TREES], stdout=subprocess.PIPE, text=True, check=True)
+    return float(told.stdout)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The detector, from the text of a Lambda event on: `python ours.py NAME TICKS`.
 
-`full` is the handler that is deployed. `committed` is the same with the z-score of all contenders for a detector,
-`zscore` leaves out what persists, as the peers do.
+`full` is the handler that is deployed. `charted` is the same with the z-score of all contenders for a detector,
+`committed` keeps no charts, and `zscore` leaves out all that persists, as the peers do.
 """
 
 from __future__ import annotations
@@ -166,12 +166,31 @@ class Full(Contender):
         return counted
 
 
-class Committed(Full):
+def _use_zscore() -> None:
+    for module in (windows, snapshot):
+        module.engine = zscore_engine  # type: ignore[attr-defined]
+
+
+def _leave_out_charts() -> None:
+    windows.minutes = SimpleNamespace(  # type: ignore[assignment]
+        new_minutes=windows.minutes.new_minutes, advance=lambda *_: []
+    )
+    partition.Partitions._put_quotes = lambda *_: None  # type: ignore[method-assign]
+
+
+class Charted(Full):
     """The same handler with the z-score for a detector."""
 
     def __init__(self) -> None:
-        for module in (windows, snapshot):
-            module.engine = zscore_engine  # type: ignore[attr-defined]
+        _use_zscore()
+        super().__init__()
+
+
+class Committed(Charted):
+    """The same without minute bars and last quotes, which are for the dashboard: no peer has them."""
+
+    def __init__(self) -> None:
+        _leave_out_charts()
         super().__init__()
 
 
@@ -201,13 +220,9 @@ class Zscore(Full):
 
     def __init__(self) -> None:
         super(Full, self).__init__()
-        for module in (windows, snapshot):
-            module.engine = zscore_engine  # type: ignore[attr-defined]
+        _use_zscore()
+        _leave_out_charts()
         windows.codec = SimpleNamespace(Columns=windows.codec.Columns, pack=lambda *_: b"")  # type: ignore[assignment]
-        windows.minutes = SimpleNamespace(  # type: ignore[assignment]
-            new_minutes=windows.minutes.new_minutes, advance=lambda *_: []
-        )
-        partition.Partitions._put_quotes = lambda *_: None  # type: ignore[method-assign]
         partition.Partitions._keep_snapshot = lambda *_: None  # type: ignore[method-assign]
         self._stub, self._producer, self._ticks = AwsStub(), _Producer(), 0
         self._note_anomalies()
@@ -221,7 +236,7 @@ class Zscore(Full):
                 raise RuntimeError(f"the consumer stopped at {report.failed_sequence}")
 
 
-CONTENDERS = {"zscore": Zscore, "committed": Committed, "full": Full}
+CONTENDERS = {"zscore": Zscore, "committed": Committed, "charted": Charted, "full": Full}
 
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)

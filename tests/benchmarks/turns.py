@@ -17,7 +17,7 @@ import workload
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
-OURS, PEERS = ("zscore", "committed", "full"), ("bytewax", "quix", "river", "powertools")
+OURS, PEERS = ("zscore", "committed", "charted", "full"), ("bytewax", "quix", "river", "powertools")
 WARM_UP_POLLS = 70
 
 

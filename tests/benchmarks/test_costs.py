@@ -1,0 +1,74 @@
+"""The cheap figures of `make bench`, so that they cannot rot: run here with less work and, for time, with more room."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+# Of processor time, on a machine that does other things as well; `make bench` asks for 1,000 and for half.
+NAIVE_AT_LEAST = 500.0
+# numpy, boto3's resource, Powertools, pydantic and aws-kinesis-agg; `make bench` takes pandas in place of numpy.
+IMPORT_AT_MOST = 1.0
+# None of them is used in the detector's process, and each would cost its cold start 50 ms or more.
+UNUSED = ("pydantic", "pandas", "holidays", "typer", "aws_lambda_powertools.utilities.parser")
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"}
+_COMPARED = """
+import json, turns
+naive = turns.compare(turns.Case(20, 20, 20), ("naive", "powertools"), 1)["naive"]
+full = turns.compare(turns.Case(5000, 5), ("committed", "full"), 1)
+print(json.dumps({
+    "naive_ratio": naive.median / full["committed"].median,
+    "wcu_per_million": sum(full["full"].answer["write_units"].values()) / full["full"].answer["ticks"] * 1e6,
+    "anomalies": full["full"].answer["found"],
+}))
+"""
+
+
+def told(code: str) -> Any:
+    """What a program prints, as JSON; it must succeed."""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=_ENVIRONMENT, capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def compared() -> dict[str, Any]:
+    """A minute of 5,000 symbols, and some ticks by reading and writing for each."""
+    found: dict[str, Any] = told(_COMPARED)
+    return found
+
+
+def test_a_tick_costs_a_thousandth_of_a_read_and_a_write(compared: dict[str, Any]) -> None:
+    assert compared["naive_ratio"] >= NAIVE_AT_LEAST
+
+
+def test_write_units_of_a_million_ticks(compared: dict[str, Any]) -> None:
+    assert compared["wcu_per_million"] <= 10_000
+    assert not compared["anomalies"].startswith("0:")  # what is found is written as well
+
+
+def test_the_detector_starts_in_less_time_than_what_people_import() -> None:
+    code = (
+        "import json, sys, cold\n"
+        "from pathlib import Path\n"
+        "python = Path(sys.executable)\n"
+        'cases = {"ours": (python, cold.OURS), "typical": (python, "import numpy" + cold.TYPICAL)}\n'
+        "print(json.dumps(cold.in_turns(cases, 3)))"
+    )
+    starts = told(code)
+    assert starts["ours"] <= IMPORT_AT_MOST * starts["typical"], starts
+
+
+def test_the_detector_imports_nothing_that_it_does_not_use() -> None:
+    imported = told("import json, sys, consumers.handler\nprint(json.dumps(sorted(sys.modules)))")
+    assert not set(UNUSED) & set(imported)
