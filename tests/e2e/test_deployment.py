@@ -1,14 +1,22 @@
-"""A bad version of the API goes live; one command, and the one before serves again."""
+"""What is deployed is what the templates say; a bad version goes live, and one command takes it back."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from localstack.deploy import cdk_environment, context
+from localstack.node import cdk, find_node
+from localstack.settings import read_settings
+from stream_infra import names
+
 pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[2]
 NAME = "stock-api-handler"
 
 
@@ -26,6 +34,31 @@ def bad_version(monitor: Any) -> Iterator[str]:
     functions.update_alias(FunctionName=NAME, Name="live", FunctionVersion=alias)
     functions.delete_function(FunctionName=NAME, Qualifier=version)
     functions.update_function_configuration(FunctionName=NAME, Environment=environment)
+
+
+def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Any, tmp_path: Path) -> None:
+    settings = read_settings(monitor.environment())
+    command = [
+        str(find_node().binary),
+        str(cdk()),
+        "diff",
+        "--fail",
+        "--method",
+        "template",
+        "--ci",
+        "--no-color",
+    ]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path), *context(settings)],
+        cwd=ROOT,
+        env=cdk_environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert said.count("There were no differences") == len(names.STACKS), said
 
 
 def test_code_goes_back_with_one_command(monitor: Any, bad_version: str) -> None:
