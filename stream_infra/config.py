@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
 KEYS = (
@@ -26,6 +27,7 @@ KEYS = (
     "retain_data",
     "dashboard_url",
     "monthly_cost_limit",
+    "operations_email",
     "tracing",
 )
 
@@ -58,8 +60,17 @@ class Config(BaseModel):
     """Where links in alerts lead; empty means the deployed distribution."""
     monthly_cost_limit: Annotated[float, Field(gt=0)] = 30
     """Charges of a month (USD) above which the operators are told; the metric is that of the whole account."""
+    operations_email: str = ""
+    """Who is told of alarms, once they confirmed AWS's email; empty subscribes nobody."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
+
+    @field_validator("operations_email")
+    @classmethod
+    def _is_an_address(cls, given: str) -> str:
+        if given and not re.fullmatch(r"[^@\s]+@[^@\s]+", given):
+            raise ValueError("allowed is an email address, as in ops@example.com")
+        return given
 
     @model_validator(mode="after")
     def _lanes_fit_the_limit(self) -> Self:

@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -38,7 +39,7 @@ class StreamStack(Stack):
         if not config.local:  # the emulator's CloudFormation refuses the type: localstack/complement.py
             self._archive()
         self.alerts = self._alerts()
-        self.operations = self._operations()
+        self.operations = self._operations(config)
 
         self.undelivered = self._queue("Undelivered", names.NOTIFIER_DEAD_LETTER_QUEUE)
         self.notifications = self._queue(
@@ -71,7 +72,7 @@ class StreamStack(Stack):
             retention=Duration.days(names.ARCHIVE_DAYS),
         )
 
-    def _operations(self) -> sns.Topic:
+    def _operations(self, config: Config) -> sns.Topic:
         """Encrypted with a key of our own: CloudWatch may not use the one that AWS manages for SNS."""
         key = kms.Key(
             self,
@@ -94,6 +95,8 @@ class StreamStack(Stack):
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
         )
+        if config.operations_email:
+            topic.add_subscription(subscriptions.EmailSubscription(config.operations_email))
         return topic
 
     def _alerts(self) -> sns.Topic:

@@ -11,6 +11,7 @@ import aws_cdk as cdk
 import pytest
 
 from stream_infra import cost, names
+from stream_infra.config import ConfigError, read_config
 from stream_infra.lambda_stack import SCHEDULES
 
 Templates = dict[str, dict[str, Any]]
@@ -73,6 +74,21 @@ def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_
     for name, alarm in alarms(aws_templates).items():
         assert "Operations" in json.dumps(alarm["AlarmActions"]), name
         assert not {"OKActions", "InsufficientDataActions"} & alarm.keys(), name
+
+
+def test_operators_are_subscribed_by_a_setting(
+    aws_templates: Templates, synthesized: Any, read_templates: Any, tmp_path: Path
+) -> None:
+    def subscribed(templates: Templates) -> list[str]:
+        resources = templates["StreamStack"]["Resources"].values()
+        found = [item["Properties"] for item in resources if item["Type"] == "AWS::SNS::Subscription"]
+        return [item["Endpoint"] for item in found if "Operations" in json.dumps(item["TopicArn"])]
+
+    assert subscribed(aws_templates) == []
+    asked = read_templates(synthesized(tmp_path, operations_email="ops@example.com"))
+    assert subscribed(asked) == ["ops@example.com"]
+    with pytest.raises(ConfigError, match=r"operations_email: .*allowed is an email address"):
+        read_config({"operations_email": "ops"}.get)
 
 
 def test_the_alarms_of_the_runbook_are_as_it_has_them(aws_templates: Templates) -> None:
