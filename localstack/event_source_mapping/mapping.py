@@ -118,10 +118,9 @@ class MappingRunner:
 
     def _event_source(self, shard_id: str) -> EventSource:
         if self._role_arn is None:
-            configuration = self._clients.functions.get_function_configuration(
-                FunctionName=self.settings.function_arn
-            )
-            self._role_arn = configuration["Role"]
+            # Not GetFunctionConfiguration, which LocalStack 4.9 does not answer for an alias.
+            function = self._clients.functions.get_function(FunctionName=self.settings.function_arn)
+            self._role_arn = function["Configuration"]["Role"]
         region = self.settings.stream_arn.split(":")[3]
         return EventSource(self.settings.stream_arn, shard_id, region, self._role_arn)
 

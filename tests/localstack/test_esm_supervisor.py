@@ -160,8 +160,8 @@ class Functions:
     def get_paginator(self, _: str) -> Pages:
         return Pages(lambda **_: {"EventSourceMappings": list(self.mappings)})
 
-    def get_function_configuration(self, **_: Any) -> dict[str, Any]:
-        return {"Role": "arn:aws:iam::000000000000:role/detector"}
+    def get_function(self, **_: Any) -> dict[str, Any]:
+        return {"Configuration": {"Role": "arn:aws:iam::000000000000:role/detector"}}
 
     def invoke(self, **arguments: Any) -> dict[str, Any]:
         import base64
