@@ -29,6 +29,7 @@ import pytest
 
 from stream_infra import names
 from stream_infra.bundling import bundle
+from stream_infra.storage_stack import FAILED_BATCHES_PREFIX
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -268,7 +269,7 @@ class Lab:
             time.sleep(0.1)
         return found
 
-    def deploy(self, proxy: Proxy) -> None:
+    def deploy(self, proxy: Proxy, record_age_seconds: int = 21_600) -> None:
         """All that the detector needs, and the detector, with a mapping as on AWS."""
         dynamodb = self.client("dynamodb")
         for table, keys in (
@@ -324,8 +325,34 @@ class Lab:
             Enabled=False,
             FunctionResponseTypes=["ReportBatchItemFailures"],
             BisectBatchOnFunctionError=True,
-            MaximumRecordAgeInSeconds=21_600,
+            MaximumRecordAgeInSeconds=record_age_seconds,
             DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{BUCKET}"}},
+        )
+
+    def announce_failed_batches(self) -> None:
+        """The dead-letter queue, and the rule that fills it, as in `stream_infra.storage_stack`."""
+        events, sqs = self.client("events"), self.client("sqs")
+        queue = sqs.create_queue(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.client("s3").put_bucket_notification_configuration(
+            Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        pattern = {
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {"object": {"key": [{"prefix": FAILED_BATCHES_PREFIX}]}},
+        }
+        template = (
+            '{"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":<bucket>},"object":{"key":<key>}}}]}'
+        )
+        transformer = {
+            "InputPathsMap": {"bucket": "$.detail.bucket.name", "key": "$.detail.object.key"},
+            "InputTemplate": template,
+        }
+        events.put_rule(Name=names.FAILED_BATCH_RULE, EventPattern=json.dumps(pattern))
+        events.put_targets(
+            Rule=names.FAILED_BATCH_RULE,
+            Targets=[{"Id": "queue", "Arn": arn, "InputTransformer": transformer}],
         )
 
     def _bus(self) -> None:

@@ -1,0 +1,122 @@
+"""An outage that outlasts the record age: to S3, to the queue, and back by `stock-monitor dlq redrive`."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from consumers.anomaly import from_item
+from consumers.ledger import Counts, Ledger
+from producers.publisher import Publisher
+from producers.quote_batch import QuoteBatch
+from stream_infra import names
+from stream_infra.cli import app
+from stream_infra.endpoints import Endpoints
+
+pytestmark = pytest.mark.e2e
+PARTITIONS = 4
+SYMBOLS = [f"S{i}" for i in range(12)]
+BEFORE, GAP, AFTER = 240, 10, 30
+RECORD_AGE_SECONDS = 60
+
+
+def polls(start_ms: int) -> list[QuoteBatch]:
+    rng = random.Random(4)
+    price = {symbol: rng.uniform(20, 200) for symbol in SYMBOLS}
+    batches, count = [], len(SYMBOLS)
+    unknown: list[None] = [None] * count
+    for second in range(BEFORE + GAP + AFTER):
+        shown = []
+        for symbol in SYMBOLS:
+            price[symbol] *= 1 + rng.gauss(0, 2e-4)
+            jump = 1.05 if BEFORE <= second < BEFORE + GAP and rng.random() < 0.2 else 1.0
+            shown.append(round(price[symbol] * jump, 2))
+        ts = [start_ms + second * 1000] * count
+        bid, ask = [round(p - 0.01, 2) for p in shown], [round(p + 0.01, 2) for p in shown]
+        batches.append(QuoteBatch("faults", SYMBOLS, ts, shown, bid, ask, unknown, unknown, []))
+    return batches
+
+
+def one_pass(kit: SimpleNamespace, batches: list[QuoteBatch]) -> dict[Any, Any]:
+    memory = kit.Memory()
+    sent = [
+        kit.Sent(
+            kit.payload(list(zip(b.symbol, b.ts, b.price, b.bid, b.ask, strict=True)), b.source),
+            str(1000 + i),
+            b.ts[0],
+        )
+        for i, b in enumerate(batches)
+    ]
+    kit.consumer(memory, partitions=PARTITIONS).consume(kit.event(sent), 1 << 62)
+    found: dict[Any, Any] = memory.anomalies
+    return found
+
+
+def scan(lab: Any, table: str) -> list[Any]:
+    pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    return [item for page in pages for item in page["Items"]]
+
+
+def test_what_is_given_up_comes_back_late_and_once(
+    kit: SimpleNamespace, lab: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.deploy(proxy, RECORD_AGE_SECONDS)
+    lab.announce_failed_batches()
+    lab.run()
+    publisher = Publisher(lab.client("kinesis"), names.STREAM, PARTITIONS)
+    ledger = Ledger(lab.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
+    batches = polls(time.time_ns() // 1_000_000 - 3_600_000)
+    count = len(SYMBOLS)
+
+    def applied() -> int:
+        return ledger.counts_since({}, "faults").in_windows
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    here = Endpoints(None, None, lab.url, None)
+    monkeypatch.setattr("stream_infra.commands.dlq.resolve", lambda _aws: here)
+
+    publisher.publish(batches[:BEFORE])
+    lab.eventually(lambda: applied() == count * BEFORE, 120)
+    proxy.is_down = True
+    sent = publisher.publish(batches[BEFORE : BEFORE + GAP])
+    lab.eventually(
+        lambda: sum(of["records"] for of in run("dlq", "list")) == sent.aggregates, RECORD_AGE_SECONDS + 120
+    )
+    proxy.is_down = False
+    publisher.publish(batches[BEFORE + GAP :])
+    lab.eventually(lambda: applied() == count * (BEFORE + AFTER), 180)
+
+    counts = ledger.counts_since({}, "faults")
+    assert counts.balance()
+    assert counts.in_windows == count * (BEFORE + AFTER)  # the rest is given up
+    live = [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")]
+    listed = run("dlq", "list")
+    assert all(of["reason"].startswith("RecordAgeExceeded") for of in listed)
+
+    results = run("dlq", "redrive", "--all")
+    assert all(of["redriven"] for of in results)
+    assert sum(of["in_windows"] for of in results) == count * GAP
+    assert run("dlq", "list") == []
+    found = [from_item(item) for item in scan(lab, names.ANOMALIES_TABLE)]
+    late = {(a.ticker, a.timestamp): replace(a, late=False) for a in found if a.late}
+    until_then = one_pass(kit, batches[: BEFORE + GAP])
+    missing = {
+        key: of for key, of in until_then.items() if of not in one_pass(kit, batches[:BEFORE]).values()
+    }
+    assert late == missing
+    assert missing
+    assert [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")] == live
+    blocks = [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("late#")]
+    back = sum((Counts(**json.loads(item["sources"]["S"])["faults"]) for item in blocks), Counts())
+    assert counts.ticks_in - counts.duplicate + back.ticks_in == count * len(batches)
