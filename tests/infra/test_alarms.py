@@ -183,3 +183,19 @@ def test_the_dashboard_is_small_enough_to_be_free(aws_templates: Templates) -> N
     """50 metrics at most on each of three dashboards (CloudWatch pricing, free tier)."""
     shown = [widget["properties"].get("metrics", []) for widget in widgets(aws_templates)]
     assert 30 < sum(map(len, shown)) <= 50
+
+
+def test_calls_are_traced_where_asked_for(
+    aws_templates: Templates, synthesized: Any, read_templates: Any, tmp_path: Path
+) -> None:
+    def traced(templates: Templates) -> list[Any]:
+        items = [
+            item for stack in ("LambdaStack", "ApiStack") for item in templates[stack]["Resources"].values()
+        ]
+        functions = [item["Properties"] for item in items if item["Type"] == "AWS::Lambda::Function"]
+        (stage,) = [item["Properties"] for item in items if item["Type"] == "AWS::ApiGateway::Stage"]
+        modes = [function.get("TracingConfig", {}).get("Mode") for function in functions]
+        return [*modes, stage.get("TracingEnabled", False)]
+
+    assert traced(aws_templates) == [None, None, None, None, False]
+    assert traced(read_templates(synthesized(tmp_path, tracing=True))) == ["Active"] * 4 + [True]
