@@ -64,7 +64,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "Front door") as say:
             say("started" if _start_front_door(settings) else "running")
         with _step(console, "Event source mapping") as say:
-            say("started" if _start_runner(settings) else "running")
+            say("started" if start_runner(settings) else "running")
         with _step(console, "History") as say:
             say(_backfill(settings))
         with _step(console, "First scan") as say:
@@ -132,7 +132,8 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _start_runner(settings: LocalSettings) -> bool:
+def start_runner(settings: LocalSettings) -> bool:
+    """Start the program that drives the detector's mapping unless it runs; True if it was started."""
     process = runner(settings)
     if process.pid() is not None:
         return False

@@ -41,6 +41,7 @@ COMMANDS = {
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
     "cost": "Estimate what a month on AWS costs, by service, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
+    "recover": "Bring back data and settings, stop and start, with a proof.",
     "quarantine": "Look into the records that could not be read.",
 }
 

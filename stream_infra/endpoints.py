@@ -79,6 +79,10 @@ class Endpoints:
         """A boto3 client of this monitor's AWS; the local one gets credentials that AWS would refuse."""
         return _client(service, self.aws)
 
+    def account(self) -> str:
+        """Number of the account that the monitor is in."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
     def as_dict(self) -> dict[str, Any]:
         """The addresses as JSON-able values."""
         addresses = asdict(self)

@@ -34,8 +34,8 @@ def endpoints(
     if shell:
         from stream_infra.shell import exports  # noqa: PLC0415  --help must not pay for it
 
-        sts = resolved.client("sts")
-        typer.echo(exports(resolved, sts.get_caller_identity()["Account"], sts.meta.region_name))
+        region = resolved.client("sts").meta.region_name
+        typer.echo(exports(resolved, resolved.account(), region))
         return
     found = resolved.as_dict()
     if as_json:

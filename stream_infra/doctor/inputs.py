@@ -6,62 +6,28 @@ import re
 from collections.abc import Iterator
 
 from stream_infra import names
-from stream_infra.doctor.diagnosis import DEPLOY, UP, Diagnosis
+from stream_infra.doctor.diagnosis import Diagnosis, missing
 from stream_infra.doctor.facts import Facts
+from stream_infra.recovery.parameters import problem_of, refused_of
 
 
 def parameters(facts: Facts) -> Iterator[Diagnosis]:
+    """Parameters that are not there, cannot be used, or can be used in part."""
     for name, value in facts.parameters.items():
         is_ticker = name == names.TICKER_PARAMETER
-        problem, refused = _watch_list(name, value) if is_ticker else (_threshold(name, value), "")
+        part, section = ("scanner", "configuration") if is_ticker else ("detector", "threshold-refused")
+        explains = ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
         back = f"stock-monitor recover parameter {name}"
-        if problem:
+        if value is None:
+            yield missing(facts.local, part, f"the parameter {name}", explains)
+        elif finding := problem_of(name, value):
+            because = "scans fail until it can be used" if is_ticker else "the last good one stays in force"
+            yield Diagnosis("parameter-unusable", part, finding, because, back, section, explains=explains)
+        elif finding := refused_of(name, value):
+            because = "the other tickers are polled, this one is not"
             yield Diagnosis(
-                cause="parameter-unusable" if value is not None else "missing-parameter",
-                part="scanner" if is_ticker else "detector",
-                finding=problem,
-                because="scans fail until it can be used"
-                if is_ticker
-                else "the last good one stays in force",
-                remedy=back if value is not None else (UP if facts.local else DEPLOY),
-                section="configuration" if is_ticker else "threshold-refused",
-                explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else (),
+                "parameter-partly-unusable", part, finding, because, back, section, severity="warning"
             )
-        elif refused:
-            yield Diagnosis(
-                cause="parameter-partly-unusable",
-                part="scanner",
-                finding=refused,
-                because="the other tickers are polled, this one is not",
-                remedy=back,
-                section="configuration",
-                severity="warning",
-            )
-
-
-def _watch_list(name: str, value: str | None) -> tuple[str, str]:
-    from producers.watch_list import WatchListError, parse  # noqa: PLC0415  --help must not pay for it
-
-    if value is None:
-        return f"parameter {name} does not exist", ""
-    if value.strip().lower().startswith("s3:"):
-        return "", ""  # the scanner's own errors tell of it
-    try:
-        return "", "; ".join(parse(value, f"parameter {name}").refused)
-    except WatchListError as error:
-        return str(error), ""
-
-
-def _threshold(name: str, value: str | None) -> str:
-    from consumers.thresholds import Threshold, ThresholdError  # noqa: PLC0415  --help must not pay for it
-
-    if value is None:
-        return f"parameter {name} does not exist"
-    try:
-        Threshold.parse(value)
-    except ThresholdError as error:
-        return f"parameter {name} is {error}"
-    return ""
 
 
 def feed(facts: Facts) -> Iterator[Diagnosis]:

@@ -29,6 +29,7 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
             table(names.WINDOWS_TABLE): _WRITE,
             parameter(names.TICKER_PARAMETER): ("ssm:GetParameter",),
             f"{data}/raw-data/AAPL/1": ("s3:PutObject",),
+            f"arn:aws:events:{region}:{account}:event-bus/{names.BUS}": ("events:PutEvents",),
         },
         names.DETECTOR: {
             f"arn:aws:kinesis:{region}:{account}:stream/{names.STREAM}": ("kinesis:GetRecords",),

@@ -171,7 +171,7 @@ def test_of_an_account_without_the_monitor_everything_is_missing_and_nothing_cra
     found = Gatherer(Endpoints(None, None, None, None), NOW).facts()
     assert set(found.functions.values()) | set(found.tables.values()) == {None}
     assert found.unseen == ()
-    assert {item.cause for item in causes.find(found)} >= {"missing-resource", "missing-parameter"}
+    assert {item.cause for item in causes.find(found)} >= {"missing-resource"}
 
 
 @mock_aws
