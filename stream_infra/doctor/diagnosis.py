@@ -51,7 +51,7 @@ class Diagnosis:
         return {**values, "runbook": f"{RUNBOOK}#{values.pop('section')}"}
 
 
-_SECTIONS = {
+SECTIONS = {
     "emulator": "local-programs",
     "front-door": "local-programs",
     "event-source-mapping": "local-programs",
@@ -154,7 +154,7 @@ def _of(finding: Finding) -> Diagnosis:
         finding=finding.detail,
         because="no cause was found in what AWS tells of its parts: the log says more",
         remedy=finding.action or "see the runbook",
-        section=_SECTIONS.get(finding.part, "troubleshooting"),
+        section=SECTIONS.get(finding.part, "troubleshooting"),
     )
 
 

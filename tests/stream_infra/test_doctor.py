@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,7 +14,7 @@ from moto import mock_aws
 
 from stream_infra import names
 from stream_infra.doctor import causes
-from stream_infra.doctor.diagnosis import diagnose, healthy
+from stream_infra.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
 from stream_infra.doctor.facts import (
     Alarm,
     Bucket,
@@ -30,6 +32,7 @@ from stream_infra.doctor.gather import Gatherer
 from stream_infra.endpoints import Endpoints
 from stream_infra.health import Finding
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 DATA = "stock-scan-data-123456789012"
 TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
@@ -158,6 +161,24 @@ def test_dead_letters_of_failing_scans_are_no_second_cause() -> None:
     )
     cause, letters = diagnose(causes.find(facts), (), (), local=False)
     assert (cause.cause, letters.follows_from) == ("parameter-unusable", ("parameter-unusable",))
+
+
+def diagnoses() -> list[Diagnosis]:
+    return [item for facts, _, _ in BROKEN.values() for item in causes.find(facts)]
+
+
+def test_every_section_named_by_the_doctor_and_by_the_alarms_is_in_the_runbook() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    titles = re.findall(r"(?m)^#+ (.+)$", text)
+    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+    sources = [
+        *(ROOT / "stream_infra" / "doctor").glob("*.py"),
+        ROOT / "stream_infra" / "observability_stack.py",
+    ]
+    named = {found for path in sources for found in re.findall(r'section="([\w-]+)"', path.read_text())}
+    named |= {item.section for item in diagnoses()} | set(SECTIONS.values())
+    assert named
+    assert named - anchors == set()
 
 
 @mock_aws
