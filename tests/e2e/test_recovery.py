@@ -21,6 +21,7 @@ from producers.quote_batch import QuoteBatch
 from stream_infra.recovery.tables import fingerprint, items_of
 
 pytestmark = pytest.mark.e2e
+EMBEDDED = "backups and restarts were tried on the embedded AWS only"
 TABLE, RESTORED = "stock-anomalies", "drill-restored"
 DATA = "stock-scan-data-000000000000"
 
@@ -29,6 +30,12 @@ def done(monitor: Any, *arguments: str) -> Any:
     answer = monitor.run("recover", *arguments, "--json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return json.loads(answer.stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embedded(monitor: Any) -> None:
+    if monitor.given:
+        pytest.skip(EMBEDDED)
 
 
 @pytest.fixture
