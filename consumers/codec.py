@@ -38,12 +38,14 @@ def pack(columns: Columns, header: dict[str, Any]) -> bytes:
     writer.ints(np.diff(columns.slot, prepend=0))
     first = _firsts(columns.slot)
     writer.runs(columns.ts, first)
-    scale = writer.floats(columns.price, columns.slot)
+    scale = writer.floats(columns.price, first)
     for side in (columns.bid, columns.ask):
         writer.quotes(side, columns.price, scale)
-    writer.known(columns.day_volume)
-    known = ~np.isnan(columns.day_volume)
-    writer.floats(columns.day_volume[known], columns.slot[known])
+    known = writer.known(columns.day_volume)
+    if known.all():
+        writer.floats(columns.day_volume, first)
+    else:
+        writer.floats(columns.day_volume[known], _firsts(columns.slot[known]))
     head = msgspec.json.encode({**header, "rows": len(columns.slot), "layout": writer.layout})
     return zlib.compress(b"".join((len(head).to_bytes(4, "little"), head, *writer.parts)), 1)
 
@@ -84,28 +86,29 @@ class _Writer:
         self.ints(np.diff(values[first], prepend=0))
         self.ints(deltas[~first])
 
-    def floats(self, values: Floats, slot: Ints) -> int:
+    def floats(self, values: Floats, first: Bools) -> int:
         scale = _scale(values, range(len(_SCALES)))
         self.layout.append(scale)
         if scale == _RAW:
             self.parts.append(_planes(values.astype("<f8")))
         else:
-            self.runs(_integers(values, scale), _firsts(slot))
+            self.runs(_integers(values, scale), first)
         return scale
 
     def quotes(self, side: Floats, price: Floats, price_scale: int) -> None:
         """A side of the quote as its distance from the price."""
-        self.known(side)
-        known = ~np.isnan(side)
-        values = side[known]
+        known = self.known(side)
+        values = side
+        if not known.all():
+            values, price = side[known], price[known]
         scale = _RAW if price_scale == _RAW else _scale(values, (price_scale,))
         self.layout.append(scale)
         if scale == _RAW:
             self.parts.append(_planes(values.astype("<f8")))
         else:
-            self.ints(_integers(values, scale) - _integers(price[known], scale))
+            self.ints(_integers(values, scale) - _integers(price, scale))
 
-    def known(self, values: Floats) -> None:
+    def known(self, values: Floats) -> Bools:
         unknown = np.isnan(values)
         kind = _SOME if unknown.any() else _ALL
         if kind == _SOME and unknown.all():
@@ -113,6 +116,7 @@ class _Writer:
         self.layout.append(kind)
         if kind == _SOME:
             self.parts.append(np.packbits(unknown).tobytes())
+        return ~unknown
 
 
 class _Reader:
@@ -187,9 +191,11 @@ def _scale(values: Floats, candidates: Any) -> int:
     """The first of the decimal scales in which all values are integers that come back bit for bit."""
     if len(values) and np.abs(values).max() * _SCALES[candidates[-1]] >= _EXACT:
         candidates = [c for c in candidates if np.abs(values).max() * _SCALES[c] < _EXACT]
-    bits = values.view(np.int64)
-    for scale in candidates:
-        back = _integers(values, scale) / _SCALES[scale]
-        if np.array_equal(back.view(np.int64), bits):
-            return int(scale)
-    return _RAW
+    # A few of them refuse most scales that do not fit.
+    fits = (scale for scale in candidates if _comes_back(values[:64], scale) and _comes_back(values, scale))
+    return int(next(fits, _RAW))
+
+
+def _comes_back(values: Floats, scale: int) -> bool:
+    back = _integers(values, scale) / _SCALES[scale]
+    return np.array_equal(back.view(np.int64), values.view(np.int64))

@@ -149,6 +149,7 @@ def asked_a_tick(of: Measured) -> money.Asked:
         write_units=sum(answer["write_units"].values()) / answer["ticks"],
         read_units=answer["read_units"] / answer["ticks"],
         calls=sum(answer["calls"].values()) / answer["ticks"],
+        s3_puts=answer["calls"].get("s3 PUT", 0) / answer["ticks"],
         stream_bytes=answer.get("stream_bytes_a_tick", 0.0),
         cpu_seconds=of.median,
     )

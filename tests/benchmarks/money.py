@@ -27,11 +27,12 @@ TICKS = SYMBOLS * SESSION_HOURS["regular"] * 3600  # of a month
 
 
 class Asked(NamedTuple):
-    """What a tick asks of AWS: units, requests, bytes on the stream, and seconds of processor time."""
+    """What a tick asks of AWS: units, requests (in all, and puts to S3), bytes on the stream, processor seconds."""
 
     write_units: float
     read_units: float
     calls: float
+    s3_puts: float
     stream_bytes: float
     cpu_seconds: float
 
@@ -65,6 +66,7 @@ def ours(asked: Asked, partitions: int = 4) -> float:
         + _dollars(prices.LAMBDA_GB_SECOND, seconds * DETECTOR_GB)
         + _dollars(prices.WRITE_UNIT, asked.write_units * TICKS)
         + _dollars(prices.READ_UNIT, asked.read_units * TICKS)
+        + _dollars(prices.S3_PUT, asked.s3_puts * TICKS)
     )
 
 

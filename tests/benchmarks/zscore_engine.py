@@ -41,13 +41,13 @@ def _round(states: Floats, slots: Integers, after: Floats, price: Floats) -> lis
     count, anchor, total, squares = after
     np.copyto(anchor, price, where=count == 0.0)
     value = price - anchor
-    place = (count % WINDOW).astype(np.int64)
-    oldest = states[place, slots]  # 0.0 where the window is not full
+    prices, at = states.reshape(-1), count.astype(np.int64) % WINDOW * states.shape[1] + slots
+    oldest = prices[at]  # 0.0 where the window is not full
     mean = total / WINDOW
     variance = squares / WINDOW - mean * mean
     sound = (count >= WINDOW) & (variance > LEAST_VARIANCE)
     z = np.abs(value - mean) / np.sqrt(np.where(sound, variance, 1.0))
-    states[place, slots] = value
+    prices[at] = value
     count += 1.0
     total += value - oldest
     squares += value * value - oldest * oldest
