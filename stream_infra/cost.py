@@ -60,7 +60,7 @@ class _Rates(NamedTuple):
     anomalies_of_a_ticker_a_day: float = 1
     scanner_metrics: int = 12
     detector_metrics: int = 12
-    alarm_metrics: int = 26
+    alarm_metrics: int = 27
     line_kib: float = 1.6
 
 

@@ -239,7 +239,15 @@ class ObservabilityStack(Stack):
             ),
             1,
         )
-        return [*queues, *lambdas, refused, *tables]
+        waiting = Watch(
+            "stock-ticks-waiting",
+            "stream-throttles",
+            "The stream has not taken ticks for 15 minutes: they wait in S3 and come late.",
+            metrics.of_scanner("TicksWaiting", "Minimum"),
+            1,
+            periods=3,
+        )
+        return [*queues, *lambdas, refused, waiting, *tables]
 
     def _cost(self) -> list[Watch]:
         if self._config.region not in (None, BILLING_REGION):

@@ -36,6 +36,7 @@ ALARMS = {
     "stock-notifier-throttles": "function-throttles",
     "stock-api-handler-throttles": "function-throttles",
     "stock-quotes-throttles": "stream-throttles",
+    "stock-ticks-waiting": "stream-throttles",
     "stock-anomalies-throttles": "table-throttles",
     "stock-windows-throttles": "table-throttles",
     "stock-charts-throttles": "table-throttles",
