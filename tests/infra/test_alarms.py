@@ -15,6 +15,7 @@ from stream_infra.config import ConfigError, read_config
 from stream_infra.lambda_stack import SCHEDULES
 
 Templates = dict[str, dict[str, Any]]
+ROOT = Path(__file__).resolve().parents[2]
 ALARMS = {
     "stock-scanner-errors": "scanner-errors",
     "stock-scanner-stopped": "scanner-stopped",
@@ -58,6 +59,15 @@ def test_every_alarm_is_there_and_names_its_section_of_the_runbook(aws_templates
         assert said.endswith("."), name
         sections[name] = section
     assert sections == ALARMS
+
+
+def test_every_section_that_an_alarm_names_is_in_the_runbook() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    anchors = {
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"(?m)^#+ (.+)$", text)
+    }
+    assert set(ALARMS.values()) - anchors == set()
 
 
 def test_an_alarm_that_is_missing_is_missed(synthesized: Any, read_templates: Any, tmp_path: Path) -> None:
