@@ -14,7 +14,14 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from consumers.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
-from consumers.charts import Bar, ChartStore, LastQuote, pack_quotes
+from consumers.charts import (
+    Bar,
+    ChartStore,
+    LastQuote,
+    bar_from_attribute,
+    bar_to_attribute,
+    pack_quotes,
+)
 from consumers.decode import Quarantined
 from consumers.events import detected
 from consumers.ledger import Counts
@@ -401,3 +408,12 @@ def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: A
     assert told[1][0].number == 2
     aws.ssm.put_parameter(Name="/t", Value='{"default": 4}', Type="String", Overwrite=True)
     assert look() == 4.0
+
+
+def test_a_bar_written_as_a_list_before_is_still_read() -> None:
+    bar = Bar(60_000, 1.0, 2.5, 0.5, 1.5, None, 3, 1.4, None)
+    before = [
+        {"N": text} if text else {"NULL": True} for text in ("1.0", "2.5", "0.5", "1.5", "", "3", "1.4", "")
+    ]
+    assert bar_from_attribute(60_000, {"L": before}) == bar
+    assert bar_from_attribute(60_000, bar_to_attribute(bar)) == bar
