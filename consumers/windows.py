@@ -190,8 +190,9 @@ def _advance(base: State, change: _Change) -> tuple[State, list[engine.Transitio
     ticks = engine.Ticks(slot, ts, columns.price, columns.bid, columns.ask, columns.day_volume)
     transitions = engine.apply(detection, ticks, change.threshold.table(keys)) if len(slot) else []
     closed = minutes.advance(bars, slot, ts, (columns.price, columns.bid, columns.ask, columns.day_volume))
-    last_ts[slot] = ts  # the last one of a slot wins, and it is the newest
-    touched_hour[slot] = change.arrival_ms // HOUR_MS
+    newest = np.flatnonzero(np.diff(slot, append=-1))  # sorted by slot, in order within each
+    last_ts[slot[newest]] = ts[newest]
+    touched_hour[slot[newest]] = change.arrival_ms // HOUR_MS
     state = replace(
         base,
         number=base.number + 1,
