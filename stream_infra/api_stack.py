@@ -14,17 +14,13 @@ from stream_infra.config import Config
 from stream_infra.lambda_stack import function
 from stream_infra.permissions import acknowledge, allow, allow_everywhere, allow_listing, allow_objects
 from stream_infra.releases import live
+from stream_infra.sign_in import SignIn
 from stream_infra.storage_stack import INDEXES, StorageStack
 
-_PUBLIC = (
-    "Reads are public: quotes and what was found in them. The function refuses writes without a caller that "
-    "API Gateway vouches for (api/access.py)."
-)
+_LOCAL = "The local AWS is on 127.0.0.1 only, and open."
 _REASONS = {
     "APIG2": "The function checks every request against its models and answers 400 with what is allowed.",
     "APIG3": "A web ACL costs more than the rest of a small deployment; the stage is throttled.",
-    "APIG4": _PUBLIC,
-    "COG4": _PUBLIC,
     "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]": (
         "What AWS asks for, for the one role of an account with which API Gateway writes logs."
     ),
@@ -86,6 +82,12 @@ class ApiStack(Stack):
         allow_objects(self.handler, "watch-lists/", "s3:GetObject")
         allow_listing(self.handler)
         self.api = self._rest_api(config)
+        self.sign_in = None if config.local else SignIn(self, "SignIn", config=config)
+        if self.sign_in is None:
+            acknowledge(self.api, {"APIG4": _LOCAL, "COG4": _LOCAL})
+        else:
+            self.sign_in.guard(self.api, public=config.access == "public")
+            CfnOutput(self, "UserPoolId", value=self.sign_in.pool.user_pool_id)
         CfnOutput(self, "ApiUrl", value=self.api.url)
         CfnOutput(self, "ApiId", value=self.api.rest_api_id)
 
@@ -103,6 +105,7 @@ class ApiStack(Stack):
             rest_api_name=names.REST_API,
             handler=live(self.handler, config, alarms=("api-5xx-errors", "api-latency")),
             description="Stock Market Anomaly Monitor",
+            proxy=config.local,  # elsewhere `SignIn.guard` adds the methods
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             min_compression_size=Size.kibibytes(1),
             cloud_watch_role=True,

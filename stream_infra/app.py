@@ -34,7 +34,13 @@ def build(app: cdk.App, config: Config, bundles: dict[str, Path]) -> None:
         app, "ApiStack", config=config, env=env, bundle=bundles[names.API_HANDLER], storage=storage
     )
     dashboard = DashboardStack(
-        app, "DashboardStack", config=config, env=env, site=ROOT / "dashboard", api=api.api
+        app,
+        "DashboardStack",
+        config=config,
+        env=env,
+        site=ROOT / "dashboard",
+        api=api.api,
+        sign_in=api.sign_in,
     )
     functions = LambdaStack(
         app,

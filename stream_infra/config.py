@@ -16,6 +16,7 @@ KEYS = (
     "region",
     "source",
     "session",
+    "access",
     "tickers",
     "threshold",
     "poll_interval_seconds",
@@ -46,6 +47,8 @@ class Config(BaseModel):
     region: str | None = None
     source: str = "alpaca"
     session: Literal["regular", "extended", "always"] = "regular"
+    access: Literal["private", "public"] = "private"
+    """Who may read on AWS: those who signed in, or anybody. Changes always need a sign-in."""
     tickers: str = DEFAULT_TICKERS
     threshold: Annotated[float, Field(gt=0, le=100)] = 2.5
     poll_interval_seconds: Annotated[float, Field(ge=1, le=60)] = 5

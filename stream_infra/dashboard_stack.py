@@ -15,6 +15,7 @@ from constructs import Construct
 from stream_infra import names
 from stream_infra.config import Config
 from stream_infra.permissions import acknowledge
+from stream_infra.sign_in import SignIn
 from stream_infra.storage_stack import log_bucket
 from stream_infra.web import CONTENT_SECURITY_POLICY, NOT_SERVED
 
@@ -46,6 +47,7 @@ class DashboardStack(Stack):
         env: Environment,
         site: Path,
         api: apigateway.RestApi,
+        sign_in: SignIn | None,
     ) -> None:
         super().__init__(scope, id_, env=env)
         removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
@@ -85,17 +87,24 @@ class DashboardStack(Stack):
             additional_behaviors={"/api/*": self._api_behaviour(api)},
         )
         acknowledge(distribution, _REASONS)
-        if not config.local:  # its custom resource needs the AWS CLI layer, which the local AWS has not
-            self._upload(site, bucket, distribution)
         self.url = f"https://{distribution.distribution_domain_name}/"
+        if sign_in is not None:  # on AWS; locally `localstack.site` uploads, and nobody signs in
+            sign_in.serve_tokens(distribution)
+            client = sign_in.client(self, self.url)
+            self._upload(site, bucket, distribution, sign_in.settings(client))
         CfnOutput(self, "Url", value=self.url)
         CfnOutput(self, "DistributionId", value=distribution.distribution_id)
 
-    def _upload(self, folder: Path, bucket: s3.Bucket, distribution: cloudfront.Distribution) -> None:
+    def _upload(
+        self, folder: Path, bucket: s3.Bucket, distribution: cloudfront.Distribution, page: dict[str, object]
+    ) -> None:
         deployment.BucketDeployment(
             self,
             "Upload",
-            sources=[deployment.Source.asset(str(folder), exclude=list(NOT_SERVED))],
+            sources=[
+                deployment.Source.asset(str(folder), exclude=[*NOT_SERVED, "config.json"]),
+                deployment.Source.json_data("config.json", page),
+            ],
             destination_bucket=bucket,
             distribution=distribution,
             distribution_paths=["/*"],

@@ -1,0 +1,82 @@
+"""Who may read and change what on AWS, by the setting `access`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from api import contract
+
+Templates = dict[str, dict[str, Any]]
+
+
+def properties(templates: Templates, kind: str) -> list[dict[str, Any]]:
+    return [
+        item["Properties"]
+        for template in templates.values()
+        for item in template["Resources"].values()
+        if item["Type"] == kind
+    ]
+
+
+def guards(templates: Templates) -> dict[tuple[str, str], str]:
+    """What stands before each verb: at the root, at `health`, and at all other paths."""
+    paths = {
+        logical_id: item["Properties"]["PathPart"]
+        for logical_id, item in templates["ApiStack"]["Resources"].items()
+        if item["Type"] == "AWS::ApiGateway::Resource"
+    }
+    return {
+        (method["HttpMethod"], paths.get(method["ResourceId"].get("Ref", ""), "/")): method[
+            "AuthorizationType"
+        ]
+        for method in properties(templates, "AWS::ApiGateway::Method")
+    }
+
+
+def test_by_default_only_health_is_told_to_strangers(aws_templates: Templates) -> None:
+    found = guards(aws_templates)
+    assert {where for where, guard in found.items() if guard == "NONE"} == {("GET", "health")}
+    assert set(found.values()) == {"NONE", "COGNITO_USER_POOLS"}
+    assert {verb for verb, path in found if path == "{proxy+}"} == verbs_of_the_api()
+
+
+def verbs_of_the_api() -> set[str]:
+    return {verb.upper() for path in contract.document()["paths"].values() for verb in path}
+
+
+def test_public_means_that_reads_are_and_changes_are_not(
+    tmp_path: Path,
+    synthesized: Callable[..., Path],
+    read_templates: Callable[[Path], Templates],
+) -> None:
+    found = guards(read_templates(synthesized(tmp_path, access="public")))
+    for (verb, _), guard in found.items():
+        assert guard == ("NONE" if verb == "GET" else "COGNITO_USER_POOLS")
+
+
+def test_locally_there_is_nobody_to_ask(local_templates: Templates) -> None:
+    assert set(guards(local_templates).values()) == {"NONE"}
+    assert properties(local_templates, "AWS::Cognito::UserPool") == []
+
+
+def test_people_are_invited_and_sign_in_with_a_code_and_pkce(aws_templates: Templates) -> None:
+    (pool,) = properties(aws_templates, "AWS::Cognito::UserPool")
+    assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("ON", ["SOFTWARE_TOKEN_MFA"])
+    (client,) = properties(aws_templates, "AWS::Cognito::UserPoolClient")
+    assert client["AllowedOAuthFlows"] == ["code"]
+    assert client["GenerateSecret"] is False  # a page cannot keep one; PKCE stands in
+    assert "DomainName" in json.dumps(client["CallbackURLs"])
+    assert client["CallbackURLs"] == client["LogoutURLs"]
+
+
+def test_the_page_learns_where_to_sign_in(aws_templates: Templates) -> None:
+    (upload,) = properties(aws_templates, "Custom::CDKBucketDeployment")
+    assert "UserPoolClient" in json.dumps(upload["SourceMarkers"]) or "SignIn" in json.dumps(
+        upload["SourceMarkers"]
+    )
+    (distribution,) = properties(aws_templates, "AWS::CloudFront::Distribution")
+    assert "amazoncognito.com" in json.dumps(distribution["DistributionConfig"]["Origins"])
