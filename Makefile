@@ -48,7 +48,10 @@ lock: .venv ## Pin every dependency anew
 
 test: lint ## Run all checks and tests
 	@$(MAKE) chromium aws-cli
-	@$(BIN)/python -m pytest
+	@mkdir -p build; echo "The end-to-end tests mostly wait: they run beside the others, and their report comes last."; \
+	$(BIN)/python -m pytest -m e2e > build/end-to-end.log 2>&1 & beside=$$!; failed=0; \
+	$(BIN)/python -m pytest -m 'not e2e' || failed=$$?; \
+	wait $$beside || failed=$$?; cat build/end-to-end.log; exit $$failed
 
 lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
 	@$(BIN)/ruff format --check --quiet .

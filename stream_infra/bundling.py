@@ -6,6 +6,7 @@ under `build/bundles/`, named by a fingerprint of all that goes into it: what is
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import platform
 import re
@@ -89,8 +90,15 @@ def bundle(root: Path, function: str, target: Target) -> Path:
         / "bundles"
         / f"{function}-{target}-{_fingerprint(root, contents.rooms, requirements, target)}"
     )
-    if folder.is_dir():
-        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever asks meanwhile gets what it built
+        if not folder.is_dir():
+            _build(root, folder, function, target, requirements)
+    return folder
+
+
+def _build(root: Path, folder: Path, function: str, target: Target, requirements: str) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -98,11 +106,10 @@ def bundle(root: Path, function: str, target: Target) -> Path:
     for pattern in _UNUSED:
         for path in list(partial.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for room in contents.rooms:
+    for room in CONTENTS[function].rooms:
         shutil.copytree(root / room, partial / room, ignore=shutil.ignore_patterns("__pycache__"))
     _forget_older(folder)
     partial.rename(folder)  # complete or not there: an interrupted build leaves only the .partial
-    return folder
 
 
 def _locked(lock: Path, distributions: tuple[str, ...]) -> str:
