@@ -1,6 +1,6 @@
 // What a person can do about an anomaly: acknowledge it, or mute more of its kind.
 
-import { h, setText } from "./dom.js";
+import { arrange, h, setText } from "./dom.js";
 import { inMarket, momentInMarket } from "./format.js";
 import { serverNow } from "./clock.js";
 import { kindName } from "./kinds.js";
@@ -82,9 +82,7 @@ const MESSAGES = { alert: "Alert", escalation: "Escalation", back_to_normal: "Ba
 export function showHeld(box) {
   const { mutes } = orders;
   box.hidden = !mutes.length;
-  const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.scope : undefined;
-  box.replaceChildren(h("span", {}, "Alerts held:"), ...mutes.map(heldItem));
-  if (focused) /** @type {HTMLElement | null} */ (box.querySelector(`[data-scope="${CSS.escape(focused)}"]`))?.focus();
+  arrange(box, [h("span", {}, "Alerts held:"), ...mutes.map(heldItem)], "scope");
 }
 
 /** @param {Mute} mute */

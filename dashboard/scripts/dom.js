@@ -57,6 +57,26 @@ export function setText(node, text) {
 }
 
 /**
+ * Make `wanted` the children of `list`, moving only what is out of place. What had the keyboard's focus has it
+ * afterwards: the same element where it was moved, or the new one with the same data attribute `key`.
+ * @param {Element} list
+ * @param {Element[]} wanted
+ * @param {string} [key]
+ */
+export function arrange(list, wanted, key = "id") {
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const keep = new Set(wanted);
+  for (const child of [...list.children]) if (!keep.has(child)) child.remove();
+  wanted.forEach((item, index) => {
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+  });
+  if (!(focused instanceof HTMLElement) || document.activeElement === focused) return;
+  const name = focused.dataset[key];
+  const again = list.contains(focused) || name === undefined ? focused : list.querySelector(`[data-${key}="${CSS.escape(name)}"]`);
+  if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+}
+
+/**
  * @param {Child} child
  * @returns {child is Node | string | number}
  */

@@ -4,7 +4,7 @@ import { get, Poll, resource } from "./api.js";
 import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { showHeld } from "./actions.js";
-import { byId, h, setText } from "./dom.js";
+import { arrange, byId, h, setText } from "./dom.js";
 import { eventItem } from "./event_item.js";
 import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
 import { orders } from "./orders.js";
@@ -132,7 +132,7 @@ export class Feed {
       const existing = changed ? undefined : items.get(anomaly.id);
       return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
     });
-    arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())]);
+    arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())], "id");
     byId("feed-newer").hidden = !this.#browsing;
     setText(byId("feed-summary"), summary(this.#shown, this.#next !== null));
     this.#foot.replaceChildren(...(this.#next ? [this.#moreButton()] : []));
@@ -181,19 +181,6 @@ export class Feed {
 /** Loading, drawn as the shape of what comes. */
 export function skeleton() {
   return h("div", { className: "skeleton" }, h("b", { className: "visually-hidden" }, "Loading"), ...Array.from({ length: 6 }, () => h("span")));
-}
-
-/**
- * Make `wanted` the children of `list`, moving only what is out of place.
- * @param {Element} list
- * @param {Element[]} wanted
- */
-export function arrange(list, wanted) {
-  const keep = new Set(wanted);
-  for (const child of [...list.children]) if (!keep.has(child)) child.remove();
-  wanted.forEach((item, index) => {
-    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
-  });
 }
 
 function readFilters() {

@@ -5,7 +5,7 @@ import { Poll, resource } from "./api.js";
 import { current, go, href, onAddress } from "./address.js";
 import { PriceChart } from "./chart.js";
 import { serverNow } from "./clock.js";
-import { byId, h, setText } from "./dom.js";
+import { arrange, byId, h, setText } from "./dom.js";
 import { eventItem } from "./event_item.js";
 import { skeleton } from "./feed.js";
 import { details } from "./facts.js";
@@ -249,9 +249,7 @@ class OpenTicker {
   #drawList(anomalies, usual) {
     const context = { nowMs: serverNow(), usualSource: this.#address.source || usual };
     const items = anomalies.map((anomaly) => eventItem(anomaly, { ...context, chosen: anomaly.id === this.#chosen }));
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.id : undefined;
-    this.#list.replaceChildren(...(items.length ? items : [h("li", { className: "empty" }, "None in this range.")]));
-    if (focused) /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-id="${CSS.escape(focused)}"]`))?.focus();
+    arrange(this.#list, items.length ? items : [h("li", { className: "empty" }, "None in this range.")], "id");
     setText(byId("ticker-count"), anomalies.length ? String(anomalies.length) : "");
     const chosen = anomalies.find((anomaly) => anomaly.id === this.#chosen);
     this.#detail.hidden = !chosen;

@@ -3,8 +3,8 @@
 import { Poll, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
-import { byId, h, setText } from "./dom.js";
-import { arrange, skeleton } from "./feed.js";
+import { arrange, byId, h, setText } from "./dom.js";
+import { skeleton } from "./feed.js";
 import { age, change, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
 import { sparkline } from "./sparkline.js";

@@ -49,6 +49,16 @@ def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alert
     assert alerts.mutes() == []
 
 
+def test_the_focus_stays_when_an_item_is_drawn_anew(page: Page, site: Any, alerts: AlertStore) -> None:
+    anomaly = site.put_anomaly("META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium")
+    page.goto(site.url)
+    item = page.locator(f'#feed .event[data-id="{anomaly.id}"]')
+    item.focus()
+    alerts.put_mute(Mute(page.evaluate("Date.now()") + HOUR_MS, "META", "volume_burst", acknowledged=anomaly.id))
+    expect(item).to_contain_text("Acknowledged", timeout=40_000)
+    expect(item).to_be_focused()
+
+
 def test_more_of_the_same_is_muted_for_as_long_as_chosen(page: Page, site: Any, alerts: AlertStore) -> None:
     _open(page, site)
     page.get_by_label("for").select_option("1 day")
