@@ -50,11 +50,15 @@ def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alert
 
 
 def test_the_focus_stays_when_an_item_is_drawn_anew(page: Page, site: Any, alerts: AlertStore) -> None:
-    anomaly = site.put_anomaly("META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium")
+    anomaly = site.put_anomaly(
+        "META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium"
+    )
     page.goto(site.url)
     item = page.locator(f'#feed .event[data-id="{anomaly.id}"]')
     item.focus()
-    alerts.put_mute(Mute(page.evaluate("Date.now()") + HOUR_MS, "META", "volume_burst", acknowledged=anomaly.id))
+    alerts.put_mute(
+        Mute(page.evaluate("Date.now()") + HOUR_MS, "META", "volume_burst", acknowledged=anomaly.id)
+    )
     expect(item).to_contain_text("Acknowledged", timeout=40_000)
     expect(item).to_be_focused()
 
