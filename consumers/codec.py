@@ -1,17 +1,17 @@
-"""Columns of ticks as few bytes: integer deltas, byte planes, zlib. Lossless to the last bit.
+"""Columns of ticks as few bytes: integer deltas, byte planes, Zstandard. Lossless to the last bit.
 
 Prices are integers of a decimal scale where every one of them comes back exactly, raw float64 otherwise.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.compression import compress, decompress
 from consumers.rows import Bools, Floats, Ints
 
 _SCALES = tuple(float(10**exponent) for exponent in range(9))
@@ -47,12 +47,12 @@ def pack(columns: Columns, header: dict[str, Any]) -> bytes:
     else:
         writer.floats(columns.day_volume[known], _firsts(columns.slot[known]))
     head = msgspec.json.encode({**header, "rows": len(columns.slot), "layout": writer.layout})
-    return zlib.compress(b"".join((len(head).to_bytes(4, "little"), head, *writer.parts)), 1)
+    return compress(b"".join((len(head).to_bytes(4, "little"), head, *writer.parts)))
 
 
 def unpack(packed: bytes) -> tuple[Columns, dict[str, Any]]:
     """The ticks and the header that `pack` packed."""
-    data = zlib.decompress(packed)
+    data = decompress(packed)
     size = 4 + int.from_bytes(data[:4], "little")
     header: dict[str, Any] = msgspec.json.decode(data[4:size])
     rows: int = header.pop("rows")
@@ -172,7 +172,7 @@ class _Reader:
 
 
 def _planes(values: NDArray[Any]) -> bytes:
-    """All lowest bytes, then all second ones, ...: zlib finds more to shorten."""
+    """All lowest bytes, then all second ones, ...: a compressor finds more to shorten."""
     raw = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.dtype.itemsize)
     return raw.T.tobytes()
 

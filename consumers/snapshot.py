@@ -6,13 +6,13 @@ a new version warms up anew and still takes no tick twice.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from consumers import minutes
+from consumers.compression import DamagedError, compress, decompress
 from consumers.detectors import engine
 from consumers.ledger import Counts
 from consumers.rows import Position
@@ -61,7 +61,7 @@ def dump(state: State) -> bytes:
     text = msgspec.json.encode(head)
     arrays = (state.last_ts, state.touched_hour, state.detection, state.minutes)
     parts = [np.ascontiguousarray(array).tobytes() for array in arrays]
-    return zlib.compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)), 1)
+    return compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)))
 
 
 def load(data: bytes) -> State:
@@ -73,12 +73,12 @@ def load(data: bytes) -> State:
         If it is of another format, or damaged.
     """
     try:
-        raw = zlib.decompress(data)
+        raw = decompress(data)
         start = 4 + int.from_bytes(raw[:4], "little")
         if (found := msgspec.json.decode(raw[4:start], type=_Format).format) != FORMAT:
             raise SnapshotError(f"the snapshot is of format {found}: allowed is {FORMAT}")
         head = msgspec.json.decode(raw[4:start], type=_Head)
-    except (zlib.error, msgspec.MsgspecError) as error:
+    except (DamagedError, msgspec.MsgspecError) as error:
         raise SnapshotError(f"the snapshot is damaged: {error}") from error
     return _state(head, raw, start)
 
