@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import struct
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -300,10 +301,10 @@ class Decoder:
 
 
 def _floats(column: list[Any]) -> Floats:
-    """The column as an array; None becomes NaN, for which `array` looks at each value twice."""
+    """The column as an array; None becomes NaN, which only the slower `array` knows."""
     try:
-        return np.fromiter(column, np.float64, len(column))
-    except TypeError:
+        return np.frombuffer(struct.pack(f"{len(column)}d", *column))
+    except struct.error:
         return np.array(column, np.float64)
 
 
