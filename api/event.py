@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
+# What the resolver's routes do not match in a path is written %XX, so that a route finds it and refuses it in words.
+_UNMATCHED = re.compile(r"[^/\w%<> \[\]{}|^\-.~()'!*:@,;=+&$]")
 _OPTIONAL_MAPS = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters")
 
 
@@ -13,7 +17,7 @@ def normalized(event: Mapping[str, Any]) -> dict[str, Any]:
     path = str(event.get("path") or "/")
     complete = {
         **event,
-        "path": path.rstrip("/") or "/",
+        "path": _UNMATCHED.sub(_escaped, path.rstrip("/") or "/"),
         "httpMethod": event.get("httpMethod") or "GET",
         "requestContext": event.get("requestContext") or {},
         "body": event.get("body"),
@@ -23,6 +27,10 @@ def normalized(event: Mapping[str, Any]) -> dict[str, Any]:
         complete[name] = event.get(name) or {}
     complete["headers"] = _with_json_bodies(complete["headers"])
     return complete
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return quote(character[0], safe="", errors="surrogatepass")
 
 
 def _with_json_bodies(headers: Mapping[str, str]) -> dict[str, str]:

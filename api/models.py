@@ -20,7 +20,10 @@ from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
 # Patterns for the document only: what they refuse is refused in words by the functions below.
 _SYMBOL_PATTERN = "^[A-Za-z0-9.^=/_-]{1,16}$"
-_ID_PATTERN = f"^[A-Za-z0-9.^=/_-]{{1,16}}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
+_IN_PATH = (
+    "([A-Za-z0-9.^=_-]|%2[Ff]){1,16}"  # one layer of %252F is the client's, as of every value in a path
+)
+_ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
 
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -98,7 +101,7 @@ TickerPath = Annotated[
     BeforeValidator(_symbol),
     Path(
         description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F.",
-        json_schema_extra=_pattern(_SYMBOL_PATTERN),
+        json_schema_extra=_pattern(f"^{_IN_PATH}$"),
     ),
 ]
 IdPath = Annotated[

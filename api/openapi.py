@@ -15,7 +15,9 @@ from api.routes.common import if_none_match, responses
 
 VERSION = "1.0.0"
 COMMITTED = Path(__file__).with_name("openapi.json")
+_NOT_MODIFIED = "304"
 _MAX_AGE_SECONDS = 300
+_UNDER = "/api"  # of the dashboard's origin, locally and on AWS
 _DESCRIPTION = (
     "What the Stock Market Anomaly Monitor found, and the quotes it found it in. Instants are ISO 8601 "
     "in UTC with milliseconds. Every answer has an ETag; send it back as If-None-Match and an unchanged "
@@ -46,4 +48,16 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
     )
     found: dict[str, Any] = json.loads(generated)
     found["paths"] = dict(sorted(found["paths"].items()))
+    found["servers"] = [{"url": _UNDER}]
+    _take_out_what_is_never_answered(found)
     return found
+
+
+def _take_out_what_is_never_answered(found: dict[str, Any]) -> None:
+    """The resolver describes answers of its own, a 422 and a body of a 304; here bad parameters are a 400."""
+    for operation in (operation for path in found["paths"].values() for operation in path.values()):
+        del operation["responses"]["422"]
+        if _NOT_MODIFIED in operation["responses"]:
+            del operation["responses"][_NOT_MODIFIED]["content"]
+    for name in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
+        del found["components"]["schemas"][name]

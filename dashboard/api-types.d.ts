@@ -75,10 +75,6 @@ export interface Feed {
   total: number;
 }
 
-export interface HTTPValidationError {
-  detail?: Array<ValidationError>;
-}
-
 export interface Health {
   status: "healthy" | "degraded";
   source?: string | null;
@@ -143,13 +139,4 @@ export interface TickerList {
   feed: Feed;
   tickers: Array<Ticker>;
   count: number;
-}
-
-export interface ValidationError {
-  loc: Array<string | number>;
-  type: string;
-}
-
-export interface ResponseValidationError {
-  detail?: Array<ValidationError>;
 }

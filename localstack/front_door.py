@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from localstack.api_stage import ApiStage
 from localstack.clients import client
 from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
@@ -32,17 +33,6 @@ from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
 from stream_infra.web import CONTENT_SECURITY_POLICY
 
-# Headers that describe one connection, not the answer (RFC 9110, 7.6.1), and lengths that the server sets itself.
-_HOP_BY_HOP = {
-    "connection",
-    "keep-alive",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "content-length",
-    "host",
-}
 _SECURITY = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
 _OUTBOX_STYLE = (
     ":root{color-scheme:light dark}"
@@ -54,36 +44,11 @@ _OUTBOX_STYLE = (
 
 
 class FrontDoor:
-    """Request handlers over the local AWS."""
+    """Request handlers over the local AWS, but for those of the API."""
 
-    def __init__(self, settings: LocalSettings, api: httpx.AsyncClient, outbox: Outbox) -> None:
+    def __init__(self, settings: LocalSettings, outbox: Outbox) -> None:
         self._s3 = client(settings, "s3")
-        self._api, self._outbox = api, outbox
-
-    async def api(self, request: Request) -> Response:
-        """Pass a request on to the API's stage."""
-        path = request.path_params.get("path", "")
-        headers = {key: value for key, value in request.headers.items() if key not in _HOP_BY_HOP}
-        try:
-            upstream = self._api.stream(
-                request.method,
-                f"/{path}",
-                params=request.query_params,
-                headers=headers,
-                content=await request.body(),
-            )
-            async with upstream as answer:
-                body = b"".join([chunk async for chunk in answer.aiter_raw()])  # raw: stays compressed
-        except httpx.TransportError as error:
-            problem = {
-                "type": "about:blank",
-                "title": "Bad Gateway",
-                "status": 502,
-                "detail": f"local AWS: {error}",
-            }
-            return JSONResponse(problem, 502, media_type="application/problem+json")
-        kept = {key: value for key, value in answer.headers.items() if key not in _HOP_BY_HOP}
-        return Response(body, answer.status_code, kept)
+        self._outbox = outbox
 
     async def file(self, request: Request) -> Response:
         """A file of the dashboard from its bucket."""
@@ -144,7 +109,7 @@ def build(settings: LocalSettings) -> Starlette:
     outbox = Outbox(settings.directory / "outbox.jsonl")
     stop = threading.Event()
     drainer = threading.Thread(target=drain, args=(client(settings, "sqs"), OUTBOX_QUEUE, outbox, stop))
-    door = FrontDoor(settings, api, outbox)
+    door = FrontDoor(settings, outbox)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -156,15 +121,16 @@ def build(settings: LocalSettings) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/api", door.api, methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
-            Route("/api/{path:path}", door.api, methods=["GET", "HEAD", "POST", "PUT", "DELETE"]),
             Route("/outbox", door.outbox),
             Route("/outbox.css", door.outbox_style),
             Route("/outbox.json", door.outbox_json),
             Route("/{path:path}", door.file),
         ],
         # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+            Middleware(ApiStage, client=api, prefix="/api"),
+        ],
         lifespan=lifespan,
     )
 

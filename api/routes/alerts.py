@@ -58,7 +58,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.put(
         "/alerts/mutes",
         summary="Hold alerts of a ticker, of a kind, of both, or all of them, for a while",
-        responses=responses(MuteModel, "In force, in place of one for the same.", 400, 401),
+        responses=responses(MuteModel, "In force, in place of one for the same.", 400, 401, tagged=False),
     )
     def put_mute(
         *,
@@ -76,7 +76,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.delete(
         "/alerts/mutes",
         summary="End a mute now; it is named as it was made",
-        responses=responses(Removed, "It is ended.", 400, 401, 404),
+        responses=responses(Removed, "It is ended.", 400, 401, 404, tagged=False),
     )
     def delete_mute(
         *, ticker: TickerQuery | None = None, kind: KindName | None = None, everything: AllQuery = False
@@ -88,7 +88,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.put(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
         summary="Say that an anomaly is known: hold its ticker and kind until it is over",
-        responses=responses(MuteModel, "In force.", 400, 401, 404),
+        responses=responses(MuteModel, "In force.", 400, 401, 404, tagged=False),
     )
     def acknowledge(
         ticker: TickerPath, anomaly_id: IdPath, order: Annotated[MuteOrder, Body()]
@@ -110,7 +110,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.delete(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
         summary="Take an acknowledgement back",
-        responses=responses(Removed, "It is taken back.", 400, 401, 404),
+        responses=responses(Removed, "It is taken back.", 400, 401, 404, tagged=False),
     )
     def take_back(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
         allow_write()

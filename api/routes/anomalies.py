@@ -63,7 +63,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.get(
         "/anomalies/<ticker>",
         summary="Anomalies of one ticker",
-        responses=responses(AnomalyPage, _NEWEST_FIRST, 400),
+        responses=responses(AnomalyPage, _NEWEST_FIRST, 400, 404),
     )
     def list_anomalies_of(
         ticker: TickerPath,

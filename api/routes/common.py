@@ -28,8 +28,8 @@ def class_of(source: str) -> SourceClass:
     return _CLASSES.get(source) or source_class(source)
 
 
-def responses(model: type, description: str, *failures: int) -> dict[int, Any]:
-    """The `responses` of a route: what it answers, 304, and the problems that it may answer."""
+def responses(model: type, description: str, *failures: int, tagged: bool = True) -> dict[int, Any]:
+    """The `responses` of a route: what it answers, 304 where it is `tagged`, and the problems that it may answer."""
     problems = {
         400: "The request cannot be understood.",
         401: "It needs a sign-in.",
@@ -37,9 +37,10 @@ def responses(model: type, description: str, *failures: int) -> dict[int, Any]:
         503: "Try again.",
     }
     answers: dict[int, Any] = {
-        200: {"description": description, "content": {"application/json": {"model": model}}},
-        304: {"description": "Nothing changed since the answer with the tag in If-None-Match."},
+        200: {"description": description, "content": {"application/json": {"model": model}}}
     }
+    if tagged:
+        answers[304] = {"description": "Nothing changed since the answer with the tag in If-None-Match."}
     for status in (*failures, 503):
         answers[status] = {
             "description": problems[status],

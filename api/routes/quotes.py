@@ -52,7 +52,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.get(
         "/quotes/<ticker>",
         summary="Minute bars of one ticker",
-        responses=responses(BarList, "Bars, oldest first.", 400),
+        responses=responses(BarList, "Bars, oldest first.", 400, 404),
     )
     def list_bars(
         ticker: TickerPath,

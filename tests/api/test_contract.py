@@ -42,6 +42,19 @@ def test_the_document_is_served(call: Any) -> None:
     assert set(answer.json["paths"]) >= {"/health", "/anomalies", "/anomalies/{ticker}", "/tickers", "/stats"}
 
 
+def test_the_document_says_only_what_is_answered() -> None:
+    document = contract.document()
+    assert document["servers"] == [{"url": "/api"}]
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            assert "422" not in operation["responses"]  # the resolver's own; ours is 400
+            assert ("304" in operation["responses"]) == (method == "get")
+            assert "content" not in operation["responses"].get("304", {})
+    text = contract.document_text()
+    for name in document["components"]["schemas"]:
+        assert f"#/components/schemas/{name}" in text
+
+
 def test_the_function_imports_nothing_heavy() -> None:
     program = (
         "import os, sys; os.environ.update(ANOMALIES_TABLE='a', CHARTS_TABLE='c', ALERTS_TABLE='l',"
