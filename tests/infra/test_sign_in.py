@@ -73,10 +73,37 @@ def test_people_are_invited_and_sign_in_with_a_code_and_pkce(aws_templates: Temp
     assert client["CallbackURLs"] == client["LogoutURLs"]
 
 
-def test_the_page_learns_where_to_sign_in(aws_templates: Templates) -> None:
+def resolved(value: Any, references: dict[str, str]) -> str:
+    """What CloudFormation makes of a string, a Ref, or a join of them."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return references[value["Ref"]]
+    separator, parts = value["Fn::Join"]
+    return str(separator).join(resolved(part, references) for part in parts)
+
+
+def test_the_page_learns_where_to_sign_in(aws_assembly: Path, aws_templates: Templates) -> None:
     (upload,) = properties(aws_templates, "Custom::CDKBucketDeployment")
-    assert "UserPoolClient" in json.dumps(upload["SourceMarkers"]) or "SignIn" in json.dumps(
-        upload["SourceMarkers"]
+    (client_id,) = (
+        logical_id
+        for logical_id, item in aws_templates["DashboardStack"]["Resources"].items()
+        if item["Type"] == "AWS::Cognito::UserPoolClient"
     )
+    references = {"AWS::AccountId": "111122223333", "AWS::Region": "us-east-1", client_id: "the-client"}
+    pages = {}
+    for key, markers in zip(upload["SourceObjectKeys"], upload["SourceMarkers"], strict=True):
+        page = aws_assembly / f"asset.{key.removesuffix('.zip')}" / "config.json"
+        if page.exists():  # as uploaded: the deployment puts what is resolved in the place of each marker
+            pages[page] = page.read_text()
+            for marker, value in markers.items():
+                pages[page] = pages[page].replace(marker, resolved(value, references))
+    (uploaded,) = map(json.loads, pages.values())
+    (pool_domain,) = properties(aws_templates, "AWS::Cognito::UserPoolDomain")
+    host = f"{resolved(pool_domain['Domain'], references)}.auth.us-east-1.amazoncognito.com"
+    assert uploaded == {"sign_in": {"domain": f"https://{host}", "client_id": "the-client"}}
     (distribution,) = properties(aws_templates, "AWS::CloudFront::Distribution")
-    assert "amazoncognito.com" in json.dumps(distribution["DistributionConfig"]["Origins"])
+    settings = distribution["DistributionConfig"]
+    (tokens,) = (way for way in settings["CacheBehaviors"] if way["PathPattern"] == "/oauth2/token")
+    (origin,) = (origin for origin in settings["Origins"] if origin["Id"] == tokens["TargetOriginId"])
+    assert resolved(origin["DomainName"], references) == host
