@@ -29,6 +29,8 @@ let filters = readFilters();
 export class Feed {
   #list = byId("feed");
   #foot = byId("feed-foot");
+  /** One for good: in the place of a new one, a press that a poll falls into would be lost, and the keyboard's focus. */
+  #older = h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
   /** @type {Anomaly[]} what is shown, newest first */
   #shown = [];
   /** @type {Older | null} where what follows is */
@@ -135,18 +137,13 @@ export class Feed {
     arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())], "id");
     byId("feed-newer").hidden = !this.#browsing;
     setText(byId("feed-summary"), summary(this.#shown, this.#next !== null));
-    this.#foot.replaceChildren(...(this.#next ? [this.#moreButton()] : []));
+    arrange(this.#foot, this.#next ? [this.#older] : []);
     this.#onAnomalies(this.#shown);
   }
 
-  #moreButton() {
-    return h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
-  }
-
   async #more() {
-    if (!this.#next) return;
-    const button = this.#foot.querySelector("button");
-    if (button) button.disabled = true;
+    if (!this.#next || this.#older.ariaDisabled) return;
+    this.#older.ariaDisabled = "true"; // not `disabled`, which drops the focus
     const asked = this.#filters;
     try {
       /** @type {AnomalyPage} */
@@ -159,10 +156,13 @@ export class Feed {
         this.#shown.splice(0, this.#shown.length - MOST);
         this.#browsing = true;
       }
+      setText(this.#older, "Show older");
       this.#render();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      if (button) Object.assign(button, { disabled: false, textContent: "Could not load older ones. Try again" });
+      setText(this.#older, "Could not load older ones. Try again");
+    } finally {
+      this.#older.ariaDisabled = null;
     }
   }
 

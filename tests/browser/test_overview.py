@@ -145,3 +145,18 @@ def test_older_ones_are_loaded_on_request(page: Page, site: Any) -> None:
         "events => events.map((event) => event.dataset.id)"
     )
     assert len(set(identities)) == 60
+
+
+def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site: Any) -> None:
+    first = site.bars["XOM"][0].minute_ms - 2 * 86_400_000
+    for n in range(60):
+        site.put_anomaly("XOM", first + n * 1000, "slow_drift", explanation=f"XOM drifted, number {n}.")
+    page.goto(f"{site.url}?kind=slow_drift&severity=high")
+    expect(page.locator("#feed .event")).to_have_count(50)
+    older = page.get_by_role("button", name="Show older")
+    older.focus()
+    page.keyboard.down("Space")
+    arrived = site.put_anomaly("XOM", first + 100_000, "slow_drift", explanation="XOM drifted once more.")
+    expect(page.locator(f'#feed .event[data-id="{arrived.id}"]')).to_be_visible(timeout=9000)
+    page.keyboard.up("Space")
+    expect(page.locator("#feed .event")).to_have_count(61)
