@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import event as events
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.settings import AlertSettings, AlertSettingsError
-from consumers.alerts.store import AlertStore, ConflictError
+from consumers.alerts.store import AlertStore
 from producers.watch_list import WatchListError, WatchListReader
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         logger.info("swept", published=done.published, series=done.series)
         return {"published": done.published, "series": done.series}
     parsed = {record["messageId"]: _parsed(record) for record in event["Records"]}
-    _notifier().note(filter(None, parsed.values()), settings)
-    failed = [key for key, found in parsed.items() if found is None or not _taken(key, found, settings)]
+    good = {message_id: found for message_id, found in parsed.items() if found is not None}
+    failed = [message_id for message_id in parsed if message_id not in good]
+    if good:
+        failed += _failed(good, settings)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
@@ -52,19 +54,21 @@ def _parsed(record: dict[str, Any]) -> AlertEvent | None:
         return None
 
 
-def _taken(message_id: str, event: AlertEvent, settings: AlertSettings) -> bool:
-    try:
-        published = _notifier().take(event, settings)
-    except (ConflictError, ClientError, BotoCoreError) as error:
+def _failed(found: dict[str, AlertEvent], settings: AlertSettings) -> Iterator[str]:
+    """Take events in, by the id of their message of the queue; answers with those that have to come again."""
+    _notifier().note(found.values(), settings)
+    for message_id, taken in zip(found, _notifier().take(list(found.values()), settings), strict=True):
+        id_ = taken.event.anomaly.id
+        if taken.error is None:
+            logger.info("taken", correlation_id=id_, change=taken.event.key, published=taken.published)
+            continue
         logger.error(
             "not handled, stays in the queue",
-            correlation_id=event.anomaly.id,
+            correlation_id=id_,
             message_id=message_id,
-            reason=str(error),
+            reason=str(taken.error),
         )
-        return False
-    logger.info("taken", correlation_id=event.anomaly.id, change=event.key, published=published)
-    return True
+        yield message_id
 
 
 def _now_ms() -> int:

@@ -30,6 +30,8 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.state import MarketMove, MessageKind, Move, Mute, Series
 
 Item = dict[str, Any]
+SeriesKey = tuple[str, str, str]
+"""Class of sources, ticker and kind: what more of the same is told by."""
 DAY_SECONDS = 86_400
 STATE_DAYS = 15
 """The queues keep events for 14 days; a redelivery must find what became of its alert."""
@@ -151,8 +153,8 @@ def message_key(id_: str, made_ms: int) -> Item:
     return {"pk": {"S": f"messages#{day_of(made_ms)}"}, "sk": {"S": f"{made_ms:013d}#{id_}"}}
 
 
-def series_of(event: AlertEvent) -> tuple[str, str, str]:
-    """Class of sources, ticker and kind: what more of the same is told by."""
+def series_of(event: AlertEvent) -> SeriesKey:
+    """The series that an event belongs to."""
     return event.source_class, event.anomaly.ticker, event.anomaly.kind
 
 
@@ -225,7 +227,7 @@ def put_state(key: Item, before: Any, after: Any, now_ms: int) -> Item:
     }
 
 
-def due_changes(series: tuple[str, str, str], before: Series, after: Series, now_ms: int) -> Iterator[Item]:
+def due_changes(series: SeriesKey, before: Series, after: Series, now_ms: int) -> Iterator[Item]:
     """The writes that list a series as due when its state says so, and no longer when not."""
     if after.due_ms == before.due_ms:
         return

@@ -8,9 +8,11 @@ Pure: the state, the event and the time go in, the new state and the message com
 - What is worse than all that was told in the cooldown breaks through.
 - Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
 - In any 60 minutes no more than `messages_per_hour` messages are made, for real, simulated and replayed quotes
-  apart: simulated ones never take the place of real ones. What finds no room is held. One place is
-  kept for a digest, one for what is critical, one for what is high or critical; words that all is normal may
-  use half of the places. Tests that a person asks for are sent all the same, and use none.
+  apart: simulated ones never take the place of real ones. The places go to what people know least of: another kind
+  of a ticker told as badly in the hour may use a third of them, first news of a ticker and words that all is normal
+  half, what is high or critical and new two thirds, a market-wide alert all but the last, which is a digest's. First
+  news that find no place are due at once; digests then share out what is left of the hour (`Budget.take_digest`).
+  Tests that a person asks for are sent all the same, and use none.
 - What is muted, and by night all but the worst, is held until that ends; silent kinds and tickers are told in
   digests only, and those that are off not at all.
 - When a share of the watch list has anomalies within a minute, one market-wide alert tells of it and of the
@@ -30,6 +32,7 @@ from consumers.alerts.state import (
     SAMPLES,
     Decision,
     Held,
+    Made,
     Market,
     MarketMove,
     MessageKind,
@@ -103,28 +106,40 @@ def _tell_news(event: AlertEvent, state: State, now_ms: int, settings: AlertSett
     held_back = is_held_back(event, state.mutes, now_ms, settings)
     if held_back or not may_be_told_at_once(event, now_ms, settings):
         return Decision(_hold(event, state, now_ms, settings))
-    move = None if is_test(event) else _market_move(event, state, settings)
+    room = state.budget.take(Made(now_ms), _places(event.severity, settings, known=False, market=True))
+    looks = settings.market_wide is not None and room is not None and not is_test(event)
+    if looks and state.moves is None:
+        return Decision(state, asks_for_moves=True)
+    move = _market_move(event, state, settings) if looks else None
     if _is_under_market(event, state.market, now_ms, moving=move is not None):
         return Decision(_hold(event, state, now_ms, settings))
-    budget = state.budget if is_test(event) else state.budget.take(now_ms, _places(event, settings))
+    made = Made(now_ms) if move else Made(now_ms, event.anomaly.ticker, event.rank)
+    known = not move and event.rank <= state.budget.told_rank(made.ticker, now_ms)
+    places = _places(event.severity, settings, known=known, market=move is not None)
+    budget = state.budget if is_test(event) else state.budget.take(made, places)
     if budget is None:
-        return Decision(_hold(event, state, now_ms, settings))
+        return Decision(_hold(event, state, now_ms, settings, urgent=not known))
     told = replace(_tell(event, state, now_ms, settings), budget=budget)
     if move is not None:
         return _send_market(event, move, told, now_ms, settings)
     return _send("alert" if event.change == "detected" else "escalation", event, told, now_ms)
 
 
-def _places(event: AlertEvent, settings: AlertSettings) -> int:
-    kept = 1 + int(event.severity != "critical") + int(event.severity in {"low", "medium"})
-    return max(1, settings.messages_per_hour - kept)
+def _places(severity: str, settings: AlertSettings, *, known: bool, market: bool) -> int:
+    """How many of the hour's places a message at once finds: most go to what people know least of."""
+    places = settings.messages_per_hour
+    if market:
+        return places - 1
+    if severity in {"high", "critical"} and not known:
+        return places - max(1, places // 3)
+    return max(1, places // 3) if known else places // 2
 
 
 def _market_move(event: AlertEvent, state: State, settings: AlertSettings) -> MarketMove | None:
     """The move of the market that the event is part of, if enough tickers moved within a minute."""
     if settings.market_wide is None or state.watched == 0:
         return None
-    moves = {move.id: (move, alert) for move, alert in state.moves}
+    moves = {move.id: (move, alert) for move, alert in state.moves or ()}
     newest_ms = max((move.at_ms for move, _ in moves.values()), default=0)
     last_ms = max(event.at_ms, min(newest_ms, event.at_ms + MINUTE_MS))
     recent = [item for item in moves.values() if last_ms - MINUTE_MS < item[0].at_ms <= last_ms]
@@ -148,7 +163,7 @@ def _send_market(
     """Tell the event and the singles of the move in one message; their own events will find them told."""
     listed = {single.id: single for single in move.moves}
     moves = []
-    for single, alert in state.moves:
+    for single, alert in state.moves or ():
         if single.id in listed and single.id != event.anomaly.id:
             told = replace(
                 alert, version=alert.version + 1, fate="told", told_rank=single.rank, under_market=True
@@ -243,7 +258,10 @@ def _origin(event: AlertEvent) -> tuple[int, int]:
     return int(event.anomaly.late and not replayed), int(replayed)
 
 
-def _hold(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> State:
+def _hold(
+    event: AlertEvent, state: State, now_ms: int, settings: AlertSettings, *, urgent: bool = False
+) -> State:
+    """Keep an event for a digest: the one after the cooldown, or the next one if it is urgent."""
     known, waiting = _is_known(state), state.alert.fate == "held"
     held = state.series.held or Held(first_ms=event.at_ms, last_ms=event.at_ms)
     late, replayed = _origin(event)
@@ -263,13 +281,14 @@ def _hold(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings)
         alert = replace(alert, told_rank=max(alert.told_rank, event.rank))
     else:
         alert = replace(alert, fate="held", digest=state.series.digest)
-    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings))
+    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings, urgent=urgent))
 
 
-def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings) -> Series:
+def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings, *, urgent: bool) -> Series:
     due = series.due_ms
     if due is None:
         due = series.quiet_until_ms if series.quiet_until_ms > now_ms else now_ms + settings.cooldown_ms
+    due = min(due, now_ms) if urgent else due
     return replace(series, version=series.version + 1, held=held, due_ms=due)
 
 
@@ -288,7 +307,7 @@ def _end(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) 
     if state.alert.fate != "told" or not lasted:
         return Decision(state)
     waits = is_held_back(event, state.mutes, now_ms, settings) or state.alert.under_market
-    budget = state.budget.take(now_ms, max(1, settings.messages_per_hour // 2))
+    budget = state.budget.take(Made(now_ms), max(1, settings.messages_per_hour // 2))
     if waits or budget is None or not is_live(event, now_ms, settings):
         return Decision(_add_end(event, state))
     return _send("back_to_normal", event, replace(state, budget=budget), now_ms)

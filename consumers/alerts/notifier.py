@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import life
+from consumers.alerts.book import Book
 from consumers.alerts.compose import Post, compose
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import Due, Message, message_id
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.state import Alert, Move, Mute
-from consumers.alerts.store import AlertStore, ConflictError
+from consumers.alerts.state import Alert, Decision, Move, Mute, State
+from consumers.alerts.store import AlertStore, ConflictError, TooManyWritesError
 from producers.sources import SourceClass
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 LEASE_MS = 120_000
 """How long a claim of a message lasts: twice the function's timeout, so that its owner is surely gone."""
 ATTEMPTS = 8
-"""Tries to commit a decision against concurrent ones before the event goes back to its queue."""
+"""Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
+LOOKED_UP = 100
+"""Moves whose alerts a market-wide alert looks up, the worst first: what one BatchGetItem takes."""
 SERIES_A_SWEEP = 500
 """Series that one sweep moves into a digest (about 20 ms each); the next sweep goes on."""
 _T = TypeVar("_T")
-_SINGLES = frozenset({"alert", "escalation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,15 @@ class Sweep:
 
     published: int
     series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an event: whether its message was published now, or the error with which it has to come again."""
+
+    event: AlertEvent
+    published: bool = False
+    error: Exception | None = None
 
 
 class Notifier:
@@ -84,16 +95,27 @@ class Notifier:
         if settings.market_wide is not None:
             self._store.note_moves(moves, now_ms)
 
-    def take(self, event: AlertEvent, settings: AlertSettings) -> bool:
-        """Take an event in, once however often it comes; True if its message was published now.
+    def take(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+        """Take a batch of events in, each once however often it comes, and publish their messages.
 
-        Raises:
-            ConflictError: too many concurrent changes; nothing was changed.
-            ClientError, BotoCoreError: of the table (nothing was changed) or of the topic (the message is
-                pending, and published when the event is taken again or by a sweep).
+        Of an event with an error nothing was changed, or, if publishing failed, its message is pending: it is
+        published when the event is taken again, or by a sweep.
         """
-        message = self._retrying(lambda: self._decide(event, settings))
-        return message is not None and self._deliver(message)
+        try:
+            messages = self._retrying(lambda: self._decide(events, settings))
+        except BotoCoreError as error:  # no answer: one by one there would be none either
+            return [Taken(event, error=error) for event in events]
+        except (ConflictError, TooManyWritesError, ClientError) as error:
+            if len(events) == 1:
+                return [Taken(events[0], error=error)]
+            return [taken for event in events for taken in self.take([event], settings)]
+        return [self._tell(event, message) for event, message in zip(events, messages, strict=True)]
+
+    def _tell(self, event: AlertEvent, message: Message | None) -> Taken:
+        try:
+            return Taken(event, published=message is not None and self._deliver(message))
+        except (ClientError, BotoCoreError) as error:
+            return Taken(event, error=error)
 
     def sweep(self, settings: AlertSettings) -> Sweep:
         """Publish what is pending and tell what is due.
@@ -116,23 +138,49 @@ class Notifier:
             raise errors[0]
         return Sweep(published, series)
 
-    def _decide(self, event: AlertEvent, settings: AlertSettings) -> Message | None:
+    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Message | None]:
+        """The message of each event, all of them written down, pending."""
         now_ms = self._clock()
-        state = self._store.load(event)
-        if event.key in state.alert.seen:
-            message = self._made_before(event, state.alert)
-            held_back = message and _is_held_back(message, state.mutes, now_ms, settings)
-            return None if held_back else message  # a sweep publishes it when the mute is over
-        decision = life.decide(event, state, now_ms, settings)
-        if decision.message in _SINGLES and settings.market_wide is not None:
-            state = replace(state, watched=self._watched(), moves=self._store.load_moves(event, now_ms))
+        before = self._store.load(events)
+        after = before.copy()
+        messages: list[Message | None] = []
+        made: list[Message] = []
+        for event in events:
+            state = after.state(event)
+            if event.key in state.alert.seen:
+                messages.append(self._made_before(event, state, made, now_ms, settings))
+                continue
             decision = life.decide(event, state, now_ms, settings)
-        return self._store.commit(event, state, decision, now_ms)
+            if decision.asks_for_moves:
+                moves = self._moves(event, before, after, now_ms)
+                state = replace(state, watched=self._watched(), moves=moves)
+                decision = life.decide(event, state, now_ms, settings)
+            after.remember(event, state, decision)
+            messages.append(_message(event, decision, now_ms))
+            made += filter(None, messages[-1:])
+        self._store.commit(before, after, made, now_ms)
+        return messages
 
-    def _made_before(self, event: AlertEvent, alert: Alert) -> Message | None:
-        made_ms = alert.made_ms.get(event.key)
-        stored = None if made_ms is None else self._store.message(message_id(event), made_ms)
-        return None if stored is None else stored.message
+    def _moves(
+        self, event: AlertEvent, before: Book, after: Book, now_ms: int
+    ) -> tuple[tuple[Move, Alert], ...]:
+        moves = self._store.load_moves(event, now_ms)
+        found = self._store.load_alerts(move.id for move in moves[:LOOKED_UP] if move.id not in after.alerts)
+        before.alerts |= found
+        after.alerts |= found
+        told = Alert(fate="told")  # those beyond only count; they cannot be told by this alert
+        return tuple((move, after.alerts.get(move.id, told)) for move in moves)
+
+    def _made_before(
+        self, event: AlertEvent, state: State, made: list[Message], now_ms: int, settings: AlertSettings
+    ) -> Message | None:
+        made_ms = state.alert.made_ms.get(event.key)
+        if made_ms is None or any(message.id == message_id(event) for message in made):
+            return None  # it never had a message, or gets it from its twin in this batch
+        stored = self._store.message(message_id(event), made_ms)
+        if stored is None or _is_held_back(stored.message, state.mutes, now_ms, settings):
+            return None  # a sweep publishes it when the mute is over
+        return stored.message
 
     def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
         if life.digests_held_back(mutes, now_ms, settings):
@@ -146,7 +194,7 @@ class Notifier:
         digest_id = self._store.open_digest(source_class)
         if digest_id is None and (not held or held[0].due_ms > now_ms):
             return 0
-        if self._store.budget(source_class).take(now_ms, settings.messages_per_hour) is None:
+        if self._store.budget(source_class).take_digest(now_ms, settings.messages_per_hour) is None:
             return 0
         digest_id = digest_id or self._store.start_digest(source_class, now_ms)
         # What is not due yet goes along: another digest for it soon would be one message more.
@@ -175,7 +223,7 @@ class Notifier:
 
     def _finish(self, source_class: str, digest_id: str, now_ms: int, places: int) -> None:
         before = self._store.budget(source_class)
-        after = before.take(now_ms, places)
+        after = before.take_digest(now_ms, places)
         if after is None or self._store.open_digest(source_class) != digest_id:
             return  # no place any more: the next sweep goes on; or another sweep finished it
         self._store.finish_digest(source_class, digest_id, before, after, now_ms)
@@ -220,6 +268,12 @@ class Notifier:
             MessageAttributes=attributes,
         )
         return answer["MessageId"]
+
+
+def _message(event: AlertEvent, decision: Decision, now_ms: int) -> Message | None:
+    if decision.message is None:
+        return None
+    return Message(message_id(event), decision.message, now_ms, event, decision.market)
 
 
 def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:

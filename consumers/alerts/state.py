@@ -98,18 +98,55 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A message of the last hour.
+
+    Attributes:
+        at_ms: when it was made, epoch ms UTC.
+        ticker, rank: what it told of, and how bad; "" and -1 for many tickers, ends and digests.
+    """
+
+    at_ms: int
+    ticker: str = ""
+    rank: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """When the messages of the last hour were made, epoch ms UTC."""
+    """The messages of the last hour, the oldest first."""
 
     version: int = 0
-    made_ms: tuple[int, ...] = ()
+    made: tuple[Made, ...] = ()
 
-    def take(self, now_ms: int, places: int) -> Budget | None:
+    def take(self, made: Made, places: int) -> Budget | None:
         """The budget after one more message, or None if there were `places` in the last 60 minutes."""
-        recent = tuple(made for made in self.made_ms if made > now_ms - HOUR_MS)
-        if len(recent) >= places:
+        recent = self._recent(made.at_ms)
+        return Budget(self.version + 1, (*recent, made)) if len(recent) < places else None
+
+    def take_digest(self, now_ms: int, places: int) -> Budget | None:
+        """The same for a digest, or None if it has to wait.
+
+        While half of the places are free it has not to. Then what is left of them is spread evenly over the
+        hour: the space between messages is the smallest one at which digests could go on for ever.
+        """
+        recent = [made.at_ms for made in self._recent(now_ms)]
+        if len(recent) >= max(1, places // 2) and now_ms < recent[-1] + _space_ms(recent, places):
             return None
-        return Budget(self.version + 1, (*recent, now_ms))
+        return self.take(Made(now_ms), places)
+
+    def told_rank(self, ticker: str, now_ms: int) -> int:
+        """Rank of the worst that a message of the last hour told of a ticker; -1 for nothing."""
+        return max((made.rank for made in self._recent(now_ms) if made.ticker == ticker), default=-1)
+
+    def _recent(self, now_ms: int) -> tuple[Made, ...]:
+        return tuple(made for made in self.made if made.at_ms > now_ms - HOUR_MS)
+
+
+def _space_ms(recent: list[int], places: int) -> int:
+    # The n-th digest from now on has to be an hour after the message that is `places` before it.
+    first = max(1, places - len(recent) + 1)
+    waits = (-((recent[-1] - HOUR_MS - at) // n) for n, at in enumerate(recent[-places:], first))
+    return max(-(-HOUR_MS // places), *waits)
 
 
 EVERYTHING = "*#*"
@@ -216,7 +253,7 @@ class State:
 
     Attributes:
         watched: tickers on the watch list; 0 if that is not known.
-        moves: live anomalies around the event, with what is remembered of each.
+        moves: live anomalies around the event, with what is remembered of each; None if they were not loaded.
     """
 
     alert: Alert = field(default_factory=Alert)
@@ -225,7 +262,7 @@ class State:
     market: Market = field(default_factory=Market)
     mutes: tuple[Mute, ...] = ()
     watched: int = 0
-    moves: tuple[tuple[Move, Alert], ...] = ()
+    moves: tuple[tuple[Move, Alert], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +271,10 @@ class Decision:
 
     Attributes:
         market: what a market-wide alert tells; the alerts of its moves are in `state.moves` as they are after it.
+        asks_for_moves: it depends on the moves, which were not loaded: decide again with them.
     """
 
     state: State
     message: MessageKind | None = None
     market: MarketMove | None = None
+    asks_for_moves: bool = False

@@ -1,6 +1,6 @@
 """Reads and writes the table `stock-alerts`, whose items are described in `items`.
 
-An event changes its alert, its series and the budget, and makes its message, in one transaction guarded by
+A batch of events changes alerts, series and the budget, and makes messages, in one transaction guarded by
 their versions: whatever is delivered twice or concurrently has one effect. A message is then claimed for a
 while, published, and marked. A crash between publishing and marking lets the claim run out, and the message
 is published again: the one window in which it can go out twice (besides SNS, which may repeat one itself).
@@ -8,11 +8,12 @@ is published again: the one window in which it can go out twice (besides SNS, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from consumers.alerts.book import Book
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import (
     MESSAGE_DAYS,
@@ -26,7 +27,6 @@ from consumers.alerts.items import (
     expiry,
     make_message,
     market_key,
-    message_id,
     message_key,
     move_item,
     mute_item,
@@ -41,13 +41,11 @@ from consumers.alerts.items import (
 from consumers.alerts.state import (
     Alert,
     Budget,
-    Decision,
     Held,
     Market,
     Move,
     Mute,
     Series,
-    State,
     scopes,
 )
 from consumers.alerts.texts import Part
@@ -58,13 +56,19 @@ if TYPE_CHECKING:
 
 MOVES = 1000
 """Moves that a market-wide alert looks at, the newest first."""
-LOOKED_UP = 100
-"""Moves whose alerts it looks up, the worst first: what one BatchGetItem takes."""
+READS = WRITES = 100
+"""Items that one BatchGetItem and one TransactWriteItems take."""
 MINUTE_MS = 60_000
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 
 
 class ConflictError(Exception):
     """Someone else changed the same alert, series or budget in between: load again and decide anew."""
+
+
+class TooManyWritesError(Exception):
+    """What was decided at once does not fit into one transaction."""
 
 
 class AlertStore:
@@ -74,28 +78,31 @@ class AlertStore:
         self._client = client
         self._table = table
 
-    def load(self, event: AlertEvent) -> State:
-        """What is remembered that matters for an event, but for the moves; strongly consistent."""
-        class_, ticker, kind = series_of(event)
-        states = [
-            alert_key(event.anomaly.id),
-            series_key(class_, ticker, kind),
-            budget_key(class_),
-            market_key(class_),
-        ]
-        mutes = [mute_key(scope) for scope in scopes(ticker, kind)]
-        found = {_place(item): item for item in self._batch_get([*states, *mutes])}
-        alert, series, budget, market = (found.get(_place(key)) for key in states)
-        return State(
-            state_of(alert, Alert),
-            state_of(series, Series),
-            state_of(budget, Budget),
-            state_of(market, Market),
-            tuple(_mute(found[_place(key)]) for key in mutes if _place(key) in found),
+    def load(self, events: Sequence[AlertEvent]) -> Book:
+        """What is remembered that matters for events, but for the moves around them; strongly consistent."""
+        alerts = {event.anomaly.id: alert_key(event.anomaly.id) for event in events}
+        series = {of: series_key(*of) for of in map(series_of, events)}
+        classes = {of[0] for of in series}
+        budgets = {class_: budget_key(class_) for class_ in classes}
+        markets = {class_: market_key(class_) for class_ in classes}
+        mutes = {scope: mute_key(scope) for of in series for scope in scopes(of[1], of[2])}
+        groups: tuple[dict[Any, Item], ...] = (alerts, series, budgets, markets, mutes)
+        found = self._find(key for group in groups for key in group.values())
+        return Book(
+            _states(alerts, found, Alert),
+            _states(series, found, Series),
+            _states(budgets, found, Budget),
+            _states(markets, found, Market),
+            {scope: _mute(found[_place(key)]) for scope, key in mutes.items() if _place(key) in found},
         )
 
-    def load_moves(self, event: AlertEvent, now_ms: int) -> tuple[tuple[Move, Alert], ...]:
-        """Live anomalies within a minute of an event, with what is remembered of each; not those muted."""
+    def load_alerts(self, anomaly_ids: Iterable[str]) -> dict[str, Alert]:
+        """What is remembered of anomalies, each of them; strongly consistent."""
+        keys = {id_: alert_key(id_) for id_ in anomaly_ids}
+        return _states(keys, self._find(keys.values()), Alert)
+
+    def load_moves(self, event: AlertEvent, now_ms: int) -> list[Move]:
+        """Live anomalies within a minute of an event, the worst first; not those muted."""
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
@@ -111,17 +118,7 @@ class AlertStore:
         moves = [msgspec.json.decode(item["move"]["S"], type=Move) for item in found]
         mutes = [mute for mute in self.mutes() if mute.until_ms > now_ms] if moves else []
         heard = [move for move in moves if not any(mute.covers(move.ticker, move.kind) for mute in mutes)]
-        heard.sort(key=lambda move: -move.rank)
-        looked_up = self._alerts(heard[:LOOKED_UP])
-        told = Alert(fate="told")  # those beyond only count; they cannot be told by this alert
-        return tuple((move, looked_up.get(move.id, told)) for move in heard)
-
-    def _alerts(self, moves: list[Move]) -> dict[str, Alert]:
-        keys = [alert_key(move.id) for move in moves]
-        found = {_place(item): item for item in self._batch_get(keys)} if keys else {}
-        return {
-            move.id: state_of(found.get(_place(key)), Alert) for move, key in zip(moves, keys, strict=True)
-        }
+        return sorted(heard, key=lambda move: -move.rank)
 
     def note_moves(self, moves: Iterable[tuple[str, Move]], now_ms: int) -> None:
         """Remember live anomalies, each with its class of sources, for market-wide alerts."""
@@ -145,33 +142,30 @@ class AlertStore:
         answer = self._client.delete_item(TableName=self._table, Key=mute_key(scope), ReturnValues="ALL_OLD")
         return "Attributes" in answer
 
-    def commit(self, event: AlertEvent, before: State, decision: Decision, now_ms: int) -> Message | None:
+    def commit(self, before: Book, after: Book, messages: Iterable[Message], now_ms: int) -> None:
         """Write what was decided, all or nothing.
 
         Raises:
             ConflictError: `before` is no longer what the table holds.
+            TooManyWritesError: these are more than one transaction takes; decide about fewer events at once.
         """
-        after = decision.state
-        series = series_of(event)
-        writes = [put_state(alert_key(event.anomaly.id), before.alert, after.alert, now_ms)]
-        if after.series != before.series:
-            writes.append(put_state(series_key(*series), before.series, after.series, now_ms))
-            writes.extend(due_changes(series, before.series, after.series, now_ms))
-        if after.budget != before.budget:
-            writes.append(put_state(budget_key(series[0]), before.budget, after.budget, now_ms))
-        if after.market != before.market:
-            writes.append(put_state(market_key(series[0]), before.market, after.market, now_ms))
-        writes.extend(_ended_mutes(before.mutes, after.mutes))
-        message = None
-        if decision.message is not None:
-            message = Message(message_id(event), decision.message, now_ms, event, decision.market)
+        writes: list[Item] = []
+        for id_, alert in _changed(before.alerts, after.alerts, Alert()):
+            writes.append(put_state(alert_key(id_), *alert, now_ms))
+        for of, series in _changed(before.series, after.series, Series()):
+            writes.append(put_state(series_key(*of), *series, now_ms))
+            writes.extend(due_changes(of, *series, now_ms))
+        for class_, budget in _changed(before.budgets, after.budgets, Budget()):
+            writes.append(put_state(budget_key(class_), *budget, now_ms))
+        for class_, market in _changed(before.markets, after.markets, Market()):
+            writes.append(put_state(market_key(class_), *market, now_ms))
+        writes.extend(_ended(mute) for scope, mute in before.mutes.items() if scope not in after.mutes)
+        for message in messages:
             writes.extend(make_message(message, now_ms))
-        if decision.market is not None:
-            earlier = {move.id: alert for move, alert in before.moves}
-            for move, alert in after.moves:
-                writes.append(put_state(alert_key(move.id), earlier[move.id], alert, now_ms))
-        self._transact(writes)
-        return message
+        if len(writes) > WRITES:
+            raise TooManyWritesError(f"{len(writes)} writes: one transaction takes {WRITES}")
+        if writes:
+            self._transact(writes)
 
     def claim(self, message: Message, now_ms: int, lease_ms: int) -> bool:
         """Reserve the right to publish a message until the lease ends; False if it is sent or reserved."""
@@ -328,12 +322,16 @@ class AlertStore:
     def _get(self, key: Item) -> Item | None:
         return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
-    def _batch_get(self, keys: list[Item]) -> Iterable[Item]:
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        while wanted:
+    def _find(self, keys: Iterable[Item]) -> dict[tuple[str, str], Item]:
+        found: dict[tuple[str, str], Item] = {}
+        rest = list(keys)
+        while rest:
+            wanted: Any = {self._table: {"Keys": rest[:READS], "ConsistentRead": True}}
             answer = self._client.batch_get_item(RequestItems=wanted)
-            yield from answer["Responses"].get(self._table, [])
-            wanted = answer.get("UnprocessedKeys")
+            found |= {_place(item): item for item in answer["Responses"].get(self._table, [])}
+            unread: Any = answer.get("UnprocessedKeys") or {}
+            rest = [*unread.get(self._table, {}).get("Keys", []), *rest[READS:]]
+        return found
 
     def _query(self, pk: str, *, after: str = "0", until: str = "~") -> Iterator[Item]:
         pages = self._client.get_paginator("query").paginate(
@@ -379,13 +377,21 @@ def _mute(item: Item) -> Mute:
     return msgspec.json.decode(item["mute"]["S"], type=Mute)
 
 
-def _ended_mutes(before: tuple[Mute, ...], after: tuple[Mute, ...]) -> Iterator[Item]:
-    for mute in before:
-        if mute not in after:  # another one that took its place meanwhile stays
-            yield {
-                "Delete": {
-                    "Key": mute_key(mute.scope),
-                    "ConditionExpression": "attribute_not_exists(pk) OR mute = :mute",
-                    "ExpressionAttributeValues": {":mute": {"S": text_of(mute)}},
-                }
-            }
+def _states(keys: dict[_K, Item], found: dict[tuple[str, str], Item], type_: type[_T]) -> dict[_K, _T]:
+    return {name: state_of(found.get(_place(key)), type_) for name, key in keys.items()}
+
+
+def _changed(before: dict[_K, _T], after: dict[_K, _T], new: _T) -> Iterator[tuple[_K, tuple[_T, _T]]]:
+    for name, state in after.items():
+        if state != (earlier := before.get(name, new)):
+            yield name, (earlier, state)
+
+
+def _ended(mute: Mute) -> Item:
+    return {  # another one that took its place meanwhile stays
+        "Delete": {
+            "Key": mute_key(mute.scope),
+            "ConditionExpression": "attribute_not_exists(pk) OR mute = :mute",
+            "ExpressionAttributeValues": {":mute": {"S": text_of(mute)}},
+        }
+    }

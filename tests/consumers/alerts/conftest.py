@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -80,17 +80,25 @@ class Makers:
     anomaly = staticmethod(make_anomaly)
     envelope = staticmethod(envelope)
 
-    def opened(self, **changes: Any) -> AlertEvent:
+    def opened(self, ts_ms: int = T0_MS, severity: str = "medium", **changes: Any) -> AlertEvent:
         """The opening of an anomaly."""
-        return parse(envelope(detected(make_anomaly(**changes))))
+        return parse(envelope(detected(make_anomaly(ts_ms=ts_ms, severity=severity, **changes))))
 
     def worse(self, at_ms: int, **changes: Any) -> AlertEvent:
-        """Its escalation to `severity`."""
+        """The escalation of an anomaly to `severity`."""
         return parse(envelope(escalated(make_anomaly(**changes), at_ms)))
 
     def over(self, at_ms: int, **changes: Any) -> AlertEvent:
-        """Its end."""
+        """The end of an anomaly."""
         return parse(envelope(ended(make_anomaly(**changes), at_ms)))
+
+    def worsened(self, event: AlertEvent, at_ms: int, severity: str) -> AlertEvent:
+        """The escalation of the anomaly that an event opened."""
+        return replace(event, change="escalated", at_ms=at_ms, severity=severity)
+
+    def ended(self, event: AlertEvent, at_ms: int) -> AlertEvent:
+        """The end of the anomaly that an event opened."""
+        return replace(event, change="ended", at_ms=at_ms, duration_seconds=(at_ms - event.at_ms) / 1000)
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +122,13 @@ class Bench:
     watched: int = 0
 
     def take(self, *events: AlertEvent) -> list[bool]:
-        """Take a batch of events in, now."""
+        """Take a batch of events in, now: whether the message of each was published; raises its error."""
         self.notifier.note(events, self.settings)
-        return [self.notifier.take(event, self.settings) for event in events]
+        taken = self.notifier.take(events, self.settings)
+        for one in taken:
+            if one.error is not None:
+                raise one.error
+        return [one.published for one in taken]
 
     def sweep(self, after_minutes: float = 0) -> int:
         """Let time pass, then sweep; the number of messages published."""

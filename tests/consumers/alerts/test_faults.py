@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import days_between
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings, MarketWide
+from consumers.alerts.state import Mute
 from consumers.alerts.store import AlertStore, ConflictError
 
 MINUTE_MS = 60_000
@@ -37,6 +39,8 @@ class Faults:
 
     Attributes:
         overlapping: another invocation comes between the read and the write of every decision.
+        clock: the time now, epoch ms UTC.
+        published: each message that was published; `heard` when, and about which tickers.
         unclear: faults after a publish and before its mark: each may be one message twice.
         overlap: runs another invocation in the middle of this one.
     """
@@ -45,7 +49,9 @@ class Faults:
     unclear: int = 0
     overlapping: bool = False
     overlap: Callable[[], None] = lambda: None
+    clock: Callable[[], int] = lambda: 0
     published: list[str] = field(default_factory=list)
+    heard: list[tuple[int, str]] = field(default_factory=list)
     unmarked: bool = False
 
     def call(self, operation: str, arguments: dict[str, Any], method: Callable[..., Any]) -> Any:
@@ -68,6 +74,7 @@ class Faults:
         if operation == "publish":
             about = json.loads(json.loads(arguments["Message"])["default"])["message"]
             self.published.append(json.dumps(about, sort_keys=True))
+            self.heard.append((self.clock(), arguments["MessageAttributes"]["ticker"]["StringValue"]))
             self.unmarked = True
         elif operation == "update_item":
             self.unmarked = False
@@ -137,24 +144,23 @@ class Play:
             self.notifier.note(batch, self.rules)
         except (CrashError, ClientError, BotoCoreError):
             return batch
-        return [event for event in batch if not self._quietly(partial(self.notifier.take, event, self.rules))]
+        try:
+            taken = self.notifier.take(batch, self.rules)
+        except CrashError:
+            return batch
+        return [one.event for one in taken if one.error is not None]
 
     @staticmethod
-    def _quietly(action: Callable[[], Any]) -> bool:
-        try:
+    def _quietly(action: Callable[[], Any]) -> None:
+        with suppress(ClientError, BotoCoreError, ConflictError, CrashError):
             action()
-        except (ClientError, BotoCoreError, ConflictError):
-            return False
-        except CrashError:
-            return False
-        return True
 
     def _alongside(self, queue: list[AlertEvent]) -> None:
         """Another function, without faults, takes the next event of the queue that it did not take yet, and sweeps."""
         event = next((event for event in queue if event not in self.taken_alongside), None)
         if event is not None:
             self.taken_alongside.append(event)
-            self._quietly(partial(self.other.take, event, self.rules))
+            self._quietly(partial(self.other.take, [event], self.rules))
         self._quietly(lambda: self.other.sweep(self.rules))
 
     def let_time_pass(self, hours: int) -> None:
@@ -187,7 +193,8 @@ def _play(rules: AlertSettings, script: list[str | None], now_ms: int) -> Play:
     )
     topic = sns.create_topic(Name="alerts")["TopicArn"]
     faults, calm = Faults(script), Faults([])
-    calm.published = faults.published
+    calm.published, calm.heard = faults.published, faults.heard
+    faults.clock = calm.clock = lambda: play.now_ms
     play: Play
 
     def notifier(some: Faults) -> Notifier:
@@ -227,6 +234,7 @@ _SCRIPT = st.lists(st.one_of(st.none(), st.none(), st.sampled_from(FAULTS)), max
     market=st.sampled_from([None, MarketWide(share=0.5, at_least=2)]),
     sweep_every=st.integers(1, 4),
     overlapping=st.booleans(),
+    muted=st.sampled_from([None, None, "AAPL", "MSFT"]),
 )
 def test_each_anomaly_is_told_once_whatever_goes_wrong(
     make: Any,
@@ -238,6 +246,7 @@ def test_each_anomaly_is_told_once_whatever_goes_wrong(
     market: MarketWide | None,
     sweep_every: int,
     overlapping: bool,
+    muted: str | None,
 ) -> None:
     events = [
         make.opened(ticker=ticker, ts_ms=make.t0_ms + 1000 * second, severity=severity)
@@ -251,12 +260,17 @@ def test_each_anomaly_is_told_once_whatever_goes_wrong(
     again = [events[n] for n in repeated if n < len(events)]
     play = _play(AlertSettings(messages_per_hour=cap, market_wide=market), script, make.t0_ms + 6000)
     play.faults.overlapping = overlapping
+    mute = Mute(make.t0_ms + 2 * HOUR_MS, ticker=muted)
+    if muted is not None:
+        play.store.put_mute(mute)
     play.deliver([*events, *worse, *again], sweep_every)
     play.faults.script.clear()
     play.faults.overlapping = False
-    play.let_time_pass(hours=6)
+    play.let_time_pass(hours=8)
 
     published = Counter(play.faults.published)
+    if muted is not None:
+        assert not any(muted in tickers for at, tickers in play.faults.heard if at < mute.until_ms)
     assert sum(published.values()) - len(published) <= play.faults.unclear
     first, escalated, counted = _told([json.loads(about) for about in published])
     assert max(first.values(), default=0) <= 1

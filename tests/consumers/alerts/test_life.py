@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import time
 from typing import Any
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.alerts.event import AlertEvent, began_ms
+from consumers.alerts.event import AlertEvent
 from consumers.alerts.rehearsal import Rehearsal, Rehearsed
 from consumers.alerts.settings import AlertSettings, MarketWide, QuietHours
 from consumers.alerts.state import HOUR_MS, Mute
@@ -66,12 +65,6 @@ def _over(event: AlertEvent, at_ms: int) -> AlertEvent:
 
 def _world(rules: AlertSettings = CALM, watched: int = 0) -> Rehearsal:
     return Rehearsal(rules, watched)
-
-
-def _live(world: Rehearsal, event: AlertEvent, now_ms: int) -> str | None:
-    """Note and take, as the function does with each batch."""
-    world.note([event], now_ms)
-    return world.take(event, now_ms)
 
 
 def _digests(world: Rehearsal) -> list[Rehearsed]:
@@ -137,14 +130,14 @@ def _live_through(
             next_sweep += MINUTE_MS
         _obey(world, waiting, at)
         if event is not None:
-            _live(world, event, at)
+            world.hear([event], at)
     return world
 
 
 def _obey(world: Rehearsal, waiting: list[tuple[int, Mute]], now_ms: int) -> None:
     while waiting and waiting[0][0] <= now_ms:
         _, mute = waiting.pop(0)
-        world.mutes[mute.scope] = mute
+        world.book.mutes[mute.scope] = mute
 
 
 _RULES = st.builds(
@@ -275,6 +268,32 @@ def test_the_first_of_a_ticker_and_kind_is_told_as_it_arrives(story: list[tuple[
         assert (at, anomaly) in at_once or told[anomaly] <= at or any(m_at <= at for m_at, _ in at_once)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 7200), st.sampled_from(SEVERITIES)), max_size=20),
+    st.sampled_from([2, 3, 6, 10]),
+    st.sampled_from([None, MarketWide(share=0.2, at_least=2)]),
+)
+def test_nothing_new_waits_longer_than_the_rest_of_the_hour_shared_out(
+    openings: list[tuple[int, str]], cap: int, market: MarketWide | None
+) -> None:
+    """Of a ticker of which nothing is known yet; what is told at once in between puts its digest off."""
+    rules = AlertSettings(messages_per_hour=cap, market_wide=market, cooldown_minutes=1440)
+    story = [
+        (T0_MS + 1000 * second, _opened(T0_MS + 1000 * second, severity, ticker=f"T{n}"))
+        for n, (second, severity) in enumerate(sorted(openings))
+    ]
+    world = _live_through(story, rules, watched=0 if market is None else 25)
+    told = {id_: message.at_ms for message in world.messages for id_ in message.anomalies}
+    at_once = [message.at_ms for message in world.messages if message.kind != "digest"]
+    most_at_once = cap - 1 if market else cap - max(1, cap // 3)
+    space_ms, in_all_ms = HOUR_MS // (cap - most_at_once + 1), HOUR_MS - HOUR_MS // (cap - cap // 2 + 1)
+    for at, event in story:
+        told_ms = told[event.anomaly.id]
+        last_ms = max((one for one in at_once if one <= told_ms), default=at)
+        assert told_ms - max(at, last_ms) <= space_ms + MINUTE_MS  # a sweep runs every minute
+        assert told_ms - at <= in_all_ms + MINUTE_MS
+
+
 @given(_stories(), st.randoms(use_true_random=False))
 def test_held_is_counted_whatever_the_order(story: list[tuple[int, AlertEvent]], random: Any) -> None:
     """Disorder beyond delays: any order of the events counts each anomaly once."""
@@ -284,178 +303,5 @@ def test_held_is_counted_whatever_the_order(story: list[tuple[int, AlertEvent]],
     now_ms = T0_MS + 60 * MINUTE_MS
     for event in events:
         world.take(event, now_ms)
-    held = sum(series.held.anomalies for series in world.series.values() if series.held)
+    held = sum(series.held.anomalies for series in world.book.series.values() if series.held)
     assert held + len(world.messages) == len({event.anomaly.id for event in events})
-
-
-def test_what_is_worse_breaks_through_the_cooldown_and_leaves_the_digest() -> None:
-    world = _world()
-    assert world.take(_opened(severity="medium"), T0_MS) == "alert"
-    second = _opened(T0_MS + 1000, "medium")
-    assert world.take(second, T0_MS + 1000) is None
-    assert world.take(_worse(second, T0_MS + 5000, "medium"), T0_MS + 5000) is None
-    assert world.take(_worse(second, T0_MS + 9000, "critical"), T0_MS + 9000) == "escalation"
-    assert world.take(_opened(T0_MS + 10_000, "high"), T0_MS + 10_000) is None
-    world.sweep(T0_MS + 15 * MINUTE_MS + 9000)
-    (digest,) = _digests(world)
-    assert len(digest.anomalies) == 1
-
-
-def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message() -> None:
-    world = _world()
-    event = _opened()
-    assert world.take(_worse(event, T0_MS + 10, "high"), T0_MS + 10) == "escalation"
-    assert world.take(event, T0_MS + 20) is None
-    assert world.series["real", "AAPL", "gap"].held is None
-
-
-def test_a_series_is_armed_again_by_a_cooldown_without_anomalies() -> None:
-    world = _world()
-    assert world.take(_opened(), T0_MS) == "alert"
-    later = T0_MS + 15 * MINUTE_MS
-    assert world.take(_opened(later - 1), later - 1) is None
-    world.sweep(later)
-    assert world.take(_opened(later + 1), later + 1) is None  # the digest began another cooldown
-    world.sweep(later + 15 * MINUTE_MS)
-    quiet = later + 31 * MINUTE_MS
-    assert world.take(_opened(quiet), quiet) == "alert"
-
-
-@pytest.mark.parametrize(("seconds", "message"), [(59, None), (60, "back_to_normal")])
-def test_the_end_of_what_lasted_is_told(seconds: int, message: str | None) -> None:
-    world = _world()
-    event = _opened()
-    world.take(event, T0_MS)
-    end = T0_MS + seconds * 1000
-    assert world.take(_over(event, end), end) == message
-    assert world.take(_over(event, end), end) is None
-
-
-def test_the_end_of_what_was_not_told_is_not_told() -> None:
-    world = _world()
-    world.take(_opened(), T0_MS)
-    second = _opened(T0_MS + 1)
-    world.take(second, T0_MS + 1)
-    assert world.take(_over(second, T0_MS + HOUR_MS // 2), T0_MS + HOUR_MS // 2) is None
-
-
-def test_the_last_place_of_the_hour_is_a_digests() -> None:
-    world = _world(AlertSettings(messages_per_hour=3))
-    sent = [world.take(_opened(severity="critical", ticker=f"T{n}"), T0_MS + n) for n in range(10)]
-    assert sent == ["alert", "alert", *[None] * 8]
-    world.sweep(T0_MS + 15 * MINUTE_MS + 10)
-    assert len(_digests(world)[0].anomalies) == 8
-    world.take(_opened(T0_MS + 20 * MINUTE_MS, ticker="NEW"), T0_MS + 20 * MINUTE_MS)
-    world.sweep(T0_MS + 40 * MINUTE_MS)
-    assert len(_digests(world)) == 1  # no place: it stays held
-    world.sweep(T0_MS + HOUR_MS)
-    assert len(_digests(world)) == 2
-
-
-def test_a_place_is_kept_for_what_is_high_and_one_for_what_is_critical() -> None:
-    world = _world(AlertSettings(messages_per_hour=6))
-    severities = ["medium"] * 4 + ["high"] * 2 + ["critical"] * 2
-    events = [_opened(T0_MS, severity, ticker=f"T{n}") for n, severity in enumerate(severities)]
-    told = [world.take(event, T0_MS) == "alert" for event in events]
-    assert told == [True, True, True, False, True, False, True, False]
-
-
-def test_what_is_learned_too_late_is_no_news() -> None:
-    world = _world()
-    assert world.take(_opened(), T0_MS + 16 * MINUTE_MS) is None
-    assert world.series["real", "AAPL", "gap"].held is not None
-
-
-def test_late_ones_do_not_silence_live_ones() -> None:
-    world = _world()
-    world.take(_opened(T0_MS - 1, "critical", late=True), T0_MS)
-    world.sweep(T0_MS + 16 * MINUTE_MS)
-    assert len(_digests(world)) == 1
-    now_ms = T0_MS + 17 * MINUTE_MS
-    assert world.take(_opened(now_ms, "low"), now_ms) == "alert"
-
-
-@settings(max_examples=20)
-@given(st.integers(1, 60))
-def test_a_digest_names_the_worst_and_counts_the_rest(count: int) -> None:
-    world = _world()
-    world.take(_opened(T0_MS - 1, "critical"), T0_MS)
-    for n in range(count):
-        world.take(_opened(T0_MS + n, SEVERITIES[n % 4]), T0_MS + n)
-    held = world.series["real", "AAPL", "gap"].held
-    assert held is not None
-    assert held.anomalies == count
-    assert [sample.rank for sample in held.samples] == sorted((n % 4 for n in range(count)), reverse=True)[:3]
-    assert (held.first_ms, held.last_ms) == (T0_MS, T0_MS + count - 1)
-    assert all(began_ms(sample.anomaly) >= T0_MS for sample in held.samples)
-
-
-def test_a_market_wide_move_is_one_alert_with_the_singles_under_it() -> None:
-    world = _world(AlertSettings(), watched=10)
-    crash = [_opened(T0_MS + n, "high", ticker=f"T{n}") for n in range(10)]
-    world.note(crash, T0_MS + 20)  # a batch of the queue
-    sent = [world.take(event, T0_MS + 20 + n) for n, event in enumerate(crash)]
-    assert sent == ["market_wide", *[None] * 9]
-    (message,) = world.messages
-    assert set(message.anomalies) == {event.anomaly.id for event in crash}
-    assert message.texts.subject.startswith("HIGH: market-wide, 10 of 10 tickers within a minute (T0, T1,")
-    assert world.waiting() == []
-
-
-def test_singles_that_arrive_one_by_one_are_merged_from_the_share_on() -> None:
-    world = _world(AlertSettings(), watched=10)
-    sent = [_live(world, _opened(T0_MS + n, "high", ticker=f"T{n}"), T0_MS + n) for n in range(10)]
-    assert sent == ["alert"] * 3 + ["market_wide"] + [None] * 6
-    assert len(world.waiting()) == 6
-
-
-def test_what_is_worse_than_the_market_wide_alert_breaks_through_it() -> None:
-    world = _world(AlertSettings(), watched=5)
-    crash = [_opened(T0_MS + n, "medium", ticker=f"T{n}") for n in range(4)]
-    world.note(crash, T0_MS + 10)
-    assert [world.take(event, T0_MS + 10) for event in crash] == ["market_wide", None, None, None]
-    assert _live(world, _opened(T0_MS + 5000, "low", ticker="T4"), T0_MS + 5000) is None
-    assert world.take(_worse(crash[2], T0_MS + 9000, "critical"), T0_MS + 9000) == "market_wide"
-    assert world.take(_worse(crash[3], T0_MS + 9500, "critical"), T0_MS + 9500) is None
-    alone = T0_MS + 10 * MINUTE_MS
-    assert _live(world, _opened(alone, "low", ticker="T9"), alone) == "alert"  # the move is over
-
-
-def test_one_ticker_with_many_kinds_is_no_move_of_the_market() -> None:
-    world = _world(AlertSettings(messages_per_hour=20), watched=1)
-    kinds = ("gap", "price_spike", "level_shift", "volume_burst", "vol_shift")
-    events = [
-        AlertEvent("detected", _anomaly("AAPL", kind, T0_MS, "low", "alpaca", late=False), T0_MS, "low")
-        for kind in kinds
-    ]
-    assert [_live(world, event, T0_MS) for event in events] == ["alert"] * 5
-
-
-def test_an_acknowledged_anomaly_is_quiet_until_it_is_over() -> None:
-    world = _world()
-    event = _opened()
-    assert world.take(event, T0_MS) == "alert"
-    order = Mute(T0_MS + 4 * HOUR_MS, "AAPL", "gap", acknowledged=event.anomaly.id)
-    world.mutes[order.scope] = order
-    assert world.take(_worse(event, T0_MS + 1000, "critical"), T0_MS + 1000) is None
-    end = T0_MS + 20 * MINUTE_MS
-    assert world.take(_over(event, end), end) == "back_to_normal"
-    assert world.mutes == {}
-
-
-def test_a_test_goes_out_whatever_is_quiet_and_again_at_once() -> None:
-    world = _world(
-        AlertSettings(tickers={"AAPL": "silent"}, quiet_hours=QuietHours(start=time(14), end=time(16)))
-    )
-    world.mutes["*#*"] = Mute(T0_MS + HOUR_MS)
-    for n in range(2):
-        event = _opened(T0_MS + n, "low", ticker="TEST", source="test")
-        assert world.take(event, T0_MS + n) == "alert"
-
-
-def test_what_is_off_is_never_told_and_what_is_silent_waits() -> None:
-    world = _world(AlertSettings(tickers={"AAPL": "off"}, kinds={"gap": "silent"}))
-    assert world.take(_opened(severity="critical"), T0_MS) is None
-    assert world.waiting() == []
-    assert world.take(_opened(severity="critical", ticker="MSFT"), T0_MS) is None
-    assert world.waiting() == [("real", "MSFT", "gap")]

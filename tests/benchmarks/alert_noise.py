@@ -1,0 +1,228 @@
+# ruff: noqa: T201 - it prints a report
+"""Messages an hour before and after noise control, on violent sessions put together from real recordings.
+
+Ten tickers, each with a dated public event (payrolls, FOMC, a split, ...), moved in time so that the events fall on
+one day, within the hour, or into one minute; then `stock-monitor alerts dry-run`'s own code. The recordings are not
+part of the repository: they lie in ../shared/exam/open, or where --recordings says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from consumers.alerts.settings import AlertSettings
+from stream_infra import dry_run
+from stream_infra.dry_run import DryRun
+
+ROOT = Path(__file__).resolve().parents[2]
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+TOGETHER_MS = round(datetime(2024, 1, 10, 14, tzinfo=UTC).timestamp() * 1000)
+"""Where the events are moved to; a Wednesday, hours of the New York session."""
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A dated event in a session: from when until when (epoch ms UTC) an anomaly is a hit, as in the exam."""
+
+    ticker: str
+    what: str
+    since_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording's ticks, and its dated events."""
+
+    name: str
+    rows: list[dict[str, str]]
+    events: list[Dated]
+
+
+@dataclass(frozen=True)
+class Told:
+    """When a dated event was found and told, epoch ms UTC; None for never."""
+
+    dated: Dated
+    found_ms: int | None
+    told_ms: int | None
+
+    @property
+    def wait_minutes(self) -> float:
+        """From its first anomaly to the first message that tells one of its anomalies."""
+        if self.found_ms is None or self.told_ms is None:
+            return float("inf")
+        return (self.told_ms - self.found_ms) / MINUTE_MS
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session, what it would have led to, and what became of its dated events."""
+
+    name: str
+    report: DryRun
+    told: list[Told]
+
+    def row(self) -> dict[str, Any]:
+        """Its figures."""
+        report, most = self.report, max(hour.before for hour in self.report.hours)
+        return {
+            "session": self.name,
+            "tickers": len(report.tickers),
+            "anomalies": report.anomalies,
+            "changes": report.changes,
+            "told": len({id_ for message in report.messages for id_ in message.anomalies}),
+            "messages": len(report.messages),
+            "before": most,
+            "after": report.busiest,
+            "dated": len(self.told),
+            "in_a_message": sum(one.told_ms is not None for one in self.told),
+            "at_once": sum(one.wait_minutes == 0 for one in self.told),
+            "longest_wait_minutes": max(one.wait_minutes for one in self.told),
+        }
+
+
+def load(folder: Path) -> list[Recording]:
+    """The recordings of a folder with their dated events."""
+    return [_recording(path) for path in sorted(folder.glob("real_*.csv.gz"))]
+
+
+def _recording(path: Path) -> Recording:
+    case = json.loads(path.with_name(path.name.replace(".csv.gz", ".json")).read_text())
+    with gzip.open(path, "rt") as file:
+        rows = list(csv.DictReader(file))
+    events = [
+        Dated(
+            rows[0]["symbol"],
+            event["sub"],
+            int(rows[event["start"]]["ts"]),
+            int(rows[event["end"] + case["grace"]]["ts"]),
+        )
+        for event in case["events"]
+    ]
+    return Recording(path.name.removesuffix(".gz"), rows, events)
+
+
+def sessions(recordings: list[Recording]) -> list[Session]:
+    """As they were recorded; then all on one day, one after the other within the hour, and at the same minute."""
+    made = [_run("as recorded", [(recording, 0) for recording in recordings])]
+    first, second = _casts(recordings)
+    shifts: list[tuple[str, Callable[[int, Dated], int]]] = [
+        ("one day", lambda _, event: (TOGETHER_MS // DAY_MS - event.since_ms // DAY_MS) * DAY_MS),
+        ("one every 5 minutes", lambda n, event: _to_minute(event, 5 * n)),
+        ("one every 2 minutes", lambda n, event: _to_minute(event, 2 * n)),
+        ("one minute", lambda _, event: _to_minute(event, 0)),
+    ]
+    for name, shift in shifts:
+        for number, cast in enumerate((first, second), 1):
+            moved = [(recording, shift(n, event)) for n, (recording, event) in enumerate(cast)]
+            made.append(_run(f"{name} ({number})", moved))
+    return made
+
+
+def _to_minute(event: Dated, minutes: int) -> int:
+    return TOGETHER_MS - event.since_ms // MINUTE_MS * MINUTE_MS + minutes * MINUTE_MS
+
+
+def _casts(recordings: list[Recording]) -> tuple[list[tuple[Recording, Dated]], ...]:
+    """Each ticker once, with the first of its dated events, and with the last."""
+    by_ticker: dict[str, list[tuple[Recording, Dated]]] = {}
+    for recording in recordings:
+        for event in recording.events:
+            by_ticker.setdefault(event.ticker, []).append((recording, event))
+    return [found[0] for found in by_ticker.values()], [found[-1] for found in by_ticker.values()]
+
+
+def _run(name: str, moved: list[tuple[Recording, int]]) -> Session:
+    with tempfile.TemporaryDirectory() as folder:
+        files = [_write(Path(folder), recording, shift_ms) for recording, shift_ms in moved]
+        report = dry_run.run(files, AlertSettings(), "2.5")
+    assert report.refused == 0, report.reasons
+    dated = [
+        Dated(event.ticker, event.what, event.since_ms + shift_ms, event.until_ms + shift_ms)
+        for recording, shift_ms in moved
+        for event in recording.events
+    ]
+    return Session(name, report, [_told(event, report) for event in dated])
+
+
+def _write(folder: Path, recording: Recording, shift_ms: int) -> Path:
+    path = folder / recording.name
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, list(recording.rows[0]))
+        rows.writeheader()
+        rows.writerows({**row, "ts": int(row["ts"]) + shift_ms} for row in recording.rows)
+    return path
+
+
+def _told(event: Dated, report: DryRun) -> Told:
+    found = []
+    for message in report.messages:
+        for id_ in message.anomalies:
+            ticker, at, _ = id_.rsplit("-", 2)
+            if ticker == event.ticker and event.since_ms <= int(at) <= event.until_ms:
+                found.append((int(at), message.at_ms))
+    first = min((at for at, _ in found), default=None)
+    return Told(event, first, min((at for _, at in found), default=None))
+
+
+def table(made: Sequence[Session]) -> str:
+    """The figures as a table of Markdown."""
+    head = ("session", "changes", "messages", "an hour, one a change", "an hour, sent")
+    lines = [_line([*head, "dated events in a message", "at once", "longest wait"]), "|---" * 8 + "|"]
+    for row in (session.row() for session in made):
+        cells = [str(row[name]) for name in ("session", "changes", "messages", "before", "after")]
+        told = f"{row['in_a_message']} of {row['dated']}"
+        lines += [_line([*cells, told, str(row["at_once"]), f"{row['longest_wait_minutes']:.0f} min"])]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def hours(session: Session) -> str:
+    """Messages of the busy hours of a session, as a table of Markdown."""
+    lines = ["| hour (UTC) | one a change | sent |", "|---|---|---|"]
+    lines += [
+        f"| {datetime.fromtimestamp(hour.start_ms / 1000, UTC):%H:%M} | {hour.before} | {hour.after} |"
+        for hour in session.report.hours
+        if hour.start_ms // DAY_MS == TOGETHER_MS // DAY_MS and hour.before + hour.after
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = ROOT.parent / "shared" / "exam" / "open"
+    parser.add_argument("--recordings", type=Path, default=default, help="the folder of the recordings")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    arguments = parser.parse_args()
+    recordings = load(arguments.recordings)
+    if not recordings:
+        print(
+            f"No recordings in {arguments.recordings}: name their folder with --recordings", file=sys.stderr
+        )
+        return 2
+    made = sessions(recordings)
+    if arguments.json:
+        print(json.dumps([session.row() for session in made]))
+        return 0
+    print(table(made))
+    for session in made[1:3]:
+        print(f"\n{session.name}:\n\n{hours(session)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
