@@ -74,7 +74,7 @@ sbom: .venv ## List all dependencies with versions and licences as CycloneDX, in
 unit: .venv ## Run the tests that need neither the local AWS nor a browser
 	@$(BIN)/python -m pytest -m 'not e2e and not browser'
 
-test-faults: .venv ## Send 1,000,000 ticks through a detector whose AWS fails in every way (about 20 minutes)
+test-faults: .venv node_modules/.installed-dev ## Send 1,000,000 ticks through a detector whose AWS fails in every way (about 20 minutes)
 	@FAULT_TICKS=1000000 $(BIN)/python -m pytest -s tests/consumers/faults
 
 exam: .venv ## Measure the detectors on the exam of ../shared, in lock step

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
+from localstack.node import find_node
 from stream_infra import names
 from stream_infra.bundling import bundle
 from stream_infra.storage_stack import FAILED_BATCHES_PREFIX
@@ -36,6 +37,8 @@ ACCOUNT, REGION = "000000000000", "us-east-1"
 BUCKET = names.data_bucket(ACCOUNT)
 PARTITIONS = 4
 SERVICES = ("DYNAMODB", "EVENTS", "S3", "SSM")
+FUNCTION_TIMEOUT_SECONDS = 60
+FORWARD_TIMEOUT_SECONDS = FUNCTION_TIMEOUT_SECONDS + 30
 FAULTS = ("throttle", "error", "refuse", "drop-answer", "partial", "kill", "kill-after")
 
 
@@ -43,10 +46,11 @@ class Proxy:
     """Forwards requests to the local AWS; what fails, and how, is drawn from a seed.
 
     A fault lasts for several requests of an operation: single ones are mended by the client's own retries.
+    `kinesis` is where the streams are.
     """
 
-    def __init__(self, upstream: str, seed: int) -> None:
-        self.upstream = urlsplit(upstream)
+    def __init__(self, upstream: str, seed: int, kinesis: str | None = None) -> None:
+        self.upstream, self.kinesis = urlsplit(upstream), urlsplit(kinesis or upstream)
         self.is_down = False
         self.share = 0.0
         self.injected: Counter[str] = Counter()
@@ -141,7 +145,11 @@ class Proxy:
         self._answer(request, 200, json.dumps({"UnprocessedItems": left}))
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Any, bytes]:
-        connection = http.client.HTTPConnection(str(self.upstream.hostname), self.upstream.port, timeout=30)
+        is_kinesis = request.headers.get("X-Amz-Target", "").startswith("Kinesis_")
+        upstream = self.kinesis if is_kinesis else self.upstream
+        connection = http.client.HTTPConnection(
+            str(upstream.hostname), upstream.port, timeout=FORWARD_TIMEOUT_SECONDS
+        )
         kept = {k: v for k, v in request.headers.items() if k.lower() not in {"content-length", "expect"}}
         try:
             connection.request(
@@ -190,18 +198,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _end(*processes: subprocess.Popen[bytes] | None) -> None:
+    for process in processes:
+        if process is not None and process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)
+
+
 @dataclass
 class Lab:
-    """MiniStack, the runner that drives the mapping, and the detector behind the proxy."""
+    """A local AWS, the runner that drives the mapping, and the detector behind the proxy.
+
+    The streams are kinesis-local's, which keeps what a shard holds when it is split or merged (MiniStack drops it).
+    They are durable, as on AWS: they run on when the rest is started anew.
+    """
 
     directory: Path
-    port: int = field(default_factory=free_port)
+    emulator_url: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
     emulator: subprocess.Popen[bytes] | None = None
     runner: subprocess.Popen[bytes] | None = None
+    kinesis: subprocess.Popen[bytes] | None = None
+    front: Proxy | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Where all services are."""
+        assert self.front is not None
+        return self.front.url
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -212,11 +240,35 @@ class Lab:
             aws_secret_access_key="test",
         )
 
+    def start_streams(self) -> None:
+        """Start Kinesis, and what makes one AWS of the two."""
+        port = free_port()
+        environment = {
+            **os.environ,
+            "KINESIS_MOCK_PLAIN_PORT": str(port),
+            "KINESIS_MOCK_TLS_PORT": str(free_port()),
+            "SPLIT_SHARD_DURATION": "2s",
+            "MERGE_SHARDS_DURATION": "2s",
+            "NODE_OPTIONS": "",
+        }
+        command = [
+            str(find_node().binary),
+            "--require",
+            str(ROOT / "localstack/hostmode/loopback.cjs"),
+            "main.js",
+        ]
+        with (self.directory / "kinesis.log").open("a") as log:
+            self.kinesis = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=ROOT / "node_modules/kinesis-local"
+            )
+        self.front = Proxy(self.emulator_url, 0, f"http://127.0.0.1:{port}")
+        self.eventually(lambda: is_open(port), 60)
+
     def start(self) -> None:
         """Start what does not run; its data is as it was."""
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
-            "GATEWAY_PORT": str(self.port),
+            "GATEWAY_PORT": self.emulator_url.rpartition(":")[2],
             "BIND_HOST": "127.0.0.1",
             "LAMBDA_EXECUTOR": "local",
             "IOT_MTLS_ENABLED": "0",
@@ -247,16 +299,36 @@ class Lab:
             self.runner = subprocess.Popen(command, cwd=ROOT, stderr=log, env={**kept, "AWS_REGION": REGION})
 
     def stop(self) -> None:
-        for process in (self.runner, self.emulator):
-            if process is not None and process.poll() is None:
-                process.terminate()
-                process.wait(timeout=60)
+        """Stop the runner and the emulator."""
+        _end(self.runner, self.emulator)
+
+    def close(self) -> None:
+        """Stop everything."""
+        _end(self.runner, self.emulator, self.kinesis)
+        if self.front is not None:
+            self.front.close()
+
+    def reshard(self, split: bool) -> None:
+        """Split the shard of the lowest hash keys in the middle, or merge it with its neighbour."""
+        kinesis = self.client("kinesis")
+        shards = kinesis.list_shards(StreamName=names.STREAM)["Shards"]
+        is_open = [shard for shard in shards if "EndingSequenceNumber" not in shard["SequenceNumberRange"]]
+        first, second, *_ = sorted(is_open, key=lambda shard: int(shard["HashKeyRange"]["StartingHashKey"]))
+        if split:
+            middle = int(first["HashKeyRange"]["EndingHashKey"]) // 2 + 1
+            kinesis.split_shard(
+                StreamName=names.STREAM, ShardToSplit=first["ShardId"], NewStartingHashKey=str(middle)
+            )
+        else:
+            kinesis.merge_shards(
+                StreamName=names.STREAM, ShardToMerge=first["ShardId"], AdjacentShardToMerge=second["ShardId"]
+            )
 
     def _answers(self) -> bool:
         assert self.emulator is not None
         assert self.emulator.poll() is None, "MiniStack ended at once"
         try:
-            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=1):
+            with urllib.request.urlopen(f"{self.emulator_url}/_ministack/health", timeout=1):
                 return True
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return False
@@ -289,6 +361,9 @@ class Lab:
         self.client("ssm").put_parameter(Name=names.THRESHOLD_PARAMETER, Value="2.5", Type="String")
         self._bus()
         self.client("kinesis").create_stream(StreamName=names.STREAM, ShardCount=2)
+        self.client("kinesis").get_waiter("stream_exists").wait(
+            StreamName=names.STREAM, WaiterConfig={"Delay": 1}
+        )
         package = io.BytesIO()
         folder = bundle(ROOT, names.DETECTOR, "local")
         with zipfile.ZipFile(package, "w") as archive:
@@ -301,7 +376,7 @@ class Lab:
             Role=f"arn:aws:iam::{ACCOUNT}:role/detector",
             Handler="consumers.handler.handler",
             Code={"ZipFile": package.getvalue()},
-            Timeout=60,
+            Timeout=FUNCTION_TIMEOUT_SECONDS,
             MemorySize=1024,
             Environment={
                 "Variables": {
@@ -370,15 +445,16 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     """A local AWS of this test alone."""
     lab = Lab(tmp_path)
     try:
+        lab.start_streams()
         lab.start()
         yield lab
     finally:
-        lab.stop()
+        lab.close()
 
 
 @pytest.fixture
 def proxy(lab: Lab) -> Iterator[Proxy]:
     """What the detector takes for AWS."""
-    proxy = Proxy(lab.url, seed=20_261_124)
+    proxy = Proxy(lab.emulator_url, seed=20_261_124)
     yield proxy
     proxy.close()

@@ -32,6 +32,8 @@ SYMBOLS = [f"S{i}" for i in range(50 if TICKS < 100_000 else 500)]
 PARTITIONS = 4
 SOURCE = "faults"
 POLLS_A_CALL = 20
+SPLIT_AT, MERGE_AT = 0.25, 0.7
+"""Of the ticks: when a shard is split, and when its halves are merged again."""
 
 
 def market(start_ms: int) -> Iterator[QuoteBatch]:
@@ -95,7 +97,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     def applied() -> Counts:
         return ledger.counts_since({}, SOURCE)
 
-    sent, polls, was_down = 0, [], False
+    sent, polls, was_down, reshardings = 0, [], False, [SPLIT_AT, MERGE_AT]
     proxy.share = 0.02
     publisher = Publisher(lab.client("kinesis"), names.STREAM, PARTITIONS)
     for batch in market(start_ms):
@@ -104,6 +106,8 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
             continue
         sent += publisher.publish(polls).ticks.total()
         polls = []
+        if reshardings and sent >= reshardings[0] * TICKS:
+            lab.reshard(split=reshardings.pop(0) == SPLIT_AT)
         if proxy.is_down:
             time.sleep(5)  # all that the detector depends on is away for a while
             proxy.is_down = False
@@ -117,6 +121,10 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     lab.eventually(lambda: applied().in_windows >= TICKS, 240 + TICKS // 500)
     proxy.share = 0.0
     time.sleep(5)
+
+    lineage = lab.client("kinesis").list_shards(StreamName=names.STREAM)["Shards"]
+    assert len(lineage) == 5  # two, the halves of the first, and the two together again
+    assert {"ParentShardId", "AdjacentParentShardId"} <= lineage[-1].keys()
 
     counts = applied()
     assert counts.balance()
@@ -132,12 +140,15 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
 
     blocks = BlockTable(lab.client("dynamodb"), names.WINDOWS_TABLE)
     snapshots = SnapshotBucket(lab.client("s3"), names.data_bucket("000000000000"))
+    read_from: set[str] = set()
     for partition in range(PARTITIONS):
         state = restore.newest(blocks, snapshots, partition)
         once = restore.newest(expected.ports().blocks, expected.ports().snapshots, partition)
         assert state.keys == once.keys
         assert state.detection.tobytes() == once.detection.tobytes()
         assert state.minutes.tobytes() == once.minutes.tobytes()
+        read_from |= state.marks.keys()
+    assert read_from == {shard["ShardId"] for shard in lineage}
 
     kills = sum(count for what, count in proxy.injected.items() if what.startswith("kill"))
     figures = {
