@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,19 +15,19 @@ from typing import Any, TextIO
 import workload
 
 
-class Contender:
-    """One way to find anomalies in ticks. `feed` is timed, `prepare` is not."""
+class Contender(ABC):
+    """One way to find anomalies in ticks. What happens between two of the rounds that `serve` takes is timed."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, int]] = []
 
+    @abstractmethod
     def prepare(self, ticks: workload.Ticks, invocation_polls: int) -> Any:
         """The ticks as this contender receives them; an invocation holds so many polls."""
-        raise NotImplementedError
 
-    def feed(self, prepared: Any) -> None:
-        """Find the anomalies in it."""
-        raise NotImplementedError
+    @abstractmethod
+    def serve(self, rounds: Iterator[Any]) -> None:
+        """Find the anomalies in round after round of what was prepared."""
 
     def off_the_clock(self) -> float:
         """Seconds of processor time so far that are not this contender's own."""
@@ -35,6 +36,14 @@ class Contender:
     def counted(self) -> dict[str, Any]:
         """What was asked of AWS in the last round."""
         return {}
+
+
+class FedContender(Contender):
+    """A contender that is called, as opposed to one that fetches its ticks itself."""
+
+    @abstractmethod
+    def feed(self, prepared: Any) -> None:
+        """Find the anomalies in one round."""
 
     def serve(self, rounds: Iterator[Any]) -> None:
         """Feed round after round."""

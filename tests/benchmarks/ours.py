@@ -19,7 +19,7 @@ import boto3
 import workload
 import zscore_engine
 from aws_stub import AwsStub
-from contender import Contender, run
+from contender import FedContender, run
 
 from consumers import outcome, partition, snapshot, windows
 from consumers.consumer import Consumer
@@ -98,7 +98,7 @@ def _batch(poll: workload.Ticks) -> QuoteBatch:
     )
 
 
-class Full(Contender):
+class Full(FedContender):
     """The deployed handler on an AWS inside the process."""
 
     def __init__(self) -> None:

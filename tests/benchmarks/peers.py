@@ -19,7 +19,7 @@ from unittest.mock import MagicMock
 
 import workload
 import zscore
-from contender import Contender, run
+from contender import Contender, FedContender, run
 
 BATCH_SIZE = 1000
 # Kinesis event source mappings hand over at most so many records at once.
@@ -79,7 +79,7 @@ class Bytewax(Contender):
         run_main(flow)
 
 
-class Quix(Contender):
+class Quix(FedContender):
     """The composed pipeline with its own state manager and memory store, without a broker; a checkpoint a round."""
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Quix(Contender):
                 transaction.flush()
 
 
-class River(Contender):
+class River(FedContender):
     """Its rolling mean and variance."""
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ def _record(key: str, number: int, data: bytes) -> dict[str, Any]:
     }
 
 
-class Powertools(Contender):
+class Powertools(FedContender):
     """The batch processor with a handler for each record; state in a dict."""
 
     def __init__(self) -> None:
@@ -244,7 +244,7 @@ class Powertools(Contender):
             self.found.append((symbol, tick["ts"]))
 
 
-class Naive(Contender):
+class Naive(FedContender):
     """A read and a write of DynamoDB for each tick, as the table resource of boto3 makes it easy."""
 
     def __init__(self) -> None:
