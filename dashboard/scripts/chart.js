@@ -21,6 +21,8 @@ import { colour } from "./theme.js";
 
 const MINUTE_MS = 60_000;
 const BAND_BARS = 6;
+/** Room beside the newest bar for half of the name over its mark. */
+const NEWEST_PIXELS = 48;
 /** @type {Record<Anomaly["severity"], "circle" | "square" | "arrowUp" | "arrowDown">} */
 const SHAPES = { low: "circle", medium: "square", high: "arrowUp", critical: "arrowUp" };
 
@@ -55,7 +57,7 @@ export class PriceChart {
       layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
       crosshair: { mode: CrosshairMode.Normal },
       rightPriceScale: { borderVisible: false },
-      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffset: 2, minBarSpacing: 0.2 },
+      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffsetPixels: NEWEST_PIXELS, minBarSpacing: 0.2 },
       localization: { locale: "en-GB" },
     });
     this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false });

@@ -114,7 +114,12 @@ def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Any) -> None:
 
 def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Any) -> None:
     page.goto(f"{site.url}?ticker=NO%20SUCH!")
-    expect(page.locator(".chart-empty")).to_contain_text("1 to 16 of A-Z")
+    told = page.locator(".chart-empty")
+    expect(told).to_contain_text("1 to 16 of A-Z")
+    box = told.locator("p").evaluate("(p) => p.getBoundingClientRect().toJSON()")
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    on_top = page.evaluate("([x, y]) => document.elementFromPoint(x, y).tagName", middle)
+    assert on_top == "P"  # not a canvas of the chart over it
     page.expected_errors += ["400"]  # type: ignore[attr-defined]
 
 
