@@ -59,6 +59,7 @@ class Supervisor:
         self._reachable = True
         self._announced: list[str] | None = None
         self._rejected: set[str] = set()
+        self._without_stream: set[str] = set()
         self._driven: frozenset[str] = frozenset()
         self._shards = 0
 
@@ -155,13 +156,23 @@ class Supervisor:
         try:
             runner.refresh_shards()
         except (BotoCoreError, ClientError) as error:
-            logger.warning("shards_unknown mapping=%s error=%s", settings.uuid, error)
+            is_gone = (
+                isinstance(error, ClientError)
+                and error.response["Error"]["Code"] == "ResourceNotFoundException"
+            )
+            if not is_gone or settings.uuid not in self._without_stream:
+                logger.warning("shards_unknown mapping=%s error=%s", settings.uuid, error)
+            if is_gone:
+                self._without_stream.add(settings.uuid)
+        else:
+            self._without_stream.discard(settings.uuid)
 
     def _announce(self) -> None:
         if self._options.ready_file is None or not self._reachable:
             return
         polling = sorted(uuid for uuid, runner in self._runners.items() if runner.polling)
-        if polling == self._announced or (self._announced is None and len(polling) < len(self._runners)):
+        waiting = self._runners.keys() - polling - self._without_stream
+        if polling == self._announced or (self._announced is None and waiting):
             return
         write_atomically(
             self._options.ready_file, json.dumps({"pid": os.getpid(), "mappings": polling}) + "\n"

@@ -58,7 +58,11 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
 
 
 def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str]]) -> list[Denied]:
-    """What the simulator refuses; it knows the role's policies and boundary, not the policies of resources."""
+    """What the simulator refuses; it knows the role's policies and boundary, not the policies of resources.
+
+    LocalStack's compares names letter by letter: to it a policy with a `*` allows nothing, and whatever no policy
+    names is an explicit denial, without the list of statements that AWS gives with every answer. That says nothing.
+    """
     refused = []
     for resource, actions in wanted.items():
         results = iam.simulate_principal_policy(
@@ -67,6 +71,10 @@ def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str
         refused += [
             Denied(function, result["EvalActionName"], resource)
             for result in results
-            if result["EvalDecision"] != "allowed"
+            if result["EvalDecision"] != "allowed" and not _says_nothing(result)
         ]
     return refused
+
+
+def _says_nothing(result: Any) -> bool:
+    return result["EvalDecision"] == "explicitDeny" and "MatchedStatements" not in result

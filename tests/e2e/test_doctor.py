@@ -21,15 +21,8 @@ from stream_infra.doctor.examination import examine
 from stream_infra.endpoints import Endpoints, resolve
 
 pytestmark = pytest.mark.e2e
-EMBEDDED = "what it breaks and mends was tried on the embedded AWS only"
 DATA, SITE = "stock-scan-data-000000000000", "stock-dashboard-000000000000"
 Break = Callable[[Any], Any]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def embedded(monitor: Any) -> None:
-    if monitor.given:
-        pytest.skip(EMBEDDED)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import pytest
 
 pytestmark = pytest.mark.e2e
-EMBEDDED = "its expected outcomes are those of the embedded AWS"
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
 SEED = ROOT.parent / "shared" / "runbook-seed.md"
@@ -72,12 +71,6 @@ def aws_cli() -> Path:
             if said.stdout.startswith("aws-cli/2."):
                 return found
     pytest.fail("no AWS CLI version 2: make aws-cli, or install it")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def embedded(monitor: Any) -> None:
-    if monitor.given:
-        pytest.skip(EMBEDDED)
 
 
 def served(cli: Path, programs: Path) -> subprocess.Popen[bytes] | None:

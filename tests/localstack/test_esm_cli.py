@@ -101,3 +101,19 @@ def test_only_the_chosen_functions_mappings_are_run(own_lab: Any, start_runner: 
     assert not own_lab.deliveries("esm-not-chosen")
     assert runner.stop(signal.SIGINT) == 130
     assert not own_lab.ready_file.exists()
+
+
+def test_a_mapping_whose_stream_is_gone_holds_up_no_other(
+    own_lab: Any, start_runner: Callable[..., Any]
+) -> None:
+    uuids = {}
+    for name in ("esm-sound", "esm-orphan"):
+        stream = own_lab.stream(name)
+        own_lab.function(name, "return None")
+        uuids[name] = own_lab.mapping(name, stream)
+    own_lab.client("kinesis").delete_stream(StreamName="esm-orphan")
+    runner = start_runner(own_lab)
+    own_lab.await_polling(uuids["esm-sound"])
+    own_lab.stream("esm-orphan")
+    own_lab.await_polling(*uuids.values())
+    assert runner.log.read_text().count(f"shards_unknown mapping={uuids['esm-orphan']}") == 1

@@ -1,0 +1,34 @@
+"""What the policy simulators answer, and what the doctor makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stream_infra.doctor.permissions import denied
+
+STATEMENT = {"SourcePolicyId": "Boundary", "SourcePolicyType": "IAM Policy"}
+"""As in the example answer of SimulatePrincipalPolicy in the IAM API reference."""
+
+
+class Simulator:
+    def __init__(self, result: dict[str, Any]) -> None:
+        self.result = result
+
+    def simulate_principal_policy(self, **asked: Any) -> dict[str, Any]:
+        return {"EvaluationResults": [{"EvalActionName": asked["ActionNames"][0], **self.result}]}
+
+
+@pytest.mark.parametrize(
+    ("result", "refused"),
+    [
+        ({"EvalDecision": "allowed", "MatchedStatements": [STATEMENT]}, False),
+        ({"EvalDecision": "implicitDeny", "MatchedStatements": []}, True),
+        ({"EvalDecision": "explicitDeny", "MatchedStatements": [STATEMENT]}, True),
+        ({"EvalDecision": "explicitDeny"}, False),  # LocalStack 4.9.2, of any policy with a pattern
+    ],
+)
+def test_only_an_answer_that_says_something_counts(result: dict[str, Any], refused: bool) -> None:
+    found = denied(Simulator(result), "stock-scanner", "role", {"arn:aws:s3:::bucket/key": ["s3:PutObject"]})
+    assert bool(found) is refused
