@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from html import escape
-from typing import Any
+from typing import NamedTuple
 
 import httpx
 import uvicorn
@@ -43,33 +43,48 @@ _OUTBOX_STYLE = (
 )
 
 
+class _File(NamedTuple):
+    etag: str
+    content_type: str
+    body: bytes
+
+
 class FrontDoor:
     """Request handlers over the local AWS, but for those of the API."""
 
     def __init__(self, settings: LocalSettings, outbox: Outbox) -> None:
         self._s3 = client(settings, "s3")
         self._outbox = outbox
+        self._files: dict[str, _File] = {}
 
     async def file(self, request: Request) -> Response:
-        """A file of the dashboard from its bucket."""
+        """A file of the dashboard, out of memory: what has changed in its bucket is fetched when a page begins."""
         key = request.path_params["path"] or "index.html"
-        found = await run_in_threadpool(self._object, key)
+        if key == "index.html" or key not in self._files:
+            self._files = await run_in_threadpool(self._fetched, self._files)
+        found = self._files.get(key)
         if found is None:
             return Response(f"no such page: /{key}\n", 404, _SECURITY, "text/plain")
-        etag = found["ETag"]
-        headers = _SECURITY | {"etag": etag, "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == etag:
+        headers = _SECURITY | {"etag": found.etag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == found.etag:
             return Response(status_code=304, headers=headers)
-        return Response(found["Body"], 200, headers, found["ContentType"])
+        return Response(found.body, 200, headers, found.content_type)
 
-    def _object(self, key: str) -> dict[str, Any] | None:
+    def _fetched(self, known: dict[str, _File]) -> dict[str, _File]:
+        bucket, files = names.dashboard_bucket(ACCOUNT), {}
         try:
-            found = self._s3.get_object(Bucket=names.dashboard_bucket(ACCOUNT), Key=key)
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for item in page.get("Contents", []):
+                    key, file = item["Key"], known.get(item["Key"])
+                    files[key] = file if file and file.etag == item["ETag"] else self._file(bucket, key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket"}:
-                return None
-            raise
-        return {**found, "Body": found["Body"].read()}
+            if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchBucket"}:  # deleted a moment ago
+                raise
+        return files
+
+    def _file(self, bucket: str, key: str) -> _File:
+        found = self._s3.get_object(Bucket=bucket, Key=key)
+        return _File(found["ETag"], found["ContentType"], found["Body"].read())
 
     async def outbox(self, _: Request) -> Response:
         """The page of sent messages, newest first."""

@@ -6,6 +6,7 @@ const BASE = new URL("api/", document.baseURI);
 const TIMEOUT_MS = 10_000;
 const HIDDEN_MS = 30_000;
 const LONGEST_WAIT_MS = 15_000;
+const SHORTEST_WAIT_MS = 500;
 
 /** What the API answered instead of what was asked. */
 export class ApiError extends Error {
@@ -153,6 +154,7 @@ export class Poll {
   async now() {
     clearTimeout(this.#timer);
     const generation = ++this.#generation;
+    const startedMs = performance.now();
     this.#running = true;
     try {
       const data = await get(this.url());
@@ -164,7 +166,7 @@ export class Poll {
     }
     if (generation !== this.#generation) return;
     this.#running = false;
-    this.#schedule();
+    this.#schedule(performance.now() - startedMs);
   }
 
   stop() {
@@ -190,9 +192,10 @@ export class Poll {
     if (!this.quiet) connection.failed(error instanceof ApiError ? error.message : "the monitor cannot be reached");
   }
 
-  #schedule() {
+  /** From one question to the next: an answer that took long does not put the next one off. @param {number} tookMs */
+  #schedule(tookMs) {
     if (this.#stopped) return;
-    const usual = document.hidden ? HIDDEN_MS : this.everyMs;
+    const usual = Math.max(SHORTEST_WAIT_MS, (document.hidden ? HIDDEN_MS : this.everyMs) - tookMs);
     const wait = Math.max(usual, Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures * (this.#failures ? 1 : 0)));
     this.#timer = setTimeout(() => void this.now(), wait);
   }

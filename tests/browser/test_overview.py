@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import re
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, Response, expect
 
+DASHBOARD = Path(__file__).parents[2] / "dashboard"
 SLACK = 3
 """The second of the requirement is for a machine of its own; tests share theirs."""
 pytestmark = pytest.mark.browser
@@ -91,6 +93,13 @@ def test_it_is_light_and_soon_usable(page: Page, site: Any) -> None:
     usable_ms = page.evaluate("performance.now()")
     assert usable_ms < 1000 * SLACK
     assert sum(sizes) < 200_000
+
+
+def test_every_module_is_asked_for_at_once() -> None:
+    page = (DASHBOARD / "index.html").read_text(encoding="utf-8")
+    named = re.findall(r'<link rel="modulepreload" href="([^"]+)">', page)
+    modules = [*DASHBOARD.glob("scripts/*.js"), DASHBOARD / "vendor" / "lightweight-charts.js"]
+    assert sorted(named) == sorted(path.relative_to(DASHBOARD).as_posix() for path in modules)
 
 
 def test_filters_live_in_the_address(page: Page, site: Any) -> None:
