@@ -48,6 +48,10 @@ SCHEDULES = {
     "extended": ScanSchedule("8-23,0-1", "MON-SAT", "DAY(beat) > 6 || (HOUR(beat) > 1 && HOUR(beat) < 8)"),
 }
 
+NOTIFIER_CONCURRENCY = 5
+"""Two functions take 10,000 events a minute (docs/performance.md); many more would only wait for one another, and
+take their places of the account's concurrency from the detector."""
+
 
 class LambdaStack(Stack):
     """stock-scanner, stock-detector and stock-notifier with their triggers."""
@@ -215,7 +219,12 @@ class LambdaStack(Stack):
         )
         alias = live(notifier, self._config, alarms=("stock-notifier-errors", "stock-notifier-dlq-messages"))
         alias.add_event_source(
-            sources.SqsEventSource(stream.notifications, batch_size=10, report_batch_item_failures=True)
+            sources.SqsEventSource(
+                stream.notifications,
+                batch_size=10,
+                report_batch_item_failures=True,
+                max_concurrency=NOTIFIER_CONCURRENCY,
+            )
         )
         storage.alerts.grant(
             notifier,

@@ -7,7 +7,7 @@ Items (``pk``, ``sk``), all found by key or by a query of one partition, never b
 ``series#<class>#<T>``  ``<kind>``                  `state.Series` of ticker T
 ``budget``              ``<class>``                 `state.Budget`
 ``market#<class>``      ``state``                   `state.Market`
-``moves#<class>``       ``<at ms>#<anomaly id>``    `state.Move`, for market-wide alerts
+``moves#<class>``       ``<at ms>#<anomaly id>``    `state.Move`s of a batch, for market-wide alerts
 ``mute``                ``<scope>``                 `state.Mute`
 ``due#<class>``         ``<due ms>#<T>#<kind>``     a series whose held anomalies are to be told then
 ``digest``              ``<class>``                 the digest that is being put together
@@ -178,12 +178,13 @@ def mute_item(mute: Mute) -> Item:
     return {**mute_key(mute.scope), "mute": {"S": text_of(mute)}, "expires_at": expiry(mute.until_ms, 1)}
 
 
-def move_item(source_class: str, move: Move, now_ms: int) -> Item:
-    """A move; market-wide alerts look at those of a minute."""
+def moves_item(source_class: str, moves: list[Move], now_ms: int) -> Item:
+    """The moves of a batch, under the newest; market-wide alerts look at those of a minute."""
+    newest = max(moves, key=lambda move: (move.at_ms, move.id))
     return {
         "pk": {"S": f"moves#{source_class}"},
-        "sk": {"S": f"{move.at_ms:013d}#{move.id}"},
-        "move": {"S": text_of(move)},
+        "sk": {"S": f"{newest.at_ms:013d}#{newest.id}"},
+        "moves": {"S": text_of(moves)},
         "expires_at": expiry(now_ms, 1),
     }
 

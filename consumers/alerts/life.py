@@ -23,6 +23,7 @@ Pure: the state, the event and the time go in, the new state and the message com
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
@@ -135,17 +136,22 @@ def _places(severity: str, settings: AlertSettings, *, known: bool, market: bool
     return max(1, places // 3) if known else places // 2
 
 
+def is_wide(ticker: str, moves: Iterable[Move], watched: int, settings: AlertSettings) -> bool:
+    """Whether a ticker and those of moves are enough for a market-wide alert."""
+    if settings.market_wide is None or watched == 0:
+        return False
+    return len({ticker, *(move.ticker for move in moves)}) >= settings.market_wide.tickers(watched)
+
+
 def _market_move(event: AlertEvent, state: State, settings: AlertSettings) -> MarketMove | None:
     """The move of the market that the event is part of, if enough tickers moved within a minute."""
-    if settings.market_wide is None or state.watched == 0:
-        return None
     moves = {move.id: (move, alert) for move, alert in state.moves or ()}
     newest_ms = max((move.at_ms for move, _ in moves.values()), default=0)
     last_ms = max(event.at_ms, min(newest_ms, event.at_ms + MINUTE_MS))
     recent = [item for item in moves.values() if last_ms - MINUTE_MS < item[0].at_ms <= last_ms]
     recent.sort(key=lambda item: (-item[0].rank, item[0].at_ms))
     tickers = tuple(dict.fromkeys((event.anomaly.ticker, *(move.ticker for move, _ in recent))))
-    if len(tickers) < settings.market_wide.tickers(state.watched):
+    if not is_wide(event.anomaly.ticker, (move for move, _ in recent), state.watched, settings):
         return None
     untold = [move for move, alert in recent if not alert.fate and move.id != event.anomaly.id]
     return MarketMove(tickers, state.watched, (Move.of(event), *untold[: LISTED - 1]))

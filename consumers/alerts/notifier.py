@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -87,12 +87,11 @@ class Notifier:
             ClientError, BotoCoreError: of the table.
         """
         now_ms = self._clock()
-        moves = [
-            (event.source_class, Move.of(event))
-            for event in events
-            if event.change == "detected" and life.may_be_told_at_once(event, now_ms, settings)
-        ]
-        if settings.market_wide is not None:
+        moves: dict[str, list[Move]] = {}
+        for event in events:
+            if event.change == "detected" and life.may_be_told_at_once(event, now_ms, settings):
+                moves.setdefault(event.source_class, []).append(Move.of(event))
+        if settings.market_wide is not None and moves:
             self._store.note_moves(moves, now_ms)
 
     def take(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
@@ -145,6 +144,12 @@ class Notifier:
         after = before.copy()
         messages: list[Message | None] = []
         made: list[Message] = []
+
+        @cache
+        def around(source_class: str, minute: int) -> list[Move]:
+            since_ms = (minute - 1) * life.MINUTE_MS
+            return self._store.load_moves(source_class, since_ms, since_ms + 3 * life.MINUTE_MS, now_ms)
+
         for event in events:
             state = after.state(event)
             if event.key in state.alert.seen:
@@ -152,8 +157,8 @@ class Notifier:
                 continue
             decision = life.decide(event, state, now_ms, settings)
             if decision.asks_for_moves:
-                moves = self._moves(event, before, after, now_ms)
-                state = replace(state, watched=self._watched(), moves=moves)
+                moves = around(event.source_class, event.at_ms // life.MINUTE_MS)
+                state = self._with_moves(event, state, moves, (before, after), settings)
                 decision = life.decide(event, state, now_ms, settings)
             after.remember(event, state, decision)
             messages.append(_message(event, decision, now_ms))
@@ -161,15 +166,24 @@ class Notifier:
         self._store.commit(before, after, made, now_ms)
         return messages
 
-    def _moves(
-        self, event: AlertEvent, before: Book, after: Book, now_ms: int
-    ) -> tuple[tuple[Move, Alert], ...]:
-        moves = self._store.load_moves(event, now_ms)
-        found = self._store.load_alerts(move.id for move in moves[:LOOKED_UP] if move.id not in after.alerts)
-        before.alerts |= found
-        after.alerts |= found
+    def _with_moves(
+        self,
+        event: AlertEvent,
+        state: State,
+        moves: list[Move],
+        books: tuple[Book, Book],
+        settings: AlertSettings,
+    ) -> State:
+        watched = self._watched()
+        near = [move for move in moves if abs(move.at_ms - event.at_ms) <= life.MINUTE_MS]
+        if not life.is_wide(event.anomaly.ticker, near, watched, settings):
+            return replace(state, moves=())
+        known = books[1].alerts
+        found = self._store.load_alerts(move.id for move in near[:LOOKED_UP] if move.id not in known)
+        for book in books:
+            book.alerts |= found
         told = Alert(fate="told")  # those beyond only count; they cannot be told by this alert
-        return tuple((move, after.alerts.get(move.id, told)) for move in moves)
+        return replace(state, watched=watched, moves=tuple((move, known.get(move.id, told)) for move in near))
 
     def _made_before(
         self, event: AlertEvent, state: State, made: list[Message], now_ms: int, settings: AlertSettings

@@ -28,7 +28,7 @@ from consumers.alerts.items import (
     make_message,
     market_key,
     message_key,
-    move_item,
+    moves_item,
     mute_item,
     mute_key,
     open_digest_key,
@@ -54,11 +54,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-MOVES = 1000
-"""Moves that a market-wide alert looks at, the newest first."""
+BATCHES = 100
+"""Batches whose moves a market-wide alert looks at, the newest first."""
 READS = WRITES = 100
 """Items that one BatchGetItem and one TransactWriteItems take."""
-MINUTE_MS = 60_000
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 
@@ -101,33 +100,31 @@ class AlertStore:
         keys = {id_: alert_key(id_) for id_ in anomaly_ids}
         return _states(keys, self._find(keys.values()), Alert)
 
-    def load_moves(self, event: AlertEvent, now_ms: int) -> list[Move]:
-        """Live anomalies within a minute of an event, the worst first; not those muted."""
+    def load_moves(self, source_class: str, since_ms: int, until_ms: int, now_ms: int) -> list[Move]:
+        """Live anomalies of batches whose newest is of that time, the worst first; not those muted."""
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
             ExpressionAttributeValues={
-                ":pk": {"S": f"moves#{event.source_class}"},
-                ":after": {"S": f"{event.at_ms - MINUTE_MS:013d}"},
-                ":until": {"S": f"{event.at_ms + MINUTE_MS:013d}~"},
+                ":pk": {"S": f"moves#{source_class}"},
+                ":after": {"S": f"{since_ms:013d}"},
+                ":until": {"S": f"{until_ms:013d}~"},
             },
             ScanIndexForward=False,
-            Limit=MOVES,
+            Limit=BATCHES,
             ConsistentRead=True,
         )["Items"]
-        moves = [msgspec.json.decode(item["move"]["S"], type=Move) for item in found]
+        moves = [move for item in found for move in msgspec.json.decode(item["moves"]["S"], type=list[Move])]
         mutes = [mute for mute in self.mutes() if mute.until_ms > now_ms] if moves else []
         heard = [move for move in moves if not any(mute.covers(move.ticker, move.kind) for mute in mutes)]
         return sorted(heard, key=lambda move: -move.rank)
 
-    def note_moves(self, moves: Iterable[tuple[str, Move]], now_ms: int) -> None:
-        """Remember live anomalies, each with its class of sources, for market-wide alerts."""
-        items = {_place(item): item for item in (move_item(class_, move, now_ms) for class_, move in moves)}
-        requests: list[Any] = [{"PutRequest": {"Item": item}} for item in items.values()]
-        for start in range(0, len(requests), 25):
-            wanted: Any = {self._table: requests[start : start + 25]}
-            while wanted:
-                wanted = self._client.batch_write_item(RequestItems=wanted).get("UnprocessedItems")
+    def note_moves(self, moves: dict[str, list[Move]], now_ms: int) -> None:
+        """Remember the live anomalies of a batch, by their class of sources, for market-wide alerts."""
+        items = [moves_item(class_, of, now_ms) for class_, of in moves.items()]
+        wanted: Any = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
+        while wanted:
+            wanted = self._client.batch_write_item(RequestItems=wanted).get("UnprocessedItems")
 
     def mutes(self) -> list[Mute]:
         """All mutes and acknowledgements, ended ones for a day too."""

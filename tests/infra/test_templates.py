@@ -88,6 +88,14 @@ def test_the_detectors_mapping_delays_rather_than_skips(aws_templates: Templates
     assert ":s3:::stock-scan-data-" in json.dumps(kinesis["DestinationConfig"])
 
 
+def test_the_notifiers_mapping_leaves_concurrency_to_others(aws_templates: Templates) -> None:
+    mappings = resources(aws_templates, "AWS::Lambda::EventSourceMapping")
+    (queue,) = [item for item in mappings if "ScalingConfig" in item]
+    assert queue["ScalingConfig"] == {"MaximumConcurrency": 5}
+    assert queue["BatchSize"] == 10
+    assert queue["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
 def test_failed_batches_in_the_bucket_become_messages_in_the_dead_letter_queue(
     aws_templates: Templates,
 ) -> None:

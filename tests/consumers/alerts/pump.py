@@ -1,0 +1,178 @@
+"""Pumps events through the handler of `stock-notifier`, in batches as Lambda delivers them; says what it needed.
+
+One process is one execution environment of the function. Messages of the queue that fail are delivered again,
+behind the others, five times at most, as the queue does. With --sweep it is the minute rule instead: it lets two
+hours pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from consumers.alerts import handler as notifier
+from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.events import Event, detected, ended, escalated
+
+BATCH = 10  # of the event source mapping in stream_infra/lambda_stack.py
+RECEIVES = 5
+KINDS = ("price_spike", "level_shift", "gap")
+SEVERITIES = ("low", "low", "medium", "low", "high", "medium", "critical")
+MINUTE_MS = 60_000
+
+
+def events(asked: argparse.Namespace) -> Iterator[Event]:
+    """This worker's share of the events of a minute: openings, one in ten worse, one in ten over."""
+    for n in range(asked.worker, asked.events, asked.workers):
+        life, opened = n % 10, n - 2 if n % 10 in {8, 9} else n
+        anomaly = _anomaly(opened, asked)
+        at_ms = asked.start_ms + n * 6
+        if life == 8:
+            yield escalated(_anomaly(opened, asked, "critical"), at_ms)
+        elif life == 9:
+            yield ended(anomaly, at_ms)
+        else:
+            yield detected(anomaly)
+
+
+def _anomaly(n: int, asked: argparse.Namespace, severity: str = "") -> Anomaly:
+    ts_ms, kind, ticker = asked.start_ms + n * 6, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
+    return Anomaly(
+        id=anomaly_id(ticker, ts_ms, kind),
+        source="alpaca",
+        ticker=ticker,
+        timestamp=sort_key(ts_ms, kind),
+        date=iso_ms(ts_ms)[:10],
+        kind=kind,
+        severity=severity or SEVERITIES[n % 7],
+        score=4.25,
+        threshold=2.5,
+        value=189.12,
+        expected=185.4,
+        spread_of_expected=0.352,
+        direction="up",
+        late=False,
+        explanation=f"{ticker} jumped 2.0 % in 1 s, where 0.1 % is usual.",
+        window={"count": 1800, "seconds": 1800, "unit": "price"},
+    )
+
+
+def _twice(found: Iterator[Event]) -> Iterator[Event]:
+    """One in fifty is delivered twice."""
+    for n, event in enumerate(found):
+        yield event
+        if n % 50 == 0:
+            yield event
+
+
+def _body(event: Event) -> str:
+    about = {"version": "0", "detail-type": event.detail_type, "source": "stock-monitor"}
+    return json.dumps({**about, "detail": json.loads(event.detail_json())})
+
+
+class Queue:
+    """Messages in batches; those of a failed delivery come again behind the others."""
+
+    def __init__(self, bodies: Iterator[str]) -> None:
+        self._bodies = enumerate(bodies)
+        self._again: deque[tuple[str, str, int]] = deque()
+        self.taken = self.deliveries = self.dead = 0
+
+    def __iter__(self) -> Iterator[list[tuple[str, str, int]]]:
+        while batch := self._next():
+            yield batch
+
+    def _next(self) -> list[tuple[str, str, int]]:
+        new = ((f"m{n}", body, 1) for n, body in self._bodies)
+        batch = [item for _, item in zip(range(BATCH), new, strict=False)]
+        return batch or [self._again.popleft() for _ in range(min(BATCH, len(self._again)))]
+
+    def answered(self, batch: list[tuple[str, str, int]], answer: dict[str, Any]) -> None:
+        """Take the answer of the function to a batch."""
+        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+        self.deliveries += len(batch)
+        for id_, body, receives in batch:
+            if id_ not in failed:
+                self.taken += 1
+            elif receives < RECEIVES:
+                self._again.append((id_, body, receives + 1))
+            else:
+                self.dead += 1
+
+
+def pump(asked: argparse.Namespace) -> dict[str, Any]:
+    """Take all events in."""
+    queue = Queue(map(_body, _twice(events(asked))))
+    notifier.handler({"Records": []}, None)  # type: ignore[arg-type]  imports and clients: the cold start
+    notifier._notifier()
+    began_ms = time.time() * 1000
+    began, cpu, longest, early_kb = time.monotonic(), time.process_time(), 0.0, 0
+    for batch in queue:
+        records = [{"messageId": id_, "body": body} for id_, body, _ in batch]
+        since = time.monotonic()
+        answer = notifier.handler({"Records": records}, None)  # type: ignore[arg-type]
+        longest = max(longest, time.monotonic() - since)
+        queue.answered(batch, answer)
+        if not early_kb and queue.taken >= 1000:
+            early_kb = peak_kb()
+    return {
+        "began_ms": round(began_ms),
+        "taken": queue.taken,
+        "again": queue.deliveries - queue.taken,
+        "dead": queue.dead,
+        "seconds": round(time.monotonic() - began, 2),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "longest_invocation_seconds": round(longest, 3),
+        "peak_kb_after_1000": early_kb,
+        "peak_kb": peak_kb(),
+    }
+
+
+def peak_kb() -> int:
+    """The most memory that this process ever had."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def sweep(start_ms: int) -> dict[str, Any]:
+    """The minute rule for two hours from the start on."""
+    clock = [start_ms + MINUTE_MS]
+    notifier._now_ms = lambda: clock[0]
+    published = []
+    began, longest = time.monotonic(), 0.0
+    for _ in range(120):
+        since = time.monotonic()
+        published.append(notifier.handler({"digest": True}, None)["published"])  # type: ignore[arg-type]
+        longest = max(longest, time.monotonic() - since)
+        clock[0] += MINUTE_MS
+    return {
+        "published": published,
+        "seconds": round(time.monotonic() - began, 2),
+        "longest_invocation_seconds": round(longest, 3),
+        "peak_kb": peak_kb(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("answer", type=Path, help="file for what it needed, as JSON")
+    parser.add_argument("--events", type=int, default=10_000)
+    parser.add_argument("--tickers", type=int, default=500)
+    parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--start-ms", type=int, required=True)
+    parser.add_argument("--sweep", action="store_true")
+    asked = parser.parse_args()
+    done = sweep(asked.start_ms) if asked.sweep else pump(asked)
+    asked.answer.write_text(json.dumps(done))
+
+
+if __name__ == "__main__":
+    main()

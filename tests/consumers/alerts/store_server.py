@@ -1,0 +1,217 @@
+# ruff: noqa: N802, T201 - names of http.server; it prints its port
+"""A DynamoDB, SNS and SSM in memory, in a process of its own: what the notifier asks for, and no more.
+
+Its memory and processor time are not those of the notifier. `GET /published` answers with what the topic got.
+Transactions are serial; a condition that does not hold cancels them, as in DynamoDB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+Item = dict[str, Any]
+WATCHED = 500
+TRANSACTION, READS = 100, 100  # most items of a TransactWriteItems and of a BatchGetItem
+
+
+def _number(item: Item, name: str) -> int:
+    return int(item[name]["N"])
+
+
+def _is(item: Item, status: str) -> bool:
+    return bool(item.get("status", {}).get("S") == status)
+
+
+CONDITIONS: dict[str, Callable[[Item, Item], bool]] = {
+    "attribute_not_exists(pk)": lambda item, _: not item,
+    "attribute_exists(pk)": lambda item, _: bool(item),
+    "version = :before": lambda item, values: item.get("version") == values[":before"],
+    "id = :id": lambda item, values: item.get("id") == values[":id"],
+    "#status = :publishing": lambda item, _: _is(item, "publishing"),
+    "#status = :pending OR (#status = :publishing AND lease_until < :now)": lambda item, values: (
+        _is(item, "pending")
+        or (_is(item, "publishing") and _number(item, "lease_until") < int(values[":now"]["N"]))
+    ),
+}
+
+
+class Store:
+    """Tables as one dictionary of partitions; requests are counted by name."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.items: dict[str, dict[str, Item]] = defaultdict(dict)
+        self.published: list[dict[str, Any]] = []
+        self.requests: Counter[str] = Counter()
+
+    def answer(self, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+        with self.lock:
+            self.requests[name] += 1
+            answer: dict[str, Any] = getattr(self, name)(asked)
+            return answer
+
+    def GetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        item = self._get(asked["Key"])
+        return {"Item": item} if item else {}
+
+    def BatchGetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        ((table, wanted),) = asked["RequestItems"].items()
+        assert len(wanted["Keys"]) <= READS
+        found = [item for key in wanted["Keys"] if (item := self._get(key))]
+        return {"Responses": {table: found}, "UnprocessedKeys": {}}
+
+    def BatchWriteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        for requests in asked["RequestItems"].values():
+            for request in requests:
+                self._put(request["PutRequest"]["Item"])
+        return {"UnprocessedItems": {}}
+
+    def Query(self, asked: dict[str, Any]) -> dict[str, Any]:
+        values = {name: value["S"] for name, value in asked["ExpressionAttributeValues"].items()}
+        partition = self.items.get(values[":pk"], {})
+        keys = [key for key in partition if values[":after"] <= key <= values[":until"]]
+        keys.sort(reverse=not asked.get("ScanIndexForward", True))
+        found = [partition[key] for key in keys[: asked.get("Limit")]]
+        return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+
+    def UpdateItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if not self._holds(asked):
+            raise RefusedError("ConditionalCheckFailedException", {"message": "it does not hold"})
+        self._update(asked)
+        return {}
+
+    def DeleteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._delete(asked["Key"])
+        return {}
+
+    def TransactWriteItems(self, asked: dict[str, Any]) -> dict[str, Any]:
+        writes = [next(iter(write.items())) for write in asked["TransactItems"]]
+        keys = {json.dumps(_key(write.get("Key") or write["Item"])) for _, write in writes}
+        assert len(keys) == len(writes) <= TRANSACTION, "an item twice, or too many"
+        holds = [self._holds(write) for _, write in writes]
+        if not all(holds):
+            reasons = [{"Code": "None" if ok else "ConditionalCheckFailed"} for ok in holds]
+            raise RefusedError(
+                "TransactionCanceledException", {"Message": "cancelled", "CancellationReasons": reasons}
+            )
+        for action, write in writes:
+            if action == "Put":
+                self._put(write["Item"])
+            elif action == "Delete":
+                self._delete(write["Key"])
+            else:
+                self._update(write)
+        return {}
+
+    def GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["Name"].endswith("/alerts"):
+            raise RefusedError("ParameterNotFound", {"message": asked["Name"]})
+        value = ",".join(f"T{n}" for n in range(WATCHED))
+        return {"Parameter": {"Name": asked["Name"], "Type": "String", "Value": value, "Version": 1}}
+
+    def Publish(self, asked: dict[str, Any]) -> dict[str, Any]:
+        message = json.loads(asked["Message"][0])
+        about = json.loads(message["default"])["message"]
+        self.published.append({**about, "published_ms": round(time.time() * 1000)})
+        return {}
+
+    def _get(self, key: Item) -> Item:
+        pk, sk = _key(key)
+        return self.items[pk].get(sk, {}) if pk in self.items else {}
+
+    def _put(self, item: Item) -> None:
+        pk, sk = _key(item)
+        self.items[pk][sk] = item
+
+    def _delete(self, key: Item) -> None:
+        pk, sk = _key(key)
+        self.items[pk].pop(sk, None)
+
+    def _holds(self, write: dict[str, Any]) -> bool:
+        condition = write.get("ConditionExpression")
+        item = self._get(write.get("Key") or write["Item"])
+        return condition is None or CONDITIONS[condition](item, write.get("ExpressionAttributeValues", {}))
+
+    def _update(self, write: dict[str, Any]) -> None:
+        names, values = write.get("ExpressionAttributeNames", {}), write["ExpressionAttributeValues"]
+        item = {**write["Key"], **self._get(write["Key"])}
+        parts = re.split(r"\b(SET|ADD|REMOVE)\b", write["UpdateExpression"])[1:]
+        for action, clauses in zip(parts[::2], parts[1::2], strict=True):
+            for clause in clauses.split(","):
+                name, *value = re.split(r"[ =]+", clause.strip())
+                name = names.get(name, name)
+                if action == "REMOVE":
+                    item.pop(name, None)
+                elif action == "SET":
+                    item[name] = values[value[0]]
+                else:
+                    item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value[0]]["N"]))}
+        self._put(item)
+
+
+class RefusedError(Exception):
+    """An answer of status 400."""
+
+
+def _key(item: Item) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
+
+
+def _handler(store: Store, latency_seconds: float) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            self._send(200, json.dumps({"published": store.published, "requests": store.requests}).encode())
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(latency_seconds)
+            target = self.headers.get("X-Amz-Target")
+            if target is None:
+                store.answer("Publish", parse_qs(body.decode()))
+                self._send(200, b"<R><PublishResult><MessageId>m</MessageId></PublishResult></R>")
+                return
+            try:
+                answer = store.answer(target.rpartition(".")[2], json.loads(body))
+                self._send(200, json.dumps(answer).encode())
+            except RefusedError as refused:
+                code, about = refused.args
+                self._send(400, json.dumps({"__type": code, **about}).encode())
+
+        def _send(self, status: int, body: bytes) -> None:
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    return Handler
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latency-ms", type=float, default=0, help="before each answer")
+    arguments = parser.parse_args()
+    handler = _handler(Store(), arguments.latency_ms / 1000)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

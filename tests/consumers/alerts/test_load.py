@@ -1,0 +1,95 @@
+"""10,000 events in a minute through the handler, by two functions at once: none lost, memory flat, messages capped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+EVENTS, WORKERS = 10_000, 2
+OPENINGS = EVENTS * 8 // 10
+AN_HOUR = 6
+GROWTH_KB = 8_192
+_ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "ALERTS_TABLE": "stock-alerts",
+    "TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:stock-tracker-alerts",
+    "TICKER_PARAMETER": "/stock-tracker/ticker",
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the functions and the sweeps of two hours said, and what the topic got."""
+
+    functions: list[dict[str, Any]]
+    sweeps: dict[str, Any]
+    published: list[dict[str, Any]]
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """Where the store answers."""
+    with subprocess.Popen([sys.executable, HERE / "store_server.py"], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        server.terminate()
+
+
+def _run(endpoint: str, folder: Path, tickers: int) -> Load:
+    start = f"--start-ms={round(time.time() * 1000)}"
+
+    def pump(answer: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, HERE / "pump.py", folder / answer, start, *arguments]
+        environment = {**_ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}
+        with (folder / f"{answer}.log").open("w") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def finish(answer: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.wait(timeout=300) == 0, (folder / f"{answer}.log").read_text()[-2000:]
+        found: dict[str, Any] = json.loads((folder / answer).read_text())
+        return found
+
+    shares = [f"--events={EVENTS}", f"--tickers={tickers}", f"--workers={WORKERS}"]
+    running = {f"{n}.json": pump(f"{n}.json", *shares, f"--worker={n}") for n in range(WORKERS)}
+    functions = [finish(answer, process) for answer, process in running.items()]
+    sweeps = finish("sweeps.json", pump("sweeps.json", "--sweep"))
+    with urlopen(endpoint) as answer:
+        return Load(functions, sweeps, json.load(answer)["published"])
+
+
+@pytest.mark.parametrize("tickers", [500, 10])
+def test_ten_thousand_events_in_a_minute(endpoint: str, tmp_path: Path, tickers: int) -> None:
+    load = _run(endpoint, tmp_path, tickers)
+    print(json.dumps({"functions": load.functions, "sweeps": load.sweeps}))  # noqa: T201  the figures, with -s
+    assert sum(one["dead"] for one in load.functions) == 0
+    assert sum(one["taken"] for one in load.functions) == EVENTS * 51 // 50
+    assert sum(one["cpu_seconds"] for one in load.functions) < 60
+    assert max(one["seconds"] for one in load.functions) < 60
+
+    growth = [one["peak_kb"] - one["peak_kb_after_1000"] for one in load.functions]
+    assert max(growth) < GROWTH_KB
+    first_ms = min(message["published_ms"] for message in load.published)
+    assert first_ms - min(one["began_ms"] for one in load.functions) < 1000
+
+    at_once = [message for message in load.published if message["kind"] != "digest"]
+    assert len(at_once) + sum(load.sweeps["published"][:59]) <= AN_HOUR
+    assert len({message["id"] for message in load.published}) == len(load.published)
+    told = [move["id"] for message in at_once for move in message.get("market", {}).get("moves", [])]
+    told += [message["anomaly"]["id"] for message in at_once if "market" not in message]
+    assert len(set(told)) + sum(message.get("anomalies", 0) for message in load.published) == OPENINGS
