@@ -17,9 +17,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium: the one named by CHROMIUM, else the one on the PATH."""
+    """A headless Chromium: the one named by CHROMIUM, else the one on the PATH.
+
+    Of a module, not of the session: while it is there, an event loop runs, and no other test could run its own.
+    """
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     path = path or shutil.which("google-chrome")
     if not path:

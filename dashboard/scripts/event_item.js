@@ -49,6 +49,16 @@ export function eventItem(anomaly, { nowMs, usualSource, isNew = false, chosen =
   return h("li", {}, link);
 }
 
+/**
+ * Show what may change about an anomaly after its item was made.
+ * @param {Element} item
+ * @param {Anomaly} anomaly
+ * @param {string} usualSource
+ */
+export function redrawMeta(item, anomaly, usualSource) {
+  item.querySelector(".event-meta")?.replaceWith(meta(anomaly, momentOf(anomaly), usualSource));
+}
+
 /** @param {Anomaly} anomaly @param {number} ms @param {string} usualSource */
 function meta(anomaly, ms, usualSource) {
   return h(

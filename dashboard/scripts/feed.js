@@ -5,7 +5,7 @@ import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { showHeld } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
-import { eventItem } from "./event_item.js";
+import { eventItem, redrawMeta } from "./event_item.js";
 import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
 import { orders } from "./orders.js";
 
@@ -131,7 +131,9 @@ export class Feed {
       const look = `${this.#usualSource}|${Boolean(orders.acknowledgement(anomaly))}`;
       const changed = this.#looks.get(anomaly.id) !== look;
       this.#looks.set(anomaly.id, look);
-      const existing = changed ? undefined : items.get(anomaly.id);
+      const existing = items.get(anomaly.id);
+      // In place: a new element under a pressed pointer would swallow the click.
+      if (existing && changed) redrawMeta(existing, anomaly, this.#usualSource);
       return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
     });
     arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())], "id");

@@ -92,7 +92,9 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
             break
         oldest = page.locator("#feed .event").last.get_attribute("data-id")
         more.click()
-        expect(page.locator("#feed .event").last).not_to_have_attribute("data-id", oldest or "")
+        expect(page.locator("#feed .event").last).not_to_have_attribute(
+            "data-id", oldest or "", timeout=20_000
+        )
     assert len(seen) >= SHOWN
     assert page.locator("#feed .event").count() <= 500
     page.evaluate("slowest.length = 0")

@@ -49,18 +49,22 @@ def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alert
     assert alerts.mutes() == []
 
 
-def test_the_focus_stays_when_an_item_is_drawn_anew(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Any, alerts: AlertStore) -> None:
     anomaly = site.put_anomaly(
         "META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium"
     )
     page.goto(site.url)
     item = page.locator(f'#feed .event[data-id="{anomaly.id}"]')
     item.focus()
+    item.hover()
+    page.mouse.down()
     alerts.put_mute(
         Mute(page.evaluate("Date.now()") + HOUR_MS, "META", "volume_burst", acknowledged=anomaly.id)
     )
     expect(item).to_contain_text("Acknowledged", timeout=40_000)
     expect(item).to_be_focused()
+    page.mouse.up()
+    expect(page.locator("#ticker-title")).to_have_text("META")
 
 
 def test_more_of_the_same_is_muted_for_as_long_as_chosen(page: Page, site: Any, alerts: AlertStore) -> None:
