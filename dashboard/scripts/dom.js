@@ -57,6 +57,18 @@ export function setText(node, text) {
 }
 
 /**
+ * Make these the children of `box`, unless what is there says the same: a selection in it stays, and a poll that falls
+ * into a press on one of its buttons does not swallow it.
+ * @param {Element} box
+ * @param {...Child} children
+ */
+export function fill(box, ...children) {
+  const wanted = h("div", {}, ...children);
+  const same = wanted.childNodes.length === box.childNodes.length && [...wanted.childNodes].every((node, index) => node.isEqualNode(box.childNodes[index]));
+  if (!same) box.replaceChildren(...wanted.childNodes);
+}
+
+/**
  * Make `wanted` the children of `list`, moving only what is out of place. What had the keyboard's focus has it
  * afterwards: the same element where it was moved, or the new one with the same data attribute `key`.
  * @param {Element} list
@@ -67,9 +79,11 @@ export function arrange(list, wanted, key = "id") {
   const focused = list.contains(document.activeElement) ? document.activeElement : null;
   const keep = new Set(wanted);
   for (const child of [...list.children]) if (!keep.has(child)) child.remove();
-  wanted.forEach((item, index) => {
-    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
-  });
+  let place = list.firstElementChild;
+  for (const item of wanted) {
+    if (item === place) place = place.nextElementSibling;
+    else list.insertBefore(item, place);
+  }
   if (!(focused instanceof HTMLElement) || document.activeElement === focused) return;
   const name = focused.dataset[key];
   const again = list.contains(focused) || name === undefined ? focused : list.querySelector(`[data-${key}="${CSS.escape(name)}"]`);

@@ -2,10 +2,9 @@
 
 import { get, Poll, resource } from "./api.js";
 import { current, go, onAddress } from "./address.js";
-import { serverNow } from "./clock.js";
 import { showHeld } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
-import { eventItem, redrawMeta } from "./event_item.js";
+import { EventList } from "./event_list.js";
 import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
 import { orders } from "./orders.js";
 
@@ -28,6 +27,7 @@ let filters = readFilters();
 /** The feed panel; `usualSource` names the configured source, `onAnomalies` hears of what is shown. */
 export class Feed {
   #list = byId("feed");
+  #events = new EventList(this.#list, { sparks: true });
   #foot = byId("feed-foot");
   /** One for good: in the place of a new one, a press that a poll falls into would be lost, and the keyboard's focus. */
   #older = h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
@@ -39,8 +39,6 @@ export class Feed {
   #browsing = false;
   /** @type {AnomalyPage | null} */
   #lastPage = null;
-  /** @type {Map<string, string>} by id, what an item shows besides its anomaly */
-  #looks = new Map();
   #filters = "";
   #loaded = false;
   #usualSource = "";
@@ -55,7 +53,7 @@ export class Feed {
     this.#filters = filterKey();
     buildFilters();
     byId("feed-newer").append(h("button", { className: "button", type: "button", onclick: () => this.#toNewest() }, "Back to the newest"));
-    this.#list.replaceChildren(h("li", {}, skeleton()));
+    this.#events.tell(skeleton());
     this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
       everyMs: EVERY_MS,
       onProblem: (problem) => this.#refused(problem),
@@ -91,7 +89,6 @@ export class Feed {
     this.#lastPage = null;
     this.#shown = [];
     this.#browsing = false;
-    this.#looks.clear();
   }
 
   #toNewest() {
@@ -124,19 +121,7 @@ export class Feed {
 
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
-    const context = { nowMs: serverNow(), usualSource: this.#usualSource, sparks: true };
-    /** @type {Map<string | undefined, Element>} */
-    const items = new Map([...this.#list.children].map((item) => [item.querySelector("a")?.dataset.id, item]));
-    const wanted = this.#shown.map((anomaly) => {
-      const look = `${this.#usualSource}|${Boolean(orders.acknowledgement(anomaly))}`;
-      const changed = this.#looks.get(anomaly.id) !== look;
-      this.#looks.set(anomaly.id, look);
-      const existing = items.get(anomaly.id);
-      // In place: a new element under a pressed pointer would swallow the click.
-      if (existing && changed) redrawMeta(existing, anomaly, this.#usualSource);
-      return existing ?? eventItem(anomaly, { ...context, isNew: fresh.has(anomaly.id) });
-    });
-    arrange(this.#list, wanted.length ? wanted : [h("li", {}, emptyState())], "id");
+    this.#events.show(this.#shown, { usualSource: this.#usualSource, message: emptyState(), fresh });
     byId("feed-newer").hidden = !this.#browsing;
     setText(byId("feed-summary"), summary(this.#shown, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
@@ -175,7 +160,7 @@ export class Feed {
     const title = signedOut ? "This monitor is not open to you" : "These filters cannot be used";
     const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
     const text = h("div", { className: "empty" }, h("strong", {}, title), h("p", {}, message), signedOut ? null : reset);
-    this.#list.replaceChildren(h("li", {}, text));
+    this.#events.tell(text);
     this.#foot.replaceChildren();
   }
 }

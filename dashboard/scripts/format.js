@@ -16,7 +16,15 @@ const marketDay = formatter(MARKET_ZONE, DAY);
 const marketDate = formatter(MARKET_ZONE, { ...DAY, year: "numeric" });
 const viewerDay = formatter(viewerZone, DAY);
 const marketParts = formatter(MARKET_ZONE, { year: "numeric", month: "numeric", day: "numeric", ...TIME });
-const volumes = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+// Made once: toLocaleString makes one for every number, which takes as long as drawing a row.
+/** @param {Intl.NumberFormatOptions} options */
+const numbers = (options) => new Intl.NumberFormat("en-US", options);
+const cents = numbers({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const small = numbers({ minimumFractionDigits: 4, maximumFractionDigits: 6 });
+const volumes = numbers({ notation: "compact", maximumFractionDigits: 1 });
+const fiveDigits = numbers({ maximumSignificantDigits: 5 });
+const fourDigits = numbers({ maximumSignificantDigits: 4 });
+const whole = numbers({ maximumSignificantDigits: 21 });
 
 /** Whether the viewer's clock shows another time than New York's. */
 export const viewerIsElsewhere = (/** @type {number} */ ms) => viewerTime.format(ms) !== marketTime.format(ms);
@@ -59,33 +67,28 @@ export function age(seconds) {
 /** A price with at least cents, and more where it is small. @param {number | null | undefined} value */
 export function price(value) {
   if (value === null || value === undefined) return "–";
-  const digits = Math.abs(value) >= 1 || value === 0 ? 2 : 4;
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits === 2 ? 2 : 6 });
+  return (Math.abs(value) >= 1 || value === 0 ? cents : small).format(value);
 }
 
-/** A number with a real minus and a plus. @param {number} value @param {number} digits */
-function signed(value, digits) {
-  const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return `${value < 0 ? "−" : "+"}${text}`;
-}
+/** A number with a real minus and a plus. @param {number} value */
+const signed = (value) => `${value < 0 ? "−" : "+"}${cents.format(Math.abs(value))}`;
 
 /** +1.23. @param {number | null | undefined} value */
-export const change = (value) => (value === null || value === undefined ? "–" : signed(value, 2));
+export const change = (value) => (value === null || value === undefined ? "–" : signed(value));
 /** +1.23 %. @param {number | null | undefined} value */
-export const percent = (value) => (value === null || value === undefined ? "–" : `${signed(value, 2)}%`);
+export const percent = (value) => (value === null || value === undefined ? "–" : `${signed(value)}%`);
 /** 1.2M. @param {number | null | undefined} value */
 export const volume = (value) => (value === null || value === undefined ? "–" : volumes.format(value));
 
 /** Any number, short. @param {number | null | undefined} value */
 export function number(value) {
   if (value === null || value === undefined) return "–";
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 5 });
+  return fiveDigits.format(value);
 }
 
 /** Four significant digits; whole numbers whole. @param {number} value */
 export function short(value) {
-  const digits = Number.isInteger(value) ? 21 : 4;
-  return value.toLocaleString("en-US", { maximumSignificantDigits: digits }).replace(/^-/, "−");
+  return (Number.isInteger(value) ? whole : fourDigits).format(value).replace(/^-/, "−");
 }
 
 /**
@@ -93,6 +96,6 @@ export function short(value) {
  * @param {number} ms
  */
 export function marketClockSeconds(ms) {
-  const parts = Object.fromEntries(marketParts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
-  return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) / 1000;
+  const fields = Object.fromEntries(marketParts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
+  return Date.UTC(fields.year, fields.month - 1, fields.day, fields.hour, fields.minute, fields.second) / 1000;
 }

@@ -18,33 +18,23 @@ const HEIGHT = 26;
 const REACH = 2;
 
 /** @type {Map<Element, Line>} */
-const visible = new Map();
-/** @type {WeakMap<Element, Line>} */
-const lines = new WeakMap();
-
-const observer = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const line = lines.get(entry.target);
-    if (entry.isIntersecting && line) visible.set(entry.target, line);
-    else visible.delete(entry.target);
-  }
-});
+const lines = new Map();
 
 /**
- * Keep a box filled with the line of a subject.
+ * Keep a box filled with the line of a subject, as long as it is on the page.
  * @param {Element} box
  * @param {Subject} subject
  */
 export function sparkline(box, subject) {
   lines.set(box, { ...subject, drawnAt: -Infinity });
-  observer.observe(box);
 }
 
-/** Draw, one request after the other, what is visible and old; an outage leaves the old lines. */
+/** Draw, one request after the other, what is on screen and old; an outage leaves the old lines. */
 async function refresh() {
-  const due = document.hidden ? [] : [...visible].filter(([, line]) => isDue(line));
+  for (const box of lines.keys()) if (!box.isConnected) lines.delete(box);
+  const due = document.hidden ? [] : [...lines].filter(([box, line]) => isDue(line) && isOnScreen(box));
   for (const [box, line] of due) {
-    if (!visible.has(box)) continue;
+    if (!isOnScreen(box)) continue;
     try {
       draw(box, await get(resource(["quotes", line.ticker], { ...span(line), source: line.source })), line.at);
     } catch (error) {
@@ -53,6 +43,13 @@ async function refresh() {
     line.drawnAt = performance.now();
   }
   setTimeout(() => void refresh(), 1000);
+}
+
+/** Asked once a second: an IntersectionObserver of a thousand boxes would work in every frame. @param {Element} box */
+function isOnScreen(box) {
+  if (!box.checkVisibility({ contentVisibilityAuto: true })) return false;
+  const { top, bottom } = box.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
 }
 
 /** What lies in the past is drawn once. @param {Line} line */

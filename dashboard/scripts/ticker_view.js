@@ -5,8 +5,8 @@ import { Poll, resource } from "./api.js";
 import { current, go, href, onAddress } from "./address.js";
 import { PriceChart } from "./chart.js";
 import { serverNow } from "./clock.js";
-import { arrange, byId, h, setText } from "./dom.js";
-import { eventItem } from "./event_item.js";
+import { byId, fill, h, setText } from "./dom.js";
+import { EventList } from "./event_list.js";
 import { skeleton } from "./feed.js";
 import { details } from "./facts.js";
 import { change, dayInMarket, momentInMarket, number, percent, price, volume } from "./format.js";
@@ -79,8 +79,11 @@ class OpenTicker {
   #overview;
   /** @type {Poll[]} */
   #polls;
-  #chart;
+  /** @type {PriceChart | null} */
+  #chart = null;
+  #closed = false;
   #list = h("ol", { className: "feed", "aria-label": "Anomalies of this ticker, newest first" });
+  #events = new EventList(this.#list, { sparks: false });
   #facts = h("div");
   #actions = new Actions();
   #detail = h("div", { className: "detail", hidden: true }, this.#facts, this.#actions.element);
@@ -107,10 +110,8 @@ class OpenTicker {
     this.#overview = overview;
     this.#chosen = address.anomaly;
     section.replaceChildren(this.#head(), this.#body());
-    this.#chart = new PriceChart(this.#canvas, {
-      onBar: (bar) => this.#showLegend(bar),
-      onChoose: (anomaly) => go({ anomaly: anomaly.id }, { replace: true }),
-    });
+    // It takes longer to make than all else: the page answers the click first.
+    requestAnimationFrame(() => setTimeout(() => this.#makeChart()));
     const options = { everyMs: address.at ? PAST_MS : LIVE_MS, onProblem: (/** @type {Error} */ problem) => this.#refused(problem.message) };
     this.#polls = [
       new Poll(() => resource(["quotes", address.ticker], { ...this.#span(), source: address.source }), (bars) => this.#takeBars(bars), options),
@@ -120,14 +121,24 @@ class OpenTicker {
     orders.addEventListener("change", this.#onOrders);
   }
 
+  #makeChart() {
+    if (this.#closed) return;
+    this.#chart = new PriceChart(this.#canvas, {
+      onBar: (bar) => this.#showLegend(bar),
+      onChoose: (anomaly) => go({ anomaly: anomaly.id }, { replace: true }),
+    });
+    this.#draw();
+  }
+
   close() {
+    this.#closed = true;
     orders.removeEventListener("change", this.#onOrders);
     for (const poll of this.#polls) poll.stop();
-    this.#chart.remove();
+    this.#chart?.remove();
   }
 
   recolour() {
-    this.#chart.recolour();
+    this.#chart?.recolour();
   }
 
   /** @param {string} id */
@@ -182,7 +193,7 @@ class OpenTicker {
     const buttons = Object.entries(RANGES).map(([value, [label]]) =>
       h("button", { type: "button", "aria-pressed": String(value === range), onclick: () => go({ range: value }, { replace: true }) }, label),
     );
-    this.#list.append(h("li", {}, skeleton()));
+    this.#events.tell(skeleton());
     return h(
       "div",
       { className: "ticker-grid" },
@@ -219,15 +230,15 @@ class OpenTicker {
 
   #draw() {
     const anomalies = this.#page?.anomalies ?? [];
-    if (this.#bars) this.#drawChart(this.#bars, anomalies);
+    if (this.#bars && this.#chart) this.#drawChart(this.#chart, this.#bars, anomalies);
     if (this.#page) this.#drawList(anomalies, this.#bars?.source_class ?? "");
   }
 
-  /** @param {BarList} list @param {Anomaly[]} anomalies */
-  #drawChart(list, anomalies) {
+  /** @param {PriceChart} chart @param {BarList} list @param {Anomaly[]} anomalies */
+  #drawChart(chart, list, anomalies) {
     const { bars } = list;
     const own = anomalies.filter((anomaly) => anomaly.source_class === list.source_class);
-    this.#chart.draw(bars, own, { fit: !this.#fitted && bars.length > 0, chosen: this.#chosen });
+    chart.draw(bars, own, { fit: !this.#fitted && bars.length > 0, chosen: this.#chosen });
     this.#fitted ||= bars.length > 0;
     this.#empty.hidden = bars.length > 0;
     if (!bars.length) this.#showEmpty(list, anomalies);
@@ -239,7 +250,8 @@ class OpenTicker {
   /** @param {BarList} list @param {Anomaly[]} anomalies */
   #showEmpty({ ticker, source_class: sourceClass }, anomalies) {
     const elsewhere = anomalies.find((anomaly) => anomaly.source_class !== sourceClass);
-    this.#empty.replaceChildren(
+    fill(
+      this.#empty,
       h("strong", {}, `No ${sourceClass} quotes of ${ticker} in this range`),
       h("p", {}, elsewhere ? `Its anomalies come from ${elsewhere.source}: choose one to see its moment.` : "Try a longer range, or wait for the first quote."),
     );
@@ -247,14 +259,13 @@ class OpenTicker {
 
   /** @param {Anomaly[]} anomalies @param {string} usual */
   #drawList(anomalies, usual) {
-    const context = { nowMs: serverNow(), usualSource: this.#address.source || usual };
-    const items = anomalies.map((anomaly) => eventItem(anomaly, { ...context, chosen: anomaly.id === this.#chosen }));
-    arrange(this.#list, items.length ? items : [h("li", { className: "empty" }, "None in this range.")], "id");
+    const message = h("div", { className: "empty" }, "None in this range.");
+    this.#events.show(anomalies, { usualSource: this.#address.source || usual, chosen: this.#chosen, message });
     setText(byId("ticker-count"), anomalies.length ? String(anomalies.length) : "");
     const chosen = anomalies.find((anomaly) => anomaly.id === this.#chosen);
     this.#detail.hidden = !chosen;
     if (!chosen) return;
-    this.#facts.replaceChildren(...details(chosen));
+    fill(this.#facts, ...details(chosen));
     this.#actions.show(chosen);
   }
 
@@ -273,8 +284,8 @@ class OpenTicker {
   /** @param {string} detail */
   #refused(detail) {
     this.#empty.hidden = false;
-    this.#empty.replaceChildren(h("strong", {}, "This cannot be shown"), h("p", {}, detail));
-    this.#list.replaceChildren(h("li", { className: "empty" }, "None."));
+    fill(this.#empty, h("strong", {}, "This cannot be shown"), h("p", {}, detail));
+    this.#events.tell(h("div", { className: "empty" }, "None."));
   }
 }
 

@@ -3,7 +3,7 @@
 import { Poll, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
-import { arrange, byId, h, setText } from "./dom.js";
+import { arrange, byId, fill, h, setText } from "./dom.js";
 import { skeleton } from "./feed.js";
 import { age, change, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
@@ -12,11 +12,11 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, stateKey: string}} Line */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string}} Line `marked`: id of the anomaly */
 
 const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
-/** @type {[string, string][]} class and heading */
+/** @type {[string, string][]} class, whose last word is the column's name, and heading */
 const COLUMNS = [
   ["price", "Last"],
   ["change", "Change"],
@@ -33,6 +33,8 @@ export class WatchList {
   #lines = new Map();
   /** @type {HTMLTableSectionElement | null} */
   #body = null;
+  /** @type {Map<string, number>} by column, the characters of its longest text so far */
+  #longest = new Map();
   /** @type {TickerList | null} */
   #last = null;
   /** @type {Map<string, Anomaly>} the worst recent anomaly of each ticker */
@@ -95,7 +97,7 @@ export class WatchList {
     this.#body = null;
     this.#lines.clear();
     const text = list.source_class === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
-    this.#box.replaceChildren(h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
+    fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
   }
 
   /** @param {TickerList} list */
@@ -108,15 +110,28 @@ export class WatchList {
     });
     arrange(this.#body, rows);
     this.#showStates(list);
+    this.#widen();
+  }
+
+  /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. */
+  #widen() {
+    for (const { row, cells } of this.#lines.values()) {
+      for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells })) {
+        const { length } = cell.textContent;
+        if (length <= (this.#longest.get(name) ?? 0)) continue;
+        this.#longest.set(name, length);
+        this.#box.style.setProperty(`--${name}`, String(length));
+      }
+    }
   }
 
   #table() {
-    const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col" }, text));
-    const body = h("tbody");
+    const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col", role: "columnheader" }, text));
+    const body = h("tbody", { role: "rowgroup" });
     const table = h(
       "table",
-      { className: "watch", "aria-labelledby": "watch-title" },
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Ticker"), ...head)),
+      { className: "watch", role: "table", "aria-labelledby": "watch-title" }, // a table that is laid out as a grid is none to some readers
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "Ticker"), ...head)),
       body,
     );
     this.#box.replaceChildren(table);
@@ -127,10 +142,12 @@ export class WatchList {
   #line(ticker) {
     const href = `?${new URLSearchParams({ ticker, ...(this.#source ? { source: this.#source } : {}) })}`;
     const link = h("a", { href, "data-nav": "" }, ticker);
-    const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className })]));
-    const row = h("tr", { dataset: { ticker } }, h("th", { scope: "row" }, link), ...Object.values(cells));
+    const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className, role: "cell" })]));
+    const state = h("span");
+    cells["state-cell"].append(h("span", { className: "state" }, state));
+    const row = h("tr", { role: "row", dataset: { ticker } }, h("th", { scope: "row", role: "rowheader" }, link), ...Object.values(cells));
     sparkline(cells.spark, { ticker, source: this.#source });
-    const line = { row, cells, stateKey: "" };
+    const line = { row, cells, state, marked: "" };
     this.#lines.set(ticker, line);
     return line;
   }
@@ -173,15 +190,15 @@ function showNumbers({ cells, row }, ticker) {
  */
 function showState(line, ticker, anomaly, rest) {
   const seconds = ticker.ts === null ? null : Math.max(0, (serverNow() - Date.parse(ticker.ts)) / 1000);
-  const text = stateText(ticker, seconds, rest);
-  const key = `${anomaly?.id}|${text}`;
-  if (key === line.stateKey) return;
-  line.stateKey = key;
-  const mark = anomaly && severityMark(anomaly.severity, true);
-  if (mark) mark.title = `${kindName(anomaly.kind)}, ${anomaly.severity}, in the last 15 minutes`;
-  line.cells["state-cell"].replaceChildren(
-    h("span", { className: "state" }, mark, h("span", { className: ticker.state === "live" || rest ? "soft" : "down" }, text)),
-  );
+  setText(line.state, stateText(ticker, seconds, rest));
+  line.state.className = ticker.state === "live" || rest ? "soft" : "down";
+  if (line.marked === (anomaly?.id ?? "")) return;
+  line.marked = anomaly?.id ?? "";
+  line.state.previousElementSibling?.remove();
+  if (!anomaly) return;
+  const mark = severityMark(anomaly.severity, true);
+  mark.title = `${kindName(anomaly.kind)}, ${anomaly.severity}, in the last 15 minutes`;
+  line.state.before(mark);
 }
 
 /** @param {Ticker} ticker @param {number | null} seconds @param {string} rest */

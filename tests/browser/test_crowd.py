@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from consumers.anomaly import KINDS, SEVERITIES, anomaly_id, iso_ms, sort_key
 
@@ -72,6 +72,12 @@ class Crowd:
             route.continue_()
 
 
+def press(target: Locator) -> None:
+    """Click as a person does, who sees it first: in the frame after a jump items take their real height."""
+    target.scroll_into_view_if_needed()
+    target.click()
+
+
 def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> None:
     now_ms = int(page.evaluate("Date.now()"))
     page.route("**/api/*", Crowd(now_ms).answer)
@@ -91,10 +97,8 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
         if not more.count():
             break
         oldest = page.locator("#feed .event").last.get_attribute("data-id")
-        more.click()
-        expect(page.locator("#feed .event").last).not_to_have_attribute(
-            "data-id", oldest or "", timeout=20_000
-        )
+        press(more)
+        expect(page.locator("#feed .event").last).not_to_have_attribute("data-id", oldest or "")
     assert len(seen) >= SHOWN
     assert page.locator("#feed .event").count() <= 500
     page.evaluate("slowest.length = 0")
@@ -108,7 +112,7 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
     page.get_by_role("link", name="← Overview").click()
     expect(page.locator("#overview")).to_be_visible()
     page.mouse.wheel(0, 20_000)
-    page.locator("#feed .event").nth(300).click()
+    press(page.locator("#feed .event").nth(300))
     page.get_by_role("link", name="← Overview").click()
     page.get_by_role("button", name="Back to the newest").click()
     expect(page.get_by_role("button", name="Back to the newest")).to_be_hidden()

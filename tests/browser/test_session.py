@@ -83,7 +83,8 @@ def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Any) ->
     provider = Provider(page, site, seconds=61)
     page.goto(site.url)
     expect(page.locator("#feed .event").first).to_be_visible(timeout=15_000)
-    page.wait_for_timeout(3000)
+    with page.expect_response("**/oauth2/token", timeout=15_000):
+        pass
     grants = [asked["grant_type"] for asked in provider.exchanged]
     assert grants[:2] == ["authorization_code", "refresh_token"]
     assert len(provider.authorized) == 1

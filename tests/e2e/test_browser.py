@@ -42,7 +42,7 @@ def test_an_anomaly_arrives_on_the_page_without_a_reload(monitor: Any, chromium:
     page.on("pageerror", lambda error: errors.append(str(error)))
     try:
         page.goto(f"{monitor.origin}/")
-        expect(page.locator("#source-badge")).to_have_text("SIMULATED", timeout=30_000)
+        expect(page.locator("#source-badge")).to_have_text("SIMULATED", timeout=60_000)
         expect(page.locator("#watch tbody tr")).to_have_count(10, timeout=60_000)
         page.evaluate("window.sameDocument = true")
         jump = page.locator('#feed .event[data-id^="JUMP-"]')
