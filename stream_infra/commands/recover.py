@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from stream_infra import names, options
 from stream_infra.endpoints import resolve
@@ -36,7 +39,8 @@ def backup(
 
     dynamodb = resolve(aws).client("dynamodb")
     holds = tables.fingerprint(tables.items_of(dynamodb, table))
-    arn = tables.back_up(dynamodb, table, f"{table}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    with _working(f"Backing up {table}", quiet=as_json):
+        arn = tables.back_up(dynamodb, table, f"{table}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     answer = {"backup": arn, "count": holds.count, "checksum": holds.checksum}
     _say(answer, f"{table}: {holds.count:,} items when the backup was asked for\n{arn}", as_json=as_json)
 
@@ -60,8 +64,12 @@ def table(
     from stream_infra.recovery import tables  # noqa: PLC0415  --help must not pay for it
 
     dynamodb = resolve(aws).client("dynamodb")
-    tables.restore(dynamodb, source, target, backup=backup, at=_time(at))
-    _compared(tables.compare(dynamodb, source, target), source, target, as_json=as_json)
+    moment = _time(at)
+    with _working(f"Restoring {source} into {target}", quiet=as_json) as say:
+        tables.restore(dynamodb, source, target, backup=backup, at=moment)
+        say(f"Comparing {target} with {source}")
+        found = tables.compare(dynamodb, source, target)
+    _compared(found, source, target, as_json=as_json)
 
 
 @app.command()
@@ -77,7 +85,8 @@ def compare(
     """
     from stream_infra.recovery import tables  # noqa: PLC0415  --help must not pay for it
 
-    found = tables.compare(resolve(aws).client("dynamodb"), source, target)
+    with _working(f"Comparing {target} with {source}", quiet=as_json):
+        found = tables.compare(resolve(aws).client("dynamodb"), source, target)
     _compared(found, source, target, as_json=as_json)
     if not found.equal:
         raise typer.Exit(1)
@@ -105,9 +114,11 @@ def switch(
     dynamodb, before = endpoints.client("dynamodb"), switching.in_use(endpoints)
     if before == target:
         raise InputError(f"{target} is the table in use already")
-    switching.switch(endpoints, target)
-    copied = 0 if alone else tables.merge(dynamodb, before, target, overwrite=False)
-    found = tables.compare(dynamodb, before, target)
+    with _working(f"Pointing the functions to {target}", quiet=as_json) as say:
+        switching.switch(endpoints, target)
+        say(f"Copying from {before} what {target} lacks")
+        copied = 0 if alone else tables.merge(dynamodb, before, target, overwrite=False)
+        found = tables.compare(dynamodb, before, target)
     answer = {"from": before, "to": target, "copied": copied, **found.as_dict()}
     text = (
         f"{target} is in use ({found.target.count:,} items); {before} stays as it is ({found.source.count:,})"
@@ -131,8 +142,9 @@ def merge(
     from stream_infra.recovery import tables  # noqa: PLC0415  --help must not pay for it
 
     dynamodb = resolve(aws).client("dynamodb")
-    written = tables.merge(dynamodb, source, target, overwrite=True)
-    found = tables.compare(dynamodb, source, target)
+    with _working(f"Writing back to {target}", quiet=as_json):
+        written = tables.merge(dynamodb, source, target, overwrite=True)
+        found = tables.compare(dynamodb, source, target)
     text = (
         f"{written:,} items written back; of {source} {found.missing + found.different:,} are not in {target}"
     )
@@ -232,7 +244,11 @@ def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     """
     from stream_infra.recovery import running  # noqa: PLC0415  --help must not pay for it
 
-    proof = running.start(resolve(aws))
+    with _working("Reading what waits in the stream", quiet=as_json) as say:
+        proof = running.start(
+            resolve(aws),
+            lambda accounted, waiting: say(f"{accounted:,} of {waiting:,} ticks are accounted for"),
+        )
     text = (
         f"All runs; {proof.waiting:,} ticks waited in the stream, {proof.accounted:,} are accounted for since"
     )
@@ -241,6 +257,16 @@ def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     _say(proof.as_dict(), text, as_json=as_json)
     if not proof.complete:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _working(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Tell on a terminal what is being done; the function given tells of the next step."""
+    if quiet:
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(f"{what} …") as status:
+        yield lambda text: status.update(f"{text} …")
 
 
 def _time(text: str | None) -> datetime | None:

@@ -19,9 +19,13 @@ from stream_infra.errors import StockMonitorError
 from stream_infra.feeds import TickFeed
 
 Sleep = Callable[[float], None]
+Progress = Callable[[int, int], None]
+"""Hears how many ticks are accounted for, of how many that waited."""
 _LIVE = ("real", "simulated")
 _LIMIT_SECONDS = 900.0
 _POLL_SECONDS = 1.0
+_READ_SECONDS = 0.2
+"""Kinesis allows five reads a second and shard."""
 _RETENTION = timedelta(hours=24)
 """How long the stream keeps records, as the stack sets it."""
 _MARGIN_MS = 10_000
@@ -62,8 +66,8 @@ def stop(endpoints: Endpoints, *, everything: bool) -> list[str]:
     return stopped
 
 
-def start(endpoints: Endpoints, sleep: Sleep = time.sleep) -> Proof:
-    """Start everything, and wait until what waited in the stream is in the windows.
+def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep) -> Proof:
+    """Start everything, and wait until what waited in the stream is in the windows, a quarter of an hour at most.
 
     Raises:
         StockMonitorError: the counts of the windows do not add up, which must not be.
@@ -71,7 +75,7 @@ def start(endpoints: Endpoints, sleep: Sleep = time.sleep) -> Proof:
     partitions = _partitions(endpoints)
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
     heads = ledger.heads()
-    waiting = _waiting(endpoints, partitions)
+    waiting = _waiting(endpoints, partitions, sleep)
     _enable(endpoints, enabled=True)
     endpoints.client("events").enable_rule(Name=names.SCHEDULE_RULE)
     waited = 0.0
@@ -81,6 +85,7 @@ def start(endpoints: Endpoints, sleep: Sleep = time.sleep) -> Proof:
         )
         if not taken.balance():
             raise StockMonitorError(f"ticks are not accounted for: {taken.as_dict()}: see the runbook")
+        on_progress(min(taken.ticks_in, len(waiting)), len(waiting))
         proof = Proof(len(waiting), taken.ticks_in, _behind(endpoints, waiting))
         if proof.complete or waited >= _LIMIT_SECONDS:
             return proof
@@ -105,7 +110,7 @@ def _known(endpoints: Endpoints) -> dict[tuple[str, str], int]:
     return {(class_, quote.symbol): quote.ts for class_ in _LIVE for quote in store.last_quotes(class_)}
 
 
-def _waiting(endpoints: Endpoints, partitions: int) -> list[_Tick]:
+def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]:
     """Ticks in the stream that are newer than what the windows have of their symbol."""
     known = _known(endpoints)
     newest: dict[tuple[str, int], int] = {}
@@ -117,6 +122,8 @@ def _waiting(endpoints: Endpoints, partitions: int) -> list[_Tick]:
     feed, found, complete = TickFeed(endpoints.client("kinesis"), names.STREAM, since), list[_Tick](), False
     while not complete:
         items, complete = feed.poll()
+        if not complete:
+            sleep(_READ_SECONDS)
         found += [_Tick(item["source"], item["ticker"], item["ts"]) for item in items if "error" not in item]
     return [
         tick

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 from pathlib import Path
 
@@ -54,12 +53,12 @@ def seconds(python: Path, code: str) -> float:
     return float(answer.stdout.split()[-1])
 
 
-def in_turns(cases: dict[str, tuple[Path, str]], rounds: int) -> dict[str, float]:
-    """Medians of starts in turns, after one that fills the caches."""
+def in_turns(cases: dict[str, tuple[Path, str]], rounds: int) -> dict[str, list[float]]:
+    """Starts in turns, after one that fills the caches."""
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):
         for name, (python, code) in cases.items():
             took = seconds(python, code)
             if number:
                 taken[name].append(took)
-    return {name: statistics.median(of) for name, of in taken.items()}
+    return taken

@@ -63,9 +63,10 @@ def test_the_detector_starts_in_less_time_than_what_people_import() -> None:
         "from pathlib import Path\n"
         "python = Path(sys.executable)\n"
         'cases = {"ours": (python, cold.OURS), "typical": (python, "import numpy" + cold.TYPICAL)}\n'
-        "print(json.dumps(cold.in_turns(cases, 3)))"
+        "print(json.dumps(cold.in_turns(cases, 5)))"
     )
-    starts = told(code)
+    # The least of each: a neighbour on the same core makes processor time longer, never shorter.
+    starts = {name: min(taken) for name, taken in told(code).items()}
     assert starts["ours"] <= IMPORT_AT_MOST * starts["typical"], starts
 
 
