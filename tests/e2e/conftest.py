@@ -23,14 +23,10 @@ from localstack_client.session import Session
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 _OLDER_VERSION = "its CopyObject refuses an older version over the newest, which S3 takes"
-_START = "`recover start` did not come to its end there; the cause was not looked for"
 NOT_ON_LOCALSTACK = {
     "test_a_spoiled_and_a_deleted_object": _OLDER_VERSION,
     "aws s3api copy-object": _OLDER_VERSION,
     "stock-monitor recover object": _OLDER_VERSION,
-    "test_start_waits_until": _START,
-    "test_a_complete_stop": _START,
-    "stock-monitor recover start": _START,
     "aws cloudformation detect-stack-drift": "DetectStackDrift is not in this edition",
     "aws cloudformation rollback-stack": "RollbackStack is not in this edition",
     "aws cloudfront": "CloudFront is not in this edition",

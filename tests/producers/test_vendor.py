@@ -84,7 +84,7 @@ def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
     assert "s3cr3t" not in str(absent.value)
 
     def slowly(_call: Any) -> Any:
-        time.sleep(2)
+        time.sleep(4)
         return OK
 
     vendor.answer = slowly
@@ -92,7 +92,7 @@ def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
     client = VendorClient(Vendor("acme", vendor.url, {}, 600, ""), 0.7)
     with pytest.raises(VendorError, match=r"acme does not answer: .*Timeout"):
         poll(client)
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 3  # it did not wait for the answer
     client.close()
 
 
