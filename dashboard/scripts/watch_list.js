@@ -115,8 +115,8 @@ export class WatchList {
 
   /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. */
   #widen() {
-    for (const { row, cells } of this.#lines.values()) {
-      for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells })) {
+    for (const { row, cells, state } of this.#lines.values()) {
+      for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells, "state-cell": state })) {
         const { length } = cell.textContent;
         if (length <= (this.#longest.get(name) ?? 0)) continue;
         this.#longest.set(name, length);

@@ -80,6 +80,22 @@ def test_nothing_is_cut_off_at_any_width(page: Page, site: Any, width: int) -> N
     assert box["right"] <= width
 
 
+@pytest.mark.parametrize("width", [768, 1100, 1440, 1920])
+def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(page: Page, site: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 400})  # some of the rows are out of sight
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    rows = page.evaluate(
+        "[...document.querySelectorAll('.watch tr')].map((row) => [...row.children].filter((cell) => cell.offsetWidth)"
+        ".map((cell) => [Math.round(cell.getBoundingClientRect().right), cell.scrollWidth - cell.clientWidth]))"
+    )
+    assert len(rows) == 11
+    assert len(rows[0]) >= 5
+    assert all(row == rows[0] for row in rows), rows
+    assert {beyond for row in rows for _, beyond in row} == {0}
+    assert page.evaluate("watch.scrollWidth - watch.clientWidth") == 0
+
+
 def test_the_theme_follows_the_system_until_one_is_chosen(page: Page, site: Any) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     page.emulate_media(color_scheme="dark")
