@@ -80,11 +80,19 @@ def test_nothing_is_cut_off_at_any_width(page: Page, site: Any, width: int) -> N
     assert box["right"] <= width
 
 
-@pytest.mark.parametrize("width", [768, 1100, 1440, 1920])
-def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(page: Page, site: Any, width: int) -> None:
+@pytest.mark.parametrize("width", [768, 1081, 1241, 1440, 1920])
+@pytest.mark.parametrize("state", ["live", "stale"])
+def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(
+    page: Page, site: Any, width: int, state: str
+) -> None:
     page.set_viewport_size({"width": width, "height": 400})  # some of the rows are out of sight
+    site.ahead_ms = 600_000 if state == "stale" else 0
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
+    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#watch tbody tr").first).to_contain_text(
+        "stale, 10 min" if state == "stale" else "ago"
+    )
     rows = page.evaluate(
         "[...document.querySelectorAll('.watch tr')].map((row) => [...row.children].filter((cell) => cell.offsetWidth)"
         ".map((cell) => [Math.round(cell.getBoundingClientRect().right), cell.scrollWidth - cell.clientWidth]))"
