@@ -82,8 +82,9 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
     now_ms = int(page.evaluate("Date.now()"))
     page.route("**/api/*", Crowd(now_ms).answer)
     page.add_init_script(
-        "window.slowest = []; new PerformanceObserver((list) => {"
-        "  for (const entry of list.getEntries()) if (entry.interactionId) slowest.push([entry.name, entry.duration])"
+        "window.took = {}; new PerformanceObserver((list) => {"
+        "  for (const { interactionId: id, duration } of list.getEntries())"
+        "    if (id) took[id] = Math.max(took[id] ?? 0, duration)"
         "}).observe({ type: 'event', durationThreshold: 16 })"
     )
     page.goto(site.url)
@@ -101,7 +102,7 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
         expect(page.locator("#feed .event").last).not_to_have_attribute("data-id", oldest or "")
     assert len(seen) >= SHOWN
     assert page.locator("#feed .event").count() <= 500
-    page.evaluate("slowest.length = 0")
+    page.evaluate("took = {}")
     page.get_by_role("button", name="Switch to dark theme").click()
     page.get_by_role("button", name="Switch to light theme").click()
     page.get_by_label("Go to ticker").click()
@@ -118,9 +119,7 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
     expect(page.get_by_role("button", name="Back to the newest")).to_be_hidden()
     page.get_by_role("button", name="Critical").click()
     page.wait_for_timeout(2500)
-    slowest = page.evaluate("slowest")
-    sys.stdout.write(
-        f"slowest of {len(slowest)} events: {sorted(slowest, key=lambda entry: -entry[1])[:3]}\n"
-    )
-    worst = max((entry[1] for entry in slowest), default=0)
-    assert worst <= MOST_MS, sorted(slowest, key=lambda entry: -entry[1])[:5]
+    took = sorted(page.evaluate("Object.values(took)"))
+    sys.stdout.write(f"milliseconds of {len(took)} interactions above 16: {took}\n")
+    assert len(took) >= 8
+    assert took[-1] <= MOST_MS
