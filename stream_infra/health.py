@@ -59,6 +59,7 @@ class Context:
         remedy: what to run when something is not there.
         market_open: whether quotes are to be expected now.
         scanner: environment of the function stock-scanner.
+        just_deployed: whether the functions are so new that there may be no news of them yet.
     """
 
     endpoints: Endpoints
@@ -66,6 +67,7 @@ class Context:
     remedy: str
     market_open: bool
     scanner: dict[str, str]
+    just_deployed: bool = False
 
 
 Check = Callable[[Context], Iterator[Finding]]
@@ -85,17 +87,19 @@ def examine(endpoints: Endpoints, now: datetime) -> list[Finding]:
 
 
 def _informed(context: Context) -> Context:
-    scanner = _environment(context)
-    return replace(context, market_open=market_open(scanner, context.now), scanner=scanner)
-
-
-def _environment(context: Context) -> dict[str, str]:
     client = context.endpoints.client("lambda")
     try:
         found = client.get_function_configuration(FunctionName=names.SCANNER)
     except ClientError:
-        return {}  # its own check says so
-    return dict(found.get("Environment", {}).get("Variables", {}))
+        return replace(context, market_open=market_open({}, context.now))  # its own check says so
+    scanner = dict(found.get("Environment", {}).get("Variables", {}))
+    age = _age(context, datetime.fromisoformat(found["LastModified"]))
+    return replace(
+        context,
+        market_open=market_open(scanner, context.now),
+        scanner=scanner,
+        just_deployed=age <= STALE_SECONDS,
+    )
 
 
 def market_open(scanner: dict[str, str], now: datetime) -> bool:
@@ -278,6 +282,8 @@ def _fresh(context: Context, part: str, what: str, at: datetime | None, action: 
         return Finding(part, "ok", detail, age_seconds=age)
     if not context.market_open:
         return Finding(part, "idle", f"{detail} (the market is closed)", age_seconds=age)
+    if at is None and context.just_deployed:
+        return Finding(part, "idle", f"{detail} so far (it was deployed just now)")
     return Finding(part, "failed", detail, action, age_seconds=age)
 
 

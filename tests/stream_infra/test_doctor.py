@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from stream_infra import names
+from stream_infra import health, names
 from stream_infra.doctor import causes
 from stream_infra.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
 from stream_infra.doctor.facts import (
@@ -210,3 +211,17 @@ def test_what_the_examiner_may_not_see_is_a_warning(monkeypatch: pytest.MonkeyPa
     found = Gatherer(Endpoints(None, None, None, None), NOW).facts()
     (warning, _) = [item for item in causes.find(found) if item.cause == "could-not-look"]
     assert (warning.part, warning.severity) == (names.TICKER_PARAMETER, "warning")
+
+
+@pytest.mark.parametrize(("age_seconds", "state"), [(20, "idle"), (200, "failed")])
+def test_what_never_ran_is_no_failure_just_after_its_deployment(age_seconds: int, state: str) -> None:
+    deployed = NOW - timedelta(seconds=age_seconds)
+    configuration = {"LastModified": f"{deployed:%Y-%m-%dT%H:%M:%S}.000+0000"}
+    client = SimpleNamespace(
+        get_function_configuration=lambda **_: configuration,
+        describe_log_streams=lambda **_: {"logStreams": []},
+    )
+    endpoints: Any = SimpleNamespace(client=lambda _: client)
+    context = health._informed(health.Context(endpoints, NOW, "", market_open=True, scanner={}))
+    (finding,) = health._function(context, "notifier", "stock-notifier", runs_every_minute=True)
+    assert (finding.part, finding.state) == ("notifier", state)
