@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import islice
@@ -256,12 +257,11 @@ class Notifier:
             if self._store.is_sent(message):
                 self._store.forget_pending(message)
             return False
-        try:
+        with ExitStack() as unless_published:
+            unless_published.callback(self._store.give_back, message)
             post = compose(message, self._store.parts, self._dashboard_url)
             sns_id = self._publish(post)
-        except BaseException:
-            self._store.give_back(message)
-            raise
+            unless_published.pop_all()
         self._store.mark_sent(message, post.texts.subject, sns_id, self._clock())
         return True
 

@@ -130,7 +130,7 @@ export class WatchList {
     const body = h("tbody", { role: "rowgroup" });
     const table = h(
       "table",
-      { className: "watch", role: "table", "aria-labelledby": "watch-title" }, // a table that is laid out as a grid is none to some readers
+      { className: "watch", role: "table", "aria-labelledby": "watch-title" }, // laid out otherwise, a table is none to some readers
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "Ticker"), ...head)),
       body,
     );

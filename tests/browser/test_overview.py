@@ -61,7 +61,7 @@ def test_an_idle_poll_costs_a_304(page: Page, site: Any) -> None:
     expect(page.locator("#watch .sparkline")).to_have_count(10, timeout=30_000)
     page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  a builtin method has no attributes
     for path in ("/api/anomalies", "/api/tickers"):
-        for _ in range(2):
+        for _ in range(3):
             with page.expect_response(f"**{path}*"):
                 pass
         polled = [answer for answer in answers if urlsplit(answer.url).path == path]

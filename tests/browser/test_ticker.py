@@ -41,7 +41,7 @@ def test_marks_are_on_the_bars_they_belong_to(page: Page, site: Any) -> None:
         "aria-label", re.compile(r"Chart of JPM.*anomalies marked")
     )
     page.wait_for_function(  # candles, not an empty canvas
-        "() => { const c = document.querySelector('#chart canvas'); return new Set("
+        "() => { const c = document.querySelector('#chart canvas'); return c?.width > 0 && new Set("
         "new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size > 5 }"
     )
 
