@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -65,6 +66,8 @@ class Site:
     ahead_ms: int = 0
     """How far the server's clock is ahead of the data: quotes grow old by it."""
     slow_seconds: float = 0.0
+    stand_in: Callable[[str, dict[str, list[str]]], dict[str, Any] | None] | None = None
+    """Given a path below /api/ and its query: what to answer in the API's place, or None to let the API answer."""
 
     def put_anomaly(self, ticker: str, ts_ms: int, kind: str = "price_spike", **changes: Any) -> Anomaly:
         """Write an anomaly as the detector would."""
@@ -187,19 +190,36 @@ def _create_tables(dynamodb: Any) -> None:
     create("stock-alerts", ("pk", "sk"), {})
 
 
-def _request_handler(
-    site: Site, apps: dict[Session, Any], lock: threading.Lock
-) -> type[SimpleHTTPRequestHandler]:
-    class Handler(SimpleHTTPRequestHandler):
+class _Files(SimpleHTTPRequestHandler):
+    """The dashboard's files, with the headers that CloudFront adds."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args, directory=str(ROOT / "dashboard"))
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+    def end_headers(self) -> None:
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        super().end_headers()
+
+    def send(self, status: int, headers: dict[str, str], text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError):  # the page was left while it was answered
+            self.wfile.write(body)
+
+
+def _request_handler(site: Site, apps: dict[Session, Any], lock: threading.Lock) -> type[_Files]:
+    class Handler(_Files):
         """Files at /, the API at /api with the prefix stripped: as CloudFront and the front door serve them."""
-
-        protocol_version = "HTTP/1.1"
-
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(ROOT / "dashboard"))
-
-        def log_message(self, *_args: Any) -> None:
-            pass
 
         def do_PUT(self) -> None:
             self.do_GET()
@@ -213,35 +233,28 @@ def _request_handler(
                 super().do_GET()
                 return
             time.sleep(site.slow_seconds)
+            query = parse_qs(url.query, keep_blank_values=True)
             if not site.reachable:
-                self.send_response(HTTPStatus.BAD_GATEWAY)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+                self.send(HTTPStatus.BAD_GATEWAY, {}, "")
+            elif site.stand_in and (answer := site.stand_in(url.path.removeprefix("/api/"), query)):
+                self.send(HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(answer))
+            else:
+                self._ask_the_api(url.path.removeprefix("/api"), query)
+
+        def _ask_the_api(self, path: str, query: dict[str, list[str]]) -> None:
             event = normalized(
                 {
-                    "path": url.path.removeprefix("/api"),
+                    "path": path,
                     "httpMethod": self.command,
                     "body": self.rfile.read(int(self.headers.get("Content-Length", 0))).decode() or None,
                     "headers": dict(self.headers),
-                    "multiValueQueryStringParameters": parse_qs(url.query, keep_blank_values=True),
+                    "multiValueQueryStringParameters": query,
                 }
             )
             with lock:  # a Lambda function serves one request at a time
                 answer = apps[site.session].resolve(event, None)
-            body = answer["body"].encode()
-            self.send_response(answer["statusCode"])
-            for name, values in answer["multiValueHeaders"].items():
-                self.send_header(name, values[0])
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with contextlib.suppress(BrokenPipeError):  # the page was left while it was answered
-                self.wfile.write(body)
-
-        def end_headers(self) -> None:
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-            super().end_headers()
+            headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+            self.send(answer["statusCode"], headers, answer["body"])
 
     return Handler
 
@@ -335,7 +348,8 @@ def _as_it_was(site: Site) -> Iterator[None]:
     """Fresh quotes before each test, and every lever back where it was after it."""
     site.put_quotes()
     usual = {
-        name: getattr(site, name) for name in ("tickers", "reachable", "ahead_ms", "session", "slow_seconds")
+        name: getattr(site, name)
+        for name in ("tickers", "reachable", "ahead_ms", "session", "slow_seconds", "stand_in")
     }
     yield
     for name, value in usual.items():

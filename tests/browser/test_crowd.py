@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from consumers.anomaly import KINDS, SEVERITIES, anomaly_id, iso_ms, sort_key
 
@@ -15,12 +16,22 @@ pytestmark = pytest.mark.browser
 TICKERS = [f"T{n:03d}" for n in range(500)]
 SHOWN = 10_000
 PAGE = 50
+ROUNDS = 3
+NOTICED_MS = 300
+"""From one press to the next, for a person who looks at what the first one did."""
 MOST_MS = 100 * 5
 """The 100 ms of the requirement are for a machine of its own: tests share theirs, and the browser draws in software."""
+OBSERVE = """
+window.took = 0
+new PerformanceObserver((list) => {
+  for (const { interactionId, duration } of list.getEntries()) if (interactionId) took = Math.max(took, duration)
+}).observe({ type: "event", durationThreshold: 16 })
+"""
+"""From the press to the next frame on screen, in ms; below 16 it is not told."""
 
 
-def _anomaly(n: int, newest_ms: int) -> dict[str, Any]:
-    ticker, ts_ms, kind = TICKERS[n * 7 % 500], newest_ms - n * 1000, KINDS[n % len(KINDS)]
+def _anomaly(n: int, newest_ms: int, ticker: str) -> dict[str, Any]:
+    ts_ms, kind = newest_ms - n * 1000, KINDS[n % len(KINDS)]
     return {
         "id": anomaly_id(ticker, ts_ms, kind), "source": "simulated", "source_class": "simulated", "ticker": ticker,
         "timestamp": sort_key(ts_ms, kind), "date": iso_ms(ts_ms)[:10], "kind": kind, "severity": SEVERITIES[n % 4],
@@ -42,34 +53,47 @@ def _ticker(name: str, now_ms: int, step: int) -> dict[str, Any]:
 class Crowd:
     """An API that always has more, newer, and 500 changed quotes; the answers are what counts, not the store."""
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, bars: list[Any]) -> None:
         self._now_ms = now_ms
         self._steps = itertools.count()
-        self._cursor = 0
-
-    def answer(self, route: Route) -> None:
-        path = route.request.url.partition("/api/")[2]
-        step = next(self._steps)
-        if path.startswith("anomalies"):
-            start = int(path.partition("cursor=")[2] or -2 * step)
-            anomalies = [_anomaly(start + n, self._now_ms) for n in range(200 if "cursor" in path else PAGE)]
-            following = str(start + len(anomalies)) if start + len(anomalies) < SHOWN else None
-            route.fulfill(json={"anomalies": anomalies, "count": len(anomalies), "next": following})
-        elif path.startswith("tickers"):
-            rows = [_ticker(name, self._now_ms, step) for name in TICKERS]
-            feed = {
-                "state": "live",
-                "last_quote_at": iso_ms(self._now_ms),
-                "age_seconds": 0.5,
-                "live": 500,
-                "total": 500,
+        self._bars = [
+            {
+                "minute": iso_ms(bar.minute_ms), "open": bar.open, "high": bar.high, "low": bar.low,
+                "close": bar.close, "volume": bar.volume, "ticks": bar.ticks, "bid": bar.bid, "ask": bar.ask,
             }
-            route.fulfill(json={
-                "source": "simulated", "source_class": "simulated", "as_of": iso_ms(self._now_ms), "feed": feed,
-                "tickers": rows, "count": 500,
-            })  # fmt: skip
-        else:
-            route.continue_()
+            for bar in bars
+        ]  # fmt: skip
+
+    def __call__(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | None:
+        resource, _, ticker = path.partition("/")
+        if path == "tickers":
+            return self._tickers(next(self._steps))
+        if path == "anomalies":
+            return self._page(next(self._steps), query.get("cursor"), query.get("severity", list(SEVERITIES)))
+        if resource == "quotes":
+            bars = [bar for bar in self._bars if bar["minute"] >= query["since"][0]]
+            around = {"since": query["since"][0], "until": iso_ms(self._now_ms)}
+            return {"ticker": ticker, "source_class": "simulated", **around, "bars": bars, "count": len(bars)}
+        if resource == "anomalies" and "/" not in ticker:
+            own = [_anomaly(n * 60, self._now_ms, ticker) for n in range(40)]
+            return {"anomalies": own, "count": len(own), "next": None}
+        return None
+
+    def _page(self, step: int, cursor: list[str] | None, severities: list[str]) -> dict[str, Any]:
+        start = int(cursor[0]) if cursor else -2 * step
+        fitting = (n for n in itertools.count(start) if SEVERITIES[n % 4] in severities)
+        wanted = list(itertools.islice(fitting, 200 if cursor else PAGE))
+        anomalies = [_anomaly(n, self._now_ms, TICKERS[n * 7 % 500]) for n in wanted]
+        following = str(wanted[-1] + 1) if wanted[-1] < SHOWN else None
+        return {"anomalies": anomalies, "count": len(anomalies), "next": following}
+
+    def _tickers(self, step: int) -> dict[str, Any]:
+        as_of = iso_ms(self._now_ms)
+        feed = {"state": "live", "last_quote_at": as_of, "age_seconds": 0.5, "live": 500, "total": 500}
+        return {
+            "source": "simulated", "source_class": "simulated", "as_of": as_of, "feed": feed,
+            "tickers": [_ticker(name, self._now_ms, step) for name in TICKERS], "count": 500,
+        }  # fmt: skip
 
 
 def press(target: Locator) -> None:
@@ -78,15 +102,66 @@ def press(target: Locator) -> None:
     target.click()
 
 
+class Hand:
+    """Presses and keeps how long each took; nothing but the page itself works in the page meanwhile."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.took: list[tuple[float, str]] = []
+
+    def press(self, what: str, target: Locator) -> None:
+        target.scroll_into_view_if_needed()
+        self._page.wait_for_timeout(NOTICED_MS)
+        box = target.bounding_box()
+        assert box is not None, what
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self._measure(what, lambda: self._page.mouse.click(*middle))
+
+    def key(self, key: str) -> None:
+        self._measure(key, lambda: self._page.keyboard.press(key))
+
+    def _measure(self, what: str, act: Any) -> None:
+        self._page.evaluate("took = 0")
+        act()
+        self._page.wait_for_timeout(NOTICED_MS)
+        self.took.append((self._page.evaluate("took"), what))
+
+
+def browse(page: Page, hand: Hand, ticker: str) -> None:
+    """What people do on the page, once; the feed shows its oldest items before, and all of them are let go."""
+    feed = page.locator("#feed .event")
+    hand.press("dark theme", page.locator("#theme"))
+    hand.press("light theme", page.locator("#theme"))
+    hand.press("find", page.locator("#find-ticker"))
+    for key in ["T", "1", "2", "Escape"]:
+        hand.key(key)
+    hand.press("row of a ticker", page.locator(f'#watch tr[data-ticker="{ticker}"] a'))
+    expect(page.locator("#ticker-title")).to_have_text(ticker)
+    expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"2[34]\d"))
+    hand.press("range", page.get_by_role("button", name="1 hour"))
+    hand.press("anomaly in the ticker's list", page.locator(".ticker-side .event").nth(3))
+    expect(page.locator(".detail")).to_be_visible()
+    hand.press("back from a ticker", page.locator("a.back").first)
+    expect(page.locator("#overview")).to_be_visible()
+    page.mouse.wheel(0, 20_000)
+    hand.press("anomaly in the feed", feed.nth(300))
+    expect(page.locator("#ticker-view")).to_be_visible()
+    hand.press("back from an anomaly", page.locator("a.back").first)
+    hand.press("back to the newest", page.locator("#feed-newer button"))
+    expect(page.locator("#feed-newer")).to_be_hidden()
+    others = page.locator('#feed .event:not([data-severity="critical"])')
+    hand.press("filter", page.locator('#filters [data-severity="critical"]'))
+    expect(others).to_have_count(0)
+    hand.press("filter taken away", page.locator('#filters [data-severity="critical"]'))
+    expect(others.first).to_be_visible()
+    while page.locator("#feed-newer").is_hidden():
+        hand.press("show older", page.get_by_role("button", name="Show older"))
+
+
 def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> None:
     now_ms = int(page.evaluate("Date.now()"))
-    page.route("**/api/*", Crowd(now_ms).answer)
-    page.add_init_script(
-        "window.took = {}; new PerformanceObserver((list) => {"
-        "  for (const { interactionId: id, duration } of list.getEntries())"
-        "    if (id) took[id] = Math.max(took[id] ?? 0, duration)"
-        "}).observe({ type: 'event', durationThreshold: 16 })"
-    )
+    site.stand_in = Crowd(now_ms, site.bars["AAPL"])
+    page.add_init_script(OBSERVE)
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(500)
     more = page.get_by_role("button", name="Show older")
@@ -102,24 +177,13 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
         expect(page.locator("#feed .event").last).not_to_have_attribute("data-id", oldest or "")
     assert len(seen) >= SHOWN
     assert page.locator("#feed .event").count() <= 500
-    page.evaluate("took = {}")
-    page.get_by_role("button", name="Switch to dark theme").click()
-    page.get_by_role("button", name="Switch to light theme").click()
-    page.get_by_label("Go to ticker").click()
-    page.keyboard.type("T12")
-    page.keyboard.press("Escape")
-    page.locator('#watch tr[data-ticker="T250"] a').click()
-    expect(page.locator("#ticker-title")).to_have_text("T250")
-    page.get_by_role("link", name="← Overview").click()
-    expect(page.locator("#overview")).to_be_visible()
-    page.mouse.wheel(0, 20_000)
-    press(page.locator("#feed .event").nth(300))
-    page.get_by_role("link", name="← Overview").click()
-    page.get_by_role("button", name="Back to the newest").click()
-    expect(page.get_by_role("button", name="Back to the newest")).to_be_hidden()
-    page.get_by_role("button", name="Critical").click()
-    page.wait_for_timeout(2500)
-    took = sorted(page.evaluate("Object.values(took)"))
-    sys.stdout.write(f"milliseconds of {len(took)} interactions above 16: {took}\n")
-    assert len(took) >= 8
-    assert took[-1] <= MOST_MS
+    hand = Hand(page)
+    for n in range(ROUNDS):
+        browse(page, hand, f"T{250 + 20 * n}")
+    took = sorted(hand.took)
+    slowest = ", ".join(f"{what} {ms:.0f}" for ms, what in reversed(took[-8:]))
+    sys.stdout.write(
+        f"{len(took)} interactions: median {took[len(took) // 2][0]:.0f} ms, slowest {slowest}\n"
+    )
+    assert took[-1][0] >= 16  # the browser does tell
+    assert took[-1][0] <= MOST_MS
