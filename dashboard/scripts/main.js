@@ -14,11 +14,15 @@ await finishSignIn();
 const status = new Status();
 const tickerView = new TickerView();
 const feed = new Feed((anomalies) => (watchList.anomalies = anomalies));
+let offered = "";
 const watchList = new WatchList((list) => {
   status.list = list;
   tickerView.list = list;
   feed.usualSource = list.source;
-  byId("known-tickers").replaceChildren(...list.tickers.map(({ ticker }) => h("option", { value: ticker })));
+  const names = list.tickers.map(({ ticker }) => ticker);
+  if (names.join() === offered) return;
+  offered = names.join();
+  byId("known-tickers").replaceChildren(...names.map((value) => h("option", { value })));
 });
 
 orders.start();

@@ -3,7 +3,7 @@
 import { Poll, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
-import { arrange, byId, fill, h, setText } from "./dom.js";
+import { arrange, byId, fill, h, setText, soon } from "./dom.js";
 import { skeleton } from "./feed.js";
 import { age, change, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
@@ -12,10 +12,12 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string}} Line `marked`: id of the anomaly */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly */
 
 const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
+/** Rows that are laid out together or, out of sight, not at all, and are brought up to date in one go. */
+const GROUP = 25;
 /** @type {[string, string][]} class, whose last word is the column's name, and heading */
 const COLUMNS = [
   ["price", "Last"],
@@ -31,12 +33,13 @@ export class WatchList {
   #box = byId("watch");
   /** @type {Map<string, Line>} */
   #lines = new Map();
-  /** @type {HTMLTableSectionElement | null} */
-  #body = null;
+  /** @type {HTMLTableElement | null} */
+  #table = null;
   /** @type {Map<string, number>} by column, the characters of its longest text so far */
   #longest = new Map();
   /** @type {TickerList | null} */
   #last = null;
+  #updates = 0;
   /** @type {Map<string, Anomaly>} the worst recent anomaly of each ticker */
   #recent = new Map();
   #source = listSource();
@@ -56,7 +59,7 @@ export class WatchList {
       this.#forget();
       void poll.now();
     });
-    setInterval(() => this.#last && this.#showStates(this.#last), 1000);
+    setInterval(() => void this.#update(), 1000);
   }
 
   /** @param {Anomaly[]} anomalies newest first */
@@ -68,12 +71,12 @@ export class WatchList {
       const known = this.#recent.get(anomaly.ticker);
       if (!known || rank(anomaly) < rank(known)) this.#recent.set(anomaly.ticker, anomaly);
     }
-    if (this.#last) this.#showStates(this.#last);
+    void this.#update();
   }
 
   #forget() {
     this.#lines.clear();
-    this.#body = null;
+    this.#table = null;
     this.#last = null;
     this.#box.replaceChildren(skeleton());
     this.#box.setAttribute("aria-busy", "true");
@@ -94,7 +97,7 @@ export class WatchList {
 
   /** @param {TickerList} list */
   #showEmpty(list) {
-    this.#body = null;
+    this.#table = null;
     this.#lines.clear();
     const text = list.source_class === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
     fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
@@ -102,40 +105,62 @@ export class WatchList {
 
   /** @param {TickerList} list */
   #render(list) {
-    this.#body ??= this.#table();
-    const rows = list.tickers.map((ticker) => {
-      const line = this.#lines.get(ticker.ticker) ?? this.#line(ticker.ticker);
-      showNumbers(line, ticker);
-      return line.row;
-    });
-    arrange(this.#body, rows);
-    this.#showStates(list);
-    this.#widen();
+    const table = (this.#table ??= this.#newTable());
+    const focused = document.activeElement;
+    const rows = list.tickers.map(({ ticker }) => (this.#lines.get(ticker) ?? this.#line(ticker)).row);
+    const groups = Math.ceil(rows.length / GROUP);
+    for (let n = 0; n < groups; n++) {
+      const group = rows.slice(n * GROUP, (n + 1) * GROUP);
+      const body = table.tBodies[n] ?? table.createTBody();
+      body.role = "rowgroup";
+      body.style.setProperty("--rows", String(group.length));
+      arrange(body, group);
+    }
+    while (table.tBodies.length > groups) table.tBodies[groups].remove();
+    const moved = document.activeElement !== focused; // into another group
+    if (moved && focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+    void this.#update();
   }
 
-  /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. */
-  #widen() {
-    for (const { row, cells, state } of this.#lines.values()) {
-      for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells, "state-cell": state })) {
-        const { length } = cell.textContent;
-        if (length <= (this.#longest.get(name) ?? 0)) continue;
-        this.#longest.set(name, length);
-        this.#box.style.setProperty(`--${name}`, String(length));
+  /** Bring the rows up to date, some at a time: a press is answered before the next ones. A newer update takes over. */
+  async #update() {
+    const update = ++this.#updates;
+    const tickers = this.#last?.tickers ?? [];
+    for (let start = 0; start < tickers.length; start += GROUP) {
+      if (start) await soon();
+      if (update !== this.#updates || !this.#last) return;
+      const { source_class: sourceClass, feed } = this.#last;
+      const rest = sourceClass === "replay" ? "replayed" : feed.state === "closed" ? "closed" : "";
+      for (const ticker of tickers.slice(start, start + GROUP)) {
+        const line = this.#lines.get(ticker.ticker);
+        if (!line) continue;
+        if (line.shown !== ticker) showNumbers(line, ticker);
+        line.shown = ticker;
+        showState(line, ticker, this.#recent.get(ticker.ticker), rest);
+        this.#widen(line);
       }
     }
   }
 
-  #table() {
+  /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. @param {Line} line */
+  #widen({ row, cells, state }) {
+    for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells, "state-cell": state })) {
+      const { length } = cell.textContent;
+      if (length <= (this.#longest.get(name) ?? 0)) continue;
+      this.#longest.set(name, length);
+      this.#box.style.setProperty(`--${name}`, String(length));
+    }
+  }
+
+  #newTable() {
     const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col", role: "columnheader" }, text));
-    const body = h("tbody", { role: "rowgroup" });
     const table = h(
       "table",
       { className: "watch", role: "table", "aria-labelledby": "watch-title" }, // laid out otherwise, a table is none to some readers
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "Ticker"), ...head)),
-      body,
     );
     this.#box.replaceChildren(table);
-    return body;
+    return table;
   }
 
   /** @param {string} ticker @returns {Line} */
@@ -147,18 +172,9 @@ export class WatchList {
     cells["state-cell"].append(h("span", { className: "state" }, state));
     const row = h("tr", { role: "row", dataset: { ticker } }, h("th", { scope: "row", role: "rowheader" }, link), ...Object.values(cells));
     sparkline(cells.spark, { ticker, source: this.#source });
-    const line = { row, cells, state, marked: "" };
+    const line = { row, cells, state, marked: "", shown: null };
     this.#lines.set(ticker, line);
     return line;
-  }
-
-  /** @param {TickerList} list */
-  #showStates(list) {
-    const rest = list.source_class === "replay" ? "replayed" : list.feed.state === "closed" ? "closed" : "";
-    for (const ticker of list.tickers) {
-      const line = this.#lines.get(ticker.ticker);
-      if (line) showState(line, ticker, this.#recent.get(ticker.ticker), rest);
-    }
   }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import sys
 from typing import Any
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.browser
 TICKERS = [f"T{n:03d}" for n in range(500)]
 SHOWN = 10_000
 PAGE = 50
-ROUNDS = 3
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+"""How often everything is pressed: once with the other tests, more to measure by hand."""
 NOTICED_MS = 300
 """From one press to the next, for a person who looks at what the first one did."""
 MOST_MS = 100 * 5

@@ -178,3 +178,30 @@ def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site:
     expect(page.locator(f'#feed .event[data-id="{arrived.id}"]')).to_be_visible(timeout=9000)
     page.keyboard.up("Space")
     expect(page.locator("#feed .event")).to_have_count(61)
+
+
+@pytest.mark.parametrize("width", [375, 1440])
+def test_more_tickers_than_are_laid_out_together(page: Page, site: Any, width: int) -> None:
+    site.tickers = [*site.tickers, *[f"T{n:03d}" for n in range(60)]]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    rows = page.locator("#watch tbody tr")
+    expect(rows).to_have_count(70)
+    names = "rows => rows.map((row) => row.dataset.ticker)"
+    assert rows.evaluate_all(names) == site.tickers
+    moved = page.locator('#watch tr[data-ticker="T015"] a')  # the first of the second group
+    moved.focus()
+    site.tickers = ["MSFT", *site.tickers[2:]]
+    expect(rows).to_have_count(69)
+    assert rows.evaluate_all(names) == site.tickers
+    expect(moved).to_be_focused()
+    along = "left" if width == 375 else "top"
+    neighbours = rows.evaluate_all(
+        "(rows, along) => rows.slice(1).map((row, n) => {"
+        "  row.scrollIntoView();"
+        "  const [before, after] = [rows[n], row].map((each) => each.getBoundingClientRect());"
+        "  return after[along] - before[along === 'left' ? 'right' : 'bottom'];"
+        "})",
+        along,
+    )
+    assert all(-1 <= gap <= 10 for gap in neighbours), neighbours
