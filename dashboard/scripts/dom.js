@@ -90,11 +90,6 @@ export function arrange(list, wanted, key = "id") {
   if (again instanceof HTMLElement) again.focus({ preventScroll: true });
 }
 
-/** What the browser has to do in the meantime, such as answering a press, goes first. @returns {Promise<void>} */
-export function soon() {
-  return new Promise((resolve) => setTimeout(resolve));
-}
-
 /**
  * @param {Child} child
  * @returns {child is Node | string | number}

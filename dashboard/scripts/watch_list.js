@@ -3,7 +3,7 @@
 import { Poll, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
-import { arrange, byId, fill, h, setText, soon } from "./dom.js";
+import { arrange, byId, fill, h, setText } from "./dom.js";
 import { skeleton } from "./feed.js";
 import { age, change, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
@@ -39,7 +39,10 @@ export class WatchList {
   #longest = new Map();
   /** @type {TickerList | null} */
   #last = null;
-  #updates = 0;
+  /** How many rows are not up to date, and from which on. */
+  #due = 0;
+  #from = 0;
+  #updating = false;
   /** @type {Map<string, Anomaly>} the worst recent anomaly of each ticker */
   #recent = new Map();
   #source = listSource();
@@ -90,6 +93,7 @@ export class WatchList {
     this.#box.setAttribute("aria-busy", "false");
     if (list.tickers.length) this.#render(list);
     else this.#showEmpty(list);
+    void this.#update();
     const closed = list.feed.state === "closed";
     setText(byId("watch-summary"), closed ? "The market is closed" : `${list.feed.live} of ${list.feed.total} with fresh quotes`);
     this.#onList(list);
@@ -119,27 +123,38 @@ export class WatchList {
     while (table.tBodies.length > groups) table.tBodies[groups].remove();
     const moved = document.activeElement !== focused; // into another group
     if (moved && focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
-    void this.#update();
   }
 
-  /** Bring the rows up to date, some at a time: a press is answered before the next ones. A newer update takes over. */
+  /** Bring all rows up to date, a group at a time: a press is answered before the next one. */
   async #update() {
-    const update = ++this.#updates;
-    const tickers = this.#last?.tickers ?? [];
-    for (let start = 0; start < tickers.length; start += GROUP) {
-      if (start) await soon();
-      if (update !== this.#updates || !this.#last) return;
-      const { source_class: sourceClass, feed } = this.#last;
-      const rest = sourceClass === "replay" ? "replayed" : feed.state === "closed" ? "closed" : "";
-      for (const ticker of tickers.slice(start, start + GROUP)) {
-        const line = this.#lines.get(ticker.ticker);
-        if (!line) continue;
-        if (line.shown !== ticker) showNumbers(line, ticker);
-        line.shown = ticker;
-        showState(line, ticker, this.#recent.get(ticker.ticker), rest);
-        this.#widen(line);
+    this.#due = this.#last?.tickers.length ?? 0;
+    if (this.#updating) return;
+    this.#updating = true;
+    try {
+      while (this.#due > 0 && this.#last) {
+        this.#updateGroup(this.#last);
+        await soon();
       }
+    } finally {
+      this.#updating = false;
     }
+  }
+
+  /** @param {TickerList} list */
+  #updateGroup({ tickers, source_class: sourceClass, feed }) {
+    const rest = sourceClass === "replay" ? "replayed" : feed.state === "closed" ? "closed" : "";
+    const end = this.#from + Math.min(GROUP, this.#due);
+    this.#due -= GROUP;
+    for (; this.#from < end; this.#from++) {
+      const ticker = tickers[this.#from % tickers.length];
+      const line = this.#lines.get(ticker.ticker);
+      if (!line) continue;
+      if (line.shown !== ticker) showNumbers(line, ticker);
+      line.shown = ticker;
+      showState(line, ticker, this.#recent.get(ticker.ticker), rest);
+      this.#widen(line);
+    }
+    this.#from %= tickers.length;
   }
 
   /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. @param {Line} line */
@@ -176,6 +191,11 @@ export class WatchList {
     this.#lines.set(ticker, line);
     return line;
   }
+}
+
+/** After what the browser has to do before, such as answering a press. @returns {Promise<void>} */
+function soon() {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** Which tickers are listed: a replay's own, else those of the configured source. */
