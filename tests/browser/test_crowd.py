@@ -123,10 +123,10 @@ class Hand:
         self._measure(key, lambda: self._page.keyboard.press(key))
 
     def _measure(self, what: str, act: Any) -> None:
-        self._page.evaluate("took = 0")
         act()
         self._page.wait_for_timeout(NOTICED_MS)
-        self.took.append((self._page.evaluate("took"), what))
+        # What comes later than that counts with the next.
+        self.took.append((self._page.evaluate("[took, took = 0][0]"), what))
 
 
 def browse(page: Page, hand: Hand, ticker: str) -> None:
@@ -180,8 +180,10 @@ def test_interactions_stay_under_a_tenth_of_a_second(page: Page, site: Any) -> N
     assert len(seen) >= SHOWN
     assert page.locator("#feed .event").count() <= 500
     hand = Hand(page)
+    page.evaluate("took = 0")
     for n in range(ROUNDS):
         browse(page, hand, f"T{250 + 20 * n}")
+    hand.key("Escape")
     page.wait_for_function(  # rows are brought up to date bit by bit, to the last one
         "() => new Set(Array.from(document.querySelectorAll('#watch .price'), (cell) => cell.textContent)).size === 2"
     )  # their heading, and one price
