@@ -12,7 +12,7 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly; `shown`: whose numbers are in it */
 
 const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
