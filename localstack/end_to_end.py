@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from localstack.hostmode.__main__ import DIRECTORY
 from localstack.hostmode.server import health, running
-from localstack.settings import HOST, ROOT, LocalError, read_settings
+from localstack.settings import HOST, ROOT, LocalError, free_port, read_settings
 
 _COMPOSE = Path(__file__).resolve().parent / "compose.yaml"
 
@@ -49,13 +48,6 @@ def local_aws(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             "  start Docker, then:     make test-localstack\n"
             "  go without Docker:      make test-localstack LOCALSTACK_HOST_MODE=1"
         )
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def describe(url: str) -> str:

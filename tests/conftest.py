@@ -1,4 +1,4 @@
-"""A browser for every test that asks for one; and Ctrl-C, which tests send, reaches what they start."""
+"""For all tests: a browser for those that ask, Ctrl-C that reaches what they start, and examples without a clock."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 
@@ -15,6 +16,11 @@ def pytest_configure() -> None:
     """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The tests share their cores with others and with browsers: how long one example takes says nothing.
+    settings.register_profile(
+        "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("shared")
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,6 @@ def requests(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(request=requests())

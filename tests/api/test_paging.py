@@ -67,7 +67,7 @@ def _all_pages(
     raise AssertionError("paging does not end")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     before=stored,
     arriving=st.lists(st.tuples(keys, severities), max_size=4),

@@ -10,11 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
-SLACK = 3
-"""The second of the requirement is for a machine of its own; tests share theirs."""
 pytestmark = pytest.mark.browser
 
 
@@ -47,8 +45,8 @@ def test_an_anomaly_arrives_without_a_reload(page: Page, site: Any) -> None:
     start = time.monotonic()
     anomaly = site.put_anomaly("TSLA", int(time.time() * 1000), explanation="TSLA rose while you looked on.")
     arrived = page.locator(f'#feed .event[data-id="{anomaly.id}"]')
-    expect(arrived).to_be_visible(timeout=3000 * SLACK)
-    assert time.monotonic() - start < 3 * SLACK
+    expect(arrived).to_be_visible()
+    assert time.monotonic() - start < 9  # three on a machine of its own
     assert page.locator("#feed .event").first.get_attribute("data-id") == anomaly.id
     expect(page.locator("#announcer")).to_have_text("New: TSLA, Price spike, high.")
     assert page.evaluate("window.sameDocument")
@@ -91,15 +89,23 @@ def test_a_hidden_page_asks_rarely_and_catches_up_when_shown(page: Page, site: A
         page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_it_is_light_and_soon_usable(page: Page, site: Any) -> None:
-    sizes: list[int] = []
-    page.on("response", lambda answer: sizes.append(len(gzip.compress(answer.body()))))
-    page.goto(site.url, wait_until="commit")
+def first_load(chromium: Browser, url: str) -> tuple[float, int]:
+    """Milliseconds until the page can be used, and bytes of all answers until then, gzipped."""
+    page, answers = chromium.new_page(), list[Response]()
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108  a builtin method has no attributes
+    page.goto(url, wait_until="commit")
     page.locator("#feed .event").first.wait_for()
     page.locator("#watch tbody tr").first.wait_for()
     usable_ms = page.evaluate("performance.now()")
-    assert usable_ms < 1000 * SLACK
-    assert sum(sizes) < 200_000
+    size = sum(len(gzip.compress(answer.body())) for answer in answers)
+    page.close()
+    return usable_ms, size
+
+
+def test_it_is_light_and_soon_usable(chromium: Browser, site: Any) -> None:
+    loads = [first_load(chromium, site.url) for _ in range(3)]
+    assert min(usable_ms for usable_ms, _ in loads) < 1500  # a second on a machine of its own
+    assert all(10_000 < size < 200_000 for _, size in loads), loads
 
 
 def test_every_module_is_asked_for_at_once() -> None:
@@ -175,7 +181,7 @@ def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site:
     older.focus()
     page.keyboard.down("Space")
     arrived = site.put_anomaly("XOM", first + 100_000, "slow_drift", explanation="XOM drifted once more.")
-    expect(page.locator(f'#feed .event[data-id="{arrived.id}"]')).to_be_visible(timeout=9000)
+    expect(page.locator(f'#feed .event[data-id="{arrived.id}"]')).to_be_visible()
     page.keyboard.up("Space")
     expect(page.locator("#feed .event")).to_have_count(61)
 

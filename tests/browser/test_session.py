@@ -66,7 +66,7 @@ def _flat(query: str) -> dict[str, str]:
 def test_a_private_monitor_signs_in_and_comes_back_to_the_same_address(page: Page, site: Any) -> None:
     provider = Provider(page, site)
     page.goto(f"{site.url}?severity=critical")
-    expect(page.locator("#feed .event").first).to_be_visible(timeout=15_000)
+    expect(page.locator("#feed .event").first).to_be_visible()
     expect(page).to_have_url(f"{site.url}?severity=critical")
     assert len(provider.authorized) == 1
     assert provider.authorized[0]["response_type"] == "code"
@@ -82,8 +82,8 @@ def test_a_private_monitor_signs_in_and_comes_back_to_the_same_address(page: Pag
 def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Any) -> None:
     provider = Provider(page, site, seconds=61)
     page.goto(site.url)
-    expect(page.locator("#feed .event").first).to_be_visible(timeout=15_000)
-    with page.expect_response("**/oauth2/token", timeout=15_000):
+    expect(page.locator("#feed .event").first).to_be_visible()
+    with page.expect_response("**/oauth2/token"):
         pass
     grants = [asked["grant_type"] for asked in provider.exchanged]
     assert grants[:2] == ["authorization_code", "refresh_token"]
@@ -93,7 +93,7 @@ def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Any) ->
 def test_a_code_that_this_tab_did_not_ask_for_is_not_taken(page: Page, site: Any) -> None:
     provider = Provider(page, site)
     page.goto(f"{site.url}?code=stolen&state=made-up")
-    expect(page.locator("#feed .event").first).to_be_visible(timeout=15_000)
+    expect(page.locator("#feed .event").first).to_be_visible()
     assert "stolen" not in {asked.get("code") for asked in provider.exchanged}
 
 
@@ -102,7 +102,7 @@ def test_an_api_that_refuses_new_tokens_too_ends_in_words_not_in_a_loop(page: Pa
     page.unroute("**/api/**")
     page.route("**/api/**", lambda route: route.fulfill(status=401, json={"message": "Unauthorized"}))
     page.goto(site.url)
-    expect(page.locator("#feed")).to_contain_text("This monitor is not open to you", timeout=15_000)
+    expect(page.locator("#feed")).to_contain_text("This monitor is not open to you")
     page.wait_for_timeout(3000)
     assert len(provider.authorized) == 1
 

@@ -73,7 +73,7 @@ def test_a_press_in_the_list_outlives_a_poll(page: Page, site: Any) -> None:
     page.locator(f'.ticker-side .event[data-id="{anomaly.id}"]').hover()
     page.mouse.down()
     newer = site.put_anomaly("JPM", bars[-70].minute_ms, "gap", explanation="JPM paused before.")
-    expect(page.locator(f'.ticker-side .event[data-id="{newer.id}"]')).to_be_attached(timeout=9000)
+    expect(page.locator(f'.ticker-side .event[data-id="{newer.id}"]')).to_be_attached()
     page.mouse.up()
     expect(page.locator(".detail")).to_contain_text("JPM paused.")
 
@@ -120,7 +120,7 @@ def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Any) -> None:
     page.goto(f"{site.url}?ticker=GOOGL")
     expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"\d"))
     anomaly = site.put_anomaly("GOOGL", site.bars["GOOGL"][-1].minute_ms + 1)
-    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile(anomaly.id), timeout=9000)
+    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile(anomaly.id))
     expect(page.locator(f'.ticker-side .event[data-id="{anomaly.id}"]')).to_be_visible()
 
 

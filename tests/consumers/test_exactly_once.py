@@ -231,7 +231,7 @@ def continued(kit: SimpleNamespace, warm_stream: Stream, seed: int, symbols: int
     return stream
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_delivery_has_the_outcome_of_one_pass(
     kit: SimpleNamespace, warm: tuple[Any, Any], data: st.DataObject

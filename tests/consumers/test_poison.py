@@ -206,7 +206,7 @@ EXTREME = st.one_of(
 VOLUME = st.floats(0, LARGEST)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(EXTREME, st.none() | EXTREME, st.none() | EXTREME, st.none() | VOLUME), max_size=40)
 )

@@ -174,7 +174,7 @@ def test_a_redrive_may_be_interrupted_at_any_call(
         assert_brought_back(case, memory)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_messages_in_order_two_at_once_and_some_twice_are_as_one(
     kit: SimpleNamespace, case: SimpleNamespace, data: st.DataObject

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from localstack_client.session import Session
+
+from localstack.settings import free_port
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,19 +124,13 @@ class Monitor:
             time.sleep(0.5)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="package")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""
     directory = tmp_path_factory.mktemp("monitor") / ".local"
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    aws = endpoint or f"http://127.0.0.1:{_free_port()}"
-    started = Monitor(directory, aws, f"http://127.0.0.1:{_free_port()}", given=bool(endpoint))
+    aws = endpoint or f"http://127.0.0.1:{free_port()}"
+    started = Monitor(directory, aws, f"http://127.0.0.1:{free_port()}", given=bool(endpoint))
     up = started.make("localstack.up")
     try:
         assert up.returncode == 0, up.stdout + up.stderr

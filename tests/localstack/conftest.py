@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from typing import Any
 
 import boto3
 import pytest
+
+from localstack.settings import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "000000000000"
@@ -144,12 +145,6 @@ class Lab:
 
     def _deliveries_file(self, name: str) -> Path:
         return self.directory / f"{name}.jsonl"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -147,7 +147,7 @@ mappings = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     mapping=mappings,
     keys=st.lists(st.sampled_from("abcde"), min_size=1, max_size=25),
@@ -167,7 +167,7 @@ def test_every_record_is_delivered_or_given_up_in_order_per_key(
         assert not world.discarded
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(before=st.integers(1, 4), after=st.integers(1, 4), keys=st.lists(st.sampled_from("abcde"), min_size=4))
 def test_another_parallelization_factor_keeps_order_and_loses_nothing(
     before: int, after: int, keys: list[str]

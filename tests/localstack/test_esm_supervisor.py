@@ -156,9 +156,14 @@ class Functions:
             **settings,
         }
         self.mappings = [self.mapping]
+        self.listed = 0
 
     def get_paginator(self, _: str) -> Pages:
-        return Pages(lambda **_: {"EventSourceMappings": list(self.mappings)})
+        return Pages(self._list)
+
+    def _list(self, **_: Any) -> dict[str, Any]:
+        self.listed += 1
+        return {"EventSourceMappings": list(self.mappings)}
 
     def get_function(self, **_: Any) -> dict[str, Any]:
         return {"Configuration": {"Role": "arn:aws:iam::000000000000:role/detector"}}
@@ -309,11 +314,11 @@ def test_a_disabled_mapping_rests_and_goes_on_where_it_was(run: Run) -> None:
     """The recording `test_disable_kinesis_event_source_mapping`: nothing is delivered once disabled."""
     deliveries, stream = Deliveries(), Stream()
     functions = Functions(deliveries, BatchSize=10)
-    run(stream, functions)
+    running = run(stream, functions)
     stream.put("shardId-000000000000", *[f"first-{number}" for number in range(10)])
     eventually(lambda: len(deliveries.payloads) == 10)
     functions.mapping["State"] = "Disabled"
-    time.sleep(0.6)
+    eventually(lambda: not running.supervisor.driven_functions())
     stream.put("shardId-000000000000", "while disabled")
     time.sleep(0.6)
     assert len(deliveries.batches) == 1
@@ -335,7 +340,8 @@ def test_changed_settings_count_from_the_next_batch(run: Run) -> None:
     stream.put("shardId-000000000000", "a", "b")
     eventually(lambda: deliveries.batches == [["a"], ["b"]])
     functions.mapping["BatchSize"] = 2
-    time.sleep(0.6)
+    listed = functions.listed
+    eventually(lambda: functions.listed >= listed + 2)  # what the first of these told is in force
     stream.put("shardId-000000000000", "c", "d")
     eventually(lambda: deliveries.batches[2:] == [["c", "d"]])
 

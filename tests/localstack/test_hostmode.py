@@ -118,11 +118,11 @@ def test_a_process_that_dies_between_invocations_takes_no_event_with_it(make: Ma
 
 def test_a_timeout_ends_the_process_and_all_it_started(make: Make) -> None:
     function = make(
-        "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid); time.sleep(60)", 1
+        "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid); time.sleep(60)", 2
     )
     answer = function.invoke("1", ARN, b"null")
     assert json.loads(answer.body)["errorType"] == "Sandbox.Timedout"
-    assert "1 Task timed out after 1.00 seconds" in answer.log
+    assert "1 Task timed out after 2.00 seconds" in answer.log
     child = next(line for line in answer.log.splitlines() if line.isdigit())
     state = subprocess.run(["ps", "-o", "stat=", child], capture_output=True, text=True, check=False).stdout
     assert state[:1] in {"", "Z"}

@@ -170,7 +170,7 @@ def course(spells: list[tuple[str, int]]) -> list[Answer]:
 
 
 @given(spells=spells)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_stale_and_recovered_alternate_whatever_happens(spells: list[tuple[str, int]]) -> None:
     events = watch([*course(spells), *live(range(5000, 5020))])
     feed = [event.detail_type for event in events if event.scope == "feed"]
@@ -179,7 +179,7 @@ def test_stale_and_recovered_alternate_whatever_happens(spells: list[tuple[str, 
 
 
 @given(spells=spells, cuts=st.sets(st.integers(1, 400), max_size=6))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_events_do_not_depend_on_where_scans_begin(spells: list[tuple[str, int]], cuts: set[int]) -> None:
     answers = course(spells)
     whole = watch(answers)

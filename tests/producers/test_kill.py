@@ -113,7 +113,7 @@ plans = st.lists(st.one_of(st.just("fail all"), st.frozensets(st.integers(0, 3),
 
 
 @given(kills=kills, plan=plans)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_killed_scan_loses_at_most_the_poll_in_flight(
     *, scan: Any, aws: Any, kinesis: Any, clock: Any, kills: list[tuple[int, bool]], plan: list[Any]
 ) -> None:

@@ -78,7 +78,7 @@ def test_a_last_poll_in_the_future_is_named_not_followed(aws: Any) -> None:
         max_size=25,
     )
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_times_grow_for_any_overlap_of_scans(aws: Any, steps: list[tuple[str, str, int]]) -> None:
     aws.dynamodb.delete_item(TableName=aws.table, Key={"pk": {"S": "scan#lease"}, "sk": {"S": "lease"}})
     leases = {name: lease(aws, name) for name in "abc"}

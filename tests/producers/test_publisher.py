@@ -114,7 +114,7 @@ plans = st.lists(
     polls=st.integers(1, 5),
     watched=st.tuples(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 8)),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_tick_arrives_in_order_whatever_fails(
     strict_kinesis: Any, make_batch: Any, plan: list[Any], polls: int, watched: tuple[set[int], int]
 ) -> None:
@@ -132,7 +132,7 @@ def test_every_tick_arrives_in_order_whatever_fails(
 
 
 @given(plan=plans, budget=st.floats(0, 3), polls=st.integers(1, 6))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_nothing_is_lost_or_overtaken_when_publishers_hand_over(
     strict_kinesis: Any, make_batch: Any, plan: list[Any], budget: float, polls: int
 ) -> None:

@@ -308,7 +308,7 @@ outages = st.lists(
 
 
 @given(plan=outages, scans=st.lists(st.integers(0, 20), min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_scans_lose_and_double_nothing_whatever_the_stream_refuses(
     aws: Any, kinesis: Any, parts: Any, plan: list[Any], scans: list[int]
 ) -> None:

@@ -165,7 +165,7 @@ class Recorded(VendorClient):
 
 
 @given(limit=st.integers(1, 1000), pauses=st.lists(st.integers(0, 20), min_size=5, max_size=30))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_in_no_minute_there_are_more_calls_than_allowed(
     limit: int, pauses: list[int], clock_class: Any
 ) -> None:

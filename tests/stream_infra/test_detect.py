@@ -35,7 +35,7 @@ def judged(lines: list[bytes], threshold: str = "2.5") -> list[dict[str, Any]]:
     return [json.loads(answer) for answer in LineDetector(Threshold.parse(threshold)).judge(lines)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 241), max_size=6))
 def test_answers_do_not_depend_on_batches(cuts: list[int]) -> None:
     lines = some_lines()

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
@@ -225,7 +225,7 @@ _OPENINGS = st.lists(
 _SCRIPT = st.lists(st.one_of(st.none(), st.none(), st.sampled_from(FAULTS)), max_size=60)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(
     openings=_OPENINGS,
     repeated=st.lists(st.integers(0, 7), max_size=4),

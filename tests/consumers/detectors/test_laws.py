@@ -80,7 +80,7 @@ def same_bits(a: Any, b: Any) -> bool:
     return bool((a.view(np.uint64) == b.view(np.uint64)).all())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     symbols=st.sampled_from([1, 3, 40, 90]),
@@ -114,7 +114,7 @@ def test_arrays_and_floats_give_the_same_bits(
     assert arrays[2] == floats[2]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rows=st.lists(st.tuples(PRICES, QUOTES, QUOTES, VOLUMES, PAUSES), min_size=1, max_size=25))
 def test_any_value_leaves_a_clean_state_and_arrays_and_floats_agree(rows: list[tuple[float, ...]]) -> None:
     ticks = adversarial(rows)
@@ -144,7 +144,7 @@ def test_a_symbol_does_not_depend_on_the_others_in_its_batch(seed: int) -> None:
         assert same_bits(np.ascontiguousarray(scores[:, mine]), own_scores)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 1199))
 def test_a_score_depends_on_nothing_that_comes_later(seed: int, length: int) -> None:
     ticks = market_ticks(seed, 2, 1200)
@@ -175,7 +175,7 @@ def test_scores_do_not_depend_on_thresholds_and_a_higher_threshold_flags_a_subse
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), low=st.floats(0.5, 3.0), factor=st.floats(1.0, 4.0))
 def test_while_an_episode_reaches_a_higher_threshold_one_is_open_at_a_lower(
     seed: int, low: float, factor: float

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ import boto3
 import pytest
 
 from localstack.node import find_node
+from localstack.settings import free_port, port_is_free
 from stream_infra import names
 from stream_infra.bundling import bundle
 from stream_infra.storage_stack import FAILED_BATCHES_PREFIX
@@ -192,17 +192,6 @@ def kill_owner(port: int) -> None:
             return
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _end(*processes: subprocess.Popen[bytes] | None) -> None:
     for process in processes:
         if process is not None and process.poll() is None:
@@ -262,7 +251,7 @@ class Lab:
                 command, env=environment, stdout=log, stderr=log, cwd=ROOT / "node_modules/kinesis-local"
             )
         self.front = Proxy(self.emulator_url, 0, f"http://127.0.0.1:{port}")
-        self.eventually(lambda: is_open(port), 60)
+        self.eventually(lambda: not port_is_free(port), 60)
 
     def start(self) -> None:
         """Start what does not run; its data is as it was."""
