@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -29,6 +30,8 @@ from stream_infra import names
 from stream_infra.bundling import BundleError
 
 BACKFILL_MINUTES = 30
+AT_ONCE = 4
+"""As many things as the page asks for when it opens."""
 _BACKFILLED = "backfilled"
 
 
@@ -76,6 +79,9 @@ def up(settings: LocalSettings, console: Console) -> None:
             )
             say("asked for")
         deploy.write_endpoints(settings)
+        with _step(console, "API") as say:
+            _open_api(settings)
+            say("answers")
     console.print(_panel(settings))
 
 
@@ -130,6 +136,13 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
+
+
+def _open_api(settings: LocalSettings) -> None:
+    """Ask the API as a page does that opens, which would wait for the first start of its functions otherwise."""
+    health = [f"{settings.origin}/api/health"] * AT_ONCE
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        front_door(settings).wait_until(lambda: all(pool.map(_answers, health)), 60)
 
 
 def start_runner(settings: LocalSettings) -> bool:
