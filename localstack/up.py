@@ -140,9 +140,14 @@ def _answers(url: str) -> bool:
 
 def _open_api(settings: LocalSettings) -> None:
     """Ask the API as a page does that opens, which would wait for the first start of its functions otherwise."""
-    health = [f"{settings.origin}/api/health"] * AT_ONCE
+    url = f"{settings.origin}/api/health"
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        front_door(settings).wait_until(lambda: all(pool.map(_answers, health)), 60)
+        try:
+            front_door(settings).wait_until(lambda: all(pool.map(_answers, [url] * AT_ONCE)), 60)
+        except LocalError as error:
+            raise LocalError(
+                f"{url} does not answer: `stock-monitor doctor` names the cause\n{error}"
+            ) from error
 
 
 def start_runner(settings: LocalSettings) -> bool:
