@@ -1,0 +1,33 @@
+"""The one tree of errors: whatever this product raises on purpose derives from `MonitorError`."""
+
+from __future__ import annotations
+
+
+class MonitorError(Exception):
+    """Base of all errors of the monitor; catch it to catch them all.
+
+    Parameters
+    ----------
+    what
+        What is wrong, as a clause without a full stop: ``"unknown source 'alpca'"``.
+    where
+        Where it is wrong: a file and line, a setting, a record. Comes first in the text.
+    allowed
+        What would be right, for a sentence of the form ``"… must be {allowed}"``.
+
+    Examples
+    --------
+    >>> str(MonitorError("unknown source 'alpca'", where="[local] source", allowed="one of alpaca, yahoo"))
+    "[local] source: unknown source 'alpca'; must be one of alpaca, yahoo"
+    """
+
+    def __init__(self, what: str = "", *, where: str = "", allowed: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        """Return the whole sentence: where, what, and what is allowed."""
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; must be {self.allowed}" if self.allowed else text
