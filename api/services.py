@@ -10,7 +10,7 @@ from api.anomalies import AnomalyStore
 from api.depth import Depth
 from consumers.alerts.store import AlertStore
 from consumers.charts import ChartStore
-from producers.market_hours import Session, is_open
+from producers.markets import Session, is_open
 
 
 @dataclass(frozen=True, slots=True)

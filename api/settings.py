@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from producers.market_hours import SESSIONS, Session
+from producers.markets import SESSIONS, Session
 
 
 class SettingsError(ValueError):

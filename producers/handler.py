@@ -14,14 +14,14 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.config import Config
 
 from producers.archive import Archive
-from producers.feed_keeper import FeedKeeper
-from producers.lease import Lease
 from producers.publisher import Publisher
-from producers.scan import Parts, Scan, ScanReport, deadline
+from producers.scan.feed_keeper import FeedKeeper
+from producers.scan.lease import Lease
+from producers.scan.scan import Parts, Scan, ScanReport, deadline
+from producers.scan.unsent import UnsentStore
 from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, scan_request, scanner_settings
 from producers.sources import create
-from producers.unsent import UnsentStore
 from producers.watch_list import WatchListReader
 
 _CLIENT = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from producers.market_hours import Session
+from producers.markets import Session
 
 
 class SettingsError(ValueError):

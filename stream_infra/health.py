@@ -19,7 +19,7 @@ from stream_infra.errors import StockMonitorError
 from stream_infra.web_client import get, get_json
 
 if TYPE_CHECKING:
-    from producers.market_hours import Session
+    from producers.markets import Session
 
 State = Literal["ok", "idle", "failed"]
 STALE_SECONDS = 120
@@ -104,7 +104,7 @@ def _informed(context: Context) -> Context:
 
 def market_open(scanner: dict[str, str], now: datetime) -> bool:
     """Whether the session named in the scanner's environment is open, and quotes are to be expected."""
-    from producers.market_hours import SESSIONS, is_open  # noqa: PLC0415
+    from producers.markets import SESSIONS, is_open  # noqa: PLC0415
 
     session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
     return session is None or is_open(session, now)

@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import msgspec
 
-from producers.market_hours import new_york
+from producers.markets import new_york
 from producers.quote_batch import QuoteBatch
 from producers.sources import SourceError
-from producers.sources.vendor import (
+from producers.vendor import (
     PollEndsError,
     RefusedRequestError,
     Standing,

@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 from producers.quote_batch import QuoteBatch
-from producers.sources.vendor import (
+from producers.vendor import (
     PollEndsError,
     Standing,
     Vendor,

@@ -3,7 +3,7 @@
 Every quote is a pure function of seed, symbol and time. So any process at any time continues the same
 market, and a backfill produces what live polls would have produced. Tickers move with the market, with
 their sector and by themselves; volatility and volume cluster and are higher at both ends of the UTC
-day; prices are in cents; the day's volume is cumulative. `injection.py` puts anomalies into it.
+day; prices are in cents; the day's volume is cumulative. `simulation/injection.py` puts anomalies into it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ from math import ceil, exp, floor, sqrt
 from typing import NamedTuple
 
 from producers.quote_batch import QuoteBatch, is_symbol
-from producers.sources.injection import FADED_SECONDS, SECONDS, InjectedEvent, injected_events, latest_event
-from producers.sources.listings import Listing, listing
-from producers.sources.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
+from producers.simulation.injection import (
+    FADED_SECONDS,
+    SECONDS,
+    InjectedEvent,
+    injected_events,
+    latest_event,
+)
+from producers.simulation.listings import Listing, listing
+from producers.simulation.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
 
 NAME = "simulated"
 DEFAULT_SEED = 20_240_613

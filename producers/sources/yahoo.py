@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from producers.quote_batch import QuoteBatch
 from producers.sources import SourceError
-from producers.sources.vendor import RateLimitedError, Standing, limited
+from producers.vendor import RateLimitedError, Standing, limited
 
 MAX_SYMBOLS = 50
 _PAUSE_MS = 60_000

@@ -42,7 +42,7 @@ from consumers.charts import (
     live_pk,
     pack_quotes,
 )
-from producers.market_hours import SESSIONS, Session
+from producers.markets import SESSIONS, Session
 from stream_infra.web import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from consumers import events
 from consumers.anomaly import KINDS, SEVERITIES
-from producers.feed import FeedMemory, FeedWatch
+from producers.scan.staleness import FeedMemory, FeedWatch
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())

@@ -21,7 +21,7 @@ from moto import mock_aws
 
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, decode
-from producers.sources.vendor import Vendor, VendorClient
+from producers.vendor import Vendor, VendorClient
 
 MIB = 1024 * 1024
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.sources import SourceError
-from producers.sources.vendor import (
+from producers.vendor import (
     BREAKER_FAILURES,
     MAX_OPEN_MS,
     OutOfTimeError,

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from producers.feed import FeedEvent, FeedMemory, FeedWatch
 from producers.quote_batch import QuoteBatch
+from producers.scan.staleness import FeedEvent, FeedMemory, FeedWatch
 from producers.sources import Source
-from producers.sources.vendor import Standing
+from producers.vendor import Standing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

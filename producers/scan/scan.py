@@ -13,14 +13,14 @@ from typing import Any, Literal, overload
 from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
-from producers.feed_keeper import FeedKeeper
-from producers.lease import Lease, LeaseLostError
-from producers.market_hours import is_open
+from producers.markets import is_open
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
+from producers.scan.feed_keeper import FeedKeeper
+from producers.scan.lease import Lease, LeaseLostError
+from producers.scan.unsent import UnsentStore
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
 from producers.sources import Source, SourceError, source_class
-from producers.unsent import UnsentStore
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55

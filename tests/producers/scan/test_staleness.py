@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.feed import (
+from producers.quote_batch import QuoteBatch
+from producers.scan.staleness import (
     FEED_SILENCE_MS,
     HOLD_MS,
     TICKER_SILENCE_MS,
@@ -20,7 +21,6 @@ from producers.feed import (
     FeedMemory,
     FeedWatch,
 )
-from producers.quote_batch import QuoteBatch
 
 START = 1_763_996_400_000
 STEP = 5_000

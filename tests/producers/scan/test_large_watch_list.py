@@ -13,7 +13,7 @@ from typing import Any
 
 from producers.publisher import MAX_AGGREGATE_BYTES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TICKERS, POLLS = 5_000, 3
 # A process of its own, whose memory is the scanner's and that of moto with all that was put into it.
 SCANNER = """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from producers.quote_batch import decode, encode
 from producers.sources.replay import RefusedTick, ReplayError, Tick, _Sequencer, batches, paced, read_ticks
 
-RECORDINGS = Path(__file__).parents[3] / "shared" / "exam" / "open"
+RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"
 HEADER = "ts,symbol,price,bid,ask,volume\n"
 T = 1_763_996_400_000
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
+from producers.simulation.injection import DEFAULT_WATCH_LIST, KINDS, SECONDS, InjectedEvent, injected_events
 from producers.sources import Source, create
-from producers.sources.injection import DEFAULT_WATCH_LIST, KINDS, SECONDS, InjectedEvent, injected_events
 from producers.sources.simulated import DAY_MS, DEFAULT_SEED, SimulatedSource
 
 MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from producers.feed_keeper import KEY, FeedKeeper
 from producers.quote_batch import QuoteBatch
-from producers.sources.vendor import BREAKER_FAILURES, Standing
+from producers.scan.feed_keeper import KEY, FeedKeeper
+from producers.vendor import BREAKER_FAILURES, Standing
 
 START = 1_763_996_400_000
 
@@ -121,7 +121,7 @@ def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> No
 
 
 def test_the_documented_event_is_the_one_that_is_sent(aws: Any) -> None:
-    document = (Path(__file__).parents[2] / "docs" / "sources.md").read_text()
+    document = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
     (documented,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
     keeper.begin(Vendor("alpaca"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from producers.market_hours import is_open, trading_hours
+from producers.markets import is_open, trading_hours
 
 exchange_calendars = pytest.importorskip(
     "exchange_calendars", reason="the oracle for market hours is a development extra"

@@ -14,14 +14,14 @@ import pytest
 
 from consumers.detectors import engine
 from producers.archive import Archive
-from producers.feed_keeper import FeedKeeper
-from producers.lease import Lease
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
-from producers.scan import Parts, Scan, ScanError
+from producers.scan.feed_keeper import FeedKeeper
+from producers.scan.lease import Lease
+from producers.scan.scan import Parts, Scan, ScanError
+from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources import SourceError
-from producers.unsent import UnsentStore
 from producers.watch_list import WatchListReader
 
 START = 1_763_996_400_000  # 2025-11-24, 10:00 in New York

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from producers.publisher import Aggregate
-from producers.unsent import UnsentError, UnsentStore
+from producers.scan.unsent import UnsentError, UnsentStore
 
 NOW = 1_763_996_400_000
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from producers.sources.paths import hashed, seed_of, uniform
+from producers.simulation.paths import hashed, seed_of, uniform
 
 SECTORS = ("technology", "consumer", "finance", "energy", "health", "staples", "industry")
 

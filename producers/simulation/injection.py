@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from producers.sources.paths import hashed, seed_of
+from producers.simulation.paths import hashed, seed_of
 
 DEFAULT_WATCH_LIST = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "JPM", "XOM", "KO")
 KINDS = (

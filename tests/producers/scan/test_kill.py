@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.archive import Archive
-from producers.feed_keeper import FeedKeeper
-from producers.lease import Lease
 from producers.publisher import Publisher
-from producers.scan import Parts, Scan
+from producers.scan.feed_keeper import FeedKeeper
+from producers.scan.lease import Lease
+from producers.scan.scan import Parts, Scan
+from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources.simulated import SimulatedSource
-from producers.unsent import UnsentStore
 from producers.watch_list import WatchListReader
 
 SETTINGS = ScannerSettings(

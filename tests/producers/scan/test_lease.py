@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.lease import ClockError, Lease, LeaseLostError
+from producers.scan.lease import ClockError, Lease, LeaseLostError
 
 NOW = 1_763_996_400_000
 

@@ -1,0 +1,1 @@
+"""The market behind the source `simulated`: paths, listings and injected anomalies."""
