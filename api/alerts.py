@@ -6,9 +6,9 @@ from itertools import chain
 from typing import Any
 
 from consumers.alerts.items import Stored, days_between
-from consumers.alerts.state import Mute
+from consumers.alerts.model import Mute
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import iso_ms
+from consumers.contracts.anomaly import iso_ms
 from producers.sources import source_class
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from api import cursor
 from api.cursor import Left, Position
 from api.times import epoch_ms
-from consumers.anomaly import SEVERITIES, Anomaly, from_item, iso_ms
+from consumers.contracts.anomaly import SEVERITIES, Anomaly, from_item, iso_ms
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

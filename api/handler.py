@@ -20,7 +20,7 @@ from api.services import Services
 from api.settings import Settings
 from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
-from consumers.charts import ChartStore
+from consumers.stores.charts import ChartStore
 
 _logger = Logger(service="stock-api-handler")
 _DETECTOR = "stock-detector"

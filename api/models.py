@@ -14,8 +14,8 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
-from consumers.alerts.state import MessageKind
-from consumers.anomaly import KINDS, SEVERITIES
+from consumers.alerts.model import MessageKind
+from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
 # Patterns for the document only: what they refuse is refused in words by the functions below.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from api.anomalies import AnomalyStore
 from api.depth import Depth
 from consumers.alerts.store import AlertStore
-from consumers.charts import ChartStore
+from consumers.stores.charts import ChartStore
 from producers.markets import Session, is_open
 
 

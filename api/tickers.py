@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from consumers.anomaly import iso_ms
-from consumers.charts import LastQuote
+from consumers.contracts.anomaly import iso_ms
+from consumers.stores.charts import LastQuote
 
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 

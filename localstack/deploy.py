@@ -15,7 +15,7 @@ from localstack.complement import complement
 from localstack.node import cdk, find_node
 from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings, aws_environment
 from stream_infra import names
-from stream_infra.bundling import bundle
+from stream_infra.cdk.bundling import bundle
 
 POLL_INTERVAL_SECONDS = 2
 Progress = Callable[[str], None]

@@ -31,7 +31,7 @@ from localstack.deploy import api_id
 from localstack.outbox import Message, Outbox, drain
 from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
-from stream_infra.web import CONTENT_SECURITY_POLICY
+from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 
 _SECURITY = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
 _OUTBOX_STYLE = (

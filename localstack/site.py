@@ -7,7 +7,7 @@ import hashlib
 from localstack.clients import client
 from localstack.settings import ACCOUNT, ROOT, LocalSettings
 from stream_infra import names
-from stream_infra.web import site_files
+from stream_infra.cdk.web import site_files
 
 
 def upload(settings: LocalSettings) -> int:

@@ -27,7 +27,7 @@ from localstack.processes import Process
 from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free, read_settings
 from producers.settings import SCHEDULED
 from stream_infra import names
-from stream_infra.bundling import BundleError
+from stream_infra.cdk.bundling import BundleError
 
 BACKFILL_MINUTES = 30
 AT_ONCE = 4

@@ -27,8 +27,8 @@ from api.problems import Problem, bad_request
 from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
-from consumers.alerts.state import Mute
-from consumers.anomaly import iso_ms
+from consumers.alerts.model import Mute
+from consumers.contracts.anomaly import iso_ms
 
 _DAY_MS = 86_400_000
 DEFAULT_SPAN_MS = _DAY_MS

@@ -31,7 +31,7 @@ from api.problems import Problem, bad_request
 from api.routes.common import class_of, if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
-from consumers.anomaly import Anomaly, iso_ms, to_json
+from consumers.contracts.anomaly import Anomaly, iso_ms, to_json
 
 STATS_MAX_AGE_SECONDS = 10
 _NEWEST_FIRST = "Anomalies, newest first."

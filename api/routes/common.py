@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from api.models import ProblemModel
 from api.problems import bad_request
-from consumers.anomaly import KINDS, anomaly_id, sort_key
+from consumers.contracts.anomaly import KINDS, anomaly_id, sort_key
 from producers.quote_batch import MAX_TS_MS
 from producers.sources import SourceClass, source_class
 

@@ -14,8 +14,8 @@ from api.routes.common import class_of, if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
 from api.times import epoch_ms
-from consumers.anomaly import iso_ms
-from consumers.charts import Bar
+from consumers.contracts.anomaly import iso_ms
+from consumers.stores.charts import Bar
 
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from consumers.anomaly import SEVERITIES, Anomaly, ms_of_iso
-from consumers.events import VERSION
+from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
+from consumers.contracts.events import VERSION
 from producers.sources import SourceClass, source_class
 
 Change = Literal["detected", "escalated", "ended"]

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.state import MarketMove, MessageKind, Move, Mute, Series
+from consumers.alerts.model import MarketMove, MessageKind, Move, Mute, Series
 
 Item = dict[str, Any]
 SeriesKey = tuple[str, str, str]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.alerts import life
-from consumers.alerts.book import Book
-from consumers.alerts.compose import Post, compose
+from consumers.alerts import policy
+from consumers.alerts.cache import Book
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import Due, Message, message_id
+from consumers.alerts.model import Alert, Decision, Move, Mute, State
+from consumers.alerts.rendering.compose import Post, compose
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.state import Alert, Decision, Move, Mute, State
 from consumers.alerts.store import AlertStore, ConflictError, TooManyWritesError
 from producers.sources import SourceClass
 
@@ -90,7 +90,7 @@ class Notifier:
         now_ms = self._clock()
         moves: dict[str, list[Move]] = {}
         for event in events:
-            if event.change == "detected" and life.may_be_told_at_once(event, now_ms, settings):
+            if event.change == "detected" and policy.may_be_told_at_once(event, now_ms, settings):
                 moves.setdefault(event.source_class, []).append(Move.of(event))
         if settings.market_wide is not None and moves:
             self._store.note_moves(moves, now_ms)
@@ -148,19 +148,19 @@ class Notifier:
 
         @cache
         def around(source_class: str, minute: int) -> list[Move]:
-            since_ms = (minute - 1) * life.MINUTE_MS
-            return self._store.load_moves(source_class, since_ms, since_ms + 3 * life.MINUTE_MS, now_ms)
+            since_ms = (minute - 1) * policy.MINUTE_MS
+            return self._store.load_moves(source_class, since_ms, since_ms + 3 * policy.MINUTE_MS, now_ms)
 
         for event in events:
             state = after.state(event)
             if event.key in state.alert.seen:
                 messages.append(self._made_before(event, state, made, now_ms, settings))
                 continue
-            decision = life.decide(event, state, now_ms, settings)
+            decision = policy.decide(event, state, now_ms, settings)
             if decision.asks_for_moves:
-                moves = around(event.source_class, event.at_ms // life.MINUTE_MS)
+                moves = around(event.source_class, event.at_ms // policy.MINUTE_MS)
                 state = self._with_moves(event, state, moves, (before, after), settings)
-                decision = life.decide(event, state, now_ms, settings)
+                decision = policy.decide(event, state, now_ms, settings)
             after.remember(event, state, decision)
             messages.append(_message(event, decision, now_ms))
             made += filter(None, messages[-1:])
@@ -176,8 +176,8 @@ class Notifier:
         settings: AlertSettings,
     ) -> State:
         watched = self._watched()
-        near = [move for move in moves if abs(move.at_ms - event.at_ms) <= life.MINUTE_MS]
-        if not life.is_wide(event.anomaly.ticker, near, watched, settings):
+        near = [move for move in moves if abs(move.at_ms - event.at_ms) <= policy.MINUTE_MS]
+        if not policy.is_wide(event.anomaly.ticker, near, watched, settings):
             return replace(state, moves=())
         known = books[1].alerts
         found = self._store.load_alerts(move.id for move in near[:LOOKED_UP] if move.id not in known)
@@ -198,7 +198,7 @@ class Notifier:
         return stored.message
 
     def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
-        if life.digests_held_back(mutes, now_ms, settings):
+        if policy.digests_held_back(mutes, now_ms, settings):
             return 0  # what is held stays held, and due
         return sum(self._close_class(class_, now_ms, mutes, settings) for class_ in get_args(SourceClass))
 
@@ -222,7 +222,7 @@ class Notifier:
 
     def _unmuted(self, source_class: str, mutes: tuple[Mute, ...], now_ms: int) -> Iterator[Due]:
         for due in self._store.held(source_class):
-            if not life.is_muted(mutes, due.ticker, due.kind, now_ms):
+            if not policy.is_muted(mutes, due.ticker, due.kind, now_ms):
                 yield due
 
     def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
@@ -231,7 +231,7 @@ class Notifier:
             if series.held is None:
                 self._store.forget_due(due)
             else:
-                closed = life.close(series, now_ms, settings)
+                closed = policy.close(series, now_ms, settings)
                 self._store.move_to_digest(digest_id, due, series, closed, now_ms)
 
         self._retrying(move)
@@ -292,8 +292,8 @@ def _message(event: AlertEvent, decision: Decision, now_ms: int) -> Message | No
 
 def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
     if message.event is None:
-        return life.digests_held_back(mutes, now_ms, settings)
-    return life.is_held_back(message.event, mutes, now_ms, settings)
+        return policy.digests_held_back(mutes, now_ms, settings)
+    return policy.is_held_back(message.event, mutes, now_ms, settings)
 
 
 def _attribute(values: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from consumers.anomaly import KINDS, SEVERITIES
+from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 
@@ -108,7 +108,7 @@ class AlertSettings(BaseModel):
     cooldown_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
     """After an alert of a ticker and kind, more of the same are merged into a digest for this long."""
     messages_per_hour: Annotated[int, Field(ge=2, le=1000)] = 6
-    """Most messages in any 60 minutes. What they go to: `consumers.alerts.life`. The last one is a digest's."""
+    """Most messages in any 60 minutes. What they go to: `consumers.alerts.policy`. The last one is a digest's."""
     stale_after_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
     """An anomaly that is learned of later than this goes to a digest, as late ones do."""
     back_to_normal_after_minutes: Annotated[float, Field(ge=0, le=1440)] = 1

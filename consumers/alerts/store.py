@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from consumers.alerts.book import Book
+from consumers.alerts.cache import Book
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import (
     MESSAGE_DAYS,
@@ -38,17 +38,8 @@ from consumers.alerts.items import (
     state_of,
     text_of,
 )
-from consumers.alerts.state import (
-    Alert,
-    Budget,
-    Held,
-    Market,
-    Move,
-    Mute,
-    Series,
-    scopes,
-)
-from consumers.alerts.texts import Part
+from consumers.alerts.model import Alert, Budget, Held, Market, Move, Mute, Series, scopes
+from consumers.alerts.rendering.texts import Part
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from consumers.contracts.kinds import KINDS
 from consumers.detectors.columns import Columns, Floats, Ticks, read_columns
 from consumers.detectors.episodes import SEVERITIES, Change, advance_many, advance_one
-from consumers.detectors.kinds import KINDS
 from consumers.detectors.notes import note_of
 from consumers.detectors.pipeline import DETECTORS, Reading, step_arrays, step_floats
 from consumers.detectors.plan import Plan, plan_rounds

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.detectors.kinds import KINDS
+from consumers.contracts.kinds import KINDS
 from consumers.detectors.state import HOT, LEVEL, OPENED
 
 Floats = NDArray[np.float64]

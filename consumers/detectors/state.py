@@ -6,7 +6,7 @@ recursions of signals and detectors (moved on tick by tick), and the episodes.
 
 from __future__ import annotations
 
-from consumers.detectors.kinds import KINDS
+from consumers.contracts.kinds import KINDS
 from consumers.detectors.namespace import Number
 
 MEMORY_FIELDS: tuple[str, ...] = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from consumers.events import SOURCE
-from consumers.ports import IOFailedError
+from consumers.contracts.events import SOURCE
+from consumers.detector.ports import IOFailedError
 from consumers.stores.calls import BACKOFF_SECONDS, io
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_events.client import EventBridgeClient
 
-    from consumers.events import Event
+    from consumers.contracts.events import Event
 
 _ENTRIES_PER_CALL = 10
 

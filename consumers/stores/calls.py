@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.ports import IOFailedError
+from consumers.detector.ports import IOFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from consumers.anomaly import from_item, iso_ms, to_item
-from consumers.charts import KEPT_SECONDS as CHARTS_KEPT_SECONDS
-from consumers.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk
-from consumers.ledger import BLOCK_PREFIX, Counts, block_sk, partition_pk
-from consumers.ports import BlockExistsError, IOFailedError
-from consumers.rows import Position
+from consumers.contracts.anomaly import from_item, iso_ms, to_item
+from consumers.detector.ports import BlockExistsError, IOFailedError
 from consumers.stores.calls import BACKOFF_SECONDS, code_of, io
-from consumers.windows import Block
+from consumers.stores.charts import KEPT_SECONDS as CHARTS_KEPT_SECONDS
+from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk
+from consumers.stores.ledger import BLOCK_PREFIX, Counts, block_sk, partition_pk
+from consumers.stream.rows import Position
+from consumers.windows.state import Block
 from producers.sources import source_class
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-    from consumers.anomaly import Anomaly
-    from consumers.charts import Bar
+    from consumers.contracts.anomaly import Anomaly
+    from consumers.stores.charts import Bar
 
 # The dead-letter queue keeps a message for 14 days, and its redrive needs the blocks of that time.
 BLOCKS_KEPT_SECONDS = 15 * 86_400
@@ -281,7 +281,7 @@ class AnomalyTable:
 
 
 class ChartTable:
-    """Bars and last quotes, in the form that `consumers.charts` describes and reads."""
+    """Bars and last quotes, in the form that `consumers.stores.charts` describes and reads."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from consumers.stores.calls import code_of, io
-from consumers.thresholds import EFFECTIVE_AFTER_MS, History, Version
+from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, History, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable

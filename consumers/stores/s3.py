@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from consumers.decode import Quarantined
 from consumers.stores.calls import code_of, io
+from consumers.stream.decode import Quarantined
 from producers.quote_batch import RefusedRow
 
 if TYPE_CHECKING:

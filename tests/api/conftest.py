@@ -18,8 +18,8 @@ from api.event import normalized
 from api.services import Services
 from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import Anomaly, anomaly_id, sort_key, to_item
-from consumers.charts import ChartStore
+from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
+from consumers.stores.charts import ChartStore
 
 NOW_MS = 1_795_530_600_123  # 2026-11-24T14:30:00.123Z
 PARAMETER = "/stock-tracker/ticker"

@@ -16,8 +16,8 @@ from api.models import AlertList, MuteModel, ProblemModel, Removed
 from api.services import Services
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import Message, message_key
-from consumers.alerts.state import Mute
-from consumers.anomaly import Anomaly, iso_ms
+from consumers.alerts.model import Mute
+from consumers.contracts.anomaly import Anomaly, iso_ms
 
 NOW_MS = 1_795_530_600_123
 HOUR_MS = 3_600_000

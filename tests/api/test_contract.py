@@ -19,7 +19,7 @@ from api.event import normalized
 from api.services import Services
 from api.settings import Settings, SettingsError
 from api.watch_list import parse
-from consumers.anomaly import Anomaly
+from consumers.contracts.anomaly import Anomaly
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from api import contract, models
 from api.app import create_app
 from api.event import normalized
 from api.services import Services
-from consumers.anomaly import KINDS, iso_ms
+from consumers.contracts.anomaly import KINDS, iso_ms
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 NOW_MS = 1_795_530_600_123

@@ -21,8 +21,8 @@ from api.anomalies import AnomalyStore
 from api.app import create_app
 from api.event import normalized
 from api.services import Services
-from consumers.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
-from consumers.charts import Bar, ChartStore, LastQuote, bar_attribute, bar_to_attribute, pack_quotes
+from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
+from consumers.stores.charts import Bar, ChartStore, LastQuote, bar_attribute, bar_to_attribute, pack_quotes
 
 COUNT = int(os.environ.get("ANOMALIES", "20000"))
 NOW_MS = 1_795_530_600_123

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api.anomalies import QUERIES_PER_PAGE, AnomalyQuery, AnomalyStore
 from api.cursor import Left, Position, decode, encode
 from api.problems import Problem
-from consumers.anomaly import KINDS, SEVERITIES, Anomaly, to_item
+from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, to_item
 
 DAY_MS = 86_400_000
 FIRST_MS = 1_795_000_000_000

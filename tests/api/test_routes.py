@@ -17,8 +17,16 @@ from api.app import create_app
 from api.event import normalized
 from api.models import AnomalyModel, AnomalyPage, BarList, Health, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.anomaly import Anomaly, iso_ms, ms_of_iso
-from consumers.charts import Bar, LastQuote, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
+from consumers.contracts.anomaly import Anomaly, iso_ms, ms_of_iso
+from consumers.stores.charts import (
+    Bar,
+    LastQuote,
+    bar_attribute,
+    bar_to_attribute,
+    bars_pk,
+    live_pk,
+    pack_quotes,
+)
 
 NOW_MS = 1_795_530_600_123
 MINUTE_MS = NOW_MS // 60_000 * 60_000

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from api.app import create_app
 from api.event import normalized
 from api.services import Services
-from consumers.anomaly import KINDS, SEVERITIES
+from consumers.contracts.anomaly import KINDS, SEVERITIES
 from localstack.api_stage import ApiStage
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from consumers.alerts.settings import AlertSettings
-from stream_infra import dry_run
-from stream_infra.dry_run import DryRun
+from stream_infra.operations.offline import dry_run
+from stream_infra.operations.offline.dry_run import DryRun
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE_MS, DAY_MS = 60_000, 86_400_000

@@ -26,7 +26,7 @@ import turns
 from turns import OURS, PEERS, ROOT, Case, Measured
 
 from stream_infra import names
-from stream_infra.bundling import bundle
+from stream_infra.cdk.bundling import bundle
 
 # key: whether more is better, and the bar
 BARS = {

@@ -14,7 +14,7 @@ began = time.process_time()
 print(time.process_time() - began)
 """
 # What the first invocation needs as well: settings, warm state, clients.
-OURS = "import consumers.handler; consumers.handler._detector()"
+OURS = "import consumers.detector.handler; consumers.detector.handler._detector()"
 TYPICAL = """
 import boto3, pydantic, aws_kinesis_agg.deaggregator
 from aws_lambda_powertools import Logger, Metrics, Tracer

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from stream_infra import prices
-from stream_infra.cost import SESSION_HOURS
-from stream_infra.prices import Price
+from stream_infra.operations import prices
+from stream_infra.operations.cost import SESSION_HOURS
+from stream_infra.operations.prices import Price
 
 SYMBOLS = 5000
 BATCH_SECONDS = 5

@@ -21,10 +21,11 @@ import zscore_engine
 from aws_stub import AwsStub
 from contender import FedContender, run
 
-from consumers import outcome, partition, snapshot, windows
-from consumers.consumer import Consumer
-from consumers.ports import Ports
-from consumers.thresholds import History, Version
+from consumers.detector import commit, effects
+from consumers.detector.invocation import Consumer
+from consumers.detector.ports import Ports
+from consumers.stream.thresholds import History, Version
+from consumers.windows import snapshot, state
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 
@@ -124,7 +125,7 @@ class Full(FedContender):
         boto3.setup_default_session()
         boto3.DEFAULT_SESSION.events.register("before-send", self._stub)  # type: ignore[union-attr]
         self._note_anomalies()
-        from consumers.handler import handler
+        from consumers.detector.handler import handler
 
         self._handler = handler
         self._context = SimpleNamespace(
@@ -136,14 +137,14 @@ class Full(FedContender):
         )
 
     def _note_anomalies(self) -> None:
-        made = outcome.anomaly_of
+        made = effects.anomaly_of
 
         def noting(transition: Any, rows: Any, *, late: bool) -> Any:
             if transition.change == "opened":
                 self.found.append((rows.key[transition.row], transition.opened_ts))
             return made(transition, rows, late=late)
 
-        outcome.anomaly_of = noting
+        effects.anomaly_of = noting
 
     def prepare(self, ticks: workload.Ticks, invocation_polls: int) -> list[str]:
         self._stub.meter = type(self._stub.meter)()
@@ -167,15 +168,15 @@ class Full(FedContender):
 
 
 def _use_zscore() -> None:
-    for module in (windows, snapshot):
+    for module in (state, snapshot):
         module.engine = zscore_engine  # type: ignore[attr-defined]
 
 
 def _leave_out_charts() -> None:
-    windows.minutes = SimpleNamespace(  # type: ignore[assignment]
-        new_minutes=windows.minutes.new_minutes, advance=lambda *_: []
+    state.bars = SimpleNamespace(  # type: ignore[assignment]
+        new_minutes=state.bars.new_minutes, advance=lambda *_: []
     )
-    partition.Partitions._put_quotes = lambda *_: None  # type: ignore[method-assign]
+    commit.Partitions._put_quotes = lambda *_: None  # type: ignore[method-assign]
 
 
 class Charted(Full):
@@ -222,8 +223,8 @@ class Zscore(Full):
         super(Full, self).__init__()
         _use_zscore()
         _leave_out_charts()
-        windows.codec = SimpleNamespace(Columns=windows.codec.Columns, pack=lambda *_: b"")  # type: ignore[assignment]
-        partition.Partitions._keep_snapshot = lambda *_: None  # type: ignore[method-assign]
+        state.codec = SimpleNamespace(Columns=state.codec.Columns, pack=lambda *_: b"")  # type: ignore[assignment]
+        commit.Partitions._keep_snapshot = lambda *_: None  # type: ignore[method-assign]
         self._stub, self._producer, self._ticks = AwsStub(), _Producer(), 0
         self._note_anomalies()
         nothing: Any = _Nothing()

@@ -71,5 +71,5 @@ def test_the_detector_starts_in_less_time_than_what_people_import() -> None:
 
 
 def test_the_detector_imports_nothing_that_it_does_not_use() -> None:
-    imported = told("import json, sys, consumers.handler\nprint(json.dumps(sorted(sys.modules)))")
+    imported = told("import json, sys, consumers.detector.handler\nprint(json.dumps(sorted(sys.modules)))")
     assert not set(UNUSED) & set(imported)

@@ -30,8 +30,8 @@ from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key, to_item
-from consumers.charts import (
+from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key, to_item
+from consumers.stores.charts import (
     MINUTE_MS,
     Bar,
     ChartStore,
@@ -43,7 +43,7 @@ from consumers.charts import (
     pack_quotes,
 )
 from producers.markets import SESSIONS, Session
-from stream_infra.web import CONTENT_SECURITY_POLICY
+from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 
 ROOT = Path(__file__).parents[2]
 TICKERS = {

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
-from stream_infra.endpoints import resolve
+from stream_infra.operations.endpoints import resolve
 
 TICKERS = int(os.environ.get("TICKERS", "100"))
 SPIKES = int(os.environ.get("SPIKES", "60"))

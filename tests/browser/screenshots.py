@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from stream_infra.endpoints import resolve
+from stream_infra.operations.endpoints import resolve
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from consumers.anomaly import KINDS, SEVERITIES, anomaly_id, iso_ms, sort_key
+from consumers.contracts.anomaly import KINDS, SEVERITIES, anomaly_id, iso_ms, sort_key
 
 pytestmark = pytest.mark.browser
 TICKERS = [f"T{n:03d}" for n in range(500)]

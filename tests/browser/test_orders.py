@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from consumers.alerts.state import Mute
+from consumers.alerts.model import Mute
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import iso_ms
+from consumers.contracts.anomaly import iso_ms
 
 pytestmark = pytest.mark.browser
 HOUR_MS = 3_600_000

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
-from consumers.anomaly import iso_ms
+from consumers.contracts.anomaly import iso_ms
 
 pytestmark = pytest.mark.browser
 MINUTE_MS = 60_000

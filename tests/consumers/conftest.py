@@ -15,18 +15,18 @@ from aws_kinesis_agg import MAGIC
 from aws_kinesis_agg.aggregator import RecordAggregator
 from hypothesis import settings
 
-from consumers.anomaly import Anomaly
-from consumers.charts import Bar
-from consumers.consumer import Consumer
-from consumers.decode import Quarantined
-from consumers.events import Event
-from consumers.ports import BlockExistsError, IOFailedError, Ports
-from consumers.redrive import Redrive, RedrivePorts
-from consumers.thresholds import History, Version
-from consumers.windows import Block
+from consumers.contracts.anomaly import Anomaly
+from consumers.contracts.events import Event
+from consumers.detector.invocation import Consumer
+from consumers.detector.ports import BlockExistsError, IOFailedError, Ports
+from consumers.redrive.redrive import Redrive, RedrivePorts
+from consumers.stores.charts import Bar
+from consumers.stream.decode import Quarantined
+from consumers.stream.thresholds import History, Version
+from consumers.windows.state import Block
 from producers.quote_batch import QuoteBatch, encode
 
-# pytest tests/consumers/test_exactly_once.py --hypothesis-profile=long
+# pytest tests/consumers/detector/test_exactly_once.py --hypothesis-profile=long
 settings.register_profile("long", max_examples=10_000)
 
 SHARD = "shardId-000000000000"

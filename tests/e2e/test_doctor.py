@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from stream_infra.doctor.diagnosis import Diagnosis, healthy
-from stream_infra.doctor.examination import examine
-from stream_infra.endpoints import Endpoints, resolve
+from stream_infra.operations.doctor.diagnosis import Diagnosis, healthy
+from stream_infra.operations.doctor.examination import examine
+from stream_infra.operations.endpoints import Endpoints, resolve
 
 pytestmark = pytest.mark.e2e
 DATA, SITE = "stock-scan-data-000000000000", "stock-dashboard-000000000000"

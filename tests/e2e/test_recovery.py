@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from consumers.anomaly import Anomaly, to_item
-from consumers.codec import unpack
-from consumers.ledger import Ledger
+from consumers.contracts.anomaly import Anomaly, to_item
 from consumers.stores.dynamodb import BlockTable
+from consumers.stores.ledger import Ledger
+from consumers.windows.codec import unpack
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
-from stream_infra.recovery.tables import fingerprint, items_of
+from stream_infra.operations.recovery.tables import fingerprint, items_of
 
 pytestmark = pytest.mark.e2e
 TABLE, RESTORED = "stock-anomalies", "drill-restored"

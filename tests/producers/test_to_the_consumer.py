@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
-from consumers.detector import Detector
-from consumers.ledger import Counts, Ledger
-from consumers.settings import Settings
+from consumers.detector.settings import Settings
+from consumers.detector.wiring import Detector
+from consumers.stores.ledger import Counts, Ledger
 from producers.archive import Archive
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper

@@ -23,12 +23,12 @@ from consumers.alerts.event import parse
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import anomaly_id
-from consumers.events import detected
-from stream_infra import alert_desk
-from stream_infra.commands import alerts
-from stream_infra.endpoints import Endpoints
-from stream_infra.errors import InputError, StockMonitorError
+from consumers.contracts.anomaly import anomaly_id
+from consumers.contracts.events import detected
+from stream_infra.cli.commands import alerts
+from stream_infra.operations import alert_desk
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import InputError, StockMonitorError
 
 Run = Callable[..., Result]
 

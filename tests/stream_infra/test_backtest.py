@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stream_infra.cli import app
+from stream_infra.cli.main import app
 
 START_MS = 1_795_530_600_000
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from stream_infra import cli
-from stream_infra.cli import COMMANDS
+from stream_infra.cli import main
+from stream_infra.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -26,15 +26,15 @@ HEAVY = (
     "aws_cdk",
     "numpy",
     "pydantic",
-    "stream_infra.commands.status",
-    "stream_infra.commands.tail",
+    "stream_infra.cli.commands.status",
+    "stream_infra.cli.commands.tail",
 )
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
-        program = code or "from stream_infra.cli import main; main()"
+        program = code or "from stream_infra.cli.main import main; main()"
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "STOCK_"))
         }
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> Run:
 def test_help_lists_every_command_and_imports_none(run: Run) -> None:
     program = (
         "import sys\n"
-        "from stream_infra.cli import main\n"
+        "from stream_infra.cli.main import main\n"
         "try:\n    main()\n"
         f"finally:\n    print('LOADED', [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
@@ -102,15 +102,15 @@ def test_errors_are_json_where_the_output_is(run: Run) -> None:
 
 def test_a_missing_command_module_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COMMANDS, "nothing", "Is not there.")
-    with pytest.raises(cli.StockMonitorError, match="nothing is not part of this installation"):
-        cli._load("nothing")
+    with pytest.raises(main.StockMonitorError, match="nothing is not part of this installation"):
+        main._load("nothing")
 
 
 def test_aws_is_reached_only_when_asked(run: Run) -> None:
     program = (
         "import os\n"
         "os.environ['AWS_ENDPOINT_URL'] = 'https://kinesis.us-east-1.amazonaws.com'\n"
-        "from stream_infra.cli import main; main()"
+        "from stream_infra.cli.main import main; main()"
     )
     done = run("endpoints", code=program)
     assert done.returncode == 1
@@ -121,7 +121,7 @@ def test_an_endpoint_that_does_not_answer_is_one_line(run: Run) -> None:
     program = (
         "import os\n"
         "os.environ['AWS_ENDPOINT_URL'] = 'http://127.0.0.1:9'\n"
-        "from stream_infra.cli import main; main()"
+        "from stream_infra.cli.main import main; main()"
     )
     done = run("status", code=program)
     assert done.returncode == 1
@@ -157,5 +157,5 @@ def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
 
 
 def test_the_options_of_the_completion_are_there() -> None:
-    result = CliRunner().invoke(cli.app, ["--help"])
+    result = CliRunner().invoke(main.app, ["--help"])
     assert "--install-completion" in result.output

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from stream_infra import cost, prices
-from stream_infra.commands.cost import app
+from stream_infra.cli.commands.cost import app
 from stream_infra.config import Config
-from stream_infra.errors import InputError
+from stream_infra.operations import cost, prices
+from stream_infra.operations.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,7 +85,7 @@ def test_more_tickers_and_longer_sessions_never_cost_less(
 def test_write_units_are_those_that_were_measured(
     tickers: int, measured: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through the shipped adapters: 72 invocations of 5 seconds each, as in tests/consumers/test_requests.py."""
+    """Through the shipped adapters: 72 invocations of 5 seconds each, as in test_requests.py."""
     monkeypatch.setattr(cost, "RATES", cost.RATES._replace(anomalies_of_a_ticker_a_day=0))
     assert units(tickers, prices.WRITE_UNIT) == pytest.approx(measured, rel=0.1)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.thresholds import Threshold
-from stream_infra.tick_lines import LineDetector
+from consumers.stream.thresholds import Threshold
+from stream_infra.operations.offline.tick_lines import LineDetector
 
 
 def line(ts: int, price: float = 100.0, symbol: str = "AAPL", **others: Any) -> bytes:
@@ -97,7 +97,7 @@ def test_a_tick_from_the_past_is_refused_and_one_of_the_same_millisecond_is_not(
 
 def test_it_goes_in_lock_step_and_tells_of_refused_lines_by_its_exit_code() -> None:
     program = subprocess.Popen(
-        [sys.executable, "-c", "from stream_infra.cli import main; main()", "detect"],
+        [sys.executable, "-c", "from stream_infra.cli.main import main; main()", "detect"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,18 +15,21 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from consumers.consumer import Consumer
-from consumers.decode import records_of
-from consumers.ports import Ports
+from consumers.detector.invocation import Consumer
+from consumers.detector.ports import Ports
+from consumers.redrive import requeue
 from consumers.stores.bus import Bus
 from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable
 from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
+from consumers.stream import decode
+from consumers.stream.decode import records_of
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
-from stream_infra import dead_letters, names
-from stream_infra.cli import app
-from stream_infra.endpoints import Endpoints
+from stream_infra import names
+from stream_infra.cli.main import app
+from stream_infra.operations import dead_letters
+from stream_infra.operations.endpoints import Endpoints
 
 BUCKET = "stock-scan-data-123456789012"
 SHARD = "shardId-000000000000"
@@ -182,7 +185,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     here = Here(None, None, None, None)
     for command in ("dlq", "quarantine"):
-        monkeypatch.setattr(f"stream_infra.commands.{command}.resolve", lambda _aws: here)
+        monkeypatch.setattr(f"stream_infra.cli.commands.{command}.resolve", lambda _aws: here)
     monkeypatch.setattr(dead_letters, "_WAIT_SECONDS", 0)
     with mock_aws():
         yield create(here)
@@ -302,7 +305,7 @@ def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) ->
 
 def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fail(gap, gap.given_up)
-    from consumers.ports import IOFailedError
+    from consumers.detector.ports import IOFailedError
     from consumers.stores.dynamodb import LateBlockTable
 
     put = LateBlockTable.put
@@ -439,7 +442,6 @@ def test_quarantined_records_are_listed_shown_and_released(
     assert len(world.json("quarantine", "list")) == 2
 
     # The decoder is mended: it reads Latin-1, and takes blanks in symbols.
-    from consumers import decode, release
 
     real = decode.decode
 
@@ -447,7 +449,7 @@ def test_quarantined_records_are_listed_shown_and_released(
         return real(payload.replace(b'"\xff"', b"20.0").replace(b"D D", b"DD"))
 
     monkeypatch.setattr(decode, "decode", mended)
-    monkeypatch.setattr(release, "decode", mended)
+    monkeypatch.setattr(requeue, "decode", mended)
     live = world.live()
     results = world.json("quarantine", "release", "--all")
     assert [(of["released"], of["stays"]) for of in results] == [(1, None), (1, None)]

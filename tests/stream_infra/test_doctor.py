@@ -13,10 +13,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from stream_infra import health, names
-from stream_infra.doctor import causes
-from stream_infra.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
-from stream_infra.doctor.facts import (
+from stream_infra import names
+from stream_infra.operations import health
+from stream_infra.operations.doctor import causes
+from stream_infra.operations.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
+from stream_infra.operations.doctor.facts import (
     Alarm,
     Bucket,
     Denied,
@@ -29,9 +30,9 @@ from stream_infra.doctor.facts import (
     Stream,
     Table,
 )
-from stream_infra.doctor.gather import Gatherer
-from stream_infra.endpoints import Endpoints
-from stream_infra.health import Finding
+from stream_infra.operations.doctor.gather import Gatherer
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.health import Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)

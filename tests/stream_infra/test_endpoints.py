@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from stream_infra.endpoints import Endpoints, resolve
-from stream_infra.errors import InputError, NotDeployedError, NotRunningError
+from stream_infra.operations.endpoints import Endpoints, resolve
+from stream_infra.operations.errors import InputError, NotDeployedError, NotRunningError
 
 LOCAL = {
     "dashboard": "http://127.0.0.1:8080/",
@@ -41,7 +41,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
             outputs = [{"OutputKey": key, "OutputValue": value} for key, value in stacks[StackName].items()]
             return {"Stacks": [{"StackName": StackName, "Outputs": outputs}]}
 
-    monkeypatch.setattr("stream_infra.endpoints._client", lambda _service, _url: CloudFormation())
+    monkeypatch.setattr("stream_infra.operations.endpoints._client", lambda _service, _url: CloudFormation())
     return stacks
 
 

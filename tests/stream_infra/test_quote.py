@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from stream_infra import cli
+from stream_infra.cli import main
 
 runner = CliRunner()
 
@@ -41,7 +41,7 @@ def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, An
 
 
 def quote(*arguments: str) -> tuple[int, str, str]:
-    result = runner.invoke(cli.app, ["quote", *arguments])
+    result = runner.invoke(main.app, ["quote", *arguments])
     return result.exit_code, result.stdout, result.stderr
 
 

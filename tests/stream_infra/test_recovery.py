@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from stream_infra.errors import InputError
-from stream_infra.recovery import objects, parameters, tables
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.recovery import objects, parameters, tables
 
 ITEMS = st.lists(
     st.fixed_dictionaries({"ticker": st.text(max_size=3), "n": st.integers(), "b": st.binary(max_size=3)}),

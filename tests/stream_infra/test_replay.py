@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from consumers.ledger import Counts
-from stream_infra import names, replaying
-from stream_infra.endpoints import Endpoints
-from stream_infra.errors import InputError
-from stream_infra.feeds import Following, TickFeed, items
-from stream_infra.replaying import Replay, ReplayStalledError
+from consumers.stores.ledger import Counts
+from stream_infra import names
+from stream_infra.operations import replay
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.replay import Replay, ReplayStalledError
+from stream_infra.operations.tail import Following, TickFeed, items
 
 SOURCE = "replay-test"
 
@@ -70,10 +71,11 @@ def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
     here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float | None
 ) -> None:
     monkeypatch.setattr(
-        "consumers.ledger.Ledger.counts_since", lambda *_: Counts(ticks_in=3, in_windows=2, quarantined=1)
+        "consumers.stores.ledger.Ledger.counts_since",
+        lambda *_: Counts(ticks_in=3, in_windows=2, quarantined=1),
     )
     course = Replay(recording(tmp_path / "ticks.csv"), SOURCE)
-    replaying.run(course, speed, here, lambda _course: None)
+    replay.run(course, speed, here, lambda _course: None)
     feed = TickFeed(here.client("kinesis"), names.STREAM, 0)
     sent = items(feed, Following(None, follow=False), lambda _seconds: None, lambda _item: True)
     assert sorted((tick["ticker"], tick["ts"], tick["source"]) for tick in sent) == [
@@ -96,7 +98,7 @@ def test_a_record_that_came_twice_does_not_end_the_wait_early(tmp_path: Path) ->
         ]
     )
     course = Replay(tmp_path, SOURCE, ticks=4)
-    replaying.wait(course, lambda: next(looks), lambda _course: None, sleep=lambda _seconds: None)
+    replay.wait(course, lambda: next(looks), lambda _course: None, sleep=lambda _seconds: None)
     assert course.balance.ticks_in == 6
     assert next(looks, None) is None
 
@@ -105,7 +107,7 @@ def test_a_stall_says_what_is_missing_and_where_to_look(tmp_path: Path) -> None:
     clock = itertools.count(0, 30)
     course = Replay(tmp_path, SOURCE, ticks=10)
     with pytest.raises(ReplayStalledError, match=r"3 of 10 ticks of replay-test.*dlq list"):
-        replaying.wait(
+        replay.wait(
             course,
             lambda: Counts(ticks_in=7, in_windows=7),
             lambda _course: None,
@@ -117,10 +119,10 @@ def test_a_stall_says_what_is_missing_and_where_to_look(tmp_path: Path) -> None:
 def test_a_file_without_a_usable_tick_is_an_error(here: Any, tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("ts,symbol,price\nnow,AAA,10\n")
     with pytest.raises(InputError, match=r"none\.csv.*1 rows refused"):
-        replaying.run(Replay(tmp_path / "none.csv", SOURCE), None, here, lambda _course: None)
+        replay.run(Replay(tmp_path / "none.csv", SOURCE), None, here, lambda _course: None)
 
 
 def test_a_file_of_another_format_is_an_error_that_says_which_are_allowed(here: Any, tmp_path: Path) -> None:
     (tmp_path / "ticks.xlsx").write_text("")
     with pytest.raises(InputError, match=r"\.csv"):
-        replaying.run(Replay(tmp_path / "ticks.xlsx", SOURCE), None, here, lambda _course: None)
+        replay.run(Replay(tmp_path / "ticks.xlsx", SOURCE), None, here, lambda _course: None)

@@ -14,10 +14,10 @@ from click.testing import Result
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from stream_infra.commands import rollback
-from stream_infra.endpoints import Endpoints
-from stream_infra.errors import InputError, NotDeployedError
-from stream_infra.versions import release_of, roll_back
+from stream_infra.cli.commands import rollback
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import InputError, NotDeployedError
+from stream_infra.operations.versions import release_of, roll_back
 
 Run = Callable[..., Result]
 

@@ -16,9 +16,9 @@ from moto import mock_aws
 
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
-from stream_infra.commands import tail
-from stream_infra.errors import NotDeployedError, StockMonitorError, UnreachableError
-from stream_infra.feeds import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
+from stream_infra.cli.commands import tail
+from stream_infra.operations.errors import NotDeployedError, StockMonitorError, UnreachableError
+from stream_infra.operations.tail import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stream_infra.errors import InputError
-from stream_infra.times import end, moment
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.times import end, moment
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from consumers.alerts.event import AlertEvent, parse
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
-from consumers.events import Event, detected, ended, escalated
+from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.events import Event, detected, ended, escalated
 
 T0_MS = 1_795_530_600_000
 TABLE = "stock-alerts"

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from consumers.alerts import handler as notifier
-from consumers.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
-from consumers.events import Event, detected, ended, escalated
+from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.events import Event, detected, ended, escalated
 
-BATCH = 10  # of the event source mapping in stream_infra/lambda_stack.py
+BATCH = 10  # of the event source mapping in stream_infra/cdk/stacks/functions.py
 RECEIVES = 5
 KINDS = ("price_spike", "level_shift", "gap")
 SEVERITIES = ("low", "low", "medium", "low", "high", "medium", "critical")

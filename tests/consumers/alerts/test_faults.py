@@ -19,9 +19,9 @@ from moto import mock_aws
 
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.items import days_between
+from consumers.alerts.model import Mute
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings, MarketWide
-from consumers.alerts.state import Mute
 from consumers.alerts.store import AlertStore, ConflictError
 
 MINUTE_MS = 60_000

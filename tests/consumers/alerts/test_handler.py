@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from consumers.alerts import handler as notifier
-from consumers.events import detected
+from consumers.contracts.events import detected
 
 Invoke = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.alerts.dry_run import Rehearsal, Rehearsed
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.rehearsal import Rehearsal, Rehearsed
+from consumers.alerts.model import HOUR_MS, Mute
 from consumers.alerts.settings import AlertSettings, MarketWide, QuietHours
-from consumers.alerts.state import HOUR_MS, Mute
-from consumers.anomaly import SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.anomaly import SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
 
 T0_MS = 1_795_530_600_000
 MINUTE_MS = 60_000

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.alerts.model import Mute
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.state import Mute
 
 
 def test_the_first_of_a_series_is_sent_at_once_and_only_once_however_often_it_comes(

@@ -1,4 +1,4 @@
-"""What is said at once, what waits, and what is not said: the rules of `consumers.alerts.life`, one by one."""
+"""What is said at once, what waits, and what is not said: the rules of `consumers.alerts.policy`, one by one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.alerts.dry_run import Rehearsal, Rehearsed
 from consumers.alerts.event import began_ms
-from consumers.alerts.rehearsal import Rehearsal, Rehearsed
+from consumers.alerts.model import HOUR_MS, Mute
 from consumers.alerts.settings import AlertSettings, QuietHours
-from consumers.alerts.state import HOUR_MS, Mute
-from consumers.anomaly import SEVERITIES
+from consumers.contracts.anomaly import SEVERITIES
 
 T0_MS = 1_795_530_600_000
 MINUTE_MS = 60_000

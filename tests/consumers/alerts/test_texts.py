@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.alerts import gsm7, texts
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.state import Held, MarketMove, Move, Sample
-from consumers.alerts.texts import Part, Texts
-from consumers.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.alerts.model import Held, MarketMove, Move, Sample
+from consumers.alerts.rendering import gsm7, texts
+from consumers.alerts.rendering.texts import Part, Texts
+from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
 
 APPROVED = Path(__file__).parent / "approved"
 URL = "https://monitor.example/"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumers.detectors.explain import explain
-from consumers.detectors.kinds import KINDS
+from consumers.contracts.kinds import KINDS
+from consumers.contracts.sentences import explain
 
 RETURNS = {"unit": "return", "ticks": 240}
 WINDOWS: dict[str, dict[str, Any]] = {

@@ -29,8 +29,8 @@ import pytest
 from localstack.node import find_node
 from localstack.settings import free_port, port_is_free
 from stream_infra import names
-from stream_infra.bundling import bundle
-from stream_infra.storage_stack import FAILED_BATCHES_PREFIX
+from stream_infra.cdk.bundling import bundle
+from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -363,7 +363,7 @@ class Lab:
             FunctionName=names.DETECTOR,
             Runtime=f"python3.{sys.version_info.minor}",
             Role=f"arn:aws:iam::{ACCOUNT}:role/detector",
-            Handler="consumers.handler.handler",
+            Handler="consumers.detector.handler.handler",
             Code={"ZipFile": package.getvalue()},
             Timeout=FUNCTION_TIMEOUT_SECONDS,
             MemorySize=1024,
@@ -394,7 +394,7 @@ class Lab:
         )
 
     def announce_failed_batches(self) -> None:
-        """The dead-letter queue, and the rule that fills it, as in `stream_infra.storage_stack`."""
+        """The dead-letter queue, and the rule that fills it, as in `stream_infra.cdk.stacks.storage`."""
         events, sqs = self.client("events"), self.client("sqs")
         queue = sqs.create_queue(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

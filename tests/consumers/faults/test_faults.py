@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from consumers import restore
-from consumers.anomaly import from_item
-from consumers.ledger import Counts, Ledger
+from consumers.contracts.anomaly import from_item
 from consumers.stores.dynamodb import BlockTable
+from consumers.stores.ledger import Counts, Ledger
 from consumers.stores.s3 import SnapshotBucket
+from consumers.windows import restore
 from producers.partitions import partition_of
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch, encode

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from consumers.anomaly import from_item
-from consumers.ledger import Counts, Ledger
+from consumers.contracts.anomaly import from_item
+from consumers.stores.ledger import Counts, Ledger
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra import names
-from stream_infra.cli import app
-from stream_infra.endpoints import Endpoints
+from stream_infra.cli.main import app
+from stream_infra.operations.endpoints import Endpoints
 
 pytestmark = pytest.mark.e2e
 PARTITIONS = 4
@@ -84,7 +84,7 @@ def test_what_is_given_up_comes_back_late_and_once(
         return json.loads(result.stdout)
 
     here = Endpoints(None, None, lab.url, None)
-    monkeypatch.setattr("stream_infra.commands.dlq.resolve", lambda _aws: here)
+    monkeypatch.setattr("stream_infra.cli.commands.dlq.resolve", lambda _aws: here)
 
     publisher.publish(batches[:BEFORE])
     lab.eventually(lambda: applied() == count * BEFORE, 120)

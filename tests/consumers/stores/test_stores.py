@@ -13,8 +13,12 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from consumers.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
-from consumers.charts import (
+from consumers.contracts.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
+from consumers.contracts.events import detected
+from consumers.detector.ports import BlockExistsError, IOFailedError
+from consumers.stores.bus import Bus
+from consumers.stores.calls import CONFIG
+from consumers.stores.charts import (
     Bar,
     ChartStore,
     LastQuote,
@@ -22,18 +26,14 @@ from consumers.charts import (
     bar_to_attribute,
     pack_quotes,
 )
-from consumers.decode import Quarantined
-from consumers.events import detected
-from consumers.ledger import Counts
-from consumers.ports import BlockExistsError, IOFailedError
-from consumers.rows import Position
-from consumers.stores.bus import Bus
-from consumers.stores.calls import CONFIG
 from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable, LateBlockTable
+from consumers.stores.ledger import Counts
 from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
-from consumers.thresholds import Version
-from consumers.windows import Block
+from consumers.stream.decode import Quarantined
+from consumers.stream.rows import Position
+from consumers.stream.thresholds import Version
+from consumers.windows.state import Block
 from producers.quote_batch import RefusedRow
 
 T_MS = 1_795_530_600_123

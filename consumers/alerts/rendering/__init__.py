@@ -1,0 +1,1 @@
+"""The texts of a message: email, SMS and the copy for programs."""

@@ -1,0 +1,117 @@
+"""Contract 2: the anomaly, its identity and its form in DynamoDB and JSON. Free of numpy, for the API.
+
+An anomaly is immutable once written. What becomes of it later (it grows worse, it ends) are events.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from consumers.contracts.kinds import KINDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+__all__ = [
+    "KINDS",
+    "SEVERITIES",
+    "Anomaly",
+    "anomaly_id",
+    "from_item",
+    "iso_ms",
+    "ms_of_iso",
+    "sort_key",
+    "to_item",
+    "to_json",
+]
+
+SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXTS = ("id", "source", "ticker", "timestamp", "date", "kind", "severity", "direction", "explanation")
+_NUMBERS = ("score", "threshold", "value", "expected", "spread_of_expected")
+# DynamoDB holds numbers of 1E-130 to 9.99E+125: https://docs.aws.amazon.com/amazondynamodb/latest/
+# developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
+_SMALLEST, _LARGEST = 1e-120, 1e120
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something that was not normal, and why.
+
+    `timestamp` is the sort key `<ISO time with milliseconds, UTC>#<kind>` of the tick that raised it and
+    `date` its UTC day. `score` is on the scale of `threshold`. `value`, `expected` and
+    `spread_of_expected` are in the unit named in `window`, which says what the tick was compared with.
+    `late` marks what a redrive found after the fact.
+    """
+
+    id: str
+    source: str
+    ticker: str
+    timestamp: str
+    date: str
+    kind: str
+    severity: str
+    score: float
+    threshold: float
+    value: float
+    expected: float
+    spread_of_expected: float
+    direction: str
+    late: bool
+    explanation: str
+    window: dict[str, Any]
+
+
+def iso_ms(ts_ms: int) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC, e.g. 2026-11-24T14:30:00.123Z; sorts as the numbers do."""
+    moment = _EPOCH + timedelta(milliseconds=ts_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts_ms % 1000:03d}Z".rjust(24, "0")
+
+
+def ms_of_iso(text: str) -> int:
+    """Epoch milliseconds of an ISO 8601 time, as `iso_ms` writes it."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def sort_key(ts_ms: int, kind: str) -> str:
+    """The `timestamp` of an anomaly: one tick can raise several kinds."""
+    return f"{iso_ms(ts_ms)}#{kind}"
+
+
+def anomaly_id(ticker: str, ts_ms: int, kind: str) -> str:
+    """The identity of the anomaly of a kind that a tick raised: the same however often it is found."""
+    return f"{ticker}-{ts_ms}-{kind}"
+
+
+def to_item(anomaly: Anomaly) -> dict[str, AttributeValueTypeDef]:
+    """The anomaly as an item of the table stock-anomalies, in the low-level form of the client."""
+    item: dict[str, AttributeValueTypeDef] = {name: {"S": getattr(anomaly, name)} for name in _TEXTS}
+    for name in _NUMBERS:
+        item[name] = {"N": _number(getattr(anomaly, name))}
+    item["late"] = {"BOOL": anomaly.late}
+    item["window"] = {"S": json.dumps(anomaly.window, separators=(",", ":"), sort_keys=True)}
+    return item
+
+
+def from_item(item: Any) -> Anomaly:
+    """The anomaly in an item of the table, as the low-level client returns it."""
+    texts: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS}
+    numbers: dict[str, Any] = {name: float(item[name]["N"]) for name in _NUMBERS}
+    window = json.loads(item["window"]["S"])
+    return Anomaly(**texts, **numbers, late=item["late"]["BOOL"], window=window)
+
+
+def to_json(anomaly: Anomaly) -> dict[str, Any]:
+    """The anomaly as JSON-able values, as the API and the events show it."""
+    return asdict(anomaly)
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value) or abs(value) > _LARGEST:
+        return repr(math.copysign(_LARGEST, value))
+    return "0.0" if abs(value) < _SMALLEST else repr(value)

@@ -1,0 +1,1 @@
+"""The function stock-detector: handler, wiring, invocation, commit and effects."""

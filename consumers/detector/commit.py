@@ -1,0 +1,240 @@
+"""Applies rows to a partition: windows, effects in order, and the block as the commit.
+
+Everything written is keyed by what caused it, so writing it again changes nothing: anomalies, bars and
+events of a block that was not committed are made again, equal, by whoever applies those ticks. Whoever
+loses the race for a block reads what the winner wrote and goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from consumers.contracts.anomaly import ms_of_iso
+from consumers.detector.effects import Outcome, last_quotes, outcome
+from consumers.detector.ports import BlockExistsError, IOFailedError
+from consumers.stores.charts import pack_columns
+from consumers.stores.ledger import Counts
+from consumers.windows import restore, snapshot
+from consumers.windows.state import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, State, Step, plan
+from producers.sources import source_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from consumers.detector.ports import Ports
+    from consumers.stream.decode import Quarantined
+    from consumers.stream.rows import Rows
+    from consumers.stream.thresholds import History, Threshold
+
+_MAX_LOST_RACES = 20
+_SNAPSHOT_EVERY_MS = 60_000
+# Last quotes of few symbols cost a write unit or two and go with every block, those of many now and then.
+_SMALL_QUOTES_BYTES = 2048
+_LARGE_QUOTES_EVERY_MS = 15_000
+_HISTORY_MS = 10_000
+"""A tick that arrives so late was not made just now: a backfill, or what an outage of the stream held up. Its age says
+nothing of how fast we are."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What an invocation did; `failed_sequence` is from where to deliver again, None if all is done."""
+
+    records: int = 0
+    counts: Counts = field(default_factory=Counts)
+    anomalies: int = 0
+    blocks: int = 0
+    lost_races: int = 0
+    stopped_partitions: int = 0
+    failed_snapshots: int = 0
+    iterator_age_ms: int = 0
+    latencies_ms: list[int] = field(default_factory=list)
+    failed_sequence: str | None = None
+
+    def answer(self) -> dict[str, Any]:
+        """The answer to Lambda, as ReportBatchItemFailures wants it."""
+        failures = [] if self.failed_sequence is None else [{"itemIdentifier": self.failed_sequence}]
+        return {"batchItemFailures": failures}
+
+
+class Stop(NamedTuple):
+    """A partition stopped before `row`, and why."""
+
+    row: int
+    reason: str
+
+
+class Chunk(NamedTuple):
+    """Rows of one shard that arrived in one hour, under one threshold."""
+
+    start: int
+    stop: int
+    threshold: Threshold
+
+
+class _Written(NamedTuple):
+    """Size of the last quotes that this process wrote last, and their block's arrival (ms)."""
+
+    size: int
+    arrival_ms: int
+
+
+class Partitions:
+    """The warm states of this process and the way to move them on."""
+
+    def __init__(self, outside: Ports, now_ms: Callable[[], int]) -> None:
+        self._outside = outside
+        self._now_ms = now_ms
+        self._states: dict[int, State] = {}
+        self._quotes: dict[tuple[int, str], _Written] = {}
+
+    def apply(
+        self,
+        partition: int,
+        rows: Rows,
+        *,
+        quarantined: Sequence[Quarantined],
+        history: History,
+        until_ms: int,
+        report: Report,
+    ) -> Stop | None:
+        """Commit `rows` in order; stop at the first I/O that fails, or before a block after `until_ms`."""
+        committed = 0
+        try:
+            if quarantined:
+                self._outside.quarantine.put(quarantined)
+            self._states[partition] = self._newest(partition)
+            for chunk in chunks(rows, history):
+                while committed < chunk.stop:
+                    if self._now_ms() >= until_ms:
+                        return Stop(committed, "the time of the invocation is up")
+                    part = rows.slice(committed, chunk.stop)
+                    committed += self._commit(partition, part, chunk.threshold, report)
+        except IOFailedError as error:
+            return Stop(committed, str(error))
+        return None
+
+    def _newest(self, partition: int) -> State:
+        outside, warm = self._outside, self._states.get(partition)
+        return restore.newest(outside.blocks, outside.snapshots, partition, warm)
+
+    def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
+        """Commit as many of the rows as fit into one block; answer how many."""
+        for _ in range(_MAX_LOST_RACES):
+            step = fitting(self._states[partition], rows, threshold)
+            try:
+                effects = self._make(step)
+            except BlockExistsError:
+                report.lost_races += 1
+                self._states[partition] = self._newest(partition)
+                continue
+            self._states[partition] = step.state
+            self._count(step, effects, report)
+            self._keep_snapshot(step, report)
+            return len(step.rows)
+        raise IOFailedError(f"partition {partition}: lost the race for a block {_MAX_LOST_RACES} times")
+
+    def _make(self, step: Step) -> Outcome:
+        """The effects, in order; the block commits."""
+        effects, block = outcome(step), step.block
+        if effects.anomalies:
+            self._outside.anomalies.put(effects.anomalies)
+        if effects.events:
+            self._outside.bus.put(effects.events)
+        if effects.bars:
+            self._outside.charts.put_bars(effects.bars, block.arrival_ms)
+        self._put_quotes(step)
+        self._outside.blocks.put(block)
+        return effects
+
+    def _put_quotes(self, step: Step) -> None:
+        block = step.block
+        for class_ in sorted({source_class(s) for s, c in block.sources.items() if c.in_windows}):
+            written = self._quotes.get((block.partition, class_), _Written(0, 0))
+            due = block.arrival_ms >= written.arrival_ms + _LARGE_QUOTES_EVERY_MS
+            if written.size > _SMALL_QUOTES_BYTES and not due:
+                continue
+            quotes = last_quotes(step.state, class_)
+            if quotes.symbol:
+                packed = pack_columns(quotes)
+                self._outside.charts.put_quotes(class_, block, max(quotes.ts), packed)
+                self._quotes[block.partition, class_] = _Written(len(packed), block.arrival_ms)
+
+    def _count(self, step: Step, effects: Outcome, report: Report) -> None:
+        report.blocks += 1
+        report.anomalies += len(effects.anomalies)
+        for counts in step.block.sources.values():
+            report.counts += counts
+        _log(step, effects)
+        now_ms = self._now_ms()
+        for anomaly in effects.anomalies:
+            tick_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
+            is_history = tick_ms < step.block.arrival_ms - _HISTORY_MS
+            if source_class(anomaly.source) != "replay" and not is_history:
+                report.latencies_ms.append(now_ms - tick_ms)
+
+    def _keep_snapshot(self, step: Step, report: Report) -> None:
+        """Without a snapshot a cold start takes longer and nothing else: the next block tries again."""
+        state, arrival_ms = step.state, step.block.arrival_ms
+        if arrival_ms // _SNAPSHOT_EVERY_MS <= state.snapshot_ms // _SNAPSHOT_EVERY_MS:
+            return
+        state = replace(state, snapshot=state.number, snapshot_ms=arrival_ms)
+        try:
+            self._outside.snapshots.put(state.partition, state.number, snapshot.dump(state))
+        except IOFailedError as error:
+            report.failed_snapshots += 1
+            where = {"partition": state.partition, "block": state.number}
+            logger.warning("snapshot not kept", extra={**where, "reason": str(error)})
+            return
+        self._states[state.partition] = state
+
+
+def _log(step: Step, effects: Outcome) -> None:
+    """Tie each event to the tick that caused it; the notifier logs the same correlation id."""
+    rows = step.rows
+    for transition, event in zip(step.transitions, effects.events, strict=True):
+        record = rows.records[int(rows.record[transition.row])]
+        logger.info(
+            event.detail_type,
+            extra={
+                "correlation_id": event.correlation_id,
+                "event_id": event.event_id,
+                "source": rows.sources[int(rows.source[transition.row])],
+                "tick_ms": int(rows.ts[transition.row]),
+                "shard": record.shard,
+                "sequence": record.sequence,
+                "partition": step.block.partition,
+                "block": step.block.number,
+            },
+        )
+
+
+def chunks(rows: Rows, history: History) -> Iterator[Chunk]:
+    """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
+    start, before = 0, None
+    for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
+        record = rows.records[ordinal]
+        of = (history.in_force(record.arrival_ms), record.shard, record.arrival_ms // HOUR_MS)
+        if before is not None and of != before:
+            stop = int(rows.record.searchsorted(ordinal))
+            yield Chunk(start, stop, before[0])
+            start = stop
+        before = of
+    if before is not None:
+        yield Chunk(start, len(rows), before[0])
+
+
+def fitting(state: State, rows: Rows, threshold: Threshold) -> Step:
+    """The next block of as many of the rows as it may hold."""
+    rows = rows.slice(0, MAX_BLOCK_ROWS)
+    step = plan(state, rows, threshold)
+    while len(step.block.packed) > MAX_BLOCK_BYTES:
+        rows = rows.slice(0, -(-len(rows) // 2))
+        step = plan(state, rows, threshold)
+    return step

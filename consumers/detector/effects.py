@@ -1,0 +1,106 @@
+"""What a step of the windows means outside: anomalies, events, closed bars and last quotes. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumers.contracts import events
+from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.sentences import explain
+from consumers.stores.charts import Bar, QuoteColumns
+from consumers.stream.rows import split_key
+from consumers.windows import bars
+
+if TYPE_CHECKING:
+    from consumers.detectors.engine import Transition
+    from consumers.stream.rows import Rows
+    from consumers.windows.state import State, Step
+
+
+class Outcome(NamedTuple):
+    """Effects of a step; anomalies must be written before they are told. Bars come with class and symbol."""
+
+    anomalies: list[Anomaly]
+    bars: list[tuple[str, str, Bar]]
+    events: list[events.Event]
+
+
+def outcome(step: Step, *, late: bool = False) -> Outcome:
+    """The effects of `step`; `late` marks anomalies that a redrive found."""
+    anomalies: list[Anomaly] = []
+    sent: list[events.Event] = []
+    for transition in step.transitions:
+        anomaly = anomaly_of(transition, step.rows, late=late)
+        at_ms = int(step.rows.ts[transition.row])
+        if transition.change == "opened":
+            anomalies.append(anomaly)
+            sent.append(events.detected(anomaly))
+        elif transition.change == "escalated":
+            sent.append(events.escalated(anomaly, at_ms))
+        else:
+            sent.append(events.ended(anomaly, at_ms))
+    bars = [(*split_key(step.state.keys[closed.slot]), closed.bar) for closed in step.closed]
+    return Outcome(anomalies, [(class_, symbol, bar) for class_, symbol, bar in bars], sent)
+
+
+def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
+    """The anomaly of a transition, named by the tick that opened it."""
+    _, ticker = split_key(rows.key[transition.row])
+    return Anomaly(
+        id=anomaly_id(ticker, transition.opened_ts, transition.kind),
+        source=rows.sources[int(rows.source[transition.row])],
+        ticker=ticker,
+        timestamp=sort_key(transition.opened_ts, transition.kind),
+        date=iso_ms(transition.opened_ts)[:10],
+        kind=transition.kind,
+        severity=transition.severity,
+        score=transition.score,
+        threshold=transition.threshold,
+        value=transition.value,
+        expected=transition.expected,
+        spread_of_expected=transition.spread_of_expected,
+        direction=transition.direction,
+        late=late,
+        explanation=_explanation(transition, ticker),
+        window=transition.window,
+    )
+
+
+def last_quotes(state: State, source_class: str) -> QuoteColumns:
+    """The newest quote of every symbol of a class of sources, sorted by symbol.
+
+    Where several runs of a replay hold a symbol, it is the run that was heard of last.
+    """
+    slots = _slots_by_symbol(state.keys, source_class)
+    symbols = [symbol for symbol, _ in slots]
+    newest = [max(of, key=state.touched_hour.__getitem__) if len(of) > 1 else of[0] for _, of in slots]
+    return bars.quote_columns(symbols, state.minutes[:, newest])
+
+
+@lru_cache(maxsize=64)
+def _slots_by_symbol(keys: tuple[str, ...], source_class: str) -> list[tuple[str, list[int]]]:
+    """The symbols of a class, sorted, each with its windows, newest first."""
+    slots: dict[str, list[int]] = {}
+    for slot, key in enumerate(keys):
+        class_, symbol = split_key(key)
+        if class_ == source_class:
+            slots.setdefault(symbol, []).insert(0, slot)
+    return sorted(slots.items())
+
+
+def _explanation(transition: Transition, ticker: str) -> str:
+    return explain(
+        ticker=ticker,
+        kind=transition.kind,
+        change=transition.change,
+        severity=transition.severity,
+        score=transition.score,
+        threshold=transition.threshold,
+        value=transition.value,
+        expected=transition.expected,
+        spread_of_expected=transition.spread_of_expected,
+        direction=transition.direction,
+        window=transition.window,
+        note=transition.note,
+    )

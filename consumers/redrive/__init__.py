@@ -1,0 +1,1 @@
+"""What failed and comes back: dead letters, redrive, and the requeue of quarantined records."""

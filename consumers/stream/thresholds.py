@@ -1,0 +1,153 @@
+"""The threshold parameter: what its value may be, and which version was in force when a record arrived.
+
+A new version takes effect for records that arrive `EFFECTIVE_AFTER_MS` or more after it was set. Whoever
+reads the parameter's history at most that long before it scores a record therefore knows every version
+that can matter, and all who score the record agree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from consumers.contracts.kinds import KINDS
+from consumers.stream.rows import Floats, split_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT = "2.5"
+EFFECTIVE_AFTER_MS = 30_000
+LOWEST, HIGHEST = 0.1, 1000.0
+
+
+class ThresholdError(ValueError):
+    """A threshold parameter's value cannot be used; the message says what is wrong and what is allowed."""
+
+
+class Version(NamedTuple):
+    """A version of the parameter: its number, when it was set (epoch ms) and its value."""
+
+    number: int
+    set_ms: int
+    value: str
+
+
+class Refused(NamedTuple):
+    """A version that cannot be used, and why."""
+
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Scores at or above it are anomalies.
+
+    `text` is the parameter's value. Per ticker beats per kind beats default.
+    """
+
+    text: str
+    default: float
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    tickers: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Threshold:
+        """The threshold that `text` spells: a number, or a JSON object.
+
+        Raises
+        ------
+        ThresholdError
+            If it is neither; the message says what is wrong, where, and what is allowed.
+
+        Examples
+        --------
+        >>> Threshold.parse('{"default": 2.5, "kinds": {"gap": 3}, "tickers": {"TSLA": {"gap": 4}}}').default
+        2.5
+        """
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ThresholdError(f"{_shown(text)}: allowed is {_ALLOWED}") from error
+        if not isinstance(value, dict):
+            return cls(text, _number("the threshold", value))
+        if unknown := sorted(set(value) - {"default", "kinds", "tickers"}):
+            raise ThresholdError(f"unknown field {_shown(unknown[0])}: allowed is {_ALLOWED}")
+        default = _number("default", value.get("default", float(DEFAULT)))
+        kinds = _by_kind("kinds", value.get("kinds", {}))
+        tickers = {
+            ticker: _by_kind(f"tickers.{ticker}", of) if isinstance(of, dict) else _number(ticker, of)
+            for ticker, of in _object("tickers", value.get("tickers", {})).items()
+        }
+        return cls(text, default, kinds, tickers)
+
+    def table(self, keys: Sequence[str]) -> Floats:
+        """Thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
+        column = np.array([self.kinds.get(kind, self.default) for kind in KINDS])
+        table = np.repeat(column[:, np.newaxis], len(keys), axis=1)
+        if self.tickers:
+            for slot, key in enumerate(keys):
+                of = self.tickers.get(split_key(key)[1])
+                if isinstance(of, float):
+                    table[:, slot] = of
+                elif of is not None:
+                    table[:, slot] = [of.get(kind, column[i]) for i, kind in enumerate(KINDS)]
+        return table
+
+
+class History:
+    """All versions of the parameter, those that cannot be used set aside in `refused`."""
+
+    def __init__(self, versions: Sequence[Version]) -> None:
+        self._usable: list[tuple[int, Threshold]] = []
+        self.refused: list[Refused] = []
+        for version in sorted(versions):
+            try:
+                self._usable.append((version.set_ms, Threshold.parse(version.value)))
+            except ThresholdError as error:
+                self.refused.append(Refused(version, str(error)))
+        self._first = self._usable[0][1] if self._usable else Threshold.parse(DEFAULT)
+
+    def in_force(self, arrival_ms: int) -> Threshold:
+        """The threshold for records that arrived at `arrival_ms`: the last usable one in effect by then.
+
+        Before the first version took effect, that one; without any usable version, `DEFAULT`.
+        """
+        latest = arrival_ms - EFFECTIVE_AFTER_MS
+        return next((threshold for at, threshold in reversed(self._usable) if at <= latest), self._first)
+
+
+_ALLOWED = (
+    f"a number from {LOWEST:g} to {HIGHEST:g}, or a JSON object"
+    ' {"default": 2.5, "kinds": {"gap": 3}, "tickers": {"TSLA": 4}}'
+)
+
+
+def _object(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ThresholdError(f"{where} is {_shown(value)}: allowed is a JSON object of numbers")
+    return value
+
+
+def _by_kind(where: str, value: Any) -> dict[str, float]:
+    by_kind = _object(where, value)
+    if unknown := sorted(set(by_kind) - set(KINDS)):
+        raise ThresholdError(f"{where} names {_shown(unknown[0])}: allowed are {', '.join(KINDS)}")
+    return {kind: _number(f"{where}.{kind}", number) for kind, number in by_kind.items()}
+
+
+def _number(where: str, value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not LOWEST <= value <= HIGHEST:
+        raise ThresholdError(f"{where} is {_shown(value)}: allowed is {_ALLOWED}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,1 @@
+"""What is remembered of each partition: state, blocks, snapshots, restore and minute bars."""

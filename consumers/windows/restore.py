@@ -1,0 +1,108 @@
+"""A partition's state from what is stored: the newest, warm or cold, and the one as of an earlier block."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from consumers.windows import snapshot
+from consumers.windows.state import HOUR_MS, State, Total, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.detector.ports import BlockStore, SnapshotStore
+    from consumers.windows.state import Block
+
+logger = logging.getLogger(__name__)
+
+
+class GoneError(LookupError):
+    """Blocks or a snapshot that a state is made of are not there any more."""
+
+
+def newest(blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: State | None = None) -> State:
+    """The state after the newest block: `warm` moved on, or from the newest snapshot.
+
+    Snapshots and blocks go after 15 days. Where nothing came for so long that what the newest block builds on
+    is gone, its windows begin anew: waiting would not bring them back, and would hold up what comes.
+    """
+    if warm is not None:
+        return _replayed(warm, blocks.after(partition, warm.number))
+    last = blocks.last(partition)
+    if last is None:
+        return State(partition)
+    try:
+        base = _snapshot(snapshots, partition, last.snapshot)
+        return _replayed(base, blocks.after(partition, base.number))
+    except GoneError as error:
+        logger.error(
+            "windows begin anew", extra={"partition": partition, "block": last.number, "reason": str(error)}
+        )
+        return _anew(snapshots, last)
+
+
+def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: int) -> State:
+    """The state after block `number`.
+
+    Raises
+    ------
+    GoneError
+        If the block or what it builds on is gone.
+    """
+    if number == 0:
+        return State(partition)
+    block = next(iter(blocks.after(partition, number - 1)), None)
+    if block is None or block.number != number:
+        raise GoneError(f"partition {partition}: block {number} is gone; blocks are kept for 15 days")
+    state = _snapshot(snapshots, partition, block.snapshot)
+    for later in blocks.after(partition, state.number):
+        state = _replayed(state, (later,))
+        if state.number == number:
+            break
+    return state
+
+
+def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> State:
+    """The state in a snapshot; the one before all blocks if `number` is 0."""
+    if number == 0:
+        return State(partition)
+    data = snapshots.get(partition, number)
+    if data is None:
+        raise GoneError(f"partition {partition}: snapshot {number} is gone; snapshots are kept for 15 days")
+    try:
+        return snapshot.load(data)
+    except snapshot.SnapshotError as error:
+        raise GoneError(f"partition {partition}: snapshot {number} cannot be read: {error}") from error
+
+
+def _replayed(state: State, blocks: Iterable[Block]) -> State:
+    for block in blocks:
+        if block.number != state.number + 1:
+            raise GoneError(
+                f"partition {state.partition}: block {state.number + 1} is gone; blocks are kept for 15 days"
+            )
+        state = replay(state, block)
+    return state
+
+
+def _anew(snapshots: SnapshotStore, last: Block) -> State:
+    """The state of a partition of which nothing but its newest block is known.
+
+    It is kept as the snapshot after that block, for whoever starts later to begin from the same.
+    """
+    try:
+        return _snapshot(snapshots, last.partition, last.number)
+    except GoneError:
+        hour = last.arrival_ms // HOUR_MS
+        state = State(
+            last.partition,
+            number=last.number,
+            marks={last.shard: last.positions[1]},
+            digests=last.digests,
+            totals={source: Total(counts, hour) for source, counts in last.totals.items()},
+            snapshot=last.number,
+            snapshot_ms=last.arrival_ms,
+        )
+        snapshots.put(state.partition, state.number, snapshot.dump(state))
+        return state

@@ -1,0 +1,324 @@
+"""The state of a partition of the stream and how a block of ticks moves it. Pure.
+
+`plan` takes the state and the next rows and answers the block that records them, what the detectors found,
+and the state after it; `replay` makes the same state from the block. A state is never changed in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from consumers.detectors import engine
+from consumers.stores.ledger import Counts
+from consumers.stream.rows import Bools, Floats, Ints, Position, Rows, StreamRecord, not_after, split_key
+from consumers.stream.thresholds import Threshold
+from consumers.windows import bars, codec
+from producers.sources import source_class
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_BLOCK_BYTES = 300 * 1024
+MAX_BLOCK_ROWS = 20_000
+REMEMBERED_DIGESTS = 16
+REMEMBERED_SHARDS = 8
+# A run of a replay is over in hours; a ticker may be taken off the watch list and come back weeks later.
+REPLAY_KEPT_HOURS = 24
+KEPT_HOURS = 90 * 24
+HOUR_MS = 3_600_000
+
+
+class Total(NamedTuple):
+    """Totals of a source and when it last sent something (hours since 1970, by arrival)."""
+
+    counts: Counts
+    seen_hour: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What one commit adds to a partition: the ticks and all that is needed to apply them again.
+
+    `positions` are the first and the last row of the stream in it. `snapshot` is the number of the
+    newest snapshot that existed. `packed` holds the ticks, sorted by window, and the new windows' keys.
+    """
+
+    partition: int
+    number: int
+    arrival_ms: int
+    shard: str
+    positions: tuple[Position, Position]
+    digests: tuple[str, ...]
+    threshold: str
+    detector_version: int
+    sources: Mapping[str, Counts]
+    totals: Mapping[str, Counts]
+    snapshot: int
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything remembered of a partition after block `number`; one column per window in `keys`.
+
+    `last_ts` is the ts (ms) of a window's newest tick, `touched_hour` when that arrived (hours since 1970; a
+    block never spans two, so that what is dropped does not depend on how ticks are cut). `detection` and
+    `minutes` are what the detectors and the bars remember. `marks` is the newest row applied by shard,
+    `digests` those of the last records. `snapshot` is the newest snapshot's block, `snapshot_ms` when that
+    arrived; they say where the state is kept, not what it is.
+    """
+
+    partition: int
+    number: int = 0
+    keys: tuple[str, ...] = ()
+    last_ts: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    touched_hour: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    detection: Floats = field(default_factory=lambda: engine.new_states(0))
+    minutes: Floats = field(default_factory=lambda: bars.new_minutes(0))
+    marks: Mapping[str, Position] = field(default_factory=dict)
+    digests: tuple[str, ...] = ()
+    totals: Mapping[str, Total] = field(default_factory=dict)
+    snapshot: int = 0
+    snapshot_ms: int = 0
+    slots: dict[str, int] = field(default_factory=dict)
+
+
+class Step(NamedTuple):
+    """A block to commit, the state after it, and what its ticks brought about.
+
+    `transitions` point into `rows`, the rows of the ticks in the block.
+    """
+
+    block: Block
+    state: State
+    transitions: list[engine.Transition]
+    closed: list[bars.ClosedBar]
+    rows: Rows
+
+
+class _Change(NamedTuple):
+    """Ticks and circumstances of a block, from the stream or from the block itself."""
+
+    arrival_ms: int
+    new_keys: Sequence[str]
+    columns: codec.Columns
+    threshold: Threshold
+    shard: str
+    last: Position
+    digests: tuple[str, ...]
+    sources: Mapping[str, Counts]
+
+
+def plan(state: State, rows: Rows, threshold: Threshold) -> Step:
+    """The next block of `rows` (at least one; of one shard, one hour and under one threshold).
+
+    Rows that were here before or are not newer than their window are left out and counted.
+    """
+    first, last = rows.position(0), rows.position(len(rows) - 1)
+    records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
+    arrival_ms = max(record.arrival_ms for record in records)
+    base = _without_stale(state, arrival_ms)
+    known, digests = _known(base, rows, records)
+    slot, new_keys = _slots(base, rows, rows.bad | known)
+    order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
+    columns = codec.Columns(
+        slot[order], rows.ts[order], rows.price[order], rows.bid[order], rows.ask[order], rows.day_volume[order]
+    )  # fmt: skip
+    applied = np.zeros(len(rows), np.bool_)
+    applied[order] = True
+    counts = _counts(rows, applied, known)
+    shard = records[0].shard
+    change = _Change(arrival_ms, new_keys, columns, threshold, shard, last, digests, counts)
+    after, transitions, closed = _advance(base, change)
+    block = Block(
+        partition=state.partition,
+        number=after.number,
+        arrival_ms=arrival_ms,
+        shard=shard,
+        positions=(first, last),
+        digests=digests,
+        threshold=threshold.text,
+        detector_version=engine.DETECTOR_VERSION,
+        sources=counts,
+        totals={source: total.counts for source, total in after.totals.items()},
+        snapshot=state.snapshot,
+        packed=codec.pack(columns, {"new": list(new_keys)}),
+    )
+    found = [t._replace(row=int(order[t.row])) for t in transitions]
+    return Step(block, after, found, closed, rows)
+
+
+def replay(state: State, block: Block) -> State:
+    """The state after `block`, which must be the one after `state`.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if block.number != state.number + 1:
+        raise ValueError(
+            f"partition {state.partition}: block {block.number} cannot follow block {state.number}"
+        )
+    columns, header = codec.unpack(block.packed)
+    change = _Change(
+        block.arrival_ms,
+        header["new"],
+        columns,
+        Threshold.parse(block.threshold),
+        block.shard,
+        block.positions[1],
+        block.digests,
+        block.sources,
+    )
+    after, _, _ = _advance(_without_stale(state, block.arrival_ms), change)
+    return replace(after, snapshot=max(state.snapshot, block.snapshot))
+
+
+def _advance(base: State, change: _Change) -> tuple[State, list[engine.Transition], list[bars.ClosedBar]]:
+    columns, new = change.columns, len(change.new_keys)
+    keys = (*base.keys, *change.new_keys)
+    detection = np.concatenate((base.detection, engine.new_states(new)), axis=1)
+    minutes = np.concatenate((base.minutes, bars.new_minutes(new)), axis=1)
+    last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
+    touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
+    slot, ts = columns.slot, columns.ts
+    ticks = engine.Ticks(slot, ts, columns.price, columns.bid, columns.ask, columns.day_volume)
+    transitions = engine.apply(detection, ticks, change.threshold.table(keys)) if len(slot) else []
+    closed = bars.advance(minutes, slot, ts, (columns.price, columns.bid, columns.ask, columns.day_volume))
+    newest = np.flatnonzero(np.diff(slot, append=-1))  # sorted by slot, in order within each
+    last_ts[slot[newest]] = ts[newest]
+    touched_hour[slot[newest]] = change.arrival_ms // HOUR_MS
+    state = replace(
+        base,
+        number=base.number + 1,
+        keys=keys,
+        last_ts=last_ts,
+        touched_hour=touched_hour,
+        detection=detection,
+        minutes=minutes,
+        marks=_marked(base.marks, change.shard, change.last),
+        digests=(*base.digests, *change.digests)[-REMEMBERED_DIGESTS:],
+        totals=_totals(base.totals, change.sources, change.arrival_ms // HOUR_MS),
+        slots=_numbered(base, change.new_keys),
+    )
+    return state, transitions, closed
+
+
+def _without_stale(state: State, arrival_ms: int) -> State:
+    """The state without the windows and totals that nothing touched for too long before `arrival_ms`."""
+    hour = arrival_ms // HOUR_MS
+    old = np.flatnonzero(state.touched_hour < hour - REPLAY_KEPT_HOURS).tolist()
+    stale = [i for i in old if state.touched_hour[i] < hour - _kept_hours(split_key(state.keys[i])[0])]
+    totals = {
+        source: total
+        for source, total in state.totals.items()
+        if total.seen_hour >= hour - _kept_hours(source_class(source))
+    }
+    if not stale:
+        return state if len(totals) == len(state.totals) else replace(state, totals=totals)
+    kept = np.delete(np.arange(len(state.keys)), stale)
+    keys = tuple(state.keys[i] for i in kept.tolist())
+    return replace(
+        state,
+        keys=keys,
+        last_ts=state.last_ts[kept],
+        touched_hour=state.touched_hour[kept],
+        detection=state.detection[:, kept],
+        minutes=state.minutes[:, kept],
+        totals=totals,
+        slots={key: slot for slot, key in enumerate(keys)},
+    )
+
+
+def _kept_hours(class_: str) -> int:
+    return REPLAY_KEPT_HOURS if class_ == "replay" else KEPT_HOURS
+
+
+def _known(state: State, rows: Rows, records: Sequence[StreamRecord]) -> tuple[Bools, tuple[str, ...]]:
+    """Which rows were here before, by their place in the shard or their record's digest; and new digests."""
+    mark = state.marks.get(records[0].shard)
+    known_by_ordinal = np.zeros(records[-1].ordinal + 1, np.bool_)
+    digests = list(state.digests)
+    for record in records:
+        if mark is not None and record.sequence == mark.sequence:
+            continue
+        before = mark is not None and not_after(Position(record.sequence, 0), mark)
+        known_by_ordinal[record.ordinal] = before or record.digest in digests[-REMEMBERED_DIGESTS:]
+        if not known_by_ordinal[record.ordinal]:
+            digests.append(record.digest)
+    known = known_by_ordinal[rows.record]
+    for record in records:
+        if mark is not None and record.sequence == mark.sequence:
+            known |= (rows.record == record.ordinal) & (rows.offset <= mark.offset)
+    return known, tuple(digests[len(state.digests) :][-REMEMBERED_DIGESTS:])
+
+
+def _slots(state: State, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
+    """The slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
+    slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
+    new: dict[str, int] = {}
+    for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
+        slot[i] = new.setdefault(rows.key[i], len(state.keys) + len(new))
+    slot[left_out] = -1
+    return slot, list(new)
+
+
+def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
+    """The rows that are newer than their window's newest tick and than all rows of the window before them.
+
+    Sorted by window, in order within each.
+    """
+    order = np.argsort(slot, kind="stable")
+    order = order[np.searchsorted(slot[order], 0) :]
+    if not len(order):
+        return order
+    of, when = slot[order], ts[order] + 1
+    run = np.cumsum(np.append(True, of[1:] != of[:-1])).astype(np.int64) << 48
+    reached = np.maximum.accumulate(run + when)
+    before = run + last_ts[of] + 1
+    before[1:] = np.maximum(before[1:], reached[:-1])
+    newer: Ints = order[run + when > before]
+    return newer
+
+
+def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, Counts]:
+    """What became of the rows, by source."""
+    quarantined = rows.bad & ~known
+    old = ~applied & ~quarantined
+    counts = {}
+    for source in np.flatnonzero(np.bincount(rows.source)).tolist():
+        of = rows.source == source
+        counts[rows.sources[source]] = Counts(
+            ticks_in=int(of.sum()),
+            in_windows=int((of & applied).sum()),
+            duplicate=int((of & old & known).sum()),
+            out_of_order=int((of & old & ~known).sum()),
+            quarantined=int((of & quarantined).sum()),
+        )
+    return counts
+
+
+def _marked(marks: Mapping[str, Position], shard: str, last: Position) -> dict[str, Position]:
+    """The marks with the shard's at `last`, or where it was if that is further on."""
+    mark = marks.get(shard)
+    newest = mark if mark is not None and not_after(last, mark) else last
+    others = [(name, position) for name, position in marks.items() if name != shard]
+    return dict([*others, (shard, newest)][-REMEMBERED_SHARDS:])
+
+
+def _totals(totals: Mapping[str, Total], counts: Mapping[str, Counts], seen_hour: int) -> dict[str, Total]:
+    sums = dict(totals)
+    for source, of in counts.items():
+        sums[source] = Total(sums[source].counts + of if source in sums else of, seen_hour)
+    return sums
+
+
+def _numbered(base: State, new_keys: Sequence[str]) -> dict[str, int]:
+    if not new_keys:
+        return base.slots
+    return {**base.slots, **{key: len(base.keys) + i for i, key in enumerate(new_keys)}}

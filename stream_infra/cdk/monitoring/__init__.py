@@ -1,0 +1,1 @@
+"""The metrics that alarms and the CloudWatch dashboard read."""

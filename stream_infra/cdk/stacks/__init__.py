@@ -1,0 +1,1 @@
+"""The six stacks, one file each."""

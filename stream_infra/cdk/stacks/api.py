@@ -1,0 +1,140 @@
+"""The REST API: one function behind API Gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from stream_infra import names
+from stream_infra.cdk.constructs.permissions import (
+    acknowledge,
+    allow,
+    allow_everywhere,
+    allow_listing,
+    allow_objects,
+)
+from stream_infra.cdk.constructs.releases import live
+from stream_infra.cdk.constructs.sign_in import SignIn
+from stream_infra.cdk.stacks.functions import function
+from stream_infra.cdk.stacks.storage import INDEXES, StorageStack
+from stream_infra.config import Config
+
+_LOCAL = "The local AWS is on 127.0.0.1 only, and open."
+_REASONS = {
+    "APIG2": "The function checks every request against its models and answers 400 with what is allowed.",
+    "APIG3": "A web ACL costs more than the rest of a small deployment; the stage is throttled.",
+    "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]": (
+        "What AWS asks for, for the one role of an account with which API Gateway writes logs."
+    ),
+}
+
+
+class ApiStack(Stack):
+    """stock-api-handler and the API `stock-api`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: Config,
+        env: Environment,
+        bundle: Path,
+        storage: StorageStack,
+    ) -> None:
+        super().__init__(scope, id_, env=env)
+        self.handler = function(
+            self,
+            names.API_HANDLER,
+            "api.handler.handler",
+            bundle,
+            description="Serves health, anomalies, tickers and quotes",
+            memory_mb=512,
+            timeout=Duration.seconds(10),
+            environment={
+                "PARTITIONS": str(config.partitions),
+                "ANOMALIES_TABLE": storage.anomalies.table_name,
+                "CHARTS_TABLE": storage.charts.table_name,
+                "WINDOWS_TABLE": storage.windows.table_name,
+                "ALERTS_TABLE": storage.alerts.table_name,
+                "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "DEAD_LETTER_QUEUE_URL": storage.dead_letters.queue_url,
+                "SOURCE": config.source,
+                "SESSION": config.session,
+                "WRITES": "open" if config.local else "signed-in",
+            },
+            config=config,
+        )
+        anomalies = storage.anomalies.table_arn
+        for resource in (anomalies, *(f"{anomalies}/index/{index}" for index in INDEXES)):
+            allow(self.handler, resource, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+        for table in (storage.charts, storage.windows, storage.alerts):
+            table.grant(self.handler, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+        parameter = self.format_arn(
+            service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
+        )
+        allow(self.handler, parameter, "ssm:GetParameter")
+        storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # mutes
+        storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
+        allow_everywhere(
+            self.handler,
+            "cloudwatch:GetMetricStatistics",
+            why="CloudWatch knows no resources for this action.",
+        )
+        allow_objects(self.handler, "watch-lists/", "s3:GetObject")
+        allow_listing(self.handler)
+        self.api = self._rest_api(config)
+        self.sign_in = None if config.local else SignIn(self, "SignIn", config=config)
+        if self.sign_in is None:
+            acknowledge(self.api, {"APIG4": _LOCAL, "COG4": _LOCAL})
+        else:
+            self.sign_in.guard(self.api, public=config.access == "public")
+            CfnOutput(self, "UserPoolId", value=self.sign_in.pool.user_pool_id)
+        CfnOutput(self, "ApiUrl", value=self.api.url)
+        CfnOutput(self, "ApiId", value=self.api.rest_api_id)
+
+    def _rest_api(self, config: Config) -> apigateway.LambdaRestApi:
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            log_group_name=f"/aws/apigateway/{names.REST_API}",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        api = apigateway.LambdaRestApi(
+            self,
+            "Api",
+            rest_api_name=names.REST_API,
+            handler=live(self.handler, config, alarms=("api-5xx-errors", "api-latency")),
+            description="Stock Market Anomaly Monitor",
+            proxy=config.local,  # elsewhere `SignIn.guard` adds the methods
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            min_compression_size=Size.kibibytes(1),
+            cloud_watch_role=True,
+            deploy_options=apigateway.StageOptions(
+                stage_name=names.STAGE,
+                throttling_rate_limit=100,
+                throttling_burst_limit=200,
+                metrics_enabled=True,
+                tracing_enabled=config.tracing,
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=False,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=False,
+                ),
+            ),
+        )
+        acknowledge(api, _REASONS)
+        return api

@@ -1,0 +1,174 @@
+"""The dashboard: a private bucket and a distribution that serves it and the API from one origin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aws_cdk import Aws, CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudfront as cloudfront
+from aws_cdk import aws_cloudfront_origins as origins
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_deployment as deployment
+from constructs import Construct
+
+from stream_infra import names
+from stream_infra.cdk.constructs.permissions import acknowledge
+from stream_infra.cdk.constructs.sign_in import SignIn
+from stream_infra.cdk.stacks.storage import log_bucket
+from stream_infra.cdk.web import CONTENT_SECURITY_POLICY, NOT_SERVED
+from stream_infra.config import Config
+
+_STRIP_PREFIX = """
+function handler(event) {
+  var request = event.request;
+  request.uri = request.uri.replace(/^\\/api(?=\\/|$)/, '') || '/';
+  return request;
+}
+"""
+
+_UPLOADER = "Custom::CDKBucketDeployment"
+_REASONS = {
+    "CFR1": "Quotes and anomalies are for readers anywhere.",
+    "CFR2": "A web ACL costs more than the rest of a small deployment; pages are static, the API is throttled.",
+    "CFR4": "Without a domain of one's own CloudFront's certificate fixes the policy; HTTP is redirected to HTTPS.",
+}
+
+
+class DashboardStack(Stack):
+    """Bucket and distribution; `/api/*` goes to the API with the prefix stripped."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: Config,
+        env: Environment,
+        site: Path,
+        api: apigateway.RestApi,
+        sign_in: SignIn | None,
+    ) -> None:
+        super().__init__(scope, id_, env=env)
+        removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        # CloudFront still needs a bucket with ACLs for its logs (developer guide, "Standard logging (legacy)").
+        logs = log_bucket(
+            self,
+            "SiteLogs",
+            names.dashboard_bucket(Aws.ACCOUNT_ID),
+            removal,
+            s3.ObjectOwnership.BUCKET_OWNER_PREFERRED,
+        )
+        bucket = s3.Bucket(
+            self,
+            "Site",
+            bucket_name=names.dashboard_bucket(Aws.ACCOUNT_ID),
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="bucket/",
+            removal_policy=removal,
+        )
+        distribution = cloudfront.Distribution(
+            self,
+            "Distribution",
+            comment="Stock Market Anomaly Monitor",
+            default_root_object="index.html",
+            enable_logging=True,
+            log_bucket=logs,
+            log_file_prefix="distribution/",
+            default_behavior=cloudfront.BehaviorOptions(
+                origin=origins.S3BucketOrigin.with_origin_access_control(bucket),
+                viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
+                response_headers_policy=self._headers(),
+                compress=True,
+            ),
+            additional_behaviors={"/api/*": self._api_behaviour(api)},
+        )
+        acknowledge(distribution, _REASONS)
+        self.url = f"https://{distribution.distribution_domain_name}/"
+        if sign_in is not None:  # on AWS; locally `localstack.site` uploads, and nobody signs in
+            sign_in.serve_tokens(distribution)
+            client = sign_in.client(self, self.url)
+            self._upload(site, bucket, distribution, sign_in.settings(client))
+        CfnOutput(self, "Url", value=self.url)
+        CfnOutput(self, "DistributionId", value=distribution.distribution_id)
+
+    def _upload(
+        self, folder: Path, bucket: s3.Bucket, distribution: cloudfront.Distribution, page: dict[str, object]
+    ) -> None:
+        deployment.BucketDeployment(
+            self,
+            "Upload",
+            sources=[
+                deployment.Source.asset(str(folder), exclude=[*NOT_SERVED, "config.json"]),
+                deployment.Source.json_data("config.json", page),
+            ],
+            destination_bucket=bucket,
+            distribution=distribution,
+            distribution_paths=["/*"],
+            cache_control=[deployment.CacheControl.from_string("no-cache")],
+        )
+        (uploader,) = (child for child in self.node.children if child.node.id.startswith(_UPLOADER))
+        site = bucket.node.default_child
+        assert isinstance(site, s3.CfnBucket)  # noqa: S101  the L2 bucket's child by construction
+        assets = f"cdk-hnb659fds-assets-{self.account}-{self.region}"
+        wildcards = [
+            "Resource::*",
+            *(
+                f"Action::s3:{action}*"
+                for action in ("GetObject", "GetBucket", "List", "DeleteObject", "Abort")
+            ),
+            f"Resource::<{self.get_logical_id(site)}.Arn>/*",
+            f"Resource::arn:<AWS::Partition>:s3:::{assets}/*",
+        ]
+        why = "The CDK's own function, which runs in a deployment only, from the CDK's assets to the site's bucket."
+        basic = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+        acknowledge(
+            uploader,
+            {"L1": why, f"IAM4[{basic}]": why, **{f"IAM5[{wildcard}]": why for wildcard in wildcards}},
+        )
+
+    def _api_behaviour(self, api: apigateway.RestApi) -> cloudfront.BehaviorOptions:
+        strip = cloudfront.Function(
+            self,
+            "StripApiPrefix",
+            code=cloudfront.FunctionCode.from_inline(_STRIP_PREFIX),
+            runtime=cloudfront.FunctionRuntime.JS_2_0,
+        )
+        return cloudfront.BehaviorOptions(
+            origin=origins.RestApiOrigin(api),
+            viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
+            allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
+            # The API answers with ETags and short lives; a shared cache in front would only add staleness.
+            cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
+            origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
+            function_associations=[
+                cloudfront.FunctionAssociation(
+                    function=strip,
+                    event_type=cloudfront.FunctionEventType.VIEWER_REQUEST,
+                )
+            ],
+        )
+
+    def _headers(self) -> cloudfront.ResponseHeadersPolicy:
+        return cloudfront.ResponseHeadersPolicy(
+            self,
+            "Headers",
+            security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
+                content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
+                    content_security_policy=CONTENT_SECURITY_POLICY, override=True
+                ),
+                content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
+                frame_options=cloudfront.ResponseHeadersFrameOptions(
+                    frame_option=cloudfront.HeadersFrameOption.DENY, override=True
+                ),
+                referrer_policy=cloudfront.ResponseHeadersReferrerPolicy(
+                    referrer_policy=cloudfront.HeadersReferrerPolicy.NO_REFERRER, override=True
+                ),
+                strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
+                    access_control_max_age=Duration.days(365), include_subdomains=True, override=True
+                ),
+            ),
+        )

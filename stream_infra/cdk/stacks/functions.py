@@ -1,0 +1,342 @@
+"""The functions of the flow: scanner, detector and notifier, each with no more rights than it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jsii
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from stream_infra import names
+from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
+from stream_infra.cdk.constructs.permissions import DATA_ARN, acknowledge, allow, allow_listing, allow_objects
+from stream_infra.cdk.constructs.releases import live
+from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX, StorageStack
+from stream_infra.cdk.stacks.stream import NOTIFIER_TIMEOUT, StreamStack
+from stream_infra.config import Config
+
+RECORD_AGE = Duration.hours(6)
+"""A failing dependency delays ticks this long; what is older is given up and comes back by redrive."""
+
+
+class ScanSchedule(NamedTuple):
+    """When scans are started (UTC, as a cron rule says it), and when they are not, in CloudWatch's metric math."""
+
+    hours: str
+    days: str
+    outside: str
+
+
+SCHEDULES = {
+    "regular": ScanSchedule("13-21", "MON-FRI", "DAY(beat) > 5 || HOUR(beat) < 13 || HOUR(beat) > 21"),
+    "extended": ScanSchedule("8-23,0-1", "MON-SAT", "DAY(beat) > 6 || (HOUR(beat) > 1 && HOUR(beat) < 8)"),
+}
+
+NOTIFIER_CONCURRENCY = 5
+"""Two functions take 10,000 events a minute (docs/performance.md); many more would only wait for one another, and
+take their places of the account's concurrency from the detector."""
+
+
+class LambdaStack(Stack):
+    """stock-scanner, stock-detector and stock-notifier with their triggers."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        config: Config,
+        env: Environment,
+        bundles: dict[str, Path],
+        storage: StorageStack,
+        stream: StreamStack,
+        dashboard_url: str,
+    ) -> None:
+        super().__init__(scope, id_, env=env)
+        self._dashboard_url = dashboard_url
+        self._config, self._bundles = config, bundles
+        self._storage, self._stream = storage, stream
+        self.scanner = self._scanner()
+        self.detector = self._detector()
+        self.notifier = self._notifier()
+
+    def _scanner(self) -> lambda_.Function:
+        config, storage = self._config, self._storage
+        has_keys = config.source in names.SOURCES_WITH_KEYS
+        scanner = function(
+            self,
+            names.SCANNER,
+            "producers.handler.handler",
+            self._bundles[names.SCANNER],
+            description="Polls quotes of the watch list and puts them on the stream",
+            memory_mb=512,
+            timeout=Duration.seconds(120),
+            concurrency=config.concurrency_limit,
+            environment={
+                "STREAM_NAME": names.STREAM,
+                "PARTITIONS": str(config.partitions),
+                "SCAN_TABLE": storage.windows.table_name,
+                "DATA_BUCKET": storage.data.bucket_name,
+                "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "SOURCE": config.source,
+                "SESSION": config.session,
+                "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
+                "BUS_NAME": names.BUS,
+                **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
+            },
+            config=config,
+        )
+        alias = live(scanner, config, alarms=("stock-scanner-errors", "stock-feed-silence"))
+        # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
+        alias.configure_async_invoke(
+            retry_attempts=0,
+            max_event_age=Duration.seconds(60),
+            on_failure=destinations.SqsDestination(storage.dead_letters),
+        )
+        self._stream.quotes.grant_write(scanner)
+        self._stream.bus.grant_put_events_to(scanner)  # a feed that falls silent, and its return
+        if has_keys:
+            keys = secretsmanager.Secret.from_secret_name_v2(self, "SourceKeys", names.SOURCE_SECRET)
+            keys.grant_read(scanner)
+        storage.windows.grant(
+            scanner, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        )
+        allow_objects(scanner, "raw-data/", "s3:PutObject")
+        allow_objects(scanner, "unsent/", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        allow_objects(scanner, "watch-lists/", "s3:GetObject")
+        allow_listing(scanner)
+        self._read_parameters(scanner, names.TICKER_PARAMETER)
+        events.Rule(
+            self,
+            "Schedule",
+            rule_name=names.SCHEDULE_RULE,
+            description="Starts a scan every minute; whether the market is open is decided in code",
+            enabled=not config.local,  # locally `make up` enables it once there is a history to go on from
+            schedule=_schedule(config),
+            targets=[targets.LambdaFunction(alias, retry_attempts=0, max_event_age=Duration.seconds(60))],
+        )
+        return scanner
+
+    def _detector(self) -> lambda_.Function:
+        config, storage = self._config, self._storage
+        detector = function(
+            self,
+            names.DETECTOR,
+            "consumers.detector.handler.handler",
+            self._bundles[names.DETECTOR],
+            description="Keeps windows, scores every tick, writes and announces anomalies",
+            memory_mb=1024,
+            timeout=Duration.seconds(60),
+            concurrency=config.concurrency_limit,
+            environment={
+                "PARTITIONS": str(config.partitions),
+                "ANOMALIES_TABLE": storage.anomalies.table_name,
+                "WINDOWS_TABLE": storage.windows.table_name,
+                "CHARTS_TABLE": storage.charts.table_name,
+                "DATA_BUCKET": storage.data.bucket_name,
+                "BUS_NAME": names.BUS,
+                "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
+            },
+            config=config,
+        )
+        # At once: two versions that score differently would undo each other's windows, block by block.
+        alias = live(
+            detector, config, alarms=("stock-detector-errors", "stock-detector-iterator-age"), gradual=False
+        )
+        alias.add_event_source(
+            sources.KinesisEventSource(
+                self._stream.quotes,
+                enabled=not config.local,  # locally the runner in localstack/ drives the disabled mapping
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=1000,
+                max_batching_window=Duration.seconds(config.batching_window_seconds),
+                parallelization_factor=config.parallelization_factor,
+                report_batch_item_failures=True,
+                bisect_batch_on_error=True,
+                max_record_age=RECORD_AGE,  # retries do not end before it does
+                on_failure=_FailedBatches(),
+            )
+        )
+        allow(
+            detector,
+            storage.anomalies.table_arn,
+            "dynamodb:PutItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+        )
+        for table in (storage.windows, storage.charts):
+            table.grant(
+                detector,
+                "dynamodb:GetItem",
+                "dynamodb:BatchGetItem",
+                "dynamodb:Query",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+                "dynamodb:BatchWriteItem",
+            )
+        allow_objects(detector, "snapshots/", "s3:GetObject", "s3:PutObject")
+        allow_objects(detector, "quarantine/", "s3:PutObject")
+        allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name
+        allow_listing(detector)
+        self._stream.bus.grant_put_events_to(detector)
+        self._read_parameters(detector, names.THRESHOLD_PARAMETER)
+        return detector
+
+    def _notifier(self) -> lambda_.Function:
+        stream, storage = self._stream, self._storage
+        notifier = function(
+            self,
+            names.NOTIFIER,
+            "consumers.alerts.handler.handler",
+            self._bundles[names.NOTIFIER],
+            description="Turns anomalies into few, readable emails and SMS",
+            memory_mb=256,
+            timeout=NOTIFIER_TIMEOUT,
+            environment={
+                "ALERTS_TABLE": storage.alerts.table_name,
+                "TOPIC_ARN": stream.alerts.topic_arn,
+                "DASHBOARD_URL": self._dashboard_url,
+                "TICKER_PARAMETER": names.TICKER_PARAMETER,
+            },
+            config=self._config,
+        )
+        alias = live(notifier, self._config, alarms=("stock-notifier-errors", "stock-notifier-dlq-messages"))
+        alias.add_event_source(
+            sources.SqsEventSource(
+                stream.notifications,
+                batch_size=10,
+                report_batch_item_failures=True,
+                max_concurrency=NOTIFIER_CONCURRENCY,
+            )
+        )
+        storage.alerts.grant(
+            notifier,
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:BatchWriteItem",
+        )
+        stream.alerts.grant_publish(notifier)
+        allow_objects(notifier, "watch-lists/", "s3:GetObject")
+        allow_listing(notifier)
+        for parameter in (names.ALERTS_PARAMETER, names.TICKER_PARAMETER):
+            self._read_parameters(notifier, parameter)
+        events.Rule(
+            self,
+            "Digest",
+            rule_name=names.DIGEST_RULE,
+            description="Closes digests that are due",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            targets=[
+                targets.LambdaFunction(
+                    alias, event=events.RuleTargetInput.from_object({"digest": True}), retry_attempts=0
+                )
+            ],
+        )
+        return notifier
+
+    def _read_parameters(self, grantee: lambda_.Function, name: str) -> None:
+        grantee.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory"],
+                resources=[
+                    self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
+                ],
+            )
+        )
+
+
+def function(
+    scope: Construct,
+    name: str,
+    handler: str,
+    bundle: Path,
+    *,
+    description: str,
+    memory_mb: int,
+    timeout: Duration,
+    environment: dict[str, str],
+    config: Config,
+    concurrency: int = 0,
+) -> lambda_.Function:
+    """A function as all of ours are: with role and log of its own, structured logs, settings by environment."""
+    log_group = logs.LogGroup(
+        scope,
+        f"{name}-logs",
+        log_group_name=f"/aws/lambda/{name}",
+        retention=logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    role = iam.Role(
+        scope,
+        f"{name}-ServiceRole",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=f"What {name} may do",
+    )
+    log_group.grant_write(role)
+    made = lambda_.Function(
+        scope,
+        name,
+        function_name=name,
+        description=description,
+        runtime=lambda_.Runtime(f"python{runtime_version(config.target)}", lambda_.RuntimeFamily.PYTHON),
+        architecture=lambda_.Architecture.X86_64 if is_x86(config.target) else lambda_.Architecture.ARM_64,
+        handler=handler,
+        code=lambda_.Code.from_asset(str(bundle)),
+        memory_size=memory_mb,
+        timeout=timeout,
+        reserved_concurrent_executions=concurrency or None,
+        log_group=log_group,
+        role=role,
+        # Kept beyond its successors: `stock-monitor rollback` goes back to it.
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+        tracing=lambda_.Tracing.ACTIVE if config.tracing else None,
+        environment={
+            "POWERTOOLS_SERVICE_NAME": name,
+            "POWERTOOLS_LOG_LEVEL": "INFO",  # said, for the emulator's own level would be inherited
+            "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
+            **environment,
+        },
+    )
+    acknowledge(
+        made,
+        {
+            "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
+            "and a newer one is taken with them."
+        },
+    )
+    if config.tracing:
+        acknowledge(role, {"IAM5[Resource::*]": "X-Ray knows no resources for what a traced function does."})
+    return made
+
+
+@jsii.implements(lambda_.IEventSourceDlq)
+class _FailedBatches:
+    """The data bucket as destination; the CDK's own gives the function the right to write anywhere in it."""
+
+    def bind(
+        self, _target: lambda_.IEventSourceMapping, _handler: lambda_.IFunction
+    ) -> lambda_.DlqDestinationConfig:
+        return lambda_.DlqDestinationConfig(destination=DATA_ARN)
+
+
+def _schedule(config: Config) -> events.Schedule:
+    """Rules know no time zone: the UTC hours cover summer and winter time, the scan decides the rest."""
+    if config.local or config.session == "always":
+        return events.Schedule.rate(Duration.minutes(1))
+    schedule = SCHEDULES[config.session]
+    return events.Schedule.cron(minute="*", hour=schedule.hours, week_day=schedule.days)

@@ -1,0 +1,1 @@
+"""The command line ``stock-monitor``: options, rendering and one thin module a command."""

@@ -1,0 +1,109 @@
+"""``stock-monitor cost``: what a month on AWS costs, by service, and what drives it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_infra.cli import options
+
+if TYPE_CHECKING:
+    from stream_infra.operations.cost import Estimate, Session
+
+app = typer.Typer()
+_DRIVERS_SHOWN = 5
+
+
+@app.command()
+def cost(
+    tickers: Annotated[int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1)] = 20,
+    interval: Annotated[
+        float, typer.Option("--interval", "-i", help="Seconds between polls.", min=1, max=60)
+    ] = 5,
+    session: Annotated[
+        str, typer.Option("--session", help="When quotes are polled: regular, extended or always.")
+    ] = "regular",
+    as_json: options.AsJson = False,
+) -> None:
+    """Estimate what a month on AWS costs, by service, and say what drives it. Asks AWS nothing.
+
+    Prices are those of US East (N. Virginia) in a table with its date; see docs/cost.md.
+
+    Example: stock-monitor cost --tickers 500 --interval 5
+    """
+    from stream_infra.config import Config  # noqa: PLC0415
+    from stream_infra.operations import cost as model  # noqa: PLC0415  --help must not pay for it
+
+    found = model.estimate(tickers, interval, _session(session), Config())
+    if as_json:
+        typer.echo(json.dumps(_as_dict(found, tickers, interval, session)))
+    else:
+        typer.echo("\n".join(_lines(found, tickers, interval, session)))
+
+
+def _session(given: str) -> Session:
+    from stream_infra.operations.cost import SESSION_HOURS  # noqa: PLC0415
+    from stream_infra.operations.errors import InputError  # noqa: PLC0415
+
+    for known in SESSION_HOURS:
+        if known == given:
+            return known
+    raise InputError(f"--session {given}: allowed are {', '.join(SESSION_HOURS)}")
+
+
+def _as_dict(found: Estimate, tickers: int, interval: float, session: str) -> dict[str, Any]:
+    from stream_infra.operations import cost as model  # noqa: PLC0415
+    from stream_infra.operations import prices  # noqa: PLC0415
+
+    return {
+        "tickers": tickers,
+        "interval_seconds": interval,
+        "session": session,
+        "region": prices.REGION,
+        "prices_as_of": prices.AS_OF,
+        "dollars_a_month": round(found.dollars, 2),
+        "list_dollars_a_month": round(found.list_dollars, 2),
+        "services": {
+            service: {"dollars": round(due, 2), "list_dollars": round(listed, 2)}
+            for service, (due, listed) in found.by_service().items()
+        },
+        "lines": [
+            {
+                "service": line.price.service,
+                "unit": line.price.unit,
+                "quantity": round(line.quantity, 3),
+                "free": line.price.free,
+                "dollars": round(line.dollars, 4),
+                "list_dollars": round(line.list_dollars, 4),
+                "driver": line.driver,
+                "source": line.price.source,
+            }
+            for line in found.lines
+        ],
+        "assumed": list(model.ASSUMED),
+    }
+
+
+def _lines(found: Estimate, tickers: int, interval: float, session: str) -> list[str]:
+    from stream_infra.operations import cost as model  # noqa: PLC0415
+    from stream_infra.operations import prices  # noqa: PLC0415
+
+    rows = [
+        f"{tickers} tickers every {interval:g} s, session {session}: US dollars a month "
+        f"({prices.REGION}, prices of {prices.AS_OF})",
+        "",
+        f"{'':<18}{'to pay':>10}{'list price':>12}",
+    ]
+    rows += [
+        f"{service:<18}{due:>10.2f}{listed:>12.2f}" for service, (due, listed) in found.by_service().items()
+    ]
+    rows += [f"{'Total':<18}{found.dollars:>10.2f}{found.list_dollars:>12.2f}", "", "What drives it:"]
+    dearest = sorted(found.lines, key=lambda line: -line.list_dollars)[:_DRIVERS_SHOWN]
+    rows += [
+        f"  {line.list_dollars:>8.2f}  {line.price.service}, {line.quantity:,.0f} {line.price.unit}: {line.driver}"
+        for line in dearest
+    ]
+    rows += ["", "To pay: less what AWS gives every account free of charge, if nothing else uses it up."]
+    return [*rows, f"Assumed: {'; '.join(model.ASSUMED)}."]

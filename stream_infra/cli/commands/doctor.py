@@ -1,0 +1,62 @@
+"""``stock-monitor doctor``: the daily checks in one go, with the cause of what is wrong and the remedy."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from stream_infra.cli import options
+from stream_infra.operations.endpoints import resolve
+
+if TYPE_CHECKING:
+    from stream_infra.operations.doctor.diagnosis import Diagnosis
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+    """Examine every part; name the cause of what is wrong, what to do, and where the runbook says more.
+
+    Exit code 1 if something has failed; warnings alone leave it at 0.
+
+    Example: stock-monitor doctor --json | jq -r '.diagnoses[] | .finding + " -> " + .remedy'
+    """
+    from stream_infra.operations.doctor.diagnosis import healthy  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.doctor.examination import examine  # noqa: PLC0415
+
+    diagnoses = examine(resolve(aws), datetime.now(UTC))
+    if as_json:
+        found = [diagnosis.as_dict() for diagnosis in diagnoses]
+        typer.echo(json.dumps({"healthy": healthy(diagnoses), "diagnoses": found}))
+    else:
+        _print(diagnoses)
+    if not healthy(diagnoses):
+        raise typer.Exit(1)
+
+
+def _print(diagnoses: list[Diagnosis]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for found in diagnoses:
+        word, colour = ("FAILED", "bold red") if found.severity == "failed" else ("warning", "yellow")
+        if found.follows_from:
+            follows = ", ".join(found.follows_from)
+            console.print(Text(f"  {found.part}: {found.finding} (follows from {follows})", "dim"))
+            continue
+        console.print(Text(f"{word}  ", colour).append(f"{found.part}: {found.finding}", "bold"))
+        console.print(Text(f"  cause   {found.because}"))
+        console.print(Text(f"  remedy  {found.remedy}"))
+        console.print(Text(f"  runbook {found.as_dict()['runbook']}", "dim"))
+    causes = sum(found.severity == "failed" and not found.follows_from for found in diagnoses)
+    warnings = sum(found.severity == "warning" for found in diagnoses)
+    if causes:
+        console.print(Text(f"{causes} failed, {warnings} warnings.", "bold red"))
+    elif warnings:
+        console.print(Text(f"All works; {warnings} warnings.", "yellow"))
+    else:
+        console.print(Text("All is well.", "green"))

@@ -1,0 +1,110 @@
+"""``stock-monitor quote``: ask a source for quotes, as the scanner does, without a monitor."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stream_infra.cli import options
+from stream_infra.operations.errors import InputError, StockMonitorError
+
+if TYPE_CHECKING:
+    from producers.quote_batch import QuoteBatch
+
+app = typer.Typer()
+
+
+@app.command()
+def quote(
+    tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")],
+    *,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Where to ask: alpaca, finnhub, yahoo, simulated, or one that a package adds.",
+            metavar="NAME",
+            envvar="SOURCE",
+        ),
+    ] = "alpaca",
+    as_json: options.AsJson = False,
+) -> None:
+    """Ask a source for the quotes of some tickers now, or say why there are none.
+
+    Its keys come from the environment: APCA_API_KEY_ID and APCA_API_SECRET_KEY, or FINNHUB_API_KEY.
+
+    Example: stock-monitor quote AAPL MSFT --source alpaca
+    """
+    now_ms = time.time_ns() // 1_000_000
+    batch = _polled([ticker.upper() for ticker in tickers], source, now_ms)
+    rows = _rows(batch, now_ms)
+    if as_json:
+        typer.echo(json.dumps({"source": batch.source, "quotes": rows, "missing": batch.missing}))
+    elif rows:
+        _show(rows, batch.source)
+    if batch.missing:
+        raise StockMonitorError(
+            f"{source} has no quote of {', '.join(batch.missing)}: is it a ticker there, and covered by the plan?"
+        )
+
+
+def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
+    from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415  --help must not pay for it
+    from producers.sources import SourceError, create  # noqa: PLC0415
+
+    for ticker in tickers:
+        if not is_symbol(ticker):
+            raise InputError(f"{ticker!r} is no ticker: allowed are {SYMBOL_RULE}")
+    environment = {"POLL_INTERVAL_SECONDS": "20", **os.environ}  # nobody polls again: take time to retry
+    try:
+        batch, refused = usable(create(source, environment).quotes(tickers, now_ms))
+    except SourceError as error:
+        raise StockMonitorError(str(error)) from error
+    if refused:
+        raise StockMonitorError(f"{source}: {refused[0].symbol}: {refused[0].reason}")
+    asked = {*batch.symbol, *batch.missing}
+    batch.missing.extend(ticker for ticker in tickers if ticker not in asked)
+    return batch
+
+
+def _rows(batch: QuoteBatch, now_ms: int) -> list[dict[str, Any]]:
+    columns = (batch.symbol, batch.price, batch.bid, batch.ask, batch.day_volume, batch.quote_ts)
+    return [
+        {
+            "ticker": symbol,
+            "price": price,
+            "bid": bid,
+            "ask": ask,
+            "day_volume": volume,
+            "quote_time": None if at is None else _iso(at),
+            "age_seconds": None if at is None else round((now_ms - at) / 1000, 3),
+        }
+        for symbol, price, bid, ask, volume, at in zip(*columns, strict=True)
+    ]
+
+
+def _show(rows: list[dict[str, Any]], source: str) -> None:
+    table = Table(title=f"Quotes of {source}", title_justify="left")
+    for name in ("ticker", "price", "bid", "ask", "volume of the day", "quoted"):
+        table.add_column(name, justify="left" if name in {"ticker", "quoted"} else "right")
+    for row in rows:
+        numbers = [_text(row[name], ",.4f") for name in ("price", "bid", "ask")]
+        age = "-"
+        if row["age_seconds"] is not None:
+            age = f"{row['quote_time']} ({row['age_seconds']:,.0f} s ago)"
+        table.add_row(row["ticker"], *numbers, _text(row["day_volume"], ",.0f"), age)
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _text(number: float | None, form: str) -> str:
+    return "-" if number is None else format(number, form)
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

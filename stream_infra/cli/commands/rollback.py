@@ -1,0 +1,66 @@
+"""``stock-monitor rollback``: let a function's triggers call an older version of its code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_infra.cli import options
+from stream_infra.operations.endpoints import resolve
+
+if TYPE_CHECKING:
+    from stream_infra.operations.versions import Release
+
+app = typer.Typer()
+
+
+@app.command()
+def rollback(
+    function: Annotated[
+        str | None, typer.Argument(help="The function to roll back; without it, show all of them.")
+    ] = None,
+    to: Annotated[
+        int | None, typer.Option("--to", help="Version to go to; else the newest before the live one.", min=1)
+    ] = None,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Let a function's triggers call an older version of its code, at once; without a function, show the versions.
+
+    Code and environment of that version come back; data, parameters and the templates stay. The next deployment
+    that changes the function takes over again. To go forward again, name the version with --to.
+
+    Example: stock-monitor rollback stock-detector
+    """
+    from stream_infra import names  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations import versions  # noqa: PLC0415  --help must not pay for it
+
+    client = resolve(aws).client("lambda")
+    if function is None:
+        releases = [versions.release_of(client, name) for name in names.FUNCTIONS]
+        if as_json:
+            typer.echo(json.dumps([release.as_dict() for release in releases]))
+        else:
+            typer.echo("\n".join(_lines(releases)))
+        return
+    before = versions.release_of(client, function)
+    after = versions.roll_back(client, before, versions.target_of(before, to))
+    if as_json:
+        typer.echo(json.dumps({"before": before.live, **after.as_dict()}))
+    else:
+        typer.echo(f"{function}: version {after.live} is live, before it was {before.live}.")
+
+
+def _lines(releases: list[Release]) -> list[str]:
+    lines = []
+    for release in releases:
+        shifting = f", shifting to {release.shifting_to}" if release.shifting_to is not None else ""
+        lines.append(f"{release.function}: version {release.live} is live{shifting}")
+        lines += [
+            f"  {'->' if version.number == release.live else '  '} {version.number:>4}  {version.published[:19]}"
+            f"  code {version.code[:12]}"
+            for version in release.versions
+        ]
+    return lines

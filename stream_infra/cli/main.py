@@ -1,0 +1,123 @@
+"""The command line ``stock-monitor``: a frame that imports a command only when it is run.
+
+A command is a module ``stream_infra/cli/commands/<name>.py`` with an attribute ``app``, a `typer.Typer` that
+holds either one command (``stock-monitor <name> ...``) or a group (``stock-monitor <name> <subcommand> ...``)::
+
+    app = typer.Typer()
+
+    @app.command()
+    def replay(file: Path, as_json: options.AsJson = False, aws: options.Aws = False) -> None: ...
+
+Its name and its line of help are in `COMMANDS` below, so that ``--help`` imports none of them. A module
+imports boto3, numpy or the CDK inside its functions when it can do without for ``--help``. For whatever a
+user can put right it raises a `stream_infra.operations.errors.StockMonitorError`: one line on stderr (an object with
+``--json``) and exit code 1. Errors of the AWS client are reported alike. Ctrl-C exits with 130; a command
+needs to handle neither.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from stream_infra.operations.errors import StockMonitorError, UnreachableError
+
+COMMANDS = {
+    "status": "Say of each part whether it works, how stale it is, and what to do.",
+    "doctor": "Examine every part; name the cause of what is wrong, and what to do.",
+    "tail": "Follow ticks, anomalies or alerts as they come.",
+    "quote": "Ask a source for quotes, as the scanner does.",
+    "endpoints": "Show the addresses of the dashboard, the API and the AWS endpoint.",
+    "replay": "Send a file of recorded ticks through the whole monitor.",
+    "detect": "Find the anomalies in a file of ticks, offline.",
+    "backtest": "Judge the detectors on recordings with known anomalies.",
+    "alerts": "List, show and test alerts.",
+    "dlq": "Look into the dead-letter queue and redrive what is in it.",
+    "cost": "Estimate what a month on AWS costs, by service, and what drives it.",
+    "rollback": "Let a function's triggers call an older version of its code.",
+    "recover": "Bring back data and settings, stop and start, with a proof.",
+    "quarantine": "Look into the records that could not be read.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Holds a name and a help line for every command, and imports the command itself when it is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Swap the placeholder for the real command."""
+        ctx.meta["json"] = "--json" in args
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _load(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; report errors that are expected in one line."""
+        try:
+            return super().invoke(ctx)
+        except UnreachableError as error:
+            hint = "is the monitor running? See `stock-monitor status`"
+            _report(error, f"{error}: {hint}", as_json=ctx.meta.get("json", False))
+        except StockMonitorError as error:
+            _report(error, str(error), as_json=ctx.meta.get("json", False))
+        except _aws_errors() as error:
+            _report(error, f"AWS: {error}", as_json=ctx.meta.get("json", False))
+        raise typer.Exit(1)
+
+
+def _load(name: str) -> Any:
+    module_name = f"stream_infra.cli.commands.{name}"
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise StockMonitorError(
+                f"{name} needs the Python package {error.name!r}: run `make .venv`"
+            ) from error
+        raise StockMonitorError(f"{name} is not part of this installation") from error
+    command = typer.main.get_command(module.app)
+    command.params = [
+        param for param in command.params if param.name not in {"install_completion", "show_completion"}
+    ]
+    return command
+
+
+def _aws_errors() -> tuple[type[Exception], ...]:
+    # Asked of the loaded modules: importing botocore here would cost every start 200 ms.
+    exceptions = sys.modules.get("botocore.exceptions")
+    return () if exceptions is None else (exceptions.BotoCoreError, exceptions.ClientError)
+
+
+def _report(error: Exception, message: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": message}}), err=True)
+    else:
+        typer.secho(f"error: {message}", fg="red", err=True)
+
+
+def _placeholder(name: str) -> Callable[[], None]:
+    def command() -> None:
+        raise AssertionError(f"{name} was not resolved")
+
+    return command
+
+
+app = typer.Typer(
+    name="stock-monitor",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Watch stock quotes as they stream: what is not normal, within seconds, once, and why.",
+)
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(_placeholder(_name))
+
+
+def main() -> None:
+    """Entry point of ``stock-monitor``."""
+    typer.main.get_command(app).main(prog_name="stock-monitor")

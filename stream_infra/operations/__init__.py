@@ -1,0 +1,1 @@
+"""What operators and quants do with a monitor: health, recovery, replay, backtests and cost."""

@@ -1,0 +1,223 @@
+"""The causes of trouble that can be read from the facts. Pure: facts in, diagnoses out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from stream_infra import names
+from stream_infra.operations.doctor import inputs, stores
+from stream_infra.operations.doctor.diagnosis import DEPLOY, LOST, LOST_LOCAL, UP, Diagnosis, missing
+from stream_infra.operations.doctor.facts import Facts, Function
+
+Check = Callable[[Facts], Iterator[Diagnosis]]
+PART_OF_FUNCTION = {
+    names.SCANNER: "scanner",
+    names.DETECTOR: "detector",
+    names.NOTIFIER: "notifier",
+    names.API_HANDLER: "API",
+}
+_FOLLOWS = {
+    names.SCANNER: ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+    names.DETECTOR: ("detector", "windows", names.DEAD_LETTER_QUEUE),
+    names.NOTIFIER: ("notifier", "notifier queue", names.NOTIFIER_DEAD_LETTER_QUEUE),
+    names.API_HANDLER: ("API", "dashboard"),
+}
+_ALL = ("scanner", "stream", "detector", "windows", "balance of ticks", "notifier", "notifier queue", "API")
+_PROGRAMS = {
+    "emulator": ("AWS", *_ALL, "dashboard"),
+    "front-door": ("API", "dashboard"),
+    "event-source-mapping": ("detector", "windows"),
+}
+_RULES = {
+    names.SCHEDULE_RULE: ("scanner", "scanner-stopped", "no scan is started: no quotes come", _ALL[:4]),
+    names.DIGEST_RULE: (
+        "notifier",
+        "rules",
+        "digests do not close, failed alerts are not tried again",
+        ("notifier",),
+    ),
+    names.ANOMALY_RULE: ("bus", "rules", "anomalies are found and nobody is told", ("bus", "notifier")),
+    names.FAILED_BATCH_RULE: ("dead letters", "rules", "failed batches are not announced", ()),
+}
+
+
+def find(facts: Facts) -> list[Diagnosis]:
+    """Every cause that the facts show."""
+    return [diagnosis for check in _CHECKS for diagnosis in check(facts)]
+
+
+def programs(stopped: Iterable[str]) -> Iterator[Diagnosis]:
+    for name in stopped:
+        yield Diagnosis(
+            cause="program-stopped",
+            part=name,
+            finding=f"the program {name} does not run",
+            because="the local monitor was ended, or the program failed: see its log in .local/logs",
+            remedy="make up",
+            section="local-programs",
+            explains=_PROGRAMS.get(name, ()),
+        )
+
+
+def _stacks(facts: Facts) -> Iterator[Diagnosis]:
+    again = UP if facts.local else DEPLOY
+    for name, status in facts.stacks.items():
+        if status is None:
+            finding, because = f"{name} is not deployed", "it was deleted, or never deployed here"
+        elif "FAILED" in status or "ROLLBACK" in status:
+            finding, because = f"{name} is {status}", "its last deployment failed and was taken back"
+        else:
+            continue
+        yield Diagnosis(
+            cause="deployment-failed",
+            part=name,
+            finding=finding,
+            because=because,
+            remedy=f"aws cloudformation describe-stack-events --stack-name {name}; then: {again}",
+            section="failed-deployment",
+            severity="failed" if status is None or "FAILED" in status else "warning",
+        )
+
+
+def _functions(facts: Facts) -> Iterator[Diagnosis]:
+    for name, function in facts.functions.items():
+        part, follows = PART_OF_FUNCTION[name], _FOLLOWS[name]
+        if function is None:
+            yield missing(facts.local, part, f"the function {name}", follows)
+        elif function.state not in {"Active", "Inactive"} or function.update == "Failed":
+            yield Diagnosis(
+                cause="function-failed",
+                part=part,
+                finding=f"{name} is {function.state}, its last update {function.update}: {function.reason}",
+                because="its code or configuration was changed to something that cannot run",
+                remedy=(UP if facts.local else DEPLOY),
+                section="failed-deployment",
+                explains=follows,
+            )
+        else:
+            yield from _throttled_function(name, part, function, follows)
+
+
+def _throttled_function(
+    name: str, part: str, function: Function, follows: tuple[str, ...]
+) -> Iterator[Diagnosis]:
+    if function.reserved == 0:
+        yield Diagnosis(
+            cause="function-stopped",
+            part=part,
+            finding=f"{name} has a reserved concurrency of 0",
+            because="somebody stopped it: Lambda refuses every call",
+            remedy=f"aws lambda delete-function-concurrency --function-name {name}",
+            section="function-throttles",
+            explains=follows,
+        )
+    elif function.throttles:
+        yield Diagnosis(
+            cause="function-throttled",
+            part=part,
+            finding=f"{name} was refused {function.throttles:g} times in the last minutes",
+            because="its reserved concurrency, or that of the account, is used up",
+            remedy="aws lambda get-account-settings --query AccountLimit",
+            section="function-throttles",
+            explains=follows,
+        )
+
+
+def _rules(facts: Facts) -> Iterator[Diagnosis]:
+    for name, rule in facts.rules.items():
+        part, section, leads_to, explains = _RULES[name]
+        bus = f" --event-bus-name {names.BUS}" if name == names.ANOMALY_RULE else ""
+        if rule is None:
+            yield missing(facts.local, part, f"the rule {name}", explains)
+        elif rule.state != "ENABLED":
+            yield Diagnosis(
+                cause="schedule-stopped" if name == names.SCHEDULE_RULE else "rule-disabled",
+                part=part,
+                finding=f"the rule {name} is {rule.state}",
+                because=f"somebody disabled it: {leads_to}",
+                remedy=f"aws events enable-rule --name {name}{bus}",
+                section=section,
+                explains=explains,
+            )
+        elif not rule.targets:
+            yield Diagnosis(
+                cause="rule-without-target",
+                part=part,
+                finding=f"the rule {name} has no target",
+                because=f"its target was removed: {leads_to}",
+                remedy=LOST_LOCAL if facts.local else LOST,
+                section="rules",
+                explains=explains,
+            )
+
+
+def _mappings(facts: Facts) -> Iterator[Diagnosis]:
+    for function, mapping in facts.mappings.items():
+        part, follows = PART_OF_FUNCTION[function], _FOLLOWS[function]
+        if facts.functions.get(function) is None:
+            continue  # said already
+        if mapping is None:
+            yield missing(facts.local, part, f"the event source mapping of {function}", follows)
+        elif mapping.state not in {"Enabled", "Enabling", "Updating", "Creating"}:
+            yield Diagnosis(
+                cause="mapping-disabled",
+                part=part,
+                finding=f"the event source mapping of {function} is {mapping.state} ({mapping.reason})",
+                because="nothing reaches the function: what arrives waits, and is lost when it is too old",
+                remedy=f"aws lambda update-event-source-mapping --uuid {mapping.id} --enabled",
+                section="mapping",
+                explains=follows,
+            )
+
+
+def _permissions(facts: Facts) -> Iterator[Diagnosis]:
+    by_function: dict[str, list[str]] = {}
+    for denied in facts.denied:
+        by_function.setdefault(denied.function, []).append(f"{denied.action} on {denied.resource}")
+    for name, errors in facts.errors.items():
+        refused = re.search(r"(?:AccessDenied\w*|not authorized to perform)[^\"\n]{0,200}", errors.last)
+        if refused and name not in by_function:
+            by_function[name] = [refused.group().strip()]
+    for function, refusals in by_function.items():
+        yield Diagnosis(
+            cause="missing-permission",
+            part=PART_OF_FUNCTION[function],
+            finding=f"{function} may not: {'; '.join(refusals)}",
+            because="the policies of its role were changed, or a boundary or an organisation's policy forbids it",
+            remedy=LOST_LOCAL if facts.local else LOST,
+            section="permissions",
+            explains=_FOLLOWS[function],
+        )
+
+
+def _unseen(facts: Facts) -> Iterator[Diagnosis]:
+    for what, why in facts.unseen:
+        yield Diagnosis(
+            cause="could-not-look",
+            part=what,
+            finding=f"{what} could not be looked at: {why}",
+            because="your own credentials do not allow it, or AWS did not answer",
+            remedy="aws sts get-caller-identity",
+            section="aws-does-not-answer",
+            severity="warning",
+        )
+
+
+_CHECKS: tuple[Check, ...] = (
+    lambda facts: programs(facts.programs),
+    _stacks,
+    _functions,
+    _rules,
+    _mappings,
+    inputs.parameters,
+    inputs.feed,
+    stores.stream,
+    stores.tables,
+    stores.buckets,
+    _permissions,
+    stores.queues,
+    stores.quarantine,
+    stores.subscribers,
+    _unseen,
+)

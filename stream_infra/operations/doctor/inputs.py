@@ -1,0 +1,59 @@
+"""What is wrong with what comes in: the parameters that operators set, and the source of quotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from stream_infra import names
+from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
+from stream_infra.operations.doctor.facts import Facts
+from stream_infra.operations.recovery.parameters import problem_of, refused_of
+
+
+def parameters(facts: Facts) -> Iterator[Diagnosis]:
+    """Parameters that are not there, cannot be used, or can be used in part."""
+    for name, value in facts.parameters.items():
+        is_ticker = name == names.TICKER_PARAMETER
+        part, section = ("scanner", "configuration") if is_ticker else ("detector", "threshold-refused")
+        explains = ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
+        back = f"stock-monitor recover parameter {name}"
+        if value is None:
+            yield missing(facts.local, part, f"the parameter {name}", explains)
+        elif finding := problem_of(name, value):
+            because = "scans fail until it can be used" if is_ticker else "the last good one stays in force"
+            yield Diagnosis("parameter-unusable", part, finding, because, back, section, explains=explains)
+        elif finding := refused_of(name, value):
+            because = "the other tickers are polled, this one is not"
+            yield Diagnosis(
+                "parameter-partly-unusable", part, finding, because, back, section, severity="warning"
+            )
+
+
+def feed(facts: Facts) -> Iterator[Diagnosis]:
+    """A source that is silent, fails, or cannot even be asked."""
+    feed, errors = facts.feed, facts.errors.get(names.SCANNER)
+    unusable = None
+    if errors and (feed is None or errors.at > feed.updated):  # no scan has gone well since
+        unusable = re.search(r"\bsource [\w.-]+ [^\"\n]*", errors.last)
+    if feed and ((feed.stale_since and facts.market_open) or feed.breaker == "open"):
+        since = f" since {feed.stale_since}" if feed.stale_since else ""
+        yield Diagnosis(
+            cause="feed-dead",
+            part="feed",
+            finding=f"the source {feed.source} brings nothing new{since}; circuit breaker {feed.breaker}",
+            because=feed.last_error or "it answers, with quotes that are old",
+            remedy=f"stock-monitor quote AAPL --source {feed.source}",
+            section="feed-silence",
+            explains=("stream", "windows"),
+        )
+    elif unusable:
+        yield Diagnosis(
+            cause="feed-dead",
+            part="feed",
+            finding="the source of quotes cannot be used",
+            because=unusable.group().strip(),
+            remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
+            section="feed-silence",
+            explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+        )

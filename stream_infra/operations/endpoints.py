@@ -1,0 +1,203 @@
+"""Where the monitor is: the one on this machine, or, only when asked with ``--aws``, the one on AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+from urllib.parse import urlsplit
+
+from stream_infra import names
+from stream_infra.operations.errors import InputError, NotDeployedError, NotRunningError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_kinesis import KinesisClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+FILE = Path(".local") / "endpoints.json"
+_NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
+_DASHBOARD, _API, _API_ID = ("DashboardStack", "Url"), ("ApiStack", "ApiUrl"), ("ApiStack", "ApiId")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Addresses of one monitor.
+
+    Attributes:
+        dashboard: URL of the dashboard, with a slash at its end; None if it is not deployed.
+        api: URL of the REST API without a slash at its end; None if it is not deployed.
+        aws: URL of the local AWS; None for AWS itself.
+        outbox: URL of the page of emails and SMS that a local topic would have sent; None on AWS.
+        directory: the folder that holds the local monitor's files; None if there is none.
+    """
+
+    dashboard: str | None
+    api: str | None
+    aws: str | None
+    outbox: str | None
+    directory: Path | None = None
+
+    @overload
+    def client(self, service: Literal["cloudformation"]) -> CloudFormationClient: ...
+    @overload
+    def client(self, service: Literal["cloudwatch"]) -> CloudWatchClient: ...
+    @overload
+    def client(self, service: Literal["dynamodb"]) -> DynamoDBClient: ...
+    @overload
+    def client(self, service: Literal["events"]) -> EventBridgeClient: ...
+    @overload
+    def client(self, service: Literal["iam"]) -> Any: ...
+    @overload
+    def client(self, service: Literal["sts"]) -> Any: ...
+    @overload
+    def client(self, service: Literal["kinesis"]) -> KinesisClient: ...
+    @overload
+    def client(self, service: Literal["lambda"]) -> LambdaClient: ...
+    @overload
+    def client(self, service: Literal["logs"]) -> CloudWatchLogsClient: ...
+    @overload
+    def client(self, service: Literal["s3"]) -> S3Client: ...
+    @overload
+    def client(self, service: Literal["sns"]) -> SNSClient: ...
+    @overload
+    def client(self, service: Literal["sqs"]) -> SQSClient: ...
+    @overload
+    def client(self, service: Literal["ssm"]) -> SSMClient: ...
+    def client(self, service: Any) -> Any:
+        """A boto3 client of this monitor's AWS; the local one gets credentials that AWS would refuse."""
+        return _client(service, self.aws)
+
+    def account(self) -> str:
+        """Number of the account that the monitor is in."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The addresses as JSON-able values."""
+        addresses = asdict(self)
+        del addresses["directory"]
+        return addresses
+
+
+def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path | None = None) -> Endpoints:
+    """Find the monitor to talk to.
+
+    Args:
+        aws: the one on AWS, found by its stacks' outputs with the credentials of the environment. Otherwise
+            the one on this machine: at ``AWS_ENDPOINT_URL`` if that is set, else as ``make up`` left it in
+            ``.local/endpoints.json`` in `start` (the current directory) or a directory above it.
+
+    Raises:
+        NotRunningError: there is no local monitor.
+        NotDeployedError: the stacks are not on AWS.
+        InputError: ``AWS_ENDPOINT_URL`` is AWS itself, or the file is damaged.
+    """
+    if aws:
+        return _from_outputs(None)
+    path = _find_file(start or Path.cwd())
+    local = _read(path) if path else None
+    url = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    if not url:
+        if local is None:
+            raise NotRunningError(_NOT_RUNNING)
+        return local
+    _refuse_aws(url)
+    return local if local is not None and local.aws == url else _from_outputs(url)
+
+
+def _find_file(start: Path) -> Path | None:
+    candidates = (folder / FILE for folder in (start, *start.parents))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(path: Path) -> Endpoints:
+    try:
+        content = json.loads(path.read_text())
+        addresses = {key: str(content[key]) for key in ("dashboard", "api", "aws", "outbox")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error!r}): run `make up` again") from error
+    return Endpoints(
+        dashboard=addresses["dashboard"].rstrip("/") + "/",
+        api=addresses["api"].rstrip("/"),
+        aws=addresses["aws"].rstrip("/"),
+        outbox=addresses["outbox"],
+        directory=path.parent,
+    )
+
+
+def _refuse_aws(url: str) -> None:
+    host = urlsplit(url).hostname
+    if host is None:
+        raise InputError(f"AWS_ENDPOINT_URL={url}: not a URL; allowed is one like http://127.0.0.1:4566")
+    if host.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")):
+        raise InputError(f"AWS_ENDPOINT_URL={url} is AWS itself: unset it and pass --aws")
+
+
+def _from_outputs(url: str | None) -> Endpoints:
+    if url is not None:
+        return _from_local_outputs(url)
+    dashboard, api = _output(None, *_DASHBOARD), _output(None, *_API)
+    if dashboard is None and api is None:
+        raise NotDeployedError(
+            "the monitor is not deployed in this AWS account and region: run `cdk deploy --all`"
+        )
+    return Endpoints(
+        dashboard=dashboard.rstrip("/") + "/" if dashboard else None,
+        api=api.rstrip("/") if api else None,
+        aws=None,
+        outbox=None,
+    )
+
+
+def _from_local_outputs(url: str) -> Endpoints:
+    api_id = _output(url, *_API_ID)
+    if api_id is None:
+        raise NotDeployedError(f"the monitor is not deployed on {url}: run `make up`")
+    # The other outputs name hosts of AWS and of CloudFront, which a local command must never reach.
+    api = f"{url}/restapis/{api_id}/{names.STAGE}/_user_request_"
+    return Endpoints(dashboard=None, api=api, aws=url, outbox=None)
+
+
+def _output(url: str | None, stack: str, key: str) -> str | None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415  --help must not pay for it
+
+    try:
+        stacks = _client("cloudformation", url).describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if (
+            error.response.get("Error", {}).get("Code") == "ValidationError"
+        ):  # how CloudFormation says "no such stack"
+            return None
+        raise
+    outputs = {
+        item["OutputKey"]: item["OutputValue"] for found in stacks for item in found.get("Outputs", [])
+    }
+    return outputs.get(key)
+
+
+def _client(service: str, url: str | None) -> Any:
+    import boto3  # noqa: PLC0415  --help must not pay for it
+    from botocore.config import Config  # noqa: PLC0415
+
+    if url is None:
+        direct = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]
+        return boto3.client(service, config=direct)  # type: ignore[call-overload]
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=url,
+        region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106  the local AWS takes anything
+        config=Config(connect_timeout=3, retries={"total_max_attempts": 2}),
+    )

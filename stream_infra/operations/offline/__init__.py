@@ -1,0 +1,1 @@
+"""Detection without a stream: recordings in, anomalies and alerts out."""

@@ -1,0 +1,169 @@
+"""What would have fired in recordings, at several thresholds: the trade-off, the anomalies, and a picture."""
+
+from __future__ import annotations
+
+import html
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from consumers.contracts.anomaly import Anomaly, to_json
+from producers.sources.replay import RefusedTick, read_ticks
+from stream_infra.operations.offline.history import History
+
+if TYPE_CHECKING:
+    from consumers.stream.thresholds import Threshold
+
+DAY_MS = 86_400_000
+WIDTH, HEIGHT, MARGIN = 1200, 320, 40
+_COLOURS = {"low": "#8a8d91", "medium": "#c98a00", "high": "#d9480f", "critical": "#c2255c"}
+_STYLE = (
+    "body{font:14px system-ui,sans-serif;margin:24px;max-width:1248px}svg{width:100%;height:auto}"
+    "path{fill:none;stroke:#3b5b92;stroke-width:1}text{font-size:11px;fill:#555}li{margin:2px 0}"
+)
+
+
+@dataclass
+class Recording:
+    """Prices of each ticker, and on how many days each was seen."""
+
+    prices: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
+    days: set[tuple[str, int]] = field(default_factory=set)
+    ticks: int = 0
+
+    def read(self, files: Iterable[Path]) -> None:
+        """Add the ticks of the files, as far as they can be used.
+
+        Raises:
+            ReplayError: a file cannot be read, or not any further.
+        """
+        for file in files:
+            for tick in read_ticks(file, _left_to_history):
+                times, prices = self.prices.setdefault(tick.symbol, (array("q"), array("d")))
+                times.append(tick.ts)
+                prices.append(tick.price)
+                self.days.add((tick.symbol, tick.ts // DAY_MS))
+                self.ticks += 1
+
+
+class Outcome(NamedTuple):
+    """What one threshold would have brought."""
+
+    threshold: str
+    anomalies: list[Anomaly]
+    refused: list[RefusedTick]
+
+    def by_kind(self) -> dict[str, int]:
+        """How many of each kind, the most frequent first."""
+        return dict(Counter(anomaly.kind for anomaly in self.anomalies).most_common())
+
+
+def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], None]) -> Outcome:
+    """Detect in the files, in the order of their times; `began` is given the history that counts its ticks.
+
+    Raises:
+        ReplayError: a file cannot be read, or not any further.
+    """
+    refused: list[RefusedTick] = []
+    history = History(files, threshold, refused.append)
+    began(history)
+    anomalies = [event.anomaly for event in history.events() if event.change == "detected"]
+    return Outcome(threshold.text, anomalies, refused)
+
+
+def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The report for a program."""
+    return {
+        "ticks": recording.ticks,
+        "symbol_days": len(recording.days),
+        "refused": [str(refused) for refused in outcomes[0].refused],
+        "thresholds": [
+            {
+                "threshold": outcome.threshold,
+                "anomalies_per_symbol_day": len(outcome.anomalies) / max(1, len(recording.days)),
+                "by_kind": outcome.by_kind(),
+                "anomalies": [to_json(anomaly) for anomaly in outcome.anomalies],
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def picture(recording: Recording, outcome: Outcome) -> str:
+    """An HTML page that needs nothing else: each ticker's price with a mark for each anomaly, and the list."""
+    charts = "".join(
+        _chart(ticker, times, prices, [a for a in outcome.anomalies if a.ticker == ticker])
+        for ticker, (times, prices) in sorted(recording.prices.items())
+    )
+    title = f"Backtest at threshold {html.escape(outcome.threshold)}"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1>{charts}</html>\n"
+    )
+
+
+def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequence[Anomaly]) -> str:
+    believable = sorted(price for price in prices if price > 0.0) or [0.0]
+    # A bad tick would flatten the rest: the scale leaves out one price in a thousand at either end.
+    spare = len(believable) // 1000
+    low, high = believable[spare], believable[-1 - spare]
+    room = (high - low) * 0.05 or 1.0
+    low, high = low - room, high + room
+    first, last = times[0], max(times[-1], times[0] + 1)
+
+    def x(ts: int) -> float:
+        return MARGIN + (ts - first) / (last - first) * (WIDTH - 2 * MARGIN)
+
+    def y(price: float) -> float:
+        inside = min(max(price, low), high)
+        return MARGIN + (high - inside) / (high - low) * (HEIGHT - 2 * MARGIN)
+
+    line = " L".join(f"{x(ts):.1f},{y(price):.1f}" for ts, price in _thinned(times, prices))
+    price_at = dict(zip(times, prices, strict=True))
+    marks, items = [], []
+    for anomaly in anomalies:
+        ts = _opened_ms(anomaly)
+        told = html.escape(anomaly.explanation)
+        marks.append(
+            f'<circle cx="{x(ts):.1f}" cy="{y(price_at.get(ts, low)):.1f}" r="5" fill-opacity=".75"'
+            f' fill="{_COLOURS[anomaly.severity]}"><title>{_moment(ts)} {told}</title></circle>'
+        )
+        items.append(f"<li>{_moment(ts)} <b>{anomaly.kind.replace('_', ' ')}</b>: {told}</li>")
+    name = html.escape(ticker)
+    return (
+        f'<h2>{name}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><path d="M{line}"/>'
+        f"{''.join(marks)}"
+        f'<text x="2" y="{y(high):.0f}">{high:.6g}</text><text x="2" y="{y(low):.0f}">{low:.6g}</text>'
+        f'<text x="{MARGIN}" y="{HEIGHT - 8}">{_moment(first)}</text>'
+        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">{_moment(last)}</text></svg>'
+        f"<ul>{''.join(items)}</ul>"
+    )
+
+
+def _left_to_history(refused: RefusedTick) -> None:
+    """Rows that cannot be used are reported once, by the run that detects."""
+    del refused
+
+
+def _thinned(times: array[int], prices: array[float]) -> list[tuple[int, float]]:
+    """Lowest and highest price of each pixel's worth of ticks, in order."""
+    step = max(1, len(times) // WIDTH)
+    found: list[tuple[int, float]] = []
+    for start in range(0, len(times), step):
+        part = range(start, min(start + step, len(times)))
+        ends = {min(part, key=prices.__getitem__), max(part, key=prices.__getitem__)}
+        found += [(times[i], prices[i]) for i in sorted(ends)]
+    return found
+
+
+def _opened_ms(anomaly: Anomaly) -> int:
+    at = datetime.fromisoformat(anomaly.timestamp.partition("#")[0])
+    return round(at.timestamp() * 1000)
+
+
+def _moment(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"

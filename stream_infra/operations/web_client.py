@@ -1,0 +1,52 @@
+"""Requests to the monitor's own addresses, with errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from stream_infra.operations.errors import StockMonitorError, UnreachableError
+
+TIMEOUT_SECONDS = 10.0
+
+
+def get(url: str, **query: str | int | None) -> bytes:
+    """The body that `url` answers with; a query value of None is left out.
+
+    Raises:
+        UnreachableError: nothing answers there.
+        StockMonitorError: it answers with an error; the message holds its status and text.
+    """
+    given = {name: value for name, value in query.items() if value is not None}
+    whole = f"{url}?{urlencode(given)}" if given else url
+    if urlsplit(whole).scheme not in {"http", "https"}:
+        raise StockMonitorError(f"{whole}: not a web address; run `make up` again")
+    try:
+        with _opener(whole).open(whole, timeout=TIMEOUT_SECONDS) as answer:
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError as error:
+        text = error.read(500).decode(errors="replace").strip()
+        raise StockMonitorError(f"{whole} answers {error.code}: {text or error.reason}") from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise UnreachableError(f"{whole} does not answer ({reason})") from error
+
+
+def get_json(url: str, **query: str | int | None) -> Any:
+    """The JSON that `url` answers with; errors as of `get`, also for what is not JSON."""
+    body = get(url, **query)
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise StockMonitorError(f"{url} answers with something that is not JSON: {body[:80]!r}") from error
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    if urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}:
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is not for this machine
+    return urllib.request.build_opener()

@@ -1,0 +1,280 @@
+"""The one invariant: however the stream is delivered, the outcome is that of one pass over it, bit for bit.
+
+A history is a stream (several sources, KPL and plain records, resends, poison, a change of threshold) and
+how it is delivered: cuts, redelivery, processes that die, calls that fail before or after they took effect,
+answers that get lost, and two processes at work on the same records at once. 500 histories;
+`pytest tests/consumers/detector/test_exactly_once.py --hypothesis-profile=long` takes 10,000.
+"""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.stores.ledger import Counts
+from consumers.stream.thresholds import Version
+from consumers.windows import restore
+from producers.partitions import partition_of
+
+PARTITIONS = 2
+START_MS = 1_795_000_000_000
+# One source of a class: two of them at once would write bars of the same ticker and minute, and the last one wins.
+SOURCES = ("alpaca", "alpaca", "simulated", "replay-a")
+POISON = (
+    b"not json",
+    b"\x00" * 1000,
+    b'{"v":9}',
+    b"",
+    b'{"v":1,"source":"alpaca","symbol":["A","B"],"ts":[1],"price":[1]}',
+)
+
+EXAMPLES = max(500, settings().max_examples)
+FEW, MANY = 8, 200
+
+
+class Stream:
+    """Makes a stream of records, deterministic by its seed."""
+
+    def __init__(self, kit: SimpleNamespace, seed: int, symbols: int) -> None:
+        self.kit = kit
+        self.rng = random.Random(seed)
+        self.symbols = [f"S{i}" for i in range(symbols)]
+        self.price = {(s, of): 50.0 + i for i, s in enumerate(self.symbols) for of in SOURCES}
+        self.volume = dict.fromkeys(self.symbols, 0)
+        self.now = START_MS
+        self.records: list[Any] = []
+        self.sequence = 49_590_338_271_490_256_608_559_692_538_361_571_095
+
+    def add(self, data: bytes, partition: int) -> None:
+        self.sequence += self.rng.randint(1, 9)
+        self.records.append(self.kit.Sent(data, str(self.sequence), self.now + 40, str(partition)))
+
+    def rows(self, partition: int, source: str, most: int) -> list[tuple[Any, ...]]:
+        rng = self.rng
+        mine = [s for s in self.symbols if partition_of(s, PARTITIONS) == partition]
+        most = len(mine) if len(mine) > FEW and rng.random() < 0.4 else most
+        return [self.row(s, source) for s in rng.sample(mine, rng.randint(1, min(most, len(mine))))]
+
+    def row(self, symbol: str, source: str) -> tuple[Any, ...]:
+        rng = self.rng
+        price = self.price[symbol, source]
+        price = round(price * (1 + rng.gauss(0, 2e-4)), rng.choice((2, 2, 2, 4, 12)))
+        if rng.random() < 0.03:
+            price = round(price * rng.choice((0.5, 0.9, 0.97, 1.03, 1.2)), 2)
+        self.price[symbol, source] = price
+        self.volume[symbol] += rng.randint(0, 500)
+        if rng.random() < 0.02:
+            price = rng.choice((0.0, -1.0, price * 100))
+        bid, ask = (round(price - 0.01, 2), round(price + 0.01, 2)) if rng.random() < 0.8 else (None, None)
+        return symbol, self.now, price, bid, ask, self.volume[symbol] if rng.random() < 0.9 else None
+
+    def quotes(self, most: int = 3) -> None:
+        """One record of new quotes."""
+        rng = self.rng
+        partition, source = rng.randrange(PARTITIONS), rng.choice(SOURCES)
+        payloads = []
+        for _ in range(rng.randint(1, 3)):
+            self.now += rng.choice((0, 0, 900, 1000, 1000, 5000, 40_000)) + 1
+            payloads.append(self.kit.payload(self.rows(partition, source, most), source))
+        if rng.random() < 0.1:
+            payloads.insert(rng.randrange(len(payloads)), rng.choice(POISON))
+        plain = len(payloads) == 1 and rng.random() < 0.5
+        self.add(payloads[0] if plain else self.kit.aggregate(payloads), partition)
+
+    def record(self) -> None:
+        """One record of any sort."""
+        sort = self.rng.random()
+        if sort < 0.1 and self.records:
+            again = self.rng.choice(self.records[-5:])
+            self.add(again.data, int(again.key))
+        elif sort < 0.15:
+            self.add(self.rng.choice(POISON), self.rng.randrange(PARTITIONS))
+        elif sort < 0.17:
+            ahead = (self.symbols[0], self.now + 60_000, 50.0)
+            self.add(self.kit.payload([ahead, self.row(self.symbols[1], "alpaca")]), 0)
+        elif sort < 0.19:
+            self.now += 26 * 3_600_000  # over night, and long enough for windows of a replay to be dropped
+        else:
+            self.quotes()
+
+
+@pytest.fixture(scope="module")
+def warm(kit: SimpleNamespace) -> tuple[Any, Any]:
+    """An outside in which eight symbols are known well, and the stream that got it there."""
+    stream = Stream(kit, seed=1, symbols=FEW)
+    for _ in range(250):
+        stream.now += 1000
+        for partition in range(PARTITIONS):
+            rows = [
+                stream.row(s, "alpaca") for s in stream.symbols if partition_of(s, PARTITIONS) == partition
+            ]
+            stream.add(kit.payload(rows), partition)
+    memory = kit.Memory()
+    assert kit.consumer(memory).consume(kit.event(stream.records), 1 << 62).failed_sequence is None
+    return memory, stream
+
+
+class Delivery:
+    """Delivers a stream as Lambda would: from where the answer says, to the end."""
+
+    def __init__(self, kit: SimpleNamespace, memory: Any, records: list[Any], draw: Any) -> None:
+        self.kit, self.memory, self.records, self.draw = kit, memory, records, draw
+        self.process: Any = None
+        self.faults = kit.Faults()
+        self.faults_left = 6
+
+    def plan(self) -> dict[int, str]:
+        """Where the next invocation's I/O fails."""
+        if not self.faults_left or self.draw(st.integers(0, 2)):
+            return {}
+        self.faults_left -= 1
+        how = st.sampled_from(("fail", "lost", "crash", "crash-after"))
+        return self.draw(st.dictionaries(st.integers(0, 14), how, max_size=2))
+
+    def invoke(self, start: int, count: int, plan: dict[int, str]) -> int:
+        """One invocation of the current process; answers from where to go on."""
+        if self.process is None:
+            self.process = self.kit.consumer(self.memory, self.faults)
+        batch = self.records[start : start + count]
+        self.faults.calls, self.faults.plan = 0, plan
+        try:
+            report = self.process.consume(self.kit.event(batch), 1 << 62)
+        except self.kit.Crash:
+            self.process = None
+            return start
+        if report.failed_sequence is None:
+            return start + len(batch)
+        return start + [record.sequence for record in batch].index(report.failed_sequence)
+
+    def overlap(self, start: int) -> int:
+        """A process that Lambda gave up on is still at work on its records, while another gets them again."""
+        back, count = self.draw(st.integers(0, 3)), self.draw(st.integers(1, 8))
+        zombie_faults = self.kit.Faults()
+        zombie = self.kit.consumer(self.memory, zombie_faults)
+        batch = self.records[max(0, start - back) : start + count]
+        turns = self.draw(st.lists(st.booleans(), max_size=40))
+        # Drawn here: what is drawn must not depend on threads.
+        retries = [(self.draw(st.integers(1, 8)), self.plan()) for _ in range(self.draw(st.integers(1, 3)))]
+        at = [start]
+
+        def retry() -> None:
+            for size, plan in retries:
+                at[0] = self.invoke(at[0], size, plan)
+
+        self.kit.Processes(turns).run(
+            (zombie_faults, lambda: zombie.consume(self.kit.event(batch), 1 << 62)), (self.faults, retry)
+        )
+        self.faults.before_call = lambda: None
+        return at[0]
+
+    def run(self) -> None:
+        at = 0
+        while at < len(self.records):
+            what = self.draw(st.sampled_from(("go", "go", "go", "cold", "again", "overlap")))
+            if what == "cold":
+                self.process = None
+            if what == "again":  # delivered once more although all was well
+                self.invoke(max(0, at - 4), 4, self.plan())
+            count = self.draw(st.integers(1, 12))
+            at = self.overlap(at) if what == "overlap" else self.invoke(at, count, self.plan())
+
+
+def outcome_of(memory: Any) -> dict[str, Any]:
+    """What must be the same however the stream was delivered."""
+    states = {}
+    for partition in range(PARTITIONS):
+        state = restore.newest(memory.ports().blocks, memory.ports().snapshots, partition)
+        assert np.isfinite(state.detection).all()
+        assert not (np.signbit(state.detection) & (state.detection == 0.0)).any()
+        states[partition] = (
+            state.keys,
+            state.last_ts.tobytes(),
+            state.touched_hour.tobytes(),
+            state.detection.tobytes(),
+            state.minutes.tobytes(),
+            state.marks,
+            state.digests,
+        )
+    blocks = [block for of in memory.blocks.values() for block in of]
+    counts = sum((c for block in blocks for c in block.sources.values()), Counts())
+    assert memory.contradictions == []
+    assert counts.balance()
+    return {
+        "states": states,
+        "anomalies": memory.anomalies,
+        "events": memory.events,
+        "bars": memory.bars,
+        "quarantine": memory.quarantine,
+        "in_windows": counts.in_windows,
+        "out_of_order": counts.out_of_order,
+        "quarantined": counts.quarantined,
+    }
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for name, value in one.items():
+        assert other[name] == value, name
+
+
+def continued(kit: SimpleNamespace, warm_stream: Stream, seed: int, symbols: int) -> Stream:
+    """A stream that goes on where the warm one ended, in which more symbols may join."""
+    stream = Stream(kit, seed, symbols)
+    stream.price.update({key: of for key, of in warm_stream.price.items() if key[1] == "alpaca"})
+    stream.volume.update(warm_stream.volume)
+    stream.now, stream.sequence = warm_stream.now, warm_stream.sequence
+    return stream
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_delivery_has_the_outcome_of_one_pass(
+    kit: SimpleNamespace, warm: tuple[Any, Any], data: st.DataObject
+) -> None:
+    memory, warm_stream = warm
+    symbols = data.draw(st.sampled_from((FEW,) * 11 + (MANY,)))
+    stream = continued(kit, warm_stream, data.draw(st.integers(0, 1 << 32)), symbols)
+    for _ in range(data.draw(st.integers(1, 25))):
+        stream.record()
+    changed_ms = START_MS + 250_000 + data.draw(st.integers(0, 30_000))
+    versions = [Version(1, 0, "2.5"), Version(2, changed_ms, data.draw(st.sampled_from(("1.0", "9", "bad"))))]
+    once, many = memory.copy(), memory.copy()
+    once.versions = many.versions = versions
+
+    kit.consumer(once).consume(kit.event(stream.records), 1 << 62)
+    Delivery(kit, many, stream.records, data.draw).run()
+
+    assert_same(outcome_of(once), outcome_of(many))
+
+
+@pytest.mark.parametrize("how", ["fail", "lost", "crash", "crash-after"])
+def test_any_single_call_may_fail(kit: SimpleNamespace, warm: tuple[Any, Any], how: str) -> None:
+    memory, warm_stream = warm
+    stream = continued(kit, warm_stream, 5, MANY)
+    for _ in range(8):
+        stream.record()
+
+    def deliver(plan: dict[int, str]) -> tuple[dict[str, Any], int]:
+        after, faults = memory.copy(), kit.Faults(plan)
+        process, at = kit.consumer(after, faults), 0
+        while at < len(stream.records):
+            batch = stream.records[at : at + 4]
+            try:
+                failed = process.consume(kit.event(batch), 1 << 62).failed_sequence
+            except kit.Crash:
+                process = kit.consumer(after, faults)
+                continue
+            at += len(batch) if failed is None else [r.sequence for r in batch].index(failed)
+        return outcome_of(after), faults.calls
+
+    undisturbed, calls = deliver({})
+    assert undisturbed["anomalies"].keys() - memory.anomalies.keys()
+    assert calls > 30
+    for call in range(calls):
+        disturbed, _ = deliver({call: how})
+        assert_same(undisturbed, disturbed)

@@ -1,0 +1,66 @@
+"""What of a quarantined record can be used by now."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from consumers.redrive.requeue import entry_id, release, remaining
+from consumers.stream.decode import Quarantined
+from producers.quote_batch import RefusedRow, decode
+
+ARRIVAL_MS = 1_795_000_000_000
+
+
+def entry(payload: bytes, rows: tuple[RefusedRow, ...] = (), **changes: Any) -> Quarantined:
+    values: dict[str, Any] = {
+        "shard": "shardId-000000000000",
+        "sequence": "1",
+        "index": 0,
+        "partition": 0,
+        "arrival_ms": ARRIVAL_MS,
+        "reason": "of then",
+        "payload": payload,
+        "rows": rows,
+    }
+    return Quarantined(**{**values, **changes})
+
+
+def document(**changes: Any) -> bytes:
+    columns = {"symbol": ["AAA", "BBB", "CCC"], "ts": [ARRIVAL_MS] * 3, "price": [1.0, 2.0, 3.0]}
+    return json.dumps({"v": 1, "source": "alpaca", **columns, **changes}).encode()
+
+
+def test_a_whole_record_is_read_again() -> None:
+    assert release(entry(b"anything")).record is not None
+    of = entry(b"anything")
+    again = entry(b"anything", reason="not JSON")
+    assert remaining(of, []) is None
+    assert remaining(of, [again]) == again
+
+
+def test_of_refused_rows_only_those_come_back_that_can_be_used_now() -> None:
+    payload = document(price=[1.0, 2.0, None])
+    rows = tuple(RefusedRow(i, s, "of then") for i, s in ((0, "AAA"), (2, "CCC")))
+    record, stays = release(entry(payload, rows))
+    assert record is not None
+    assert record.data is not None
+    assert decode(record.data)[0].symbol == ["AAA"]
+    assert stays is not None
+    assert [row.row for row in stays.rows] == [2]
+    assert "price is null" in stays.reason
+
+
+def test_a_row_of_the_future_stays() -> None:
+    payload = document(ts=[ARRIVAL_MS, ARRIVAL_MS + 60_000, ARRIVAL_MS])
+    record, stays = release(entry(payload, (RefusedRow(1, "BBB", "ts is in the future"),)))
+    assert record is None
+    assert stays is not None
+    assert stays.rows == (RefusedRow(1, "BBB", "ts is in the future"),)
+
+
+def test_every_entry_has_a_name_of_its_own() -> None:
+    names = {
+        entry_id(entry(b"", index=i, partition=p, sequence=s)) for i in (0, 1) for p in (0, 1) for s in "12"
+    }
+    assert len(names) == 8

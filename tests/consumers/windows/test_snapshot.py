@@ -1,0 +1,63 @@
+"""A snapshot gives back the state bit by bit; one of other detectors all but what those remember."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from consumers.detectors import engine
+from consumers.windows import restore, snapshot
+from consumers.windows.state import State
+
+
+@pytest.fixture
+def state(kit: SimpleNamespace) -> State:
+    """A state that has seen some ticks."""
+    memory = kit.Memory()
+    times = range(1_795_000_000_000, 1_795_000_040_000, 1000)
+    rows = [("AAA", ts, 50.0 + ts // 1000 % 3, 49.0, 51.0, ts % 1_000_000) for ts in times]
+    sent = [kit.Sent(kit.payload([row]), str(row[1]), row[1] + 40, "0") for row in rows]
+    kit.consumer(memory, partitions=1).consume(kit.event(sent), 1 << 62)
+    return restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
+
+
+def everything_but_detection(state: State) -> Any:
+    return (
+        state.number,
+        state.keys,
+        state.last_ts.tolist(),
+        state.touched_hour.tolist(),
+        state.minutes.tolist(),
+        state.marks,
+        state.digests,
+        state.totals,
+        state.slots,
+    )
+
+
+def test_what_is_loaded_is_what_was_dumped(state: State) -> None:
+    loaded = snapshot.load(snapshot.dump(state))
+    assert everything_but_detection(loaded) == everything_but_detection(state)
+    assert loaded.detection.tobytes() == state.detection.tobytes()
+    assert snapshot.dump(loaded) == snapshot.dump(state)
+
+
+def test_other_detectors_start_anew_and_forget_no_tick(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = snapshot.dump(state)
+    assert state.detection.any()
+    monkeypatch.setattr(engine, "STATE_FIELDS", (*engine.STATE_FIELDS, "one_more"))
+    monkeypatch.setattr(engine, "new_states", lambda n: np.zeros((len(engine.STATE_FIELDS), n)))
+    loaded = snapshot.load(data)
+    assert everything_but_detection(loaded) == everything_but_detection(state)
+    assert loaded.detection.shape == (len(engine.STATE_FIELDS), 1)
+    assert not loaded.detection.any()
+
+
+def test_a_snapshot_of_another_format_is_refused(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = snapshot.dump(state)
+    monkeypatch.setattr(snapshot, "FORMAT", snapshot.FORMAT + 1)
+    with pytest.raises(snapshot.SnapshotError, match=r"format 2: allowed is 3"):
+        snapshot.load(data)

@@ -1,0 +1,265 @@
+"""AWS finds nothing to complain about in the templates, and the checks that say so would notice a defect."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from cdk_nag import AwsSolutionsChecks
+
+from stream_infra.cdk.constructs import permissions
+from stream_infra.cdk.stacks import api, dashboard, functions, storage
+
+Templates = dict[str, dict[str, Any]]
+Change = Callable[[cdk.App], None]
+ROOT = Path(__file__).resolve().parents[3]
+_BY_THE_CDK = ("W3005",)  # a DependsOn beside the GetAtt that says the same: the CDK writes both
+
+
+def with_nag(*changes: Change) -> Change:
+    """Check with the pack AwsSolutions, after the changes."""
+
+    def change(app: cdk.App) -> None:
+        for each in changes:
+            each(app)
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+    return change
+
+
+def lint(assembly: Path) -> list[dict[str, Any]]:
+    """What cfn-lint says to the templates of an assembly."""
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--format", "json", "--regions", "us-east-1"]
+    for rule in _BY_THE_CDK:
+        command += ["--ignore-checks", rule]
+    templates = sorted(str(path) for path in assembly.glob("*.template.json"))
+    done = subprocess.run([*command, "--template", *templates], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return list(json.loads(done.stdout))
+
+
+def stack(app: cdk.App, name: str) -> cdk.Stack:
+    found = app.node.find_child(name)
+    assert isinstance(found, cdk.Stack)
+    return found
+
+
+def wildcard_policy(app: cdk.App) -> None:
+    role = stack(app, "LambdaStack").node.find_child("stock-scanner-ServiceRole")
+    assert isinstance(role, iam.Role)
+    role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:*"], resources=["*"]))
+
+
+def open_bucket(app: cdk.App) -> None:
+    s3.Bucket(stack(app, "StorageStack"), "Open", block_public_access=s3.BlockPublicAccess.BLOCK_ACLS_ONLY)
+
+
+def plain_topic(app: cdk.App) -> None:
+    sns.Topic(stack(app, "StreamStack"), "Plain")
+
+
+def test_aws_solutions_has_nothing_to_say(synthesized: Any, tmp_path: Path) -> None:
+    synthesized(tmp_path, change=with_nag())
+
+
+def test_aws_solutions_has_nothing_to_say_where_calls_are_traced(synthesized: Any, tmp_path: Path) -> None:
+    synthesized(tmp_path, change=with_nag(), tracing=True, session="extended", region="eu-central-1")
+
+
+@pytest.mark.parametrize(
+    ("mutation", "rules"),
+    [
+        (wildcard_policy, {"AwsSolutions-IAM5"}),
+        (open_bucket, {"AwsSolutions-S1", "AwsSolutions-S2", "AwsSolutions-S10"}),
+        (plain_topic, {"AwsSolutions-SNS3"}),
+    ],
+)
+def test_a_defect_does_not_pass(mutation: Change, rules: set[str], synthesized: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        synthesized(tmp_path, change=with_nag(mutation))
+    report = json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())
+    found = json.dumps(report)
+    for rule in rules:
+        assert rule in found
+
+
+def test_cloudformation_is_written_as_it_should_be(aws_assembly: Path) -> None:
+    assert lint(aws_assembly) == []
+
+
+def test_the_linter_sees_a_right_that_does_not_exist(synthesized: Any, tmp_path: Path) -> None:
+    def mistyped(app: cdk.App) -> None:
+        role = stack(app, "LambdaStack").node.find_child("stock-scanner-ServiceRole")
+        assert isinstance(role, iam.Role)
+        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:GetItems"], resources=["*"]))
+
+    assert {item["Rule"]["Id"] for item in lint(synthesized(tmp_path, change=mistyped))} == {"W3037"}
+
+
+def test_no_reason_is_given_for_nothing(
+    synthesized: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reason whose finding is gone would hide the next one of its kind."""
+    given: set[str] = set()
+    for module in (api, dashboard, functions, permissions, storage):
+        monkeypatch.setattr(module, "acknowledge", lambda _, reasons: given.update(reasons))
+    with pytest.raises(RuntimeError, match="ValidationFailed") as found:
+        synthesized(tmp_path, change=with_nag())
+    assert given == set(re.findall(r"Acknowledge with 'AwsSolutions::AwsSolutions-(.+)'", str(found.value)))
+
+
+def statements(templates: Templates) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every policy, with the stack that it is in."""
+    for name, template in templates.items():
+        for item in template["Resources"].values():
+            document = item.get("Properties", {}).get("PolicyDocument")
+            for statement in document["Statement"] if document else ():
+                yield name, statement
+
+
+def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templates) -> None:
+    """Beside cdk-nag, which lets a written reason pass: these are all the wildcards that our functions have."""
+    wildcards = set()
+    for name, statement in statements(aws_templates):
+        if name not in {"LambdaStack", "ApiStack"} or statement["Effect"] == "Deny":
+            continue
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert not [action for action in actions if "*" in action], statement
+        resources = statement.get("Resource")
+        for resource in resources if isinstance(resources, list) else [resources]:
+            if isinstance(resource, dict) and "*" in (text := json.dumps(resource)):
+                wildcards.add(re.findall(r'/([a-z-]+/(?:lambda/)?)\*"', text)[0])
+            elif resource == "*":
+                wildcards.update(actions)
+    prefixes = {"raw-data/", "unsent/", "watch-lists/", "snapshots/", "quarantine/", "aws/lambda/"}
+    assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
+
+
+def of_type(templates: Templates, kind: str) -> list[dict[str, Any]]:
+    return [
+        item["Properties"]
+        for template in templates.values()
+        for item in template["Resources"].values()
+        if item["Type"] == kind
+    ]
+
+
+def test_no_bucket_is_public_and_all_are_encrypted(aws_templates: Templates) -> None:
+    buckets = of_type(aws_templates, "AWS::S3::Bucket")
+    assert len(buckets) == 4
+    for bucket in buckets:
+        blocked = bucket["PublicAccessBlockConfiguration"]
+        assert blocked == dict.fromkeys(
+            ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+        )
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_streams_queues_and_topics_are_encrypted(aws_templates: Templates) -> None:
+    for stream in of_type(aws_templates, "AWS::Kinesis::Stream"):
+        assert stream["StreamEncryption"]["EncryptionType"] == "KMS"
+    for queue in of_type(aws_templates, "AWS::SQS::Queue"):
+        assert queue["SqsManagedSseEnabled"] is True
+    for topic in of_type(aws_templates, "AWS::SNS::Topic"):
+        assert topic["KmsMasterKeyId"], topic["TopicName"]
+
+
+def test_buckets_queues_and_topics_refuse_what_is_not_tls(aws_templates: Templates) -> None:
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    for resource, policy in (
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy"),
+        ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy"),
+    ):
+        refusing = [
+            found["PolicyDocument"]
+            for found in of_type(aws_templates, policy)
+            if any(
+                statement["Effect"] == "Deny" and statement.get("Condition") == plain
+                for statement in found["PolicyDocument"]["Statement"]
+            )
+        ]
+        assert len(refusing) == len(of_type(aws_templates, resource)), resource
+
+
+def test_pages_come_by_https_only_and_with_strict_headers(aws_templates: Templates) -> None:
+    (distribution,) = of_type(aws_templates, "AWS::CloudFront::Distribution")
+    config = distribution["DistributionConfig"]
+    behaviours = [config["DefaultCacheBehavior"], *config["CacheBehaviors"]]
+    assert {item["ViewerProtocolPolicy"] for item in behaviours} == {"redirect-to-https"}
+    (headers,) = of_type(aws_templates, "AWS::CloudFront::ResponseHeadersPolicy")
+    security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    assert security["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+    assert "default-src 'none'" in security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+
+
+def test_keys_of_a_vendor_are_in_secrets_manager_and_for_the_scanner_only(aws_templates: Templates) -> None:
+    readers = [
+        (name, statement)
+        for name, statement in statements(aws_templates)
+        if "secretsmanager:GetSecretValue" in json.dumps(statement["Action"])
+    ]
+    ((name, statement),) = readers
+    assert name == "LambdaStack"
+    assert ":secret:stock-tracker/source-keys-" in json.dumps(statement["Resource"])
+    for function in of_type(aws_templates, "AWS::Lambda::Function"):
+        variables = function.get("Environment", {}).get("Variables", {})
+        assert not [key for key in variables if re.search("KEY|TOKEN|PASSWORD", key)], function
+    scanner = named(aws_templates, "stock-scanner")
+    assert scanner["Environment"]["Variables"]["SOURCE_SECRET"] == "stock-tracker/source-keys"
+
+
+def named(templates: Templates, function: str) -> dict[str, Any]:
+    found = of_type(templates, "AWS::Lambda::Function")
+    (only,) = [item for item in found if item.get("FunctionName") == function]
+    return only
+
+
+def test_writes_need_a_caller_and_requests_are_throttled_and_logged(aws_templates: Templates) -> None:
+    assert named(aws_templates, "stock-api-handler")["Environment"]["Variables"]["WRITES"] == "signed-in"
+    (stage,) = of_type(aws_templates, "AWS::ApiGateway::Stage")
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
+    assert settings["LoggingLevel"] == "ERROR"
+    assert settings.get("DataTraceEnabled", False) is False  # bodies and headers stay out of the log
+    assert "$context.requestId" in stage["AccessLogSetting"]["Format"]
+
+
+def test_tables_that_hold_data_can_be_restored_and_not_be_deleted(aws_templates: Templates) -> None:
+    for table in of_type(aws_templates, "AWS::DynamoDB::Table"):
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert table["DeletionProtectionEnabled"] is True
+
+
+def test_alarms_may_publish_to_the_encrypted_topic_of_the_operators(aws_templates: Templates) -> None:
+    (allowed,) = [
+        statement for _, statement in statements(aws_templates) if statement.get("Sid") == "AlarmsPublish"
+    ]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
+    (key,) = of_type(aws_templates, "AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+    used = [item for item in key["KeyPolicy"]["Statement"] if "Service" in item["Principal"]]
+    assert used[0]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+
+
+def test_another_origin_gets_no_permission_to_write(aws_templates: Templates) -> None:
+    """A browser asks before a PUT or DELETE to another origin; only POST and GET go without asking."""
+    paths = json.loads((ROOT / "api" / "openapi.json").read_text())["paths"]
+    assert {method for path in paths.values() for method in path} <= {"get", "put", "delete"}
+    methods = of_type(aws_templates, "AWS::ApiGateway::Method")
+    assert "OPTIONS" not in {method["HttpMethod"] for method in methods}
+    assert "Access-Control-Allow" not in json.dumps(aws_templates)
+    sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "localstack").glob("*.py")]
+    assert not [path for path in sources if "access-control-allow" in path.read_text().lower()]
