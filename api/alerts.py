@@ -9,7 +9,7 @@ from consumers.alerts.items import Stored, days_between
 from consumers.alerts.model import Mute
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import iso_ms
-from producers.sources import source_class
+from producers.origin import origin_of
 
 
 def messages_since(store: AlertStore, since_ms: int, now_ms: int) -> list[Stored]:
@@ -34,7 +34,7 @@ def message_row(stored: Stored) -> dict[str, Any]:
         "ticker": anomaly.ticker if anomaly else None,
         "kind": anomaly.kind if anomaly else None,
         "severity": event.severity if event else None,
-        "source_class": source_class(anomaly.source) if anomaly else None,
+        "origin": origin_of(anomaly.source) if anomaly else None,
     }
 
 

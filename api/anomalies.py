@@ -38,7 +38,7 @@ class AnomalyQuery:
     until_ms: int | None = None
     kinds: tuple[str, ...] = ()
     severities: tuple[str, ...] = ()
-    source: str | None = None  # a class of sources (real, simulated, replay), or one source by name
+    source: str | None = None  # an origin (live, simulated, replay), or one source by name
 
 
 class Page(NamedTuple):
@@ -221,7 +221,7 @@ def _source_terms(source: str | None, names: dict[str, str], values: dict[str, A
     if source is None:
         return []
     names["#source"] = "source"
-    if source in {"real", "replay"}:
+    if source in {"live", "replay"}:
         values |= {":replay": {"S": "replay"}, ":run": {"S": "replay-"}}
         replayed = "#source = :replay OR begins_with(#source, :run)"
         if source == "replay":

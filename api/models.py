@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from consumers.alerts.model import MessageKind
 from consumers.contracts.anomaly import KINDS, SEVERITIES
+from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
 # Patterns for the document only: what they refuse is refused in words by the functions below.
@@ -39,7 +40,6 @@ def _names_pattern(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 Severity = Literal["low", "medium", "high", "critical"]
-SourceClass = Literal["real", "simulated", "replay"]
 TickerState = Literal["live", "stale", "missing"]
 FeedState = Literal["live", "stale", "missing", "closed"]
 
@@ -71,7 +71,7 @@ def _symbol(text: object) -> str:
 
 def _source(source: str) -> str:
     if not is_source(source):
-        raise ValueError("allowed is real, simulated, replay or the name of a source")
+        raise ValueError("allowed is live, simulated, replay or the name of a source")
     return source
 
 
@@ -159,7 +159,7 @@ SourceQuery = Annotated[
     str,
     AfterValidator(_source),
     Query(
-        description="real, simulated, replay, or the name of one source.",
+        description="live, simulated, replay, or the name of one source.",
         json_schema_extra=_pattern("^[A-Za-z0-9._-]{1,64}$"),
     ),
 ]
@@ -170,7 +170,7 @@ class AnomalyModel(BaseModel):
 
     id: str
     source: str = Field(description="Where the quotes came from.")
-    source_class: SourceClass = Field(description="Whether they were real, simulated or replayed.")
+    origin: Origin = Field(description="Whether they were real, simulated or replayed.")
     ticker: str
     timestamp: str = Field(description="Sort key: the instant (ISO 8601, ms, UTC), '#', the kind.")
     date: str = Field(description="UTC day, YYYY-MM-DD.")
@@ -232,7 +232,7 @@ class TickerList(BaseModel):
     """The watch list with the last quotes."""
 
     source: str
-    source_class: SourceClass
+    origin: Origin
     as_of: str = Field(description="The server's clock when this was answered (ISO 8601, ms, UTC).")
     feed: Feed
     tickers: list[Ticker]
@@ -257,7 +257,7 @@ class BarList(BaseModel):
     """Minute bars, oldest first; minutes without a tick are left out."""
 
     ticker: str
-    source_class: SourceClass
+    origin: Origin
     since: str
     until: str
     bars: list[BarModel]
@@ -269,7 +269,7 @@ class Health(BaseModel):
 
     status: Literal["healthy", "degraded"]
     source: str | None = None
-    source_class: SourceClass | None = None
+    origin: Origin | None = None
     feed: Feed | None = None
     stream_lag_seconds: float | None = Field(
         None,
@@ -294,7 +294,7 @@ class AlertMessage(BaseModel):
     ticker: str | None
     kind: str | None
     severity: Severity | None = Field(description="What the anomaly had reached.")
-    source_class: SourceClass | None
+    origin: Origin | None
 
 
 class MuteModel(BaseModel):

@@ -17,13 +17,13 @@ export interface AlertMessage {
   ticker: string | null;
   kind: string | null;
   severity: "low" | "medium" | "high" | "critical" | null;
-  source_class: "real" | "simulated" | "replay" | null;
+  origin: "live" | "simulated" | "replay" | null;
 }
 
 export interface AnomalyModel {
   id: string;
   source: string;
-  source_class: "real" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay";
   ticker: string;
   timestamp: string;
   date: string;
@@ -48,7 +48,7 @@ export interface AnomalyPage {
 
 export interface BarList {
   ticker: string;
-  source_class: "real" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay";
   since: string;
   until: string;
   bars: Array<BarModel>;
@@ -78,7 +78,7 @@ export interface Feed {
 export interface Health {
   status: "healthy" | "degraded";
   source?: string | null;
-  source_class?: "real" | "simulated" | "replay" | null;
+  origin?: "live" | "simulated" | "replay" | null;
   feed?: Feed | null;
   stream_lag_seconds?: number | null;
   failed_batches?: number | null;
@@ -134,7 +134,7 @@ export interface Ticker {
 
 export interface TickerList {
   source: string;
-  source_class: "real" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay";
   as_of: string;
   feed: Feed;
   tickers: Array<Ticker>;

@@ -28,10 +28,11 @@ from api.models import (
     UntilQuery,
 )
 from api.problems import Problem, bad_request
-from api.routes.common import class_of, if_none_match, key_of, responses
+from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
 from consumers.contracts.anomaly import Anomaly, iso_ms, to_json
+from producers.origin import origin_of
 
 STATS_MAX_AGE_SECONDS = 10
 _NEWEST_FIRST = "Anomalies, newest first."
@@ -144,4 +145,4 @@ def _page(page: Page) -> dict[str, Any]:
 
 
 def _described(anomaly: Anomaly) -> dict[str, Any]:
-    return {**to_json(anomaly), "source_class": class_of(anomaly.source)}
+    return {**to_json(anomaly), "origin": origin_of(anomaly.source)}

@@ -11,21 +11,14 @@ from api.models import ProblemModel
 from api.problems import bad_request
 from consumers.contracts.anomaly import KINDS, anomaly_id, sort_key
 from producers.quote_batch import MAX_TS_MS
-from producers.sources import SourceClass, source_class
 
 _ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
-_CLASSES: dict[str, SourceClass] = {"real": "real", "simulated": "simulated", "replay": "replay"}
 
 
 def if_none_match(app: APIGatewayRestResolver) -> str | None:
     """The If-None-Match header, if the caller sent one."""
     headers: dict[str, str] = app.current_event.headers
     return headers.get("If-None-Match") or headers.get("if-none-match")
-
-
-def class_of(source: str) -> SourceClass:
-    """The class that a request means by `source`: a class by name, or the class of a named source."""
-    return _CLASSES.get(source) or source_class(source)
 
 
 def responses(model: type, description: str, *failures: int, tagged: bool = True) -> dict[int, Any]:

@@ -9,9 +9,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from api.answers import answer
 from api.models import Health
-from api.routes.common import class_of, if_none_match, responses
+from api.routes.common import if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
+from producers.origin import origin_of
 
 LAG_LIMIT_SECONDS = 60
 DepthQuery = Annotated[
@@ -26,8 +27,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     def get_health(depth: DepthQuery | None = None) -> Response[str]:
         if depth is None:
             return answer({"status": "healthy"}, if_none_match(app))
-        source_class, now_ms = class_of(services.source), services.now_ms()
-        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(source_class), now_ms)
+        origin, now_ms = origin_of(services.source), services.now_ms()
+        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(origin), now_ms)
         freshness = feed(rows, services.is_market_open)
         lag, failed = services.depth.stream_lag_seconds(now_ms), services.depth.failed_batches()
         in_time = lag is None or lag <= LAG_LIMIT_SECONDS
@@ -36,7 +37,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             if freshness["state"] in {"live", "closed"} and in_time and not failed
             else "degraded",
             "source": services.source,
-            "source_class": source_class,
+            "origin": origin,
             "feed": freshness,
             "stream_lag_seconds": lag,
             "failed_batches": failed,

@@ -10,12 +10,13 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from api.answers import answer
 from api.models import BarList, SinceQuery, SourceQuery, TickerList, TickerPath, UntilQuery
 from api.problems import bad_request
-from api.routes.common import class_of, if_none_match, responses
+from api.routes.common import if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
 from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
 from consumers.stores.charts import Bar
+from producers.origin import origin_of
 
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
@@ -32,16 +33,14 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     )
     def list_tickers(source: SourceQuery | None = None) -> Response[str]:
         now_ms, name = services.now_ms(), source or services.source
-        source_class = class_of(name)
-        quotes = services.charts.last_quotes(source_class)
+        origin = origin_of(name)
+        quotes = services.charts.last_quotes(origin)
         # What was replayed need not be on the watch list: a replay shows what it brought.
-        listed = (
-            sorted(quote.symbol for quote in quotes) if source_class == "replay" else services.watch_list()
-        )
+        listed = sorted(quote.symbol for quote in quotes) if origin == "replay" else services.watch_list()
         rows = ticker_rows(listed, quotes, now_ms)
         payload = {
             "source": name,
-            "source_class": source_class,
+            "origin": origin,
             "as_of": iso_ms(now_ms),
             "feed": feed(rows, services.is_market_open),
             "tickers": rows,
@@ -61,11 +60,11 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         source: SourceQuery | None = None,
     ) -> Response[str]:
         since_ms, until_ms = _span(since, until, services.now_ms())
-        source_class = class_of(source or services.source)
-        bars = services.charts.bars(source_class, ticker, since_ms, until_ms)
+        origin = origin_of(source or services.source)
+        bars = services.charts.bars(origin, ticker, since_ms, until_ms)
         payload = {
             "ticker": ticker,
-            "source_class": source_class,
+            "origin": origin,
             "since": iso_ms(since_ms),
             "until": iso_ms(until_ms),
             "bars": [_bar(bar) for bar in bars],

@@ -11,7 +11,7 @@ from consumers.alerts.model import Alert, Budget, Decision, Market, Mute, Series
 
 @dataclass
 class Book:
-    """Alerts by the id of their anomaly, budgets and markets by class of sources, mutes by scope.
+    """Alerts by the id of their anomaly, budgets and markets by origin, mutes by scope.
 
     What is not in it was never heard of.
     """

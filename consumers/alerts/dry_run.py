@@ -16,7 +16,7 @@ from consumers.alerts.model import Alert, Budget, Decision, MessageKind, Move, M
 from consumers.alerts.rendering import texts
 from consumers.alerts.rendering.texts import Part, Texts
 from consumers.alerts.settings import AlertSettings
-from producers.sources import SourceClass
+from producers.origin import Origin
 
 SWEEP_MS = 60_000
 """The rule that closes digests runs every minute."""
@@ -65,7 +65,7 @@ class Rehearsal:
         """As `Notifier.note`."""
         for event in events:
             if event.change == "detected" and policy.may_be_told_at_once(event, now_ms, self.settings):
-                moves = self._moves[event.source_class]
+                moves = self._moves[event.origin]
                 moves[event.anomaly.id] = Move.of(event)
                 oldest = [id_ for id_, move in moves.items() if move.at_ms < event.at_ms - MOVES_KEPT_MS]
                 for id_ in oldest:
@@ -86,28 +86,28 @@ class Rehearsal:
         mutes = tuple(self.book.mutes.values())
         if policy.digests_held_back(mutes, now_ms, self.settings):
             return
-        for class_ in get_args(SourceClass):
+        for class_ in get_args(Origin):
             self._sweep_class(class_, mutes, now_ms)
 
-    def _sweep_class(self, source_class: str, mutes: tuple[Mute, ...], now_ms: int) -> None:
-        held = [key for key in self.waiting() if key[0] == source_class]
+    def _sweep_class(self, origin: str, mutes: tuple[Mute, ...], now_ms: int) -> None:
+        held = [key for key in self.waiting() if key[0] == origin]
         ready = [key for key in held if not policy.is_muted(mutes, key[1], key[2], now_ms)]
         is_due = any((self.book.series[key].due_ms or 0) <= now_ms for key in ready)
-        budget = self.book.budgets.get(source_class, Budget())
+        budget = self.book.budgets.get(origin, Budget())
         after = budget.take_digest(now_ms, self.settings.messages_per_hour)
         if is_due and after is not None:
-            self.book.budgets[source_class] = after
+            self.book.budgets[origin] = after
             self.messages.append(self._digest(ready, now_ms))
 
     def waiting(self) -> list[SeriesKey]:
-        """Series that hold something for a digest: class of sources, ticker, kind."""
+        """Series that hold something for a digest: origin, ticker, kind."""
         return [key for key, series in self.book.series.items() if series.held is not None]
 
     def _moves_of(self, event: AlertEvent, now_ms: int) -> tuple[tuple[Move, Alert], ...]:
         mutes = [mute for mute in self.book.mutes.values() if mute.until_ms > now_ms]
         return tuple(
             (move, self.book.alerts.get(move.id, Alert()))
-            for move in self._moves[event.source_class].values()
+            for move in self._moves[event.origin].values()
             if not any(mute.covers(move.ticker, move.kind) for mute in mutes)
         )
 

@@ -9,7 +9,7 @@ import msgspec
 
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
-from producers.sources import SourceClass, source_class
+from producers.origin import Origin, origin_of
 
 Change = Literal["detected", "escalated", "ended"]
 _CHANGES: dict[str, Change] = {
@@ -54,9 +54,9 @@ class AlertEvent:
         return SEVERITIES.index(self.severity)
 
     @property
-    def source_class(self) -> SourceClass:
+    def origin(self) -> Origin:
         """Whether the quotes were real, simulated or replayed."""
-        return source_class(self.anomaly.source)
+        return origin_of(self.anomaly.source)
 
 
 def began_ms(anomaly: Anomaly) -> int:

@@ -73,7 +73,7 @@ class Due:
     """A series that holds something, listed by when it is due."""
 
     sk: str
-    source_class: str
+    origin: str
     ticker: str
     kind: str
 
@@ -85,7 +85,7 @@ class Due:
     @property
     def key(self) -> Item:
         """Its place in the table."""
-        return due_key(self.source_class, self.sk)
+        return due_key(self.origin, self.sk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +128,19 @@ def day_of(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
 
 
-def budget_key(source_class: str) -> Item:
-    """Key of the messages of the last hour about a class of sources."""
-    return {"pk": {"S": "budget"}, "sk": {"S": source_class}}
+def budget_key(origin: str) -> Item:
+    """Key of the messages of the last hour about an origin."""
+    return {"pk": {"S": "budget"}, "sk": {"S": origin}}
 
 
-def open_digest_key(source_class: str) -> Item:
-    """Key of the digest of a class of sources that is being put together."""
-    return {"pk": {"S": "digest"}, "sk": {"S": source_class}}
+def open_digest_key(origin: str) -> Item:
+    """Key of the digest of an origin that is being put together."""
+    return {"pk": {"S": "digest"}, "sk": {"S": origin}}
 
 
-def due_key(source_class: str, sk: str) -> Item:
+def due_key(origin: str, sk: str) -> Item:
     """Key of an entry that lists a series as due."""
-    return {"pk": {"S": f"due#{source_class}"}, "sk": {"S": sk}}
+    return {"pk": {"S": f"due#{origin}"}, "sk": {"S": sk}}
 
 
 def message_id(event: AlertEvent) -> str:
@@ -155,7 +155,7 @@ def message_key(id_: str, made_ms: int) -> Item:
 
 def series_of(event: AlertEvent) -> SeriesKey:
     """The series that an event belongs to."""
-    return event.source_class, event.anomaly.ticker, event.anomaly.kind
+    return event.origin, event.anomaly.ticker, event.anomaly.kind
 
 
 def alert_key(anomaly_id: str) -> Item:
@@ -163,9 +163,9 @@ def alert_key(anomaly_id: str) -> Item:
     return {"pk": {"S": f"alert#{anomaly_id}"}, "sk": {"S": "alert"}}
 
 
-def market_key(source_class: str) -> Item:
+def market_key(origin: str) -> Item:
     """Key of what is remembered of market-wide alerts."""
-    return {"pk": {"S": f"market#{source_class}"}, "sk": {"S": "state"}}
+    return {"pk": {"S": f"market#{origin}"}, "sk": {"S": "state"}}
 
 
 def mute_key(scope: str) -> Item:
@@ -178,20 +178,20 @@ def mute_item(mute: Mute) -> Item:
     return {**mute_key(mute.scope), "mute": {"S": text_of(mute)}, "expires_at": expiry(mute.until_ms, 1)}
 
 
-def moves_item(source_class: str, moves: list[Move], now_ms: int) -> Item:
+def moves_item(origin: str, moves: list[Move], now_ms: int) -> Item:
     """The moves of a batch, under the newest; market-wide alerts look at those of a minute."""
     newest = max(moves, key=lambda move: (move.at_ms, move.id))
     return {
-        "pk": {"S": f"moves#{source_class}"},
+        "pk": {"S": f"moves#{origin}"},
         "sk": {"S": f"{newest.at_ms:013d}#{newest.id}"},
         "moves": {"S": text_of(moves)},
         "expires_at": expiry(now_ms, 1),
     }
 
 
-def series_key(source_class: str, ticker: str, kind: str) -> Item:
+def series_key(origin: str, ticker: str, kind: str) -> Item:
     """Key of what is remembered of a series."""
-    return {"pk": {"S": f"series#{source_class}#{ticker}"}, "sk": {"S": kind}}
+    return {"pk": {"S": f"series#{origin}#{ticker}"}, "sk": {"S": kind}}
 
 
 def state_of(item: Item | None, type_: type[_T]) -> _T:
@@ -232,13 +232,13 @@ def due_changes(series: SeriesKey, before: Series, after: Series, now_ms: int) -
     """The writes that list a series as due when its state says so, and no longer when not."""
     if after.due_ms == before.due_ms:
         return
-    source_class, ticker, kind = series
+    origin, ticker, kind = series
     if before.due_ms is not None:
-        yield {"Delete": {"Key": due_key(source_class, _due_sk(before.due_ms, ticker, kind))}}
+        yield {"Delete": {"Key": due_key(origin, _due_sk(before.due_ms, ticker, kind))}}
     if after.due_ms is not None:
         item = {
-            **due_key(source_class, _due_sk(after.due_ms, ticker, kind)),
-            "source_class": {"S": source_class},
+            **due_key(origin, _due_sk(after.due_ms, ticker, kind)),
+            "origin": {"S": origin},
             "ticker": {"S": ticker},
             "kind": {"S": kind},
             "expires_at": expiry(now_ms, STATE_DAYS),

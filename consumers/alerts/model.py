@@ -218,7 +218,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What is remembered of market-wide alerts of a class of sources.
+    """What is remembered of market-wide alerts of an origin.
 
     Attributes:
         version: as in `Series`.

@@ -20,7 +20,7 @@ from consumers.alerts.model import Alert, Decision, Move, Mute, State
 from consumers.alerts.rendering.compose import Post, compose
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore, ConflictError, TooManyWritesError
-from producers.sources import SourceClass
+from producers.origin import Origin
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -91,7 +91,7 @@ class Notifier:
         moves: dict[str, list[Move]] = {}
         for event in events:
             if event.change == "detected" and policy.may_be_told_at_once(event, now_ms, settings):
-                moves.setdefault(event.source_class, []).append(Move.of(event))
+                moves.setdefault(event.origin, []).append(Move.of(event))
         if settings.market_wide is not None and moves:
             self._store.note_moves(moves, now_ms)
 
@@ -147,9 +147,9 @@ class Notifier:
         made: list[Message] = []
 
         @cache
-        def around(source_class: str, minute: int) -> list[Move]:
+        def around(origin: str, minute: int) -> list[Move]:
             since_ms = (minute - 1) * policy.MINUTE_MS
-            return self._store.load_moves(source_class, since_ms, since_ms + 3 * policy.MINUTE_MS, now_ms)
+            return self._store.load_moves(origin, since_ms, since_ms + 3 * policy.MINUTE_MS, now_ms)
 
         for event in events:
             state = after.state(event)
@@ -158,7 +158,7 @@ class Notifier:
                 continue
             decision = policy.decide(event, state, now_ms, settings)
             if decision.asks_for_moves:
-                moves = around(event.source_class, event.at_ms // policy.MINUTE_MS)
+                moves = around(event.origin, event.at_ms // policy.MINUTE_MS)
                 state = self._with_moves(event, state, moves, (before, after), settings)
                 decision = policy.decide(event, state, now_ms, settings)
             after.remember(event, state, decision)
@@ -200,28 +200,26 @@ class Notifier:
     def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
         if policy.digests_held_back(mutes, now_ms, settings):
             return 0  # what is held stays held, and due
-        return sum(self._close_class(class_, now_ms, mutes, settings) for class_ in get_args(SourceClass))
+        return sum(self._close_class(class_, now_ms, mutes, settings) for class_ in get_args(Origin))
 
-    def _close_class(
-        self, source_class: str, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings
-    ) -> int:
-        held = list(islice(self._unmuted(source_class, mutes, now_ms), SERIES_A_SWEEP + 1))
-        digest_id = self._store.open_digest(source_class)
+    def _close_class(self, origin: str, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
+        held = list(islice(self._unmuted(origin, mutes, now_ms), SERIES_A_SWEEP + 1))
+        digest_id = self._store.open_digest(origin)
         if digest_id is None and (not held or held[0].due_ms > now_ms):
             return 0
-        if self._store.budget(source_class).take_digest(now_ms, settings.messages_per_hour) is None:
+        if self._store.budget(origin).take_digest(now_ms, settings.messages_per_hour) is None:
             return 0
-        digest_id = digest_id or self._store.start_digest(source_class, now_ms)
+        digest_id = digest_id or self._store.start_digest(origin, now_ms)
         # What is not due yet goes along: another digest for it soon would be one message more.
         for due in held[:SERIES_A_SWEEP]:
             self._move(digest_id, due, now_ms, settings)
         if len(held) <= SERIES_A_SWEEP:
-            finish = partial(self._finish, source_class, digest_id, now_ms, settings.messages_per_hour)
+            finish = partial(self._finish, origin, digest_id, now_ms, settings.messages_per_hour)
             self._retrying(finish)
         return min(len(held), SERIES_A_SWEEP)
 
-    def _unmuted(self, source_class: str, mutes: tuple[Mute, ...], now_ms: int) -> Iterator[Due]:
-        for due in self._store.held(source_class):
+    def _unmuted(self, origin: str, mutes: tuple[Mute, ...], now_ms: int) -> Iterator[Due]:
+        for due in self._store.held(origin):
             if not policy.is_muted(mutes, due.ticker, due.kind, now_ms):
                 yield due
 
@@ -236,12 +234,12 @@ class Notifier:
 
         self._retrying(move)
 
-    def _finish(self, source_class: str, digest_id: str, now_ms: int, places: int) -> None:
-        before = self._store.budget(source_class)
+    def _finish(self, origin: str, digest_id: str, now_ms: int, places: int) -> None:
+        before = self._store.budget(origin)
         after = before.take_digest(now_ms, places)
-        if after is None or self._store.open_digest(source_class) != digest_id:
+        if after is None or self._store.open_digest(origin) != digest_id:
             return  # no place any more: the next sweep goes on; or another sweep finished it
-        self._store.finish_digest(source_class, digest_id, before, after, now_ms)
+        self._store.finish_digest(origin, digest_id, before, after, now_ms)
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS):

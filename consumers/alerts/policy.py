@@ -92,7 +92,7 @@ def is_test(event: AlertEvent) -> bool:
 
 def is_live(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
     """Whether an event may be told at once: neither late, nor replayed, nor learned of too late."""
-    past = event.anomaly.late or event.source_class == "replay"
+    past = event.anomaly.late or event.origin == "replay"
     return not past and event.at_ms >= now_ms - settings.stale_after_ms
 
 
@@ -260,7 +260,7 @@ def _release(event: AlertEvent, series: Series) -> Series:
 
 
 def _origin(event: AlertEvent) -> tuple[int, int]:
-    replayed = event.source_class == "replay"
+    replayed = event.origin == "replay"
     return int(event.anomaly.late and not replayed), int(replayed)
 
 

@@ -91,13 +91,13 @@ class AlertStore:
         keys = {id_: alert_key(id_) for id_ in anomaly_ids}
         return _states(keys, self._find(keys.values()), Alert)
 
-    def load_moves(self, source_class: str, since_ms: int, until_ms: int, now_ms: int) -> list[Move]:
+    def load_moves(self, origin: str, since_ms: int, until_ms: int, now_ms: int) -> list[Move]:
         """Live anomalies of batches whose newest is of that time, the worst first; not those muted."""
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
             ExpressionAttributeValues={
-                ":pk": {"S": f"moves#{source_class}"},
+                ":pk": {"S": f"moves#{origin}"},
                 ":after": {"S": f"{since_ms:013d}"},
                 ":until": {"S": f"{until_ms:013d}~"},
             },
@@ -111,7 +111,7 @@ class AlertStore:
         return sorted(heard, key=lambda move: -move.rank)
 
     def note_moves(self, moves: dict[str, list[Move]], now_ms: int) -> None:
-        """Remember the live anomalies of a batch, by their class of sources, for market-wide alerts."""
+        """Remember the live anomalies of a batch, by their origin, for market-wide alerts."""
         items = [moves_item(class_, of, now_ms) for class_, of in moves.items()]
         wanted: Any = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
         while wanted:
@@ -222,32 +222,32 @@ class AlertStore:
         item = self._get(alert_key(anomaly_id))
         return None if item is None else state_of(item, Alert)
 
-    def held(self, source_class: str) -> Iterator[Due]:
+    def held(self, origin: str) -> Iterator[Due]:
         """Series that hold something for a digest, those that are due first at the head."""
-        for item in self._query(f"due#{source_class}"):
-            yield Due(item["sk"]["S"], item["source_class"]["S"], item["ticker"]["S"], item["kind"]["S"])
+        for item in self._query(f"due#{origin}"):
+            yield Due(item["sk"]["S"], item["origin"]["S"], item["ticker"]["S"], item["kind"]["S"])
 
     def series(self, due: Due) -> Series:
         """What is remembered of a series, strongly consistent."""
-        return state_of(self._get(series_key(due.source_class, due.ticker, due.kind)), Series)
+        return state_of(self._get(series_key(due.origin, due.ticker, due.kind)), Series)
 
-    def budget(self, source_class: str) -> Budget:
+    def budget(self, origin: str) -> Budget:
         """When the messages of the last hour were made, strongly consistent."""
-        return state_of(self._get(budget_key(source_class)), Budget)
+        return state_of(self._get(budget_key(origin)), Budget)
 
-    def open_digest(self, source_class: str) -> str | None:
+    def open_digest(self, origin: str) -> str | None:
         """The id of the digest that is being put together, if there is one."""
-        item = self._get(open_digest_key(source_class))
+        item = self._get(open_digest_key(origin))
         return None if item is None else str(item["id"]["S"])
 
-    def start_digest(self, source_class: str, now_ms: int) -> str:
+    def start_digest(self, origin: str, now_ms: int) -> str:
         """Begin a digest.
 
         Raises:
             ConflictError: someone else did.
         """
-        digest_id = f"digest-{source_class}-{now_ms}"
-        item = {**open_digest_key(source_class), "id": {"S": digest_id}, "parts": {"N": "0"}}
+        digest_id = f"digest-{origin}-{now_ms}"
+        item = {**open_digest_key(origin), "id": {"S": digest_id}, "parts": {"N": "0"}}
         self._transact([{"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}])
         return digest_id
 
@@ -259,18 +259,18 @@ class AlertStore:
         """
         part = {
             "pk": {"S": f"digest#{digest_id}"},
-            "sk": {"S": f"{due.source_class}#{due.ticker}#{due.kind}#{before.version}"},
-            "held": {"S": text_of(Part(due.source_class, due.ticker, due.kind, before.held or Held()))},
+            "sk": {"S": f"{due.origin}#{due.ticker}#{due.kind}#{before.version}"},
+            "held": {"S": text_of(Part(due.origin, due.ticker, due.kind, before.held or Held()))},
             "expires_at": expiry(now_ms, MESSAGE_DAYS),
         }
         self._transact(
             [
-                put_state(series_key(due.source_class, due.ticker, due.kind), before, after, now_ms),
+                put_state(series_key(due.origin, due.ticker, due.kind), before, after, now_ms),
                 {"Delete": {"Key": due.key}},
                 {"Put": {"Item": part}},
                 {
                     "Update": {
-                        "Key": open_digest_key(due.source_class),
+                        "Key": open_digest_key(due.origin),
                         "UpdateExpression": "ADD parts :one",
                         "ConditionExpression": "id = :id",
                         "ExpressionAttributeValues": {":one": {"N": "1"}, ":id": {"S": digest_id}},
@@ -279,22 +279,20 @@ class AlertStore:
             ]
         )
 
-    def finish_digest(
-        self, source_class: str, digest_id: str, before: Budget, after: Budget, now_ms: int
-    ) -> None:
+    def finish_digest(self, origin: str, digest_id: str, before: Budget, after: Budget, now_ms: int) -> None:
         """Make the message of the open digest; where another sweep took all its parts, only close it.
 
         Raises:
             ConflictError: someone else did, or the budget changed.
         """
         closing = {
-            "Key": open_digest_key(source_class),
+            "Key": open_digest_key(origin),
             "ConditionExpression": "id = :id",
             "ExpressionAttributeValues": {":id": {"S": digest_id}},
         }
         writes: list[Item] = [{"Delete": closing}]
         if next(self.parts(digest_id), None) is not None:
-            writes.append(put_state(budget_key(source_class), before, after, now_ms))
+            writes.append(put_state(budget_key(origin), before, after, now_ms))
             writes.extend(make_message(Message(digest_id, "digest", now_ms), now_ms))
         self._transact(writes)
 

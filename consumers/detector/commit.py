@@ -20,7 +20,7 @@ from consumers.stores.charts import pack_columns
 from consumers.stores.ledger import Counts
 from consumers.windows import restore, snapshot
 from consumers.windows.state import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, State, Step, plan
-from producers.sources import source_class
+from producers.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,7 +155,7 @@ class Partitions:
 
     def _put_quotes(self, step: Step) -> None:
         block = step.block
-        for class_ in sorted({source_class(s) for s, c in block.sources.items() if c.in_windows}):
+        for class_ in sorted({origin_of(s) for s, c in block.sources.items() if c.in_windows}):
             written = self._quotes.get((block.partition, class_), _Written(0, 0))
             due = block.arrival_ms >= written.arrival_ms + _LARGE_QUOTES_EVERY_MS
             if written.size > _SMALL_QUOTES_BYTES and not due:
@@ -176,7 +176,7 @@ class Partitions:
         for anomaly in effects.anomalies:
             tick_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
             is_history = tick_ms < step.block.arrival_ms - _HISTORY_MS
-            if source_class(anomaly.source) != "replay" and not is_history:
+            if origin_of(anomaly.source) != "replay" and not is_history:
                 report.latencies_ms.append(now_ms - tick_ms)
 
     def _keep_snapshot(self, step: Step, report: Report) -> None:

@@ -67,24 +67,24 @@ def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
     )
 
 
-def last_quotes(state: State, source_class: str) -> QuoteColumns:
-    """The newest quote of every symbol of a class of sources, sorted by symbol.
+def last_quotes(state: State, origin: str) -> QuoteColumns:
+    """The newest quote of every symbol of an origin, sorted by symbol.
 
     Where several runs of a replay hold a symbol, it is the run that was heard of last.
     """
-    slots = _slots_by_symbol(state.keys, source_class)
+    slots = _slots_by_symbol(state.keys, origin)
     symbols = [symbol for symbol, _ in slots]
     newest = [max(of, key=state.touched_hour.__getitem__) if len(of) > 1 else of[0] for _, of in slots]
     return bars.quote_columns(symbols, state.minutes[:, newest])
 
 
 @lru_cache(maxsize=64)
-def _slots_by_symbol(keys: tuple[str, ...], source_class: str) -> list[tuple[str, list[int]]]:
+def _slots_by_symbol(keys: tuple[str, ...], origin: str) -> list[tuple[str, list[int]]]:
     """The symbols of a class, sorted, each with its windows, newest first."""
     slots: dict[str, list[int]] = {}
     for slot, key in enumerate(keys):
         class_, symbol = split_key(key)
-        if class_ == source_class:
+        if class_ == origin:
             slots.setdefault(symbol, []).insert(0, slot)
     return sorted(slots.items())
 

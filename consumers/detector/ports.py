@@ -73,9 +73,9 @@ class ChartWriter(Protocol):
     """Bars and last quotes."""
 
     def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
-        """Write closed bars, each with its class of sources and symbol; writing one again changes nothing."""
+        """Write closed bars, each with its origin and symbol; writing one again changes nothing."""
 
-    def put_quotes(self, source_class: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
         """Write last quotes as of a block, unless newer ones are there."""
 
 

@@ -1,6 +1,6 @@
 """Last quotes and minute bars in the table stock-charts: what the dashboard draws. Free of numpy.
 
-Last quotes: one item per class of sources and partition of the stream, pk `live#<class>`, sk `<partition>`,
+Last quotes: one item per origin and partition of the stream, pk `live#<class>`, sk `<partition>`,
 written with the partition's blocks. It holds the open minute of every symbol as well.
 
 Minute bars: pk `bars#<class>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
@@ -64,14 +64,14 @@ class LastQuote:
     bar: Bar
 
 
-def live_pk(source_class: str) -> str:
-    """Partition key of the last quotes of a class of sources."""
-    return f"live#{source_class}"
+def live_pk(origin: str) -> str:
+    """Partition key of the last quotes of an origin."""
+    return f"live#{origin}"
 
 
-def bars_pk(source_class: str, symbol: str) -> str:
+def bars_pk(origin: str, symbol: str) -> str:
     """Partition key of the minute bars of a symbol and of those that share its items."""
-    return f"bars#{source_class}#{zlib.crc32(symbol.encode()) % GROUPS}"
+    return f"bars#{origin}#{zlib.crc32(symbol.encode()) % GROUPS}"
 
 
 def bar_attribute(symbol: str) -> str:
@@ -120,7 +120,7 @@ class ChartStore:
     Examples
     --------
     >>> store = ChartStore(boto3.client("dynamodb"), "stock-charts")  # doctest: +SKIP
-    >>> store.bars("real", "AAPL", now_ms - 1_800_000, now_ms)[-1].close  # doctest: +SKIP
+    >>> store.bars("live", "AAPL", now_ms - 1_800_000, now_ms)[-1].close  # doctest: +SKIP
     189.12
     """
 
@@ -128,25 +128,25 @@ class ChartStore:
         self._client = client
         self._table = table
 
-    def last_quotes(self, source_class: str) -> list[LastQuote]:
-        """The newest quote of every symbol that sources of the class ("real", "simulated", "replay") sent."""
+    def last_quotes(self, origin: str) -> list[LastQuote]:
+        """The newest quote of every symbol that sources of the class ("live", "simulated", "replay") sent."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": live_pk(source_class)}},
+            ExpressionAttributeValues={":pk": {"S": live_pk(origin)}},
         )
         items = (item for page in pages for item in page["Items"])
         return [quote for item in items for quote in unpack_quotes(item["columns"]["B"])]
 
-    def bars(self, source_class: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
+    def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
         """The minutes that start in since_ms <= start < until_ms, by time, the open one included."""
-        bars = {bar.minute_ms: bar for bar in self._closed(source_class, symbol, since_ms, until_ms)}
-        for quote in self.last_quotes(source_class):
+        bars = {bar.minute_ms: bar for bar in self._closed(origin, symbol, since_ms, until_ms)}
+        for quote in self.last_quotes(origin):
             if quote.symbol == symbol and since_ms <= quote.bar.minute_ms < until_ms:
                 bars.setdefault(quote.bar.minute_ms, quote.bar)
         return [bars[minute] for minute in sorted(bars)]
 
-    def _closed(self, source_class: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
+    def _closed(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
         first = max(0, -(-since_ms // MINUTE_MS) * MINUTE_MS)
         if until_ms <= first:
             return
@@ -154,7 +154,7 @@ class ChartStore:
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
             ExpressionAttributeValues={
-                ":pk": {"S": bars_pk(source_class, symbol)},
+                ":pk": {"S": bars_pk(origin, symbol)},
                 ":low": {"S": iso_ms(first)},
                 ":high": {"S": iso_ms(until_ms - 1)},
             },

@@ -17,7 +17,7 @@ from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, li
 from consumers.stores.ledger import BLOCK_PREFIX, Counts, block_sk, partition_pk
 from consumers.stream.rows import Position
 from consumers.windows.state import Block
-from producers.sources import source_class
+from producers.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -232,7 +232,7 @@ class AnomalyTable:
         """Write anomalies; writing one again changes nothing, nor does one of a recording change a live one."""
         live: dict[tuple[str, str], Anomaly] = {}
         for anomaly in anomalies:
-            if source_class(anomaly.source) == "replay":
+            if origin_of(anomaly.source) == "replay":
                 self._put_if_absent(anomaly)
             else:
                 live.setdefault((anomaly.ticker, anomaly.timestamp), anomaly)
@@ -311,14 +311,14 @@ class ChartTable:
                 ExpressionAttributeValues=values,
             )
 
-    def put_quotes(self, source_class: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
         """Write last quotes as of a block, unless newer ones are there."""
         with io(f"write the last quotes of partition {block.partition}"):
             try:
                 self._client.put_item(
                     TableName=self._table,
                     Item={
-                        "pk": {"S": live_pk(source_class)},
+                        "pk": {"S": live_pk(origin)},
                         "sk": {"S": str(block.partition)},
                         "columns": {"B": packed},
                         "as_of": {"N": str(as_of_ms)},

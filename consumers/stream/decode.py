@@ -21,9 +21,9 @@ from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from consumers.stream.rows import Floats, Rows, StreamRecord
+from producers.origin import origin_of
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, QuoteBatchError, RefusedRow, decode
-from producers.sources import source_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -219,7 +219,7 @@ class Decoder:
 
     def _extend(self, columns: _Columns, batch: QuoteBatch) -> None:
         self._run(columns, len(batch.symbol), batch.source, bad=False)
-        if source_class(batch.source) == "real":
+        if origin_of(batch.source) == "live":
             columns.key += batch.symbol
         else:
             columns.key += [f"{batch.source}/{symbol}" for symbol in batch.symbol]

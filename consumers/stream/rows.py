@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.sources import source_class
+from producers.origin import Origin, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,11 +118,11 @@ class Rows:
 
 
 @lru_cache(maxsize=65_536)
-def split_key(key: str) -> tuple[Literal["real", "simulated", "replay"], str]:
-    """Class of sources and symbol of a window key, as `producers.sources.window_key` made it.
+def split_key(key: str) -> tuple[Origin, str]:
+    """Origin and symbol of a window key.
 
     A symbol may hold a slash but no lower-case letter, and the names of the other classes begin with one.
     """
     prefix, slash, symbol = key.partition("/")
-    class_ = source_class(prefix) if slash else "real"
-    return (class_, symbol) if class_ != "real" else ("real", key)
+    origin = origin_of(prefix) if slash else "live"
+    return (origin, symbol) if origin != "live" else ("live", key)

@@ -17,7 +17,7 @@ from consumers.stores.ledger import Counts
 from consumers.stream.rows import Bools, Floats, Ints, Position, Rows, StreamRecord, not_after, split_key
 from consumers.stream.thresholds import Threshold
 from consumers.windows import bars, codec
-from producers.sources import source_class
+from producers.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -217,7 +217,7 @@ def _without_stale(state: State, arrival_ms: int) -> State:
     totals = {
         source: total
         for source, total in state.totals.items()
-        if total.seen_hour >= hour - _kept_hours(source_class(source))
+        if total.seen_hour >= hour - _kept_hours(origin_of(source))
     }
     if not stale:
         return state if len(totals) == len(state.totals) else replace(state, totals=totals)

@@ -4,7 +4,7 @@
  * @typedef {object} Address
  * @property {string} ticker the ticker that is open, or ""
  * @property {string} at ISO instant that the chart is about, or "" for now
- * @property {string} source a source or a class of sources, or "" for the configured one
+ * @property {string} source a source or an origin, or "" for the configured one
  * @property {string} anomaly id of the chosen anomaly, or ""
  * @property {string} range span of the chart
  * @property {string} severity severities shown, comma-separated, or "" for all

@@ -245,7 +245,7 @@ function buildFilters() {
     "select",
     { id: "filter-source", "aria-label": "Source", onchange: () => go({ source: sources.value }) },
     h("option", { value: "" }, "All sources"),
-    ...["real", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
+    ...["live", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
   );
   byId("filters").replaceChildren(...chips, kinds, sources);
   syncFilters();

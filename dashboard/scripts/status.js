@@ -12,9 +12,9 @@ const DEPTH_EVERY_MS = 60_000;
 const DEPTH_AFTER_MS = 900;
 const LATE_SECONDS = 60;
 
-const LABELS = { real: "REAL", simulated: "SIMULATED", replay: "REPLAY" };
+const LABELS = { live: "LIVE", simulated: "SIMULATED", replay: "REPLAY" };
 const TITLES = {
-  real: "Real quotes",
+  live: "Live quotes",
   simulated: "A simulated market: nothing here is a real price",
   replay: "Recorded quotes, played again",
 };
@@ -36,9 +36,9 @@ export class Status {
   set list(list) {
     this.#list = list;
     const badge = byId("source-badge");
-    badge.className = `badge badge-${list.source_class}`;
-    badge.title = `${TITLES[list.source_class]} (source: ${list.source})`;
-    setText(badge, LABELS[list.source_class]);
+    badge.className = `badge badge-${list.origin}`;
+    badge.title = `${TITLES[list.origin]} (source: ${list.source})`;
+    setText(badge, LABELS[list.origin]);
     this.#show();
   }
 
@@ -57,10 +57,10 @@ export class Status {
   #feed() {
     if (connection.state.lost) return ["lost", "Disconnected"];
     if (!this.#list) return ["loading", "Connecting"];
-    const { feed, source_class: sourceClass } = this.#list;
+    const { feed, origin } = this.#list;
     if (feed.state === "closed") return ["closed", feed.last_quote_at === null ? "Market closed" : `Market closed, last quote ${age(ageOf(feed.last_quote_at))} ago`];
     if (feed.last_quote_at === null) return ["missing", "No quotes yet"];
-    if (sourceClass === "replay") return ["live", "Replay"];
+    if (origin === "replay") return ["live", "Replay"];
     const seconds = ageOf(feed.last_quote_at);
     return feed.state === "live" ? ["live", `Live, last quote ${age(seconds)} ago`] : ["stale", `No new quotes for ${age(seconds)}`];
   }

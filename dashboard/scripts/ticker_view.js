@@ -149,7 +149,7 @@ class OpenTicker {
 
   /** @param {TickerList} list */
   showQuote(list) {
-    byId("ticker-source").hidden = [list.source, list.source_class, ""].includes(this.#address.source);
+    byId("ticker-source").hidden = [list.source, list.origin, ""].includes(this.#address.source);
     const ticker = list.tickers.find((row) => row.ticker === this.#address.ticker);
     setText(byId("ticker-price"), ticker ? price(ticker.price) : "");
     const element = byId("ticker-change");
@@ -231,13 +231,13 @@ class OpenTicker {
   #draw() {
     const anomalies = this.#page?.anomalies ?? [];
     if (this.#bars && this.#chart) this.#drawChart(this.#chart, this.#bars, anomalies);
-    if (this.#page) this.#drawList(anomalies, this.#bars?.source_class ?? "");
+    if (this.#page) this.#drawList(anomalies, this.#bars?.origin ?? "");
   }
 
   /** @param {PriceChart} chart @param {BarList} list @param {Anomaly[]} anomalies */
   #drawChart(chart, list, anomalies) {
     const { bars } = list;
-    const own = anomalies.filter((anomaly) => anomaly.source_class === list.source_class);
+    const own = anomalies.filter((anomaly) => anomaly.origin === list.origin);
     chart.draw(bars, own, { fit: !this.#fitted && bars.length > 0, chosen: this.#chosen });
     this.#fitted ||= bars.length > 0;
     this.#empty.hidden = bars.length > 0;
@@ -248,11 +248,11 @@ class OpenTicker {
   }
 
   /** @param {BarList} list @param {Anomaly[]} anomalies */
-  #showEmpty({ ticker, source_class: sourceClass }, anomalies) {
-    const elsewhere = anomalies.find((anomaly) => anomaly.source_class !== sourceClass);
+  #showEmpty({ ticker, origin }, anomalies) {
+    const elsewhere = anomalies.find((anomaly) => anomaly.origin !== origin);
     fill(
       this.#empty,
-      h("strong", {}, `No ${sourceClass} quotes of ${ticker} in this range`),
+      h("strong", {}, `No ${origin} quotes of ${ticker} in this range`),
       h("p", {}, elsewhere ? `Its anomalies come from ${elsewhere.source}: choose one to see its moment.` : "Try a longer range, or wait for the first quote."),
     );
   }

@@ -103,7 +103,7 @@ export class WatchList {
   #showEmpty(list) {
     this.#table = null;
     this.#lines.clear();
-    const text = list.source_class === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
+    const text = list.origin === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
     fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
   }
 
@@ -141,8 +141,8 @@ export class WatchList {
   }
 
   /** @param {TickerList} list */
-  #updateGroup({ tickers, source_class: sourceClass, feed }) {
-    const rest = sourceClass === "replay" ? "replayed" : feed.state === "closed" ? "closed" : "";
+  #updateGroup({ tickers, origin, feed }) {
+    const rest = origin === "replay" ? "replayed" : feed.state === "closed" ? "closed" : "";
     const end = this.#from + Math.min(GROUP, this.#due);
     this.#due -= GROUP;
     for (; this.#from < end; this.#from++) {
@@ -201,7 +201,7 @@ function soon() {
 /** Which tickers are listed: a replay's own, else those of the configured source. */
 function listSource() {
   const { source } = current();
-  return source.startsWith("replay") ? "replay" : ["real", "simulated"].includes(source) ? source : "";
+  return source.startsWith("replay") ? "replay" : ["live", "simulated"].includes(source) ? source : "";
 }
 
 /** @param {Line} line @param {Ticker} ticker */

@@ -14,13 +14,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
 from producers.markets import is_open
+from producers.origin import origin_of
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease, LeaseLostError
 from producers.scan.unsent import UnsentStore
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
-from producers.sources import Source, SourceError, source_class
+from producers.sources import Source, SourceError
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55
@@ -140,7 +141,7 @@ class Scan:
         return self.report
 
     def _check(self, request: ScanRequest) -> None:
-        if request.backfill_minutes is not None and source_class(self._settings.source) != "simulated":
+        if request.backfill_minutes is not None and origin_of(self._settings.source) != "simulated":
             raise ScanError(
                 f"backfill_minutes: source {self._settings.source} has no history to produce:"
                 " allowed is the source simulated"
@@ -202,7 +203,7 @@ class Scan:
         self, watched: Sequence[str], batch: QuoteBatch | None, ts_ms: int, why: str = ""
     ) -> QuoteBatch | None:
         """Judges the feed, unless it is that of a real market which is closed; leaves the observations."""
-        is_real = source_class(self._settings.source) == "real"
+        is_real = origin_of(self._settings.source) == "live"
         patience = 1.0
         if is_real and not is_open("regular", datetime.fromtimestamp(ts_ms / 1000, UTC)):
             if self._settings.session != "extended":

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
+from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, QuoteBatch, is_source
 
-SourceClass = Literal["real", "simulated", "replay"]
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _BUILT_IN = {
     name: f"producers.sources.{name}:{name.title()}Source.from_environment"
@@ -46,18 +46,6 @@ class SourceError(Exception):
     """A source could not answer, or there is no such source; says which, why and what is allowed."""
 
 
-def source_class(source: str) -> SourceClass:
-    """What a source's quotes are: real ones, simulated ones, or a replay of recorded ones."""
-    if source == "simulated":
-        return "simulated"
-    return "replay" if source == "replay" or source.startswith("replay-") else "real"
-
-
-def window_key(source: str, symbol: str) -> str:
-    """The name of the window that a quote belongs to; windows never mix classes, nor runs of a replay."""
-    return symbol if source_class(source) == "real" else f"{source}/{symbol}"
-
-
 def create(name: str, environment: Mapping[str, str]) -> Source:
     """The source called `name`, set up from the environment (where its keys are, if it needs any).
 
@@ -68,7 +56,7 @@ def create(name: str, environment: Mapping[str, str]) -> Source:
     """
     if not is_source(name):
         raise SourceError(f"source {name!r}: allowed is a name of {SOURCE_RULE}")
-    if source_class(name) == "replay":
+    if origin_of(name) == "replay":
         raise SourceError(
             f"source {name!r} cannot be polled: run `stock-monitor replay FILE` for a recording"
         )

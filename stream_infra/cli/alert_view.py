@@ -39,7 +39,7 @@ def overview_json(overview: Overview) -> str:
         {
             "ticker": due.ticker,
             "kind": due.kind,
-            "source_class": due.source_class,
+            "origin": due.origin,
             "anomalies": series.held.anomalies if series.held else 0,
             "due": iso_ms(series.due_ms or 0),
         }

@@ -18,8 +18,8 @@ from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
 from consumers.contracts import events
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
+from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
-from producers.sources import SourceClass
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError, NotDeployedError, StockMonitorError
@@ -61,7 +61,7 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     stored = [
         message for day in days_between(since_ms, now_ms) for message in store.messages(day, since_ms - 1)
     ]
-    held = [(due, store.series(due)) for class_ in get_args(SourceClass) for due in store.held(class_)]
+    held = [(due, store.series(due)) for class_ in get_args(Origin) for due in store.held(class_)]
     mutes = [mute for mute in store.mutes() if mute.until_ms > now_ms]
     return Overview(stored, [(due, series) for due, series in held if series.held is not None], mutes)
 

@@ -267,10 +267,10 @@ def _last_log(context: Context, function: str) -> datetime | None:
 
 def _newest_quote(context: Context) -> datetime | None:
     from consumers.stores.charts import ChartStore  # noqa: PLC0415
-    from producers.sources import source_class  # noqa: PLC0415
+    from producers.origin import origin_of  # noqa: PLC0415
 
     store = ChartStore(context.endpoints.client("dynamodb"), names.CHARTS_TABLE)
-    class_ = source_class(context.scanner.get("SOURCE", "simulated"))
+    class_ = origin_of(context.scanner.get("SOURCE", "simulated"))
     newest = max((quote.ts for quote in store.last_quotes(class_)), default=None)
     return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)
 

@@ -54,7 +54,7 @@ def test_messages_are_listed_newest_first_over_the_change_of_a_day(
     assert listed["alerts"][0] == {
         "id": f"{anomaly.id}#detected", "message_kind": "alert", "status": "sent", "subject": "High: TSLA",
         "made_at": iso_ms(NOW_MS - 500), "sent_at": iso_ms(NOW_MS), "anomaly_id": anomaly.id, "ticker": "TSLA",
-        "kind": "price_spike", "severity": "high", "source_class": "simulated",
+        "kind": "price_spike", "severity": "high", "origin": "simulated",
     }  # fmt: skip
     assert (listed["alerts"][1]["status"], listed["alerts"][1]["sent_at"]) == ("pending", None)
     assert call("/alerts", since=iso_ms(yesterday - 6 * HOUR_MS)).json["count"] == 3

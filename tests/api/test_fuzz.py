@@ -36,7 +36,7 @@ SENSIBLE: dict[str, st.SearchStrategy[str]] = {
     "date": st.dates().map(str),
     "since": instants,
     "until": instants,
-    "source": st.sampled_from(["real", "simulated", "replay-7"]),
+    "source": st.sampled_from(["live", "simulated", "replay-7"]),
     "limit": st.integers(-5, 500).map(str),
     "depth": st.just("full"),
     "all": st.sampled_from(["true", "false"]),

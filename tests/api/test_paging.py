@@ -34,7 +34,7 @@ queries = st.builds(
     until_ms=st.none() | st.just(FIRST_MS + DAY_MS + 7000),
     kinds=st.sampled_from([(), (KINDS[0],), KINDS[:2]]),
     severities=st.sampled_from([(), ("low",), ("high", "critical")]),
-    source=st.sampled_from([None, "simulated", "replay", "real"]),
+    source=st.sampled_from([None, "simulated", "replay", "live"]),
 )
 
 

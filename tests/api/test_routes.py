@@ -43,16 +43,16 @@ def _quote(symbol: str, age_ms: int, **changes: Any) -> LastQuote:
     return replace(quote, **changes)
 
 
-def _put_quotes(dynamodb: Any, source_class: str, *quotes: LastQuote) -> None:
-    item = {"pk": {"S": live_pk(source_class)}, "sk": {"S": "0"}, "columns": {"B": pack_quotes(quotes)}}
+def _put_quotes(dynamodb: Any, origin: str, *quotes: LastQuote) -> None:
+    item = {"pk": {"S": live_pk(origin)}, "sk": {"S": "0"}, "columns": {"B": pack_quotes(quotes)}}
     dynamodb.put_item(TableName="stock-charts", Item=item)
 
 
-def _put_bar(dynamodb: Any, source_class: str, symbol: str, bar: Bar) -> None:
+def _put_bar(dynamodb: Any, origin: str, symbol: str, bar: Bar) -> None:
     dynamodb.put_item(
         TableName="stock-charts",
         Item={
-            "pk": {"S": bars_pk(source_class, symbol)},
+            "pk": {"S": bars_pk(origin, symbol)},
             "sk": {"S": iso_ms(bar.minute_ms)},
             bar_attribute(symbol): bar_to_attribute(bar),
         },
@@ -70,7 +70,7 @@ def test_health_in_depth_tells_the_age_of_the_feed(call: Any, dynamodb: Any) -> 
     health = call("/health", depth="full").json
     Health.model_validate(health, strict=True)
     assert health["status"] == "healthy"
-    assert health["source_class"] == "simulated"
+    assert health["origin"] == "simulated"
     assert health["feed"] == {
         "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "live": 1, "total": 2,
     }  # fmt: skip
@@ -146,8 +146,8 @@ def test_anomalies_are_listed_newest_first_with_their_source(call: Any, put: Cal
     put("KO", NOW_MS - 90 * 86_400_000, severity="high", source="alpaca")
     page = call("/anomalies").json
     AnomalyPage.model_validate(page, strict=True)
-    assert [(a["ticker"], a["source_class"]) for a in page["anomalies"]] == [
-        ("MSFT", "replay"), ("AAPL", "simulated"), ("KO", "real"),
+    assert [(a["ticker"], a["origin"]) for a in page["anomalies"]] == [
+        ("MSFT", "replay"), ("AAPL", "simulated"), ("KO", "live"),
     ]  # fmt: skip
     assert (page["count"], page["next"]) == (3, None)
 
@@ -160,7 +160,7 @@ def test_anomalies_are_listed_newest_first_with_their_source(call: Any, put: Cal
         ({"kind": "gap"}, {"C"}),
         ({"ticker": "a"}, {"A"}),
         ({"source": "replay"}, {"B"}),
-        ({"source": "real"}, {"C"}),
+        ({"source": "live"}, {"C"}),
         ({"source": "replay-7"}, {"B"}),
         ({"date": "2026-11-23"}, {"C"}),
         ({"since": "2026-11-24T14:29:58Z"}, {"B"}),
@@ -221,7 +221,7 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(
         ("/anomalies", {"since": "2026-11-24T10:00Z", "until": "2026-11-24T09:00Z"}, "since", "before until"),
         ("/anomalies", {"kind": "price_spike,oops"}, "kind", "price_spike, level_shift"),
         ("/anomalies", {"severity": "urgent"}, "severity", "low, medium, high, critical"),
-        ("/anomalies", {"source": "a b"}, "source", "real, simulated, replay"),
+        ("/anomalies", {"source": "a b"}, "source", "live, simulated, replay"),
         ("/anomalies", {"tikcer": "AAPL"}, "tikcer", "date, since, until, ticker"),
         ("/anomalies/AAPL/oops", {}, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),
         ("/anomalies/AAPL/MSFT-1-gap", {}, "anomaly_id", "AAPL-"),
@@ -306,7 +306,7 @@ def test_tickers_in_the_order_of_the_watch_list(call: Any, dynamodb: Any) -> Non
 def test_a_replay_lists_what_it_brought(call: Any, dynamodb: Any) -> None:
     _put_quotes(dynamodb, "replay", _quote("SPY", 10**11))
     listed = call("/tickers", source="replay-2013").json
-    assert (listed["source_class"], [row["ticker"] for row in listed["tickers"]]) == ("replay", ["SPY"])
+    assert (listed["origin"], [row["ticker"] for row in listed["tickers"]]) == ("replay", ["SPY"])
 
 
 def test_bars_of_a_ticker_with_the_open_minute(call: Any, dynamodb: Any) -> None:

@@ -96,25 +96,25 @@ class Site:
         self.dynamodb.put_item(TableName="stock-anomalies", Item=to_item(anomaly))
         return anomaly
 
-    def put_quotes(self, source_class: str = "simulated") -> None:
+    def put_quotes(self, origin: str = "simulated") -> None:
         """Write the last quotes as of now, from the newest bars."""
         now_ms = _now_ms()
         quotes = [_last_quote(symbol, bars, now_ms) for symbol, bars in self.bars.items()]
         self.dynamodb.put_item(
             TableName="stock-charts",
             Item={
-                "pk": {"S": live_pk(source_class)},
+                "pk": {"S": live_pk(origin)},
                 "sk": {"S": "0"},
                 "columns": {"B": pack_quotes(quotes)},
             },
         )
 
-    def put_bars(self, source_class: str, symbol: str, bars: list[Bar]) -> None:
+    def put_bars(self, origin: str, symbol: str, bars: list[Bar]) -> None:
         """Write closed minute bars of one symbol."""
         for bar in bars:
             self.dynamodb.update_item(
                 TableName="stock-charts",
-                Key={"pk": {"S": bars_pk(source_class, symbol)}, "sk": {"S": iso_ms(bar.minute_ms)}},
+                Key={"pk": {"S": bars_pk(origin, symbol)}, "sk": {"S": iso_ms(bar.minute_ms)}},
                 UpdateExpression="SET #bar = :bar",
                 ExpressionAttributeNames={"#bar": bar_attribute(symbol)},
                 ExpressionAttributeValues={":bar": bar_to_attribute(bar)},

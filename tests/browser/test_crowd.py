@@ -34,7 +34,7 @@ new PerformanceObserver((list) => {
 def _anomaly(n: int, newest_ms: int, ticker: str) -> dict[str, Any]:
     ts_ms, kind = newest_ms - n * 1000, KINDS[n % len(KINDS)]
     return {
-        "id": anomaly_id(ticker, ts_ms, kind), "source": "simulated", "source_class": "simulated", "ticker": ticker,
+        "id": anomaly_id(ticker, ts_ms, kind), "source": "simulated", "origin": "simulated", "ticker": ticker,
         "timestamp": sort_key(ts_ms, kind), "date": iso_ms(ts_ms)[:10], "kind": kind, "severity": SEVERITIES[n % 4],
         "score": 3.25, "threshold": 2.5, "value": 0.01, "expected": 0.0, "spread_of_expected": 0.001,
         "direction": "up", "late": False, "explanation": f"{ticker} rose 1% in one tick, number {n}.",
@@ -74,7 +74,7 @@ class Crowd:
         if resource == "quotes":
             bars = [bar for bar in self._bars if bar["minute"] >= query["since"][0]]
             around = {"since": query["since"][0], "until": iso_ms(self._now_ms)}
-            return {"ticker": ticker, "source_class": "simulated", **around, "bars": bars, "count": len(bars)}
+            return {"ticker": ticker, "origin": "simulated", **around, "bars": bars, "count": len(bars)}
         if resource == "anomalies" and "/" not in ticker:
             own = [_anomaly(n * 60, self._now_ms, ticker) for n in range(40)]
             return {"anomalies": own, "count": len(own), "next": None}
@@ -92,7 +92,7 @@ class Crowd:
         as_of = iso_ms(self._now_ms)
         feed = {"state": "live", "last_quote_at": as_of, "age_seconds": 0.5, "live": 500, "total": 500}
         return {
-            "source": "simulated", "source_class": "simulated", "as_of": as_of, "feed": feed,
+            "source": "simulated", "origin": "simulated", "as_of": as_of, "feed": feed,
             "tickers": [_ticker(name, self._now_ms, step) for name in TICKERS], "count": 500,
         }  # fmt: skip
 

@@ -256,9 +256,9 @@ class _Charts(_Port):
             key = (class_, symbol, bar.minute_ms)
             self.around(lambda key=key, bar=bar: self.memory.keep(self.memory.bars, key, bar))
 
-    def put_quotes(self, source_class: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
         assert as_of_ms > 0
-        self.around(lambda: self._put_quotes((source_class, block.partition), block.number, packed))
+        self.around(lambda: self._put_quotes((origin, block.partition), block.number, packed))
 
     def _put_quotes(self, key: tuple[str, int], number: int, packed: bytes) -> None:
         if number >= self.memory.quotes.get(key, (0, b""))[0]:

@@ -48,7 +48,7 @@ def test_prices_move_and_are_called_simulated(monitor: Any) -> None:
         lambda: (seen := quoted()) and len(seen) == 10 and seen, 90, "10 tickers quoted"
     )
     monitor.eventually(lambda: quoted() != before, 30, "prices moved")
-    assert monitor.get("/api/tickers")["source_class"] == "simulated"
+    assert monitor.get("/api/tickers")["origin"] == "simulated"
 
 
 def test_anomalies_arrive_with_a_reason(monitor: Any) -> None:

@@ -11,7 +11,7 @@ from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
 from consumers.alerts.model import Held, MarketMove, Move, Sample
 from consumers.alerts.rendering import gsm7
 from consumers.contracts.anomaly import Anomaly, iso_ms
-from producers.sources import source_class
+from producers.origin import origin_of
 
 SUBJECT_CHARACTERS = 100
 """SNS takes subjects of printable ASCII up to this length (API reference of Publish)."""
@@ -36,7 +36,7 @@ class Texts:
 class Part:
     """A series in a digest: `held` are the counted anomalies of this ticker and kind."""
 
-    source_class: str
+    origin: str
     ticker: str
     kind: str
     held: Held
@@ -148,7 +148,7 @@ def digest(
 
 def _names(parts: Sequence[Part], more_parts: int) -> str:
     named = ", ".join(
-        f"{_class_label(part.source_class)}{part.ticker} {_words(part.kind)}{_worst(part)}"
+        f"{_class_label(part.origin)}{part.ticker} {_words(part.kind)}{_worst(part)}"
         for part in parts[:NAMED]
     )
     others = len(parts[NAMED:]) + more_parts
@@ -195,7 +195,7 @@ def _part_lines(part: Part) -> list[str]:
     counts += [f"{held.replayed} replayed"] if held.replayed else []
     counts += [_count(held.escalations, "escalation", "escalations")] if held.escalations else []
     counts += [f"{held.ended} back to normal"] if held.ended else []
-    lines = [f"{_class_label(part.source_class)}{part.ticker} {_words(part.kind)}: {', '.join(counts)}"]
+    lines = [f"{_class_label(part.origin)}{part.ticker} {_words(part.kind)}: {', '.join(counts)}"]
     lines += [f"  {_sample(sample)}" for sample in held.samples]
     rest = held.anomalies - sum(sample.counted for sample in held.samples)
     return [*lines, *([f"  and {rest} more"] if rest > 0 else [])]
@@ -213,7 +213,7 @@ def _worst(part: Part) -> str:
 def _label(source: str) -> str:
     if source == TEST_SOURCE:
         return "[TEST] "
-    return _class_label(source_class(source))
+    return _class_label(origin_of(source))
 
 
 def _class_label(name: str) -> str:

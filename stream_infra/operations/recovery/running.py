@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from consumers.stores.charts import ChartStore
 from consumers.stores.ledger import Counts, Ledger
+from producers.origin import origin_of
 from producers.partitions import partition_of
-from producers.sources import source_class
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import StockMonitorError
@@ -21,7 +21,7 @@ from stream_infra.operations.tail import TickFeed
 Sleep = Callable[[float], None]
 Progress = Callable[[int, int], None]
 """Hears how many ticks are accounted for, of how many that waited."""
-_LIVE = ("real", "simulated")
+_LIVE = ("live", "simulated")
 _LIMIT_SECONDS = 900.0
 _POLL_SECONDS = 1.0
 _READ_SECONDS = 0.2
@@ -128,16 +128,13 @@ def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]
     return [
         tick
         for tick in found
-        if source_class(tick.source) in _LIVE
-        and tick.ts > known.get((source_class(tick.source), tick.symbol), 0)
+        if origin_of(tick.source) in _LIVE and tick.ts > known.get((origin_of(tick.source), tick.symbol), 0)
     ]
 
 
 def _behind(endpoints: Endpoints, waiting: Iterable[_Tick]) -> tuple[str, ...]:
     known = _known(endpoints)
-    late = {
-        tick.symbol for tick in waiting if tick.ts > known.get((source_class(tick.source), tick.symbol), 0)
-    }
+    late = {tick.symbol for tick in waiting if tick.ts > known.get((origin_of(tick.source), tick.symbol), 0)}
     return tuple(sorted(late))
 
 

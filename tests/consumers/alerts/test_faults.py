@@ -276,7 +276,7 @@ def test_each_anomaly_is_told_once_whatever_goes_wrong(
     assert max(first.values(), default=0) <= 1
     assert len(first) + counted <= len(events) <= len(first.keys() | escalated) + counted
     assert play.store.pending() == []
-    assert list(play.store.held("real")) == []
+    assert list(play.store.held("live")) == []
     made = [one for day in _days(play, make.t0_ms) for one in play.store.messages(day)]
     assert all(one.status == "sent" for one in made)
     times = sorted(one.message.made_ms for one in made)

@@ -206,8 +206,8 @@ def test_no_hour_has_more_messages_than_the_cap(
     story: list[tuple[int, AlertEvent]], rules: AlertSettings, orders: tuple[tuple[int, Mute], ...]
 ) -> None:
     messages = _live_through(story, rules, orders, watched=3).messages
-    classes = {event.anomaly.id: event.source_class for _, event in story}
-    for class_ in ("real", "replay"):
+    classes = {event.anomaly.id: event.origin for _, event in story}
+    for class_ in ("live", "replay"):
         times = [m.at_ms for m in messages if class_ == (classes.get(m.about) or m.about.split("-")[1])]
         for start in times:
             assert sum(start <= at < start + HOUR_MS for at in times) <= rules.messages_per_hour
@@ -250,16 +250,16 @@ def test_late_and_replayed_anomalies_are_in_digests_only(
         if message.kind != "digest":
             for id_ in {message.about, *message.anomalies}:
                 assert not anomalies[id_].anomaly.late
-                assert anomalies[id_].source_class != "replay"
+                assert anomalies[id_].origin != "replay"
 
 
 @given(_stories())
 def test_the_first_of_a_ticker_and_kind_is_told_as_it_arrives(story: list[tuple[int, AlertEvent]]) -> None:
     first: dict[tuple[str, str], tuple[int, str]] = {}
     for at, event in story:
-        live = not event.anomaly.late and event.source_class == "real"
+        live = not event.anomaly.late and event.origin == "live"
         if live and event.change == "detected":
-            first.setdefault((event.source_class, event.anomaly.ticker), (at, event.anomaly.id))
+            first.setdefault((event.origin, event.anomaly.ticker), (at, event.anomaly.id))
     world = _live_through(story, CALM)
     at_once = {(m.at_ms, m.about) for m in world.messages if m.kind in {"alert", "escalation"}}
     told = {id_: m.at_ms for m in world.messages for id_ in m.anomalies}

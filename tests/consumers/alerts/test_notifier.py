@@ -133,9 +133,9 @@ def test_a_muted_ticker_is_not_listed_in_a_market_wide_alert(bench: Any, make: A
 
 
 def test_a_digest_whose_parts_another_sweep_took_is_closed_without_a_message(bench: Any) -> None:
-    bench.store.start_digest("real", bench.now_ms)
+    bench.store.start_digest("live", bench.now_ms)
     assert bench.sweep() == 0
-    assert bench.store.open_digest("real") is None
+    assert bench.store.open_digest("live") is None
     assert bench.sent() == []
 
 

@@ -42,7 +42,7 @@ def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message(make: Any) 
     event = make.opened()
     assert world.take(make.worsened(event, T0_MS + 10, "high"), T0_MS + 10) == "escalation"
     assert world.take(event, T0_MS + 20) is None
-    assert world.book.series["real", "AAPL", "price_spike"].held is None
+    assert world.book.series["live", "AAPL", "price_spike"].held is None
 
 
 def test_a_series_is_armed_again_by_a_cooldown_without_anomalies(make: Any) -> None:
@@ -131,7 +131,7 @@ def test_what_found_no_place_is_in_a_digest_once_the_rest_of_the_hour_is_shared_
 def test_what_is_learned_too_late_is_no_news(make: Any) -> None:
     world = Rehearsal(CALM)
     assert world.take(make.opened(), T0_MS + 16 * MINUTE_MS) is None
-    assert world.book.series["real", "AAPL", "price_spike"].held is not None
+    assert world.book.series["live", "AAPL", "price_spike"].held is not None
 
 
 def test_late_ones_do_not_silence_live_ones(make: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_digest_names_the_worst_and_counts_the_rest(make: Any, count: int) -> 
     world.take(make.opened(T0_MS - 1, "critical"), T0_MS)
     for n in range(count):
         world.take(make.opened(T0_MS + n, SEVERITIES[n % 4]), T0_MS + n)
-    held = world.book.series["real", "AAPL", "price_spike"].held
+    held = world.book.series["live", "AAPL", "price_spike"].held
     assert held is not None
     assert held.anomalies == count
     assert [sample.rank for sample in held.samples] == sorted((n % 4 for n in range(count)), reverse=True)[:3]
@@ -222,4 +222,4 @@ def test_what_is_off_is_never_told_and_what_is_silent_waits(make: Any) -> None:
     assert world.take(make.opened(severity="critical"), T0_MS) is None
     assert world.waiting() == []
     assert world.take(make.opened(severity="critical", ticker="MSFT"), T0_MS) is None
-    assert world.waiting() == [("real", "MSFT", "price_spike")]
+    assert world.waiting() == [("live", "MSFT", "price_spike")]

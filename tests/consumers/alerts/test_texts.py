@@ -79,7 +79,7 @@ def test_a_market_wide_alert_keeps_the_limits(events: list[AlertEvent], url: str
 def test_a_digest_keeps_the_limits(events: list[AlertEvent], url: str, parts: int, anomalies: int) -> None:
     listed = [
         Part(
-            event.source_class,
+            event.origin,
             event.anomaly.ticker,
             event.anomaly.kind,
             Held(3, 1, 1, 2, 1, 0, event.at_ms, (Sample(event.anomaly, event.severity, event.rank, True),)),
@@ -143,7 +143,7 @@ def _messages(make: Any) -> dict[str, Texts]:
     replayed = Held(
         3, 0, 3, 0, 0, make.t0_ms - 10**9, make.t0_ms, (Sample(spike.anomaly, "low", 0, counted=True),)
     )
-    parts = [Part("real", "AAPL", "price_spike", held), Part("replay", "SPY", "volume_burst", replayed)]
+    parts = [Part("live", "AAPL", "price_spike", held), Part("replay", "SPY", "volume_burst", replayed)]
     return {
         "alert": texts.alert(spike, URL),
         "alert-volume": texts.alert(volume, URL),

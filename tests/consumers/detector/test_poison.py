@@ -238,6 +238,6 @@ def test_any_numbers_leave_a_finite_state_that_blocks_give_back(
 
 
 def test_names_of_windows_and_symbols_with_a_slash() -> None:
-    assert split_key("BRK/B") == ("real", "BRK/B")
+    assert split_key("BRK/B") == ("live", "BRK/B")
     assert split_key("simulated/BRK/B") == ("simulated", "BRK/B")
     assert split_key("replay-a/BRK/B") == ("replay", "BRK/B")

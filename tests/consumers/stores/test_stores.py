@@ -225,8 +225,8 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
         "end the attempts": lambda: AttemptTable(client, TABLE, lambda: T_MS).end("shard", "1"),
         "write 1 anomalies": lambda: AnomalyTable(client, TABLE).put([anomaly()]),
         "write anomaly AAA": lambda: AnomalyTable(client, TABLE).put_late([anomaly()]),
-        "set 1 bars": lambda: charts.put_bars([("real", "AAA", bar)], T_MS),
-        "write the last quotes of partition 0": lambda: charts.put_quotes("real", block(1), T_MS, b""),
+        "set 1 bars": lambda: charts.put_bars([("live", "AAA", bar)], T_MS),
+        "write the last quotes of partition 0": lambda: charts.put_quotes("live", block(1), T_MS, b""),
         "put 1 events": lambda: Bus(client, "bus").put([detected(anomaly())]),
         "read the threshold": ThresholdParameter(client, "t", lambda: T_MS, lambda *_: None).history,
         "read snapshots/0/000000000001": lambda: SnapshotBucket(client, "bucket").get(0, 1),
@@ -332,13 +332,13 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Any) -> None:
     charts, store = ChartTable(aws.dynamodb, TABLE), ChartStore(aws.dynamodb, TABLE)
     minute = T_MS // 60_000 * 60_000
     bars = [
-        ("real", f"S{i}", Bar(minute, 1.0, 2.5, 0.5, 1.5, None if i % 2 else 7.0, 3, 1.4, None))
+        ("live", f"S{i}", Bar(minute, 1.0, 2.5, 0.5, 1.5, None if i % 2 else 7.0, 3, 1.4, None))
         for i in range(500)
     ]
     charts.put_bars(bars, T_MS)
     charts.put_bars(bars[:10], T_MS)
     for _, symbol, bar in bars[:5] + bars[-5:]:
-        assert store.bars("real", symbol, minute, minute + 60_000) == [bar]
+        assert store.bars("live", symbol, minute, minute + 60_000) == [bar]
     assert store.bars("simulated", "S0", minute, minute + 60_000) == []
 
     def quote(ts: int) -> LastQuote:
@@ -346,11 +346,11 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Any) -> None:
             "S0", ts, 1.5, None, None, 7.0, 1.0, None, Bar(minute, 1.0, 2.5, 0.5, 1.5, 7.0, 3, None, None)
         )
 
-    charts.put_quotes("real", block(8), T_MS, pack_quotes([quote(T_MS)]))
-    charts.put_quotes("real", block(7), T_MS - 1, pack_quotes([quote(T_MS - 1)]))  # an older block comes late
-    assert store.last_quotes("real") == [quote(T_MS)]
-    charts.put_quotes("real", block(1), T_MS + 9, pack_quotes([quote(T_MS + 9)]))  # blocks began anew
-    assert store.last_quotes("real") == [quote(T_MS + 9)]
+    charts.put_quotes("live", block(8), T_MS, pack_quotes([quote(T_MS)]))
+    charts.put_quotes("live", block(7), T_MS - 1, pack_quotes([quote(T_MS - 1)]))  # an older block comes late
+    assert store.last_quotes("live") == [quote(T_MS)]
+    charts.put_quotes("live", block(1), T_MS + 9, pack_quotes([quote(T_MS + 9)]))  # blocks began anew
+    assert store.last_quotes("live") == [quote(T_MS + 9)]
 
 
 def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Any) -> None:

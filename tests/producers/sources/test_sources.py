@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.sources import Source, SourceError, create, names, source_class, window_key
+from producers.origin import origin_of
+from producers.sources import Source, SourceError, create, names
 
 PACKAGE = """
 from producers.quote_batch import QuoteBatch
@@ -45,7 +46,7 @@ def test_a_package_adds_one_by_an_entry_point() -> None:
     assert names() == ["acme", "alpaca", "finnhub", "simulated", "yahoo"]
     source = create("acme", {"ACME_KEY": "k3y"})
     assert source.quotes(["AAPL"], 1).missing == ["AAPL"]
-    assert source_class("acme") == "real"
+    assert origin_of("acme") == "live"
 
 
 def test_what_is_no_source_is_said() -> None:
@@ -57,10 +58,3 @@ def test_what_is_no_source_is_said() -> None:
         create("no name", {})
     with pytest.raises(SourceError, match="cannot be polled"):
         create("replay-1", {})
-
-
-def test_windows_of_classes_and_runs_do_not_mix() -> None:
-    keys = {
-        window_key(source, "IBM") for source in ("alpaca", "finnhub", "simulated", "replay-1", "replay-2")
-    }
-    assert keys == {"IBM", "simulated/IBM", "replay-1/IBM", "replay-2/IBM"}
