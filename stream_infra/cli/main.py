@@ -9,10 +9,9 @@ holds either one command (``stock-monitor <name> ...``) or a group (``stock-moni
     def replay(file: Path, as_json: options.AsJson = False, aws: options.Aws = False) -> None: ...
 
 Its name and its line of help are in `COMMANDS` below, so that ``--help`` imports none of them. A module
-imports boto3, numpy or the CDK inside its functions when it can do without for ``--help``. For whatever a
-user can put right it raises a `stream_infra.operations.errors.StockMonitorError`: one line on stderr (an object with
-``--json``) and exit code 1. Errors of the AWS client are reported alike. Ctrl-C exits with 130; a command
-needs to handle neither.
+imports boto3, numpy, rich or the CDK inside its functions when it can do without for ``--help``. A
+`producers.errors.MonitorError` is one line on stderr (an object with ``--json``) and exit code 1. Errors of the
+AWS client are reported alike. Ctrl-C exits with 130; a command needs to handle neither.
 """
 
 from __future__ import annotations
@@ -21,27 +20,29 @@ import json
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from stream_infra.operations.errors import StockMonitorError, UnreachableError
+from producers.errors import MonitorError
+from stream_infra.cli.text import printable
+from stream_infra.operations.errors import FailedError, UnreachableError
 
 COMMANDS = {
-    "status": "Say of each part whether it works, how stale it is, and what to do.",
-    "doctor": "Examine every part; name the cause of what is wrong, and what to do.",
+    "status": "Show whether each part works, how stale it is, and what to do.",
+    "doctor": "Name the cause of whatever does not work, and the remedy.",
     "tail": "Follow ticks, anomalies or alerts as they come.",
-    "quote": "Ask a source for quotes, as the scanner does.",
-    "endpoints": "Show the addresses of the dashboard, the API and the AWS endpoint.",
+    "quote": "Request quotes from a source, as the scanner does.",
+    "endpoints": "Show the addresses of the dashboard, the API and AWS.",
     "replay": "Send a file of recorded ticks through the whole monitor.",
-    "detect": "Find the anomalies in a file of ticks, offline.",
-    "backtest": "Judge the detectors on recordings with known anomalies.",
-    "alerts": "List, show and test alerts.",
+    "detect": "Score ticks of a file or of standard input, offline.",
+    "backtest": "Show what the detectors would have found in recordings.",
+    "alerts": "List, show, test and silence alerts.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
-    "cost": "Estimate what a month on AWS costs, by service, and what drives it.",
+    "cost": "Estimate what a month on AWS costs, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
-    "recover": "Bring back data and settings, stop and start, with a proof.",
+    "recover": "Bring back data and settings; stop and start.",
     "quarantine": "Look into the records that could not be read.",
 }
 
@@ -53,41 +54,57 @@ class LazyGroup(TyperGroup):
         """Swap the placeholder for the real command."""
         ctx.meta["json"] = "--json" in args
         name, _, rest = super().resolve_command(ctx, args)
-        return name, _load(str(name)), rest
+        return name, load(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; report errors that are expected in one line."""
+        """Run the command; report expected errors in one line."""
         try:
             return super().invoke(ctx)
         except UnreachableError as error:
             hint = "is the monitor running? See `stock-monitor status`"
             _report(error, f"{error}: {hint}", as_json=ctx.meta.get("json", False))
-        except StockMonitorError as error:
+        except MonitorError as error:
             _report(error, str(error), as_json=ctx.meta.get("json", False))
         except _aws_errors() as error:
             _report(error, f"AWS: {error}", as_json=ctx.meta.get("json", False))
         raise typer.Exit(1)
 
 
-def _load(name: str) -> Any:
+def load(name: str) -> Any:
+    """Import the command `name`.
+
+    Raises
+    ------
+    FailedError
+        A package that it needs is not installed.
+    """
     module_name = f"stream_infra.cli.commands.{name}"
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
-            raise StockMonitorError(
-                f"{name} needs the Python package {error.name!r}: run `make .venv`"
+            raise FailedError(
+                f"{name} needs the Python package {error.name!r}: run `make .venv`, or `pip install {error.name}`"
             ) from error
-        raise StockMonitorError(f"{name} is not part of this installation") from error
+        raise FailedError(f"{name} is not part of this installation") from error
     command = typer.main.get_command(module.app)
     command.params = [
         param for param in command.params if param.name not in {"install_completion", "show_completion"}
     ]
+    _plain(command)
     return command
 
 
+def _plain(command: Any) -> None:
+    """Let help be plain text, as that of the frame: rich takes longer to load than all the rest."""
+    if isinstance(command, TyperCommand | TyperGroup):
+        command.rich_markup_mode = None
+    for subcommand in getattr(command, "commands", {}).values():
+        _plain(subcommand)
+
+
 def _aws_errors() -> tuple[type[Exception], ...]:
-    # Asked of the loaded modules: importing botocore here would cost every start 200 ms.
+    # Taken from the loaded modules: importing botocore here would cost every start 200 ms.
     exceptions = sys.modules.get("botocore.exceptions")
     return () if exceptions is None else (exceptions.BotoCoreError, exceptions.ClientError)
 
@@ -96,7 +113,7 @@ def _report(error: Exception, message: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"error": {"type": type(error).__name__, "message": message}}), err=True)
     else:
-        typer.secho(f"error: {message}", fg="red", err=True)
+        typer.secho(f"error: {printable(message)}", fg="red", err=True)
 
 
 def _placeholder(name: str) -> Callable[[], None]:
@@ -106,18 +123,41 @@ def _placeholder(name: str) -> Callable[[], None]:
     return command
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  --help must not pay for it
+
+        typer.echo(f"stock-monitor {version('stock-market-anomaly-monitor')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="stock-monitor",
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Watch stock quotes as they stream: what is not normal, within seconds, once, and why.",
 )
+
+
+@app.callback()
+def _frame(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Watch stock quotes as they stream: what is not normal, within seconds, once, and why."""
+
+
 for _name, _help in COMMANDS.items():
     app.command(_name, help=_help)(_placeholder(_name))
 
 
 def main() -> None:
-    """Entry point of ``stock-monitor``."""
-    typer.main.get_command(app).main(prog_name="stock-monitor")
+    """Run ``stock-monitor``."""
+    try:
+        typer.main.get_command(app).main(prog_name="stock-monitor")
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(130)

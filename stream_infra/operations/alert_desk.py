@@ -22,7 +22,7 @@ from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError, NotDeployedError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError, NotDeployedError
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -115,7 +115,7 @@ def send_test(
     """Put an anomaly of the source `test` on the bus and wait until its message is sent.
 
     Raises:
-        StockMonitorError: it was refused, or was not sent in time; the message says how far it came.
+        FailedError: it was refused, or was not sent in time; the message says how far it came.
     """
     anomaly = _test_anomaly(_ms(now))
     event = events.detected(anomaly)
@@ -132,7 +132,7 @@ def send_test(
     )
     if answer["FailedEntryCount"]:
         entry = answer["Entries"][0]
-        raise StockMonitorError(f"the bus refused it: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}")
+        raise FailedError(f"the bus refused it: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}")
     began = clock.monotonic()
     alert = None
     while clock.monotonic() - began < timeout_seconds:
@@ -147,7 +147,7 @@ def send_test(
                 "seconds": took,
             }
         clock.sleep(POLL_SECONDS)
-    raise StockMonitorError(f"not sent after {timeout_seconds} s: {_stuck(alert)}")
+    raise FailedError(f"not sent after {timeout_seconds} s: {_stuck(alert)}")
 
 
 def _message_of(store: AlertStore, anomaly: str, alert: Alert | None) -> Stored | None:

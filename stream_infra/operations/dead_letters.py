@@ -29,10 +29,11 @@ from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
 from consumers.stream.decode import KinesisRecord, user_records
 from consumers.windows.restore import GoneError
+from producers.errors import MonitorError
 from producers.quote_batch import QuoteBatchError, decode
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError, NotDeployedError, StockMonitorError
+from stream_infra.operations.errors import InputError, NotDeployedError
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -44,7 +45,7 @@ _PER_CALL = 10
 _WAIT_SECONDS = 1
 
 
-class UnusableError(StockMonitorError):
+class UnusableError(MonitorError):
     """A message cannot be redriven; the message says why and what to do."""
 
 

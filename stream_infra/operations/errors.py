@@ -1,26 +1,25 @@
-"""Errors that a person at the command line can act on; all else is a defect and shows its traceback."""
+"""Errors of the command line; like all of the product's, they derive from `producers.errors.MonitorError`."""
 
 from __future__ import annotations
 
-
-class StockMonitorError(Exception):
-    """Something expected went wrong; the message says what, where, and what to do.
-
-    The command line prints it as one line on stderr (as JSON with ``--json``) and exits 1.
-    """
+from producers.errors import MonitorError
 
 
-class NotRunningError(StockMonitorError):
+class NotRunningError(MonitorError):
     """There is no monitor to talk to: neither a local one, nor ``--aws``."""
 
 
-class UnreachableError(StockMonitorError):
+class UnreachableError(MonitorError):
     """The monitor's address is known but nothing answers there."""
 
 
-class NotDeployedError(StockMonitorError):
+class NotDeployedError(MonitorError):
     """The account or the local AWS lacks a part (a stack, a table, a stream) that the command needs."""
 
 
-class InputError(StockMonitorError, ValueError):
-    """An argument, an option or a file holds something that is not allowed; the message says what is."""
+class InputError(MonitorError, ValueError):
+    """An argument, an option or a file holds something that is not allowed."""
+
+
+class FailedError(MonitorError):
+    """A step was tried and did not succeed; the message says how far it came and what to do."""

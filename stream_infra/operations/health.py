@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from producers.errors import MonitorError
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import StockMonitorError
 from stream_infra.operations.web_client import get, get_json
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def _web(context: Context) -> Iterator[Finding]:
         return
     try:
         get(dashboard)
-    except StockMonitorError as error:
+    except MonitorError as error:
         yield Finding("dashboard", "failed", str(error), context.remedy)
     else:
         yield Finding("dashboard", "ok", dashboard)
@@ -318,7 +318,7 @@ def _web(context: Context) -> Iterator[Finding]:
 def _health(api: str, remedy: str) -> Finding:
     try:
         answer = get_json(f"{api}/health")
-    except StockMonitorError as error:
+    except MonitorError as error:
         return Finding("API", "failed", str(error), remedy)
     if answer.get("status") == "healthy":
         return Finding("API", "ok", f"{api} is healthy")

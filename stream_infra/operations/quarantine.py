@@ -14,7 +14,7 @@ from consumers.stream.decode import Quarantined
 from consumers.windows.restore import GoneError
 from stream_infra.operations.dead_letters import detector_settings, redrive_of
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 
 class Quarantine:
@@ -30,7 +30,7 @@ class Quarantine:
         try:
             return sorted(self._bucket.entries(), key=lambda entry: -entry.arrival_ms)
         except IOFailedError as error:
-            raise StockMonitorError(str(error)) from error
+            raise FailedError(str(error)) from error
 
     def release(self, entry: Quarantined) -> dict[str, Any]:
         """Bring back what can be used of an entry now, and keep the rest.
@@ -51,7 +51,7 @@ class Quarantine:
         except GoneError as error:
             stays = replace(entry, reason=str(error))
         except IOFailedError as error:
-            raise StockMonitorError(f"{error}; what was done stays done, the rest can be repeated") from error
+            raise FailedError(f"{error}; what was done stays done, the rest can be repeated") from error
         return {
             "id": entry_id(entry),
             "released": done.counts.in_windows,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.stores.ledger import Counts, Ledger
+from producers.errors import MonitorError
 from producers.publisher import Publisher, PublishError
 from producers.sources.replay import RefusedTick, ReplayError, Tick, batches, paced, read_ticks
 from stream_infra import names
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from stream_infra.operations.endpoints import Endpoints
@@ -23,7 +24,7 @@ _LOOK_EVERY_SECONDS = 0.5
 _REFUSED_KEPT = 1000
 
 
-class ReplayStalledError(StockMonitorError):
+class ReplayStalledError(MonitorError):
     """Ticks that were sent are not accounted for, and nothing has moved for a while."""
 
 
@@ -136,7 +137,7 @@ def _send(course: Replay, speed: float | None, publisher: Publisher, progress: P
     except ReplayError as error:
         raise InputError(str(error)) from error
     except PublishError as error:
-        raise StockMonitorError(str(error)) from error
+        raise FailedError(str(error)) from error
 
 
 def _noted(ticks: Iterable[Tick], course: Replay, progress: Progress) -> Iterator[Tick]:

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from stream_infra.operations.errors import StockMonitorError, UnreachableError
+from stream_infra.operations.errors import FailedError, UnreachableError
 
 TIMEOUT_SECONDS = 10.0
 
@@ -19,19 +19,19 @@ def get(url: str, **query: str | int | None) -> bytes:
 
     Raises:
         UnreachableError: nothing answers there.
-        StockMonitorError: it answers with an error; the message holds its status and text.
+        FailedError: it answers with an error; the message holds its status and text.
     """
     given = {name: value for name, value in query.items() if value is not None}
     whole = f"{url}?{urlencode(given)}" if given else url
     if urlsplit(whole).scheme not in {"http", "https"}:
-        raise StockMonitorError(f"{whole}: not a web address; run `make up` again")
+        raise FailedError(f"{whole}: not a web address; run `make up` again")
     try:
         with _opener(whole).open(whole, timeout=TIMEOUT_SECONDS) as answer:
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:
         text = error.read(500).decode(errors="replace").strip()
-        raise StockMonitorError(f"{whole} answers {error.code}: {text or error.reason}") from error
+        raise FailedError(f"{whole} answers {error.code}: {text or error.reason}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"{whole} does not answer ({reason})") from error
@@ -43,7 +43,7 @@ def get_json(url: str, **query: str | int | None) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise StockMonitorError(f"{url} answers with something that is not JSON: {body[:80]!r}") from error
+        raise FailedError(f"{url} answers with something that is not JSON: {body[:80]!r}") from error
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

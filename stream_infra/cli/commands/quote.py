@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream_infra.cli import options
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from producers.quote_batch import QuoteBatch
@@ -49,7 +49,7 @@ def quote(
     elif rows:
         _show(rows, batch.source)
     if batch.missing:
-        raise StockMonitorError(
+        raise FailedError(
             f"{source} has no quote of {', '.join(batch.missing)}: is it a ticker there, and covered by the plan?"
         )
 
@@ -65,9 +65,9 @@ def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     try:
         batch, refused = usable(create(source, environment).quotes(tickers, now_ms))
     except SourceError as error:
-        raise StockMonitorError(str(error)) from error
+        raise FailedError(str(error)) from error
     if refused:
-        raise StockMonitorError(f"{source}: {refused[0].symbol}: {refused[0].reason}")
+        raise FailedError(f"{source}: {refused[0].symbol}: {refused[0].reason}")
     asked = {*batch.symbol, *batch.missing}
     batch.missing.extend(ticker for ticker in tickers if ticker not in asked)
     return batch

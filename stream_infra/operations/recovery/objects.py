@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,7 +45,7 @@ def restore(s3: S3Client, bucket: str, key: str, version: str | None) -> tuple[s
 
     Raises:
         InputError: there is no such object or version.
-        StockMonitorError: what is there now is not what was to be restored.
+        FailedError: what is there now is not what was to be restored.
     """
     known = versions(s3, bucket, key)
     older = [found for found in known if not found.latest and found.size is not None]
@@ -59,5 +59,5 @@ def restore(s3: S3Client, bucket: str, key: str, version: str | None) -> tuple[s
     wanted = s3.get_object(Bucket=bucket, Key=key, VersionId=chosen[0].id)["Body"].read()
     there = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     if there != wanted:
-        raise StockMonitorError(f"s3://{bucket}/{key} is not what version {chosen[0].id} holds: try again")
+        raise FailedError(f"s3://{bucket}/{key} is not what version {chosen[0].id} holds: try again")
     return chosen[0].id, hashlib.sha256(there).hexdigest()

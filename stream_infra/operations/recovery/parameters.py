@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from stream_infra import names
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -84,7 +84,7 @@ def restore(ssm: SSMClient, name: str, version: int | None) -> Value:
 
     Raises:
         InputError: there is no such version, or its value cannot be used.
-        StockMonitorError: the parameter holds something else afterwards: somebody else put it meanwhile.
+        FailedError: the parameter holds something else afterwards: somebody else put it meanwhile.
     """
     known = history(ssm, name)
     if version is None:
@@ -99,5 +99,5 @@ def restore(ssm: SSMClient, name: str, version: int | None) -> Value:
         raise InputError(f"version {chosen.version} of {name} cannot be used: {chosen.problem}")
     ssm.put_parameter(Name=name, Value=chosen.value, Overwrite=True)
     if (there := ssm.get_parameter(Name=name)["Parameter"]["Value"]) != chosen.value:
-        raise StockMonitorError(f"{name} holds {there[:80]!r} now: somebody put it meanwhile; try again")
+        raise FailedError(f"{name} holds {there[:80]!r} now: somebody put it meanwhile; try again")
     return chosen

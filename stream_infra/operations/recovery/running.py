@@ -15,7 +15,7 @@ from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import StockMonitorError
+from stream_infra.operations.errors import FailedError
 from stream_infra.operations.tail import TickFeed
 
 Sleep = Callable[[float], None]
@@ -70,7 +70,7 @@ def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep
     """Start everything, and wait until what waited in the stream is in the windows, a quarter of an hour at most.
 
     Raises:
-        StockMonitorError: the counts of the windows do not add up, which must not be.
+        FailedError: the counts of the windows do not add up, which must not be.
     """
     partitions = _partitions(endpoints)
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
@@ -84,7 +84,7 @@ def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep
             (ledger.counts_since(heads, source) for source in {tick.source for tick in waiting}), Counts()
         )
         if not taken.balance():
-            raise StockMonitorError(f"ticks are not accounted for: {taken.as_dict()}: see the runbook")
+            raise FailedError(f"ticks are not accounted for: {taken.as_dict()}: see the runbook")
         on_progress(min(taken.ticks_in, len(waiting)), len(waiting))
         proof = Proof(len(waiting), taken.ticks_in, _behind(endpoints, waiting))
         if proof.complete or waited >= _LIMIT_SECONDS:

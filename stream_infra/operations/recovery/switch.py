@@ -9,7 +9,7 @@ from typing import Any
 
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 VARIABLE = "ANOMALIES_TABLE"
 POLICY = "stock-monitor-restored-table"
@@ -33,7 +33,7 @@ def switch(endpoints: Endpoints, table: str, sleep: Callable[[float], None] = ti
 
     Raises:
         InputError: there is no such table, or its keys are not those of anomalies.
-        StockMonitorError: a function did not take the change.
+        FailedError: a function did not take the change.
     """
     arn = _arn(endpoints, table)
     # The API first on the way to data, so that nothing is written where nobody reads.
@@ -78,9 +78,7 @@ def _point(endpoints: Endpoints, function: str, table: str, sleep: Callable[[flo
         "LastUpdateStatus"
     ] != "Successful":
         if found["LastUpdateStatus"] == "Failed" or waited >= _LIMIT_SECONDS:
-            raise StockMonitorError(
-                f"{function} did not take the change: {found.get('LastUpdateStatusReason')}"
-            )
+            raise FailedError(f"{function} did not take the change: {found.get('LastUpdateStatusReason')}")
         sleep(1)
         waited += 1
     # What callers use is a version behind an alias, where there is one: a change of $LATEST does not reach them.

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -133,7 +133,7 @@ def restore(
 
     Raises:
         InputError: the target exists already, or both `backup` and `at` are given.
-        StockMonitorError: it did not become active.
+        FailedError: it did not become active.
     """
     if backup and at:
         raise InputError("say one of a backup and a time")
@@ -164,9 +164,7 @@ def _until(look: Callable[[], str], wanted: str, what: str, sleep: Sleep) -> Non
     waited = 0.0
     while (status := look()) != wanted:
         if waited >= _LIMIT_SECONDS:
-            raise StockMonitorError(
-                f"{what} is {status} after {waited / 3600:.0f} h: look at it in the console"
-            )
+            raise FailedError(f"{what} is {status} after {waited / 3600:.0f} h: look at it in the console")
         sleep(_POLL_SECONDS)
         waited += _POLL_SECONDS
 

@@ -18,7 +18,7 @@ from stream_infra.config import Config
 from stream_infra.operations import cost, prices
 from stream_infra.operations.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(*arguments: str) -> Result:

@@ -17,7 +17,7 @@ from moto import mock_aws
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.cli.commands import tail
-from stream_infra.operations.errors import NotDeployedError, StockMonitorError, UnreachableError
+from stream_infra.operations.errors import FailedError, NotDeployedError, UnreachableError
 from stream_infra.operations.tail import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
@@ -186,7 +186,7 @@ def test_alerts_of_the_outbox_are_shown_once_and_since(serve: Any) -> None:
 def test_an_address_that_does_not_answer_or_fails_is_named(serve: Any) -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9/outbox\.json"):
         OutboxFeed("http://127.0.0.1:9/outbox", NOW).poll()
-    with pytest.raises(StockMonitorError, match="answers 500"):
+    with pytest.raises(FailedError, match="answers 500"):
         OutboxFeed(f"{serve(lambda _path, _query: None)}/outbox", NOW).poll()
 
 

@@ -34,7 +34,7 @@ from stream_infra.operations.doctor.gather import Gatherer
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.health import Finding
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 DATA = "stock-scan-data-123456789012"
 TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
@@ -174,8 +174,8 @@ def test_every_section_named_by_the_doctor_and_by_the_alarms_is_in_the_runbook()
     titles = re.findall(r"(?m)^#+ (.+)$", text)
     anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
     sources = [
-        *(ROOT / "stream_infra" / "doctor").glob("*.py"),
-        ROOT / "stream_infra" / "observability_stack.py",
+        *(ROOT / "stream_infra" / "operations" / "doctor").glob("*.py"),
+        ROOT / "stream_infra" / "cdk" / "stacks" / "observability.py",
     ]
     named = {found for path in sources for found in re.findall(r'section="([\w-]+)"', path.read_text())}
     named |= {item.section for item in diagnoses()} | set(SECTIONS.values())

@@ -28,7 +28,7 @@ from consumers.contracts.events import detected
 from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError, StockMonitorError
+from stream_infra.operations.errors import FailedError, InputError
 
 Run = Callable[..., Result]
 
@@ -226,7 +226,7 @@ def test_a_test_waits_until_the_message_is_sent(endpoints: Endpoints, notifier: 
     store = AlertStore(endpoints.client("dynamodb"), "stock-alerts")
     sent = alert_desk.send_test(endpoints, store, now, 5, clock)
     assert sent["subject"] == "[TEST] LOW: TEST price spike, 1 % against 0 % expected"
-    with pytest.raises(StockMonitorError, match="not sent after 5 s: the notifier did not take it"):
+    with pytest.raises(FailedError, match="not sent after 5 s: the notifier did not take it"):
         alert_desk.send_test(endpoints, store, datetime.now(UTC), 5, Clock(lambda: None))  # type: ignore[arg-type]
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from stream_infra.cli import main
 from stream_infra.cli.main import COMMANDS
+from stream_infra.operations.errors import FailedError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # What costs a start a tenth of a second or more.
 HEAVY = (
@@ -26,6 +30,7 @@ HEAVY = (
     "aws_cdk",
     "numpy",
     "pydantic",
+    "rich",
     "stream_infra.cli.commands.status",
     "stream_infra.cli.commands.tail",
 )
@@ -64,15 +69,34 @@ def test_help_lists_every_command_and_imports_none(run: Run) -> None:
     assert "LOADED []" in done.stderr
 
 
+def help_pages(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The help of a command, or that of each command of a group."""
+    subcommands = getattr(command, "commands", {})
+    for name, subcommand in subcommands.items():
+        yield from help_pages(subcommand, (*path, name))
+    if not subcommands:
+        yield path, CliRunner().invoke(main.app, [*path, "--help"], terminal_width=80).output
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_each_command_has_help_with_an_example(name: str, run: Run) -> None:
-    if not (ROOT / "stream_infra" / "commands" / f"{name}.py").exists():
-        pytest.skip(f"the command {name} is not there")
-    done = run(name, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "--install-completion" not in done.stdout
-    if "COMMAND [ARGS]" not in done.stdout:
-        assert "Example" in done.stdout
+def test_each_command_has_help_with_an_example_in_80_columns(name: str) -> None:
+    pages = list(help_pages(main.load(name), (name,)))
+    assert pages
+    for path, page in pages:
+        example = re.sub(r"\s+", " ", page).partition("Example: ")[2]
+        assert f"stock-monitor {' '.join(path)}" in example, path
+        assert max(map(len, page.splitlines())) <= 80, path
+        assert "--install-completion" not in page
+
+
+def test_help_fits_80_columns_and_truncates_nothing(run: Run) -> None:
+    out = run("--help").stdout
+    assert max(map(len, out.splitlines())) <= 80
+    assert "..." not in out.split("Commands:")[1]
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").stdout == f"stock-monitor {version('stock-market-anomaly-monitor')}\n"
 
 
 def test_a_mistyped_command_is_told_its_neighbour(run: Run) -> None:
@@ -82,7 +106,7 @@ def test_a_mistyped_command_is_told_its_neighbour(run: Run) -> None:
 
 
 def test_no_command_shows_the_help(run: Run) -> None:
-    assert "endpoints" in run().stdout
+    assert "endpoints" in run().stderr
 
 
 def test_without_a_local_monitor_one_line_says_what_to_do(run: Run) -> None:
@@ -102,8 +126,8 @@ def test_errors_are_json_where_the_output_is(run: Run) -> None:
 
 def test_a_missing_command_module_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COMMANDS, "nothing", "Is not there.")
-    with pytest.raises(main.StockMonitorError, match="nothing is not part of this installation"):
-        main._load("nothing")
+    with pytest.raises(FailedError, match="nothing is not part of this installation"):
+        main.load("nothing")
 
 
 def test_aws_is_reached_only_when_asked(run: Run) -> None:
@@ -132,7 +156,7 @@ def test_an_endpoint_that_does_not_answer_is_one_line(run: Run) -> None:
 def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     program = (
         "import time, typer\n"
-        "from stream_infra import cli\n"
+        "from stream_infra.cli import main as cli\n"
         "class Module:\n    app = typer.Typer()\n"
         "@Module.app.command()\n"
         "def wait() -> None:\n    print('ready', flush=True); time.sleep(60)\n"
