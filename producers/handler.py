@@ -20,7 +20,8 @@ from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan, ScanReport, deadline
 from producers.scan.unsent import UnsentStore
 from producers.secret import environment_with_secret
-from producers.settings import ScannerSettings, scan_request, scanner_settings
+from producers.settings import ScannerSettings, SettingsError, scan_request, scanner_settings
+from producers.source import Source, SourceError
 from producers.sources import create
 from producers.watch_list import WatchListReader
 
@@ -30,7 +31,7 @@ _logger = Logger(service="stock-scanner")
 
 
 def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
-    """Runs one scan and answers with its report; a scheduled event, or {"polls": 1}, or a backfill."""
+    """Run one scan and return its report; for a scheduled event, or {"polls": 1}, or a backfill."""
     settings = scanner_settings(os.environ)
     request = scan_request(event or {})
     scan = Scan(_parts(settings, context.aws_request_id), settings)
@@ -44,21 +45,32 @@ def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
 
 def _parts(settings: ScannerSettings, owner: str) -> Parts:
     s3, ssm, kinesis, dynamodb, events = map(_client, ("s3", "ssm", "kinesis", "dynamodb", "events"))
-    environment: Mapping[str, str] = os.environ
-    if settings.source_secret:
-        environment = environment_with_secret(os.environ, _client("secretsmanager"), settings.source_secret)
+    feed = FeedKeeper(dynamodb, settings.scan_table, events, settings.bus_name)
     lease_ms = _LEASE_MS + 2 * round(settings.poll_interval_seconds * 1000)
     return Parts(
-        source=create(settings.source, environment),
+        source=_source(settings, feed),
         watch_list=WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms),
         publisher=Publisher(kinesis, settings.stream_name, settings.partitions),
         lease=Lease(dynamodb, settings.scan_table, owner, lease_ms),
         unsent=UnsentStore(s3, settings.data_bucket, settings.partitions),
         archive=Archive(s3, settings.data_bucket),
-        feed=FeedKeeper(dynamodb, settings.scan_table, events, settings.bus_name),
+        feed=feed,
         clock_ms=_now_ms,
         sleep=time.sleep,
     )
+
+
+def _source(settings: ScannerSettings, feed: FeedKeeper) -> Source:
+    environment: Mapping[str, str] = os.environ
+    try:
+        if settings.source_secret:
+            environment = environment_with_secret(
+                os.environ, _client("secretsmanager"), settings.source_secret
+            )
+        return create(settings.source, environment)
+    except (SourceError, SettingsError) as error:
+        feed.record_unusable(settings.source, str(error), _now_ms())
+        raise
 
 
 @lru_cache

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
@@ -51,13 +51,28 @@ class RefusedRow(NamedTuple):
     reason: str
 
 
+class Quote(NamedTuple):
+    """One ticker's quote as a source gives it; None is unknown.
+
+    `day_volume` is in units traded so far in the session (cumulative), `quote_ts` the exchange's own time
+    (epoch ms UTC).
+    """
+
+    price: float
+    bid: float | None = None
+    ask: float | None = None
+    day_volume: float | None = None
+    quote_ts: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteBatch:
     """Quotes of one poll, column by column; all columns have the same length.
 
     `ts` and `quote_ts` are epoch milliseconds UTC (when it was observed; the exchange's own time),
     `day_volume` is the number of shares traded so far in the session (cumulative). None is unknown.
-    `missing` names the symbols that were asked for and not answered.
+    `missing` names the symbols that were asked for and not answered; `reasons` says why, where that is
+    known, and is not sent.
     """
 
     source: str
@@ -69,6 +84,7 @@ class QuoteBatch:
     day_volume: list[float | None]
     quote_ts: list[int | None]
     missing: list[str]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.symbol)

@@ -1,7 +1,7 @@
 """HTTP towards a vendor of quotes: its rate limit, retries with backoff and jitter, a circuit breaker.
 
-The vendor's patience is longer than a process lives: what has to be remembered between polls, scans and
-processes is in `Standing`, which the scan keeps.
+A vendor's limits outlast a process: what has to be remembered between polls, scans and processes is in
+`VendorState`, which the scan keeps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from producers.sources import SourceError
+from producers.source import Environment, SourceError, SourceSpec
 
 Breaker = Literal["closed", "open", "half-open"]
 BREAKER_FAILURES = 5
@@ -33,10 +33,11 @@ _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
 _MAX_BYTES = 64 * 1024 * 1024
 _SHOWN = 160
+_UNLIMITED = 60_000.0  # calls a minute
 
 
-class Standing(msgspec.Struct):
-    """How we stand with a vendor (times are epoch ms): failed polls in a row, and when we may call again.
+class VendorState(msgspec.Struct):
+    """What is known of a vendor (times are epoch ms): failed polls in a row, and when it may be called again.
 
     `open_until_ms` is the breaker's, `blocked_until_ms` what the vendor asked for (429), `next_call_ms`
     the pace that its limit of `calls_per_minute` leaves. `cursor` is the symbol asked for last, where a
@@ -52,13 +53,13 @@ class Standing(msgspec.Struct):
     last_error: str = ""
 
     def breaker(self, now_ms: int) -> Breaker:
-        """Closed lets polls through, open none; half-open lets one through as a trial."""
+        """Return the breaker's state: closed lets polls through, open none, half-open one as a trial."""
         if self.failures < BREAKER_FAILURES:
             return "closed"
         return "open" if now_ms < self.open_until_ms else "half-open"
 
     def check(self, name: str, now_ms: int, until_ms: int) -> None:
-        """Lets a poll that lasts until `until_ms` begin.
+        """Check that a poll may begin that lasts until `until_ms`.
 
         Raises
         ------
@@ -73,13 +74,16 @@ class Standing(msgspec.Struct):
         if self.blocked_until_ms > until_ms:
             raise RateLimitedError(limited(name, self.blocked_until_ms), 429)
 
-    def answered(self, problem: str = "") -> None:
-        """Notes a poll that brought something, and what it did not bring."""
+    def record_success(self, problem: str = "") -> None:
+        """Record a poll that brought something, and what it did not bring."""
         self.failures = self.open_until_ms = 0
         self.last_error = problem
 
-    def failed(self, problem: str, now_ms: int, jitter: float) -> None:
-        """Notes a poll that brought nothing; opens the breaker after five in a row, for longer each time."""
+    def record_failure(self, problem: str, now_ms: int, jitter: float) -> None:
+        """Record a poll that brought nothing at `now_ms`.
+
+        The breaker opens after five in a row, for longer each time; `jitter` multiplies how long.
+        """
         self.failures += 1
         self.last_error = problem
         if self.failures >= BREAKER_FAILURES:
@@ -95,8 +99,8 @@ class VendorError(SourceError):
         self.status = status
 
 
-class _PassingError(VendorError):
-    """A failure that may pass when it is tried again."""
+class TransientError(VendorError):
+    """A failure that may not occur again when the call is repeated."""
 
 
 class PollEndsError(VendorError):
@@ -111,7 +115,7 @@ class OutOfTimeError(PollEndsError):
     """The time of the poll is up."""
 
 
-class RefusedRequestError(VendorError):
+class RejectedRequestError(VendorError):
     """The vendor does not accept this request (400, 404, 422); another may be fine."""
 
 
@@ -119,7 +123,7 @@ class RefusedRequestError(VendorError):
 class Vendor:
     """Who is called: its name in messages, its address, and what its documentation says of limits.
 
-    `hint` tells a user what to do about a key that is refused.
+    `hint` tells a user what to do about a key that is rejected.
     """
 
     name: str
@@ -152,9 +156,9 @@ class VendorClient:
         rng: random.Random | None = None,
     ) -> None:
         if urlsplit(vendor.url).scheme not in {"http", "https"}:
-            raise SourceError(f"{vendor.name}: address {vendor.url!r}: allowed is one like https://…")
+            raise SourceError(f"{vendor.name}: address {vendor.url!r}: must be one like https://…")
         self.vendor = vendor
-        self.standing = Standing(calls_per_minute=vendor.calls_per_minute)
+        self.state = VendorState(calls_per_minute=vendor.calls_per_minute)
         self._poll_ms = round(poll_seconds * 1000)
         self._clock_ms = clock_ms
         self._sleep = sleep
@@ -163,17 +167,17 @@ class VendorClient:
         self._deadline_ms = 0
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._pool.clear()
 
     def affordable(self) -> int:
-        """How many calls this poll may make without waiting for its limit."""
+        """Return how many calls this poll may make without waiting for its limit."""
         now_ms = self._clock_ms()
-        spare_ms = now_ms + _BURST_MS - max(self.standing.next_call_ms, now_ms)
+        spare_ms = now_ms + _BURST_MS - max(self.state.next_call_ms, now_ms)
         return max(1, spare_ms // self._interval_ms() + 1)
 
     def begin_poll(self) -> None:
-        """Starts a poll.
+        """Start a poll.
 
         Raises
         ------
@@ -182,10 +186,10 @@ class VendorClient:
         """
         now_ms = self._clock_ms()
         self._deadline_ms = now_ms + self._poll_ms
-        self.standing.check(self.vendor.name, now_ms, self._deadline_ms)
+        self.state.check(self.vendor.name, now_ms, self._deadline_ms)
 
     def end_poll(self, errors: Sequence[VendorError], *, answered: bool) -> None:
-        """Counts the poll for the breaker; a used-up limit is no failure of the vendor's.
+        """Count the poll for the breaker; a used-up limit is no failure of the vendor's.
 
         Raises
         ------
@@ -195,28 +199,28 @@ class VendorClient:
         best = next((error for error in errors if not isinstance(error, PollEndsError)), None)
         best = best or (errors[-1] if errors else None)
         if answered or best is None:
-            self.standing.answered(str(best or ""))
+            self.state.record_success(str(best or ""))
             return
         if isinstance(best, RateLimitedError):
-            self.standing.last_error = str(best)
+            self.state.last_error = str(best)
         else:
-            self.standing.failed(str(best), self._clock_ms(), self._rng.uniform(0.8, 1.2))
+            self.state.record_failure(str(best), self._clock_ms(), self._rng.uniform(0.8, 1.2))
         raise best
 
     def get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """The JSON that the vendor answers to a GET, within the time of the poll that was begun.
+        """Return the JSON that the vendor answers to a GET, within the time of the poll that was begun.
 
         Raises
         ------
-        PollEndsError, RefusedRequestError, VendorError
-            As their classes say; what passes was tried up to three times, with growing pauses.
+        PollEndsError, RejectedRequestError, VendorError
+            As their classes say; what is transient was tried up to three times, with growing pauses.
         """
-        attempts = 1 if self.standing.breaker(self._clock_ms()) == "half-open" else MAX_ATTEMPTS
+        attempts = 1 if self.state.breaker(self._clock_ms()) == "half-open" else MAX_ATTEMPTS
         for attempt in range(1, attempts + 1):
             self._wait_for_turn()
             try:
                 return self._once(path, parameters)
-            except _PassingError:
+            except TransientError:
                 pause_ms = self._backoff_ms(attempt)
                 if attempt == attempts or self._clock_ms() + pause_ms >= self._deadline_ms:
                     raise
@@ -225,19 +229,19 @@ class VendorClient:
 
     def _wait_for_turn(self) -> None:
         # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
-        standing, now_ms = self.standing, self._clock_ms()
+        state, now_ms = self.state, self._clock_ms()
         if now_ms >= self._deadline_ms:
             raise OutOfTimeError(f"{self.vendor.name}: the time for this poll is up")
-        due_ms = max(now_ms, standing.blocked_until_ms, standing.next_call_ms - _BURST_MS)
+        due_ms = max(now_ms, state.blocked_until_ms, state.next_call_ms - _BURST_MS)
         if due_ms > self._deadline_ms:
             raise RateLimitedError(limited(self.vendor.name, due_ms), 429)
         if due_ms > now_ms:
             self._sleep((due_ms - now_ms) / 1000)
-        standing.next_call_ms = max(standing.next_call_ms, due_ms) + self._interval_ms()
+        state.next_call_ms = max(state.next_call_ms, due_ms) + self._interval_ms()
 
     def _interval_ms(self) -> int:
         # In no minute more calls than allowed, with those that come early.
-        return int((60_000 + _BURST_MS) / self.standing.calls_per_minute) + 1
+        return int((60_000 + _BURST_MS) / self.state.calls_per_minute) + 1
 
     def _once(self, path: str, parameters: Mapping[str, str]) -> Any:
         left = max(0.5, (self._deadline_ms - self._clock_ms()) / 1000)
@@ -255,15 +259,15 @@ class VendorClient:
             finally:
                 answer.release_conn()
         except HTTPError as error:
-            raise _PassingError(f"{self.vendor.name} does not answer: {self._why(error)}") from error
-        self._note_limit(answer.headers)
+            raise TransientError(f"{self.vendor.name} does not answer: {self._why(error)}") from error
+        self._record_limit(answer.headers)
         if answer.status != 200:
             raise self._failure(answer.status, answer.headers, body)
         try:
             return msgspec.json.decode(body)
         except msgspec.MsgspecError as error:
             text = _shortened(body.decode(errors="replace"))
-            raise _PassingError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
+            raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
 
     def _why(self, error: HTTPError) -> str:
         host = urlsplit(self.vendor.url).netloc
@@ -273,16 +277,16 @@ class VendorClient:
         name, said = self.vendor.name, self._said(body)
         if status == 429:
             until_ms = self._blocked_until(headers)
-            self.standing.blocked_until_ms = until_ms
+            self.state.blocked_until_ms = until_ms
             return RateLimitedError(f"{limited(name, until_ms)}: {said}", status)
         if status == 401:
-            return VendorError(f"{name} refuses the key (401: {said}): {self.vendor.hint}", status)
+            return VendorError(f"{name} rejects the key (401: {said}): {self.vendor.hint}", status)
         if status == 403:
             return VendorError(f"{name} denies access (403: {said}): {self.vendor.hint}", status)
         if status >= 500 or status == 408:
-            return _PassingError(f"{name} fails (status {status}: {said})", status)
+            return TransientError(f"{name} fails (status {status}: {said})", status)
         if status in {400, 404, 422}:
-            return RefusedRequestError(f"{name} refuses the request ({status}: {said})", status)
+            return RejectedRequestError(f"{name} rejects the request ({status}: {said})", status)
         return VendorError(f"{name} answered status {status}: {said}", status)
 
     def _said(self, body: bytes) -> str:
@@ -297,12 +301,12 @@ class VendorClient:
             text = text.replace(secret, "***")
         return _shortened(" ".join(text.split())) or "no reason given"
 
-    def _note_limit(self, headers: Mapping[str, str]) -> None:
+    def _record_limit(self, headers: Mapping[str, str]) -> None:
         limit, remaining = _number(headers.get("X-RateLimit-Limit")), headers.get("X-RateLimit-Remaining")
         if limit is not None and limit >= 1:
-            self.standing.calls_per_minute = limit
+            self.state.calls_per_minute = limit
         if _number(remaining) == 0:
-            self.standing.blocked_until_ms = self._blocked_until(headers)
+            self.state.blocked_until_ms = self._blocked_until(headers)
 
     def _blocked_until(self, headers: Mapping[str, str]) -> int:
         now_ms = self._clock_ms()
@@ -320,34 +324,59 @@ class VendorClient:
         return self._rng.uniform(longest / 4, longest)
 
 
-def poll_seconds(environment: Mapping[str, str]) -> float:
-    """How long a poll may take so that the next is on time, by POLL_INTERVAL_SECONDS (5 if it is not set)."""
-    interval = _number(environment.get("POLL_INTERVAL_SECONDS", "5"))
-    if interval is None:
-        raise SourceError(
-            f"POLL_INTERVAL_SECONDS is {environment['POLL_INTERVAL_SECONDS']!r}: allowed is a number"
-        )
-    return min(max(1.0, 0.8 * interval), 20.0)
+class VendorSource:
+    """Base of a source that calls one vendor by HTTP; the scan keeps its `vendor_state`."""
+
+    def __init__(self, client: VendorClient) -> None:
+        self._client = client
+
+    @property
+    def vendor_state(self) -> VendorState:
+        """What is known of the vendor."""
+        return self._client.state
+
+    @vendor_state.setter
+    def vendor_state(self, state: VendorState) -> None:
+        self._client.state = state
 
 
-def required(environment: Mapping[str, str], name: str, source: str, where: str) -> str:
-    """A key from the environment.
+def client_of(
+    spec: SourceSpec, environment: Environment, url: str, headers: Mapping[str, str] | None = None
+) -> VendorClient:
+    """Return a client for the source's vendor at `url`, within the limits that the source declares.
+
+    Parameters
+    ----------
+    headers
+        Sent with every call, the keys among them.
+    """
+    check = (
+        f"check {' and '.join(key.variable for key in spec.keys)}, and that the plan covers what is asked for"
+    )
+    hint = check if spec.keys else "no key is needed: the address may be blocked where the monitor runs"
+    vendor = Vendor(spec.name, url, headers or {}, spec.calls_per_minute or _UNLIMITED, hint)
+    return VendorClient(vendor, poll_seconds(environment))
+
+
+def poll_seconds(environment: Environment) -> float:
+    """Return how long a poll may take so that the next is on time, by POLL_INTERVAL_SECONDS (default 5).
 
     Raises
     ------
     SourceError
-        If it is not there; says where to get one.
+        If the variable holds no number.
     """
-    value = environment.get(name, "").strip()
-    if not value:
-        raise SourceError(f"source {source} needs a key and {name} is not set: {where}")
-    if not value.isascii() or not value.isprintable():
-        raise SourceError(f"source {source}: {name} holds characters that no key has: check how it was set")
-    return value
+    interval = _number(environment.get("POLL_INTERVAL_SECONDS", "5"))
+    if interval is None:
+        raise SourceError(
+            f"POLL_INTERVAL_SECONDS is {environment['POLL_INTERVAL_SECONDS']!r}",
+            allowed="a number of seconds",
+        )
+    return min(max(1.0, 0.8 * interval), 20.0)
 
 
 def limited(name: str, until_ms: int) -> str:
-    """Says that a vendor's limit is used up."""
+    """Return the sentence that a vendor's limit is used up."""
     return f"{name} allows no more calls until {_clock(until_ms)}"
 
 

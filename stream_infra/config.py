@@ -9,6 +9,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from producers.source import SourceError
+from producers.sources import get_pollable
+
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
 KEYS = (
     "target",
@@ -67,6 +70,15 @@ class Config(BaseModel):
     """Who is told of alarms, once they confirmed AWS's email; empty subscribes nobody."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_source_that_can_be_polled(cls, given: str) -> str:
+        try:
+            get_pollable(given)
+        except SourceError as error:
+            raise ValueError(str(error)) from error
+        return given
 
     @field_validator("operations_email")
     @classmethod

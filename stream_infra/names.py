@@ -25,7 +25,6 @@ TICKER_PARAMETER = "/stock-tracker/ticker"
 THRESHOLD_PARAMETER = "/stock-tracker/threshold"
 ALERTS_PARAMETER = "/stock-tracker/alerts"
 SOURCE_SECRET = "stock-tracker/source-keys"  # noqa: S105  its name
-SOURCES_WITH_KEYS = frozenset({"alpaca", "finnhub"})
 SCANNER = "stock-scanner"
 DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"

@@ -1,7 +1,7 @@
 """Keeps what is known of the feed in DynamoDB, and puts its events on the bus `stock-market`.
 
-The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for whoever
-looks: source, breaker, stale_since, stale_tickers, last_error, updated.
+The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for `status`
+and `doctor`: source, breaker, stale_since, stale_tickers, last_error, updated.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.quote_batch import QuoteBatch
 from producers.scan.staleness import FeedEvent, FeedMemory, FeedWatch
-from producers.sources import Source
-from producers.vendor import Standing
+from producers.source import Source
+from producers.vendor import VendorState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,20 +31,20 @@ _EVENTS_PER_CALL = 10
 
 
 @runtime_checkable
-class HasStanding(Protocol):
+class HasVendorState(Protocol):
     """A source whose vendor has limits that outlast a process."""
 
-    standing: Standing
+    vendor_state: VendorState
 
 
 class _Kept(msgspec.Struct):
     memory: FeedMemory
-    standing: Standing | None = None
+    vendor_state: VendorState | None = None
     pending: list[FeedEvent] = []
 
 
 class FeedKeeper:
-    """The watch over one feed during a scan, with its memory and its events.
+    """Watches one feed during a scan: its memory and its events.
 
     An event that cannot be sent waits in the memory and is sent with the next poll or scan.
     """
@@ -60,30 +60,30 @@ class FeedKeeper:
         self.problem: str | None = None
         """Why events wait, if some do."""
 
-    def begin(self, source: Source) -> None:
-        """Recalls what is known of the feed, and reminds the source of how it stands with its vendor."""
+    def begin(self, name: str, source: Source) -> None:
+        """Restore what is known of the feed of the source `name`, and give the source its vendor's state."""
         answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
         kept = _decoded(answer.get("Item"))
         self._source = source
-        self._watch = FeedWatch(source.name, kept.memory)
+        self._watch = FeedWatch(name, kept.memory)
         self._pending = kept.pending
-        if isinstance(source, HasStanding) and kept.standing and kept.memory.source == source.name:
-            source.standing = kept.standing
+        if isinstance(source, HasVendorState) and kept.vendor_state and kept.memory.source == name:
+            source.vendor_state = kept.vendor_state
 
-    def saw(
+    def observe(
         self,
         watched: Sequence[str],
         batch: QuoteBatch | None,
         now_ms: int,
         *,
-        patience: float = 1.0,
+        staleness_factor: float = 1.0,
         why: str = "",
     ) -> list[int]:
-        """Takes note of a poll, and sends its events; answers with the rows that are observations.
+        """Record a poll and send its events; return the rows that are observations.
 
         The parameters are those of `FeedWatch.observe`.
         """
-        seen = self._watch.observe(watched, batch, now_ms, patience=patience, why=why)
+        seen = self._watch.observe(watched, batch, now_ms, staleness_factor=staleness_factor, why=why)
         self._pending += seen.events
         self.problem = self._send()
         if seen.events:
@@ -91,38 +91,52 @@ class FeedKeeper:
         return seen.rows
 
     def save(self, now_ms: int) -> None:
-        """Stores what is known."""
-        memory, standing = self._watch.memory, self._standing
-        kept = _Kept(memory, standing, self._pending)
+        """Store what is known."""
+        memory, vendor = self._watch.memory, self._vendor_state
+        kept = _Kept(memory, vendor, self._pending)
         item: dict[str, Any] = {
             **KEY,
             "state": {"B": zlib.compress(msgspec.msgpack.encode(kept), 6)},
             "source": {"S": memory.source},
             "stale_tickers": {"N": str(len(memory.stale_tickers))},
-            "breaker": {"S": standing.breaker(now_ms) if standing else "closed"},
-            "last_error": {"S": standing.last_error if standing else ""},
+            "breaker": {"S": vendor.breaker(now_ms) if vendor else "closed"},
+            "last_error": {"S": vendor.last_error if vendor else ""},
             "updated": {"S": _iso(now_ms)},
         }
         if memory.stale_since_ms:
             item["stale_since"] = {"S": _iso(memory.stale_since_ms)}
         self._dynamodb.put_item(TableName=self._table, Item=item)
 
+    def record_unusable(self, name: str, why: str, now_ms: int) -> None:
+        """Record for `status` and `doctor` that the source `name` cannot be used, and why; keep the rest."""
+        self._dynamodb.update_item(
+            TableName=self._table,
+            Key=KEY,
+            UpdateExpression="SET #source = :source, last_error = :why, updated = :now",
+            ExpressionAttributeNames={"#source": "source"},
+            ExpressionAttributeValues={
+                ":source": {"S": name},
+                ":why": {"S": why},
+                ":now": {"S": _iso(now_ms)},
+            },
+        )
+
     def report(self, now_ms: int) -> dict[str, Any]:
-        """How the feed is, for the report of a scan."""
-        memory, standing = self._watch.memory, self._standing
+        """Return the feed's state for the report of a scan."""
+        memory, vendor = self._watch.memory, self._vendor_state
         stale = memory.stale_tickers
         return {
             "source": memory.source,
-            "breaker": standing.breaker(now_ms) if standing else "closed",
-            "last_error": standing.last_error if standing else "",
+            "breaker": vendor.breaker(now_ms) if vendor else "closed",
+            "last_error": vendor.last_error if vendor else "",
             "stale_since": _iso(memory.stale_since_ms) if memory.stale_since_ms else None,
             "stale_tickers": stale[:100],
             "stale_ticker_count": len(stale),
         }
 
     @property
-    def _standing(self) -> Standing | None:
-        return self._source.standing if isinstance(self._source, HasStanding) else None
+    def _vendor_state(self) -> VendorState | None:
+        return self._source.vendor_state if isinstance(self._source, HasVendorState) else None
 
     def _send(self) -> str | None:
         while self._pending:
@@ -150,7 +164,7 @@ class FeedKeeper:
 
 
 def _decoded(item: Any) -> _Kept:
-    if item is None:
+    if item is None or "state" not in item:
         return _Kept(FeedMemory())
     try:
         return msgspec.msgpack.decode(zlib.decompress(item["state"]["B"]), type=_Kept)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,7 +21,7 @@ from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease, LeaseLostError
 from producers.scan.unsent import UnsentStore
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
-from producers.sources import Source, SourceError
+from producers.source import Source, SourceError, poll
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55
@@ -31,7 +31,8 @@ BACKFILL_STEP_MS = 5_000
 _BACKFILL_CHUNK = 60
 _MINUTE_MS = 60_000
 _NAMES_IN_REPORT = 100
-_PATIENCE_OUT_OF_HOURS = 5.0  # so much longer may a feed be silent before the open and after the close
+_REASONS_IN_REPORT = 10
+_EXTENDED_FACTOR = 5.0  # little is traded before the open and after the close: staleness thresholds grow
 
 Status = Literal["ok", "closed", "already running"]
 
@@ -45,9 +46,9 @@ class ScanReport:
     """What a scan did: polls, and how many ticks went to which partition.
 
     `repeated` counts quotes that were none: old ones, and the last ones of a feed that has fallen silent.
-    `missing` are the tickers that the source did not answer at least once, `refused` what on the watch
-    list is no ticker, `waiting` the ticks that the stream did not take and the next scan sends first,
-    `feed` how the feed and the circuit breaker of its vendor are.
+    `missing` are the tickers that the source did not answer at least once, with the last reason, `refused`
+    what on the watch list is no ticker, `waiting` the ticks that the stream did not take and the next scan
+    sends first, `feed` how the feed and the circuit breaker of its vendor are.
     """
 
     status: Status = "ok"
@@ -57,14 +58,14 @@ class ScanReport:
     resent: int = 0
     waiting: int = 0
     repeated: int = 0
-    missing: set[str] = field(default_factory=set)
+    missing: dict[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     feed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ticks(self) -> int:
-        """How many ticks the stream took."""
+        """The number of ticks that the stream took."""
         return self.partitions.total()
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,11 +83,17 @@ class ScanReport:
             "repeated": self.repeated,
             "missing": sorted(self.missing)[:_NAMES_IN_REPORT],
             "missing_count": len(self.missing),
+            "missing_reasons": dict(
+                islice(((t, why) for t, why in self.missing.items() if why), _REASONS_IN_REPORT)
+            ),
             "refused": list(self.refused[:_NAMES_IN_REPORT]),
             "refused_count": len(self.refused),
             "problems": self.problems[:_NAMES_IN_REPORT],
             "feed": self.feed,
         }
+
+    def _reasons(self) -> Iterator[tuple[str, str]]:
+        return ((ticker, why) for ticker, why in sorted(self.missing.items()) if why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ class Scan:
                 at_the_end.callback(parts.lease.release)
                 at_the_end.callback(lambda: parts.archive.write(started_ms))
                 at_the_end.callback(self._store_waiting)
-                parts.feed.begin(parts.source)
+                parts.feed.begin(self._settings.source, parts.source)
                 at_the_end.callback(self._save_feed)
                 self._work(request, deadline_ms)
         return self.report
@@ -186,37 +193,45 @@ class Scan:
         report.refused = watched.refused
         ts_ms = parts.lease.reserve(parts.clock_ms())
         try:
-            batch = parts.source.quotes(watched.symbols, ts_ms)
+            batch = poll(self._settings.source, parts.source, watched.symbols, ts_ms)
         except SourceError as error:
             report.failed_polls += 1
             report.problems.append(str(error))
-            self._observe(watched.symbols, None, ts_ms, str(error))
+            self._judge_feed(watched.symbols, None, ts_ms, str(error))
             return
         report.polls += 1
-        self._publish([self._observe(watched.symbols, batch, ts_ms)], publish_by_ms)
+        self._publish([self._observations(watched.symbols, batch, ts_ms)], publish_by_ms)
 
-    @overload
-    def _observe(self, watched: Sequence[str], batch: QuoteBatch, ts_ms: int) -> QuoteBatch: ...
-    @overload
-    def _observe(self, watched: Sequence[str], batch: None, ts_ms: int, why: str) -> None: ...
-    def _observe(
-        self, watched: Sequence[str], batch: QuoteBatch | None, ts_ms: int, why: str = ""
-    ) -> QuoteBatch | None:
-        """Judges the feed, unless it is that of a real market which is closed; leaves the observations."""
-        is_real = origin_of(self._settings.source) == "live"
-        patience = 1.0
-        if is_real and not is_open("regular", datetime.fromtimestamp(ts_ms / 1000, UTC)):
-            if self._settings.session != "extended":
-                return batch
-            patience = _PATIENCE_OUT_OF_HOURS
-        feed = self._parts.feed
-        rows = feed.saw(watched, batch, ts_ms, patience=patience, why=why)
-        if feed.problem is not None:
-            self.report.problems.append(feed.problem)
-        if batch is None or not is_real or len(rows) == len(batch):
+    def _observations(self, watched: Sequence[str], batch: QuoteBatch, ts_ms: int) -> QuoteBatch:
+        """Return the batch without what a live market's feed only repeats."""
+        rows = self._judge_feed(watched, batch, ts_ms)
+        if rows is None or not self._is_live or len(rows) == len(batch):
             return batch
         self.report.repeated += len(batch) - len(rows)
         return select(batch, rows, batch.missing)
+
+    def _judge_feed(
+        self, watched: Sequence[str], batch: QuoteBatch | None, ts_ms: int, why: str = ""
+    ) -> list[int] | None:
+        """Judge the feed by a poll; return the rows that are observations, or None while the market is closed."""
+        factor = self._staleness_factor(ts_ms)
+        if factor is None:
+            return None
+        feed = self._parts.feed
+        rows = feed.observe(watched, batch, ts_ms, staleness_factor=factor, why=why)
+        if feed.problem is not None:
+            self.report.problems.append(feed.problem)
+        return rows
+
+    def _staleness_factor(self, ts_ms: int) -> float | None:
+        """Return what multiplies the staleness thresholds at this time, or None where no quote is expected."""
+        if not self._is_live or is_open("regular", datetime.fromtimestamp(ts_ms / 1000, UTC)):
+            return 1.0
+        return _EXTENDED_FACTOR if self._settings.session == "extended" else None
+
+    @property
+    def _is_live(self) -> bool:
+        return origin_of(self._settings.source) == "live"
 
     def _save_feed(self) -> None:
         now_ms = self._parts.clock_ms()
@@ -233,14 +248,15 @@ class Scan:
         self.report.refused = watched.refused
         while chunk := list(islice(times, _BACKFILL_CHUNK)):
             parts.lease.reserve(parts.clock_ms(), chunk[-1])
-            self._publish([parts.source.quotes(watched.symbols, ts_ms) for ts_ms in chunk], deadline_ms)
+            name = self._settings.source
+            self._publish([poll(name, parts.source, watched.symbols, ts_ms) for ts_ms in chunk], deadline_ms)
             self.report.polls += len(chunk)
 
     def _publish(self, batches: list[QuoteBatch], by_ms: int) -> None:
         sound = [self._usable(batch) for batch in batches]
         for batch in sound:
             self._parts.archive.add(batch)
-            self.report.missing.update(batch.missing)
+            self.report.missing.update(dict.fromkeys(batch.missing, "") | dict(batch.reasons))
         lean = [without_fresh_times(batch) for batch in sound]
         self._count(self._parts.publisher.publish(lean, self._seconds_until(by_ms)))
         try:

@@ -1,4 +1,4 @@
-"""Notices when a feed stalls, for one ticker or for all of them, and when it is back; says each once.
+"""Detects that a feed stalls, for one ticker or for all of them, and that it is back; reports each once.
 
 A quote is new when the exchange's time of it is, or, where that is not known, when its values are. Silence is
 the time in which polls brought no new quote: only polls that were made count, so that neither the night nor a
@@ -20,13 +20,13 @@ import msgspec
 
 from producers.quote_batch import QuoteBatch
 
-FEED_SILENCE_MS = 120_000
-TICKER_SILENCE_MS = 600_000
+FEED_THRESLAST_QUOTES_MS = 120_000
+TICKER_THRESLAST_QUOTES_MS = 600_000
 RECOVERY_MS = 30_000
 """New quotes must keep coming for so long before an outage is over: a feed that flaps is still out."""
-HOLD_MS = 30_000
-"""So long a silent feed's last quotes still count as observations."""
-MAX_PATIENCE_MS = 4 * 3_600_000
+LAST_QUOTES_MS = 30_000
+"""How long a silent feed's last quotes still count as observations."""
+MAX_TICKER_THRESLAST_QUOTES_MS = 4 * 3_600_000
 EVENT_VERSION = 1
 _MAX_STEP_MS = 120_000
 _PAUSE_MS = 600_000
@@ -46,7 +46,7 @@ class FeedEvent(msgspec.Struct, frozen=True):
 
     @property
     def event_id(self) -> str:
-        """The same for the same occurrence, however often it is sent."""
+        """Identifier of the occurrence: the same however often it is sent."""
         what = (
             "feed" if self.scope == "feed" else f"{crc32(','.join(self.tickers).encode()):08x}-{self.at_ms}"
         )
@@ -54,7 +54,7 @@ class FeedEvent(msgspec.Struct, frozen=True):
         return f"{self.source}-{what}-{self.since_ms}-{change}"
 
     def detail(self) -> dict[str, Any]:
-        """The event's detail on the bus; of many tickers the first hundred are named."""
+        """Return the event's detail on the bus; of many tickers the first hundred are named."""
         return {
             "metadata": {
                 "version": EVENT_VERSION,
@@ -76,16 +76,17 @@ class FeedEvent(msgspec.Struct, frozen=True):
 
 
 class TickerMemory(msgspec.Struct, array_like=True):
-    """Of one ticker: its newest quote, its silence, since when it is stale (0: it is not), and the silence
-    that it is granted since its last return (0: the usual).
+    """What is remembered of one ticker (times are epoch ms).
 
-    `newest` is the time of the quote (epoch ms), or below 0 a mark of its values where no time is known.
+    `newest` is the time of its newest quote, or below 0 a mark of its values where no time is known;
+    `stale_since_ms` is 0 while it is not stale; `threshold_ms` is the silence after which it is stale, 0 for
+    the usual.
     """
 
     newest: int = 0
     silent_ms: int = 0
     stale_since_ms: int = 0
-    patience_ms: int = 0
+    threshold_ms: int = 0
 
 
 class FeedMemory(msgspec.Struct):
@@ -108,14 +109,14 @@ class FeedMemory(msgspec.Struct):
 
 
 class _Poll(NamedTuple):
-    """A poll: when, the time since the one before that counts as silence, and how patient to be."""
+    """A poll: when, the time since the one before that counts as silence, and what multiplies thresholds."""
 
     now_ms: int
     step_ms: int
-    patience: float
+    staleness_factor: float
 
 
-class Seen(NamedTuple):
+class Observed(NamedTuple):
     """What a poll showed: events to be sent, and the rows of its batch that are observations."""
 
     events: list[FeedEvent]
@@ -134,13 +135,19 @@ class FeedWatch:
         batch: QuoteBatch | None,
         now_ms: int,
         *,
-        patience: float = 1.0,
+        staleness_factor: float = 1.0,
         why: str = "",
-    ) -> Seen:
-        """What a poll at `now_ms` of the tickers `watched` shows.
+    ) -> Observed:
+        """Return what a poll of the tickers `watched` at `now_ms` (epoch ms) shows.
 
-        `batch` is None when the poll failed, and `why` then says why. `patience` multiplies the silence
-        that is granted, for hours in which little is traded.
+        Parameters
+        ----------
+        batch
+            What the poll brought; None when it failed.
+        staleness_factor
+            Multiplies the staleness thresholds, for hours in which little is traded.
+        why
+            Why the poll failed.
         """
         memory = self.memory
         elapsed = now_ms - memory.observed_ms if memory.observed_ms else 0
@@ -148,16 +155,16 @@ class FeedWatch:
         if elapsed > _PAUSE_MS:
             self._forget_silence()
             elapsed = 0
-        poll = _Poll(now_ms, min(max(elapsed, 0), _MAX_STEP_MS), patience)
+        poll = _Poll(now_ms, min(max(elapsed, 0), _MAX_STEP_MS), staleness_factor)
         fresh, repeated = (set(), set()) if batch is None else self._fresh(batch)
         events = self._dropped(set(watched), now_ms)
         quiet = f"no new quote of any of {len(watched)} tickers"
         events += self._feed(poll, bool(fresh), f"{quiet}: {why}" if why else quiet)
         if fresh and not memory.stale_since_ms and batch is not None:
             events += self._tickers(poll, [*batch.symbol, *batch.missing], fresh)
-        if batch is None or memory.silent_ms > HOLD_MS * patience:
-            return Seen(events, [])
-        return Seen(events, [row for row, symbol in enumerate(batch.symbol) if symbol not in repeated])
+        if batch is None or memory.silent_ms > LAST_QUOTES_MS * staleness_factor:
+            return Observed(events, [])
+        return Observed(events, [row for row, symbol in enumerate(batch.symbol) if symbol not in repeated])
 
     def _fresh(self, batch: QuoteBatch) -> tuple[set[str], set[str]]:
         """The symbols whose quote is new, and those whose quote is older than one seen before."""
@@ -180,13 +187,13 @@ class FeedWatch:
         memory = self.memory
         memory.silent_ms = 0 if is_fresh else memory.silent_ms + poll.step_ms
         if not memory.stale_since_ms:
-            if memory.silent_ms < FEED_SILENCE_MS * poll.patience:
+            if memory.silent_ms < FEED_THRESLAST_QUOTES_MS * poll.staleness_factor:
                 return []
             memory.stale_since_ms, memory.back_ms = poll.now_ms - memory.silent_ms, -1
             since_ms = memory.stale_since_ms
             return [FeedEvent("FeedStale", memory.source, "feed", [], since_ms, poll.now_ms, reason)]
         if memory.back_ms >= 0:
-            is_back = memory.silent_ms < RECOVERY_MS * poll.patience
+            is_back = memory.silent_ms < RECOVERY_MS * poll.staleness_factor
             memory.back_ms = memory.back_ms + poll.step_ms if is_back else -1
         elif is_fresh:
             memory.back_ms = 0
@@ -196,21 +203,21 @@ class FeedWatch:
         reason = "new quotes keep coming"
         return [FeedEvent("FeedRecovered", memory.source, "feed", [], since_ms, poll.now_ms, reason)]
 
-    def _tickers(self, poll: _Poll, asked: Iterable[str], fresh: Collection[str]) -> list[FeedEvent]:
+    def _tickers(self, poll: _Poll, polled: Iterable[str], fresh: Collection[str]) -> list[FeedEvent]:
         stale: dict[str, int] = {}
         back: dict[str, int] = {}
-        for ticker in asked:
+        for ticker in polled:
             memory = self.memory.tickers.setdefault(ticker, TickerMemory())
-            granted = memory.patience_ms or TICKER_SILENCE_MS
+            threshold_ms = memory.threshold_ms or TICKER_THRESLAST_QUOTES_MS
             if ticker not in fresh:
                 memory.silent_ms += poll.step_ms
-                if not memory.stale_since_ms and memory.silent_ms >= granted * poll.patience:
+                if not memory.stale_since_ms and memory.silent_ms >= threshold_ms * poll.staleness_factor:
                     stale[ticker] = memory.stale_since_ms = poll.now_ms - memory.silent_ms
                 continue
             memory.silent_ms = 0
-            if memory.stale_since_ms:  # some are traded that rarely: grant them more from now on
+            if memory.stale_since_ms:  # some are traded that rarely: their threshold grows
                 back[ticker], memory.stale_since_ms = memory.stale_since_ms, 0
-                memory.patience_ms = min(2 * granted, MAX_PATIENCE_MS)
+                memory.threshold_ms = min(2 * threshold_ms, MAX_TICKER_THRESLAST_QUOTES_MS)
         return [
             *self._of_tickers("FeedStale", stale, poll.now_ms, "no new quote while others had some"),
             *self._of_tickers("FeedRecovered", back, poll.now_ms, "a new quote"),

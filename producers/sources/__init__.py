@@ -1,80 +1,169 @@
-"""Where quotes come from: one small protocol, one file per source, found by name.
+"""Where quotes come from: one file a source, found by its name.
 
-A package of its own can add a source by an entry point in the group `stock_monitor.sources`, whose
-name is the source's and whose value is a factory that takes the environment.
+Every file in this folder declares one source by a constant ``SOURCE`` (a `producers.source.SourceSpec`). A
+package of its own adds one by an entry point in the group ``stock_monitor.sources`` whose value is such a
+constant. Nothing else lists them. docs/extending.md builds one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol, cast, runtime_checkable
+from pkgutil import iter_modules
+from typing import NamedTuple
 
 from producers.origin import origin_of
-from producers.quote_batch import SOURCE_RULE, QuoteBatch, is_source
+from producers.quote_batch import SOURCE_RULE, is_source
+from producers.source import Source, SourceError, SourceSpec, SourceSpecError
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
-_BUILT_IN = {
-    name: f"producers.sources.{name}:{name.title()}Source.from_environment"
-    for name in ("alpaca", "finnhub", "simulated", "yahoo")
-}
+_CONSTANT = "SOURCE"
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Something that can be asked for the current quotes of a list of symbols."""
+class Found(NamedTuple):
+    """A place where a source should be: a file here, or an entry point of a package.
+
+    `spec` is None where the place cannot be used, and `problem` then says why, in words.
+    """
 
     name: str
-
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
-        """One poll: the quotes as of `now_ms` (epoch ms UTC), at most one row per symbol.
-
-        Symbols that the source does not know or did not answer are named in `missing`.
-
-        Raises
-        ------
-        SourceError
-            If the source as a whole cannot answer now.
-        """
+    place: str
+    spec: SourceSpec | None
+    problem: str = ""
 
 
-SourceFactory = Callable[[Mapping[str, str]], Source]
+def describe() -> list[Found]:
+    """Return all sources, sorted by name, and every place that should hold one and cannot be used."""
+    found = sorted((_loaded(place) for place in _places()), key=lambda each: (each.name, each.place))
+    return _without_twins(found)
 
 
-class SourceError(Exception):
-    """A source could not answer, or there is no such source; says which, why and what is allowed."""
+def names() -> list[str]:
+    """Return the names of the sources that can be polled, sorted."""
+    return [found.name for found in describe() if found.spec and found.spec.poll]
 
 
-def create(name: str, environment: Mapping[str, str]) -> Source:
-    """The source called `name`, set up from the environment (where its keys are, if it needs any).
+def get(name: str) -> SourceSpec:
+    """Return what the source called `name` declares; a run of a replay is of the source ``replay``.
 
     Raises
     ------
     SourceError
-        If there is no source of that name; the message lists those that there are.
+        If there is none of that name, or it cannot be used; names those that there are.
     """
     if not is_source(name):
-        raise SourceError(f"source {name!r}: allowed is a name of {SOURCE_RULE}")
-    if origin_of(name) == "replay":
-        raise SourceError(
-            f"source {name!r} cannot be polled: run `stock-monitor replay FILE` for a recording"
-        )
-    return _factory(name)(environment)
+        raise SourceError(f"source is {name!r}", allowed=f"a name of {SOURCE_RULE}")
+    wanted = "replay" if origin_of(name) == "replay" else name
+    there = [found for found in map(_loaded, _places(wanted)) if found.name == wanted]
+    found = next(iter(_without_twins(there)), None)
+    found = found or next((each for each in describe() if each.name == wanted), None)
+    if found is None:
+        raise SourceError(f"unknown source {name!r}", allowed=_allowed())
+    if found.spec is None:
+        raise SourceError(f"source {name} cannot be used: {found.problem}")
+    return found.spec
 
 
-def names() -> list[str]:
-    """The names of all sources that can be polled, sorted."""
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+def get_pollable(name: str) -> SourceSpec:
+    """Return what the source called `name` declares, if it can be polled.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, or it is a recording.
+    """
+    spec = get(name)
+    if spec.poll is None:
+        raise SourceError(f"source {name} cannot be polled: run `stock-monitor replay FILE` for a recording")
+    return spec
 
 
-def _factory(name: str) -> SourceFactory:
-    if name in _BUILT_IN:
-        module, _, path = _BUILT_IN[name].partition(":")
-        factory: object = import_module(module)
-        for attribute in path.split("."):
-            factory = getattr(factory, attribute)
-        return cast(SourceFactory, factory)
-    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        return cast(SourceFactory, point.load())
-    raise SourceError(f"source {name!r} is not installed: allowed are {', '.join(names())}")
+def create(name: str, environment: Mapping[str, str]) -> Source:
+    """Return the source called `name` for polling, set up from the environment.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, it lacks a key or a package, or it does not start.
+    """
+    spec = get_pollable(name)
+    spec.check(environment)
+    assert spec.poll is not None  # noqa: S101 - checked above
+    try:
+        return spec.poll(environment)
+    except SourceError:
+        raise
+    except Exception as error:
+        said = spec.redacted(f"{type(error).__name__}: {error}", environment)
+        raise SourceError(f"source {name} does not start: {said}") from error
+
+
+def _allowed() -> str:
+    known = describe()
+    usable = [found.name for found in known if found.spec and found.spec.poll]
+    broken = [f"{found.name} ({found.problem})" for found in known if found.spec is None]
+    also = f"; these cannot be used: {', '.join(broken)}" if broken else ""
+    return f"one of {', '.join(usable)}{also}"
+
+
+class _Place(NamedTuple):
+    """Where a declaration should be: its likely name, how to call the place, and how to load it."""
+
+    name: str
+    place: str
+    load: Callable[[], object]
+
+
+def _places(name: str | None = None) -> Iterator[_Place]:
+    """All places, or those whose name says that the source `name` is there."""
+    for module in iter_modules(__path__):
+        if name in (None, module.name):
+            yield _Place(module.name, f"producers/sources/{module.name}.py", _loader(module.name))
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    for point in points if name is None else points.select(name=name):
+        package = point.dist.name if point.dist else point.value
+        yield _Place(point.name, f"package {package}", point.load)
+
+
+def _loader(module: str) -> Callable[[], object]:
+    def load() -> object:
+        loaded = import_module(f"{__name__}.{module}")
+        return getattr(loaded, _CONSTANT, None)
+
+    return load
+
+
+def _loaded(place: _Place) -> Found:
+    try:
+        spec = place.load()
+    except Exception as error:  # noqa: BLE001 - what a package of others raises is told, not swallowed
+        return Found(place.name, place.place, None, f"{place.place} cannot be loaded: {_said(error)}")
+    if not isinstance(spec, SourceSpec):
+        problem = f"{place.place} declares no source: {_CONSTANT} must be a SourceSpec"
+        return Found(place.name, place.place, None, problem)
+    return Found(spec.name, place.place, spec)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, SourceSpecError):
+        return str(error)
+    text = f"{type(error).__name__}: {error}".replace(
+        "SourceSpec.__init__()", "SourceSpec is declared in part:"
+    )
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _without_twins(found: list[Found]) -> list[Found]:
+    """Mark what is declared twice: which of the two is meant nobody can know."""
+    by_name: dict[str, list[Found]] = {}
+    for each in found:
+        by_name.setdefault(each.name, []).append(each)
+    result: list[Found] = []
+    for name, places in by_name.items():
+        if len(places) == 1:
+            result += places
+            continue
+        listed = " and by ".join(place.place for place in places)
+        result.append(Found(name, listed, None, f"is declared twice: by {listed}"))
+    return result

@@ -11,29 +11,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from producers.markets import new_york
-from producers.quote_batch import QuoteBatch
-from producers.sources import SourceError
+from producers.quote_batch import Quote
+from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
 from producers.vendor import (
     PollEndsError,
-    RefusedRequestError,
-    Standing,
-    Vendor,
+    RejectedRequestError,
     VendorClient,
     VendorError,
-    poll_seconds,
-    required,
+    VendorSource,
+    client_of,
 )
 
 SYMBOLS_PER_CALL = 500
 _URL = "https://data.alpaca.markets"
 _PATH = "/v2/stocks/snapshots"
 _CALLS_PER_MINUTE = 200
-_KEYS = "make one at https://app.alpaca.markets (the free plan will do)"
+_WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
 _FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = re.compile(r"invalid symbols?\W+(.+)", re.IGNORECASE)
@@ -62,44 +60,16 @@ class _Snapshot(msgspec.Struct, rename="camel"):
     daily_bar: _Bar | None = None
 
 
-class AlpacaSource:
+class AlpacaSource(VendorSource):
     """Polls Alpaca's snapshots."""
 
-    name = "alpaca"
-
     def __init__(self, client: VendorClient, feed: str = "") -> None:
-        if feed and feed not in _FEEDS:
-            raise SourceError(f"ALPACA_FEED is {feed!r}: allowed are {', '.join(_FEEDS)}")
-        self._client = client
+        super().__init__(client)
         self._feed = {"feed": feed} if feed else {}
-        self._refused: set[str] = set()
+        self._rejected: dict[str, str] = {}
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The source with the key in APCA_API_KEY_ID and APCA_API_SECRET_KEY."""
-        vendor = Vendor(
-            cls.name,
-            environment.get("APCA_API_DATA_URL", _URL),
-            {
-                "APCA-API-KEY-ID": required(environment, "APCA_API_KEY_ID", cls.name, _KEYS),
-                "APCA-API-SECRET-KEY": required(environment, "APCA_API_SECRET_KEY", cls.name, _KEYS),
-            },
-            _CALLS_PER_MINUTE,
-            "check APCA_API_KEY_ID and APCA_API_SECRET_KEY, and that the subscription covers ALPACA_FEED",
-        )
-        return cls(VendorClient(vendor, poll_seconds(environment)), environment.get("ALPACA_FEED", ""))
-
-    @property
-    def standing(self) -> Standing:
-        """How we stand with the vendor."""
-        return self._client.standing
-
-    @standing.setter
-    def standing(self, standing: Standing) -> None:
-        self._client.standing = standing
-
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
-        """One poll, in as many calls as the watch list takes.
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        """Poll once, in as many calls as the watch list takes.
 
         Raises
         ------
@@ -109,7 +79,7 @@ class AlpacaSource:
         self._client.begin_poll()
         snapshots: dict[str, Any] = {}
         errors: list[VendorError] = []
-        asked = [symbol for symbol in symbols if symbol not in self._refused]
+        asked = [symbol for symbol in symbols if symbol not in self._rejected]
         answered = 0
         for start in range(0, len(asked), SYMBOLS_PER_CALL):
             try:
@@ -120,20 +90,22 @@ class AlpacaSource:
                 if isinstance(error, PollEndsError) or error.status in {401, 403}:  # concerns every call
                     break
         self._client.end_poll(errors, answered=answered > 0)
-        return _batch(symbols, snapshots, now_ms)
+        unanswered = str(errors[-1]) if errors else "alpaca knows no such ticker"
+        found = {symbol: Missing(self._rejected.get(symbol, unanswered)) for symbol in symbols}
+        return {**found, **_quotes(snapshots, now_ms)}
 
     def _chunk(self, symbols: list[str]) -> dict[str, Any]:
-        """The snapshots of some symbols; one that Alpaca refuses does not cost the others theirs."""
+        """The snapshots of some symbols; one that Alpaca rejects does not cost the others theirs."""
         if not symbols:
             return {}
         try:
             answer = self._client.get(_PATH, {"symbols": ",".join(symbols), **self._feed})
-        except RefusedRequestError as error:
+        except RejectedRequestError as error:
             named = _NAMED.search(str(error))
-            refused = set(_WORD.findall(named[1])) & set(symbols) if named else set()
-            if len(symbols) == 1 or refused:
-                self._refused.update(refused or symbols)
-                return self._chunk([symbol for symbol in symbols if symbol not in self._refused])
+            rejected = set(_WORD.findall(named[1])) & set(symbols) if named else set()
+            if len(symbols) == 1 or rejected:
+                self._rejected.update(dict.fromkeys(rejected or symbols, str(error)))
+                return self._chunk([symbol for symbol in symbols if symbol not in self._rejected])
             middle = len(symbols) // 2
             return {**self._chunk(symbols[:middle]), **self._chunk(symbols[middle:])}
         if not isinstance(answer, dict):
@@ -141,36 +113,64 @@ class AlpacaSource:
         return answer
 
 
-def _batch(symbols: Sequence[str], snapshots: Mapping[str, Any], now_ms: int) -> QuoteBatch:
-    batch = QuoteBatch(AlpacaSource.name, [], [], [], [], [], [], [], [])
+def _quotes(snapshots: Mapping[str, Any], now_ms: int) -> dict[str, Quote | Missing]:
     now = _EPOCH + timedelta(milliseconds=now_ms)
-    today = now.astimezone(new_york(now.date())).date()
-    for symbol in symbols:
-        snapshot = _snapshot(snapshots.get(symbol))
-        if snapshot is None or snapshot.latest_trade is None:
-            batch.missing.append(symbol)
+    new_york_now = new_york(now.date())
+    today = now.astimezone(new_york_now).date()
+    quotes: dict[str, Quote | Missing] = {}
+    for symbol, raw in snapshots.items():
+        try:
+            snapshot = msgspec.convert(
+                raw or {}, _Snapshot
+            )  # null: a symbol that it knows and has no data of
+        except msgspec.ValidationError as error:
+            quotes[symbol] = Missing(f"alpaca answered what is no snapshot: {error}")
             continue
         trade, quote, bar = snapshot.latest_trade, snapshot.latest_quote, snapshot.daily_bar
-        batch.symbol.append(symbol)
-        batch.ts.append(now_ms)
-        batch.price.append(trade.p)
-        batch.bid.append(quote.bp or None if quote else None)  # 0 says that nobody bids
-        batch.ask.append(quote.ap or None if quote else None)
+        if trade is None:
+            quotes[symbol] = Missing("alpaca has no trade of it")
+            continue
         # Before the first trade of a day the bar is still that of the day before.
-        is_of_today = bar is not None and bar.t.astimezone(new_york(now.date())).date() == today
-        batch.day_volume.append(bar.v if bar is not None and is_of_today else None)
-        batch.quote_ts.append(max(_ms(trade.t), _ms(quote.t) if quote else 0) or None)
-    return batch
-
-
-def _snapshot(raw: Any) -> _Snapshot | None:
-    if raw is None:  # of a symbol that it knows and has no data of
-        return None
-    try:
-        return msgspec.convert(raw, _Snapshot)
-    except msgspec.ValidationError:
-        return None
+        is_of_today = bar is not None and bar.t.astimezone(new_york_now).date() == today
+        quotes[symbol] = Quote(
+            trade.p,
+            bid=quote.bp or None if quote else None,  # 0 says that nobody bids
+            ask=quote.ap or None if quote else None,
+            day_volume=bar.v if bar is not None and is_of_today else None,
+            quote_ts=max(_ms(trade.t), _ms(quote.t) if quote else 0) or None,
+        )
+    return quotes
 
 
 def _ms(at: datetime) -> int:
     return max(0, (at - _EPOCH) // timedelta(milliseconds=1)) if at.tzinfo else 0
+
+
+def _poll(environment: Environment) -> AlpacaSource:
+    headers = {
+        "APCA-API-KEY-ID": environment["APCA_API_KEY_ID"].strip(),
+        "APCA-API-SECRET-KEY": environment["APCA_API_SECRET_KEY"].strip(),
+    }
+    client = client_of(SOURCE, environment, environment.get("APCA_API_DATA_URL") or _URL, headers)
+    return AlpacaSource(client, environment.get("ALPACA_FEED", ""))
+
+
+SOURCE = SourceSpec(
+    name="alpaca",
+    summary="US stocks and ETFs by Alpaca's snapshots",
+    assets=("stocks", "etfs"),
+    market="XNYS",
+    columns=("bid", "ask", "day_volume", "quote_ts"),
+    poll=_poll,
+    keys=(Key("APCA_API_KEY_ID", _WHERE), Key("APCA_API_SECRET_KEY", _WHERE)),
+    options=(
+        Option("ALPACA_FEED", "the feed; unset is the best that the plan may read", _FEEDS),
+        Option("APCA_API_DATA_URL", "another address of the API"),
+    ),
+    calls_per_minute=_CALLS_PER_MINUTE,
+    symbols_per_call=SYMBOLS_PER_CALL,
+    limits=(
+        "The free plan carries the trades and quotes of one exchange, IEX: 2 to 3 % of the market's volume. "
+        "Prices follow the market; volumes and spreads are those of IEX alone, thinner and wider."
+    ),
+)

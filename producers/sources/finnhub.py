@@ -7,25 +7,17 @@ https://finnhub.io/docs/api/authentication. It has neither bid nor ask nor volum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Sequence
 
 import msgspec
 
-from producers.quote_batch import QuoteBatch
-from producers.vendor import (
-    PollEndsError,
-    Standing,
-    Vendor,
-    VendorClient,
-    VendorError,
-    poll_seconds,
-    required,
-)
+from producers.quote_batch import Quote
+from producers.source import NOT_ASKED, Environment, Key, Missing, Option, Quotes, SourceSpec
+from producers.vendor import PollEndsError, VendorError, VendorSource, client_of
 
 _URL = "https://finnhub.io/api/v1"
 _CALLS_PER_MINUTE = 60
-_KEYS = "make one at https://finnhub.io/register"
+_WHERE = "make one at https://finnhub.io/register"
 
 
 class _Quote(msgspec.Struct):
@@ -33,41 +25,15 @@ class _Quote(msgspec.Struct):
     t: int
 
 
-class FinnhubSource:
+class FinnhubSource(VendorSource):
     """Polls Finnhub, symbol by symbol.
 
-    A poll asks for as many symbols as the limit allows and goes on with the others in the next; the batch
-    holds those asked for. All have their turn, however long the watch list.
+    A poll asks for as many symbols as the limit allows and goes on with the others in the next. All have
+    their turn, however long the watch list.
     """
 
-    name = "finnhub"
-
-    def __init__(self, client: VendorClient) -> None:
-        self._client = client
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The source with the key in FINNHUB_API_KEY."""
-        vendor = Vendor(
-            cls.name,
-            environment.get("FINNHUB_URL", _URL),
-            {"X-Finnhub-Token": required(environment, "FINNHUB_API_KEY", cls.name, _KEYS)},
-            _CALLS_PER_MINUTE,
-            "check FINNHUB_API_KEY, and that the plan covers the exchange of this ticker",
-        )
-        return cls(VendorClient(vendor, poll_seconds(environment)))
-
-    @property
-    def standing(self) -> Standing:
-        """How we stand with the vendor."""
-        return self._client.standing
-
-    @standing.setter
-    def standing(self, standing: Standing) -> None:
-        self._client.standing = standing
-
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
-        """One poll of as many symbols as the limit allows now.
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:  # noqa: ARG002 - Finnhub says when it was
+        """Poll as many symbols as the limit allows now.
 
         Raises
         ------
@@ -75,47 +41,53 @@ class FinnhubSource:
             If none of the calls was answered.
         """
         self._client.begin_poll()
-        batch = QuoteBatch(self.name, [], [], [], [], [], [], [], [])
+        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, NOT_ASKED)
         errors: list[VendorError] = []
         for symbol in self._turn(symbols):
             try:
-                answer = self._client.get("/quote", {"symbol": symbol})
+                found[symbol] = _quote(self._client.get("/quote", {"symbol": symbol}))
             except VendorError as error:
                 errors.append(error)
                 if isinstance(error, PollEndsError) or error.status == 401:  # concerns every call
                     break
-                batch.missing.append(symbol)  # 403 does not: the plan lacks the exchange of this symbol
-            else:
-                _add(batch, symbol, answer, now_ms)
-            self._client.standing.cursor = symbol
-        self._client.end_poll(errors, answered=len(batch.symbol) > 0)
-        return batch
+                found[symbol] = Missing(str(error))  # 403 does not: the plan lacks this symbol's exchange
+            self._client.state.cursor = symbol
+        answered = any(isinstance(quote, Quote) for quote in found.values())
+        self._client.end_poll(errors, answered=answered)
+        return found
 
     def _turn(self, symbols: Sequence[str]) -> list[str]:
         """The symbols whose turn it is: those after the one asked for last."""
-        last = self._client.standing.cursor
+        last = self._client.state.cursor
         start = symbols.index(last) + 1 if last in symbols else 0
         return [*symbols[start:], *symbols[:start]][: self._client.affordable()]
 
 
-def _add(batch: QuoteBatch, symbol: str, answer: object, now_ms: int) -> None:
-    quote = _quote(answer)
-    if quote is None:
-        batch.missing.append(symbol)
-        return
-    batch.symbol.append(symbol)
-    batch.ts.append(now_ms)
-    batch.price.append(quote.c)
-    batch.bid.append(None)
-    batch.ask.append(None)
-    batch.day_volume.append(None)
-    batch.quote_ts.append(quote.t * 1000)
-
-
-def _quote(answer: object) -> _Quote | None:
-    """The quote, or None where Finnhub knows none: it answers zeros for a symbol that it does not know."""
+def _quote(answer: object) -> Quote | Missing:
     try:
         quote = msgspec.convert(answer, _Quote)
-    except msgspec.ValidationError:
-        return None
-    return None if quote.t <= 0 else quote
+    except msgspec.ValidationError as error:
+        return Missing(f"finnhub answered what is no quote: {error}")
+    if quote.t <= 0:  # it answers zeros for a symbol that it does not know
+        return Missing("finnhub knows no such ticker")
+    return Quote(quote.c, quote_ts=quote.t * 1000)
+
+
+def _poll(environment: Environment) -> FinnhubSource:
+    headers = {"X-Finnhub-Token": environment["FINNHUB_API_KEY"].strip()}
+    return FinnhubSource(client_of(SOURCE, environment, environment.get("FINNHUB_URL") or _URL, headers))
+
+
+SOURCE = SourceSpec(
+    name="finnhub",
+    summary="US stocks by Finnhub's quotes; other exchanges, FX and crypto by plan",
+    assets=("stocks", "etfs", "fx", "crypto"),
+    market="XNYS",
+    columns=("quote_ts",),
+    poll=_poll,
+    keys=(Key("FINNHUB_API_KEY", "make one at https://finnhub.io/register"),),
+    options=(Option("FINNHUB_URL", "another address of the API"),),
+    calls_per_minute=_CALLS_PER_MINUTE,
+    symbols_per_call=1,
+    limits="One call a ticker: with 60 calls a minute a watch list of 10 tickers is polled every 10 s, in turns.",
+)

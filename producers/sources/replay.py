@@ -28,6 +28,7 @@ from producers.quote_batch import (
     QuoteBatch,
     is_symbol,
 )
+from producers.source import ASSETS, SourceSpec
 
 ROWS_PER_BATCH = 500
 _FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
@@ -368,3 +369,14 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, _Row]]:
         raise ReplayError(f"{path}: there is no such file") from error
     except (ArrowException, OSError) as error:
         raise ReplayError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+SOURCE = SourceSpec(
+    name="replay",
+    summary="recorded ticks at their own times, by `stock-monitor replay FILE`",
+    assets=ASSETS,
+    market="24/7",
+    columns=("bid", "ask", "day_volume", "quote_ts"),
+    is_recorded=True,
+    limits="The source of a run is `replay-<run>`; its windows are its own.",
+)

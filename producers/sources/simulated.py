@@ -8,12 +8,11 @@ day; prices are in cents; the day's volume is cumulative. `simulation/injection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, exp, floor, sqrt
-from typing import NamedTuple
 
-from producers.quote_batch import QuoteBatch, is_symbol
+from producers.quote_batch import Quote, is_symbol
 from producers.simulation.injection import (
     FADED_SECONDS,
     SECONDS,
@@ -23,8 +22,8 @@ from producers.simulation.injection import (
 )
 from producers.simulation.listings import Listing, listing
 from producers.simulation.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
+from producers.source import Environment, Missing, Quotes, SourceSpec
 
-NAME = "simulated"
 DEFAULT_SEED = 20_240_613
 DAY_MS = 86_400_000
 _BLOCK_DAYS = 256  # prices return to their level once a block, so that they stay plausible for ever
@@ -36,15 +35,8 @@ _SPREAD_FACTOR = 25.0
 _VOLATILITY_FACTOR = 6.0
 _BURST_FACTOR = 40.0
 _BAD_PRICE_FACTORS = (0.0, 0.01, 0.6, 1.6)
-
-
-class SimulatedQuote(NamedTuple):
-    """One quote: dollars in whole cents, and shares traded since midnight UTC."""
-
-    price: float
-    bid: float
-    ask: float
-    day_volume: int
+_HALTED = Missing("is halted")
+_NO_TICKER = Missing("is no ticker")
 
 
 class SimulatedSource:
@@ -52,45 +44,25 @@ class SimulatedSource:
 
     Examples
     --------
-    >>> batch = SimulatedSource().quotes(["AAPL", "not a ticker"], 1_763_996_400_000)
-    >>> batch.symbol, batch.missing
-    (['AAPL'], ['not a ticker'])
+    >>> SimulatedSource().quotes(["AAPL", "not a ticker"], 1_763_996_400_000)["not a ticker"].reason
+    'is no ticker'
     """
-
-    name = NAME
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._seed = seed
 
-    @classmethod
-    def from_environment(cls, _environment: Mapping[str, str]) -> SimulatedSource:
-        """The source as the registry creates it; it needs no settings."""
-        return cls()
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        """Return the quotes at `now_ms`; what is no ticker, or halted just now, is missing."""
+        return {
+            symbol: self.quote(symbol, now_ms) or _HALTED if is_symbol(symbol) else _NO_TICKER
+            for symbol in symbols
+        }
 
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
-        """The quotes at `now_ms`; what is no ticker, or halted just now, is named in `missing`."""
-        found: list[tuple[str, SimulatedQuote]] = []
-        missing: list[str] = []
-        for symbol in symbols:
-            quote = self.quote(symbol, now_ms) if is_symbol(symbol) else None
-            if quote is None:
-                missing.append(symbol)
-            else:
-                found.append((symbol, quote))
-        return QuoteBatch(
-            source=NAME,
-            symbol=[symbol for symbol, _ in found],
-            ts=[now_ms] * len(found),
-            price=[quote.price for _, quote in found],
-            bid=[quote.bid for _, quote in found],
-            ask=[quote.ask for _, quote in found],
-            day_volume=[quote.day_volume for _, quote in found],
-            quote_ts=[None] * len(found),
-            missing=missing,
-        )
+    def quote(self, symbol: str, at_ms: int) -> Quote | None:
+        """Return the quote of a ticker at any time, or None while a gap is injected.
 
-    def quote(self, symbol: str, at_ms: int) -> SimulatedQuote | None:
-        """The quote of a ticker at any time, or None while a gap is injected."""
+        Prices are dollars in whole cents, `day_volume` is shares traded since midnight UTC.
+        """
         event = latest_event(self._seed, symbol, at_ms)
         active = at_ms < event.end_ms
         if active and event.kind == "gap":
@@ -104,10 +76,10 @@ class SimulatedSource:
         price, bid, ask = self._book(symbol, middle, traits.half_spread * wide, at_ms)
         if active and event.kind == "bad_tick":
             price = round(price * _BAD_PRICE_FACTORS[event.seed % len(_BAD_PRICE_FACTORS)], 2)
-        return SimulatedQuote(price, bid, ask, self._day_volume(symbol, traits, event, at_ms))
+        return Quote(price, bid, ask, self._day_volume(symbol, traits, event, at_ms))
 
     def injected_events(self, symbols: Sequence[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
-        """The anomalies that begin in this time, by time."""
+        """Return the anomalies that begin in this time (epoch ms), by time."""
         return injected_events(self._seed, symbols, since_ms, until_ms)
 
     def _log_level(self, symbol: str, traits: Listing, at_ms: int) -> float:
@@ -201,3 +173,18 @@ def _smooth(x: float) -> float:
     """From 0 to 1 without a kink."""
     x = min(max(x, 0.0), 1.0)
     return x * x * (3.0 - 2.0 * x)
+
+
+def _poll(_environment: Environment) -> SimulatedSource:
+    return SimulatedSource()
+
+
+SOURCE = SourceSpec(
+    name="simulated",
+    summary="an invented market with known anomalies, labelled as simulated everywhere",
+    assets=("stocks", "etfs"),
+    market="24/7",
+    columns=("bid", "ask", "day_volume"),
+    poll=_poll,
+    limits="No price in it is real. The same seed, ticker and time give the same quote on any machine.",
+)

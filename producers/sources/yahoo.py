@@ -10,56 +10,32 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib import import_module
-from typing import Any, NamedTuple, Self
+from typing import Any
 
-from producers.quote_batch import QuoteBatch
-from producers.sources import SourceError
-from producers.vendor import RateLimitedError, Standing, limited
+from producers.quote_batch import Quote
+from producers.source import Environment, Missing, Quotes, SourceError, SourceSpec
+from producers.vendor import RateLimitedError, VendorState, limited
 
 MAX_SYMBOLS = 50
 _PAUSE_MS = 60_000
-
-
-class _Quote(NamedTuple):
-    price: float
-    day_volume: float | None
-    ts: int | None
+_SHOWN = 160
 
 
 class YahooSource:
     """Polls Yahoo, symbol by symbol."""
 
-    name = "yahoo"
-
     def __init__(
         self, yfinance: Any, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     ) -> None:
         self._yfinance = yfinance
-        self._refusals = (OSError, ValueError, KeyError, yfinance.exceptions.YFException)
         self._clock_ms = clock_ms
-        self.standing = Standing()
+        self.vendor_state = VendorState()
 
-    @classmethod
-    def from_environment(cls, _environment: Mapping[str, str]) -> Self:
-        """The source; needs no key.
-
-        Raises
-        ------
-        SourceError
-            If yfinance is not installed.
-        """
-        try:
-            return cls(import_module("yfinance"))
-        except ModuleNotFoundError as error:
-            raise SourceError(
-                f"source yahoo needs the package {error.name}: pip install 'stock-market-anomaly-monitor[yahoo]'"
-            ) from error
-
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
-        """One poll; symbols beyond the first 50 are missing.
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:  # noqa: ARG002 - Yahoo says when it was
+        """Poll once; symbols beyond the first 50 are missing.
 
         Raises
         ------
@@ -67,48 +43,36 @@ class YahooSource:
             If Yahoo limits the calls, or none of them was answered.
         """
         begins_ms = self._clock_ms()
-        self.standing.check(self.name, begins_ms, begins_ms)
-        batch = QuoteBatch(self.name, [], [], [], [], [], [], [], list(symbols[MAX_SYMBOLS:]))
+        self.vendor_state.check(SOURCE.name, begins_ms, begins_ms)
+        beyond = f"yahoo is asked for the first {MAX_SYMBOLS} tickers of the watch list"
+        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, Missing(beyond))
         why = ""
         for symbol in symbols[:MAX_SYMBOLS]:
             try:
-                quote = self._quote(symbol)
+                found[symbol] = self._quote(symbol)
             except self._yfinance.exceptions.YFRateLimitError as error:
-                until_ms = self.standing.blocked_until_ms = self._clock_ms() + _PAUSE_MS
-                raise RateLimitedError(f"{limited(self.name, until_ms)}: too many requests", 429) from error
-            except self._refusals as error:
-                why = f"{type(error).__name__}: {error}"
-                quote = None
-            _add(batch, symbol, quote, now_ms)
-        if why and not batch.symbol:
-            problem = f"yahoo answered for none of {len(symbols)} symbols; the last: {why[:160]}"
-            self.standing.failed(problem, self._clock_ms(), random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+                until_ms = self.vendor_state.blocked_until_ms = self._clock_ms() + _PAUSE_MS
+                raise RateLimitedError(f"{limited(SOURCE.name, until_ms)}: too many requests", 429) from error
+            except Exception as error:  # noqa: BLE001 - yfinance raises what its parsing stumbles over
+                why = f"{type(error).__name__}: {error}"[:_SHOWN]
+                found[symbol] = Missing(f"yahoo: {why}")
+        if why and not any(isinstance(quote, Quote) for quote in found.values()):
+            problem = f"yahoo answered for none of {len(symbols)} symbols; the last: {why}"
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            self.vendor_state.record_failure(problem, self._clock_ms(), jitter)
             raise SourceError(problem)
-        self.standing.answered(why[:160])
-        return batch
+        self.vendor_state.record_success(why)
+        return found
 
-    def _quote(self, symbol: str) -> _Quote | None:
+    def _quote(self, symbol: str) -> Quote | Missing:
         ticker = self._yfinance.Ticker(symbol)
         ticker.history(period="1d")  # which raises what the metadata alone would hide: a used-up limit
         known = ticker.get_history_metadata() or {}
         price, at = _number(known.get("regularMarketPrice")), known.get("regularMarketTime")
         if price is None:
-            return None
+            return Missing("yahoo knows no such ticker")
         ts = round(at.timestamp() * 1000) if isinstance(at, datetime) else None
-        return _Quote(price, _number(known.get("regularMarketVolume")), ts)
-
-
-def _add(batch: QuoteBatch, symbol: str, quote: _Quote | None, now_ms: int) -> None:
-    if quote is None:
-        batch.missing.append(symbol)
-        return
-    batch.symbol.append(symbol)
-    batch.ts.append(now_ms)
-    batch.price.append(quote.price)
-    batch.bid.append(None)
-    batch.ask.append(None)
-    batch.day_volume.append(quote.day_volume)
-    batch.quote_ts.append(quote.ts)
+        return Quote(price, day_volume=_number(known.get("regularMarketVolume")), quote_ts=ts)
 
 
 def _number(value: object) -> float | None:
@@ -117,3 +81,24 @@ def _number(value: object) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _poll(_environment: Environment) -> YahooSource:
+    return YahooSource(import_module("yfinance"))
+
+
+SOURCE = SourceSpec(
+    name="yahoo",
+    summary="stocks, ETFs, indices, FX, futures and crypto of many exchanges by Yahoo Finance",
+    assets=("stocks", "etfs", "indices", "fx", "crypto", "futures", "options"),
+    market="XNYS",
+    columns=("day_volume", "quote_ts"),
+    poll=_poll,
+    symbols_per_call=1,
+    max_symbols=MAX_SYMBOLS,
+    packages=("yfinance",),
+    limits=(
+        "No contract and no promise: for trying out, and not on AWS, whose addresses Yahoo limits. "
+        "Quotes of many exchanges are delayed by 15 minutes or more."
+    ),
+)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from stream_infra import names
+from producers.sources import get
 from stream_infra.config import Config
 from stream_infra.operations import prices
 from stream_infra.operations.prices import HOURS, Price
@@ -251,6 +251,6 @@ def _watching(use: _Use) -> Iterator[Line]:
     lines = use.scans + use.detector_invocations + HOURS * 60 + use.api_requests
     yield Line(prices.LOG_GB, lines * RATES.line_kib * KIB / GIB, "invocations")
     yield Line(prices.KEY, 1, "the operators' topic")
-    if use.config.source in names.SOURCES_WITH_KEYS:
+    if get(use.config.source).keys:
         yield Line(prices.SECRET, 1, "the vendor's keys")
         yield Line(prices.SECRET_CALL, use.minutes / 5, "read every 5 minutes")

@@ -32,7 +32,6 @@ def test_the_python_examples_put_and_read_ticks(aws: Any) -> None:  # noqa: ARG0
         ("AAPL", 189.12),
         ("MSFT", 411.5),
     ]
-    assert names["AcmeSource"]({"ACME_KEY": "k3y"}).quotes(["IBM"], 1).missing == ["IBM"]
 
 
 def test_the_tick_of_the_command_line_is_one() -> None:

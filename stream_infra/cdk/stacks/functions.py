@@ -17,6 +17,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from producers.sources import get
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
 from stream_infra.cdk.constructs.permissions import DATA_ARN, acknowledge, allow, allow_listing, allow_objects
@@ -72,7 +73,7 @@ class LambdaStack(Stack):
 
     def _scanner(self) -> lambda_.Function:
         config, storage = self._config, self._storage
-        has_keys = config.source in names.SOURCES_WITH_KEYS
+        has_keys = bool(get(config.source).keys)
         scanner = function(
             self,
             names.SCANNER,

@@ -49,27 +49,26 @@ def quote(
     elif rows:
         _show(rows, batch.source)
     if batch.missing:
-        raise FailedError(
-            f"{source} has no quote of {', '.join(batch.missing)}: is it a ticker there, and covered by the plan?"
-        )
+        reasons = "; ".join(sorted({f"{ticker}: {why}" for ticker, why in batch.reasons.items()}))
+        why = reasons or "is it a ticker there, and covered by the plan?"
+        raise FailedError(f"{source} has no quote of {', '.join(batch.missing)}: {why}")
 
 
 def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415  --help must not pay for it
-    from producers.sources import SourceError, create  # noqa: PLC0415
+    from producers.source import SourceError, poll  # noqa: PLC0415
+    from producers.sources import create  # noqa: PLC0415
 
     for ticker in tickers:
         if not is_symbol(ticker):
             raise InputError(f"{ticker!r} is no ticker: allowed are {SYMBOL_RULE}")
     environment = {"POLL_INTERVAL_SECONDS": "20", **os.environ}  # nobody polls again: take time to retry
     try:
-        batch, refused = usable(create(source, environment).quotes(tickers, now_ms))
+        batch, refused = usable(poll(source, create(source, environment), tickers, now_ms))
     except SourceError as error:
         raise FailedError(str(error)) from error
     if refused:
         raise FailedError(f"{source}: {refused[0].symbol}: {refused[0].reason}")
-    asked = {*batch.symbol, *batch.missing}
-    batch.missing.extend(ticker for ticker in tickers if ticker not in asked)
     return batch
 
 

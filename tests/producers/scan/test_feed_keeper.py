@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from producers.quote_batch import QuoteBatch
 from producers.scan.feed_keeper import KEY, FeedKeeper
-from producers.vendor import BREAKER_FAILURES, Standing
+from producers.source import Quotes
+from producers.vendor import BREAKER_FAILURES, VendorState
 
 START = 1_763_996_400_000
 
 
 class Vendor:
-    """A source that has a standing."""
+    """A source whose vendor's state is kept."""
 
     def __init__(self, name: str = "acme") -> None:
         self.name = name
-        self.standing = Standing(calls_per_minute=200)
+        self.vendor_state = VendorState(calls_per_minute=200)
 
-    def quotes(self, symbols: Any, now_ms: int) -> QuoteBatch:
+    def quotes(self, symbols: Any, now_ms: int) -> Quotes:
         raise AssertionError(f"nothing here polls, but {symbols} were asked for at {now_ms}")
 
 
@@ -31,7 +31,8 @@ class Vendor:
 def keeper(aws: Any) -> Any:
     def make(source: Vendor | None = None) -> FeedKeeper:
         made = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
-        made.begin(source or Vendor())
+        vendor = source or Vendor()
+        made.begin(vendor.name, vendor)
         return made
 
     return make
@@ -39,7 +40,7 @@ def keeper(aws: Any) -> Any:
 
 def fail(keeper: FeedKeeper, first: int, last: int) -> None:
     for poll in range(first, last):
-        keeper.saw(["AAPL"], None, START + poll * 5_000, why="acme fails (status 503)")
+        keeper.observe(["AAPL"], None, START + poll * 5_000, why="acme fails (status 503)")
 
 
 def test_the_event_is_as_the_others_on_the_bus(keeper: Any, aws: Any) -> None:
@@ -95,20 +96,20 @@ def test_what_the_bus_does_not_take_is_sent_later(keeper: Any, aws: Any) -> None
 def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: Any, aws: Any) -> None:
     vendor = Vendor()
     first = keeper(vendor)
-    vendor.standing.failures = BREAKER_FAILURES
-    vendor.standing.open_until_ms = START + 30_000
-    vendor.standing.last_error = "acme fails (status 503)"
+    vendor.vendor_state.failures = BREAKER_FAILURES
+    vendor.vendor_state.open_until_ms = START + 30_000
+    vendor.vendor_state.last_error = "acme fails (status 503)"
     first.save(START)
     item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
     assert (item["breaker"]["S"], item["last_error"]["S"]) == ("open", "acme fails (status 503)")
     later = Vendor()
     again = keeper(later)
-    assert later.standing == vendor.standing
+    assert later.vendor_state == vendor.vendor_state
     assert again.report(START + 1)["breaker"] == "open"
     assert again.report(START + 30_000)["breaker"] == "half-open"
     other = Vendor("other")
     keeper(other)
-    assert other.standing.failures == 0, "another vendor has a standing of its own"
+    assert other.vendor_state.failures == 0, "another vendor has a standing of its own"
 
 
 def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> None:
@@ -124,8 +125,8 @@ def test_the_documented_event_is_the_one_that_is_sent(aws: Any) -> None:
     document = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
     (documented,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
-    keeper.begin(Vendor("alpaca"))
+    keeper.begin("alpaca", Vendor("alpaca"))
     watched = [f"T{i}" for i in range(10)]
     for poll in range(25):
-        keeper.saw(watched, None, START + poll * 5_000, why="alpaca fails (status 503: sorry)")
+        keeper.observe(watched, None, START + poll * 5_000, why="alpaca fails (status 503: sorry)")
     assert [entry["Detail"] for entry in aws.bus.sent] == [json.loads(documented)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from producers.archive import Archive
 from producers.publisher import Publisher
+from producers.quote_batch import Quote
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan
@@ -74,9 +75,11 @@ class Noting(SimulatedSource):
         self._answered = answered
 
     def quotes(self, symbols: Any, now_ms: int) -> Any:
-        batch = super().quotes(symbols, now_ms)
-        self._answered.append(set(zip(batch.symbol, batch.ts, strict=True)))
-        return batch
+        quotes = super().quotes(symbols, now_ms)
+        self._answered.append(
+            {(ticker, now_ms) for ticker, quote in quotes.items() if isinstance(quote, Quote)}
+        )
+        return quotes
 
 
 @pytest.fixture

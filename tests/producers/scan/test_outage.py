@@ -15,13 +15,13 @@ import pytest
 from consumers.detectors import engine
 from producers.archive import Archive
 from producers.publisher import Publisher
-from producers.quote_batch import QuoteBatch
+from producers.quote_batch import Quote
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan, ScanError
 from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
-from producers.sources import SourceError
+from producers.source import Quotes, SourceError
 from producers.watch_list import WatchListReader
 
 START = 1_763_996_400_000  # 2025-11-24, 10:00 in New York
@@ -42,8 +42,6 @@ SETTINGS = ScannerSettings(
 class Market:
     """A calm market, and a vendor who shows it, or something else."""
 
-    name = "acme"
-
     def __init__(self, outage: Callable[[int], int | None]) -> None:
         rng = random.Random(11)
         self._outage = outage
@@ -53,18 +51,17 @@ class Market:
             prices = [price * math.exp(rng.gauss(0, 2.4e-4)) for price in prices]
             self._prices.append(prices)
 
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
         poll = (now_ms - START) // STEP_MS
         shown = self._outage(poll) if BEGINS <= poll < ENDS else poll
         if shown is None:
             raise SourceError("acme fails (status 503: sorry)")
         prices = [round(price, 2) for price in self._prices[shown]]
-        n = len(SYMBOLS)
         assert list(symbols) == SYMBOLS
-        return QuoteBatch(
-            "acme", list(symbols), [now_ms] * n, list(prices), [price - 0.01 for price in prices],
-            [price + 0.01 for price in prices], [100.0 * shown] * n, [START + shown * STEP_MS] * n, [],
-        )  # fmt: skip
+        return {
+            symbol: Quote(price, price - 0.01, price + 0.01, 100.0 * shown, START + shown * STEP_MS)
+            for symbol, price in zip(symbols, prices, strict=True)
+        }
 
 
 OUTAGES: dict[str, Callable[[int], int | None]] = {

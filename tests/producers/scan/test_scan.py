@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from producers.archive import Archive
 from producers.publisher import Publisher, PublishError
-from producers.quote_batch import QuoteBatch
+from producers.quote_batch import Quote
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan, ScanError, deadline
 from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
-from producers.sources import SourceError
+from producers.source import Missing, Quotes, SourceError
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListError, WatchListReader
 
@@ -193,37 +193,25 @@ def test_a_change_of_the_watch_list_is_in_force_within_the_scan(
 class BrokenSource:
     """A source that fails, misses and lies as told."""
 
-    name = "broken"
-
-    def __init__(self, answers: list[Any]) -> None:
+    def __init__(self, answers: list[Quotes | Exception]) -> None:
         self._answers = iter(answers)
 
-    def quotes(self, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:  # noqa: ARG002
         answer = next(self._answers)
         if isinstance(answer, Exception):
             raise answer
-        n = len(symbols)
-        nothing: list[None] = [None] * n
-        return QuoteBatch(
-            "broken",
-            list(symbols),
-            [now_ms] * n,
-            answer,
-            [*nothing],
-            [*nothing],
-            [*nothing],
-            [*nothing],
-            ["GONE"],
-        )
+        return answer
+
+
+GOOD: Quotes = {"IBM": Quote(1.0), "GE": Quote(2.0), "BA": Missing("halted")}
 
 
 def test_a_source_that_fails_now_and_then_is_asked_again(parts: Any) -> None:
-    good = [1.0, 2.0, 3.0, 4.0]
-    source = BrokenSource([SourceError("broken: status 503"), good, SourceError("broken: time-out"), good])
+    source = BrokenSource([SourceError("acme: status 503"), GOOD, TypeError("'NoneType' …"), GOOD])
     report = run(replace(parts(), source=source), polls=4)
-    assert (report["polls"], report["failed_polls"], report["ticks"]) == (2, 2, 8)
-    assert report["problems"] == ["broken: status 503", "broken: time-out"]
-    assert report["missing"] == ["GONE"]
+    assert (report["polls"], report["failed_polls"], report["ticks"]) == (2, 2, 4)
+    assert report["problems"] == ["acme: status 503", "source simulated failed: TypeError: 'NoneType' …"]
+    assert (report["missing"], report["missing_reasons"]) == (["BA", "CAT"], {"BA": "halted"})
 
 
 def test_a_source_that_only_fails_fails_the_scan(parts: Any) -> None:
@@ -233,10 +221,12 @@ def test_a_source_that_only_fails_fails_the_scan(parts: Any) -> None:
 
 
 def test_a_bad_value_of_a_source_costs_its_row_only(parts: Any) -> None:
-    source = BrokenSource([[1.0, float("nan"), 3.0, 4.0]])
+    source = BrokenSource([{**GOOD, "GE": Quote(float("nan"))}])
     report = run(replace(parts(), source=source), polls=1)
-    assert report["ticks"] == 3
-    assert report["problems"] == ["source broken: GE: price is NaN: allowed is a number from -1e+15 to 1e+15"]
+    assert report["ticks"] == 1
+    assert report["problems"] == [
+        "source simulated: GE: price is NaN: allowed is a number from -1e+15 to 1e+15"
+    ]
 
 
 def test_what_the_stream_does_not_take_is_kept_and_sent_first_by_the_next_scan(

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from producers.quote_batch import QuoteBatch
 from producers.scan.staleness import (
-    FEED_SILENCE_MS,
-    HOLD_MS,
-    TICKER_SILENCE_MS,
+    FEED_THRESLAST_QUOTES_MS,
+    LAST_QUOTES_MS,
+    TICKER_THRESLAST_QUOTES_MS,
     FeedEvent,
     FeedMemory,
     FeedWatch,
@@ -84,7 +84,7 @@ def test_an_outage_of_an_hour_is_one_stale_and_one_recovered(outage: str) -> Non
     assert told(events) == [("FeedStale", "feed", []), ("FeedRecovered", "feed", [])]
     stale, recovered = events
     assert stale.since_ms == recovered.since_ms == START + 99 * STEP
-    assert stale.at_ms - stale.since_ms == FEED_SILENCE_MS
+    assert stale.at_ms - stale.since_ms == FEED_THRESLAST_QUOTES_MS
     assert START + 820 * STEP <= recovered.at_ms <= START + 830 * STEP
     assert "any of 3 tickers" in stale.reason
 
@@ -104,7 +104,7 @@ def test_a_ticker_that_stalls_while_others_live_is_named_once() -> None:
     stuck: list[Answer] = [{**answer, "NVDA": START} for answer in live(range(300)) if answer is not None]
     events = watch([*stuck, *live(range(300, 310))])
     assert told(events) == [("FeedStale", "tickers", ["NVDA"]), ("FeedRecovered", "tickers", ["NVDA"])]
-    assert events[0].at_ms - events[0].since_ms == TICKER_SILENCE_MS
+    assert events[0].at_ms - events[0].since_ms == TICKER_THRESLAST_QUOTES_MS
 
 
 def test_a_ticker_that_is_traded_rarely_is_granted_more_each_time() -> None:
@@ -153,7 +153,7 @@ def test_old_quotes_and_those_of_a_silent_feed_are_no_observations() -> None:
     assert feed.observe(TICKERS, old, at).rows == [0, 2], "MSFT is an old quote, NVDA the last one"
     last: dict[str, int | None] = {"AAPL": at, "MSFT": START + 99 * STEP, "NVDA": START + 99 * STEP}
     kept = [feed.observe(TICKERS, batch_of(last, TICKERS), at + poll * STEP).rows for poll in range(1, 12)]
-    assert kept == [[0, 1, 2]] * (HOLD_MS // STEP) + [[]] * (11 - HOLD_MS // STEP)
+    assert kept == [[0, 1, 2]] * (LAST_QUOTES_MS // STEP) + [[]] * (11 - LAST_QUOTES_MS // STEP)
     new: dict[str, int | None] = {**last, "NVDA": at + 60 * STEP}
     assert feed.observe(TICKERS, batch_of(new, TICKERS), at + 60 * STEP).rows == [0, 1, 2]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from producers.sources import SourceError, create
+from producers.source import SourceError, poll
+from producers.sources import create
 from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
 
 NOW_MS = 1_647_614_040_000  # 2022-03-18T14:34:00Z, 10:34 in New York
@@ -88,7 +89,7 @@ def source(vendor: Any, vendor_client: Any, clock: Any) -> AlpacaSource:
 
 def test_a_snapshot_is_a_quote(source: AlpacaSource, vendor: Any) -> None:
     vendor.script(answered({"AAPL": snapshot()}))
-    batch = source.quotes(["AAPL"], NOW_MS)
+    batch = poll("alpaca", source, ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts) == ("alpaca", ["AAPL"], [NOW_MS])
     assert (batch.price, batch.bid, batch.ask) == ([161.1998], [161.19], [161.2])
     assert batch.day_volume == [31749988]
@@ -105,7 +106,7 @@ def test_keys_come_from_the_environment_and_go_into_the_headers(vendor: Any) -> 
         "alpaca",
         {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "APCA_API_DATA_URL": vendor.url},
     )
-    source.quotes(["AAPL"], NOW_MS)
+    poll("alpaca", source, ["AAPL"], NOW_MS)
     headers = vendor.calls[0].headers
     assert (headers["apca-api-key-id"], headers["apca-api-secret-key"]) == ("PK1", "s3cr3t")
     assert vendor.calls[0].parameters == {"symbols": "AAPL"}
@@ -119,7 +120,7 @@ def test_keys_come_from_the_environment_and_go_into_the_headers(vendor: Any) -> 
         ({"APCA_API_KEY_ID": "PK1"}, "APCA_API_SECRET_KEY is not set"),
         (
             {"APCA_API_KEY_ID": "a", "APCA_API_SECRET_KEY": "b", "ALPACA_FEED": "all"},
-            "ALPACA_FEED is 'all': allowed are iex, sip",
+            "ALPACA_FEED is 'all'; must be one of iex, sip",
         ),
     ],
 )
@@ -132,7 +133,7 @@ def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Any
     # null for a symbol that it knows, github.com/alpacahq/alpaca-py/issues/157; an unknown one is left out.
     no_trade = {"latestTrade": None, "latestQuote": None, "minuteBar": None, "dailyBar": None}
     vendor.script(answered({"AAPL": snapshot(), "KUBTY": None, "NEW": no_trade, "ODD": {"latestTrade": 3}}))
-    batch = source.quotes(["AAPL", "KUBTY", "GONE", "NEW", "ODD"], NOW_MS)
+    batch = poll("alpaca", source, ["AAPL", "KUBTY", "GONE", "NEW", "ODD"], NOW_MS)
     assert batch.symbol == ["AAPL"]
     assert batch.missing == ["KUBTY", "GONE", "NEW", "ODD"]
 
@@ -151,7 +152,7 @@ def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(source: Alpaca
             }
         )
     )
-    batch = source.quotes(["AAPL", "MSFT", "TSLA"], NOW_MS)
+    batch = poll("alpaca", source, ["AAPL", "MSFT", "TSLA"], NOW_MS)
     assert batch.bid == [None, 159.52, None]
     assert batch.ask == [None, 158.65, None]
     assert batch.quote_ts[1] == 1_646_816_400_000
@@ -160,7 +161,7 @@ def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(source: Alpaca
 def test_before_the_first_trade_of_a_day_no_volume_is_known(source: AlpacaSource, vendor: Any) -> None:
     yesterday = {"t": "2022-03-17T04:00:00Z", "v": 73839892}
     vendor.script(answered({"AAPL": snapshot(dailyBar=yesterday)}))
-    assert source.quotes(["AAPL"], NOW_MS).day_volume == [None]
+    assert poll("alpaca", source, ["AAPL"], NOW_MS).day_volume == [None]
 
 
 def test_a_long_list_takes_several_calls_and_one_that_fails_costs_its_own_symbols(
@@ -175,11 +176,11 @@ def test_a_long_list_takes_several_calls_and_one_that_fails_costs_its_own_symbol
         return answered({symbol: snapshot() for symbol in asked})
 
     vendor.answer = answer
-    batch = source.quotes(symbols, NOW_MS)
+    batch = poll("alpaca", source, symbols, NOW_MS)
     assert len(batch.symbol) == SYMBOLS_PER_CALL + 3
     assert batch.missing == symbols[SYMBOLS_PER_CALL : 2 * SYMBOLS_PER_CALL]
-    assert "status 500: internal server error occurred" in source.standing.last_error
-    assert source.standing.failures == 0
+    assert "status 500: internal server error occurred" in source.vendor_state.last_error
+    assert source.vendor_state.failures == 0
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -197,11 +198,11 @@ def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
 
     vendor.answer = answer
     symbols = [*(f"S{i}" for i in range(20)), "^VIX", "S21", "^GSPC"]
-    batch = source.quotes(symbols, NOW_MS)
+    batch = poll("alpaca", source, symbols, NOW_MS)
     assert batch.missing == ["^VIX", "^GSPC"]
     assert len(batch.symbol) == 21
     called = len(vendor.calls)
-    assert source.quotes(symbols, NOW_MS + 5000).missing == ["^VIX", "^GSPC"]
+    assert poll("alpaca", source, symbols, NOW_MS + 5000).missing == ["^VIX", "^GSPC"]
     assert len(vendor.calls) == called + 1, "what it refused once is not asked for again"
 
 
@@ -209,7 +210,7 @@ def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
     ("status", "body", "message"),
     [
         # https://docs.alpaca.markets/reference/stocksnapshots-1, responses 401, 403, 429, 500
-        (401, {"message": "unauthorized."}, r"refuses the key \(401: unauthorized\.\): check APCA"),
+        (401, {"message": "unauthorized."}, r"rejects the key \(401: unauthorized\.\): check APCA"),
         # https://docs.alpaca.markets/docs/market-data-faq
         (
             403,
@@ -228,11 +229,11 @@ def test_documented_errors_say_what_and_what_to_do(
         "alpaca", {"APCA_API_KEY_ID": "a1", "APCA_API_SECRET_KEY": "b2", "APCA_API_DATA_URL": vendor.url}
     )
     with pytest.raises(SourceError, match=message):
-        source.quotes(["AAPL"], NOW_MS)
+        poll("alpaca", source, ["AAPL"], NOW_MS)
     source._client.close()  # type: ignore[attr-defined]
 
 
 def test_an_answer_of_another_shape_is_an_error(source: AlpacaSource, vendor: Any) -> None:
     vendor.script(answered([1, 2]))
     with pytest.raises(SourceError, match="alpaca answered a JSON list: expected is an object"):
-        source.quotes(["AAPL"], NOW_MS)
+        poll("alpaca", source, ["AAPL"], NOW_MS)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from producers.sources import SourceError, create
+from producers.source import SourceError, poll
+from producers.sources import create
 from producers.sources.finnhub import FinnhubSource
 
 NOW_MS = 1_582_641_005_000
@@ -32,7 +33,7 @@ def source(vendor: Any, vendor_client: Any, clock: Any) -> FinnhubSource:
 
 def test_a_quote_is_a_quote(source: FinnhubSource, vendor: Any) -> None:
     vendor.script(answered())
-    batch = source.quotes(["AAPL"], NOW_MS)
+    batch = poll("finnhub", source, ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts, batch.price) == ("finnhub", ["AAPL"], [NOW_MS], [261.74])
     assert batch.quote_ts == [1_582_641_000_000]
     assert batch.bid == batch.ask == batch.day_volume == [None]
@@ -43,7 +44,7 @@ def test_the_key_goes_into_the_header(vendor: Any) -> None:
     # https://finnhub.io/docs/api/authentication
     vendor.script(answered())
     source = create("finnhub", {"FINNHUB_API_KEY": "s3cr3t", "FINNHUB_URL": vendor.url})
-    source.quotes(["AAPL"], NOW_MS)
+    poll("finnhub", source, ["AAPL"], NOW_MS)
     assert vendor.calls[0].headers["x-finnhub-token"] == "s3cr3t"
     assert "s3cr3t" not in str(vendor.calls[0].parameters)
     source._client.close()  # type: ignore[attr-defined]
@@ -58,10 +59,10 @@ def test_symbols_that_it_does_not_know_or_may_not_tell_are_missing(
     denied = (403, {}, b'{"error":"You don\'t have access to this resource."}')
     by_symbol = {"AAPL": answered(), "NOPE": UNKNOWN, "RY.TO": denied, "ODD": (200, {}, b'{"c":"x"}')}
     vendor.answer = lambda call: by_symbol[call.parameters["symbol"]]
-    batch = source.quotes(["AAPL", "NOPE", "RY.TO", "ODD"], NOW_MS)
+    batch = poll("finnhub", source, ["AAPL", "NOPE", "RY.TO", "ODD"], NOW_MS)
     assert batch.symbol == ["AAPL"]
     assert batch.missing == ["NOPE", "RY.TO", "ODD"]
-    assert "denies access (403: You don't have access" in source.standing.last_error
+    assert "denies access (403: You don't have access" in source.vendor_state.last_error
 
 
 def test_all_symbols_have_their_turn_within_the_limit(source: FinnhubSource, vendor: Any, clock: Any) -> None:
@@ -72,9 +73,9 @@ def test_all_symbols_have_their_turn_within_the_limit(source: FinnhubSource, ven
     asked: Counter[str] = Counter()
     while clock.now_ms < began + 130_000:
         before = len(vendor.calls)
-        batch = source.quotes(symbols, clock.now_ms)
+        batch = poll("finnhub", source, symbols, clock.now_ms)
         assert batch.missing == []
-        assert batch.symbol == [call.parameters["symbol"] for call in vendor.calls[before:]]
+        assert sorted(batch.symbol) == sorted(call.parameters["symbol"] for call in vendor.calls[before:])
         asked.update(batch.symbol)
         times += [clock.now_ms] * len(batch.symbol)
         clock.sleep(5)
@@ -86,10 +87,10 @@ def test_all_symbols_have_their_turn_within_the_limit(source: FinnhubSource, ven
 def test_the_turn_goes_on_in_the_next_process(source: FinnhubSource, vendor: Any, vendor_client: Any) -> None:
     vendor.script(answered())
     symbols = [f"S{i}" for i in range(100)]
-    first = source.quotes(symbols, NOW_MS).symbol
+    first = poll("finnhub", source, symbols, NOW_MS).symbol
     other = FinnhubSource(vendor_client(vendor.url, "finnhub", 60))
-    other.standing = source.standing
-    assert other.quotes(symbols, NOW_MS).symbol[0] == symbols[len(first)]
+    other.vendor_state = source.vendor_state
+    assert poll("finnhub", other, symbols, NOW_MS).symbol[0] == symbols[len(first)]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_the_turn_goes_on_in_the_next_process(source: FinnhubSource, vendor: Any
         (
             401,
             {"error": "Invalid API key"},
-            r"refuses the key \(401: Invalid API key\): check FINNHUB_API_KEY",
+            r"rejects the key \(401: Invalid API key\): check FINNHUB_API_KEY",
         ),
         # https://finnhub.io/docs/api/rate-limit; the text: issue 466 of github.com/finnhubio/Finnhub-API
         (
@@ -115,15 +116,15 @@ def test_documented_errors_say_what_and_what_to_do(
     vendor.script((status, {}, json.dumps(body).encode()))
     source = create("finnhub", {"FINNHUB_API_KEY": "k3y", "FINNHUB_URL": vendor.url})
     with pytest.raises(SourceError, match=message):
-        source.quotes(["AAPL", "MSFT"], NOW_MS)
+        poll("finnhub", source, ["AAPL", "MSFT"], NOW_MS)
     source._client.close()  # type: ignore[attr-defined]
 
 
 def test_a_limit_reached_within_a_poll_keeps_what_was_answered(source: FinnhubSource, vendor: Any) -> None:
     vendor.script(answered(), answered(), (429, {"Retry-After": "60"}, b'{"error":"API limit reached."}'))
-    batch = source.quotes(["A", "B", "C", "D"], NOW_MS)
+    batch = poll("finnhub", source, ["A", "B", "C", "D"], NOW_MS)
     assert batch.symbol == ["A", "B"]
     assert batch.missing == []
     with pytest.raises(SourceError, match="allows no more calls until"):
-        source.quotes(["A", "B", "C", "D"], NOW_MS + 5000)
+        poll("finnhub", source, ["A", "B", "C", "D"], NOW_MS + 5000)
     assert len(vendor.calls) == 3

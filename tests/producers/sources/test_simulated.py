@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from math import log
 from typing import Any
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
 from producers.simulation.injection import DEFAULT_WATCH_LIST, KINDS, SECONDS, InjectedEvent, injected_events
-from producers.sources import Source, create
+from producers.source import Source, poll
+from producers.sources import create
 from producers.sources.simulated import DAY_MS, DEFAULT_SEED, SimulatedSource
 
 MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z
@@ -41,10 +43,9 @@ def returns(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> l
 def test_it_is_a_source_found_by_name() -> None:
     source = create("simulated", {})
     assert isinstance(source, Source)
-    assert source.name == "simulated"
     at_ms = first_event("level_shift", ("AAPL",)).start_ms
-    batch = source.quotes(["AAPL", "IBM", "aapl", ""], at_ms)
-    assert decode(encode(batch)) == (batch, [])
+    batch = poll("simulated", source, ["AAPL", "IBM", "aapl", ""], at_ms)
+    assert decode(encode(batch)) == (replace(batch, reasons={}), [])
     assert batch.source == "simulated"
     assert batch.symbol == ["AAPL", "IBM"]
     assert batch.ts == [at_ms] * 2
@@ -228,10 +229,11 @@ def test_a_frozen_feed_repeats_itself_to_the_letter_while_a_live_one_moves() -> 
 
 def test_a_gap_is_named_as_missing() -> None:
     event = first_event("gap")
-    batch = market.quotes([event.symbol, "XYZ"], event.start_ms + 1)
+    batch = poll("simulated", market, [event.symbol, "XYZ"], event.start_ms + 1)
     assert batch.missing == [event.symbol]
+    assert batch.reasons == {event.symbol: "is halted"}
     assert batch.symbol == ["XYZ"]
-    assert market.quotes([event.symbol], event.end_ms).missing == []
+    assert poll("simulated", market, [event.symbol], event.end_ms).missing == []
 
 
 def test_a_volatility_shift_moves_many_times_as_much() -> None:

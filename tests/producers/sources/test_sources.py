@@ -1,60 +1,246 @@
-"""Sources are found by name, ours and those that a package adds."""
+"""Sources are found by their files and by entry points; half a declaration is rejected in words."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from producers.origin import origin_of
-from producers.sources import Source, SourceError, create, names
+from producers import sources
+from producers.origin import Origin, origin_of
+from producers.source import (
+    Key,
+    Missing,
+    Option,
+    Quotes,
+    Source,
+    SourceError,
+    SourceSpec,
+    SourceSpecError,
+    poll,
+)
+from producers.sources import create, describe, get, get_pollable, names
 
-PACKAGE = """
-from producers.quote_batch import QuoteBatch
+OURS = ["alpaca", "finnhub", "simulated", "yahoo"]
+SOUND = """
+from producers.quote_batch import Quote
+from producers.source import Key, SourceSpec
 
 class Acme:
-    name = "acme"
     def __init__(self, environment):
         self.key = environment["ACME_KEY"]
     def quotes(self, symbols, now_ms):
-        return QuoteBatch(self.name, [], [], [], [], [], [], [], list(symbols))
+        return {"AAPL": Quote(189.12)}
+
+SOURCE = SourceSpec(
+    name="acme", summary="acme's stocks", assets=("stocks",), market="XNYS", columns=(), poll=Acme,
+    keys=(Key("ACME_KEY", "ask acme"),),
+)
+"""
+HALF = """
+from producers.source import SourceSpec
+SOURCE = SourceSpec(name="acme", summary="acme's stocks", columns=(), poll=print)
 """
 
 
+class Plain:
+    """A source that answers what it was made with, or raises it."""
+
+    def __init__(self, answer: Quotes | Exception) -> None:
+        self._answer = answer
+
+    def quotes(self, symbols: object, now_ms: int) -> Quotes:  # noqa: ARG002
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+SPEC = SourceSpec(
+    name="acme", summary="stocks", assets=("stocks",), market="XNYS", columns=(), poll=lambda _e: Plain({})
+)
+Add = Callable[[str], None]
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed package that adds the source acme, as its own pyproject.toml would say it."""
-    (tmp_path / "acme_quotes.py").write_text(PACKAGE)
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
+    """Install a package that adds the source acme, as its own pyproject.toml would say it."""
     metadata = tmp_path / "acme_quotes-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-quotes\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[stock_monitor.sources]\nacme = acme_quotes:Acme\n")
+    (metadata / "entry_points.txt").write_text("[stock_monitor.sources]\nacme = acme_quotes:SOURCE\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield
+    yield (tmp_path / "acme_quotes.py").write_text
     sys.modules.pop("acme_quotes", None)
 
 
-def test_ours_are_there() -> None:
-    assert names() == ["alpaca", "finnhub", "simulated", "yahoo"]
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Add files to the folder of sources, without touching the checkout."""
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
+    added = []
+
+    def add(name: str, text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(text)
+        added.append(f"producers.sources.{name}")
+
+    yield add
+    for module in added:
+        sys.modules.pop(module, None)
+        monkeypatch.delattr(sources, module.rpartition(".")[2], raising=False)
+
+
+def test_ours_are_there_and_sound() -> None:
+    assert names() == OURS
+    assert [found.name for found in describe()] == sorted([*OURS, "replay"])
+    assert all(found.spec is not None and found.problem == "" for found in describe())
     assert isinstance(create("simulated", {}), Source)
 
 
-@pytest.mark.usefixtures("package")
-def test_a_package_adds_one_by_an_entry_point() -> None:
-    assert names() == ["acme", "alpaca", "finnhub", "simulated", "yahoo"]
-    source = create("acme", {"ACME_KEY": "k3y"})
-    assert source.quotes(["AAPL"], 1).missing == ["AAPL"]
+def test_a_package_adds_one_by_an_entry_point(package: Add) -> None:
+    package(SOUND)
+    assert names() == ["acme", *OURS]
+    assert poll("acme", create("acme", {"ACME_KEY": "k3y"}), ["AAPL", "IBM"], 1).missing == ["IBM"]
     assert origin_of("acme") == "live"
 
 
-def test_what_is_no_source_is_said() -> None:
+@pytest.mark.parametrize("file", ["acme", "of_another_name"])
+def test_one_file_adds_one(folder: Callable[[str, str], None], file: str) -> None:
+    folder(file, SOUND)
+    assert names() == ["acme", *OURS]
+    assert poll("acme", create("acme", {"ACME_KEY": "k3y"}), ["AAPL"], 1).price == [189.12]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import no_such_module", r"ModuleNotFoundError: No module named 'no_such_module'"),
+        ("print('hello", "SyntaxError"),
+        ("raise RuntimeError('not today')", "RuntimeError: not today"),
+        ("A = 1", "declares no source: SOURCE must be a SourceSpec"),
+        (HALF, "declared in part: missing 2 required keyword-only arguments: 'assets' and 'market'"),
+        (SOUND.replace('("stocks",)', '("bonds",)'), r"assets is \('bonds',\): it must be some of stocks"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named_and_the_others_go_on(
+    folder: Callable[[str, str], None], text: str, why: str
+) -> None:
+    folder("acme", text)
+    assert names() == OURS
+    assert isinstance(create("simulated", {}), Source)
     with pytest.raises(
-        SourceError, match="'acme' is not installed: allowed are alpaca, finnhub, simulated, yahoo"
+        SourceError, match=f"source acme cannot be used: .*acme.py cannot be loaded: .*{why}|{why}"
+    ):
+        create("acme", {"ACME_KEY": "k3y"})
+    with pytest.raises(SourceError, match=rf"unknown source 'alpca'.*these cannot be used: acme \(.*{why}"):
+        get("alpca")
+    (broken,) = [found for found in describe() if found.spec is None]
+    assert broken.name == "acme"
+
+
+def test_a_package_that_does_not_import_is_named(package: Add) -> None:
+    package("import no_such_module")
+    with pytest.raises(
+        SourceError, match="source acme cannot be used: package acme-quotes cannot be loaded: ModuleNot"
     ):
         create("acme", {})
-    with pytest.raises(SourceError, match="allowed is a name of"):
-        create("no name", {})
-    with pytest.raises(SourceError, match="cannot be polled"):
-        create("replay-1", {})
+    assert names() == OURS
+
+
+def test_which_of_two_of_one_name_is_meant_nobody_can_know(
+    folder: Callable[[str, str], None], package: Add
+) -> None:
+    folder("acme", SOUND)
+    package(SOUND)
+    with pytest.raises(SourceError, match=r"is declared twice: by .*/acme.py and by package acme-quotes"):
+        create("acme", {"ACME_KEY": "k3y"})
+    assert names() == OURS
+
+
+def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
+    with pytest.raises(
+        SourceError, match="unknown source 'alpca'; must be one of alpaca, finnhub, simulated, yahoo"
+    ):
+        get_pollable("alpca")
+    with pytest.raises(SourceError, match="source is 'no name'; must be a name of"):
+        get_pollable("no name")
+    with pytest.raises(SourceError, match="cannot be polled: run `stock-monitor replay FILE`"):
+        get_pollable("replay-1")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"name": "a b"}, "name is 'a b'"),
+        ({"name": "live"}, "name is 'live'"),
+        ({"summary": ""}, "summary is empty"),
+        ({"assets": ()}, r"assets is \(\)"),
+        ({"columns": ("price",)}, "columns is .*some of bid, ask"),
+        ({"market": ""}, "market is ''"),
+        ({"poll": None}, "poll is None"),
+        ({"is_recorded": True}, "poll must be left out of a recording"),
+        ({"calls_per_minute": 0}, "calls_per_minute is 0: it must be above 0"),
+        ({"keys": (Key("acme-key", "ask"),)}, "variable 'acme-key'"),
+        ({"keys": (Key("ACME_KEY", ""),)}, "key ACME_KEY: where must say where to get one"),
+        ({"packages": ("../acme",)}, "package '../acme'"),
+    ],
+)
+def test_half_a_declaration_says_what_is_missing(change: dict[str, object], why: str) -> None:
+    with pytest.raises(SourceSpecError, match=f"source .*{why}"):
+        replace(SPEC, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "environment", "why"),
+    [
+        ({"packages": ("acme-sdk",)}, {}, "needs the package acme-sdk: pip install"),
+        ({"keys": (Key("ACME_KEY", "ask them"),)}, {}, "needs a key and ACME_KEY is not set: ask them"),
+        ({"keys": (Key("ACME_KEY", "ask them"),)}, {"ACME_KEY": " "}, "ACME_KEY is not set"),
+        ({"keys": (Key("ACME_KEY", "ask"),)}, {"ACME_KEY": "a\nb"}, "holds characters that no key has"),
+        (
+            {"options": (Option("ACME_FEED", "which", ("fast", "slow")),)},
+            {"ACME_FEED": "all"},
+            "ACME_FEED is 'all'; must be one of fast, slow",
+        ),
+    ],
+)
+def test_what_is_not_set_up_is_said_with_the_remedy(
+    change: dict[str, object], environment: dict[str, str], why: str
+) -> None:
+    with pytest.raises(SourceError, match=why):
+        replace(SPEC, **change).check(environment)  # type: ignore[arg-type]
+
+
+def test_a_source_that_does_not_start_says_why_without_its_key(folder: Callable[[str, str], None]) -> None:
+    folder(
+        "acme",
+        SOUND.replace('self.key = environment["ACME_KEY"]', 'raise ValueError(environment["ACME_KEY"])'),
+    )
+    with pytest.raises(SourceError, match=r"source acme does not start: ValueError: \*\*\*") as error:
+        create("acme", {"ACME_KEY": "s3cr3t"})
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "raised", [TypeError("'NoneType' object is not subscriptable"), IndexError(), KeyError("c")]
+)
+def test_whatever_a_source_raises_is_a_failed_poll(raised: Exception) -> None:
+    # yfinance raised TypeError and IndexError on what Yahoo answered: yfinance issue 2676
+    with pytest.raises(SourceError, match=f"source acme failed: {type(raised).__name__}"):
+        poll("acme", Plain(raised), ["AAPL"], 1)
+
+
+def test_what_was_not_asked_for_is_left_out_and_what_is_not_answered_is_missing() -> None:
+    answer = {"A": Missing("halted"), "C": Missing("next poll", is_asked=False), "X": Missing("nobody asked")}
+    batch = poll("acme", Plain(answer), ["A", "B", "C"], 1)
+    assert (batch.symbol, batch.missing, batch.reasons) == ([], ["A", "B"], {"A": "halted"})
+
+
+@pytest.mark.parametrize(
+    ("source", "origin"),
+    [("acme", "live"), ("simulated", "simulated"), ("simulated-2", "simulated"), ("replay-1", "replay")],
+)
+def test_the_name_says_the_origin(source: str, origin: Origin) -> None:
+    assert origin_of(source) == origin

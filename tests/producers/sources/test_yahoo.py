@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from producers.sources import SourceError, create
+from producers.source import SourceError, poll
+from producers.sources import create
 
 NOW_MS = 1_763_996_405_000
 
@@ -57,13 +58,14 @@ def meta(price: float | None = 276.5, **more: Any) -> dict[str, Any]:
 def yahoo(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(answers: dict[str, Any]) -> Any:
         monkeypatch.setitem(sys.modules, "yfinance", module(answers))
+        monkeypatch.setattr("producers.source._is_installed", lambda _name: True)
         return create("yahoo", {})
 
     return make
 
 
 def test_the_metadata_of_the_day_are_a_quote(yahoo: Any) -> None:
-    batch = yahoo({"AAPL": meta()}).quotes(["AAPL"], NOW_MS)
+    batch = poll("yahoo", yahoo({"AAPL": meta()}), ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts, batch.price) == ("yahoo", ["AAPL"], [NOW_MS], [276.5])
     assert (batch.day_volume, batch.quote_ts) == ([30123456], [1_763_996_400_000])
     assert batch.bid == batch.ask == [None]
@@ -77,7 +79,7 @@ def test_symbols_without_a_price_are_missing(yahoo: Any) -> None:
         "NAN": meta(float("nan")),
         "DEAD": YFException("no data"),
     }
-    batch = yahoo(answers).quotes(list(answers), NOW_MS)
+    batch = poll("yahoo", yahoo(answers), list(answers), NOW_MS)
     assert batch.symbol == ["AAPL"]
     assert batch.missing == ["NOPE", "NONE", "NAN", "DEAD"]
 
@@ -87,31 +89,31 @@ def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> Non
     now = [NOW_MS]
     source._clock_ms = lambda: now[0]
     with pytest.raises(SourceError, match="too many requests"):
-        source.quotes(["AAPL"], NOW_MS)
+        poll("yahoo", source, ["AAPL"], NOW_MS)
     source._yfinance = module({"AAPL": meta()})
     now[0] += 59_000
     with pytest.raises(SourceError, match="allows no more calls until"):
-        source.quotes(["AAPL"], NOW_MS)
+        poll("yahoo", source, ["AAPL"], NOW_MS)
     now[0] += 2_000
-    assert source.quotes(["AAPL"], NOW_MS).price == [276.5]
+    assert poll("yahoo", source, ["AAPL"], NOW_MS).price == [276.5]
 
 
 def test_nothing_at_all_is_an_error_with_the_reason(yahoo: Any) -> None:
     with pytest.raises(SourceError, match=r"answered for none of 1 symbols.*ConnectionError: no route"):
-        yahoo({"AAPL": ConnectionError("no route")}).quotes(["AAPL"], NOW_MS)
+        poll("yahoo", yahoo({"AAPL": ConnectionError("no route")}), ["AAPL"], NOW_MS)
 
 
 def test_it_is_left_alone_for_longer_when_it_only_fails(yahoo: Any) -> None:
     source = yahoo({"AAPL": ConnectionError("no route")})
     for _ in range(5):
         with pytest.raises(SourceError, match="no route"):
-            source.quotes(["AAPL"], NOW_MS)
+            poll("yahoo", source, ["AAPL"], NOW_MS)
     with pytest.raises(SourceError, match=r"yahoo is not called until .* after 5 failed polls"):
-        source.quotes(["AAPL"], NOW_MS)
+        poll("yahoo", source, ["AAPL"], NOW_MS)
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "yfinance", None)
+    monkeypatch.setattr("producers.source._is_installed", lambda _name: False)
     with pytest.raises(
         SourceError, match=r"source yahoo needs the package yfinance: pip install .*\[yahoo\]"
     ):

@@ -79,7 +79,7 @@ def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, 
     finnhub["AAPL"] = (401, {"error": "Invalid API key k3y"})
     code, _, err = quote("AAPL", "--source", "finnhub")
     assert code == 1
-    assert "finnhub refuses the key (401: Invalid API key ***): check FINNHUB_API_KEY" in err
+    assert "finnhub rejects the key (401: Invalid API key ***): check FINNHUB_API_KEY" in err
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, 
         (("AAPL",), "source alpaca needs a key and APCA_API_KEY_ID is not set"),
         (
             ("AAPL", "--source", "acme"),
-            "source 'acme' is not installed: allowed are alpaca, finnhub, simulated, yahoo",
+            "unknown source 'acme'; must be one of alpaca, finnhub, simulated, yahoo",
         ),
         (("AAPL", "--source", "replay"), "cannot be polled: run `stock-monitor replay FILE`"),
         (("A B", "--source", "simulated"), "'A B' is no ticker: allowed are 1 to 16 of"),

@@ -1,0 +1,313 @@
+"""What a source of quotes is: the base of the files in `producers/sources/`.
+
+A source is one file with a constant ``SOURCE``, a `SourceSpec`. It declares all that the rest of the
+monitor needs to know: the settings check, the secret, permissions, the scanner, `doctor` and the tables in
+docs/sources.md derive from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+from producers.errors import MonitorError
+from producers.quote_batch import SOURCE_RULE, Quote, QuoteBatch, is_source
+
+Asset = Literal["stocks", "etfs", "indices", "fx", "crypto", "futures", "options"]
+ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)
+Column = Literal["bid", "ask", "day_volume", "quote_ts"]
+COLUMNS: Final[tuple[Column, ...]] = get_args(Column)
+RESERVED_NAMES: Final = frozenset({"live"})
+"""Names of origins that no source may take: the API filters by either."""
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SHOWN = 160
+
+
+class SourceError(MonitorError):
+    """A source cannot be used or could not answer; says which, why and what is allowed."""
+
+
+class SourceSpecError(SourceError, ValueError):
+    """A source is declared in part, or wrongly; names the file or package and what is missing."""
+
+
+class Missing(NamedTuple):
+    """Stands for a quote that a poll did not bring, with the reason where one is known.
+
+    `is_asked` is False for a ticker whose turn comes in a later poll: it is not missing then.
+    """
+
+    reason: str = ""
+    is_asked: bool = True
+
+
+NOT_ASKED: Final = Missing("its turn comes in a later poll", is_asked=False)
+"""What a source returns for a ticker that its rate limit leaves to a later poll."""
+
+Quotes = Mapping[str, Quote | Missing]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Something that can be queried for the current quotes of tickers."""
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        """Return the quotes of `symbols` as of `now_ms` (epoch ms UTC).
+
+        A symbol that is left out counts as missing, as one with `Missing` does.
+
+        Raises
+        ------
+        SourceError
+            If the source as a whole cannot answer now.
+        """
+
+
+Environment = Mapping[str, str]
+SourceFactory = Callable[[Environment], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret that a source needs: the variable of the environment, and field of the secret, that holds it.
+
+    Parameters
+    ----------
+    variable
+        Name in capitals, as the vendor's own SDK has it.
+    where
+        Where a person gets one, as a clause: ``"make one at https://finnhub.io/register"``.
+    """
+
+    variable: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A variable that changes what a source does, and need not be set.
+
+    Parameters
+    ----------
+    variable
+        Name in capitals.
+    about
+        What it chooses, as a clause.
+    allowed
+        The values that it may have; empty allows any.
+    """
+
+    variable: str
+    about: str
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """Declares a source.
+
+    Parameters
+    ----------
+    name
+        The source's name in settings, batches and messages.
+    summary
+        What it is, as a clause for tables: ``"US stocks and ETFs"``.
+    assets
+        What it quotes.
+    market
+        The calendar of a ticker that names no other by its form: a market identifier code such as ``"XNYS"``,
+        ``"24/7"`` or ``"fx"``.
+    columns
+        What its quotes hold besides the price.
+    poll
+        Makes the source from the environment, for polling.
+    is_recorded
+        True for recordings, which are played by `stock-monitor replay` and never polled.
+    keys, options
+        What it reads from the environment.
+    calls_per_minute
+        The vendor's limit for the plan that most people have; None where there is none.
+    symbols_per_call, max_symbols
+        How many tickers one call, and one poll, can ask for; None where that is not limited.
+    packages
+        Distributions that it imports and that the monitor does not bring.
+    limits
+        What else a user should know before choosing it, as sentences for docs/sources.md.
+
+    Raises
+    ------
+    SourceSpecError
+        If a part is missing or not allowed.
+    """
+
+    name: str
+    summary: str
+    assets: tuple[Asset, ...]
+    market: str
+    columns: tuple[Column, ...]
+    poll: SourceFactory | None = None
+    is_recorded: bool = False
+    keys: tuple[Key, ...] = ()
+    options: tuple[Option, ...] = ()
+    calls_per_minute: float | None = None
+    symbols_per_call: int | None = None
+    max_symbols: int | None = None
+    packages: tuple[str, ...] = ()
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        problem = _problem_of(self)
+        if problem:
+            raise SourceSpecError(problem, where=f"source {self.name!r}")
+
+    def check(self, environment: Environment) -> None:
+        """Check that the environment and the installation have what the source needs.
+
+        Raises
+        ------
+        SourceError
+            If a key or a package is missing, or an option is not allowed; says where to get what is missing.
+        """
+        for package in self.missing_packages():
+            extra = f"'stock-market-anomaly-monitor[{self.name}]' or {package}"
+            raise SourceError(f"source {self.name} needs the package {package}: pip install {extra}")
+        for key in self.keys:
+            self._check_key(key, environment.get(key.variable, "").strip())
+        for option in self.options:
+            value = environment.get(option.variable, "")
+            if value and option.allowed and value not in option.allowed:
+                allowed = f"one of {', '.join(option.allowed)}"
+                raise SourceError(
+                    f"{option.variable} is {value!r}", where=f"source {self.name}", allowed=allowed
+                )
+
+    def missing_keys(self, environment: Environment) -> list[Key]:
+        """Return the keys that the environment does not hold."""
+        return [key for key in self.keys if not environment.get(key.variable, "").strip()]
+
+    def missing_packages(self) -> list[str]:
+        """Return the distributions that the source needs and that are not installed."""
+        return [name for name in self.packages if not _is_installed(name)]
+
+    def redacted(self, text: str, environment: Environment) -> str:
+        """Return the text, shortened, without the values of the source's keys."""
+        for key in self.keys:
+            if secret := environment.get(key.variable, "").strip():
+                text = text.replace(secret, "***")
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+    def _check_key(self, key: Key, value: str) -> None:
+        if not value:
+            raise SourceError(f"source {self.name} needs a key and {key.variable} is not set: {key.where}")
+        if not value.isascii() or not value.isprintable():
+            raise SourceError(
+                f"source {self.name}: {key.variable} holds characters that no key has: check how it was set"
+            )
+
+
+def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
+    """Poll a source once: the quotes of `symbols` at `now_ms` (epoch ms UTC) as a batch of source `name`.
+
+    Symbols without a quote are `missing`, with the reason where the source gives one.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot answer. Whatever else it raises becomes one: a source that fails in a way nobody
+        thought of is a failed poll, not a dead scan.
+    """
+    try:
+        quotes = source.quotes(symbols, now_ms)
+        found = {symbol: quotes.get(symbol, Missing()) for symbol in symbols}
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"source {name} failed: {type(error).__name__}: {error}"[:_SHOWN]) from error
+    return batch_of(name, found, now_ms)
+
+
+def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:
+    """Return the quotes as a batch of source `name`, observed at `now_ms` (epoch ms UTC)."""
+    answered = {symbol: quote for symbol, quote in quotes.items() if isinstance(quote, Quote)}
+    missing = {
+        symbol: quote.reason
+        for symbol, quote in quotes.items()
+        if not isinstance(quote, Quote) and quote.is_asked
+    }
+    columns = [list(column) for column in zip(*answered.values(), strict=True)] or [[] for _ in Quote._fields]
+    price, bid, ask, day_volume, quote_ts = columns
+    return QuoteBatch(
+        source=name,
+        symbol=list(answered),
+        ts=[now_ms] * len(answered),
+        price=price,
+        bid=bid,
+        ask=ask,
+        day_volume=day_volume,
+        quote_ts=quote_ts,
+        missing=list(missing),
+        reasons={symbol: reason for symbol, reason in missing.items() if reason},
+    )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _problem_of(spec: SourceSpec) -> str:
+    """Return what is wrong with a declaration, or an empty text."""
+    return _wrong_name(spec.name) or _wrong_makers(spec) or _wrong_facts(spec) or _wrong_needs(spec)
+
+
+def _wrong_name(name: object) -> str:
+    if not isinstance(name, str) or not is_source(name) or name in RESERVED_NAMES:
+        reserved = ", ".join(sorted(RESERVED_NAMES))
+        return f"name is {name!r}: it must be {SOURCE_RULE}, and not {reserved}"
+    return ""
+
+
+def _wrong_makers(spec: SourceSpec) -> str:
+    if spec.is_recorded:
+        return "poll must be left out of a recording" if spec.poll is not None else ""
+    if not callable(spec.poll):
+        return f"poll is {spec.poll!r}: it must be what makes the source from the environment"
+    return ""
+
+
+def _wrong_facts(spec: SourceSpec) -> str:
+    if not spec.summary:
+        return "summary is empty: it must say what the source quotes"
+    if not spec.assets or not set(spec.assets) <= set(ASSETS):
+        return f"assets is {spec.assets!r}: it must be some of {', '.join(ASSETS)}"
+    if not set(spec.columns) <= set(COLUMNS):
+        return f"columns is {spec.columns!r}: it must be some of {', '.join(COLUMNS)}"
+    if not isinstance(spec.market, str) or not spec.market:
+        return f"market is {spec.market!r}: it must be the name of a calendar, such as XNYS, 24/7 or fx"
+    for name in ("calls_per_minute", "symbols_per_call", "max_symbols"):
+        limit = getattr(spec, name)
+        if limit is not None and not limit > 0:
+            return f"{name} is {limit!r}: it must be above 0, or None where there is no limit"
+    return ""
+
+
+def _wrong_needs(spec: SourceSpec) -> str:
+    variables = [*(key.variable for key in spec.keys), *(option.variable for option in spec.options)]
+    for variable in variables:
+        if not _VARIABLE.fullmatch(variable):
+            return f"variable {variable!r}: it must be 1 to 64 of A-Z 0-9 _, beginning with a letter"
+    for key in spec.keys:
+        if not key.where:
+            return f"key {key.variable}: where must say where to get one"
+    for package in spec.packages:
+        if not _DISTRIBUTION.fullmatch(package):
+            return f"package {package!r}: it must be the name of a distribution"
+    return ""
