@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv lock test lint audit sbom unit exam bench test-faults test-localstack
+.PHONY: help up down clean .venv lock test format lint audit sbom unit exam bench test-faults test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -52,6 +52,10 @@ test: lint ## Run all checks and tests
 	$(BIN)/python -m pytest -m e2e > build/end-to-end.log 2>&1 & beside=$$!; failed=0; \
 	$(BIN)/python -m pytest -m 'not e2e' || failed=$$?; \
 	wait $$beside || failed=$$?; cat build/end-to-end.log; exit $$failed
+
+format: .venv ## Format the code and mend what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix .
 
 lint: .venv node_modules/.installed-dev ## Run the linters and type checkers
 	@$(BIN)/ruff format --check --quiet .

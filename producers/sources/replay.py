@@ -354,9 +354,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, _Row]]:
     try:
         from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an optional extra
     except ImportError as error:
-        raise ReplayError(
-            f"{path}: Parquet needs the extra `parquet`: pip install 'stock-market-anomaly-monitor[parquet]'"
-        ) from error
+        raise ReplayError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow") from error
     try:
         with parquet.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names)

@@ -1,7 +1,8 @@
 """Lambda bundles without Docker: our rooms plus wheels from the lock, for the platform that will run them.
 
 boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. A bundle is a folder
-under `build/bundles/`, named by a fingerprint of all that goes into it: what is unchanged is not built twice.
+under `build/bundles/` of the checkout (of the current folder, where the monitor is installed from its wheel), named
+by a fingerprint of all that goes into it: what is unchanged is not built twice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from stream_infra import names
 Target = Literal["aws", "local"]
 RUNTIME_VERSION = "3.13"
 """Python of the functions on AWS; locally they run on the Python of the environment."""
-LOCK = "requirements.lock"
+LOCK = Path(__file__).with_name("requirements.lock")
+"""The lock in the root of the repository: a link here, so that the wheel has it too."""
 
 _POWERTOOLS = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 _KPL = ("aws-kinesis-agg", "six", "protobuf")  # aws-kinesis-agg imports six and does not declare it
@@ -85,13 +87,10 @@ def bundle(root: Path, function: str, target: Target) -> Path:
         BundleError: a distribution is not in the lock, or the installer failed.
     """
     contents = CONTENTS[function]
-    requirements = _locked(root / LOCK, contents.distributions)
-    folder = (
-        root
-        / "build"
-        / "bundles"
-        / f"{function}-{target}-{_fingerprint(root, contents.rooms, requirements, target)}"
-    )
+    requirements = _locked(LOCK, contents.distributions)
+    workspace = root if (root / "pyproject.toml").exists() else Path.cwd()
+    fingerprint = _fingerprint(root, contents.rooms, requirements, target)
+    folder = workspace / "build" / "bundles" / f"{function}-{target}-{fingerprint}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever asks meanwhile gets what it built
