@@ -20,7 +20,7 @@ from api.services import Services
 from api.settings import Settings
 from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
-from consumers.stores.charts import ChartStore
+from consumers.stores.charts import ChartTable
 
 _logger = Logger(service="stock-api-handler")
 _DETECTOR = "stock-detector"
@@ -34,7 +34,7 @@ def _app() -> APIGatewayRestResolver:
         Services(
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
             alerts=AlertStore(dynamodb, settings.alerts_table),
-            charts=ChartStore(dynamodb, settings.charts_table),
+            charts=ChartTable(dynamodb, settings.charts_table),
             depth=Depth(
                 boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
             ),

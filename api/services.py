@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from api.anomalies import AnomalyStore
 from api.depth import Depth
 from consumers.alerts.store import AlertStore
-from consumers.stores.charts import ChartStore
+from consumers.stores.charts import ChartTable
 from producers.markets import Session, is_open
 
 
@@ -22,7 +22,7 @@ class Services:
 
     anomalies: AnomalyStore
     alerts: AlertStore
-    charts: ChartStore
+    charts: ChartTable
     depth: Depth
     watch_list: Callable[[], list[str]]
     source: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from consumers.contracts.anomaly import iso_ms
-from consumers.stores.charts import LastQuote
+from consumers.contracts.charts import LastQuote
 
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 

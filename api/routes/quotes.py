@@ -15,7 +15,7 @@ from api.services import Services
 from api.tickers import feed, ticker_rows
 from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
-from consumers.stores.charts import Bar
+from consumers.contracts.charts import Bar
 from producers.origin import origin_of
 
 _HOUR_MS = 3_600_000

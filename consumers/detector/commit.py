@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.anomaly import ms_of_iso
-from consumers.detector.effects import Outcome, last_quotes, outcome
-from consumers.detector.ports import BlockExistsError, IOFailedError
+from consumers.contracts.counts import TickCounts
+from consumers.contracts.errors import IOFailedError
+from consumers.detector.effects import Effects, effects_of, last_quotes
 from consumers.stores.charts import pack_columns
-from consumers.stores.ledger import Counts
 from consumers.windows import restore, snapshot
-from consumers.windows.state import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, State, Step, plan
+from consumers.windows.ports import BlockExistsError
+from consumers.windows.state import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, PartitionState, Step, plan
 from producers.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from consumers.detector.ports import Ports
-    from consumers.stream.decode import Quarantined
+    from consumers.stream.records import Quarantined
     from consumers.stream.rows import Rows
-    from consumers.stream.thresholds import History, Threshold
+    from consumers.stream.thresholds import Threshold, ThresholdHistory
 
-_MAX_LOST_RACES = 20
+MAX_LOST_RACES = 20
 _SNAPSHOT_EVERY_MS = 60_000
 # Last quotes of few symbols cost a write unit or two and go with every block, those of many now and then.
 _SMALL_QUOTES_BYTES = 2048
@@ -47,7 +48,7 @@ class Report:
     """What an invocation did; `failed_sequence` is from where to deliver again, None if all is done."""
 
     records: int = 0
-    counts: Counts = field(default_factory=Counts)
+    counts: TickCounts = field(default_factory=TickCounts)
     anomalies: int = 0
     blocks: int = 0
     lost_races: int = 0
@@ -91,7 +92,7 @@ class Partitions:
     def __init__(self, outside: Ports, now_ms: Callable[[], int]) -> None:
         self._outside = outside
         self._now_ms = now_ms
-        self._states: dict[int, State] = {}
+        self._states: dict[int, PartitionState] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
 
     def apply(
@@ -100,7 +101,7 @@ class Partitions:
         rows: Rows,
         *,
         quarantined: Sequence[Quarantined],
-        history: History,
+        history: ThresholdHistory,
         until_ms: int,
         report: Report,
     ) -> Stop | None:
@@ -120,13 +121,13 @@ class Partitions:
             return Stop(committed, str(error))
         return None
 
-    def _newest(self, partition: int) -> State:
+    def _newest(self, partition: int) -> PartitionState:
         outside, warm = self._outside, self._states.get(partition)
         return restore.newest(outside.blocks, outside.snapshots, partition, warm)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; answer how many."""
-        for _ in range(_MAX_LOST_RACES):
+        for _ in range(MAX_LOST_RACES):
             step = fitting(self._states[partition], rows, threshold)
             try:
                 effects = self._make(step)
@@ -138,11 +139,11 @@ class Partitions:
             self._count(step, effects, report)
             self._keep_snapshot(step, report)
             return len(step.rows)
-        raise IOFailedError(f"partition {partition}: lost the race for a block {_MAX_LOST_RACES} times")
+        raise IOFailedError(f"partition {partition}: lost the race for a block {MAX_LOST_RACES} times")
 
-    def _make(self, step: Step) -> Outcome:
+    def _make(self, step: Step) -> Effects:
         """The effects, in order; the block commits."""
-        effects, block = outcome(step), step.block
+        effects, block = effects_of(step), step.block
         if effects.anomalies:
             self._outside.anomalies.put(effects.anomalies)
         if effects.events:
@@ -166,7 +167,7 @@ class Partitions:
                 self._outside.charts.put_quotes(class_, block, max(quotes.ts), packed)
                 self._quotes[block.partition, class_] = _Written(len(packed), block.arrival_ms)
 
-    def _count(self, step: Step, effects: Outcome, report: Report) -> None:
+    def _count(self, step: Step, effects: Effects, report: Report) -> None:
         report.blocks += 1
         report.anomalies += len(effects.anomalies)
         for counts in step.block.sources.values():
@@ -195,11 +196,11 @@ class Partitions:
         self._states[state.partition] = state
 
 
-def _log(step: Step, effects: Outcome) -> None:
+def _log(step: Step, effects: Effects) -> None:
     """Tie each event to the tick that caused it; the notifier logs the same correlation id."""
     rows = step.rows
     for transition, event in zip(step.transitions, effects.events, strict=True):
-        record = rows.records[int(rows.record[transition.row])]
+        record = rows.record_of(transition.row)
         logger.info(
             event.detail_type,
             extra={
@@ -215,7 +216,7 @@ def _log(step: Step, effects: Outcome) -> None:
         )
 
 
-def chunks(rows: Rows, history: History) -> Iterator[Chunk]:
+def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
     """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
     start, before = 0, None
     for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
@@ -230,7 +231,7 @@ def chunks(rows: Rows, history: History) -> Iterator[Chunk]:
         yield Chunk(start, len(rows), before[0])
 
 
-def fitting(state: State, rows: Rows, threshold: Threshold) -> Step:
+def fitting(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
     """The next block of as many of the rows as it may hold."""
     rows = rows.slice(0, MAX_BLOCK_ROWS)
     step = plan(state, rows, threshold)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.contracts import events
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.charts import Bar, QuoteColumns
 from consumers.contracts.sentences import explain
-from consumers.stores.charts import Bar, QuoteColumns
 from consumers.stream.rows import split_key
 from consumers.windows import bars
 
 if TYPE_CHECKING:
     from consumers.detectors.engine import Transition
     from consumers.stream.rows import Rows
-    from consumers.windows.state import State, Step
+    from consumers.windows.state import PartitionState, Step
 
 
-class Outcome(NamedTuple):
+class Effects(NamedTuple):
     """Effects of a step; anomalies must be written before they are told. Bars come with class and symbol."""
 
     anomalies: list[Anomaly]
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
     events: list[events.Event]
 
 
-def outcome(step: Step, *, late: bool = False) -> Outcome:
+def effects_of(step: Step, *, late: bool = False) -> Effects:
     """The effects of `step`; `late` marks anomalies that a redrive found."""
     anomalies: list[Anomaly] = []
     sent: list[events.Event] = []
@@ -41,7 +41,7 @@ def outcome(step: Step, *, late: bool = False) -> Outcome:
         else:
             sent.append(events.ended(anomaly, at_ms))
     bars = [(*split_key(step.state.keys[closed.slot]), closed.bar) for closed in step.closed]
-    return Outcome(anomalies, [(class_, symbol, bar) for class_, symbol, bar in bars], sent)
+    return Effects(anomalies, [(class_, symbol, bar) for class_, symbol, bar in bars], sent)
 
 
 def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
@@ -67,7 +67,7 @@ def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
     )
 
 
-def last_quotes(state: State, origin: str) -> QuoteColumns:
+def last_quotes(state: PartitionState, origin: str) -> QuoteColumns:
     """The newest quote of every symbol of an origin, sorted by symbol.
 
     Where several runs of a replay hold a symbol, it is the run that was heard of last.

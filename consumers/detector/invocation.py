@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from consumers.contracts.errors import IOFailedError
 from consumers.detector.commit import Partitions, Report
-from consumers.detector.ports import IOFailedError
-from consumers.stream.decode import Decoder, KinesisRecord, records_of
+from consumers.stream.decode import Decoder
+from consumers.stream.records import KinesisRecord, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

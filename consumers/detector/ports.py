@@ -5,58 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from consumers.contracts.anomaly import Anomaly
+    from consumers.contracts.charts import Bar
     from consumers.contracts.events import Event
-    from consumers.stores.charts import Bar
-    from consumers.stream.decode import Quarantined
-    from consumers.stream.thresholds import History
-    from consumers.windows.state import Block
-
-
-class IOFailedError(Exception):
-    """Something outside did not do what it was asked; asking again later may help."""
-
-
-class BlockExistsError(Exception):
-    """Another invocation committed the block of that number first."""
-
-
-class BlockStore(Protocol):
-    """The append-only run of blocks of every partition. All reads are strongly consistent."""
-
-    def last(self, partition: int) -> Block | None:
-        """The newest block."""
-
-    def get(self, partition: int, number: int) -> Block | None:
-        """The block of that number, None if there is none."""
-
-    def after(self, partition: int, number: int) -> Iterator[Block]:
-        """The blocks after block `number`, in order."""
-
-    def put(self, block: Block) -> None:
-        """Commit a block; raises `BlockExistsError` if there is one of its number."""
-
-
-class LateBlockStore(Protocol):
-    """What redrives added after a block of a partition, beside the run of its blocks. Reads are strongly consistent."""
-
-    def after(self, partition: int, number: int) -> Iterator[Block]:
-        """The late blocks that go on from block `number`, in order; the first has the number after it."""
-
-    def put(self, number: int, block: Block) -> None:
-        """Commit a late block that goes on from block `number`; raises `BlockExistsError` if there is one."""
-
-
-class SnapshotStore(Protocol):
-    """Snapshots of a partition's state by the number of the block after which they were taken."""
-
-    def get(self, partition: int, number: int) -> bytes | None:
-        """The snapshot, None if there is none."""
-
-    def put(self, partition: int, number: int, data: bytes) -> None:
-        """Keep a snapshot."""
+    from consumers.stream.records import Quarantined
+    from consumers.stream.thresholds import ThresholdHistory
+    from consumers.windows.block import Block
+    from consumers.windows.ports import BlockStore, SnapshotStore
 
 
 class AnomalyStore(Protocol):
@@ -96,7 +53,7 @@ class QuarantineStore(Protocol):
 class ThresholdSource(Protocol):
     """The threshold parameter."""
 
-    def history(self) -> History:
+    def history(self) -> ThresholdHistory:
         """All its versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
 
 

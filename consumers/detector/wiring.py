@@ -10,18 +10,22 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from consumers.contracts import events
+from consumers.contracts.errors import IOFailedError
 from consumers.detector.invocation import Consumer
-from consumers.detector.ports import IOFailedError, Ports
+from consumers.detector.ports import Ports
+from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
 from consumers.stores.calls import CONFIG, OnFirstUse
-from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable
+from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdParameter
-from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
+from consumers.stores.quarantine import QuarantineBucket
+from consumers.stores.snapshots import SnapshotBucket
+from consumers.stores.windows import AttemptTable, BlockTable
 
 if TYPE_CHECKING:
     from consumers.detector.commit import Report
     from consumers.detector.settings import Settings
-    from consumers.stream.thresholds import Version
+    from consumers.stream.thresholds import ThresholdVersion
 
 # An invocation begins no block in its last seconds, so that it can say how far it came.
 MARGIN_MS = 15_000
@@ -83,7 +87,7 @@ class Detector:
         for latency_ms in sorted(report.latencies_ms)[-99:]:  # at 100 Powertools sends all
             self._metrics.add_metric(name="EventToAnomaly", unit=milliseconds, value=latency_ms)
 
-    def _refused(self, version: Version, reason: str) -> None:
+    def _refused(self, version: ThresholdVersion, reason: str) -> None:
         """Say that a threshold cannot be used: log, metric, event. The one before it stays in force."""
         where = {"parameter": self._parameter, "version": version.number, "reason": reason}
         self._logger.error("threshold refused", extra=where)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumers.contracts.anomaly import ms_of_iso
-from consumers.stream.decode import KinesisRecord, records_of
+from consumers.stream.records import KinesisRecord, records_of
 
 
 class LetterError(ValueError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from consumers.contracts.errors import IOFailedError
 from consumers.contracts.events import SOURCE
-from consumers.detector.ports import IOFailedError
 from consumers.stores.calls import BACKOFF_SECONDS, io
 
 if TYPE_CHECKING:

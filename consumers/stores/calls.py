@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.detector.ports import IOFailedError
+from consumers.contracts.errors import IOFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,7 @@ class OnFirstUse:
         return make(self._service, config=CONFIG)
 
 
+CONDITION_FAILED = "ConditionalCheckFailedException"
 BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits between attempts at what a batch call left undone."""
 
@@ -60,8 +61,3 @@ def io(what: str) -> Iterator[None]:
 def code_of(error: ClientError) -> str:
     """The error code that AWS answered."""
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def strings(value: Any) -> dict[str, str]:
-    """A DynamoDB string attribute."""
-    return {"S": value}

@@ -12,56 +12,28 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import defaultdict
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from botocore.exceptions import ClientError
 
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
+from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote, QuoteColumns
+from consumers.stores.calls import CONDITION_FAILED, code_of, io
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-MINUTE_MS = 60_000
+    from consumers.windows.block import Block
+
 GROUPS = 64
 KEPT_SECONDS = 15 * 86_400
 _ATTRIBUTE_PREFIX = "b:"
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A minute of a symbol: `minute_ms` is its start (epoch ms UTC), `volume` in shares, None if unknown."""
-
-    minute_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float | None
-    ticks: int
-    bid: float | None
-    ask: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class LastQuote:
-    """The newest quote of a symbol, and where its day stands.
-
-    `ts` is epoch ms UTC, `open` the first price of the UTC day, `previous_close` the last price before
-    that day, `day_volume` the shares traded so far in the session; None is unknown.
-    """
-
-    symbol: str
-    ts: int
-    price: float
-    bid: float | None
-    ask: float | None
-    day_volume: float | None
-    open: float
-    previous_close: float | None
-    bar: Bar
+_BARS_PER_UPDATE = 100
 
 
 def live_pk(origin: str) -> str:
@@ -77,20 +49,6 @@ def bars_pk(origin: str, symbol: str) -> str:
 def bar_attribute(symbol: str) -> str:
     """Name of the attribute that holds a symbol's bar."""
     return _ATTRIBUTE_PREFIX + symbol
-
-
-class QuoteColumns(NamedTuple):
-    """Last quotes column by column: the fields of `LastQuote`, each bar as the fields of `Bar`."""
-
-    symbol: list[str]
-    ts: list[int]
-    price: list[float]
-    bid: list[float | None]
-    ask: list[float | None]
-    day_volume: list[float | None]
-    open: list[float]
-    previous_close: list[float | None]
-    bar: list[tuple[Any, ...]]
 
 
 def pack_columns(quotes: QuoteColumns) -> bytes:
@@ -114,13 +72,13 @@ def unpack_quotes(packed: bytes) -> list[LastQuote]:
     ]
 
 
-class ChartStore:
-    """Reads charts.
+class ChartTable:
+    """Reads and writes charts; what a read raises is what AWS raised, a write raises `IOFailedError`.
 
     Examples
     --------
-    >>> store = ChartStore(boto3.client("dynamodb"), "stock-charts")  # doctest: +SKIP
-    >>> store.bars("live", "AAPL", now_ms - 1_800_000, now_ms)[-1].close  # doctest: +SKIP
+    >>> table = ChartTable(boto3.client("dynamodb"), "stock-charts")  # doctest: +SKIP
+    >>> table.bars("live", "AAPL", now_ms - 1_800_000, now_ms)[-1].close  # doctest: +SKIP
     189.12
     """
 
@@ -166,6 +124,56 @@ class ChartStore:
                 if (attribute := item.get(bar_attribute(symbol))) is not None:
                     yield bar_from_attribute(ms_of_iso(item["sk"]["S"]), attribute)
 
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
+        """Set closed bars in the items of their minute and group."""
+        items: dict[tuple[str, int], dict[str, Bar]] = defaultdict(dict)
+        for class_, symbol, bar in bars:
+            items[bars_pk(class_, symbol), bar.minute_ms][symbol] = bar
+        for (pk, minute_ms), of_symbols in items.items():
+            sk, pairs = iso_ms(minute_ms), sorted(of_symbols.items())
+            for start in range(0, len(pairs), _BARS_PER_UPDATE):
+                self._set_bars(pk, sk, pairs[start : start + _BARS_PER_UPDATE], arrival_ms)
+
+    def _set_bars(self, pk: str, sk: str, bars: Sequence[tuple[str, Bar]], arrival_ms: int) -> None:
+        names = {f"#b{i}": bar_attribute(symbol) for i, (symbol, _) in enumerate(bars)}
+        values: dict[str, Any] = {f":b{i}": bar_to_attribute(bar) for i, (_, bar) in enumerate(bars)}
+        values[":expires_at"] = {"N": str(arrival_ms // 1000 + KEPT_SECONDS)}
+        sets = [f"#b{i} = :b{i}" for i in range(len(bars))]
+        with io(f"set {len(bars)} bars in {pk} {sk}"):
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": pk}, "sk": {"S": sk}},
+                UpdateExpression=f"SET expires_at = :expires_at, {', '.join(sets)}",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+
+    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+        """Write last quotes as of a block, unless newer ones are there."""
+        with io(f"write the last quotes of partition {block.partition}"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": live_pk(origin)},
+                        "sk": {"S": str(block.partition)},
+                        "columns": {"B": packed},
+                        "as_of": {"N": str(as_of_ms)},
+                        "block": {"N": str(block.number)},
+                        "expires_at": {"N": str(block.arrival_ms // 1000 + KEPT_SECONDS)},
+                    },
+                    # Blocks begin at 1 again where a partition was quiet for so long that all of them went.
+                    ConditionExpression="attribute_not_exists(pk) OR #block <= :block OR as_of < :as_of",
+                    ExpressionAttributeNames={"#block": "block"},
+                    ExpressionAttributeValues={
+                        ":block": {"N": str(block.number)},
+                        ":as_of": {"N": str(as_of_ms)},
+                    },
+                )
+            except ClientError as error:
+                if code_of(error) != CONDITION_FAILED:
+                    raise
+
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:
     """A closed bar as a DynamoDB string: one value costs the client a tenth of a list of eight."""
@@ -174,11 +182,5 @@ def bar_to_attribute(bar: Bar) -> dict[str, Any]:
 
 
 def bar_from_attribute(minute_ms: int, attribute: Any) -> Bar:
-    """The bar that `bar_to_attribute` wrote, or that it wrote as a list before."""
-    values: list[Any]
-    if "L" in attribute:
-        values = [None if "NULL" in value else float(value["N"]) for value in attribute["L"]]
-    else:
-        values = json.loads(attribute["S"])
-    opened, high, low, close, volume, ticks, bid, ask = values
-    return Bar(minute_ms, opened, high, low, close, volume, int(ticks), bid, ask)
+    """Return the bar that `bar_to_attribute` wrote."""
+    return Bar(minute_ms, *json.loads(attribute["S"]))

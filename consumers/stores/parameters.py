@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from consumers.stores.calls import code_of, io
-from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, History, Version
+from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, ThresholdHistory, ThresholdVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +26,17 @@ class ThresholdParameter:
         client: SSMClient,
         name: str,
         now_ms: Callable[[], int],
-        on_refused: Callable[[Version, str], None],
+        on_rejected: Callable[[ThresholdVersion, str], None],
     ) -> None:
         self._client = client
         self._name = name
         self._now_ms = now_ms
-        self._on_refused = on_refused
+        self._on_rejected = on_rejected
         self._version = -1
         self._asked_ms: int | None = None
-        self._history = History([])
+        self._history = ThresholdHistory([])
 
-    def history(self) -> History:
+    def history(self) -> ThresholdHistory:
         """All versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
         now_ms = self._now_ms()
         if self._asked_ms is not None and now_ms - self._asked_ms < _FRESH_MS:
@@ -58,19 +58,21 @@ class ThresholdParameter:
 
     def _read(self, version: int) -> None:
         versions = [] if version == 0 else self._versions()
-        known = {refused.version for refused in self._history.refused}
-        first, self._history, self._version = self._version < 0, History(versions), version
-        for refused in self._history.refused:
-            is_news = refused.version not in known and (not first or refused.version.number == version)
+        known = {rejected.version for rejected in self._history.rejected}
+        first, self._history, self._version = self._version < 0, ThresholdHistory(versions), version
+        for rejected in self._history.rejected:
+            is_news = rejected.version not in known and (not first or rejected.version.number == version)
             if is_news:
-                self._on_refused(*refused)
+                self._on_rejected(*rejected)
         if not versions:
-            self._on_refused(Version(0, self._now_ms(), ""), "the parameter does not exist: 2.5 is in force")
+            self._on_rejected(
+                ThresholdVersion(0, self._now_ms(), ""), "the parameter does not exist: 2.5 is in force"
+            )
 
-    def _versions(self) -> list[Version]:
+    def _versions(self) -> list[ThresholdVersion]:
         pages = self._client.get_paginator("get_parameter_history").paginate(Name=self._name)
         return [
-            Version(of["Version"], round(of["LastModifiedDate"].timestamp() * 1000), of["Value"])
+            ThresholdVersion(of["Version"], round(of["LastModifiedDate"].timestamp() * 1000), of["Value"])
             for page in pages
             for of in page["Parameters"]
         ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.stream.records import StreamOffset
 from producers.origin import Origin, origin_of
 
 if TYPE_CHECKING:
@@ -17,27 +18,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-class Position(NamedTuple):
-    """Where a row lies in its shard: sequence number, and its place among the record's rows of the partition."""
-
-    sequence: str
-    offset: int
-
-
-def not_after(position: Position, mark: Position) -> bool:
-    """Whether `position` is `mark` or lies before it in the same shard.
-
-    Kinesis numbers the records of a shard in growing decimal numbers, and so do the KCL and the consumers of
-    KPL aggregates compare them. A sequence number that is no decimal number is only ever equal to itself. The
-    outcome decides under which name a row that is too old is counted, never whether a row is applied.
-    """
-    if position.sequence == mark.sequence:
-        return position.offset <= mark.offset
-    if not (position.sequence.isdecimal() and mark.sequence.isdecimal()):
-        return False
-    return int(position.sequence) < int(mark.sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +35,7 @@ class StreamRecord:
 class Rows:
     """Rows of one partition in the order of the stream; all columns have the same length.
 
-    `record` points into `records`, `offset` counts the record's rows of this partition, `source` points into
+    `record` points into `records`, `row` counts the record's rows of this partition, `source` points into
     `sources`. `key` is the name of the window. NaN is unknown. A row that is `bad` is in quarantine, and
     its values mean nothing.
     """
@@ -63,7 +43,7 @@ class Rows:
     records: Sequence[StreamRecord]
     sources: Sequence[str]
     record: Ints
-    offset: Ints
+    row: Ints
     source: Ints
     key: list[str]
     ts: Ints
@@ -74,54 +54,53 @@ class Rows:
     bad: Bools
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.key)
 
     def slice(self, start: int, stop: int) -> Rows:
-        """The rows start <= i < stop."""
-        part = slice(start, stop)
-        return Rows(
-            self.records,
-            self.sources,
-            self.record[part],
-            self.offset[part],
-            self.source[part],
-            self.key[part],
-            self.ts[part],
-            self.price[part],
-            self.bid[part],
-            self.ask[part],
-            self.day_volume[part],
-            self.bad[part],
-        )
+        """Return the rows start <= i < stop."""
+        return _selected(self, slice(start, stop), self.key[start:stop])
 
     def take(self, at: Ints) -> Rows:
-        """The rows whose indices are in `at`, in that order."""
-        return Rows(
-            self.records,
-            self.sources,
-            self.record[at],
-            self.offset[at],
-            self.source[at],
-            [self.key[i] for i in at.tolist()],
-            self.ts[at],
-            self.price[at],
-            self.bid[at],
-            self.ask[at],
-            self.day_volume[at],
-            self.bad[at],
-        )
+        """Return the rows whose indices are in `at`, in that order."""
+        return _selected(self, at, [self.key[i] for i in at.tolist()])
 
-    def position(self, i: int) -> Position:
-        """Where row `i` lies in its shard."""
-        record = self.records[int(self.record[i])]
-        return Position(record.sequence, int(self.offset[i]))
+    def record_of(self, i: int) -> StreamRecord:
+        """Return the record of row `i`."""
+        return self.records[int(self.record[i])]
+
+    def offset_of(self, i: int) -> StreamOffset:
+        """Return where row `i` lies in its shard."""
+        return StreamOffset(self.record_of(i).sequence, int(self.row[i]))
+
+
+def _selected(rows: Rows, at: slice | Ints, key: list[str]) -> Rows:
+    return Rows(
+        rows.records,
+        rows.sources,
+        rows.record[at],
+        rows.row[at],
+        rows.source[at],
+        key,
+        rows.ts[at],
+        rows.price[at],
+        rows.bid[at],
+        rows.ask[at],
+        rows.day_volume[at],
+        rows.bad[at],
+    )
 
 
 @lru_cache(maxsize=65_536)
 def split_key(key: str) -> tuple[Origin, str]:
-    """Origin and symbol of a window key.
+    """Return origin and symbol of a window key.
 
-    A symbol may hold a slash but no lower-case letter, and the names of the other classes begin with one.
+    A symbol may hold a slash but no lower-case letter, and the names of the other origins begin with one.
+
+    Examples
+    --------
+    >>> split_key("AAPL"), split_key("BTC/USD"), split_key("replay-monday/AAPL")
+    (('live', 'AAPL'), ('live', 'BTC/USD'), ('replay', 'AAPL'))
     """
     prefix, slash, symbol = key.partition("/")
     origin = origin_of(prefix) if slash else "live"

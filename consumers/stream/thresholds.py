@@ -29,7 +29,7 @@ class ThresholdError(ValueError):
     """A threshold parameter's value cannot be used; the message says what is wrong and what is allowed."""
 
 
-class Version(NamedTuple):
+class ThresholdVersion(NamedTuple):
     """A version of the parameter: its number, when it was set (epoch ms) and its value."""
 
     number: int
@@ -37,10 +37,10 @@ class Version(NamedTuple):
     value: str
 
 
-class Refused(NamedTuple):
+class RejectedVersion(NamedTuple):
     """A version that cannot be used, and why."""
 
-    version: Version
+    version: ThresholdVersion
     reason: str
 
 
@@ -100,17 +100,17 @@ class Threshold:
         return table
 
 
-class History:
-    """All versions of the parameter, those that cannot be used set aside in `refused`."""
+class ThresholdHistory:
+    """All versions of the parameter, those that cannot be used set aside in `rejected`."""
 
-    def __init__(self, versions: Sequence[Version]) -> None:
+    def __init__(self, versions: Sequence[ThresholdVersion]) -> None:
         self._usable: list[tuple[int, Threshold]] = []
-        self.refused: list[Refused] = []
+        self.rejected: list[RejectedVersion] = []
         for version in sorted(versions):
             try:
                 self._usable.append((version.set_ms, Threshold.parse(version.value)))
             except ThresholdError as error:
-                self.refused.append(Refused(version, str(error)))
+                self.rejected.append(RejectedVersion(version, str(error)))
         self._first = self._usable[0][1] if self._usable else Threshold.parse(DEFAULT)
 
     def in_force(self, arrival_ms: int) -> Threshold:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from consumers.stores.charts import MINUTE_MS, Bar, QuoteColumns
+from consumers.contracts.charts import MINUTE_MS, Bar, QuoteColumns
+from consumers.detectors.engine import Ticks
 from consumers.stream.rows import Bools, Floats, Ints
 
 DAY_MS = 86_400_000
@@ -48,22 +49,24 @@ def new_minutes(n: int) -> Floats:
     return np.repeat(_NEW, n, axis=1)
 
 
-def advance(
-    minutes: Floats, slot: Ints, ts: Ints, columns: tuple[Floats, Floats, Floats, Floats]
-) -> list[ClosedBar]:
-    """Move `minutes` (changed in place) over ticks sorted by slot and time; answer the bars that closed.
+def advance(minutes: Floats, ticks: Ticks) -> list[ClosedBar]:
+    """Move `minutes` (changed in place) over ticks sorted by slot and time; return the bars that closed.
 
-    `columns` are price, bid, ask and day volume, NaN where unknown. Prices and quotes that are not positive
-    are left out.
+    Prices and quotes that are not positive are left out.
     """
-    price, bid, ask, volume = columns
-    priced = price > 0.0
+    priced = ticks.price > 0.0
     if not priced.all():
-        slot, ts = slot[priced], ts[priced]
-        price, bid, ask, volume = price[priced], bid[priced], ask[priced], volume[priced]
-    if not len(slot):
+        ticks = Ticks(
+            ticks.slot[priced],
+            ticks.ts[priced],
+            ticks.price[priced],
+            ticks.bid[priced],
+            ticks.ask[priced],
+            ticks.day_volume[priced],
+        )
+    if not len(ticks.slot):
         return []
-    segments = _segments(slot, ts, columns=(price, bid, ask, volume))
+    segments = _segments(ticks)
     before = minutes[:, segments.slot]
     after, continued = _merged(before, segments)
     closed = _closed(before, after, segments, continued)
@@ -90,8 +93,8 @@ class _Segments(NamedTuple):
     ts: Floats
 
 
-def _segments(slot: Ints, ts: Ints, columns: tuple[Floats, Floats, Floats, Floats]) -> _Segments:
-    price, bid, ask, volume = columns
+def _segments(ticks: Ticks) -> _Segments:
+    slot, ts, price, bid, ask, volume = ticks
     minute = ts // MINUTE_MS
     first = np.ones(len(slot), np.bool_)
     first[1:] = (slot[1:] != slot[:-1]) | (minute[1:] != minute[:-1])

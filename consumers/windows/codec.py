@@ -5,12 +5,13 @@ Prices are integers of a decimal scale where every one of them comes back exactl
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.detectors.engine import Ticks
 from consumers.stream.rows import Bools, Floats, Ints
 from consumers.windows.compression import compress, decompress
 
@@ -21,37 +22,26 @@ _RAW = -1
 _ALL, _NONE, _SOME = 0, 1, 2
 
 
-class Columns(NamedTuple):
-    """Ticks sorted by slot, and in order within a slot; NaN is unknown in bid, ask and day_volume."""
-
-    slot: Ints
-    ts: Ints
-    price: Floats
-    bid: Floats
-    ask: Floats
-    day_volume: Floats
-
-
-def pack(columns: Columns, header: dict[str, Any]) -> bytes:
-    """The ticks and a JSON-able header as bytes."""
+def pack(ticks: Ticks, header: dict[str, Any]) -> bytes:
+    """Return ticks, sorted by slot and in order within a slot, and a JSON-able header as bytes."""
     writer = _Writer()
-    writer.ints(np.diff(columns.slot, prepend=0))
-    first = _firsts(columns.slot)
-    writer.runs(columns.ts, first)
-    scale = writer.floats(columns.price, first)
-    for side in (columns.bid, columns.ask):
-        writer.quotes(side, columns.price, scale)
-    known = writer.known(columns.day_volume)
+    writer.ints(np.diff(ticks.slot, prepend=0))
+    first = _firsts(ticks.slot)
+    writer.runs(ticks.ts, first)
+    scale = writer.floats(ticks.price, first)
+    for side in (ticks.bid, ticks.ask):
+        writer.quotes(side, ticks.price, scale)
+    known = writer.known(ticks.day_volume)
     if known.all():
-        writer.floats(columns.day_volume, first)
+        writer.floats(ticks.day_volume, first)
     else:
-        writer.floats(columns.day_volume[known], _firsts(columns.slot[known]))
-    head = msgspec.json.encode({**header, "rows": len(columns.slot), "layout": writer.layout})
+        writer.floats(ticks.day_volume[known], _firsts(ticks.slot[known]))
+    head = msgspec.json.encode({**header, "rows": len(ticks.slot), "layout": writer.layout})
     return compress(b"".join((len(head).to_bytes(4, "little"), head, *writer.parts)))
 
 
-def unpack(packed: bytes) -> tuple[Columns, dict[str, Any]]:
-    """The ticks and the header that `pack` packed."""
+def unpack(packed: bytes) -> tuple[Ticks, dict[str, Any]]:
+    """Return the ticks and the header that `pack` packed."""
     data = decompress(packed)
     size = 4 + int.from_bytes(data[:4], "little")
     header: dict[str, Any] = msgspec.json.decode(data[4:size])
@@ -64,7 +54,7 @@ def unpack(packed: bytes) -> tuple[Columns, dict[str, Any]]:
     known = reader.known(rows)
     day_volume = np.full(rows, np.nan)
     day_volume[known] = reader.floats(slot[known])
-    return Columns(slot, ts, price, bid, ask, day_volume), header
+    return Ticks(slot, ts, price, bid, ask, day_volume), header
 
 
 class _Writer:

@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from consumers.windows import snapshot
-from consumers.windows.state import HOUR_MS, State, Total, replay
+from consumers.windows.state import HOUR_MS, PartitionState, Total, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from consumers.detector.ports import BlockStore, SnapshotStore
-    from consumers.windows.state import Block
+    from consumers.windows.block import Block
+    from consumers.windows.ports import BlockStore, SnapshotStore
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,9 @@ class GoneError(LookupError):
     """Blocks or a snapshot that a state is made of are not there any more."""
 
 
-def newest(blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: State | None = None) -> State:
+def newest(
+    blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: PartitionState | None = None
+) -> PartitionState:
     """The state after the newest block: `warm` moved on, or from the newest snapshot.
 
     Snapshots and blocks go after 15 days. Where nothing came for so long that what the newest block builds on
@@ -31,7 +33,7 @@ def newest(blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: S
         return _replayed(warm, blocks.after(partition, warm.number))
     last = blocks.last(partition)
     if last is None:
-        return State(partition)
+        return PartitionState(partition)
     try:
         base = _snapshot(snapshots, partition, last.snapshot)
         return _replayed(base, blocks.after(partition, base.number))
@@ -42,7 +44,7 @@ def newest(blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: S
         return _anew(snapshots, last)
 
 
-def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: int) -> State:
+def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:
     """The state after block `number`.
 
     Raises
@@ -51,7 +53,7 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
         If the block or what it builds on is gone.
     """
     if number == 0:
-        return State(partition)
+        return PartitionState(partition)
     block = next(iter(blocks.after(partition, number - 1)), None)
     if block is None or block.number != number:
         raise GoneError(f"partition {partition}: block {number} is gone; blocks are kept for 15 days")
@@ -63,10 +65,10 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
     return state
 
 
-def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> State:
+def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:
     """The state in a snapshot; the one before all blocks if `number` is 0."""
     if number == 0:
-        return State(partition)
+        return PartitionState(partition)
     data = snapshots.get(partition, number)
     if data is None:
         raise GoneError(f"partition {partition}: snapshot {number} is gone; snapshots are kept for 15 days")
@@ -76,7 +78,7 @@ def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> State:
         raise GoneError(f"partition {partition}: snapshot {number} cannot be read: {error}") from error
 
 
-def _replayed(state: State, blocks: Iterable[Block]) -> State:
+def _replayed(state: PartitionState, blocks: Iterable[Block]) -> PartitionState:
     for block in blocks:
         if block.number != state.number + 1:
             raise GoneError(
@@ -86,7 +88,7 @@ def _replayed(state: State, blocks: Iterable[Block]) -> State:
     return state
 
 
-def _anew(snapshots: SnapshotStore, last: Block) -> State:
+def _anew(snapshots: SnapshotStore, last: Block) -> PartitionState:
     """The state of a partition of which nothing but its newest block is known.
 
     It is kept as the snapshot after that block, for whoever starts later to begin from the same.
@@ -95,10 +97,10 @@ def _anew(snapshots: SnapshotStore, last: Block) -> State:
         return _snapshot(snapshots, last.partition, last.number)
     except GoneError:
         hour = last.arrival_ms // HOUR_MS
-        state = State(
+        state = PartitionState(
             last.partition,
             number=last.number,
-            marks={last.shard: last.positions[1]},
+            checkpoints={last.shard: last.last},
             digests=last.digests,
             totals={source: Total(counts, hour) for source, counts in last.totals.items()},
             snapshot=last.number,

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from consumers.contracts.counts import TickCounts
 from consumers.detectors import engine
-from consumers.stores.ledger import Counts
-from consumers.stream.rows import Position
+from consumers.stream.records import StreamOffset
 from consumers.windows import bars
 from consumers.windows.compression import DamagedError, compress, decompress
-from consumers.windows.state import State, Total
+from consumers.windows.state import PartitionState, Total
 
 FORMAT = 2
 
@@ -37,13 +37,13 @@ class _Head(msgspec.Struct):
     partition: int
     number: int
     keys: tuple[str, ...]
-    marks: dict[str, Position]
+    checkpoints: dict[str, StreamOffset]
     digests: tuple[str, ...]
     totals: dict[str, tuple[dict[str, int], int]]
     snapshot_ms: int
 
 
-def dump(state: State) -> bytes:
+def dump(state: PartitionState) -> bytes:
     """The state as bytes: the same state always makes the same ones."""
     head = _Head(
         FORMAT,
@@ -53,7 +53,7 @@ def dump(state: State) -> bytes:
         state.partition,
         state.number,
         state.keys,
-        dict(state.marks),
+        dict(state.checkpoints),
         state.digests,
         {source: (total.counts.as_dict(), total.seen_hour) for source, total in state.totals.items()},
         state.snapshot_ms,
@@ -64,7 +64,7 @@ def dump(state: State) -> bytes:
     return compress(b"".join((len(text).to_bytes(4, "little"), text, *parts)))
 
 
-def load(data: bytes) -> State:
+def load(data: bytes) -> PartitionState:
     """The state that `dump` wrote; of other detectors or bars all but what those remember.
 
     Raises
@@ -83,7 +83,7 @@ def load(data: bytes) -> State:
     return _state(head, raw, start)
 
 
-def _state(head: _Head, raw: bytes, start: int) -> State:
+def _state(head: _Head, raw: bytes, start: int) -> PartitionState:
     count, at = len(head.keys), start
 
     def take(dtype: Any, rows: int) -> Any:
@@ -100,8 +100,8 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         detection = engine.new_states(count)
     if head.bar_fields != bars.FIELDS:
         minutes = bars.new_minutes(count)
-    totals = {source: Total(Counts(**counts), seen) for source, (counts, seen) in head.totals.items()}
-    return State(
+    totals = {source: Total(TickCounts(**counts), seen) for source, (counts, seen) in head.totals.items()}
+    return PartitionState(
         partition=head.partition,
         number=head.number,
         keys=head.keys,
@@ -109,7 +109,7 @@ def _state(head: _Head, raw: bytes, start: int) -> State:
         touched_hour=touched_hour,
         detection=detection,
         minutes=minutes,
-        marks=head.marks,
+        checkpoints=head.checkpoints,
         digests=head.digests,
         totals=totals,
         snapshot=head.number,

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from consumers.contracts.counts import TickCounts
 from consumers.detectors import engine
-from consumers.stores.ledger import Counts
-from consumers.stream.rows import Bools, Floats, Ints, Position, Rows, StreamRecord, not_after, split_key
+from consumers.stream.records import StreamOffset
+from consumers.stream.rows import Bools, Floats, Ints, Rows, StreamRecord, split_key
 from consumers.stream.thresholds import Threshold
 from consumers.windows import bars, codec
+from consumers.windows.block import Block
 from producers.origin import origin_of
 
 if TYPE_CHECKING:
@@ -30,44 +32,23 @@ REMEMBERED_SHARDS = 8
 REPLAY_KEPT_HOURS = 24
 KEPT_HOURS = 90 * 24
 HOUR_MS = 3_600_000
+_BEFORE_ALL = StreamOffset("", -1)
 
 
 class Total(NamedTuple):
     """Totals of a source and when it last sent something (hours since 1970, by arrival)."""
 
-    counts: Counts
+    counts: TickCounts
     seen_hour: int
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """What one commit adds to a partition: the ticks and all that is needed to apply them again.
-
-    `positions` are the first and the last row of the stream in it. `snapshot` is the number of the
-    newest snapshot that existed. `packed` holds the ticks, sorted by window, and the new windows' keys.
-    """
-
-    partition: int
-    number: int
-    arrival_ms: int
-    shard: str
-    positions: tuple[Position, Position]
-    digests: tuple[str, ...]
-    threshold: str
-    detector_version: int
-    sources: Mapping[str, Counts]
-    totals: Mapping[str, Counts]
-    snapshot: int
-    packed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class State:
+class PartitionState:
     """Everything remembered of a partition after block `number`; one column per window in `keys`.
 
     `last_ts` is the ts (ms) of a window's newest tick, `touched_hour` when that arrived (hours since 1970; a
     block never spans two, so that what is dropped does not depend on how ticks are cut). `detection` and
-    `minutes` are what the detectors and the bars remember. `marks` is the newest row applied by shard,
+    `minutes` are what the detectors and the bars remember. `checkpoints` is the newest row applied by shard,
     `digests` those of the last records. `snapshot` is the newest snapshot's block, `snapshot_ms` when that
     arrived; they say where the state is kept, not what it is.
     """
@@ -79,7 +60,7 @@ class State:
     touched_hour: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     detection: Floats = field(default_factory=lambda: engine.new_states(0))
     minutes: Floats = field(default_factory=lambda: bars.new_minutes(0))
-    marks: Mapping[str, Position] = field(default_factory=dict)
+    checkpoints: Mapping[str, StreamOffset] = field(default_factory=dict)
     digests: tuple[str, ...] = ()
     totals: Mapping[str, Total] = field(default_factory=dict)
     snapshot: int = 0
@@ -94,66 +75,52 @@ class Step(NamedTuple):
     """
 
     block: Block
-    state: State
+    state: PartitionState
     transitions: list[engine.Transition]
     closed: list[bars.ClosedBar]
     rows: Rows
 
 
-class _Change(NamedTuple):
-    """Ticks and circumstances of a block, from the stream or from the block itself."""
-
-    arrival_ms: int
-    new_keys: Sequence[str]
-    columns: codec.Columns
-    threshold: Threshold
-    shard: str
-    last: Position
-    digests: tuple[str, ...]
-    sources: Mapping[str, Counts]
-
-
-def plan(state: State, rows: Rows, threshold: Threshold) -> Step:
-    """The next block of `rows` (at least one; of one shard, one hour and under one threshold).
+def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
+    """Return the next block of `rows` (at least one; of one shard, one hour and under one threshold).
 
     Rows that were here before or are not newer than their window are left out and counted.
     """
-    first, last = rows.position(0), rows.position(len(rows) - 1)
+    first, last = rows.offset_of(0), rows.offset_of(len(rows) - 1)
     records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = _without_stale(state, arrival_ms)
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
     order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
-    columns = codec.Columns(
+    ticks = engine.Ticks(
         slot[order], rows.ts[order], rows.price[order], rows.bid[order], rows.ask[order], rows.day_volume[order]
     )  # fmt: skip
     applied = np.zeros(len(rows), np.bool_)
     applied[order] = True
-    counts = _counts(rows, applied, known)
-    shard = records[0].shard
-    change = _Change(arrival_ms, new_keys, columns, threshold, shard, last, digests, counts)
-    after, transitions, closed = _advance(base, change)
     block = Block(
         partition=state.partition,
-        number=after.number,
+        number=base.number + 1,
         arrival_ms=arrival_ms,
-        shard=shard,
-        positions=(first, last),
+        shard=records[0].shard,
+        first=first,
+        last=last,
         digests=digests,
         threshold=threshold.text,
         detector_version=engine.DETECTOR_VERSION,
-        sources=counts,
-        totals={source: total.counts for source, total in after.totals.items()},
+        sources=_counts(rows, applied, known),
+        totals={},
         snapshot=state.snapshot,
-        packed=codec.pack(columns, {"new": list(new_keys)}),
+        packed=codec.pack(ticks, {"new": new_keys}),
     )
+    after, transitions, closed = _advance(base, block, new_keys, ticks, threshold)
+    block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
     found = [t._replace(row=int(order[t.row])) for t in transitions]
     return Step(block, after, found, closed, rows)
 
 
-def replay(state: State, block: Block) -> State:
-    """The state after `block`, which must be the one after `state`.
+def replay(state: PartitionState, block: Block) -> PartitionState:
+    """Return the state after `block`, which must be the one after `state`.
 
     Raises
     ------
@@ -164,52 +131,43 @@ def replay(state: State, block: Block) -> State:
         raise ValueError(
             f"partition {state.partition}: block {block.number} cannot follow block {state.number}"
         )
-    columns, header = codec.unpack(block.packed)
-    change = _Change(
-        block.arrival_ms,
-        header["new"],
-        columns,
-        Threshold.parse(block.threshold),
-        block.shard,
-        block.positions[1],
-        block.digests,
-        block.sources,
-    )
-    after, _, _ = _advance(_without_stale(state, block.arrival_ms), change)
+    ticks, header = codec.unpack(block.packed)
+    base = _without_stale(state, block.arrival_ms)
+    after, _, _ = _advance(base, block, header["new"], ticks, Threshold.parse(block.threshold))
     return replace(after, snapshot=max(state.snapshot, block.snapshot))
 
 
-def _advance(base: State, change: _Change) -> tuple[State, list[engine.Transition], list[bars.ClosedBar]]:
-    columns, new = change.columns, len(change.new_keys)
-    keys = (*base.keys, *change.new_keys)
+def _advance(
+    base: PartitionState, block: Block, new_keys: Sequence[str], ticks: engine.Ticks, threshold: Threshold
+) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar]]:
+    new, hour = len(new_keys), block.arrival_ms // HOUR_MS
+    keys = (*base.keys, *new_keys)
     detection = np.concatenate((base.detection, engine.new_states(new)), axis=1)
     minutes = np.concatenate((base.minutes, bars.new_minutes(new)), axis=1)
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
-    slot, ts = columns.slot, columns.ts
-    ticks = engine.Ticks(slot, ts, columns.price, columns.bid, columns.ask, columns.day_volume)
-    transitions = engine.apply(detection, ticks, change.threshold.table(keys)) if len(slot) else []
-    closed = bars.advance(minutes, slot, ts, (columns.price, columns.bid, columns.ask, columns.day_volume))
-    newest = np.flatnonzero(np.diff(slot, append=-1))  # sorted by slot, in order within each
-    last_ts[slot[newest]] = ts[newest]
-    touched_hour[slot[newest]] = change.arrival_ms // HOUR_MS
+    transitions = engine.apply(detection, ticks, threshold.table(keys)) if len(ticks.slot) else []
+    closed = bars.advance(minutes, ticks)
+    newest = np.flatnonzero(np.diff(ticks.slot, append=-1))  # sorted by slot, in order within each
+    last_ts[ticks.slot[newest]] = ticks.ts[newest]
+    touched_hour[ticks.slot[newest]] = hour
     state = replace(
         base,
-        number=base.number + 1,
+        number=block.number,
         keys=keys,
         last_ts=last_ts,
         touched_hour=touched_hour,
         detection=detection,
         minutes=minutes,
-        marks=_marked(base.marks, change.shard, change.last),
-        digests=(*base.digests, *change.digests)[-REMEMBERED_DIGESTS:],
-        totals=_totals(base.totals, change.sources, change.arrival_ms // HOUR_MS),
-        slots=_numbered(base, change.new_keys),
+        checkpoints=_checkpointed(base.checkpoints, block.shard, block.last),
+        digests=(*base.digests, *block.digests)[-REMEMBERED_DIGESTS:],
+        totals=_totals(base.totals, block.sources, hour),
+        slots=_numbered(base, new_keys),
     )
     return state, transitions, closed
 
 
-def _without_stale(state: State, arrival_ms: int) -> State:
+def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
     """The state without the windows and totals that nothing touched for too long before `arrival_ms`."""
     hour = arrival_ms // HOUR_MS
     old = np.flatnonzero(state.touched_hour < hour - REPLAY_KEPT_HOURS).tolist()
@@ -239,26 +197,28 @@ def _kept_hours(class_: str) -> int:
     return REPLAY_KEPT_HOURS if class_ == "replay" else KEPT_HOURS
 
 
-def _known(state: State, rows: Rows, records: Sequence[StreamRecord]) -> tuple[Bools, tuple[str, ...]]:
-    """Which rows were here before, by their place in the shard or their record's digest; and new digests."""
-    mark = state.marks.get(records[0].shard)
-    known_by_ordinal = np.zeros(records[-1].ordinal + 1, np.bool_)
+def _known(
+    state: PartitionState, rows: Rows, records: Sequence[StreamRecord]
+) -> tuple[Bools, tuple[str, ...]]:
+    """Return which rows were here before, by their place in the shard or their record's digest; and new digests."""
+    checkpoint = state.checkpoints.get(records[0].shard, _BEFORE_ALL)
+    is_known = np.zeros(records[-1].ordinal + 1, np.bool_)
     digests = list(state.digests)
     for record in records:
-        if mark is not None and record.sequence == mark.sequence:
+        if record.sequence == checkpoint.sequence:
             continue
-        before = mark is not None and not_after(Position(record.sequence, 0), mark)
-        known_by_ordinal[record.ordinal] = before or record.digest in digests[-REMEMBERED_DIGESTS:]
-        if not known_by_ordinal[record.ordinal]:
+        before = StreamOffset(record.sequence, 0).is_at_or_before(checkpoint)
+        is_known[record.ordinal] = before or record.digest in digests[-REMEMBERED_DIGESTS:]
+        if not is_known[record.ordinal]:
             digests.append(record.digest)
-    known = known_by_ordinal[rows.record]
+    known = is_known[rows.record]
     for record in records:
-        if mark is not None and record.sequence == mark.sequence:
-            known |= (rows.record == record.ordinal) & (rows.offset <= mark.offset)
+        if record.sequence == checkpoint.sequence:
+            known |= (rows.record == record.ordinal) & (rows.row <= checkpoint.row)
     return known, tuple(digests[len(state.digests) :][-REMEMBERED_DIGESTS:])
 
 
-def _slots(state: State, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
+def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
     """The slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
     slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
     new: dict[str, int] = {}
@@ -286,14 +246,14 @@ def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
     return newer
 
 
-def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, Counts]:
+def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, TickCounts]:
     """What became of the rows, by source."""
     quarantined = rows.bad & ~known
     old = ~applied & ~quarantined
     counts = {}
     for source in np.flatnonzero(np.bincount(rows.source)).tolist():
         of = rows.source == source
-        counts[rows.sources[source]] = Counts(
+        counts[rows.sources[source]] = TickCounts(
             ticks_in=int(of.sum()),
             in_windows=int((of & applied).sum()),
             duplicate=int((of & old & known).sum()),
@@ -303,22 +263,26 @@ def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, Counts]:
     return counts
 
 
-def _marked(marks: Mapping[str, Position], shard: str, last: Position) -> dict[str, Position]:
-    """The marks with the shard's at `last`, or where it was if that is further on."""
-    mark = marks.get(shard)
-    newest = mark if mark is not None and not_after(last, mark) else last
-    others = [(name, position) for name, position in marks.items() if name != shard]
+def _checkpointed(
+    checkpoints: Mapping[str, StreamOffset], shard: str, last: StreamOffset
+) -> dict[str, StreamOffset]:
+    """Return the checkpoints with the shard's at `last`, or where it was if that is further on."""
+    before = checkpoints.get(shard)
+    newest = before if before is not None and last.is_at_or_before(before) else last
+    others = [(name, offset) for name, offset in checkpoints.items() if name != shard]
     return dict([*others, (shard, newest)][-REMEMBERED_SHARDS:])
 
 
-def _totals(totals: Mapping[str, Total], counts: Mapping[str, Counts], seen_hour: int) -> dict[str, Total]:
+def _totals(
+    totals: Mapping[str, Total], counts: Mapping[str, TickCounts], seen_hour: int
+) -> dict[str, Total]:
     sums = dict(totals)
     for source, of in counts.items():
         sums[source] = Total(sums[source].counts + of if source in sums else of, seen_hour)
     return sums
 
 
-def _numbered(base: State, new_keys: Sequence[str]) -> dict[str, int]:
+def _numbered(base: PartitionState, new_keys: Sequence[str]) -> dict[str, int]:
     if not new_keys:
         return base.slots
     return {**base.slots, **{key: len(base.keys) + i for i, key in enumerate(new_keys)}}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from consumers.detector.ports import IOFailedError
+from consumers.contracts.errors import IOFailedError
 from consumers.detector.settings import Settings
 from consumers.redrive.dead_letters import (
     BatchInS3,
@@ -22,12 +22,16 @@ from consumers.redrive.dead_letters import (
     failed_batch,
     letter,
 )
-from consumers.redrive.redrive import Redrive, Redriven, RedrivePorts
+from consumers.redrive.ports import RedrivePorts
+from consumers.redrive.redrive import Redrive, Redriven
+from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
-from consumers.stores.dynamodb import AnomalyTable, BlockTable, LateBlockTable
 from consumers.stores.parameters import ThresholdParameter
-from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
-from consumers.stream.decode import KinesisRecord, user_records
+from consumers.stores.quarantine import QuarantineBucket
+from consumers.stores.snapshots import SnapshotBucket
+from consumers.stores.windows import BackfillBlockTable, BlockTable
+from consumers.stream.kpl import user_records
+from consumers.stream.records import KinesisRecord
 from consumers.windows.restore import GoneError
 from producers.errors import MonitorError
 from producers.quote_batch import QuoteBatchError, decode
@@ -283,7 +287,7 @@ def redrive_of(endpoints: Endpoints, on_rows: Callable[[int], None] = lambda _: 
     dynamodb, s3 = endpoints.client("dynamodb"), endpoints.client("s3")
     outside = RedrivePorts(
         blocks=BlockTable(dynamodb, settings.windows_table),
-        late_blocks=LateBlockTable(dynamodb, settings.windows_table),
+        backfill_blocks=BackfillBlockTable(dynamodb, settings.windows_table),
         snapshots=SnapshotBucket(s3, settings.data_bucket),
         anomalies=AnomalyTable(dynamodb, settings.anomalies_table),
         bus=Bus(endpoints.client("events"), settings.bus_name),

@@ -165,11 +165,12 @@ def _detector(context: Context) -> Iterator[Finding]:
 
 
 def _ledger(context: Context) -> Iterator[Finding]:
-    from consumers.stores.ledger import Counts, Ledger  # noqa: PLC0415
+    from consumers.contracts.counts import TickCounts  # noqa: PLC0415
+    from consumers.stores.windows import Ledger  # noqa: PLC0415
 
     partitions = int(context.scanner.get("PARTITIONS", "4"))
     ledger = Ledger(context.endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
-    total = sum(ledger.totals().values(), Counts())
+    total = sum(ledger.totals().values(), TickCounts())
     detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in total.as_dict().items())
     notes = []
     if total.out_of_order:
@@ -266,10 +267,10 @@ def _last_log(context: Context, function: str) -> datetime | None:
 
 
 def _newest_quote(context: Context) -> datetime | None:
-    from consumers.stores.charts import ChartStore  # noqa: PLC0415
+    from consumers.stores.charts import ChartTable  # noqa: PLC0415
     from producers.origin import origin_of  # noqa: PLC0415
 
-    store = ChartStore(context.endpoints.client("dynamodb"), names.CHARTS_TABLE)
+    store = ChartTable(context.endpoints.client("dynamodb"), names.CHARTS_TABLE)
     class_ = origin_of(context.scanner.get("SOURCE", "simulated"))
     newest = max((quote.ts for quote in store.last_quotes(class_)), default=None)
     return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)

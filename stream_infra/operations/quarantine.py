@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from consumers.detector.ports import IOFailedError
+from consumers.contracts.errors import IOFailedError
 from consumers.redrive.redrive import Redriven
-from consumers.redrive.requeue import entry_id, release, remaining
-from consumers.stores.s3 import QuarantineBucket
-from consumers.stream.decode import Quarantined
+from consumers.redrive.requeue import entry_id, remaining, requeue
+from consumers.stores.quarantine import QuarantineBucket
+from consumers.stream.records import Quarantined
 from consumers.windows.restore import GoneError
 from stream_infra.operations.dead_letters import detector_settings, redrive_of
 from stream_infra.operations.endpoints import Endpoints
@@ -38,13 +38,13 @@ class Quarantine:
         Returns:
             What was done: `released` ticks, late `anomalies`, and why the entry `stays`, None if it does not.
         """
-        record, stays = release(entry)
+        record, stays = requeue(entry)
         done = Redriven()
         try:
             if record is not None:
-                done = redrive_of(self._endpoints).released(record)
+                done = redrive_of(self._endpoints).requeued(record)
                 if not entry.rows:
-                    again = [replace(refused, shard=entry.shard) for refused in done.refused]
+                    again = [replace(rejected, shard=entry.shard) for rejected in done.rejected]
                     stays = remaining(entry, again)
             if stays != entry:
                 self._bucket.replace(entry, stays)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.anomaly import iso_ms
-from consumers.stores.ledger import Counts, Ledger
+from consumers.contracts.counts import TickCounts
+from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
 from producers.publisher import Publisher, PublishError
 from producers.sources.replay import RefusedTick, ReplayError, Tick, batches, paced, read_ticks
@@ -42,7 +43,7 @@ class Replay:
     refused: list[RefusedTick] = field(default_factory=list)
     refused_rows: int = 0
     symbols: dict[str, tuple[int, int]] = field(default_factory=dict)
-    balance: Counts = field(default_factory=Counts)
+    balance: TickCounts = field(default_factory=TickCounts)
     anomalies: int = 0
     seconds: float = 0.0
 
@@ -90,7 +91,7 @@ def run(course: Replay, speed: float | None, endpoints: Endpoints, progress: Pro
 
 def wait(
     course: Replay,
-    look: Callable[[], Counts],
+    look: Callable[[], TickCounts],
     progress: Progress,
     *,
     clock: Callable[[], float] = time.monotonic,

@@ -138,7 +138,7 @@ def _arrivals(kinesis: KinesisClient, stream: str, shard: str, since: datetime) 
 
 
 def _ticks(data: bytes) -> Iterator[Item]:
-    from consumers.stream.decode import user_records  # noqa: PLC0415  numpy, which the other feeds do without
+    from consumers.stream.kpl import user_records  # noqa: PLC0415  numpy, which the other feeds do without
     from producers.quote_batch import QuoteBatchError, decode  # noqa: PLC0415
 
     payloads, _ = user_records(data)

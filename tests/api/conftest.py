@@ -19,7 +19,7 @@ from api.services import Services
 from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
-from consumers.stores.charts import ChartStore
+from consumers.stores.charts import ChartTable
 
 NOW_MS = 1_795_530_600_123  # 2026-11-24T14:30:00.123Z
 PARAMETER = "/stock-tracker/ticker"
@@ -88,7 +88,7 @@ def services(dynamodb: Any) -> Services:
     return Services(
         anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
         alerts=AlertStore(dynamodb, "stock-alerts"),
-        charts=ChartStore(dynamodb, "stock-charts"),
+        charts=ChartTable(dynamodb, "stock-charts"),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchList(ssm, PARAMETER, lambda: NOW_MS),
         source="simulated",

@@ -22,7 +22,7 @@ from api.app import create_app
 from api.event import normalized
 from api.services import Services
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
-from consumers.stores.charts import Bar, ChartStore, LastQuote, bar_attribute, bar_to_attribute, pack_quotes
+from consumers.stores.charts import Bar, ChartTable, LastQuote, bar_attribute, bar_to_attribute, pack_quotes
 
 COUNT = int(os.environ.get("ANOMALIES", "20000"))
 NOW_MS = 1_795_530_600_123
@@ -223,7 +223,7 @@ def test_an_answer_takes_few_requests_and_little_time(
         replace(
             services,
             anomalies=AnomalyStore(stores[0], "stock-anomalies"),  # type: ignore[arg-type]
-            charts=ChartStore(stores[1], "stock-charts"),  # type: ignore[arg-type]
+            charts=ChartTable(stores[1], "stock-charts"),  # type: ignore[arg-type]
             watch_list=lambda: TICKERS,
         )
     )

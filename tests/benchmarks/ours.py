@@ -24,7 +24,7 @@ from contender import FedContender, run
 from consumers.detector import commit, effects
 from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
-from consumers.stream.thresholds import History, Version
+from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
 from consumers.windows import snapshot, state
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
@@ -212,8 +212,8 @@ class _Nothing:
 
     end = put
 
-    def history(self) -> History:
-        return History([Version(1, 0, "2.5")])
+    def history(self) -> ThresholdHistory:
+        return ThresholdHistory([ThresholdVersion(1, 0, "2.5")])
 
 
 class Zscore(Full):

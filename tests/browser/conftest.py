@@ -34,7 +34,7 @@ from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key, t
 from consumers.stores.charts import (
     MINUTE_MS,
     Bar,
-    ChartStore,
+    ChartTable,
     LastQuote,
     bar_attribute,
     bar_to_attribute,
@@ -280,7 +280,7 @@ def site() -> Iterator[Site]:
         services = Services(
             anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
             alerts=AlertStore(dynamodb, "stock-alerts"),
-            charts=ChartStore(dynamodb, "stock-charts"),
+            charts=ChartTable(dynamodb, "stock-charts"),
             depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
             watch_list=lambda: site.tickers,
             source="simulated",

@@ -16,14 +16,17 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from hypothesis import settings
 
 from consumers.contracts.anomaly import Anomaly
+from consumers.contracts.charts import Bar
+from consumers.contracts.errors import IOFailedError
 from consumers.contracts.events import Event
 from consumers.detector.invocation import Consumer
-from consumers.detector.ports import BlockExistsError, IOFailedError, Ports
-from consumers.redrive.redrive import Redrive, RedrivePorts
-from consumers.stores.charts import Bar
-from consumers.stream.decode import Quarantined
-from consumers.stream.thresholds import History, Version
-from consumers.windows.state import Block
+from consumers.detector.ports import Ports
+from consumers.redrive.ports import RedrivePorts
+from consumers.redrive.redrive import Redrive
+from consumers.stream.records import Quarantined
+from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
+from consumers.windows.block import Block
+from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import QuoteBatch, encode
 
 # pytest tests/consumers/detector/test_exactly_once.py --hypothesis-profile=long
@@ -125,7 +128,7 @@ class Memory:
     """What lies outside, in memory; survives every process."""
 
     blocks: dict[int, list[Block]] = field(default_factory=dict)
-    late_blocks: dict[tuple[int, int], list[Block]] = field(default_factory=dict)
+    backfill_blocks: dict[tuple[int, int], list[Block]] = field(default_factory=dict)
     snapshots: dict[tuple[int, int], bytes] = field(default_factory=dict)
     anomalies: dict[tuple[str, str], Anomaly] = field(default_factory=dict)
     bars: dict[tuple[str, str, int], Bar] = field(default_factory=dict)
@@ -133,12 +136,12 @@ class Memory:
     events: dict[str, Event] = field(default_factory=dict)
     quarantine: dict[tuple[str, str, int, int], Quarantined] = field(default_factory=dict)
     attempts: dict[tuple[str, str], int] = field(default_factory=dict)
-    versions: list[Version] = field(default_factory=lambda: [Version(1, 0, "2.5")])
+    versions: list[ThresholdVersion] = field(default_factory=lambda: [ThresholdVersion(1, 0, "2.5")])
     contradictions: list[str] = field(default_factory=list)
 
     def copy(self) -> Memory:
         copied = {name: type(of)(of) for name, of in vars(self).items()}
-        for name in ("blocks", "late_blocks"):
+        for name in ("blocks", "backfill_blocks"):
             copied[name] = {key: list(blocks) for key, blocks in getattr(self, name).items()}
         return Memory(**copied)
 
@@ -162,7 +165,7 @@ class Memory:
         ports = self.ports(faults)
         outside = RedrivePorts(
             blocks=ports.blocks,
-            late_blocks=_LateBlocks(self, around),
+            backfill_blocks=_BackfillBlocks(self, around),
             snapshots=ports.snapshots,
             anomalies=ports.anomalies,
             bus=ports.bus,
@@ -208,15 +211,15 @@ class _Blocks(_Port):
         blocks.append(block)
 
 
-class _LateBlocks(_Port):
+class _BackfillBlocks(_Port):
     def after(self, partition: int, number: int) -> Iterator[Block]:
-        yield from self.around(lambda: list(self.memory.late_blocks.get((partition, number), [])))
+        yield from self.around(lambda: list(self.memory.backfill_blocks.get((partition, number), [])))
 
     def put(self, number: int, block: Block) -> None:
         self.around(lambda: self._put(number, block))
 
     def _put(self, number: int, block: Block) -> None:
-        blocks = self.memory.late_blocks.setdefault((block.partition, number), [])
+        blocks = self.memory.backfill_blocks.setdefault((block.partition, number), [])
         at = block.number - number - 1
         if at < len(blocks):
             if blocks[at] != block:
@@ -279,8 +282,8 @@ class _Quarantine(_Port):
 
 
 class _Thresholds(_Port):
-    def history(self) -> History:
-        return self.around(lambda: History(self.memory.versions))
+    def history(self) -> ThresholdHistory:
+        return self.around(lambda: ThresholdHistory(self.memory.versions))
 
 
 class _Attempts(_Port):

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from consumers.contracts.anomaly import Anomaly, to_item
-from consumers.stores.dynamodb import BlockTable
-from consumers.stores.ledger import Ledger
+from consumers.stores.windows import BlockTable, Ledger
 from consumers.windows.codec import unpack
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
+from consumers.contracts.counts import TickCounts
 from consumers.detector.settings import Settings
 from consumers.detector.wiring import Detector
-from consumers.stores.ledger import Counts, Ledger
+from consumers.stores.windows import Ledger
 from producers.archive import Archive
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper
@@ -123,7 +124,7 @@ def test_every_tick_once_and_in_order(
     asked = polls * len(SYMBOLS.split(","))
     missing = sum(len(batch.missing) for batch in kinesis.batches())
     assert missing == 0
-    assert counts == Counts(
+    assert counts == TickCounts(
         ticks_in=counts.in_windows + counts.duplicate, in_windows=asked, duplicate=counts.duplicate
     ), "out_of_order and quarantined are 0"
     assert counts.duplicate > 0

@@ -14,7 +14,7 @@ from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from consumers.stream.decode import Quarantined
+    from consumers.stream.records import Quarantined
 
 app = typer.Typer(no_args_is_help=True)
 _PAYLOAD_SHOWN = 2000

@@ -116,7 +116,7 @@ def _rows(symbols: list[str], ticks: engine.Ticks) -> Rows:
         records=[],
         sources=[SOURCE],
         record=zeros,
-        offset=zeros,
+        row=zeros,
         source=zeros,
         key=symbols,
         ts=ticks.ts,

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from consumers.stores.charts import ChartStore
-from consumers.stores.ledger import Counts, Ledger
+from consumers.contracts.counts import TickCounts
+from consumers.stores.charts import ChartTable
+from consumers.stores.windows import Ledger
 from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
@@ -81,7 +82,7 @@ def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep
     waited = 0.0
     while True:
         taken = sum(
-            (ledger.counts_since(heads, source) for source in {tick.source for tick in waiting}), Counts()
+            (ledger.counts_since(heads, source) for source in {tick.source for tick in waiting}), TickCounts()
         )
         if not taken.balance():
             raise FailedError(f"ticks are not accounted for: {taken.as_dict()}: see the runbook")
@@ -106,7 +107,7 @@ def _partitions(endpoints: Endpoints) -> int:
 
 def _known(endpoints: Endpoints) -> dict[tuple[str, str], int]:
     """Time of the last tick in the windows, by class of source and symbol."""
-    store = ChartStore(endpoints.client("dynamodb"), names.CHARTS_TABLE)
+    store = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
     return {(class_, quote.symbol): quote.ts for class_ in _LIVE for quote in store.last_quotes(class_)}
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.stores.ledger import Counts
-from consumers.stream.thresholds import Version
+from consumers.contracts.counts import TickCounts
+from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
 from producers.partitions import partition_of
 
@@ -198,11 +198,11 @@ def outcome_of(memory: Any) -> dict[str, Any]:
             state.touched_hour.tobytes(),
             state.detection.tobytes(),
             state.minutes.tobytes(),
-            state.marks,
+            state.checkpoints,
             state.digests,
         )
     blocks = [block for of in memory.blocks.values() for block in of]
-    counts = sum((c for block in blocks for c in block.sources.values()), Counts())
+    counts = sum((c for block in blocks for c in block.sources.values()), TickCounts())
     assert memory.contradictions == []
     assert counts.balance()
     return {
@@ -242,7 +242,10 @@ def test_any_delivery_has_the_outcome_of_one_pass(
     for _ in range(data.draw(st.integers(1, 25))):
         stream.record()
     changed_ms = START_MS + 250_000 + data.draw(st.integers(0, 30_000))
-    versions = [Version(1, 0, "2.5"), Version(2, changed_ms, data.draw(st.sampled_from(("1.0", "9", "bad"))))]
+    versions = [
+        ThresholdVersion(1, 0, "2.5"),
+        ThresholdVersion(2, changed_ms, data.draw(st.sampled_from(("1.0", "9", "bad")))),
+    ]
     once, many = memory.copy(), memory.copy()
     once.versions = many.versions = versions
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from consumers.contracts.errors import IOFailedError
 from consumers.detector.invocation import Consumer
-from consumers.detector.ports import IOFailedError
 from consumers.stream import decode
 from producers.partitions import partition_of
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from consumers.detectors import engine
-from consumers.stream.thresholds import Version
+from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
 from producers.partitions import partition_of
 
@@ -58,7 +58,10 @@ def records(kit: Any) -> list[Any]:
 def digest(kit: Any, batch: int) -> str:
     """Of all blocks, anomalies, events and states, with a threshold that changes in the middle."""
     memory = kit.Memory()
-    memory.versions = [Version(1, 0, "2.5"), Version(2, CHANGED_MS, '{"default": 2, "kinds": {"gap": 9}}')]
+    memory.versions = [
+        ThresholdVersion(1, 0, "2.5"),
+        ThresholdVersion(2, CHANGED_MS, '{"default": 2, "kinds": {"gap": 9}}'),
+    ]
     consumer, sent = kit.consumer(memory), records(kit)
     for start in range(0, len(sent), batch):
         assert consumer.consume(kit.event(sent[start : start + batch]), 1 << 62).failed_sequence is None
@@ -95,7 +98,7 @@ def test_arrays_and_floats(
 def test_a_cold_start_replays_each_block_with_its_own_threshold(kit: SimpleNamespace) -> None:
     warm, cold = kit.Memory(), kit.Memory()
     for memory, start in ((warm, lambda of: of), (cold, None)):
-        memory.versions = [Version(1, 0, "2.5"), Version(2, CHANGED_MS, "6")]
+        memory.versions = [ThresholdVersion(1, 0, "2.5"), ThresholdVersion(2, CHANGED_MS, "6")]
         deliver(kit, memory, start)
     # A cold start may not know of the newest snapshot yet, and nothing depends on that.
     one, other = (
@@ -106,7 +109,7 @@ def test_a_cold_start_replays_each_block_with_its_own_threshold(kit: SimpleNames
     assert warm.anomalies == cold.anomalies
     cold.snapshots.clear()
     for partition in range(2):
-        replayed = restore.State(partition)
+        replayed = restore.PartitionState(partition)
         for block in cold.blocks[partition]:
             replayed = restore.replay(replayed, block)
         assert replayed.detection.tobytes() + replayed.minutes.tobytes() == state_of(warm, partition)

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from consumers.contracts.anomaly import from_item
-from consumers.stores.dynamodb import BlockTable
-from consumers.stores.ledger import Counts, Ledger
-from consumers.stores.s3 import SnapshotBucket
+from consumers.contracts.counts import TickCounts
+from consumers.stores.snapshots import SnapshotBucket
+from consumers.stores.windows import BlockTable, Ledger
 from consumers.windows import restore
 from producers.partitions import partition_of
 from producers.publisher import Publisher
@@ -94,7 +94,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     start_ms = time.time_ns() // 1_000_000 - 4 * 3_600_000
     ledger = Ledger(lab.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
 
-    def applied() -> Counts:
+    def applied() -> TickCounts:
         return ledger.counts_since({}, SOURCE)
 
     sent, polls, was_down, reshardings = 0, [], False, [SPLIT_AT, MERGE_AT]
@@ -147,7 +147,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
         assert state.keys == once.keys
         assert state.detection.tobytes() == once.detection.tobytes()
         assert state.minutes.tobytes() == once.minutes.tobytes()
-        read_from |= state.marks.keys()
+        read_from |= state.checkpoints.keys()
     assert read_from == {shard["ShardId"] for shard in lineage}
 
     kills = sum(count for what, count in proxy.injected.items() if what.startswith("kill"))

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from consumers.contracts.anomaly import from_item
-from consumers.stores.ledger import Counts, Ledger
+from consumers.contracts.counts import TickCounts
+from consumers.stores.windows import Ledger
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra import names
@@ -117,6 +118,6 @@ def test_what_is_given_up_comes_back_late_and_once(
     assert late == missing
     assert missing
     assert [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")] == live
-    blocks = [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("late#")]
-    back = sum((Counts(**json.loads(item["sources"]["S"])["faults"]) for item in blocks), Counts())
+    blocks = [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("backfill#")]
+    back = sum((TickCounts(**json.loads(item["sources"]["S"])["faults"]) for item in blocks), TickCounts())
     assert counts.ticks_in - counts.duplicate + back.ticks_in == count * len(batches)

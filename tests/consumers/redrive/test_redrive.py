@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.contracts.anomaly import iso_ms
-from consumers.detector.ports import IOFailedError
-from consumers.stores.ledger import Counts
-from consumers.stream.decode import records_of
+from consumers.contracts.counts import TickCounts
+from consumers.contracts.errors import IOFailedError
+from consumers.stream.records import records_of
 from consumers.windows import restore
 from consumers.windows.restore import GoneError
 from producers.partitions import partition_of
@@ -84,16 +84,16 @@ def late(memory: Any) -> dict[Any, Any]:
     return {key: replace(of, late=False) for key, of in memory.anomalies.items() if of.late}
 
 
-def brought_back(memory: Any) -> Counts:
-    blocks = [block for chain in memory.late_blocks.values() for block in chain]
-    return sum((counts for block in blocks for counts in block.sources.values()), Counts())
+def brought_back(memory: Any) -> TickCounts:
+    blocks = [block for chain in memory.backfill_blocks.values() for block in chain]
+    return sum((counts for block in blocks for counts in block.sources.values()), TickCounts())
 
 
 def assert_brought_back(case: SimpleNamespace, memory: Any) -> None:
     assert live(memory) == live(case.memory)
     assert late(memory) == case.missing
     rows = len(SYMBOLS) * GAP
-    assert brought_back(memory) == Counts(ticks_in=rows, in_windows=rows)
+    assert brought_back(memory) == TickCounts(ticks_in=rows, in_windows=rows)
     told = [
         event.detail["data"] for event in memory.events.values() if event.event_id not in case.memory.events
     ]
@@ -111,7 +111,7 @@ def test_what_is_missing_comes_back_late_and_once(kit: SimpleNamespace, case: Si
 
     again = memory.redrive().batch(kinesis(kit, case.given_up))
     assert_brought_back(case, memory)
-    assert (again.present, again.counts, again.anomalies) == (len(SYMBOLS) * GAP, Counts(), [])
+    assert (again.present, again.counts, again.anomalies) == (len(SYMBOLS) * GAP, TickCounts(), [])
 
 
 def test_live_ticks_go_on_as_if_nothing_had_happened(kit: SimpleNamespace, case: SimpleNamespace) -> None:
@@ -134,8 +134,8 @@ def test_a_batch_that_is_not_missing_adds_nothing(kit: SimpleNamespace, case: Si
     memory = case.memory.copy()
     for part in (case.records[:100], case.records[-20:], case.records[400:480]):
         done = memory.redrive().batch(kinesis(kit, part))
-        assert done.counts == Counts()
-    assert memory.late_blocks == {}
+        assert done.counts == TickCounts()
+    assert memory.backfill_blocks == {}
     assert live(memory) == live(case.memory)
 
 
@@ -273,7 +273,7 @@ def test_a_released_record_is_scored_as_of_then(kit: SimpleNamespace, case: Simp
     before = live(memory)
     (record,) = kinesis(kit, [readable])
     for _ in range(2):
-        memory.redrive().released(record)
+        memory.redrive().requeued(record)
         assert live(memory) == before
         assert late(memory)
         assert brought_back(memory).in_windows == sum(

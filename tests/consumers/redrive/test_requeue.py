@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from consumers.redrive.requeue import entry_id, release, remaining
-from consumers.stream.decode import Quarantined
+from consumers.redrive.requeue import entry_id, remaining, requeue
+from consumers.stream.records import Quarantined
 from producers.quote_batch import RefusedRow, decode
 
 ARRIVAL_MS = 1_795_000_000_000
@@ -32,7 +32,7 @@ def document(**changes: Any) -> bytes:
 
 
 def test_a_whole_record_is_read_again() -> None:
-    assert release(entry(b"anything")).record is not None
+    assert requeue(entry(b"anything")).record is not None
     of = entry(b"anything")
     again = entry(b"anything", reason="not JSON")
     assert remaining(of, []) is None
@@ -42,7 +42,7 @@ def test_a_whole_record_is_read_again() -> None:
 def test_of_refused_rows_only_those_come_back_that_can_be_used_now() -> None:
     payload = document(price=[1.0, 2.0, None])
     rows = tuple(RefusedRow(i, s, "of then") for i, s in ((0, "AAA"), (2, "CCC")))
-    record, stays = release(entry(payload, rows))
+    record, stays = requeue(entry(payload, rows))
     assert record is not None
     assert record.data is not None
     assert decode(record.data)[0].symbol == ["AAA"]
@@ -53,10 +53,11 @@ def test_of_refused_rows_only_those_come_back_that_can_be_used_now() -> None:
 
 def test_a_row_of_the_future_stays() -> None:
     payload = document(ts=[ARRIVAL_MS, ARRIVAL_MS + 60_000, ARRIVAL_MS])
-    record, stays = release(entry(payload, (RefusedRow(1, "BBB", "ts is in the future"),)))
+    record, stays = requeue(entry(payload, (RefusedRow(1, "BBB", "ts is in the future"),)))
     assert record is None
     assert stays is not None
-    assert stays.rows == (RefusedRow(1, "BBB", "ts is in the future"),)
+    assert [row.row for row in stays.rows] == [1]
+    assert "must be at most 5000 ms beyond" in stays.reason
 
 
 def test_every_entry_has_a_name_of_its_own() -> None:

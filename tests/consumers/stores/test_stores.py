@@ -14,26 +14,26 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from consumers.contracts.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
+from consumers.contracts.counts import TickCounts
+from consumers.contracts.errors import IOFailedError
 from consumers.contracts.events import detected
-from consumers.detector.ports import BlockExistsError, IOFailedError
+from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
 from consumers.stores.calls import CONFIG
 from consumers.stores.charts import (
     Bar,
-    ChartStore,
+    ChartTable,
     LastQuote,
-    bar_from_attribute,
-    bar_to_attribute,
     pack_quotes,
 )
-from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable, LateBlockTable
-from consumers.stores.ledger import Counts
 from consumers.stores.parameters import ThresholdParameter
-from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
-from consumers.stream.decode import Quarantined
-from consumers.stream.rows import Position
-from consumers.stream.thresholds import Version
-from consumers.windows.state import Block
+from consumers.stores.quarantine import QuarantineBucket
+from consumers.stores.snapshots import SnapshotBucket
+from consumers.stores.windows import AttemptTable, BackfillBlockTable, BlockTable
+from consumers.stream.records import Quarantined, StreamOffset
+from consumers.stream.thresholds import ThresholdVersion
+from consumers.windows.block import Block
+from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import RefusedRow
 
 T_MS = 1_795_530_600_123
@@ -41,13 +41,14 @@ TABLE = "table"
 
 
 def block(number: int, packed: bytes = b"packed", partition: int = 0) -> Block:
-    counts = {"alpaca": Counts(3, 2, 1)}
+    counts = {"alpaca": TickCounts(3, 2, 1)}
     return Block(
         partition=partition,
         number=number,
         arrival_ms=T_MS + number,
         shard="shardId-000000000000",
-        positions=(Position("49590338", 0), Position("49590339", 5)),
+        first=StreamOffset("49590338", 0),
+        last=StreamOffset("49590339", 5),
         digests=("a1", "b2"),
         threshold='{"default": 2.5}',
         detector_version=1,
@@ -170,7 +171,7 @@ def test_blocks_of_more_than_a_page_come_in_order(aws: Any) -> None:
 
 def test_all_that_decides_is_read_strongly_consistent(aws: Any) -> None:
     made = requests_of(aws.dynamodb)
-    table, late = BlockTable(aws.dynamodb, TABLE), LateBlockTable(aws.dynamodb, TABLE)
+    table, late = BlockTable(aws.dynamodb, TABLE), BackfillBlockTable(aws.dynamodb, TABLE)
     table.last(0)
     table.get(0, 1)
     list(table.after(0, 0))
@@ -183,8 +184,8 @@ def test_all_that_decides_is_read_strongly_consistent(aws: Any) -> None:
     assert all("attribute_not_exists" in params["ConditionExpression"] for params in commits)
 
 
-def test_late_blocks_lie_beside_the_run_of_blocks(aws: Any) -> None:
-    live, late = BlockTable(aws.dynamodb, TABLE), LateBlockTable(aws.dynamodb, TABLE)
+def test_backfill_blocks_lie_beside_the_run_of_blocks(aws: Any) -> None:
+    live, late = BlockTable(aws.dynamodb, TABLE), BackfillBlockTable(aws.dynamodb, TABLE)
     live.put(block(5))
     for number in (6, 7):
         late.put(5, block(number))
@@ -218,8 +219,8 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
         "read block 4 of partition 3": lambda: blocks.get(3, 4),
         "read the blocks of partition 3 after 4": lambda: list(blocks.after(3, 4)),
         "commit partition#0 block#000000000004": lambda: blocks.put(block(4)),
-        "read the late blocks of partition 3 after 4": lambda: list(
-            LateBlockTable(client, TABLE).after(3, 4)
+        "read the backfill blocks of partition 3 after 4": lambda: list(
+            BackfillBlockTable(client, TABLE).after(3, 4)
         ),
         "count the attempts": lambda: AttemptTable(client, TABLE, lambda: T_MS).begin("shard", "1"),
         "end the attempts": lambda: AttemptTable(client, TABLE, lambda: T_MS).end("shard", "1"),
@@ -329,7 +330,7 @@ def test_attempts_are_counted_until_one_ends_well(aws: Any) -> None:
 
 
 def test_bars_and_quotes_are_read_as_they_were_written(aws: Any) -> None:
-    charts, store = ChartTable(aws.dynamodb, TABLE), ChartStore(aws.dynamodb, TABLE)
+    charts, store = ChartTable(aws.dynamodb, TABLE), ChartTable(aws.dynamodb, TABLE)
     minute = T_MS // 60_000 * 60_000
     bars = [
         ("live", f"S{i}", Bar(minute, 1.0, 2.5, 0.5, 1.5, None if i % 2 else 7.0, 3, 1.4, None))
@@ -383,7 +384,7 @@ def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Any) -> None:
 
 def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: Any) -> None:
     now = [round(datetime.now(UTC).timestamp() * 1000)]
-    told: list[tuple[Version, str]] = []
+    told: list[tuple[ThresholdVersion, str]] = []
     parameter = ThresholdParameter(
         aws.ssm, "/t", lambda: now[0], lambda version, reason: told.append((version, reason))
     )
@@ -408,12 +409,3 @@ def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: A
     assert told[1][0].number == 2
     aws.ssm.put_parameter(Name="/t", Value='{"default": 4}', Type="String", Overwrite=True)
     assert look() == 4.0
-
-
-def test_a_bar_written_as_a_list_before_is_still_read() -> None:
-    bar = Bar(60_000, 1.0, 2.5, 0.5, 1.5, None, 3, 1.4, None)
-    before = [
-        {"N": text} if text else {"NULL": True} for text in ("1.0", "2.5", "0.5", "1.5", "", "3", "1.4", "")
-    ]
-    assert bar_from_attribute(60_000, {"L": before}) == bar
-    assert bar_from_attribute(60_000, bar_to_attribute(bar)) == bar

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.stores.charts import Bar
+from consumers.contracts.charts import Bar
 from consumers.windows import bars
 
 SYMBOLS = 3

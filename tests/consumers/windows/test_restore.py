@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumers.windows import restore, snapshot
-from consumers.windows.state import State
+from consumers.windows.state import PartitionState
 
 START_MS = 1_795_000_000_000
 
@@ -30,7 +30,7 @@ def ports(memory: Any) -> tuple[Any, Any]:
     return memory.ports().blocks, memory.ports().snapshots
 
 
-def same(one: State, other: State) -> bool:
+def same(one: PartitionState, other: PartitionState) -> bool:
     return snapshot.dump(one) == snapshot.dump(other)
 
 
@@ -80,7 +80,7 @@ def test_windows_begin_anew_when_their_snapshot_is_gone(
 
 def test_a_partition_of_which_all_blocks_are_gone_begins_at_block_1(memory: Any) -> None:
     memory.blocks.clear()
-    assert same(restore.newest(*ports(memory), 0), State(0))
+    assert same(restore.newest(*ports(memory), 0), PartitionState(0))
 
 
 def test_a_partition_that_saw_nothing_but_poison_starts_cold(kit: SimpleNamespace) -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from consumers.detectors import engine
 from consumers.windows import restore, snapshot
-from consumers.windows.state import State
+from consumers.windows.state import PartitionState
 
 
 @pytest.fixture
-def state(kit: SimpleNamespace) -> State:
+def state(kit: SimpleNamespace) -> PartitionState:
     """A state that has seen some ticks."""
     memory = kit.Memory()
     times = range(1_795_000_000_000, 1_795_000_040_000, 1000)
@@ -24,28 +24,30 @@ def state(kit: SimpleNamespace) -> State:
     return restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
 
 
-def everything_but_detection(state: State) -> Any:
+def everything_but_detection(state: PartitionState) -> Any:
     return (
         state.number,
         state.keys,
         state.last_ts.tolist(),
         state.touched_hour.tolist(),
         state.minutes.tolist(),
-        state.marks,
+        state.checkpoints,
         state.digests,
         state.totals,
         state.slots,
     )
 
 
-def test_what_is_loaded_is_what_was_dumped(state: State) -> None:
+def test_what_is_loaded_is_what_was_dumped(state: PartitionState) -> None:
     loaded = snapshot.load(snapshot.dump(state))
     assert everything_but_detection(loaded) == everything_but_detection(state)
     assert loaded.detection.tobytes() == state.detection.tobytes()
     assert snapshot.dump(loaded) == snapshot.dump(state)
 
 
-def test_other_detectors_start_anew_and_forget_no_tick(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_detectors_start_anew_and_forget_no_tick(
+    state: PartitionState, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = snapshot.dump(state)
     assert state.detection.any()
     monkeypatch.setattr(engine, "STATE_FIELDS", (*engine.STATE_FIELDS, "one_more"))
@@ -56,7 +58,9 @@ def test_other_detectors_start_anew_and_forget_no_tick(state: State, monkeypatch
     assert not loaded.detection.any()
 
 
-def test_a_snapshot_of_another_format_is_refused(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_of_another_format_is_refused(
+    state: PartitionState, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = snapshot.dump(state)
     monkeypatch.setattr(snapshot, "FORMAT", snapshot.FORMAT + 1)
     with pytest.raises(snapshot.SnapshotError, match=r"format 2: allowed is 3"):

@@ -17,13 +17,15 @@ from typer.testing import CliRunner
 
 from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
-from consumers.redrive import requeue
+from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
-from consumers.stores.dynamodb import AnomalyTable, AttemptTable, BlockTable, ChartTable
+from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdParameter
-from consumers.stores.s3 import QuarantineBucket, SnapshotBucket
+from consumers.stores.quarantine import QuarantineBucket
+from consumers.stores.snapshots import SnapshotBucket
+from consumers.stores.windows import AttemptTable, BlockTable
 from consumers.stream import decode
-from consumers.stream.decode import records_of
+from consumers.stream.records import records_of
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
 from stream_infra import names
@@ -290,7 +292,7 @@ def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) ->
     text = gap.run("dlq", "redrive", "--all")
     assert text.count("12 ticks brought back") == 4
     assert gap.depth() == 0
-    late = [i for i in gap.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("late#")]
+    late = [i for i in gap.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("backfill#")]
     assert sum(json.loads(i["sources"]["S"])["alpaca"]["in_windows"] for i in late) == len(SYMBOLS) * GAP
     of_one_pass = gap.anomalies(late=True)
 
@@ -305,18 +307,18 @@ def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) ->
 
 def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fail(gap, gap.given_up)
-    from consumers.detector.ports import IOFailedError
-    from consumers.stores.dynamodb import LateBlockTable
+    from consumers.contracts.errors import IOFailedError
+    from consumers.stores.windows import BackfillBlockTable
 
-    put = LateBlockTable.put
+    put = BackfillBlockTable.put
 
     def refuse(*_of: Any) -> None:
         raise IOFailedError("the table is throttled")
 
-    monkeypatch.setattr(LateBlockTable, "put", refuse)
+    monkeypatch.setattr(BackfillBlockTable, "put", refuse)
     (result,) = gap.json("dlq", "redrive", "--all", expect=1)
     assert (result["redriven"], result["reason"]) == (False, "the table is throttled: the message stays")
-    monkeypatch.setattr(LateBlockTable, "put", put)
+    monkeypatch.setattr(BackfillBlockTable, "put", put)
     first = gap.told()
     (result,) = gap.json("dlq", "redrive", "--all")  # the message is there again at once
     assert result["redriven"]
@@ -449,13 +451,12 @@ def test_quarantined_records_are_listed_shown_and_released(
         return real(payload.replace(b'"\xff"', b"20.0").replace(b"D D", b"DD"))
 
     monkeypatch.setattr(decode, "decode", mended)
-    monkeypatch.setattr(requeue, "decode", mended)
     live = world.live()
     results = world.json("quarantine", "release", "--all")
     assert [(of["released"], of["stays"]) for of in results] == [(1, None), (1, None)]
     assert world.live() == live
     assert "Nothing is quarantined" in world.run("quarantine", "list")
-    late = [i for i in world.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("late#")]
+    late = [i for i in world.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("backfill#")]
     assert {symbol for i in late for symbol in ("BBB", "DD")} == {"BBB", "DD"}
     world.run("quarantine", "release", expect=1)
     world.run("quarantine", "release", "nobody", expect=1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from consumers.stores.ledger import Counts
+from consumers.contracts.counts import TickCounts
 from stream_infra import names
 from stream_infra.operations import replay
 from stream_infra.operations.endpoints import Endpoints
@@ -71,8 +71,8 @@ def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
     here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float | None
 ) -> None:
     monkeypatch.setattr(
-        "consumers.stores.ledger.Ledger.counts_since",
-        lambda *_: Counts(ticks_in=3, in_windows=2, quarantined=1),
+        "consumers.stores.windows.Ledger.counts_since",
+        lambda *_: TickCounts(ticks_in=3, in_windows=2, quarantined=1),
     )
     course = Replay(recording(tmp_path / "ticks.csv"), SOURCE)
     replay.run(course, speed, here, lambda _course: None)
@@ -92,9 +92,9 @@ def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
 def test_a_record_that_came_twice_does_not_end_the_wait_early(tmp_path: Path) -> None:
     looks = iter(
         [
-            Counts(ticks_in=4, in_windows=2, duplicate=2),
-            Counts(ticks_in=4, in_windows=2, duplicate=2),
-            Counts(ticks_in=6, in_windows=3, duplicate=2, quarantined=1),
+            TickCounts(ticks_in=4, in_windows=2, duplicate=2),
+            TickCounts(ticks_in=4, in_windows=2, duplicate=2),
+            TickCounts(ticks_in=6, in_windows=3, duplicate=2, quarantined=1),
         ]
     )
     course = Replay(tmp_path, SOURCE, ticks=4)
@@ -109,7 +109,7 @@ def test_a_stall_says_what_is_missing_and_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(ReplayStalledError, match=r"3 of 10 ticks of replay-test.*dlq list"):
         replay.wait(
             course,
-            lambda: Counts(ticks_in=7, in_windows=7),
+            lambda: TickCounts(ticks_in=7, in_windows=7),
             lambda _course: None,
             clock=lambda: float(next(clock)),
             sleep=lambda _seconds: None,

@@ -1,0 +1,56 @@
+"""What a chart shows of a symbol: its minute bars and its last quote. Free of numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A minute of a symbol: `minute_ms` is its start (epoch ms UTC), `volume` in shares, None if unknown."""
+
+    minute_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+    ticks: int
+    bid: float | None
+    ask: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastQuote:
+    """The newest quote of a symbol, and where its day stands.
+
+    `ts` is epoch ms UTC, `open` the first price of the UTC day, `previous_close` the last price before
+    that day, `day_volume` the shares traded so far in the session; None is unknown.
+    """
+
+    symbol: str
+    ts: int
+    price: float
+    bid: float | None
+    ask: float | None
+    day_volume: float | None
+    open: float
+    previous_close: float | None
+    bar: Bar
+
+
+class QuoteColumns(NamedTuple):
+    """Last quotes column by column: the fields of `LastQuote`, each bar as the fields of `Bar`."""
+
+    symbol: list[str]
+    ts: list[int]
+    price: list[float]
+    bid: list[float | None]
+    ask: list[float | None]
+    day_volume: list[float | None]
+    open: list[float]
+    previous_close: list[float | None]
+    bar: list[tuple[Any, ...]]

@@ -1,0 +1,70 @@
+"""Where rows are missing: which of them no block holds, and after which block each belongs. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consumers.stream.records import StreamOffset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from consumers.stream.rows import Bools, Ints, Rows
+    from consumers.windows.block import Block
+
+
+def not_in(rows: Rows, blocks: Sequence[Block]) -> Rows:
+    """Return the rows that lie in none of the blocks, by their offsets."""
+    missing = np.ones(len(rows), np.bool_)
+    starts = np.flatnonzero(np.diff(rows.record, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+        record, row = rows.record_of(start), rows.row[start:stop]
+        for block in blocks:
+            if block.shard == record.shard:
+                missing[start:stop] &= ~_within(record.sequence, row, block)
+    return rows.take(np.flatnonzero(missing))
+
+
+def _within(sequence: str, row: Ints, block: Block) -> Bools:
+    """Return which rows of a record lie in the block."""
+    low, high = block.first, block.last
+    if sequence not in (low.sequence, high.sequence):
+        record = StreamOffset(sequence, 0)
+        return np.full(len(row), low.is_at_or_before(record) and record.is_at_or_before(high))
+    after = row >= low.row if sequence == low.sequence else row >= 0
+    return after & (row <= high.row) if sequence == high.sequence else after
+
+
+def by_gap(rows: Rows, blocks: Sequence[Block], shard: str, last: int) -> Iterator[tuple[int, Rows]]:
+    """Yield runs of rows, each with the number of the block to whose state it must be applied.
+
+    Parameters
+    ----------
+    blocks
+        The blocks around the rows, in order.
+    shard
+        The shard that the rows came from.
+    last
+        The number of the partition's newest block.
+    """
+    at, start, before = 0, 0, -1
+    for i in range(len(rows)):
+        offset, arrival_ms = rows.offset_of(i), rows.record_of(i).arrival_ms
+        while at < len(blocks) and not _is_after(blocks[at], offset, arrival_ms, shard):
+            at += 1
+        number = blocks[at].number - 1 if at < len(blocks) else last
+        if i and number != before:
+            yield before, rows.slice(start, i)
+            start = i
+        before = number
+    if len(rows):
+        yield before, rows.slice(start, len(rows))
+
+
+def _is_after(block: Block, offset: StreamOffset, arrival_ms: int, shard: str) -> bool:
+    """Return whether the block holds something at or after a row, by its place in the shard, else by arrival."""
+    if block.shard == shard and offset.sequence.isdecimal() and block.last.sequence.isdecimal():
+        return offset.is_at_or_before(block.last)
+    return block.arrival_ms > arrival_ms

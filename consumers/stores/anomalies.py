@@ -1,0 +1,84 @@
+"""The table stock-anomalies: keys ticker and timestamp (`<ISO ms>#<kind>`)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from consumers.contracts.anomaly import from_item, to_item
+from consumers.contracts.errors import IOFailedError
+from consumers.stores.calls import BACKOFF_SECONDS, CONDITION_FAILED, code_of, io
+from producers.origin import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+    from consumers.contracts.anomaly import Anomaly
+
+_BATCH_WRITE_ITEMS = 25
+
+
+class AnomalyTable:
+    """The anomalies."""
+
+    def __init__(
+        self, client: DynamoDBClient, table: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._sleep = sleep
+
+    def put(self, anomalies: Sequence[Anomaly]) -> None:
+        """Write anomalies; writing one again changes nothing, nor does one of a recording change a live one."""
+        live: dict[tuple[str, str], Anomaly] = {}
+        for anomaly in anomalies:
+            if origin_of(anomaly.source) == "replay":
+                self._put_if_absent(anomaly)
+            else:
+                live.setdefault((anomaly.ticker, anomaly.timestamp), anomaly)
+        requests = [{"PutRequest": {"Item": to_item(anomaly)}} for anomaly in live.values()]
+        for start in range(0, len(requests), _BATCH_WRITE_ITEMS):
+            self._write(requests[start : start + _BATCH_WRITE_ITEMS])
+
+    def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+        """Write anomalies where there are none; answers those that are there as late ones now."""
+        return [anomaly for anomaly in anomalies if self._put_if_absent(anomaly) or self._is_late(anomaly)]
+
+    def _is_late(self, anomaly: Anomaly) -> bool:
+        with io(f"read anomaly {anomaly.id}"):
+            answer = self._client.get_item(
+                TableName=self._table,
+                Key={"ticker": {"S": anomaly.ticker}, "timestamp": {"S": anomaly.timestamp}},
+                ConsistentRead=True,
+            )
+        return "Item" in answer and from_item(answer["Item"]).late
+
+    def _put_if_absent(self, anomaly: Anomaly) -> bool:
+        """Whether it was written: not if one is there."""
+        with io(f"write anomaly {anomaly.id}"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=to_item(anomaly),
+                    ConditionExpression="attribute_not_exists(ticker)",
+                )
+            except ClientError as error:
+                if code_of(error) != CONDITION_FAILED:
+                    raise
+                return False
+            return True
+
+    def _write(self, requests: Any) -> None:
+        for wait in (*BACKOFF_SECONDS, None):
+            with io(f"write {len(requests)} anomalies"):
+                answer = self._client.batch_write_item(RequestItems={self._table: requests})
+            requests = answer.get("UnprocessedItems", {}).get(self._table, [])
+            if not requests:
+                return
+            if wait is not None:
+                self._sleep(wait)
+        raise IOFailedError(f"{len(requests)} anomalies stayed unprocessed by {self._table}: throttled")
