@@ -166,16 +166,26 @@ class SourceSpec:
             raise SourceSpecError(problem, where=f"source {self.name!r}")
 
     def check(self, environment: Environment) -> None:
-        """Check that the environment and the installation have what the source needs.
+        """Check that the installation and the environment have what the source needs.
 
         Raises
         ------
         SourceError
-            If a key or a package is missing, or an option is not allowed; says where to get what is missing.
+            If a package is missing, or as `check_settings` does.
         """
         for package in self.missing_packages():
             extra = f"'stock-market-anomaly-monitor[{self.name}]' or {package}"
             raise SourceError(f"source {self.name} needs the package {package}: pip install {extra}")
+        self.check_settings(environment)
+
+    def check_settings(self, environment: Environment) -> None:
+        """Check that the environment holds the source's keys, and options that are allowed.
+
+        Raises
+        ------
+        SourceError
+            If a key is missing, or an option is not allowed; says where to get what is missing.
+        """
         for key in self.keys:
             self._check_key(key, environment.get(key.variable, "").strip())
         for option in self.options:

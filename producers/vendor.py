@@ -227,6 +227,23 @@ class VendorClient:
                 self._sleep(pause_ms / 1000)
         raise AssertionError  # the last attempt returns or raises
 
+    def poll(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """Make a poll of a single call: return the JSON that the vendor answers to a GET.
+
+        Raises
+        ------
+        SourceError
+            If the vendor may not be called now, or does not answer.
+        """
+        self.begin_poll()
+        try:
+            answer = self.get(path, parameters)
+        except VendorError as error:
+            self.end_poll([error], answered=False)
+            raise
+        self.end_poll([], answered=True)
+        return answer
+
     def _wait_for_turn(self) -> None:
         # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
         state, now_ms = self.state, self._clock_ms()
