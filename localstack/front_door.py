@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from html import escape
 from typing import NamedTuple
@@ -52,9 +52,10 @@ class _File(NamedTuple):
 class FrontDoor:
     """Request handlers over the local AWS, but for those of the API."""
 
-    def __init__(self, settings: LocalSettings, outbox: Outbox) -> None:
+    def __init__(self, settings: LocalSettings, outbox: Outbox, is_receiving: Callable[[], bool]) -> None:
         self._s3 = client(settings, "s3")
         self._outbox = outbox
+        self._is_receiving = is_receiving
         self._files: dict[str, _File] = {}
 
     async def file(self, request: Request) -> Response:
@@ -104,11 +105,12 @@ class FrontDoor:
         return Response(_OUTBOX_STYLE, media_type="text/css")
 
     async def outbox_json(self, request: Request) -> Response:
-        """Messages after number `after`."""
+        """Messages after number `after`, and whether what fills the outbox runs."""
         after = request.query_params.get("after", "0")
         if not after.isdigit():
             return JSONResponse({"detail": f"after={after}: allowed is a whole number from 0"}, 400)
-        return JSONResponse({"messages": [asdict(message) for message in self._outbox.after(int(after))]})
+        messages = [asdict(message) for message in self._outbox.after(int(after))]
+        return JSONResponse({"receiving": self._is_receiving(), "messages": messages})
 
 
 def _article(message: Message) -> str:
@@ -124,7 +126,7 @@ def build(settings: LocalSettings) -> Starlette:
     outbox = Outbox(settings.directory / "outbox.jsonl")
     stop = threading.Event()
     drainer = threading.Thread(target=drain, args=(client(settings, "sqs"), OUTBOX_QUEUE, outbox, stop))
-    door = FrontDoor(settings, outbox)
+    door = FrontDoor(settings, outbox, drainer.is_alive)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -1,8 +1,4 @@
-"""Programs that outlive the command that started them, each known by a file with its process id.
-
-A process id alone may have been given to a stranger since, so the file also keeps when the process started, as the
-kernel tells it (`ps -o lstart`). Only a process that matches both is ours to signal.
-"""
+"""Programs that outlive the command that started them, known as `stream_infra.operations.programs` says."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localstack.settings import LocalError, LocalSettings
+from stream_infra.operations.programs import process_id, started
 
 STOP_SECONDS = 20.0
 # A Popen that is collected while its program runs warns of a leak; these are meant to run on.
@@ -35,11 +32,7 @@ class Process:
 
     def pid(self) -> int | None:
         """Its process id while it runs, else None."""
-        try:
-            pid, started = self._pid_file.read_text().splitlines()[:2]
-        except (FileNotFoundError, ValueError):
-            return None
-        return int(pid) if started and _started(int(pid)) == started else None
+        return process_id(self.settings.directory, self.name)
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it in a session of its own, so that Ctrl-C in the terminal does not reach it."""
@@ -57,7 +50,7 @@ class Process:
             )
         _started_here.append(child)
         partial = self._pid_file.with_suffix(".partial")
-        partial.write_text(f"{child.pid}\n{_started(child.pid)}\n")
+        partial.write_text(f"{child.pid}\n{started(child.pid)}\n")
         partial.rename(self._pid_file)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
@@ -89,18 +82,6 @@ class Process:
         log = self.settings.log(self.name)
         lines = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
         return "\n".join([*(f"    {line}" for line in lines), f"    ({log})"])
-
-
-def _started(pid: int) -> str:
-    asked = subprocess.run(
-        ["ps", "-o", "lstart=,stat=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    words = asked.stdout.split()
-    return "" if not words or words[-1].startswith("Z") else " ".join(words[:-1])
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -152,10 +152,19 @@ class Ledger:
                     sums[source] = sums.get(source, TickCounts()) + counts
         return sums
 
+    def arrivals(self) -> dict[int, int]:
+        """Return when the newest record of each partition's blocks had arrived (epoch ms UTC), where there is one."""
+        return {
+            partition: int(arrival_ms)
+            for partition in self._partitions
+            for arrival_ms in self._newest(partition, "arrival_ms")
+        }
+
     def _newest(self, partition: int, attribute: str) -> Iterator[str]:
         query = _projected(_blocks_after(self._table, partition, 0), attribute)
         for item in self._client.query(**query, ScanIndexForward=False, Limit=1)["Items"]:
-            yield item[attribute]["S"]
+            (value,) = item[attribute].values()
+            yield str(value)
 
 
 class AttemptTable:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _HARMLESS = {"\n", "\t"}
 
@@ -49,3 +53,10 @@ def clock(ms: int) -> str:
     '2025-11-24 15:00:00Z'
     """
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def console(*, errors: bool = False) -> Console:
+    """Return where text for people goes: standard output, or standard error; as wide as the terminal, else 80."""
+    from rich.console import Console  # noqa: PLC0415  --help must not pay for it
+
+    return Console(stderr=errors, highlight=False, markup=False, emoji=False)

@@ -1,42 +1,39 @@
-"""Looks at each part of the monitor: does it work, how stale is it, and what is there to do.
-
-A check answers with findings and never raises for what it looks at: a part that does not answer is a finding.
-"""
+"""The short judgement: does each part work, how stale is it, and what is there to do. Pure: facts in, findings out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from producers.errors import MonitorError
 from stream_infra import names
-from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.web_client import get, get_json
-
-if TYPE_CHECKING:
-    from producers.markets import Session
+from stream_infra.operations.facts import Facts, Page, Windows
 
 State = Literal["ok", "idle", "failed"]
-STALE_SECONDS = 120
+STALE = timedelta(minutes=2)
 """A scan runs every minute: two minutes without news are one too many."""
-MINUTE_SECONDS = 60
-LOCAL_PROGRAMS = ("emulator", "front-door", "event-source-mapping")
-_UP = "run `make up`"
-_DEPLOY = "run `cdk deploy --all`"
+SILENT = timedelta(minutes=10)
+"""A partition may hold a single ticker, and trading in that one may be halted for so long."""
+CLOCK_ERROR = timedelta(seconds=5)
+"""Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
+WAITING_EVENTS = 1000
+UP, DEPLOY = "make up", "npx cdk deploy --all"
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Finding:
     """What was found of a part.
 
-    Attributes:
-        state: "idle" is fine where there is nothing to do, as while the market is closed.
-        action: what to do about it; empty if there is nothing to do.
+    Parameters
+    ----------
+    state
+        "idle" is fine where there is nothing to do, as while the market is closed.
+    action
+        What to do about it; empty if there is nothing to do.
+    age_seconds
+        Age of its newest sign of life; None if there is none, or age says nothing of it.
     """
 
     part: str
@@ -46,329 +43,267 @@ class Finding:
     age_seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding as JSON-able values."""
+        """Return the finding as JSON-able values."""
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the checks know.
-
-    Attributes:
-        now: the time now.
-        remedy: what to run when something is not there.
-        market_open: whether quotes are to be expected now.
-        scanner: environment of the function stock-scanner.
-        just_deployed: whether the functions are so new that there may be no news of them yet.
-    """
-
-    endpoints: Endpoints
-    now: datetime
-    remedy: str
-    market_open: bool
-    scanner: dict[str, str]
-    just_deployed: bool = False
+def healthy(findings: Iterable[Finding]) -> bool:
+    """Return whether nothing is wrong."""
+    return all(finding.state != "failed" for finding in findings)
 
 
-Check = Callable[[Context], Iterator[Finding]]
+def judge(facts: Facts) -> list[Finding]:
+    """Return a finding of every part; of programs and pages only where AWS does not respond."""
+    return [finding for check in _CHECKS for finding in check(facts)]
 
 
-def examine(endpoints: Endpoints, now: datetime) -> list[Finding]:
-    """Look at every part; those that need AWS are left out when AWS does not answer."""
-    context = Context(endpoints, now, _DEPLOY if endpoints.aws is None else _UP, market_open=True, scanner={})
-    findings = list(_programs(context))
-    aws = _aws(context)
-    findings.append(aws)
-    if aws.state == "ok":
-        context = _informed(context)
-        for part, check in _CHECKS.items():
-            findings += _answers(part, check, context)
-    return [*findings, *_web(context)]
+def _programs(facts: Facts) -> Iterator[Finding]:
+    for name, pid in facts.programs.items():
+        if pid is None:
+            action = f"run `{UP}`; its log: {facts.log_directory}/{name}.log"
+            yield Finding(name, "failed", "this program does not run", action)
+        else:
+            yield Finding(name, "ok", f"runs as process {pid}")
 
 
-def _informed(context: Context) -> Context:
-    client = context.endpoints.client("lambda")
-    try:
-        found = client.get_function_configuration(FunctionName=names.SCANNER)
-    except ClientError:
-        return replace(context, market_open=market_open({}, context.now))  # its own check says so
-    scanner = dict(found.get("Environment", {}).get("Variables", {}))
-    age = _age(context, datetime.fromisoformat(found["LastModified"]))
-    return replace(
-        context,
-        market_open=market_open(scanner, context.now),
-        scanner=scanner,
-        just_deployed=age <= STALE_SECONDS,
+def _aws(facts: Facts) -> Iterator[Finding]:
+    where = facts.aws or "AWS"
+    if facts.aws_problem:
+        action = f"run `{UP}`" if facts.local else "check the credentials and the region"
+        yield Finding("AWS", "failed", f"{where} does not respond: {facts.aws_problem}", action)
+    else:
+        yield Finding("AWS", "ok", f"{where} responds")
+    for what, why in facts.unseen.items():
+        yield Finding(what, "failed", f"cannot be examined: {why}", "see the message")
+
+
+def _stream(facts: Facts) -> Iterator[Finding]:
+    stream = facts.stream
+    if stream is None:
+        yield _missing(facts, "stream")
+    elif stream.state not in {"ACTIVE", "UPDATING"}:
+        yield Finding("stream", "failed", f"is {stream.state}", "wait, then look again")
+    else:
+        newest = max(stream.arrived.values(), default=None)
+        what = f"{stream.shards} open shard(s), newest record"
+        action = "look at `scanner` and its log: aws logs tail /aws/lambda/stock-scanner"
+        yield _fresh(facts, "stream", what, newest, action)
+
+
+def _scanner(facts: Facts) -> Iterator[Finding]:
+    yield from _rule(facts, "scanner", names.SCHEDULE_RULE)
+    yield from _function(facts, "scanner", names.SCANNER, runs_every_minute=facts.market_open)
+
+
+def _detector(facts: Facts) -> Iterator[Finding]:
+    yield from _function(facts, "detector", names.DETECTOR, runs_every_minute=False)
+
+
+def _windows(facts: Facts) -> Iterator[Finding]:
+    windows = facts.windows
+    if windows is None:
+        yield _missing(facts, "windows")
+        return
+    log = "look at its log (aws logs tail /aws/lambda/stock-detector) and at `stock-monitor dlq list`"
+    ahead = [ticker for ticker, at in windows.ticks.items() if at - facts.now > CLOCK_ERROR]
+    newest = max(windows.ticks.values(), default=None)
+    whole = _fresh(
+        facts, "windows", f"newest tick{f' of {_listed(tuple(ahead))}' if ahead else ''}", newest, log
     )
+    parts = [] if whole.state == "failed" else list(_partitions(facts, windows, log))
+    yield from parts or [whole]
 
 
-def market_open(scanner: dict[str, str], now: datetime) -> bool:
-    """Whether the session named in the scanner's environment is open, and quotes are to be expected."""
-    from producers.markets import SESSIONS, is_open  # noqa: PLC0415
-
-    session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
-    return session is None or is_open(session, now)
-
-
-def _answers(part: str, check: Check, context: Context) -> Iterator[Finding]:
-    try:
-        yield from check(context)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        missing = "NotFound" in code or "NonExistent" in code
-        detail = "is not there" if missing else f"answers with an error: {error}"
-        action = context.remedy if missing else "see the message"
-        yield Finding(part, "failed", detail, action)
-    except BotoCoreError as error:
-        yield Finding(part, "failed", f"does not answer: {error}", context.remedy)
-
-
-def _aws(context: Context) -> Finding:
-    where = context.endpoints.aws or "AWS"
-    try:
-        context.endpoints.client("dynamodb").list_tables(Limit=1)
-    except (BotoCoreError, ClientError) as error:
-        action = "run `make up`" if context.endpoints.aws else "check the credentials and the region"
-        return Finding("AWS", "failed", f"{where} does not answer: {error}", action)
-    return Finding("AWS", "ok", f"{where} answers")
+def _partitions(facts: Facts, windows: Windows, log: str) -> Iterator[Finding]:
+    """Judge each partition by itself: one that stands still is hidden by the others' news."""
+    arrived = facts.stream.arrived if facts.stream else {}
+    quotes_expected = bool(arrived) and facts.market_open and not facts.just_deployed
+    for partition, committed in windows.committed.items():
+        tickers = windows.tickers.get(partition, ())
+        name = f"partition {partition}" + (f" ({_listed(tickers)})" if tickers else "")
+        newest = arrived.get(str(partition))
+        if newest and (committed is None or newest - committed > STALE):
+            since = "holds nothing" if committed is None else f"stands still since {_ago(facts, committed)}"
+            yield Finding("windows", "failed", f"{name} {since}, and ticks wait on the stream", log)
+        elif (
+            quotes_expected
+            and not newest
+            and tickers
+            and (committed is None or facts.now - committed > SILENT)
+        ):
+            action = "look at the log of the scanner: aws logs tail /aws/lambda/stock-scanner"
+            yield Finding("windows", "failed", f"{name}: no tick for {SILENT.seconds // 60} min", action)
 
 
-def _stream(context: Context) -> Iterator[Finding]:
-    from stream_infra.operations.tail import newest_arrival  # noqa: PLC0415
-
-    kinesis = context.endpoints.client("kinesis")
-    summary = kinesis.describe_stream_summary(StreamName=names.STREAM)["StreamDescriptionSummary"]
-    if summary["StreamStatus"] not in {"ACTIVE", "UPDATING"}:
-        yield Finding("stream", "failed", f"is {summary['StreamStatus']}", "wait, then look again")
-        return
-    since = datetime.fromtimestamp(context.now.timestamp() - 2 * STALE_SECONDS, UTC)
-    newest = newest_arrival(kinesis, names.STREAM, since)
-    what = f"{summary['OpenShardCount']} open shard(s), newest record"
-    action = "look at `scanner` and its log: aws logs tail /aws/lambda/stock-scanner"
-    yield _fresh(context, "stream", what, newest, action)
-
-
-def _scanner(context: Context) -> Iterator[Finding]:
-    rule = context.endpoints.client("events").describe_rule(Name=names.SCHEDULE_RULE)
-    if rule["State"] != "ENABLED":
-        action = f"aws events enable-rule --name {names.SCHEDULE_RULE}"
-        yield Finding("scanner", "failed", f"its schedule is {rule['State']}", action)
-        return
-    yield from _function(context, "scanner", names.SCANNER, runs_every_minute=context.market_open)
-
-
-def _detector(context: Context) -> Iterator[Finding]:
-    yield from _function(context, "detector", names.DETECTOR, runs_every_minute=False)
-    newest = _newest_quote(context)
-    action = "look at its log (aws logs tail /aws/lambda/stock-detector) and at `stock-monitor dlq list`"
-    yield _fresh(context, "windows", "newest tick", newest, action)
-
-
-def _ledger(context: Context) -> Iterator[Finding]:
-    from consumers.contracts.counts import TickCounts  # noqa: PLC0415
-    from consumers.stores.windows import Ledger  # noqa: PLC0415
-
-    partitions = int(context.scanner.get("PARTITIONS", "4"))
-    ledger = Ledger(context.endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
-    total = sum(ledger.totals().values(), TickCounts())
-    detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in total.as_dict().items())
+def _ledger(facts: Facts) -> Iterator[Finding]:
+    if facts.windows is None:
+        return  # said already
+    counts = facts.windows.counts
+    detail = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.as_dict().items())
     notes = []
-    if total.out_of_order:
+    if counts.out_of_order:
         notes.append("out of order: do two producers send the same symbols, or one with a wrong clock?")
-    if total.quarantined:
+    if counts.quarantined:
         notes.append("quarantined: stock-monitor quarantine list")
-    if total.balance():
+    if counts.balance():
         yield Finding("balance of ticks", "ok", detail, "; ".join(notes))
     else:
         action = "ticks are not accounted for, which must not be: report it as a defect"
         yield Finding("balance of ticks", "failed", detail, action)
 
 
-def _tables(context: Context) -> Iterator[Finding]:
-    dynamodb = context.endpoints.client("dynamodb")
-    tables = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
-    states = {table: dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] for table in tables}
-    bad = {table: state for table, state in states.items() if state not in {"ACTIVE", "UPDATING"}}
-    for table, state in bad.items():
-        yield Finding("tables", "failed", f"{table} is {state}", "wait, then look again")
-    if not bad:
-        yield Finding("tables", "ok", f"{len(tables)} active")
+def _tables(facts: Facts) -> Iterator[Finding]:
+    bad = [
+        Finding(
+            "tables", "failed", f"{name} is {'not there' if table is None else table.state}", _redo(facts)
+        )
+        for name, table in facts.tables.items()
+        if table is None or table.state not in {"ACTIVE", "UPDATING"}
+    ]
+    yield from bad or [Finding("tables", "ok", f"{len(facts.tables)} active")]
 
 
-def _bus(context: Context) -> Iterator[Finding]:
-    client = context.endpoints.client("events")
-    rule = client.describe_rule(Name=names.ANOMALY_RULE, EventBusName=names.BUS)
-    if rule["State"] == "ENABLED":
-        yield Finding("bus", "ok", f"{names.BUS}, its rule {names.ANOMALY_RULE} is enabled")
-    else:
-        action = f"aws events enable-rule --name {names.ANOMALY_RULE} --event-bus-name {names.BUS}"
-        yield Finding("bus", "failed", f"its rule {names.ANOMALY_RULE} is {rule['State']}", action)
+def _bus(facts: Facts) -> Iterator[Finding]:
+    failed = list(_rule(facts, "bus", names.ANOMALY_RULE))
+    yield from failed or [Finding("bus", "ok", f"{names.BUS}, its rule {names.ANOMALY_RULE} is enabled")]
 
 
-def _notifier(context: Context) -> Iterator[Finding]:
-    rule = context.endpoints.client("events").describe_rule(Name=names.DIGEST_RULE)
-    if rule["State"] != "ENABLED":
-        action = f"aws events enable-rule --name {names.DIGEST_RULE}"
-        yield Finding("notifier", "failed", f"digests do not close: {names.DIGEST_RULE} is disabled", action)
-    yield from _function(context, "notifier", names.NOTIFIER, runs_every_minute=True)
-    waiting = _depth(context, names.NOTIFIER_QUEUE)
-    if waiting > 1000:
-        action = "look at its log: aws logs tail /aws/lambda/stock-notifier"
-        yield Finding("notifier queue", "failed", f"{waiting:,} events wait", action)
-    else:
-        yield Finding("notifier queue", "ok", f"{waiting:,} events wait")
+def _notifier(facts: Facts) -> Iterator[Finding]:
+    yield from _rule(facts, "notifier", names.DIGEST_RULE)
+    yield from _function(facts, "notifier", names.NOTIFIER, runs_every_minute=True)
+    waiting = facts.queues.get(names.NOTIFIER_QUEUE)
+    if waiting is not None:
+        failed = waiting > WAITING_EVENTS
+        action = "look at its log: aws logs tail /aws/lambda/stock-notifier" if failed else ""
+        yield Finding("notifier queue", "failed" if failed else "ok", f"{waiting:,} events wait", action)
 
 
-def _dead_letters(context: Context) -> Iterator[Finding]:
+def _dead_letters(facts: Facts) -> Iterator[Finding]:
     actions = {
         names.DEAD_LETTER_QUEUE: "see them: stock-monitor dlq list; then: stock-monitor dlq redrive",
-        names.NOTIFIER_DEAD_LETTER_QUEUE: "read the log of stock-notifier, mend the cause, then move them back: "
+        names.NOTIFIER_DEAD_LETTER_QUEUE: "read the log of stock-notifier, fix the cause, then move them back: "
         "aws sqs start-message-move-task --source-arn <its ARN>",
     }
-    for queue, action in actions.items():
-        count = _depth(context, queue)
-        state: State = "failed" if count else "ok"
-        yield Finding(queue, state, f"{count:,} messages", action if count else "")
+    for queue, waiting in facts.queues.items():
+        if waiting is None:
+            yield _missing(facts, queue)
+        elif queue in actions:
+            yield Finding(
+                queue,
+                "failed" if waiting else "ok",
+                f"{waiting:,} messages",
+                actions[queue] if waiting else "",
+            )
 
 
-def _depth(context: Context, queue: str) -> int:
-    sqs = context.endpoints.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
-
-
-def _function(context: Context, part: str, function: str, *, runs_every_minute: bool) -> Iterator[Finding]:
-    client = context.endpoints.client("lambda")
-    found = client.get_function_configuration(FunctionName=function)
-    state = found.get("State", "Active")
-    if state not in {"Active", "Inactive"} or found.get("LastUpdateStatus", "Successful") == "Failed":
-        reason = found.get("StateReason") or found.get("LastUpdateStatusReason") or "no reason given"
-        yield Finding(part, "failed", f"{function} is {state}: {reason}", context.remedy)
-        return
-    last = _last_log(context, function)
-    ran = f"{function}, last ran"
-    if runs_every_minute:
-        action = f"look at its log: aws logs tail /aws/lambda/{function}"
-        yield _fresh(replace(context, market_open=True), part, ran, last, action)
-    elif last is None:
-        yield Finding(part, "idle", f"{function} has not run yet")
+def _pages(facts: Facts) -> Iterator[Finding]:
+    log = "look at its log: aws logs tail /aws/lambda/stock-api-handler"
+    if facts.api is None:
+        yield Finding("API", "failed", "is not deployed", _redo(facts))
     else:
-        age = _age(context, last)
-        yield Finding(part, "ok", f"{ran} {_ago(age)}", age_seconds=age)
+        yield _page(facts, "API", facts.api, log)
+    if facts.dashboard is None:
+        yield Finding("dashboard", "idle", "has no known address")
+    else:
+        yield _page(facts, "dashboard", facts.dashboard, _redo(facts))
+    if facts.outbox is not None:
+        yield _page(facts, "outbox", facts.outbox, "make down && make up")
 
 
-def _last_log(context: Context, function: str) -> datetime | None:
-    streams = context.endpoints.client("logs").describe_log_streams(
-        logGroupName=f"/aws/lambda/{function}", orderBy="LastEventTime", descending=True, limit=5
-    )["logStreams"]
-    times = [stream["lastEventTimestamp"] for stream in streams if "lastEventTimestamp" in stream]
-    return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
+def _page(facts: Facts, part: str, page: Page, action: str) -> Finding:
+    if not page.problem:
+        return Finding(part, "ok", page.url)
+    return Finding(part, "failed", page.problem, action if page.responds else _redo(facts))
 
 
-def _newest_quote(context: Context) -> datetime | None:
-    from consumers.stores.charts import ChartTable  # noqa: PLC0415
-    from producers.origin import origin_of  # noqa: PLC0415
-
-    store = ChartTable(context.endpoints.client("dynamodb"), names.CHARTS_TABLE)
-    class_ = origin_of(context.scanner.get("SOURCE", "simulated"))
-    newest = max((quote.ts for quote in store.last_quotes(class_)), default=None)
-    return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)
-
-
-def _fresh(context: Context, part: str, what: str, at: datetime | None, action: str) -> Finding:
-    age = None if at is None else _age(context, at)
-    detail = f"{what}: none" if age is None else f"{what} {_ago(age)}"
-    if age is not None and age <= STALE_SECONDS:
-        return Finding(part, "ok", detail, age_seconds=age)
-    if not context.market_open:
-        return Finding(part, "idle", f"{detail} (the market is closed)", age_seconds=age)
-    if at is None and context.just_deployed:
-        return Finding(part, "idle", f"{detail} so far (it was deployed just now)")
-    return Finding(part, "failed", detail, action, age_seconds=age)
+def _rule(facts: Facts, part: str, name: str) -> Iterator[Finding]:
+    rule = facts.rules.get(name)
+    if name in facts.rules and rule is None:
+        yield Finding(part, "failed", f"the rule {name} is not there", _redo(facts))
+    elif rule is not None and rule.state != "ENABLED":
+        bus = f" --event-bus-name {names.BUS}" if name == names.ANOMALY_RULE else ""
+        yield Finding(
+            part, "failed", f"its rule {name} is {rule.state}", f"aws events enable-rule --name {name}{bus}"
+        )
 
 
-def _age(context: Context, at: datetime) -> float:
-    return round(max(0.0, (context.now - at).total_seconds()), 3)
+def _function(facts: Facts, part: str, name: str, *, runs_every_minute: bool) -> Iterator[Finding]:
+    if name not in facts.functions:
+        return  # said already
+    function = facts.functions[name]
+    if function is None:
+        yield _missing(facts, part)
+    elif not function.works:
+        detail = f"{name} is {function.state}, its last update {function.update}: {function.reason}"
+        yield Finding(part, "failed", detail, _redo(facts))
+    elif runs_every_minute:
+        action = f"look at its log: aws logs tail /aws/lambda/{name}"
+        yield _fresh(facts, part, f"{name}, last ran", function.last_ran, action, always=True)
+    elif function.last_ran is None:
+        yield Finding(part, "idle", f"{name} has not run yet")
+    else:
+        yield Finding(part, "ok", f"{name}, last ran {_ago(facts, function.last_ran)}")
 
 
-def _ago(seconds: float) -> str:
-    if seconds < 2 * MINUTE_SECONDS:
-        return f"{seconds:.0f} s ago"
-    minutes = round(seconds / MINUTE_SECONDS)
+def _fresh(
+    facts: Facts, part: str, what: str, at: datetime | None, action: str, *, always: bool = False
+) -> Finding:
+    """Judge the newest sign of life of a part that has one every minute, `always` or while the market is open."""
+    if at is None:
+        detail, age = f"{what}: none", None
+        if facts.just_deployed:
+            return Finding(part, "idle", f"{detail} so far (it was deployed just now)")
+    else:
+        age = facts.now - at
+        detail = f"{what} {_ago(facts, at)}"
+        if age < -CLOCK_ERROR:
+            clock = "a clock is wrong: compare `date -u` here with that of the producer"
+            return Finding(part, "failed", detail, clock, age.total_seconds())
+        if age <= STALE:
+            return Finding(part, "ok", detail, age_seconds=age.total_seconds())
+    seconds = None if age is None else age.total_seconds()
+    if not facts.market_open and not always:
+        return Finding(part, "idle", f"{detail} (the market is closed)", age_seconds=seconds)
+    return Finding(part, "failed", detail, action, seconds)
+
+
+def _missing(facts: Facts, part: str) -> Finding:
+    return Finding(part, "failed", "is not there", _redo(facts))
+
+
+def _redo(facts: Facts) -> str:
+    return f"run `{UP if facts.local else DEPLOY}`"
+
+
+def _ago(facts: Facts, at: datetime) -> str:
+    seconds = (facts.now - at).total_seconds()
+    if seconds < -CLOCK_ERROR.total_seconds():
+        return f"{-seconds:,.0f} s in the future"
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s ago"
+    minutes = round(seconds / 60)
     return f"{minutes} min ago" if minutes < 120 else f"{minutes // 60} h ago"
 
 
-def _web(context: Context) -> Iterator[Finding]:
-    api, dashboard = context.endpoints.api, context.endpoints.dashboard
-    if api is None:
-        yield Finding("API", "failed", "is not deployed", context.remedy)
-    else:
-        yield _health(api, context.remedy)
-    if dashboard is None:
-        yield Finding("dashboard", "idle", "has no known address")
-        return
-    try:
-        get(dashboard)
-    except MonitorError as error:
-        yield Finding("dashboard", "failed", str(error), context.remedy)
-    else:
-        yield Finding("dashboard", "ok", dashboard)
+def _listed(tickers: tuple[str, ...]) -> str:
+    more = f" and {len(tickers) - _NAMED} more" if len(tickers) > _NAMED else ""
+    return ", ".join(tickers[:_NAMED]) + more
 
 
-def _health(api: str, remedy: str) -> Finding:
-    try:
-        answer = get_json(f"{api}/health")
-    except MonitorError as error:
-        return Finding("API", "failed", str(error), remedy)
-    if answer.get("status") == "healthy":
-        return Finding("API", "ok", f"{api} is healthy")
-    action = "look at its log: aws logs tail /aws/lambda/stock-api-handler"
-    return Finding("API", "failed", f"{api}/health answers {answer}", action)
+def _unless_aws_fails(*checks: Any) -> Any:
+    def check(facts: Facts) -> Iterator[Finding]:
+        if not facts.aws_problem:
+            for one in checks:
+                yield from one(facts)
+
+    return check
 
 
-def _programs(context: Context) -> Iterator[Finding]:
-    for name, pid in _pids(context.endpoints):
-        if pid is None:
-            log = f"{context.endpoints.directory}/logs/{name}.log"
-            yield Finding(name, "failed", "this program does not run", f"{_UP}; its log: {log}")
-        else:
-            yield Finding(name, "ok", f"runs as process {pid}")
-
-
-def stopped_programs(endpoints: Endpoints) -> list[str]:
-    """Programs of the local monitor that do not run; none on AWS."""
-    return [name for name, pid in _pids(endpoints) if pid is None]
-
-
-def _pids(endpoints: Endpoints) -> Iterator[tuple[str, int | None]]:
-    directory = endpoints.directory
-    if directory is None:
-        return
-    embedded = (directory / "aws").is_dir()  # not where `make up` was given another local AWS
-    for name in LOCAL_PROGRAMS if embedded else LOCAL_PROGRAMS[1:]:
-        yield name, _pid(directory, name)
-
-
-def _pid(directory: Path, name: str) -> int | None:
-    from localstack.processes import Process  # noqa: PLC0415  only there where the monitor runs locally
-    from localstack.settings import LocalSettings  # noqa: PLC0415
-
-    return Process(name, LocalSettings(directory, aws_port=0, port=0)).pid()
-
-
-_CHECKS: dict[str, Check] = {
-    "stream": _stream,
-    "scanner": _scanner,
-    "detector": _detector,
-    "balance of ticks": _ledger,
-    "tables": _tables,
-    "bus": _bus,
-    "notifier": _notifier,
-    "dead letters": _dead_letters,
-}
-
-
-def healthy(findings: Iterable[Finding]) -> bool:
-    """Whether nothing is wrong."""
-    return all(finding.state != "failed" for finding in findings)
+_CHECKS = (
+    _programs,
+    _aws,
+    _unless_aws_fails(
+        _stream, _scanner, _detector, _windows, _ledger, _tables, _bus, _notifier, _dead_letters
+    ),
+    _pages,
+)

@@ -114,27 +114,26 @@ class TickFeed:
         )["ShardIterator"]
 
 
-def newest_arrival(kinesis: KinesisClient, stream: str, since: datetime) -> datetime | None:
-    """When the newest record on the stream that arrived after `since` did; None if there is none."""
-    newest = None
+def newest_arrivals(kinesis: KinesisClient, stream: str, since: datetime) -> dict[str, datetime]:
+    """Return when the newest record of each partition key arrived, of those that arrived after `since`."""
+    newest: dict[str, datetime] = {}
     for page in kinesis.get_paginator("list_shards").paginate(StreamName=stream):
         for shard in page["Shards"]:
-            if "EndingSequenceNumber" in shard["SequenceNumberRange"]:
-                continue
-            for arrival in _arrivals(kinesis, stream, shard["ShardId"], since):
-                newest = arrival if newest is None else max(newest, arrival)
+            if "EndingSequenceNumber" not in shard["SequenceNumberRange"]:
+                newest |= _arrivals(kinesis, stream, shard["ShardId"], since)
     return newest
 
 
-def _arrivals(kinesis: KinesisClient, stream: str, shard: str, since: datetime) -> Iterator[datetime]:
+def _arrivals(kinesis: KinesisClient, stream: str, shard: str, since: datetime) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
     iterator: str | None = kinesis.get_shard_iterator(
         StreamName=stream, ShardId=shard, ShardIteratorType="AT_TIMESTAMP", Timestamp=since
     )["ShardIterator"]
     while iterator:
-        answer = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
-        if answer["Records"]:
-            yield answer["Records"][-1]["ApproximateArrivalTimestamp"]
-        iterator = answer["NextShardIterator"] if answer.get("MillisBehindLatest", 0) > 0 else None
+        page = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+        found |= {record["PartitionKey"]: record["ApproximateArrivalTimestamp"] for record in page["Records"]}
+        iterator = page["NextShardIterator"] if page.get("MillisBehindLatest", 0) > 0 else None
+    return found
 
 
 def _ticks(data: bytes) -> Iterator[Item]:

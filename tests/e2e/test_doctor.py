@@ -1,7 +1,7 @@
 """The doctor names the right cause on the real stacks, broken in many ways on the local AWS.
 
 What no emulator breaks (an alarm's own state on AWS, a failed update, a detector's mapping) is in
-tests/stream_infra/test_doctor.py, with recorded facts.
+tests/stream_infra/operations/test_doctor.py, with recorded facts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from stream_infra.operations.doctor import examine
 from stream_infra.operations.doctor.diagnosis import Diagnosis, healthy
-from stream_infra.operations.doctor.examination import examine
 from stream_infra.operations.endpoints import Endpoints, resolve
+from stream_infra.operations.gather import Gatherer
 
 pytestmark = pytest.mark.e2e
 DATA, SITE = "stock-scan-data-000000000000", "stock-dashboard-000000000000"
@@ -31,7 +32,7 @@ def endpoints(monitor: Any) -> Endpoints:
 
 
 def look(endpoints: Endpoints) -> list[Diagnosis]:
-    return examine(endpoints, datetime.now(UTC))
+    return examine(Gatherer(endpoints, datetime.now(UTC)).facts(thorough=True))
 
 
 @contextmanager
@@ -270,7 +271,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "permission": (permission_missing, "failed", "missing-permission", "stock-detector may not: events:PutEvents", ""),
     "bucket": (bucket_deleted, "failed", "missing-resource", SITE, "make clean up"),
     "index": (index_deleted, "failed", "dashboard-empty", "index.html", "make up"),
-    "throttled table": (table_throttled, "failed", "table-throttled", "stock-windows refused 12", "status"),
+    "throttled table": (table_throttled, "failed", "table-throttled", "stock-windows throttled 12", "status"),
     "provisioned table": (table_provisioned, "warning", "table-not-on-demand", "stock-charts", "PAY_PER_REQUEST"),
     "recovery": (recovery_off, "warning", "not-recoverable", "stock-anomalies", "update-continuous-backups"),
     "versions": (versions_off, "warning", "not-recoverable", DATA, "put-bucket-versioning"),
@@ -278,7 +279,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "mapping": (mapping_disabled, "failed", "mapping-disabled", "stock-notifier", "--enabled"),
     "alarm": (alarm_ringing, "warning", "alarm", "stock-quotes-throttles", ""),
     "quarantine": (record_quarantined, "warning", "quarantined-records", "in the quarantine", "quarantine list"),
-    "subscription": (nobody_subscribed, "warning", "nobody-is-told", "stock-tracker-operations", "subscribe"),
+    "subscription": (nobody_subscribed, "warning", "nobody-is-notified", "stock-tracker-operations", "subscribe"),
 }  # fmt: skip
 
 

@@ -142,8 +142,8 @@ class ObservabilityStack(Stack):
                 1,
             ),
             Watch(
-                "stock-threshold-refused",
-                "threshold-refused",
+                "stock-threshold-rejected",
+                "threshold-rejected",
                 "The threshold in Parameter Store cannot be used: the one before stays in force.",
                 metrics.of_detector("ThresholdsRefused"),
                 1,

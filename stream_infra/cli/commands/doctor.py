@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from stream_infra.cli import options
 from stream_infra.operations.endpoints import resolve
@@ -27,10 +25,13 @@ def doctor(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
 
     Example: stock-monitor doctor --json | jq -r '.diagnoses[] | .finding + " -> " + .remedy'
     """
-    from stream_infra.operations.doctor.diagnosis import healthy  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations.doctor.examination import examine  # noqa: PLC0415
+    from stream_infra.operations.doctor import examine  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.doctor.diagnosis import healthy  # noqa: PLC0415
+    from stream_infra.operations.gather import Gatherer  # noqa: PLC0415
 
-    diagnoses = examine(resolve(aws), datetime.now(UTC))
+    endpoints = resolve(aws)
+    with options.working("Examining", quiet=as_json):
+        diagnoses = examine(Gatherer(endpoints, datetime.now(UTC)).facts(thorough=True))
     if as_json:
         found = [diagnosis.as_dict() for diagnosis in diagnoses]
         typer.echo(json.dumps({"healthy": healthy(diagnoses), "diagnoses": found}))
@@ -41,15 +42,20 @@ def doctor(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
 
 
 def _print(diagnoses: list[Diagnosis]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    from rich.text import Text  # noqa: PLC0415
+
+    from stream_infra.cli.text import console as new_console  # noqa: PLC0415
+    from stream_infra.cli.text import printable  # noqa: PLC0415
+
+    console = new_console()
     for found in diagnoses:
         word, colour = ("FAILED", "bold red") if found.severity == "failed" else ("warning", "yellow")
         if found.follows_from:
             follows = ", ".join(found.follows_from)
-            console.print(Text(f"  {found.part}: {found.finding} (follows from {follows})", "dim"))
+            console.print(Text(printable(f"  {found.part}: {found.finding} (follows from {follows})"), "dim"))
             continue
-        console.print(Text(f"{word}  ", colour).append(f"{found.part}: {found.finding}", "bold"))
-        console.print(Text(f"  cause   {found.because}"))
+        console.print(Text(f"{word}  ", colour).append(printable(f"{found.part}: {found.finding}"), "bold"))
+        console.print(Text(printable(f"  cause   {found.because}")))
         console.print(Text(f"  remedy  {found.remedy}"))
         console.print(Text(f"  runbook {found.as_dict()['runbook']}", "dim"))
     causes = sum(found.severity == "failed" and not found.follows_from for found in diagnoses)

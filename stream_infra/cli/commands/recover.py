@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from stream_infra import names
 from stream_infra.cli import options
@@ -40,7 +37,7 @@ def backup(
 
     dynamodb = resolve(aws).client("dynamodb")
     holds = tables.fingerprint(tables.items_of(dynamodb, table))
-    with _working(f"Backing up {table}", quiet=as_json):
+    with options.working(f"Backing up {table}", quiet=as_json):
         arn = tables.back_up(dynamodb, table, f"{table}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     answer = {"backup": arn, "count": holds.count, "checksum": holds.checksum}
     _say(answer, f"{table}: {holds.count:,} items when the backup was asked for\n{arn}", as_json=as_json)
@@ -66,7 +63,7 @@ def table(
 
     dynamodb = resolve(aws).client("dynamodb")
     moment = _time(at)
-    with _working(f"Restoring {source} into {target}", quiet=as_json) as say:
+    with options.working(f"Restoring {source} into {target}", quiet=as_json) as say:
         tables.restore(dynamodb, source, target, backup=backup, at=moment)
         say(f"Comparing {target} with {source}")
         found = tables.compare(dynamodb, source, target)
@@ -86,7 +83,7 @@ def compare(
     """
     from stream_infra.operations.recovery import tables  # noqa: PLC0415  --help must not pay for it
 
-    with _working(f"Comparing {target} with {source}", quiet=as_json):
+    with options.working(f"Comparing {target} with {source}", quiet=as_json):
         found = tables.compare(resolve(aws).client("dynamodb"), source, target)
     _compared(found, source, target, as_json=as_json)
     if not found.equal:
@@ -115,7 +112,7 @@ def switch(
     dynamodb, before = endpoints.client("dynamodb"), switching.in_use(endpoints)
     if before == target:
         raise InputError(f"{target} is the table in use already")
-    with _working(f"Pointing the functions to {target}", quiet=as_json) as say:
+    with options.working(f"Pointing the functions to {target}", quiet=as_json) as say:
         switching.switch(endpoints, target)
         say(f"Copying from {before} what {target} lacks")
         copied = 0 if alone else tables.merge(dynamodb, before, target, overwrite=False)
@@ -143,7 +140,7 @@ def merge(
     from stream_infra.operations.recovery import tables  # noqa: PLC0415  --help must not pay for it
 
     dynamodb = resolve(aws).client("dynamodb")
-    with _working(f"Writing back to {target}", quiet=as_json):
+    with options.working(f"Writing back to {target}", quiet=as_json):
         written = tables.merge(dynamodb, source, target, overwrite=True)
         found = tables.compare(dynamodb, source, target)
     text = (
@@ -245,7 +242,7 @@ def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     """
     from stream_infra.operations.recovery import running  # noqa: PLC0415  --help must not pay for it
 
-    with _working("Reading what waits in the stream", quiet=as_json) as say:
+    with options.working("Reading what waits in the stream", quiet=as_json) as say:
         proof = running.start(
             resolve(aws),
             lambda accounted, waiting: say(f"{accounted:,} of {waiting:,} ticks are accounted for"),
@@ -258,16 +255,6 @@ def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     _say(proof.as_dict(), text, as_json=as_json)
     if not proof.complete:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _working(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Tell on a terminal what is being done; the function given tells of the next step."""
-    if quiet:
-        yield lambda _: None
-        return
-    with Console(stderr=True).status(f"{what} …") as status:
-        yield lambda text: status.update(f"{text} …")
 
 
 def _time(text: str | None) -> datetime | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from stream_infra.cli import options
 from stream_infra.operations.endpoints import resolve
-from stream_infra.operations.health import Finding, examine, healthy
+
+if TYPE_CHECKING:
+    from stream_infra.operations.health import Finding
 
 app = typer.Typer()
 _SIGNS = {"ok": ("ok", "green"), "idle": ("idle", "yellow"), "failed": ("FAILED", "bold red")}
@@ -19,31 +20,43 @@ _SIGNS = {"ok": ("ok", "green"), "idle": ("idle", "yellow"), "failed": ("FAILED"
 
 @app.command()
 def status(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Say of each part whether it works, how stale it is, and what to do. Exit code 1 if anything is wrong.
+    """Show whether each part works, how stale it is, and what to do. Exit code 1 if anything is wrong.
 
     Example: stock-monitor status --json | jq '.findings[] | select(.state == "failed")'
     """
-    findings = examine(resolve(aws), datetime.now(UTC))
+    from stream_infra.operations import health  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.gather import Gatherer  # noqa: PLC0415
+
+    endpoints = resolve(aws)
+    with options.working("Examining", quiet=as_json):
+        findings = health.judge(Gatherer(endpoints, datetime.now(UTC)).facts())
     if as_json:
-        report = {"healthy": healthy(findings), "findings": [finding.as_dict() for finding in findings]}
+        report = {
+            "healthy": health.healthy(findings),
+            "findings": [finding.as_dict() for finding in findings],
+        }
         typer.echo(json.dumps(report))
     else:
         _print(findings)
-    if not healthy(findings):
+    if not health.healthy(findings):
         raise typer.Exit(1)
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    width = max(len(finding.part) for finding in findings)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from stream_infra.cli.text import console, printable  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
         word, colour = _SIGNS[finding.state]
-        console.print(
-            Text(f"{finding.part:<{width}}  ").append(f"{word:<6}", colour).append(f"  {finding.detail}")
-        )
+        table.add_row(finding.part, Text(word, colour), Text(printable(finding.detail)))
         if finding.action:
-            console.print(Text(f"{'':<{width}}          -> {finding.action}", "dim"))
+            table.add_row("", "", Text(f"-> {finding.action}", "dim"))
     failed = sum(finding.state == "failed" for finding in findings)
-    console.print(
+    out = console()
+    out.print(table)
+    out.print(
         Text("All works.", "green") if not failed else Text(f"{failed} part(s) need attention.", "bold red")
     )

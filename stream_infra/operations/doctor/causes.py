@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor import inputs, stores
-from stream_infra.operations.doctor.diagnosis import DEPLOY, LOST, LOST_LOCAL, UP, Diagnosis, missing
-from stream_infra.operations.doctor.facts import Facts, Function
+from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
+from stream_infra.operations.facts import Facts, Function
+from stream_infra.operations.health import DEPLOY, UP
 
 Check = Callable[[Facts], Iterator[Diagnosis]]
 PART_OF_FUNCTION = {
@@ -25,8 +26,8 @@ _FOLLOWS = {
 }
 _ALL = ("scanner", "stream", "detector", "windows", "balance of ticks", "notifier", "notifier queue", "API")
 _PROGRAMS = {
-    "emulator": ("AWS", *_ALL, "dashboard"),
-    "front-door": ("API", "dashboard"),
+    "emulator": ("AWS", *_ALL, "dashboard", "outbox"),
+    "front-door": ("API", "dashboard", "outbox"),
     "event-source-mapping": ("detector", "windows"),
 }
 _RULES = {
@@ -37,18 +38,19 @@ _RULES = {
         "digests do not close, failed alerts are not tried again",
         ("notifier",),
     ),
-    names.ANOMALY_RULE: ("bus", "rules", "anomalies are found and nobody is told", ("bus", "notifier")),
+    names.ANOMALY_RULE: ("bus", "rules", "anomalies are found and nobody is notified", ("bus", "notifier")),
     names.FAILED_BATCH_RULE: ("dead letters", "rules", "failed batches are not announced", ()),
 }
 
 
 def find(facts: Facts) -> list[Diagnosis]:
-    """Every cause that the facts show."""
+    """Return every cause that the facts show."""
     return [diagnosis for check in _CHECKS for diagnosis in check(facts)]
 
 
-def programs(stopped: Iterable[str]) -> Iterator[Diagnosis]:
-    for name in stopped:
+def programs(facts: Facts) -> Iterator[Diagnosis]:
+    """Find programs of the local monitor that do not run."""
+    for name in (name for name, pid in facts.programs.items() if pid is None):
         yield Diagnosis(
             cause="program-stopped",
             part=name,
@@ -85,7 +87,7 @@ def _functions(facts: Facts) -> Iterator[Diagnosis]:
         part, follows = PART_OF_FUNCTION[name], _FOLLOWS[name]
         if function is None:
             yield missing(facts.local, part, f"the function {name}", follows)
-        elif function.state not in {"Active", "Inactive"} or function.update == "Failed":
+        elif not function.works:
             yield Diagnosis(
                 cause="function-failed",
                 part=part,
@@ -107,7 +109,7 @@ def _throttled_function(
             cause="function-stopped",
             part=part,
             finding=f"{name} has a reserved concurrency of 0",
-            because="somebody stopped it: Lambda refuses every call",
+            because="somebody stopped it: Lambda throttles every call",
             remedy=f"aws lambda delete-function-concurrency --function-name {name}",
             section="function-throttles",
             explains=follows,
@@ -116,7 +118,7 @@ def _throttled_function(
         yield Diagnosis(
             cause="function-throttled",
             part=part,
-            finding=f"{name} was refused {function.throttles:g} times in the last minutes",
+            finding=f"{name} was throttled {function.throttles:g} times in the last minutes",
             because="its reserved concurrency, or that of the account, is used up",
             remedy="aws lambda get-account-settings --query AccountLimit",
             section="function-throttles",
@@ -192,7 +194,7 @@ def _permissions(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _unseen(facts: Facts) -> Iterator[Diagnosis]:
-    for what, why in facts.unseen:
+    for what, why in facts.unseen.items():
         yield Diagnosis(
             cause="could-not-look",
             part=what,
@@ -205,7 +207,7 @@ def _unseen(facts: Facts) -> Iterator[Diagnosis]:
 
 
 _CHECKS: tuple[Check, ...] = (
-    lambda facts: programs(facts.programs),
+    programs,
     _stacks,
     _functions,
     _rules,

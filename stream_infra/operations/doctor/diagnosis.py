@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from stream_infra.operations.doctor.facts import Alarm
+from stream_infra.operations.facts import Alarm
 from stream_infra.operations.health import Finding
 
 RUNBOOK = "docs/runbook.md"
-DEPLOY, UP = "npx cdk deploy --all", "make up"
 LOST_LOCAL = "make clean up"
 # An unchanged template is no reason for CloudFormation to look at what was deleted behind its back.
 LOST = "remove it from its stack and add it again, as the runbook says"
@@ -22,16 +21,26 @@ Severity = Literal["failed", "warning"]
 class Diagnosis:
     """Something that is wrong.
 
-    Attributes:
-        cause: short name of the cause, the same whenever it is found.
-        part: the part of the monitor that it concerns, as `stock-monitor status` names it.
-        finding: what was seen.
-        because: why that is so, or what it leads to.
-        remedy: the command to run, or what to do.
-        section: anchor of the section in the runbook.
-        severity: a "warning" works now, but should not stay.
-        explains: parts whose failure follows from this.
-        follows_from: causes that explain it, where it is no cause itself.
+    Parameters
+    ----------
+    cause
+        Short name of the cause, the same whenever it is found.
+    part
+        The part of the monitor that it concerns, as `stock-monitor status` names it.
+    finding
+        What was observed.
+    because
+        Why that is so, or what it leads to.
+    remedy
+        The command to run, or what to do.
+    section
+        Anchor of the section in the runbook.
+    severity
+        A "warning" works now, but should not stay.
+    explains
+        Parts whose failure follows from this.
+    follows_from
+        Causes that explain it, where it is no cause itself.
     """
 
     cause: str
@@ -45,7 +54,7 @@ class Diagnosis:
     follows_from: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able values, with the runbook's section as a link."""
+        """Return JSON-able values, with the runbook's section as a link."""
         values = asdict(self)
         del values["explains"]
         return {**values, "runbook": f"{RUNBOOK}#{values.pop('section')}"}
@@ -70,13 +79,14 @@ SECTIONS = {
     "stock-notifier-dlq": "notifier-dead-letters",
     "API": "api-5xx-errors",
     "dashboard": "dashboard-not-loading",
+    "outbox": "local-programs",
 }
 
 
 def missing(
     local: bool, part: str, what: str, explains: tuple[str, ...], section: str = "missing-resources"
 ) -> Diagnosis:
-    """Something that is not there although a stack made it."""
+    """Return the diagnosis of something that is not there although a stack made it."""
     return Diagnosis(
         cause="missing-resource",
         part=part,
@@ -91,36 +101,37 @@ def missing(
 def diagnose(
     causes: Iterable[Diagnosis], findings: Iterable[Finding], alarms: Iterable[Alarm], *, local: bool
 ) -> list[Diagnosis]:
-    """Causes first, then what follows from them; a failed part that no cause explains is a diagnosis of its own.
+    """Return causes first, then what follows from them, then warnings.
 
-    Args:
-        causes: what `causes.find` found.
-        findings: what `health.examine` found of each part.
-        alarms: those that ring; one whose section of the runbook is that of a cause is explained by it.
-        local: an emulator rings on what it knows of an alarm's metric, so that there they only warn.
+    Parameters
+    ----------
+    causes
+        What `causes.find` found.
+    findings
+        What `health.judge` found of each part; one that failed and no cause explains is a diagnosis of its own.
+    alarms
+        Those that ring; one whose section of the runbook is that of a cause is explained by it.
+    local
+        An emulator rings on what it knows of an alarm's metric, so that there they only warn.
     """
     found = list(causes)
     causes = [_placed(cause, found) for cause in found]
-    own, explained = [], []
-    failed = [_of(finding) for finding in findings if finding.state == "failed"]
-    named = {(cause.part, cause.section) for cause in causes}
-    for symptom in failed:
-        if (symptom.part, symptom.section) in named:
-            continue  # the cause says the same, and why
-        explaining = tuple(dict.fromkeys(c.cause for c in causes if symptom.part in c.explains))
-        if explaining:
-            explained.append(replace(symptom, follows_from=explaining))
-        else:
-            own.append(symptom)
+    said = {(cause.part, cause.section) for cause in causes}  # a cause says the same as its symptom, and why
+    symptoms = [_of(finding) for finding in findings if finding.state == "failed"]
+    own = [_explained(symptom, causes) for symptom in symptoms if (symptom.part, symptom.section) not in said]
     ringing = [_of_alarm(alarm, causes, local=local) for alarm in alarms]
-    everything = [*causes, *own, *ringing]
-    roots = [found for found in everything if not found.follows_from]
-    explained += [found for found in everything if found.follows_from]
-    return [
-        *(found for found in roots if found.severity == "failed"),
-        *explained,
-        *(found for found in roots if found.severity == "warning"),
-    ]
+    return sorted([*causes, *own, *ringing], key=_rank)
+
+
+def _rank(diagnosis: Diagnosis) -> int:
+    if diagnosis.follows_from:
+        return 1
+    return 0 if diagnosis.severity == "failed" else 2
+
+
+def _explained(symptom: Diagnosis, causes: Iterable[Diagnosis]) -> Diagnosis:
+    explaining = dict.fromkeys(cause.cause for cause in causes if symptom.part in cause.explains)
+    return replace(symptom, follows_from=tuple(explaining))
 
 
 def _placed(cause: Diagnosis, causes: Iterable[Diagnosis]) -> Diagnosis:
@@ -152,12 +163,12 @@ def _of(finding: Finding) -> Diagnosis:
         cause=f"{finding.part.replace(' ', '-').lower()}-failed",
         part=finding.part,
         finding=finding.detail,
-        because="no cause was found in what AWS tells of its parts: the log says more",
+        because="no cause was found in what AWS reports of its parts: the log says more",
         remedy=finding.action or "see the runbook",
         section=SECTIONS.get(finding.part, "troubleshooting"),
     )
 
 
 def healthy(diagnoses: Iterable[Diagnosis]) -> bool:
-    """Whether nothing has failed; warnings do not count."""
+    """Return whether nothing has failed; warnings do not count."""
     return all(diagnosis.severity != "failed" for diagnosis in diagnoses)

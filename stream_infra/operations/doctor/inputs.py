@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
-from stream_infra.operations.doctor.facts import Facts
-from stream_infra.operations.recovery.parameters import problem_of, refused_of
+from stream_infra.operations.facts import Facts
+from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 
 def parameters(facts: Facts) -> Iterator[Diagnosis]:
-    """Parameters that are not there, cannot be used, or can be used in part."""
+    """Find parameters that are not there, cannot be used, or can be used in part."""
     for name, value in facts.parameters.items():
         is_ticker = name == names.TICKER_PARAMETER
-        part, section = ("scanner", "configuration") if is_ticker else ("detector", "threshold-refused")
+        part, section = ("scanner", "configuration") if is_ticker else ("detector", "threshold-rejected")
         explains = ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
         back = f"stock-monitor recover parameter {name}"
         if value is None:
@@ -23,7 +23,7 @@ def parameters(facts: Facts) -> Iterator[Diagnosis]:
         elif finding := problem_of(name, value):
             because = "scans fail until it can be used" if is_ticker else "the last good one stays in force"
             yield Diagnosis("parameter-unusable", part, finding, because, back, section, explains=explains)
-        elif finding := refused_of(name, value):
+        elif finding := rejected_of(name, value):
             because = "the other tickers are polled, this one is not"
             yield Diagnosis(
                 "parameter-partly-unusable", part, finding, because, back, section, severity="warning"
@@ -31,7 +31,7 @@ def parameters(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def feed(facts: Facts) -> Iterator[Diagnosis]:
-    """A source that is silent, fails, or cannot even be asked."""
+    """Find a source that is silent, fails, or cannot even be queried."""
     feed, errors = facts.feed, facts.errors.get(names.SCANNER)
     unusable = None
     if errors and (feed is None or errors.at > feed.updated):  # no scan has gone well since

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
-from stream_infra.operations.doctor.facts import Facts
+from stream_infra.operations.facts import Facts
 
 _TABLE_READERS = {
     names.ANOMALIES_TABLE: ("tables", "detector", "windows", "API"),
@@ -17,6 +17,7 @@ _TABLE_READERS = {
 
 
 def tables(facts: Facts) -> Iterator[Diagnosis]:
+    """Find tables that are missing, throttled or unprotected."""
     for name, table in facts.tables.items():
         explains = _TABLE_READERS[name]
         if table is None:
@@ -31,7 +32,7 @@ def tables(facts: Facts) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 cause="table-throttled",
                 part="tables",
-                finding=f"{name} refused {table.throttles:g} writes in the last minutes",
+                finding=f"{name} throttled {table.throttles:g} writes in the last minutes",
                 because=why,
                 remedy="stock-monitor status; batches are tried again until they are 6 hours old"
                 if table.on_demand
@@ -44,7 +45,7 @@ def tables(facts: Facts) -> Iterator[Diagnosis]:
                 cause="table-not-on-demand",
                 part="tables",
                 finding=f"{name} has a provisioned capacity",
-                because="somebody changed its billing mode: it will refuse writes in a burst",
+                because="somebody changed its billing mode: it will throttle writes in a burst",
                 remedy=f"aws dynamodb update-table --table-name {name} --billing-mode PAY_PER_REQUEST",
                 section="table-throttles",
                 severity="warning",
@@ -65,6 +66,7 @@ def tables(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def buckets(facts: Facts) -> Iterator[Diagnosis]:
+    """Find buckets that are missing, empty or without versions."""
     for name, bucket in facts.buckets.items():
         is_site = "dashboard" in name
         if bucket is None:
@@ -94,6 +96,7 @@ def buckets(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def stream(facts: Facts) -> Iterator[Diagnosis]:
+    """Find a stream that is missing or throttled."""
     if facts.stream is None:
         yield missing(
             facts.local, "stream", f"the stream {names.STREAM}", ("scanner", "stream", "detector", "windows")
@@ -102,7 +105,7 @@ def stream(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             cause="stream-throttled",
             part="stream",
-            finding=f"{names.STREAM} refused {facts.stream.throttles:g} records in the last minutes",
+            finding=f"{names.STREAM} throttled {facts.stream.throttles:g} records in the last minutes",
             because="its shards are too few for what is sent: 1 MB or 1,000 records a second each",
             remedy=f"aws kinesis update-shard-count --stream-name {names.STREAM} "
             "--scaling-type UNIFORM_SCALING --target-shard-count 2",
@@ -112,14 +115,15 @@ def stream(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def queues(facts: Facts) -> Iterator[Diagnosis]:
+    """Find queues that are missing, and dead letters."""
     says = {
         names.DEAD_LETTER_QUEUE: (
-            "batches or scans were given up: their ticks are not in the windows",
+            "batches or scans were discarded: their ticks are not in the windows",
             "stock-monitor dlq list; then: stock-monitor dlq redrive --all",
             "dead-letters",
         ),
         names.NOTIFIER_DEAD_LETTER_QUEUE: (
-            "the notifier failed on these events five times: nobody was told",
+            "the notifier failed on these events five times: nobody was notified",
             "aws logs tail /aws/lambda/stock-notifier --since 1h; then move them back as the runbook says",
             "notifier-dead-letters",
         ),
@@ -138,25 +142,27 @@ def queues(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def quarantine(facts: Facts) -> Iterator[Diagnosis]:
+    """Find quarantined records."""
     if facts.quarantined:
         yield Diagnosis(
             cause="quarantined-records",
             part="detector",
             finding=f"{facts.quarantined:,} records are in the quarantine",
             because="a producer sent what cannot be read; everything else went on",
-            remedy="stock-monitor quarantine list; once mended: stock-monitor quarantine release --all",
+            remedy="stock-monitor quarantine list; once fixed: stock-monitor quarantine requeue --all",
             section="quarantine",
             severity="warning",
         )
 
 
 def subscribers(facts: Facts) -> Iterator[Diagnosis]:
+    """Find topics that reach nobody."""
     for topic, confirmed in facts.subscribers.items():
         if confirmed is None:
             yield missing(facts.local, "notifier", f"the topic {topic}", ("notifier", "notifier queue"))
         elif not confirmed:
             yield Diagnosis(
-                cause="nobody-is-told",
+                cause="nobody-is-notified",
                 part="notifier",
                 finding=f"the topic {topic} has no confirmed subscription",
                 because="nobody subscribed, or the link in the confirmation was not followed",

@@ -41,7 +41,7 @@ def problem_of(name: str, value: str) -> str:
     return ""
 
 
-def refused_of(name: str, value: str) -> str:
+def rejected_of(name: str, value: str) -> str:
     """What of a value is left out, though the rest can be used; empty if nothing is."""
     from producers.watch_list import parse  # noqa: PLC0415  --help must not pay for it
 
@@ -72,7 +72,7 @@ def history(ssm: SSMClient, name: str) -> list[Value]:
             item["LastModifiedDate"],
             item["LastModifiedUser"],
             item["Value"],
-            problem_of(name, item["Value"]) or refused_of(name, item["Value"]),
+            problem_of(name, item["Value"]) or rejected_of(name, item["Value"]),
         )
         for item in found
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -153,16 +156,19 @@ def _enable(endpoints: Endpoints, *, enabled: bool) -> None:
 
 
 def _run_poller(endpoints: Endpoints, *, enabled: bool) -> None:
-    from localstack.settings import read_settings  # noqa: PLC0415  only there where the monitor runs locally
-    from localstack.up import runner, start_runner  # noqa: PLC0415
-
     variables = {
         "STOCK_MONITOR_DIR": str(endpoints.directory),
         "STOCK_MONITOR_AWS_PORT": str(urlsplit(endpoints.aws or "").port),
         "STOCK_MONITOR_PORT": str(urlsplit(endpoints.dashboard or "").port),
     }
-    settings = read_settings(variables)
-    if enabled:
-        start_runner(settings)
-    else:
-        runner(settings).stop()
+    action = "start" if enabled else "stop"
+    # A program of its own: this room is used without the local AWS, and so does not import it.
+    done = subprocess.run(
+        [sys.executable, "-m", "localstack.poller", action],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise FailedError(f"{action} of what feeds {names.DETECTOR} failed: {done.stderr.strip()}")

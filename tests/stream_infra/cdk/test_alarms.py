@@ -26,7 +26,7 @@ ALARMS = {
     "stock-anomaly-latency": "anomaly-latency",
     "stock-ticks-quarantined": "quarantine",
     "stock-ticks-out-of-order": "out-of-order",
-    "stock-threshold-refused": "threshold-refused",
+    "stock-threshold-rejected": "threshold-rejected",
     "stock-notifier-errors": "notifier-errors",
     "stock-notifier-queue-age": "notifier-queue",
     "stock-scanner-dlq-messages": "dead-letters",

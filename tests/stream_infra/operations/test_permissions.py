@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_infra.operations.doctor.permissions import denied
+from stream_infra.operations.permissions import denied
 
 STATEMENT = {"SourcePolicyId": "Boundary", "SourcePolicyType": "IAM Policy"}
 """As in the example answer of SimulatePrincipalPolicy in the IAM API reference."""

@@ -14,11 +14,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from producers.partitions import partition_of
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.cli.commands import tail
 from stream_infra.operations.errors import FailedError, NotDeployedError, UnreachableError
-from stream_infra.operations.tail import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrival
+from stream_infra.operations.tail import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrivals
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
 
@@ -84,13 +85,13 @@ def test_a_stream_that_is_not_there_is_named(stream: Any) -> None:
         TickFeed(stream, "other", 0).poll()
 
 
-def test_the_newest_arrival_is_that_of_any_shard(stream: Any) -> None:
+def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: Any) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
-    assert newest_arrival(stream, "quotes", before) is None
-    Publisher(stream, "quotes", 4).publish([_batch(1, "AAPL")])
-    newest = newest_arrival(stream, "quotes", before)
-    assert newest is not None
-    assert before < newest < datetime.now(UTC) + timedelta(seconds=5)
+    assert newest_arrivals(stream, "quotes", before) == {}
+    Publisher(stream, "quotes", 4).publish([_batch(1, "AAPL"), _batch(2, "AMZN")])
+    newest = newest_arrivals(stream, "quotes", before)
+    assert set(newest) == {str(partition_of(ticker, 4)) for ticker in ("AAPL", "AMZN")}
+    assert all(before < at < datetime.now(UTC) + timedelta(seconds=5) for at in newest.values())
 
 
 @pytest.fixture

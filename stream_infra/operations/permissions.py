@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream_infra import names
-from stream_infra.operations.doctor.facts import Denied
+from stream_infra.operations.facts import Denied
 
 _WRITE = ("dynamodb:GetItem", "dynamodb:PutItem")
 _EVERY = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")

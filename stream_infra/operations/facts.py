@@ -1,0 +1,227 @@
+"""What is known of a monitor when `status` or `doctor` judges it. Plain values: no AWS, no clock.
+
+None says that a thing is not there. What could not be examined is in no mapping, and named in `Facts.unseen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from consumers.contracts.counts import TickCounts
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Lambda function.
+
+    Parameters
+    ----------
+    state
+        "Active", "Pending", "Inactive" or "Failed".
+    update
+        "Successful", "InProgress" or "Failed".
+    reason
+        Why, where state or update are not as they should be.
+    last_ran
+        Time of the newest line in its log; None if there is none.
+    reserved
+        Reserved concurrency; None if none is reserved.
+    throttles
+        Calls that Lambda throttled in the last minutes.
+    """
+
+    state: str = "Active"
+    update: str = "Successful"
+    reason: str = ""
+    last_ran: datetime | None = None
+    reserved: int | None = None
+    throttles: float = 0
+
+    @property
+    def works(self) -> bool:
+        """Whether it can run."""
+        return self.state in {"Active", "Inactive"} and self.update != "Failed"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of EventBridge."""
+
+    state: str = "ENABLED"
+    targets: int = 1
+
+
+@dataclass(frozen=True)
+class SourceMapping:
+    """An event source mapping; `state` as Lambda says it ("Enabled", "Disabled", …)."""
+
+    id: str
+    state: str = "Enabled"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A DynamoDB table; `throttles` in the last minutes, `recoverable` if it can be restored to a point in time."""
+
+    state: str = "ACTIVE"
+    on_demand: bool = True
+    throttles: float = 0
+    recoverable: bool = True
+    missing_indexes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket; `has_index` if it holds an index.html."""
+
+    versioned: bool = True
+    has_index: bool = True
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The stream of quotes.
+
+    Parameters
+    ----------
+    shards
+        How many are open.
+    arrived
+        When the newest record of each partition key arrived, as far as one did in the last minutes.
+    throttles
+        Records that were throttled in the last minutes.
+    """
+
+    state: str = "ACTIVE"
+    shards: int = 1
+    arrived: Mapping[str, datetime] = field(default_factory=dict)
+    throttles: float = 0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What the detector has committed.
+
+    Parameters
+    ----------
+    committed
+        By partition, when the newest record in its windows had arrived on the stream; None if there is none.
+    counts
+        What became of all ticks.
+    ticks
+        Time of the newest tick of each ticker that the scanner's source sent.
+    tickers
+        Watched tickers of each partition, as far as the watch list is known.
+    """
+
+    committed: Mapping[int, datetime | None]
+    counts: TickCounts
+    ticks: Mapping[str, datetime] = field(default_factory=dict)
+    tickers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A web address of the monitor; `problem` says why it does not work, empty if it does."""
+
+    url: str
+    problem: str = ""
+    responds: bool = True
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What the scanner recorded about its source of quotes (item `scan#feed` of stock-windows), and when."""
+
+    source: str
+    updated: datetime
+    breaker: str = "closed"
+    stale_since: str = ""
+    last_error: str = ""
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Something that a function must be allowed to do and is not."""
+
+    function: str
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A CloudWatch alarm in state ALARM."""
+
+    name: str
+    description: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LogErrors:
+    """Errors in a function's log in the last minutes: how many, what the last one says, and when it was."""
+
+    count: int
+    last: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is judged. Keys are physical names; `functions` and the like hold every name that must be there.
+
+    The second half is gathered for the doctor only.
+
+    Parameters
+    ----------
+    aws
+        Address of the local AWS; empty on AWS itself.
+    aws_problem
+        Why AWS does not respond; nothing else but programs and pages is known then.
+    programs
+        Process ids of the local monitor's programs; None for one that does not run.
+    just_deployed
+        Whether the functions are so new that there may be no news of them yet.
+    queues
+        Messages that wait.
+    mappings
+        By the name of the function that they feed.
+    subscribers
+        Confirmed subscriptions of each topic.
+    unseen
+        What could not be examined, and why.
+    """
+
+    now: datetime
+    local: bool
+    aws: str = ""
+    aws_problem: str = ""
+    log_directory: str = ""
+    market_open: bool = True
+    just_deployed: bool = False
+    programs: Mapping[str, int | None] = field(default_factory=dict)
+    functions: Mapping[str, Function | None] = field(default_factory=dict)
+    rules: Mapping[str, Rule | None] = field(default_factory=dict)
+    queues: Mapping[str, int | None] = field(default_factory=dict)
+    tables: Mapping[str, Table | None] = field(default_factory=dict)
+    stream: Stream | None = field(default_factory=Stream)
+    windows: Windows | None = None
+    api: Page | None = None
+    dashboard: Page | None = None
+    outbox: Page | None = None
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    stacks: Mapping[str, str | None] = field(default_factory=dict)
+    mappings: Mapping[str, SourceMapping | None] = field(default_factory=dict)
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+    buckets: Mapping[str, Bucket | None] = field(default_factory=dict)
+    feed: Feed | None = None
+    subscribers: Mapping[str, int | None] = field(default_factory=dict)
+    denied: tuple[Denied, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    quarantined: int = 0
+    errors: Mapping[str, LogErrors] = field(default_factory=dict)

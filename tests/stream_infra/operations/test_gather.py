@@ -1,0 +1,47 @@
+"""The facts, as an account without the monitor and one that hides things give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from stream_infra import names
+from stream_infra.operations import doctor
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.gather import Gatherer
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def empty_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(names, "STACKS", ())  # moto's CloudFormation needs packages that nothing else does
+    with mock_aws():
+        yield
+
+
+def test_of_an_account_without_the_monitor_everything_is_missing_and_nothing_crashes() -> None:
+    found = Gatherer(Endpoints(None, None, None, None), NOW).facts(thorough=True)
+    assert set(found.functions.values()) | set(found.tables.values()) == {None}
+    assert found.unseen == {}
+    assert {item.cause for item in doctor.causes.find(found)} >= {"missing-resource"}
+
+
+def test_what_the_examiner_may_not_see_is_a_warning_and_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(_gatherer: Gatherer, _name: str) -> str:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameter")
+
+    monkeypatch.setattr(Gatherer, "_parameter", deny)
+    found = Gatherer(Endpoints(None, None, None, None), NOW).facts(thorough=True)
+    parameters = {names.TICKER_PARAMETER, names.THRESHOLD_PARAMETER}
+    assert set(found.unseen) == parameters
+    assert found.parameters == {}
+    warnings = [item for item in doctor.causes.find(found) if item.cause == "could-not-look"]
+    assert {(warning.part, warning.severity) for warning in warnings} == {(n, "warning") for n in parameters}

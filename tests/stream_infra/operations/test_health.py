@@ -1,0 +1,130 @@
+"""The short judgement, on facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from consumers.contracts.counts import TickCounts
+from stream_infra import names
+from stream_infra.operations.facts import Facts, Function, Page, Rule, Stream, Table, Windows
+from stream_infra.operations.health import Finding, healthy, judge
+
+NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+LATELY, LONG_AGO = NOW - timedelta(seconds=4), NOW - timedelta(minutes=30)
+WINDOWS = Windows(
+    committed=dict.fromkeys(range(4), LATELY),
+    counts=TickCounts(10, 10),
+    ticks={"AAPL": LATELY, "MSFT": LATELY},
+    tickers={0: ("AAPL", "KO"), 2: ("AMZN",), 3: ("MSFT",)},
+)
+SOUND = Facts(
+    now=NOW,
+    local=True,
+    aws="http://127.0.0.1:4566",
+    programs={"emulator": 11, "front-door": 12, "event-source-mapping": 13},
+    functions=dict.fromkeys(names.FUNCTIONS, Function(last_ran=LATELY)),
+    rules=dict.fromkeys((names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE), Rule()),
+    queues={names.DEAD_LETTER_QUEUE: 0, names.NOTIFIER_DEAD_LETTER_QUEUE: 0, names.NOTIFIER_QUEUE: 4},
+    tables={names.ANOMALIES_TABLE: Table(), names.WINDOWS_TABLE: Table()},
+    stream=Stream(arrived={str(n): LATELY for n in range(4)}),
+    windows=WINDOWS,
+    api=Page("http://127.0.0.1:8080/api"),
+    dashboard=Page("http://127.0.0.1:8080/"),
+    outbox=Page("http://127.0.0.1:8080/outbox"),
+)
+
+
+def failed(facts: Facts) -> list[Finding]:
+    return [finding for finding in judge(facts) if finding.state == "failed"]
+
+
+def test_a_sound_monitor_works() -> None:
+    assert failed(SOUND) == []
+    assert healthy(judge(SOUND))
+    assert {"stream", "scanner", "detector", "windows", "API", "outbox"} <= {f.part for f in judge(SOUND)}
+
+
+def test_a_partition_that_stands_still_is_not_hidden_by_the_news_of_the_others() -> None:
+    stuck = replace(WINDOWS, committed={**WINDOWS.committed, 0: NOW - timedelta(minutes=5)})
+    (found,) = failed(replace(SOUND, windows=stuck))
+    assert found.part == "windows"
+    assert "partition 0 (AAPL, KO) stands still since 5 min ago" in found.detail
+    assert "stock-detector" in found.action
+
+
+def test_a_partition_without_any_window_fails_when_its_ticks_are_on_the_stream() -> None:
+    (found,) = failed(replace(SOUND, windows=replace(WINDOWS, committed={**WINDOWS.committed, 2: None})))
+    assert "partition 2 (AMZN) holds nothing" in found.detail
+
+
+@pytest.mark.parametrize(("minutes", "fails"), [(5, False), (11, True)])
+def test_a_partition_that_the_scanner_sends_no_more_fails_after_the_longest_halt(
+    minutes: int, fails: bool
+) -> None:
+    arrived = {str(n): LATELY for n in (0, 1, 3)}
+    committed = {**WINDOWS.committed, 2: NOW - timedelta(minutes=minutes)}
+    facts = replace(SOUND, stream=Stream(arrived=arrived), windows=replace(WINDOWS, committed=committed))
+    assert [finding.part for finding in failed(facts)] == ["windows"] * fails
+    assert failed(replace(facts, market_open=False)) == []
+
+
+def test_a_partition_without_watched_tickers_may_be_silent() -> None:
+    arrived = {str(n): LATELY for n in (0, 2, 3)}
+    committed = {**WINDOWS.committed, 1: LONG_AGO}
+    facts = replace(SOUND, stream=Stream(arrived=arrived), windows=replace(WINDOWS, committed=committed))
+    assert failed(facts) == []
+
+
+def test_a_tick_of_the_future_is_a_wrong_clock_not_news() -> None:
+    ahead = replace(WINDOWS, ticks={"AAPL": NOW + timedelta(days=1), "MSFT": LATELY})
+    (found,) = failed(replace(SOUND, windows=ahead))
+    assert (found.part, found.age_seconds) == ("windows", -86_400.0)
+    assert "newest tick of AAPL 86,400 s in the future" in found.detail
+    assert "clock" in found.action
+
+
+def test_a_receiver_of_the_outbox_that_has_ended_is_found() -> None:
+    ended = Page("http://127.0.0.1:8080/outbox", "its receiver has ended: sent messages do not show")
+    (found,) = failed(replace(SOUND, outbox=ended))
+    assert (found.part, found.detail) == ("outbox", ended.problem)
+
+
+def test_what_cannot_be_examined_is_never_well() -> None:
+    found = failed(replace(SOUND, queues={}, unseen={"stock-scanner-dlq": "AccessDenied"}))
+    assert [(finding.part, finding.detail) for finding in found] == [
+        ("stock-scanner-dlq", "cannot be examined: AccessDenied")
+    ]
+
+
+def test_ticks_that_are_not_accounted_for_fail() -> None:
+    (found,) = failed(replace(SOUND, windows=replace(WINDOWS, counts=TickCounts(10, 9))))
+    assert found.part == "balance of ticks"
+
+
+def test_without_aws_only_programs_and_pages_are_judged() -> None:
+    facts = Facts(
+        NOW, local=True, aws_problem="refused", programs={"emulator": None}, api=Page("u", "down", False)
+    )
+    assert [finding.part for finding in failed(facts)] == ["emulator", "AWS", "API"]
+
+
+@pytest.mark.parametrize("market_open", [True, False])
+def test_old_news_is_idle_only_while_the_market_is_closed(market_open: bool) -> None:
+    old = replace(
+        SOUND,
+        market_open=market_open,
+        stream=Stream(),
+        windows=replace(WINDOWS, ticks={"AAPL": LONG_AGO}, committed=dict.fromkeys(range(4), LONG_AGO)),
+    )
+    states = {finding.part: finding.state for finding in judge(old)}
+    assert states["stream"] == states["windows"] == ("failed" if market_open else "idle")
+
+
+@pytest.mark.parametrize(("just_deployed", "state"), [(True, "idle"), (False, "failed")])
+def test_what_never_ran_is_no_failure_just_after_its_deployment(just_deployed: bool, state: str) -> None:
+    functions = {**SOUND.functions, names.NOTIFIER: Function()}
+    facts = replace(SOUND, functions=functions, just_deployed=just_deployed)
+    assert [finding.state for finding in judge(facts) if finding.part == "notifier"] == [state]
