@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class MonitorError(Exception):
     """Base of all errors of the monitor; catch it to catch them all.
@@ -31,3 +34,15 @@ class MonitorError(Exception):
         """Return the whole sentence: where, what, and what is allowed."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; must be {self.allowed}" if self.allowed else text
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return a suggestion for a misspelt name, to be put behind it; empty if none of `known` is close.
+
+    Examples
+    --------
+    >>> did_you_mean("alpca", ["alpaca", "yahoo"])
+    " (did you mean 'alpaca'?)"
+    """
+    close = get_close_matches(given.lower(), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

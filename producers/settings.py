@@ -1,18 +1,47 @@
-"""What the environment tells the scanner, read once at its edge."""
+"""How programs read their settings, and those of the scanner."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from producers.errors import MonitorError, did_you_mean
 from producers.markets import Session
 
+T = TypeVar("T", bound=msgspec.Struct)
 
-class SettingsError(ValueError):
-    """A setting is not there or holds what is not allowed; the message names it and what is."""
+
+class SettingsError(MonitorError, ValueError):
+    """A setting is missing or has a value that is not allowed; names the setting and what it must be."""
+
+
+def read_environment(environment: Mapping[str, str], kind: type[T], program: str) -> T:
+    """Return the settings that a program reads from its environment; the one way to read an environment.
+
+    Parameters
+    ----------
+    environment
+        Variables; one that is empty counts as not set.
+    kind
+        The settings, a `msgspec.Struct` whose fields are renamed to their variables.
+    program
+        Whose environment it is, for messages.
+
+    Raises
+    ------
+    SettingsError
+        If a variable is missing or holds what is not allowed.
+    """
+    known = {name: value for name in kind.__struct_encode_fields__ if (value := environment.get(name))}
+    where = f"environment of {program}"
+    try:
+        return msgspec.convert(known, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _setting_error(str(error), known, kind, where) from error
 
 
 class ScannerSettings(msgspec.Struct, frozen=True, rename=str.upper):
@@ -47,24 +76,18 @@ class ScanRequest(msgspec.Struct, frozen=True):
 
 
 def scanner_settings(environment: Mapping[str, str]) -> ScannerSettings:
-    """The settings in the environment.
+    """Return the scanner's settings.
 
     Raises
     ------
     SettingsError
         If a variable is missing or holds what is not allowed.
     """
-    known = {
-        name: environment[name] for name in ScannerSettings.__struct_encode_fields__ if name in environment
-    }
-    try:
-        return msgspec.convert(known, ScannerSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"environment of the scanner: {_named(error)}") from error
+    return read_environment(environment, ScannerSettings, "stock-scanner")
 
 
 def scan_request(event: object) -> ScanRequest:
-    """What the event asks for.
+    """Return what the event requests.
 
     Raises
     ------
@@ -80,5 +103,55 @@ def scan_request(event: object) -> ScanRequest:
     return request
 
 
+def _setting_error(
+    problem: str, known: Mapping[str, str], kind: type[msgspec.Struct], where: str
+) -> SettingsError:
+    """Return the error for one problem of msgspec's, such as "Expected `int` >= 1 - at `$.PARTITIONS`"."""
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", problem):
+        return SettingsError(f"{missing[1]} is not set", where=where)
+    found = re.fullmatch(r"(?:Expected )?(.*?) - at `\$\.(\w+)`", problem)
+    if found is None:
+        return SettingsError(problem, where=where)
+    rule, name = found.groups()
+    if choices := get_args(get_type_hints(kind).get(name.lower())):
+        rule = f"one of {', '.join(map(str, choices))}"
+    return SettingsError(f"{name} is {known.get(name)!r}", where=where, allowed=rule.replace("`", ""))
+
+
 def _named(error: msgspec.ValidationError) -> str:
     return str(error).replace("`$.", "`").replace("Object missing required field", "missing")
+
+
+def explain(
+    errors: Iterable[Mapping[str, Any]],
+    allowed: Callable[[Sequence[str]], Sequence[str]],
+    where: Callable[[str], str],
+) -> list[str]:
+    """Return pydantic's errors as sentences: where, what is wrong, and what it must be.
+
+    Parameters
+    ----------
+    errors
+        What `ValidationError.errors` returns. Taken as it is, so that nobody loads pydantic for this module.
+    allowed
+        Names that are allowed at a path, for an unknown one.
+    where
+        Where a person finds the value at a path, joined by dots; empty for the whole.
+    """
+    return [_explained(error, allowed, where) for error in errors]
+
+
+def _explained(
+    error: Mapping[str, Any], allowed: Callable[[Sequence[str]], Sequence[str]], where: Callable[[str], str]
+) -> str:
+    path = [str(part) for part in error["loc"] if part != "[key]"]
+    place = where(".".join(path))
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        names = allowed(path)
+        what = f"unknown setting {path[-1]!r}{did_you_mean(path[-1], names)}"
+        return str(SettingsError(what, where=place, allowed=f"one of {', '.join(names)}"))
+    if message.startswith("Input should be "):
+        rule = message.removeprefix("Input should be ").partition(", unable")[0]
+        return str(SettingsError(f"{error['input']!r}", where=place, allowed=rule))
+    return str(SettingsError(message, where=place))

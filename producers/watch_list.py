@@ -61,6 +61,11 @@ def parse(value: str, origin: str) -> WatchList:
     return WatchList(symbols, refused)
 
 
+def is_reference(value: str) -> bool:
+    """Return whether a value names a list in S3 instead of holding it."""
+    return _S3_REFERENCE.fullmatch(value.strip()) is not None
+
+
 class WatchListReader:
     """Answers with the watch list in force, at most `REREAD_MS` old."""
 

@@ -1,8 +1,8 @@
 """The CDK app: six stacks, the same on AWS and on the local AWS.
 
-Run by the CDK CLI (`cdk.json`). Example::
+Run by the CDK CLI (`cdk.json`), for a deployment of `monitor.toml`. Example::
 
-    cdk deploy --all -c target=local
+    cdk deploy --all -c deployment=staging -c shards=2
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
+from producers.errors import MonitorError
 from stream_infra import names
-from stream_infra.cdk.bundling import BundleError, bundle
+from stream_infra.cdk.bundling import bundle
 from stream_infra.cdk.stacks.api import ApiStack
 from stream_infra.cdk.stacks.dashboard import DashboardStack
 from stream_infra.cdk.stacks.functions import LambdaStack
 from stream_infra.cdk.stacks.observability import ObservabilityStack
 from stream_infra.cdk.stacks.storage import StorageStack
 from stream_infra.cdk.stacks.stream import StreamStack
-from stream_infra.config import Config, ConfigError, read_config
+from stream_infra.config import Config, read_context
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,10 +69,10 @@ def main() -> int:
     """Synthesize for the CDK CLI. Returns the exit code."""
     app = cdk.App()
     try:
-        config = read_config(app.node.try_get_context)
+        config = read_context(app.node.get_all_context(), Path.cwd())
         bundles = {name: bundle(ROOT, name, config.target) for name in names.FUNCTIONS}
         build(app, config, bundles)
-    except (ConfigError, BundleError) as error:
+    except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     app.synth()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from producers.errors import MonitorError
 from stream_infra import names
 
 Target = Literal["aws", "local"]
@@ -53,7 +54,7 @@ def is_x86(target: Target) -> bool:
     return target == "local" and platform.machine().lower() in {"x86_64", "amd64"}
 
 
-class BundleError(RuntimeError):
+class BundleError(MonitorError):
     """A bundle could not be built; the message says which, and what the installer said."""
 
 

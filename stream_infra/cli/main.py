@@ -40,6 +40,7 @@ COMMANDS = {
     "backtest": "Show what the detectors would have found in recordings.",
     "alerts": "List, show, test and silence alerts.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
+    "config": "Check monitor.toml and show the settings in force.",
     "cost": "Estimate what a month on AWS costs, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
     "recover": "Bring back data and settings; stop and start.",

@@ -28,19 +28,19 @@ def test_defaults_and_values_of_the_environment() -> None:
 @pytest.mark.parametrize(
     ("changes", "reasons"),
     [
-        ({"SOURCE": None}, ["missing", "SOURCE"]),
-        ({"STREAM_NAME": ""}, ["STREAM_NAME", "length >= 1"]),
-        ({"PARTITIONS": "0"}, ["PARTITIONS", ">= 1"]),
+        ({"SOURCE": None}, ["SOURCE is not set"]),
+        ({"STREAM_NAME": ""}, ["STREAM_NAME is not set"]),
+        ({"PARTITIONS": "0"}, ["PARTITIONS is '0'; must be int >= 1"]),
         ({"PARTITIONS": "four"}, ["PARTITIONS", "int"]),
         ({"POLL_INTERVAL_SECONDS": "0.1"}, ["POLL_INTERVAL_SECONDS", ">= 0.5"]),
-        ({"SESSION": "sometimes"}, ["SESSION", "'sometimes'"]),
+        ({"SESSION": "sometimes"}, ["SESSION is 'sometimes'; must be one of regular, extended, always"]),
     ],
 )
 def test_a_bad_variable_is_named(changes: dict[str, Any], reasons: list[str]) -> None:
     changed = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
     with pytest.raises(SettingsError) as caught:
         scanner_settings(changed)
-    assert all(reason in str(caught.value) for reason in ["environment of the scanner", *reasons])
+    assert all(reason in str(caught.value) for reason in ["environment of stock-scanner: ", *reasons])
 
 
 def test_a_scheduled_event_asks_for_a_scan() -> None:

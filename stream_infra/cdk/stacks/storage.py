@@ -72,7 +72,7 @@ class StorageStack(Stack):
             self,
             "Threshold",
             parameter_name=names.THRESHOLD_PARAMETER,
-            string_value=f"{config.threshold:g}",
+            string_value=config.threshold,
             description="Score at which a tick is an anomaly; 2.5 is the calibrated point, lower alerts more",
         )
 

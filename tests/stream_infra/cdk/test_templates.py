@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from stream_infra import names
-from stream_infra.config import Config, ConfigError, read_config
+from stream_infra.config import Config
 
 Templates = dict[str, dict[str, Any]]
 
@@ -198,20 +195,6 @@ def test_cloudfront_serves_the_api_under_its_prefix(aws_templates: Templates) ->
     assert {behaviour["PathPattern"] for behaviour in behaviours} == {"/api/*", "/oauth2/token"}
     (strip,) = resources(aws_templates, "AWS::CloudFront::Function")
     assert r"^\/api(?=\/|$)" in strip["FunctionCode"]
-
-
-def test_a_setting_that_cannot_work_is_refused_by_name(tmp_path: Path) -> None:
-    del tmp_path
-    context = {"shards": "4", "parallelization_factor": "2"}
-    with pytest.raises(
-        ConfigError, match=r"shards \(4\) x parallelization_factor \(2\) = 8 .* concurrency_limit \(5\)"
-    ):
-        read_config(context.get)
-    assert read_config({**context, "concurrency_limit": "0"}.get).shards == 4
-    with pytest.raises(ConfigError, match=r"session: .*'regular', 'extended' or 'always'.*'sometimes'"):
-        read_config({"session": "sometimes"}.get)
-    with pytest.raises(ConfigError, match="threshold"):
-        read_config({"threshold": "-1"}.get)
 
 
 def test_the_defaults_reserve_concurrency_for_the_lanes_of_the_stream() -> None:

@@ -1,0 +1,39 @@
+"""``stock-monitor config``: the settings of a deployment that are in force, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_infra.cli import options
+
+app = typer.Typer()
+
+
+@app.command()
+def config(
+    deployment: Annotated[
+        str, typer.Argument(help="Its name in monitor.toml.", metavar="DEPLOYMENT")
+    ] = "local",
+    as_json: options.AsJson = False,
+) -> None:
+    """Check monitor.toml and show the settings of a deployment. Exit code 1 if one cannot work.
+
+    Example: stock-monitor config prod --json
+    """
+    from stream_infra.config import FILE, Config, find_file, load, read_deployments  # noqa: PLC0415
+
+    path = find_file(Path.cwd())
+    settings = load(deployment, path)
+    written = read_deployments(path).get(deployment, {})
+    if as_json:
+        typer.echo(json.dumps(settings.model_dump(exclude={"target"})))
+        return
+    typer.echo(f"[{deployment}] {path or f'(no {FILE} here: all settings have their defaults)'}")
+    width = max(map(len, Config.model_fields))
+    for name, value in settings.model_dump(exclude={"target"}).items():
+        origin = FILE if name in written else "default"
+        typer.echo(f"  {name:<{width}}  {origin:<{len(FILE)}}  {'' if value is None else value}".rstrip())

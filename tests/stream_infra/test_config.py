@@ -1,0 +1,217 @@
+"""`monitor.toml` and what overrides it: typed, and whatever cannot work is named with what is allowed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.errors import MonitorError
+from producers.sources import names as source_names
+from stream_infra.config import (
+    DEFAULT_TICKERS,
+    FILE,
+    Config,
+    ConfigError,
+    Given,
+    find_file,
+    load,
+    read_context,
+    read_deployments,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / FILE
+    path.write_text(text)
+    return path
+
+
+def problem(folder: Path, text: str, name: str = "prod") -> str:
+    """What is said of a file that cannot be used."""
+    with pytest.raises(ConfigError) as caught:
+        load(name, write(folder, text))
+    return str(caught.value)
+
+
+def test_a_deployment_without_a_section_has_the_defaults(tmp_path: Path) -> None:
+    assert load("prod", None) == load("prod", write(tmp_path, "")) == Config()
+    assert Config().tickers == DEFAULT_TICKERS
+
+
+def test_settings_are_read_for_the_deployment_that_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, '[local]\nsource = "simulated"\n[eu-1]\nregion = "eu-west-1"\nshards = 2\n')
+    assert (load("eu-1", path).region, load("eu-1", path).shards) == ("eu-west-1", 2)
+    assert load("local", path).source == "simulated"
+
+
+def test_tickers_are_a_list_or_a_text_and_are_normalised(tmp_path: Path) -> None:
+    for written in ('["aapl", "BRK.B"]', '"aapl, BRK.B"'):
+        assert load("prod", write(tmp_path, f"[prod]\ntickers = {written}\n")).tickers == "AAPL,BRK.B"
+    reference = "s3://a-bucket/watch-lists/all.csv"
+    assert load("prod", write(tmp_path, f'[prod]\ntickers = "{reference}"\n')).tickers == reference
+
+
+def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
+    table = "{ default = 3, kinds = { gap = 4 } }"
+    assert load("prod", write(tmp_path, f"[prod]\nthreshold = {table}\n")).threshold == (
+        '{"default": 3, "kinds": {"gap": 4}}'
+    )
+    assert load("prod", write(tmp_path, "[prod]\nthreshold = 3.5\n")).threshold == "3.5"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'source = "alpca"',
+            r"\[prod\] source: unknown source 'alpca' \(did you mean 'alpaca'\?\); must be one of",
+        ),
+        ('tickers = "not a ticker!!"', r"\[prod\] tickers: .*'TICKER!!' is no ticker"),
+        ("tickers = []", r"\[prod\] tickers: .*names no ticker"),
+        ("threshold = 0.05", r"\[prod\] threshold: .*0\.05.*0\.1 to 1000"),
+        ("threshold = { kinds = { gaps = 3 } }", r"\[prod\] threshold: .*gaps.*frozen_feed"),
+        (
+            "shard = 4",
+            r"\[prod\] shard: unknown setting 'shard' \(did you mean 'shards'\?\); must be one of .*shards",
+        ),
+        ('ticker = "AAPL"', r"\[prod\] ticker: unknown setting 'ticker' \(did you mean 'tickers'\?\)"),
+        ("shards = 0", r"\[prod\] shards: 0; must be greater than or equal to 1"),
+        ("shards = true", r"\[prod\] shards: true; must be a number"),
+        ("shards = 2.5", r"\[prod\] shards: 2\.5; must be a valid integer"),
+        (
+            "shards = 6",
+            r"\[prod\]: shards \(6\) x parallelization_factor \(1\) = 6 .*concurrency_limit \(5\)",
+        ),
+        (
+            "poll_interval_seconds = 0.5",
+            r"\[prod\] poll_interval_seconds: 0\.5; must be greater than or equal to 1",
+        ),
+        ('session = "nightly"', r"\[prod\] session: 'nightly'; must be 'regular', 'extended' or 'always'"),
+        ('access = "open"', r"\[prod\] access: 'open'; must be 'private' or 'public'"),
+        ('operations_email = "ops"', r"\[prod\] operations_email: 'ops'; must be an email address"),
+        ('target = "local"', r"\[prod\] target must be left out"),
+    ],
+)
+def test_what_cannot_work_is_named_with_what_is_allowed(tmp_path: Path, line: str, said: str) -> None:
+    assert re.search(said, problem(tmp_path, f"[prod]\n{line}\n"))
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
+    said = problem(tmp_path, '[prod]\nsource = "alpca"\nshard = 4\nthreshold = 0.05\n').splitlines()
+    assert [line.split(":")[0] for line in said] == [
+        f"{FILE} [prod] {key}" for key in ("source", "threshold", "shard")
+    ]
+
+
+def test_what_the_local_aws_has_no_use_for_is_rejected_there(tmp_path: Path) -> None:
+    assert "[local] region must be left out" in problem(tmp_path, '[local]\nregion = "eu-west-1"\n', "local")
+
+
+def test_a_file_of_another_shape_is_rejected(tmp_path: Path) -> None:
+    assert "shards belongs to no deployment" in problem(tmp_path, "shards = 4\n")
+    assert "is no TOML" in problem(tmp_path, "[prod\n")
+    assert "'Prod' is no name of a deployment" in problem(tmp_path, "[Prod]\n")
+    assert "unknown deployment 'prodd' (did you mean 'prod'?)" in problem(tmp_path, "", "prodd")
+
+
+def test_the_message_of_an_override_names_where_it_was_given(tmp_path: Path) -> None:
+    path = write(tmp_path, '[prod]\nsource = "alpca"\n')
+    with pytest.raises(ConfigError, match=r"^SOURCE: unknown source 'yaho' \(did you mean 'yahoo'\?\)"):
+        load("prod", path, {"source": Given("yaho", "SOURCE")})
+    assert load("prod", path, {"source": Given("yahoo", "SOURCE")}).source == "yahoo"
+
+
+def test_a_market_that_never_closes_is_polled_always() -> None:
+    assert load("prod", None, {"source": Given("simulated", "-c source")}).session == "always"
+    assert load("prod", None, {"source": Given("alpaca", "-c source")}).session == "regular"
+    asked = {"source": Given("simulated", "-c source"), "session": Given("extended", "-c session")}
+    assert load("prod", None, asked).session == "extended"
+
+
+def test_the_context_of_the_cdk_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, '[prod]\nshards = 2\nregion = "eu-west-1"\n[staging]\nshards = 3\n')
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "111122223333")
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "us-east-1")
+    own = {"@aws-cdk/core:newStyleStackSynthesis": True, "aws:cdk:bundling-stacks": ["**"]}
+    config = read_context(own, tmp_path)
+    assert (config.target, config.shards, config.region, config.account) == (
+        "aws",
+        2,
+        "eu-west-1",
+        "111122223333",
+    )
+    assert read_context({**own, "deployment": "staging"}, tmp_path).shards == 3
+    assert read_context({**own, "shards": "4"}, tmp_path).shards == 4
+    assert read_context({"target": "local"}, tmp_path).local
+    with pytest.raises(ConfigError, match=r"-c shard: unknown setting 'shard' \(did you mean 'shards'\?\)"):
+        read_context({**own, "shard": "4"}, tmp_path)
+    with pytest.raises(ConfigError, match="-c target: 'nowhere'; must be 'aws' or 'local'"):
+        read_context({"target": "nowhere"}, tmp_path)
+
+
+def test_the_nearest_file_is_in_force(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    assert find_file(inner) is None or tmp_path not in (find_file(inner) or inner).parents
+    outer = write(tmp_path, "")
+    assert find_file(inner) == outer
+    assert find_file(inner.parent) == outer
+    own = write(inner, "")
+    assert find_file(inner) == own
+
+
+def test_the_file_that_is_shipped_is_right() -> None:
+    path = ROOT / FILE
+    for name in read_deployments(path):
+        load(name, path)
+    assert load("local", path).source == "simulated"
+
+
+def test_the_examples_in_the_file_that_is_shipped_are_right(tmp_path: Path) -> None:
+    """What is commented out is offered to be used."""
+    text = re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", (ROOT / FILE).read_text())
+    path = write(tmp_path, text)
+    assert len(read_deployments(path)) > len(read_deployments(ROOT / FILE))
+    for name in read_deployments(path):
+        load(name, path)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (.*?) \|", (ROOT / "docs" / "configuration.md").read_text())
+    assert dict(rows).keys() == set(Config.model_fields) - {"target"}
+    for name, default in rows:
+        value = Config.model_fields[name].default
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            assert default == f"{value:g}"
+
+
+@given(
+    st.one_of(st.sampled_from(sorted(Config.model_fields)), st.text(max_size=12)),
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=20),
+        st.lists(st.text(max_size=5)),
+        st.booleans(),
+    ),
+)
+def test_whatever_is_given_is_taken_or_named(key: str, value: object) -> None:
+    """No setting ends in anything but a Config or an error that names it."""
+    try:
+        load("prod", None, {key: Given(value, "<given>")})
+        said = "<given>"
+    except MonitorError as error:
+        said = str(error)
+    assert "<given>" in said or "detectors at once" in said
+
+
+def test_sources_are_those_of_the_registry() -> None:
+    for name in source_names():
+        assert load("prod", None, {"source": Given(name, "-c source")}).source == name
