@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from stream_infra.operations.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Aws = Annotated[
     bool,
@@ -32,3 +38,57 @@ def working(what: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
         return
     with errors.status(f"{what} …") as status:
         yield lambda text: status.update(f"{text} …")
+
+
+def wanted(ids: list[str] | None, everything: bool, command: str) -> list[str]:
+    """Return the ids that a person named, none if all are meant.
+
+    Raises
+    ------
+    InputError
+        Neither was said, or both.
+    """
+    if bool(ids) == everything:
+        raise InputError("say which", allowed=f"ids as `stock-monitor {command} list` shows them, or --all")
+    return ids or []
+
+
+class Bar:
+    """A bar of steps, with the ticks that they dealt with."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+        self._ticks = 0
+
+    def add_ticks(self, count: int) -> None:
+        """Count ticks of the step under way."""
+        self._ticks += count
+        self._progress.update(self._task, ticks=f"{self._ticks:,} ticks")
+
+    def advance(self, line: str | None) -> None:
+        """End a step, and print a line about it."""
+        if line is not None:
+            typer.echo(line)
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def progress(what: str, steps: int, *, quiet: bool) -> Iterator[Bar]:
+    """Show on a terminal how many of so many steps are done; lines that steps print go above the bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    from stream_infra.cli.text import console  # noqa: PLC0415
+
+    errors = console(errors=True)
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[ticks]}"),
+        console=errors,
+        disable=quiet or not errors.is_terminal or not steps,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with shown:
+        yield Bar(shown, shown.add_task(what, total=steps, ticks=""))

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
 _HARMLESS = {"\n", "\t"}
@@ -60,3 +62,36 @@ def console(*, errors: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415  --help must not pay for it
 
     return Console(stderr=errors, highlight=False, markup=False, emoji=False)
+
+
+def print_table(
+    rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = (), right: tuple[int, ...] = ()
+) -> None:
+    """Print rows as columns within the terminal's width, or 80 characters; the last column takes several lines.
+
+    Parameters
+    ----------
+    rows
+        The cells of each row, without control characters of their own.
+    header
+        Titles of the columns, if they need any.
+    right
+        Numbers of the columns that hold numbers.
+    """
+    from rich.table import Table  # noqa: PLC0415  --help must not pay for it
+    from rich.text import Text  # noqa: PLC0415
+
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    width = max((len(row) for row in [*cells, header]), default=0)
+    table = Table(box=None, pad_edge=False, show_header=bool(header), header_style="dim")
+    for i in range(width):
+        title = header[i] if header else ""
+        table.add_column(
+            title,
+            no_wrap=i < width - 1,
+            overflow="fold",
+            justify="right" if i in right else "left",
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console().print(table)

@@ -1,20 +1,32 @@
-"""What `stock-monitor quarantine` does with the records in the bucket."""
+"""The records in quarantine, and what can be used of them by now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from consumers.contracts.errors import IOFailedError
 from consumers.redrive.redrive import Redriven
 from consumers.redrive.requeue import entry_id, remaining, requeue
 from consumers.stores.quarantine import QuarantineBucket
 from consumers.stream.records import Quarantined
 from consumers.windows.restore import GoneError
-from stream_infra.operations.dead_letters import detector_settings, redrive_of
+from producers.errors import MonitorError
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import FailedError, InputError
+from stream_infra.operations.redriving import detector_settings, redrive_of
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """What a requeue brought back: ticks, late anomalies by id, and why the entry `stays`, None if it does not."""
+
+    id: str
+    ticks: int = 0
+    anomalies: list[str] = field(default_factory=list)
+    stays: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-able values."""
+        return {"id": self.id, "requeued": self.ticks, "anomalies": self.anomalies, "stays": self.stays}
 
 
 class Quarantine:
@@ -26,51 +38,29 @@ class Quarantine:
         self._bucket = QuarantineBucket(endpoints.client("s3"), settings.data_bucket)
 
     def entries(self) -> list[Quarantined]:
-        """All entries, the newest first."""
+        """Return all entries, the newest first."""
+        return sorted(self._bucket.entries(), key=lambda entry: -entry.arrival_ms)
+
+    def requeue(self, entry: Quarantined) -> Requeued:
+        """Bring back what can be used of an entry now, and keep the rest; what was done stays done."""
         try:
-            return sorted(self._bucket.entries(), key=lambda entry: -entry.arrival_ms)
-        except IOFailedError as error:
-            raise FailedError(str(error)) from error
+            return self._requeue(entry)
+        except (GoneError, MonitorError) as error:
+            return Requeued(entry_id(entry), stays=str(error))
+        except Exception as error:  # noqa: BLE001  a record that crashes the redrive, as it did the detector
+            return Requeued(
+                entry_id(entry), stays=f"it crashes the redrive, report it as a defect: {error!r}"
+            )
 
-    def release(self, entry: Quarantined) -> dict[str, Any]:
-        """Bring back what can be used of an entry now, and keep the rest.
-
-        Returns:
-            What was done: `released` ticks, late `anomalies`, and why the entry `stays`, None if it does not.
-        """
+    def _requeue(self, entry: Quarantined) -> Requeued:
         record, stays = requeue(entry)
         done = Redriven()
-        try:
-            if record is not None:
-                done = redrive_of(self._endpoints).requeued(record)
-                if not entry.rows:
-                    again = [replace(rejected, shard=entry.shard) for rejected in done.rejected]
-                    stays = remaining(entry, again)
-            if stays != entry:
-                self._bucket.replace(entry, stays)
-        except GoneError as error:
-            stays = replace(entry, reason=str(error))
-        except IOFailedError as error:
-            raise FailedError(f"{error}; what was done stays done, the rest can be repeated") from error
-        return {
-            "id": entry_id(entry),
-            "released": done.counts.in_windows,
-            "anomalies": done.anomalies,
-            "stays": stays.reason if stays else None,
-        }
-
-
-def chosen(entries: Sequence[Quarantined], ids: Sequence[str]) -> list[Quarantined]:
-    """The entries whose ids begin with `ids`; all of them if there are none.
-
-    Raises:
-        InputError: an id is nobody's, or that of several.
-    """
-    found = []
-    for wanted in ids:
-        fitting = [entry for entry in entries if entry_id(entry).startswith(wanted)]
-        if len(fitting) != 1:
-            what = "no entry" if not fitting else f"{len(fitting)} entries"
-            raise InputError(f"{wanted}: {what} of the quarantine; allowed are ids as `list` shows them")
-        found += fitting
-    return found if ids else list(entries)
+        if record is not None:
+            done = redrive_of(self._endpoints).requeued(record)
+            if not entry.rows:
+                stays = remaining(entry, [replace(again, shard=entry.shard) for again in done.rejected])
+        if stays != entry:
+            self._bucket.replace(entry, stays)
+        return Requeued(
+            entry_id(entry), done.counts.in_windows, done.anomalies, stays.reason if stays else None
+        )

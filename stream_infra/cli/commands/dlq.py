@@ -1,24 +1,24 @@
-"""``stock-monitor dlq``: what the detector and the scanner gave up, and the way to bring it back."""
+"""``stock-monitor dlq``: batches that the detector discarded and scans that failed, and the way to bring them back."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from stream_infra.cli import options
-from stream_infra.operations.endpoints import Endpoints, resolve
-from stream_infra.operations.errors import InputError
+from stream_infra.cli.text import clock, one_line, print_table, printable
+from stream_infra.operations.endpoints import resolve
 
 if TYPE_CHECKING:
-    from stream_infra.operations.dead_letters import DeadLetterQueue, Message
+    from stream_infra.operations.dead_letters import Message, ShownRecord
+    from stream_infra.operations.redriving import Result
 
 app = typer.Typer(no_args_is_help=True)
 _QUOTES_SHOWN = 20
 _ID_SHOWN = 8
+_BODY_SHOWN = 4000
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of messages as `list` shows them.", metavar="ID")]
 Everything = Annotated[bool, typer.Option("--all", help="All messages.")]
@@ -39,10 +39,10 @@ def list_(
 
     Example: stock-monitor dlq list
     """
-    from stream_infra.operations.dead_letters import DeadLetterQueue, clock  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.dead_letters import DeadLetterQueue  # noqa: PLC0415  --help must not pay for it
 
     queue = DeadLetterQueue(resolve(aws))
-    with queue.messages(limit) as messages:
+    with options.working("Reading the queue", quiet=as_json), queue.messages(limit) as messages:
         more = max(0, queue.depth() - len(messages)) if len(messages) == limit else 0
     if as_json:
         typer.echo(json.dumps([_as_dict(message) for message in messages]))
@@ -50,11 +50,20 @@ def list_(
     if not messages:
         typer.echo("The dead-letter queue is empty.")
         return
-    for message in messages:
-        records = f"{message.batch.size} records" if message.batch else ""
-        typer.echo(
-            f"{message.id[:_ID_SHOWN]}  {clock(message.sent_ms)}  {message.kind:<7}  {records:<12}  {message.reason}"
-        )
+    print_table(
+        (
+            (
+                message.id[:_ID_SHOWN],
+                clock(message.sent_ms),
+                message.kind,
+                f"{message.batch.size:,}" if message.batch else "",
+                message.reason,
+            )
+            for message in messages
+        ),
+        header=("id", "discarded", "kind", "records", "reason"),
+        right=(3,),
+    )
     if more:
         typer.echo(f"… and about {more:,} more: --limit {len(messages) + more}")
 
@@ -70,38 +79,23 @@ def show(
     Example: stock-monitor dlq show 5f1c2a9e
     """
     from stream_infra.operations import dead_letters  # noqa: PLC0415
+    from stream_infra.operations.selection import chosen  # noqa: PLC0415
 
     endpoints = resolve(aws)
     with dead_letters.DeadLetterQueue(endpoints).messages() as messages:
-        (found,) = dead_letters.chosen(messages, [message])
-    records, problem = [], found.problem
+        (found,) = chosen(messages, [message], lambda of: of.id, "the dead-letter queue")
+    records, problem = list[dead_letters.ShownRecord](), found.problem
     if found.batch is not None:
         try:
-            records = list(
-                dead_letters.shown(dead_letters.records_of(found.batch, endpoints.client("kinesis")))
-            )
+            of_batch = dead_letters.records_of(found.batch, endpoints.client("kinesis"))
+            records = list(dead_letters.shown(of_batch))
         except dead_letters.UnusableError as error:
             problem = str(error)
     if as_json:
         content = {"records": [record._asdict() for record in records], "problem": problem}
         typer.echo(json.dumps({**_as_dict(found), "body": found.body, **content}))
-        return
-    typer.echo("\n".join(_head(found)))
-    for record in records:
-        typer.echo(
-            f"\n{record.sequence} [{record.user_record}]  {dead_letters.clock(record.arrival_ms)}  {record.source}"
-        )
-        for quote in record.quotes[:_QUOTES_SHOWN]:
-            known = [f"{name} {value}" for name, value in quote.items() if value is not None]
-            typer.echo(f"  {'  '.join(known)}")
-        if len(record.quotes) > _QUOTES_SHOWN:
-            typer.echo(f"  … and {len(record.quotes) - _QUOTES_SHOWN} more: --json shows all")
-        if record.problem:
-            typer.echo(f"  unreadable: {record.problem}")
-    if problem:
-        typer.echo(f"\n{problem}")
-    if found.batch is None:
-        typer.echo(f"\n{found.body}")
+    else:
+        typer.echo(printable("\n".join(_lines(found, records, problem))))
 
 
 @app.command()
@@ -118,84 +112,25 @@ def redrive(
 
     Example: stock-monitor dlq redrive --all
     """
-    from stream_infra.operations import dead_letters  # noqa: PLC0415
+    from stream_infra.operations import dead_letters, redriving  # noqa: PLC0415
+    from stream_infra.operations.selection import chosen  # noqa: PLC0415
 
-    wanted = _wanted(ids, everything)
+    wanted = options.wanted(ids, everything, "dlq")
     endpoints = resolve(aws)
     queue = dead_letters.DeadLetterQueue(endpoints)
-    results: list[dict[str, Any]] = []
+    results: list[Result] = []
     with queue.messages() as messages:
-        selected = dead_letters.in_order(dead_letters.chosen(messages, wanted))
-        failed = _redrive(endpoints, queue, selected, results, quiet=as_json)
+        selected = dead_letters.in_order(chosen(messages, wanted, lambda of: of.id, "the dead-letter queue"))
+        with options.progress("Redriving", len(selected), quiet=as_json) as bar:
+            for result in redriving.redrive_all(endpoints, queue, selected, bar.add_ticks):
+                results.append(result)
+                bar.advance(None if as_json else one_line(_result_line(result)))
     if as_json:
-        typer.echo(json.dumps(results))
+        typer.echo(json.dumps([result.as_dict() for result in results]))
     elif not selected:
         typer.echo("The dead-letter queue is empty.")
-    if failed:
+    if any(result.failed for result in results):
         raise typer.Exit(1)
-
-
-def _redrive(
-    endpoints: Endpoints,
-    queue: DeadLetterQueue,
-    selected: list[Message],
-    results: list[dict[str, Any]],
-    *,
-    quiet: bool,
-) -> int:
-    """Redrive messages one after the other; answers how many stay although they should not."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
-
-    from stream_infra.operations import dead_letters  # noqa: PLC0415
-
-    if not selected:
-        return 0
-    failed = 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rows]}"),
-    )
-    # With both on a terminal, the lines of results go above the bar.
-    above = sys.stdout.isatty()
-    bar = Progress(
-        *columns, console=Console(stderr=True), disable=quiet, transient=True, redirect_stdout=above
-    )
-    with bar as progress:
-        task = progress.add_task("Redriving", total=len(selected), rows="")
-        rows = 0
-
-        def on_rows(count: int) -> None:
-            nonlocal rows
-            rows += count
-            progress.update(task, rows=f"{rows:,} ticks")
-
-        redriving = dead_letters.redrive_of(endpoints, on_rows)
-        for i, message in enumerate(selected):
-            queue.hold_on(selected[i:])
-            result: dict[str, Any] = {"id": message.id, "kind": message.kind}
-            try:
-                done = dead_letters.redrive(message, redriving, endpoints.client("kinesis"))
-            except dead_letters.UnusableError as error:
-                # A failed scan stays by design; a batch that stays is for somebody to look at.
-                failed += message.kind != "scan"
-                result |= {"redriven": False, "reason": str(error)}
-            else:
-                queue.delete(message)
-                result |= {
-                    "redriven": True,
-                    "records": done.records,
-                    "ticks": done.present + done.counts.ticks_in,
-                    "present": done.present,
-                    **{name: value for name, value in done.counts.as_dict().items() if name != "ticks_in"},
-                    "anomalies": done.anomalies,
-                }
-            results.append(result)
-            if not quiet:
-                typer.echo(_result_line(result))
-            progress.advance(task)
-    return failed
 
 
 @app.command()
@@ -211,19 +146,16 @@ def purge(
     Example: stock-monitor dlq purge 5f1c2a9e
     """
     from stream_infra.operations import dead_letters  # noqa: PLC0415
+    from stream_infra.operations.selection import chosen  # noqa: PLC0415
 
-    wanted = _wanted(ids, everything)
+    wanted = options.wanted(ids, everything, "dlq")
     queue = dead_letters.DeadLetterQueue(resolve(aws))
     with queue.messages() as messages:
-        selected = dead_letters.chosen(messages, wanted)
+        selected = chosen(messages, wanted, lambda of: of.id, "the dead-letter queue")
         if selected and not yes:
             batches = sum(message.kind == "batch" for message in selected)
-            lost = (
-                f", {batches} of them failed batches whose ticks are then lost to the windows"
-                if batches
-                else ""
-            )
-            typer.confirm(f"Delete {len(selected)} messages{lost}?", abort=True, err=True)
+            lost = f", {batches} of them failed batches whose ticks are then lost to the windows"
+            typer.confirm(f"Delete {len(selected)} messages{lost if batches else ''}?", abort=True, err=True)
         for message in selected:
             queue.delete(message)
     if as_json:
@@ -232,55 +164,64 @@ def purge(
         typer.echo(f"{len(selected)} messages deleted.")
 
 
-def _wanted(ids: list[str] | None, everything: bool) -> list[str]:
-    if bool(ids) == everything:
-        raise InputError("say which messages: ids as `stock-monitor dlq list` shows them, or --all")
-    return ids or []
-
-
 def _as_dict(message: Message) -> dict[str, Any]:
     from consumers.contracts.anomaly import iso_ms  # noqa: PLC0415
 
-    batch = message.batch
-    about: dict[str, Any] = {}
-    if batch is not None:
-        about = {
-            "stream": batch.stream,
-            "shard": batch.shard,
-            "start": batch.start,
-            "end": batch.end,
-            "records": batch.size,
-            "first_arrival": iso_ms(batch.first_ms),
-            "last_arrival": iso_ms(batch.last_ms),
-            "payload": "s3" if batch.records is not None else "stream",
-        }
-    kind = {
+    about = {
         "id": message.id,
         "kind": message.kind,
-        "given_up": iso_ms(message.sent_ms),
+        "discarded_at": iso_ms(message.sent_ms),
         "reason": message.reason,
     }
-    return {**kind, **about}
+    batch = message.batch
+    if batch is None:
+        return about
+    return {
+        **about,
+        "stream": batch.stream,
+        "shard": batch.shard,
+        "start": batch.start,
+        "end": batch.end,
+        "records": batch.size,
+        "first_arrival": iso_ms(batch.first_ms),
+        "last_arrival": iso_ms(batch.last_ms),
+        "payload": "s3" if batch.records is not None else "stream",
+    }
 
 
-def _head(message: Message) -> list[str]:
+def _lines(message: Message, records: list[ShownRecord], problem: str) -> list[str]:
     lines = [f"{message.kind} {message.id}", message.reason]
     if message.batch is not None:
         batch = message.batch
         lines.append(f"{batch.size} records of {batch.stream} {batch.shard}: {batch.start} to {batch.end}")
+    for record in records:
+        lines += [
+            "",
+            f"{record.sequence} [{record.user_record}]  {clock(record.arrival_ms)}  {record.source}",
+        ]
+        for quote in record.quotes[:_QUOTES_SHOWN]:
+            known = [f"{name} {value}" for name, value in quote.items() if value is not None]
+            lines.append(f"  {'  '.join(known)}")
+        if len(record.quotes) > _QUOTES_SHOWN:
+            lines.append(f"  … and {len(record.quotes) - _QUOTES_SHOWN} more: --json shows all")
+        if record.problem:
+            lines.append(f"  unreadable: {record.problem}")
+    if problem:
+        lines += ["", problem]
+    if message.batch is None:
+        cut = "\n… --json shows all" if len(message.body) > _BODY_SHOWN else ""
+        lines += ["", message.body[:_BODY_SHOWN] + cut]
     return lines
 
 
-def _result_line(result: dict[str, Any]) -> str:
-    id_ = result["id"][:_ID_SHOWN]
-    if not result["redriven"]:
-        return f"{id_}  not redriven: {result['reason']}"
-    parts = [f"{result['in_windows']:,} ticks brought back", f"{result['present']:,} were there"]
+def _result_line(result: Result) -> str:
+    id_, done = result.message.id[:_ID_SHOWN], result.done
+    if done is None:
+        return f"{id_}  not redriven: {result.reason}"
+    counts = done.counts.as_dict()
+    parts = [f"{counts['in_windows']:,} ticks brought back", f"{done.present:,} were there"]
     others = ("duplicate", "out_of_order", "quarantined")
-    parts += [f"{result[name]:,} {name.replace('_', ' ')}" for name in others if result[name]]
-    found = result["anomalies"]
-    parts.append(
-        f"{len(found)} late anomalies"
-        + (f" ({', '.join(found[:3])}{', …' if len(found) > 3 else ''})" if found else "")
-    )
+    parts += [f"{counts[name]:,} {name.replace('_', ' ')}" for name in others if counts[name]]
+    named = f" ({', '.join(done.anomalies[:3])}{', …' if len(done.anomalies) > 3 else ''})"
+    parts.append(f"{len(done.anomalies)} late anomalies{named if done.anomalies else ''}")
     return f"{id_}  {', '.join(parts)}"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from stream_infra.cli import options
+from stream_infra.cli.text import clock, one_line, print_table, printable
 from stream_infra.operations.endpoints import resolve
-from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
     from consumers.stream.records import Quarantined
+    from stream_infra.operations.quarantine import Requeued
 
 app = typer.Typer(no_args_is_help=True)
 _PAYLOAD_SHOWN = 2000
@@ -38,7 +37,6 @@ def list_(
     Example: stock-monitor quarantine list
     """
     from consumers.redrive.requeue import entry_id  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations.dead_letters import clock  # noqa: PLC0415
     from stream_infra.operations.quarantine import Quarantine  # noqa: PLC0415
 
     entries = Quarantine(resolve(aws)).entries()
@@ -48,9 +46,14 @@ def list_(
     if not entries:
         typer.echo("Nothing is quarantined.")
         return
-    for entry in entries[:limit]:
-        size = f"{len(entry.payload):,} bytes"
-        typer.echo(f"{entry_id(entry)}  {clock(entry.arrival_ms)}  {size:>15}  {entry.reason}")
+    print_table(
+        (
+            (entry_id(entry), clock(entry.arrival_ms), f"{len(entry.payload):,}", entry.reason)
+            for entry in entries[:limit]
+        ),
+        header=("id", "arrived", "bytes", "reason"),
+        right=(2,),
+    )
     if len(entries) > limit:
         typer.echo(f"… and {len(entries) - limit:,} more: --limit {len(entries)}")
 
@@ -65,25 +68,28 @@ def show(
 
     Example: stock-monitor quarantine show 0d4f7c
     """
-    from stream_infra.operations.dead_letters import clock  # noqa: PLC0415
-    from stream_infra.operations.quarantine import Quarantine, chosen  # noqa: PLC0415
+    from consumers.redrive.requeue import entry_id  # noqa: PLC0415
+    from stream_infra.operations.quarantine import Quarantine  # noqa: PLC0415
+    from stream_infra.operations.selection import chosen  # noqa: PLC0415
 
-    (found,) = chosen(Quarantine(resolve(aws)).entries(), [entry])
-    if as_json:
-        typer.echo(json.dumps({**_as_dict(found), "payload": _text(found.payload)}))
-        return
-    typer.echo(f"{found.shard} {found.sequence} [{found.index}], arrived {clock(found.arrival_ms)}")
-    typer.echo(found.reason)
-    for row in found.rows:
-        typer.echo(f"  row {row.row} ({row.symbol}): {row.reason}")
+    (found,) = chosen(Quarantine(resolve(aws)).entries(), [entry], entry_id, "the quarantine")
     text = _text(found.payload)
-    typer.echo(f"\n{text[:_PAYLOAD_SHOWN]}")
+    if as_json:
+        typer.echo(json.dumps({**_as_dict(found), "payload": text}))
+        return
+    lines = [
+        f"{found.shard} {found.sequence} [{found.index}], arrived {clock(found.arrival_ms)}",
+        found.reason,
+    ]
+    lines += [f"  row {row.row} ({row.symbol}): {row.reason}" for row in found.rows]
+    lines += ["", text[:_PAYLOAD_SHOWN]]
     if len(text) > _PAYLOAD_SHOWN:
-        typer.echo(f"… {len(text) - _PAYLOAD_SHOWN:,} more characters: --json shows all")
+        lines.append(f"… {len(text) - _PAYLOAD_SHOWN:,} more characters: --json shows all")
+    typer.echo(printable("\n".join(lines)))
 
 
 @app.command()
-def release(
+def requeue(
     ids: Ids = None,
     everything: Annotated[bool, typer.Option("--all", help="All entries.")] = False,
     as_json: options.AsJson = False,
@@ -94,32 +100,25 @@ def release(
     Live windows stay as they are. What still cannot be used stays, with its reason. It is safe to interrupt
     this and to repeat it.
 
-    Example: stock-monitor quarantine release --all
+    Example: stock-monitor quarantine requeue --all
     """
-    from rich.progress import Progress  # noqa: PLC0415
+    from consumers.redrive.requeue import entry_id  # noqa: PLC0415
+    from stream_infra.operations.quarantine import Quarantine  # noqa: PLC0415
+    from stream_infra.operations.selection import chosen  # noqa: PLC0415
 
-    from stream_infra.operations.quarantine import Quarantine, chosen  # noqa: PLC0415
-
-    if bool(ids) == everything:
-        raise InputError("say which entries: ids as `stock-monitor quarantine list` shows them, or --all")
+    wanted = options.wanted(ids, everything, "quarantine")
     opened = Quarantine(resolve(aws))
-    selected = chosen(opened.entries(), ids or [])
-    results = []
-    # With both on a terminal, the lines of results go above the bar.
-    bar = Progress(
-        console=Console(stderr=True), disable=as_json, transient=True, redirect_stdout=sys.stdout.isatty()
-    )
-    with bar as progress:
-        for entry in progress.track(selected, description="Releasing"):
-            result = opened.release(entry)
-            results.append(result)
-            if not as_json:
-                typer.echo(_result_line(result))
+    selected = chosen(opened.entries(), wanted, entry_id, "the quarantine")
+    results: list[Requeued] = []
+    with options.progress("Requeuing", len(selected), quiet=as_json) as bar:
+        for entry in selected:
+            results.append(opened.requeue(entry))
+            bar.advance(None if as_json else one_line(_result_line(results[-1])))
     if as_json:
-        typer.echo(json.dumps(results))
+        typer.echo(json.dumps([result.as_dict() for result in results]))
     elif not selected:
         typer.echo("Nothing is quarantined.")
-    if any(result["stays"] for result in results):
+    if any(result.stays for result in results):
         raise typer.Exit(1)
 
 
@@ -141,15 +140,14 @@ def _as_dict(entry: Quarantined) -> dict[str, Any]:
 
 
 def _text(payload: bytes) -> str:
-    """The payload as text, bytes that are none as escapes."""
+    """Return the payload as text, bytes that are none as escapes."""
     return payload.decode("utf-8", "backslashreplace")
 
 
-def _result_line(result: dict[str, Any]) -> str:
+def _result_line(result: Requeued) -> str:
     parts = []
-    if result["released"]:
-        found = result["anomalies"]
-        parts.append(f"{result['released']:,} ticks brought back, {len(found)} late anomalies")
-    if result["stays"]:
-        parts.append(f"stays: {result['stays']}")
-    return f"{result['id']}  {'; '.join(parts) or 'was back already'}"
+    if result.ticks:
+        parts.append(f"{result.ticks:,} ticks brought back, {len(result.anomalies)} late anomalies")
+    if result.stays:
+        parts.append(f"stays: {result.stays}")
+    return f"{result.id}  {'; '.join(parts) or 'was back already'}"

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumers.redrive.dead_letters import (
     BatchInS3,
@@ -104,6 +106,74 @@ def test_a_failed_scan() -> None:
     assert isinstance(found, FailedScan)
     assert found.reason == "RetriesExhausted after 1 invocations: Unhandled: ScanError: no such parameter"
     assert found.at_ms == 1_795_530_600_123
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp": "soon"},
+        {"timestamp": 1e300},
+        {"requestContext": "no context"},
+        {"requestContext": {"condition": ["x"]}},
+        {"responseContext": "no context"},
+        {"KinesisBatchInfo": []},
+        {"payload": "[" * 5000},
+        {"payload": {"Records": [{"eventID": "a:1", "kinesis": {"data": 1}}]}},
+    ],
+)
+def test_an_odd_field_makes_it_unknown_with_the_reason(change: dict[str, Any]) -> None:
+    times = ("approximateArrivalOfFirstRecord", "approximateArrivalOfLastRecord")
+    info = {
+        "shardId": "s",
+        "startSequenceNumber": "1",
+        "endSequenceNumber": "1",
+        "batchSize": 1,
+        "streamArn": "a/b",
+    }
+    record = {
+        "requestContext": {"condition": "RecordAgeExceeded"},
+        "timestamp": "2026-11-24T14:30:00.123Z",
+        "KinesisBatchInfo": {**info, **dict.fromkeys(times, "2026-11-24T14:30:00.123Z")},
+    }
+    assert isinstance(letter(json.dumps(record)), FailedBatch)
+    found = letter(json.dumps({**record, **change}))
+    assert isinstance(found, Unknown)
+    assert found.reason
+
+
+@pytest.mark.parametrize("size", [-1, 0, 10**30, 1.5, "1e400"])
+def test_a_batch_has_a_possible_size(size: Any) -> None:
+    assert isinstance(letter(json.dumps({"KinesisBatchInfo": {"batchSize": size}})), Unknown)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["Records", "KinesisBatchInfo", "requestPayload", "requestContext", "timestamp", "s3"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_message_whatever_it_holds_is_an_error(value: Any) -> None:
+    assert letter(json.dumps(value)) is not None
+
+
+@pytest.mark.parametrize(
+    "body", [DEEP, '{"KinesisBatchInfo":' + DEEP + "}", '{"requestPayload":' + DEEP + "}", "9" * 5000, "\x00"]
+)
+def test_a_message_too_deep_or_too_long_is_unknown(body: str) -> None:
+    assert isinstance(letter(body), Unknown)
 
 
 @pytest.mark.parametrize(

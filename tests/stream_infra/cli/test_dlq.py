@@ -30,7 +30,7 @@ from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
 from stream_infra import names
 from stream_infra.cli.main import app
-from stream_infra.operations import dead_letters
+from stream_infra.operations import dead_letters, redriving
 from stream_infra.operations.endpoints import Endpoints
 
 BUCKET = "stock-scan-data-123456789012"
@@ -71,7 +71,7 @@ class World:
 
     here: Here
     url: str
-    given_up: dict[str, Any] = field(default_factory=dict)
+    discarded: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *arguments: str, expect: int = 0, stdin: str = "") -> str:
         result = CliRunner().invoke(app, arguments, input=stdin)
@@ -142,7 +142,7 @@ def stream(start_ms: int) -> list[Any]:
 
 def detector(here: Here) -> Consumer:
     dynamodb, s3 = here.client("dynamodb"), here.client("s3")
-    now_ms = dead_letters.now_ms
+    now_ms = redriving.now_ms
     return Consumer(
         2,
         Ports(
@@ -195,8 +195,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def gap(world: World) -> World:
-    """A batch was given up while the stream went on."""
-    records = stream(dead_letters.now_ms() - 3_600_000)
+    """A batch was discarded while the stream went on."""
+    records = stream(redriving.now_ms() - 3_600_000)
     start, stop = 2 * NORMAL, 2 * (NORMAL + GAP)
     consumer = detector(world.here)
     consumer.consume({"Records": records[: start - 8]}, 1 << 62)
@@ -205,7 +205,7 @@ def gap(world: World) -> World:
         report = consumer.consume({"Records": records[i : i + 8]}, 1 << 62)
         assert report.failed_sequence is None
     world.told()
-    world.given_up = {"Records": records[start:stop]}
+    world.discarded = {"Records": records[start:stop]}
     return world
 
 
@@ -236,7 +236,7 @@ def invocation_record(event: Any, *, size: int | None = None) -> dict[str, Any]:
 def fail(
     world: World, event: Any, key: str = "aws/lambda/uuid/shardId-000000000000/2026/11/24/batch"
 ) -> None:
-    """As a mapping gives a batch up: an object in S3, and its notification."""
+    """As a mapping discards a batch: an object in S3, and its notification."""
     body = {**invocation_record(event), "payload": json.dumps(event)}
     world.here.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body))
     world.message(
@@ -255,7 +255,7 @@ SCAN = {
 
 
 def test_a_failed_batch_is_listed_shown_and_brought_back_once(gap: World) -> None:
-    fail(gap, gap.given_up)
+    fail(gap, gap.discarded)
     (listed,) = gap.json("dlq", "list")
     assert (listed["kind"], listed["records"], listed["payload"]) == ("batch", 2 * GAP, "s3")
     assert listed["reason"] == "RecordAgeExceeded after 12 invocations"
@@ -277,7 +277,7 @@ def test_a_failed_batch_is_listed_shown_and_brought_back_once(gap: World) -> Non
     assert all(of["late"] for of in told)
     assert gap.depth() == 0
 
-    fail(gap, gap.given_up)  # the notification comes a second time
+    fail(gap, gap.discarded)  # the notification comes a second time
     (again,) = gap.json("dlq", "redrive", "--all")
     assert (again["redriven"], again["in_windows"], again["anomalies"]) == (True, 0, [])
     assert gap.told() == []
@@ -286,7 +286,7 @@ def test_a_failed_batch_is_listed_shown_and_brought_back_once(gap: World) -> Non
 
 
 def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) -> None:
-    records = gap.given_up["Records"]
+    records = gap.discarded["Records"]
     for part in (2, 0, 1, 3):
         fail(gap, {"Records": records[4 * part : 4 * part + 4]}, f"aws/lambda/{part}")
     text = gap.run("dlq", "redrive", "--all")
@@ -300,13 +300,13 @@ def test_several_messages_are_redriven_in_the_order_of_the_stream(gap: World) ->
         gap.here.client("dynamodb").delete_item(
             TableName=names.WINDOWS_TABLE, Key={"pk": item["pk"], "sk": item["sk"]}
         )
-    fail(gap, gap.given_up)
+    fail(gap, gap.discarded)
     gap.run("dlq", "redrive", "--all")
     assert gap.anomalies(late=True) == of_one_pass
 
 
 def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail(gap, gap.given_up)
+    fail(gap, gap.discarded)
     from consumers.contracts.errors import IOFailedError
     from consumers.stores.windows import BackfillBlockTable
 
@@ -327,10 +327,10 @@ def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch
 
 
 def test_an_interrupt_gives_the_messages_back(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    records = gap.given_up["Records"]
+    records = gap.discarded["Records"]
     fail(gap, {"Records": records[:4]}, "aws/lambda/0")
     fail(gap, {"Records": records[4:]}, "aws/lambda/1")
-    real, calls = dead_letters.redrive, []
+    real, calls = redriving.redrive, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
@@ -338,17 +338,17 @@ def test_an_interrupt_gives_the_messages_back(gap: World, monkeypatch: pytest.Mo
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(dead_letters, "redrive", interrupted)
+    monkeypatch.setattr(redriving, "redrive", interrupted)
     gap.run("dlq", "redrive", "--all", expect=130)
     assert len(gap.json("dlq", "list")) == 1
-    monkeypatch.setattr(dead_letters, "redrive", real)
+    monkeypatch.setattr(redriving, "redrive", real)
     (result,) = gap.json("dlq", "redrive", "--all")
     assert result["in_windows"] == 3 * (2 * GAP - 4)
 
 
 def test_a_message_with_metadata_only_is_read_from_the_stream(world: World) -> None:
     kinesis = world.here.client("kinesis")
-    ts = dead_letters.now_ms() - 1000
+    ts = redriving.now_ms() - 1000
     for i in range(3):
         batch = QuoteBatch("alpaca", ["AAA"], [ts + i], [50.0], [None], [None], [None], [None], [])
         kinesis.put_record(StreamName=names.STREAM, Data=encode(batch), PartitionKey="0")
@@ -397,10 +397,66 @@ def test_failed_scans_and_strangers_are_listed_and_purged_and_not_redriven(world
     assert "is empty" in world.run("dlq", "list")
 
 
+ODD = [
+    "no JSON at all",
+    "[" * 50_000,
+    '{"Records":[{"s3":{"bucket":{"name":"NOT a bucket!"},"object":{"key":"x"}}}]}',
+    '{"Records":[{"s3":{"bucket":{"name":"of-somebody-else"},"object":{"key":"x"}}}]}',
+    '{"KinesisBatchInfo":"x"}',
+    json.dumps({**SCAN, "responsePayload": {"errorMessage": "\x1b]0;owned\x07\x1b[2J"}}),
+]
+
+
+def test_odd_messages_keep_no_command_from_the_others(gap: World) -> None:
+    for body in ODD:
+        gap.here.client("sqs").send_message(QueueUrl=gap.url, MessageBody=body)
+    of_nowhere = invocation_record({"Records": gap.discarded["Records"][:1]})
+    of_nowhere["KinesisBatchInfo"]["shardId"] = "shardId-that-never-was"
+    gap.message(of_nowhere)
+    crashing = {"Records": [raw(b"[" * 50_000, 7, 1, 0)]}
+    fail(gap, crashing, "aws/lambda/deep")
+    fail(gap, gap.discarded)
+    listed = gap.json("dlq", "list")
+    assert len(listed) == len(ODD) + 3
+    for message in listed:
+        shown = gap.run("dlq", "show", message["id"])
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+    text = gap.run("dlq", "list")
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+    results = gap.json("dlq", "redrive", "--all", expect=1)
+    assert [of["in_windows"] for of in results if of["redriven"]].count(len(SYMBOLS) * GAP) == 1
+    assert all(of["reason"] for of in results if not of["redriven"])
+    assert gap.depth() >= len(ODD)
+
+
+def test_a_batch_that_crashes_the_redrive_is_said_and_the_others_go_on(
+    gap: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from consumers.redrive.redrive import Redrive
+
+    real, records = Redrive.batch, gap.discarded["Records"]
+
+    def batch(self: Redrive, of: Any) -> Any:
+        if of[0].sequence == records_of({"Records": records[:1]})[0].sequence:
+            raise ZeroDivisionError
+        return real(self, of)
+
+    monkeypatch.setattr(Redrive, "batch", batch)
+    fail(gap, {"Records": records[:4]}, "aws/lambda/0")
+    fail(gap, {"Records": records[4:]}, "aws/lambda/1")
+    bad, good = gap.json("dlq", "redrive", "--all", expect=1)
+    assert good["redriven"]
+    assert "report it as a defect: ZeroDivisionError" in bad["reason"]
+    assert gap.depth() == 1
+
+
 @pytest.mark.parametrize(
     "arguments", [("redrive",), ("purge",), ("redrive", "x", "--all"), ("show", "nobody")]
 )
-def test_what_is_not_said_clearly_is_refused(world: World, arguments: tuple[str, ...]) -> None:
+def test_what_is_not_said_clearly_is_rejected(world: World, arguments: tuple[str, ...]) -> None:
     world.message(SCAN)
     world.run("dlq", *arguments, expect=1)
     assert world.depth() == 1
@@ -415,11 +471,11 @@ def test_more_than_ten_messages(world: World) -> None:
     assert len(world.json("dlq", "purge", "--all", "--yes")["deleted"]) == 23
 
 
-def test_quarantined_records_are_listed_shown_and_released(
+def test_quarantined_records_are_listed_shown_and_requeued(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Nothing is quarantined" in world.run("quarantine", "list")
-    ts = dead_letters.now_ms() - 60_000
+    ts = redriving.now_ms() - 60_000
     consumer = detector(world.here)
     good = record([("AAA", ts, 50.0, None, None, None)], 1, ts + 40, 0)
     unreadable = raw(b'{"v":1,"source":"alpaca","symbol":"BBB","ts":%d,"price":"\xff"}' % ts, 2, ts + 41, 0)
@@ -439,8 +495,8 @@ def test_quarantined_records_are_listed_shown_and_released(
     assert r"\xff" in world.run("quarantine", "show", listed[1]["id"][:8])
     assert world.json("quarantine", "show", listed[0]["id"])["rows"][0]["row"] == 1
 
-    results = world.json("quarantine", "release", "--all", expect=1)
-    assert all(of["stays"] and not of["released"] for of in results)
+    results = world.json("quarantine", "requeue", "--all", expect=1)
+    assert all(of["stays"] and not of["requeued"] for of in results)
     assert len(world.json("quarantine", "list")) == 2
 
     # The decoder is mended: it reads Latin-1, and takes blanks in symbols.
@@ -452,11 +508,27 @@ def test_quarantined_records_are_listed_shown_and_released(
 
     monkeypatch.setattr(decode, "decode", mended)
     live = world.live()
-    results = world.json("quarantine", "release", "--all")
-    assert [(of["released"], of["stays"]) for of in results] == [(1, None), (1, None)]
+    results = world.json("quarantine", "requeue", "--all")
+    assert [(of["requeued"], of["stays"]) for of in results] == [(1, None), (1, None)]
     assert world.live() == live
     assert "Nothing is quarantined" in world.run("quarantine", "list")
     late = [i for i in world.table(names.WINDOWS_TABLE) if i["sk"]["S"].startswith("backfill#")]
     assert {symbol for i in late for symbol in ("BBB", "DD")} == {"BBB", "DD"}
-    world.run("quarantine", "release", expect=1)
-    world.run("quarantine", "release", "nobody", expect=1)
+    world.run("quarantine", "requeue", expect=1)
+    world.run("quarantine", "requeue", "nobody", expect=1)
+
+
+def test_control_characters_of_a_record_do_not_reach_the_terminal(world: World) -> None:
+    ts = redriving.now_ms() - 60_000
+    body = {"v": 1, "source": "a\x1b[31m", "symbol": ["A\x1b]0;x\x07"], "ts": [ts], "price": [1.0]}
+    detector(world.here).consume({"Records": [raw(json.dumps(body).encode(), 1, ts, 0)]}, 1 << 62)
+    detector(world.here).consume({"Records": [raw(b'{"v":1,"x":"\x1b[2J"', 2, ts, 0)]}, 1 << 62)
+    listed = world.json("quarantine", "list")
+    assert len(listed) == 2
+    text = world.run("quarantine", "list") + "".join(
+        world.run("quarantine", "show", of["id"]) for of in listed
+    )
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\\x1b" in text
+    assert max(map(len, world.run("quarantine", "list").splitlines())) <= 80
