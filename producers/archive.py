@@ -34,7 +34,7 @@ class Archive:
         self._lines: dict[str, list[bytes]] = {}
 
     def add(self, batch: QuoteBatch) -> None:
-        """Remembers the quotes of a poll."""
+        """Add the quotes of a poll."""
         columns = (batch.ts, batch.price, batch.bid, batch.ask, batch.day_volume, batch.quote_ts)
         names = ("ts", "price", "bid", "ask", "day_volume", "quote_ts")
         for symbol, *values in zip(batch.symbol, *columns, strict=True):
@@ -43,7 +43,13 @@ class Archive:
             self._lines.setdefault(symbol, []).append(_encode(known))
 
     def write(self, started_ms: int) -> list[str]:
-        """Writes what was added, named by the time the scan started; answers with the keys."""
+        """Write what was added and return the keys of the objects.
+
+        Parameters
+        ----------
+        started_ms
+            When the scan started (epoch ms), which names the objects.
+        """
         if len(self._lines) <= MAX_TICKERS_APART:
             parts = {_folder(symbol): lines for symbol, lines in self._lines.items()}
         else:
@@ -71,6 +77,6 @@ def _folder(symbol: str) -> str:
 
 
 def archive_key(folder: str, started_ms: int) -> str:
-    """Where the ticks of a folder (a ticker, or `_all`) of a scan lie."""
+    """Return the key of the ticks of a folder (a ticker, or `_all`) of a scan."""
     started = datetime.fromtimestamp(started_ms / 1000, UTC)
     return f"raw-data/{folder}/{started:%Y/%m/%d/%H%M%S}Z.jsonl.gz"

@@ -46,3 +46,7 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """
     close = get_close_matches(given.lower(), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+class ArgumentError(MonitorError, ValueError):
+    """A function was called with an argument that it cannot take; names the argument and what it must be."""

@@ -79,7 +79,7 @@ def _client(service: str) -> Any:
 
 
 def _emit(report: ScanReport, scan: str) -> None:
-    log = _logger.warning if report.problems or report.refused or report.waiting else _logger.info
+    log = _logger.warning if report.problems or report.rejected or report.waiting else _logger.info
     log("scan", extra={"correlation_id": scan, "report": report.as_dict()})
     metrics = Metrics(namespace="StockMonitor", service="stock-scanner")
     for name, value in {
@@ -90,7 +90,7 @@ def _emit(report: ScanReport, scan: str) -> None:
         "RecordsResent": report.resent,
         "QuotesRepeated": report.repeated,
         "TickersMissing": len(report.missing),
-        "TickersRefused": len(report.refused),
+        "TickersRejected": len(report.rejected),
         "ScansWithoutTicks": int(report.status == "ok" and report.ticks == 0),
         "FeedStale": int(report.feed.get("stale_since") is not None),
         "TickersStale": report.feed.get("stale_ticker_count", 0),

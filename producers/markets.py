@@ -21,7 +21,7 @@ _EXTENDED_HALF_DAY = time(4, 0), time(17, 0)  # late trading ends at 5 p.m. when
 
 
 def is_open(session: Session, at: datetime) -> bool:
-    """Whether the session is on at this time (aware); the opening instant is in it, the closing is not."""
+    """Return whether the session is on at this time (aware); it holds its opening instant and not its closing."""
     if session == "always":
         return True
     hours = trading_hours(session, at.astimezone(new_york(at.date())).date())
@@ -29,7 +29,7 @@ def is_open(session: Session, at: datetime) -> bool:
 
 
 def trading_hours(session: Literal["regular", "extended"], day: date) -> tuple[datetime, datetime] | None:
-    """Opening and closing time (UTC) on a New York day, or None when the exchange is closed all day."""
+    """Return opening and closing time (UTC) on a New York day, or None when the exchange is closed all day."""
     closed, half = _exceptions(day.year)
     if day.weekday() >= 5 or day in closed:
         return None
@@ -56,7 +56,7 @@ def _exceptions(year: int) -> tuple[frozenset[date], frozenset[date]]:
 
 
 def new_york(day: date) -> timezone:
-    """New York's offset in the trading hours of a day; it changes on Sundays, outside of them."""
+    """Return New York's offset in the trading hours of a day; it changes on Sundays, outside of them."""
     first_sunday_of_march = _first_sunday(date(day.year, 3, 1))
     summer = first_sunday_of_march + timedelta(days=7) <= day < _first_sunday(date(day.year, 11, 1))
     return timezone(timedelta(hours=-4 if summer else -5))

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from producers.errors import ArgumentError
+
 _HASH_KEYS = 1 << 128  # Kinesis maps a record to a shard by a 128-bit hash key
 
 
 def partition_of(symbol: str, partitions: int) -> int:
-    """The partition (0 to partitions - 1) of a symbol: CRC-32 modulo `partitions`, the same everywhere."""
+    """Return the partition (0 to partitions - 1) of a symbol: CRC-32 modulo `partitions`, the same everywhere."""
     return crc32(symbol.encode()) % partitions
 
 
 def partition_key(partition: int) -> str:
-    """The Kinesis partition key of a partition."""
+    """Return the Kinesis partition key of a partition."""
     return str(partition)
 
 
 def explicit_hash_key(partition: int, partitions: int) -> str:
-    """The middle of the partition's even slice of the hash key space, so that shards get equal shares."""
+    """Return the middle of the partition's even slice of the hash key space, so that shards get equal shares."""
     if not 0 <= partition < partitions:
-        raise ValueError(f"partition is {partition}: allowed is 0 to {partitions - 1}")
+        raise ArgumentError(f"partition is {partition}; must be 0 to {partitions - 1}")
     return str((2 * partition + 1) * _HASH_KEYS // (2 * partitions))

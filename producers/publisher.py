@@ -20,6 +20,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from producers.errors import ArgumentError, MonitorError
 from producers.partitions import explicit_hash_key, partition_key, partition_of
 from producers.quote_batch import QuoteBatch, encode, select
 
@@ -39,7 +40,7 @@ _MAX_QUEUED_BYTES = 4 * 1024 * 1024
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 5.0
-_PASSING_ERRORS = frozenset(
+_TRANSIENT_ERRORS = frozenset(
     {
         "InternalFailure",
         "InternalServerError",
@@ -59,8 +60,8 @@ _PASSING_ERRORS = frozenset(
 )
 
 
-class PublishError(Exception):
-    """The stream refuses what no waiting would change: it does not exist, or access is denied."""
+class PublishError(MonitorError):
+    """The stream rejects records for a reason that does not pass: it does not exist, or access is denied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class _Packer:
         self._ticks = 0
 
     def add(self, payload: bytes, ticks: int) -> Aggregate | None:
-        """The aggregate that is full now, if the payload did not fit any more."""
+        """Return the aggregate that is full now, if the payload did not fit any more."""
         full = self._aggregator.add_user_record(self._key, payload, self._hash_key)
         done = None if full is None else self._finished(full)
         self._ticks += ticks
@@ -143,7 +144,7 @@ class Publisher:
         rng: random.Random | None = None,
     ) -> None:
         if partitions < 1:
-            raise ValueError(f"partitions is {partitions}: allowed is 1 or more")
+            raise ArgumentError(f"partitions is {partitions}; must be 1 or more")
         self._client = client
         self._stream_name = stream_name
         self._partitions = partitions
@@ -156,22 +157,22 @@ class Publisher:
 
     @property
     def waiting(self) -> list[Aggregate]:
-        """What is accepted and not sent, per partition in the order in which it must be sent."""
+        """Aggregates that are accepted and not sent, per partition in the order in which it must be sent."""
         return [aggregate for queue in self._queues.values() for aggregate in queue]
 
     def take_waiting(self) -> list[Aggregate]:
-        """Hands `waiting` over to the caller, who stores it for `enqueue` by a later publisher."""
+        """Hand `waiting` over to the caller, who stores it for `enqueue` by a later publisher."""
         waiting = self.waiting
         self._queues.clear()
         return waiting
 
     def enqueue(self, aggregates: Iterable[Aggregate]) -> None:
-        """Takes back what an earlier publisher could not send; the next `publish` sends it."""
+        """Queue what an earlier publisher could not send; the next `publish` sends it."""
         for aggregate in aggregates:
             self._queues.setdefault(aggregate.partition, deque()).append(aggregate)
 
     def publish(self, batches: Iterable[QuoteBatch], budget_seconds: float = math.inf) -> PublishReport:
-        """Sends what waits and then the batches, trying again until all is through or time is up.
+        """Send what waits and then the batches, trying again until all is through or time is up.
 
         Each partition gets the symbols that belong to it; per symbol the order of the batches is kept.
         `batches` is read to its end even when time is up: what is not sent by then waits in the publisher.
@@ -179,7 +180,7 @@ class Publisher:
         Raises
         ------
         PublishError
-            If the stream refuses for a reason that does not pass. All batches read so far wait.
+            If the stream rejects for a reason that does not pass. All batches read so far wait.
         QuoteBatchError
             If a batch cannot be written as the contract demands. The batches before it wait.
         """
@@ -201,7 +202,7 @@ class Publisher:
         return report
 
     def _pack(self, batch: QuoteBatch, packers: dict[int, _Packer], report: PublishReport) -> None:
-        # All is encoded before any of it is packed, so that a bad batch is refused as a whole.
+        # All is encoded before any of it is packed, so that a bad batch is rejected as a whole.
         payloads = [
             (partition, payload, ticks)
             for partition, part in split_by_partition(batch, self._partitions)
@@ -261,7 +262,7 @@ class Publisher:
             report.aggregates += 1
 
     def _put(self, heads: list[Aggregate]) -> list[bool]:
-        """Which of the entries failed in a way that passes."""
+        """Return which of the entries failed with a transient error."""
         try:
             answer = self._client.put_records(
                 StreamName=self._stream_name,
@@ -277,9 +278,9 @@ class Publisher:
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if code in _PASSING_ERRORS or status >= 500:
+            if code in _TRANSIENT_ERRORS or status >= 500:
                 return [True] * len(heads)
-            raise PublishError(f"stream {self._stream_name} refuses records: {error}") from error
+            raise PublishError(f"stream {self._stream_name} rejects records: {error}") from error
         except (BotoConnectionError, HTTPClientError):
             return [True] * len(heads)
         return ["ErrorCode" in entry for entry in answer["Records"]]
@@ -290,7 +291,7 @@ class Publisher:
 
 
 def split_by_partition(batch: QuoteBatch, partitions: int) -> list[tuple[int, QuoteBatch]]:
-    """The batch cut into one batch per partition that it touches, rows in their order."""
+    """Return the batch cut into one batch per partition that it touches, rows in their order."""
     rows: dict[int, list[int]] = {}
     missing: dict[int, list[str]] = {}
     for row, symbol in enumerate(batch.symbol):
@@ -304,14 +305,14 @@ def split_by_partition(batch: QuoteBatch, partitions: int) -> list[tuple[int, Qu
 
 
 def encode_within(batch: QuoteBatch, max_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """The batch as payloads of at most `max_bytes`, each with its number of ticks, rows in order."""
+    """Return the batch as payloads of at most `max_bytes`, each with its number of ticks, rows in order."""
     payload = encode(batch)
     if len(payload) <= max_bytes:
         yield payload, len(batch)
         return
     middle, half_missing = len(batch) // 2, (len(batch.missing) + 1) // 2
     if len(batch) + len(batch.missing) < 2:
-        raise ValueError(f"one quote takes {len(payload)} bytes: allowed are {max_bytes}")
+        raise ArgumentError(f"one quote takes {len(payload)} bytes; must be at most {max_bytes}")
     yield from encode_within(select(batch, range(middle), batch.missing[:half_missing]), max_bytes)
     yield from encode_within(
         select(batch, range(middle, len(batch)), batch.missing[half_missing:]), max_bytes

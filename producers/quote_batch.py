@@ -21,6 +21,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from producers.errors import MonitorError
+
 VERSION = 1
 MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
 MAX_VOLUME = 1e18
@@ -39,11 +41,11 @@ _OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
 _COLUMNS = ("symbol", "ts", "price", *_OPTIONAL_COLUMNS)
 
 
-class QuoteBatchError(ValueError):
+class QuoteBatchError(MonitorError, ValueError):
     """The whole record is unusable: not JSON, another version, or columns that do not fit together."""
 
 
-class RefusedRow(NamedTuple):
+class RejectedRow(NamedTuple):
     """A row that was left out: its index in the payload, its symbol as sent, and why."""
 
     row: int
@@ -112,29 +114,29 @@ _encode_json = msgspec.json.Encoder().encode
 
 @lru_cache(maxsize=65_536)
 def is_symbol(symbol: str) -> bool:
-    """Whether `symbol` is written as a ticker may be: 1 to 16 of A-Z 0-9 . ^ = / _ -."""
+    """Return whether `symbol` is written as a ticker may be: 1 to 16 of A-Z 0-9 . ^ = / _ -."""
     return _SYMBOL.fullmatch(symbol) is not None
 
 
 @lru_cache(maxsize=64)
 def _symbols(column: bytes) -> tuple[str, ...] | None:
-    """The symbols in a column, None if one of them is none: polls bring the same column again and again."""
+    """Return the symbols in a column, None if one of them is none: polls bring the same column again and again."""
     symbols = _decode_symbols(column)
     return tuple(symbols) if all(map(is_symbol, symbols)) else None
 
 
 def is_source(source: str) -> bool:
-    """Whether `source` is written as the name of a source may be: 1 to 64 of A-Z a-z 0-9 . _ -."""
+    """Return whether `source` is written as the name of a source may be: 1 to 64 of A-Z a-z 0-9 . _ -."""
     return _SOURCE.fullmatch(source) is not None
 
 
 def encode(batch: QuoteBatch) -> bytes:
-    """The batch as compact JSON; columns that are unknown throughout are left out.
+    """Return the batch as compact JSON; columns that are unknown throughout are left out.
 
     Raises
     ------
     QuoteBatchError
-        If `decode` would refuse any part of it, so that nothing unreadable reaches the stream.
+        If `decode` would reject any part of it, so that nothing unreadable reaches the stream.
     """
     columns: dict[str, Any] = {
         "v": VERSION,
@@ -150,18 +152,18 @@ def encode(batch: QuoteBatch) -> bytes:
     if batch.missing:
         columns["missing"] = batch.missing
     payload = _encode_json(columns)
-    _, refused = decode(payload)
-    if refused:
-        row = refused[0]
+    _, rejected = decode(payload)
+    if rejected:
+        row = rejected[0]
         raise QuoteBatchError(
             f"quote batch of source {batch.source}: row {row.row} ({row.symbol}): {row.reason}"
-            f" ({len(refused)} of {len(batch)} rows are bad)"
+            f" ({len(rejected)} of {len(batch)} rows are bad)"
         )
     return payload
 
 
 def without_fresh_times(batch: QuoteBatch) -> QuoteBatch:
-    """The batch without those `quote_ts` that say no more than that the quote is fresh."""
+    """Return the batch without those `quote_ts` that say no more than that the quote is fresh."""
     times = [
         None if at is not None and 0 <= ts - at <= FRESH_MS else at
         for ts, at in zip(batch.ts, batch.quote_ts, strict=True)
@@ -170,12 +172,12 @@ def without_fresh_times(batch: QuoteBatch) -> QuoteBatch:
 
 
 def _short(value: float | None) -> float | None:
-    """The number as JSON writes it with the fewest bytes: 5 and not 5.0."""
+    """Return the number as JSON writes it with the fewest bytes: 5 and not 5.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def decode(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
-    """The quotes in `payload` and the rows that had to be left out, with the reason for each.
+def decode(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
+    """Return the quotes in `payload` and the rows that had to be left out, with the reason for each.
 
     Raises
     ------
@@ -192,8 +194,8 @@ def decode(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
     return (batch, []) if batch is not None else _decode_slowly(payload)
 
 
-def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RefusedRow]]:
-    """The rows of a batch that the contract allows, and those that it does not, with the reason for each.
+def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
+    """Return the rows of a batch that the contract allows, and those that it does not, with the reason for each.
 
     Raises
     ------
@@ -203,20 +205,20 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RefusedRow]]:
     columns = [getattr(batch, name) for name in _COLUMNS]
     if len({len(column) for column in columns}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(_COLUMNS, columns, strict=True))
-        raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}: allowed is equal length")
+        raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}: must be of equal length")
     rows = list(zip(*columns, strict=True))
-    reasons = [_why_refused(row) for row in rows]
+    reasons = [_why_rejected(row) for row in rows]
     if not any(reasons):
         return batch, []
     kept = [index for index, reason in enumerate(reasons) if reason is None]
-    refused = [
-        RefusedRow(index, str(rows[index][0])[:64], reason) for index, reason in enumerate(reasons) if reason
+    rejected = [
+        RejectedRow(index, str(rows[index][0])[:64], reason) for index, reason in enumerate(reasons) if reason
     ]
-    return select(batch, kept, batch.missing), refused
+    return select(batch, kept, batch.missing), rejected
 
 
 def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteBatch:
-    """The given rows of a batch, in the given order, with other `missing` symbols."""
+    """Return the given rows of a batch, in the given order, with other `missing` symbols."""
     return QuoteBatch(
         batch.source,
         [batch.symbol[row] for row in rows],
@@ -252,45 +254,41 @@ def _fast_batch(wire: _Wire, symbols: list[str]) -> QuoteBatch | None:
     return batch if fits else None
 
 
-def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RefusedRow]]:
+def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
     record = _json_object(payload)
     _check_version(record)
     source = record.get("source")
     if not isinstance(source, str) or not is_source(source):
-        raise QuoteBatchError(f"source is {_shown(source)}: allowed is a name of {SOURCE_RULE}")
+        raise QuoteBatchError(f"source is {_shown(source)}; must be a name of {SOURCE_RULE}")
     columns = _columns(record)
     missing = _missing(record)
     batch = QuoteBatch(source, [], [], [], [], [], [], [], missing)
-    refused: list[RefusedRow] = []
+    rejected: list[RejectedRow] = []
     for row, values in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True)):
-        reason = _why_refused(values)
+        reason = _why_rejected(values)
         if reason is not None:
-            refused.append(RefusedRow(row, str(values[0])[:64], reason))
+            rejected.append(RejectedRow(row, str(values[0])[:64], reason))
             continue
         for name, value in zip(_COLUMNS, values, strict=True):
             is_float = name in ("price", "bid", "ask", "day_volume") and value is not None
             getattr(batch, name).append(float(value) if is_float else value)
-    return batch, refused
+    return batch, rejected
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:
     try:
         record = json.loads(payload)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise QuoteBatchError(
-            f"not JSON ({error}): allowed is one JSON object, {_preview(payload)}"
-        ) from error
+        raise QuoteBatchError(f"not JSON ({error}); must be one JSON object, {_preview(payload)}") from error
     if not isinstance(record, dict):
-        raise QuoteBatchError(
-            f"a JSON {type(record).__name__}: allowed is one JSON object, {_preview(payload)}"
-        )
+        raise QuoteBatchError(f"a JSON {type(record).__name__}; must be one JSON object, {_preview(payload)}")
     return record
 
 
 def _check_version(record: dict[str, Any]) -> None:
     version = record.get("v")
     if isinstance(version, bool) or version != VERSION:
-        raise QuoteBatchError(f"version v is {_shown(version)}: allowed is {VERSION}")
+        raise QuoteBatchError(f"version v is {_shown(version)}; must be {VERSION}")
 
 
 def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
@@ -305,13 +303,13 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
             value = [None] * rows
         elif isinstance(symbols, list) != isinstance(value, list):
             raise QuoteBatchError(
-                f"column {name} is {_shown(value)}: allowed are lists of equal length in all columns,"
+                f"column {name} is {_shown(value)}: must be lists of equal length in all columns,"
                 " or a single value in all of them"
             )
         column = value if isinstance(value, list) else [value]
         if len(column) != rows:
             raise QuoteBatchError(
-                f"column {name} has {len(column)} values and symbol has {rows}: allowed is equal length"
+                f"column {name} has {len(column)} values and symbol has {rows}: must be of equal length"
             )
         columns[name] = column
     return columns
@@ -322,14 +320,14 @@ def _missing(record: dict[str, Any]) -> list[str]:
     if missing is None:
         return []
     if not isinstance(missing, list) or not all(isinstance(item, str) for item in missing):
-        raise QuoteBatchError(f"missing is {_shown(missing)}: allowed is a list of symbols")
+        raise QuoteBatchError(f"missing is {_shown(missing)}; must be a list of symbols")
     return missing
 
 
-def _why_refused(values: tuple[Any, ...]) -> str | None:
+def _why_rejected(values: tuple[Any, ...]) -> str | None:
     symbol, ts, price, bid, ask, day_volume, quote_ts = values
     if not isinstance(symbol, str) or not is_symbol(symbol):
-        return f"symbol is {_shown(symbol)}: allowed are {SYMBOL_RULE}"
+        return f"symbol is {_shown(symbol)}; must be {SYMBOL_RULE}"
     return (
         _bad_time("ts", ts)
         or _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
@@ -344,16 +342,14 @@ def _why_refused(values: tuple[Any, ...]) -> str | None:
 def _bad_time(name: str, value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TS_MS:
         return None
-    return (
-        f"{name} is {_shown(value)}: allowed is a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
-    )
+    return f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
 
 
 def _bad_number(name: str, value: Any, low: float, high: float) -> str | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and low <= value <= high:  # NaN is in no range
         return None
-    return f"{name} is {_shown(value)}: allowed is a number from {low:g} to {high:g}"
+    return f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}"
 
 
 def _shown(value: Any) -> str:

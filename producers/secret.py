@@ -19,7 +19,7 @@ class SecretsClient(Protocol):
     """What is used of boto3's client of Secrets Manager."""
 
     def get_secret_value(self, *, SecretId: str) -> Any:  # noqa: N803
-        """The secret's value."""
+        """Return the secret's value."""
 
 
 def environment_with_secret(
@@ -28,7 +28,7 @@ def environment_with_secret(
     secret: str,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, str]:
-    """The environment with what is in the secret, which is read again every five minutes.
+    """Return the environment with what is in the secret, which is read again every five minutes.
 
     Raises
     ------

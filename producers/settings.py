@@ -64,7 +64,7 @@ SCHEDULED = "aws.events"
 
 
 class ScanRequest(msgspec.Struct, frozen=True):
-    """What an invocation may ask for; a scheduled event asks for nothing special.
+    """What an invocation may request; a scheduled event requests nothing special.
 
     `polls` ends the scan after so many polls. `backfill_minutes` produces that much simulated history
     instead of polling. `source` is that of a scheduled event (`aws.events`).
@@ -92,14 +92,16 @@ def scan_request(event: object) -> ScanRequest:
     Raises
     ------
     SettingsError
-        If it asks for something that is not allowed.
+        If it requests something that is not allowed.
     """
     try:
         request = msgspec.convert(event, ScanRequest)
     except msgspec.ValidationError as error:
         raise SettingsError(f"event of the scanner: {_named(error)}") from error
     if request.polls is not None and request.backfill_minutes is not None:
-        raise SettingsError("event of the scanner: allowed is one of polls and backfill_minutes, not both")
+        raise SettingsError(
+            "event of the scanner: polls and backfill_minutes are both there; must be one of them"
+        )
     return request
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from producers.errors import MonitorError
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
 _ALLOWED = f"a comma-separated list of tickers ({SYMBOL_RULE}) or s3://bucket/key"
 
 
-class WatchListError(Exception):
+class WatchListError(MonitorError):
     """The list cannot be used or read; names the parameter, what is wrong and what is allowed."""
 
 
@@ -36,11 +37,11 @@ class WatchList(NamedTuple):
     """The tickers to poll, each once, and what on the list is none, with the reason."""
 
     symbols: tuple[str, ...]
-    refused: tuple[str, ...]
+    rejected: tuple[str, ...]
 
 
 def parse(value: str, origin: str) -> WatchList:
-    """The tickers in a list that is separated by commas, blanks or line ends; `origin` names it in errors.
+    """Return the tickers in a list that is separated by commas, blanks or line ends; `origin` names it in errors.
 
     Raises
     ------
@@ -49,16 +50,16 @@ def parse(value: str, origin: str) -> WatchList:
     """
     items = dict.fromkeys(item.upper() for item in re.split(r"[,\s]+", value) if item)
     symbols = tuple(item for item in items if is_symbol(item))
-    refused = tuple(
-        f"{origin}: {item[:40]!r} is no ticker: allowed are {SYMBOL_RULE}"
+    rejected = tuple(
+        f"{origin}: {item[:40]!r} is no ticker; must be {SYMBOL_RULE}"
         for item in items
         if not is_symbol(item)
     )
     if not symbols:
-        raise WatchListError(f"{origin} is {value[:80]!r}, which names no ticker: allowed is {_ALLOWED}")
+        raise WatchListError(f"{origin} is {value[:80]!r}, which names no ticker; must be {_ALLOWED}")
     if len(symbols) > MAX_SYMBOLS:
-        raise WatchListError(f"{origin} names {len(symbols)} tickers: allowed are {MAX_SYMBOLS}")
-    return WatchList(symbols, refused)
+        raise WatchListError(f"{origin} names {len(symbols)} tickers; must be at most {MAX_SYMBOLS}")
+    return WatchList(symbols, rejected)
 
 
 def is_reference(value: str) -> bool:
@@ -67,7 +68,7 @@ def is_reference(value: str) -> bool:
 
 
 class WatchListReader:
-    """Answers with the watch list in force, at most `REREAD_MS` old."""
+    """Reads the watch list in force, at most `REREAD_MS` old."""
 
     def __init__(self, ssm: SSMClient, s3: S3Client, parameter: str, clock_ms: Callable[[], int]) -> None:
         self._ssm = ssm
@@ -78,7 +79,7 @@ class WatchListReader:
         self._read_ms = 0
 
     def __call__(self) -> WatchList:
-        """The list in force; when it cannot be fetched again, the one fetched before.
+        """Return the list in force; when it cannot be fetched again, the one fetched before.
 
         Raises
         ------
@@ -100,16 +101,14 @@ class WatchListReader:
         try:
             value = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"].strip()
         except self._ssm.exceptions.ParameterNotFound as error:
-            raise WatchListError(f"{origin} does not exist: allowed is {_ALLOWED}") from error
+            raise WatchListError(f"{origin} does not exist; must be {_ALLOWED}") from error
         except (ClientError, BotoCoreError) as error:
             raise WatchListUnavailableError(f"{origin} cannot be read: {error}") from error
         if not value.lower().startswith("s3:"):
             return parse(value, origin)
         reference = _S3_REFERENCE.fullmatch(value)
         if reference is None:
-            raise WatchListError(
-                f"{origin} is {value[:80]!r}, no reference to an object: allowed is {_ALLOWED}"
-            )
+            raise WatchListError(f"{origin} is {value[:80]!r}, no reference to an object; must be {_ALLOWED}")
         bucket, key = reference.groups()
         return parse(self._object(bucket, key, origin), f"{origin} ({value})")
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from consumers.stores.calls import code_of, io
 from consumers.stream.records import Quarantined
-from producers.quote_batch import RefusedRow
+from producers.quote_batch import RejectedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,7 +92,7 @@ def _from_json(entry: Any) -> Quarantined:
         partition=entry["partition"],
         arrival_ms=entry["arrival_ms"],
         reason=entry["reason"],
-        rows=tuple(RefusedRow(**row) for row in entry["rows"]),
+        rows=tuple(RejectedRow(**row) for row in entry["rows"]),
         payload=base64.b64decode(entry["payload"]),
     )
 

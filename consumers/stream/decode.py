@@ -20,7 +20,7 @@ from consumers.stream.records import KinesisRecord, Quarantined
 from consumers.stream.rows import Floats, Rows, StreamRecord
 from producers.origin import origin_of
 from producers.partitions import partition_of
-from producers.quote_batch import QuoteBatch, QuoteBatchError, RefusedRow, decode, select
+from producers.quote_batch import QuoteBatch, QuoteBatchError, RejectedRow, decode, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -134,7 +134,7 @@ class Decoder:
         reason: str,
         *,
         source: str = UNKNOWN_SOURCE,
-        rows: Sequence[RefusedRow] = (),
+        rows: Sequence[RejectedRow] = (),
     ) -> None:
         """Quarantine a whole user record, or `rows` of it."""
         partition = self._home(record)
@@ -181,7 +181,7 @@ class Decoder:
         )
 
 
-def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[RefusedRow]]:
+def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[RejectedRow]]:
     """Return the quotes in a payload that arrived at `arrival_ms`, and the rows that cannot be used.
 
     Raises
@@ -199,7 +199,7 @@ def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[Re
     numbers = usable_rows(batch, rejected)
     kept = [i for i, ts in enumerate(batch.ts) if ts <= latest_ms]
     ahead = [
-        RefusedRow(
+        RejectedRow(
             numbers[i],
             batch.symbol[i],
             f"ts is {ts}; must be at most {MAX_AHEAD_MS} ms beyond the record's arrival at {arrival_ms}",
@@ -210,20 +210,20 @@ def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[Re
     return select(batch, kept, batch.missing), [*rejected, *ahead]
 
 
-def usable_rows(batch: QuoteBatch, rejected: Sequence[RefusedRow]) -> list[int]:
+def usable_rows(batch: QuoteBatch, rejected: Sequence[RejectedRow]) -> list[int]:
     """Return which rows of the payload the rows of its batch are, where `rejected` were left out.
 
     Examples
     --------
     >>> batch = QuoteBatch("a", ["A", "C"], [1, 1], [1.0, 1.0], [None] * 2, [None] * 2, [None] * 2, [None] * 2, [])
-    >>> usable_rows(batch, [RefusedRow(1, "B", "price is null")])
+    >>> usable_rows(batch, [RejectedRow(1, "B", "price is null")])
     [0, 2]
     """
     left_out = {row.row for row in rejected}
     return [row for row in range(len(batch) + len(left_out)) if row not in left_out]
 
 
-def reason_of(rejected: Sequence[RefusedRow]) -> str:
+def reason_of(rejected: Sequence[RejectedRow]) -> str:
     """Return why rows of a user record are in quarantine: the first in full, the number of all."""
     first = rejected[0]
     more = f" ({len(rejected)} rows are rejected)" if len(rejected) > 1 else ""

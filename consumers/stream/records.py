@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from producers.quote_batch import RefusedRow
+    from producers.quote_batch import RejectedRow
 
 
 class StreamOffset(NamedTuple):
@@ -62,7 +62,7 @@ class Quarantined:
     arrival_ms: int
     reason: str
     payload: bytes
-    rows: tuple[RefusedRow, ...] = ()
+    rows: tuple[RejectedRow, ...] = ()
 
 
 class _Kinesis(msgspec.Struct, rename="camel"):

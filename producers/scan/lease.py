@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from producers.errors import MonitorError
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-MAX_AHEAD_MS = 4_000  # the detector refuses ticks that are more than 5 s ahead of their arrival
+MAX_AHEAD_MS = 4_000  # the detector rejects ticks that are more than 5 s ahead of their arrival
 
 
-class LeaseLostError(Exception):
+class LeaseLostError(MonitorError):
     """Another scan holds the lease now."""
 
 
-class ClockError(Exception):
+class ClockError(MonitorError):
     """The last poll was later than this machine's clock says it is now."""
 
 
@@ -37,7 +39,7 @@ class Lease:
         self.last_ts = 0
 
     def acquire(self, now_ms: int) -> bool:
-        """Takes the lease, unless another scan holds it."""
+        """Take the lease, unless another scan holds it."""
         answer = self._update(
             "SET #owner = :owner, until_ms = :until",
             "attribute_not_exists(until_ms) OR until_ms < :now",
@@ -49,7 +51,7 @@ class Lease:
         return True
 
     def reserve(self, now_ms: int, ts_ms: int | None = None) -> int:
-        """The time of the next poll: now, or just after the last poll; prolongs the lease.
+        """Return the time of the next poll: now, or just after the last poll; prolongs the lease.
 
         With `ts_ms` the times up to it are reserved instead.
 
@@ -63,7 +65,7 @@ class Lease:
         ts = max(now_ms, self.last_ts + 1) if ts_ms is None else ts_ms
         if ts - now_ms > MAX_AHEAD_MS:
             raise ClockError(
-                f"the last poll was at {self.last_ts}, {ts - now_ms} ms ahead of this clock: allowed are"
+                f"the last poll was at {self.last_ts}, {ts - now_ms} ms ahead of this clock; must be at most"
                 f" {MAX_AHEAD_MS}. Wait, or correct last_ts of the item scan#lease in table {self._table}"
             )
         answer = self._update(
@@ -77,7 +79,7 @@ class Lease:
         return ts
 
     def release(self) -> None:
-        """Gives the lease back, if it is still held."""
+        """Release the lease, if it is still held."""
         self._update("SET until_ms = :zero", "#owner = :owner", {":zero": 0})
 
     def _update(self, update: str, condition: str, numbers: dict[str, int]) -> Any:

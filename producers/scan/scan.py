@@ -13,6 +13,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
+from producers.errors import MonitorError
 from producers.markets import is_open
 from producers.origin import origin_of
 from producers.publisher import Aggregate, Publisher, PublishReport
@@ -37,7 +38,7 @@ _EXTENDED_FACTOR = 5.0  # little is traded before the open and after the close: 
 Status = Literal["ok", "closed", "already running"]
 
 
-class ScanError(Exception):
+class ScanError(MonitorError):
     """A scan could do nothing; says what stood in the way and what is allowed."""
 
 
@@ -46,7 +47,7 @@ class ScanReport:
     """What a scan did: polls, and how many ticks went to which partition.
 
     `repeated` counts quotes that were none: old ones, and the last ones of a feed that has fallen silent.
-    `missing` are the tickers that the source did not answer at least once, with the last reason, `refused`
+    `missing` are the tickers that the source did not answer at least once, with the last reason, `rejected`
     what on the watch list is no ticker, `waiting` the ticks that the stream did not take and the next scan
     sends first, `feed` how the feed and the circuit breaker of its vendor are.
     """
@@ -59,7 +60,7 @@ class ScanReport:
     waiting: int = 0
     repeated: int = 0
     missing: dict[str, str] = field(default_factory=dict)
-    refused: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     feed: dict[str, Any] = field(default_factory=dict)
 
@@ -69,7 +70,7 @@ class ScanReport:
         return self.partitions.total()
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as the function answers it; of long lists of names the first hundred."""
+        """Return the report as the function returns it; of long lists of names the first hundred."""
         return {
             "status": self.status,
             "polls": self.polls,
@@ -86,8 +87,8 @@ class ScanReport:
             "missing_reasons": dict(
                 islice(((t, why) for t, why in self.missing.items() if why), _REASONS_IN_REPORT)
             ),
-            "refused": list(self.refused[:_NAMES_IN_REPORT]),
-            "refused_count": len(self.refused),
+            "rejected": list(self.rejected[:_NAMES_IN_REPORT]),
+            "rejected_count": len(self.rejected),
             "problems": self.problems[:_NAMES_IN_REPORT],
             "feed": self.feed,
         }
@@ -121,7 +122,7 @@ class Scan:
         self.report = ScanReport()
 
     def run(self, request: ScanRequest, deadline_ms: int) -> ScanReport:
-        """Polls until `deadline_ms` (epoch ms), or does what else is requested.
+        """Poll until `deadline_ms` (epoch ms), or does what else is requested.
 
         Raises
         ------
@@ -150,13 +151,16 @@ class Scan:
     def _check(self, request: ScanRequest) -> None:
         if request.backfill_minutes is not None and origin_of(self._settings.source) != "simulated":
             raise ScanError(
-                f"backfill_minutes: source {self._settings.source} has no history to produce:"
-                " allowed is the source simulated"
+                f"backfill_minutes: source {self._settings.source} has no history to produce;"
+                " must be the source simulated"
             )
 
     def _acquire(self, request: ScanRequest, deadline_ms: int) -> bool:
-        """Takes the lease. A scheduled scan waits for the one before it, which may be late, or dead and its
-        lease not run out; one started by hand does not keep a person waiting."""
+        """Take the lease.
+
+        A scheduled scan waits for the one before it, which may be late, or dead and its lease not run out;
+        one started by hand does not keep a person waiting.
+        """
         while not self._parts.lease.acquire(now_ms := self._parts.clock_ms()):
             if request.source != SCHEDULED or now_ms + _RETRY_MS >= deadline_ms:
                 return False
@@ -190,7 +194,7 @@ class Scan:
     def _poll(self, publish_by_ms: int) -> None:
         parts, report = self._parts, self.report
         watched = parts.watch_list()
-        report.refused = watched.refused
+        report.rejected = watched.rejected
         ts_ms = parts.lease.reserve(parts.clock_ms())
         try:
             batch = poll(self._settings.source, parts.source, watched.symbols, ts_ms)
@@ -245,7 +249,7 @@ class Scan:
         first_ms = -(-since_ms // BACKFILL_STEP_MS) * BACKFILL_STEP_MS
         times = iter(range(first_ms, now_ms + 1, BACKFILL_STEP_MS))
         watched = parts.watch_list()
-        self.report.refused = watched.refused
+        self.report.rejected = watched.rejected
         while chunk := list(islice(times, _BACKFILL_CHUNK)):
             parts.lease.reserve(parts.clock_ms(), chunk[-1])
             name = self._settings.source
@@ -260,13 +264,13 @@ class Scan:
         lean = [without_fresh_times(batch) for batch in sound]
         self._count(self._parts.publisher.publish(lean, self._seconds_until(by_ms)))
         try:
-            self._settle()
+            self._persist_backlog()
         except (ClientError, BotoCoreError) as error:  # it still waits here; the end of the scan tries again
             self.report.problems.append(f"what the stream did not take cannot be stored: {error}")
 
     def _usable(self, batch: QuoteBatch) -> QuoteBatch:
-        kept, refused = usable(batch)
-        self.report.problems += [f"source {batch.source}: {row.symbol}: {row.reason}" for row in refused]
+        kept, rejected = usable(batch)
+        self.report.problems += [f"source {batch.source}: {row.symbol}: {row.reason}" for row in rejected]
         return kept
 
     def _send_stored(self, deadline_ms: int) -> None:
@@ -275,10 +279,10 @@ class Scan:
         if self._stored:
             parts.publisher.enqueue(self._stored)
             self._count(parts.publisher.publish([], self._seconds_until(deadline_ms)))
-            self._settle()
+            self._persist_backlog()
 
-    def _settle(self) -> None:
-        """Stores what waits and forgets what was stored and is sent: a scan may be killed at any moment."""
+    def _persist_backlog(self) -> None:
+        """Store what waits, and remove what was stored and is sent: a scan may be killed at any moment."""
         publisher, unsent = self._parts.publisher, self._parts.unsent
         waiting = unsent.store(publisher.waiting, self._parts.clock_ms())
         publisher.take_waiting()
@@ -288,7 +292,7 @@ class Scan:
         self._stored = waiting
 
     def _store_waiting(self) -> None:
-        self._settle()
+        self._persist_backlog()
         self.report.waiting = sum(aggregate.ticks for aggregate in self._stored)
 
     def _count(self, published: PublishReport) -> None:
@@ -304,7 +308,7 @@ class Scan:
 
 
 def deadline(request: ScanRequest, now_ms: int, remaining_ms: int) -> int:
-    """When a scan's last poll is due at the latest (epoch ms).
+    """Return when a scan's last poll is due at the latest (epoch ms).
 
     A scheduled scan has 55 s from its start, as the next starts a minute after it did. One started by
     hand ends before the minute does, to be out of the schedule's way. None outlasts its function.

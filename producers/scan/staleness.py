@@ -20,13 +20,13 @@ import msgspec
 
 from producers.quote_batch import QuoteBatch
 
-FEED_THRESLAST_QUOTES_MS = 120_000
-TICKER_THRESLAST_QUOTES_MS = 600_000
+FEED_THRESHOLD_MS = 120_000
+TICKER_THRESHOLD_MS = 600_000
 RECOVERY_MS = 30_000
 """New quotes must keep coming for so long before an outage is over: a feed that flaps is still out."""
 LAST_QUOTES_MS = 30_000
 """How long a silent feed's last quotes still count as observations."""
-MAX_TICKER_THRESLAST_QUOTES_MS = 4 * 3_600_000
+MAX_TICKER_THRESHOLD_MS = 4 * 3_600_000
 EVENT_VERSION = 1
 _MAX_STEP_MS = 120_000
 _PAUSE_MS = 600_000
@@ -167,7 +167,7 @@ class FeedWatch:
         return Observed(events, [row for row, symbol in enumerate(batch.symbol) if symbol not in repeated])
 
     def _fresh(self, batch: QuoteBatch) -> tuple[set[str], set[str]]:
-        """The symbols whose quote is new, and those whose quote is older than one seen before."""
+        """Return the symbols whose quote is new, and those whose quote is older than one seen before."""
         values = zip(batch.price, batch.bid, batch.ask, batch.day_volume, strict=True)
         fresh: set[str] = set()
         repeated: set[str] = set()
@@ -187,7 +187,7 @@ class FeedWatch:
         memory = self.memory
         memory.silent_ms = 0 if is_fresh else memory.silent_ms + poll.step_ms
         if not memory.stale_since_ms:
-            if memory.silent_ms < FEED_THRESLAST_QUOTES_MS * poll.staleness_factor:
+            if memory.silent_ms < FEED_THRESHOLD_MS * poll.staleness_factor:
                 return []
             memory.stale_since_ms, memory.back_ms = poll.now_ms - memory.silent_ms, -1
             since_ms = memory.stale_since_ms
@@ -208,7 +208,7 @@ class FeedWatch:
         back: dict[str, int] = {}
         for ticker in polled:
             memory = self.memory.tickers.setdefault(ticker, TickerMemory())
-            threshold_ms = memory.threshold_ms or TICKER_THRESLAST_QUOTES_MS
+            threshold_ms = memory.threshold_ms or TICKER_THRESHOLD_MS
             if ticker not in fresh:
                 memory.silent_ms += poll.step_ms
                 if not memory.stale_since_ms and memory.silent_ms >= threshold_ms * poll.staleness_factor:
@@ -217,7 +217,7 @@ class FeedWatch:
             memory.silent_ms = 0
             if memory.stale_since_ms:  # some are traded that rarely: their threshold grows
                 back[ticker], memory.stale_since_ms = memory.stale_since_ms, 0
-                memory.threshold_ms = min(2 * threshold_ms, MAX_TICKER_THRESLAST_QUOTES_MS)
+                memory.threshold_ms = min(2 * threshold_ms, MAX_TICKER_THRESHOLD_MS)
         return [
             *self._of_tickers("FeedStale", stale, poll.now_ms, "no new quote while others had some"),
             *self._of_tickers("FeedRecovered", back, poll.now_ms, "a new quote"),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from producers.errors import MonitorError
 from producers.publisher import Aggregate
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ PREFIX = "unsent/"
 _KEY = re.compile(rf"{PREFIX}\d+-\d+-p(\d+)of(\d+)-t(\d+)\.kpl")
 
 
-class UnsentError(Exception):
+class UnsentError(MonitorError):
     """What lies under `unsent/` cannot be sent as it is; says which object, why and what to do."""
 
 
@@ -33,7 +34,7 @@ class UnsentStore:
         self._partitions = partitions
 
     def load(self) -> list[Aggregate]:
-        """All records that wait, in the order in which they must be sent.
+        """Return all records that wait, in the order in which they must be sent.
 
         Raises
         ------
@@ -45,7 +46,7 @@ class UnsentStore:
         return [self._aggregate(key) for key in sorted(keys)]
 
     def store(self, aggregates: Iterable[Aggregate], now_ms: int) -> list[Aggregate]:
-        """Keeps what does not lie in the bucket yet; answers with all of them, and where they lie."""
+        """Store what is not in the bucket yet; return all of them, with the keys under which they are stored."""
         stored = []
         for number, aggregate in enumerate(aggregates):
             kept = aggregate
@@ -60,7 +61,7 @@ class UnsentStore:
         return stored
 
     def forget(self, sent: Iterable[Aggregate]) -> None:
-        """Removes what has been sent."""
+        """Remove what has been sent."""
         for aggregate in sent:
             if aggregate.stored_as is not None:
                 self._client.delete_object(Bucket=self._bucket, Key=aggregate.stored_as)

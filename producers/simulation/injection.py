@@ -58,14 +58,14 @@ class InjectedEvent(NamedTuple):
 
 
 def latest_event(seed: int, symbol: str, at_ms: int) -> InjectedEvent:
-    """The last event of a ticker that has begun by `at_ms`, over or not."""
+    """Return the last event of a ticker that has begun by `at_ms`, over or not."""
     number = _number(symbol, at_ms)
     event = _event(seed, symbol, number)
     return event if event.start_ms <= at_ms else _event(seed, symbol, number - 1)
 
 
 def injected_events(seed: int, symbols: Iterable[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
-    """All events of these tickers that begin from `since_ms` to before `until_ms`, by time."""
+    """Return all events of these tickers that begin from `since_ms` to before `until_ms`, by time."""
     found = []
     for symbol in symbols:
         numbers = range(_number(symbol, since_ms) - 1, _number(symbol, until_ms) + 1)

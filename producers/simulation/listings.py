@@ -89,7 +89,7 @@ _KNOWN: dict[str, tuple[float, float, str, float, float]] = {
 
 @lru_cache(maxsize=65_536)
 def listing(symbol: str) -> Listing:
-    """The character of any ticker: from the table, or else drawn from the hash of its name."""
+    """Return the character of any ticker: from the table, or else drawn from the hash of its name."""
     bits = seed_of("listing", symbol)
     draw = [uniform(hashed(bits, position)) for position in range(6)]
     half_spread = (0.4 + 1.6 * draw[0]) * 1e-4

@@ -21,13 +21,13 @@ _VOLUME_UNEVENNESS = 0.26
 
 @lru_cache(maxsize=65_536)
 def seed_of(*parts: str | int) -> int:
-    """A 64-bit seed from names and numbers, the same in every process."""
+    """Return a 64-bit seed from names and numbers, the same in every process."""
     text = "/".join(map(str, parts))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def hashed(seed: int, position: int) -> int:
-    """64 well-mixed bits for a position (the finaliser of SplitMix64, public domain, S. Vigna)."""
+    """Return 64 well-mixed bits for a position (the finaliser of SplitMix64, public domain, S. Vigna)."""
     z = (seed + position * _GOLDEN) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -35,12 +35,12 @@ def hashed(seed: int, position: int) -> int:
 
 
 def uniform(bits: int) -> float:
-    """A number in [0, 1) from 64 bits."""
+    """Return a number in [0, 1) from 64 bits."""
     return (bits >> 11) * 2.0**-53
 
 
 def normal(bits: int) -> float:
-    """Roughly normal, mean 0 and variance 1, never beyond 3: the sum of three uniform numbers."""
+    """Return a roughly normal number, mean 0 and variance 1, never beyond 3: the sum of three uniform numbers."""
     total = (bits & 0x3FFF) + (bits >> 14 & 0x3FFF) + (bits >> 28 & 0x3FFF)
     return total / 8192.0 - 3.0
 
@@ -48,7 +48,7 @@ def normal(bits: int) -> float:
 def brownian(
     seed: int, x: float, start: float, end: float, *, variance: float, levels: int = _LEVELS
 ) -> float:
-    """A Brownian bridge with clustered volatility at `x` in [0, 1], from `start` to `end`.
+    """Return a Brownian bridge with clustered volatility at `x` in [0, 1], from `start` to `end`.
 
     `variance` is that of the motion over the whole interval.
     """
@@ -69,7 +69,7 @@ def brownian(
 
 
 def traded_share(seed: int, x: float) -> float:
-    """The share (0 to 1, never falling) of the interval's volume that is traded by `x` in [0, 1]."""
+    """Return the share (0 to 1, never falling) of the interval's volume that is traded by `x` in [0, 1]."""
     done, rest = 0.0, 1.0
     node = 1
     for _ in range(_LEVELS):
@@ -87,5 +87,5 @@ def traded_share(seed: int, x: float) -> float:
 
 
 def busy_time(x: float) -> float:
-    """The share of a session's activity that falls before its part `x`: busy at both ends (a U shape)."""
+    """Return the share of a session's activity that falls before its part `x`: busy at both ends (a U shape)."""
     return x + x * (1.0 - x) * (1.0 - 2.0 * x)

@@ -95,7 +95,7 @@ class AlpacaSource(VendorSource):
         return {**found, **_quotes(snapshots, now_ms)}
 
     def _chunk(self, symbols: list[str]) -> dict[str, Any]:
-        """The snapshots of some symbols; one that Alpaca rejects does not cost the others theirs."""
+        """Return the snapshots of some symbols; one that Alpaca rejects does not cost the others theirs."""
         if not symbols:
             return {}
         try:

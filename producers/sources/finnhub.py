@@ -57,7 +57,7 @@ class FinnhubSource(VendorSource):
         return found
 
     def _turn(self, symbols: Sequence[str]) -> list[str]:
-        """The symbols whose turn it is: those after the one asked for last."""
+        """Return the symbols whose turn it is: those after the one asked for last."""
         last = self._client.state.cursor
         start = symbols.index(last) + 1 if last in symbols else 0
         return [*symbols[start:], *symbols[:start]][: self._client.affordable()]

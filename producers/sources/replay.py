@@ -3,7 +3,7 @@
 Columns: `ts` (epoch milliseconds, or ISO 8601 with an offset), `symbol`, `price`, and where known
 `bid`, `ask`, `quote_ts`, and either `day_volume` (cumulative) or `volume` (shares of this tick, summed
 up per symbol and UTC day). The file's own times are kept; ticks of a symbol at the same millisecond are
-put one millisecond apart, as the contract wants growing times. A row that cannot be used is refused
+put one millisecond apart, as the contract wants growing times. A row that cannot be used is rejected
 with file, line and reason, and the rest goes on.
 """
 
@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from producers.errors import ArgumentError, MonitorError
 from producers.quote_batch import (
     MAX_PRICE,
     MAX_TS_MS,
@@ -39,11 +40,11 @@ _SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _PACE_SECONDS = 0.25
 
 
-class ReplayError(Exception):
+class ReplayError(MonitorError):
     """The file as a whole cannot be read, or not any further; says which, why and what is allowed."""
 
 
-class RefusedTick(NamedTuple):
+class RejectedTick(NamedTuple):
     """A row that was left out, and why."""
 
     file: str
@@ -66,12 +67,12 @@ class Tick(NamedTuple):
     quote_ts: int | None
 
 
-class _BadValueError(ValueError):
+class _BadValueError(MonitorError, ValueError):
     """A row cannot be used; the message says why and what is allowed."""
 
 
-def read_ticks(path: Path, refuse: Callable[[RefusedTick], None]) -> Iterator[Tick]:
-    """The file's ticks in its order; rows that cannot be used go to `refuse`.
+def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tick]:
+    """Return the file's ticks in its order; rows that cannot be used go to `reject`.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def read_ticks(path: Path, refuse: Callable[[RefusedTick], None]) -> Iterator[Ti
                 raise row
             tick = sequencer.tick(row, line)
         except _BadValueError as error:
-            refuse(RefusedTick(path.name, line, str(error)))
+            reject(RejectedTick(path.name, line, str(error)))
         else:
             yield tick
 
@@ -94,7 +95,7 @@ def read_ticks(path: Path, refuse: Callable[[RefusedTick], None]) -> Iterator[Ti
 def batches(
     ticks: Iterable[Tick], source: str, *, rows: int = ROWS_PER_BATCH, span_ms: float = math.inf
 ) -> Iterator[QuoteBatch]:
-    """The ticks in batches of at most `rows` that span less than `span_ms` of the file's time."""
+    """Return the ticks in batches of at most `rows` that span less than `span_ms` of the file's time."""
     pending: list[Tick] = []
     for tick in ticks:
         if pending and (len(pending) >= rows or tick.ts - pending[0].ts >= span_ms):
@@ -113,7 +114,7 @@ def paced(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[QuoteBatch]:
-    """The ticks at `speed` times the pace at which they were recorded.
+    """Return the ticks at `speed` times the pace at which they were recorded.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def paced(
         If `speed` is not above 0.
     """
     if not 0 < speed < math.inf:
-        raise ValueError(f"speed is {speed:g}: allowed is a number above 0 (60 plays an hour in a minute)")
+        raise ArgumentError(f"speed is {speed:g}; must be a number above 0 (60 plays an hour in a minute)")
     start_seconds = clock()
     first_ms: int | None = None
     for batch in batches(ticks, source, span_ms=_PACE_SECONDS * 1000 * speed):
@@ -144,7 +145,7 @@ class _Sequencer:
         own_ts = _time_ms("ts", row.get("ts"))
         price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
         if price is None:
-            raise _BadValueError("price is empty: allowed is a number")
+            raise _BadValueError("price is empty; must be a number")
         bid = _number("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
         ask = _number("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
         day_volume = _number("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
@@ -160,7 +161,7 @@ class _Sequencer:
         if own_ts < before:
             raise _BadValueError(
                 f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
-                " allowed are rows in the order of time for each symbol"
+                " rows must be in the order of time for each symbol"
             )
         self._read[symbol] = own_ts, line
         ts = max(own_ts, self._given.get(symbol, -1) + 1)
@@ -195,12 +196,12 @@ def _is_empty(value: Any) -> bool:
 def _symbol(value: Any) -> str:
     symbol = value.strip().upper() if isinstance(value, str) else value
     if not isinstance(symbol, str) or not is_symbol(symbol):
-        raise _BadValueError(f"symbol is {_shown(value)}: allowed are {SYMBOL_RULE}")
+        raise _BadValueError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
     return symbol
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float | None:
-    """The number, or None when there is none."""
+    """Return the number, or None when there is none."""
     if _is_empty(value):
         return None
     try:
@@ -208,7 +209,7 @@ def _number(name: str, value: Any, low: float, high: float) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
-        raise _BadValueError(f"{name} is {_shown(value)}: allowed is a number from {low:g} to {high:g}")
+        raise _BadValueError(f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}")
     return number
 
 
@@ -216,11 +217,11 @@ def _time_ms(name: str, value: Any) -> int:
     ms = _whole_ms(value)
     if ms is None or not 0 <= ms <= MAX_TS_MS:
         raise _BadValueError(
-            f"{name} is {_shown(value)}: allowed is a whole number of milliseconds since 1970,"
+            f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
             " or a time such as 2025-11-24T14:30:00.123Z"
         )
     if 0 < ms < _SECONDS_NOT_MS:
-        raise _BadValueError(f"{name} is {_shown(value)}, which looks like seconds: allowed are milliseconds")
+        raise _BadValueError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
     return ms
 
 
@@ -265,7 +266,7 @@ def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
         return
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
     if not kind or kind[0] not in readers:
-        raise ReplayError(f"{path}: unknown format: allowed are {_FORMATS}")
+        raise ReplayError(f"{path}: unknown format; must be {_FORMATS}")
     yield from readers[kind[0]](path, _lines(path, zipped))
 
 
@@ -286,7 +287,7 @@ def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, str]]:
 
 
 def _opened(path: Path, zipped: bool) -> IO[str]:
-    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is refused, not the file.
+    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is rejected, not the file.
     if zipped:
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="\n")
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
@@ -308,12 +309,12 @@ def _csv_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[in
         elif len(values) != len(header):
             yield (
                 line,
-                _BadValueError(f"has {len(values)} values: allowed are {len(header)}, as in the header"),
+                _BadValueError(f"has {len(values)} values; must be {len(header)}, as in the header"),
             )
         else:
             yield line, dict(zip(header, values, strict=True))
     if header is None:
-        raise ReplayError(f"{path}: is empty: allowed is a header with at least {', '.join(_REQUIRED)}")
+        raise ReplayError(f"{path}: is empty; must be a header with at least {', '.join(_REQUIRED)}")
 
 
 def _csv_values(text: str) -> list[str] | _BadValueError:
@@ -342,12 +343,12 @@ def _json_rows(_path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[
         try:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
-            yield line, _BadValueError(f"is not JSON ({error}): allowed is one object per line")
+            yield line, _BadValueError(f"is not JSON ({error}); must be one object per line")
             continue
         if isinstance(row, dict):
             yield line, row
         else:
-            yield line, _BadValueError(f"is a JSON {type(row).__name__}: allowed is one object per line")
+            yield line, _BadValueError(f"is a JSON {type(row).__name__}; must be one object per line")
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, _Row]]:

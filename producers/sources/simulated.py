@@ -119,7 +119,7 @@ def _factor(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
 
 
 def _path(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
-    """The log level of a path: continuous through midnights, back at 0 once a block of days."""
+    """Return the log level of a path: continuous through midnights, back at 0 once a block of days."""
     day, into_day = divmod(at_ms, DAY_MS)
     start = _at_midnight(seed, name, daily_volatility, day)
     end = _at_midnight(seed, name, daily_volatility, day + 1)
@@ -143,7 +143,7 @@ def _at_midnight(seed: int, name: str, daily_volatility: float, day: int) -> flo
 
 
 def _volatility(traits: Listing) -> float:
-    """The standard deviation of a ticker's return over five seconds."""
+    """Return the standard deviation of a ticker's return over five seconds."""
     daily = (traits.beta * _MARKET_VOLATILITY) ** 2 + _SECTOR_VOLATILITY**2 + traits.own_volatility**2
     return sqrt(daily * _FIVE_SECONDS)
 

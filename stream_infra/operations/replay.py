@@ -13,7 +13,7 @@ from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
 from producers.publisher import Publisher, PublishError
-from producers.sources.replay import RefusedTick, ReplayError, Tick, batches, paced, read_ticks
+from producers.sources.replay import RejectedTick, ReplayError, Tick, batches, paced, read_ticks
 from stream_infra import names
 from stream_infra.operations.errors import FailedError, InputError
 
@@ -40,7 +40,7 @@ class Replay:
     path: Path
     source: str
     ticks: int = 0
-    refused: list[RefusedTick] = field(default_factory=list)
+    refused: list[RejectedTick] = field(default_factory=list)
     refused_rows: int = 0
     symbols: dict[str, tuple[int, int]] = field(default_factory=dict)
     balance: TickCounts = field(default_factory=TickCounts)
@@ -123,7 +123,7 @@ def wait(
 
 
 def _send(course: Replay, speed: float | None, publisher: Publisher, progress: Progress) -> None:
-    def refuse(row: RefusedTick) -> None:
+    def refuse(row: RejectedTick) -> None:
         course.refused_rows += 1
         if len(course.refused) < _REFUSED_KEPT:
             course.refused.append(row)

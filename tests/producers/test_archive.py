@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from producers.archive import MAX_TICKERS_APART, Archive
-from producers.sources.replay import read_ticks
+from producers.sources.replay import RejectedTick, Tick, read_ticks
+from tests.producers.fakes import Aws, make_batch
 
 STARTED = 1_763_996_400_123  # 2025-11-24T15:00:00.123Z
 
 
-def replayed(aws: Any, key: str, folder: Path) -> list[Any]:
+def replayed(aws: Aws, key: str, folder: Path) -> list[Tick]:
     path = folder / key.rsplit("/", 1)[1]
     path.write_bytes(aws.body(key))
-    refused: list[Any] = []
-    ticks = list(read_ticks(path, refused.append))
-    assert refused == []
+    rejected: list[RejectedTick] = []
+    ticks = list(read_ticks(path, rejected.append))
+    assert rejected == []
     return ticks
 
 
-def test_a_small_watch_list_has_an_object_per_ticker_and_scan(
-    aws: Any, make_batch: Any, tmp_path: Path
-) -> None:
+def test_a_small_watch_list_has_an_object_per_ticker_and_scan(aws: Aws, tmp_path: Path) -> None:
     archive = Archive(aws.s3, aws.bucket)
     for ts in (STARTED, STARTED + 5_000):
         archive.add(make_batch(["AAPL", "BRK.B"], ts))
@@ -40,7 +38,7 @@ def test_a_small_watch_list_has_an_object_per_ticker_and_scan(
     assert [tick.day_volume for tick in ticks] == [1000.0 + STARTED, 1000.0 + STARTED + 5_000]
 
 
-def test_a_large_watch_list_has_one_object_per_scan(aws: Any, make_batch: Any, tmp_path: Path) -> None:
+def test_a_large_watch_list_has_one_object_per_scan(aws: Aws, tmp_path: Path) -> None:
     archive = Archive(aws.s3, aws.bucket)
     symbols = [f"S{i}" for i in range(MAX_TICKERS_APART + 1)]
     archive.add(make_batch(symbols, STARTED))
@@ -52,7 +50,7 @@ def test_a_large_watch_list_has_one_object_per_scan(aws: Any, make_batch: Any, t
     )
 
 
-def test_a_second_scan_in_the_same_second_overwrites_nothing(aws: Any, make_batch: Any) -> None:
+def test_a_second_scan_in_the_same_second_overwrites_nothing(aws: Aws) -> None:
     for offset in (0, 1):
         archive = Archive(aws.s3, aws.bucket)
         archive.add(make_batch(["AAPL"], STARTED + offset))
@@ -64,11 +62,11 @@ def test_a_second_scan_in_the_same_second_overwrites_nothing(aws: Any, make_batc
     ("symbol", "folder"),
     [("BRK/B", "BRK%2FB"), ("..", "%2E%2E"), ("^GSPC", "^GSPC"), ("EURUSD=X", "EURUSD=X")],
 )
-def test_any_ticker_makes_one_folder(aws: Any, make_batch: Any, symbol: str, folder: str) -> None:
+def test_any_ticker_makes_one_folder(aws: Aws, symbol: str, folder: str) -> None:
     archive = Archive(aws.s3, aws.bucket)
     archive.add(make_batch([symbol], STARTED))
     assert archive.write(STARTED) == [f"raw-data/{folder}/2025/11/24/150000Z.jsonl.gz"]
 
 
-def test_a_scan_without_ticks_writes_nothing(aws: Any) -> None:
+def test_a_scan_without_ticks_writes_nothing(aws: Aws) -> None:
     assert Archive(aws.s3, aws.bucket).write(STARTED) == []

@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.producers.fakes import VendorStub
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "extending.md").read_text()
@@ -72,7 +73,7 @@ def added_file(tmp_path: Path) -> tuple[str, Path]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, vendor: Any) -> dict[str, str]:
+def environment(tmp_path: Path, vendor: VendorStub) -> dict[str, str]:
     last = {"AAPL": {"price": 189.12, "bid": 189.11, "ask": 189.13, "time_ms": 1_763_996_399_871}}
     vendor.script((200, {}, json.dumps(last).encode()))
     name, _ = added_file(tmp_path)
@@ -98,7 +99,7 @@ def run(command: list[str], environment: dict[str, str], cwd: Path) -> subproces
 
 
 def test_one_added_file_is_a_setting_a_secret_a_scan_and_a_check(
-    environment: dict[str, str], tmp_path: Path, vendor: Any
+    environment: dict[str, str], tmp_path: Path, vendor: VendorStub
 ) -> None:
     done = run([sys.executable, "-c", PROGRAM], environment, tmp_path)
     assert "FOUND" in done.stdout, done.stderr

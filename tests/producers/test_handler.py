@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import boto3
 import pytest
+from mypy_boto3_kinesis import KinesisClient
 
 import producers.handler
 from producers.quote_batch import decode
 from producers.settings import SettingsError
+from tests.producers.fakes import Aws, user_records
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Context:
 
 
 @pytest.fixture
-def stream(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def stream(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[KinesisClient]:
     for name, value in {
         "STREAM_NAME": "stock-quotes",
         "SCAN_TABLE": aws.table,
@@ -43,7 +44,7 @@ def stream(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     producers.handler._client.cache_clear()
 
 
-def records(kinesis: Any) -> list[bytes]:
+def records(kinesis: KinesisClient) -> list[bytes]:
     found = []
     for shard in kinesis.list_shards(StreamName="stock-quotes")["Shards"]:
         start = kinesis.get_shard_iterator(
@@ -56,9 +57,8 @@ def records(kinesis: Any) -> list[bytes]:
 
 
 def test_a_scan_from_ssm_to_the_stream_and_the_archive(
-    stream: Any,
-    aws: Any,
-    read_aggregate: Any,
+    stream: KinesisClient,
+    aws: Aws,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -66,7 +66,7 @@ def test_a_scan_from_ssm_to_the_stream_and_the_archive(
     assert json.loads(json.dumps(report)) == report
     assert report["status"] == "ok"
     assert report["ticks"] + len(report["missing"]) == 2
-    batches = [decode(payload)[0] for data in records(stream) for payload in read_aggregate(data)]
+    batches = [decode(payload)[0] for data in records(stream) for payload in user_records(data)]
     assert sorted(s for batch in batches for s in batch.symbol + batch.missing) == ["GE", "IBM"]
     assert {batch.source for batch in batches} == {"simulated"}
     assert len(aws.keys("raw-data/")) == report["ticks"]
@@ -77,8 +77,8 @@ def test_a_scan_from_ssm_to_the_stream_and_the_archive(
     assert directive["Namespace"] == "StockMonitor"
     assert directive["Dimensions"] == [["service"]]  # none per ticker, which would cost by the ticker
     assert metrics["TicksPublished"] == [report["ticks"]]
-    assert metrics["TickersRefused"] == [1.0]
-    assert "'$$$' is no ticker" in report["refused"][0]
+    assert metrics["TickersRejected"] == [1.0]
+    assert "'$$$' is no ticker" in report["rejected"][0]
     log = next(record for record in caplog.records if record.message == "scan")
     assert log.levelname == "WARNING"
     assert log.__dict__["report"] == report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -27,7 +27,7 @@ def sessions() -> dict[object, tuple[datetime, datetime]]:
 
 
 def test_every_session_of_2015_to_2027_opens_and_closes_as_in_the_independent_calendar(
-    sessions: dict,
+    sessions: dict[date, tuple[datetime, datetime]],
 ) -> None:
     day, last, ours = datetime(2015, 1, 1, tzinfo=UTC).date(), datetime(2027, 12, 31, tzinfo=UTC).date(), {}
     while day <= last:
@@ -40,7 +40,9 @@ def test_every_session_of_2015_to_2027_opens_and_closes_as_in_the_independent_ca
     assert len(half_days) > 20
 
 
-def test_the_opening_instant_is_in_and_the_closing_instant_is_not(sessions: dict) -> None:
+def test_the_opening_instant_is_in_and_the_closing_instant_is_not(
+    sessions: dict[date, tuple[datetime, datetime]],
+) -> None:
     for opens, closes in list(sessions.values())[::97]:
         assert not is_open("regular", opens - timedelta(milliseconds=1))
         assert is_open("regular", opens)

@@ -27,7 +27,7 @@ def test_partitions_spread_evenly_over_the_shards(shards: int) -> None:
     assert Counter(key * shards >> 128 for key in keys) == dict.fromkeys(range(shards), 4 // shards)
 
 
-def test_a_partition_out_of_range_is_refused() -> None:
+def test_a_partition_out_of_range_is_rejected() -> None:
     assert partition_key(3) == "3"
-    with pytest.raises(ValueError, match="partition is 4: allowed is 0 to 3"):
+    with pytest.raises(ValueError, match="partition is 4; must be 0 to 3"):
         explicit_hash_key(4, 4)

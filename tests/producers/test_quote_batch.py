@@ -36,7 +36,8 @@ rows = st.tuples(
 
 
 def batch_of(table: list[Any], missing: list[str]) -> QuoteBatch:
-    return QuoteBatch("alpaca", *([row[i] for row in table] for i in range(7)), missing)  # type: ignore[arg-type]
+    symbol, ts, price, bid, ask, day_volume, quote_ts = ([row[i] for row in table] for i in range(7))
+    return QuoteBatch("alpaca", symbol, ts, price, bid, ask, day_volume, quote_ts, missing)
 
 
 @given(st.lists(rows, max_size=30), st.lists(symbols, max_size=5))
@@ -45,7 +46,7 @@ def test_what_is_encoded_is_decoded(table: list[Any], missing: list[str]) -> Non
     assert decode(encode(batch)) == (batch, [])
 
 
-def record(**changes: Any) -> dict[str, Any]:
+def record(**changes: object) -> dict[str, Any]:
     plain = {
         "v": 1, "source": "alpaca", "symbol": ["AAPL", "MSFT"], "ts": [1763996400123, 1763996400123],
         "price": [189.12, 411.5], "bid": [189.11, None], "ask": [189.13, None],
@@ -55,8 +56,8 @@ def record(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_contract_is_read() -> None:
-    batch, refused = decode(json.dumps(record()).encode())
-    assert refused == []
+    batch, rejected = decode(json.dumps(record()).encode())
+    assert rejected == []
     assert batch.symbol == ["AAPL", "MSFT"]
     assert batch.day_volume == [1203400.0, 880120.0]
     assert batch.quote_ts == [1763996399871, None]
@@ -64,8 +65,8 @@ def test_the_example_of_the_contract_is_read() -> None:
 
 
 def test_a_tick_put_by_hand_is_one_row() -> None:
-    batch, refused = decode(b'{"v":1,"source":"manual","symbol":"AAPL","ts":1763996400123,"price":200}')
-    assert refused == []
+    batch, rejected = decode(b'{"v":1,"source":"manual","symbol":"AAPL","ts":1763996400123,"price":200}')
+    assert rejected == []
     assert batch == QuoteBatch(
         "manual", ["AAPL"], [1763996400123], [200.0], [None], [None], [None], [None], []
     )
@@ -73,15 +74,15 @@ def test_a_tick_put_by_hand_is_one_row() -> None:
 
 @pytest.mark.parametrize("price", [0, -1, -0.01, 1e-300])
 def test_a_strange_price_is_for_the_detector_to_judge(price: float) -> None:
-    batch, refused = decode(json.dumps(record(price=[price, 1])).encode())
-    assert refused == []
+    batch, rejected = decode(json.dumps(record(price=[price, 1])).encode())
+    assert rejected == []
     assert batch.price == [price, 1]
 
 
 @pytest.mark.parametrize(
     ("column", "bad", "reason"),
     [
-        ("price", float("nan"), "price is NaN: allowed is a number from -1e+15 to 1e+15"),
+        ("price", float("nan"), "price is NaN; must be a number from -1e+15 to 1e+15"),
         ("price", float("inf"), "price is Infinity"),
         ("price", "12", 'price is "12"'),
         ("price", None, "price is null"),
@@ -89,23 +90,23 @@ def test_a_strange_price_is_for_the_detector_to_judge(price: float) -> None:
         pytest.param("price", 10**400, "price is 1000", id="price-huge"),
         ("bid", "x", 'bid is "x"'),
         ("ask", False, "ask is false"),
-        ("day_volume", -1, "day_volume is -1: allowed is a number from 0 to 1e+18"),
-        ("ts", 1.5, "ts is 1.5: allowed is a whole number of milliseconds"),
+        ("day_volume", -1, "day_volume is -1; must be a number from 0 to 1e+18"),
+        ("ts", 1.5, "ts is 1.5; must be a whole number of milliseconds"),
         ("ts", -1, "ts is -1"),
         ("ts", None, "ts is null"),
         ("quote_ts", "now", 'quote_ts is "now"'),
-        ("symbol", "aapl", 'symbol is "aapl": allowed are 1 to 16 of A-Z'),
+        ("symbol", "aapl", 'symbol is "aapl"; must be 1 to 16 of A-Z'),
         ("symbol", 5, "symbol is 5"),
         ("symbol", "A B", 'symbol is "A B"'),
     ],
 )
-def test_a_bad_value_refuses_its_row_and_only_its_row(column: str, bad: Any, reason: str) -> None:
+def test_a_bad_value_rejects_its_row_and_only_its_row(column: str, bad: object, reason: str) -> None:
     changed = record()
     changed[column] = [bad, changed[column][1]]
-    batch, refused = decode(json.dumps(changed).encode())
+    batch, rejected = decode(json.dumps(changed).encode())
     assert batch.symbol == ["MSFT"]
     assert batch.price == [411.5]
-    assert [(row.row, reason in row.reason) for row in refused] == [(0, True)]
+    assert [(row.row, reason in row.reason) for row in rejected] == [(0, True)]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ def test_a_bad_value_refuses_its_row_and_only_its_row(column: str, bad: Any, rea
         (b"\xff\xfe", "not JSON"),
         (b"price=12", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b"[1]", "a JSON list: allowed is one JSON object"),
-        (record(v=2), "version v is 2: allowed is 1"),
+        (b"[1]", "a JSON list; must be one JSON object"),
+        (record(v=2), "version v is 2; must be 1"),
         (record(v=True), "version v is true"),
         (record(v=...), "version v is null"),
         (record(source=...), "source is null"),
@@ -123,12 +124,12 @@ def test_a_bad_value_refuses_its_row_and_only_its_row(column: str, bad: Any, rea
         (record(price=...), "column price is missing"),
         (record(price=[1]), "column price has 1 values and symbol has 2"),
         (record(bid=[1, 2, 3]), "column bid has 3 values"),
-        (record(price=12), "column price is 12: allowed are lists of equal length"),
-        (record(symbol="AAPL"), "allowed are lists of equal length"),
-        (record(missing="NVDA"), 'missing is "NVDA": allowed is a list of symbols'),
+        (record(price=12), "column price is 12; must be lists of equal length"),
+        (record(symbol="AAPL"), "must be lists of equal length"),
+        (record(missing="NVDA"), 'missing is "NVDA"; must be a list of symbols'),
     ],
 )
-def test_a_bad_shape_refuses_the_record_and_says_why(payload: Any, reason: str) -> None:
+def test_a_bad_shape_rejects_the_record_and_says_why(payload: object, reason: str) -> None:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     with pytest.raises(QuoteBatchError) as caught:
         decode(data)
@@ -140,22 +141,24 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
     try:
         decode(payload)
     except QuoteBatchError as error:
-        assert str(error)  # noqa: PT017 - most bytes are refused, some are not
+        assert str(error)  # noqa: PT017 - most bytes are rejected, some are not
 
 
-scalars = st.sampled_from([None, True, 0, -1, 5, 1.5, 10**30, float("nan"), float("-inf"), "", "AAPL", {}])
+scalars: st.SearchStrategy[object] = st.sampled_from(
+    [None, True, 0, -1, 5, 1.5, 10**30, float("nan"), float("-inf"), "", "AAPL", {}]
+)
 values = scalars | st.lists(scalars, max_size=3)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(record())), values, max_size=4))
-def test_no_json_raises_anything_else(changes: dict[str, Any]) -> None:
+def test_no_json_raises_anything_else(changes: dict[str, object]) -> None:
     try:
-        batch, refused = decode(json.dumps(record(**changes)).encode())
+        batch, rejected = decode(json.dumps(record(**changes)).encode())
     except QuoteBatchError:
         return
     assert len(batch.price) == len(batch.symbol) == len(batch.bid) == len(batch.quote_ts)
     assert all(map(is_symbol, batch.symbol))
-    assert all(row.reason for row in refused)
+    assert all(row.reason for row in rejected)
 
 
 def test_nothing_unreadable_is_encoded() -> None:

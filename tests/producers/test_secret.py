@@ -11,10 +11,11 @@ import pytest
 from producers import secret
 from producers.secret import REREAD_SECONDS, environment_with_secret
 from producers.settings import SettingsError
+from tests.producers.fakes import Aws
 
 
 @pytest.fixture
-def secrets(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001 - moto is on
+def secrets(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001 - moto is on
     monkeypatch.setattr(secret, "_read", {})
     client = boto3.client("secretsmanager")
     client.create_secret(Name="keys", SecretString=json.dumps({"FINNHUB_API_KEY": "s3cr3t"}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from producers.settings import ScanRequest, SettingsError, scan_request, scanner_settings
@@ -36,7 +34,7 @@ def test_defaults_and_values_of_the_environment() -> None:
         ({"SESSION": "sometimes"}, ["SESSION is 'sometimes'; must be one of regular, extended, always"]),
     ],
 )
-def test_a_bad_variable_is_named(changes: dict[str, Any], reasons: list[str]) -> None:
+def test_a_bad_variable_is_named(changes: dict[str, str], reasons: list[str]) -> None:
     changed = {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
     with pytest.raises(SettingsError) as caught:
         scanner_settings(changed)
@@ -56,11 +54,11 @@ def test_a_scheduled_event_asks_for_a_scan() -> None:
         ({"polls": 0}, ["polls", ">= 1"]),
         ({"polls": "1"}, ["polls", "int"]),
         ({"backfill_minutes": 241}, ["backfill_minutes", "<= 240"]),
-        ({"backfill_minutes": 30, "polls": 1}, ["one of polls and backfill_minutes"]),
+        ({"backfill_minutes": 30, "polls": 1}, ["polls and backfill_minutes are both there; must be one"]),
         ([], ["object"]),
     ],
 )
-def test_a_bad_request_is_named(event: Any, reasons: list[str]) -> None:
+def test_a_bad_request_is_named(event: object, reasons: list[str]) -> None:
     with pytest.raises(SettingsError) as caught:
         scan_request(event)
     assert all(reason in str(caught.value) for reason in ["event of the scanner", *reasons])

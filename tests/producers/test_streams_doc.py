@@ -10,9 +10,10 @@ from typing import Any
 
 import boto3
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from producers.quote_batch import QuoteBatch, QuoteBatchError, decode, encode
+from tests.producers.fakes import Aws
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "streams.md").read_text()
@@ -23,7 +24,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
-def test_the_python_examples_put_and_read_ticks(aws: Any) -> None:  # noqa: ARG001 - moto is on
+def test_the_python_examples_put_and_read_ticks(aws: Aws) -> None:  # noqa: ARG001 - moto is on
     boto3.client("kinesis").create_stream(StreamName="stock-quotes", ShardCount=2)
     names: dict[str, Any] = {}
     for block in blocks("python"):
@@ -38,12 +39,12 @@ def test_the_tick_of_the_command_line_is_one() -> None:
     (command,) = blocks("bash")
     words = shlex.split(command.replace("$(date +%s%3N)", "1763996400123"))
     assert words[:3] == ["aws", "kinesis", "put-record"]
-    batch, refused = decode(words[words.index("--data") + 1].encode())
-    assert (batch.symbol, batch.ts, batch.price, refused) == (["AAPL"], [1763996400123], [189.12], [])
+    batch, rejected = decode(words[words.index("--data") + 1].encode())
+    assert (batch.symbol, batch.ts, batch.price, rejected) == (["AAPL"], [1763996400123], [189.12], [])
 
 
-GOOD: dict[str, Any] = {"v": 1, "source": "acme", "symbol": ["A", "B"], "ts": [1, 1], "price": [1.5, 2]}
-ONE: dict[str, Any] = {"v": 1, "source": "acme", "symbol": "A", "ts": 1, "price": 1.5}
+GOOD: dict[str, object] = {"v": 1, "source": "acme", "symbol": ["A", "B"], "ts": [1, 1], "price": [1.5, 2]}
+ONE: dict[str, object] = {"v": 1, "source": "acme", "symbol": "A", "ts": 1, "price": 1.5}
 
 
 @pytest.mark.parametrize(
@@ -70,12 +71,12 @@ ONE: dict[str, Any] = {"v": 1, "source": "acme", "symbol": "A", "ts": 1, "price"
         ([GOOD], False),
     ],
 )
-def test_the_schema_and_the_decoder_agree(batch: Any, is_one: bool) -> None:
+def test_the_schema_and_the_decoder_agree(batch: object, is_one: bool) -> None:
     try:
-        _, refused = decode(json.dumps(batch).encode())
+        _, rejected = decode(json.dumps(batch).encode())
     except QuoteBatchError:
-        refused = [...]  # type: ignore[list-item]
-    assert (refused == []) == is_one
+        rejected = [...]  # type: ignore[list-item]
+    assert (rejected == []) == is_one
     assert SCHEMA.is_valid(batch) == is_one
 
 

@@ -1,9 +1,10 @@
-"""Whatever the stream refuses or answers too late: the detector gets every tick once and in order."""
+"""Whatever the stream rejects or answers too late: the detector gets every tick once and in order."""
 
 from __future__ import annotations
 
 import base64
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
+from tests.producers.fakes import Aws, Clock, StrictKinesis
 
 SYMBOLS = "IBM,GE,BA,CAT,XOM,CVX,KO,PEP"
 SETTINGS = ScannerSettings(
@@ -34,13 +36,13 @@ SETTINGS = ScannerSettings(
 
 
 @pytest.fixture
-def detector(aws: Any) -> Detector:
+def detector(aws: Aws) -> Detector:
     def table(name: str, keys: tuple[str, str]) -> None:
         aws.dynamodb.create_table(
             TableName=name,
             KeySchema=[
-                {"AttributeName": key, "KeyType": kind}
-                for key, kind in zip(keys, ("HASH", "RANGE"), strict=True)
+                {"AttributeName": keys[0], "KeyType": "HASH"},
+                {"AttributeName": keys[1], "KeyType": "RANGE"},
             ],
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
@@ -85,7 +87,7 @@ def events(stored: list[dict[str, Any]], at_ms: int, rng: random.Random) -> list
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_tick_once_and_in_order(
-    aws: Any, kinesis: Any, clock: Any, detector: Detector, seed: int
+    aws: Aws, kinesis: StrictKinesis, clock: Clock, detector: Detector, seed: int
 ) -> None:
     rng = random.Random(seed)
     plans: list[Any] = ["fail all", "lose the answer", {0}, {1, 2}, {0, 1, 2, 3}, (), ()]
@@ -94,7 +96,12 @@ def test_every_tick_once_and_in_order(
 
     def scan(owner: str, seconds: int) -> dict[str, Any]:
         publisher = Publisher(
-            kinesis, "stock-quotes", 4, clock=clock.monotonic, sleep=clock.sleep, rng=random.Random(seed)
+            kinesis.client,
+            "stock-quotes",
+            4,
+            clock=clock.monotonic,
+            sleep=clock.sleep,
+            rng=random.Random(seed),
         )
         parts = Parts(
             source=SimulatedSource(),
@@ -103,11 +110,15 @@ def test_every_tick_once_and_in_order(
             lease=Lease(aws.dynamodb, aws.table, owner, 40_000),
             unsent=UnsentStore(aws.s3, aws.bucket, 4),
             archive=Archive(aws.s3, aws.bucket),
-            feed=FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market"),
+            feed=FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market"),
             clock_ms=clock,
-            sleep=lambda seconds: (overlap(owner), clock.sleep(seconds))[1],
+            sleep=partial(sleep, owner),
         )
         return Scan(parts, SETTINGS).run(ScanRequest(), clock.now_ms + seconds * 1000).as_dict()
+
+    def sleep(owner: str, seconds: float) -> None:
+        overlap(owner)
+        clock.sleep(seconds)
 
     def overlap(owner: str) -> None:
         if owner == "first" and rng.random() < 0.2:

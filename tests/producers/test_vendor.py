@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -22,9 +23,10 @@ from producers.vendor import (
     VendorError,
     poll_seconds,
 )
+from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
-OK = (200, {}, b'{"fine":true}')
-FAILS = (503, {}, b"<html>sorry</html>")
+OK: Reply = (200, {}, b'{"fine":true}')
+FAILS: Reply = (503, {}, b"<html>sorry</html>")
 
 
 def poll(client: VendorClient) -> Any:
@@ -40,7 +42,7 @@ def poll(client: VendorClient) -> Any:
 
 
 def test_a_call_carries_the_key_in_its_headers_and_the_answer_is_its_json(
-    vendor: Any, vendor_client: Any
+    vendor: VendorStub, vendor_client: MakeClient
 ) -> None:
     vendor.script(OK)
     assert poll(vendor_client(vendor.url)) == {"fine": True}
@@ -54,7 +56,7 @@ def test_a_call_carries_the_key_in_its_headers_and_the_answer_is_its_json(
     [FAILS, (500, {}, b""), (408, {}, b""), (200, {}, b"<html>"), (200, {}, b'{"price": NaN}'), None],
 )
 def test_what_may_pass_is_tried_again_after_growing_pauses(
-    vendor: Any, vendor_client: Any, clock: Any, passing: Any
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock, passing: Reply
 ) -> None:
     vendor.script(passing, passing, OK)
     before = clock.now_ms
@@ -64,7 +66,7 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(
 
 
 def test_what_does_not_pass_within_the_poll_is_an_error_that_says_what(
-    vendor: Any, vendor_client: Any
+    vendor: VendorStub, vendor_client: MakeClient
 ) -> None:
     vendor.script(FAILS)
     with pytest.raises(VendorError, match=r"acme fails \(status 503: <html>sorry</html>\)"):
@@ -76,13 +78,13 @@ def test_what_does_not_pass_within_the_poll_is_an_error_that_says_what(
 
 
 def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
-    vendor: Any, vendor_client: Any
+    vendor: VendorStub, vendor_client: MakeClient
 ) -> None:
     with pytest.raises(VendorError, match=r"acme does not answer: .*127\.0\.0\.1:9") as absent:
         poll(vendor_client("http://127.0.0.1:9"))
     assert "s3cr3t" not in str(absent.value)
 
-    def slowly(_call: Any) -> Any:
+    def slowly(_call: Call) -> Reply:
         time.sleep(4)
         return OK
 
@@ -96,25 +98,29 @@ def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_that_is_refused_is_not_tried_again_and_is_not_repeated(
-    vendor: Any, vendor_client: Any, status: int
+def test_a_key_that_is_rejected_is_not_tried_again_and_is_not_repeated(
+    vendor: VendorStub, vendor_client: MakeClient, status: int
 ) -> None:
     vendor.script((status, {}, b'{"message": "no access with s3cr3t-key"}'))
-    with pytest.raises(VendorError, match=rf"{status}: no access with \*\*\*\): check ACME_KEY") as refused:
+    with pytest.raises(VendorError, match=rf"{status}: no access with \*\*\*\): check ACME_KEY") as rejected:
         poll(vendor_client(vendor.url))
-    assert refused.value.status == status
+    assert rejected.value.status == status
     assert len(vendor.calls) == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_request_that_is_refused_is_not_tried_again(vendor: Any, vendor_client: Any, status: int) -> None:
+def test_a_request_that_is_rejected_is_not_tried_again(
+    vendor: VendorStub, vendor_client: MakeClient, status: int
+) -> None:
     vendor.script((status, {}, b'{"error": "no such thing"}'))
     with pytest.raises(RejectedRequestError, match="no such thing"):
         poll(vendor_client(vendor.url))
     assert len(vendor.calls) == 1
 
 
-def test_a_vendor_that_asks_to_wait_is_not_called_before(vendor: Any, vendor_client: Any, clock: Any) -> None:
+def test_a_vendor_that_asks_to_wait_is_not_called_before(
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock
+) -> None:
     vendor.script((429, {"Retry-After": "30"}, b'{"message": "too many requests"}'), OK)
     client = vendor_client(vendor.url)
     with pytest.raises(RateLimitedError, match=r"allows no more calls until 15:00:30 UTC: too many requests"):
@@ -130,7 +136,7 @@ def test_a_vendor_that_asks_to_wait_is_not_called_before(vendor: Any, vendor_cli
 
 
 def test_a_vendor_that_gives_the_time_of_its_reset_is_not_called_before(
-    vendor: Any, vendor_client: Any, clock: Any
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock
 ) -> None:
     reset = str(clock.now_ms // 1000 + 40)
     vendor.script(
@@ -146,7 +152,7 @@ def test_a_vendor_that_gives_the_time_of_its_reset_is_not_called_before(
 
 @pytest.mark.parametrize("said", ["soon", "-5", "nan", "1e99", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_a_time_to_wait_that_makes_no_sense_is_a_short_one(
-    vendor: Any, vendor_client: Any, clock: Any, said: str
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock, said: str
 ) -> None:
     vendor.script((429, {"Retry-After": said}, b""))
     client = vendor_client(vendor.url)
@@ -158,17 +164,15 @@ def test_a_time_to_wait_that_makes_no_sense_is_a_short_one(
 class Recorded(VendorClient):
     """A client that notes the time of its calls instead of making them."""
 
-    def _once(self, path: str, parameters: Any) -> Any:  # noqa: ARG002 - as the client's own
+    def _once(self, path: str, parameters: Mapping[str, str]) -> object:  # noqa: ARG002 - as the client's own
         self.times = [*getattr(self, "times", []), self._clock_ms()]
         return {}
 
 
 @given(limit=st.integers(1, 1000), pauses=st.lists(st.integers(0, 20), min_size=5, max_size=30))
 @settings(max_examples=100)
-def test_in_no_minute_there_are_more_calls_than_allowed(
-    limit: int, pauses: list[int], clock_class: Any
-) -> None:
-    clock = clock_class()
+def test_in_no_minute_there_are_more_calls_than_allowed(limit: int, pauses: list[int]) -> None:
+    clock = Clock()
     vendor = Vendor("acme", "http://127.0.0.1", {}, limit, "")
     client = Recorded(vendor, 4, clock_ms=clock, sleep=clock.sleep)
     for pause in pauses:
@@ -184,7 +188,7 @@ def test_in_no_minute_there_are_more_calls_than_allowed(
     assert all(later - at >= 60_000 for at, later in zip(times, times[limit:], strict=False))
 
 
-def test_the_limit_holds_across_processes(vendor: Any, vendor_client: Any) -> None:
+def test_the_limit_holds_across_processes(vendor: VendorStub, vendor_client: MakeClient) -> None:
     vendor.script(OK)
     first = vendor_client(vendor.url, calls_per_minute=60)
     first.begin_poll()
@@ -197,7 +201,7 @@ def test_the_limit_holds_across_processes(vendor: Any, vendor_client: Any) -> No
 
 
 def test_the_breaker_opens_after_failed_polls_and_one_trial_closes_it(
-    vendor: Any, vendor_client: Any, clock: Any
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock
 ) -> None:
     vendor.script(FAILS)
     client = vendor_client(vendor.url)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from mypy_boto3_ssm import SSMClient
 
 from producers.watch_list import REREAD_MS, WatchListError, WatchListReader, WatchListUnavailableError, parse
+from tests.producers.fakes import Aws, Clock
 
 
 @pytest.mark.parametrize(
@@ -23,33 +25,33 @@ def test_lists_as_people_write_them(value: str, symbols: tuple[str, ...]) -> Non
     assert parse(value, "parameter p") == (symbols, ())
 
 
-def test_a_bad_item_is_refused_by_name_and_does_not_stop_the_others() -> None:
+def test_a_bad_item_is_rejected_by_name_and_does_not_stop_the_others() -> None:
     found = parse("AAPL,$BAD,MSFT,WAYTOOLONGFORATICKER", "parameter p")
     assert found.symbols == ("AAPL", "MSFT")
-    assert len(found.refused) == 2
-    assert "parameter p: '$BAD' is no ticker: allowed are 1 to 16 of A-Z" in found.refused[0]
+    assert len(found.rejected) == 2
+    assert "parameter p: '$BAD' is no ticker; must be 1 to 16 of A-Z" in found.rejected[0]
 
 
 @pytest.mark.parametrize("value", ["", " , ,", "$$$"])
-def test_a_list_without_a_ticker_is_refused(value: str) -> None:
+def test_a_list_without_a_ticker_is_rejected(value: str) -> None:
     with pytest.raises(
-        WatchListError, match=r"parameter p is .*names no ticker: allowed is a comma-separated list"
+        WatchListError, match=r"parameter p is .*names no ticker; must be a comma-separated list"
     ):
         parse(value, "parameter p")
 
 
-def test_too_long_a_list_is_refused() -> None:
-    with pytest.raises(WatchListError, match="names 50001 tickers: allowed are 50000"):
+def test_too_long_a_list_is_rejected() -> None:
+    with pytest.raises(WatchListError, match="names 50001 tickers; must be at most 50000"):
         parse(",".join(f"S{i}" for i in range(50_001)), "parameter p")
 
 
 @pytest.fixture
-def reader(aws: Any, clock: Any) -> WatchListReader:
+def reader(aws: Aws, clock: Clock) -> WatchListReader:
     return WatchListReader(aws.ssm, aws.s3, aws.parameter, clock)
 
 
 def test_a_change_is_in_force_after_half_a_minute_and_not_asked_for_before(
-    aws: Any, clock: Any, reader: WatchListReader
+    aws: Aws, clock: Clock, reader: WatchListReader
 ) -> None:
     aws.watch("AAPL")
     assert reader().symbols == ("AAPL",)
@@ -60,7 +62,7 @@ def test_a_change_is_in_force_after_half_a_minute_and_not_asked_for_before(
     assert reader().symbols == ("MSFT", "KO")
 
 
-def test_a_long_list_lies_in_s3(aws: Any, reader: WatchListReader) -> None:
+def test_a_long_list_lies_in_s3(aws: Aws, reader: WatchListReader) -> None:
     symbols = [f"S{i}" for i in range(5_000)]
     aws.s3.put_object(Bucket=aws.bucket, Key="lists/all.txt", Body="\n".join(symbols).encode())
     aws.watch(f"s3://{aws.bucket}/lists/all.txt")
@@ -70,14 +72,14 @@ def test_a_long_list_lies_in_s3(aws: Any, reader: WatchListReader) -> None:
 @pytest.mark.parametrize(
     ("value", "reasons"),
     [
-        ("s3://", ["no reference to an object", "allowed is"]),
+        ("s3://", ["no reference to an object", "must be"]),
         ("s3://stock-scan-data-123456789012/", ["no reference to an object"]),
         ("s3://stock-scan-data-123456789012/none.txt", ["none.txt", "cannot be read", "NoSuchKey"]),
         ("s3://no-such-bucket-here/list.txt", ["no-such-bucket-here", "NoSuchBucket"]),
         ("s3://stock-scan-data-123456789012/binary", ["no UTF-8 text"]),
     ],
 )
-def test_a_bad_reference_is_named(aws: Any, reader: WatchListReader, value: str, reasons: list[str]) -> None:
+def test_a_bad_reference_is_named(aws: Aws, reader: WatchListReader, value: str, reasons: list[str]) -> None:
     aws.s3.put_object(Bucket=aws.bucket, Key="binary", Body=b"\xff\xfe")
     aws.watch(value)
     with pytest.raises(WatchListError) as caught:
@@ -86,19 +88,19 @@ def test_a_bad_reference_is_named(aws: Any, reader: WatchListReader, value: str,
 
 
 def test_a_parameter_that_is_not_there_is_named(reader: WatchListReader) -> None:
-    with pytest.raises(WatchListError, match="parameter /stock-tracker/ticker does not exist: allowed is"):
+    with pytest.raises(WatchListError, match="parameter /stock-tracker/ticker does not exist; must be"):
         reader()
 
 
 class FailingSsm:
     """An SSM that answers once and then is not to be reached."""
 
-    def __init__(self, ssm: Any, error: Exception) -> None:
+    def __init__(self, ssm: SSMClient, error: Exception) -> None:
         self.exceptions = ssm.exceptions
         self._answers = iter([{"Parameter": {"Value": "AAPL"}}])
         self._error = error
 
-    def get_parameter(self, **_: Any) -> Any:
+    def get_parameter(self, **_: object) -> object:
         for answer in self._answers:
             return answer
         raise self._error
@@ -112,7 +114,7 @@ class FailingSsm:
     ],
 )
 def test_a_scan_goes_on_with_its_list_when_ssm_is_away_for_a_while(
-    aws: Any, clock: Any, error: Exception
+    aws: Aws, clock: Clock, error: Exception
 ) -> None:
     ssm: Any = FailingSsm(aws.ssm, error)
     reader = WatchListReader(ssm, aws.s3, aws.parameter, clock)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from consumers.stream.thresholds import Threshold
-    from producers.sources.replay import RefusedTick
+    from producers.sources.replay import RejectedTick
     from stream_infra.operations.offline.backtest import Outcome, Recording
 
 app = typer.Typer()
@@ -137,7 +137,7 @@ def _print_anomalies(console: Console, outcome: Outcome) -> None:
         console.print()
 
 
-def _print_refused(refused: Sequence[RefusedTick]) -> None:
+def _print_refused(refused: Sequence[RejectedTick]) -> None:
     if not refused:
         return
     typer.secho(f"{len(refused):,} rows were left out:", fg="yellow", err=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.anomaly import Anomaly, to_json
-from producers.sources.replay import RefusedTick, read_ticks
+from producers.sources.replay import RejectedTick, read_ticks
 from stream_infra.operations.offline.history import History
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
     threshold: str
     anomalies: list[Anomaly]
-    refused: list[RefusedTick]
+    refused: list[RejectedTick]
 
     def by_kind(self) -> dict[str, int]:
         """How many of each kind, the most frequent first."""
@@ -68,7 +68,7 @@ def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], 
     Raises:
         ReplayError: a file cannot be read, or not any further.
     """
-    refused: list[RefusedTick] = []
+    refused: list[RejectedTick] = []
     history = History(files, threshold, refused.append)
     began(history)
     anomalies = [event.anomaly for event in history.events() if event.change == "detected"]
@@ -144,7 +144,7 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
     )
 
 
-def _left_to_history(refused: RefusedTick) -> None:
+def _left_to_history(refused: RejectedTick) -> None:
     """Rows that cannot be used are reported once, by the run that detects."""
     del refused
 

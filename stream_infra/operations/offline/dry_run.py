@@ -9,7 +9,7 @@ from pathlib import Path
 from consumers.alerts.dry_run import Rehearsal, Rehearsed, rehearse
 from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
-from producers.sources.replay import RefusedTick, ReplayError
+from producers.sources.replay import RejectedTick, ReplayError
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import History
 
@@ -57,10 +57,10 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRun:
     Raises:
         InputError: a file or the threshold cannot be used.
     """
-    refused: list[RefusedTick] = []
+    refused: list[RejectedTick] = []
     count = Counter[str]()
 
-    def refuse(tick: RefusedTick) -> None:
+    def refuse(tick: RejectedTick) -> None:
         count["refused"] += 1
         if len(refused) < SHOWN_REFUSALS:
             refused.append(tick)

@@ -15,7 +15,7 @@ from consumers.detector.effects import anomaly_of
 from consumers.detectors import engine
 from consumers.stream.rows import Rows
 from consumers.stream.thresholds import Threshold
-from producers.sources.replay import RefusedTick, Tick, read_ticks
+from producers.sources.replay import RejectedTick, Tick, read_ticks
 
 if TYPE_CHECKING:
     from consumers.detectors.engine import Transition
@@ -34,7 +34,7 @@ class History:
     """
 
     def __init__(
-        self, files: Iterable[Path], threshold: Threshold, refuse: Callable[[RefusedTick], None]
+        self, files: Iterable[Path], threshold: Threshold, refuse: Callable[[RejectedTick], None]
     ) -> None:
         self._ticks = heapq.merge(*(_ticks(file, refuse) for file in files), key=lambda item: item[1].ts)
         self._threshold = threshold
@@ -66,7 +66,7 @@ class History:
             self._last_ts.append(-1)
         if tick.ts <= self._last_ts[slot]:
             reason = f"ts {tick.ts} of {tick.symbol} is not after that of another file: allowed is one file for a time"
-            self._refuse(RefusedTick(file.name, 0, reason))
+            self._refuse(RejectedTick(file.name, 0, reason))
             return None
         self._last_ts[slot] = tick.ts
         return tick
@@ -101,7 +101,7 @@ def _event(transition: Transition, rows: Rows) -> AlertEvent:
     )
 
 
-def _ticks(file: Path, refuse: Callable[[RefusedTick], None]) -> Iterator[tuple[Path, Tick]]:
+def _ticks(file: Path, refuse: Callable[[RejectedTick], None]) -> Iterator[tuple[Path, Tick]]:
     for tick in read_ticks(file, refuse):
         yield file, tick
 

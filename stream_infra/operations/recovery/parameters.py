@@ -47,7 +47,7 @@ def rejected_of(name: str, value: str) -> str:
 
     if name != names.TICKER_PARAMETER or is_reference(value) or problem_of(name, value):
         return ""
-    return "; ".join(parse(value, f"parameter {name}").refused)
+    return "; ".join(parse(value, f"parameter {name}").rejected)
 
 
 def is_reference(value: str) -> bool:

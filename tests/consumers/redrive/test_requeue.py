@@ -7,12 +7,12 @@ from typing import Any
 
 from consumers.redrive.requeue import entry_id, remaining, requeue
 from consumers.stream.records import Quarantined
-from producers.quote_batch import RefusedRow, decode
+from producers.quote_batch import RejectedRow, decode
 
 ARRIVAL_MS = 1_795_000_000_000
 
 
-def entry(payload: bytes, rows: tuple[RefusedRow, ...] = (), **changes: Any) -> Quarantined:
+def entry(payload: bytes, rows: tuple[RejectedRow, ...] = (), **changes: Any) -> Quarantined:
     values: dict[str, Any] = {
         "shard": "shardId-000000000000",
         "sequence": "1",
@@ -41,7 +41,7 @@ def test_a_whole_record_is_read_again() -> None:
 
 def test_of_refused_rows_only_those_come_back_that_can_be_used_now() -> None:
     payload = document(price=[1.0, 2.0, None])
-    rows = tuple(RefusedRow(i, s, "of then") for i, s in ((0, "AAA"), (2, "CCC")))
+    rows = tuple(RejectedRow(i, s, "of then") for i, s in ((0, "AAA"), (2, "CCC")))
     record, stays = requeue(entry(payload, rows))
     assert record is not None
     assert record.data is not None
@@ -53,7 +53,7 @@ def test_of_refused_rows_only_those_come_back_that_can_be_used_now() -> None:
 
 def test_a_row_of_the_future_stays() -> None:
     payload = document(ts=[ARRIVAL_MS, ARRIVAL_MS + 60_000, ARRIVAL_MS])
-    record, stays = requeue(entry(payload, (RefusedRow(1, "BBB", "ts is in the future"),)))
+    record, stays = requeue(entry(payload, (RejectedRow(1, "BBB", "ts is in the future"),)))
     assert record is None
     assert stays is not None
     assert [row.row for row in stays.rows] == [1]

@@ -34,7 +34,7 @@ from consumers.stream.records import Quarantined, StreamOffset
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
-from producers.quote_batch import RefusedRow
+from producers.quote_batch import RejectedRow
 
 T_MS = 1_795_530_600_123
 TABLE = "table"
@@ -363,7 +363,7 @@ def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Any) -> None:
     quarantine = QuarantineBucket(aws.s3, "bucket")
     entries = [
         Quarantined(
-            "shard", "9", i, p, T_MS, f"reason {i}", bytes(range(256)), (RefusedRow(i, "AAA", "bad"),) * i
+            "shard", "9", i, p, T_MS, f"reason {i}", bytes(range(256)), (RejectedRow(i, "AAA", "bad"),) * i
         )
         for i in range(2)
         for p in range(2)

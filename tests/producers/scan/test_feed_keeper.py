@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from producers.scan.feed_keeper import KEY, FeedKeeper
 from producers.source import Quotes
 from producers.vendor import BREAKER_FAILURES, VendorState
+from tests.producers.fakes import Aws
 
 START = 1_763_996_400_000
+MakeKeeper = Callable[..., FeedKeeper]
 
 
 class Vendor:
@@ -23,14 +25,14 @@ class Vendor:
         self.name = name
         self.vendor_state = VendorState(calls_per_minute=200)
 
-    def quotes(self, symbols: Any, now_ms: int) -> Quotes:
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
         raise AssertionError(f"nothing here polls, but {symbols} were asked for at {now_ms}")
 
 
 @pytest.fixture
-def keeper(aws: Any) -> Any:
+def keeper(aws: Aws) -> MakeKeeper:
     def make(source: Vendor | None = None) -> FeedKeeper:
-        made = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
+        made = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
         vendor = source or Vendor()
         made.begin(vendor.name, vendor)
         return made
@@ -43,7 +45,7 @@ def fail(keeper: FeedKeeper, first: int, last: int) -> None:
         keeper.observe(["AAPL"], None, START + poll * 5_000, why="acme fails (status 503)")
 
 
-def test_the_event_is_as_the_others_on_the_bus(keeper: Any, aws: Any) -> None:
+def test_the_event_is_as_the_others_on_the_bus(keeper: MakeKeeper, aws: Aws) -> None:
     fail(keeper(), 0, 30)
     (entry,) = aws.bus.sent
     assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == (
@@ -71,29 +73,29 @@ def test_the_event_is_as_the_others_on_the_bus(keeper: Any, aws: Any) -> None:
     }
 
 
-def test_a_scan_that_is_killed_after_an_event_does_not_say_it_again(keeper: Any, aws: Any) -> None:
+def test_a_scan_that_is_killed_after_an_event_does_not_say_it_again(keeper: MakeKeeper, aws: Aws) -> None:
     first = keeper()
     fail(first, 0, 20)
     first.save(START)
     fail(keeper(), 20, 25)  # and is killed: nothing is saved at its end
     fail(keeper(), 25, 60)
-    assert aws.bus.told == [("FeedStale", [])]
+    assert aws.bus.sent_events == [("FeedStale", [])]
 
 
-def test_what_the_bus_does_not_take_is_sent_later(keeper: Any, aws: Any) -> None:
-    aws.bus.refuse = "busy"
+def test_what_the_bus_does_not_take_is_sent_later(keeper: MakeKeeper, aws: Aws) -> None:
+    aws.bus.reject = "busy"
     first = keeper()
     fail(first, 0, 30)
     assert first.problem == "events of the feed wait, bus stock-market does not take them: busy"
     first.save(START + 150_000)
-    aws.bus.refuse = ""
+    aws.bus.reject = ""
     second = keeper()
     fail(second, 31, 32)
     assert second.problem is None
-    assert aws.bus.told == [("FeedStale", [])]
+    assert aws.bus.sent_events == [("FeedStale", [])]
 
 
-def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: Any, aws: Any) -> None:
+def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: MakeKeeper, aws: Aws) -> None:
     vendor = Vendor()
     first = keeper(vendor)
     vendor.vendor_state.failures = BREAKER_FAILURES
@@ -112,7 +114,7 @@ def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: Any, aws: Any) -> 
     assert other.vendor_state.failures == 0, "another vendor has a standing of its own"
 
 
-def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> None:
+def test_what_another_version_stored_is_no_obstacle(keeper: MakeKeeper, aws: Aws) -> None:
     first = keeper()
     first.save(START)
     item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
@@ -121,10 +123,10 @@ def test_what_another_version_stored_is_no_obstacle(keeper: Any, aws: Any) -> No
         keeper().save(START)
 
 
-def test_the_documented_event_is_the_one_that_is_sent(aws: Any) -> None:
+def test_the_documented_event_is_the_one_that_is_sent(aws: Aws) -> None:
     document = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
     (documented,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
-    keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market")
+    keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
     keeper.begin("alpaca", Vendor("alpaca"))
     watched = [f"T{i}" for i in range(10)]
     for poll in range(25):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +20,10 @@ from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan
 from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
+from producers.source import Quotes
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
+from tests.producers.fakes import Aws, Clock, StrictKinesis
 
 SETTINGS = ScannerSettings(
     stream_name="stock-quotes",
@@ -55,7 +57,7 @@ class Mortal:
         return Client()
 
     def call(self, real: Callable[..., Any]) -> Any:
-        def one(*positional: Any, **named: Any) -> Any:
+        def one(*positional: object, **named: object) -> Any:
             self._left -= 1
             if self._left < 0 or (self._left == 0 and not self._made):
                 raise KilledError
@@ -74,7 +76,7 @@ class Noting(SimulatedSource):
         super().__init__()
         self._answered = answered
 
-    def quotes(self, symbols: Any, now_ms: int) -> Any:
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
         quotes = super().quotes(symbols, now_ms)
         self._answered.append(
             {(ticker, now_ms) for ticker, quote in quotes.items() if isinstance(quote, Quote)}
@@ -83,7 +85,7 @@ class Noting(SimulatedSource):
 
 
 @pytest.fixture
-def scan(aws: Any, kinesis: Any, clock: Any) -> Any:
+def scan(aws: Aws, kinesis: StrictKinesis, clock: Clock) -> Callable[..., None]:
     aws.watch("IBM,GE,BA,CAT")
 
     def run(answered: list[set[tuple[str, int]]], mortal: Mortal, owner: str, seconds: int) -> None:
@@ -118,7 +120,13 @@ plans = st.lists(st.one_of(st.just("fail all"), st.frozensets(st.integers(0, 3),
 @given(kills=kills, plan=plans)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_a_killed_scan_loses_at_most_the_poll_in_flight(
-    *, scan: Any, aws: Any, kinesis: Any, clock: Any, kills: list[tuple[int, bool]], plan: list[Any]
+    *,
+    scan: Callable[..., None],
+    aws: Aws,
+    kinesis: StrictKinesis,
+    clock: Clock,
+    kills: list[tuple[int, bool]],
+    plan: list[tuple[int, bool]],
 ) -> None:
     kinesis.stored.clear()
     kinesis.failures = iter(plan)

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from producers.publisher import MAX_AGGREGATE_BYTES
+from tests.producers.fakes import Call, Reply, VendorStub
 
 ROOT = Path(__file__).parents[3]
 TICKERS, POLLS = 5_000, 3
@@ -69,7 +71,7 @@ with mock_aws():
 """
 
 
-def snapshot(now: datetime, ticker: str) -> dict[str, Any]:
+def snapshot(now: datetime, ticker: str) -> dict[str, object]:
     age = timedelta(
         seconds=max(0.3, sum(map(ord, ticker)) % 10 - 6) * 2
     )  # seven of ten are traded all the time
@@ -120,8 +122,10 @@ def run_scanner(url: str, tickers: list[str]) -> dict[str, Any]:
     return measured
 
 
-def test_five_thousand_tickers_every_five_seconds(vendor: Any, record_property: Any) -> None:
-    def answer(call: Any) -> Any:
+def test_five_thousand_tickers_every_five_seconds(
+    vendor: VendorStub, record_property: Callable[[str, object], None]
+) -> None:
+    def answer(call: Call) -> Reply:
         now = datetime.now(UTC)
         asked = call.parameters["symbols"].split(",")
         return 200, {}, json.dumps({ticker: snapshot(now, ticker) for ticker in asked}).encode()

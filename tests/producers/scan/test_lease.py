@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.scan.lease import ClockError, Lease, LeaseLostError
+from tests.producers.fakes import Aws
 
 NOW = 1_763_996_400_000
 
 
-def lease(aws: Any, owner: str) -> Lease:
+def lease(aws: Aws, owner: str) -> Lease:
     return Lease(aws.dynamodb, aws.table, owner, duration_ms=30_000)
 
 
-def test_a_second_scan_has_to_wait_until_the_first_is_through(aws: Any) -> None:
+def test_a_second_scan_has_to_wait_until_the_first_is_through(aws: Aws) -> None:
     first, second = lease(aws, "a"), lease(aws, "b")
     assert first.acquire(NOW)
     assert not second.acquire(NOW + 1)
@@ -25,20 +24,20 @@ def test_a_second_scan_has_to_wait_until_the_first_is_through(aws: Any) -> None:
     assert second.acquire(NOW + 2)
 
 
-def test_a_scan_that_died_holds_the_lease_only_so_long(aws: Any) -> None:
+def test_a_scan_that_died_holds_the_lease_only_so_long(aws: Aws) -> None:
     assert lease(aws, "a").acquire(NOW)
     assert not lease(aws, "b").acquire(NOW + 30_000)
     assert lease(aws, "b").acquire(NOW + 30_001)
 
 
-def test_polling_prolongs_the_lease(aws: Any) -> None:
+def test_polling_prolongs_the_lease(aws: Aws) -> None:
     first = lease(aws, "a")
     first.acquire(NOW)
     first.reserve(NOW + 25_000)
     assert not lease(aws, "b").acquire(NOW + 50_000)
 
 
-def test_who_was_overtaken_can_neither_poll_nor_take_the_lease_from_its_holder(aws: Any) -> None:
+def test_who_was_overtaken_can_neither_poll_nor_take_the_lease_from_its_holder(aws: Aws) -> None:
     first, second = lease(aws, "a"), lease(aws, "b")
     first.acquire(NOW)
     assert second.acquire(NOW + 31_000)
@@ -48,7 +47,7 @@ def test_who_was_overtaken_can_neither_poll_nor_take_the_lease_from_its_holder(a
     assert second.reserve(NOW + 31_002) == NOW + 31_002
 
 
-def test_times_grow_even_when_the_clock_goes_back(aws: Any) -> None:
+def test_times_grow_even_when_the_clock_goes_back(aws: Aws) -> None:
     first = lease(aws, "a")
     first.acquire(NOW)
     assert [first.reserve(NOW), first.reserve(NOW), first.reserve(NOW - 500)] == [NOW, NOW + 1, NOW + 2]
@@ -58,7 +57,7 @@ def test_times_grow_even_when_the_clock_goes_back(aws: Any) -> None:
     assert second.reserve(NOW - 1_000) == NOW + 3
 
 
-def test_a_last_poll_in_the_future_is_named_not_followed(aws: Any) -> None:
+def test_a_last_poll_in_the_future_is_named_not_followed(aws: Aws) -> None:
     first = lease(aws, "a")
     first.acquire(NOW)
     first.reserve(NOW)
@@ -79,7 +78,7 @@ def test_a_last_poll_in_the_future_is_named_not_followed(aws: Any) -> None:
     )
 )
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_times_grow_for_any_overlap_of_scans(aws: Any, steps: list[tuple[str, str, int]]) -> None:
+def test_times_grow_for_any_overlap_of_scans(aws: Aws, steps: list[tuple[str, str, int]]) -> None:
     aws.dynamodb.delete_item(TableName=aws.table, Key={"pk": {"S": "scan#lease"}, "sk": {"S": "lease"}})
     leases = {name: lease(aws, name) for name in "abc"}
     now, reserved = NOW, [0]

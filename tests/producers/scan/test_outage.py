@@ -23,6 +23,7 @@ from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import Quotes, SourceError
 from producers.watch_list import WatchListReader
+from tests.producers.fakes import Aws, Clock, StrictKinesis
 
 START = 1_763_996_400_000  # 2025-11-24, 10:00 in New York
 STEP_MS = 20_000
@@ -75,7 +76,7 @@ OUTAGES: dict[str, Callable[[int], int | None]] = {
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_an_outage_is_told_once_and_its_end_once_and_raises_no_price_anomaly(
-    aws: Any, kinesis: Any, clock: Any, outage: str
+    aws: Aws, kinesis: StrictKinesis, clock: Clock, outage: str
 ) -> None:
     clock.now_ms = START
     aws.watch(",".join(SYMBOLS))
@@ -86,12 +87,12 @@ def test_an_outage_is_told_once_and_its_end_once_and_raises_no_price_anomaly(
             source=market,
             watch_list=WatchListReader(aws.ssm, aws.s3, aws.parameter, clock),
             publisher=Publisher(
-                kinesis, "stock-quotes", 4, clock=lambda: clock.now_ms / 1000, sleep=clock.sleep
+                kinesis.client, "stock-quotes", 4, clock=lambda: clock.now_ms / 1000, sleep=clock.sleep
             ),
             lease=Lease(aws.dynamodb, aws.table, str(clock.now_ms), 40_000),
             unsent=UnsentStore(aws.s3, aws.bucket, 4),
             archive=Archive(aws.s3, aws.bucket),
-            feed=FeedKeeper(aws.dynamodb, aws.table, aws.bus, "stock-market"),
+            feed=FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market"),
             clock_ms=clock,
             sleep=clock.sleep,
         )
@@ -101,7 +102,7 @@ def test_an_outage_is_told_once_and_its_end_once_and_raises_no_price_anomaly(
         repeated += scan.report.repeated
         clock.now_ms = START + -(-(clock.now_ms - START + 1) // 300_000) * 300_000
 
-    assert aws.bus.told == [("FeedStale", []), ("FeedRecovered", [])]
+    assert aws.bus.sent_events == [("FeedStale", []), ("FeedRecovered", [])]
     ticks = [
         (symbol, ts, price, bid, ask, volume)
         for batch in kinesis.batches()

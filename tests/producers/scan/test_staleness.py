@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from producers.quote_batch import QuoteBatch
 from producers.scan.staleness import (
-    FEED_THRESLAST_QUOTES_MS,
+    FEED_THRESHOLD_MS,
     LAST_QUOTES_MS,
-    TICKER_THRESLAST_QUOTES_MS,
+    TICKER_THRESHOLD_MS,
     FeedEvent,
     FeedMemory,
     FeedWatch,
@@ -58,7 +58,7 @@ def live(polls: range) -> list[Answer]:
     return [dict.fromkeys(TICKERS, START + poll * STEP) for poll in polls]
 
 
-def told(events: list[FeedEvent]) -> list[tuple[str, str, list[str]]]:
+def events_of(events: list[FeedEvent]) -> list[tuple[str, str, list[str]]]:
     return [(event.detail_type, event.scope, event.tickers) for event in events]
 
 
@@ -81,19 +81,20 @@ def test_an_outage_of_an_hour_is_one_stale_and_one_recovered(outage: str) -> Non
         *live(range(820, 920)),
     ]
     events = watch(answers)
-    assert told(events) == [("FeedStale", "feed", []), ("FeedRecovered", "feed", [])]
+    assert events_of(events) == [("FeedStale", "feed", []), ("FeedRecovered", "feed", [])]
     stale, recovered = events
     assert stale.since_ms == recovered.since_ms == START + 99 * STEP
-    assert stale.at_ms - stale.since_ms == FEED_THRESLAST_QUOTES_MS
+    assert stale.at_ms - stale.since_ms == FEED_THRESHOLD_MS
     assert START + 820 * STEP <= recovered.at_ms <= START + 830 * STEP
     assert "any of 3 tickers" in stale.reason
 
 
 def test_a_feed_that_lives_is_not_spoken_of() -> None:
     assert watch(live(range(500))) == []
-    quiet = [
-        {**answer, "NVDA": START} if poll % 100 else answer for poll, answer in enumerate(live(range(500)))
-    ]  # type: ignore[dict-item]
+    quiet: list[Answer] = [
+        {**answer, "NVDA": START} if answer and poll % 100 else answer
+        for poll, answer in enumerate(live(range(500)))
+    ]
     assert watch(quiet) == [], "a ticker may be quiet for some minutes"
     assert watch([*live(range(50)), *[None] * 20, *live(range(70, 100))]) == [], (
         "so may the feed for one and a half"
@@ -103,24 +104,27 @@ def test_a_feed_that_lives_is_not_spoken_of() -> None:
 def test_a_ticker_that_stalls_while_others_live_is_named_once() -> None:
     stuck: list[Answer] = [{**answer, "NVDA": START} for answer in live(range(300)) if answer is not None]
     events = watch([*stuck, *live(range(300, 310))])
-    assert told(events) == [("FeedStale", "tickers", ["NVDA"]), ("FeedRecovered", "tickers", ["NVDA"])]
-    assert events[0].at_ms - events[0].since_ms == TICKER_THRESLAST_QUOTES_MS
+    assert events_of(events) == [("FeedStale", "tickers", ["NVDA"]), ("FeedRecovered", "tickers", ["NVDA"])]
+    assert events[0].at_ms - events[0].since_ms == TICKER_THRESHOLD_MS
 
 
-def test_a_ticker_that_is_traded_rarely_is_granted_more_each_time() -> None:
-    rarely = [
+def test_a_ticker_that_is_traded_rarely_has_a_longer_threshold_each_time() -> None:
+    rarely: list[Answer] = [
         {ticker: START + (poll if ticker != "NVDA" else poll // 150 * 150) * STEP for ticker in TICKERS}
         for poll in range(1500)
     ]
-    assert told(watch(rarely)) == [("FeedStale", "tickers", ["NVDA"]), ("FeedRecovered", "tickers", ["NVDA"])]
+    assert events_of(watch(rarely)) == [
+        ("FeedStale", "tickers", ["NVDA"]),
+        ("FeedRecovered", "tickers", ["NVDA"]),
+    ]
 
 
 def test_a_ticker_that_is_never_answered_is_named_and_given_up_when_it_leaves_the_list() -> None:
     feed = FeedWatch("acme", FeedMemory())
     events = watch(live(range(200)), feed, watched=[*TICKERS, "APPL"])
-    assert told(events) == [("FeedStale", "tickers", ["APPL"])]
+    assert events_of(events) == [("FeedStale", "tickers", ["APPL"])]
     events = watch(live(range(200, 210)), feed, start=START + 200 * STEP)
-    assert told(events) == [("FeedRecovered", "tickers", ["APPL"])]
+    assert events_of(events) == [("FeedRecovered", "tickers", ["APPL"])]
     assert "no longer on the watch list" in events[0].reason
 
 
@@ -129,10 +133,10 @@ def test_a_night_is_no_outage_and_an_outage_outlasts_it() -> None:
     assert watch(live(range(100)), feed) == []
     night = START + 17 * 3_600_000
     assert watch([None] * 20, feed, start=night) == []
-    assert told(watch([None] * 20, feed, start=night + 20 * STEP)) == [("FeedStale", "feed", [])]
+    assert events_of(watch([None] * 20, feed, start=night + 20 * STEP)) == [("FeedStale", "feed", [])]
     next_day = night + 24 * 3_600_000
     polls = range((next_day - START) // STEP, (next_day - START) // STEP + 20)
-    assert told(watch(live(polls), feed, start=next_day)) == [("FeedRecovered", "feed", [])]
+    assert events_of(watch(live(polls), feed, start=next_day)) == [("FeedRecovered", "feed", [])]
 
 
 def test_without_times_a_quote_is_new_when_its_values_are() -> None:
@@ -142,7 +146,7 @@ def test_without_times_a_quote_is_new_when_its_values_are() -> None:
         price = 100.0 + (poll if poll < 100 else 99)
         batch = batch_of(dict.fromkeys(TICKERS), TICKERS, price)
         events += feed.observe(TICKERS, batch, START + poll * STEP).events
-    assert told(events) == [("FeedStale", "feed", [])]
+    assert events_of(events) == [("FeedStale", "feed", [])]
 
 
 def test_old_quotes_and_those_of_a_silent_feed_are_no_observations() -> None:

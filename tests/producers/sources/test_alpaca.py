@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from producers.source import SourceError, poll
 from producers.sources import create
 from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
+from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
 NOW_MS = 1_647_614_040_000  # 2022-03-18T14:34:00Z, 10:34 in New York
 
 
-def snapshot(price: float = 161.1998, **changes: Any) -> dict[str, Any]:
+def snapshot(price: float = 161.1998, **changes: object) -> dict[str, object]:
     """As in alpaca-py, tests/data/test_historical_stock_data.py, test_get_snapshot."""
     return {
         "latestTrade": {
@@ -71,7 +71,7 @@ def snapshot(price: float = 161.1998, **changes: Any) -> dict[str, Any]:
     }
 
 
-def answered(snapshots: Any) -> tuple[int, dict[str, str], bytes]:
+def answered(snapshots: object) -> tuple[int, dict[str, str], bytes]:
     # Three headers of limits as in https://forum.alpaca.markets/t/executing-orders/12029
     headers = {
         "X-Ratelimit-Limit": "200",
@@ -82,12 +82,12 @@ def answered(snapshots: Any) -> tuple[int, dict[str, str], bytes]:
 
 
 @pytest.fixture
-def source(vendor: Any, vendor_client: Any, clock: Any) -> AlpacaSource:
+def source(vendor: VendorStub, vendor_client: MakeClient, clock: Clock) -> AlpacaSource:
     clock.now_ms = NOW_MS
     return AlpacaSource(vendor_client(vendor.url, "alpaca", 200), "iex")
 
 
-def test_a_snapshot_is_a_quote(source: AlpacaSource, vendor: Any) -> None:
+def test_a_snapshot_is_a_quote(source: AlpacaSource, vendor: VendorStub) -> None:
     vendor.script(answered({"AAPL": snapshot()}))
     batch = poll("alpaca", source, ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts) == ("alpaca", ["AAPL"], [NOW_MS])
@@ -99,7 +99,7 @@ def test_a_snapshot_is_a_quote(source: AlpacaSource, vendor: Any) -> None:
     assert vendor.calls[0].parameters == {"symbols": "AAPL", "feed": "iex"}
 
 
-def test_keys_come_from_the_environment_and_go_into_the_headers(vendor: Any) -> None:
+def test_keys_come_from_the_environment_and_go_into_the_headers(vendor: VendorStub) -> None:
     # https://docs.alpaca.markets/docs/market-data-faq names the headers, alpaca-trade-api-python the variables.
     vendor.script(answered({"AAPL": snapshot()}))
     source = create(
@@ -129,7 +129,7 @@ def test_what_is_not_set_up_is_said(environment: dict[str, str], message: str) -
         create("alpaca", environment)
 
 
-def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Any) -> None:
+def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: VendorStub) -> None:
     # null for a symbol that it knows, github.com/alpacahq/alpaca-py/issues/157; an unknown one is left out.
     no_trade = {"latestTrade": None, "latestQuote": None, "minuteBar": None, "dailyBar": None}
     vendor.script(answered({"AAPL": snapshot(), "KUBTY": None, "NEW": no_trade, "ODD": {"latestTrade": 3}}))
@@ -138,7 +138,9 @@ def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Any
     assert batch.missing == ["KUBTY", "GONE", "NEW", "ODD"]
 
 
-def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(source: AlpacaSource, vendor: Any) -> None:
+def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(
+    source: AlpacaSource, vendor: VendorStub
+) -> None:
     # Crossed, as in test_get_quotes of the SDK's tests: ask 158.65 below bid 159.52.
     crossed = {"t": "2022-03-09T09:00:00.000059Z", "ap": 158.65, "as": 1, "bp": 159.52, "bs": 4}
     nobody = {"t": "2022-03-18T14:33:58Z", "ap": 0, "as": 0, "bp": 0, "bs": 0}
@@ -158,18 +160,18 @@ def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(source: Alpaca
     assert batch.quote_ts[1] == 1_646_816_400_000
 
 
-def test_before_the_first_trade_of_a_day_no_volume_is_known(source: AlpacaSource, vendor: Any) -> None:
+def test_before_the_first_trade_of_a_day_no_volume_is_known(source: AlpacaSource, vendor: VendorStub) -> None:
     yesterday = {"t": "2022-03-17T04:00:00Z", "v": 73839892}
     vendor.script(answered({"AAPL": snapshot(dailyBar=yesterday)}))
     assert poll("alpaca", source, ["AAPL"], NOW_MS).day_volume == [None]
 
 
 def test_a_long_list_takes_several_calls_and_one_that_fails_costs_its_own_symbols(
-    source: AlpacaSource, vendor: Any
+    source: AlpacaSource, vendor: VendorStub
 ) -> None:
     symbols = [f"S{i}" for i in range(2 * SYMBOLS_PER_CALL + 3)]
 
-    def answer(call: Any) -> Any:
+    def answer(call: Call) -> Reply:
         asked = call.parameters["symbols"].split(",")
         if f"S{SYMBOLS_PER_CALL}" in asked:
             return 500, {}, b'{"message": "internal server error occurred"}'
@@ -184,11 +186,11 @@ def test_a_long_list_takes_several_calls_and_one_that_fails_costs_its_own_symbol
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
-    source: AlpacaSource, vendor: Any, named: bool
+def test_a_symbol_that_it_rejects_does_not_cost_the_others_theirs(
+    source: AlpacaSource, vendor: VendorStub, named: bool
 ) -> None:
     # "invalid symbol: …" as in github.com/alpacahq/alpaca-trade-api-python/issues/601
-    def answer(call: Any) -> Any:
+    def answer(call: Call) -> Reply:
         asked = call.parameters["symbols"].split(",")
         bad = [symbol for symbol in asked if "^" in symbol]
         if bad:
@@ -203,7 +205,7 @@ def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
     assert len(batch.symbol) == 21
     called = len(vendor.calls)
     assert poll("alpaca", source, symbols, NOW_MS + 5000).missing == ["^VIX", "^GSPC"]
-    assert len(vendor.calls) == called + 1, "what it refused once is not asked for again"
+    assert len(vendor.calls) == called + 1, "what it rejected once is not asked for again"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_a_symbol_that_it_refuses_does_not_cost_the_others_theirs(
     ],
 )
 def test_documented_errors_say_what_and_what_to_do(
-    vendor: Any, status: int, body: dict[str, str], message: str
+    vendor: VendorStub, status: int, body: dict[str, str], message: str
 ) -> None:
     vendor.script((status, {}, json.dumps(body).encode()))
     source = create(
@@ -233,7 +235,7 @@ def test_documented_errors_say_what_and_what_to_do(
     source._client.close()  # type: ignore[attr-defined]
 
 
-def test_an_answer_of_another_shape_is_an_error(source: AlpacaSource, vendor: Any) -> None:
+def test_an_answer_of_another_shape_is_an_error(source: AlpacaSource, vendor: VendorStub) -> None:
     vendor.script(answered([1, 2]))
     with pytest.raises(SourceError, match="alpaca answered a JSON list: expected is an object"):
         poll("alpaca", source, ["AAPL"], NOW_MS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from producers.source import SourceError, poll
 from producers.sources import create
 from producers.sources.finnhub import FinnhubSource
+from tests.producers.fakes import Clock, MakeClient, Reply, VendorStub
 
 NOW_MS = 1_582_641_005_000
 
@@ -22,16 +22,16 @@ def answered(price: float = 261.74, at: int = 1_582_641_000) -> tuple[int, dict[
 
 
 # What it answers for a symbol that it does not know.
-UNKNOWN = (200, {}, b'{"c":0,"d":null,"dp":null,"h":0,"l":0,"o":0,"pc":0,"t":0}')
+UNKNOWN: Reply = (200, {}, b'{"c":0,"d":null,"dp":null,"h":0,"l":0,"o":0,"pc":0,"t":0}')
 
 
 @pytest.fixture
-def source(vendor: Any, vendor_client: Any, clock: Any) -> FinnhubSource:
+def source(vendor: VendorStub, vendor_client: MakeClient, clock: Clock) -> FinnhubSource:
     clock.now_ms = NOW_MS
     return FinnhubSource(vendor_client(vendor.url, "finnhub", 60))
 
 
-def test_a_quote_is_a_quote(source: FinnhubSource, vendor: Any) -> None:
+def test_a_quote_is_a_quote(source: FinnhubSource, vendor: VendorStub) -> None:
     vendor.script(answered())
     batch = poll("finnhub", source, ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts, batch.price) == ("finnhub", ["AAPL"], [NOW_MS], [261.74])
@@ -40,7 +40,7 @@ def test_a_quote_is_a_quote(source: FinnhubSource, vendor: Any) -> None:
     assert (vendor.calls[0].path, vendor.calls[0].parameters) == ("/quote", {"symbol": "AAPL"})
 
 
-def test_the_key_goes_into_the_header(vendor: Any) -> None:
+def test_the_key_goes_into_the_header(vendor: VendorStub) -> None:
     # https://finnhub.io/docs/api/authentication
     vendor.script(answered())
     source = create("finnhub", {"FINNHUB_API_KEY": "s3cr3t", "FINNHUB_URL": vendor.url})
@@ -53,10 +53,10 @@ def test_the_key_goes_into_the_header(vendor: Any) -> None:
 
 
 def test_symbols_that_it_does_not_know_or_may_not_tell_are_missing(
-    source: FinnhubSource, vendor: Any
+    source: FinnhubSource, vendor: VendorStub
 ) -> None:
     # 403 with this text: exceptions.py and issue 402 of github.com/finnhubio/Finnhub-API
-    denied = (403, {}, b'{"error":"You don\'t have access to this resource."}')
+    denied: Reply = (403, {}, b'{"error":"You don\'t have access to this resource."}')
     by_symbol = {"AAPL": answered(), "NOPE": UNKNOWN, "RY.TO": denied, "ODD": (200, {}, b'{"c":"x"}')}
     vendor.answer = lambda call: by_symbol[call.parameters["symbol"]]
     batch = poll("finnhub", source, ["AAPL", "NOPE", "RY.TO", "ODD"], NOW_MS)
@@ -65,7 +65,9 @@ def test_symbols_that_it_does_not_know_or_may_not_tell_are_missing(
     assert "denies access (403: You don't have access" in source.vendor_state.last_error
 
 
-def test_all_symbols_have_their_turn_within_the_limit(source: FinnhubSource, vendor: Any, clock: Any) -> None:
+def test_all_symbols_have_their_turn_within_the_limit(
+    source: FinnhubSource, vendor: VendorStub, clock: Clock
+) -> None:
     vendor.script(answered())
     symbols = [f"S{i}" for i in range(40)]
     began = clock.now_ms
@@ -84,7 +86,9 @@ def test_all_symbols_have_their_turn_within_the_limit(source: FinnhubSource, ven
     assert sum(asked.values()) > 100, "the limit is used"
 
 
-def test_the_turn_goes_on_in_the_next_process(source: FinnhubSource, vendor: Any, vendor_client: Any) -> None:
+def test_the_turn_goes_on_in_the_next_process(
+    source: FinnhubSource, vendor: VendorStub, vendor_client: MakeClient
+) -> None:
     vendor.script(answered())
     symbols = [f"S{i}" for i in range(100)]
     first = poll("finnhub", source, symbols, NOW_MS).symbol
@@ -111,7 +115,7 @@ def test_the_turn_goes_on_in_the_next_process(source: FinnhubSource, vendor: Any
     ],
 )
 def test_documented_errors_say_what_and_what_to_do(
-    vendor: Any, status: int, body: dict[str, str], message: str
+    vendor: VendorStub, status: int, body: dict[str, str], message: str
 ) -> None:
     vendor.script((status, {}, json.dumps(body).encode()))
     source = create("finnhub", {"FINNHUB_API_KEY": "k3y", "FINNHUB_URL": vendor.url})
@@ -120,7 +124,9 @@ def test_documented_errors_say_what_and_what_to_do(
     source._client.close()  # type: ignore[attr-defined]
 
 
-def test_a_limit_reached_within_a_poll_keeps_what_was_answered(source: FinnhubSource, vendor: Any) -> None:
+def test_a_limit_reached_within_a_poll_keeps_what_was_answered(
+    source: FinnhubSource, vendor: VendorStub
+) -> None:
     vendor.script(answered(), answered(), (429, {"Retry-After": "60"}, b'{"error":"API limit reached."}'))
     batch = poll("finnhub", source, ["A", "B", "C", "D"], NOW_MS)
     assert batch.symbol == ["A", "B"]

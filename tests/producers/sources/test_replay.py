@@ -1,4 +1,4 @@
-"""Recorded ticks are read as they are; what cannot be used is refused by file, line and reason."""
+"""Recorded ticks are read as they are; what cannot be used is rejected by file, line and reason."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
-from producers.sources.replay import RefusedTick, ReplayError, Tick, _Sequencer, batches, paced, read_ticks
+from producers.sources.replay import RejectedTick, ReplayError, Tick, _Sequencer, batches, paced, read_ticks
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"
 HEADER = "ts,symbol,price,bid,ask,volume\n"
 T = 1_763_996_400_000
 
 
-def read(path: Path) -> tuple[list[Tick], list[RefusedTick]]:
-    refused: list[RefusedTick] = []
-    return list(read_ticks(path, refused.append)), refused
+def read(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+    rejected: list[RejectedTick] = []
+    return list(read_ticks(path, rejected.append)), rejected
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -91,49 +90,49 @@ def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (f"{T},AAPL,abc,,,", "price is 'abc': allowed is a number from -1e+15 to 1e+15"),
-        (f"{T},AAPL,,,,", "price is empty: allowed is a number"),
+        (f"{T},AAPL,abc,,,", "price is 'abc'; must be a number from -1e+15 to 1e+15"),
+        (f"{T},AAPL,,,,", "price is empty; must be a number"),
         (f"{T},AAPL,nan,,,", "price is 'nan'"),
         (f"{T},AAPL,1e999,,,", "price is '1e999'"),
         (f"{T},AAPL,1,x,,", "bid is 'x'"),
-        (f"{T},AAPL,1,,,-5", "volume is '-5': allowed is a number from 0"),
-        (f"{T},A APL,1,,,", "symbol is 'A APL': allowed are 1 to 16 of A-Z"),
+        (f"{T},AAPL,1,,,-5", "volume is '-5'; must be a number from 0"),
+        (f"{T},A APL,1,,,", "symbol is 'A APL'; must be 1 to 16 of A-Z"),
         (f"{T},,1,,,", "symbol is ''"),
-        ("yesterday,AAPL,1,,,", "ts is 'yesterday': allowed is a whole number of milliseconds"),
+        ("yesterday,AAPL,1,,,", "ts is 'yesterday'; must be a whole number of milliseconds"),
         ("2025-11-24T15:00:00,AAPL,1,,,", "ts is '2025-11-24T15:00:00'"),
-        (f"{T // 1000},AAPL,1,,,", "looks like seconds: allowed are milliseconds"),
+        (f"{T // 1000},AAPL,1,,,", "looks like seconds; must be milliseconds"),
         (f"{T}000000,AAPL,1,,,", "ts is"),
         (",AAPL,1,,,", "ts is ''"),
-        (f"{T},AAPL,1,,", "has 5 values: allowed are 6, as in the header"),
+        (f"{T},AAPL,1,,", "has 5 values; must be 6, as in the header"),
         (f'{T},"AAPL,1,,,', "is not CSV"),
         (f"{T - 1},AAPL,1,,,", f"ts {T - 1} is before ts {T} of AAPL in line 2"),
         ("\x00\x01garbage", "has 1 values"),
     ],
 )
-def test_a_broken_row_is_refused_with_its_place_and_the_flow_goes_on(
+def test_a_broken_row_is_rejected_with_its_place_and_the_flow_goes_on(
     tmp_path: Path, row: str, reason: str
 ) -> None:
     text = HEADER + f"{T},AAPL,1,,,10\n{row}\n{T + 1},AAPL,2,,,10\n"
-    ticks, refused = read(write(tmp_path / "broken.csv", text))
+    ticks, rejected = read(write(tmp_path / "broken.csv", text))
     assert [tick.price for tick in ticks] == [1, 2]
     assert [tick.day_volume for tick in ticks] == [10, 20]
-    assert [(tick.file, tick.line) for tick in refused] == [("broken.csv", 3)]
-    assert reason in refused[0].reason
-    assert str(refused[0]).startswith("broken.csv:3: ")
+    assert [(tick.file, tick.line) for tick in rejected] == [("broken.csv", 3)]
+    assert reason in rejected[0].reason
+    assert str(rejected[0]).startswith("broken.csv:3: ")
 
 
-def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_reject_their_row_only(tmp_path: Path) -> None:
     data = HEADER.encode() + b"%d,\xff\xfe,1,,,\n%d,AAPL,2,,,\n" % (T, T)
-    ticks, refused = read(write(tmp_path / "a.csv", data))
+    ticks, rejected = read(write(tmp_path / "a.csv", data))
     assert [tick.symbol for tick in ticks] == ["AAPL"]
-    assert [tick.line for tick in refused] == [2]
+    assert [tick.line for tick in rejected] == [2]
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
         ('{"ts":', "is not JSON"),
-        ("[1,2]", "is a JSON list: allowed is one object per line"),
+        ("[1,2]", "is a JSON list; must be one object per line"),
         (json.dumps({"ts": T, "symbol": "AAPL", "price": True}), "price is True"),
         (json.dumps({"ts": T + 0.5, "symbol": "AAPL", "price": 1}), "ts is"),
         (json.dumps({"ts": True, "symbol": "AAPL", "price": 1}), "ts is True"),
@@ -141,18 +140,18 @@ def test_bytes_that_are_no_text_refuse_their_row_only(tmp_path: Path) -> None:
         (json.dumps({"ts": T, "symbol": "AAPL", "price": {}}), "price is {}"),
     ],
 )
-def test_a_broken_json_line_is_refused(tmp_path: Path, line: str, reason: str) -> None:
-    ticks, refused = read(write(tmp_path / "a.jsonl", f"{line}\n" + JSON_LINES))
+def test_a_broken_json_line_is_rejected(tmp_path: Path, line: str, reason: str) -> None:
+    ticks, rejected = read(write(tmp_path / "a.jsonl", f"{line}\n" + JSON_LINES))
     assert ticks == EXPECTED
-    assert [(tick.line, reason in tick.reason) for tick in refused] == [(1, True)]
+    assert [(tick.line, reason in tick.reason) for tick in rejected] == [(1, True)]
 
 
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("a.csv", "", "is empty: allowed is a header with at least ts, symbol, price"),
+        ("a.csv", "", "is empty; must be a header with at least ts, symbol, price"),
         ("a.csv", "time,symbol,price\n", "column ts is not there"),
-        ("a.xlsx", "x", "unknown format: allowed are .csv"),
+        ("a.xlsx", "x", "unknown format; must be .csv"),
         ("a", "x", "unknown format"),
         ("a.parquet", "no parquet", "cannot be read as Parquet"),
     ],
@@ -202,7 +201,8 @@ def test_volume_starts_again_with_each_utc_day(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4)), max_size=60))
 def test_times_grow_strictly_and_stay_near_the_files_own(steps: list[tuple[str, int]]) -> None:
     sequencer = _Sequencer()
-    own, given_before = defaultdict(lambda: T), defaultdict(int)
+    own: dict[str, int] = defaultdict(lambda: T)
+    given_before: dict[str, int] = defaultdict(int)
     for line, (symbol, step) in enumerate(steps):
         own[symbol] += step
         tick = sequencer.tick({"symbol": symbol, "ts": own[symbol], "price": 1.0}, line)
@@ -242,8 +242,8 @@ def test_a_replay_keeps_its_pace() -> None:
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
-def test_an_impossible_speed_is_refused(speed: float) -> None:
-    with pytest.raises(ValueError, match="allowed is a number above 0"):
+def test_an_impossible_speed_is_rejected(speed: float) -> None:
+    with pytest.raises(ValueError, match="must be a number above 0"):
         next(paced([], "replay-x", speed))
 
 
@@ -253,8 +253,8 @@ def test_real_recordings_are_read_whole(name: str) -> None:
     path = RECORDINGS / f"{name}.csv.gz"
     with gzip.open(path, "rt") as file:
         rows = sum(1 for _ in file) - 1
-    ticks, refused = read(path)
-    assert refused == []
+    ticks, rejected = read(path)
+    assert rejected == []
     assert len(ticks) == rows
-    made: Any = list(batches(ticks, "replay-x"))
+    made = list(batches(ticks, "replay-x"))
     assert sum(map(len, made)) == rows

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from math import log
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -24,15 +24,45 @@ from producers.sources.simulated import DAY_MS, DEFAULT_SEED, SimulatedSource
 
 MONDAY_MS = 1_763_942_400_000  # 2025-11-24T00:00:00Z
 STEP_MS = 5_000
-market = SimulatedSource()
 
 
-def calm_quotes(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> Iterator[Any]:
+class Full(NamedTuple):
+    """A quote of which all is known."""
+
+    price: float
+    bid: float
+    ask: float
+    day_volume: float
+
+
+class Market(SimulatedSource):
+    """The simulated market; it always has bid, ask and volume."""
+
+    def full(self, symbol: str, at_ms: int) -> Full | None:
+        quote = self.quote(symbol, at_ms)
+        if quote is None:
+            return None
+        assert quote.bid is not None
+        assert quote.ask is not None
+        assert quote.day_volume is not None
+        return Full(quote.price, quote.bid, quote.ask, quote.day_volume)
+
+    def shown(self, symbol: str, at_ms: int) -> Full:
+        """The quote at a time at which there must be one."""
+        quote = self.full(symbol, at_ms)
+        assert quote is not None
+        return quote
+
+
+market = Market()
+
+
+def calm_quotes(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> Iterator[Full]:
     """Quotes of a ticker with the injected stretches left out."""
     for at_ms in range(start_ms, start_ms + count * step_ms, step_ms):
         event = market.injected_events([symbol], at_ms - 720_000, at_ms + 1)
         if not event:
-            yield market.quote(symbol, at_ms)
+            yield market.shown(symbol, at_ms)
 
 
 def returns(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> list[float]:
@@ -59,7 +89,7 @@ def test_order_and_company_of_requests_change_nothing() -> None:
     random.Random(3).shuffle(times)
     for at in times:
         assert SimulatedSource().quotes(symbols, at) == in_order[at]
-        assert SimulatedSource().quote("TSLA", at) == market.quote("TSLA", at)
+        assert Market().full("TSLA", at) == market.full("TSLA", at)
 
 
 def test_another_process_sees_the_same_market() -> None:
@@ -72,7 +102,7 @@ def test_another_process_sees_the_same_market() -> None:
 
 
 def test_another_seed_is_another_market() -> None:
-    assert SimulatedSource(1).quote("IBM", MONDAY_MS + 7) != market.quote("IBM", MONDAY_MS + 7)
+    assert Market(1).full("IBM", MONDAY_MS + 7) != market.full("IBM", MONDAY_MS + 7)
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "KO", "F", "UNHEARD-OF"])
@@ -88,7 +118,7 @@ def test_prices_stay_plausible_for_ever(symbol: str, year: int) -> None:
 
 @given(st.sampled_from(["AAPL", "KO", "F", "ZZZ"]), st.integers(0, 4 * 10**12))
 def test_a_quote_is_sound_at_any_time(symbol: str, at_ms: int) -> None:
-    quote = market.quote(symbol, at_ms)
+    quote = market.full(symbol, at_ms)
     if quote is not None:
         assert 0 < quote.bid < quote.ask
         assert quote.price >= 0
@@ -97,11 +127,11 @@ def test_a_quote_is_sound_at_any_time(symbol: str, at_ms: int) -> None:
 
 def test_volume_never_falls_within_a_day_and_starts_again_at_midnight() -> None:
     for symbol in ("KO", "UNHEARD-OF"):
-        quotes = [market.quote(symbol, MONDAY_MS + s * 60_000) for s in range(1440)]
+        quotes = [market.full(symbol, MONDAY_MS + s * 60_000) for s in range(1440)]
         volumes = [quote.day_volume for quote in quotes if quote is not None]
         assert volumes[0] < volumes[-1] / 50
         assert all(a <= b for a, b in pairwise(volumes))
-    before, after = market.quote("KO", MONDAY_MS - 1_000), market.quote("KO", MONDAY_MS + 1_000)
+    before, after = market.full("KO", MONDAY_MS - 1_000), market.full("KO", MONDAY_MS + 1_000)
     assert before is not None
     assert after is not None
     assert after.day_volume < before.day_volume / 1_000
@@ -109,9 +139,9 @@ def test_volume_never_falls_within_a_day_and_starts_again_at_midnight() -> None:
 
 
 def test_the_day_is_busier_at_both_ends() -> None:
-    def traded(hour: int) -> int:
-        a = market.quote("UNHEARD-OF", MONDAY_MS + hour * 3_600_000)
-        b = market.quote("UNHEARD-OF", MONDAY_MS + (hour + 1) * 3_600_000 - 1)
+    def traded(hour: int) -> float:
+        a = market.full("UNHEARD-OF", MONDAY_MS + hour * 3_600_000)
+        b = market.full("UNHEARD-OF", MONDAY_MS + (hour + 1) * 3_600_000 - 1)
         assert a is not None
         assert b is not None
         return b.day_volume - a.day_volume
@@ -176,10 +206,10 @@ def first_event(kind: str, symbols: tuple[str, ...] = DEFAULT_WATCH_LIST) -> Inj
     return next(event for event in events if event.kind == kind)
 
 
-def around(event: InjectedEvent) -> tuple[Any, Any, Any]:
+def around(event: InjectedEvent) -> tuple[Full, Full, Full]:
     """The quotes 5 s before, 2.5 s into and just before the end of an event."""
     at = event.start_ms - 5_000, event.start_ms + 2_500, event.end_ms - 1
-    before, early, late = (market.quote(event.symbol, ms) for ms in at)
+    before, early, late = (market.shown(event.symbol, ms) for ms in at)
     return before, early, late
 
 
@@ -196,7 +226,7 @@ def test_a_spike_is_over_at_once_and_a_level_shift_is_not() -> None:
     for kind, stays in (("price_spike", False), ("level_shift", True)):
         event = first_event(kind)
         before, _, _ = around(event)
-        after = market.quote(event.symbol, event.start_ms + 15_000)
+        after = market.full(event.symbol, event.start_ms + 15_000)
         assert after is not None
         assert (abs(after.price / before.price - 1) > 0.002) == stays
 
@@ -214,8 +244,8 @@ def test_a_blown_out_spread_is_many_times_as_wide() -> None:
 
 def test_a_volume_burst_trades_in_seconds_what_takes_minutes() -> None:
     event = first_event("volume_burst")
-    usual = [market.quote(event.symbol, event.start_ms - s * 1000) for s in (35, 5)]
-    burst = [market.quote(event.symbol, ms) for ms in (event.start_ms, event.end_ms)]
+    usual = [market.full(event.symbol, event.start_ms - s * 1000) for s in (35, 5)]
+    burst = [market.full(event.symbol, ms) for ms in (event.start_ms, event.end_ms)]
     volumes = [quote.day_volume for quote in (*usual, *burst) if quote is not None]
     assert volumes[3] - volumes[2] > 10 * (volumes[1] - volumes[0])
 
@@ -224,7 +254,7 @@ def test_a_frozen_feed_repeats_itself_to_the_letter_while_a_live_one_moves() -> 
     event = first_event("frozen_feed")
     _, early, late = around(event)
     assert early == late
-    assert market.quote(event.symbol, event.end_ms + 1) != late
+    assert market.full(event.symbol, event.end_ms + 1) != late
 
 
 def test_a_gap_is_named_as_missing() -> None:
@@ -241,7 +271,7 @@ def test_a_volatility_shift_moves_many_times_as_much() -> None:
 
     def movement(start_ms: int) -> float:
         span = range(start_ms, start_ms + int(SECONDS["vol_shift"] * 1000), STEP_MS)
-        prices = [quote.price for at in span if (quote := market.quote(event.symbol, at)) is not None]
+        prices = [quote.price for at in span if (quote := market.full(event.symbol, at)) is not None]
         return statistics.pstdev([log(b / a) for a, b in pairwise(prices)])
 
     assert movement(event.start_ms) > 3 * movement(event.start_ms - 300_000)

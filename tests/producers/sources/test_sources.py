@@ -61,7 +61,7 @@ class Plain:
 SPEC = SourceSpec(
     name="acme", summary="stocks", assets=("stocks",), market="XNYS", columns=(), poll=lambda _e: Plain({})
 )
-Add = Callable[[str], None]
+Add = Callable[[str], object]
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from producers.source import SourceError, poll
 from producers.sources import create
+from producers.sources.yahoo import YahooSource
 
+Answers = Mapping[str, object]
+MakeSource = Callable[[Answers], YahooSource]
 NOW_MS = 1_763_996_405_000
 
 
@@ -23,27 +26,27 @@ class YFRateLimitError(YFException):
     """As in yfinance/exceptions.py."""
 
 
-def module(answers: dict[str, Any]) -> Any:
+def module(answers: Answers) -> SimpleNamespace:
     """yfinance.Ticker(...).history(...) and .get_history_metadata(), yfinance/base.py."""
 
     class Ticker:
         def __init__(self, symbol: str) -> None:
             self._answer = answers[symbol]
 
-        def history(self, period: str) -> list[Any]:
+        def history(self, period: str) -> list[object]:
             assert period == "1d"
             if isinstance(self._answer, Exception):
                 raise self._answer
             return []
 
-        def get_history_metadata(self) -> Any:
+        def get_history_metadata(self) -> object:
             return self._answer
 
     exceptions = SimpleNamespace(YFException=YFException, YFRateLimitError=YFRateLimitError)
     return SimpleNamespace(Ticker=Ticker, exceptions=exceptions)
 
 
-def meta(price: float | None = 276.5, **more: Any) -> dict[str, Any]:
+def meta(price: float | None = 276.5, **more: object) -> dict[str, object]:
     """`meta` of Yahoo's chart, its time as yfinance/utils.py, format_history_metadata, makes it."""
     return {
         "currency": "USD",
@@ -55,23 +58,25 @@ def meta(price: float | None = 276.5, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def yahoo(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def make(answers: dict[str, Any]) -> Any:
+def yahoo(monkeypatch: pytest.MonkeyPatch) -> MakeSource:
+    def make(answers: Answers) -> YahooSource:
         monkeypatch.setitem(sys.modules, "yfinance", module(answers))
         monkeypatch.setattr("producers.source._is_installed", lambda _name: True)
-        return create("yahoo", {})
+        source = create("yahoo", {})
+        assert isinstance(source, YahooSource)
+        return source
 
     return make
 
 
-def test_the_metadata_of_the_day_are_a_quote(yahoo: Any) -> None:
+def test_the_metadata_of_the_day_are_a_quote(yahoo: MakeSource) -> None:
     batch = poll("yahoo", yahoo({"AAPL": meta()}), ["AAPL"], NOW_MS)
     assert (batch.source, batch.symbol, batch.ts, batch.price) == ("yahoo", ["AAPL"], [NOW_MS], [276.5])
     assert (batch.day_volume, batch.quote_ts) == ([30123456], [1_763_996_400_000])
     assert batch.bid == batch.ask == [None]
 
 
-def test_symbols_without_a_price_are_missing(yahoo: Any) -> None:
+def test_symbols_without_a_price_are_missing(yahoo: MakeSource) -> None:
     answers = {
         "AAPL": meta(),
         "NOPE": {},
@@ -84,7 +89,7 @@ def test_symbols_without_a_price_are_missing(yahoo: Any) -> None:
     assert batch.missing == ["NOPE", "NONE", "NAN", "DEAD"]
 
 
-def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> None:
+def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: MakeSource) -> None:
     source = yahoo({"AAPL": YFRateLimitError("Too Many Requests. Rate limited. Try after a while.")})
     now = [NOW_MS]
     source._clock_ms = lambda: now[0]
@@ -98,12 +103,12 @@ def test_it_is_left_alone_for_a_minute_when_it_has_had_enough(yahoo: Any) -> Non
     assert poll("yahoo", source, ["AAPL"], NOW_MS).price == [276.5]
 
 
-def test_nothing_at_all_is_an_error_with_the_reason(yahoo: Any) -> None:
+def test_nothing_at_all_is_an_error_with_the_reason(yahoo: MakeSource) -> None:
     with pytest.raises(SourceError, match=r"answered for none of 1 symbols.*ConnectionError: no route"):
         poll("yahoo", yahoo({"AAPL": ConnectionError("no route")}), ["AAPL"], NOW_MS)
 
 
-def test_it_is_left_alone_for_longer_when_it_only_fails(yahoo: Any) -> None:
+def test_it_is_left_alone_for_longer_when_it_only_fails(yahoo: MakeSource) -> None:
     source = yahoo({"AAPL": ConnectionError("no route")})
     for _ in range(5):
         with pytest.raises(SourceError, match="no route"):
