@@ -147,8 +147,8 @@ class Config(BaseModel):
             listed = parse(given, "the watch list")
         except WatchListError as error:
             raise ValueError(str(error)) from error
-        if listed.refused:
-            raise ValueError("; ".join(listed.refused))
+        if listed.rejected:
+            raise ValueError("; ".join(listed.rejected))
         text = ",".join(listed.symbols)
         if len(text) > _PARAMETER_LIMIT:
             raise ValueError(
