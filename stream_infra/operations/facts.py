@@ -144,6 +144,16 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class QuoteSource:
+    """The scanner's source; `keys` names the variables that the secret holds, `problem` why it cannot be used."""
+
+    name: str
+    market: str = ""
+    keys: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Denied:
     """Something that a function must be allowed to do and is not."""
 
@@ -210,6 +220,7 @@ class Facts:
     tables: Mapping[str, Table | None] = field(default_factory=dict)
     stream: Stream | None = field(default_factory=Stream)
     windows: Windows | None = None
+    source: QuoteSource | None = None
     api: Page | None = None
     dashboard: Page | None = None
     outbox: Page | None = None

@@ -29,6 +29,7 @@ from stream_infra.operations.facts import (
     Function,
     LogErrors,
     Page,
+    QuoteSource,
     Rule,
     SourceMapping,
     Stream,
@@ -111,6 +112,7 @@ class Gatherer:
                 names.STREAM, Stream()
             ),
             windows=self._each(("windows",), lambda _: self._windows(environment)).get("windows"),
+            source=self._each(("source",), lambda _: self._source(environment)).get("source"),
         )
         return self._more(facts, found) if thorough else facts
 
@@ -289,6 +291,11 @@ class Gatherer:
             },
             tickers={partition: tuple(tickers) for partition, tickers in watched.items()},
         )
+
+    def _source(self, scanner: dict[str, str]) -> QuoteSource | None:
+        from stream_infra.operations.source import quote_source  # noqa: PLC0415  loads the sources
+
+        return quote_source(scanner, self._client("secretsmanager")) if "SOURCE" in scanner else None
 
     def _watched(self) -> tuple[str, ...]:
         from producers.watch_list import WatchListError, WatchListReader  # noqa: PLC0415

@@ -95,6 +95,17 @@ def _scanner(facts: Facts) -> Iterator[Finding]:
     yield from _function(facts, "scanner", names.SCANNER, runs_every_minute=facts.market_open)
 
 
+def _source(facts: Facts) -> Iterator[Finding]:
+    source = facts.source
+    if source is None:
+        return
+    if source.problem:
+        yield Finding("source", "failed", source.problem, "see docs/sources.md")
+        return
+    keys = f"keys present: {', '.join(source.keys)}" if source.keys else "needs no key"
+    yield Finding("source", "ok", f"{source.name}, market {source.market}, {keys}")
+
+
 def _detector(facts: Facts) -> Iterator[Finding]:
     yield from _function(facts, "detector", names.DETECTOR, runs_every_minute=False)
 
@@ -303,7 +314,7 @@ _CHECKS = (
     _programs,
     _aws,
     _unless_aws_fails(
-        _stream, _scanner, _detector, _windows, _ledger, _tables, _bus, _notifier, _dead_letters
+        _stream, _source, _scanner, _detector, _windows, _ledger, _tables, _bus, _notifier, _dead_letters
     ),
     _pages,
 )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from botocore.exceptions import ClientError
+
 from producers.secret import SecretsClient, environment_with_secret
 from producers.settings import SettingsError
 from producers.source import SourceError
 from producers.sources import get_pollable
+from stream_infra.operations.facts import QuoteSource
 
 
-def source_problem(scanner: Mapping[str, str], secrets: SecretsClient) -> str:
-    """Return why the scanner cannot use its source, with the remedy; an empty text if it can.
+def quote_source(scanner: Mapping[str, str], secrets: SecretsClient) -> QuoteSource:
+    """Return what the scanner's source is, and why the scanner cannot use it if that is so.
 
     Parameters
     ----------
@@ -19,12 +22,24 @@ def source_problem(scanner: Mapping[str, str], secrets: SecretsClient) -> str:
         The variables of the function stock-scanner.
     secrets
         A client of Secrets Manager, for the secret that the variables name.
+
+    Raises
+    ------
+    ClientError
+        If whoever runs this may not read the secret.
     """
-    secret = scanner.get("SOURCE_SECRET", "")
+    name, secret = scanner.get("SOURCE", ""), scanner.get("SOURCE_SECRET", "")
     try:
-        spec = get_pollable(scanner.get("SOURCE", ""))
-        environment = environment_with_secret(scanner, secrets, secret) if secret else scanner
-        spec.check_settings(environment)
-    except (SourceError, SettingsError) as error:
-        return str(error)
-    return ""
+        spec = get_pollable(name)
+    except SourceError as error:
+        return QuoteSource(name, problem=str(error))
+    found = QuoteSource(name, spec.market, tuple(key.variable for key in spec.keys))
+    try:
+        spec.check_settings(environment_with_secret(scanner, secrets, secret) if secret else scanner)
+    except SettingsError as error:
+        if isinstance(denied := error.__cause__, ClientError) and "AccessDenied" in str(denied):
+            raise denied from error
+        return QuoteSource(name, spec.market, problem=str(error))
+    except SourceError as error:
+        return QuoteSource(name, spec.market, problem=str(error))
+    return found

@@ -26,7 +26,7 @@ name = os.environ["SOURCE"]
 with mock_aws():
     from producers.sources import describe, get
     from stream_infra.config import Config
-    from stream_infra.operations.source import source_problem
+    from stream_infra.operations.source import quote_source
     import producers.handler
 
     class Context:
@@ -48,7 +48,7 @@ with mock_aws():
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name="empty", SecretString="{}")
     scanner = {"SOURCE": name, "SOURCE_SECRET": "empty"}
-    lacks = source_problem(scanner, secrets)
+    lacks = quote_source(scanner, secrets).problem
     keys = {key.variable: "k3y" for key in get(name).keys}
     secrets.create_secret(Name="keys", SecretString=json.dumps(keys))
     report = producers.handler.handler({"polls": 1}, Context())
@@ -56,7 +56,7 @@ with mock_aws():
         "problems": [found.problem for found in describe() if found.problem],
         "setting": Config(source=name).source,
         "lacks": lacks,
-        "has": source_problem({**scanner, "SOURCE_SECRET": "keys"}, secrets),
+        "has": quote_source({**scanner, "SOURCE_SECRET": "keys"}, secrets).problem,
         "report": report,
     }))
 """

@@ -32,6 +32,17 @@ def parameters(facts: Facts) -> Iterator[Diagnosis]:
 
 def feed(facts: Facts) -> Iterator[Diagnosis]:
     """Find a source that is silent, fails, or cannot even be queried."""
+    if facts.source is not None and facts.source.problem:
+        yield Diagnosis(
+            cause="feed-dead",
+            part="feed",
+            finding="the source of quotes cannot be used",
+            because=facts.source.problem,
+            remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
+            section="feed-silence",
+            explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+        )
+        return
     feed, errors = facts.feed, facts.errors.get(names.SCANNER)
     unusable = None
     if errors and (feed is None or errors.at > feed.updated):  # no scan has gone well since

@@ -1,0 +1,82 @@
+"""`status` and `doctor` name the source, its market and its keys, and why it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from producers import secret
+from stream_infra.operations.doctor.inputs import feed
+from stream_infra.operations.facts import Facts, QuoteSource
+from stream_infra.operations.health import judge
+from stream_infra.operations.source import quote_source
+
+KEYS = '{"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t"}'
+FACTS = Facts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(secret, "_read", {})
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name="us-east-1")
+        client.create_secret(Name="whole", SecretString=KEYS)
+        client.create_secret(Name="half", SecretString='{"APCA_API_KEY_ID": "PK1"}')
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("scanner", "found"),
+    [
+        ({"SOURCE": "simulated"}, QuoteSource("simulated", "24/7")),
+        (
+            {"SOURCE": "alpaca", "SOURCE_SECRET": "whole"},
+            QuoteSource("alpaca", "XNYS", ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")),
+        ),
+    ],
+)
+def test_a_source_that_can_be_used(secrets: Any, scanner: dict[str, str], found: QuoteSource) -> None:
+    assert quote_source(scanner, secrets) == found
+
+
+@pytest.mark.parametrize(
+    ("scanner", "problem"),
+    [
+        ({"SOURCE": "alpca"}, "unknown source 'alpca'; must be one of alpaca"),
+        ({"SOURCE": "alpaca", "SOURCE_SECRET": "half"}, "APCA_API_SECRET_KEY is not set: make one at"),
+        ({"SOURCE": "alpaca", "SOURCE_SECRET": "gone"}, "secret gone cannot be read: "),
+        ({"SOURCE": "alpaca", "SOURCE_SECRET": "whole", "ALPACA_FEED": "all"}, "must be one of iex"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_a_finding_of_both(
+    secrets: Any, scanner: dict[str, str], problem: str
+) -> None:
+    source = quote_source(scanner, secrets)
+    assert problem in source.problem
+    assert "s3cr3t" not in str(source)
+    (finding,) = [each for each in judge(replace(FACTS, source=source)) if each.part == "source"]
+    assert (finding.state, finding.detail) == ("failed", source.problem)
+    (diagnosis,) = feed(replace(FACTS, source=source))
+    assert diagnosis.because == source.problem
+
+
+def test_keys_are_named_and_never_shown(secrets: Any) -> None:
+    source = quote_source({"SOURCE": "alpaca", "SOURCE_SECRET": "whole"}, secrets)
+    (finding,) = [each for each in judge(replace(FACTS, source=source)) if each.part == "source"]
+    assert finding.detail == "alpaca, market XNYS, keys present: APCA_API_KEY_ID, APCA_API_SECRET_KEY"
+
+
+def test_a_secret_that_one_may_not_read_is_not_judged() -> None:
+    class Denied:
+        def get_secret_value(self, *, SecretId: str) -> None:  # noqa: N803, ARG002
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+
+    with pytest.raises(ClientError):
+        quote_source({"SOURCE": "alpaca", "SOURCE_SECRET": "denied"}, Denied())
