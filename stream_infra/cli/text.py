@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
+    from rich.text import Text
 
 _HARMLESS = {"\n", "\t"}
 
@@ -57,11 +59,46 @@ def clock(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+def time_of(iso: str) -> str:
+    """Return an ISO 8601 time of the API as people read it, in UTC, to the second.
+
+    Examples
+    --------
+    >>> time_of("2026-11-24T14:30:00.123Z")
+    '2026-11-24 14:30:00Z'
+    """
+    return f"{iso[:19].replace('T', ' ')}Z"
+
+
+def price(value: float | None) -> str:
+    """Return a price with its own digits, at least two behind the point; `-` if it is unknown.
+
+    Examples
+    --------
+    >>> [price(value) for value in (189.1, 1.09421, 0.00001234, 65012.5, -37.63, None)]
+    ['189.10', '1.09421', '0.00001234', '65,012.50', '-37.63', '-']
+    """
+    if value is None:
+        return "-"
+    exact = Decimal(repr(value))
+    exponent = exact.as_tuple().exponent
+    digits = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"{exact:,.{digits}f}"
+
+
 def console(*, errors: bool = False) -> Console:
     """Return where text for people goes: standard output, or standard error; as wide as the terminal, else 80."""
     from rich.console import Console  # noqa: PLC0415  --help must not pay for it
 
     return Console(stderr=errors, highlight=False, markup=False, emoji=False)
+
+
+def print_line(out: Console, line: Text) -> None:
+    """Print one line: cut to the width of a terminal, whole where it goes to a file or a program."""
+    if out.is_terminal:
+        out.print(line, no_wrap=True, overflow="ellipsis")
+    else:
+        out.print(line, soft_wrap=True)
 
 
 def print_table(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
@@ -173,7 +174,7 @@ class AnomalyFeed:
     """
 
     def __init__(self, api: str, since: datetime, ticker: str | None, *, fixed: bool) -> None:
-        self._url = f"{api}/anomalies" if ticker is None else f"{api}/anomalies/{ticker}"
+        self._url = f"{api}/anomalies" + ("" if ticker is None else f"/{quote(ticker, safe='')}")
         self._since = since
         self._fixed = fixed
         self._seen: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""``stock-monitor quote``: ask a source for quotes, as the scanner does, without a monitor."""
+"""``stock-monitor quote``: request quotes from a source, as the scanner does, without a monitor."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from stream_infra.cli import options
+from stream_infra.cli.text import price, print_table, time_of
 from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def quote(
     ] = "alpaca",
     as_json: options.AsJson = False,
 ) -> None:
-    """Ask a source for the quotes of some tickers now, or say why there are none.
+    """Request the quotes of some tickers from a source now, or say why there are none.
 
     Its keys come from the environment: APCA_API_KEY_ID and APCA_API_SECRET_KEY, or FINNHUB_API_KEY.
 
@@ -61,14 +60,14 @@ def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
 
     for ticker in tickers:
         if not is_symbol(ticker):
-            raise InputError(f"{ticker!r} is no ticker: allowed are {SYMBOL_RULE}")
+            raise InputError(f"{ticker!r} is no ticker", allowed=SYMBOL_RULE)
     environment = {"POLL_INTERVAL_SECONDS": "20", **os.environ}  # nobody polls again: take time to retry
     try:
-        batch, refused = usable(poll(source, create(source, environment), tickers, now_ms))
+        batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))
     except SourceError as error:
         raise FailedError(str(error)) from error
-    if refused:
-        raise FailedError(f"{source}: {refused[0].symbol}: {refused[0].reason}")
+    if rejected:
+        raise FailedError(rejected[0].reason, where=f"{source}: {rejected[0].symbol}")
     return batch
 
 
@@ -89,20 +88,20 @@ def _rows(batch: QuoteBatch, now_ms: int) -> list[dict[str, Any]]:
 
 
 def _show(rows: list[dict[str, Any]], source: str) -> None:
-    table = Table(title=f"Quotes of {source}", title_justify="left")
-    for name in ("ticker", "price", "bid", "ask", "volume of the day", "quoted"):
-        table.add_column(name, justify="left" if name in {"ticker", "quoted"} else "right")
-    for row in rows:
-        numbers = [_text(row[name], ",.4f") for name in ("price", "bid", "ask")]
-        age = "-"
-        if row["age_seconds"] is not None:
-            age = f"{row['quote_time']} ({row['age_seconds']:,.0f} s ago)"
-        table.add_row(row["ticker"], *numbers, _text(row["day_volume"], ",.0f"), age)
-    Console(highlight=False, soft_wrap=True).print(table)
-
-
-def _text(number: float | None, form: str) -> str:
-    return "-" if number is None else format(number, form)
+    typer.echo(f"Quotes of {source}")
+    print_table(
+        (
+            (
+                row["ticker"],
+                *(price(row[name]) for name in ("price", "bid", "ask")),
+                "-" if row["day_volume"] is None else f"{row['day_volume']:,.0f}",
+                "-" if row["quote_time"] is None else time_of(row["quote_time"]),
+            )
+            for row in rows
+        ),
+        header=("ticker", "price", "bid", "ask", "volume", "quoted"),
+        right=(1, 2, 3, 4),
+    )
 
 
 def _iso(ms: int) -> str:

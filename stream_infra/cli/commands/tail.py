@@ -6,25 +6,28 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from producers.errors import did_you_mean
 from stream_infra import names
 from stream_infra.cli import options
+from stream_infra.cli.text import console, one_line, price, print_line, time_of
 from stream_infra.operations import tail as following
 from stream_infra.operations.endpoints import Endpoints, resolve
-from stream_infra.operations.errors import NotDeployedError
+from stream_infra.operations.errors import InputError, NotDeployedError
 from stream_infra.operations.tail import Feed, Following, Item
 from stream_infra.operations.times import moment
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True)
 HISTORY_MINUTES = {"ticks": 2, "anomalies": 24 * 60, "alerts": 24 * 60}
 """How far back the last lines are looked for where --since does not say."""
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "bold red", "critical": "bold white on red"}
-_Show = Callable[[Item], Text]
+_Show = Callable[[Item], "Text"]
 
 Ticker = Annotated[str | None, typer.Option(help="Only this ticker.", metavar="TICKER")]
 Since = Annotated[
@@ -38,6 +41,16 @@ Lines = Annotated[
     typer.Option(
         "-n", "--lines", min=0, help="Show the last N of what is there (without --since).", metavar="N"
     ),
+]
+Severity = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Only this severity: low, medium, high, critical; may be repeated.", metavar="SEVERITY"
+    ),
+]
+Kind = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this kind, such as price_spike; may be repeated.", metavar="KIND"),
 ]
 NoFollow = Annotated[bool, typer.Option("--no-follow", help="Stop after what is there now.")]
 
@@ -64,13 +77,20 @@ def ticks(
     endpoints = resolve(aws)
     moment = _since(since, "ticks")
     feed = following.TickFeed(endpoints.client("kinesis"), names.STREAM, round(moment.timestamp() * 1000))
-    _print(feed, _following(lines, since, no_follow), _tick, as_json=as_json, ticker=ticker)
+    symbol = ticker.upper() if ticker else None
+
+    def is_wanted(item: Item) -> bool:
+        return symbol is None or item.get("ticker") == symbol
+
+    _print(feed, _following(lines, since, no_follow), _tick, as_json=as_json, wanted=is_wanted)
 
 
 @app.command()
 def anomalies(
     *,
     ticker: Ticker = None,
+    severity: Severity = None,
+    kind: Kind = None,
     since: Since = None,
     lines: Lines = 10,
     no_follow: NoFollow = False,
@@ -79,13 +99,21 @@ def anomalies(
 ) -> None:
     """Follow anomalies as they are found; those of a replay, whose dates are old, with --since.
 
-    Example: stock-monitor tail anomalies --since 1h
+    Example: stock-monitor tail anomalies --since 1h --severity high --severity critical
     """
+    wanted = {
+        "severity": _named("severity", severity, "SEVERITIES"),
+        "kind": _named("kind", kind, "KINDS"),
+    }
     moment = _since(since, "anomalies")
     feed = following.AnomalyFeed(
         _api(resolve(aws)), moment, ticker.upper() if ticker else None, fixed=since is not None
     )
-    _print(feed, _following(lines, since, no_follow), _anomaly, as_json=as_json)
+
+    def is_wanted(item: Item) -> bool:
+        return all(allowed is None or item[name] in allowed for name, allowed in wanted.items())
+
+    _print(feed, _following(lines, since, no_follow), _anomaly, as_json=as_json, wanted=is_wanted)
 
 
 @app.command()
@@ -105,16 +133,31 @@ def alerts(
     _print(feed, _following(lines, since, no_follow), _alert, as_json=as_json)
 
 
-def _print(feed: Feed, how: Following, show: _Show, *, as_json: bool, ticker: str | None = None) -> None:
-    wanted_ticker = ticker.upper() if ticker else None
-    console = Console(highlight=False, soft_wrap=True)
-    for item in following.items(
-        feed, how, time.sleep, lambda item: wanted_ticker is None or item.get("ticker") == wanted_ticker
-    ):
+def _print(
+    feed: Feed,
+    how: Following,
+    show: _Show,
+    *,
+    as_json: bool,
+    wanted: Callable[[Item], bool] = lambda _: True,
+) -> None:
+    out = console()
+    for item in following.items(feed, how, time.sleep, wanted):
         if as_json:
             typer.echo(json.dumps(item, ensure_ascii=False))
         else:
-            console.print(show(item))
+            print_line(out, show(item))
+
+
+def _named(option: str, given: list[str] | None, known: str) -> list[str] | None:
+    from consumers.contracts import anomaly  # noqa: PLC0415  --help must not pay for it
+
+    allowed: tuple[str, ...] = getattr(anomaly, known)
+    for name in given or ():
+        if name not in allowed:
+            what = f"{name!r} is none{did_you_mean(name, allowed)}"
+            raise InputError(what, where=f"--{option}", allowed=", ".join(allowed))
+    return given or None
 
 
 def _following(lines: int, since: str | None, no_follow: bool) -> Following:
@@ -135,28 +178,34 @@ def _api(endpoints: Endpoints) -> str:
 
 
 def _tick(item: Item) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
     if "error" in item:
-        return Text(f"unreadable    {item['error']}", "red")
-    parts = [f"{_clock(item['ts'])}  {item['ticker']:<8} {item['price']:>12,.4f}"]
+        return Text(f"unreadable     {one_line(item['error'])}", "red")
+    parts = [f"{_clock(item['ts'])}  {one_line(item['ticker']):<8} {price(item['price']):>12}"]
     if item["bid"] is not None and item["ask"] is not None:
-        parts.append(f"{item['bid']:,.4f} / {item['ask']:,.4f}")
+        parts.append(f"{price(item['bid'])} / {price(item['ask'])}")
     if item["day_volume"] is not None:
         parts.append(f"volume {item['day_volume']:,.0f}")
-    return Text("  ".join(parts)).append(f"  {item['source']}", "dim")
+    return Text("  ".join(parts)).append(f"  {one_line(item['source'])}", "dim")
 
 
 def _anomaly(item: Item) -> Text:
-    at = str(item["timestamp"]).partition("#")[0].replace("T", " ").removesuffix("Z")
-    line = Text(f"{at}  ").append(f"{item['severity']:<8}", _COLOURS.get(item["severity"], ""))
-    line.append(f"  {item['ticker']:<8} {item['kind'].replace('_', ' '):<14}  {item['explanation']}")
-    return line.append(f"  {item['source']}{', late' if item['late'] else ''}", "dim")
+    from rich.text import Text  # noqa: PLC0415
+
+    line = Text(f"{time_of(str(item['timestamp']))}  ")
+    line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
+    line.append(f"  {one_line(item['kind'].replace('_', ' ')):<14}  {one_line(item['explanation'])}")
+    return line.append(f"  {one_line(item['source'])}{', late' if item['late'] else ''}", "dim")
 
 
 def _alert(item: dict[str, Any]) -> Text:
-    line = Text(f"{item['sent_at'][:19].replace('T', ' ')}  ")
+    from rich.text import Text  # noqa: PLC0415
+
+    line = Text(f"{time_of(item['sent_at'])}  ")
     line.append(f"{item.get('protocol', item.get('kind', '')):<6}", "cyan")
-    return line.append(f" {item['subject'] or item['body']}")
+    return line.append(f" {one_line(item['subject'] or item['body'])}")
 
 
 def _clock(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S}.{ms % 1000:03d}"
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S}.{ms % 1000:03d}Z"

@@ -60,8 +60,20 @@ def test_a_quote_is_shown_with_its_age(finnhub: dict[str, tuple[int, Any]]) -> N
     finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
     code, out, _ = quote("AAPL", "--source", "finnhub")
     assert code == 0
-    assert "261.7400" in out
-    assert "2020-02-25T14:30:00.000Z" in out
+    assert "261.74" in out
+    assert "2020-02-25 14:30:00Z" in out
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"), [(1.09421, "1.09421"), (0.00001234, "0.00001234"), (65012.5, "65,012.50")]
+)
+def test_a_price_has_its_own_digits_within_80_columns(
+    finnhub: dict[str, tuple[int, Any]], price: float, shown: str
+) -> None:
+    finnhub["AAPL"] = (200, {"c": price, "t": 1_582_641_000})
+    _, out, _ = quote("AAPL", "--source", "finnhub")
+    assert shown in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
@@ -71,7 +83,7 @@ def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
     finnhub["NOPE"] = (200, {"c": 0, "t": 0})
     code, out, err = quote("AAPL", "NOPE", "--source", "finnhub")
     assert code == 1
-    assert "261.7400" in out
+    assert "261.74" in out
     assert "finnhub has no quote of NOPE" in err
 
 
@@ -91,7 +103,7 @@ def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, 
             "unknown source 'acme'; must be one of alpaca, finnhub, simulated, yahoo",
         ),
         (("AAPL", "--source", "replay"), "cannot be polled: run `stock-monitor replay FILE`"),
-        (("A B", "--source", "simulated"), "'A B' is no ticker: allowed are 1 to 16 of"),
+        (("A B", "--source", "simulated"), "'A B' is no ticker; must be 1 to 16 of"),
     ],
 )
 def test_what_cannot_be_asked_is_said(
