@@ -67,7 +67,7 @@ class Tick(NamedTuple):
     quote_ts: int | None
 
 
-class _BadValueError(MonitorError, ValueError):
+class BadRowError(MonitorError, ValueError):
     """A row cannot be used; the message says why and what is allowed."""
 
 
@@ -80,13 +80,13 @@ def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[T
         If there is no such file, its format is unknown, a required column is not there, or the file
         ends in the middle (then after all ticks before that place).
     """
-    sequencer = _Sequencer()
+    sequencer = RowReader()
     for line, row in _rows(path):
         try:
-            if isinstance(row, _BadValueError):
+            if isinstance(row, BadRowError):
                 raise row
             tick = sequencer.tick(row, line)
-        except _BadValueError as error:
+        except BadRowError as error:
             reject(RejectedTick(path.name, line, str(error)))
         else:
             yield tick
@@ -132,7 +132,7 @@ def paced(
         yield batch
 
 
-class _Sequencer:
+class RowReader:
     """Gives each symbol growing times and a cumulative volume."""
 
     def __init__(self) -> None:
@@ -141,11 +141,18 @@ class _Sequencer:
         self._volume: dict[str, tuple[int, float]] = {}  # UTC day, shares so far
 
     def tick(self, row: Mapping[str, Any], line: int) -> Tick:
+        """Return the tick of a row; `line` is its number, for errors.
+
+        Raises
+        ------
+        BadRowError
+            If the row cannot be used.
+        """
         symbol = _symbol(row.get("symbol"))
         own_ts = _time_ms("ts", row.get("ts"))
         price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
         if price is None:
-            raise _BadValueError("price is empty; must be a number")
+            raise BadRowError("price is empty; must be a number")
         bid = _number("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
         ask = _number("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
         day_volume = _number("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
@@ -159,7 +166,7 @@ class _Sequencer:
     def _growing(self, symbol: str, own_ts: int, line: int) -> int:
         before, its_line = self._read.get(symbol, (-1, 0))
         if own_ts < before:
-            raise _BadValueError(
+            raise BadRowError(
                 f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
                 " rows must be in the order of time for each symbol"
             )
@@ -196,7 +203,7 @@ def _is_empty(value: Any) -> bool:
 def _symbol(value: Any) -> str:
     symbol = value.strip().upper() if isinstance(value, str) else value
     if not isinstance(symbol, str) or not is_symbol(symbol):
-        raise _BadValueError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
+        raise BadRowError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
     return symbol
 
 
@@ -209,19 +216,19 @@ def _number(name: str, value: Any, low: float, high: float) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
-        raise _BadValueError(f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}")
+        raise BadRowError(f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}")
     return number
 
 
 def _time_ms(name: str, value: Any) -> int:
     ms = _whole_ms(value)
     if ms is None or not 0 <= ms <= MAX_TS_MS:
-        raise _BadValueError(
+        raise BadRowError(
             f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
             " or a time such as 2025-11-24T14:30:00.123Z"
         )
     if 0 < ms < _SECONDS_NOT_MS:
-        raise _BadValueError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
+        raise BadRowError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
     return ms
 
 
@@ -254,7 +261,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_Row = Mapping[str, Any] | _BadValueError
+_Row = Mapping[str, Any] | BadRowError
 
 
 def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
@@ -300,16 +307,16 @@ def _csv_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[in
             continue
         values = _csv_values(text)
         if header is None:
-            if isinstance(values, _BadValueError):
+            if isinstance(values, BadRowError):
                 raise ReplayError(f"{path}:{line}: the header is not CSV: {values}")
             header = [name.strip().lower() for name in values]
             _check_columns(path, header)
-        elif isinstance(values, _BadValueError):
+        elif isinstance(values, BadRowError):
             yield line, values
         elif len(values) != len(header):
             yield (
                 line,
-                _BadValueError(f"has {len(values)} values; must be {len(header)}, as in the header"),
+                BadRowError(f"has {len(values)} values; must be {len(header)}, as in the header"),
             )
         else:
             yield line, dict(zip(header, values, strict=True))
@@ -317,14 +324,14 @@ def _csv_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[in
         raise ReplayError(f"{path}: is empty; must be a header with at least {', '.join(_REQUIRED)}")
 
 
-def _csv_values(text: str) -> list[str] | _BadValueError:
+def _csv_values(text: str) -> list[str] | BadRowError:
     # Line by line, so that a stray quotation mark does not swallow the lines after it.
     if '"' not in text:
         return text.split(",")
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error as error:
-        return _BadValueError(f"is not CSV ({error})")
+        return BadRowError(f"is not CSV ({error})")
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
@@ -341,14 +348,26 @@ def _json_rows(_path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            yield line, _BadValueError(f"is not JSON ({error}); must be one object per line")
-            continue
-        if isinstance(row, dict):
-            yield line, row
-        else:
-            yield line, _BadValueError(f"is a JSON {type(row).__name__}; must be one object per line")
+            yield line, json_row(text)
+        except BadRowError as error:
+            yield line, error
+
+
+def json_row(text: str | bytes) -> Mapping[str, Any]:
+    """Return the row in a line of JSON.
+
+    Raises
+    ------
+    BadRowError
+        If it is no JSON object.
+    """
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRowError(f"is not JSON ({error}); must be one object per line") from error
+    if not isinstance(row, dict):
+        raise BadRowError(f"is a JSON {type(row).__name__}; must be one object per line")
+    return row
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, _Row]]:
