@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
-from producers.sources.replay import RejectedTick, ReplayError, Tick, _Sequencer, batches, paced, read_ticks
+from producers.sources.replay import RejectedTick, ReplayError, RowReader, Tick, batches, paced, read_ticks
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"
 HEADER = "ts,symbol,price,bid,ask,volume\n"
@@ -200,7 +200,7 @@ def test_volume_starts_again_with_each_utc_day(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 4)), max_size=60))
 def test_times_grow_strictly_and_stay_near_the_files_own(steps: list[tuple[str, int]]) -> None:
-    sequencer = _Sequencer()
+    sequencer = RowReader()
     own: dict[str, int] = defaultdict(lambda: T)
     given_before: dict[str, int] = defaultdict(int)
     for line, (symbol, step) in enumerate(steps):
