@@ -17,7 +17,7 @@ from api.app import create_app
 from api.depth import Depth
 from api.event import normalized
 from api.services import Services
-from api.settings import Settings
+from api.settings import ApiSettings
 from api.watch_list import WatchList
 from consumers.alerts.store import AlertStore
 from consumers.stores.charts import ChartTable
@@ -28,7 +28,7 @@ _DETECTOR = "stock-detector"
 
 @cache
 def _app() -> APIGatewayRestResolver:
-    settings = Settings.from_environment(os.environ)
+    settings = ApiSettings.from_environment(os.environ)
     dynamodb = boto3.client("dynamodb")
     return create_app(
         Services(

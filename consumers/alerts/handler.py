@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aws_lambda_powertools import Logger
 
 from consumers.alerts import event as events
@@ -21,12 +22,22 @@ from consumers.alerts.notifier import Notifier
 from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.settings import AlertSettings, AlertSettingsError
 from consumers.alerts.store import AlertStore
+from producers.settings import read_environment
 from producers.watch_list import WatchListError, WatchListReader
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="stock-notifier")
+
+
+class NotifierSettings(msgspec.Struct, frozen=True, rename=str.upper):
+    """Names of what the notifier uses; the variables are called like the fields, in capitals."""
+
+    alerts_table: str
+    topic_arn: str
+    ticker_parameter: str
+    dashboard_url: str = ""
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -92,6 +103,11 @@ def _report(error: AlertSettingsError) -> None:
 
 
 @cache
+def _settings() -> NotifierSettings:
+    return read_environment(os.environ, NotifierSettings, "stock-notifier")
+
+
+@cache
 def _reader() -> SettingsReader:
     import boto3  # noqa: PLC0415  a client at import would need a region even to be read
 
@@ -102,7 +118,7 @@ def _reader() -> SettingsReader:
 def _watch_list() -> WatchListReader:
     import boto3  # noqa: PLC0415
 
-    return WatchListReader(boto3.client("ssm"), boto3.client("s3"), os.environ["TICKER_PARAMETER"], _now_ms)
+    return WatchListReader(boto3.client("ssm"), boto3.client("s3"), _settings().ticker_parameter, _now_ms)
 
 
 @cache
@@ -112,12 +128,13 @@ def _notifier() -> Notifier:
 
     # SNS does not recognise a repeated publish, so a retry of the client could be a second message: the
     # queue retries instead, after what is known to have failed.
+    settings = _settings()
     once = Config(retries={"total_max_attempts": 1}, read_timeout=20)
     return Notifier(
-        AlertStore(boto3.client("dynamodb"), os.environ["ALERTS_TABLE"]),
+        AlertStore(boto3.client("dynamodb"), settings.alerts_table),
         boto3.client("sns", config=once),
-        os.environ["TOPIC_ARN"],
-        dashboard_url=os.environ.get("DASHBOARD_URL", ""),
+        settings.topic_arn,
+        dashboard_url=settings.dashboard_url,
         clock=_now_ms,
         watched=_watched,
         pause=_pause,

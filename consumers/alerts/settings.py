@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -11,9 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.settings import SettingsError, explain
 
 
-class AlertSettingsError(ValueError):
+class AlertSettingsError(SettingsError):
     """The parameter holds something that is not allowed; the message names each wrong value and the rule."""
 
 
@@ -144,30 +146,25 @@ class AlertSettings(BaseModel):
 
 
 def parse(text: str) -> AlertSettings:
-    """Settings from the parameter's text.
+    """Return the settings that the parameter's text holds.
 
-    Raises:
-        AlertSettingsError: no JSON object, an unknown name, or a value that is not allowed.
+    Raises
+    ------
+    AlertSettingsError
+        If it is no JSON object, or holds an unknown name or a value that is not allowed.
     """
     try:
         return AlertSettings.model_validate_json(text)
     except ValidationError as error:
-        raise AlertSettingsError("; ".join(_describe(item) for item in error.errors())) from error
+        raise AlertSettingsError("; ".join(explain(error.errors(), _allowed, str))) from error
 
 
 _MODELS: dict[str, type[BaseModel]] = {"quiet_hours": QuietHours, "market_wide": MarketWide}
 
 
-def _describe(item: object) -> str:
-    assert isinstance(item, dict)  # noqa: S101  pydantic's ErrorDetails is a dict
-    path = [str(part) for part in item["loc"] if part != "[key]"]
-    where = ".".join(path)
-    if item["type"] == "extra_forbidden":
-        model = _MODELS.get(path[0], AlertSettings)
-        allowed = (field.alias or name for name, field in model.model_fields.items())
-        return f"{where}: unknown; allowed are {', '.join(allowed)}"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message} (given: {item['input']!r})" if where else message
+def _allowed(path: Sequence[str]) -> list[str]:
+    model = _MODELS.get(path[0], AlertSettings)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
-from consumers.detector.settings import Settings
+from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
 
 logger = Logger()
@@ -20,7 +20,7 @@ metrics = Metrics()
 @cache
 def _detector() -> Detector:
     structured(logger)
-    return Detector(Settings.from_environment(os.environ), logger, metrics)
+    return Detector(DetectorSettings.from_environment(os.environ), logger, metrics)
 
 
 def structured(like: Logger) -> None:

@@ -24,7 +24,7 @@ from consumers.stores.windows import AttemptTable, BlockTable
 
 if TYPE_CHECKING:
     from consumers.detector.commit import Report
-    from consumers.detector.settings import Settings
+    from consumers.detector.settings import DetectorSettings
     from consumers.stream.thresholds import ThresholdVersion
 
 # An invocation begins no block in its last seconds, so that it can say how far it came.
@@ -39,7 +39,7 @@ def now_ms() -> int:
 class Detector:
     """The consumer with its adapters, and the metrics of what it does."""
 
-    def __init__(self, settings: Settings, logger: Logger, metrics: Metrics) -> None:
+    def __init__(self, settings: DetectorSettings, logger: Logger, metrics: Metrics) -> None:
         self._logger = logger
         self._metrics = metrics
         self._parameter = settings.threshold_parameter

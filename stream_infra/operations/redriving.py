@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.detector.settings import Settings
+from consumers.detector.settings import DetectorSettings
 from consumers.redrive.ports import RedrivePorts
 from consumers.redrive.redrive import Redrive, Redriven
 from consumers.stores.anomalies import AnomalyTable
@@ -128,7 +128,7 @@ def redrive_of(endpoints: Endpoints, on_ticks: Callable[[int], None] = lambda _:
     return Redrive(settings.partitions, ports, on_ticks)
 
 
-def detector_settings(endpoints: Endpoints) -> Settings:
+def detector_settings(endpoints: Endpoints) -> DetectorSettings:
     """Return the settings that the deployed detector has in its environment.
 
     Raises
@@ -144,7 +144,7 @@ def detector_settings(endpoints: Endpoints) -> Settings:
         raise NotDeployedError(
             f"{names.DETECTOR} is not deployed: run `make up`, or `cdk deploy --all`"
         ) from error
-    return Settings.from_environment(found["Environment"]["Variables"])
+    return DetectorSettings.from_environment(found["Environment"]["Variables"])
 
 
 def now_ms() -> int:

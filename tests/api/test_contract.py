@@ -17,9 +17,10 @@ from api.anomalies import Page
 from api.app import create_app
 from api.event import normalized
 from api.services import Services
-from api.settings import Settings, SettingsError
+from api.settings import ApiSettings
 from api.watch_list import parse
 from consumers.contracts.anomaly import Anomaly
+from producers.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,15 +102,15 @@ def test_settings_name_what_is_missing() -> None:
         "ALERTS_TABLE": "stock-alerts",
         "DEAD_LETTER_QUEUE_URL": "https://queue/stock-scanner-dlq",
     }
-    read = Settings.from_environment(good)
+    read = ApiSettings.from_environment(good)
     assert read.ticker_parameter == "/stock-tracker/ticker"
     assert not read.writes_open
-    with pytest.raises(SettingsError, match="SESSION is 'nightly': allowed are regular, extended, always"):
-        Settings.from_environment({**good, "SESSION": "nightly"})
-    assert not Settings.from_environment({**good, "WRITES": "yes"}).writes_open
-    assert Settings.from_environment({**good, "WRITES": "open"}).writes_open
+    with pytest.raises(SettingsError, match="SESSION is 'nightly'; must be one of regular, extended, always"):
+        ApiSettings.from_environment({**good, "SESSION": "nightly"})
+    assert not ApiSettings.from_environment({**good, "WRITES": "yes"}).writes_open
+    assert ApiSettings.from_environment({**good, "WRITES": "open"}).writes_open
     with pytest.raises(SettingsError, match="CHARTS_TABLE is not set"):
-        Settings.from_environment({"ANOMALIES_TABLE": "a"})
+        ApiSettings.from_environment({"ANOMALIES_TABLE": "a"})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from aws_lambda_powertools import Logger, Metrics
 
 from consumers.contracts.counts import TickCounts
-from consumers.detector.settings import Settings
+from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
 from consumers.stores.windows import Ledger
 from producers.archive import Archive
@@ -51,14 +51,12 @@ def detector(aws: Aws) -> Detector:
     table("stock-anomalies", ("ticker", "timestamp"))
     table("stock-charts", ("pk", "sk"))
     aws.ssm.put_parameter(Name="/stock-tracker/threshold", Value="2.5", Type="String")
-    settings = Settings(
-        4,
-        "stock-anomalies",
-        aws.table,
-        "stock-charts",
-        aws.bucket,
-        "stock-market",
-        "/stock-tracker/threshold",
+    settings = DetectorSettings(
+        anomalies_table="stock-anomalies",
+        windows_table=aws.table,
+        charts_table="stock-charts",
+        data_bucket=aws.bucket,
+        bus_name="stock-market",
     )
     return Detector(settings, Logger(service="test"), Metrics(namespace="Test", service="test"))
 

@@ -28,7 +28,7 @@ def invoke(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
 
 
 def _forget() -> None:
-    for made_once in (notifier._reader, notifier._notifier, notifier._watch_list):
+    for made_once in (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list):
         made_once.cache_clear()
 
 

@@ -39,16 +39,19 @@ def test_everything_may_be_set() -> None:
     [
         ("6", "valid dictionary|object"),
         ("{", "JSON"),
-        ('{"cooldown": 5}', "cooldown: unknown; allowed are cooldown_minutes, messages_per_hour, "),
-        ('{"cooldown_minutes": 0}', r"cooldown_minutes: .*greater than or equal to 1 \(given: 0\)"),
-        ('{"messages_per_hour": 1}', r"messages_per_hour: .*greater than or equal to 2 \(given: 1\)"),
+        (
+            '{"cooldown": 5}',
+            "cooldown: unknown setting .*must be one of cooldown_minutes, messages_per_hour, ",
+        ),
+        ('{"cooldown_minutes": 0}', r"cooldown_minutes: 0; must be greater than or equal to 1"),
+        ('{"messages_per_hour": 1}', r"messages_per_hour: 1; must be greater than or equal to 2"),
         ('{"kinds": {"spike": "off"}}', "kinds.spike: no kind of anomaly; allowed are price_spike, "),
-        ('{"kinds": {"gap": "quiet"}}', "kinds.gap: .*'on', 'silent' or 'off'.*'quiet'"),
+        ('{"kinds": {"gap": "quiet"}}', "kinds.gap: 'quiet'; must be 'on', 'silent' or 'off'"),
         ('{"tickers": {"A B": "off"}}', "tickers.A B: no ticker; allowed are "),
         ('{"quiet_hours": {"from": "22:00"}}', "quiet_hours.until: Field required"),
         (
             '{"quiet_hours": {"from": "22:00", "to": "7:00"}}',
-            "quiet_hours.to: unknown; allowed are from, until,",
+            "quiet_hours.to: unknown setting .*must be one of from, until,",
         ),
         ('{"quiet_hours": {"from": "07:00", "until": "07:00"}}', "allowed are two different times"),
         (
@@ -59,7 +62,7 @@ def test_everything_may_be_set() -> None:
             '{"quiet_hours": {"from": "22:00", "until": "07:00", "unless": "worst"}}',
             "quiet_hours.unless: no severity; allowed are low, medium, high, critical and none",
         ),
-        ('{"market_wide": {"share": 40}}', r"market_wide.share: .*less than or equal to 1 \(given: 40\)"),
+        ('{"market_wide": {"share": 40}}', r"market_wide.share: 40; must be less than or equal to 1"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(value: str, said: str) -> None:

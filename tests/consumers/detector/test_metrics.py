@@ -16,9 +16,10 @@ from aws_lambda_powertools import Logger, Metrics
 from moto import mock_aws
 
 from consumers.detector.handler import structured
-from consumers.detector.settings import Settings, SettingsError
+from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector, now_ms
 from producers.quote_batch import QuoteBatch, encode
+from producers.settings import SettingsError
 
 VARIABLES = {
     "PARTITIONS": "2",
@@ -71,7 +72,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         metrics.clear_metrics()
         logger = Logger(service="stock-detector")
         yield SimpleNamespace(
-            detector=Detector(Settings.from_environment(VARIABLES), logger, metrics), metrics=metrics
+            detector=Detector(DetectorSettings.from_environment(VARIABLES), logger, metrics), metrics=metrics
         )
         metrics.clear_metrics()
 
@@ -168,14 +169,14 @@ def test_a_threshold_that_cannot_be_used_is_counted(parts: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"PARTITIONS": "none"}, "PARTITIONS is 'none': allowed is a whole number of 1 or more"),
+        ({"PARTITIONS": "none"}, "PARTITIONS is 'none'; must be int"),
         ({"PARTITIONS": "0"}, "PARTITIONS is '0'"),
         ({"BUS_NAME": ""}, "BUS_NAME is not set"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(change: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Settings.from_environment({**VARIABLES, **change})
+        DetectorSettings.from_environment({**VARIABLES, **change})
 
 
 def test_a_tick_can_be_followed_to_the_events_that_it_caused(

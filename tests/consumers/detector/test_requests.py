@@ -22,7 +22,7 @@ import pytest
 from aws_lambda_powertools import Logger, Metrics
 from moto import mock_aws
 
-from consumers.detector.settings import Settings
+from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
 from consumers.stores.charts import GROUPS
 from producers.partitions import partition_of
@@ -31,7 +31,15 @@ from producers.quote_batch import QuoteBatch, encode
 PARTITIONS = 4
 BATCH_SECONDS = 5
 START_MS = 1_795_000_020_000  # a full minute
-SETTINGS = Settings(PARTITIONS, "anomalies", "windows", "charts", "data", "bus", "/threshold")
+SETTINGS = DetectorSettings(
+    partitions=PARTITIONS,
+    anomalies_table="anomalies",
+    windows_table="windows",
+    charts_table="charts",
+    data_bucket="data",
+    bus_name="bus",
+    threshold_parameter="/threshold",
+)
 INDEXES = 2  # of the anomalies, both hold all of an item
 
 
