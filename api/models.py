@@ -180,7 +180,7 @@ class AnomalyModel(BaseModel):
     threshold: float = Field(description="The score from which it counts as an anomaly.")
     value: float | None
     expected: float | None
-    spread_of_expected: float | None
+    tolerance: float | None
     direction: Literal["up", "down", "none"]
     late: bool = Field(description="Found after the fact, by a redrive.")
     explanation: str = Field(description="What happened, in a sentence.")

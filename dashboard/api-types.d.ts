@@ -33,7 +33,7 @@ export interface AnomalyModel {
   threshold: number;
   value: number | null;
   expected: number | null;
-  spread_of_expected: number | null;
+  tolerance: number | null;
   direction: "up" | "down" | "none";
   late: boolean;
   explanation: string;

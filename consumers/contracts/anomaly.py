@@ -33,7 +33,7 @@ SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = ("id", "source", "ticker", "timestamp", "date", "kind", "severity", "direction", "explanation")
-_NUMBERS = ("score", "threshold", "value", "expected", "spread_of_expected")
+_NUMBERS = ("score", "threshold", "value", "expected", "tolerance")
 # DynamoDB holds numbers of 1E-130 to 9.99E+125: https://docs.aws.amazon.com/amazondynamodb/latest/
 # developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number
 _SMALLEST, _LARGEST = 1e-120, 1e120
@@ -45,7 +45,7 @@ class Anomaly:
 
     `timestamp` is the sort key `<ISO time with milliseconds, UTC>#<kind>` of the tick that raised it and
     `date` its UTC day. `score` is on the scale of `threshold`. `value`, `expected` and
-    `spread_of_expected` are in the unit named in `window`, which says what the tick was compared with.
+    `tolerance` are in the unit named in `window`, which says what the tick was compared with.
     `late` marks what a redrive found after the fact.
     """
 
@@ -60,7 +60,7 @@ class Anomaly:
     threshold: float
     value: float
     expected: float
-    spread_of_expected: float
+    tolerance: float
     direction: str
     late: bool
     explanation: str

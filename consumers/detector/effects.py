@@ -13,7 +13,7 @@ from consumers.stream.rows import split_key
 from consumers.windows import bars
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine import Transition
+    from consumers.detectors.engine.engine import Transition
     from consumers.stream.rows import Rows
     from consumers.windows.state import PartitionState, Step
 
@@ -59,7 +59,7 @@ def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
         threshold=transition.threshold,
         value=transition.value,
         expected=transition.expected,
-        spread_of_expected=transition.spread_of_expected,
+        tolerance=transition.tolerance,
         direction=transition.direction,
         late=late,
         explanation=_explanation(transition, ticker),
@@ -99,7 +99,7 @@ def _explanation(transition: Transition, ticker: str) -> str:
         threshold=transition.threshold,
         value=transition.value,
         expected=transition.expected,
-        spread_of_expected=transition.spread_of_expected,
+        tolerance=transition.tolerance,
         direction=transition.direction,
         window=transition.window,
         note=transition.note,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import SLOW_TICKS
-from consumers.detectors.signals import CLIP
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import price
+from consumers.detectors.engine.signals import CLIP, SLOW_TICKS
+from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 FAULT_SCORE = 25.0  # no price at all
 # Score 2.5 at: quotes crossed by so many usual spreads;
@@ -30,7 +32,7 @@ MOST = 10.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, price, last believed price, distance from it that is still plausible).
+    """Return (score, price, last believed price, distance from it that is still plausible).
 
     Completes the signals: a price that is not believed is no return.
     """
@@ -69,7 +71,37 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the tick was compared with: its quotes if it has them, else the last believed price."""
+    """Return what the tick was compared with: its quotes if it has them, else the last believed price."""
     del s
     quotes = {"bid": x.bid, "ask": x.ask} if x.quoted else {}
     return {"unit": "price", "ticks": int(min(x.age, SLOW_TICKS)), **quotes}
+
+
+def _sentence(facts: Facts) -> str:
+    last = f"the last good price was {price(facts.expected)}"
+    bid, ask = facts.window.get("bid"), facts.window.get("ask")
+    if facts.value <= 0.0:
+        return f"came without a usable price; {last}"
+    if bid is None or ask is None:
+        return f"came at {price(facts.value)}, too far off to believe; {last}"
+    if bid > ask:
+        return f"came with a bid of {price(bid)} above the ask of {price(ask)}; {last}"
+    return f"came at {price(facts.value)}, outside its own quotes of {price(bid)} and {price(ask)}; {last}"
+
+
+DETECTOR = DetectorSpec(
+    kind="bad_tick",
+    label="Bad tick",
+    summary="no price, crossed quotes, or a price far outside of its own quotes",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="prices can be believed again",
+    distortion=Distortion(kind="bad_tick", seconds=5.5, price_factors=(0.0, 0.01, 0.6, 1.6)),
+    fields={
+        "held_price": "a price not believed yet, 0 = none",
+        "outside": "usual relative distance of the price from its own quotes",
+    },
+    is_first=True,
+    may_follow_halt=True,
+)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import duration
+from producers.simulation.distortion import Distortion
+
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 RARITY = 13.8  # -ln of that probability
 PEAK_MARGIN, SHORTEST_RUN = 1.4, 8.0
@@ -20,7 +24,7 @@ PEAK_FADE, PEAK_GROWTH = 0.998, 1.1
 
 
 def run_limit(xp: Namespace, s: State) -> Number:
-    """Length of a run that is not chance, in ticks.
+    """Return the length of a run that is not chance, in ticks.
 
     -ln(p) is taken by its Pade approximant 2 (1 - p) / (1 + p): logarithms differ in their last bits.
     """
@@ -30,7 +34,7 @@ def run_limit(xp: Namespace, s: State) -> Number:
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, unchanged ticks, usual run, how much longer a run is still normal)."""
+    """Return (score, unchanged ticks, usual run, how much longer a run is still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     before, same = s.run, s.same + PRIOR_SAME
     s.run = where(x.unchanged, before + 1.0, 0.0)
@@ -47,5 +51,31 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the run was compared with."""
+    """Return what the run was compared with."""
     return {"unit": "ticks", "ticks": int(min(x.age, 200.0)), "seconds": (x.ts - s.changed_ts) / 1000.0}
+
+
+def _sentence(facts: Facts) -> str:
+    return (
+        f"has not changed for {facts.value:,.0f} ticks ({duration(facts.window['seconds'])}): price, quotes and"
+        f" volume repeat, where {facts.expected + facts.tolerance:,.0f} or more are not chance"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="frozen_feed",
+    label="Frozen feed",
+    summary="a run of ticks that change nothing, longer than chance allows",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="it changes again",
+    distortion=Distortion(kind="frozen_feed", seconds=90.0, is_frozen=True),
+    fields={
+        "run": "ticks without any change",
+        "same": "probability that a tick changes nothing, less the prior",
+        "run_peak": "longest usual run, fading",
+    },
+    rearm_ticks=1,
+    run_limit=run_limit,
+)

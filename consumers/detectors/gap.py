@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import DAY_MS
-from consumers.detectors.signals import SESSION_BREAK_MS
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import duration
+from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS
+from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 USUAL_PAUSES, PEAK_PAUSES, LEAST_MS = 9.0, 2.25, 15_000.0
 PEAK_FADE = 0.9995  # the longest usual pause fades over some 2,000 ticks
@@ -23,7 +25,7 @@ LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, seconds without a tick, usual seconds, how many more are still normal)."""
+    """Return (score, seconds without a tick, usual seconds, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     within = where(x.pause < SESSION_BREAK_MS, x.pause, 0.0)
     limit = maximum(maximum(USUAL_PAUSES * s.pace, PEAK_PAUSES * s.pace_peak), LEAST_MS)
@@ -40,6 +42,29 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the pause was compared with."""
+    """Return what the pause was compared with."""
     del s
     return {"unit": "seconds", "ticks": int(min(x.age, 50.0))}
+
+
+def _sentence(facts: Facts) -> str:
+    return (
+        f"sent no tick for {duration(facts.value)}, where one every {duration(facts.expected)} is usual"
+        f" and up to {duration(facts.expected + facts.tolerance)} is normal"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="gap",
+    label="Gap",
+    summary="no tick for much longer than usual",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="ticks come as usual again",
+    distortion=Distortion(kind="gap", seconds=150.0, is_silent=True),
+    fields={
+        "pace_peak": "longest usual pause, ms, fading",
+        "break_time": "ms of the UTC day at which ticks came back after the last long pause, plus one",
+    },
+)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import SLOW_TICKS
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import percent
+from consumers.detectors.engine.signals import SLOW_TICKS
+from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 OPERATING_SUM = 17.0
 CLIP, SLACK = 1.0, 0.12  # in root mean squares a tick
@@ -24,7 +27,7 @@ LEAST_DEVIATION = 2e-6
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, return since the drift began, 0, root mean square return of a tick)."""
+    """Return (score, return since the drift began, 0, root mean square return of a tick)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
     change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
@@ -49,6 +52,36 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """Over how many ticks the price has drifted."""
+    """Return over how many ticks the price has drifted."""
     since = s.up_since if s.up > s.down else s.down_since
     return {"unit": "return", "ticks": int(SLOW_TICKS), "over_ticks": int(x.age - since + 1.0)}
+
+
+def _sentence(facts: Facts) -> str:
+    over, of = facts.window["over_ticks"], facts.window["ticks"]
+    way = "up" if facts.value > 0.0 else "down"
+    return (
+        f"has drifted {percent(facts.value)} {way} over {over} ticks, in small steps that are too"
+        f" often the same way for chance (a step of {percent(facts.tolerance)} is usual over {of} ticks)"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="slow_drift",
+    label="Slow drift",
+    summary="many small steps the same way, by a two-sided CUSUM",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="its steps go both ways again",
+    distortion=Distortion(kind="slow_drift", seconds=240.0, move="drift"),
+    fields={
+        "variance": "mean square of a return, outliers clipped",
+        "up": "CUSUM of upward returns",
+        "up_from": "price where it left zero",
+        "up_since": "number of that tick",
+        "down": "CUSUM of downward returns",
+        "down_from": "price where it left zero",
+        "down_since": "number of that tick",
+    },
+)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import DAY_MS, SPREAD_TICKS
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import percent, times
+from consumers.detectors.engine.signals import DAY_MS, SPREAD_TICKS
+from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Condition, Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Condition, Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 OPERATING_RATIO = 6.0
 CLIP = 3.0  # a spread teaches the mean at most this many means
@@ -25,7 +28,7 @@ SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, smallest relative spread of three ticks, usual spread, how much more is still normal)."""
+    """Return (score, smallest relative spread of three ticks, usual spread, how much more is still normal)."""
     usual = xp.maximum(s.spread, LEAST_SPREAD)
     cap = CLIP * s.spread + x.open_spread
     s.spread = s.spread + x.gain_spread * (xp.minimum(x.spread, cap) - s.spread)
@@ -48,6 +51,32 @@ def _unless_daily(xp: Namespace, s: State, x: Signals, wide: Condition) -> Numbe
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the spread was compared with."""
+    """Return what the spread was compared with."""
     del s
     return {"unit": "spread", "ticks": int(min(x.age, SPREAD_TICKS)), "over_ticks": 3}
+
+
+def _sentence(facts: Facts) -> str:
+    over, of = facts.window["over_ticks"], facts.window["ticks"]
+    return (
+        f"has had a bid-ask spread of {percent(facts.value)} or more for {over} ticks, {times(facts)} the usual"
+        f" {percent(facts.expected)} of the last {of} ticks"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="spread_blowout",
+    label="Spread blowout",
+    summary="the bid-ask spread, held for three ticks, against its usual width",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="the spread is usual again",
+    distortion=Distortion(kind="spread_blowout", seconds=45.0, spread_factor=25.0),
+    fields={
+        "spread": "mean relative spread",
+        "wide_ts": "ms of the tick at which the spread last widened at a new time of day",
+        "wide_time": "and that time, ms of the UTC day plus one",
+    },
+    may_follow_halt=True,
+)

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import percent, times
+from producers.simulation.distortion import Distortion
+
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 OPERATING_SUM = 2.4
 SLACK = 0.8
@@ -25,7 +29,7 @@ LEAST_ROOT = 1e-6
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, size of recent moves, of usual moves, how much larger is still normal)."""
+    """Return (score, size of recent moves, of usual moves, how much larger is still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     # Half of it from the middle of the quotes, which does not bounce between them as trades do.
     middle = xp.absolute(x.middle_change) / x.root_lapse
@@ -56,6 +60,32 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the recent moves were compared with."""
+    """Return what the recent moves were compared with."""
     del x
     return {"unit": "return", "moves": int(min(s.moves, USUAL_MOVES)), "over_moves": int(RECENT_MOVES)}
+
+
+def _sentence(facts: Facts) -> str:
+    over, of = facts.window["over_moves"], facts.window["moves"]
+    return (
+        f"moves {times(facts)} as much as usual: {percent(facts.value)} a move over {over} moves,"
+        f" against {percent(facts.expected)} over {of}"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="vol_shift",
+    label="Volatility shift",
+    summary="recent moves against their usual size, all of them and not just one",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="moves are of usual size again",
+    distortion=Distortion(kind="vol_shift", seconds=128.0, move="shake"),
+    fields={
+        "root": "mean square root of the size of a move",
+        "root_fast": "the same over some 12 moves, relative, less one",
+        "rise": "CUSUM of the relative square root",
+        "root_spread": "mean absolute deviation of the relative square root",
+    },
+)

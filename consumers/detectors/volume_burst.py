@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from consumers.detectors.columns import VOLUME_TICKS
+from consumers.contracts.detector import DetectorSpec, Facts
+from consumers.contracts.wording import number, times
+from consumers.detectors.engine.signals import VOLUME_TICKS
+from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Namespace, Number
-    from consumers.detectors.signals import Signals
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
+    from consumers.detectors.engine.state import State
 
 CLIP = 2.0  # a square root teaches the mean at most this many means
 QUANTILE, STEP = 0.98, 0.02
@@ -26,7 +29,7 @@ LEAST_ROOT = 1e-9
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Answer (score, shares a tick over three ticks, usual shares a tick, how many more are still normal)."""
+    """Return (score, shares a tick over three ticks, usual shares a tick, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     larger = maximum(s.volume_fast, s.volume)
     usual = maximum(larger, LEAST_ROOT)
@@ -50,6 +53,33 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
-    """What the volume was compared with."""
+    """Return what the volume was compared with."""
     del s
     return {"unit": "shares", "ticks": int(min(x.age, VOLUME_TICKS)), "over_ticks": 3}
+
+
+def _sentence(facts: Facts) -> str:
+    over, of = facts.window["over_ticks"], facts.window["ticks"]
+    return (
+        f"traded {facts.value:,.0f} shares a tick over {over} ticks, {times(facts)} the usual"
+        f" {number(facts.expected)} of the last {of} ticks"
+    )
+
+
+DETECTOR = DetectorSpec(
+    kind="volume_burst",
+    label="Volume burst",
+    summary="the volume of three ticks against its usual size and its own heavy tail",
+    score=score,
+    window=window,
+    sentence=_sentence,
+    over="volume is usual again",
+    distortion=Distortion(kind="volume_burst", seconds=30.0, volume_factor=40.0),
+    fields={
+        "volume": "mean square root of a tick's volume over some 250 ticks that traded",
+        "volume_fast": "the same over some 30",
+        "volume_high": "98 % quantile of the ratio to that mean, less one",
+        "volume_excess": "mean excess of the ratio over that quantile, less one",
+    },
+    may_follow_halt=True,
+)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.charts import MINUTE_MS, Bar, QuoteColumns
-from consumers.detectors.engine import Ticks
+from consumers.detectors.engine.engine import Ticks
 from consumers.stream.rows import Bools, Floats, Ints
 
 DAY_MS = 86_400_000

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.detectors.engine import Ticks
+from consumers.detectors.engine.engine import Ticks
 from consumers.stream.rows import Bools, Floats, Ints
 from consumers.windows.compression import compress, decompress
 

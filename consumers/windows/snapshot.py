@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from consumers.contracts.counts import TickCounts
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.stream.records import StreamOffset
 from consumers.windows import bars
 from consumers.windows.compression import DamagedError, compress, decompress

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from consumers.contracts.counts import TickCounts
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.stream.records import StreamOffset
 from consumers.stream.rows import Bools, Floats, Ints, Rows, StreamRecord, split_key
 from consumers.stream.thresholds import Threshold

@@ -47,7 +47,7 @@ function facts(anomaly) {
     ["Your time", momentForViewer(ms)],
     ["Value", measured(anomaly.value)],
     ["Expected", measured(anomaly.expected)],
-    ["Give or take", measured(anomaly.spread_of_expected)],
+    ["Give or take", measured(anomaly.tolerance)],
     ["Score", `${short(anomaly.score)} (anomaly from ${anomaly.threshold})`],
     ...Object.entries(window).map(([name, value]) => windowFact(name, value)),
     ["Source", anomaly.source],

@@ -3,7 +3,8 @@
 Every quote is a pure function of seed, symbol and time. So any process at any time continues the same
 market, and a backfill produces what live polls would have produced. Tickers move with the market, with
 their sector and by themselves; volatility and volume cluster and are higher at both ends of the UTC
-day; prices are in cents; the day's volume is cumulative. `simulation/injection.py` puts anomalies into it.
+day; prices are in cents; the day's volume is cumulative. Distortions (`simulation/distortion.py`)
+put anomalies into it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,8 @@ from functools import lru_cache
 from math import ceil, exp, floor, sqrt
 
 from producers.quote_batch import Quote, is_symbol
-from producers.simulation.injection import (
-    FADED_SECONDS,
-    SECONDS,
-    InjectedEvent,
-    injected_events,
-    latest_event,
-)
+from producers.simulation.distortion import VARIABLE, Distortion, from_text
+from producers.simulation.injection import FADED_SECONDS, InjectedEvent, Schedule
 from producers.simulation.listings import Listing, listing
 from producers.simulation.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
 from producers.source import Environment, Missing, Quotes, SourceSpec
@@ -31,10 +27,7 @@ _MARKET_VOLATILITY = 0.008
 _SECTOR_VOLATILITY = 0.005
 _FIVE_SECONDS = 5.0 / 86_400.0
 _JUMP_SIZES = 30.0, 50.0  # in standard deviations of five seconds
-_SPREAD_FACTOR = 25.0
 _VOLATILITY_FACTOR = 6.0
-_BURST_FACTOR = 40.0
-_BAD_PRICE_FACTORS = (0.0, 0.01, 0.6, 1.6)
 _HALTED = Missing("is halted")
 _NO_TICKER = Missing("is no ticker")
 
@@ -48,8 +41,10 @@ class SimulatedSource:
     'is no ticker'
     """
 
-    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+    def __init__(self, seed: int = DEFAULT_SEED, distortions: Sequence[Distortion] = ()) -> None:
         self._seed = seed
+        self._schedule = Schedule(distortions, seed)
+        self._bursts_before = lru_cache(maxsize=65_536)(self._count_bursts)
 
     def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
         """Return the quotes at `now_ms`; what is no ticker, or halted just now, is missing."""
@@ -63,31 +58,34 @@ class SimulatedSource:
 
         Prices are dollars in whole cents, `day_volume` is shares traded since midnight UTC.
         """
-        event = latest_event(self._seed, symbol, at_ms)
-        active = at_ms < event.end_ms
-        if active and event.kind == "gap":
+        event = self._schedule.latest(symbol, at_ms)
+        active = event.distortion if event and at_ms < event.end_ms else None
+        if active and active.is_silent:
             return None
-        if active and event.kind == "frozen_feed":
+        if event and active and active.is_frozen:
             at_ms = event.start_ms
         traits = listing(symbol)
-        level = self._log_level(symbol, traits, at_ms) + _displacement(event, at_ms, _volatility(traits))
+        level = self._log_level(symbol, traits, at_ms)
+        level += _displacement(event, at_ms, _volatility(traits)) if event else 0.0
         middle = traits.price * exp(level)
-        wide = _SPREAD_FACTOR if active and event.kind == "spread_blowout" else 1.0
-        price, bid, ask = self._book(symbol, middle, traits.half_spread * wide, at_ms)
-        if active and event.kind == "bad_tick":
-            price = round(price * _BAD_PRICE_FACTORS[event.seed % len(_BAD_PRICE_FACTORS)], 2)
+        spread_factor = active.spread_factor if active else 1.0
+        price, bid, ask = self._quote(symbol, middle, traits.half_spread * spread_factor, at_ms)
+        if event and active and active.price_factors:
+            price = round(price * active.price_factors[event.seed % len(active.price_factors)], 2)
         return Quote(price, bid, ask, self._day_volume(symbol, traits, event, at_ms))
 
     def injected_events(self, symbols: Sequence[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
         """Return the anomalies that begin in this time (epoch ms), by time."""
-        return injected_events(self._seed, symbols, since_ms, until_ms)
+        return self._schedule.events(symbols, since_ms, until_ms)
 
     def _log_level(self, symbol: str, traits: Listing, at_ms: int) -> float:
         market = _factor(self._seed, "market", _MARKET_VOLATILITY, at_ms)
         sector = _factor(self._seed, traits.sector, _SECTOR_VOLATILITY, at_ms)
         return traits.beta * market + sector + _path(self._seed, symbol, traits.own_volatility, at_ms)
 
-    def _book(self, symbol: str, middle: float, half_spread: float, at_ms: int) -> tuple[float, float, float]:
+    def _quote(
+        self, symbol: str, middle: float, half_spread: float, at_ms: int
+    ) -> tuple[float, float, float]:
         bits = hashed(seed_of(self._seed, "book", symbol), at_ms // 250)
         half = max(0.5, 100.0 * middle * half_spread * (0.7 + 0.6 * uniform(bits)))
         bid_cents = max(1, floor(100.0 * middle - half + 0.5))
@@ -96,21 +94,21 @@ class SimulatedSource:
         last_cents = (bid_cents, middle_cents, ask_cents)[bits % 3]  # trades bounce between bid and ask
         return last_cents / 100.0, bid_cents / 100.0, ask_cents / 100.0
 
-    def _day_volume(self, symbol: str, traits: Listing, event: InjectedEvent, at_ms: int) -> int:
+    def _day_volume(self, symbol: str, traits: Listing, event: InjectedEvent | None, at_ms: int) -> int:
         day, into_day = divmod(at_ms, DAY_MS)
         total = traits.daily_volume * (0.7 + 0.7 * uniform(seed_of(self._seed, "volume", symbol, day)))
         share = traded_share(seed_of(self._seed, "trades", symbol, day), busy_time(into_day / DAY_MS))
-        per_burst = traits.daily_volume / 86_400.0 * SECONDS["volume_burst"] * _BURST_FACTOR
-        bursts = float(_bursts_before(self._seed, symbol, day, event.start_ms))
-        if event.kind == "volume_burst" and event.start_ms >= day * DAY_MS:
-            bursts += min(1.0, (at_ms - event.start_ms) / 1000.0 / SECONDS["volume_burst"])
-        return round(total * share + per_burst * bursts)
+        a_second = traits.daily_volume / 86_400.0
+        extra = self._bursts_before(symbol, day, event.start_ms) if event else 0.0
+        if event and event.start_ms >= day * DAY_MS:
+            shown = min(event.distortion.seconds, (at_ms - event.start_ms) / 1000.0)
+            extra += (event.distortion.volume_factor - 1.0) * shown
+        return round(total * share + a_second * extra)
 
-
-@lru_cache(maxsize=65_536)
-def _bursts_before(seed: int, symbol: str, day: int, before_ms: int) -> int:
-    events = injected_events(seed, [symbol], day * DAY_MS, before_ms)
-    return sum(event.kind == "volume_burst" for event in events)
+    def _count_bursts(self, symbol: str, day: int, before_ms: int) -> float:
+        """Seconds of usual volume that bursts have added since midnight, the one at `before_ms` left out."""
+        events = self._schedule.events([symbol], day * DAY_MS, before_ms)
+        return sum((event.distortion.volume_factor - 1.0) * event.distortion.seconds for event in events)
 
 
 @lru_cache(maxsize=256)
@@ -151,8 +149,9 @@ def _volatility(traits: Listing) -> float:
 def _displacement(event: InjectedEvent, at_ms: int, volatility: float) -> float:
     """How far an event moves the log price at this time."""
     seconds = (at_ms - event.start_ms) / 1000.0
-    visible = SECONDS[event.kind]
-    if event.kind == "vol_shift":
+    distortion = event.distortion
+    visible = distortion.seconds
+    if distortion.move == "shake":
         variance = (_VOLATILITY_FACTOR * volatility) ** 2 * visible / 5.0
         if seconds >= visible:
             return 0.0
@@ -160,13 +159,16 @@ def _displacement(event: InjectedEvent, at_ms: int, volatility: float) -> float:
     smallest, largest = _JUMP_SIZES
     size = volatility * (smallest + (largest - smallest) * uniform(event.seed))
     jump = size if event.seed & 1 else -size
-    if event.kind == "price_spike":
-        return jump if seconds < visible else 0.0
-    if event.kind == "level_shift":
-        return jump * (1.0 - _smooth((seconds - visible) / (FADED_SECONDS - visible)))
-    if event.kind == "slow_drift":
-        return jump * (min(seconds / visible, 1.0) - _smooth((seconds - visible) / (FADED_SECONDS - visible)))
-    return 0.0
+    faded = _smooth((seconds - visible) / (FADED_SECONDS - visible))
+    match distortion.move:
+        case "jump":
+            return jump if seconds < visible else 0.0
+        case "shift":
+            return jump * (1.0 - faded)
+        case "drift":
+            return jump * (min(seconds / visible, 1.0) - faded)
+        case _:
+            return 0.0
 
 
 def _smooth(x: float) -> float:
@@ -175,8 +177,8 @@ def _smooth(x: float) -> float:
     return x * x * (3.0 - 2.0 * x)
 
 
-def _poll(_environment: Environment) -> SimulatedSource:
-    return SimulatedSource()
+def _poll(environment: Environment) -> SimulatedSource:
+    return SimulatedSource(distortions=from_text(environment.get(VARIABLE, "")))
 
 
 SOURCE = SourceSpec(

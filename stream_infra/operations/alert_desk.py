@@ -178,7 +178,7 @@ def _test_anomaly(now_ms: int) -> Anomaly:
         threshold=2.5,
         value=0.01,
         expected=0.0,
-        spread_of_expected=0.004,
+        tolerance=0.004,
         direction="up",
         late=False,
         explanation="This is a test of alerts that somebody asked for. Nothing happened.",

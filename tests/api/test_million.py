@@ -181,7 +181,7 @@ def _make(ticker: str, ts_ms: int, kind: str, severity: str) -> Anomaly:
         threshold=2.5,
         value=0.012,
         expected=0.0,
-        spread_of_expected=0.001,
+        tolerance=0.001,
         direction="up",
         late=False,
         explanation=f"{ticker} rose 1.2% in one tick, 12 times its usual move of 0.1% over the last 240 ticks.",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 
 TICKS = 10_000
 BATCHES = 30

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = (2.0, 2.25, 2.5, 2.75, 3.0)

@@ -1,13 +1,13 @@
-"""The rolling z-score for many symbols at once, behind the interface of `consumers.detectors.engine`."""
+"""The rolling z-score for many symbols at once, behind the interface of `consumers.detectors.engine.engine`."""
 
 from __future__ import annotations
 
 import numpy as np
 from zscore import LEAST_VARIANCE, LIMIT, WINDOW
 
-from consumers.detectors.columns import Floats, Ticks
-from consumers.detectors.engine import KINDS, Transition
-from consumers.detectors.plan import Integers, plan_rounds
+from consumers.detectors.engine.columns import Floats, Ticks
+from consumers.detectors.engine.engine import KINDS, Transition
+from consumers.detectors.engine.plan import Integers, plan_rounds
 
 DETECTOR_VERSION = 1
 STATE_FIELDS = (*(f"price_{i}" for i in range(WINDOW)), "count", "anchor", "total", "squares")
@@ -65,7 +65,7 @@ def _transition(ticks: Ticks, row: int, z: float) -> Transition:
         threshold=LIMIT,
         value=float(ticks.price[row]),
         expected=0.0,
-        spread_of_expected=1.0,
+        tolerance=1.0,
         direction="none",
         opened_ts=int(ticks.ts[row]),
         window={"unit": "price", "ticks": WINDOW},

@@ -86,7 +86,7 @@ class Site:
             threshold=2.5,
             value=0.0123,
             expected=0.0,
-            spread_of_expected=0.0009,
+            tolerance=0.0009,
             direction="up",
             late=False,
             explanation=f"{ticker} rose 1.23% in one tick, 14 times its usual move.",

@@ -59,7 +59,7 @@ def anomaly(minute: int) -> Anomaly:
         threshold=2.5,
         value=0.01,
         expected=0.0,
-        spread_of_expected=0.001,
+        tolerance=0.001,
         direction="up",
         late=False,
         explanation="A drill.",

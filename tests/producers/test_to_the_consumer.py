@@ -11,6 +11,7 @@ import pytest
 from aws_lambda_powertools import Logger, Metrics
 
 from consumers.contracts.counts import TickCounts
+from consumers.contracts.kinds import distortions
 from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
 from consumers.stores.windows import Ledger
@@ -102,7 +103,7 @@ def test_every_tick_once_and_in_order(
             rng=random.Random(seed),
         )
         parts = Parts(
-            source=SimulatedSource(),
+            source=SimulatedSource(distortions=distortions()),
             watch_list=WatchListReader(aws.ssm, aws.s3, aws.parameter, clock),
             publisher=publisher,
             lease=Lease(aws.dynamodb, aws.table, owner, 40_000),

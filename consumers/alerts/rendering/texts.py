@@ -175,7 +175,7 @@ def _single(event: AlertEvent, change: str, dashboard_url: str) -> Texts:
         anomaly.explanation,
         "",
         f"Value      {value}",
-        f"Expected   {expected} ± {_measure(anomaly.spread_of_expected, unit)}",
+        f"Expected   {expected} ± {_measure(anomaly.tolerance, unit)}",
         f"Score      {_number(anomaly.score)} (alerts from {_number(anomaly.threshold)})",
         f"When       {_moment(event.at_ms)}",
         f"Source     {anomaly.source}",

@@ -17,6 +17,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from consumers.contracts.kinds import distortions
+from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
@@ -94,6 +96,7 @@ class LambdaStack(Stack):
                 "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
                 "BUS_NAME": names.BUS,
                 **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
+                **({VARIABLE: to_text(distortions())} if config.source == "simulated" else {}),
             },
             config=config,
         )

@@ -54,14 +54,17 @@ def quote(
 
 
 def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
-    from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415  --help must not pay for it
+    from consumers.contracts.kinds import distortions  # noqa: PLC0415  --help must not pay for it
+    from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415
+    from producers.simulation.distortion import VARIABLE, to_text  # noqa: PLC0415
     from producers.source import SourceError, poll  # noqa: PLC0415
     from producers.sources import create  # noqa: PLC0415
 
     for ticker in tickers:
         if not is_symbol(ticker):
             raise InputError(f"{ticker!r} is no ticker", allowed=SYMBOL_RULE)
-    environment = {"POLL_INTERVAL_SECONDS": "20", **os.environ}  # nobody polls again: take time to retry
+    # Nobody polls again: take time to retry.
+    environment = {"POLL_INTERVAL_SECONDS": "20", VARIABLE: to_text(distortions()), **os.environ}
     try:
         batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))
     except SourceError as error:

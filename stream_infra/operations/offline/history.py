@@ -12,13 +12,13 @@ import numpy as np
 
 from consumers.alerts.event import AlertEvent
 from consumers.detector.effects import anomaly_of
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.stream.rows import Rows
 from consumers.stream.thresholds import Threshold
 from producers.sources.replay import RejectedTick, Tick, read_ticks
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine import Transition
+    from consumers.detectors.engine.engine import Transition
     from consumers.stream.rows import Floats
 
 SOURCE = "rehearsal"

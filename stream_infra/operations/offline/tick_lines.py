@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from consumers.contracts.sentences import explain
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.stream.thresholds import Threshold
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, is_symbol
 

@@ -45,7 +45,7 @@ def make_anomaly(
         "threshold": 2.5,
         "value": 189.12,
         "expected": 185.4,
-        "spread_of_expected": 0.352,
+        "tolerance": 0.352,
         "direction": "up",
         "late": late,
         "explanation": f"{ticker} jumped 2.0 % in 1 s, where 0.1 % is usual.",

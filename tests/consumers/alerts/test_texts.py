@@ -40,7 +40,7 @@ def _events(draw: st.DrawFn, change: str = "detected") -> AlertEvent:
         threshold=2.5,
         value=draw(_NUMBERS),
         expected=draw(_NUMBERS),
-        spread_of_expected=draw(_NUMBERS),
+        tolerance=draw(_NUMBERS),
         direction="up",
         late=False,
         explanation=draw(st.text(max_size=300)),
@@ -121,19 +121,19 @@ def _messages(make: Any) -> dict[str, Texts]:
         source="simulated",
         value=95.0,
         expected=1.2,
-        spread_of_expected=0.4,
+        tolerance=0.4,
         explanation="AAPL has not moved for 95 s, where 1.2 s is usual.",
         window={"unit": "seconds", "ticks": 200},
     )
     frozen = AlertEvent("ended", anomaly, make.t0_ms + 5_430_000, "high", 5430.0)
     spike = make.opened(
-        severity="high", value=0.02006, expected=0.0, spread_of_expected=0.0011, window={"unit": "return"}
+        severity="high", value=0.02006, expected=0.0, tolerance=0.0011, window={"unit": "return"}
     )
     volume = make.opened(
         kind="volume_burst",
         value=1_203_400.0,
         expected=9_871.5,
-        spread_of_expected=3000.0,
+        tolerance=3000.0,
         window={"unit": "shares"},
     )
     held = Held(

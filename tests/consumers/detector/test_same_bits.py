@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
 from producers.partitions import partition_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 
 SECOND_MS = 1000
 # 2026-11-24 14:30 UTC, the opening of a session in New York.

@@ -26,7 +26,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
 def sentence(kind: str, value: float, expected: float, beyond: float, **others: Any) -> str:
     facts: dict[str, Any] = {
         "ticker": "AAPL", "kind": kind, "change": "opened", "severity": "medium", "score": 4.25, "threshold": 2.5,
-        "value": value, "expected": expected, "spread_of_expected": beyond, "direction": "up",
+        "value": value, "expected": expected, "tolerance": beyond, "direction": "up",
         "window": WINDOWS[kind], "note": "",
     }  # fmt: skip
     return explain(**{**facts, **others})

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.detectors import engine
-from consumers.detectors.notes import split_of
+from consumers.detectors.engine import engine
+from consumers.detectors.level_shift import split_of
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 AT = 400
@@ -52,7 +52,7 @@ def test_a_spike_tells_its_direction_size_and_scale(market: Any, factor: float, 
     spike = found(market.quiet().moved(AT, factor), "opened", AT)["price_spike"]
     assert spike.direction == direction
     assert spike.value == pytest.approx(factor - 1.0, abs=1e-3)
-    assert spike.score == pytest.approx(2.5 * abs(spike.value) / (10.0 * spike.spread_of_expected))
+    assert spike.score == pytest.approx(2.5 * abs(spike.value) / (10.0 * spike.tolerance))
     assert spike.window["ticks"] == 240
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 
 KINDS = len(engine.KINDS)
 WARM_TICKS = 160  # after this many all kinds judge

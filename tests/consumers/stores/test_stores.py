@@ -74,7 +74,7 @@ def anomaly(
         threshold=2.5,
         value=1.5,
         expected=0.1 + 0.2,
-        spread_of_expected=0.5,
+        tolerance=0.5,
         direction="up",
         late=late,
         explanation="AAA jumped.",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from consumers.windows import restore, snapshot
 from consumers.windows.state import PartitionState
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumers.detectors import engine
+from consumers.detectors.engine import engine
 from producers.archive import Archive
 from producers.publisher import Publisher
 from producers.quote_batch import Quote

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.contracts.kinds import distortions
 from producers.archive import Archive
 from producers.publisher import Publisher, PublishError
 from producers.quote_batch import Quote
@@ -44,7 +45,7 @@ def parts(aws: Aws, kinesis: StrictKinesis, clock: Clock) -> MakeParts:
     def make(owner: str = "a") -> Parts:
         rng = random.Random(1)
         return Parts(
-            source=SimulatedSource(),
+            source=SimulatedSource(distortions=distortions()),
             watch_list=WatchListReader(aws.ssm, aws.s3, aws.parameter, clock),
             publisher=Publisher(
                 kinesis.client, "stock-quotes", 4, clock=clock.monotonic, sleep=clock.sleep, rng=rng
@@ -270,7 +271,7 @@ def test_a_scan_is_archived_per_ticker(parts: MakeParts, aws: Aws) -> None:
 def test_a_backfill_is_what_live_polls_would_have_produced(parts: MakeParts, kinesis: StrictKinesis) -> None:
     report = run(parts(), backfill_minutes=30)
     assert report["polls"] == 361
-    source = SimulatedSource()
+    source = SimulatedSource(distortions=distortions())
     for batch in kinesis.batches():
         for symbol, ts, price, volume in zip(
             batch.symbol, batch.ts, batch.price, batch.day_volume, strict=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import subprocess
@@ -10,14 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.contracts.kinds import KINDS, distortions
 from producers.quote_batch import decode, encode
-from producers.simulation.injection import DEFAULT_WATCH_LIST, KINDS, SECONDS, InjectedEvent, injected_events
+from producers.simulation.distortion import VARIABLE, Distortion, DistortionError, from_text, to_text
+from producers.simulation.injection import DEFAULT_WATCH_LIST, InjectedEvent, Schedule
 from producers.source import Source, poll
 from producers.sources import create
 from producers.sources.simulated import DAY_MS, DEFAULT_SEED, SimulatedSource
@@ -54,7 +57,7 @@ class Market(SimulatedSource):
         return quote
 
 
-market = Market()
+market = Market(distortions=distortions())
 
 
 def calm_quotes(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> Iterator[Full]:
@@ -71,7 +74,7 @@ def returns(symbol: str, start_ms: int, count: int, step_ms: int = STEP_MS) -> l
 
 
 def test_it_is_a_source_found_by_name() -> None:
-    source = create("simulated", {})
+    source = create("simulated", {VARIABLE: to_text(distortions())})
     assert isinstance(source, Source)
     at_ms = first_event("level_shift", ("AAPL",)).start_ms
     batch = poll("simulated", source, ["AAPL", "IBM", "aapl", ""], at_ms)
@@ -88,21 +91,22 @@ def test_order_and_company_of_requests_change_nothing() -> None:
     in_order = {at: market.quotes(symbols, at) for at in times}
     random.Random(3).shuffle(times)
     for at in times:
-        assert SimulatedSource().quotes(symbols, at) == in_order[at]
-        assert Market().full("TSLA", at) == market.full("TSLA", at)
+        assert Market(distortions=distortions()).quotes(symbols, at) == in_order[at]
+        assert Market(distortions=distortions()).full("TSLA", at) == market.full("TSLA", at)
 
 
 def test_another_process_sees_the_same_market() -> None:
     code = (
         "from producers.sources.simulated import SimulatedSource as S;"
-        f"print(repr(S().quotes(['AAPL', 'XYZ'], {MONDAY_MS + 12345})))"
+        "from consumers.contracts.kinds import distortions;"
+        f"print(repr(S(distortions=distortions()).quotes(['AAPL', 'XYZ'], {MONDAY_MS + 12345})))"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == repr(market.quotes(["AAPL", "XYZ"], MONDAY_MS + 12345))
 
 
 def test_another_seed_is_another_market() -> None:
-    assert Market(1).full("IBM", MONDAY_MS + 7) != market.full("IBM", MONDAY_MS + 7)
+    assert Market(1, distortions()).full("IBM", MONDAY_MS + 7) != market.full("IBM", MONDAY_MS + 7)
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "KO", "F", "UNHEARD-OF"])
@@ -194,10 +198,9 @@ def test_the_list_of_events_does_not_depend_on_how_it_is_asked_for(
     start: int, length: int, symbol: str
 ) -> None:
     middle = start + length // 3
-    whole = injected_events(DEFAULT_SEED, [symbol], start, start + length)
-    halves = injected_events(DEFAULT_SEED, [symbol], start, middle) + injected_events(
-        DEFAULT_SEED, [symbol], middle, start + length
-    )
+    schedule = Schedule(distortions(), DEFAULT_SEED)
+    whole = schedule.events([symbol], start, start + length)
+    halves = schedule.events([symbol], start, middle) + schedule.events([symbol], middle, start + length)
     assert whole == halves
 
 
@@ -270,8 +273,40 @@ def test_a_volatility_shift_moves_many_times_as_much() -> None:
     event = first_event("vol_shift")
 
     def movement(start_ms: int) -> float:
-        span = range(start_ms, start_ms + int(SECONDS["vol_shift"] * 1000), STEP_MS)
+        span = range(start_ms, start_ms + event.end_ms - event.start_ms, STEP_MS)
         prices = [quote.price for at in span if (quote := market.full(event.symbol, at)) is not None]
         return statistics.pstdev([log(b / a) for a, b in pairwise(prices)])
 
     assert movement(event.start_ms) > 3 * movement(event.start_ms - 300_000)
+
+
+@given(st.integers(1, 15))
+def test_every_distortion_has_its_turn_however_many_there_are(count: int) -> None:
+    many = [Distortion(kind=f"kind_{n}", seconds=1.0) for n in range(count)]
+    schedule = Schedule(many, DEFAULT_SEED)
+    day = schedule.events(DEFAULT_WATCH_LIST, MONDAY_MS, MONDAY_MS + DAY_MS)
+    assert {event.kind for event in day} == {each.kind for each in many}
+    assert {event.kind for event in schedule.events(["XYZ"], MONDAY_MS, MONDAY_MS + 3 * DAY_MS)} == {
+        each.kind for each in many
+    }
+
+
+def test_without_distortions_nothing_is_injected() -> None:
+    assert SimulatedSource().injected_events(DEFAULT_WATCH_LIST, MONDAY_MS, MONDAY_MS + DAY_MS) == []
+    assert SimulatedSource().quote("AAPL", MONDAY_MS) is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"seconds": 0.0}, "seconds is 0.0; must be above 0"),
+        ({"seconds": 241.0}, "seconds"),
+        ({"move": "sideways"}, "jump, shift, drift, shake"),
+        ({"spread_factor": 0.5}, "spread_factor"),
+    ],
+)
+def test_a_distortion_that_cannot_be_shown_is_rejected_by_name(fields: dict[str, object], named: str) -> None:
+    with pytest.raises(DistortionError, match=named):
+        cast("Any", Distortion)(**{"kind": "k", "seconds": 5.0, **fields})
+    with pytest.raises(DistortionError, match="DISTORTIONS"):
+        from_text(json.dumps([{"kind": "k", "seconds": 5.0, **fields}]))

@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.detectors.plan import running_count
-from consumers.detectors.state import MEMORY, MEMORY_FIELDS
+from consumers.detectors.engine.plan import running_count
+from consumers.detectors.engine.signals import (
+    DAY_MS,
+    FAST_TICKS,
+    SLOW_TICKS,
+    SPREAD_TICKS,
+    VOLUME_FAST_TICKS,
+    VOLUME_TICKS,
+)
+from consumers.detectors.engine.state import MEMORY, MEMORY_FIELDS
 
 if TYPE_CHECKING:
-    from consumers.detectors.plan import Plan
+    from consumers.detectors.engine.plan import Plan
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 # Outside of this range a price is a fault of the feed, and squares and ratios would overflow.
 LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
 HIGHEST_VOLUME = 1e15
@@ -30,10 +37,6 @@ WARMUP_TICKS = 60.0
 # The first ticks teach without a clip: there is nothing yet to clip at.
 UNCLIPPED_TICKS = 20.0
 UNCLIPPED = 1e30
-# Windows in ticks, known volumes, known spreads: exponential weights after a plain mean.
-SLOW_TICKS, FAST_TICKS = 240.0, 15.0
-VOLUME_TICKS, VOLUME_FAST_TICKS = 250.0, 30.0
-SPREAD_TICKS = 400.0
 
 
 class Ticks(NamedTuple):

@@ -9,9 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from consumers.detectors.namespace import Condition, Namespace, Number
-    from consumers.detectors.state import State
+    from consumers.detectors.engine.namespace import Condition, Namespace, Number
+    from consumers.detectors.engine.state import State
 
+DAY_MS = 86_400_000
+# Windows in ticks, known volumes, known spreads: exponential weights after a plain mean.
+SLOW_TICKS, FAST_TICKS = 240.0, 15.0
+VOLUME_TICKS, VOLUME_FAST_TICKS = 250.0, 30.0
+SPREAD_TICKS = 400.0
 # A pause of four hours or more ends a session: overnight, weekend, holiday.
 SESSION_BREAK_MS = 4.0 * 3_600_000.0
 # After some hundreds of usual pauses, waiting longer makes no larger move likelier.

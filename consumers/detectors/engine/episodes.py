@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.contracts.kinds import KINDS
-from consumers.detectors.state import HOT, LEVEL, OPENED
+from consumers.contracts.kinds import REGISTRY
+from consumers.detectors.engine.state import HOT, LEVEL, OPENED
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
 MEDIUM, HIGH, CRITICAL = 4.0, 6.0, 10.0
 
 STAYS_OPEN = 0.5  # part of the threshold
-REARM_TICKS: tuple[float, ...] = tuple(1.0 if kind == "frozen_feed" else 15.0 for kind in KINDS)
+REARM_TICKS: tuple[float, ...] = tuple(float(registered.spec.rearm_ticks) for registered in REGISTRY.values())
 
 
 class Change(NamedTuple):

@@ -1,4 +1,4 @@
-"""Run the nine detectors over ticks: `apply(states, ticks, thresholds)` -> transitions of episodes.
+"""Run all detectors over ticks: `apply(states, ticks, thresholds)` -> transitions of episodes.
 
 Round k handles every symbol's k-th tick of the call. Rounds of many symbols run on arrays, rounds of few on
 plain floats; both execute the same source with the same bits (see `namespace`).
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import KINDS
-from consumers.detectors.columns import Columns, Floats, Ticks, read_columns
-from consumers.detectors.episodes import SEVERITIES, Change, advance_many, advance_one
-from consumers.detectors.notes import note_of
-from consumers.detectors.pipeline import DETECTORS, Reading, step_arrays, step_floats
-from consumers.detectors.plan import Plan, plan_rounds
-from consumers.detectors.signals import Signals
-from consumers.detectors.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
+from consumers.detectors.engine.columns import Columns, Floats, Ticks, read_columns
+from consumers.detectors.engine.episodes import SEVERITIES, Change, advance_many, advance_one
+from consumers.detectors.engine.notes import note_of
+from consumers.detectors.engine.pipeline import DETECTORS, Reading, step_arrays, step_floats
+from consumers.detectors.engine.plan import Plan, plan_rounds
+from consumers.detectors.engine.signals import Signals
+from consumers.detectors.engine.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
 
 __all__ = [
     "DETECTOR_VERSION",
@@ -46,7 +46,7 @@ class Transition(NamedTuple):
     threshold: float
     value: float
     expected: float
-    spread_of_expected: float
+    tolerance: float
     direction: str  # up | down | none
     opened_ts: int  # ms
     window: dict[str, Any]
@@ -66,7 +66,7 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | Non
     states
         Shape (len(STATE_FIELDS), symbols).
     thresholds
-        Shape (9, symbols), in the order of KINDS.
+        Shape (kinds, symbols), in the order of KINDS.
     scores
         If given, shape (9, ticks), filled.
 
@@ -211,9 +211,9 @@ def _transition(
         threshold=threshold,
         value=value,
         expected=expected,
-        spread_of_expected=spread,
+        tolerance=spread,
         direction="up" if value > expected else "down" if value < expected else "none",
         opened_ts=int(change.opened),
         window=DETECTORS[change.kind].window(*seen),
-        note=note_of(kind, *seen),
+        note=note_of(DETECTORS[change.kind], *seen),
     )

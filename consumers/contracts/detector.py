@@ -1,0 +1,135 @@
+"""What a detector declares: the base of the files in `consumers/detectors/`. Free of numpy.
+
+A detector is one file with a constant ``DETECTOR``, a `DetectorSpec`. It declares all that the rest of the monitor
+needs: thresholds, the event schema, OpenAPI, the page's filter, sentences, the simulation and the tables in the docs
+derive from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from producers.errors import MonitorError
+from producers.simulation.distortion import Distortion
+
+KIND_RULE: Final = "2 to 32 of a-z 0-9 _, beginning with a letter"
+_KIND = re.compile(r"[a-z][a-z0-9_]{1,31}")
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class DetectorSpecError(MonitorError, ValueError):
+    """A detector is declared in part, or wrongly; names the file or package and what is missing."""
+
+
+class Facts(NamedTuple):
+    """What a sentence can say: `value` against `expected` and the `tolerance` around it, in the unit of `window`."""
+
+    value: float
+    expected: float
+    tolerance: float
+    window: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSpec:
+    """Declares a detector.
+
+    Parameters
+    ----------
+    kind
+        The kind of anomaly that it finds, as it stands in thresholds, events and keys: ``"price_spike"``.
+    label
+        The same for people: ``"Price spike"``.
+    summary
+        What is compared with what, as a clause for tables.
+    score
+        ``score(xp, s, x)`` returns (score, value, expected, tolerance) of one tick. A score of 2.5 is the point at
+        which anomalies begin; it never depends on the threshold. `xp` is the namespace of operations, `s` the state
+        before the tick, which it moves on, and `x` the signals of the tick. It is a function of the module that
+        declares it, which is compiled once for arrays and once for floats.
+    window
+        ``window(s, x)`` returns what the tick was compared with, as JSON-able values; ``unit`` is the unit of value,
+        expected and tolerance.
+    sentence
+        What happened, from the `Facts`: a clause that follows the ticker.
+    over
+        What is so again when it ends: ``"the spread is usual again"``.
+    fields
+        What the detector remembers of a symbol: names of float64 fields of the state (0.0 = never seen), with what
+        each means.
+    distortion
+        How the simulated market shows one.
+    rearm_ticks
+        It ends, and can begin anew, after so many ticks of less than half the threshold.
+    is_first
+        True for a detector that completes the signals, before all others read them.
+    may_follow_halt
+        True if an anomaly of this kind right after a halt is told as such.
+    run_limit
+        ``run_limit(xp, s)`` returns how many unchanged ticks in a row are a halt: the price then had as long to move as
+        they lasted. One detector at most declares it.
+    note
+        ``note(s, x)`` returns what else is to be said of the tick, or an empty text.
+
+    Raises
+    ------
+    DetectorSpecError
+        If a part is missing or not allowed.
+    """
+
+    kind: str
+    label: str
+    summary: str
+    score: Callable[[Any, Any, Any], tuple[Any, Any, Any, Any]]
+    window: Callable[[Any, Any], dict[str, Any]]
+    sentence: Callable[[Facts], str]
+    over: str
+    distortion: Distortion
+    fields: Mapping[str, str] = field(default_factory=dict)
+    rearm_ticks: int = 15
+    is_first: bool = False
+    may_follow_halt: bool = False
+    run_limit: Callable[[Any, Any], Any] | None = None
+    note: Callable[[Any, Any], str] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed, is_allowed in (
+            ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and _KIND.fullmatch(self.kind)),
+            ("label", self.label, "the kind's name for people", _is_text(self.label)),
+            ("summary", self.summary, "a clause: what is compared with what", _is_text(self.summary)),
+            ("score", self.score, "a function of (xp, s, x)", callable(self.score)),
+            ("window", self.window, "a function of (s, x)", callable(self.window)),
+            ("sentence", self.sentence, "a function of Facts", callable(self.sentence)),
+            ("over", self.over, "a clause: what is so again when it ends", _is_text(self.over)),
+            ("fields", self.fields, "names of fields with what they mean", _are_fields(self.fields)),
+            ("rearm_ticks", self.rearm_ticks, "at least 1", self.rearm_ticks >= 1),
+            (
+                "distortion",
+                self.distortion,
+                f"a Distortion of kind {self.kind!r}",
+                self._has_own_distortion(),
+            ),
+        ):
+            if not is_allowed:
+                raise DetectorSpecError(
+                    f"{name} is {value!r}", where=f"detector {self.kind!r}", allowed=allowed
+                )
+
+    def _has_own_distortion(self) -> bool:
+        return isinstance(self.distortion, Distortion) and self.distortion.kind == self.kind
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _are_fields(fields: object) -> bool:
+    return isinstance(fields, Mapping) and all(
+        isinstance(name, str) and _FIELD.fullmatch(name) and _is_text(meaning)
+        for name, meaning in fields.items()
+    )

@@ -1,0 +1,65 @@
+"""One tick through all detectors, for one symbol (floats) or for many (arrays)."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from consumers.contracts.detector import DetectorSpec
+from consumers.contracts.kinds import REGISTRY
+from consumers.detectors.engine import signals
+from consumers.detectors.engine.inline import for_floats
+from consumers.detectors.engine.namespace import ARRAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.state import State
+
+# score, value, expected, tolerance
+Reading: TypeAlias = "tuple[Number, Number, Number, Number]"
+# A row of Columns against a state, which it moves on: the signals and, in the order of KINDS, the readings.
+Step: TypeAlias = "Callable[[State, tuple[Any, ...]], tuple[signals.Signals, list[Reading]]]"
+
+DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
+ENDLESS = 1e30
+
+
+def _endless(_xp: Namespace, _s: State) -> Number:
+    """Without a detector that knows one, no run of unchanged ticks is a halt."""
+    return ENDLESS
+
+
+def _step(xp: Namespace, shared: Any, detectors: tuple[DetectorSpec, ...]) -> Step:
+    observe, learn = shared.observe, shared.learn
+    run_limit = next((spec.run_limit for spec in detectors if spec.run_limit), _endless)
+    order = sorted(range(len(detectors)), key=lambda kind: not detectors[kind].is_first)
+    scores = [(kind, detectors[kind].score) for kind in order]
+
+    def step(s: State, tick: tuple[Any, ...]) -> tuple[signals.Signals, list[Reading]]:
+        x = observe(xp, s, tick, run_limit(xp, s))
+        readings: list[Any] = [None] * len(scores)
+        for kind, score in scores:
+            readings[kind] = score(xp, s, x)
+        # Last, so that no tick is judged by what it taught.
+        learn(xp, s, x)
+        return x, readings
+
+    return step
+
+
+def _for_floats(spec: DetectorSpec) -> DetectorSpec:
+    """The detector as its module declares it when compiled for floats."""
+    floats: ModuleType = for_floats(sys.modules[spec.score.__module__])
+    found: DetectorSpec = next(
+        value
+        for value in vars(floats).values()
+        if isinstance(value, DetectorSpec) and value.kind == spec.kind
+    )
+    return found
+
+
+step_arrays = _step(ARRAYS, signals, DETECTORS)
+step_floats = _step(ARRAYS, for_floats(signals), tuple(_for_floats(spec) for spec in DETECTORS))

@@ -1,0 +1,70 @@
+"""Everything that is remembered of a symbol between two ticks: one float64 per field, 0.0 = never seen.
+
+Three groups of rows: the memory of the last ticks (moved on for all ticks of a call at once, see `columns`), the
+recursions of signals and detectors (moved on tick by tick), and the episodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.contracts.kinds import KINDS, REGISTRY
+
+if TYPE_CHECKING:
+    from consumers.detectors.engine.namespace import Number
+
+MEMORY_FIELDS: tuple[str, ...] = (
+    "count",  # ticks seen
+    "last_ts",  # ms
+    "seen_price",  # of the last tick, as it came
+    "seen_bid",
+    "seen_ask",
+    "seen_middle",  # between bid and ask, 0 = unknown
+    "seen_volume",  # shares of the session so far, plus one; 0 = unknown
+    "spreads",  # number of known spreads
+    "spread_1",  # relative spread of the last tick, 0 = unknown
+    "spread_2",  # and of the one before
+    "volumes",  # number of known volumes above zero
+    "volume_1",  # square root of the volume of the last tick
+    "volume_2",  # and of the one before
+)
+
+
+# Recursions that several detectors read; `signals` moves them on. A detector declares its own fields.
+SHARED_FIELDS: dict[str, str] = {
+    "pace": "usual ms between ticks",
+    "changed_ts": "ms of the last tick that differed from the one before it",
+    "last_price": "last price believed",
+    "slow": "scale of a tick's return over some 240 ticks",
+    "fast": "the same over some 15 ticks",
+    "move": "mean size of a return that is not zero",
+    "moves": "number of returns that were not zero",
+}
+RECURSIVE_FIELDS: tuple[str, ...] = (
+    *SHARED_FIELDS,
+    *(name for registered in REGISTRY.values() for name in registered.spec.fields),
+)
+
+
+class State:
+    """What signals and detectors remember; each field is a float, or an array with one element per symbol."""
+
+    __slots__ = RECURSIVE_FIELDS
+
+    if TYPE_CHECKING:  # the fields are those that the detectors declare
+
+        def __getattr__(self, name: str) -> Number: ...
+        def __setattr__(self, name: str, value: Number) -> None: ...
+
+
+# Of each kind: the severity of its open episode (0 = armed), the time (ms) of the tick that opened it,
+# and the number of the last tick that kept it open.
+LEVEL, OPENED, HOT = 0, len(KINDS), 2 * len(KINDS)
+EPISODE_FIELDS: tuple[str, ...] = tuple(
+    f"{kind}_{what}" for what in ("level", "opened", "hot") for kind in KINDS
+)
+
+STATE_FIELDS: tuple[str, ...] = MEMORY_FIELDS + RECURSIVE_FIELDS + EPISODE_FIELDS
+MEMORY = slice(0, len(MEMORY_FIELDS))
+RECURSIVE = slice(MEMORY.stop, MEMORY.stop + len(RECURSIVE_FIELDS))
+EPISODES = slice(RECURSIVE.stop, RECURSIVE.stop + len(EPISODE_FIELDS))
