@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.charts import Bar
+from consumers.detectors.engine.engine import Ticks
 from consumers.windows import bars
 
 SYMBOLS = 3
@@ -74,8 +75,8 @@ def test_bars_are_those_of_a_loop(ticks: list[Any], sizes: list[int]) -> None:
         size = sizes.pop() if sizes else len(rows)
         batch, rows = sorted(rows[:size], key=lambda row: row[0]), rows[size:]
         slot, ts, *columns = zip(*batch, strict=True)
-        floats = tuple(np.array(column, np.float64) for column in columns)
-        found += bars.advance(state, np.array(slot), np.array(ts), floats)
+        floats = (np.array(column, np.float64) for column in columns)
+        found += bars.advance(state, Ticks(np.array(slot), np.array(ts), *floats))
 
     assert sorted(found, key=str) == sorted((bars.ClosedBar(*of) for of in expected), key=str)
     assert state.T.tolist() == [list(column.values()) for column in loop]
