@@ -18,7 +18,8 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from producers.source import Environment, SourceError, SourceSpec
+from producers.quote_batch import Quote
+from producers.source import NOT_ASKED, Environment, Missing, Quotes, SourceError, SourceSpec
 
 Breaker = Literal["closed", "open", "half-open"]
 BREAKER_FAILURES = 5
@@ -355,6 +356,35 @@ class VendorSource:
     @vendor_state.setter
     def vendor_state(self, state: VendorState) -> None:
         self._client.state = state
+
+    def _poll_each(self, symbols: Sequence[str], query: Callable[[str], Quote | Missing]) -> Quotes:
+        """Poll as many symbols as the limit allows, a call each; the others have their turn in the next polls.
+
+        Raises
+        ------
+        VendorError
+            If none of the calls was answered with a quote, and some failed.
+        """
+        self._client.begin_poll()
+        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, NOT_ASKED)
+        errors: list[VendorError] = []
+        for symbol in self._turn(symbols):
+            try:
+                found[symbol] = query(symbol)
+            except VendorError as error:
+                errors.append(error)
+                if isinstance(error, PollEndsError) or error.status == 401:  # concerns every call
+                    break
+                found[symbol] = Missing(str(error))
+            self._client.state.cursor = symbol
+        self._client.end_poll(errors, answered=any(isinstance(quote, Quote) for quote in found.values()))
+        return found
+
+    def _turn(self, symbols: Sequence[str]) -> list[str]:
+        """Return the symbols whose turn it is: those after the one that was queried last."""
+        last = self._client.state.cursor
+        start = symbols.index(last) + 1 if last in symbols else 0
+        return [*symbols[start:], *symbols[:start]][: self._client.affordable()]
 
 
 def client_of(

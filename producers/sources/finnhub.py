@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from producers.quote_batch import Quote
-from producers.source import NOT_ASKED, Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.vendor import PollEndsError, VendorError, VendorSource, client_of
+from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
+from producers.vendor import VendorSource, client_of
 
 _URL = "https://finnhub.io/api/v1"
 _CALLS_PER_MINUTE = 60
@@ -40,27 +40,8 @@ class FinnhubSource(VendorSource):
         SourceError
             If none of the calls was answered.
         """
-        self._client.begin_poll()
-        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, NOT_ASKED)
-        errors: list[VendorError] = []
-        for symbol in self._turn(symbols):
-            try:
-                found[symbol] = _quote(self._client.get("/quote", {"symbol": symbol}))
-            except VendorError as error:
-                errors.append(error)
-                if isinstance(error, PollEndsError) or error.status == 401:  # concerns every call
-                    break
-                found[symbol] = Missing(str(error))  # 403 does not: the plan lacks this symbol's exchange
-            self._client.state.cursor = symbol
-        answered = any(isinstance(quote, Quote) for quote in found.values())
-        self._client.end_poll(errors, answered=answered)
-        return found
-
-    def _turn(self, symbols: Sequence[str]) -> list[str]:
-        """Return the symbols whose turn it is: those after the one asked for last."""
-        last = self._client.state.cursor
-        start = symbols.index(last) + 1 if last in symbols else 0
-        return [*symbols[start:], *symbols[:start]][: self._client.affordable()]
+        # Status 403 costs its symbol only: the plan lacks that symbol's exchange.
+        return self._poll_each(symbols, lambda symbol: _quote(self._client.get("/quote", {"symbol": symbol})))
 
 
 def _quote(answer: object) -> Quote | Missing:

@@ -27,7 +27,7 @@ def quote(
     source: Annotated[
         str,
         typer.Option(
-            help="Where to ask: alpaca, finnhub, yahoo, simulated, or one that a package adds.",
+            help="The source to query; docs/sources.md lists them.",
             metavar="NAME",
             envvar="SOURCE",
         ),

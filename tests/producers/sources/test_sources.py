@@ -24,7 +24,7 @@ from producers.source import (
 )
 from producers.sources import create, describe, get, get_pollable, names
 
-OURS = ["alpaca", "finnhub", "simulated", "yahoo"]
+OURS = ["alpaca", "coinbase", "finnhub", "kraken", "simulated", "yahoo"]
 SOUND = """
 from producers.quote_batch import Quote
 from producers.source import Key, SourceSpec
@@ -161,7 +161,7 @@ def test_which_of_two_of_one_name_is_meant_nobody_can_know(
 
 def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
     with pytest.raises(
-        SourceError, match="unknown source 'alpca'; must be one of alpaca, finnhub, simulated, yahoo"
+        SourceError, match="unknown source 'alpca'; must be one of alpaca, coinbase, finnhub, kraken"
     ):
         get_pollable("alpca")
     with pytest.raises(SourceError, match="source is 'no name'; must be a name of"):

@@ -100,7 +100,7 @@ def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, 
         (("AAPL",), "source alpaca needs a key and APCA_API_KEY_ID is not set"),
         (
             ("AAPL", "--source", "acme"),
-            "unknown source 'acme'; must be one of alpaca, finnhub, simulated, yahoo",
+            "unknown source 'acme'; must be one of alpaca, coinbase, finnhub, kraken",
         ),
         (("AAPL", "--source", "replay"), "cannot be polled: run `stock-monitor replay FILE`"),
         (("A B", "--source", "simulated"), "'A B' is no ticker; must be 1 to 16 of"),

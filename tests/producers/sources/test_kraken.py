@@ -1,0 +1,124 @@
+"""Kraken's documented answers: all pairs in one call, its own names, and its errors with status 200."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from producers.source import SourceError, poll
+from producers.sources import create
+from producers.sources.kraken import PAIRS_PER_CALL, KrakenSource
+from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
+
+NOW_MS = 1_743_512_405_000
+# As in docs.kraken.com/api/docs/rest-api/get-tradable-asset-pairs
+PAIRS = {
+    "XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "base": "XXBT", "quote": "ZUSD"},
+    "XETHZEUR": {"altname": "ETHEUR", "wsname": "ETH/EUR", "base": "XETH", "quote": "ZEUR"},
+    "XDGUSD": {"altname": "XDGUSD", "wsname": "XDG/USD"},
+}
+# As in docs.kraken.com/api/docs/rest-api/get-ticker-information
+TICKER: dict[str, Any] = {
+    "a": ["30300.10000", "1", "1.000"],
+    "b": ["30300.00000", "1", "1.000"],
+    "c": ["30303.20000", "0.00067643"],
+    "v": ["4083.67001100", "4412.73601799"],
+    "p": ["30706.77771", "30689.13205"],
+    "t": [34619, 38907],
+    "l": ["29868.30000", "29868.30000"],
+    "h": ["31631.00000", "31631.00000"],
+    "o": "30502.80000",
+}
+
+
+def result(value: object, *errors: str) -> Reply:
+    return 200, {}, json.dumps({"error": list(errors), "result": value}).encode()
+
+
+def answer(call: Call) -> Reply:
+    if call.path == "/0/public/AssetPairs":
+        return result(PAIRS)
+    assert call.path == "/0/public/Ticker"
+    asked = call.parameters["pair"].split(",")
+    assert set(asked) <= set(PAIRS), "one unknown pair fails the whole call"
+    return result(dict.fromkeys(asked, TICKER))
+
+
+@pytest.fixture
+def source(vendor: VendorStub, vendor_client: MakeClient, clock: Clock) -> KrakenSource:
+    clock.now_ms = NOW_MS
+    vendor.answer = answer
+    return KrakenSource(vendor_client(vendor.url, "kraken", 50))
+
+
+def test_a_ticker_is_a_quote(source: KrakenSource, vendor: VendorStub) -> None:
+    batch = poll("kraken", source, ["BTC/USD"], NOW_MS)
+    assert (batch.symbol, batch.price, batch.bid, batch.ask) == (["BTC/USD"], [30303.2], [30300.0], [30300.1])
+    assert (batch.day_volume, batch.quote_ts) == ([4083.670011], [None])
+    assert vendor.calls[1].parameters == {"pair": "XXBTZUSD"}
+
+
+@pytest.mark.parametrize(
+    "written", ["BTC/USD", "BTC-USD", "BTCUSD", "XBT/USD", "XBTUSD", "XXBTZUSD", "KRAKEN:BTC-USD"]
+)
+def test_a_pair_may_be_written_as_kraken_and_as_others_do(source: KrakenSource, written: str) -> None:
+    assert poll("kraken", source, [written], NOW_MS).symbol == [written]
+
+
+def test_which_pairs_there_are_is_asked_once_and_others_are_missing(
+    source: KrakenSource, vendor: VendorStub
+) -> None:
+    for at in (NOW_MS, NOW_MS + 5_000):
+        batch = poll("kraken", source, ["BTC/USD", "NOPE/USD", "DOGE/USD"], at)
+        assert (batch.symbol, batch.missing) == (["BTC/USD", "DOGE/USD"], ["NOPE/USD"])
+        assert "lists no such pair; one is written like BTC/USD" in batch.reasons["NOPE/USD"]
+    assert [call.path.rpartition("/")[2] for call in vendor.calls] == ["AssetPairs", "Ticker", "Ticker"]
+
+
+@pytest.mark.parametrize("odd", [None, 3, {"c": ["soon"]}, {**TICKER, "c": []}, {**TICKER, "b": None}])
+def test_one_pairs_odd_answer_costs_that_pair(source: KrakenSource, vendor: VendorStub, odd: object) -> None:
+    def oddly(call: Call) -> Reply:
+        return answer(call) if "Asset" in call.path else result({"XXBTZUSD": odd, "XETHZEUR": TICKER})
+
+    vendor.answer = oddly
+    batch = poll("kraken", source, ["BTC/USD", "ETH/EUR"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["ETH/EUR"], ["BTC/USD"])
+
+
+def test_a_long_list_takes_several_calls(source: KrakenSource, vendor: VendorStub) -> None:
+    many = {f"P{i}": {"altname": f"P{i}", "wsname": f"P{i}/USD"} for i in range(PAIRS_PER_CALL + 5)}
+
+    def answers(call: Call) -> Reply:
+        names = call.parameters.get("pair", "").split(",")
+        return result(many) if "Asset" in call.path else result(dict.fromkeys(names, TICKER))
+
+    vendor.answer = answers
+    assert len(poll("kraken", source, [f"{name}/USD" for name in many], NOW_MS).symbol) == len(many)
+    assert len(vendor.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        # docs.kraken.com/api/docs/guides/spot-errors
+        (result(None, "EAPI:Rate limit exceeded"), "allows no more calls now .EAPI:Rate limit exceeded"),
+        (result({}, "EService:Unavailable"), "kraken fails .EService:Unavailable"),
+        (result({}, "EQuery:Unknown asset pair"), "rejects the request .EQuery:Unknown asset pair"),
+        ((200, {}, b"[1]"), "answered what is no result"),
+        ((502, {}, b"bad gateway"), "status 502: bad gateway"),
+    ],
+)
+def test_documented_errors_are_said(vendor: VendorStub, reply: Reply, message: str) -> None:
+    vendor.script(reply)
+    source = create("kraken", {"KRAKEN_URL": vendor.url, "POLL_INTERVAL_SECONDS": "1"})
+    with pytest.raises(SourceError, match=message):
+        poll("kraken", source, ["BTC/USD"], NOW_MS)
+
+
+def test_a_warning_is_no_error(source: KrakenSource, vendor: VendorStub) -> None:
+    vendor.answer = lambda call: result(
+        PAIRS if "Asset" in call.path else {"XXBTZUSD": TICKER}, "WGeneral:Deprecated"
+    )
+    assert poll("kraken", source, ["BTC/USD"], NOW_MS).symbol == ["BTC/USD"]
