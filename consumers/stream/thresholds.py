@@ -16,6 +16,7 @@ import numpy as np
 
 from consumers.contracts.kinds import KINDS
 from consumers.stream.rows import Floats, split_key
+from producers.errors import MonitorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,8 @@ EFFECTIVE_AFTER_MS = 30_000
 LOWEST, HIGHEST = 0.1, 1000.0
 
 
-class ThresholdError(ValueError):
-    """A threshold parameter's value cannot be used; the message says what is wrong and what is allowed."""
+class ThresholdError(MonitorError):
+    """A threshold parameter's value cannot be used."""
 
 
 class ThresholdVersion(NamedTuple):

@@ -63,17 +63,17 @@ def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str
     LocalStack's compares names letter by letter: to it a policy with a `*` allows nothing, and whatever no policy
     names is an explicit denial, without the list of statements that AWS gives with every answer. That says nothing.
     """
-    refused = []
+    rejected = []
     for resource, actions in wanted.items():
         results = iam.simulate_principal_policy(
             PolicySourceArn=role, ActionNames=list(actions), ResourceArns=[resource]
         )["EvaluationResults"]
-        refused += [
+        rejected += [
             Denied(function, result["EvalActionName"], resource)
             for result in results
             if result["EvalDecision"] != "allowed" and not _says_nothing(result)
         ]
-    return refused
+    return rejected
 
 
 def _says_nothing(result: Any) -> bool:

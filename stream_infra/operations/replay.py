@@ -12,17 +12,17 @@ from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
-from producers.publisher import Publisher, PublishError
-from producers.sources.replay import RejectedTick, ReplayError, Tick, batches, paced, read_ticks
+from producers.publisher import Publisher
+from producers.sources.replay import RejectedTick, Tick, batches, paced
 from stream_infra import names
-from stream_infra.operations.errors import FailedError, InputError
+from stream_infra.operations.recordings import ticks_of
 
 if TYPE_CHECKING:
     from stream_infra.operations.endpoints import Endpoints
 
 STALLED_AFTER_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.5
-_REFUSED_KEPT = 1000
+_REJECTED_KEPT = 1000
 
 
 class ReplayStalledError(MonitorError):
@@ -31,17 +31,17 @@ class ReplayStalledError(MonitorError):
 
 @dataclass(slots=True)
 class Replay:
-    """A replay's course: `ticks` sent under `source`, rows `refused`, and what became of the ticks.
+    """A replay's course: `ticks` sent under `source`, rows `rejected`, and what became of the ticks.
 
-    `refused` holds the first 1,000 rows, `refused_rows` counts all. `symbols` gives the first and the last
+    `rejected` holds the first 1,000 rows, `rejected_rows` counts all. `symbols` gives the first and the last
     ts (epoch ms) of each symbol.
     """
 
     path: Path
     source: str
     ticks: int = 0
-    refused: list[RejectedTick] = field(default_factory=list)
-    refused_rows: int = 0
+    rejected: list[RejectedTick] = field(default_factory=list)
+    rejected_rows: int = 0
     symbols: dict[str, tuple[int, int]] = field(default_factory=dict)
     balance: TickCounts = field(default_factory=TickCounts)
     anomalies: int = 0
@@ -53,8 +53,8 @@ class Replay:
             "file": str(self.path),
             "source": self.source,
             "ticks": self.ticks,
-            "refused": [row._asdict() for row in self.refused],
-            "refused_rows": self.refused_rows,
+            "rejected": [row._asdict() for row in self.rejected],
+            "rejected_rows": self.rejected_rows,
             "seconds": round(self.seconds, 3),
             "balance": self.balance.as_dict(),
             "anomalies": self.anomalies,
@@ -80,8 +80,6 @@ def run(course: Replay, speed: float | None, endpoints: Endpoints, progress: Pro
     ledger = Ledger(dynamodb, names.WINDOWS_TABLE, partitions)
     heads = ledger.heads()
     _send(course, speed, Publisher(endpoints.client("kinesis"), names.STREAM, partitions), progress)
-    if not course.ticks:
-        raise InputError(f"{course.path}: no usable tick in it ({course.refused_rows} rows refused)")
     wait(course, lambda: ledger.counts_since(heads, course.source), progress)
     course.anomalies = sum(
         _found(dynamodb, symbol, first, last) for symbol, (first, last) in course.symbols.items()
@@ -123,25 +121,20 @@ def wait(
 
 
 def _send(course: Replay, speed: float | None, publisher: Publisher, progress: Progress) -> None:
-    def refuse(row: RejectedTick) -> None:
-        course.refused_rows += 1
-        if len(course.refused) < _REFUSED_KEPT:
-            course.refused.append(row)
+    def reject(row: RejectedTick) -> None:
+        course.rejected_rows += 1
+        if len(course.rejected) < _REJECTED_KEPT:
+            course.rejected.append(row)
 
-    ticks = _noted(read_ticks(course.path, refuse), course, progress)
-    try:
-        if speed is None:
-            publisher.publish(batches(ticks, course.source))
-        else:
-            for batch in paced(ticks, course.source, speed):
-                publisher.publish([batch])
-    except ReplayError as error:
-        raise InputError(str(error)) from error
-    except PublishError as error:
-        raise FailedError(str(error)) from error
+    ticks = _counted(ticks_of(course.path, reject), course, progress)
+    if speed is None:
+        publisher.publish(batches(ticks, course.source))
+    else:
+        for batch in paced(ticks, course.source, speed):
+            publisher.publish([batch])
 
 
-def _noted(ticks: Iterable[Tick], course: Replay, progress: Progress) -> Iterator[Tick]:
+def _counted(ticks: Iterable[Tick], course: Replay, progress: Progress) -> Iterator[Tick]:
     for tick in ticks:
         first, _ = course.symbols.get(tick.symbol, (tick.ts, tick.ts))
         course.symbols[tick.symbol] = (first, tick.ts)

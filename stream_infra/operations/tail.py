@@ -144,7 +144,7 @@ def _ticks(data: bytes) -> Iterator[Item]:
     payloads, _ = user_records(data)
     for payload in payloads:
         try:
-            batch, refused = decode(payload)
+            batch, rejected = decode(payload)
         except QuoteBatchError as error:
             yield {"ts": 0, "error": str(error)}
             continue
@@ -159,7 +159,7 @@ def _ticks(data: bytes) -> Iterator[Item]:
                 "day_volume": day_volume,
                 "source": batch.source,
             }
-        for row in refused:
+        for row in rejected:
             yield {"ts": 0, "ticker": row.symbol, "error": f"row {row.row} ({row.symbol}): {row.reason}"}
 
 

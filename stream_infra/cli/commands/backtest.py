@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from stream_infra.cli import options
+from stream_infra.cli.text import one_line, print_table, time_of
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from stream_infra.operations.offline.backtest import Outcome, Recording
 
 app = typer.Typer()
-_SHOWN_REFUSALS = 5
+_SHOWN_REJECTIONS = 5
 
 
 @app.command()
@@ -44,17 +43,14 @@ def backtest(
 
     Example: stock-monitor backtest october.csv.gz --threshold 2.5 --threshold 4 --html october.html
     """
-    from producers.sources.replay import ReplayError  # noqa: PLC0415  --help must not pay for it
+    from consumers.stream.thresholds import Threshold  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.offline import backtest as core  # noqa: PLC0415
 
-    thresholds = [_threshold(text) for text in threshold or ["2.5"]]
+    thresholds = [Threshold.parse(text) for text in threshold or ["2.5"]]
     recording = core.Recording()
-    try:
-        with _progress("reading", recording):
-            recording.read(files)
-        outcomes = [_run(files, one) for one in thresholds]
-    except ReplayError as error:
-        raise InputError(str(error)) from error
+    with _progress("reading", recording):
+        recording.read(files)
+    outcomes = [_run(files, one) for one in thresholds]
     if html is not None:
         _write(html, core.picture(recording, outcomes[0]))
     if as_json:
@@ -71,15 +67,6 @@ def _run(files: Sequence[Path], threshold: Threshold) -> Outcome:
         return core.run(files, threshold, counting.append)
 
 
-def _threshold(text: str) -> Threshold:
-    from consumers.stream.thresholds import Threshold, ThresholdError  # noqa: PLC0415
-
-    try:
-        return Threshold.parse(text)
-    except ThresholdError as error:
-        raise InputError(f"--threshold: {error}") from error
-
-
 @contextmanager
 def _progress(what: str, counting: Any) -> Iterator[None]:
     """On a terminal, how many ticks are done; `counting` has `ticks`, or holds what has."""
@@ -92,7 +79,9 @@ def _progress(what: str, counting: Any) -> Iterator[None]:
             done = sum(one.ticks for one in (counting if isinstance(counting, list) else [counting]))
             return Text(f"{done:,} ticks")
 
-    console = Console(stderr=True)
+    from stream_infra.cli.text import console as new_console  # noqa: PLC0415
+
+    console = new_console(errors=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), Ticks())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         progress.add_task(what, total=None)
@@ -107,41 +96,40 @@ def _write(file: Path, text: str) -> None:
 
 
 def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
-    console = Console(highlight=False)
     days = max(1, len(recording.days))
-    if len(outcomes) == 1:
-        _print_anomalies(console, outcomes[0])
-    table = Table(box=None, pad_edge=False)
-    for name in ("threshold", "anomalies", "per symbol and day", "kinds"):
-        table.add_column(name, justify="left" if name == "kinds" else "right")
-    for outcome in outcomes:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in outcome.by_kind().items())
-        count = len(outcome.anomalies)
-        table.add_row(outcome.threshold, f"{count:,}", f"{count / days:.2f}", kinds or "none")
-    console.print(table)
-    console.print(
+    if len(outcomes) == 1 and outcomes[0].anomalies:
+        print_table(
+            (
+                (time_of(anomaly.timestamp), anomaly.severity, anomaly.kind, anomaly.explanation)
+                for anomaly in outcomes[0].anomalies
+            ),
+            header=("time", "severity", "kind", "what"),
+        )
+        typer.echo()
+    print_table(
+        (
+            (
+                outcome.threshold,
+                f"{len(outcome.anomalies):,}",
+                f"{len(outcome.anomalies) / days:.2f}",
+                ", ".join(f"{kind} {count}" for kind, count in outcome.by_kind().items()) or "none",
+            )
+            for outcome in outcomes
+        ),
+        header=("threshold", "anomalies", "per symbol and day", "kinds"),
+        right=(0, 1, 2),
+    )
+    typer.echo(
         f"{recording.ticks:,} ticks of {len(recording.prices)} symbols on {len(recording.days)} symbol-days"
     )
-    _print_refused(outcomes[0].refused)
+    _print_rejected(outcomes[0].rejected)
 
 
-def _print_anomalies(console: Console, outcome: Outcome) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("time (UTC)", "severity", "kind", "what"):
-        table.add_column(name, no_wrap=name != "what", overflow="fold")
-    for anomaly in outcome.anomalies:
-        time = anomaly.timestamp.partition("#")[0][:19].replace("T", " ")
-        table.add_row(time, anomaly.severity, anomaly.kind, anomaly.explanation)
-    if outcome.anomalies:
-        console.print(table)
-        console.print()
-
-
-def _print_refused(refused: Sequence[RejectedTick]) -> None:
-    if not refused:
+def _print_rejected(rejected: Sequence[RejectedTick]) -> None:
+    if not rejected:
         return
-    typer.secho(f"{len(refused):,} rows were left out:", fg="yellow", err=True)
-    for row in refused[:_SHOWN_REFUSALS]:
-        typer.echo(f"  {row}", err=True)
-    if len(refused) > _SHOWN_REFUSALS:
-        typer.echo(f"  and {len(refused) - _SHOWN_REFUSALS:,} more", err=True)
+    typer.secho(f"{len(rejected):,} rows were left out:", fg="yellow", err=True)
+    for row in rejected[:_SHOWN_REJECTIONS]:
+        typer.echo(f"  {one_line(str(row))}", err=True)
+    if len(rejected) > _SHOWN_REJECTIONS:
+        typer.echo(f"  and {len(rejected) - _SHOWN_REJECTIONS:,} more", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,37 +13,68 @@ import typer
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from stream_infra.operations.offline.tick_lines import LineDetector
+    from collections.abc import Iterable, Iterator
+
+    from producers.sources.replay import RejectedTick, Tick
+    from stream_infra.operations.offline.lines import LineDetector
 
 app = typer.Typer()
 _READ_BYTES = 1 << 16
+_TICKS_AT_ONCE = 5000
 
 
 @app.command()
 def detect(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Recorded ticks: .csv, .jsonl (also .gz), .parquet; without it, or as -, standard input.",
+            metavar="FILE",
+        ),
+    ] = None,
     threshold: Annotated[
         str, typer.Option("--threshold", help="As /stock-tracker/threshold holds it.", metavar="VALUE")
     ] = "2.5",
 ) -> None:
-    """Judge ticks that come as JSON lines; answer every line with one JSON line, as soon as it is there.
+    """Score ticks: one line of JSON for each, from standard input as soon as it is there.
 
     A tick is {"ts": epoch ms, "symbol", "price", "bid", "ask", "volume" (of this tick) or "day_volume"}; bid, ask
-    and volumes may be null or left out. An answer is {"score", "flag", "kind"}: flag is true where an anomaly
-    begins, then with a severity and an explanation. A line that cannot be used is answered with an "error", and
+    and volumes may be null or left out. A line is {"score", "flag", "kind"}: flag is true where an anomaly
+    begins, then with a severity and an explanation. A tick that cannot be used has an "error" instead, and
     the exit code is 1 at the end.
 
-    Example: zcat ticks.jsonl.gz | stock-monitor detect | jq -r 'select(.flag) | .explanation'
+    Example: stock-monitor detect ticks.jsonl.gz | jq -r 'select(.flag) | .explanation'
     """
-    from consumers.stream.thresholds import Threshold, ThresholdError  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations.offline.tick_lines import LineDetector  # noqa: PLC0415
+    from consumers.stream.thresholds import Threshold  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.offline.lines import LineDetector  # noqa: PLC0415
 
-    try:
-        detector = LineDetector(Threshold.parse(threshold))
-    except ThresholdError as error:
-        raise InputError(f"--threshold: {error}") from error
-    _serve(detector)
-    if detector.refused:
-        raise InputError(f"{detector.refused} of the lines could not be used: see the answers with an error")
+    detector = LineDetector(Threshold.parse(threshold))
+    if file is None or str(file) == "-":
+        _serve(detector)
+    else:
+        _read(detector, file)
+    if detector.rejected:
+        raise InputError(f"{detector.rejected:,} ticks could not be used: see the lines with an error")
+    if not detector.used:
+        raise InputError("standard input held no tick", allowed="one tick a line, as JSON: see detect --help")
+
+
+def _read(detector: LineDetector, file: Path) -> None:
+    ticks = _in_order(file)
+    while part := list(islice(ticks, _TICKS_AT_ONCE)):
+        _write(detector.judge_ticks(part))
+
+
+def _in_order(file: Path) -> Iterator[Tick | str]:
+    """Yield ticks, and in their places the reasons of those that cannot be used."""
+    from stream_infra.operations.recordings import ticks_of  # noqa: PLC0415
+
+    rejected: list[RejectedTick] = []
+    for tick in ticks_of(file, rejected.append):
+        yield from map(str, rejected)
+        rejected.clear()
+        yield tick
+    yield from map(str, rejected)
 
 
 def _serve(detector: LineDetector) -> None:
@@ -49,12 +82,10 @@ def _serve(detector: LineDetector) -> None:
     unfinished = b""
     while data := os.read(sys.stdin.fileno(), _READ_BYTES):
         *lines, unfinished = (unfinished + data).split(b"\n")
-        _answer(detector, lines)
-    _answer(detector, [unfinished])
+        _write(detector.judge([line for line in lines if line.strip()]))
+    _write(detector.judge([unfinished] if unfinished.strip() else []))
 
 
-def _answer(detector: LineDetector, lines: list[bytes]) -> None:
-    given = [line for line in lines if line.strip()]
-    for answer in detector.judge(given):
-        sys.stdout.write(answer + "\n")
+def _write(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     sys.stdout.flush()

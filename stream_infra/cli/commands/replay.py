@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from stream_infra.cli import options
+from stream_infra.cli.text import one_line, print_table
 from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from stream_infra.operations.replay import Replay
 
 app = typer.Typer()
-_REFUSED_SHOWN = 10
+_REJECTED_SHOWN = 10
 
 
 @app.command()
@@ -53,40 +52,40 @@ def replay(
     from stream_infra.operations.replay import Replay, run  # noqa: PLC0415  --help must not pay for it
 
     if speed is not None and not 0 < speed < float("inf"):
-        raise InputError(f"--speed {speed:g}: allowed is a number above 0")
+        raise InputError(f"{speed:g}", where="--speed", allowed="a number above 0")
     endpoints = resolve(aws)
     course = Replay(file, f"replay-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}")
-    errors = Console(stderr=True, highlight=False)
-    status = nullcontext() if as_json else errors.status("Reading …")
-    with status as shown:
-        run(course, speed, endpoints, lambda now: shown.update(_course(now)) if shown else None)
+    with options.working("Reading", quiet=as_json) as say:
+        run(course, speed, endpoints, lambda now: say(_course(now)))
     if as_json:
         typer.echo(json.dumps(course.as_dict()))
         return
-    _show(course, endpoints.dashboard, errors)
+    _show(course, endpoints.dashboard)
 
 
 def _course(course: Replay) -> str:
     balance = course.balance
-    return f"{course.ticks:,} ticks sent, {balance.ticks_in - balance.duplicate:,} accounted for …"
+    return f"{course.ticks:,} ticks sent, {balance.ticks_in - balance.duplicate:,} accounted for"
 
 
-def _show(course: Replay, dashboard: str | None, errors: Console) -> None:
-    for row in course.refused[:_REFUSED_SHOWN]:
-        errors.print(f"refused  {row}", style="yellow", markup=False, soft_wrap=True)
-    if course.refused_rows > _REFUSED_SHOWN:
-        errors.print(f"and {course.refused_rows - _REFUSED_SHOWN:,} more rows refused", style="yellow")
-    table = Table(title=f"{course.path.name} as {course.source}", title_justify="left")
-    table.add_column("ticks")
-    table.add_column("", justify="right")
-    for name, count in course.balance.as_dict().items():
-        table.add_row(name.removeprefix("ticks_").replace("_", " "), f"{count:,}")
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
-    console.print(f"in = in windows + duplicate + out of order + quarantined; {course.seconds:.1f} s")
-    console.print(f"{course.anomalies:,} anomalies in the time of the recording")
+def _show(course: Replay, dashboard: str | None) -> None:
+    for row in course.rejected[:_REJECTED_SHOWN]:
+        typer.secho(one_line(f"rejected  {row}"), fg="yellow", err=True)
+    if course.rejected_rows > _REJECTED_SHOWN:
+        typer.secho(f"and {course.rejected_rows - _REJECTED_SHOWN:,} more rows", fg="yellow", err=True)
+    typer.echo(f"{course.path.name} as {course.source}")
+    print_table(
+        (
+            (name.removeprefix("ticks_").replace("_", " "), f"{count:,}")
+            for name, count in course.balance.as_dict().items()
+        ),
+        header=("ticks", ""),
+        right=(1,),
+    )
+    typer.echo(f"in = in windows + duplicate + out of order + quarantined; {course.seconds:.1f} s")
+    typer.echo(f"{course.anomalies:,} anomalies in the time of the recording")
     if dashboard is not None and course.symbols:
         symbol, (_, last_ms) = next(iter(course.symbols.items()))
         moment = datetime.fromtimestamp(last_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        link = f"{dashboard}?ticker={symbol}&at={moment.replace('+00:00', 'Z')}&source=replay"
-        console.print(f"See them: {link}")
+        query = urlencode({"ticker": symbol, "at": moment.replace("+00:00", "Z"), "source": "replay"})
+        typer.echo(f"See them: {dashboard}?{query}")

@@ -178,9 +178,9 @@ def _permissions(facts: Facts) -> Iterator[Diagnosis]:
     for denied in facts.denied:
         by_function.setdefault(denied.function, []).append(f"{denied.action} on {denied.resource}")
     for name, errors in facts.errors.items():
-        refused = re.search(r"(?:AccessDenied\w*|not authorized to perform)[^\"\n]{0,200}", errors.last)
-        if refused and name not in by_function:
-            by_function[name] = [refused.group().strip()]
+        rejected = re.search(r"(?:AccessDenied\w*|not authorized to perform)[^\"\n]{0,200}", errors.last)
+        if rejected and name not in by_function:
+            by_function[name] = [rejected.group().strip()]
     for function, refusals in by_function.items():
         yield Diagnosis(
             cause="missing-permission",

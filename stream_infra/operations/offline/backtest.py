@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.anomaly import Anomaly, to_json
-from producers.sources.replay import RejectedTick, read_ticks
+from producers.sources.replay import RejectedTick
 from stream_infra.operations.offline.history import History
+from stream_infra.operations.recordings import ticks_of
 
 if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
@@ -42,7 +43,7 @@ class Recording:
             ReplayError: a file cannot be read, or not any further.
         """
         for file in files:
-            for tick in read_ticks(file, _left_to_history):
+            for tick in ticks_of(file, _left_to_history):
                 times, prices = self.prices.setdefault(tick.symbol, (array("q"), array("d")))
                 times.append(tick.ts)
                 prices.append(tick.price)
@@ -55,7 +56,7 @@ class Outcome(NamedTuple):
 
     threshold: str
     anomalies: list[Anomaly]
-    refused: list[RejectedTick]
+    rejected: list[RejectedTick]
 
     def by_kind(self) -> dict[str, int]:
         """How many of each kind, the most frequent first."""
@@ -68,11 +69,11 @@ def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], 
     Raises:
         ReplayError: a file cannot be read, or not any further.
     """
-    refused: list[RejectedTick] = []
-    history = History(files, threshold, refused.append)
+    rejected: list[RejectedTick] = []
+    history = History(files, threshold, rejected.append)
     began(history)
     anomalies = [event.anomaly for event in history.events() if event.change == "detected"]
-    return Outcome(threshold.text, anomalies, refused)
+    return Outcome(threshold.text, anomalies, rejected)
 
 
 def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]
     return {
         "ticks": recording.ticks,
         "symbol_days": len(recording.days),
-        "refused": [str(refused) for refused in outcomes[0].refused],
+        "rejected": [str(rejected) for rejected in outcomes[0].rejected],
         "thresholds": [
             {
                 "threshold": outcome.threshold,
@@ -144,9 +145,9 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
     )
 
 
-def _left_to_history(refused: RejectedTick) -> None:
+def _left_to_history(rejected: RejectedTick) -> None:
     """Rows that cannot be used are reported once, by the run that detects."""
-    del refused
+    del rejected
 
 
 def _thinned(times: array[int], prices: array[float]) -> list[tuple[int, float]]:

@@ -15,7 +15,8 @@ from consumers.detector.effects import anomaly_of
 from consumers.detectors.engine import engine
 from consumers.stream.rows import Rows
 from consumers.stream.thresholds import Threshold
-from producers.sources.replay import RejectedTick, Tick, read_ticks
+from producers.sources.replay import RejectedTick, Tick
+from stream_infra.operations.recordings import ticks_of
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition
@@ -34,11 +35,11 @@ class History:
     """
 
     def __init__(
-        self, files: Iterable[Path], threshold: Threshold, refuse: Callable[[RejectedTick], None]
+        self, files: Iterable[Path], threshold: Threshold, reject: Callable[[RejectedTick], None]
     ) -> None:
-        self._ticks = heapq.merge(*(_ticks(file, refuse) for file in files), key=lambda item: item[1].ts)
+        self._ticks = heapq.merge(*(_ticks(file, reject) for file in files), key=lambda item: item[1].ts)
         self._threshold = threshold
-        self._refuse = refuse
+        self._reject = reject
         self._slots: dict[str, int] = {}
         self._last_ts: list[int] = []
         self._states = engine.new_states(0)
@@ -66,7 +67,7 @@ class History:
             self._last_ts.append(-1)
         if tick.ts <= self._last_ts[slot]:
             reason = f"ts {tick.ts} of {tick.symbol} is not after that of another file: allowed is one file for a time"
-            self._refuse(RejectedTick(file.name, 0, reason))
+            self._reject(RejectedTick(file.name, 0, reason))
             return None
         self._last_ts[slot] = tick.ts
         return tick
@@ -101,8 +102,8 @@ def _event(transition: Transition, rows: Rows) -> AlertEvent:
     )
 
 
-def _ticks(file: Path, refuse: Callable[[RejectedTick], None]) -> Iterator[tuple[Path, Tick]]:
-    for tick in read_ticks(file, refuse):
+def _ticks(file: Path, reject: Callable[[RejectedTick], None]) -> Iterator[tuple[Path, Tick]]:
+    for tick in ticks_of(file, reject):
         yield file, tick
 
 

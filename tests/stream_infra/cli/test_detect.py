@@ -6,18 +6,23 @@ import json
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from consumers.stream.thresholds import Threshold
-from stream_infra.operations.offline.tick_lines import LineDetector
+from stream_infra.cli.main import app
+from stream_infra.operations.offline.lines import LineDetector
+
+START_MS = 1_763_996_400_000
 
 
-def line(ts: int, price: float = 100.0, symbol: str = "AAPL", **others: Any) -> bytes:
-    return json.dumps({"ts": ts, "symbol": symbol, "price": price, **others}).encode()
+def line(after_ms: int, price: float = 100.0, symbol: str = "AAPL", **others: Any) -> bytes:
+    return json.dumps({"ts": START_MS + after_ms, "symbol": symbol, "price": price, **others}).encode()
 
 
 def some_lines(ticks: int = 240) -> list[bytes]:
@@ -74,28 +79,91 @@ def test_the_volume_of_a_tick_and_that_of_the_day_come_to_the_same() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (b"[]", "Expected `object`"),
-        (b'{"ts":1,"symbol":"AAPL"}', "missing required field `price`"),
-        (line(1, symbol="not a ticker"), "symbol is 'not a ticker'"),
-        (line(-1), "ts is -1"),
-        (b'{"ts":1,"symbol":"AAPL","price":"1"}', "Expected `float`, got `str`"),
-        (line(1, volume=-1), "volume is -1: allowed is a number from 0"),
+        (b"[]", "is a JSON list; must be one object per line"),
+        (b"[" * 50_000, "is not JSON"),
+        (b'{"ts":1763996400000,"symbol":"AAPL"}', "price is empty; must be a number"),
+        (line(1, symbol="not a ticker"), "symbol is 'not a ticker'; must be"),
+        (b'{"ts":-1,"symbol":"AAPL","price":1}', "ts is -1; must be"),
+        (
+            b'{"ts":1763996400,"symbol":"AAPL","price":1}',
+            "ts is 1763996400, which looks like seconds; must be milli",
+        ),
+        (b'{"ts":1763996400000000,"symbol":"AAPL","price":1}', "must be"),
+        (line(1, volume=-1), "volume is -1; must be a number from 0"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_answered_with_its_number_and_reason(bad: bytes, reason: str) -> None:
     answers = judged([line(1), bad, line(2)])
     assert answers[1]["error"].startswith("line 2: ")
     assert reason in answers[1]["error"]
-    assert "allowed" in answers[1]["error"]
     assert "error" not in answers[2]
 
 
-def test_a_tick_from_the_past_is_refused_and_one_of_the_same_millisecond_is_not() -> None:
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    program = "from stream_infra.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, "detect", *arguments],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_file_gives_what_its_lines_give_on_standard_input(tmp_path: Path) -> None:
+    file = tmp_path / "ticks.jsonl"
+    file.write_bytes(b"\n".join(lines := some_lines()))
+    by_file = run(str(file))
+    by_line = run(stdin=file.read_bytes())
+    assert by_file.returncode == by_line.returncode == 1  # one line is none
+    answers = [[json.loads(answer) for answer in done.stdout.splitlines()] for done in (by_file, by_line)]
+    assert len(answers[0]) == len(lines)
+    for ours, theirs in zip(*answers, strict=True):
+        assert ("error" in ours) == ("error" in theirs)
+        assert "error" in ours or ours == theirs
+
+
+def test_three_trades_of_one_millisecond_are_three_ticks_every_way_in(tmp_path: Path) -> None:
+    """A trade file holds several trades of a millisecond; what is the same time is in order."""
+    lines, csv = tmp_path / "t.jsonl", tmp_path / "t.csv"
+    lines.write_bytes(b"\n".join(line(0, price) for price in (189.10, 189.11, 189.12)))
+    csv.write_text("ts,symbol,price\n" + "".join(f"{START_MS},AAPL,{p}\n" for p in (189.10, 189.11, 189.12)))
+    answers = [run(str(lines)), run(str(csv)), run(stdin=lines.read_bytes())]
+    assert [done.returncode for done in answers] == [0, 0, 0]
+    assert len({done.stdout for done in answers}) == 1
+    assert len(answers[0].stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", ["ts,symbol,price\n", "ts,symbol,price\n1763996400.5,AAPL,189.1\n", ""])
+@pytest.mark.parametrize("command", ["detect", "backtest"])
+def test_nothing_read_is_an_error_and_not_nothing_found(command: str, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "ticks.csv"
+    file.write_text(content)
+    result = CliRunner().invoke(app, [command, str(file)])
+    assert result.exit_code == 1
+    assert str(file) in result.stderr
+    assert "anomalies" not in result.stdout
+
+
+def test_an_empty_standard_input_is_an_error() -> None:
+    done = run(stdin=b"\n\n")
+    assert done.returncode == 1
+    assert b"standard input held no tick" in done.stderr
+
+
+def test_a_number_may_have_a_point_wherever_it_comes_in(tmp_path: Path) -> None:
+    assert "error" not in judged([b'{"ts":1763996400000.0,"symbol":"AAPL","price":1}'])[0]
+    file = tmp_path / "t.csv"
+    file.write_text("ts,symbol,price,bid\n1763996400000,AAPL,1,NaN\n1763996401000,AAPL,1,\n")
+    assert len(run(str(file)).stdout.splitlines()) == 2
+
+
+def test_a_tick_from_the_past_is_rejected_and_one_of_the_same_millisecond_is_not() -> None:
     answers = judged([line(5), line(5), line(4), line(4, symbol="KO")])
     assert ["error" in answer for answer in answers] == [False, False, True, False]
 
 
-def test_it_goes_in_lock_step_and_tells_of_refused_lines_by_its_exit_code() -> None:
+def test_it_goes_in_lock_step_and_its_exit_code_says_that_lines_were_rejected() -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", "from stream_infra.cli.main import main; main()", "detect"],
         stdin=subprocess.PIPE,
@@ -109,6 +177,6 @@ def test_it_goes_in_lock_step_and_tells_of_refused_lines_by_its_exit_code() -> N
         program.stdin.flush()
         answer = json.loads(program.stdout.readline())
         assert answer["flag"] == (tick == line(2, 0.0))
-    _, told = program.communicate(line(3), timeout=30)
+    _, errors = program.communicate(line(3), timeout=30)
     assert program.returncode == 1
-    assert b"1 of the lines could not be used" in told
+    assert b"1 ticks could not be used" in errors

@@ -10,10 +10,10 @@ import pytest
 from moto import mock_aws
 
 from consumers.contracts.counts import TickCounts
+from producers.errors import MonitorError
 from stream_infra import names
 from stream_infra.operations import replay
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import InputError
 from stream_infra.operations.replay import Replay, ReplayStalledError
 from stream_infra.operations.tail import Following, TickFeed, items
 
@@ -83,9 +83,9 @@ def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
         ("AAA", 1381152602000, SOURCE),
         ("BBB", 1381152601000, SOURCE),
     ]
-    assert (course.ticks, course.refused_rows) == (3, 1)
-    assert (course.refused[0].file, course.refused[0].line) == ("ticks.csv", 4)
-    assert "ts" in course.refused[0].reason
+    assert (course.ticks, course.rejected_rows) == (3, 1)
+    assert (course.rejected[0].file, course.rejected[0].line) == ("ticks.csv", 4)
+    assert "ts" in course.rejected[0].reason
     assert course.as_dict()["balance"]["in_windows"] == 2
 
 
@@ -118,11 +118,11 @@ def test_a_stall_says_what_is_missing_and_where_to_look(tmp_path: Path) -> None:
 
 def test_a_file_without_a_usable_tick_is_an_error(here: Any, tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("ts,symbol,price\nnow,AAA,10\n")
-    with pytest.raises(InputError, match=r"none\.csv.*1 rows refused"):
+    with pytest.raises(MonitorError, match=r"none\.csv.*all 1 rows were rejected"):
         replay.run(Replay(tmp_path / "none.csv", SOURCE), None, here, lambda _course: None)
 
 
 def test_a_file_of_another_format_is_an_error_that_says_which_are_allowed(here: Any, tmp_path: Path) -> None:
     (tmp_path / "ticks.xlsx").write_text("")
-    with pytest.raises(InputError, match=r"\.csv"):
+    with pytest.raises(MonitorError, match=r"\.csv"):
         replay.run(Replay(tmp_path / "ticks.xlsx", SOURCE), None, here, lambda _course: None)
