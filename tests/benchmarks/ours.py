@@ -223,7 +223,7 @@ class Zscore(Full):
         super(Full, self).__init__()
         _use_zscore()
         _leave_out_charts()
-        state.codec = SimpleNamespace(Columns=state.codec.Columns, pack=lambda *_: b"")  # type: ignore[assignment]
+        state.codec = SimpleNamespace(pack=lambda *_: b"")  # type: ignore[assignment]
         commit.Partitions._keep_snapshot = lambda *_: None  # type: ignore[method-assign]
         self._stub, self._producer, self._ticks = AwsStub(), _Producer(), 0
         self._note_anomalies()
