@@ -16,7 +16,7 @@ SOURCE = "stock-monitor"
 VERSION = 1
 EMITTED_BY = "stock-detector"
 
-DetailType = Literal["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "ThresholdRefused"]
+DetailType = Literal["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "ThresholdRejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,11 @@ def ended(anomaly: Anomaly, at_ms: int) -> Event:
     return _event("AnomalyEnded", anomaly, f"{anomaly.id}-ended-{at_ms}", at_ms, more)
 
 
-def threshold_refused(name: str, version: int, reason: str, at_ms: int) -> Event:
+def threshold_rejected(name: str, version: int, reason: str, at_ms: int) -> Event:
     """A threshold was set that cannot be used; the one before it stays in force."""
-    metadata = _metadata(f"{name}-{version}-refused", name)
+    metadata = _metadata(f"{name}-{version}-rejected", name)
     data = {"parameter": name, "version": version, "reason": reason, "at": iso_ms(at_ms)}
-    return Event("ThresholdRefused", {"metadata": metadata, "data": data}, at_ms)
+    return Event("ThresholdRejected", {"metadata": metadata, "data": data}, at_ms)
 
 
 def _event(

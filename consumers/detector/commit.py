@@ -37,8 +37,7 @@ _SNAPSHOT_EVERY_MS = 60_000
 _SMALL_QUOTES_BYTES = 2048
 _LARGE_QUOTES_EVERY_MS = 15_000
 _HISTORY_MS = 10_000
-"""A tick that arrives so late was not made just now: a backfill, or what an outage of the stream held up. Its age says
-nothing of how fast we are."""
+"""A tick that arrives so late is a backfill, or was delayed by an outage of the stream: its age does not measure us."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +57,8 @@ class Report:
     latencies_ms: list[int] = field(default_factory=list)
     failed_sequence: str | None = None
 
-    def answer(self) -> dict[str, Any]:
-        """The answer to Lambda, as ReportBatchItemFailures wants it."""
+    def response(self) -> dict[str, Any]:
+        """Return the response to Lambda that ReportBatchItemFailures asks for."""
         failures = [] if self.failed_sequence is None else [{"itemIdentifier": self.failed_sequence}]
         return {"batchItemFailures": failures}
 
@@ -87,10 +86,18 @@ class _Written(NamedTuple):
 
 
 class Partitions:
-    """The warm states of this process and the way to move them on."""
+    """The states of the partitions that this process has in memory, and how they advance.
 
-    def __init__(self, outside: Ports, now_ms: Callable[[], int]) -> None:
-        self._outside = outside
+    Parameters
+    ----------
+    ports
+        Where to read and write.
+    now_ms
+        The time, in epoch milliseconds.
+    """
+
+    def __init__(self, ports: Ports, now_ms: Callable[[], int]) -> None:
+        self._ports = ports
         self._now_ms = now_ms
         self._states: dict[int, PartitionState] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
@@ -109,7 +116,7 @@ class Partitions:
         committed = 0
         try:
             if quarantined:
-                self._outside.quarantine.put(quarantined)
+                self._ports.quarantine.put(quarantined)
             self._states[partition] = self._newest(partition)
             for chunk in chunks(rows, history):
                 while committed < chunk.stop:
@@ -122,50 +129,50 @@ class Partitions:
         return None
 
     def _newest(self, partition: int) -> PartitionState:
-        outside, warm = self._outside, self._states.get(partition)
-        return restore.newest(outside.blocks, outside.snapshots, partition, warm)
+        cached = self._states.get(partition)
+        return restore.newest(self._ports.blocks, self._ports.snapshots, partition, cached)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
-        """Commit as many of the rows as fit into one block; answer how many."""
+        """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
             step = fitting(self._states[partition], rows, threshold)
             try:
-                effects = self._make(step)
+                effects = self._write(step)
             except BlockExistsError:
                 report.lost_races += 1
                 self._states[partition] = self._newest(partition)
                 continue
             self._states[partition] = step.state
             self._count(step, effects, report)
-            self._keep_snapshot(step, report)
+            self._save_snapshot(step, report)
             return len(step.rows)
         raise IOFailedError(f"partition {partition}: lost the race for a block {MAX_LOST_RACES} times")
 
-    def _make(self, step: Step) -> Effects:
-        """The effects, in order; the block commits."""
+    def _write(self, step: Step) -> Effects:
+        """Write the effects, in order; the block commits."""
         effects, block = effects_of(step), step.block
         if effects.anomalies:
-            self._outside.anomalies.put(effects.anomalies)
+            self._ports.anomalies.put(effects.anomalies)
         if effects.events:
-            self._outside.bus.put(effects.events)
+            self._ports.bus.put(effects.events)
         if effects.bars:
-            self._outside.charts.put_bars(effects.bars, block.arrival_ms)
+            self._ports.charts.put_bars(effects.bars, block.arrival_ms)
         self._put_quotes(step)
-        self._outside.blocks.put(block)
+        self._ports.blocks.put(block)
         return effects
 
     def _put_quotes(self, step: Step) -> None:
         block = step.block
-        for class_ in sorted({origin_of(s) for s, c in block.sources.items() if c.in_windows}):
-            written = self._quotes.get((block.partition, class_), _Written(0, 0))
+        for origin in sorted({origin_of(s) for s, c in block.sources.items() if c.in_windows}):
+            written = self._quotes.get((block.partition, origin), _Written(0, 0))
             due = block.arrival_ms >= written.arrival_ms + _LARGE_QUOTES_EVERY_MS
             if written.size > _SMALL_QUOTES_BYTES and not due:
                 continue
-            quotes = last_quotes(step.state, class_)
+            quotes = last_quotes(step.state, origin)
             if quotes.symbol:
                 packed = pack_columns(quotes)
-                self._outside.charts.put_quotes(class_, block, max(quotes.ts), packed)
-                self._quotes[block.partition, class_] = _Written(len(packed), block.arrival_ms)
+                self._ports.charts.put_quotes(origin, block, max(quotes.ts), packed)
+                self._quotes[block.partition, origin] = _Written(len(packed), block.arrival_ms)
 
     def _count(self, step: Step, effects: Effects, report: Report) -> None:
         report.blocks += 1
@@ -180,18 +187,18 @@ class Partitions:
             if origin_of(anomaly.source) != "replay" and not is_history:
                 report.latencies_ms.append(now_ms - tick_ms)
 
-    def _keep_snapshot(self, step: Step, report: Report) -> None:
+    def _save_snapshot(self, step: Step, report: Report) -> None:
         """Without a snapshot a cold start takes longer and nothing else: the next block tries again."""
         state, arrival_ms = step.state, step.block.arrival_ms
         if arrival_ms // _SNAPSHOT_EVERY_MS <= state.snapshot_ms // _SNAPSHOT_EVERY_MS:
             return
         state = replace(state, snapshot=state.number, snapshot_ms=arrival_ms)
         try:
-            self._outside.snapshots.put(state.partition, state.number, snapshot.dump(state))
+            self._ports.snapshots.put(state.partition, state.number, snapshot.dump(state))
         except IOFailedError as error:
             report.failed_snapshots += 1
             where = {"partition": state.partition, "block": state.number}
-            logger.warning("snapshot not kept", extra={**where, "reason": str(error)})
+            logger.warning("snapshot not written", extra={**where, "reason": str(error)})
             return
         self._states[state.partition] = state
 
@@ -232,7 +239,7 @@ def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
 
 
 def fitting(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
-    """The next block of as many of the rows as it may hold."""
+    """Return the next block of as many of the rows as it may hold."""
     rows = rows.slice(0, MAX_BLOCK_ROWS)
     step = plan(state, rows, threshold)
     while len(step.block.packed) > MAX_BLOCK_BYTES:

@@ -1,4 +1,4 @@
-"""What a step of the windows means outside: anomalies, events, closed bars and last quotes. Pure."""
+"""What a step of the windows brings about: anomalies, events, closed bars and last quotes. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Effects(NamedTuple):
-    """Effects of a step; anomalies must be written before they are told. Bars come with class and symbol."""
+    """Effects of a step; anomalies must be written before their events are sent. Bars come with origin and symbol."""
 
     anomalies: list[Anomaly]
     bars: list[tuple[str, str, Bar]]
@@ -27,7 +27,7 @@ class Effects(NamedTuple):
 
 
 def effects_of(step: Step, *, late: bool = False) -> Effects:
-    """The effects of `step`; `late` marks anomalies that a redrive found."""
+    """Return the effects of `step`; `late` marks anomalies that a redrive found."""
     anomalies: list[Anomaly] = []
     sent: list[events.Event] = []
     for transition in step.transitions:
@@ -40,12 +40,13 @@ def effects_of(step: Step, *, late: bool = False) -> Effects:
             sent.append(events.escalated(anomaly, at_ms))
         else:
             sent.append(events.ended(anomaly, at_ms))
-    bars = [(*split_key(step.state.keys[closed.slot]), closed.bar) for closed in step.closed]
-    return Effects(anomalies, [(class_, symbol, bar) for class_, symbol, bar in bars], sent)
+    keys = step.state.keys
+    bars: list[tuple[str, str, Bar]] = [(*split_key(keys[of.slot]), of.bar) for of in step.closed]
+    return Effects(anomalies, bars, sent)
 
 
 def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
-    """The anomaly of a transition, named by the tick that opened it."""
+    """Return the anomaly of a transition, named by the tick that opened it."""
     _, ticker = split_key(rows.key[transition.row])
     return Anomaly(
         id=anomaly_id(ticker, transition.opened_ts, transition.kind),
@@ -68,9 +69,9 @@ def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
 
 
 def last_quotes(state: PartitionState, origin: str) -> QuoteColumns:
-    """The newest quote of every symbol of an origin, sorted by symbol.
+    """Return the newest quote of every symbol of an origin, sorted by symbol.
 
-    Where several runs of a replay hold a symbol, it is the run that was heard of last.
+    Where several runs of a replay hold a symbol, the run that sent a tick last is shown.
     """
     slots = _slots_by_symbol(state.keys, origin)
     symbols = [symbol for symbol, _ in slots]
@@ -80,11 +81,11 @@ def last_quotes(state: PartitionState, origin: str) -> QuoteColumns:
 
 @lru_cache(maxsize=64)
 def _slots_by_symbol(keys: tuple[str, ...], origin: str) -> list[tuple[str, list[int]]]:
-    """The symbols of a class, sorted, each with its windows, newest first."""
+    """Return the symbols of an origin, sorted, each with its windows, newest first."""
     slots: dict[str, list[int]] = {}
     for slot, key in enumerate(keys):
-        class_, symbol = split_key(key)
-        if class_ == origin:
+        of, symbol = split_key(key)
+        if of == origin:
             slots.setdefault(symbol, []).insert(0, slot)
     return sorted(slots.items())
 

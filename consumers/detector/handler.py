@@ -24,13 +24,13 @@ def _detector() -> Detector:
 
 
 def structured(like: Logger) -> None:
-    """Have all that is logged below `consumers` written as `like` writes: as JSON, with the request's id."""
-    logging.getLogger("consumers")  # only those that exist are given its ways
+    """Configure the `consumers` loggers like `like`: JSON, with the request's id."""
+    logging.getLogger("consumers")  # only loggers that exist are configured
     copy_config_to_registered_loggers(source_logger=like, include={"consumers"})
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics(capture_cold_start_metric=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Apply a batch of records; answers which of them Lambda must deliver again."""
+    """Apply a batch of records; return which of them Lambda must deliver again."""
     return _detector().handle(event, context.get_remaining_time_in_millis())

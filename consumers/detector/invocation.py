@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Consumer:
-    """Consumes invocations one after the other; its warm state is a cache of what the blocks say.
+    """Handles invocations one after the other; the states that it has in memory are a cache of the blocks.
 
     Parameters
     ----------
@@ -33,16 +33,22 @@ class Consumer:
         The time, in epoch milliseconds.
     """
 
-    def __init__(self, partitions: int, outside: Ports, now_ms: Callable[[], int]) -> None:
-        self._outside = outside
+    def __init__(self, partitions: int, ports: Ports, now_ms: Callable[[], int]) -> None:
+        self._ports = ports
         self._now_ms = now_ms
         self._decoder = Decoder(partitions)
-        self._partitions = Partitions(outside, now_ms)
+        self._partitions = Partitions(ports, now_ms)
         # Whether the last invocation may have crashed: a new process cannot tell.
         self._may_have_crashed = True
 
     def consume(self, event: Any, until_ms: int) -> Report:
-        """Apply the records of a Lambda event; what is not begun by `until_ms` is left for the next delivery."""
+        """Apply the records of a Lambda event; what is not begun by `until_ms` is left for the next delivery.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            If the event is not one of a Kinesis stream.
+        """
         records = records_of(event)
         report = Report(records=len(records))
         if not records:
@@ -62,21 +68,21 @@ class Consumer:
         return report
 
     def _crashed(self, record: KinesisRecord) -> str | None:
-        """Why a record must not be read any more: each crash on it alone left an attempt begun, none ended."""
-        begun = self._outside.attempts.begin(record.shard, record.sequence)
+        """Return why a record must not be read any more: each crash on it alone left an attempt begun, none ended."""
+        begun = self._ports.attempts.begin(record.shard, record.sequence)
         return f"crashed the function {MAX_CRASHES} times, alone" if begun > MAX_CRASHES else None
 
     def _end(self, record: KinesisRecord) -> None:
-        """What the outside refuses is no crash, however often it does; that it refuses this too changes nothing."""
+        """Record that the attempt ended. An I/O error is not a crash; if recording that fails too, ignore it."""
         try:
-            self._outside.attempts.end(record.shard, record.sequence)
+            self._ports.attempts.end(record.shard, record.sequence)
         except IOFailedError as error:
             logger.warning("attempts not ended", extra={"reason": str(error)})
 
     def _apply(
         self, records: Sequence[KinesisRecord], crashed: str | None, until_ms: int, report: Report
     ) -> None:
-        history = self._outside.thresholds.history()
+        history = self._ports.thresholds.history()
         decoded = self._decoder.decode(records, crashed)
         stopped: list[int] = []
         for partition, rows in decoded.rows.items():

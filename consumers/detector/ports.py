@@ -1,4 +1,4 @@
-"""What the detector needs from the outside, as narrow as it needs it. AWS adapters are in `stores`."""
+"""The detector's ports, as narrow as it needs them. AWS adapters are in `stores`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AnomalyStore(Protocol):
         """Write anomalies; writing one again changes nothing."""
 
     def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
-        """Write anomalies where there are none; answers those that are there as late ones now."""
+        """Write anomalies where there are none; return those that are there as late ones now."""
 
 
 class ChartWriter(Protocol):
@@ -44,7 +44,7 @@ class EventBus(Protocol):
 
 
 class QuarantineStore(Protocol):
-    """Records that could not be used."""
+    """Where records go that could not be used."""
 
     def put(self, entries: Sequence[Quarantined]) -> None:
         """Keep entries; keeping one again changes nothing."""
@@ -54,21 +54,21 @@ class ThresholdSource(Protocol):
     """The threshold parameter."""
 
     def history(self) -> ThresholdHistory:
-        """All its versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
+        """Return all its versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
 
 
 class AttemptCounter(Protocol):
     """Counts attempts on a record that were begun and not ended, across processes."""
 
     def begin(self, shard: str, sequence: str) -> int:
-        """Count an attempt; answers how many are begun and not ended, this one included."""
+        """Count an attempt; return how many are begun and not ended, this one included."""
 
     def end(self, shard: str, sequence: str) -> None:
-        """All attempts on the record so far are over, this one in good order."""
+        """Record that all attempts on the record so far are over, this one in good order."""
 
 
 class Ports(NamedTuple):
-    """The outside of the detector."""
+    """All of them."""
 
     blocks: BlockStore
     snapshots: SnapshotStore

@@ -1,4 +1,4 @@
-"""What the detector's environment tells it."""
+"""What the environment of stock-detector says, read once."""
 
 from __future__ import annotations
 

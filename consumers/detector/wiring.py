@@ -1,4 +1,4 @@
-"""Puts the detector together for Lambda: adapters, warm state, metrics. Built on first use."""
+"""Puts the detector together for Lambda: adapters, consumer, metrics. Built on first use."""
 
 from __future__ import annotations
 
@@ -48,24 +48,24 @@ class Detector:
         events_client: Any = OnFirstUse("events")
         self._bus = Bus(events_client, settings.bus_name)
         ssm = boto3.client("ssm", config=CONFIG)
-        outside = Ports(
+        ports = Ports(
             blocks=BlockTable(dynamodb, settings.windows_table),
             snapshots=SnapshotBucket(s3, settings.data_bucket),
             anomalies=AnomalyTable(dynamodb, settings.anomalies_table),
             charts=ChartTable(dynamodb, settings.charts_table),
             bus=self._bus,
             quarantine=QuarantineBucket(s3, settings.data_bucket),
-            thresholds=ThresholdParameter(ssm, settings.threshold_parameter, now_ms, self._refused),
+            thresholds=ThresholdParameter(ssm, settings.threshold_parameter, now_ms, self._rejected),
             attempts=AttemptTable(dynamodb, settings.windows_table, now_ms),
         )
-        self._consumer = Consumer(settings.partitions, outside, now_ms)
+        self._consumer = Consumer(settings.partitions, ports, now_ms)
 
     def handle(self, event: Any, remaining_ms: int) -> dict[str, Any]:
-        """Apply an event's records, emit the metrics, answer from where to deliver again."""
+        """Apply an event's records, emit the metrics, return from where to deliver again."""
         began_ms = now_ms()
         report = self._consumer.consume(event, began_ms + max(0, remaining_ms - MARGIN_MS))
         self._measure(report, now_ms() - began_ms)
-        return report.answer()
+        return report.response()
 
     def _measure(self, report: Report, took_ms: int) -> None:
         count, counts = MetricUnit.Count, report.counts
@@ -87,12 +87,12 @@ class Detector:
         for latency_ms in sorted(report.latencies_ms)[-99:]:  # at 100 Powertools sends all
             self._metrics.add_metric(name="EventToAnomaly", unit=milliseconds, value=latency_ms)
 
-    def _refused(self, version: ThresholdVersion, reason: str) -> None:
+    def _rejected(self, version: ThresholdVersion, reason: str) -> None:
         """Say that a threshold cannot be used: log, metric, event. The one before it stays in force."""
         where = {"parameter": self._parameter, "version": version.number, "reason": reason}
-        self._logger.error("threshold refused", extra=where)
-        self._metrics.add_metric(name="ThresholdsRefused", unit=MetricUnit.Count, value=1)
-        event = events.threshold_refused(self._parameter, version.number, reason, version.set_ms)
+        self._logger.error("threshold rejected", extra=where)
+        self._metrics.add_metric(name="ThresholdsRejected", unit=MetricUnit.Count, value=1)
+        event = events.threshold_rejected(self._parameter, version.number, reason, version.set_ms)
         try:
             self._bus.put([event])
         except IOFailedError as error:

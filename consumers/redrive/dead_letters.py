@@ -22,7 +22,7 @@ _REASON_CHARACTERS = 500
 
 
 class LetterError(MonitorError, ValueError):
-    """This is no invocation record of a failed batch; the message says why."""
+    """A message is not the invocation record of a failed batch."""
 
 
 class BatchInS3(NamedTuple):
@@ -210,10 +210,10 @@ def _reason(context: _Context, response: _Response | None) -> str:
 
 def _failed_scan(body: str) -> FailedScan:
     record = _decoded(body, _ScanRecord)
-    context, answer = record.request_context, record.response_payload
+    context, response = record.request_context, record.response_payload
     reason = _reason(context, record.response_context)
-    if isinstance(answer, dict) and "errorMessage" in answer:
-        error = f"{answer.get('errorType', 'error')}: {answer['errorMessage']}"
+    if isinstance(response, dict) and "errorMessage" in response:
+        error = f"{response.get('errorType', 'error')}: {response['errorMessage']}"
         reason += f": {error[:_REASON_CHARACTERS]}"
     return FailedScan(context.request_id, _ms(record.timestamp), reason, record.request_payload)
 

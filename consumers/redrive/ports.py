@@ -1,4 +1,4 @@
-"""What a redrive needs from the outside. AWS adapters are in `stores`."""
+"""The ports of a redrive. AWS adapters are in `stores`."""
 
 from __future__ import annotations
 

@@ -45,20 +45,20 @@ class AnomalyTable:
             self._write(requests[start : start + _BATCH_WRITE_ITEMS])
 
     def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
-        """Write anomalies where there are none; answers those that are there as late ones now."""
+        """Write anomalies where there are none; return those that are there as late ones now."""
         return [anomaly for anomaly in anomalies if self._put_if_absent(anomaly) or self._is_late(anomaly)]
 
     def _is_late(self, anomaly: Anomaly) -> bool:
         with io(f"read anomaly {anomaly.id}"):
-            answer = self._client.get_item(
+            response = self._client.get_item(
                 TableName=self._table,
                 Key={"ticker": {"S": anomaly.ticker}, "timestamp": {"S": anomaly.timestamp}},
                 ConsistentRead=True,
             )
-        return "Item" in answer and from_item(answer["Item"]).late
+        return "Item" in response and from_item(response["Item"]).late
 
     def _put_if_absent(self, anomaly: Anomaly) -> bool:
-        """Whether it was written: not if one is there."""
+        """Return whether it was written: not if one is there."""
         with io(f"write anomaly {anomaly.id}"):
             try:
                 self._client.put_item(
@@ -75,8 +75,8 @@ class AnomalyTable:
     def _write(self, requests: Any) -> None:
         for wait in (*BACKOFF_SECONDS, None):
             with io(f"write {len(requests)} anomalies"):
-                answer = self._client.batch_write_item(RequestItems={self._table: requests})
-            requests = answer.get("UnprocessedItems", {}).get(self._table, [])
+                response = self._client.batch_write_item(RequestItems={self._table: requests})
+            requests = response.get("UnprocessedItems", {}).get(self._table, [])
             if not requests:
                 return
             if wait is not None:

@@ -47,13 +47,13 @@ class Bus:
         reason = ""
         for wait in (*BACKOFF_SECONDS, None):
             with io(f"put {len(entries)} events on {self._bus_name}"):
-                answer = self._client.put_events(Entries=entries)
-            if not answer["FailedEntryCount"]:
+                response = self._client.put_events(Entries=entries)
+            if not response["FailedEntryCount"]:
                 return
-            results = list(zip(entries, answer["Entries"], strict=True))
+            results = list(zip(entries, response["Entries"], strict=True))
             entries = [entry for entry, result in results if "ErrorCode" in result]
             failed = next(result for _, result in results if "ErrorCode" in result)
             reason = f"{failed['ErrorCode']}: {failed.get('ErrorMessage', '')}"
             if wait is not None:
                 self._sleep(wait)
-        raise IOFailedError(f"{len(entries)} events were refused by {self._bus_name}: {reason}")
+        raise IOFailedError(f"{len(entries)} events were rejected by {self._bus_name}: {reason}")

@@ -15,7 +15,7 @@ from consumers.contracts.errors import IOFailedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A call answers in milliseconds or is better asked again; all attempts of a call (3 s connect + read each,
+# A call returns in milliseconds or is better made again; all attempts of a call (3 s connect + read each,
 # backoff between them below 1 + 2 s) end well before the 60 s of the function, so that what was done so far
 # is reported instead of being cut off. Checking parameters that our own code makes and AWS checks too, and putting
 # the client's name together anew, would be a third of the processor time of a call.
@@ -30,7 +30,7 @@ CONFIG = Config(
 
 
 class OnFirstUse:
-    """A client that is made when something is first asked of it: not every start of a process needs it."""
+    """A client that is made at its first call: not every process makes one."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -51,7 +51,7 @@ BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 @contextmanager
 def io(what: str) -> Iterator[None]:
-    """Turn what AWS and the network answer into `IOFailedError`, naming what was being done."""
+    """Turn errors of AWS and of the network into `IOFailedError`, naming what was being done."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -59,5 +59,5 @@ def io(what: str) -> Iterator[None]:
 
 
 def code_of(error: ClientError) -> str:
-    """The error code that AWS answered."""
+    """Return the error code in a response of AWS."""
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,9 +1,9 @@
 """Last quotes and minute bars in the table stock-charts: what the dashboard draws. Free of numpy.
 
-Last quotes: one item per origin and partition of the stream, pk `live#<class>`, sk `<partition>`,
+Last quotes: one item per origin and partition of the stream, pk `live#<origin>`, sk `<partition>`,
 written with the partition's blocks. It holds the open minute of every symbol as well.
 
-Minute bars: pk `bars#<class>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
+Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
 symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask]". Setting it
 again changes nothing. Bars hold positive prices only: what a bad tick said is in its anomaly.
 """
@@ -37,33 +37,33 @@ _BARS_PER_UPDATE = 100
 
 
 def live_pk(origin: str) -> str:
-    """Partition key of the last quotes of an origin."""
+    """Return the partition key of the last quotes of an origin."""
     return f"live#{origin}"
 
 
 def bars_pk(origin: str, symbol: str) -> str:
-    """Partition key of the minute bars of a symbol and of those that share its items."""
+    """Return the partition key of the minute bars of a symbol and of those that share its items."""
     return f"bars#{origin}#{zlib.crc32(symbol.encode()) % GROUPS}"
 
 
 def bar_attribute(symbol: str) -> str:
-    """Name of the attribute that holds a symbol's bar."""
+    """Return the name of the attribute that holds a symbol's bar."""
     return _ATTRIBUTE_PREFIX + symbol
 
 
 def pack_columns(quotes: QuoteColumns) -> bytes:
-    """Last quotes as compressed JSON columns."""
+    """Return last quotes as compressed JSON columns."""
     return zlib.compress(msgspec.json.encode(quotes._asdict()), 1)
 
 
 def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
-    """The same of single quotes: what `unpack_quotes` reads back."""
+    """Return the same of single quotes."""
     rows = [astuple(quote) for quote in quotes]
     return pack_columns(QuoteColumns(*([row[i] for row in rows] for i in range(len(QuoteColumns._fields)))))
 
 
 def unpack_quotes(packed: bytes) -> list[LastQuote]:
-    """The last quotes that `pack_columns` packed."""
+    """Return the last quotes that `pack_columns` packed."""
     columns = json.loads(zlib.decompress(packed))
     bars = [Bar(*values) for values in columns.pop("bar")]
     return [
@@ -87,7 +87,7 @@ class ChartTable:
         self._table = table
 
     def last_quotes(self, origin: str) -> list[LastQuote]:
-        """The newest quote of every symbol that sources of the class ("live", "simulated", "replay") sent."""
+        """Return the newest quote of every symbol that sources of the class ("live", "simulated", "replay") sent."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk",
@@ -97,7 +97,7 @@ class ChartTable:
         return [quote for item in items for quote in unpack_quotes(item["columns"]["B"])]
 
     def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
-        """The minutes that start in since_ms <= start < until_ms, by time, the open one included."""
+        """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
         bars = {bar.minute_ms: bar for bar in self._closed(origin, symbol, since_ms, until_ms)}
         for quote in self.last_quotes(origin):
             if quote.symbol == symbol and since_ms <= quote.bar.minute_ms < until_ms:
@@ -127,8 +127,8 @@ class ChartTable:
     def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
         """Set closed bars in the items of their minute and group."""
         items: dict[tuple[str, int], dict[str, Bar]] = defaultdict(dict)
-        for class_, symbol, bar in bars:
-            items[bars_pk(class_, symbol), bar.minute_ms][symbol] = bar
+        for origin, symbol, bar in bars:
+            items[bars_pk(origin, symbol), bar.minute_ms][symbol] = bar
         for (pk, minute_ms), of_symbols in items.items():
             sk, pairs = iso_ms(minute_ms), sorted(of_symbols.items())
             for start in range(0, len(pairs), _BARS_PER_UPDATE):
@@ -176,7 +176,7 @@ class ChartTable:
 
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:
-    """A closed bar as a DynamoDB string: one value costs the client a tenth of a list of eight."""
+    """Return a closed bar as a DynamoDB string: one value costs the client a tenth of a list of eight."""
     values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask)
     return {"S": msgspec.json.encode(values).decode()}
 

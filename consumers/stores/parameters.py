@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ssm.client import SSMClient
 
-# Older than this an answer might miss a version that is in effect; the rest is for clocks that differ.
+# Older than this a response might miss a version that is in effect; the rest is for clocks that differ.
 _FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
 
 
 class ThresholdParameter:
-    """Reads the parameter's history when its version changed, and asks for that at most every 25 s."""
+    """Reads the parameter's history when its version changed; queries the version at most every 25 s."""
 
     def __init__(
         self,
@@ -33,19 +33,19 @@ class ThresholdParameter:
         self._now_ms = now_ms
         self._on_rejected = on_rejected
         self._version = -1
-        self._asked_ms: int | None = None
+        self._read_ms: int | None = None
         self._history = ThresholdHistory([])
 
     def history(self) -> ThresholdHistory:
-        """All versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
+        """Return all versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
         now_ms = self._now_ms()
-        if self._asked_ms is not None and now_ms - self._asked_ms < _FRESH_MS:
+        if self._read_ms is not None and now_ms - self._read_ms < _FRESH_MS:
             return self._history
         with io(f"read the threshold {self._name}"):
             version = self._current()
             if version != self._version:
                 self._read(version)
-        self._asked_ms = now_ms
+        self._read_ms = now_ms
         return self._history
 
     def _current(self) -> int:

@@ -25,7 +25,7 @@ class QuarantineBucket:
     """Quarantined user records, one object per record of the stream and partition.
 
     `quarantine/<shard>/<sequence number>/<partition>.json` holds a list of objects with `shard`, `sequence`,
-    `index`, `partition`, `arrival_ms`, `reason`, `rows` (the refused ones, none if it is the whole record)
+    `index`, `partition`, `arrival_ms`, `reason`, `rows` (the rejected ones, none if it is the whole record)
     and `payload` (base64).
     """
 
@@ -46,7 +46,7 @@ class QuarantineBucket:
                 )
 
     def entries(self) -> Iterator[Quarantined]:
-        """All entries, by shard, sequence number and partition."""
+        """Yield all entries, by shard, sequence number and partition."""
         for page in self._pages():
             for item in page.get("Contents", []):
                 yield from self._read(item["Key"])
@@ -80,7 +80,7 @@ class QuarantineBucket:
 
 
 def quarantine_key(shard: str, sequence: str, partition: int) -> str:
-    """Where the quarantined user records of a record of the stream lie."""
+    """Return where the quarantined user records of a record of the stream lie."""
     return f"{QUARANTINE_PREFIX}{shard}/{sequence}/{partition}.json"
 
 

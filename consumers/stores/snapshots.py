@@ -20,7 +20,7 @@ class SnapshotBucket:
         self._bucket = bucket
 
     def get(self, partition: int, number: int) -> bytes | None:
-        """The snapshot, None if there is none."""
+        """Return the snapshot, None if there is none."""
         key = _snapshot_key(partition, number)
         with io(f"read {key}"):
             try:

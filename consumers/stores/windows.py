@@ -53,23 +53,23 @@ class BlockTable:
         """Return the newest block; strongly consistent."""
         with io(f"read the newest block of partition {partition}"):
             query = _blocks_after(self._table, partition, 0)
-            answer = self._client.query(**query, ScanIndexForward=False, Limit=1)
-        return next((block_from_item(item) for item in answer["Items"]), None)
+            response = self._client.query(**query, ScanIndexForward=False, Limit=1)
+        return next((block_from_item(item) for item in response["Items"]), None)
 
     def get(self, partition: int, number: int) -> Block | None:
         """Return the block of that number, None if there is none; strongly consistent."""
         with io(f"read block {number} of partition {partition}"):
-            answer = self._client.get_item(
+            response = self._client.get_item(
                 TableName=self._table,
                 Key={"pk": {"S": partition_pk(partition)}, "sk": {"S": block_sk(number)}},
                 ConsistentRead=True,
             )
-        return block_from_item(answer["Item"]) if "Item" in answer else None
+        return block_from_item(response["Item"]) if "Item" in response else None
 
     def after(self, partition: int, number: int) -> Iterator[Block]:
         """Yield the blocks after block `number`, in order; strongly consistent."""
         query = _blocks_after(self._table, partition, number)
-        # Each invocation asks, mostly for nothing: a paginator would cost as much as the call.
+        # Each invocation queries, mostly for nothing: a paginator would cost as much as the call.
         while True:
             with io(f"read the blocks of partition {partition} after {number}"):
                 page = self._client.query(**query)
@@ -178,7 +178,7 @@ class AttemptTable:
     def begin(self, shard: str, sequence: str) -> int:
         """Count an attempt; return how many are begun and not ended, this one included."""
         with io(f"count the attempts on {shard} {sequence}"):
-            answer = self._client.update_item(
+            response = self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": f"attempts#{shard}"}, "sk": {"S": sequence}},
                 UpdateExpression="ADD begun :one SET expires_at = :expires_at",
@@ -188,7 +188,7 @@ class AttemptTable:
                 },
                 ReturnValues="UPDATED_NEW",
             )
-        return int(answer["Attributes"]["begun"]["N"])
+        return int(response["Attributes"]["begun"]["N"])
 
     def end(self, shard: str, sequence: str) -> None:
         """Record that all attempts on the record so far are over, this one in good order."""
@@ -231,7 +231,7 @@ def _commit(client: DynamoDBClient, table: str, item: Item) -> None:
         except ClientError as error:
             if code_of(error) != CONDITION_FAILED:
                 raise
-            # The answer to an earlier attempt may have been lost: then what is there is this block.
+            # The response to an earlier attempt may have been lost: then what is there is this block.
             if error.response.get("Item") != item:
                 raise BlockExistsError(f"{name} exists") from error
 

@@ -22,8 +22,8 @@ class StreamOffset(NamedTuple):
         """Return whether this is `other`, or lies before it in the same shard.
 
         Kinesis numbers the records of a shard in growing decimal numbers, and so do the KCL and the consumers of
-        KPL aggregates compare them. A sequence number that is no decimal number is only ever equal to itself. The
-        answer decides under which name a row that is too old is counted, never whether a row is applied.
+        KPL aggregates compare them. A sequence number that is no decimal number is only ever equal to itself. It
+        decides under which name a row that is too old is counted, never whether a row is applied.
 
         Examples
         --------

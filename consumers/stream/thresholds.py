@@ -59,12 +59,12 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """The threshold that `text` spells: a number, or a JSON object.
+        """Return the threshold that `text` spells: a number, or a JSON object.
 
         Raises
         ------
         ThresholdError
-            If it is neither; the message says what is wrong, where, and what is allowed.
+            If it is neither.
 
         Examples
         --------
@@ -74,11 +74,11 @@ class Threshold:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ThresholdError(f"{_shown(text)}: allowed is {_ALLOWED}") from error
+            raise ThresholdError(f"the threshold is {_shown(text)}", allowed=_ALLOWED) from error
         if not isinstance(value, dict):
             return cls(text, _number("the threshold", value))
         if unknown := sorted(set(value) - {"default", "kinds", "tickers"}):
-            raise ThresholdError(f"unknown field {_shown(unknown[0])}: allowed is {_ALLOWED}")
+            raise ThresholdError(f"unknown field {_shown(unknown[0])}", allowed=_ALLOWED)
         default = _number("default", value.get("default", float(DEFAULT)))
         kinds = _by_kind("kinds", value.get("kinds", {}))
         tickers = {
@@ -88,7 +88,7 @@ class Threshold:
         return cls(text, default, kinds, tickers)
 
     def table(self, keys: Sequence[str]) -> Floats:
-        """Thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
+        """Return the thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
         column = np.array([self.kinds.get(kind, self.default) for kind in KINDS])
         table = np.repeat(column[:, np.newaxis], len(keys), axis=1)
         if self.tickers:
@@ -115,7 +115,7 @@ class ThresholdHistory:
         self._first = self._usable[0][1] if self._usable else Threshold.parse(DEFAULT)
 
     def in_force(self, arrival_ms: int) -> Threshold:
-        """The threshold for records that arrived at `arrival_ms`: the last usable one in effect by then.
+        """Return the threshold for records that arrived at `arrival_ms`: the last usable one in effect by then.
 
         Before the first version took effect, that one; without any usable version, `DEFAULT`.
         """
@@ -131,21 +131,21 @@ _ALLOWED = (
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ThresholdError(f"{where} is {_shown(value)}: allowed is a JSON object of numbers")
+        raise ThresholdError(f"{where} is {_shown(value)}", allowed="a JSON object of numbers")
     return value
 
 
 def _by_kind(where: str, value: Any) -> dict[str, float]:
     by_kind = _object(where, value)
     if unknown := sorted(set(by_kind) - set(KINDS)):
-        raise ThresholdError(f"{where} names {_shown(unknown[0])}: allowed are {', '.join(KINDS)}")
+        raise ThresholdError(f"{where} names {_shown(unknown[0])}", allowed=f"one of {', '.join(KINDS)}")
     return {kind: _number(f"{where}.{kind}", number) for kind, number in by_kind.items()}
 
 
 def _number(where: str, value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not LOWEST <= value <= HIGHEST:
-        raise ThresholdError(f"{where} is {_shown(value)}: allowed is {_ALLOWED}")
+        raise ThresholdError(f"{where} is {_shown(value)}", allowed=_ALLOWED)
     return float(value)
 
 

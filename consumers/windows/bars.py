@@ -45,7 +45,7 @@ class ClosedBar(NamedTuple):
 
 
 def new_minutes(n: int) -> Floats:
-    """The state of `n` symbols never seen, shape (len(FIELDS), n)."""
+    """Return the state of `n` symbols never seen, shape (len(FIELDS), n)."""
     return np.repeat(_NEW, n, axis=1)
 
 
@@ -119,7 +119,7 @@ def _segments(ticks: Ticks) -> _Segments:
 
 
 def _merged(before: Floats, of: _Segments) -> tuple[Floats, Bools]:
-    """The fields after each segment, and whether it went on with the minute that was open.
+    """Return the fields after each segment, and whether it went on with the minute that was open.
 
     `before` are the fields before the call. The minutes of a symbol only grow, so all but its first segment
     begin a minute.
@@ -154,14 +154,14 @@ def _carried(values: Floats, known: Bools, before: Floats, first: Bools) -> Floa
 
 
 def _shifted(values: Floats, before: Floats, first: Bools) -> Floats:
-    """The value of each symbol's segment before this one; the one before the call at its first."""
+    """Return the value of each symbol's segment before this one; the one before the call at its first."""
     shifted = np.empty_like(values)
     shifted[1:] = values[:-1]
     return np.where(first, before, shifted)
 
 
 def _closed(before: Floats, after: Floats, of: _Segments, continued: Bools) -> list[ClosedBar]:
-    """The bars that ended where a segment began another minute."""
+    """Return the bars that ended where a segment began another minute."""
     ended = np.flatnonzero(~continued & (~of.first | (before[_N] != 0.0)))
     bars = np.where(of.first[ended], before[:, ended], after[:, ended - 1])
     return [
@@ -171,7 +171,7 @@ def _closed(before: Floats, after: Floats, of: _Segments, continued: Bools) -> l
 
 
 def _bar_rows(minutes: Floats) -> list[tuple[Any, ...]]:
-    """The bars of columns that had a price, each as the fields of `Bar`."""
+    """Return the bars of columns that had a price, each as the fields of `Bar`."""
     before, now = minutes[_VB], minutes[_V]
     traded = np.where(now >= before, now - before, now)
     rows = zip(
@@ -194,7 +194,7 @@ def _or_none(values: Floats, known: Bools) -> list[float | None]:
 
 
 def quote_columns(symbols: list[str], minutes: Floats) -> QuoteColumns:
-    """The newest quotes of symbols, each with its column of `minutes`; without those that never had a price."""
+    """Return the newest quotes of symbols, each with its column of `minutes`; without those that never had a price."""
     priced = minutes[_N] != 0.0
     if not priced.all():
         symbols = [symbols[i] for i in np.flatnonzero(priced).tolist()]
@@ -213,7 +213,7 @@ def quote_columns(symbols: list[str], minutes: Floats) -> QuoteColumns:
 
 
 def _newest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
-    """The last known value of each segment, -1.0 if it has none."""
+    """Return the last known value of each segment, -1.0 if it has none."""
     if known.all():
         return values[ends]
     at = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))[ends]
@@ -222,7 +222,7 @@ def _newest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
 
 
 def _oldest(values: Floats, known: Bools, starts: Ints, ends: Ints) -> Floats:
-    """The first known value of each segment, -1.0 if it has none."""
+    """Return the first known value of each segment, -1.0 if it has none."""
     if known.all():
         return values[starts]
     last = len(values)

@@ -86,7 +86,7 @@ class _Writer:
         return scale
 
     def quotes(self, side: Floats, price: Floats, price_scale: int) -> None:
-        """A side of the quote as its distance from the price."""
+        """Return a side of the quote as its distance from the price."""
         known = self.known(side)
         values = side
         if not known.all():
@@ -178,10 +178,10 @@ def _integers(values: Floats, scale: int) -> Ints:
 
 
 def _scale(values: Floats, candidates: Any) -> int:
-    """The first of the decimal scales in which all values are integers that come back bit for bit."""
+    """Return the first of the decimal scales in which all values are integers that come back bit for bit."""
     if len(values) and np.abs(values).max() * _SCALES[candidates[-1]] >= _EXACT:
         candidates = [c for c in candidates if np.abs(values).max() * _SCALES[c] < _EXACT]
-    # A few of them refuse most scales that do not fit.
+    # The first values rule out most scales that do not fit.
     fits = (scale for scale in candidates if _comes_back(values[:64], scale) and _comes_back(values, scale))
     return int(next(fits, _RAW))
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import zlib
-
 from backports import zstd
 
+from producers.errors import MonitorError
+
 _LEVEL = 3
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-class DamagedError(ValueError):
+class DamagedError(MonitorError):
     """The bytes are not what `compress` made."""
 
 
 def compress(data: bytes) -> bytes:
-    """The data in fewer bytes, the same ones on every machine."""
+    """Return the data in fewer bytes, the same ones on every machine."""
     return zstd.compress(data, _LEVEL)
 
 
 def decompress(data: bytes) -> bytes:
-    """The data that was compressed, by this version or by one before it, which used zlib.
+    """Return the data that was compressed.
 
     Raises
     ------
     DamagedError
         If it cannot be what was compressed.
+
+    Examples
+    --------
+    >>> decompress(compress(b"ticks"))
+    b'ticks'
     """
     try:
-        return zstd.decompress(data) if data.startswith(_ZSTD) else zlib.decompress(data)
-    except (zstd.ZstdError, zlib.error) as error:
+        return zstd.decompress(data)
+    except zstd.ZstdError as error:
         raise DamagedError(str(error)) from error

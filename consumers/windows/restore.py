@@ -1,4 +1,4 @@
-"""A partition's state from what is stored: the newest, warm or cold, and the one as of an earlier block."""
+"""A partition's state from what is stored: the newest, and the one as of an earlier block."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from consumers.windows import snapshot
 from consumers.windows.state import HOUR_MS, PartitionState, Total, replay
+from producers.errors import MonitorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,20 +18,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class GoneError(LookupError):
+class GoneError(MonitorError):
     """Blocks or a snapshot that a state is made of are not there any more."""
 
 
 def newest(
-    blocks: BlockStore, snapshots: SnapshotStore, partition: int, warm: PartitionState | None = None
+    blocks: BlockStore, snapshots: SnapshotStore, partition: int, cached: PartitionState | None = None
 ) -> PartitionState:
-    """The state after the newest block: `warm` moved on, or from the newest snapshot.
+    """Return the state after the newest block: `cached` advanced, or the newest snapshot.
 
     Snapshots and blocks go after 15 days. Where nothing came for so long that what the newest block builds on
     is gone, its windows begin anew: waiting would not bring them back, and would hold up what comes.
     """
-    if warm is not None:
-        return _replayed(warm, blocks.after(partition, warm.number))
+    if cached is not None:
+        return _replayed(cached, blocks.after(partition, cached.number))
     last = blocks.last(partition)
     if last is None:
         return PartitionState(partition)
@@ -45,7 +46,7 @@ def newest(
 
 
 def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:
-    """The state after block `number`.
+    """Return the state after block `number`.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
 
 
 def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:
-    """The state in a snapshot; the one before all blocks if `number` is 0."""
+    """Return the state in a snapshot; the one before all blocks if `number` is 0."""
     if number == 0:
         return PartitionState(partition)
     data = snapshots.get(partition, number)
@@ -89,7 +90,7 @@ def _replayed(state: PartitionState, blocks: Iterable[Block]) -> PartitionState:
 
 
 def _anew(snapshots: SnapshotStore, last: Block) -> PartitionState:
-    """The state of a partition of which nothing but its newest block is known.
+    """Return the state of a partition of which nothing but its newest block is known.
 
     It is kept as the snapshot after that block, for whoever starts later to begin from the same.
     """

@@ -17,11 +17,12 @@ from consumers.stream.records import StreamOffset
 from consumers.windows import bars
 from consumers.windows.compression import DamagedError, compress, decompress
 from consumers.windows.state import PartitionState, Total
+from producers.errors import MonitorError
 
 FORMAT = 2
 
 
-class SnapshotError(ValueError):
+class SnapshotError(MonitorError):
     """A snapshot is of a format that this version cannot read."""
 
 
@@ -44,7 +45,7 @@ class _Head(msgspec.Struct):
 
 
 def dump(state: PartitionState) -> bytes:
-    """The state as bytes: the same state always makes the same ones."""
+    """Return the state as bytes: the same state always makes the same ones."""
     head = _Head(
         FORMAT,
         engine.DETECTOR_VERSION,
@@ -65,7 +66,7 @@ def dump(state: PartitionState) -> bytes:
 
 
 def load(data: bytes) -> PartitionState:
-    """The state that `dump` wrote; of other detectors or bars all but what those remember.
+    """Return the state that `dump` wrote; of other detectors or bars all but what those remember.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def load(data: bytes) -> PartitionState:
         raw = decompress(data)
         start = 4 + int.from_bytes(raw[:4], "little")
         if (found := msgspec.json.decode(raw[4:start], type=_Format).format) != FORMAT:
-            raise SnapshotError(f"the snapshot is of format {found}: allowed is {FORMAT}")
+            raise SnapshotError(f"the snapshot is of format {found}", allowed=f"{FORMAT}")
         head = msgspec.json.decode(raw[4:start], type=_Head)
     except (DamagedError, msgspec.MsgspecError) as error:
         raise SnapshotError(f"the snapshot is damaged: {error}") from error

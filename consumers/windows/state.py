@@ -1,6 +1,6 @@
 """The state of a partition of the stream and how a block of ticks moves it. Pure.
 
-`plan` takes the state and the next rows and answers the block that records them, what the detectors found,
+`plan` takes the state and the next rows and returns the block that records them, what the detectors found,
 and the state after it; `replay` makes the same state from the block. A state is never changed in place.
 """
 
@@ -168,7 +168,7 @@ def _advance(
 
 
 def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
-    """The state without the windows and totals that nothing touched for too long before `arrival_ms`."""
+    """Return the state without the windows and totals that nothing touched for too long before `arrival_ms`."""
     hour = arrival_ms // HOUR_MS
     old = np.flatnonzero(state.touched_hour < hour - REPLAY_KEPT_HOURS).tolist()
     stale = [i for i in old if state.touched_hour[i] < hour - _kept_hours(split_key(state.keys[i])[0])]
@@ -193,8 +193,8 @@ def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
     )
 
 
-def _kept_hours(class_: str) -> int:
-    return REPLAY_KEPT_HOURS if class_ == "replay" else KEPT_HOURS
+def _kept_hours(origin: str) -> int:
+    return REPLAY_KEPT_HOURS if origin == "replay" else KEPT_HOURS
 
 
 def _known(
@@ -219,7 +219,7 @@ def _known(
 
 
 def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
-    """The slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
+    """Return the slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
     slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
     new: dict[str, int] = {}
     for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
@@ -229,7 +229,7 @@ def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, li
 
 
 def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
-    """The rows that are newer than their window's newest tick and than all rows of the window before them.
+    """Return the rows that are newer than their window's newest tick and than all rows of the window before them.
 
     Sorted by window, in order within each.
     """
@@ -247,7 +247,7 @@ def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
 
 
 def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, TickCounts]:
-    """What became of the rows, by source."""
+    """Return what became of the rows, by source."""
     quarantined = rows.bad & ~known
     old = ~applied & ~quarantined
     counts = {}

@@ -145,7 +145,7 @@ class ObservabilityStack(Stack):
                 "stock-threshold-rejected",
                 "threshold-rejected",
                 "The threshold in Parameter Store cannot be used: the one before stays in force.",
-                metrics.of_detector("ThresholdsRefused"),
+                metrics.of_detector("ThresholdsRejected"),
                 1,
             ),
         ]

@@ -51,7 +51,7 @@ def sent(kit: SimpleNamespace) -> list[tuple[str, dict[str, Any]]]:
         seen = watch.observe(["AAPL"], None if 100 < second < 400 else quotes, START_MS + second * 1000)
         found += [(event.detail_type, event.detail()) for event in seen.events]
 
-    refused = events.threshold_refused("/stock-tracker/threshold", 7, "abc is no number", START_MS)
+    refused = events.threshold_rejected("/stock-tracker/threshold", 7, "abc is no number", START_MS)
     return [*found, (refused.detail_type, refused.detail)]
 
 

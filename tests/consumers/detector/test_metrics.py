@@ -162,7 +162,7 @@ def test_a_threshold_that_cannot_be_used_is_counted(parts: Any) -> None:
     at_ms = now_ms()
     parts.detector.handle(event([ticks(["AAA"], at_ms, 50.0)], at_ms), 60_000)
     values, _ = emitted(parts.metrics)
-    assert values["ThresholdsRefused"] == [1.0]
+    assert values["ThresholdsRejected"] == [1.0]
     assert values["TicksInWindows"] == [1.0]
 
 
