@@ -63,5 +63,5 @@ def test_a_snapshot_of_another_format_is_refused(
 ) -> None:
     data = snapshot.dump(state)
     monkeypatch.setattr(snapshot, "FORMAT", snapshot.FORMAT + 1)
-    with pytest.raises(snapshot.SnapshotError, match=r"format 2: allowed is 3"):
+    with pytest.raises(snapshot.SnapshotError, match=r"format 2; must be 3"):
         snapshot.load(data)
