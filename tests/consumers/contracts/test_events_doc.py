@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from jsonschema import Draft202012Validator
 from consumers.contracts import events
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.scan.staleness import FeedMemory, FeedWatch
+from tests.consumers import kit
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())
@@ -28,7 +28,7 @@ def validator(detail_type: str) -> Draft202012Validator:
 
 
 @pytest.fixture(scope="module")
-def sent(kit: SimpleNamespace) -> list[tuple[str, dict[str, Any]]]:
+def sent() -> list[tuple[str, dict[str, Any]]]:
     """Events of real code: a detector whose ticker jumps, worse and worse, a feed that stalls, a bad threshold."""
     memory = kit.Memory()
     records = []

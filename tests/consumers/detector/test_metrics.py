@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -18,8 +18,8 @@ from moto import mock_aws
 from consumers.detector.handler import structured
 from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector, now_ms
-from producers.quote_batch import QuoteBatch, encode
 from producers.settings import SettingsError
+from tests.consumers import kit
 
 VARIABLES = {
     "PARTITIONS": "2",
@@ -44,8 +44,16 @@ EVERY_TIME = {
 }
 
 
+@dataclass
+class Parts:
+    """A detector and its metrics."""
+
+    detector: Detector
+    metrics: Metrics
+
+
 @pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
     """A detector on moto's AWS, its metrics, and the events that it put."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -60,7 +68,8 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             boto3.client("dynamodb").create_table(
                 TableName=table,
                 KeySchema=[
-                    {"AttributeName": k, "KeyType": t} for k, t in zip(keys, ("HASH", "RANGE"), strict=True)
+                    {"AttributeName": keys[0], "KeyType": "HASH"},
+                    {"AttributeName": keys[1], "KeyType": "RANGE"},
                 ],
                 AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
                 BillingMode="PAY_PER_REQUEST",
@@ -71,9 +80,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         metrics = Metrics(namespace="StockMonitor", service="stock-detector")
         metrics.clear_metrics()
         logger = Logger(service="stock-detector")
-        yield SimpleNamespace(
-            detector=Detector(DetectorSettings.from_environment(VARIABLES), logger, metrics), metrics=metrics
-        )
+        yield Parts(Detector(DetectorSettings.from_environment(VARIABLES), logger, metrics), metrics)
         metrics.clear_metrics()
 
 
@@ -95,11 +102,7 @@ def event(payloads: list[bytes], arrival_ms: int) -> Any:
 
 
 def ticks(symbols: list[str], ts: int, price: float) -> bytes:
-    count = len(symbols)
-    unknown: list[None] = [None] * count
-    return encode(
-        QuoteBatch("alpaca", symbols, [ts] * count, [price] * count, unknown, unknown, unknown, unknown, [])
-    )
+    return kit.payload([(symbol, ts, price) for symbol in symbols])
 
 
 def emitted(metrics: Metrics) -> tuple[dict[str, Any], set[str]]:
@@ -111,7 +114,7 @@ def emitted(metrics: Metrics) -> tuple[dict[str, Any], set[str]]:
     return {of["Name"]: entry[of["Name"]] for of in directive["Metrics"]}, dimensions
 
 
-def test_every_invocation_tells_what_became_of_its_ticks(parts: Any) -> None:
+def test_every_invocation_tells_what_became_of_its_ticks(parts: Parts) -> None:
     start_ms = now_ms() - 10_000
     payloads = [ticks(["AAA", "BBB"], start_ms, 50.0), ticks(["AAA"], start_ms - 5000, 50.0), b"not json"]
     answer = parts.detector.handle(event([*payloads, payloads[0]], start_ms + 2000), 60_000)
@@ -131,7 +134,7 @@ def test_every_invocation_tells_what_became_of_its_ticks(parts: Any) -> None:
     assert 7_000 < values["IteratorAge"][0] < 60_000
 
 
-def test_an_anomaly_tells_how_long_it_took_and_no_metric_grows_with_the_tickers(parts: Any) -> None:
+def test_an_anomaly_tells_how_long_it_took_and_no_metric_grows_with_the_tickers(parts: Parts) -> None:
     symbols = [f"S{i}" for i in range(300)]
     start_ms = now_ms() - 300_000
     steady = [ticks(symbols, start_ms + 2000 * i, 50.0 + 0.01 * (i % 2)) for i in range(120)]
@@ -146,7 +149,7 @@ def test_an_anomaly_tells_how_long_it_took_and_no_metric_grows_with_the_tickers(
     assert all(9_000 < value < 120_000 for value in values["EventToAnomaly"])
 
 
-def test_the_age_of_history_is_no_latency(parts: Any) -> None:
+def test_the_age_of_history_is_no_latency(parts: Parts) -> None:
     start_ms = now_ms() - 300_000
     steady = [ticks(["AAA"], start_ms + 2000 * i, 50.0 + 0.01 * (i % 2)) for i in range(120)]
     parts.detector.handle(event([*steady, ticks(["AAA"], start_ms + 280_000, 60.0)], now_ms()), 60_000)
@@ -155,7 +158,7 @@ def test_the_age_of_history_is_no_latency(parts: Any) -> None:
     assert "EventToAnomaly" not in values
 
 
-def test_a_threshold_that_cannot_be_used_is_counted(parts: Any) -> None:
+def test_a_threshold_that_cannot_be_used_is_counted(parts: Parts) -> None:
     boto3.client("ssm").put_parameter(
         Name="/stock-tracker/threshold", Value="much", Type="String", Overwrite=True
     )
@@ -180,7 +183,7 @@ def test_settings_that_cannot_be_used_are_refused(change: dict[str, str], messag
 
 
 def test_a_tick_can_be_followed_to_the_events_that_it_caused(
-    parts: Any, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = io.StringIO()
     below = logging.getLogger("consumers")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +12,14 @@ from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.detector.commit import Report
 from consumers.stream.rows import split_key
 from consumers.windows import restore
+from consumers.windows.state import PartitionState
+from tests.consumers import kit
 
 START_MS = 1_795_000_000_000
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, object] = {
     "v": 1,
     "source": "alpaca",
     "symbol": ["AAA", "BBB"],
@@ -26,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def document(**changes: Any) -> bytes:
+def document(**changes: object) -> bytes:
     return json.dumps({**DEFAULTS, **changes}).encode()
 
 
@@ -59,13 +61,13 @@ ROWS = {
 }
 
 
-def broken_digest(kit: SimpleNamespace) -> bytes:
+def broken_digest() -> bytes:
     whole = bytearray(kit.aggregate([document(), document()]))
     whole[30] ^= 1
     return bytes(whole)
 
 
-def consume(kit: SimpleNamespace, *records: bytes, plan: Any = None) -> tuple[Any, Any]:
+def consume(*records: bytes, plan: dict[int, str] | None = None) -> tuple[kit.Memory, Report]:
     """What is outside, and the report, after good ticks, the records, and good ticks again."""
     memory = kit.Memory()
     good = [kit.payload([("AAA", START_MS + i, 50.0), ("CCC", START_MS + i, 10.0)]) for i in (0, 5000)]
@@ -77,11 +79,11 @@ def consume(kit: SimpleNamespace, *records: bytes, plan: Any = None) -> tuple[An
     return memory, kit.consumer(memory, faults, partitions=1).consume(kit.event(sent), 1 << 62)
 
 
-def newest(memory: Any) -> Any:
+def newest(memory: kit.Memory) -> PartitionState:
     return restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
 
 
-def assert_went_on(memory: Any, report: Any) -> None:
+def assert_went_on(memory: kit.Memory, report: Report) -> None:
     assert report.failed_sequence is None
     assert report.counts.balance()
     state = newest(memory)
@@ -90,9 +92,9 @@ def assert_went_on(memory: Any, report: Any) -> None:
 
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("form", ["plain", "aggregated"])
-def test_a_record_that_cannot_be_read_is_quarantined(kit: SimpleNamespace, name: str, form: str) -> None:
+def test_a_record_that_cannot_be_read_is_quarantined(name: str, form: str) -> None:
     data, reason = WHOLE[name]
-    memory, report = consume(kit, data if form == "plain" else kit.aggregate([document(), data, document()]))
+    memory, report = consume(data if form == "plain" else kit.aggregate([document(), data, document()]))
     assert_went_on(memory, report)
     (entry,) = memory.quarantine.values()
     assert entry.payload == data
@@ -105,10 +107,8 @@ def test_a_record_that_cannot_be_read_is_quarantined(kit: SimpleNamespace, name:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_that_cannot_be_used_is_quarantined_and_the_others_are_used(
-    kit: SimpleNamespace, name: str
-) -> None:
-    memory, report = consume(kit, ROWS[name])
+def test_a_row_that_cannot_be_used_is_quarantined_and_the_others_are_used(name: str) -> None:
+    memory, report = consume(ROWS[name])
     assert_went_on(memory, report)
     (entry,) = memory.quarantine.values()
     assert entry.payload == ROWS[name]
@@ -118,18 +118,18 @@ def test_a_row_that_cannot_be_used_is_quarantined_and_the_others_are_used(
     assert "BBB" in newest(memory).slots
 
 
-def test_refused_rows_are_named_by_their_place_in_the_record(kit: SimpleNamespace) -> None:
+def test_refused_rows_are_named_by_their_place_in_the_record() -> None:
     symbols, ts = ["bad symbol", "AAA", "BBB", "CCC"], [START_MS + 1000] * 4
     ts[2] = START_MS + 60_000
-    memory, _ = consume(kit, document(symbol=symbols, ts=ts, price=[1.0, 50.0, 20.0, 10.0]))
+    memory, _ = consume(document(symbol=symbols, ts=ts, price=[1.0, 50.0, 20.0, 10.0]))
     (entry,) = memory.quarantine.values()
     assert [row.row for row in entry.rows] == [0, 2]
     assert [row.symbol for row in entry.rows] == ["bad symbol", "BBB"]
 
 
-def test_an_aggregate_with_a_broken_digest_is_quarantined_as_one(kit: SimpleNamespace) -> None:
-    data = broken_digest(kit)
-    memory, report = consume(kit, data)
+def test_an_aggregate_with_a_broken_digest_is_quarantined_as_one() -> None:
+    data = broken_digest()
+    memory, report = consume(data)
     assert_went_on(memory, report)
     (entry,) = memory.quarantine.values()
     assert entry.payload == data
@@ -139,22 +139,22 @@ def test_an_aggregate_with_a_broken_digest_is_quarantined_as_one(kit: SimpleName
 @pytest.mark.parametrize(
     "message", [b"\xff" * 40, b"\x1a\x7f{}", AggregatedRecord().SerializeToString() or b"\x20\x01"]
 )
-def test_an_aggregate_that_is_none_is_quarantined(kit: SimpleNamespace, message: bytes) -> None:
+def test_an_aggregate_that_is_none_is_quarantined(message: bytes) -> None:
     data = kit.aggregate_of_message(message)
-    memory, report = consume(kit, data, MAGIC, MAGIC + b"short")
+    memory, report = consume(data, MAGIC, MAGIC + b"short")
     assert_went_on(memory, report)
     entries = list(memory.quarantine.values())
     assert [entry.payload for entry in entries] == [data, MAGIC, MAGIC + b"short"]
     assert "looks like a KPL aggregate" in entries[0].reason
 
 
-def test_the_largest_record_that_a_stream_takes_is_quarantined(kit: SimpleNamespace) -> None:
-    memory, report = consume(kit, b"\0" * 1_048_576)
+def test_the_largest_record_that_a_stream_takes_is_quarantined() -> None:
+    memory, report = consume(b"\0" * 1_048_576)
     assert_went_on(memory, report)
     assert [len(entry.payload) for entry in memory.quarantine.values()] == [1_048_576]
 
 
-def test_data_that_is_not_base64_is_quarantined(kit: SimpleNamespace) -> None:
+def test_data_that_is_not_base64_is_quarantined() -> None:
     memory = kit.Memory()
     event = kit.event([kit.Sent(b"x", "1", START_MS), kit.Sent(document(), "2", START_MS + 2000)])
     event["Records"][0]["kinesis"]["data"] = "abc"
@@ -164,7 +164,7 @@ def test_data_that_is_not_base64_is_quarantined(kit: SimpleNamespace) -> None:
     assert [entry.reason for entry in memory.quarantine.values()] == ["the event's data is not base64"]
 
 
-def test_two_kinds_on_one_tick_are_two_anomalies(kit: SimpleNamespace) -> None:
+def test_two_kinds_on_one_tick_are_two_anomalies() -> None:
     memory = kit.Memory()
     rows = [("AAA", START_MS + i * 1000, 50.0 + 0.01 * (i % 2), 49.99, 50.02, 1000 * i) for i in range(400)]
     rows.append(("AAA", START_MS + 400_000, 60.0, 59.0, 61.0, 5_000_000))
@@ -175,7 +175,7 @@ def test_two_kinds_on_one_tick_are_two_anomalies(kit: SimpleNamespace) -> None:
     assert len({sort_key for _, sort_key in of_tick}) == len(of_tick)
 
 
-def test_more_than_a_block_holds_takes_several(kit: SimpleNamespace) -> None:
+def test_more_than_a_block_holds_takes_several() -> None:
     rng = np.random.default_rng(1)
     memory = kit.Memory()
     symbols = [f"S{i}" for i in range(300)]
@@ -211,7 +211,7 @@ VOLUME = st.floats(0, LARGEST)
     st.lists(st.tuples(EXTREME, st.none() | EXTREME, st.none() | EXTREME, st.none() | VOLUME), max_size=40)
 )
 def test_any_numbers_leave_a_finite_state_that_blocks_give_back(
-    kit: SimpleNamespace, values: list[tuple[float | None, ...]]
+    values: list[tuple[float | None, ...]],
 ) -> None:
     memory = kit.Memory()
     ordinary = [(50.0 + 0.01 * (i % 3), 49.99, 50.03, 100.0 * i) for i in range(40)]
@@ -225,9 +225,7 @@ def test_any_numbers_leave_a_finite_state_that_blocks_give_back(
         assert consumer.consume(kit.event(sent[i : i + 16]), 1 << 62).failed_sequence is None
     memory.snapshots.clear()
     for i, block in enumerate(memory.blocks[0]):
-        memory.blocks[0][i] = SimpleNamespace(
-            **{f: getattr(block, f) for f in block.__slots__} | {"snapshot": 0}
-        )
+        memory.blocks[0][i] = replace(block, snapshot=0)
     state = newest(memory)
     assert np.isfinite(state.detection).all()
     assert np.isfinite(state.minutes).all()

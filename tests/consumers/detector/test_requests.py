@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -27,6 +26,7 @@ from consumers.detector.wiring import Detector
 from consumers.stores.charts import GROUPS
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
+from tests.consumers import kit
 
 PARTITIONS = 4
 BATCH_SECONDS = 5
@@ -122,9 +122,9 @@ def aws() -> Iterator[Meter]:
         yield meter
 
 
-def invocations(kit: SimpleNamespace, symbols: int, minutes: int, warm: int) -> list[Meter]:
+def invocations(symbols: int, minutes: int, warm: int) -> list[Meter]:
     """What AWS is asked in each invocation of a warm detector, after `warm` minutes."""
-    metered, market = [], Market(kit, symbols)
+    metered, market = [], Market(symbols)
     metrics = Metrics(service="stock-detector", namespace="StockMonitor")
     with aws() as meter:
         detector = Detector(SETTINGS, Logger(service="stock-detector"), metrics)
@@ -163,8 +163,7 @@ def create() -> None:
 class Market:
     """Random walks of liquid stocks: prices in cents, a spread of cents, volume that grows."""
 
-    def __init__(self, kit: SimpleNamespace, symbols: int) -> None:
-        self._kit = kit
+    def __init__(self, symbols: int) -> None:
         self._rng = random.Random(5)
         self._of = [
             [s for s in map("S{}".format, range(symbols)) if partition_of(s, PARTITIONS) == p]
@@ -180,11 +179,11 @@ class Market:
         for _ in range(BATCH_SECONDS):
             ts = START_MS + self._second * 1000
             for partition, symbols in enumerate(self._of):
-                data = self._kit.aggregate([encode(self._quotes(symbols, ts))], str(partition))
+                data = kit.aggregate([encode(self._quotes(symbols, ts))], str(partition))
                 sequence = str(10**20 + self._second * PARTITIONS + partition)
-                sent.append(self._kit.Sent(data, sequence, ts + 900, str(partition)))
+                sent.append(kit.Sent(data, sequence, ts + 900, str(partition)))
             self._second += 1
-        event: dict[str, Any] = self._kit.event(sent)
+        event: dict[str, Any] = kit.event(sent)
         return event
 
     def _quotes(self, symbols: list[str], ts: int) -> QuoteBatch:
@@ -207,9 +206,9 @@ class Market:
 
 
 @pytest.fixture(scope="module")
-def minute(kit: SimpleNamespace) -> list[Meter]:
+def minute() -> list[Meter]:
     """A minute of 5,000 symbols, a tick a second, in batches of five seconds: 300,000 ticks."""
-    return invocations(kit, 5000, minutes=2, warm=1)
+    return invocations(5000, minutes=2, warm=1)
 
 
 def test_units_of_a_million_ticks(minute: list[Meter]) -> None:
@@ -241,8 +240,8 @@ def test_requests_of_an_invocation(minute: list[Meter]) -> None:
     assert GROUPS <= whole["UpdateItem charts"] <= 1.1 * GROUPS
 
 
-def test_write_units_do_not_grow_with_the_window(kit: SimpleNamespace) -> None:
-    after = invocations(kit, 200, minutes=12, warm=2)
+def test_write_units_do_not_grow_with_the_window() -> None:
+    after = invocations(200, minutes=12, warm=2)
     early, late = (
         sum(of.writes["windows"] + of.writes["charts"] for of in part) for part in (after[:48], after[-48:])
     )

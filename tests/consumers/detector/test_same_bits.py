@@ -6,11 +6,8 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,28 +15,24 @@ import pytest
 from consumers.detectors.engine import engine
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
+from consumers.windows.state import PartitionState, replay
 from producers.partitions import partition_of
+from tests.consumers import kit
 
 START_MS = 1_795_000_000_000
 CHANGED_MS = START_MS + 30_000
 SECONDS, SYMBOLS = 100, 300
 PROGRAM = """
-import importlib.util, sys
-for name, file in (("conftest", "conftest"), ("test_same_bits", "detector/test_same_bits")):
-    spec = importlib.util.spec_from_file_location(name, sys.argv[1] + "/" + file + ".py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-kit = sys.modules["conftest"]
-print(sys.modules["test_same_bits"].digest(kit, 7))
+from tests.consumers.detector.test_same_bits import digest
+print(digest(7))
 """
 
 
-def records(kit: Any) -> list[Any]:
+def records() -> list[kit.Sent]:
     """Hundreds of symbols, of which some jump, and all have prices that are no short decimals."""
     rng = np.random.default_rng(11)
     price = rng.uniform(5, 500, SYMBOLS)
-    sent = []
+    sent: list[kit.Sent] = []
     for second in range(SECONDS):
         ts = START_MS + second * 1000
         price *= 1 + rng.normal(0, 3e-4, SYMBOLS)
@@ -55,14 +48,14 @@ def records(kit: Any) -> list[Any]:
     return sent
 
 
-def digest(kit: Any, batch: int) -> str:
+def digest(batch: int) -> str:
     """Of all blocks, anomalies, events and states, with a threshold that changes in the middle."""
     memory = kit.Memory()
     memory.versions = [
         ThresholdVersion(1, 0, "2.5"),
         ThresholdVersion(2, CHANGED_MS, '{"default": 2, "kinds": {"gap": 9}}'),
     ]
-    consumer, sent = kit.consumer(memory), records(kit)
+    consumer, sent = kit.consumer(memory), records()
     for start in range(0, len(sent), batch):
         assert consumer.consume(kit.event(sent[start : start + batch]), 1 << 62).failed_sequence is None
     assert len({block.threshold for block in memory.blocks[0]}) == 2
@@ -77,29 +70,27 @@ def digest(kit: Any, batch: int) -> str:
     return hashed.hexdigest()
 
 
-def state_of(memory: Any, partition: int) -> bytes:
+def state_of(memory: kit.Memory, partition: int) -> bytes:
     state = restore.newest(memory.ports().blocks, memory.ports().snapshots, partition)
     return state.detection.tobytes() + state.minutes.tobytes()
 
 
 @pytest.fixture(scope="module")
-def usual(kit: SimpleNamespace) -> str:
-    return digest(kit, 7)
+def usual() -> str:
+    return digest(7)
 
 
 @pytest.mark.parametrize("narrow", [1, 10**9], ids=["arrays", "floats"])
-def test_arrays_and_floats(
-    kit: SimpleNamespace, usual: str, narrow: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arrays_and_floats(usual: str, narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "NARROW", narrow)
-    assert digest(kit, 7) == usual
+    assert digest(7) == usual
 
 
-def test_a_cold_start_replays_each_block_with_its_own_threshold(kit: SimpleNamespace) -> None:
+def test_a_cold_start_replays_each_block_with_its_own_threshold() -> None:
     warm, cold = kit.Memory(), kit.Memory()
-    for memory, start in ((warm, lambda of: of), (cold, None)):
+    for memory, same in ((warm, True), (cold, False)):
         memory.versions = [ThresholdVersion(1, 0, "2.5"), ThresholdVersion(2, CHANGED_MS, "6")]
-        deliver(kit, memory, start)
+        deliver(memory, same)
     # A cold start may not know of the newest snapshot yet, and nothing depends on that.
     one, other = (
         {p: [replace(block, snapshot=0) for block in blocks] for p, blocks in memory.blocks.items()}
@@ -109,14 +100,14 @@ def test_a_cold_start_replays_each_block_with_its_own_threshold(kit: SimpleNames
     assert warm.anomalies == cold.anomalies
     cold.snapshots.clear()
     for partition in range(2):
-        replayed = restore.PartitionState(partition)
+        replayed = PartitionState(partition)
         for block in cold.blocks[partition]:
-            replayed = restore.replay(replayed, block)
+            replayed = replay(replayed, block)
         assert replayed.detection.tobytes() + replayed.minutes.tobytes() == state_of(warm, partition)
 
 
-def deliver(kit: SimpleNamespace, memory: Any, same: Callable[[Any], Any] | None) -> None:
-    sent, consumer = records(kit)[:120], kit.consumer(memory)
+def deliver(memory: kit.Memory, same: bool) -> None:
+    sent, consumer = records()[:120], kit.consumer(memory)
     for start in range(0, len(sent), 10):
         consumer = consumer if same else kit.consumer(memory)
         assert consumer.consume(kit.event(sent[start : start + 10]), 1 << 62).failed_sequence is None

@@ -11,8 +11,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -23,8 +21,10 @@ from consumers.stores.windows import BlockTable, Ledger
 from consumers.windows import restore
 from producers.partitions import partition_of
 from producers.publisher import Publisher
-from producers.quote_batch import QuoteBatch, encode
+from producers.quote_batch import QuoteBatch, encode, select
 from stream_infra import names
+from tests.consumers import kit
+from tests.consumers.faults.conftest import Lab, Proxy
 
 pytestmark = pytest.mark.e2e
 TICKS = int(os.environ.get("FAULT_TICKS", "20000"))
@@ -40,33 +40,31 @@ def market(start_ms: int) -> Iterator[QuoteBatch]:
     """A poll of all symbols a second; now and then a price jumps."""
     rng = random.Random(1)
     price = {symbol: rng.uniform(5, 500) for symbol in SYMBOLS}
-    count = len(SYMBOLS)
-    for second in range(TICKS // count):
+    for second in range(TICKS // len(SYMBOLS)):
         ts = start_ms + second * 1000
         shown = []
         for symbol in SYMBOLS:
             price[symbol] *= 1 + rng.gauss(0, 2e-4)
             shown.append(round(price[symbol] * (rng.choice((0.9, 1.1)) if rng.random() < 2e-3 else 1.0), 2))
-        bid, ask = [round(p - 0.01, 2) for p in shown], [round(p + 0.01, 2) for p in shown]
-        volume = [float(100 * second)] * count
-        yield QuoteBatch(SOURCE, SYMBOLS, [ts] * count, shown, bid, ask, volume, [None] * count, [])
+        volume = 100 * second
+        rows = [
+            (symbol, ts, p, round(p - 0.01, 2), round(p + 0.01, 2), volume)
+            for symbol, p in zip(SYMBOLS, shown, strict=True)
+        ]
+        yield kit.quote_batch(rows, SOURCE)
 
 
-def one_pass(kit: SimpleNamespace, start_ms: int) -> Any:
+def one_pass(start_ms: int) -> kit.Memory:
     """What is outside after one pass over the ticks, without a fault."""
     memory = kit.Memory()
     consumer = kit.consumer(memory, partitions=PARTITIONS)
     of = {
         p: [i for i, s in enumerate(SYMBOLS) if partition_of(s, PARTITIONS) == p] for p in range(PARTITIONS)
     }
-    records = []
+    records: list[kit.Sent] = []
     for batch in market(start_ms):
         for partition, rows in of.items():
-            columns = [
-                [getattr(batch, name)[i] for i in rows]
-                for name in ("symbol", "ts", "price", "bid", "ask", "day_volume")
-            ]
-            data = encode(QuoteBatch(SOURCE, *columns, [None] * len(rows), []))
+            data = encode(select(batch, rows, []))
             records.append(kit.Sent(data, str(10**9 + len(records)), batch.ts[0] + 40, str(partition)))
         if len(records) % 200 == 0:
             consumer.consume(kit.event(records[-200:]), 1 << 62)
@@ -74,7 +72,7 @@ def one_pass(kit: SimpleNamespace, start_ms: int) -> Any:
     return memory
 
 
-def told(lab: Any) -> Counter[str]:
+def told(lab: Lab) -> Counter[str]:
     """How often each anomaly was announced."""
     sqs, ids = lab.client("sqs"), Counter[str]()
     url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
@@ -86,7 +84,7 @@ def told(lab: Any) -> Counter[str]:
 
 
 def test_nothing_is_lost_and_nothing_is_found_twice(
-    kit: SimpleNamespace, lab: Any, proxy: Any, record_property: Callable[[str, object], None]
+    lab: Lab, proxy: Proxy, record_property: Callable[[str, object], None]
 ) -> None:
     began = time.monotonic()
     lab.deploy(proxy)
@@ -131,7 +129,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     assert (counts.in_windows, counts.out_of_order, counts.quarantined) == (TICKS, 0, 0)
     assert counts.ticks_in == TICKS + counts.duplicate
 
-    expected = one_pass(kit, start_ms)
+    expected = one_pass(start_ms)
     pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=names.ANOMALIES_TABLE)
     found = {(a.ticker, a.timestamp): a for page in pages for a in map(from_item, page["Items"])}
     assert found == expected.anomalies

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from consumers.redrive.dead_letters import (
     failed_batch,
     letter,
 )
+from tests.consumers import kit
 
 RECORDED = Path(__file__).parents[4] / "shared" / "aws-recorded" / "kinesis_event_source_mapping.json"
 TIMES = {"<timestamp:2022-07-13T13:48:01.000Z>": "2022-07-13T13:48:01.000Z"}
@@ -184,7 +184,7 @@ def test_what_is_neither_is_said_to_be(body: str) -> None:
     assert letter(body) == Unknown("neither an event of S3, nor an invocation record")
 
 
-def test_an_invocation_record_that_is_damaged_is_said_to_be(kit: SimpleNamespace) -> None:
+def test_an_invocation_record_that_is_damaged_is_said_to_be() -> None:
     assert isinstance(letter('{"KinesisBatchInfo": {}}'), Unknown)
     record = {
         "requestContext": {"condition": "RecordAgeExceeded"},

@@ -1,34 +1,34 @@
-"""A redrive brings back what was given up: exactly once, late, as of then, and live state does not notice."""
+"""A redrive brings back what was discarded: exactly once, late, as of then, and live state does not notice."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.anomaly import Anomaly, iso_ms
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
-from consumers.stream.records import records_of
+from consumers.stream.records import KinesisRecord, records_of
 from consumers.windows import restore
 from consumers.windows.restore import GoneError
 from producers.partitions import partition_of
+from tests.consumers import kit
 
 START_MS = 1_795_000_000_000
 SYMBOLS = [f"S{i}" for i in range(6)]
 NORMAL, GAP, AFTER = 240, 12, 30
 
 
-def stream(kit: SimpleNamespace, seed: int) -> list[Any]:
+def stream(seed: int) -> list[kit.Sent]:
     """A record a second and partition; in the gap prices jump and come back."""
     rng = random.Random(seed)
     price = {symbol: 50.0 + i for i, symbol in enumerate(SYMBOLS)}
-    records = []
+    records: list[kit.Sent] = []
     for second in range(NORMAL + GAP + AFTER):
         ts = START_MS + second * 1000
         in_gap = NORMAL <= second < NORMAL + GAP
@@ -44,10 +44,20 @@ def stream(kit: SimpleNamespace, seed: int) -> list[Any]:
     return records
 
 
+@dataclass
+class Case:
+    """A stream whose gap was discarded, what is stored then, and the anomalies that are missing."""
+
+    memory: kit.Memory
+    discarded: list[kit.Sent]
+    missing: dict[tuple[str, str], Anomaly]
+    records: list[kit.Sent]
+
+
 @pytest.fixture(scope="module")
-def case(kit: SimpleNamespace) -> SimpleNamespace:
-    """A stream whose gap was given up, what is outside then, and the anomalies that are missing."""
-    records = stream(kit, 3)
+def case() -> Case:
+    """A stream whose gap was discarded, what is stored then, and the anomalies that are missing."""
+    records = stream(3)
     start, stop = 2 * NORMAL, 2 * (NORMAL + GAP)
     memory = kit.Memory()
     consumer = kit.consumer(memory)
@@ -60,14 +70,14 @@ def case(kit: SimpleNamespace) -> SimpleNamespace:
     for i in range(stop, len(records), 6):
         assert consumer.consume(kit.event(records[i : i + 6]), 1 << 62).failed_sequence is None
     assert len(missing) >= 3
-    return SimpleNamespace(memory=memory, given_up=records[start:stop], missing=missing, records=records)
+    return Case(memory, records[start:stop], missing, records)
 
 
-def kinesis(kit: SimpleNamespace, records: list[Any]) -> Any:
+def kinesis(records: list[kit.Sent]) -> list[KinesisRecord]:
     return records_of(kit.event(records))
 
 
-def live(memory: Any) -> Any:
+def live(memory: kit.Memory) -> object:
     """Everything that a redrive must leave as it is."""
     states = [restore.newest(memory.ports().blocks, memory.ports().snapshots, p) for p in range(2)]
     return (
@@ -80,16 +90,16 @@ def live(memory: Any) -> Any:
     )
 
 
-def late(memory: Any) -> dict[Any, Any]:
+def late(memory: kit.Memory) -> dict[tuple[str, str], Anomaly]:
     return {key: replace(of, late=False) for key, of in memory.anomalies.items() if of.late}
 
 
-def brought_back(memory: Any) -> TickCounts:
+def brought_back(memory: kit.Memory) -> TickCounts:
     blocks = [block for chain in memory.backfill_blocks.values() for block in chain]
     return sum((counts for block in blocks for counts in block.sources.values()), TickCounts())
 
 
-def assert_brought_back(case: SimpleNamespace, memory: Any) -> None:
+def assert_brought_back(case: Case, memory: kit.Memory) -> None:
     assert live(memory) == live(case.memory)
     assert late(memory) == case.missing
     rows = len(SYMBOLS) * GAP
@@ -102,21 +112,21 @@ def assert_brought_back(case: SimpleNamespace, memory: Any) -> None:
     assert memory.contradictions == []
 
 
-def test_what_is_missing_comes_back_late_and_once(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_what_is_missing_comes_back_late_and_once(case: Case) -> None:
     memory = case.memory.copy()
-    done = memory.redrive().batch(kinesis(kit, case.given_up))
+    done = memory.redrive().batch(kinesis(case.discarded))
     assert_brought_back(case, memory)
     assert sorted(done.anomalies) == sorted(anomaly.id for anomaly in case.missing.values())
     assert (done.records, done.present) == (2 * GAP, 0)
 
-    again = memory.redrive().batch(kinesis(kit, case.given_up))
+    again = memory.redrive().batch(kinesis(case.discarded))
     assert_brought_back(case, memory)
     assert (again.present, again.counts, again.anomalies) == (len(SYMBOLS) * GAP, TickCounts(), [])
 
 
-def test_live_ticks_go_on_as_if_nothing_had_happened(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_live_ticks_go_on_as_if_nothing_had_happened(case: Case) -> None:
     memory, untouched = case.memory.copy(), case.memory.copy()
-    memory.redrive().batch(kinesis(kit, case.given_up))
+    memory.redrive().batch(kinesis(case.discarded))
     last = case.records[-1]
     more = [
         kit.Sent(
@@ -130,16 +140,16 @@ def test_live_ticks_go_on_as_if_nothing_had_happened(kit: SimpleNamespace, case:
     assert live(memory) == live(untouched)
 
 
-def test_a_batch_that_is_not_missing_adds_nothing(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_a_batch_that_is_not_missing_adds_nothing(case: Case) -> None:
     memory = case.memory.copy()
     for part in (case.records[:100], case.records[-20:], case.records[400:480]):
-        done = memory.redrive().batch(kinesis(kit, part))
+        done = memory.redrive().batch(kinesis(part))
         assert done.counts == TickCounts()
     assert memory.backfill_blocks == {}
     assert live(memory) == live(case.memory)
 
 
-def test_what_one_partition_had_done_is_left_alone(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_what_one_partition_had_done_is_left_alone(case: Case) -> None:
     """The batch stopped in one partition only, in the middle of it."""
     records = case.records
     start, stop = 2 * NORMAL, 2 * (NORMAL + GAP)
@@ -152,7 +162,7 @@ def test_what_one_partition_had_done_is_left_alone(kit: SimpleNamespace, case: S
     consumer.consume(kit.event(sorted(applied, key=lambda r: int(r.sequence))), 1 << 62)
     consumer.consume(kit.event(records[stop:]), 1 << 62)
     before = live(memory)
-    done = memory.redrive().batch(kinesis(kit, case.given_up))
+    done = memory.redrive().batch(kinesis(case.discarded))
     assert live(memory) == before
     zero = sum(partition_of(s, 2) == 0 for s in SYMBOLS)
     assert done.counts.in_windows == zero * (GAP - 5)
@@ -160,30 +170,26 @@ def test_what_one_partition_had_done_is_left_alone(kit: SimpleNamespace, case: S
 
 
 @pytest.mark.parametrize("how", ["fail", "lost", "crash", "crash-after"])
-def test_a_redrive_may_be_interrupted_at_any_call(
-    kit: SimpleNamespace, case: SimpleNamespace, how: str
-) -> None:
+def test_a_redrive_may_be_interrupted_at_any_call(case: Case, how: str) -> None:
     calls = kit.Faults()
-    case.memory.copy().redrive(calls).batch(kinesis(kit, case.given_up))
+    case.memory.copy().redrive(calls).batch(kinesis(case.discarded))
     assert calls.calls > 20
     for call in range(calls.calls):
         memory = case.memory.copy()
         with pytest.raises((IOFailedError, kit.Crash)):
-            memory.redrive(kit.Faults({call: how})).batch(kinesis(kit, case.given_up))
-        memory.redrive().batch(kinesis(kit, case.given_up))
+            memory.redrive(kit.Faults({call: how})).batch(kinesis(case.discarded))
+        memory.redrive().batch(kinesis(case.discarded))
         assert_brought_back(case, memory)
 
 
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_messages_in_order_two_at_once_and_some_twice_are_as_one(
-    kit: SimpleNamespace, case: SimpleNamespace, data: st.DataObject
-) -> None:
+def test_messages_in_order_two_at_once_and_some_twice_are_as_one(case: Case, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, 2 * GAP - 1), max_size=3)))
-    messages = [kinesis(kit, case.given_up[a:b]) for a, b in zip([0, *cuts], [*cuts, 2 * GAP], strict=True)]
+    messages = [kinesis(case.discarded[a:b]) for a, b in zip([0, *cuts], [*cuts, 2 * GAP], strict=True)]
     memory = case.memory.copy()
 
-    def work(faults: Any) -> Any:
+    def work(faults: kit.Faults) -> tuple[kit.Faults, Callable[[], None]]:
         def run() -> None:
             for message in messages:
                 memory.redrive(faults).batch(message)
@@ -196,12 +202,10 @@ def test_messages_in_order_two_at_once_and_some_twice_are_as_one(
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_messages_in_any_order_bring_back_every_tick(
-    kit: SimpleNamespace, case: SimpleNamespace, order: tuple[int, ...]
-) -> None:
+def test_messages_in_any_order_bring_back_every_tick(case: Case, order: tuple[int, ...]) -> None:
     memory = case.memory.copy()
     for part in order:
-        memory.redrive().batch(kinesis(kit, case.given_up[8 * part : 8 * part + 8]))
+        memory.redrive().batch(kinesis(case.discarded[8 * part : 8 * part + 8]))
     counts = brought_back(memory)
     assert counts.ticks_in == len(SYMBOLS) * GAP
     assert counts.balance()
@@ -209,21 +213,19 @@ def test_messages_in_any_order_bring_back_every_tick(
     assert live(memory) == live(case.memory)
 
 
-def test_an_anomaly_that_is_known_live_is_not_told_again(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_an_anomaly_that_is_known_live_is_not_told_again(case: Case) -> None:
     """The producer sent the same quotes again, and those came through."""
     memory = case.memory.copy()
     known = next(iter(case.missing))
     memory.anomalies[known] = case.missing[known]
     events = set(memory.events)
-    done = memory.redrive().batch(kinesis(kit, case.given_up))
+    done = memory.redrive().batch(kinesis(case.discarded))
     assert case.missing[known].id not in done.anomalies
     assert not memory.anomalies[known].late
     assert f"{case.missing[known].id}-detected" not in set(memory.events) - events
 
 
-def test_at_the_end_of_a_shard_that_was_split_the_state_is_that_of_its_arrival(
-    kit: SimpleNamespace, case: SimpleNamespace
-) -> None:
+def test_at_the_end_of_a_shard_that_was_split_the_state_is_that_of_its_arrival(case: Case) -> None:
     """No block of the shard follows the gap: its children's blocks do."""
     records = case.records
     start, stop = 2 * NORMAL, 2 * (NORMAL + GAP)
@@ -233,29 +235,29 @@ def test_at_the_end_of_a_shard_that_was_split_the_state_is_that_of_its_arrival(
     child = [replace(r, shard="shardId-000000000001", sequence=f"7{r.sequence}") for r in records[stop:]]
     for i in range(0, len(child), 6):
         consumer.consume(kit.event(child[i : i + 6]), 1 << 62)
-    memory.redrive().batch(kinesis(kit, case.given_up))
+    memory.redrive().batch(kinesis(case.discarded))
     assert late(memory) == case.missing
 
 
-def test_poison_in_a_failed_batch_goes_to_quarantine(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_poison_in_a_failed_batch_goes_to_quarantine(case: Case) -> None:
     memory = case.memory.copy()
-    given_up = list(case.given_up)
-    given_up[3] = replace(given_up[3], data=b"not json")
-    done = memory.redrive().batch(kinesis(kit, given_up))
+    discarded = list(case.discarded)
+    discarded[3] = replace(discarded[3], data=b"not json")
+    done = memory.redrive().batch(kinesis(discarded))
     assert done.counts.quarantined == 1
     assert done.counts.balance()
     assert [entry.payload for entry in memory.quarantine.values()] == [b"not json"]
 
 
-def test_a_gap_whose_state_is_gone_is_told(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_a_gap_whose_state_is_gone_is_told(case: Case) -> None:
     memory = case.memory.copy()
     memory.snapshots.clear()
     with pytest.raises(GoneError, match="snapshots are kept for 15 days"):
-        memory.redrive().batch(kinesis(kit, case.given_up))
+        memory.redrive().batch(kinesis(case.discarded))
     assert late(memory) == {}
 
 
-def test_a_released_record_is_scored_as_of_then(kit: SimpleNamespace, case: SimpleNamespace) -> None:
+def test_a_released_record_is_scored_as_of_then(case: Case) -> None:
     """A record that could not be read then, and can be now."""
     records = list(case.records)
     at = next(
@@ -271,7 +273,7 @@ def test_a_released_record_is_scored_as_of_then(kit: SimpleNamespace, case: Simp
     for i in range(2 * NORMAL, len(records), 2):
         consumer.consume(kit.event(records[i : i + 2]), 1 << 62)
     before = live(memory)
-    (record,) = kinesis(kit, [readable])
+    (record,) = kinesis([readable])
     for _ in range(2):
         memory.redrive().requeued(record)
         assert live(memory) == before
@@ -281,5 +283,5 @@ def test_a_released_record_is_scored_as_of_then(kit: SimpleNamespace, case: Simp
         )
 
 
-def time_of(record: Any) -> str:
+def time_of(record: kit.Sent) -> str:
     return iso_ms(record.arrival_ms - 40)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -14,6 +15,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from consumers.contracts.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
+from consumers.contracts.charts import Bar, LastQuote
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.contracts.events import detected
@@ -21,9 +23,7 @@ from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
 from consumers.stores.calls import CONFIG
 from consumers.stores.charts import (
-    Bar,
     ChartTable,
-    LastQuote,
     pack_quotes,
 )
 from consumers.stores.parameters import ThresholdParameter
@@ -35,6 +35,11 @@ from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import RejectedRow
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_ssm.client import SSMClient
 
 T_MS = 1_795_530_600_123
 TABLE = "table"
@@ -82,8 +87,17 @@ def anomaly(
     )
 
 
+@dataclass
+class Aws:
+    """Clients of moto's AWS."""
+
+    dynamodb: DynamoDBClient
+    s3: S3Client
+    ssm: SSMClient
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """Clients of moto's AWS, and a table with keys pk and sk."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -95,16 +109,15 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             dynamodb.create_table(
                 TableName=table,
                 KeySchema=[
-                    {"AttributeName": k, "KeyType": t} for k, t in zip(keys, ("HASH", "RANGE"), strict=True)
+                    {"AttributeName": keys[0], "KeyType": "HASH"},
+                    {"AttributeName": keys[1], "KeyType": "RANGE"},
                 ],
                 AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
                 BillingMode="PAY_PER_REQUEST",
             )
         s3 = boto3.client("s3", config=CONFIG)
         s3.create_bucket(Bucket="bucket")
-        yield SimpleNamespace(
-            dynamodb=dynamodb, s3=s3, ssm=boto3.client("ssm"), events=boto3.client("events")
-        )
+        yield Aws(dynamodb, s3, boto3.client("ssm"))
 
 
 def requests_of(client: Any) -> list[tuple[str, Any]]:
@@ -135,7 +148,7 @@ def refusing(error: Exception) -> Any:
     return Client()
 
 
-def test_blocks_come_back_as_they_were_put(aws: Any) -> None:
+def test_blocks_come_back_as_they_were_put(aws: Aws) -> None:
     table = BlockTable(aws.dynamodb, TABLE)
     assert table.last(0) is None
     assert list(table.after(0, 0)) == []
@@ -150,7 +163,7 @@ def test_blocks_come_back_as_they_were_put(aws: Any) -> None:
     assert table.last(2) is None
 
 
-def test_a_block_is_never_replaced_and_its_own_put_may_be_repeated(aws: Any) -> None:
+def test_a_block_is_never_replaced_and_its_own_put_may_be_repeated(aws: Aws) -> None:
     table = BlockTable(aws.dynamodb, TABLE)
     table.put(block(1))
     table.put(block(1))  # the first answer was lost
@@ -159,7 +172,7 @@ def test_a_block_is_never_replaced_and_its_own_put_may_be_repeated(aws: Any) -> 
     assert table.last(0) == block(1)
 
 
-def test_blocks_of_more_than_a_page_come_in_order(aws: Any) -> None:
+def test_blocks_of_more_than_a_page_come_in_order(aws: Aws) -> None:
     table = BlockTable(aws.dynamodb, TABLE)
     blocks = [block(number, bytes([number]) * 300_000) for number in range(1, 9)]
     for of in blocks:
@@ -169,7 +182,7 @@ def test_blocks_of_more_than_a_page_come_in_order(aws: Any) -> None:
     assert len(made) > 1
 
 
-def test_all_that_decides_is_read_strongly_consistent(aws: Any) -> None:
+def test_all_that_decides_is_read_strongly_consistent(aws: Aws) -> None:
     made = requests_of(aws.dynamodb)
     table, late = BlockTable(aws.dynamodb, TABLE), BackfillBlockTable(aws.dynamodb, TABLE)
     table.last(0)
@@ -184,7 +197,7 @@ def test_all_that_decides_is_read_strongly_consistent(aws: Any) -> None:
     assert all("attribute_not_exists" in params["ConditionExpression"] for params in commits)
 
 
-def test_backfill_blocks_lie_beside_the_run_of_blocks(aws: Any) -> None:
+def test_backfill_blocks_lie_beside_the_run_of_blocks(aws: Aws) -> None:
     live, late = BlockTable(aws.dynamodb, TABLE), BackfillBlockTable(aws.dynamodb, TABLE)
     live.put(block(5))
     for number in (6, 7):
@@ -214,7 +227,7 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
     blocks, charts = BlockTable(client, TABLE), ChartTable(client, TABLE)
     bar = Bar(T_MS // 60_000 * 60_000, 1.0, 2.0, 0.5, 1.5, None, 3, None, None)
     entry = Quarantined("shard", "1", 0, 0, T_MS, "reason", b"")
-    calls: dict[str, Any] = {
+    calls: dict[str, Callable[[], object]] = {
         "read the newest block of partition 3": lambda: blocks.last(3),
         "read block 4 of partition 3": lambda: blocks.get(3, 4),
         "read the blocks of partition 3 after 4": lambda: list(blocks.after(3, 4)),
@@ -240,9 +253,11 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
             call()
 
 
-def test_anomalies_left_unprocessed_are_written_again(aws: Any) -> None:
+def test_anomalies_left_unprocessed_are_written_again(aws: Aws) -> None:
     anomalies = [anomaly(f"A{i}") for i in range(30)]
-    real, calls, waits = aws.dynamodb.batch_write_item, [], []
+    real = aws.dynamodb.batch_write_item
+    calls: list[int] = []
+    waits: list[float] = []
 
     def throttled(RequestItems: Any) -> Any:  # noqa: N803  as boto3 spells it
         requests = RequestItems["anomalies"]
@@ -260,7 +275,7 @@ def test_anomalies_left_unprocessed_are_written_again(aws: Any) -> None:
     )
 
 
-def test_anomalies_that_stay_unprocessed_are_a_failure(aws: Any) -> None:
+def test_anomalies_that_stay_unprocessed_are_a_failure(aws: Aws) -> None:
     with Stubber(aws.dynamodb) as stub:
         for _ in range(6):
             stub.add_response(
@@ -271,14 +286,14 @@ def test_anomalies_that_stay_unprocessed_are_a_failure(aws: Any) -> None:
             AnomalyTable(aws.dynamodb, "anomalies", lambda _: None).put([anomaly()])
 
 
-def test_an_anomaly_twice_in_a_batch_is_one_request(aws: Any) -> None:
+def test_an_anomaly_twice_in_a_batch_is_one_request(aws: Aws) -> None:
     AnomalyTable(aws.dynamodb, "anomalies").put(
         [anomaly(), anomaly()]
     )  # a batch with the same key twice is refused
     assert aws.dynamodb.scan(TableName="anomalies")["Count"] == 1
 
 
-def test_a_recording_and_a_redrive_never_change_what_is_there(aws: Any) -> None:
+def test_a_recording_and_a_redrive_never_change_what_is_there(aws: Aws) -> None:
     table = AnomalyTable(aws.dynamodb, "anomalies")
     table.put([anomaly()])
     table.put([anomaly(source="replay-a", score=9.0)])
@@ -317,11 +332,11 @@ def test_events_that_failed_are_sent_again_and_only_those() -> None:
 def test_events_that_are_refused_to_the_end_are_a_failure() -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "sorry"}]}
     client: Any = SimpleNamespace(put_events=lambda Entries: answer)  # noqa: N803, ARG005
-    with pytest.raises(IOFailedError, match="1 events were refused by bus: InternalFailure: sorry"):
+    with pytest.raises(IOFailedError, match="1 events were rejected by bus: InternalFailure: sorry"):
         Bus(client, "bus", lambda _: None).put([detected(anomaly())])
 
 
-def test_attempts_are_counted_until_one_ends_well(aws: Any) -> None:
+def test_attempts_are_counted_until_one_ends_well(aws: Aws) -> None:
     table = AttemptTable(aws.dynamodb, TABLE, lambda: T_MS)
     assert [table.begin("shard", "1") for _ in range(3)] == [1, 2, 3]
     assert table.begin("shard", "2") == 1
@@ -329,7 +344,7 @@ def test_attempts_are_counted_until_one_ends_well(aws: Any) -> None:
     assert table.begin("shard", "1") == 1
 
 
-def test_bars_and_quotes_are_read_as_they_were_written(aws: Any) -> None:
+def test_bars_and_quotes_are_read_as_they_were_written(aws: Aws) -> None:
     charts, store = ChartTable(aws.dynamodb, TABLE), ChartTable(aws.dynamodb, TABLE)
     minute = T_MS // 60_000 * 60_000
     bars = [
@@ -354,7 +369,7 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Any) -> None:
     assert store.last_quotes("live") == [quote(T_MS + 9)]
 
 
-def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Any) -> None:
+def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Aws) -> None:
     snapshots = SnapshotBucket(aws.s3, "bucket")
     assert snapshots.get(0, 1) is None
     snapshots.put(0, 1, b"state")
@@ -382,7 +397,7 @@ def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Any) -> None:
     ]
 
 
-def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: Any) -> None:
+def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: Aws) -> None:
     now = [round(datetime.now(UTC).timestamp() * 1000)]
     told: list[tuple[ThresholdVersion, str]] = []
     parameter = ThresholdParameter(

@@ -53,10 +53,17 @@ def by_a_loop(column: dict[str, float], ts: int, price: float, *more: float | No
 def bar_of(column: dict[str, float]) -> Bar:
     before, now = column["volume_before"], column["volume"]
     traded = None if before < 0.0 or now < 0.0 else now - before if now >= before else now
-    prices = (column[name] for name in ("open", "high", "low", "close"))
     return Bar(
-        int(column["minute"]), *prices, traded, int(column["ticks"]), column["bid"] or None, column["ask"] or None
-    )  # fmt: skip
+        minute_ms=int(column["minute"]),
+        open=column["open"],
+        high=column["high"],
+        low=column["low"],
+        close=column["close"],
+        volume=traded,
+        ticks=int(column["ticks"]),
+        bid=column["bid"] or None,
+        ask=column["ask"] or None,
+    )
 
 
 @given(st.lists(tick, max_size=60), st.lists(st.integers(1, 20), min_size=1, max_size=60))

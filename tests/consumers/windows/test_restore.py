@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from consumers.windows import restore, snapshot
+from consumers.windows.ports import BlockStore, SnapshotStore
 from consumers.windows.state import PartitionState
+from tests.consumers import kit
 
 START_MS = 1_795_000_000_000
 
 
 @pytest.fixture
-def memory(kit: SimpleNamespace) -> Any:
+def memory() -> kit.Memory:
     """One partition after four minutes, a block every ten seconds."""
     memory = kit.Memory()
     consumer = kit.consumer(memory, partitions=1)
@@ -26,7 +26,7 @@ def memory(kit: SimpleNamespace) -> Any:
     return memory
 
 
-def ports(memory: Any) -> tuple[Any, Any]:
+def ports(memory: kit.Memory) -> tuple[BlockStore, SnapshotStore]:
     return memory.ports().blocks, memory.ports().snapshots
 
 
@@ -34,7 +34,7 @@ def same(one: PartitionState, other: PartitionState) -> bool:
     return snapshot.dump(one) == snapshot.dump(other)
 
 
-def test_as_of_a_block_is_the_state_that_was_the_newest_then(memory: Any) -> None:
+def test_as_of_a_block_is_the_state_that_was_the_newest_then(memory: kit.Memory) -> None:
     assert len(memory.snapshots) >= 4
     blocks = memory.blocks[0]
     for number in range(len(blocks) + 1):
@@ -43,7 +43,7 @@ def test_as_of_a_block_is_the_state_that_was_the_newest_then(memory: Any) -> Non
         assert same(restore.as_of(*ports(memory), 0, number), restore.newest(*ports(then), 0))
 
 
-def test_as_of_a_block_that_is_gone_says_so(memory: Any) -> None:
+def test_as_of_a_block_that_is_gone_says_so(memory: kit.Memory) -> None:
     with pytest.raises(restore.GoneError, match="partition 0: block 99 is gone; blocks are kept for 15 days"):
         restore.as_of(*ports(memory), 0, 99)
     memory.snapshots.clear()
@@ -53,7 +53,7 @@ def test_as_of_a_block_that_is_gone_says_so(memory: Any) -> None:
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
 def test_windows_begin_anew_when_their_snapshot_is_gone(
-    kit: SimpleNamespace, memory: Any, damage: str, caplog: pytest.LogCaptureFixture
+    memory: kit.Memory, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for key in list(memory.snapshots):
         if damage == "gone":
@@ -78,12 +78,12 @@ def test_windows_begin_anew_when_their_snapshot_is_gone(
     assert restore.newest(*ports(memory), 0).keys == ("AAA",)
 
 
-def test_a_partition_of_which_all_blocks_are_gone_begins_at_block_1(memory: Any) -> None:
+def test_a_partition_of_which_all_blocks_are_gone_begins_at_block_1(memory: kit.Memory) -> None:
     memory.blocks.clear()
     assert same(restore.newest(*ports(memory), 0), PartitionState(0))
 
 
-def test_a_partition_that_saw_nothing_but_poison_starts_cold(kit: SimpleNamespace) -> None:
+def test_a_partition_that_saw_nothing_but_poison_starts_cold() -> None:
     memory = kit.Memory()
     for i in range(3):
         report = kit.consumer(memory, partitions=1).consume(

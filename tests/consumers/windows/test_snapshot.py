@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 
 from consumers.detectors.engine import engine
 from consumers.windows import restore, snapshot
 from consumers.windows.state import PartitionState
+from tests.consumers import kit
 
 
 @pytest.fixture
-def state(kit: SimpleNamespace) -> PartitionState:
+def state() -> PartitionState:
     """A state that has seen some ticks."""
     memory = kit.Memory()
     times = range(1_795_000_000_000, 1_795_000_040_000, 1000)
@@ -24,7 +22,7 @@ def state(kit: SimpleNamespace) -> PartitionState:
     return restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
 
 
-def everything_but_detection(state: PartitionState) -> Any:
+def everything_but_detection(state: PartitionState) -> tuple[object, ...]:
     return (
         state.number,
         state.keys,

@@ -6,13 +6,12 @@ import json
 import random
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from consumers.contracts.anomaly import from_item
+from consumers.contracts.anomaly import Anomaly, from_item
 from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from producers.publisher import Publisher
@@ -20,6 +19,8 @@ from producers.quote_batch import QuoteBatch
 from stream_infra import names
 from stream_infra.cli.main import app
 from stream_infra.operations.endpoints import Endpoints
+from tests.consumers import kit
+from tests.consumers.faults.conftest import Lab, Proxy
 
 pytestmark = pytest.mark.e2e
 PARTITIONS = 4
@@ -31,21 +32,23 @@ RECORD_AGE_SECONDS = 60
 def polls(start_ms: int) -> list[QuoteBatch]:
     rng = random.Random(4)
     price = {symbol: rng.uniform(20, 200) for symbol in SYMBOLS}
-    batches, count = [], len(SYMBOLS)
-    unknown: list[None] = [None] * count
+    batches = []
     for second in range(BEFORE + GAP + AFTER):
         shown = []
         for symbol in SYMBOLS:
             price[symbol] *= 1 + rng.gauss(0, 2e-4)
             jump = 1.05 if BEFORE <= second < BEFORE + GAP and rng.random() < 0.2 else 1.0
             shown.append(round(price[symbol] * jump, 2))
-        ts = [start_ms + second * 1000] * count
-        bid, ask = [round(p - 0.01, 2) for p in shown], [round(p + 0.01, 2) for p in shown]
-        batches.append(QuoteBatch("faults", SYMBOLS, ts, shown, bid, ask, unknown, unknown, []))
+        ts = start_ms + second * 1000
+        rows = [
+            (symbol, ts, p, round(p - 0.01, 2), round(p + 0.01, 2))
+            for symbol, p in zip(SYMBOLS, shown, strict=True)
+        ]
+        batches.append(kit.quote_batch(rows, "faults"))
     return batches
 
 
-def one_pass(kit: SimpleNamespace, batches: list[QuoteBatch]) -> dict[Any, Any]:
+def one_pass(batches: list[QuoteBatch]) -> dict[tuple[str, str], Anomaly]:
     memory = kit.Memory()
     sent = [
         kit.Sent(
@@ -56,17 +59,16 @@ def one_pass(kit: SimpleNamespace, batches: list[QuoteBatch]) -> dict[Any, Any]:
         for i, b in enumerate(batches)
     ]
     kit.consumer(memory, partitions=PARTITIONS).consume(kit.event(sent), 1 << 62)
-    found: dict[Any, Any] = memory.anomalies
-    return found
+    return memory.anomalies
 
 
-def scan(lab: Any, table: str) -> list[Any]:
+def scan(lab: Lab, table: str) -> list[Any]:
     pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]
 
 
-def test_what_is_given_up_comes_back_late_and_once(
-    kit: SimpleNamespace, lab: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
+def test_what_is_discarded_comes_back_late_and_once(
+    lab: Lab, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.deploy(proxy, RECORD_AGE_SECONDS)
     lab.announce_failed_batches()
@@ -100,7 +102,7 @@ def test_what_is_given_up_comes_back_late_and_once(
 
     counts = ledger.counts_since({}, "faults")
     assert counts.balance()
-    assert counts.in_windows == count * (BEFORE + AFTER)  # the rest is given up
+    assert counts.in_windows == count * (BEFORE + AFTER)  # the rest is discarded
     live = [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")]
     listed = run("dlq", "list")
     assert all(of["reason"].startswith("RecordAgeExceeded") for of in listed)
@@ -111,10 +113,8 @@ def test_what_is_given_up_comes_back_late_and_once(
     assert run("dlq", "list") == []
     found = [from_item(item) for item in scan(lab, names.ANOMALIES_TABLE)]
     late = {(a.ticker, a.timestamp): replace(a, late=False) for a in found if a.late}
-    until_then = one_pass(kit, batches[: BEFORE + GAP])
-    missing = {
-        key: of for key, of in until_then.items() if of not in one_pass(kit, batches[:BEFORE]).values()
-    }
+    until_then = one_pass(batches[: BEFORE + GAP])
+    missing = {key: of for key, of in until_then.items() if of not in one_pass(batches[:BEFORE]).values()}
     assert late == missing
     assert missing
     assert [item for item in scan(lab, names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")] == live
