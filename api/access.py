@@ -13,7 +13,7 @@ def require_sign_in(request_context: Mapping[str, Any], *, writes_open: bool) ->
     """Let a write pass only if API Gateway vouches for a caller (an authorizer's claims, or IAM).
 
     The request context is made by API Gateway: a caller cannot send one. Where no authorizer is in front
-    of the API there are no claims, and writes are refused.
+    of the API there are no claims, and writes are rejected.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Alerts as the API shows them: messages that were made, and the orders of people. Pure but for `messages_since`."""
+"""Alerts as the API shows them: messages that were made, and silences. Pure but for `messages_since`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from producers.origin import origin_of
 
 
 def messages_since(store: AlertStore, since_ms: int, now_ms: int) -> list[Stored]:
-    """Messages made in since_ms <= made <= now_ms, the newest first; one query for each UTC day of the span."""
+    """Return the messages made in since_ms <= made <= now_ms, newest first: one query for each UTC day."""
     days = days_between(since_ms, now_ms)
     found = chain.from_iterable(store.messages(day, since_ms - 1) for day in days)
     return sorted(found, key=lambda stored: stored.message.made_ms, reverse=True)
 
 
 def message_row(stored: Stored) -> dict[str, Any]:
-    """A message (`api.models.AlertMessage`); a digest is about no single anomaly."""
+    """Return a message (`api.models.AlertMessage`); a digest is about no single anomaly."""
     message, event = stored.message, stored.message.event
     anomaly = event.anomaly if event else None
     return {
@@ -38,8 +38,8 @@ def message_row(stored: Stored) -> dict[str, Any]:
     }
 
 
-def mute_row(mute: Mute) -> dict[str, Any]:
-    """A mute or an acknowledgement (`api.models.MuteModel`)."""
+def silence_row(mute: Mute) -> dict[str, Any]:
+    """Return a silence or an acknowledgement (`api.models.Silence`)."""
     return {
         "ticker": mute.ticker,
         "kind": mute.kind,

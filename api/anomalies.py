@@ -9,13 +9,11 @@ they read, it ends early and its cursor goes on from there.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api import cursor
-from api.cursor import Left, Position
-from api.times import epoch_ms
+from api.cursor import Key, Progress
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, from_item, iso_ms
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
 QUERIES_PER_PAGE = 12
-FILTERED_READ = 500  # items looked at by one query whose filter drops some
-_DAY_MS = 86_400_000
+FILTERED_READ = 500  # items read by one query whose filter drops some
 _AFTER_ALL = "~"  # sorts after every digit: the upper bound of all timestamps
 
 
@@ -68,41 +65,41 @@ class _Run:
     """Reading one stream: what was fetched and not given out yet, and where to go on."""
 
     stream: _Stream
-    after: Position | None
+    after: Key | None
     exhausted: bool
     buffer: deque[dict[str, Any]] = field(default_factory=deque)
-    resume: Position | None = None  # where the fetch that filled the buffer ended
+    resume: Key | None = None  # where the fetch that filled the buffer ended
 
     @property
     def needs_fetch(self) -> bool:
         return not self.buffer and not self.exhausted
 
     @property
-    def left(self) -> Left:
-        return Left(self.after, done=self.exhausted and not self.buffer)
+    def progress(self) -> Progress:
+        return Progress(self.after, done=self.exhausted and not self.buffer)
 
     def fill(self, items: list[dict[str, Any]], last_key: dict[str, Any] | None) -> None:
         self.buffer.extend(items)
         self.exhausted = last_key is None
-        self.resume = _position(last_key) if last_key else None
+        self.resume = _key(last_key) if last_key else None
         if not self.buffer:
             self.after = self.resume
 
     def take(self) -> dict[str, Any]:
         item = self.buffer.popleft()
-        self.after = self.resume if not self.buffer and self.resume else _position(item)
+        self.after = self.resume if not self.buffer and self.resume else _key(item)
         return item
 
 
 class AnomalyStore:
-    """Reads `stock-anomalies`; the client is a low-level DynamoDB one."""
+    """The reads of `stock-anomalies`; the client is a low-level DynamoDB one."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def page(self, query: AnomalyQuery, limit: int, token: str | None) -> Page:
-        """At most `limit` anomalies after the cursor `token`; fewer, even none, may come with a next cursor.
+        """Return at most `limit` anomalies after the cursor `token`; fewer, even none, may come with a next cursor.
 
         Raises
         ------
@@ -110,38 +107,44 @@ class AnomalyStore:
             400 for a cursor that is not one of this query's.
         """
         streams = _streams(query)
-        left = (
+        progress = (
             cursor.decode(token, repr(query), len(streams))
             if token
-            else [Left(None, done=False)] * len(streams)
+            else [Progress(None, done=False)] * len(streams)
         )
         low, high = _bounds(query)
-        if low > high:  # DynamoDB refuses to look between bounds that are crossed
+        if low > high:  # DynamoDB rejects a BETWEEN whose bounds are crossed
             return Page([], None)
-        runs = [_Run(stream, at.after, at.done) for stream, at in zip(streams, left, strict=True)]
+        runs = [_Run(stream, at.after, at.done) for stream, at in zip(streams, progress, strict=True)]
         items = self._merge(runs, query, limit)
-        unfinished = any(not run.left.done for run in runs)
-        following = cursor.encode(repr(query), [run.left for run in runs]) if unfinished else None
+        unfinished = any(not run.progress.done for run in runs)
+        following = cursor.encode(repr(query), [run.progress for run in runs]) if unfinished else None
         return Page([from_item(item) for item in items], following)
 
     def get(self, ticker: str, timestamp: str) -> Anomaly | None:
-        """The anomaly with that key, or None."""
-        answer = self._client.get_item(
+        """Return the anomaly with that key, or None."""
+        found = self._client.get_item(
             TableName=self._table, Key={"ticker": {"S": ticker}, "timestamp": {"S": timestamp}}
         )
-        item = answer.get("Item")
+        item = found.get("Item")
         return from_item(item) if item else None
 
-    def counts(self, date: str) -> Counts:
-        """How many anomalies a UTC day has, by severity; counting stops after about 1 MB of each."""
-        query = AnomalyQuery(since_ms=_midnight_ms(date), until_ms=_midnight_ms(date) + _DAY_MS)
-        by_severity, complete = {}, True
-        for stream in _streams(query):
-            request = _request(self._table, stream, query)
+    def counts(self, query: AnomalyQuery) -> Counts:
+        """Count the anomalies of a query by severity; counting stops after about 1 MB of each.
+
+        The query's own severities do not matter: the numbers say what each of them would show.
+        """
+        by_severity, complete = dict.fromkeys(SEVERITIES, 0), True
+        low, high = _bounds(query)
+        if low > high:
+            return Counts(by_severity, complete)
+        for severity in SEVERITIES:
+            of_severity = replace(query, severities=(severity,))
+            request = _request(self._table, _streams(replace(of_severity, date=None))[0], of_severity)
             request["Select"] = "COUNT"
-            answer = self._client.query(**request)
-            by_severity[stream.value] = answer["Count"]
-            complete = complete and "LastEvaluatedKey" not in answer
+            found = self._client.query(**request)
+            by_severity[severity] = found["Count"]
+            complete = complete and "LastEvaluatedKey" not in found
         return Counts(by_severity, complete)
 
     def _merge(self, runs: list[_Run], query: AnomalyQuery, limit: int) -> list[dict[str, Any]]:
@@ -165,12 +168,8 @@ class AnomalyStore:
         request["Limit"] = max(wanted + 1, FILTERED_READ) if "FilterExpression" in request else wanted + 1
         if run.after:
             request["ExclusiveStartKey"] = _start_key(run.stream, run.after)
-        answer = self._client.query(**request)
-        run.fill(answer["Items"], answer.get("LastEvaluatedKey"))
-
-
-def _midnight_ms(date: str) -> int:
-    return epoch_ms(datetime.fromisoformat(date))
+        found = self._client.query(**request)
+        run.fill(found["Items"], found.get("LastEvaluatedKey"))
 
 
 def _streams(query: AnomalyQuery) -> list[_Stream]:
@@ -217,7 +216,7 @@ def _request(table: str, stream: _Stream, query: AnomalyQuery) -> QueryInputType
 
 
 def _source_terms(source: str | None, names: dict[str, str], values: dict[str, Any]) -> list[str]:
-    """The condition on `source`, with what it refers to added to `names` and `values`."""
+    """Return the condition on `source`, with what it refers to added to `names` and `values`."""
     if source is None:
         return []
     names["#source"] = "source"
@@ -232,13 +231,13 @@ def _source_terms(source: str | None, names: dict[str, str], values: dict[str, A
     return ["#source = :source"]
 
 
-def _start_key(stream: _Stream, position: Position) -> dict[str, Any]:
+def _start_key(stream: _Stream, key: Key) -> dict[str, Any]:
     return {
         stream.attribute: {"S": stream.value},
-        "ticker": {"S": position.ticker},
-        "timestamp": {"S": position.timestamp},
+        "ticker": {"S": key.ticker},
+        "timestamp": {"S": key.timestamp},
     }
 
 
-def _position(key: dict[str, Any]) -> Position:
-    return Position(key["timestamp"]["S"], key["ticker"]["S"])
+def _key(key: dict[str, Any]) -> Key:
+    return Key(key["timestamp"]["S"], key["ticker"]["S"])

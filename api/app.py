@@ -13,18 +13,19 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from api import openapi, problems
+from api import body, openapi, problems
 from api.problems import Problem
 from api.routes import alerts, anomalies, health, quotes
 from api.services import Services
+from producers.watch_list import WatchListUnavailableError
 
 _logger = Logger(service="stock-api-handler")
 
 
 def create_app(services: Services) -> APIGatewayRestResolver:
-    """The resolver of API Gateway REST proxy events, working with `services`."""
-    app = APIGatewayRestResolver(enable_validation=True)
-    app.use([_refuse_unknown_parameters])
+    """Return the resolver of API Gateway REST proxy events, working with `services`."""
+    app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=body.parse)
+    app.use([_reject_unknown_parameters])
     health.register(app, services)
     anomalies.register(app, services)
     alerts.register(app, services)
@@ -37,15 +38,20 @@ def create_app(services: Services) -> APIGatewayRestResolver:
 def _register_problems(app: APIGatewayRestResolver) -> None:
     def on_unknown_path(_error: NotFoundError) -> Response[str]:
         if methods := _methods_of(app):
-            return _refuse_method(app, methods)
+            return _reject_method(app, methods)
         allowed = ", ".join(sorted({f"{route.method} {route.openapi_path}" for route in _routes(app)}))
         method, path = app.current_event.http_method, app.current_event.path
-        unknown = Problem(HTTPStatus.NOT_FOUND, f"there is no {method} {path}", where="path", allowed=allowed)
+        unknown = Problem(
+            HTTPStatus.NOT_FOUND,
+            f"there is no {method} {path[:120]}",
+            where="path",
+            allowed=f"one of {allowed}",
+        )
         return problems.respond(unknown)
 
     app.exception_handler(Problem)(problems.respond)
     app.exception_handler(RequestValidationError)(_on_bad_parameters)
-    app.exception_handler([ClientError, BotoCoreError])(_on_store_failure)
+    app.exception_handler([ClientError, BotoCoreError, WatchListUnavailableError])(_on_store_failure)
     app.not_found(on_unknown_path)
 
 
@@ -53,45 +59,45 @@ def _on_bad_parameters(error: RequestValidationError) -> Response[str]:
     return problems.respond(problems.from_validation(error.errors()))
 
 
-def _on_store_failure(error: ClientError | BotoCoreError) -> Response[str]:
-    _logger.exception("A store did not answer", exc_info=error)
-    unavailable = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a store behind the API did not answer: try again")
+def _on_store_failure(error: ClientError | BotoCoreError | WatchListUnavailableError) -> Response[str]:
+    _logger.exception("A store did not respond", exc_info=error)
+    unavailable = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a store behind the API did not respond: try again")
     return problems.respond(unavailable, {"Retry-After": "2"})
 
 
 def _methods_of(app: APIGatewayRestResolver) -> list[str]:
-    """What may be done with the path that is asked for; empty for an unknown path."""
+    """Return the methods of the requested path; none for an unknown path."""
     return sorted(route.method for route in _routes(app) if route.rule.match(app.current_event.path))
 
 
-def _refuse_method(app: APIGatewayRestResolver, methods: list[str]) -> Response[str]:
+def _reject_method(app: APIGatewayRestResolver, methods: list[str]) -> Response[str]:
     event, allowed = app.current_event, ", ".join(methods)
-    refused = Problem(
+    rejected = Problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{event.http_method} is not possible at {event.path}: allowed is {allowed}",
+        f"{event.http_method} is not possible at {event.path}",
         where="method",
-        allowed=allowed,
+        allowed=f"one of {allowed}",
     )
-    return problems.respond(refused, {"Allow": allowed})
+    return problems.respond(rejected, {"Allow": allowed})
 
 
 def _routes(app: APIGatewayRestResolver) -> list[Route]:
     return [*app._static_routes, *app._dynamic_routes]
 
 
-def _refuse_unknown_parameters(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    """A mistyped filter must not look like one that matched everything."""
+def _reject_unknown_parameters(app: APIGatewayRestResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    """Reject a mistyped filter: it must not look like one that matched everything."""
     route = app.context["_route"]
     if route not in _routes(app):  # an unknown path has no parameters to check; it becomes a 404
         return next_middleware(app)
     known = [parameter.alias for parameter in route.dependant.query_params]
     for name in app.current_event.resolved_query_string_parameters:
         if name not in known:
-            allowed = ", ".join(known) or "no parameter"
+            allowed = ", ".join(known) or "none"
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
-                f"query parameter {name!r} is unknown here: allowed is {allowed}",
-                where=name,
-                allowed=allowed,
+                f"query parameter {problems.shown(name)} is unknown here",
+                where=name[:64],
+                allowed=f"one of {allowed}",
             )
     return next_middleware(app)

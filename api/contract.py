@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: `api/openapi.json` and the types that the dashboard is checked with.
+"""Write what is derived from the code: `api/openapi.json` and the types that the dashboard is checked with.
 
 python -m api.contract
 """
@@ -18,17 +18,17 @@ _SCALARS = {"string": "string", "number": "number", "integer": "number", "boolea
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI document; describing the routes needs none of the services."""
+    """Return the OpenAPI document; describing the routes needs none of the services."""
     return openapi.document(create_app(cast("Services", None)))
 
 
 def document_text() -> str:
-    """The document as it is committed."""
+    """Return the document as it is committed."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def typescript_text() -> str:
-    """An interface for each schema of the document."""
+    """Return a TypeScript interface for each schema of the document."""
     schemas = document()["components"]["schemas"]
     interfaces = [
         f"export interface {name} {_type(schema)}"

@@ -18,9 +18,10 @@ from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from api.settings import ApiSettings
-from api.watch_list import WatchList
+from api.watch_list import WatchedTickers
 from consumers.alerts.store import AlertStore
 from consumers.stores.charts import ChartTable
+from producers.watch_list import WatchListReader
 
 _logger = Logger(service="stock-api-handler")
 _DETECTOR = "stock-detector"
@@ -38,7 +39,9 @@ def _app() -> APIGatewayRestResolver:
             depth=Depth(
                 boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
             ),
-            watch_list=WatchList(boto3.client("ssm"), settings.ticker_parameter, _now_ms),
+            watch_list=WatchedTickers(
+                WatchListReader(boto3.client("ssm"), boto3.client("s3"), settings.ticker_parameter, _now_ms)
+            ),
             source=settings.source,
             now_ms=_now_ms,
             session=settings.session,
@@ -52,7 +55,7 @@ def _now_ms() -> int:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one API Gateway REST proxy event, or a bare {"path": ..., "httpMethod": ...} by hand."""
+    """Return the response to one API Gateway REST proxy event, or a bare {"path": ..., "httpMethod": ...} by hand."""
     complete = normalized(event)
     _logger.set_correlation_id(complete["requestContext"].get("requestId"))  # that of the access log
     return _app().resolve(complete, context)

@@ -1,11 +1,10 @@
-"""The shapes of requests and answers, as the OpenAPI document publishes them.
+"""The shapes of requests and responses, as the OpenAPI document publishes them.
 
-Answers are built as plain dicts and not validated again at run time; a test holds them against these models.
+Responses are built as plain dicts and not validated again at run time; a test holds them against these models.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,20 +13,18 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
+from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import MessageKind
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
 
-# Patterns for the document only: what they refuse is refused in words by the functions below.
+# Patterns for the document only: what they reject is rejected in words by the functions below.
 _SYMBOL_PATTERN = "^[A-Za-z0-9.^=/_-]{1,16}$"
 _IN_PATH = (
     "([A-Za-z0-9.^=_-]|%2[Ff]){1,16}"  # one layer of %252F is the client's, as of every value in a path
 )
 _ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
-
-
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _pattern(pattern: str) -> dict[str, Any]:
@@ -49,36 +46,23 @@ def _decoded(text: object) -> str:
     return unquote(unquote(str(text)))
 
 
-def _iso(value: object) -> object:
-    # pydantic takes numbers for seconds or milliseconds, whichever seems likelier: ask for what is meant.
-    if not isinstance(value, str) or value.replace(".", "").lstrip("+-").isdecimal():
-        raise ValueError("allowed is an ISO 8601 instant such as 2026-11-24T14:30:00Z")
-    return value
-
-
-def _day(value: object) -> object:
-    if not isinstance(value, str) or not _DAY.fullmatch(value):  # pydantic takes numbers for seconds here too
-        raise ValueError("allowed is a valid date such as 2026-11-24")
-    return value
-
-
 def _symbol(text: object) -> str:
     symbol = _decoded(text).upper()
     if not is_symbol(symbol):
-        raise ValueError(f"allowed is a ticker of {SYMBOL_RULE}")
+        raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
     return symbol
 
 
 def _source(source: str) -> str:
     if not is_source(source):
-        raise ValueError("allowed is live, simulated, replay or the name of a source")
+        raise ValueError("must be live, simulated, replay or the name of a source")
     return source
 
 
 def _names(text: str, allowed: tuple[str, ...]) -> str:
     names = text.split(",")
     if any(name not in allowed for name in names):
-        raise ValueError(f"allowed is one or more of {', '.join(allowed)}, separated by commas")
+        raise ValueError(f"must be one or more of {', '.join(allowed)}, separated by commas")
     return ",".join(name for name in allowed if name in names)
 
 
@@ -88,7 +72,7 @@ def _kinds(text: str) -> str:
 
 def _kind(text: str) -> str:
     if text not in KINDS:
-        raise ValueError(f"allowed is one of {', '.join(KINDS)}")
+        raise ValueError(f"must be one of {', '.join(KINDS)}")
     return text
 
 
@@ -118,9 +102,9 @@ TickerQuery = Annotated[
     Query(description=f"Only this ticker: {SYMBOL_RULE}.", json_schema_extra=_pattern(_SYMBOL_PATTERN)),
 ]
 DateQuery = Annotated[
-    Date, BeforeValidator(_day), Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")
+    Date, BeforeValidator(day_text), Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")
 ]
-Instant = Annotated[datetime, BeforeValidator(_iso)]
+Instant = Annotated[datetime, BeforeValidator(iso_text), AfterValidator(within_epoch)]
 SinceQuery = Annotated[
     Instant, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
 ]
@@ -150,10 +134,10 @@ KindName = Annotated[
         alias="kind", description=f"One kind: {', '.join(KINDS)}.", json_schema_extra={"enum": list(KINDS)}
     ),
 ]
-LimitQuery = Annotated[int, Query(description="The most anomalies in one answer.", ge=1, le=200)]
+LimitQuery = Annotated[int, Query(description="The most anomalies in one response.", ge=1, le=200)]
 CursorQuery = Annotated[
     str,
-    Query(description="The `next` of the answer before, to go on from there; all else stays the same."),
+    Query(description="The `next` of the response before, to go on from there; all else stays the same."),
 ]
 SourceQuery = Annotated[
     str,
@@ -191,7 +175,7 @@ class AnomalyPage(BaseModel):
     """Anomalies, newest first."""
 
     anomalies: list[AnomalyModel]
-    count: int = Field(description="How many are in this answer.")
+    count: int = Field(description="How many are in this response.")
     next: str | None = Field(
         description="Cursor of what follows; null at the end. A page may be short before it."
     )
@@ -205,7 +189,7 @@ class Ticker(BaseModel):
         description="live, stale (no quote for a while), or missing (no quote at all)."
     )
     ts: str | None = Field(description="When the last quote was observed (ISO 8601, ms, UTC).")
-    age_seconds: float | None = Field(description="Age of the last quote when this was answered.")
+    age_seconds: float | None = Field(description="Age of the last quote at `as_of`.")
     price: float | None
     bid: float | None
     ask: float | None
@@ -233,7 +217,7 @@ class TickerList(BaseModel):
 
     source: str
     origin: Origin
-    as_of: str = Field(description="The server's clock when this was answered (ISO 8601, ms, UTC).")
+    as_of: str = Field(description="The server's clock (ISO 8601, ms, UTC).")
     feed: Feed
     tickers: list[Ticker]
     count: int
@@ -265,7 +249,7 @@ class BarList(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the API answers; with depth=full also whether quotes come in and are judged in time."""
+    """Whether the API responds; with depth=full also whether quotes come in and are judged in time."""
 
     status: Literal["healthy", "degraded"]
     source: str | None = None
@@ -277,7 +261,7 @@ class Health(BaseModel):
         "null if there were none.",
     )
     failed_batches: int | None = Field(
-        None, description="Batches given up that wait in the dead-letter queue (about)."
+        None, description="Batches that wait in the dead-letter queue (about)."
     )
 
 
@@ -297,33 +281,33 @@ class AlertMessage(BaseModel):
     origin: Origin | None
 
 
-class MuteModel(BaseModel):
-    """An order of a person: alerts that it covers are held, and told in a digest afterwards."""
+class Silence(BaseModel):
+    """A silence: alerts that it covers are not sent; a digest notifies of them afterwards."""
 
     ticker: str | None = Field(description="null: all tickers.")
     kind: str | None = Field(description="null: all kinds.")
     until: str
     acknowledged: str | None = Field(
-        description="Id of the anomaly whose end ends it earlier; null for a plain mute."
+        description="Id of the acknowledged anomaly, whose end ends it earlier; null for a plain silence."
     )
     reason: str
 
 
 class AlertList(BaseModel):
-    """Messages, newest first, and what is held by order of a person."""
+    """Messages, newest first, and the silences in force."""
 
     alerts: list[AlertMessage]
     count: int
-    mutes: list[MuteModel]
+    silences: list[Silence]
 
 
-class MuteOrder(BaseModel):
+class SilenceRequest(BaseModel):
     """Until when, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
     until: Instant = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
-    reason: str = Field("", max_length=200, description="Why, for those who look later.")
+    reason: str = Field("", max_length=200, description="Why, for those who read it later.")
 
 
 class Removed(BaseModel):
@@ -333,9 +317,11 @@ class Removed(BaseModel):
 
 
 class Stats(BaseModel):
-    """Numbers of anomalies of one UTC day."""
+    """Numbers of anomalies by severity."""
 
-    date: str
+    date: str | None = Field(
+        description="The UTC day that was counted; null where `since` or `until` say which span."
+    )
     by_severity: dict[Severity, int]
     total: int
     complete: bool = Field(description="False when there are more than were counted.")

@@ -9,8 +9,8 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from api.answers import answer
 from api.models import Document
+from api.responses import respond
 from api.routes.common import if_none_match, responses
 
 VERSION = "1.0.0"
@@ -20,8 +20,8 @@ _MAX_AGE_SECONDS = 300
 _UNDER = "/api"  # of the dashboard's origin, locally and on AWS
 _DESCRIPTION = (
     "What the Stock Market Anomaly Monitor found, and the quotes it found it in. Instants are ISO 8601 "
-    "in UTC with milliseconds. Every answer has an ETag; send it back as If-None-Match and an unchanged "
-    "answer is a 304. Errors are RFC 9457 problem documents: what is wrong, where, and what is allowed."
+    "in UTC with milliseconds. Every response has an ETag; send it back as If-None-Match and an unchanged "
+    "one is a 304. Errors are RFC 9457 problem documents: what is wrong, where, and what is allowed."
 )
 
 
@@ -30,7 +30,7 @@ def register(app: APIGatewayRestResolver) -> None:
 
     @app.get("/openapi.json", summary="This document", responses=responses(Document, "The OpenAPI document."))
     def get_openapi() -> Response[str]:
-        return answer(_committed(), if_none_match(app), max_age_seconds=_MAX_AGE_SECONDS)
+        return respond(_committed(), if_none_match(app), max_age_seconds=_MAX_AGE_SECONDS)
 
 
 @cache
@@ -39,7 +39,7 @@ def _committed() -> Any:
 
 
 def document(app: APIGatewayRestResolver) -> dict[str, Any]:
-    """What the code says now; `COMMITTED` must say the same."""
+    """Return what the code says now; `COMMITTED` must say the same."""
     generated = app.get_openapi_json_schema(
         title="Stock Market Anomaly Monitor",
         version=VERSION,
@@ -49,12 +49,12 @@ def document(app: APIGatewayRestResolver) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(generated)
     found["paths"] = dict(sorted(found["paths"].items()))
     found["servers"] = [{"url": _UNDER}]
-    _take_out_what_is_never_answered(found)
+    _drop_what_is_never_sent(found)
     return found
 
 
-def _take_out_what_is_never_answered(found: dict[str, Any]) -> None:
-    """The resolver describes answers of its own, a 422 and a body of a 304; here bad parameters are a 400."""
+def _drop_what_is_never_sent(found: dict[str, Any]) -> None:
+    """Drop what the resolver describes of its own, a 422 and a body of a 304; here bad parameters are a 400."""
     for operation in (operation for path in found["paths"].values() for operation in path.values()):
         del operation["responses"]["422"]
         if _NOT_MODIFIED in operation["responses"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,40 +10,83 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools.event_handler import Response
 
+from producers.errors import MonitorError
+
 CONTENT_TYPE = "application/problem+json"
+_SHOWN = 120
+"""Characters of a bad value that an error repeats."""
+_SHOULD = re.compile(r"^(?:Value error, )?(?:\w+ should )?(?:must )?(?:be )?")
 
 
-class Problem(Exception):  # noqa: N818  the RFC's word for it
-    """An answer that is not what was asked for; `where` names the part of the request, if one is to blame."""
+class Problem(MonitorError):  # noqa: N818  the word of RFC 9457
+    """A response that is not what was requested.
 
-    def __init__(
-        self, status: HTTPStatus, detail: str, *, where: str | None = None, allowed: str | None = None
-    ) -> None:
-        super().__init__(detail)
+    Parameters
+    ----------
+    status
+        The HTTP status.
+    what
+        What is wrong, as a clause that names the part of the request: ``"limit is '0'"``.
+    where
+        The part of the request that is to blame, if one is.
+    allowed
+        What would be right, for a sentence of the form ``"… must be {allowed}"``.
+
+    Examples
+    --------
+    >>> Problem(HTTPStatus.BAD_REQUEST, "limit is '0'", where="limit", allowed="1 to 200").detail
+    "limit is '0'; must be 1 to 200"
+    """
+
+    def __init__(self, status: HTTPStatus, what: str, *, where: str = "", allowed: str = "") -> None:
+        super().__init__(what, where=where, allowed=allowed)
         self.status = status
-        self.detail = detail
-        self.where = where
-        self.allowed = allowed
+
+    @classmethod
+    def bad_request(cls, what: str, *, where: str, allowed: str) -> Problem:
+        """Return a 400."""
+        return cls(HTTPStatus.BAD_REQUEST, what, where=where, allowed=allowed)
+
+    @property
+    def detail(self) -> str:
+        """The sentence for people; `what` names the part already."""
+        return f"{self.what}; must be {self.allowed}" if self.allowed else self.what
 
 
 def bad_request(where: str, given: object, allowed: str) -> Problem:
-    """The 400 for one bad part of a request."""
-    return Problem(
-        HTTPStatus.BAD_REQUEST, f"{where} is {given!r}: allowed is {allowed}", where=where, allowed=allowed
-    )
+    """Return the 400 for one bad part of a request.
+
+    Examples
+    --------
+    >>> bad_request("severity", "urgent", "one of low, high").detail
+    "severity is 'urgent'; must be one of low, high"
+    """
+    return Problem.bad_request(f"{where} is {shown(given)}", where=where, allowed=allowed)
+
+
+def shown(value: object) -> str:
+    """Return a bad value as an error repeats it: quoted, and never long.
+
+    Examples
+    --------
+    >>> shown("x" * 1000)[-6:], len(shown("x" * 1000))
+    ('xxxxx…', 120)
+    """
+    text = repr(value[:_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[str]:
-    """The HTTP answer for a problem; errors are never cached."""
+    """Return the HTTP response for a problem; errors are never cached."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
     }
-    if problem.where is not None:
+    if problem.where:
         body["where"] = problem.where
-    if problem.allowed is not None:
+    if problem.allowed:
         body["allowed"] = problem.allowed
     return Response(
         status_code=problem.status.value,
@@ -53,20 +97,17 @@ def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
 
 
 def from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """The problem for what pydantic found wrong with the parameters; the first error leads."""
-    details = [_describe(error) for error in errors]
-    where, _, allowed = details[0]
-    return Problem(
-        HTTPStatus.BAD_REQUEST,
-        "; ".join(f"{name} is {given!r}: {rule}" for name, given, rule in details),
-        where=where,
-        allowed=allowed.removeprefix("allowed is "),
-    )
+    """Return the 400 for what pydantic found wrong with the parameters; the first error leads."""
+    found = [_of_validation(error) for error in errors]
+    rest = [problem.detail for problem in found[1:]]
+    allowed = "; ".join([found[0].allowed, *rest])
+    return Problem.bad_request(found[0].what, where=found[0].where, allowed=allowed)
 
 
-def _describe(error: Mapping[str, Any]) -> tuple[str, object, str]:
-    if error["type"] == "json_invalid":
-        return "body", "not JSON", f"allowed is JSON ({error['ctx']['error']}, character {error['loc'][-1]})"
+def _of_validation(error: Mapping[str, Any]) -> Problem:
     where = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    return where, error.get("input"), message if message.startswith("allowed") else f"allowed is {message}"
+    if error["type"] == "missing":
+        return Problem.bad_request(f"{where} is missing", where=where, allowed="given")
+    if error["type"] == "extra_forbidden":
+        return Problem.bad_request(f"{where} is unknown here", where=where, allowed="left out")
+    return bad_request(where, error.get("input"), _SHOULD.sub("", str(error["msg"])))

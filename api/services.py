@@ -15,7 +15,7 @@ from producers.markets import Session, is_open
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Stores and clocks of the API; `watch_list` answers the tickers in order, `now_ms` epoch ms UTC.
+    """Stores and clocks of the API; `watch_list` returns the tickers in order, `now_ms` epoch ms UTC.
 
     `session` is when quotes are expected. `writes_open` lets writes pass without a sign-in: for 127.0.0.1 only.
     """
@@ -31,5 +31,5 @@ class Services:
     writes_open: bool = False
 
     def is_market_open(self) -> bool:
-        """Whether quotes are expected now."""
+        """Return whether quotes are expected now."""
         return is_open(self.session, datetime.fromtimestamp(self.now_ms() / 1000, UTC))

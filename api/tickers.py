@@ -12,13 +12,13 @@ STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 
 
 def ticker_rows(watch_list: Sequence[str], quotes: Iterable[LastQuote], now_ms: int) -> list[dict[str, Any]]:
-    """One row per ticker, in the order of the watch list (`api.models.Ticker`)."""
+    """Return one row per ticker, in the order of the watch list (`api.models.Ticker`)."""
     by_symbol = {quote.symbol: quote for quote in quotes}
     return [_row(ticker, by_symbol.get(ticker), now_ms) for ticker in watch_list]
 
 
 def feed(rows: Sequence[dict[str, Any]], is_market_open: Callable[[], bool]) -> dict[str, Any]:
-    """How fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while the market is closed."""
+    """Return how fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while the market is closed."""
     newest = max((row["ts"] for row in rows if row["ts"] is not None), default=None)
     live = sum(row["state"] == "live" for row in rows)
     ages = [row["age_seconds"] for row in rows if row["age_seconds"] is not None]

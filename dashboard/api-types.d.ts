@@ -3,7 +3,7 @@
 export interface AlertList {
   alerts: Array<AlertMessage>;
   count: number;
-  mutes: Array<MuteModel>;
+  silences: Array<Silence>;
 }
 
 export interface AlertMessage {
@@ -84,19 +84,6 @@ export interface Health {
   failed_batches?: number | null;
 }
 
-export interface MuteModel {
-  ticker: string | null;
-  kind: string | null;
-  until: string;
-  acknowledged: string | null;
-  reason: string;
-}
-
-export interface MuteOrder {
-  until: string;
-  reason?: string;
-}
-
 export interface ProblemModel {
   type: string;
   title: string;
@@ -110,8 +97,21 @@ export interface Removed {
   removed: string;
 }
 
+export interface Silence {
+  ticker: string | null;
+  kind: string | null;
+  until: string;
+  acknowledged: string | null;
+  reason: string;
+}
+
+export interface SilenceRequest {
+  until: string;
+  reason?: string;
+}
+
 export interface Stats {
-  date: string;
+  date: string | null;
   by_severity: Record<string, number>;
   total: number;
   complete: boolean;

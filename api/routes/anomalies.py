@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
 from datetime import datetime
 from http import HTTPStatus
@@ -10,7 +11,6 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from api.anomalies import AnomalyQuery, Page
-from api.answers import answer
 from api.models import (
     AnomalyModel,
     AnomalyPage,
@@ -28,6 +28,7 @@ from api.models import (
     UntilQuery,
 )
 from api.problems import Problem, bad_request
+from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
@@ -59,7 +60,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         query = _query(
             ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity, source=source
         )
-        return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
+        return respond(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
 
     @app.get(
         "/anomalies/<ticker>",
@@ -81,7 +82,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         query = _query(
             ticker=ticker, date=date, since=since, until=until, kind=kind, severity=severity, source=source
         )
-        return answer(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
+        return respond(_page(services.anomalies.page(query, limit, cursor)), if_none_match(app))
 
     @app.get(
         "/anomalies/<ticker>/<anomaly_id>",
@@ -96,19 +97,33 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
                 f"anomaly_id is {anomaly_id!r}: there is no such anomaly",
                 where="anomaly_id",
             )
-        return answer(_described(anomaly), if_none_match(app))
+        return respond(_described(anomaly), if_none_match(app))
 
-    @app.get("/stats", summary="Numbers of a day", responses=responses(Stats, "Anomalies by severity.", 400))
-    def get_stats(date: DateQuery | None = None) -> Response[str]:
-        day = date.isoformat() if date else iso_ms(services.now_ms())[:10]
-        counts = services.anomalies.counts(day)
+    @app.get(
+        "/stats", summary="How many, by severity", responses=responses(Stats, "Numbers by severity.", 400)
+    )
+    def get_stats(
+        *,
+        date: DateQuery | None = None,
+        since: SinceQuery | None = None,
+        until: UntilQuery | None = None,
+        ticker: TickerQuery | None = None,
+        kind: KindQuery | None = None,
+        source: SourceQuery | None = None,
+    ) -> Response[str]:
+        query = _query(
+            ticker=ticker, date=date, since=since, until=until, kind=kind, severity=None, source=source
+        )
+        if date is None and since is None and until is None:
+            query = replace(query, date=iso_ms(services.now_ms())[:10])
+        counts = services.anomalies.counts(query)
         payload = {
-            "date": day,
+            "date": query.date,
             "by_severity": counts.by_severity,
             "total": sum(counts.by_severity.values()),
             "complete": counts.complete,
         }
-        return answer(payload, if_none_match(app), max_age_seconds=STATS_MAX_AGE_SECONDS)
+        return respond(payload, if_none_match(app), max_age_seconds=STATS_MAX_AGE_SECONDS)
 
 
 def _query(

@@ -1,4 +1,4 @@
-"""What routes share: the caller's tag, and how a source is named and described."""
+"""What routes share: the caller's tag, the responses that a route describes, and ids of anomalies."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ _ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)}
 
 
 def if_none_match(app: APIGatewayRestResolver) -> str | None:
-    """The If-None-Match header, if the caller sent one."""
+    """Return the If-None-Match header, if the caller sent one."""
     headers: dict[str, str] = app.current_event.headers
     return headers.get("If-None-Match") or headers.get("if-none-match")
 
 
 def responses(model: type, description: str, *failures: int, tagged: bool = True) -> dict[int, Any]:
-    """The `responses` of a route: what it answers, 304 where it is `tagged`, and the problems that it may answer."""
+    """Return what a route describes: its 200, the 304 where it is `tagged`, and the problems that it may return."""
     problems = {
         400: "The request cannot be understood.",
         401: "It needs a sign-in.",
         404: "There is no such thing.",
         503: "Try again.",
     }
-    answers: dict[int, Any] = {
+    described: dict[int, Any] = {
         200: {"description": description, "content": {"application/json": {"model": model}}}
     }
     if tagged:
-        answers[304] = {"description": "Nothing changed since the answer with the tag in If-None-Match."}
+        described[304] = {"description": "Nothing changed since the response with the tag in If-None-Match."}
     for status in (*failures, 503):
-        answers[status] = {
+        described[status] = {
             "description": problems[status],
             "content": {"application/problem+json": {"model": ProblemModel}},
         }
-    return answers
+    return described
 
 
 def key_of(ticker: str, given: str) -> str:
-    """The sort key of an anomaly by its id.
+    """Return the sort key of an anomaly by its id.
 
     Raises
     ------

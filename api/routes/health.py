@@ -1,4 +1,4 @@
-"""/health: whether the API answers, and on request whether quotes come in."""
+"""/health: whether the API responds, and on request whether quotes come in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
-from api.answers import answer
 from api.models import Health
+from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
@@ -23,23 +23,25 @@ DepthQuery = Annotated[
 def register(app: APIGatewayRestResolver, services: Services) -> None:
     """Add the route of the health."""
 
-    @app.get("/health", summary="Health", responses=responses(Health, "The API answers.", 400))
+    @app.get("/health", summary="Health", responses=responses(Health, "The API responds.", 400))
     def get_health(depth: DepthQuery | None = None) -> Response[str]:
         if depth is None:
-            return answer({"status": "healthy"}, if_none_match(app))
+            return respond({"status": "healthy"}, if_none_match(app))
         origin, now_ms = origin_of(services.source), services.now_ms()
         rows = ticker_rows(services.watch_list(), services.charts.last_quotes(origin), now_ms)
         freshness = feed(rows, services.is_market_open)
-        lag, failed = services.depth.stream_lag_seconds(now_ms), services.depth.failed_batches()
-        in_time = lag is None or lag <= LAG_LIMIT_SECONDS
+        lag, failed = services.depth.read(now_ms)
         payload = {
-            "status": "healthy"
-            if freshness["state"] in {"live", "closed"} and in_time and not failed
-            else "degraded",
+            "status": _status(freshness["state"], lag, failed),
             "source": services.source,
             "origin": origin,
             "feed": freshness,
             "stream_lag_seconds": lag,
             "failed_batches": failed,
         }
-        return answer(payload, if_none_match(app))
+        return respond(payload, if_none_match(app))
+
+
+def _status(feed_state: str, lag_seconds: float | None, failed_batches: int) -> str:
+    in_time = lag_seconds is None or lag_seconds <= LAG_LIMIT_SECONDS
+    return "healthy" if feed_state in {"live", "closed"} and in_time and not failed_batches else "degraded"

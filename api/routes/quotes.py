@@ -7,9 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from api.answers import answer
 from api.models import BarList, SinceQuery, SourceQuery, TickerList, TickerPath, UntilQuery
 from api.problems import bad_request
+from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
 from api.tickers import feed, ticker_rows
@@ -46,7 +46,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "tickers": rows,
             "count": len(rows),
         }
-        return answer(payload, if_none_match(app))
+        return respond(payload, if_none_match(app))
 
     @app.get(
         "/quotes/<ticker>",
@@ -70,13 +70,13 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "bars": [_bar(bar) for bar in bars],
             "count": len(bars),
         }
-        return answer(payload, if_none_match(app))
+        return respond(payload, if_none_match(app))
 
 
 def _span(since: datetime | None, until: datetime | None, now_ms: int) -> tuple[int, int]:
-    """Whole minutes, so that polls within one minute ask, and are answered, the same."""
+    """Return whole minutes by default, so that all polls within one minute are the same request."""
     until_ms = epoch_ms(until) if until else now_ms // 60_000 * 60_000 + 60_000
-    since_ms = epoch_ms(since) if since else until_ms - DEFAULT_SPAN_MS
+    since_ms = epoch_ms(since) if since else max(0, until_ms - DEFAULT_SPAN_MS)
     if not 0 <= until_ms - since_ms <= MAX_SPAN_MS:
         allowed = f"an instant up to {MAX_SPAN_MS // _HOUR_MS} hours before until ({iso_ms(until_ms)})"
         raise bad_request("since", iso_ms(since_ms), allowed)

@@ -1,13 +1,13 @@
-// What a person can do about an anomaly: acknowledge it, or mute more of its kind.
+// What a person can do about an anomaly: acknowledge it, or silence more of its kind.
 
 import { arrange, h, setText } from "./dom.js";
 import { inMarket, momentInMarket } from "./format.js";
 import { serverNow } from "./clock.js";
 import { kindName } from "./kinds.js";
-import { orders } from "./orders.js";
+import { silences } from "./silences.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {import("../api-types.d.ts").MuteModel} Mute */
+/** @typedef {import("../api-types.d.ts").Silence} Silence */
 
 /** @type {Record<string, string>} hours and words */
 const SPANS = { 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" };
@@ -17,17 +17,17 @@ const USUAL_SPAN = "4";
 export class Actions {
   /** @type {Anomaly | null} */
   #anomaly = null;
-  #span = h("select", { id: "order-span" }, ...Object.entries(SPANS).map(([value, words]) => h("option", { value }, words)));
+  #span = h("select", { id: "silence-span" }, ...Object.entries(SPANS).map(([value, words]) => h("option", { value }, words)));
   #acknowledge = h("button", { className: "button", type: "button", onclick: () => void this.#toggle("acknowledgement") });
-  #mute = h("button", { className: "button", type: "button", onclick: () => void this.#toggle("mute") });
-  #told = h("p", { className: "panel-note", id: "order-told" });
-  #note = h("p", { className: "panel-note", role: "status", id: "order-note" });
+  #silence = h("button", { className: "button", type: "button", onclick: () => void this.#toggle("silence") });
+  #status = h("p", { className: "panel-note", id: "silence-status" });
+  #note = h("p", { className: "panel-note", role: "status", id: "silence-note" });
   element = h(
     "div",
     { className: "actions" },
-    h("div", { className: "action-row" }, this.#acknowledge, this.#mute, h("label", {}, "for ", this.#span)),
+    h("div", { className: "action-row" }, this.#acknowledge, this.#silence, h("label", {}, "for ", this.#span)),
     this.#note,
-    this.#told,
+    this.#status,
   );
 
   constructor() {
@@ -38,29 +38,29 @@ export class Actions {
   show(anomaly) {
     if (anomaly.id !== this.#anomaly?.id) setText(this.#note, "");
     this.#anomaly = anomaly;
-    const { acknowledgement, mute } = inForce(anomaly);
+    const { acknowledgement, silence } = ofAnomaly(anomaly);
     setText(this.#acknowledge, acknowledgement ? "Undo acknowledgement" : "Acknowledge");
-    setText(this.#mute, mute ? `End mute of ${words(mute)}` : `Mute ${anomaly.ticker} ${kindName(anomaly.kind).toLowerCase()}`);
+    setText(this.#silence, silence ? `Expire silence of ${words(silence)}` : `Silence ${anomaly.ticker} ${kindName(anomaly.kind).toLowerCase()}`);
     const states = [
-      acknowledgement && `Acknowledged: its ticker and kind are held until it is over, at the latest ${untilWords(acknowledgement)}.`,
-      mute && `Muted until ${untilWords(mute)}${mute.reason ? ` (${mute.reason})` : ""}.`,
-      ...orders.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${inMarket(Date.parse(message.sent_at))} ET.` : `${MESSAGES[message.message_kind]} is being sent.`)),
+      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}.`,
+      silence && `Silenced until ${untilWords(silence)}${silence.reason ? ` (${silence.reason})` : ""}.`,
+      ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${inMarket(Date.parse(message.sent_at))} ET.` : `${MESSAGES[message.message_kind]} is being sent.`)),
     ];
-    setText(this.#told, states.filter(Boolean).join(" "));
+    setText(this.#status, states.filter(Boolean).join(" "));
   }
 
-  /** @param {"acknowledgement" | "mute"} which */
+  /** @param {"acknowledgement" | "silence"} which */
   async #toggle(which) {
     const anomaly = this.#anomaly;
     if (!anomaly) return;
-    const existing = inForce(anomaly)[which];
+    const existing = ofAnomaly(anomaly)[which];
     const hours = Number(this.#span.value);
     this.#busy(true);
     try {
-      if (existing) await orders.end(existing);
-      else if (which === "mute") await orders.mute(anomaly, hours);
-      else await orders.acknowledge(anomaly, hours);
-      setText(this.#note, existing ? "Alerts of this are sent again." : "Alerts of this are held; a digest tells of them afterwards.");
+      if (existing) await silences.expire(existing);
+      else if (which === "silence") await silences.silence(anomaly, hours);
+      else await silences.acknowledge(anomaly, hours);
+      setText(this.#note, existing ? "Alerts of this are sent again." : "Silenced: no alert of this is sent; a digest lists them afterwards.");
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       setText(this.#note, `That was not done: ${error.message}`);
@@ -72,45 +72,45 @@ export class Actions {
   /** @param {boolean} busy */
   #busy(busy) {
     // Not `disabled`: the focus would be lost.
-    for (const button of [this.#acknowledge, this.#mute]) button.setAttribute("aria-busy", String(busy));
+    for (const button of [this.#acknowledge, this.#silence]) button.setAttribute("aria-busy", String(busy));
   }
 }
 
 const MESSAGES = { alert: "Alert", escalation: "Escalation", back_to_normal: "Back to normal", market_wide: "Market-wide alert", digest: "Digest" };
 
-/** The strip of everything that is held, each with its end. @param {HTMLElement} box */
-export function showHeld(box) {
-  const { mutes } = orders;
-  box.hidden = !mutes.length;
-  arrange(box, [h("span", {}, "Alerts held:"), ...mutes.map(heldItem)], "scope");
+/** The strip of all silences, each with its end. @param {HTMLElement} box */
+export function showSilences(box) {
+  const { inForce } = silences;
+  box.hidden = !inForce.length;
+  arrange(box, [h("span", {}, "Silenced:"), ...inForce.map(silenceItem)], "scope");
 }
 
-/** @param {Mute} mute */
-function heldItem(mute) {
-  const scope = `${mute.acknowledged}|${mute.ticker}|${mute.kind}`;
+/** @param {Silence} silence */
+function silenceItem(silence) {
+  const scope = `${silence.acknowledged}|${silence.ticker}|${silence.kind}`;
   const end = async () => {
     try {
-      await orders.end(mute);
+      await silences.expire(silence);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       button.title = `That was not done: ${error.message}`;
       setText(button, "Failed: try again");
     }
   };
-  const button = h("button", { className: "link-button", type: "button", onclick: () => void end(), dataset: { scope }, "aria-label": `End ${words(mute)}` }, "End");
-  const why = mute.acknowledged ? "acknowledged, " : "";
-  return h("span", { className: "held-item", title: mute.reason }, `${words(mute)} (${why}until ${untilWords(mute)}) `, button);
+  const button = h("button", { className: "link-button", type: "button", onclick: () => void end(), dataset: { scope }, "aria-label": `Expire ${words(silence)}` }, "Expire");
+  const why = silence.acknowledged ? "acknowledged, " : "";
+  return h("span", { className: "silence-item", title: silence.reason }, `${words(silence)} (${why}until ${untilWords(silence)}) `, button);
 }
 
 /** @param {Anomaly} anomaly */
-function inForce(anomaly) {
-  return { acknowledgement: orders.acknowledgement(anomaly), mute: orders.muteOf(anomaly) };
+function ofAnomaly(anomaly) {
+  return { acknowledgement: silences.acknowledgement(anomaly), silence: silences.silenceOf(anomaly) };
 }
 
-/** @param {Mute} mute */
+/** @param {Silence} silence */
 function words({ ticker, kind }) {
   return [ticker, kind && kindName(kind).toLowerCase()].filter(Boolean).join(" ") || "everything";
 }
 
-/** @param {Mute} mute */
-const untilWords = (mute) => momentInMarket(Date.parse(mute.until), serverNow()).replace(/:\d\d ET$/, " ET");
+/** @param {Silence} silence */
+const untilWords = (silence) => momentInMarket(Date.parse(silence.until), serverNow()).replace(/:\d\d ET$/, " ET");

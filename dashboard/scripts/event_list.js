@@ -4,7 +4,7 @@ import { serverNow } from "./clock.js";
 import { arrange, fill, h, setText } from "./dom.js";
 import { dayInMarket, inViewer, momentForViewer, momentInMarket, viewerIsElsewhere } from "./format.js";
 import { kindName, linkTo, momentOf, severityMark } from "./kinds.js";
-import { orders } from "./orders.js";
+import { silences } from "./silences.js";
 import { sparkline } from "./sparkline.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
@@ -35,7 +35,7 @@ export class EventList {
     this.#lines = new Map();
     const now = serverNow();
     const today = dayInMarket(now);
-    const acknowledgements = new Set(orders.mutes.map((mute) => mute.acknowledged));
+    const acknowledgements = new Set(silences.inForce.map((silence) => silence.acknowledged));
     for (const anomaly of anomalies) {
       const line = before.get(anomaly.id) ?? { item: eventItem(anomaly, { isNew: fresh.has(anomaly.id), sparks: this.#sparks }), look: "" };
       this.#lines.set(anomaly.id, line);

@@ -2,11 +2,11 @@
 
 import { get, Poll, resource } from "./api.js";
 import { current, go, onAddress } from "./address.js";
-import { showHeld } from "./actions.js";
+import { showSilences } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
 import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
-import { orders } from "./orders.js";
+import { silences } from "./silences.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
@@ -59,8 +59,8 @@ export class Feed {
       onProblem: (problem) => this.#refused(problem),
     });
     new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
-    orders.addEventListener("change", () => {
-      showHeld(byId("held"));
+    silences.addEventListener("change", () => {
+      showSilences(byId("silences"));
       if (this.#loaded) this.#render();
     });
     onAddress(() => this.#onAddress());

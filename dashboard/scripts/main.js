@@ -3,7 +3,7 @@
 import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
 import { Feed } from "./feed.js";
-import { orders } from "./orders.js";
+import { silences } from "./silences.js";
 import { finishSignIn, isSignedIn, signOut } from "./session.js";
 import { Status } from "./status.js";
 import { initTheme } from "./theme.js";
@@ -25,7 +25,7 @@ const watchList = new WatchList((list) => {
   byId("known-tickers").replaceChildren(...names.map((value) => h("option", { value })));
 });
 
-orders.start();
+silences.start();
 byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());
 

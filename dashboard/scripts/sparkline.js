@@ -67,7 +67,7 @@ function span({ at }) {
   return { since: new Date(since).toISOString(), until };
 }
 
-/** A misprinted price drawn to scale would flatten all others: what is far outside is held nearby. @param {number[]} closes */
+/** A misprinted price drawn to scale would flatten all others: what is far outside is drawn nearby. @param {number[]} closes */
 function usual(closes) {
   const sorted = closes.toSorted((a, b) => a - b);
   const [low, high] = [sorted[Math.floor(sorted.length * 0.05)], sorted[Math.ceil(sorted.length * 0.95) - 1]];

@@ -10,7 +10,7 @@ import { EventList } from "./event_list.js";
 import { skeleton } from "./feed.js";
 import { details } from "./facts.js";
 import { change, dayInMarket, momentInMarket, number, percent, price, volume } from "./format.js";
-import { orders } from "./orders.js";
+import { silences } from "./silences.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
 /** @typedef {import("../api-types.d.ts").BarList} BarList */
@@ -87,7 +87,7 @@ class OpenTicker {
   #facts = h("div");
   #actions = new Actions();
   #detail = h("div", { className: "detail", hidden: true }, this.#facts, this.#actions.element);
-  #onOrders = () => this.#draw();
+  #onSilences = () => this.#draw();
   #legend = h("p", { className: "chart-legend" });
   #empty = h("div", { className: "chart-empty empty", hidden: true });
   #canvas = h("div", { className: "chart", role: "img", id: "chart" });
@@ -118,7 +118,7 @@ class OpenTicker {
       new Poll(() => resource(["anomalies", address.ticker], { ...this.#span(), source: address.source, limit: 200 }), (page) => this.#takeAnomalies(page), options),
     ];
     if (list) this.showQuote(list);
-    orders.addEventListener("change", this.#onOrders);
+    silences.addEventListener("change", this.#onSilences);
   }
 
   #makeChart() {
@@ -132,7 +132,7 @@ class OpenTicker {
 
   close() {
     this.#closed = true;
-    orders.removeEventListener("change", this.#onOrders);
+    silences.removeEventListener("change", this.#onSilences);
     for (const poll of this.#polls) poll.stop();
     this.#chart?.remove();
   }

@@ -157,7 +157,7 @@ export class WatchList {
     this.#from %= tickers.length;
   }
 
-  /** Rows are laid out one by one, and only those on screen: what they have in common is told to them. @param {Line} line */
+  /** Rows are laid out one by one, and only those on screen: what they have in common is set on their box. @param {Line} line */
   #widen({ row, cells, state }) {
     for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells, "state-cell": state })) {
       const { length } = cell.textContent;

@@ -1,7 +1,7 @@
 """What schemathesis cannot read from the OpenAPI document: rules between values, which a schema has no words for.
 
-Half of what it draws is made to fit them, so that it gets further than to a refusal; for the other half a check of
-our own knows the refusals that are right.
+Half of what it draws is made to fit them, so that it gets further than to a rejection; for the other half a check of
+our own knows the rejections that are right.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 _ANOMALIES = ("GET /anomalies", "GET /anomalies/{ticker}")
 _ONE = "/anomalies/{ticker}/{anomaly_id}"
 _IDENTIFIED = (f"GET {_ONE}", f"PUT {_ONE}/acknowledgement", f"DELETE {_ONE}/acknowledgement")
-_MUTES = ("PUT /alerts/mutes", "DELETE /alerts/mutes")
+_SILENCES = ("PUT /alerts/silences", "DELETE /alerts/silences")
+_EDGES = "an ISO 8601 instant from 1970"
 RULES = [
-    # operations, the part that is refused, how the rule begins
-    (_ANOMALIES, "since", "an instant before until"),
-    (_ANOMALIES, "cursor", "the `next` of an earlier answer to the same query"),
+    # operations, the part that is rejected, how the rule begins
+    (_ANOMALIES, "cursor", "the `next` of an earlier response to the same query"),
     (("GET /alerts",), "since", "an instant of the last 7 days"),
     (("GET /quotes/{ticker}",), "since", "an instant up to 48 hours before until"),
-    (_MUTES, "all", "a ticker, a kind, both, or all=true without them"),
-    (("PUT /alerts/mutes", f"PUT {_ONE}/acknowledgement"), "until", "an instant after now"),
+    (_SILENCES, "all", "a ticker, a kind, both, or all=true without them"),
+    (("PUT /alerts/silences", f"PUT {_ONE}/acknowledgement"), "until", "an instant after now"),
+    ((*_ANOMALIES, "GET /alerts", "GET /quotes/{ticker}", "GET /stats"), "since", _EDGES),
+    ((*_ANOMALIES, "GET /quotes/{ticker}", "GET /stats"), "until", _EDGES),
+    ((*_ANOMALIES, "GET /stats"), "since", "an instant before until"),
+    (("PUT /alerts/silences", f"PUT {_ONE}/acknowledgement"), "until", _EDGES),
     (_IDENTIFIED, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),  # the id of another ticker
 ]
 _ID = re.compile(r"(?P<ticker>.+)-(?P<ts>\d{1,13})-[a-z_]+")
@@ -53,13 +57,13 @@ def map_body(_: Any, body: Any) -> Any:
 
 
 @schemathesis.check
-def refused_by_a_rule_between_values(ctx: CheckContext, response: Response, case: Case) -> None:
-    """What the document allows is accepted, or refused by one of the rules that it cannot say."""
+def rejected_by_a_rule_between_values(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """What the document allows is accepted, or rejected by one of the rules that it cannot say."""
     if response.status_code == 400:
         problem = json.loads(response.text)
-        refused = (problem["where"], problem["allowed"])
+        rejected = (problem["where"], problem["allowed"])
         if any(
-            case.operation.label in operations and refused[0] == where and refused[1].startswith(rule)
+            case.operation.label in operations and rejected[0] == where and rejected[1].startswith(rule)
             for operations, where, rule in RULES
         ):
             return

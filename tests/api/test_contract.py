@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import boto3
 import pytest
 
 from api import contract, openapi
-from api.anomalies import Page
-from api.app import create_app
-from api.event import normalized
 from api.services import Services
 from api.settings import ApiSettings
-from api.watch_list import parse
-from consumers.contracts.anomaly import Anomaly
 from producers.settings import SettingsError
+from producers.watch_list import WatchListUnavailableError
+from tests.api.client import PARAMETER, Api
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,8 +32,8 @@ def test_the_dashboard_s_types_are_the_document_s() -> None:
     )
 
 
-def test_the_document_is_served(call: Any) -> None:
-    answer = call("/openapi.json")
+def test_the_document_is_served(api: Api) -> None:
+    answer = api.get("/openapi.json")
     assert answer.json == contract.document()
     assert set(answer.json["paths"]) >= {"/health", "/anomalies", "/anomalies/{ticker}", "/tickers", "/stats"}
 
@@ -76,25 +71,6 @@ def test_no_resource_objects_and_no_scans() -> None:
     assert ".scan(" not in text
 
 
-def test_the_longest_page_takes_the_handler_little_time(
-    services: Services, make: Callable[..., Anomaly]
-) -> None:
-    page = Page([make("AAPL", 1_795_530_600_123 - n) for n in range(200)], None)
-
-    class Ready:
-        def page(self, *_args: Any) -> Page:
-            return page
-
-    app = create_app(replace(services, anomalies=Ready()))  # type: ignore[arg-type]
-    event = normalized({"path": "/anomalies", "queryStringParameters": {"limit": "200"}})
-    times = []
-    for _ in range(40):
-        start = time.process_time()
-        assert app.resolve(event, None)["statusCode"] == 200  # type: ignore[arg-type]
-        times.append(time.process_time() - start)
-    assert sorted(times)[37] < 0.05
-
-
 def test_settings_name_what_is_missing() -> None:
     good = {
         "ANOMALIES_TABLE": "stock-anomalies",
@@ -115,7 +91,25 @@ def test_settings_name_what_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("AAPL, msft,AAPL", ["AAPL", "MSFT"]), ("", []), (" , BRK.B,not a ticker,", ["BRK.B"])],
+    [
+        ("AAPL, msft,AAPL", ["AAPL", "MSFT"]),
+        ("AAPL msft\nKO", ["AAPL", "MSFT", "KO"]),
+        (" , BRK.B,not!a!ticker,", ["BRK.B"]),
+        ("???", []),
+        ("s3://stock-scan-data/watch-lists/long.txt", ["AAPL", "KO"]),
+    ],
 )
-def test_the_watch_list_as_written_by_people(value: str, expected: list[str]) -> None:
-    assert parse(value) == expected
+def test_the_watch_list_is_the_scanner_s(api: Api, value: str, expected: list[str]) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="stock-scan-data")
+    s3.put_object(Bucket="stock-scan-data", Key="watch-lists/long.txt", Body=b"AAPL\nKO\n")
+    boto3.client("ssm").put_parameter(Name=PARAMETER, Value=value, Overwrite=True)
+    assert [row["ticker"] for row in api.get("/tickers").json["tickers"]] == expected
+
+
+def test_a_watch_list_that_cannot_be_read_is_not_an_empty_one(services: Services) -> None:
+    def unavailable() -> list[str]:
+        raise WatchListUnavailableError("throttled")
+
+    reply = Api(replace(services, watch_list=unavailable)).get("/tickers")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "2")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.anomalies import QUERIES_PER_PAGE, AnomalyQuery, AnomalyStore
-from api.cursor import Left, Position, decode, encode
+from api.cursor import Key, Progress, decode, encode
 from api.problems import Problem
-from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, to_item
+from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly
+from tests.api.client import JsonObject, Table, make_anomaly
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 DAY_MS = 86_400_000
 FIRST_MS = 1_795_000_000_000
@@ -76,36 +80,33 @@ def _all_pages(
 )
 def test_paging_visits_each_exactly_once_while_new_ones_arrive(
     *,
-    dynamodb: Any,
-    make: Callable[..., Anomaly],
+    table: Table,
     before: dict[tuple[str, int, str], str],
     arriving: list[tuple[tuple[str, int, str], str]],
     query: AnomalyQuery,
     limit: int,
 ) -> None:
     sources = {"AAPL": "simulated", "MSFT": "replay", "KO": "simulated"}
-    there = [make(*key, severity=value, source=sources[key[0]]) for key, value in before.items()]
+    there = [make_anomaly(*key, severity=value, source=sources[key[0]]) for key, value in before.items()]
     late = [
-        make(*key, severity=value, source=sources[key[0]]) for key, value in arriving if key not in before
+        make_anomaly(*key, severity=value, source=sources[key[0]])
+        for key, value in arriving
+        if key not in before
     ]
 
-    def write(anomaly: Anomaly) -> None:
-        dynamodb.put_item(TableName="stock-anomalies", Item=to_item(anomaly))
-
     for anomaly in there:
-        write(anomaly)
+        table.write(anomaly)
     waiting = list(late)
     try:
         visited = _all_pages(
-            AnomalyStore(dynamodb, "stock-anomalies"),
+            AnomalyStore(table.dynamodb, "stock-anomalies"),
             query,
             limit,
-            lambda: write(waiting.pop()) if waiting else None,
+            lambda: table.write(waiting.pop()) if waiting else None,
         )
     finally:
         for anomaly in [*there, *late]:
-            key = {"ticker": {"S": anomaly.ticker}, "timestamp": {"S": anomaly.timestamp}}
-            dynamodb.delete_item(TableName="stock-anomalies", Key=key)
+            table.forget(anomaly)
 
     identities = [anomaly.id for anomaly in visited]
     assert len(identities) == len(set(identities))
@@ -121,35 +122,36 @@ def test_a_page_costs_a_bounded_number_of_queries_whatever_the_filter() -> None:
 
         queries = 0
 
-        def query(self, **_request: Any) -> dict[str, Any]:
+        def query(self, **_request: object) -> JsonObject:
             self.queries += 1
             key = {name: {"S": "AAPL"} for name in ("severity", "ticker")}
             timestamp = f"2026-11-24T14:30:{60 - self.queries:02d}.000Z#gap"
             return {"Items": [], "LastEvaluatedKey": {**key, "timestamp": {"S": timestamp}}}
 
     client = Endless()
-    page = AnomalyStore(client, "t").page(AnomalyQuery(kinds=("gap",)), 50, None)  # type: ignore[arg-type]
+    store = AnomalyStore(cast("DynamoDBClient", client), "t")
+    page = store.page(AnomalyQuery(kinds=("gap",)), 50, None)
     assert client.queries == QUERIES_PER_PAGE
     assert page.anomalies == []
     assert page.next is not None  # and the search goes on from there
 
 
 def test_a_cursor_comes_back_as_it_was() -> None:
-    left = [
-        Left(None, False),
-        Left(None, True),
-        Left(Position("2026-11-24T14:30:00.123Z#gap", "BRK.B"), False),
+    progress = [
+        Progress(None, False),
+        Progress(None, True),
+        Progress(Key("2026-11-24T14:30:00.123Z#gap", "BRK.B"), False),
     ]
-    assert decode(encode("q", left), "q", 3) == left
+    assert decode(encode("q", progress), "q", 3) == progress
 
 
 @pytest.mark.parametrize(
     "cursor",
-    ["", "x", "!!!!", encode("another", [Left(None, False)]), encode("q", [Left(None, False)] * 2)],
+    ["", "x", "!!!!", encode("another", [Progress(None, False)]), encode("q", [Progress(None, False)] * 2)],
     ids=["empty", "short", "not base64", "another query's", "another number of streams"],
 )
-def test_a_cursor_of_something_else_is_refused(cursor: str) -> None:
-    with pytest.raises(Problem, match=r"cursor is .*allowed is the `next` of an earlier answer"):
+def test_a_cursor_of_something_else_is_rejected(cursor: str) -> None:
+    with pytest.raises(Problem, match=r"cursor is .*; must be the `next` of an earlier response"):
         decode(cursor, "q", 1)
 
 
@@ -159,9 +161,9 @@ def test_no_text_breaks_the_cursor(text: str) -> None:
         decode(text, "q", 1)
 
 
-def test_a_cursor_with_a_key_that_no_table_holds_is_refused() -> None:
-    good = encode("q", [Left(Position("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
-    bad = encode("q", [Left(Position("2026-11-24#gap", "AAPL"), False)])
+def test_a_cursor_with_a_key_that_no_table_holds_is_rejected() -> None:
+    good = encode("q", [Progress(Key("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
+    bad = encode("q", [Progress(Key("2026-11-24#gap", "AAPL"), False)])
     assert decode(good, "q", 1)
     with pytest.raises(Problem):
         decode(bad, "q", 1)

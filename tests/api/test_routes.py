@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partialmethod
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
-from api.app import create_app
-from api.event import normalized
+from api.anomalies import AnomalyQuery, AnomalyStore, Page
 from api.models import AnomalyModel, AnomalyPage, BarList, Health, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.contracts.anomaly import Anomaly, iso_ms, ms_of_iso
+from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from consumers.stores.charts import (
     Bar,
     LastQuote,
@@ -27,8 +27,12 @@ from consumers.stores.charts import (
     live_pk,
     pack_quotes,
 )
+from tests.api.client import NOW_MS, Api, Reply, Table
 
-NOW_MS = 1_795_530_600_123
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
 MINUTE_MS = NOW_MS // 60_000 * 60_000
 
 
@@ -36,19 +40,21 @@ def _bar(minute_ms: int, close: float = 100.0) -> Bar:
     return Bar(minute_ms, 99.0, 101.0, 98.5, close, 1200.0, 12, 99.9, 100.1)
 
 
-def _quote(symbol: str, age_ms: int, **changes: Any) -> LastQuote:
-    quote = LastQuote(
-        symbol, NOW_MS - age_ms, 101.0, 100.9, 101.1, 5e6, 99.0, 100.0, _bar(MINUTE_MS, close=101.0)
-    )
-    return replace(quote, **changes)
+def _quote(symbol: str, age_ms: int, previous_close: float | None = 100.0) -> LastQuote:
+    bar = _bar(MINUTE_MS, close=101.0)
+    return LastQuote(symbol, NOW_MS - age_ms, 101.0, 100.9, 101.1, 5e6, 99.0, previous_close, bar)
 
 
-def _put_quotes(dynamodb: Any, origin: str, *quotes: LastQuote) -> None:
-    item = {"pk": {"S": live_pk(origin)}, "sk": {"S": "0"}, "columns": {"B": pack_quotes(quotes)}}
+def _put_quotes(dynamodb: DynamoDBClient, origin: str, *quotes: LastQuote) -> None:
+    item: dict[str, AttributeValueTypeDef] = {
+        "pk": {"S": live_pk(origin)},
+        "sk": {"S": "0"},
+        "columns": {"B": pack_quotes(quotes)},
+    }
     dynamodb.put_item(TableName="stock-charts", Item=item)
 
 
-def _put_bar(dynamodb: Any, origin: str, symbol: str, bar: Bar) -> None:
+def _put_bar(dynamodb: DynamoDBClient, origin: str, symbol: str, bar: Bar) -> None:
     dynamodb.put_item(
         TableName="stock-charts",
         Item={
@@ -59,15 +65,15 @@ def _put_bar(dynamodb: Any, origin: str, symbol: str, bar: Bar) -> None:
     )
 
 
-def test_health_is_exactly_what_the_runbook_expects(call: Any) -> None:
-    answer = call("/health")
+def test_health_is_exactly_what_the_runbook_expects(api: Api) -> None:
+    answer = api.get("/health")
     assert (answer.status, answer.text) == (200, '{"status":"healthy"}')
 
 
-def test_health_in_depth_tells_the_age_of_the_feed(call: Any, dynamodb: Any) -> None:
-    assert call("/health", depth="full").json["status"] == "degraded"  # no quote at all yet
+def test_health_in_depth_tells_the_age_of_the_feed(api: Api, dynamodb: DynamoDBClient) -> None:
+    assert api.get("/health", depth="full").json["status"] == "degraded"  # no quote at all yet
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000), _quote("MSFT", 200_000))
-    health = call("/health", depth="full").json
+    health = api.get("/health", depth="full").json
     Health.model_validate(health, strict=True)
     assert health["status"] == "healthy"
     assert health["origin"] == "simulated"
@@ -86,39 +92,40 @@ def test_health_in_depth_tells_the_age_of_the_feed(call: Any, dynamodb: Any) -> 
     ],
 )
 def test_old_quotes_are_fine_while_the_market_is_closed(
-    services: Services, dynamodb: Any, now: str, state: str, status: str
+    services: Services, dynamodb: DynamoDBClient, now: str, state: str, status: str
 ) -> None:
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 10**8))
-    app = create_app(replace(services, session="regular", now_ms=lambda: ms_of_iso(now)))
-    query = {"depth": "full"}
-    health = json.loads(
-        app.resolve(normalized({"path": "/health", "queryStringParameters": query}), None)["body"]
-    )  # type: ignore[arg-type]
+    api = Api(replace(services, session="regular", now_ms=lambda: ms_of_iso(now)))
+    health = api.get("/health", depth="full").json
     assert (health["feed"]["state"], health["status"]) == (state, status)
 
 
-def test_health_in_depth_tells_lag_and_failed_batches(call: Any, dynamodb: Any) -> None:
+@pytest.mark.parametrize(("age_ms", "status"), [(1500.0, "healthy"), (61_000.0, "degraded")])
+def test_health_in_depth_tells_the_lag(
+    api: Api, dynamodb: DynamoDBClient, age_ms: float, status: str
+) -> None:
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
-    metric = {
-        "MetricName": "IteratorAge",
-        "Dimensions": [{"Name": "FunctionName", "Value": "stock-detector"}],
-        "Timestamp": datetime.fromtimestamp(NOW_MS / 1000 - 100, UTC),
-        "Unit": "Milliseconds",
-    }
-    cloudwatch = boto3.client("cloudwatch")
-    cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=[{**metric, "Value": 1500.0}])
-    health = call("/health", depth="full").json
-    assert (health["status"], health["stream_lag_seconds"]) == ("healthy", 1.5)
-    cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=[{**metric, "Value": 61_000.0}])
-    health = call("/health", depth="full").json
-    assert (health["status"], health["stream_lag_seconds"]) == ("degraded", 61.0)
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace="AWS/Lambda",
+        MetricData=[
+            {
+                "MetricName": "IteratorAge",
+                "Dimensions": [{"Name": "FunctionName", "Value": "stock-detector"}],
+                "Timestamp": datetime.fromtimestamp(NOW_MS / 1000 - 100, UTC),
+                "Unit": "Milliseconds",
+                "Value": age_ms,
+            }
+        ],
+    )
+    health = api.get("/health", depth="full").json
+    assert (health["status"], health["stream_lag_seconds"]) == (status, age_ms / 1000)
 
 
-def test_health_is_degraded_while_failed_batches_wait(call: Any, dynamodb: Any) -> None:
+def test_health_is_degraded_while_failed_batches_wait(api: Api, dynamodb: DynamoDBClient) -> None:
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
     sqs = boto3.client("sqs")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="stock-scanner-dlq")["QueueUrl"], MessageBody="x")
-    health = call("/health", depth="full").json
+    health = api.get("/health", depth="full").json
     assert (health["status"], health["failed_batches"]) == ("degraded", 1)
 
 
@@ -136,15 +143,15 @@ def test_health_is_degraded_while_failed_batches_wait(call: Any, dynamodb: Any) 
         },
     ],
 )
-def test_an_event_written_by_hand_is_enough(services: Services, event: dict[str, Any]) -> None:
-    assert create_app(services).resolve(normalized(event), None)["statusCode"] == 200  # type: ignore[arg-type]
+def test_an_event_written_by_hand_is_enough(services: Services, event: dict[str, object]) -> None:
+    assert Api(services).invoke(event).status == 200
 
 
-def test_anomalies_are_listed_newest_first_with_their_source(call: Any, put: Callable[..., Anomaly]) -> None:
-    put("AAPL", NOW_MS - 5000, severity="low")
-    put("MSFT", NOW_MS - 1000, severity="critical", source="replay-7")
-    put("KO", NOW_MS - 90 * 86_400_000, severity="high", source="alpaca")
-    page = call("/anomalies").json
+def test_anomalies_are_listed_newest_first_with_their_source(api: Api, table: Table) -> None:
+    table.put("AAPL", NOW_MS - 5000, severity="low")
+    table.put("MSFT", NOW_MS - 1000, severity="critical", source="replay-7")
+    table.put("KO", NOW_MS - 90 * 86_400_000, severity="high", source="alpaca")
+    page = api.get("/anomalies").json
     AnomalyPage.model_validate(page, strict=True)
     assert [(a["ticker"], a["origin"]) for a in page["anomalies"]] == [
         ("MSFT", "replay"), ("AAPL", "simulated"), ("KO", "live"),
@@ -169,35 +176,33 @@ def test_anomalies_are_listed_newest_first_with_their_source(call: Any, put: Cal
         ({"date": "2026-11-24", "until": "2026-11-01T00:00:00Z"}, set()),
     ],
 )
-def test_filters(call: Any, put: Callable[..., Anomaly], query: dict[str, str], expected: set[str]) -> None:
-    put("A", NOW_MS - 5000, severity="low")
-    put("B", NOW_MS - 1000, severity="critical", source="replay-7")
-    put("C", NOW_MS - 86_400_000, "gap", severity="high", source="alpaca")
-    answer = call("/anomalies", **query)
+def test_filters(api: Api, table: Table, query: dict[str, str], expected: set[str]) -> None:
+    table.put("A", NOW_MS - 5000, severity="low")
+    table.put("B", NOW_MS - 1000, severity="critical", source="replay-7")
+    table.put("C", NOW_MS - 86_400_000, "gap", severity="high", source="alpaca")
+    answer = api.get("/anomalies", **query)
     assert answer.status == 200
     assert {anomaly["ticker"] for anomaly in answer.json["anomalies"]} == expected
 
 
-def test_one_ticker_and_one_anomaly(call: Any, put: Callable[..., Anomaly]) -> None:
-    anomaly = put("BRK.B", NOW_MS)
-    put("AAPL", NOW_MS)
-    listed = call("/anomalies/brk.b").json["anomalies"]
+def test_one_ticker_and_one_anomaly(api: Api, table: Table) -> None:
+    anomaly = table.put("BRK.B", NOW_MS)
+    table.put("AAPL", NOW_MS)
+    listed = api.get("/anomalies/brk.b").json["anomalies"]
     assert [found["id"] for found in listed] == [anomaly.id]
-    found = call(f"/anomalies/BRK.B/{anomaly.id}")
+    found = api.get(f"/anomalies/BRK.B/{anomaly.id}")
     AnomalyModel.model_validate(found.json, strict=True)
     assert found.json == listed[0]
-    missing = call("/anomalies/BRK.B/BRK.B-1-gap")
+    missing = api.get("/anomalies/BRK.B/BRK.B-1-gap")
     assert (missing.status, missing.json["where"]) == (404, "anomaly_id")
 
 
 @pytest.mark.parametrize("path", ["EUR%2FUSD", "EUR%252FUSD"])
-def test_a_slash_in_a_ticker_survives_gateways_that_decode(
-    call: Any, put: Callable[..., Anomaly], path: str
-) -> None:
-    anomaly = put("EUR/USD", NOW_MS)
-    assert call(f"/anomalies/{path}").json["count"] == 1
+def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Table, path: str) -> None:
+    anomaly = table.put("EUR/USD", NOW_MS)
+    assert api.get(f"/anomalies/{path}").json["count"] == 1
     identity = quote(anomaly.id, safe="")
-    assert call(f"/anomalies/{path}/{identity}").json["id"] == anomaly.id
+    assert api.get(f"/anomalies/{path}/{identity}").json["id"] == anomaly.id
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,7 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(
         ("/anomalies", {"limit": "0"}, "limit", "greater than or equal to 1"),
         ("/anomalies", {"limit": "201"}, "limit", "less than or equal to 200"),
         ("/anomalies", {"limit": "many"}, "limit", "a valid integer"),
-        ("/anomalies", {"cursor": "nonsense"}, "cursor", "the `next` of an earlier answer"),
+        ("/anomalies", {"cursor": "nonsense"}, "cursor", "the `next` of an earlier response"),
         ("/anomalies", {"date": "24.11.2026"}, "date", "a valid date"),
         ("/stats", {"date": "0"}, "date", "a valid date"),
         ("/anomalies", {"date": "2026-02-30"}, "date", "a valid date"),
@@ -232,9 +237,9 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(
     ],
 )
 def test_bad_requests_say_where_and_what_is_allowed(
-    call: Any, path: str, query: dict[str, str], where: str, allowed: str
+    api: Api, path: str, query: dict[str, str], where: str, allowed: str
 ) -> None:
-    answer = call(path, **query)
+    answer = api.get(path, **query)
     assert answer.status == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -249,49 +254,48 @@ def test_bad_requests_say_where_and_what_is_allowed(
     [
         ("POST", "/anomalies", "GET"),
         ("DELETE", "/health", "GET"),
-        ("PATCH", "/alerts/mutes", "DELETE, PUT"),
+        ("PATCH", "/alerts/silences", "DELETE, PUT"),
         ("GET", "/anomalies/KO/KO-1-gap/acknowledgement", "DELETE, PUT"),
     ],
 )
-def test_a_method_that_is_not_possible_is_a_405(call: Any, method: str, path: str, allowed: str) -> None:
-    answer = call(path, method=method)
-    assert (answer.status, answer.headers["Allow"], answer.json["allowed"]) == (405, allowed, allowed)
+def test_a_method_that_is_not_possible_is_a_405(api: Api, method: str, path: str, allowed: str) -> None:
+    answer = api.send(method, path)
+    assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+    assert answer.json["allowed"] == f"one of {allowed}"
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/anomalies//x"])
-def test_unknown_paths_list_the_known_ones(call: Any, path: str) -> None:
-    answer = call(path, x="1")
+def test_unknown_paths_list_the_known_ones(api: Api, path: str) -> None:
+    answer = api.get(path, x="1")
     assert answer.status == 404
     assert "/quotes/{ticker}" in answer.json["allowed"]
 
 
-def test_an_unchanged_answer_is_a_304(call: Any, put: Callable[..., Anomaly]) -> None:
-    put("AAPL", NOW_MS)
-    first = call("/anomalies")
+def test_an_unchanged_answer_is_a_304(api: Api, table: Table) -> None:
+    table.put("AAPL", NOW_MS)
+    first = api.get("/anomalies")
     for tag in (first.headers["ETag"], f'"other", {first.headers["ETag"]}', first.headers["ETag"][2:]):
-        again = call("/anomalies", headers={"If-None-Match": tag})
+        again = api.with_headers({"If-None-Match": tag}).get("/anomalies")
         assert (again.status, again.text) == (304, "")
         assert again.headers["ETag"] == first.headers["ETag"]
-    put("AAPL", NOW_MS + 1)
-    assert call("/anomalies", headers={"if-none-match": first.headers["ETag"]}).status == 200
+    table.put("AAPL", NOW_MS + 1)
+    assert api.with_headers({"if-none-match": first.headers["ETag"]}).get("/anomalies").status == 200
 
 
-def test_growing_older_alone_changes_no_tag(services: Services, dynamodb: Any) -> None:
+def test_growing_older_alone_changes_no_tag(services: Services, dynamodb: DynamoDBClient) -> None:
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 0), _quote("MSFT", 0))
 
-    def tickers(later_ms: int) -> dict[str, Any]:
-        app = create_app(replace(services, now_ms=lambda: NOW_MS + later_ms))
-        answer: dict[str, Any] = app.resolve(normalized({"path": "/tickers"}), None)  # type: ignore[arg-type]
-        return answer
+    def tickers(later_ms: int) -> Reply:
+        return Api(replace(services, now_ms=lambda: NOW_MS + later_ms)).get("/tickers")
 
-    tags = [tickers(later)["multiValueHeaders"]["ETag"] for later in (0, 30_000, 100_000)]
+    tags = [tickers(later).headers["ETag"] for later in (0, 30_000, 100_000)]
     assert tags[0] == tags[1]
     assert tags[1] != tags[2]  # now the quotes are stale, which is news
 
 
-def test_tickers_in_the_order_of_the_watch_list(call: Any, dynamodb: Any) -> None:
+def test_tickers_in_the_order_of_the_watch_list(api: Api, dynamodb: DynamoDBClient) -> None:
     _put_quotes(dynamodb, "simulated", _quote("MSFT", 5000, previous_close=None), _quote("UNWATCHED", 0))
-    listed = call("/tickers").json
+    listed = api.get("/tickers").json
     TickerList.model_validate(listed, strict=True)
     assert [(row["ticker"], row["state"]) for row in listed["tickers"]] == [
         ("AAPL", "missing"),
@@ -303,42 +307,120 @@ def test_tickers_in_the_order_of_the_watch_list(call: Any, dynamodb: Any) -> Non
     assert msft["age_seconds"] == 5.0
 
 
-def test_a_replay_lists_what_it_brought(call: Any, dynamodb: Any) -> None:
+def test_a_replay_lists_what_it_brought(api: Api, dynamodb: DynamoDBClient) -> None:
     _put_quotes(dynamodb, "replay", _quote("SPY", 10**11))
-    listed = call("/tickers", source="replay-2013").json
+    listed = api.get("/tickers", source="replay-2013").json
     assert (listed["origin"], [row["ticker"] for row in listed["tickers"]]) == ("replay", ["SPY"])
 
 
-def test_bars_of_a_ticker_with_the_open_minute(call: Any, dynamodb: Any) -> None:
+def test_bars_of_a_ticker_with_the_open_minute(api: Api, dynamodb: DynamoDBClient) -> None:
     for minutes_ago in (2, 1):
         _put_bar(dynamodb, "simulated", "AAPL", _bar(MINUTE_MS - minutes_ago * 60_000))
     _put_quotes(dynamodb, "simulated", _quote("AAPL", 0))
-    answer = call("/quotes/AAPL").json
+    answer = api.get("/quotes/AAPL").json
     BarList.model_validate(answer, strict=True)
     assert [bar["minute"] for bar in answer["bars"]] == [iso_ms(MINUTE_MS - n * 60_000) for n in (2, 1, 0)]
     assert answer["bars"][-1]["close"] == 101.0
-    assert call("/quotes/AAPL", source="replay").json["bars"] == []
-    narrow = call("/quotes/AAPL", since=iso_ms(MINUTE_MS - 60_000), until=iso_ms(MINUTE_MS)).json
+    assert api.get("/quotes/AAPL", source="replay").json["bars"] == []
+    narrow = api.get("/quotes/AAPL", since=iso_ms(MINUTE_MS - 60_000), until=iso_ms(MINUTE_MS)).json
     assert narrow["count"] == 1
 
 
-def test_stats_count_a_day_by_severity(call: Any, put: Callable[..., Anomaly]) -> None:
-    put("AAPL", NOW_MS, severity="high")
-    put("MSFT", NOW_MS, severity="high")
-    put("AAPL", NOW_MS - 86_400_000, severity="low")
-    stats = call("/stats").json
+def test_stats_count_a_day_by_severity(api: Api, table: Table) -> None:
+    table.put("AAPL", NOW_MS, severity="high")
+    table.put("MSFT", NOW_MS, severity="high")
+    table.put("AAPL", NOW_MS - 86_400_000, severity="low")
+    stats = api.get("/stats").json
     Stats.model_validate(stats, strict=True)
     assert stats["by_severity"] == {"low": 0, "medium": 0, "high": 2, "critical": 0}
-    assert call("/stats", date="2026-11-23").json["total"] == 1
+    assert api.get("/stats", date="2026-11-23").json["total"] == 1
 
 
-def test_a_store_that_does_not_answer_is_a_503_that_says_try_again(services: Services) -> None:
-    class Down:
-        def page(self, *_args: Any) -> Any:
-            raise EndpointConnectionError(endpoint_url="dynamodb")
+class Down(AnomalyStore):
+    """A store that cannot be reached."""
 
-    app = create_app(replace(services, anomalies=Down()))  # type: ignore[arg-type]
-    answer = app.resolve(normalized({"path": "/anomalies"}), None)  # type: ignore[arg-type]
-    assert answer["statusCode"] == 503
-    assert answer["multiValueHeaders"]["Retry-After"] == ["2"]
-    assert "dynamodb" not in answer["body"]
+    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> Page:  # noqa: ARG002
+        raise EndpointConnectionError(endpoint_url="dynamodb")
+
+
+def test_a_store_that_does_not_respond_is_a_503_that_says_try_again(
+    services: Services, dynamodb: DynamoDBClient
+) -> None:
+    reply = Api(replace(services, anomalies=Down(dynamodb, "stock-anomalies"))).get("/anomalies")
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "2")
+    assert "dynamodb" not in reply.text
+
+
+def test_counts_follow_the_filters(api: Api, table: Table) -> None:
+    table.put("AAPL", NOW_MS, severity="high")
+    table.put("MSFT", NOW_MS - 1, "gap", severity="high")
+    table.put("MSFT", NOW_MS - 86_400_000, severity="low", source="replay-7")
+
+    def counted(**query: str) -> dict[str, int]:
+        stats = Stats.model_validate(api.get("/stats", **query).json, strict=True)
+        return {severity: n for severity, n in stats.by_severity.items() if n}
+
+    assert counted(since="2026-11-20T00:00:00Z") == {"high": 2, "low": 1}
+    assert counted(since="2026-11-20T00:00:00Z", kind="price_spike") == {"high": 1, "low": 1}
+    assert counted(since="2026-11-20T00:00:00Z", source="replay") == {"low": 1}
+    assert counted(ticker="MSFT", since="2026-11-24T00:00:00Z", until="2026-11-25T00:00:00Z") == {"high": 1}
+    assert counted(date="2026-11-24", until="2026-11-01T00:00:00Z") == {}
+    assert api.get("/stats", since="2026-11-20T00:00:00Z").json["date"] is None
+
+
+@pytest.mark.parametrize("path", ["/anomalies", "/anomalies/AAPL", "/alerts", "/quotes/AAPL", "/stats"])
+@pytest.mark.parametrize("name", ["since", "until"])
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "0001-01-01T00:00:00+23:59",
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999Z",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:59.9999999-00:01",
+    ],
+)
+def test_an_instant_beyond_the_calendar_is_rejected(api: Api, path: str, name: str, instant: str) -> None:
+    if (path, name) == ("/alerts", "until"):
+        return
+    reply = api.get(path, **{name: instant})
+    assert (reply.status, reply.json["where"]) == (400, name)
+    assert "1970-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z" in reply.json["allowed"]
+
+
+@pytest.mark.parametrize("instant", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
+@pytest.mark.parametrize("path", ["/anomalies", "/quotes/AAPL", "/stats"])
+def test_the_edges_of_the_calendar_are_instants(api: Api, path: str, instant: str) -> None:
+    assert api.get(path, until=instant).status == 200
+    assert api.get(path, since=instant).status == (400 if path.startswith("/quotes") else 200)
+
+
+@pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize("path", ["/anomalies", "/stats"])
+def test_the_edges_of_the_calendar_are_days(api: Api, path: str, date: str) -> None:
+    assert api.get(path, date=date).status == 200
+
+
+@pytest.mark.parametrize("name", ["limit", "date", "since", "cursor", "kind", "no_such_name"])
+def test_an_error_does_not_repeat_what_is_long(api: Api, name: str) -> None:
+    reply = api.get("/anomalies", **{name: "9" * 100_000})
+    assert reply.status == 400
+    assert len(reply.text) < 1000
+
+
+def test_the_depth_of_the_health_costs_strangers_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(
+        "botocore.client.BaseClient._make_api_call",
+        partialmethod(_counted, calls, BaseClient._make_api_call),  # type: ignore[attr-defined]
+    )
+    for _ in range(5):
+        assert api.get("/health", depth="full").status == 200
+    assert calls.count("GetMetricStatistics") == calls.count("GetQueueAttributes") == 1
+
+
+def _counted(
+    client: BaseClient, calls: list[str], call: Callable[..., object], name: str, arguments: object
+) -> object:
+    calls.append(name)
+    return call(client, name, arguments)

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
 import pytest
 import uvicorn
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from starlette.applications import Starlette
 
 from api.app import create_app
@@ -24,6 +24,7 @@ from api.event import normalized
 from api.services import Services
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from localstack.api_stage import ApiStage
+from tests.api.client import Table
 
 ROOT = Path(__file__).parents[2]
 CASES_PER_OPERATION = 8
@@ -34,7 +35,7 @@ def gateway(services: Services) -> Callable[[httpx.Request], httpx.Response]:
     """What API Gateway does: a request is an event, and a result is an answer."""
     app = create_app(services)
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         event = {
             "path": request.url.path,
             "httpMethod": request.method,
@@ -42,20 +43,20 @@ def gateway(services: Services) -> Callable[[httpx.Request], httpx.Response]:
             "multiValueQueryStringParameters": parse_qs(request.url.query.decode(), keep_blank_values=True),
             "body": request.content.decode(errors="replace") or None,
         }
-        result: dict[str, Any] = app.resolve(normalized(event), None)  # type: ignore[arg-type]
+        result = app.resolve(normalized(event), LambdaContext())
         headers = [(name, value) for name, values in result["multiValueHeaders"].items() for value in values]
         body = httpx.ByteStream(result["body"].encode())  # still to be read, as it is off the wire
         return httpx.Response(result["statusCode"], headers=headers, stream=body)
 
-    return answer
+    return respond
 
 
 @pytest.fixture
-def address(services: Services, put: Callable[..., Any]) -> Iterator[str]:
+def address(services: Services, table: Table) -> Iterator[str]:
     """A front door on a free port with some anomalies behind it, at the clock's own time."""
     now_ms = time.time_ns() // 1_000_000
     for n, kind in enumerate(KINDS):
-        put("AAPL", now_ms - n * 60_000, kind, severity=SEVERITIES[n % 4])
+        table.put("AAPL", now_ms - n * 60_000, kind, severity=SEVERITIES[n % 4])
     services = replace(services, now_ms=lambda: time.time_ns() // 1_000_000)
     client = httpx.AsyncClient(
         base_url="http://stage", transport=httpx.MockTransport(gateway(services)), trust_env=False

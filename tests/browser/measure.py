@@ -16,9 +16,8 @@ import shutil
 import statistics
 import sys
 import time
-from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
@@ -79,21 +78,24 @@ class Market:
 
     def _put(self, ticks: list[tuple[str, int, float]]) -> None:
         symbols, moments, prices = (list(column) for column in zip(*ticks, strict=True))
-        unknown: list[None] = [None] * len(ticks)
-        batch = QuoteBatch("simulated", symbols, moments, prices, unknown, unknown, unknown, unknown, [])
+        n = len(ticks)
+        batch = QuoteBatch(
+            "simulated", symbols, moments, prices, [None] * n, [None] * n, [None] * n, [None] * n, []
+        )
         self._publisher.publish([batch])
 
 
 def main() -> int:
     """Print the figures."""
     endpoints = resolve(False)
+    url = endpoints.dashboard or ""
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         for name, query in {"first view": "", "a ticker": "?ticker=AAPL"}.items():
-            _loads(browser, name, endpoints.dashboard + query)
+            _loads(browser, name, url + query)
         market = Market(Publisher(endpoints.client("kinesis"), "stock-quotes", 4))
-        _on_screen(browser, endpoints.dashboard, market)
+        _on_screen(browser, url, market)
         browser.close()
     return 0
 
@@ -103,7 +105,7 @@ def _loads(browser: Browser, name: str, url: str) -> None:
     for _ in range(LOADS):
         context = browser.new_context()
         page = context.new_page()
-        bodies: list[Any] = []
+        bodies: list[Response] = []
         page.on("response", lambda answer: bodies.append(answer))  # noqa: B023, PLW0108  a builtin method has no attributes
         page.add_init_script(_USABLE)
         page.goto(url)

@@ -9,11 +9,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, expect, sync_playwright
 
 from stream_infra.operations.endpoints import resolve
+from tests.api.client import JsonObject
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
@@ -23,7 +23,7 @@ PICTURED = ("level_shift", "price_spike")
 
 def main() -> int:
     """Write both pictures."""
-    url = resolve(False).dashboard
+    url = resolve(False).dashboard or ""
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
@@ -58,7 +58,7 @@ def _ticker(page: Page, url: str) -> None:
     _save(page, "ticker-dark.png")
 
 
-def _most_telling(anomalies: list[dict[str, Any]]) -> dict[str, Any]:
+def _most_telling(anomalies: list[JsonObject]) -> JsonObject:
     """The highest score of a kind that shows in prices."""
     shown = [anomaly for anomaly in anomalies if anomaly["kind"] in PICTURED and anomaly["score"] < 100]
     return max(shown or anomalies, key=lambda anomaly: float(anomaly["score"]))

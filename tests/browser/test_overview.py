@@ -6,17 +6,19 @@ import gzip
 import re
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
+from tests.browser.conftest import Console
+from tests.browser.site import Site
+
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
 pytestmark = pytest.mark.browser
 
 
-def test_the_first_view_answers_three_questions(page: Page, site: Any) -> None:
+def test_the_first_view_answers_three_questions(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#source-badge")).to_have_text("SIMULATED")
     expect(page.locator("#feed-text")).to_have_text(re.compile(r"Live, last quote \d+ s ago"))
@@ -28,7 +30,7 @@ def test_the_first_view_answers_three_questions(page: Page, site: Any) -> None:
     assert moments == sorted(moments, reverse=True)
     assert len(moments) >= 10
     rows = page.locator("#watch tbody tr")
-    assert rows.evaluate_all("rows => rows.map((row) => row.dataset.ticker)") == site.tickers
+    assert rows.evaluate_all("rows => rows.map((row) => row.dataset.ticker)") == site.levers.tickers
     last = site.bars["AAPL"][-1].close
     expect(rows.first.locator(".price")).to_have_text(f"{last:,.2f}")
     expect(rows.first.locator(".sparkline polyline")).to_be_attached()
@@ -36,7 +38,7 @@ def test_the_first_view_answers_three_questions(page: Page, site: Any) -> None:
     expect(page.locator("#watch-summary")).to_have_text("10 of 10 with fresh quotes")
 
 
-def test_an_anomaly_arrives_without_a_reload(page: Page, site: Any) -> None:
+def test_an_anomaly_arrives_without_a_reload(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#feed .event").first).to_be_visible()
     page.evaluate("window.sameDocument = true")
@@ -53,7 +55,7 @@ def test_an_anomaly_arrives_without_a_reload(page: Page, site: Any) -> None:
     assert page.evaluate("document.activeElement.dataset.id") == focused
 
 
-def test_an_idle_poll_costs_a_304(page: Page, site: Any) -> None:
+def test_an_idle_poll_costs_a_304(page: Page, site: Site) -> None:
     answers: list[Response] = []
     page.goto(site.url)
     expect(page.locator("#watch .sparkline")).to_have_count(10, timeout=30_000)
@@ -73,7 +75,7 @@ def test_an_idle_poll_costs_a_304(page: Page, site: Any) -> None:
         assert set(repeated) == {304}
 
 
-def test_a_hidden_page_asks_rarely_and_catches_up_when_shown(page: Page, site: Any) -> None:
+def test_a_hidden_page_asks_rarely_and_catches_up_when_shown(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#watch .sparkline")).to_have_count(10, timeout=30_000)
     page.evaluate(
@@ -102,7 +104,7 @@ def first_load(chromium: Browser, url: str) -> tuple[float, int]:
     return usable_ms, size
 
 
-def test_it_is_light_and_soon_usable(chromium: Browser, site: Any) -> None:
+def test_it_is_light_and_soon_usable(chromium: Browser, site: Site) -> None:
     loads = [first_load(chromium, site.url) for _ in range(3)]
     assert min(usable_ms for usable_ms, _ in loads) < 1500  # a second on a machine of its own
     assert all(10_000 < size < 200_000 for _, size in loads), loads
@@ -115,7 +117,7 @@ def test_every_module_is_asked_for_at_once() -> None:
     assert sorted(named) == sorted(path.relative_to(DASHBOARD).as_posix() for path in modules)
 
 
-def test_filters_live_in_the_address(page: Page, site: Any) -> None:
+def test_filters_live_in_the_address(page: Page, site: Site) -> None:
     page.goto(site.url)
     severities = page.locator("#feed .event .severity span")
     page.get_by_role("button", name="Critical").click()
@@ -138,23 +140,23 @@ def test_filters_live_in_the_address(page: Page, site: Any) -> None:
     expect(page.get_by_role("button", name="Low")).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_link_with_filters_opens_filtered(page: Page, site: Any) -> None:
+def test_a_link_with_filters_opens_filtered(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?kind=volume_burst&severity=high")
     expect(page.locator("#feed .event")).to_have_count(1)
     expect(page.locator("#feed .event")).to_contain_text("184,300 shares")
     expect(page.get_by_role("button", name="High")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_link_with_a_filter_that_does_not_exist_says_so(page: Page, site: Any) -> None:
+def test_a_link_with_a_filter_that_does_not_exist_says_so(page: Page, site: Site, console: Console) -> None:
     page.goto(f"{site.url}?severity=urgent")
     expect(page.locator("#feed")).to_contain_text("These filters cannot be used")
     expect(page.locator("#feed")).to_contain_text("low, medium, high, critical")
-    page.expected_errors += ["400"]  # type: ignore[attr-defined]
+    console.expect("400")
     page.get_by_role("button", name="Show all").click()
     expect(page.locator("#feed .event").first).to_be_visible()
 
 
-def test_older_ones_are_loaded_on_request(page: Page, site: Any) -> None:
+def test_older_ones_are_loaded_on_request(page: Page, site: Site) -> None:
     first = site.bars["KO"][0].minute_ms - 86_400_000
     for n in range(60):
         site.put_anomaly("KO", first + n * 1000, "gap", severity="low", explanation=f"KO paused, number {n}.")
@@ -171,7 +173,7 @@ def test_older_ones_are_loaded_on_request(page: Page, site: Any) -> None:
     assert len(set(identities)) == 60
 
 
-def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site: Any) -> None:
+def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site: Site) -> None:
     first = site.bars["XOM"][0].minute_ms - 2 * 86_400_000
     for n in range(60):
         site.put_anomaly("XOM", first + n * 1000, "slow_drift", explanation=f"XOM drifted, number {n}.")
@@ -187,19 +189,19 @@ def test_asking_for_older_ones_survives_what_arrives_meanwhile(page: Page, site:
 
 
 @pytest.mark.parametrize("width", [375, 1440])
-def test_more_tickers_than_are_laid_out_together(page: Page, site: Any, width: int) -> None:
-    site.tickers = [*site.tickers, *[f"T{n:03d}" for n in range(60)]]
+def test_more_tickers_than_are_laid_out_together(page: Page, site: Site, width: int) -> None:
+    site.levers.tickers = [*site.levers.tickers, *[f"T{n:03d}" for n in range(60)]]
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(site.url)
     rows = page.locator("#watch tbody tr")
     expect(rows).to_have_count(70)
     names = "rows => rows.map((row) => row.dataset.ticker)"
-    assert rows.evaluate_all(names) == site.tickers
+    assert rows.evaluate_all(names) == site.levers.tickers
     moved = page.locator('#watch tr[data-ticker="T015"] a')  # the first of the second group
     moved.focus()
-    site.tickers = ["MSFT", *site.tickers[2:]]
+    site.levers.tickers = ["MSFT", *site.levers.tickers[2:]]
     expect(rows).to_have_count(69)
-    assert rows.evaluate_all(names) == site.tickers
+    assert rows.evaluate_all(names) == site.levers.tickers
     expect(moved).to_be_focused()
     along = "left" if width == 375 else "top"
     neighbours = rows.evaluate_all(

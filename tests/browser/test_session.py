@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import Console
+from tests.browser.site import Site
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +19,11 @@ pytestmark = pytest.mark.browser
 class Provider:
     """Signs everyone in at once, gives a token for the right code and verifier, and refuses all other calls."""
 
-    def __init__(self, page: Page, site: Any, seconds: int = 3600) -> None:
+    def __init__(self, page: Page, site: Site, console: Console, seconds: int = 3600) -> None:
         self.authorized: list[dict[str, str]] = []
         self.exchanged: list[dict[str, str]] = []
         self._site, self._seconds = site, seconds
-        page.expected_errors += ["401"]  # type: ignore[attr-defined]
+        console.expect("401")
         page.route("**/config.json", self._config)
         page.route("**/oauth2/authorize?*", self._authorize)
         page.route("**/oauth2/token", self._token)
@@ -63,8 +65,8 @@ def _flat(query: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(query).items()}
 
 
-def test_a_private_monitor_signs_in_and_comes_back_to_the_same_address(page: Page, site: Any) -> None:
-    provider = Provider(page, site)
+def test_a_private_monitor_signs_in_and_comes_back(page: Page, site: Site, console: Console) -> None:
+    provider = Provider(page, site, console)
     page.goto(f"{site.url}?severity=critical")
     expect(page.locator("#feed .event").first).to_be_visible()
     expect(page).to_have_url(f"{site.url}?severity=critical")
@@ -79,8 +81,8 @@ def test_a_private_monitor_signs_in_and_comes_back_to_the_same_address(page: Pag
     assert page.evaluate("sessionStorage.getItem('session')") is None
 
 
-def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Any) -> None:
-    provider = Provider(page, site, seconds=61)
+def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Site, console: Console) -> None:
+    provider = Provider(page, site, console, seconds=61)
     page.goto(site.url)
     expect(page.locator("#feed .event").first).to_be_visible()
     with page.expect_response("**/oauth2/token"):
@@ -90,15 +92,15 @@ def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Any) ->
     assert len(provider.authorized) == 1
 
 
-def test_a_code_that_this_tab_did_not_ask_for_is_not_taken(page: Page, site: Any) -> None:
-    provider = Provider(page, site)
+def test_a_code_that_this_tab_did_not_ask_for_is_not_taken(page: Page, site: Site, console: Console) -> None:
+    provider = Provider(page, site, console)
     page.goto(f"{site.url}?code=stolen&state=made-up")
     expect(page.locator("#feed .event").first).to_be_visible()
     assert "stolen" not in {asked.get("code") for asked in provider.exchanged}
 
 
-def test_an_api_that_refuses_new_tokens_too_ends_in_words_not_in_a_loop(page: Page, site: Any) -> None:
-    provider = Provider(page, site)
+def test_an_api_that_rejects_new_tokens_too_ends_in_words(page: Page, site: Site, console: Console) -> None:
+    provider = Provider(page, site, console)
     page.unroute("**/api/**")
     page.route("**/api/**", lambda route: route.fulfill(status=401, json={"message": "Unauthorized"}))
     page.goto(site.url)
@@ -107,7 +109,7 @@ def test_an_api_that_refuses_new_tokens_too_ends_in_words_not_in_a_loop(page: Pa
     assert len(provider.authorized) == 1
 
 
-def test_an_open_monitor_has_no_sign_in(page: Page, site: Any) -> None:
+def test_an_open_monitor_has_no_sign_in(page: Page, site: Site) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(site.url)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Console
+from tests.browser.site import Site
+
 pytestmark = pytest.mark.browser
+Scheme = Literal["light", "dark"]
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -36,7 +40,7 @@ def settle(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1440])
-def test_axe_finds_nothing_on_any_view(page: Page, site: Any, scheme: Any, width: int) -> None:
+def test_axe_finds_nothing_on_any_view(page: Page, site: Site, scheme: Scheme, width: int) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(site.url)
@@ -52,20 +56,22 @@ def test_axe_finds_nothing_on_any_view(page: Page, site: Any, scheme: Any, width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_when_things_are_bad(page: Page, site: Any, scheme: Any) -> None:
+def test_axe_finds_nothing_when_things_are_bad(
+    page: Page, site: Site, console: Console, scheme: Scheme
+) -> None:
     page.emulate_media(color_scheme=scheme)
-    site.ahead_ms = 600_000
+    site.levers.ahead_ms = 600_000
     page.goto(f"{site.url}?kind=price_spike&severity=low")
     expect(page.locator("#feed")).to_contain_text("Nothing matches these filters")
     expect(page.locator("#feed-text")).to_contain_text("No new quotes for")
-    site.reachable = False
+    site.levers.reachable = False
     expect(page.locator("#banner")).to_be_visible()
     assert violations(page) == []
-    page.expected_errors += ["502"]  # type: ignore[attr-defined]
+    console.expect("502")
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1440, 2560])
-def test_nothing_is_cut_off_at_any_width(page: Page, site: Any, width: int) -> None:
+def test_nothing_is_cut_off_at_any_width(page: Page, site: Site, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     for query in ("", "?ticker=AAPL"):
         page.goto(site.url + query)
@@ -83,10 +89,10 @@ def test_nothing_is_cut_off_at_any_width(page: Page, site: Any, width: int) -> N
 @pytest.mark.parametrize("width", [768, 1081, 1241, 1440, 1920])
 @pytest.mark.parametrize("state", ["live", "stale"])
 def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(
-    page: Page, site: Any, width: int, state: str
+    page: Page, site: Site, width: int, state: str
 ) -> None:
     page.set_viewport_size({"width": width, "height": 400})  # some of the rows are out of sight
-    site.ahead_ms = 600_000 if state == "stale" else 0
+    site.levers.ahead_ms = 600_000 if state == "stale" else 0
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
     expect(page.locator("#feed .event").first).to_be_visible()
@@ -104,7 +110,7 @@ def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(
     assert page.evaluate("watch.scrollWidth - watch.clientWidth") == 0
 
 
-def test_the_theme_follows_the_system_until_one_is_chosen(page: Page, site: Any) -> None:
+def test_the_theme_follows_the_system_until_one_is_chosen(page: Page, site: Site) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     page.emulate_media(color_scheme="dark")
     page.goto(site.url)
@@ -117,7 +123,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(page: Page, site: Any)
     expect(page.get_by_role("button", name="Switch to dark theme")).to_be_visible()
 
 
-def test_the_chart_takes_the_colours_of_the_theme(page: Page, site: Any) -> None:
+def test_the_chart_takes_the_colours_of_the_theme(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?ticker=AAPL")
     corner = (
         "() => { const c = document.querySelector('#chart canvas'); if (!c) return false;"
@@ -129,8 +135,8 @@ def test_the_chart_takes_the_colours_of_the_theme(page: Page, site: Any) -> None
     page.wait_for_function(f"{corner} < 200 }}")
 
 
-def test_loading_has_a_shape(page: Page, site: Any) -> None:
-    site.slow_seconds = 0.7
+def test_loading_has_a_shape(page: Page, site: Site) -> None:
+    site.levers.slow_seconds = 0.7
     page.goto(site.url)
     expect(page.locator("#feed .skeleton")).to_be_visible()
     expect(page.locator("#watch .skeleton")).to_be_visible()
@@ -140,23 +146,23 @@ def test_loading_has_a_shape(page: Page, site: Any) -> None:
     expect(page.locator(".skeleton")).to_have_count(0)
 
 
-def test_a_feed_that_stands_still_says_for_how_long(page: Page, site: Any) -> None:
+def test_a_feed_that_stands_still_says_for_how_long(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
-    site.ahead_ms = 600_000
+    site.levers.ahead_ms = 600_000
     expect(page.locator("#feed-text")).to_have_text("No new quotes for 10 min")
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "stale")
     expect(page.locator("#watch tbody tr").first).to_contain_text("stale, 10 min")
     expect(page.locator("#watch-summary")).to_have_text("0 of 10 with fresh quotes")
-    site.ahead_ms = 0
+    site.levers.ahead_ms = 0
     site.put_quotes()
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
 
 
-def test_a_closed_market_is_no_alarm(page: Page, site: Any) -> None:
+def test_a_closed_market_is_no_alarm(page: Page, site: Site) -> None:
     now = datetime.now(UTC)
     sunday = (now + timedelta(days=13 - now.weekday())).replace(hour=23)
-    site.session, site.ahead_ms = "regular", int((sunday - now).total_seconds() * 1000)
+    site.levers.session, site.levers.ahead_ms = "regular", int((sunday - now).total_seconds() * 1000)
     page.goto(site.url)
     expect(page.locator("#feed-text")).to_have_text(
         re.compile(r"Market closed, last quote \d+ (min|h|d) ago")
@@ -165,15 +171,15 @@ def test_a_closed_market_is_no_alarm(page: Page, site: Any) -> None:
     expect(page.locator("#watch .state .down")).to_have_count(0)
 
 
-def test_an_empty_watch_list_says_what_to_do(page: Page, site: Any) -> None:
-    site.tickers = []
+def test_an_empty_watch_list_says_what_to_do(page: Page, site: Site) -> None:
+    site.levers.tickers = []
     page.goto(site.url)
     expect(page.locator("#watch")).to_contain_text("/stock-tracker/ticker")
     expect(page.locator("#feed-text")).to_have_text("No quotes yet")
 
 
-def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Any) -> None:
-    site.tickers = ["AAPL", "NEWCO"]
+def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Site) -> None:
+    site.levers.tickers = ["AAPL", "NEWCO"]
     page.goto(site.url)
     row = page.locator('#watch tr[data-ticker="NEWCO"]')
     expect(row).to_contain_text("no quote")
@@ -181,32 +187,32 @@ def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Any) -> No
     expect(page.locator(".chart-empty")).to_contain_text("No simulated quotes of NEWCO")
 
 
-def test_an_outage_is_told_and_survived(page: Page, site: Any) -> None:
+def test_an_outage_is_told_and_survived(page: Page, site: Site, console: Console) -> None:
     page.goto(site.url)
     expect(page.locator("#feed .event").first).to_be_visible()
-    site.reachable = False
+    site.levers.reachable = False
     banner = page.locator("#banner")
     expect(banner).to_contain_text("No connection")
     expect(banner).to_contain_text("What you see is from")
     expect(page.locator("#feed-text")).to_have_text("Disconnected")
     expect(page.locator("#feed .event").first).to_be_visible()  # what was known stays
-    site.reachable = True
+    site.levers.reachable = True
     expect(banner).to_be_hidden()
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
-    page.expected_errors += ["502"]  # type: ignore[attr-defined]
+    console.expect("502")
 
 
-def test_a_page_opened_during_an_outage_comes_to_life(page: Page, site: Any) -> None:
-    site.reachable = False
+def test_a_page_opened_during_an_outage_comes_to_life(page: Page, site: Site, console: Console) -> None:
+    site.levers.reachable = False
     page.goto(site.url)
     expect(page.locator("#banner")).to_contain_text("No connection")
-    site.reachable = True
+    site.levers.reachable = True
     expect(page.locator("#feed .event").first).to_be_visible()
     expect(page.locator("#banner")).to_be_hidden()
-    page.expected_errors += ["502"]  # type: ignore[attr-defined]
+    console.expect("502")
 
 
-def test_text_from_the_network_stays_text(page: Page, site: Any) -> None:
+def test_text_from_the_network_stays_text(page: Page, site: Site) -> None:
     site.put_anomaly(
         "AAPL", site.bars["AAPL"][-1].minute_ms, "gap", explanation="<img src=x onerror=alert(1)><b>bold</b>"
     )
@@ -215,7 +221,7 @@ def test_text_from_the_network_stays_text(page: Page, site: Any) -> None:
     assert page.locator("#feed img, #feed b").count() == 0
 
 
-def test_the_policy_lets_no_foreign_code_in(page: Page, site: Any) -> None:
+def test_the_policy_lets_no_foreign_code_in(page: Page, site: Site, console: Console) -> None:
     answer = page.goto(site.url)
     assert answer is not None
     policy = answer.headers["content-security-policy"]
@@ -225,6 +231,5 @@ def test_the_policy_lets_no_foreign_code_in(page: Page, site: Any) -> None:
         "document.body.append(Object.assign(document.createElement('script'), { text: 'window.hacked = 1' }))"
     )
     assert page.evaluate("window.hacked") is None
-    errors = page.errors  # type: ignore[attr-defined]
-    assert any("CSP: script-src" in error for error in errors)
-    errors.clear()
+    assert any("CSP: script-src" in error for error in console.errors)
+    console.errors.clear()

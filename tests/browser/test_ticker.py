@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -13,6 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from consumers.contracts.anomaly import iso_ms
+from tests.browser.conftest import Console
+from tests.browser.site import Site
 
 pytestmark = pytest.mark.browser
 MINUTE_MS = 60_000
@@ -25,7 +26,7 @@ def marks(page: Page) -> dict[str, str]:
     return {mark["id"]: mark["minute"] for mark in listed}
 
 
-def test_marks_are_on_the_bars_they_belong_to(page: Page, site: Any) -> None:
+def test_marks_are_on_the_bars_they_belong_to(page: Page, site: Site) -> None:
     bars = site.bars["JPM"]
     inside = site.put_anomaly("JPM", bars[-30].minute_ms + 59_999, "price_spike", direction="up")
     start = site.put_anomaly("JPM", bars[-20].minute_ms, "gap")
@@ -46,7 +47,7 @@ def test_marks_are_on_the_bars_they_belong_to(page: Page, site: Any) -> None:
     )
 
 
-def test_a_click_on_a_mark_opens_its_anomaly(page: Page, site: Any) -> None:
+def test_a_click_on_a_mark_opens_its_anomaly(page: Page, site: Site) -> None:
     bars = site.bars["XOM"]
     anomaly = site.put_anomaly("XOM", bars[-15].minute_ms + 5, "price_spike")
     page.goto(f"{site.url}?ticker=XOM&range=1h")
@@ -66,7 +67,7 @@ def test_a_click_on_a_mark_opens_its_anomaly(page: Page, site: Any) -> None:
     expect(page.locator(".detail")).to_contain_text("Price spike")
 
 
-def test_a_press_in_the_list_outlives_a_poll(page: Page, site: Any) -> None:
+def test_a_press_in_the_list_outlives_a_poll(page: Page, site: Site) -> None:
     bars = site.bars["JPM"]
     anomaly = site.put_anomaly("JPM", bars[-60].minute_ms, "gap", explanation="JPM paused.")
     page.goto(f"{site.url}?ticker=JPM")
@@ -78,7 +79,7 @@ def test_a_press_in_the_list_outlives_a_poll(page: Page, site: Any) -> None:
     expect(page.locator(".detail")).to_contain_text("JPM paused.")
 
 
-def test_an_anomaly_anywhere_leads_to_its_moment_and_back(page: Page, site: Any) -> None:
+def test_an_anomaly_anywhere_leads_to_its_moment_and_back(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?severity=critical")
     page.locator("#feed .event").first.click()
     expect(page.locator("#ticker-title")).to_have_text("NVDA")
@@ -95,7 +96,7 @@ def test_an_anomaly_anywhere_leads_to_its_moment_and_back(page: Page, site: Any)
     expect(page.locator("#ticker-title")).to_have_text("NVDA")
 
 
-def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Any) -> None:
+def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Site) -> None:
     bars = site.bars["AMZN"]
     moment = bars[20].minute_ms + 30_000
     anomaly = site.put_anomaly("AMZN", moment, "level_shift", explanation="AMZN stepped up and stayed.")
@@ -106,7 +107,7 @@ def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Any) -> None:
     expect(page).to_have_url(re.compile(r"\?ticker=AMZN&range=1h$"))
 
 
-def test_the_range_is_chosen_and_kept(page: Page, site: Any) -> None:
+def test_the_range_is_chosen_and_kept(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?ticker=MSFT")
     expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"2[34]\d"))
     page.get_by_role("button", name="1 hour").click()
@@ -116,7 +117,7 @@ def test_the_range_is_chosen_and_kept(page: Page, site: Any) -> None:
     expect(page.get_by_role("button", name="1 hour")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Any) -> None:
+def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?ticker=GOOGL")
     expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"\d"))
     anomaly = site.put_anomaly("GOOGL", site.bars["GOOGL"][-1].minute_ms + 1)
@@ -124,8 +125,8 @@ def test_a_new_anomaly_marks_the_open_chart(page: Page, site: Any) -> None:
     expect(page.locator(f'.ticker-side .event[data-id="{anomaly.id}"]')).to_be_visible()
 
 
-def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Any) -> None:
-    page.expected_errors += ["400"]  # type: ignore[attr-defined]
+def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Site, console: Console) -> None:
+    console.expect("400")
     page.goto(f"{site.url}?ticker=NO%20SUCH!")
     told = page.locator(".chart-empty p")
     expect(told).to_contain_text("1 to 16 of A-Z")
@@ -137,7 +138,7 @@ def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Any) -> N
     assert page.evaluate("told.isConnected && String(getSelection()) === told.textContent")
 
 
-def test_everything_works_by_keyboard(page: Page, site: Any) -> None:
+def test_everything_works_by_keyboard(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
     page.keyboard.press("Tab")
@@ -165,7 +166,7 @@ def test_everything_works_by_keyboard(page: Page, site: Any) -> None:
     expect(page.locator("#ticker-title")).to_have_text("TSLA")
 
 
-def test_times_are_the_markets_and_the_viewers(page: Page, site: Any) -> None:
+def test_times_are_the_markets_and_the_viewers(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#clock-local-item")).to_be_visible()  # the viewer is in Berlin
     first = page.locator("#feed .event").first
@@ -174,7 +175,7 @@ def test_times_are_the_markets_and_the_viewers(page: Page, site: Any) -> None:
     expect(first).to_contain_text("your time")
 
 
-def test_the_band_of_what_was_expected_is_drawn_around_the_chosen_anomaly(page: Page, site: Any) -> None:
+def test_the_band_of_what_was_expected_is_drawn_around_the_chosen_anomaly(page: Page, site: Site) -> None:
     bar, before = site.bars["NVDA"][-50], site.bars["NVDA"][-51]
     spike = site.put_anomaly("NVDA", bar.minute_ms, value=0.02, expected=0.0, score=5.0, threshold=2.5)
     bad = site.put_anomaly(

@@ -1,4 +1,4 @@
-"""Answers with an entity tag, so that a poll which finds nothing new costs a 304 and no body."""
+"""Responses with an entity tag, so that a poll which finds nothing new costs a 304 and no body."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ JSON = "application/json"
 _VOLATILE = re.compile(rb'"(?:age_seconds|as_of)":[^,}]*')
 
 
-def answer(payload: Any, if_none_match: str | None, *, max_age_seconds: int = 0) -> Response[str]:
-    """`payload` as JSON, or 304 when the caller's tag says that they have it.
+def respond(payload: Any, if_none_match: str | None, *, max_age_seconds: int = 0) -> Response[str]:
+    """Return `payload` as JSON, or a 304 when the caller's tag says that they have it.
 
-    With `max_age_seconds` 0 a cache may keep the answer but must ask again (`no-cache`).
+    Parameters
+    ----------
+    payload
+        What msgspec writes as JSON.
+    if_none_match
+        The request's header, if it has one.
+    max_age_seconds
+        How long a cache may use the response without a request; with 0 it must revalidate (`no-cache`).
     """
     body = msgspec.json.encode(payload)
     tag = _tag(body)

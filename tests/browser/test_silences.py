@@ -1,31 +1,32 @@
-"""Acknowledging and muting from the page, and what is held."""
+"""Acknowledging and silencing from the page, and what is silenced."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from consumers.alerts.model import Mute
 from consumers.alerts.store import AlertStore
-from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.anomaly import Anomaly, iso_ms
+from tests.browser.conftest import Console
+from tests.browser.site import Site
 
 pytestmark = pytest.mark.browser
 HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def alerts(site: Any) -> Iterator[AlertStore]:
+def alerts(site: Site) -> Iterator[AlertStore]:
     store = AlertStore(site.dynamodb, "stock-alerts")
     yield store
     for mute in store.mutes():
         store.delete_mute(mute.scope)
 
 
-def _open(page: Page, site: Any) -> Any:
+def _open(page: Page, site: Site) -> Anomaly:
     """Open the moment of a new anomaly of META."""
     moment = site.bars["META"][-40].minute_ms + 9000
     anomaly = site.put_anomaly("META", moment, "volume_burst", severity="medium")
@@ -34,11 +35,13 @@ def _open(page: Page, site: Any) -> Any:
     return anomaly
 
 
-def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Site, alerts: AlertStore) -> None:
     anomaly = _open(page, site)
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.locator("#order-told")).to_contain_text("Acknowledged: its ticker and kind are held until")
-    expect(page.locator("#order-note")).to_contain_text("a digest tells of them afterwards")
+    expect(page.locator("#silence-status")).to_contain_text(
+        "Acknowledged: its ticker and kind are silenced until"
+    )
+    expect(page.locator("#silence-note")).to_contain_text("a digest lists them afterwards")
     (mute,) = alerts.mutes()
     assert (mute.ticker, mute.kind, mute.acknowledged) == ("META", "volume_burst", anomaly.id)
     undo = page.get_by_role("button", name="Undo acknowledgement")
@@ -49,7 +52,7 @@ def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Any, alert
     assert alerts.mutes() == []
 
 
-def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alerts: AlertStore) -> None:
     anomaly = site.put_anomaly(
         "META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium"
     )
@@ -67,36 +70,40 @@ def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Any, alerts
     expect(page.locator("#ticker-title")).to_have_text("META")
 
 
-def test_more_of_the_same_is_muted_for_as_long_as_chosen(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_more_of_the_same_is_silenced_for_as_long_as_chosen(
+    page: Page, site: Site, alerts: AlertStore
+) -> None:
     _open(page, site)
     page.get_by_label("for").select_option("1 day")
-    page.get_by_role("button", name="Mute META volume burst").click()
-    expect(page.get_by_role("button", name="End mute of META volume burst")).to_be_visible()
+    page.get_by_role("button", name="Silence META volume burst").click()
+    expect(page.get_by_role("button", name="Expire silence of META volume burst")).to_be_visible()
     (mute,) = alerts.mutes()
     left_ms = mute.until_ms - page.evaluate("Date.now()")
     assert (mute.scope, round(left_ms / HOUR_MS)) == ("META#volume_burst", 24)
 
 
-def test_what_is_held_is_seen_and_ended_on_the_first_page(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_what_is_silenced_is_seen_and_expired_on_the_first_page(
+    page: Page, site: Site, alerts: AlertStore
+) -> None:
     now_ms = page.evaluate("Date.now()")
     alerts.put_mute(Mute(now_ms + HOUR_MS, "TSLA", reason="earnings"))
     alerts.put_mute(Mute(now_ms + 2 * HOUR_MS))
     page.goto(site.url)
-    held = page.locator("#held")
-    expect(held).to_contain_text(re.compile(r"TSLA \(until .* ET\)"))
-    expect(held).to_contain_text("everything")
-    page.get_by_role("button", name="End TSLA").click()
-    expect(held).not_to_contain_text("TSLA")
-    page.get_by_role("button", name="End everything").click()
-    expect(held).to_be_hidden()
+    strip = page.locator("#silences")
+    expect(strip).to_contain_text(re.compile(r"TSLA \(until .* ET\)"))
+    expect(strip).to_contain_text("everything")
+    page.get_by_role("button", name="Expire TSLA").click()
+    expect(strip).not_to_contain_text("TSLA")
+    page.get_by_role("button", name="Expire everything").click()
+    expect(strip).to_be_hidden()
     assert alerts.mutes() == []
 
 
-def test_a_refused_order_says_why(page: Page, site: Any, alerts: AlertStore) -> None:
+def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, alerts: AlertStore) -> None:
     _open(page, site)
     refusal = {"status": 401, "title": "Unauthorized", "detail": "changing alerts needs a sign-in"}
     page.route("**/acknowledgement", lambda route: route.fulfill(status=401, json=refusal))
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.locator("#order-note")).to_have_text("That was not done: changing alerts needs a sign-in")
+    expect(page.locator("#silence-note")).to_have_text("That was not done: changing alerts needs a sign-in")
     assert alerts.mutes() == []
-    page.expected_errors += ["401"]  # type: ignore[attr-defined]
+    console.expect("401")
