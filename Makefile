@@ -87,6 +87,7 @@ exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
 bench: .venv build/peers/.installed ## Time the detector beside what people would pick instead (about 10 minutes)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py $(BENCH_ARGS)
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
 
 # The peers have an environment of their own: what they bring is none of the monitor's business.
 build/peers/.installed: tests/benchmarks/peers.lock .venv/.installed

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -159,7 +160,8 @@ class _Files(SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    directory = str(ROOT / "dashboard")
+    def __init__(self, request: socket.socket, address: tuple[str, int], server: ThreadingHTTPServer) -> None:
+        super().__init__(request, address, server, directory=str(ROOT / "dashboard"))
 
     def log_message(self, *_args: object) -> None:
         pass
