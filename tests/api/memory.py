@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from api.anomalies import AnomalyStore
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
-from consumers.stores.charts import Bar, ChartTable, LastQuote, bar_attribute, bar_to_attribute, pack_quotes
+from consumers.contracts.charts import Bar, LastQuote
+from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, pack_quotes
 from tests.api.client import NOW_MS, JsonObject, make_anomaly
 
 if TYPE_CHECKING:

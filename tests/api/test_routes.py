@@ -18,15 +18,8 @@ from api.anomalies import AnomalyQuery, AnomalyStore, Page
 from api.models import AnomalyModel, AnomalyPage, BarList, Health, ProblemModel, Stats, TickerList
 from api.services import Services
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
-from consumers.stores.charts import (
-    Bar,
-    LastQuote,
-    bar_attribute,
-    bar_to_attribute,
-    bars_pk,
-    live_pk,
-    pack_quotes,
-)
+from consumers.contracts.charts import Bar, LastQuote
+from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
 from tests.api.client import NOW_MS, Api, Reply, Table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, Page, expect
 
 from consumers.contracts.anomaly import KINDS, SEVERITIES, anomaly_id, iso_ms, sort_key
-from consumers.stores.charts import Bar
+from consumers.contracts.charts import Bar
 from tests.api.client import JsonObject
 from tests.browser.site import Query
 

@@ -24,17 +24,8 @@ from api.depth import Depth
 from api.services import Services
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import Anomaly, iso_ms
-from consumers.stores.charts import (
-    MINUTE_MS,
-    Bar,
-    ChartTable,
-    LastQuote,
-    bar_attribute,
-    bar_to_attribute,
-    bars_pk,
-    live_pk,
-    pack_quotes,
-)
+from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
+from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
 from producers.markets import SESSIONS, Session
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 from tests.api.client import AnomalyChanges, Api, JsonObject, Table, create_tables, make_anomaly
