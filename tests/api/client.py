@@ -116,7 +116,7 @@ def make_anomaly(
         threshold=2.5,
         value=0.012,
         expected=0.0,
-        spread_of_expected=0.001,
+        tolerance=0.001,
         direction="up",
         late=False,
         explanation=f"{ticker} rose 1.2% in one tick.",

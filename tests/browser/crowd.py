@@ -23,7 +23,7 @@ def _anomaly(n: int, newest_ms: int, ticker: str) -> JsonObject:
     return {
         "id": anomaly_id(ticker, ts_ms, kind), "source": "simulated", "origin": "simulated", "ticker": ticker,
         "timestamp": sort_key(ts_ms, kind), "date": iso_ms(ts_ms)[:10], "kind": kind, "severity": SEVERITIES[n % 4],
-        "score": 3.25, "threshold": 2.5, "value": 0.01, "expected": 0.0, "spread_of_expected": 0.001,
+        "score": 3.25, "threshold": 2.5, "value": 0.01, "expected": 0.0, "tolerance": 0.001,
         "direction": "up", "late": False, "explanation": f"{ticker} rose 1% in one tick, number {n}.",
         "window": {"ticks": 240, "unit": "return"},
     }  # fmt: skip
