@@ -10,114 +10,37 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-import urllib3
-from urllib3.exceptions import HTTPError
 
+from producers.http import HttpClient, NoReplyError
 from producers.quote_batch import Quote
 from producers.source import NOT_ASKED, Environment, Missing, Quotes, SourceError, SourceSpec
+from producers.vendor_state import (
+    OutOfTimeError,
+    PollEndsError,
+    RateLimitedError,
+    RejectedRequestError,
+    TransientError,
+    VendorError,
+    VendorState,
+    limited,
+)
 
-Breaker = Literal["closed", "open", "half-open"]
-BREAKER_FAILURES = 5
-FIRST_OPEN_MS = 30_000
-MAX_OPEN_MS = 300_000
 MAX_ATTEMPTS = 3
 _FIRST_BACKOFF_MS = 200
 _MAX_BACKOFF_MS = 4_000
-_CONNECT_SECONDS = 3.0
 _BURST_MS = 10_000  # how much of the rate limit may be used at once
 _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
-_MAX_BYTES = 64 * 1024 * 1024
 _SHOWN = 160
 _UNLIMITED = 60_000.0  # calls a minute
-
-
-class VendorState(msgspec.Struct):
-    """What is known of a vendor (times are epoch ms): failed polls in a row, and when it may be called again.
-
-    `open_until_ms` is the breaker's, `blocked_until_ms` what the vendor asked for (429), `next_call_ms`
-    the pace that its limit of `calls_per_minute` leaves. `cursor` is the symbol asked for last, where a
-    poll asks only for some. `last_error` says what the last poll did not get, and why.
-    """
-
-    failures: int = 0
-    open_until_ms: int = 0
-    blocked_until_ms: int = 0
-    next_call_ms: int = 0
-    calls_per_minute: float = 0.0
-    cursor: str = ""
-    last_error: str = ""
-
-    def breaker(self, now_ms: int) -> Breaker:
-        """Return the breaker's state: closed lets polls through, open none, half-open one as a trial."""
-        if self.failures < BREAKER_FAILURES:
-            return "closed"
-        return "open" if now_ms < self.open_until_ms else "half-open"
-
-    def check(self, name: str, now_ms: int, until_ms: int) -> None:
-        """Check that a poll may begin that lasts until `until_ms`.
-
-        Raises
-        ------
-        SourceError
-            If the breaker is open, or the vendor asked to wait until later than that.
-        """
-        if self.breaker(now_ms) == "open":
-            raise SourceError(
-                f"{name} is not called until {_clock(self.open_until_ms)} after {self.failures} failed polls"
-                f" in a row; the last: {self.last_error}"
-            )
-        if self.blocked_until_ms > until_ms:
-            raise RateLimitedError(limited(name, self.blocked_until_ms), 429)
-
-    def record_success(self, problem: str = "") -> None:
-        """Record a poll that brought something, and what it did not bring."""
-        self.failures = self.open_until_ms = 0
-        self.last_error = problem
-
-    def record_failure(self, problem: str, now_ms: int, jitter: float) -> None:
-        """Record a poll that brought nothing at `now_ms`.
-
-        The breaker opens after five in a row, for longer each time; `jitter` multiplies how long.
-        """
-        self.failures += 1
-        self.last_error = problem
-        if self.failures >= BREAKER_FAILURES:
-            doubled = FIRST_OPEN_MS * 2 ** min(self.failures - BREAKER_FAILURES, 16)
-            self.open_until_ms = now_ms + round(min(doubled, MAX_OPEN_MS) * jitter)
-
-
-class VendorError(SourceError):
-    """A vendor's answer that cannot be used; `status` is its HTTP status, None when there was none."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class TransientError(VendorError):
-    """A failure that may not occur again when the call is repeated."""
-
-
-class PollEndsError(VendorError):
-    """Nothing more can be asked for in this poll."""
-
-
-class RateLimitedError(PollEndsError):
-    """The limit of calls is used up until later than this poll can wait."""
-
-
-class OutOfTimeError(PollEndsError):
-    """The time of the poll is up."""
-
-
-class RejectedRequestError(VendorError):
-    """The vendor does not accept this request (400, 404, 422); another may be fine."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +87,12 @@ class VendorClient:
         self._clock_ms = clock_ms
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._pool = urllib3.PoolManager(headers=dict(vendor.headers), retries=False, maxsize=2)
+        self._http = HttpClient(vendor.url, vendor.headers)
         self._deadline_ms = 0
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.clear()
+        self._http.close()
 
     def affordable(self) -> int:
         """Return how many calls this poll may make without waiting for its limit."""
@@ -262,34 +185,21 @@ class VendorClient:
         return int((60_000 + _BURST_MS) / self.state.calls_per_minute) + 1
 
     def _once(self, path: str, parameters: Mapping[str, str]) -> Any:
-        left = max(0.5, (self._deadline_ms - self._clock_ms()) / 1000)
-        url = f"{self.vendor.url.rstrip('/')}{path}?{urlencode(parameters, safe=',')}"
+        left = max(0.1, (self._deadline_ms - self._clock_ms()) / 1000)
+        query = f"?{urlencode(parameters, safe=',')}" if parameters else ""
         try:
-            answer = self._pool.request(
-                "GET",
-                url,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, left), total=left),
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                body = answer.read(_MAX_BYTES, decode_content=True)
-            finally:
-                answer.release_conn()
-        except HTTPError as error:
-            raise TransientError(f"{self.vendor.name} does not answer: {self._why(error)}") from error
+            answer = self._http.get(f"{self.vendor.url.rstrip('/')}{path}{query}", left)
+        except NoReplyError as error:
+            host = urlsplit(self.vendor.url).netloc
+            raise TransientError(f"{self.vendor.name} does not answer: {error.kind} ({host})") from error
         self._record_limit(answer.headers)
         if answer.status != 200:
-            raise self._failure(answer.status, answer.headers, body)
+            raise self._failure(answer.status, answer.headers, answer.body)
         try:
-            return msgspec.json.decode(body)
+            return msgspec.json.decode(answer.body)
         except msgspec.MsgspecError as error:
-            text = _shortened(body.decode(errors="replace"))
+            text = _shortened(answer.body.decode(errors="replace"))
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
-
-    def _why(self, error: HTTPError) -> str:
-        host = urlsplit(self.vendor.url).netloc
-        return f"{type(error).__name__.removesuffix('Error')} ({host})"
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         name, said = self.vendor.name, self._said(body)
@@ -328,9 +238,9 @@ class VendorClient:
 
     def _blocked_until(self, headers: Mapping[str, str]) -> int:
         now_ms = self._clock_ms()
-        after, reset = _number(headers.get("Retry-After")), _number(headers.get("X-RateLimit-Reset"))
-        if after is not None:
-            until_ms = now_ms + after * 1000
+        asked_ms, reset = _retry_after(headers, now_ms), _number(headers.get("X-RateLimit-Reset"))
+        if asked_ms is not None:
+            until_ms = asked_ms
         elif reset is not None:  # epoch seconds
             until_ms = reset * 1000
         else:
@@ -422,9 +332,35 @@ def poll_seconds(environment: Environment) -> float:
     return min(max(1.0, 0.8 * interval), 20.0)
 
 
-def limited(name: str, until_ms: int) -> str:
-    """Return the sentence that a vendor's limit is used up."""
-    return f"{name} allows no more calls until {_clock(until_ms)}"
+def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> Quote | Missing:
+    """Return the quote that `read` makes of a vendor's answer for one ticker.
+
+    An answer that it cannot read, for whatever reason, costs that ticker and not the poll.
+    """
+    try:
+        return read(answer)
+    except Exception as error:  # noqa: BLE001 - told as the reason why the ticker is missing
+        return Missing(_shortened(f"{source} answered what is no quote: {type(error).__name__}: {error}"))
+
+
+def epoch_ms(at: datetime | None) -> int | None:
+    """Return a vendor's time as epoch ms UTC; None where it is unknown, as are times before 1970."""
+    if at is None or at.tzinfo is None or at.year < 1970:
+        return None
+    return max(0, (at - _EPOCH) // timedelta(milliseconds=1))
+
+
+def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
+    """Return until when the vendor asks not to be called (epoch ms), by seconds or by a date (RFC 9110, 10.2.3)."""
+    text = headers.get("Retry-After")
+    seconds = _number(text)
+    if seconds is not None:
+        return now_ms + seconds * 1000
+    try:
+        at = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
 
 
 def _number(text: str | None) -> float | None:
@@ -433,10 +369,6 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e12 else None
-
-
-def _clock(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S} UTC"
 
 
 def _shortened(text: str) -> str:

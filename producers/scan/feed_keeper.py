@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from producers.quote_batch import QuoteBatch
 from producers.scan.staleness import FeedEvent, FeedMemory, FeedWatch
 from producers.source import Source
-from producers.vendor import VendorState
+from producers.vendor_state import VendorState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
@@ -18,14 +18,8 @@ import msgspec
 from producers.markets import new_york
 from producers.quote_batch import Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.vendor import (
-    PollEndsError,
-    RejectedRequestError,
-    VendorClient,
-    VendorError,
-    VendorSource,
-    client_of,
-)
+from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, read_quote
+from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
 
 SYMBOLS_PER_CALL = 500
 _URL = "https://data.alpaca.markets"
@@ -116,34 +110,28 @@ class AlpacaSource(VendorSource):
 def _quotes(snapshots: Mapping[str, Any], now_ms: int) -> dict[str, Quote | Missing]:
     now = _EPOCH + timedelta(milliseconds=now_ms)
     new_york_now = new_york(now.date())
-    today = now.astimezone(new_york_now).date()
-    quotes: dict[str, Quote | Missing] = {}
-    for symbol, raw in snapshots.items():
-        try:
-            snapshot = msgspec.convert(
-                raw or {}, _Snapshot
-            )  # null: a symbol that it knows and has no data of
-        except msgspec.ValidationError as error:
-            quotes[symbol] = Missing(f"alpaca answered what is no snapshot: {error}")
-            continue
-        trade, quote, bar = snapshot.latest_trade, snapshot.latest_quote, snapshot.daily_bar
-        if trade is None:
-            quotes[symbol] = Missing("alpaca has no trade of it")
-            continue
-        # Before the first trade of a day the bar is still that of the day before.
-        is_of_today = bar is not None and bar.t.astimezone(new_york_now).date() == today
-        quotes[symbol] = Quote(
-            trade.p,
-            bid=quote.bp or None if quote else None,  # 0 says that nobody bids
-            ask=quote.ap or None if quote else None,
-            day_volume=bar.v if bar is not None and is_of_today else None,
-            quote_ts=max(_ms(trade.t), _ms(quote.t) if quote else 0) or None,
-        )
-    return quotes
+
+    def read(raw: Any) -> Quote | Missing:
+        return _quote(raw, new_york_now, now.astimezone(new_york_now).date())
+
+    return {symbol: read_quote(SOURCE.name, read, raw) for symbol, raw in snapshots.items()}
 
 
-def _ms(at: datetime) -> int:
-    return max(0, (at - _EPOCH) // timedelta(milliseconds=1)) if at.tzinfo else 0
+def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
+    snapshot = msgspec.convert(raw or {}, _Snapshot)  # null: a symbol that it knows and has no data of
+    trade, quote, bar = snapshot.latest_trade, snapshot.latest_quote, snapshot.daily_bar
+    if trade is None:
+        return Missing("alpaca has no trade of it")
+    times = [at for at in (epoch_ms(trade.t), epoch_ms(quote.t) if quote else None) if at]
+    # Before the first trade of a day the bar is still that of the day before; of a new listing it has no time.
+    is_of_today = bar is not None and bool(epoch_ms(bar.t)) and bar.t.astimezone(zone).date() == today
+    return Quote(
+        trade.p,
+        bid=quote.bp or None if quote else None,  # 0 says that nobody bids
+        ask=quote.ap or None if quote else None,
+        day_volume=bar.v if bar is not None and is_of_today else None,
+        quote_ts=max(times, default=None),
+    )
 
 
 def _poll(environment: Environment) -> AlpacaSource:

@@ -15,7 +15,8 @@ import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Missing, Option, Quotes, SourceSpec
-from producers.vendor import RejectedRequestError, VendorSource, client_of
+from producers.vendor import VendorSource, client_of, epoch_ms, read_quote
+from producers.vendor_state import RejectedRequestError
 
 _URL = "https://api.exchange.coinbase.com"
 _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
@@ -39,19 +40,19 @@ class CoinbaseSource(VendorSource):
         SourceError
             If none of the calls was answered.
         """
-        return self._poll_each(symbols, self._quote)
+        return self._poll_each(symbols, self._query)
 
-    def _quote(self, symbol: str) -> Quote | Missing:
+    def _query(self, symbol: str) -> Quote | Missing:
         try:
             answer = self._client.get(f"/products/{product_of(symbol)}/ticker", {})
         except RejectedRequestError:
             return Missing("coinbase lists no such product; one is written like BTC-USD")
-        try:
-            ticker = msgspec.convert(answer, _Ticker, strict=False)  # numbers come as text
-        except msgspec.ValidationError as error:
-            return Missing(f"coinbase answered what is no ticker: {error}")
-        at = round(ticker.time.timestamp() * 1000) if ticker.time.tzinfo else None
-        return Quote(ticker.price, ticker.bid or None, ticker.ask or None, quote_ts=at)
+        return read_quote(SOURCE.name, _quote, answer)
+
+
+def _quote(answer: object) -> Quote:
+    ticker = msgspec.convert(answer, _Ticker, strict=False)  # numbers come as text
+    return Quote(ticker.price, ticker.bid or None, ticker.ask or None, quote_ts=epoch_ms(ticker.time))
 
 
 def product_of(symbol: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.vendor import VendorSource, client_of
+from producers.vendor import VendorSource, client_of, read_quote
 
 _URL = "https://finnhub.io/api/v1"
 _CALLS_PER_MINUTE = 60
@@ -41,14 +41,14 @@ class FinnhubSource(VendorSource):
             If none of the calls was answered.
         """
         # Status 403 costs its symbol only: the plan lacks that symbol's exchange.
-        return self._poll_each(symbols, lambda symbol: _quote(self._client.get("/quote", {"symbol": symbol})))
+        return self._poll_each(symbols, self._query)
+
+    def _query(self, symbol: str) -> Quote | Missing:
+        return read_quote(SOURCE.name, _quote, self._client.get("/quote", {"symbol": symbol}))
 
 
 def _quote(answer: object) -> Quote | Missing:
-    try:
-        quote = msgspec.convert(answer, _Quote)
-    except msgspec.ValidationError as error:
-        return Missing(f"finnhub answered what is no quote: {error}")
+    quote = msgspec.convert(answer, _Quote)
     if quote.t <= 0:  # it answers zeros for a symbol that it does not know
         return Missing("finnhub knows no such ticker")
     return Quote(quote.c, quote_ts=quote.t * 1000)

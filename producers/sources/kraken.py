@@ -16,15 +16,8 @@ import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Missing, Option, Quotes, SourceSpec
-from producers.vendor import (
-    RateLimitedError,
-    RejectedRequestError,
-    TransientError,
-    VendorClient,
-    VendorError,
-    VendorSource,
-    client_of,
-)
+from producers.vendor import VendorClient, VendorSource, client_of, read_quote
+from producers.vendor_state import RateLimitedError, RejectedRequestError, TransientError, VendorError
 
 _URL = "https://api.kraken.com"
 _CALLS_PER_MINUTE = 50
@@ -74,9 +67,8 @@ class KrakenSource(VendorSource):
             for start in range(0, len(names), PAIRS_PER_CALL):
                 asked = names[start : start + PAIRS_PER_CALL]
                 tickers = self._result("/0/public/Ticker", {"pair": ",".join(asked)})
-                found |= {
-                    symbol: _quote(tickers.get(name)) for symbol, name in wanted.items() if name in asked
-                }
+                quotes = {name: read_quote(SOURCE.name, _quote, tickers.get(name)) for name in asked}
+                found |= {symbol: quotes[name] for symbol, name in wanted.items() if name in quotes}
         except VendorError as error:
             errors.append(error)
         answered = not errors or any(isinstance(quote, Quote) for quote in found.values())
@@ -124,11 +116,8 @@ def _written(key: str, raw: object) -> list[str]:
 def _quote(raw: object) -> Quote | Missing:
     if raw is None:
         return Missing("kraken answered without it")
-    try:
-        ticker = msgspec.convert(raw, _Ticker, strict=False)  # numbers come as text
-        return Quote(ticker.c[0], ticker.b[0] or None, ticker.a[0] or None, ticker.v[0])
-    except (msgspec.ValidationError, IndexError) as error:
-        return Missing(f"kraken answered what is no ticker: {error}")
+    ticker = msgspec.convert(raw, _Ticker, strict=False)  # numbers come as text
+    return Quote(ticker.c[0], ticker.b[0] or None, ticker.a[0] or None, ticker.v[0])
 
 
 def _poll(environment: Environment) -> KrakenSource:

@@ -12,12 +12,16 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from importlib import import_module
+from threading import Event
 from typing import Any
 
+from producers.http import NoReplyError, within
 from producers.quote_batch import Quote
 from producers.source import Environment, Missing, Quotes, SourceError, SourceSpec
-from producers.vendor import RateLimitedError, VendorState, limited
+from producers.vendor import poll_seconds
+from producers.vendor_state import RateLimitedError, VendorState, limited
 
 MAX_SYMBOLS = 50
 _PAUSE_MS = 60_000
@@ -28,9 +32,13 @@ class YahooSource:
     """Polls Yahoo, symbol by symbol."""
 
     def __init__(
-        self, yfinance: Any, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        self,
+        yfinance: Any,
+        poll_seconds: float = 4.0,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._yfinance = yfinance
+        self._poll_ms = round(poll_seconds * 1000)
         self._clock_ms = clock_ms
         self.vendor_state = VendorState()
 
@@ -44,15 +52,24 @@ class YahooSource:
         """
         begins_ms = self._clock_ms()
         self.vendor_state.check(SOURCE.name, begins_ms, begins_ms)
-        beyond = f"yahoo is asked for the first {MAX_SYMBOLS} tickers of the watch list"
-        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, Missing(beyond))
+        beyond = Missing(f"yahoo is polled for the first {MAX_SYMBOLS} tickers of the watch list")
+        later = Missing("yahoo was not reached in this poll")
+        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, beyond)
+        found |= dict.fromkeys(symbols[:MAX_SYMBOLS], later)
         why = ""
         for symbol in symbols[:MAX_SYMBOLS]:
             try:
-                found[symbol] = self._quote(symbol)
+                left = (begins_ms + self._poll_ms - self._clock_ms()) / 1000
+                found[symbol] = within(max(0.0, left), partial(self._quote, symbol))
             except self._yfinance.exceptions.YFRateLimitError as error:
                 until_ms = self.vendor_state.blocked_until_ms = self._clock_ms() + _PAUSE_MS
-                raise RateLimitedError(f"{limited(SOURCE.name, until_ms)}: too many requests", 429) from error
+                why = f"{limited(SOURCE.name, until_ms)}: too many requests"
+                if any(isinstance(quote, Quote) for quote in found.values()):
+                    return found | {each: Missing(why) for each, quote in found.items() if quote == later}
+                raise RateLimitedError(why, 429) from error
+            except NoReplyError:
+                why = "yahoo: the time for this poll is up"
+                found[symbol] = Missing(why)
             except Exception as error:  # noqa: BLE001 - yfinance raises what its parsing stumbles over
                 why = f"{type(error).__name__}: {error}"[:_SHOWN]
                 found[symbol] = Missing(f"yahoo: {why}")
@@ -64,7 +81,7 @@ class YahooSource:
         self.vendor_state.record_success(why)
         return found
 
-    def _quote(self, symbol: str) -> Quote | Missing:
+    def _quote(self, symbol: str, _is_abandoned: Event) -> Quote | Missing:
         ticker = self._yfinance.Ticker(symbol)
         ticker.history(period="1d")  # which raises what the metadata alone would hide: a used-up limit
         known = ticker.get_history_metadata() or {}
@@ -83,8 +100,8 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _poll(_environment: Environment) -> YahooSource:
-    return YahooSource(import_module("yfinance"))
+def _poll(environment: Environment) -> YahooSource:
+    return YahooSource(import_module("yfinance"), poll_seconds(environment))
 
 
 SOURCE = SourceSpec(

@@ -11,7 +11,7 @@ import pytest
 
 from producers.scan.feed_keeper import KEY, FeedKeeper
 from producers.source import Quotes
-from producers.vendor import BREAKER_FAILURES, VendorState
+from producers.vendor_state import BREAKER_FAILURES, VendorState
 from tests.producers.fakes import Aws
 
 START = 1_763_996_400_000

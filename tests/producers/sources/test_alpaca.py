@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from producers.quote_batch import usable
 from producers.source import SourceError, poll
 from producers.sources import create
 from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
@@ -136,6 +137,28 @@ def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Ven
     batch = poll("alpaca", source, ["AAPL", "KUBTY", "GONE", "NEW", "ODD"], NOW_MS)
     assert batch.symbol == ["AAPL"]
     assert batch.missing == ["KUBTY", "GONE", "NEW", "ODD"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"dailyBar": {"t": "0001-01-01T00:00:00Z", "v": 0}},  # Go's zero time, of a new listing
+        {"latestTrade": {"t": "0001-01-01T00:00:00Z", "p": 3.0}},
+        {"latestQuote": {"t": "9999-12-31T23:59:59Z", "bp": 1, "ap": 2}},
+        {"dailyBar": []},
+        {"latestTrade": {"t": 0, "p": "1"}},
+        {"latestTrade": None, "dailyBar": 7},
+    ],
+)
+def test_one_tickers_odd_answer_costs_no_other_anything(
+    source: AlpacaSource, vendor: VendorStub, odd: dict[str, object]
+) -> None:
+    vendor.script(answered({"AAPL": snapshot(), "NEWCO": {**snapshot(), **odd}, "MSFT": snapshot()}))
+    batch = poll("alpaca", source, ["AAPL", "NEWCO", "MSFT"], NOW_MS)
+    assert {"AAPL", "MSFT"} <= set(batch.symbol)
+    assert set(batch.symbol) | set(batch.missing) == {"AAPL", "NEWCO", "MSFT"}
+    assert all(batch.reasons.get(ticker) for ticker in batch.missing)
+    assert usable(batch)[1] == []
 
 
 def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -123,3 +124,36 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         SourceError, match=r"source yahoo needs the package yfinance: pip install .*\[yahoo\]"
     ):
         create("yahoo", {})
+
+
+def test_whatever_its_package_stumbles_over_costs_that_ticker(yahoo: MakeSource) -> None:
+    # TypeError and IndexError escaped from yfinance: its issue 2676
+    odd = [TypeError("'NoneType' object is not subscriptable"), IndexError("list index out of range")]
+    batch = poll("yahoo", yahoo({"A": odd[0], "AAPL": meta(), "B": odd[1]}), ["A", "AAPL", "B"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["AAPL"], ["A", "B"])
+    assert "TypeError" in batch.reasons["A"]
+
+
+def test_what_was_answered_before_the_limit_is_kept(yahoo: MakeSource) -> None:
+    answers = {"AAPL": meta(), "MSFT": YFRateLimitError("Too Many Requests."), "IBM": meta()}
+    batch = poll("yahoo", yahoo(answers), list(answers), NOW_MS)
+    assert (batch.symbol, batch.missing) == (["AAPL"], ["MSFT", "IBM"])
+    assert "too many requests" in batch.reasons["IBM"]
+
+
+def test_a_call_that_lasts_ends_at_the_polls_deadline() -> None:
+    class Slow:
+        def __init__(self, symbol: str) -> None:
+            self._symbol = symbol
+
+        def history(self, period: str) -> None:  # noqa: ARG002
+            Event().wait(30 if self._symbol == "SLOW" else 0)
+
+        def get_history_metadata(self) -> dict[str, object]:
+            return meta()
+
+    exceptions = SimpleNamespace(YFException=YFException, YFRateLimitError=YFRateLimitError)
+    source = YahooSource(SimpleNamespace(Ticker=Slow, exceptions=exceptions), poll_seconds=1.0)
+    batch = poll("yahoo", source, ["AAPL", "SLOW", "MSFT"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["AAPL"], ["SLOW", "MSFT"])
+    assert batch.reasons["SLOW"] == "yahoo: the time for this poll is up"

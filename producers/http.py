@@ -1,0 +1,139 @@
+"""HTTP to a vendor: one deadline for the whole answer, and the proxy that the environment names.
+
+A client's time-outs bound a single read, so an answer that drips would last for as long as it likes. Here a call
+runs in a thread that is abandoned at its deadline, whatever it waits for: a name, a handshake, a header, the body.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+_CONNECT_SECONDS = 3.0
+_MAX_BYTES = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
+T = TypeVar("T")
+
+
+class Reply(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NoReplyError(Exception):
+    """A server did not answer in time, or not at all; `kind` says which in a word."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+def within(seconds: float, call: Callable[[threading.Event], T]) -> T:
+    """Return what `call` returns, or raise what it raises, if that takes no longer than `seconds`.
+
+    It runs in a thread of its own. One that takes longer is abandoned: its argument is set, so that it may end.
+
+    Raises
+    ------
+    NoReplyError
+        If it takes longer.
+    """
+    if seconds <= 0:
+        raise NoReplyError("Timeout")
+    is_abandoned = threading.Event()
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(call(is_abandoned))
+        except Exception as error:  # noqa: BLE001 - raised where the call was made
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        is_abandoned.set()
+        raise NoReplyError("Timeout")
+    return done[0]
+
+
+class HttpClient:
+    """Calls one server by GET, over connections that are kept.
+
+    Parameters
+    ----------
+    url
+        Any address of the server; it decides whether and which proxy is used.
+    headers
+        Sent with every call.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._url = url
+        self._headers = dict(headers)
+        self._pool = _pool(url, self._headers)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def get(self, url: str, seconds: float) -> Reply:
+        """Return the answer to a GET of `url`, complete within `seconds`.
+
+        Raises
+        ------
+        NoReplyError
+            If there was none by then.
+        """
+        pool = self._pool
+        try:
+            return within(seconds, lambda is_abandoned: _get(pool, url, seconds, is_abandoned))
+        except NoReplyError:
+            self._pool = _pool(self._url, self._headers)  # the thread still has a connection of the old one
+            raise
+        except HTTPError as error:
+            raise NoReplyError(type(error).__name__.removesuffix("Error")) from error
+
+
+def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: threading.Event) -> Reply:
+    timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), total=seconds)
+    answer = pool.request("GET", url, timeout=timeout, redirect=False, preload_content=False)
+    body = bytearray()
+    while len(body) < _MAX_BYTES and not is_abandoned.is_set():
+        chunk = answer.read1(_CHUNK, decode_content=True)
+        if not chunk:
+            break
+        body += chunk
+    answer.release_conn()
+    return Reply(answer.status, answer.headers, bytes(body))
+
+
+def _pool(url: str, headers: Mapping[str, str]) -> urllib3.PoolManager:
+    """Return a pool of connections, through the proxy that the environment names for this address."""
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return urllib3.PoolManager(headers=headers, retries=False, maxsize=2)
+    address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    login = f"{unquote(address.username)}:{unquote(address.password or '')}" if address.username else None
+    return urllib3.ProxyManager(
+        f"{address.scheme}://{address.netloc.rpartition('@')[2]}",
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+        headers=headers,
+        retries=False,
+        maxsize=2,
+    )
