@@ -38,15 +38,15 @@ STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardSt
 
 
 def data_bucket(account: str) -> str:
-    """The bucket of raw quotes, snapshots, quarantine and failed batches."""
+    """Return the bucket of raw quotes, snapshots, quarantine and failed batches."""
     return f"stock-scan-data-{account}"
 
 
 def log_bucket(of: str) -> str:
-    """The bucket of the access logs of another one."""
+    """Return the bucket of the access logs of another one."""
     return of.replace("-data-", "-logs-").replace("-dashboard-", "-dashboard-logs-")
 
 
 def dashboard_bucket(account: str) -> str:
-    """The bucket that CloudFront (locally the front door) serves."""
+    """Return the bucket that CloudFront (locally the front door) serves."""
     return f"stock-dashboard-{account}"

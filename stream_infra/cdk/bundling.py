@@ -84,8 +84,10 @@ CONTENTS = {
 def bundle(root: Path, function: str, target: Target) -> Path:
     """Folder with everything the function imports, built if it is not there.
 
-    Raises:
-        BundleError: a distribution is not in the lock, or the installer failed.
+    Raises
+    ------
+    BundleError
+        A distribution is not in the lock, or the installer failed.
     """
     contents = CONTENTS[function]
     requirements = _locked(LOCK, contents.distributions)
@@ -94,7 +96,7 @@ def bundle(root: Path, function: str, target: Target) -> Path:
     folder = workspace / "build" / "bundles" / f"{function}-{target}-{fingerprint}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever asks meanwhile gets what it built
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
         if not folder.is_dir():
             _build(root, folder, function, target, requirements)
     return folder
@@ -115,7 +117,7 @@ def _build(root: Path, folder: Path, function: str, target: Target, requirements
 
 
 def _locked(lock: Path, distributions: tuple[str, ...]) -> str:
-    """The lock's own lines, with hashes, of some distributions."""
+    """Return the lock's own lines, with hashes, of some distributions."""
     blocks: dict[str, list[str]] = {}
     for block in re.split(r"\n(?=\S)", lock.read_text()):
         if found := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", block):

@@ -21,7 +21,7 @@ def exports(endpoints: Endpoints, account: str, region: str) -> str:
 
     For the local monitor `aws` passes the endpoint on every call: AWS CLI before 2.13 knows no AWS_ENDPOINT_URL,
     version 1 heeds it for some services only, and what it does not heed would go to AWS itself. The credentials are
-    ones that AWS would refuse.
+    ones that AWS would reject.
     """
     variables = {
         "STOCK_MONITOR_ROOT": str(ROOT),

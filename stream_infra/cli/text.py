@@ -16,14 +16,14 @@ _HARMLESS = {"\n", "\t"}
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters as escapes, so that data cannot command the terminal.
+    r"""Return `text` with control characters as escapes, so that data cannot command the terminal.
 
     Line feeds and tabs stay; bidirectional and other invisible format characters are escaped too.
 
     Examples
     --------
-    >>> printable("AAPL\\x1b[2J")
-    'AAPL\\\\x1b[2J'
+    >>> printable("AAPL\x1b[2J")
+    'AAPL\\x1b[2J'
     >>> printable("Zürich: 5 %")
     'Zürich: 5 %'
     """

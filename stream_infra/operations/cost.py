@@ -1,4 +1,4 @@
-"""What a month of the monitor costs: a model of what each part asks of AWS, times a dated table of prices.
+"""What a month of the monitor costs: a model of what each part uses of AWS, times a dated table of prices.
 
 What the model takes from measurements is in `_Rates`, with where each figure comes from. It leaves out what depends on
 the reader alone: SMS, data out beyond the free terabyte, and taxes.
@@ -29,19 +29,24 @@ SCHEDULED_HOURS: dict[Session, float] = {
     "extended": 18 * 6 * 52 / 12,
     "always": HOURS,
 }
-"""Hours a month in which the schedule starts scans; those outside the session look at the calendar and end."""
+"""Hours a month in which the schedule starts scans; those outside the session check the calendar and end."""
 KIB, GIB = 1024, 2**30
 
 
 class _Rates(NamedTuple):
     """Measured, or counted in the code.
 
-    Attributes:
-        tick_bytes: of a quote batch on the stream (docs/streams.md).
-        block_bytes, block_tick_bytes: of a block without ticks, and of a tick in it (measured in test_requests.py:
-            4 write units a poll at 20 tickers, 8 at 500, 48 at 5,000).
-        quote_bytes: of a ticker among the packed last quotes (the same test).
-        detector_seconds, detector_tick_seconds: of an invocation, most of it waiting for its 12 calls.
+    Attributes
+    ----------
+    tick_bytes
+        Of a quote batch on the stream (docs/streams.md).
+    block_bytes, block_tick_bytes
+        Of a block without ticks, and of a tick in it (measured in test_requests.py:
+        4 write units a poll at 20 tickers, 8 at 500, 48 at 5,000).
+    quote_bytes
+        Of a ticker among the packed last quotes (the same test).
+    detector_seconds, detector_tick_seconds
+        Of an invocation, most of it waiting for its 12 calls.
     """
 
     tick_bytes: int = 47
@@ -77,9 +82,12 @@ ASSUMED = (
 class Line:
     """One line of the estimate.
 
-    Attributes:
-        quantity: units a month, in the price's unit.
-        driver: what makes it grow.
+    Attributes
+    ----------
+    quantity
+        Units a month, in the price's unit.
+    driver
+        What makes it grow.
     """
 
     price: Price
@@ -123,7 +131,7 @@ class Estimate:
 
 
 def estimate(tickers: int, interval_seconds: float, session: Session, config: Config) -> Estimate:
-    """A month of `tickers` polled every `interval_seconds` in `session`, deployed as `config` says."""
+    """Return a month of `tickers` polled every `interval_seconds` in `session`, deployed as `config` says."""
     use = _Use(tickers, interval_seconds, session, config)
     merged: dict[Price, Line] = {}
     for part in (_stream, _functions, _tables, _objects, _messages, _readers, _watching):
@@ -209,7 +217,7 @@ def _tables(use: _Use) -> Iterator[Line]:
     bars = min(64, use.tickers) * math.ceil(use.tickers / 64 * RATES.bar_bytes / KIB)
     writes = use.polls * use.partitions * math.ceil(block / KIB)
     writes += often * use.partitions * math.ceil(quotes / KIB)
-    writes += use.minutes * bars + use.minutes * 5  # lease and memory of the feed
+    writes += use.minutes * bars + use.minutes * 5  # lease and state of the feed
     writes += use.anomalies * 3 * 3 + use.anomalies * 6  # two indexes; what the notifier remembers
     yield Line(prices.WRITE_UNIT, writes, "polls x partitions; minutes x tickers")
     reads = use.polls * use.partitions + use.minutes * 5 + HOURS * 60 * 6 + use.api_requests * 4
@@ -233,7 +241,7 @@ def _messages(use: _Use) -> Iterator[Line]:
     events = use.anomalies * 3
     yield Line(prices.BUS_EVENT, events, "anomalies, their escalations and ends")
     polled = HOURS * 60 * RATES.sqs_polls_a_minute
-    yield Line(prices.SQS_REQUEST, polled + events * 2, "Lambda asks the notifier's queue all the time")
+    yield Line(prices.SQS_REQUEST, polled + events * 2, "Lambda polls the notifier's queue all the time")
     yield Line(prices.SNS_EMAIL, use.anomalies, "alerts")
 
 

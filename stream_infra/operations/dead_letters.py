@@ -93,7 +93,7 @@ class ShownRecord(NamedTuple):
 
 
 class DeadLetterQueue:
-    """The queue, held by one who looks at it or works on it."""
+    """The queue, whose messages nobody else receives while somebody reads or redrives them."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._sqs: SQSClient = endpoints.client("sqs")
@@ -133,7 +133,7 @@ class DeadLetterQueue:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=wanted,
                 VisibilityTimeout=HELD_SECONDS,
-                WaitTimeSeconds=_WAIT_SECONDS,  # asks all of the queue's servers
+                WaitTimeSeconds=_WAIT_SECONDS,  # queries all of the queue's servers
                 MessageSystemAttributeNames=["SentTimestamp"],
             )
             for raw in answer.get("Messages", []):

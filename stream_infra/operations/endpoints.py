@@ -1,4 +1,4 @@
-"""Where the monitor is: the one on this machine, or, only when asked with ``--aws``, the one on AWS."""
+"""Where the monitor is: the one on this machine, or, only with ``--aws``, the one on AWS."""
 
 from __future__ import annotations
 
@@ -35,12 +35,18 @@ _DASHBOARD, _API, _API_ID = ("DashboardStack", "Url"), ("ApiStack", "ApiUrl"), (
 class Endpoints:
     """Addresses of one monitor.
 
-    Attributes:
-        dashboard: URL of the dashboard, with a slash at its end; None if it is not deployed.
-        api: URL of the REST API without a slash at its end; None if it is not deployed.
-        aws: URL of the local AWS; None for AWS itself.
-        outbox: URL of the page of emails and SMS that a local topic would have sent; None on AWS.
-        directory: the folder that holds the local monitor's files; None if there is none.
+    Attributes
+    ----------
+    dashboard
+        URL of the dashboard, with a slash at its end; None if it is not deployed.
+    api
+        URL of the REST API without a slash at its end; None if it is not deployed.
+    aws
+        URL of the local AWS; None for AWS itself.
+    outbox
+        URL of the page of emails and SMS that a local topic would have sent; None on AWS.
+    directory
+        The folder that holds the local monitor's files; None if there is none.
     """
 
     dashboard: str | None
@@ -76,15 +82,15 @@ class Endpoints:
     @overload
     def client(self, service: Literal["ssm"]) -> SSMClient: ...
     def client(self, service: Any) -> Any:
-        """A boto3 client of this monitor's AWS; the local one gets credentials that AWS would refuse."""
+        """Return a boto3 client of this monitor's AWS; the local one gets credentials that AWS would reject."""
         return _client(service, self.aws)
 
     def account(self) -> str:
-        """Number of the account that the monitor is in."""
+        """Return the number of the account that the monitor is in."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     def as_dict(self) -> dict[str, Any]:
-        """The addresses as JSON-able values."""
+        """Return the addresses as JSON-able values."""
         addresses = asdict(self)
         del addresses["directory"]
         return addresses
@@ -93,15 +99,21 @@ class Endpoints:
 def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path | None = None) -> Endpoints:
     """Find the monitor to talk to.
 
-    Args:
-        aws: the one on AWS, found by its stacks' outputs with the credentials of the environment. Otherwise
-            the one on this machine: at ``AWS_ENDPOINT_URL`` if that is set, else as ``make up`` left it in
-            ``.local/endpoints.json`` in `start` (the current directory) or a directory above it.
+    Parameters
+    ----------
+    aws
+        The one on AWS, found by its stacks' outputs with the credentials of the environment. Otherwise
+        the one on this machine: at ``AWS_ENDPOINT_URL`` if that is set, else as ``make up`` left it in
+        ``.local/endpoints.json`` in `start` (the current directory) or a directory above it.
 
-    Raises:
-        NotRunningError: there is no local monitor.
-        NotDeployedError: the stacks are not on AWS.
-        InputError: ``AWS_ENDPOINT_URL`` is AWS itself, or the file is damaged.
+    Raises
+    ------
+    NotRunningError
+        There is no local monitor.
+    NotDeployedError
+        The stacks are not on AWS.
+    InputError
+        ``AWS_ENDPOINT_URL`` is AWS itself, or the file is damaged.
     """
     if aws:
         return _from_outputs(None)
@@ -112,7 +124,7 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
         if local is None:
             raise NotRunningError(_NOT_RUNNING)
         return local
-    _refuse_aws(url)
+    _reject_aws(url)
     return local if local is not None and local.aws == url else _from_outputs(url)
 
 
@@ -136,10 +148,12 @@ def _read(path: Path) -> Endpoints:
     )
 
 
-def _refuse_aws(url: str) -> None:
+def _reject_aws(url: str) -> None:
     host = urlsplit(url).hostname
     if host is None:
-        raise InputError(f"AWS_ENDPOINT_URL={url}: not a URL; allowed is one like http://127.0.0.1:4566")
+        raise InputError(
+            f"{url!r} is no URL", where="AWS_ENDPOINT_URL", allowed="one like http://127.0.0.1:4566"
+        )
     if host.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")):
         raise InputError(f"AWS_ENDPOINT_URL={url} is AWS itself: unset it and pass --aws")
 

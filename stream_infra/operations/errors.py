@@ -10,7 +10,7 @@ class NotRunningError(MonitorError):
 
 
 class UnreachableError(MonitorError):
-    """The monitor's address is known but nothing answers there."""
+    """The monitor's address is known but nothing responds there."""
 
 
 class NotDeployedError(MonitorError):

@@ -14,7 +14,7 @@ _READ = ("dynamodb:GetItem", "dynamodb:Query")
 
 
 def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[str]]:
-    """The actions that a function cannot do without, by the ARN of what they are done to."""
+    """Return the actions that a function cannot do without, by the ARN of what they are done to."""
 
     def table(name: str) -> str:
         return f"arn:aws:dynamodb:{region}:{account}:table/{name}"
@@ -58,7 +58,7 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
 
 
 def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str]]) -> list[Denied]:
-    """What the simulator refuses; it knows the role's policies and boundary, not the policies of resources.
+    """Return what the simulator denies; it knows the role's policies and boundary, not the policies of resources.
 
     LocalStack's compares names letter by letter: to it a policy with a `*` allows nothing, and whatever no policy
     names is an explicit denial, without the list of statements that AWS gives with every answer. That says nothing.

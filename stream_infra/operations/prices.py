@@ -1,4 +1,4 @@
-"""What AWS asks in US East (N. Virginia), in US dollars, and what every account gets for nothing, month after month.
+"""What AWS charges in US East (N. Virginia), in US dollars, and what every account gets for nothing, month after month.
 
 A table as of `AS_OF`, from the price page of each service; a tier or two beyond a small deployment's use is left out.
 Renew it from those pages, with the date.
@@ -18,9 +18,12 @@ _PAGES = "https://aws.amazon.com/"
 class Price(NamedTuple):
     """The price of `per` units of something.
 
-    Attributes:
-        free: units a month that no account pays for ("Always Free").
-        page: where the price is from, below https://aws.amazon.com/.
+    Attributes
+    ----------
+    free
+        Units a month that no account pays for ("Always Free").
+    page
+        Where the price is from, below https://aws.amazon.com/.
     """
 
     service: str

@@ -48,7 +48,7 @@ class Replay:
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """What a program gets."""
+        """Return what a program gets."""
         return {
             "file": str(self.path),
             "source": self.source,

@@ -1,6 +1,6 @@
 """What `stock-monitor tail` follows: ticks from the stream, anomalies from the API, alerts from the outbox.
 
-A feed gives what is there since a moment, then, each time it is asked, what came after that.
+A cursor gives what is there since a moment, then, with each poll, what came after that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ANOMALY_OVERLAP_MS = 600_000
 """Anomalies appear in the order in which they are found, not of their times: look back this far for more."""
 
 
-class Feed(Protocol):
+class Cursor(Protocol):
     """A thing to follow."""
 
     def poll(self) -> tuple[list[Item], bool]:
-        """What came since the last call, the oldest first, and whether that is all there is now."""
+        """Return what came since the last call, the oldest first, and whether that is all there is now."""
 
 
-class TickFeed:
+class TickCursor:
     """Ticks of all shards, de-aggregated; `since_ms` is a time of arrival, epoch ms UTC."""
 
     def __init__(self, kinesis: KinesisClient, stream: str, since_ms: int) -> None:
@@ -163,14 +163,19 @@ def _ticks(data: bytes) -> Iterator[Item]:
             yield {"ts": 0, "ticker": row.symbol, "error": f"row {row.row} ({row.symbol}): {row.reason}"}
 
 
-class AnomalyFeed:
+class AnomalyCursor:
     """Anomalies from the API.
 
-    Args:
-        api: its URL.
-        since: the oldest moment to show, as the API takes it.
-        ticker: of one ticker only.
-        fixed: keep asking from `since` on, so that old ones that are found now show too.
+    Parameters
+    ----------
+    api
+        Its URL.
+    since
+        The oldest moment to show, as the API takes it.
+    ticker
+        Of one ticker only.
+    fixed
+        Keep asking from `since` on, so that old ones that are found now show too.
     """
 
     def __init__(self, api: str, since: datetime, ticker: str | None, *, fixed: bool) -> None:
@@ -204,7 +209,7 @@ class AnomalyFeed:
         self._seen = {key: ms for key, ms in self._seen.items() if ms >= since_ms}
 
 
-class OutboxFeed:
+class OutboxCursor:
     """Emails and SMS of the local outbox; each has a number."""
 
     def __init__(self, outbox: str, since: datetime) -> None:
@@ -220,7 +225,7 @@ class OutboxFeed:
         return [item for item in messages if datetime.fromisoformat(item["sent_at"]) >= self._since], True
 
 
-class SentFeed:
+class SentCursor:
     """Messages that were sent, from the table stock-alerts; `since_ms` is when they were made."""
 
     def __init__(self, store: AlertStore, since_ms: int, clock: Callable[[], int]) -> None:
@@ -247,14 +252,14 @@ def _sent(stored: Stored) -> Item:
     return {"id": message.id, "kind": message.kind, "subject": stored.subject, "sent_at": _iso(at)}
 
 
-def alert_feed(endpoints: Endpoints, since: datetime, clock: Callable[[], int]) -> Feed:
-    """The outbox where there is one, else the table."""
+def alert_cursor(endpoints: Endpoints, since: datetime, clock: Callable[[], int]) -> Cursor:
+    """Return the outbox where there is one, else the table."""
     if endpoints.outbox is not None:
-        return OutboxFeed(endpoints.outbox, since)
+        return OutboxCursor(endpoints.outbox, since)
     from consumers.alerts.store import AlertStore  # noqa: PLC0415
 
     store = AlertStore(endpoints.client("dynamodb"), names.ALERTS_TABLE)
-    return SentFeed(store, round(since.timestamp() * 1000), clock)
+    return SentCursor(store, round(since.timestamp() * 1000), clock)
 
 
 @dataclass(frozen=True)
@@ -267,13 +272,13 @@ class Following:
 
 
 def items(
-    feed: Feed, how: Following, pause: Callable[[float], None], wanted: Callable[[Item], bool]
+    cursor: Cursor, how: Following, pause: Callable[[float], None], wanted: Callable[[Item], bool]
 ) -> Iterator[Item]:
-    """The items of a feed that are wanted, without end if it is followed."""
+    """Return the items of a cursor that are wanted, without end if it is followed."""
     there: list[Item] = []
     complete = False
     while not complete:
-        found, complete = feed.poll()
+        found, complete = cursor.poll()
         there += filter(wanted, found)
         if how.lines is not None:
             there = there[len(there) - how.lines :] if len(there) > how.lines else there
@@ -282,7 +287,7 @@ def items(
     yield from there
     while how.follow:
         pause(how.interval_seconds)
-        found, _ = feed.poll()
+        found, _ = cursor.poll()
         yield from filter(wanted, found)
 
 

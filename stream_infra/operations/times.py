@@ -11,25 +11,31 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """The moment that `text` names: an age such as 15m, or a time in ISO 8601 (UTC unless it says otherwise).
+    """Return the moment that `text` names: an age such as 15m, or a time in ISO 8601 (UTC unless it says otherwise).
 
-    Raises:
-        InputError: it is neither.
+    Raises
+    ------
+    InputError
+        It is neither.
     """
     try:
         age = _seconds(text)
         return time(text) if age is None else now - timedelta(seconds=age)
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"--since {text}: allowed are ages such as 30s, 15m, 2h, 1d and times such as 2026-11-24T14:30Z"
+            f"{text!r}",
+            where="--since",
+            allowed="an age such as 30s, 15m, 2h, 1d or a time such as 2026-11-24T14:30Z",
         ) from error
 
 
 def end(text: str, now: datetime) -> datetime:
-    """The moment in the future that `text` names: a duration such as 2h from now, or a time in ISO 8601.
+    """Return the moment in the future that `text` names: a duration such as 2h from now, or a time in ISO 8601.
 
-    Raises:
-        InputError: it is neither, not in the future, or more than 366 days from now.
+    Raises
+    ------
+    InputError
+        It is neither, not in the future, or more than 366 days from now.
     """
     try:
         seconds = _seconds(text)
@@ -38,17 +44,19 @@ def end(text: str, now: datetime) -> datetime:
         found = now
     if not now < found <= now + timedelta(days=366):
         raise InputError(
-            f"{text}: allowed are durations such as 30m, 2h, 7d and times such as 2026-11-24T14:30Z,"
-            " from now to 366 days from now"
+            f"{text!r}",
+            allowed="a duration such as 30m, 2h, 7d or a time such as 2026-11-24T14:30Z, at most 366 days from now",
         )
     return found
 
 
 def time(text: str) -> datetime:
-    """A time in ISO 8601, UTC unless it says otherwise.
+    """Return a time in ISO 8601, UTC unless it says otherwise.
 
-    Raises:
-        ValueError: it is none.
+    Raises
+    ------
+    ValueError
+        It is none.
     """
     given = datetime.fromisoformat(text)
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -24,11 +24,13 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Release:
+class LambdaVersions:
     """A function's versions, the newest first, and the one that is live.
 
-    Attributes:
-        shifting_to: the version that a deployment under way gives more and more of the calls; None if there is none.
+    Attributes
+    ----------
+    shifting_to
+        The version that a deployment under way gives more and more of the calls; None if there is none.
     """
 
     function: str
@@ -37,20 +39,23 @@ class Release:
     versions: tuple[Version, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The release as JSON-able values."""
+        """Return the versions as JSON-able values."""
         return asdict(self)
 
 
-def release_of(client: LambdaClient, function: str) -> Release:
-    """What is deployed of a function.
+def versions_of(client: LambdaClient, function: str) -> LambdaVersions:
+    """Return what is deployed of a function.
 
-    Raises:
-        InputError: there is no such function of ours.
-        NotDeployedError: the function or its alias is not there.
+    Raises
+    ------
+    InputError
+        There is no such function of ours.
+    NotDeployedError
+        The function or its alias is not there.
     """
     if function not in names.FUNCTIONS:
         raise InputError(
-            f"{function} is no function of the monitor; allowed are {', '.join(names.FUNCTIONS)}"
+            f"{function!r} is no function of the monitor", allowed=f"one of {', '.join(names.FUNCTIONS)}"
         )
     try:
         alias = client.get_alias(FunctionName=function, Name=names.LIVE)
@@ -64,7 +69,7 @@ def release_of(client: LambdaClient, function: str) -> Release:
         if item["Version"] != "$LATEST"
     ]
     shifted = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-    return Release(
+    return LambdaVersions(
         function,
         int(alias["FunctionVersion"]),
         max(map(int, shifted), default=None),
@@ -72,25 +77,27 @@ def release_of(client: LambdaClient, function: str) -> Release:
     )
 
 
-def target_of(release: Release, to: int | None) -> int:
-    """The version to go back to: `to`, or else the newest one before the live one.
+def target_of(known: LambdaVersions, to: int | None) -> int:
+    """Return the version to go back to: `to`, or else the newest one before the live one.
 
-    Raises:
-        InputError: there is no such version, it is live already, or a deployment is under way.
+    Raises
+    ------
+    InputError
+        There is no such version, it is live already, or a deployment is under way.
     """
-    numbers = [version.number for version in release.versions]
-    function = release.function
-    if release.shifting_to is not None:
+    numbers = [version.number for version in known.versions]
+    function = known.function
+    if known.shifting_to is not None:
         raise InputError(
-            f"{function}: a deployment is shifting calls from version {release.live} to {release.shifting_to}; end it "
+            f"{function}: a deployment is shifting calls from version {known.live} to {known.shifting_to}; end it "
             "with `aws deploy stop-deployment --auto-rollback-enabled --deployment-id …`, which goes back by itself"
         )
     if to is None:
-        older = [number for number in numbers if number < release.live]
+        older = [number for number in numbers if number < known.live]
         if not older:
-            raise InputError(f"{function}: version {release.live} is live, and no older one is there")
+            raise InputError(f"{function}: version {known.live} is live, and no older one is there")
         return max(older)
-    if to == release.live:
+    if to == known.live:
         raise InputError(f"{function}: version {to} is live already")
     if to not in numbers:
         allowed = ", ".join(map(str, numbers)) or "none"
@@ -98,18 +105,20 @@ def target_of(release: Release, to: int | None) -> int:
     return to
 
 
-def roll_back(client: LambdaClient, release: Release, to: int) -> Release:
+def roll_back(client: LambdaClient, known: LambdaVersions, to: int) -> LambdaVersions:
     """Let the triggers call version `to`.
 
-    Raises:
-        InputError: the alias was changed by somebody else in between.
+    Raises
+    ------
+    InputError
+        The alias was changed by somebody else in between.
     """
-    alias = client.get_alias(FunctionName=release.function, Name=names.LIVE)
-    if int(alias["FunctionVersion"]) != release.live:
-        raise InputError(f"{release.function}: somebody else changed the alias just now; look again")
+    alias = client.get_alias(FunctionName=known.function, Name=names.LIVE)
+    if int(alias["FunctionVersion"]) != known.live:
+        raise InputError(f"{known.function}: somebody else changed the alias just now; look again")
     try:
         client.update_alias(
-            FunctionName=release.function,
+            FunctionName=known.function,
             Name=names.LIVE,
             FunctionVersion=str(to),
             RevisionId=alias["RevisionId"],
@@ -117,7 +126,7 @@ def roll_back(client: LambdaClient, release: Release, to: int) -> Release:
     except ClientError as error:
         if error.response["Error"]["Code"] == "PreconditionFailedException":
             raise InputError(
-                f"{release.function}: somebody else changed the alias just now; look again"
+                f"{known.function}: somebody else changed the alias just now; look again"
             ) from error
         raise
-    return release_of(client, release.function)
+    return versions_of(client, known.function)

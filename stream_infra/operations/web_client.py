@@ -15,11 +15,14 @@ TIMEOUT_SECONDS = 10.0
 
 
 def get(url: str, **query: str | int | None) -> bytes:
-    """The body that `url` answers with; a query value of None is left out.
+    """Return the body that `url` returns; a query value of None is left out.
 
-    Raises:
-        UnreachableError: nothing answers there.
-        FailedError: it answers with an error; the message holds its status and text.
+    Raises
+    ------
+    UnreachableError
+        Nothing responds there.
+    FailedError
+        It returns an error; the message holds its status and text.
     """
     given = {name: value for name, value in query.items() if value is not None}
     whole = f"{url}?{urlencode(given)}" if given else url
@@ -31,19 +34,19 @@ def get(url: str, **query: str | int | None) -> bytes:
             return body
     except urllib.error.HTTPError as error:
         text = error.read(500).decode(errors="replace").strip()
-        raise FailedError(f"{whole} answers {error.code}: {text or error.reason}") from error
+        raise FailedError(f"{whole} returns {error.code}: {text or error.reason}") from error
     except (urllib.error.URLError, TimeoutError, ConnectionError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise UnreachableError(f"{whole} does not answer ({reason})") from error
+        raise UnreachableError(f"{whole} does not respond ({reason})") from error
 
 
 def get_json(url: str, **query: str | int | None) -> Any:
-    """The JSON that `url` answers with; errors as of `get`, also for what is not JSON."""
+    """Return the JSON that `url` returns; errors as of `get`, also for what is not JSON."""
     body = get(url, **query)
     try:
         return json.loads(body)
     except ValueError as error:
-        raise FailedError(f"{url} answers with something that is not JSON: {body[:80]!r}") from error
+        raise FailedError(f"{url} returns something that is not JSON: {body[:80]!r}") from error
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

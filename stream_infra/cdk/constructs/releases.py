@@ -17,7 +17,7 @@ _ROLE = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeploy
 def live(
     function: lambda_.Function, config: Config, *, alarms: tuple[str, ...], gradual: bool = True
 ) -> lambda_.Alias:
-    """The alias `live` of a function, which its triggers call.
+    """Return the alias `live` of a function, which its triggers call.
 
     On AWS a new version gets a tenth of the calls more with every minute (all at once if not `gradual`), and the
     old one gets them all back when one of the `alarms` rings. The emulator has no CodeDeploy: the alias changes
@@ -55,5 +55,5 @@ def live(
             deployment_in_alarm=True, failed_deployment=True, stopped_deployment=True
         ),
     )
-    acknowledge(group, {f"IAM4[{_ROLE}]": "What AWS asks for, for CodeDeploy to shift an alias and no more."})
+    acknowledge(group, {f"IAM4[{_ROLE}]": "What AWS requires for CodeDeploy to shift an alias and no more."})
     return alias

@@ -23,9 +23,7 @@ _REASONS = {
     "COG8": "Only an administrator makes users, and each has a one-time code; the plus tier is paid by the user.",
 }
 _PUBLIC = "Reads are public by this deployment's setting; changes need a sign-in."
-_HEALTH = (
-    "What is watched from outside asks /health without a sign-in; it tells no more than whether all is well."
-)
+_HEALTH = "Monitors outside request /health without a sign-in; it says no more than whether all is well."
 
 
 class SignIn(Construct):
@@ -76,7 +74,7 @@ class SignIn(Construct):
                 resource.add_method(verb, **guarded)
 
     def client(self, scope: Construct, page: str) -> cognito.UserPoolClient:
-        """The dashboard at the address `page`, in its own stack: no secret, a code with PKCE, a day at most."""
+        """Return the dashboard at the address `page`, in its own stack: no secret, a code with PKCE, a day at most."""
         return cognito.UserPoolClient(
             scope,
             "SignIn",
@@ -97,7 +95,7 @@ class SignIn(Construct):
         )
 
     def serve_tokens(self, distribution: cloudfront.Distribution) -> None:
-        """The token exchange on the page's own origin, so that its Content-Security-Policy stays closed."""
+        """Return the token exchange on the page's own origin, so that its Content-Security-Policy stays closed."""
         distribution.add_behavior(
             f"/{TOKEN_PATH}",
             origins.HttpOrigin(self.host, protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY),
@@ -108,5 +106,5 @@ class SignIn(Construct):
         )
 
     def settings(self, client: cognito.UserPoolClient) -> dict[str, object]:
-        """What the page reads from its config.json."""
+        """Return what the page reads from its config.json."""
         return {"sign_in": {"domain": f"https://{self.host}", "client_id": client.user_pool_client_id}}

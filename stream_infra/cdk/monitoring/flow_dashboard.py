@@ -1,5 +1,6 @@
-"""The CloudWatch dashboard `stock-monitor`: a quote's way from left to right, and per station what goes through,
-how late it is, and what goes wrong, from top to bottom.
+"""The CloudWatch dashboard `stock-monitor`: a quote's way from left to right.
+
+From top to bottom, per station: what goes through, how late it is, and what goes wrong.
 """
 
 from __future__ import annotations

@@ -19,17 +19,17 @@ FIVE_MINUTES = Duration.minutes(5)
 def of_function(
     function: lambda_.IFunction, name: str, statistic: str = "Sum", *, minutes: int = 5
 ) -> cloudwatch.Metric:
-    """A metric that Lambda keeps of a function, over all its versions."""
+    """Return a metric that Lambda keeps of a function, over all its versions."""
     return function.metric(name, period=Duration.minutes(minutes), statistic=statistic)
 
 
 def of_scanner(name: str, statistic: str = "Sum", *, minutes: int = 5) -> cloudwatch.Metric:
-    """A metric that the scanner counts itself."""
+    """Return a metric that the scanner counts itself."""
     return _own(names.SCANNER, name, statistic, minutes)
 
 
 def of_detector(name: str, statistic: str = "Sum", *, minutes: int = 5) -> cloudwatch.Metric:
-    """A metric that the detector counts itself."""
+    """Return a metric that the detector counts itself."""
     return _own(names.DETECTOR, name, statistic, minutes)
 
 
@@ -54,14 +54,14 @@ def oldest_message(queue: sqs.IQueue) -> cloudwatch.Metric:
 
 
 def throttled_writes(table: dynamodb.ITable) -> cloudwatch.Metric:
-    """Writes that DynamoDB refused, of the table itself."""
+    """Return writes that DynamoDB throttled, of the table itself."""
     return table.metric("WriteThrottleEvents", period=FIVE_MINUTES, statistic="Sum")
 
 
 def scans(scanner: lambda_.IFunction, notifier: lambda_.IFunction, config: Config) -> cloudwatch.IMetric:
     """Invocations of the scanner; 1 where its schedule starts none, so that a night is no outage.
 
-    The notifier is invoked every minute, day and night: its metric tells the hour where the scanner's has no point.
+    The notifier is invoked every minute, day and night: its metric gives the hour where the scanner's has no point.
     """
     found = of_function(scanner, "Invocations")
     if config.local or config.session == "always":

@@ -28,7 +28,7 @@ _REASONS = {
     "APIG2": "The function checks every request against its models and answers 400 with what is allowed.",
     "APIG3": "A web ACL costs more than the rest of a small deployment; the stage is throttled.",
     "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]": (
-        "What AWS asks for, for the one role of an account with which API Gateway writes logs."
+        "What AWS requires of the one role of an account with which API Gateway writes logs."
     ),
 }
 
@@ -78,7 +78,7 @@ class ApiStack(Stack):
             service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
         )
         allow(self.handler, parameter, "ssm:GetParameter")
-        storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # mutes
+        storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # silences
         storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
         allow_everywhere(
             self.handler,

@@ -29,7 +29,7 @@ from stream_infra.cdk.stacks.stream import NOTIFIER_TIMEOUT, StreamStack
 from stream_infra.config import Config
 
 RECORD_AGE = Duration.hours(6)
-"""A failing dependency delays ticks this long; what is older is given up and comes back by redrive."""
+"""A failing dependency delays ticks this long; what is older is discarded and comes back by redrive."""
 
 
 class ScanSchedule(NamedTuple):
@@ -277,7 +277,7 @@ def function(
     config: Config,
     concurrency: int = 0,
 ) -> lambda_.Function:
-    """A function as all of ours are: with role and log of its own, structured logs, settings by environment."""
+    """Return a function as all of ours are: with role and log of its own, structured logs, settings by environment."""
     log_group = logs.LogGroup(
         scope,
         f"{name}-logs",

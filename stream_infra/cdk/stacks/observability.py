@@ -1,4 +1,4 @@
-"""Alarms that reach the operators, and the picture of the flow they look at first."""
+"""Alarms that reach the operators, and the picture of the flow they see first."""
 
 from __future__ import annotations
 
@@ -205,16 +205,16 @@ class ObservabilityStack(Stack):
                     storage.dead_letters,
                     "stock-scanner-dlq",
                     "dead-letters",
-                    "Batches or scans were given up.",
+                    "Batches or scans were discarded.",
                 ),
-                (stream.undelivered, "stock-notifier-dlq", "notifier-dead-letters", "Alerts were given up."),
+                (stream.undelivered, "stock-notifier-dlq", "notifier-dead-letters", "Alerts were discarded."),
             )
         ]
         lambdas = [
             Watch(
                 f"{function.node.id}-throttles",
                 "function-throttles",
-                "Lambda refused to run the function: a limit of concurrency is reached.",
+                "Lambda throttled the function: a limit of concurrency is reached.",
                 metrics.of_function(function, "Throttles"),
                 1,
             )
@@ -224,16 +224,16 @@ class ObservabilityStack(Stack):
             Watch(
                 f"{name}-throttles",
                 "table-throttles",
-                "DynamoDB refused writes to the table.",
+                "DynamoDB throttled writes to the table.",
                 metrics.throttled_writes(table),
                 1,
             )
             for name, table in storage.tables.items()
         ]
-        refused = Watch(
+        throttled = Watch(
             "stock-quotes-throttles",
             "stream-throttles",
-            "The stream refused ticks: its shards are too few.",
+            "The stream throttled ticks: its shards are too few.",
             stream.quotes.metric(
                 "WriteProvisionedThroughputExceeded", period=metrics.FIVE_MINUTES, statistic="Sum"
             ),
@@ -247,7 +247,7 @@ class ObservabilityStack(Stack):
             1,
             periods=3,
         )
-        return [*queues, *lambdas, refused, waiting, *tables]
+        return [*queues, *lambdas, throttled, waiting, *tables]
 
     def _cost(self) -> list[Watch]:
         if self._config.region not in (None, BILLING_REGION):

@@ -130,7 +130,7 @@ class StorageStack(Stack):
         )
 
     def _announce_failed_batches(self) -> None:
-        """A message as of S3 for every failed batch, by way of EventBridge.
+        """Return a message as of S3 for every failed batch, by way of EventBridge.
 
         S3's own notifications begin with a test event (S3 guide, "Event notification types and destinations"): it would
         raise the alarm of the dead-letter queue on every first deployment.
@@ -152,7 +152,7 @@ class StorageStack(Stack):
             self,
             "FailedBatches",
             rule_name=names.FAILED_BATCH_RULE,
-            description="Every batch that the detector's mapping gave up, to the dead-letter queue",
+            description="Every batch that the detector's mapping discarded, to the dead-letter queue",
             event_pattern=events.EventPattern(
                 source=["aws.s3"],
                 detail_type=["Object Created"],
@@ -172,7 +172,7 @@ def log_bucket(
     removal: RemovalPolicy,
     ownership: s3.ObjectOwnership = s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
 ) -> s3.Bucket:
-    """A bucket for the access logs of the bucket named `of`."""
+    """Return a bucket for the access logs of the bucket named `of`."""
     return s3.Bucket(
         scope,
         id_,

@@ -36,7 +36,7 @@ class StreamStack(Stack):
             encryption=kinesis.StreamEncryption.MANAGED,
         )
         self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
-        if not config.local:  # the emulator's CloudFormation refuses the type: localstack/complement.py
+        if not config.local:  # the emulator's CloudFormation rejects the type: localstack/complement.py
             self._archive()
         self.alerts = self._alerts()
         self.operations = self._operations(config)

@@ -27,7 +27,7 @@ def cost(
     ] = "regular",
     as_json: options.AsJson = False,
 ) -> None:
-    """Estimate what a month on AWS costs, by service, and say what drives it. Asks AWS nothing.
+    """Estimate what a month on AWS costs, by service, and say what drives it. It needs no AWS.
 
     Prices are those of US East (N. Virginia) in a table with its date; see docs/cost.md.
 
@@ -50,7 +50,7 @@ def _session(given: str) -> Session:
     for known in SESSION_HOURS:
         if known == given:
             return known
-    raise InputError(f"--session {given}: allowed are {', '.join(SESSION_HOURS)}")
+    raise InputError(f"{given!r}", where="--session", allowed=f"one of {', '.join(SESSION_HOURS)}")
 
 
 def _as_dict(found: Estimate, tickers: int, interval: float, session: str) -> dict[str, Any]:

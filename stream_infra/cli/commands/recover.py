@@ -10,6 +10,7 @@ import typer
 
 from stream_infra import names
 from stream_infra.cli import options
+from stream_infra.cli.text import clock, one_line
 from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
@@ -40,7 +41,7 @@ def backup(
     with options.working(f"Backing up {table}", quiet=as_json):
         arn = tables.back_up(dynamodb, table, f"{table}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     answer = {"backup": arn, "count": holds.count, "checksum": holds.checksum}
-    _say(answer, f"{table}: {holds.count:,} items when the backup was asked for\n{arn}", as_json=as_json)
+    _say(answer, f"{table}: {holds.count:,} items when the backup was requested\n{arn}", as_json=as_json)
 
 
 @app.command()
@@ -55,7 +56,7 @@ def table(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Restore a table into a new one, as of now unless told otherwise, and compare the two.
+    """Restore a table into a new one, as of now unless `--at` or `--backup` says otherwise, and compare the two.
 
     Example: stock-monitor recover table --at 2026-11-24T14:30:00Z
     """
@@ -128,7 +129,7 @@ def switch(
 def merge(
     source: Annotated[str, typer.Argument(help="The restored table.", metavar="TABLE")] = RESTORED,
     target: Annotated[
-        str, typer.Option("--into", help="The table to mend.", metavar="TABLE")
+        str, typer.Option("--into", help="The table to repair.", metavar="TABLE")
     ] = names.ANOMALIES_TABLE,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
@@ -173,7 +174,8 @@ def object_(
     if list_only:
         known = objects.versions(s3, bucket, key)
         lines = [
-            f"{found.id}  {found.at:%Y-%m-%d %H:%M:%S}  {'deleted' if found.size is None else f'{found.size:,} bytes'}"
+            f"{found.id}  {clock(round(found.at.timestamp() * 1000))}  "
+            + ("deleted" if found.size is None else f"{found.size:,} bytes")
             for found in known
         ]
         answer = [{"version": found.id, "at": found.at.isoformat(), "bytes": found.size} for found in known]
@@ -204,7 +206,7 @@ def parameter(
     if list_only:
         known = parameters.history(ssm, name)
         lines = [
-            f"{found.version:>4}  {found.at:%Y-%m-%d %H:%M:%S}  {found.value[:60]}"
+            f"{found.version:>4}  {clock(round(found.at.timestamp() * 1000))}  {one_line(found.value[:60])}"
             + (f"  (unusable: {found.problem})" if found.problem else "")
             for found in known
         ]
@@ -263,7 +265,9 @@ def _time(text: str | None) -> datetime | None:
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"--at {text}: not a time; allowed is one like 2026-11-24T14:30:00Z") from error
+        raise InputError(
+            f"{text!r} is no time", where="--at", allowed="one like 2026-11-24T14:30:00Z"
+        ) from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_infra.cli import options
+from stream_infra.cli.text import time_of
 from stream_infra.operations.endpoints import resolve
 
 if TYPE_CHECKING:
-    from stream_infra.operations.versions import Release
+    from stream_infra.operations.versions import LambdaVersions
 
 app = typer.Typer()
 
@@ -39,13 +40,13 @@ def rollback(
 
     client = resolve(aws).client("lambda")
     if function is None:
-        releases = [versions.release_of(client, name) for name in names.FUNCTIONS]
+        functions = [versions.versions_of(client, name) for name in names.FUNCTIONS]
         if as_json:
-            typer.echo(json.dumps([release.as_dict() for release in releases]))
+            typer.echo(json.dumps([known.as_dict() for known in functions]))
         else:
-            typer.echo("\n".join(_lines(releases)))
+            typer.echo("\n".join(_lines(functions)))
         return
-    before = versions.release_of(client, function)
+    before = versions.versions_of(client, function)
     after = versions.roll_back(client, before, versions.target_of(before, to))
     if as_json:
         typer.echo(json.dumps({"before": before.live, **after.as_dict()}))
@@ -53,14 +54,14 @@ def rollback(
         typer.echo(f"{function}: version {after.live} is live, before it was {before.live}.")
 
 
-def _lines(releases: list[Release]) -> list[str]:
+def _lines(functions: list[LambdaVersions]) -> list[str]:
     lines = []
-    for release in releases:
-        shifting = f", shifting to {release.shifting_to}" if release.shifting_to is not None else ""
-        lines.append(f"{release.function}: version {release.live} is live{shifting}")
+    for known in functions:
+        shifting = f", shifting to {known.shifting_to}" if known.shifting_to is not None else ""
+        lines.append(f"{known.function}: version {known.live} is live{shifting}")
         lines += [
-            f"  {'->' if version.number == release.live else '  '} {version.number:>4}  {version.published[:19]}"
+            f"  {'->' if version.number == known.live else '  '} {version.number:>4}  {time_of(version.published)}"
             f"  code {version.code[:12]}"
-            for version in release.versions
+            for version in known.versions
         ]
     return lines

@@ -17,7 +17,7 @@ from stream_infra.cli.text import console, one_line, price, print_line, time_of
 from stream_infra.operations import tail as following
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError, NotDeployedError
-from stream_infra.operations.tail import Feed, Following, Item
+from stream_infra.operations.tail import Cursor, Following, Item
 from stream_infra.operations.times import moment
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def ticks(
     """
     endpoints = resolve(aws)
     moment = _since(since, "ticks")
-    feed = following.TickFeed(endpoints.client("kinesis"), names.STREAM, round(moment.timestamp() * 1000))
+    cursor = following.TickCursor(endpoints.client("kinesis"), names.STREAM, round(moment.timestamp() * 1000))
     symbol = ticker.upper() if ticker else None
 
     def is_wanted(item: Item) -> bool:
         return symbol is None or item.get("ticker") == symbol
 
-    _print(feed, _following(lines, since, no_follow), _tick, as_json=as_json, wanted=is_wanted)
+    _print(cursor, _following(lines, since, no_follow), _tick, as_json=as_json, wanted=is_wanted)
 
 
 @app.command()
@@ -106,14 +106,14 @@ def anomalies(
         "kind": _named("kind", kind, "KINDS"),
     }
     moment = _since(since, "anomalies")
-    feed = following.AnomalyFeed(
+    cursor = following.AnomalyCursor(
         _api(resolve(aws)), moment, ticker.upper() if ticker else None, fixed=since is not None
     )
 
     def is_wanted(item: Item) -> bool:
         return all(allowed is None or item[name] in allowed for name, allowed in wanted.items())
 
-    _print(feed, _following(lines, since, no_follow), _anomaly, as_json=as_json, wanted=is_wanted)
+    _print(cursor, _following(lines, since, no_follow), _anomaly, as_json=as_json, wanted=is_wanted)
 
 
 @app.command()
@@ -129,12 +129,14 @@ def alerts(
 
     Example: stock-monitor tail alerts -n 3
     """
-    feed = following.alert_feed(resolve(aws), _since(since, "alerts"), lambda: time.time_ns() // 1_000_000)
-    _print(feed, _following(lines, since, no_follow), _alert, as_json=as_json)
+    cursor = following.alert_cursor(
+        resolve(aws), _since(since, "alerts"), lambda: time.time_ns() // 1_000_000
+    )
+    _print(cursor, _following(lines, since, no_follow), _alert, as_json=as_json)
 
 
 def _print(
-    feed: Feed,
+    cursor: Cursor,
     how: Following,
     show: _Show,
     *,
@@ -142,7 +144,7 @@ def _print(
     wanted: Callable[[Item], bool] = lambda _: True,
 ) -> None:
     out = console()
-    for item in following.items(feed, how, time.sleep, wanted):
+    for item in following.items(cursor, how, time.sleep, wanted):
         if as_json:
             typer.echo(json.dumps(item, ensure_ascii=False))
         else:

@@ -1,6 +1,6 @@
 """The doctor: what is wrong with a monitor, what causes it, and the section of the runbook that helps.
 
-Pure: `stream_infra.operations.gather` asks AWS, and `health` judges the parts.
+Pure: `stream_infra.operations.gather` queries AWS, and `health` judges the parts.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def _unseen(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(
             cause="could-not-look",
             part=what,
-            finding=f"{what} could not be looked at: {why}",
+            finding=f"{what} could not be examined: {why}",
             because="your own credentials do not allow it, or AWS did not answer",
             remedy="aws sts get-caller-identity",
             section="aws-does-not-answer",

@@ -1,4 +1,4 @@
-"""What the doctor says, and how it tells causes from what merely follows from them."""
+"""What the doctor says, and how it separates causes from what merely follows from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_infra.operations.health import Finding
 
 RUNBOOK = "docs/runbook.md"
 LOST_LOCAL = "make clean up"
-# An unchanged template is no reason for CloudFormation to look at what was deleted behind its back.
+# An unchanged template does not let CloudFormation notice what was deleted behind its back.
 LOST = "remove it from its stack and add it again, as the runbook says"
 Severity = Literal["failed", "warning"]
 

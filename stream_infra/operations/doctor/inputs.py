@@ -53,7 +53,7 @@ def feed(facts: Facts) -> Iterator[Diagnosis]:
             cause="feed-dead",
             part="feed",
             finding=f"the source {feed.source} brings nothing new{since}; circuit breaker {feed.breaker}",
-            because=feed.last_error or "it answers, with quotes that are old",
+            because=feed.last_error or "it responds, with quotes that are old",
             remedy=f"stock-monitor quote AAPL --source {feed.source}",
             section="feed-silence",
             explains=("stream", "windows"),

@@ -39,8 +39,10 @@ class Recording:
     def read(self, files: Iterable[Path]) -> None:
         """Add the ticks of the files, as far as they can be used.
 
-        Raises:
-            ReplayError: a file cannot be read, or not any further.
+        Raises
+        ------
+        ReplayError
+            A file cannot be read, or not any further.
         """
         for file in files:
             for tick in ticks_of(file, _left_to_history):
@@ -66,8 +68,10 @@ class Outcome(NamedTuple):
 def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], None]) -> Outcome:
     """Detect in the files, in the order of their times; `began` is given the history that counts its ticks.
 
-    Raises:
-        ReplayError: a file cannot be read, or not any further.
+    Raises
+    ------
+    ReplayError
+        A file cannot be read, or not any further.
     """
     rejected: list[RejectedTick] = []
     history = History(files, threshold, rejected.append)
@@ -77,7 +81,7 @@ def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], 
 
 
 def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The report for a program."""
+    """Return the report for a program."""
     return {
         "ticks": recording.ticks,
         "symbol_days": len(recording.days),
@@ -95,7 +99,7 @@ def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]
 
 
 def picture(recording: Recording, outcome: Outcome) -> str:
-    """An HTML page that needs nothing else: each ticker's price with a mark for each anomaly, and the list."""
+    """Return an HTML page that needs nothing else: each ticker's price with a mark for each anomaly, and the list."""
     charts = "".join(
         _chart(ticker, times, prices, [a for a in outcome.anomalies if a.ticker == ticker])
         for ticker, (times, prices) in sorted(recording.prices.items())
@@ -128,12 +132,12 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
     marks, items = [], []
     for anomaly in anomalies:
         ts = _opened_ms(anomaly)
-        told = html.escape(anomaly.explanation)
+        text = html.escape(anomaly.explanation)
         marks.append(
             f'<circle cx="{x(ts):.1f}" cy="{y(price_at.get(ts, low)):.1f}" r="5" fill-opacity=".75"'
-            f' fill="{_COLOURS[anomaly.severity]}"><title>{_moment(ts)} {told}</title></circle>'
+            f' fill="{_COLOURS[anomaly.severity]}"><title>{_moment(ts)} {text}</title></circle>'
         )
-        items.append(f"<li>{_moment(ts)} <b>{anomaly.kind.replace('_', ' ')}</b>: {told}</li>")
+        items.append(f"<li>{_moment(ts)} <b>{anomaly.kind.replace('_', ' ')}</b>: {text}</li>")
     name = html.escape(ticker)
     return (
         f'<h2>{name}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><path d="M{line}"/>'

@@ -29,9 +29,12 @@ TICKS_AT_ONCE = 20_000
 class History:
     """Ticks of recordings, detected in the order of their times, in memory that does not grow with them.
 
-    Attributes:
-        ticks: how many were used.
-        tickers: of these, in the order in which they come.
+    Attributes
+    ----------
+    ticks
+        How many were used.
+    tickers
+        Of these, in the order in which they come.
     """
 
     def __init__(
@@ -51,10 +54,12 @@ class History:
         return tuple(self._slots)
 
     def events(self) -> Iterator[AlertEvent]:
-        """The life of every anomaly: its opening, its escalations, its end.
+        """Return the life of every anomaly: its opening, its escalations, its end.
 
-        Raises:
-            ReplayError: a file cannot be read, or not any further.
+        Raises
+        ------
+        ReplayError
+            A file cannot be read, or not any further.
         """
         while chunk := list(islice(self._ticks, TICKS_AT_ONCE)):
             ticks = [tick for item in chunk if (tick := self._newer(*item)) is not None]
@@ -66,7 +71,7 @@ class History:
         if slot == len(self._last_ts):
             self._last_ts.append(-1)
         if tick.ts <= self._last_ts[slot]:
-            reason = f"ts {tick.ts} of {tick.symbol} is not after that of another file: allowed is one file for a time"
+            reason = f"ts {tick.ts} of {tick.symbol} is not after that of another file; must be one file for a time"
             self._reject(RejectedTick(file.name, 0, reason))
             return None
         self._last_ts[slot] = tick.ts

@@ -17,7 +17,7 @@ _KINDS = len(engine.KINDS)
 
 
 class LineDetector:
-    """Answers every line with one line, in order; what it answers does not depend on how lines are batched.
+    """Returns one line for every line, in order; what it returns does not depend on how lines are batched.
 
     Parameters
     ----------

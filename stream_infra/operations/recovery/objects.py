@@ -41,11 +41,14 @@ def versions(s3: S3Client, bucket: str, key: str) -> list[Version]:
 
 
 def restore(s3: S3Client, bucket: str, key: str, version: str | None) -> tuple[str, str]:
-    """Make `version`, or the one before the newest, the newest; answers with its id and its SHA-256.
+    """Make `version`, or the one before the newest, the newest; return its id and its SHA-256.
 
-    Raises:
-        InputError: there is no such object or version.
-        FailedError: what is there now is not what was to be restored.
+    Raises
+    ------
+    InputError
+        There is no such object or version.
+    FailedError
+        What is there now is not what was to be restored.
     """
     known = versions(s3, bucket, key)
     older = [found for found in known if not found.latest and found.size is not None]

@@ -42,7 +42,7 @@ def problem_of(name: str, value: str) -> str:
 
 
 def rejected_of(name: str, value: str) -> str:
-    """What of a value is left out, though the rest can be used; empty if nothing is."""
+    """Return what of a value is left out, though the rest can be used; empty if nothing is."""
     from producers.watch_list import parse  # noqa: PLC0415  --help must not pay for it
 
     if name != names.TICKER_PARAMETER or is_reference(value) or problem_of(name, value):
@@ -51,15 +51,17 @@ def rejected_of(name: str, value: str) -> str:
 
 
 def is_reference(value: str) -> bool:
-    """Whether a watch list is in S3: the scanner's own errors tell of that one."""
+    """Return whether a watch list is in S3: the scanner's own errors cover that one."""
     return value.strip().lower().startswith("s3:")
 
 
 def history(ssm: SSMClient, name: str) -> list[Value]:
     """All versions that Parameter Store keeps (100), the newest first.
 
-    Raises:
-        InputError: there is no such parameter.
+    Raises
+    ------
+    InputError
+        There is no such parameter.
     """
     pages = ssm.get_paginator("get_parameter_history").paginate(Name=name)
     try:
@@ -82,9 +84,12 @@ def history(ssm: SSMClient, name: str) -> list[Value]:
 def restore(ssm: SSMClient, name: str, version: int | None) -> Value:
     """Put the value of `version`, or the last usable one that differs from the newest.
 
-    Raises:
-        InputError: there is no such version, or its value cannot be used.
-        FailedError: the parameter holds something else afterwards: somebody else put it meanwhile.
+    Raises
+    ------
+    InputError
+        There is no such version, or its value cannot be used.
+    FailedError
+        The parameter holds something else afterwards: somebody else put it meanwhile.
     """
     known = history(ssm, name)
     if version is None:

@@ -20,11 +20,11 @@ from producers.partitions import partition_of
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError
-from stream_infra.operations.tail import TickFeed
+from stream_infra.operations.tail import TickCursor
 
 Sleep = Callable[[float], None]
 Progress = Callable[[int, int], None]
-"""Hears how many ticks are accounted for, of how many that waited."""
+"""Called with how many ticks are accounted for, and how many waited."""
 _LIVE = ("live", "simulated")
 _LIMIT_SECONDS = 900.0
 _POLL_SECONDS = 1.0
@@ -40,10 +40,14 @@ _MARGIN_MS = 10_000
 class Proof:
     """What waited in the stream when the monitor was started, and what became of it.
 
-    Attributes:
-        waiting: ticks in the stream that were newer than the last one of their ticker in the windows.
-        accounted: ticks that the detector took since: in windows, duplicate, out of order or quarantined.
-        behind: tickers whose newest waiting tick did not reach the windows in time.
+    Attributes
+    ----------
+    waiting
+        Ticks in the stream that were newer than the last one of their ticker in the windows.
+    accounted
+        Ticks that the detector took since: in windows, duplicate, out of order or quarantined.
+    behind
+        Tickers whose newest waiting tick did not reach the windows in time.
     """
 
     waiting: int
@@ -61,7 +65,7 @@ class Proof:
 
 
 def stop(endpoints: Endpoints, *, everything: bool) -> list[str]:
-    """Stop the scans, and the detector and the notifier if `everything`; answers with what was stopped."""
+    """Stop the scans, and the detector and the notifier if `everything`; return what was stopped."""
     endpoints.client("events").disable_rule(Name=names.SCHEDULE_RULE)
     stopped = [f"the schedule {names.SCHEDULE_RULE}"]
     if everything:
@@ -73,8 +77,10 @@ def stop(endpoints: Endpoints, *, everything: bool) -> list[str]:
 def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep) -> Proof:
     """Start everything, and wait until what waited in the stream is in the windows, a quarter of an hour at most.
 
-    Raises:
-        FailedError: the counts of the windows do not add up, which must not be.
+    Raises
+    ------
+    FailedError
+        The counts of the windows do not add up, which must not be.
     """
     partitions = _partitions(endpoints)
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
@@ -123,9 +129,13 @@ def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]
         newest[lane] = max(ts, newest.get(lane, 0))
     oldest = int((datetime.now(UTC) - _RETENTION).timestamp() * 1000)
     since = max(oldest, min(newest.values(), default=oldest) - _MARGIN_MS)
-    feed, found, complete = TickFeed(endpoints.client("kinesis"), names.STREAM, since), list[_Tick](), False
+    cursor, found, complete = (
+        TickCursor(endpoints.client("kinesis"), names.STREAM, since),
+        list[_Tick](),
+        False,
+    )
     while not complete:
-        items, complete = feed.poll()
+        items, complete = cursor.poll()
         if not complete:
             sleep(_READ_SECONDS)
         found += [_Tick(item["source"], item["ticker"], item["ts"]) for item in items if "error" not in item]

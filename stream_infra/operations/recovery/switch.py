@@ -23,7 +23,7 @@ _LIMIT_SECONDS = 120.0
 
 
 def in_use(endpoints: Endpoints) -> str:
-    """The table that the detector writes to."""
+    """Return the table that the detector writes to."""
     found = endpoints.client("lambda").get_function_configuration(FunctionName=names.DETECTOR)
     return str(found.get("Environment", {}).get("Variables", {}).get(VARIABLE, names.ANOMALIES_TABLE))
 
@@ -31,9 +31,12 @@ def in_use(endpoints: Endpoints) -> str:
 def switch(endpoints: Endpoints, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
     """Let the detector and the API use `table`, and allow them to. The stacks' own table takes the permission back.
 
-    Raises:
-        InputError: there is no such table, or its keys are not those of anomalies.
-        FailedError: a function did not take the change.
+    Raises
+    ------
+    InputError
+        There is no such table, or its keys are not those of anomalies.
+    FailedError
+        A function did not take the change.
     """
     arn = _arn(endpoints, table)
     # The API first on the way to data, so that nothing is written where nobody reads.

@@ -35,10 +35,14 @@ class Fingerprint:
 class Comparison:
     """Two tables, `source` and `target`, side by side.
 
-    Attributes:
-        missing: items of the source that the target lacks.
-        different: items that both have, with other content.
-        extra: items that only the target has.
+    Attributes
+    ----------
+    missing
+        Items of the source that the target lacks.
+    different
+        Items that both have, with other content.
+    extra
+        Items that only the target has.
     """
 
     source: Fingerprint
@@ -78,7 +82,7 @@ def items_of(dynamodb: DynamoDBClient, table: str) -> Iterator[Item]:
 
 
 def compare(dynamodb: DynamoDBClient, source: str, target: str) -> Comparison:
-    """What two tables with the same keys hold, and where they differ."""
+    """Return what two tables with the same keys hold, and where they differ."""
     keys = _keys(dynamodb, source)
     ours = {_key(item, keys): _digest(item) for item in items_of(dynamodb, source)}
     theirs = {_key(item, keys): _digest(item) for item in items_of(dynamodb, target)}
@@ -107,7 +111,7 @@ def _key(item: Item, keys: tuple[str, ...]) -> str:
 
 
 def back_up(dynamodb: DynamoDBClient, table: str, name: str, sleep: Sleep = time.sleep) -> str:
-    """Make an on-demand backup; answers with its ARN once it is available."""
+    """Make an on-demand backup; return its ARN once it is available."""
     arn = dynamodb.create_backup(TableName=table, BackupName=name)["BackupDetails"]["BackupArn"]
 
     def status() -> str:
@@ -131,9 +135,12 @@ def restore(
 
     AWS restores neither the settings of backups nor those of expiry: both are set as on the source.
 
-    Raises:
-        InputError: the target exists already, or both `backup` and `at` are given.
-        FailedError: it did not become active.
+    Raises
+    ------
+    InputError
+        The target exists already, or both `backup` and `at` are given.
+    FailedError
+        It did not become active.
     """
     if backup and at:
         raise InputError("say one of a backup and a time")
@@ -164,7 +171,7 @@ def _until(look: Callable[[], str], wanted: str, what: str, sleep: Sleep) -> Non
     waited = 0.0
     while (status := look()) != wanted:
         if waited >= _LIMIT_SECONDS:
-            raise FailedError(f"{what} is {status} after {waited / 3600:.0f} h: look at it in the console")
+            raise FailedError(f"{what} is {status} after {waited / 3600:.0f} h: see the console")
         sleep(_POLL_SECONDS)
         waited += _POLL_SECONDS
 
@@ -174,7 +181,9 @@ def merge(dynamodb: DynamoDBClient, source: str, target: str, *, overwrite: bool
 
     Nothing that only the target has is touched: what was written since the restore stays.
 
-    Returns:
+    Returns
+    -------
+    int
         How many items were written.
     """
     keys = _keys(dynamodb, source)

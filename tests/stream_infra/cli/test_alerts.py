@@ -159,8 +159,8 @@ def test_a_mute_is_listed_until_it_is_ended(run: Run) -> None:
     [
         (["--for", "1h"], "--ticker, --kind or both, or else --all"),
         (["--for", "1h", "--all", "--kind", "gap"], "--ticker, --kind or both, or else --all"),
-        (["--for", "soon", "--all"], "allowed are durations such as"),
-        (["--for", "1h", "--kind", "spike"], "--kind spike: allowed are price_spike"),
+        (["--for", "soon", "--all"], "must be a duration such as"),
+        (["--for", "1h", "--kind", "spike"], "--kind spike: allowed are "),
         (["--for", "1h", "--ticker", "A B"], "--ticker A B: no ticker; allowed are"),
     ],
 )

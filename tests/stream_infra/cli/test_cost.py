@@ -95,7 +95,7 @@ def test_one_price_is_one_line_so_that_nothing_is_free_twice() -> None:
     assert len({line.price for line in lines}) == len(lines)
 
 
-def test_a_session_that_is_none_is_refused() -> None:
+def test_a_session_that_is_none_is_rejected() -> None:
     done = run("--session", "night")
     assert isinstance(done.exception, InputError)
-    assert str(done.exception) == "--session night: allowed are regular, extended, always"
+    assert str(done.exception) == "--session: 'night'; must be one of regular, extended, always"

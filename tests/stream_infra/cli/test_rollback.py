@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from stream_infra.cli.commands import rollback
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError, NotDeployedError
-from stream_infra.operations.versions import release_of, roll_back
+from stream_infra.operations.versions import roll_back, versions_of
 
 Run = Callable[..., Result]
 
@@ -87,12 +87,12 @@ def test_a_version_can_be_named_to_go_back_further_and_forward_again(run: Run, f
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["stock-watcher"], "stock-watcher is no function of the monitor; allowed are stock-scanner, "),
+        (["stock-watcher"], "'stock-watcher' is no function of the monitor; must be one of stock-scanner, "),
         (["stock-detector", "--to", "3"], "version 3 is live already"),
         (["stock-detector", "--to", "9"], "has no version 9; there are 3, 2, 1"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(
+def test_what_cannot_be_is_rejected_and_changes_nothing(
     run: Run, functions: Any, arguments: list[str], message: str
 ) -> None:
     done = run(*arguments)
@@ -122,7 +122,7 @@ def test_a_shift_under_way_is_not_disturbed(run: Run, functions: Any) -> None:
 
 
 def test_an_alias_that_somebody_else_moved_is_left_alone(functions: Any) -> None:
-    before = release_of(functions, "stock-detector")
+    before = versions_of(functions, "stock-detector")
     functions.update_alias(FunctionName="stock-detector", Name="live", FunctionVersion="1")
     with pytest.raises(InputError, match="somebody else changed the alias"):
         roll_back(functions, before, 2)

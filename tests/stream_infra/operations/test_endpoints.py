@@ -72,13 +72,13 @@ def test_a_damaged_file_is_named(checkout: Path) -> None:
     "url",
     ["https://sqs.eu-west-1.amazonaws.com", "https://lambda.us-east-1.api.aws", "https://x.amazonaws.com.cn"],
 )
-def test_aws_itself_is_refused_without_the_flag(url: str, tmp_path: Path) -> None:
+def test_aws_itself_is_rejected_without_the_flag(url: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unset it and pass --aws"):
         resolve(aws=False, environment={"AWS_ENDPOINT_URL": url}, start=tmp_path)
 
 
-def test_what_is_no_url_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a URL"):
+def test_what_is_no_url_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no URL"):
         resolve(aws=False, environment={"AWS_ENDPOINT_URL": "localhost"}, start=tmp_path)
 
 

@@ -15,7 +15,7 @@ from stream_infra import names
 from stream_infra.operations import replay
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.replay import Replay, ReplayStalledError
-from stream_infra.operations.tail import Following, TickFeed, items
+from stream_infra.operations.tail import Following, TickCursor, items
 
 SOURCE = "replay-test"
 
@@ -76,7 +76,7 @@ def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
     )
     course = Replay(recording(tmp_path / "ticks.csv"), SOURCE)
     replay.run(course, speed, here, lambda _course: None)
-    feed = TickFeed(here.client("kinesis"), names.STREAM, 0)
+    feed = TickCursor(here.client("kinesis"), names.STREAM, 0)
     sent = items(feed, Following(None, follow=False), lambda _seconds: None, lambda _item: True)
     assert sorted((tick["ticker"], tick["ts"], tick["source"]) for tick in sent) == [
         ("AAA", 1381152600000, SOURCE),

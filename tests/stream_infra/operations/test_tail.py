@@ -19,13 +19,20 @@ from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.cli.commands import tail
 from stream_infra.operations.errors import FailedError, NotDeployedError, UnreachableError
-from stream_infra.operations.tail import AnomalyFeed, Following, OutboxFeed, TickFeed, items, newest_arrivals
+from stream_infra.operations.tail import (
+    AnomalyCursor,
+    Following,
+    OutboxCursor,
+    TickCursor,
+    items,
+    newest_arrivals,
+)
 
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
 
 
-def _until_quiet(feed: Any, lines: int | None = None) -> list[dict[str, Any]]:
-    return list(items(feed, Following(lines, follow=False), lambda _seconds: None, lambda _item: True))
+def _until_quiet(cursor: Any, lines: int | None = None) -> list[dict[str, Any]]:
+    return list(items(cursor, Following(lines, follow=False), lambda _seconds: None, lambda _item: True))
 
 
 @pytest.fixture
@@ -58,21 +65,21 @@ def _batch(ts_ms: int, *symbols: str) -> QuoteBatch:
 
 def test_ticks_of_all_shards_come_in_order_and_once(stream: Any) -> None:
     publisher = Publisher(stream, "quotes", 4)
-    feed = TickFeed(stream, "quotes", 0)
+    cursor = TickCursor(stream, "quotes", 0)
     publisher.publish([_batch(2000, "AAPL", "MSFT", "NVDA", "JPM")])
     publisher.publish([_batch(3000, "AAPL")])
-    found = _until_quiet(feed)
+    found = _until_quiet(cursor)
     assert [item["ts"] for item in found] == [2000, 2000, 2000, 2000, 3000]
     assert {item["ticker"] for item in found} == {"AAPL", "MSFT", "NVDA", "JPM"}
     publisher.publish([_batch(4000, "JPM")])
-    assert [(item["ticker"], item["ts"]) for item in _until_quiet(feed)] == [("JPM", 4000)]
+    assert [(item["ticker"], item["ts"]) for item in _until_quiet(cursor)] == [("JPM", 4000)]
 
 
 def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Any) -> None:
     stream.put_record(StreamName="quotes", PartitionKey="1", Data=b"not a quote")
     bad_row = b'{"v":1,"source":"alpaca","symbol":["AAPL","MSFT"],"ts":[5,5],"price":[1.0,null]}'
     stream.put_record(StreamName="quotes", PartitionKey="1", Data=bad_row)
-    found = _until_quiet(TickFeed(stream, "quotes", 0))
+    found = _until_quiet(TickCursor(stream, "quotes", 0))
     assert [item["ticker"] for item in found if "price" in item] == ["AAPL"]
     errors = [item["error"] for item in found if "error" in item]
     assert len(errors) == 2
@@ -82,7 +89,7 @@ def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Any) 
 
 def test_a_stream_that_is_not_there_is_named(stream: Any) -> None:
     with pytest.raises(NotDeployedError, match="no stream other"):
-        TickFeed(stream, "other", 0).poll()
+        TickCursor(stream, "other", 0).poll()
 
 
 def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: Any) -> None:
@@ -148,26 +155,26 @@ class Api:
 def test_anomalies_are_shown_once_the_oldest_first_over_all_pages(serve: Any) -> None:
     api = Api()
     api.there = [_anomaly(minute) for minute in range(8)]
-    feed = AnomalyFeed(serve(api), NOW - timedelta(hours=1), None, fixed=False)
-    assert [item["id"] for item in _until_quiet(feed)] == [f"AAPL-{minute}" for minute in range(8)]
-    assert _until_quiet(feed) == []
+    cursor = AnomalyCursor(serve(api), NOW - timedelta(hours=1), None, fixed=False)
+    assert [item["id"] for item in _until_quiet(cursor)] == [f"AAPL-{minute}" for minute in range(8)]
+    assert _until_quiet(cursor) == []
     api.there += [_anomaly(20), _anomaly(5, "LATE")]  # found later, for a minute that was shown already
-    assert [item["id"] for item in _until_quiet(feed)] == ["LATE-5", "AAPL-20"]
+    assert [item["id"] for item in _until_quiet(cursor)] == ["LATE-5", "AAPL-20"]
 
 
 def test_the_last_lines_are_those_asked_for(serve: Any) -> None:
     api = Api()
     api.there = [_anomaly(minute) for minute in range(8)]
     url = serve(api)
-    feed = AnomalyFeed(url, NOW - timedelta(hours=1), None, fixed=False)
-    assert [item["id"] for item in _until_quiet(feed, lines=2)] == ["AAPL-6", "AAPL-7"]
-    none = AnomalyFeed(url, NOW - timedelta(hours=1), None, fixed=False)
+    cursor = AnomalyCursor(url, NOW - timedelta(hours=1), None, fixed=False)
+    assert [item["id"] for item in _until_quiet(cursor, lines=2)] == ["AAPL-6", "AAPL-7"]
+    none = AnomalyCursor(url, NOW - timedelta(hours=1), None, fixed=False)
     assert _until_quiet(none, lines=0) == []
 
 
 def test_one_ticker_is_asked_for_by_its_path(serve: Any) -> None:
     api = Api()
-    _until_quiet(AnomalyFeed(serve(api), NOW, "MSFT", fixed=False))
+    _until_quiet(AnomalyCursor(serve(api), NOW, "MSFT", fixed=False))
     assert api.asked == ["/anomalies/MSFT"]
 
 
@@ -178,17 +185,17 @@ def test_alerts_of_the_outbox_are_shown_once_and_since(serve: Any) -> None:
         assert path == "/outbox.json"
         return {"messages": [item for item in messages if item["n"] > int(query["after"])]}
 
-    feed = OutboxFeed(f"{serve(outbox)}/outbox", NOW.replace(minute=3))
-    assert [item["n"] for item in _until_quiet(feed)] == [3, 4, 5]
+    cursor = OutboxCursor(f"{serve(outbox)}/outbox", NOW.replace(minute=3))
+    assert [item["n"] for item in _until_quiet(cursor)] == [3, 4, 5]
     messages.append({"n": 6, "sent_at": "2026-11-24T14:06:00Z", "subject": "6"})
-    assert [item["n"] for item in _until_quiet(feed)] == [6]
+    assert [item["n"] for item in _until_quiet(cursor)] == [6]
 
 
-def test_an_address_that_does_not_answer_or_fails_is_named(serve: Any) -> None:
+def test_an_address_that_does_not_respond_or_fails_is_named(serve: Any) -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9/outbox\.json"):
-        OutboxFeed("http://127.0.0.1:9/outbox", NOW).poll()
-    with pytest.raises(FailedError, match="answers 500"):
-        OutboxFeed(f"{serve(lambda _path, _query: None)}/outbox", NOW).poll()
+        OutboxCursor("http://127.0.0.1:9/outbox", NOW).poll()
+    with pytest.raises(FailedError, match="returns 500"):
+        OutboxCursor(f"{serve(lambda _path, _query: None)}/outbox", NOW).poll()
 
 
 def test_following_goes_on_and_leaves_out_what_is_not_wanted() -> None:
