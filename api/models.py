@@ -327,6 +327,21 @@ class Stats(BaseModel):
     complete: bool = Field(description="False when there are more than were counted.")
 
 
+class Kind(BaseModel):
+    """A kind of anomaly, as its detector declares it."""
+
+    kind: str
+    label: str = Field(description="The same for people.")
+    summary: str = Field(description="What is compared with what.")
+
+
+class KindList(BaseModel):
+    """The kinds of anomaly that this monitor finds."""
+
+    kinds: list[Kind]
+    count: int
+
+
 class ProblemModel(BaseModel):
     """RFC 9457: what is wrong, where, and what is allowed."""
 

@@ -32,10 +32,12 @@ from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
-from consumers.contracts.anomaly import Anomaly, iso_ms, to_json
+from consumers.contracts.anomaly import KINDS, Anomaly, iso_ms, to_json
+from consumers.contracts.kinds import spec_of
 from producers.origin import origin_of
 
 STATS_MAX_AGE_SECONDS = 10
+KINDS_MAX_AGE_SECONDS = 300
 _NEWEST_FIRST = "Anomalies, newest first."
 
 
@@ -99,6 +101,10 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             )
         return respond(_described(anomaly), if_none_match(app))
 
+    @app.get("/kinds", summary="Kinds of anomaly", responses=responses(KindList, "One for each detector."))
+    def list_kinds() -> Response[str]:
+        return respond(_kinds(), if_none_match(app), max_age_seconds=KINDS_MAX_AGE_SECONDS)
+
     @app.get(
         "/stats", summary="How many, by severity", responses=responses(Stats, "Numbers by severity.", 400)
     )
@@ -124,6 +130,12 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "complete": counts.complete,
         }
         return respond(payload, if_none_match(app), max_age_seconds=STATS_MAX_AGE_SECONDS)
+
+
+def _kinds() -> dict[str, Any]:
+    specs = [spec_of(kind) for kind in KINDS]
+    kinds = [{"kind": spec.kind, "label": spec.label, "summary": spec.summary} for spec in specs]
+    return {"kinds": kinds, "count": len(kinds)}
 
 
 def _query(

@@ -15,9 +15,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
 from api.anomalies import AnomalyQuery, AnomalyStore, Page
-from api.models import AnomalyModel, AnomalyPage, BarList, Health, ProblemModel, Stats, TickerList
+from api.models import AnomalyModel, AnomalyPage, BarList, Health, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.contracts.anomaly import iso_ms, ms_of_iso
+from consumers.contracts.anomaly import KINDS, iso_ms, ms_of_iso
 from consumers.contracts.charts import Bar, LastQuote
 from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
 from tests.api.client import NOW_MS, Api, Reply, Table
@@ -342,6 +342,12 @@ def test_a_store_that_does_not_respond_is_a_503_that_says_try_again(
     reply = Api(replace(services, anomalies=Down(dynamodb, "stock-anomalies"))).get("/anomalies")
     assert (reply.status, reply.headers["Retry-After"]) == (503, "2")
     assert "dynamodb" not in reply.text
+
+
+def test_the_kinds_are_those_of_the_detectors(api: Api) -> None:
+    listed = KindList.model_validate(api.get("/kinds").json, strict=True)
+    assert [kind.kind for kind in listed.kinds] == list(KINDS)
+    assert all(kind.label and kind.summary for kind in listed.kinds)
 
 
 def test_counts_follow_the_filters(api: Api, table: Table) -> None:
