@@ -84,6 +84,17 @@ export interface Health {
   failed_batches?: number | null;
 }
 
+export interface Kind {
+  kind: string;
+  label: string;
+  summary: string;
+}
+
+export interface KindList {
+  kinds: Array<Kind>;
+  count: number;
+}
+
 export interface ProblemModel {
   type: string;
   title: string;

@@ -17,6 +17,7 @@ from api.models import (
     CursorQuery,
     DateQuery,
     IdPath,
+    KindList,
     KindQuery,
     LimitQuery,
     SeverityQuery,
