@@ -17,6 +17,7 @@ import numpy as np
 from consumers.contracts.kinds import KINDS
 from consumers.stream.rows import Floats, split_key
 from producers.errors import MonitorError
+from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +69,8 @@ class Threshold:
 
         Examples
         --------
-        >>> Threshold.parse('{"default": 2.5, "kinds": {"gap": 3}, "tickers": {"TSLA": {"gap": 4}}}').default
-        2.5
+        >>> Threshold.parse('{"default": 2.5, "kinds": {"gap": 3}, "tickers": {"tsla": {"gap": 4}}}').tickers
+        {'TSLA': {'gap': 4.0}}
         """
         try:
             value = json.loads(text)
@@ -81,11 +82,7 @@ class Threshold:
             raise ThresholdError(f"unknown field {_shown(unknown[0])}", allowed=_ALLOWED)
         default = _number("default", value.get("default", float(DEFAULT)))
         kinds = _by_kind("kinds", value.get("kinds", {}))
-        tickers = {
-            ticker: _by_kind(f"tickers.{ticker}", of) if isinstance(of, dict) else _number(ticker, of)
-            for ticker, of in _object("tickers", value.get("tickers", {})).items()
-        }
-        return cls(text, default, kinds, tickers)
+        return cls(text, default, kinds, _by_ticker(value.get("tickers", {})))
 
     def table(self, keys: Sequence[str]) -> Floats:
         """Return the thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
@@ -133,6 +130,18 @@ def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ThresholdError(f"{where} is {_shown(value)}", allowed="a JSON object of numbers")
     return value
+
+
+def _by_ticker(value: Any) -> dict[str, float | dict[str, float]]:
+    found: dict[str, float | dict[str, float]] = {}
+    for name, of in _object("tickers", value).items():
+        ticker = name.strip().upper()
+        if not is_symbol(ticker):
+            raise ThresholdError(f"tickers names {_shown(name)}", allowed=SYMBOL_RULE)
+        if ticker in found:
+            raise ThresholdError(f"tickers names {ticker} twice", allowed="one threshold for a ticker")
+        found[ticker] = _by_kind(f"tickers.{ticker}", of) if isinstance(of, dict) else _number(ticker, of)
+    return found
 
 
 def _by_kind(where: str, value: Any) -> dict[str, float]:

@@ -69,6 +69,23 @@ def test_a_higher_threshold_flags_less_and_scores_the_same() -> None:
     assert sum(answer["flag"] for answer in low) > sum(answer["flag"] for answer in high)
 
 
+@pytest.mark.parametrize("ticker", ["aapl", "AAPL", " aapl "])
+def test_a_threshold_of_a_ticker_holds_however_it_is_written(ticker: str) -> None:
+    """A parameter that is accepted must have its effect; what names no ticker is rejected."""
+    strict = json.dumps({"tickers": {ticker: 1000}})
+    flagged = [answer["explanation"] for answer in judged(some_lines(), strict) if answer["flag"]]
+    assert flagged
+    assert not any("AAPL" in explanation for explanation in flagged)
+    assert Threshold.parse(strict).tickers == {"AAPL": 1000.0}
+
+
+@pytest.mark.parametrize("tickers", [{"NOT A TICKER": 4}, {"": 4}, {"aapl": 3, "AAPL": 4}])
+def test_a_threshold_of_what_is_no_ticker_is_rejected(tickers: dict[str, float]) -> None:
+    result = CliRunner().invoke(app, ["detect", "--threshold", json.dumps({"tickers": tickers})])
+    assert result.exit_code == 1
+    assert "tickers names" in result.stderr
+
+
 def test_the_volume_of_a_tick_and_that_of_the_day_come_to_the_same() -> None:
     volumes = [10 + row % 13 for row in range(200)] + [900, 1000, 1100]
     single = [line(1000 * row, volume=volume) for row, volume in enumerate(volumes)]
