@@ -12,7 +12,9 @@ BIN := .venv/bin
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-up: .venv node_modules/.installed ## Bring the whole monitor up on this machine
+up: export SOURCE := $(SOURCE)
+up: export TICKERS := $(TICKERS)
+up: .venv node_modules/.installed ## Bring the whole monitor up on this machine; SOURCE=coinbase for real quotes
 	@$(BIN)/python -m localstack.up
 
 down: ## End it; its data stays

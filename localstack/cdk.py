@@ -5,22 +5,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 from localstack.deploy import cdk_environment, context
 from localstack.node import cdk, find_node
-from localstack.settings import ROOT, LocalError, read_settings
+from localstack.settings import ROOT, read_settings
+from localstack.source import configure
+from producers.errors import MonitorError
 
 
 def main(arguments: list[str]) -> int:
     """Run `cdk …` with the local monitor's settings. Returns the exit code."""
     try:
         settings = read_settings()
-        command = [str(find_node().binary), str(cdk()), *arguments, *context(settings), "--no-notices"]
+        chosen = context(configure(settings, os.environ))
+        command = [str(find_node().binary), str(cdk()), *arguments, *chosen, "--no-notices"]
         command += ["--output", str(settings.directory / "cdk.out.by-hand")]
         environment = cdk_environment(settings)
-    except LocalError as error:
+    except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -15,21 +15,20 @@ from localstack.complement import complement
 from localstack.node import cdk, find_node
 from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings, aws_environment
 from stream_infra import names
-from stream_infra.cdk.bundling import bundle
+from stream_infra.cdk.bundling import bundles
+from stream_infra.config import Config
 
-POLL_INTERVAL_SECONDS = 2
 Progress = Callable[[str], None]
 
 
-def deploy(settings: LocalSettings, progress: Progress) -> bool:
+def deploy(settings: LocalSettings, config: Config, progress: Progress) -> bool:
     """Bootstrap and deploy unless all is deployed as it stands; True if anything was done.
 
     Raises:
         LocalError: the CDK CLI failed; the message quotes it.
     """
     progress("bundling the functions")
-    bundles = [bundle(ROOT, function, "local") for function in names.FUNCTIONS]
-    fingerprint = _fingerprint(settings, bundles)
+    fingerprint = _fingerprint(settings, config, bundles(ROOT, config).values())
     mark = settings.directory / "deployed"
     if mark.exists() and mark.read_text() == fingerprint and _all_complete(settings):
         return False
@@ -41,7 +40,7 @@ def deploy(settings: LocalSettings, progress: Progress) -> bool:
     progress("synthesizing the stacks")
     assembly = settings.directory / "cdk.out"
     arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--concurrency", "6"]
-    arguments += ["--output", str(assembly), "--progress", "events", *context(settings)]
+    arguments += ["--output", str(assembly), "--progress", "events", *context(config)]
     _run(settings, arguments, ROOT, progress)
     progress("setting what the emulator's CloudFormation leaves out")
     complement(settings, assembly)
@@ -49,18 +48,9 @@ def deploy(settings: LocalSettings, progress: Progress) -> bool:
     return True
 
 
-def context(settings: LocalSettings) -> list[str]:
-    """Arguments of the CDK CLI for what makes a deployment a local one (`stream_infra/config.py`)."""
-    values = {
-        "target": "local",
-        "account": ACCOUNT,
-        "region": REGION,
-        "source": "simulated",
-        "session": "always",
-        "poll_interval_seconds": str(POLL_INTERVAL_SECONDS),
-        "dashboard_url": f"{settings.origin}/",
-    }
-    return [word for key, value in values.items() for word in ("-c", f"{key}={value}")]
+def context(config: Config) -> list[str]:
+    """Return the CDK CLI's arguments for a deployment: every setting, so that nothing else decides one."""
+    return [word for key, value in config.context().items() for word in ("-c", f"{key}={value}")]
 
 
 def cdk_environment(settings: LocalSettings) -> dict[str, str]:
@@ -86,9 +76,10 @@ def api_id(settings: LocalSettings) -> str:
     raise LocalError("ApiStack has no output ApiId: run `make clean up`")
 
 
-def _fingerprint(settings: LocalSettings, bundles: list[Path]) -> str:
-    digest = hashlib.sha256(f"{settings.aws} {settings.port} {[path.name for path in bundles]}".encode())
-    sources = [*(ROOT / "stream_infra").glob("*.py"), *(ROOT / "localstack").glob("*.py"), ROOT / "cdk.json"]
+def _fingerprint(settings: LocalSettings, config: Config, folders: Iterable[Path]) -> str:
+    digest = hashlib.sha256(f"{settings.aws} {config.context()} {[path.name for path in folders]}".encode())
+    code = [*(ROOT / "stream_infra" / "cdk").rglob("*.py"), *(ROOT / "stream_infra").glob("*.py")]
+    sources = [*code, *(ROOT / "localstack").glob("*.py"), ROOT / "cdk.json"]
     for path in sorted([*sources, ROOT / "requirements.lock", ROOT / "package-lock.json"]):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from producers.errors import MonitorError
+
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HOST = "127.0.0.1"
+_CHOICES = {"SOURCE", "TICKERS"}
+"""What `make up` is told by variables that mean something else to the programs that it starts."""
 
 
-class LocalError(RuntimeError):
+class LocalError(MonitorError):
     """Something the person at the keyboard can mend; the message says what is wrong and how."""
 
 
@@ -103,7 +107,7 @@ def aws_environment(settings: LocalSettings) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("AWS_", "CDK_", "STOCK_MONITOR_"))
+        if not key.startswith(("AWS_", "CDK_", "STOCK_MONITOR_")) and key not in _CHOICES
     }
     return {
         **kept,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -17,17 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
-from localstack import deploy, emulator, site
+from localstack import deploy, emulator, site, source
 from localstack.clients import client
 from localstack.processes import Process
 from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free, read_settings
+from producers.errors import MonitorError
+from producers.origin import origin_of
 from producers.settings import SCHEDULED
+from producers.source import SourceSpec
 from stream_infra import names
-from stream_infra.cdk.bundling import BundleError
+from stream_infra.config import Config
 
 BACKFILL_MINUTES = 30
 AT_ONCE = 4
@@ -48,9 +54,18 @@ def front_door(settings: LocalSettings) -> Process:
 def up(settings: LocalSettings, console: Console) -> None:
     """Do all that is missing between nothing and a running monitor.
 
-    Raises:
-        LocalError, BundleError: a step failed; the message says what to do.
+    Raises
+    ------
+    MonitorError
+        If a setting cannot work or a step failed; the message says what to do.
     """
+    config = source.configure(settings, os.environ)
+    with _step(console, "Source") as say:
+        spec = source.equip(config, os.environ, say)
+        trial = source.try_out(config, os.environ)
+        say(trial.said)
+        if not trial.is_good:
+            say.sign = "[yellow]![/]"
     settings.directory.mkdir(parents=True, exist_ok=True)
     with alone(settings):
         if front_door(settings).pid() is None and not port_is_free(settings.port):
@@ -60,8 +75,9 @@ def up(settings: LocalSettings, console: Console) -> None:
             )
         with _step(console, "Local AWS") as say:
             say("started" if emulator.start(settings) else "running")
+        source.store_keys(settings, spec, os.environ)
         with _step(console, "Stacks") as say:
-            say("deployed" if deploy.deploy(settings, say) else "unchanged")
+            say("deployed" if deploy.deploy(settings, config, say) else "unchanged")
         with _step(console, "Dashboard") as say:
             say(f"{touched} files uploaded" if (touched := site.upload(settings)) else "unchanged")
         with _step(console, "Front door") as say:
@@ -69,7 +85,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "Event source mapping") as say:
             say("started" if start_runner(settings) else "running")
         with _step(console, "History") as say:
-            say(_backfill(settings))
+            say(_backfill(settings, config))
         with _step(console, "First scan") as say:
             _enable_schedule(settings)
             # As the schedule would, which fires a minute from now: until then, and after a scan that was cut off.
@@ -82,7 +98,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "API") as say:
             _open_api(settings)
             say("answers")
-    console.print(_panel(settings))
+    console.print(_panel(settings, config, spec))
 
 
 @contextmanager
@@ -106,6 +122,7 @@ class _Say:
     def __init__(self, title: str, status: Status) -> None:
         self._title, self._status = title, status
         self.last = ""
+        self.sign = "[green]✓[/]"
 
     def __call__(self, text: str) -> None:
         self.last = text
@@ -118,7 +135,8 @@ def _step(console: Console, title: str) -> Iterator[_Say]:
     with console.status(f"{title} …") as status:
         say = _Say(title, status)
         yield say
-    console.print(f"[green]✓[/] {title}: {say.last} [dim]({time.monotonic() - began:.1f} s)[/]")
+    took = f"[dim]({time.monotonic() - began:.1f} s)[/]"
+    console.print(f"{say.sign} {title}: {escape(say.last)} {took}", soft_wrap=True)
 
 
 def _start_front_door(settings: LocalSettings) -> bool:
@@ -164,7 +182,9 @@ def start_runner(settings: LocalSettings) -> bool:
     return True
 
 
-def _backfill(settings: LocalSettings) -> str:
+def _backfill(settings: LocalSettings, config: Config) -> str:
+    if origin_of(config.source) != "simulated":
+        return "begins with the first quotes"
     mark = settings.directory / _BACKFILLED
     if mark.exists():
         return "there already"
@@ -190,8 +210,9 @@ def _enable_schedule(settings: LocalSettings) -> None:
     events.put_targets(Rule=rule, Targets=events.list_targets_by_rule(Rule=rule)["Targets"])
 
 
-def _panel(settings: LocalSettings) -> Panel:
+def _panel(settings: LocalSettings, config: Config, spec: SourceSpec) -> Panel:
     table = Table.grid(padding=(0, 2))
+    table.add_row("[bold]Source[/]", source.describe(config, spec))
     table.add_row("[bold]Dashboard[/]", f"{settings.origin}/")
     table.add_row("API", f"{settings.origin}/api/anomalies")
     table.add_row("Outbox", f"{settings.origin}/outbox   emails and SMS that would have been sent")
@@ -202,7 +223,8 @@ def _panel(settings: LocalSettings) -> Panel:
     table.add_row("", "stock-monitor status")
     table.add_row("", "stock-monitor replay FILE.csv.gz")
     table.add_row("", "make down")
-    return Panel(table, title="Stock Market Anomaly Monitor · simulated quotes", expand=False)
+    title = f"Stock Market Anomaly Monitor · {origin_of(config.source)} quotes"
+    return Panel(table, title=title, expand=False)
 
 
 def main() -> int:
@@ -210,13 +232,13 @@ def main() -> int:
     argparse.ArgumentParser(
         prog="make up",
         description=__doc__,
-        epilog="Example: STOCK_MONITOR_PORT=8081 STOCK_MONITOR_AWS_PORT=4567 make up",
+        epilog="Examples: make up SOURCE=coinbase TICKERS=BTC-USD,ETH-USD; STOCK_MONITOR_PORT=8081 make up",
     ).parse_args()
     console = Console()
     try:
         up(read_settings(), console)
-    except (LocalError, BundleError) as error:
-        Console(stderr=True).print(f"[red]✗[/] {error}", markup=True, highlight=False)
+    except MonitorError as error:
+        Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted. `make up` goes on where it stopped; `make down` ends what was started.")

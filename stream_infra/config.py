@@ -38,11 +38,13 @@ from producers import sources
 from producers.errors import MonitorError, did_you_mean
 from producers.markets import Session
 from producers.settings import explain
+from producers.source import SourceError
 from producers.watch_list import WatchListError, is_reference, parse
 
 FILE = "monitor.toml"
 LOCAL, PROD = "local", "prod"
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
+DEFAULT_PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD"
 ALWAYS_OPEN = "24/7"
 """The calendar of a source whose market never closes."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -94,12 +96,17 @@ class Config(BaseModel):
     account: str | None = None
     region: str | None = None
     source: str = "alpaca"
+    source_options: dict[str, str] = {}
+    """Variables that change what the source does, as docs/sources.md lists them; never a key."""
     session: Session = "regular"
     """When quotes are polled; without it, always for a source whose market never closes."""
     access: Literal["private", "public"] = "private"
     """Who may read on AWS: those who signed in, or anybody. Changes always need a sign-in."""
     tickers: str = DEFAULT_TICKERS
-    """The watch list at first: tickers as a list or separated by commas, or ``s3://bucket/key``."""
+    """The watch list at first: tickers as a list or separated by commas, or ``s3://bucket/key``.
+
+    Without it, ten US stocks, or four pairs for a source of crypto alone.
+    """
     threshold: str = "2.5"
     """A number, or a table as the parameter ``/stock-tracker/threshold`` holds it."""
     poll_interval_seconds: Annotated[Number, Field(ge=1, le=60)] = 5
@@ -121,20 +128,35 @@ class Config(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_its_session(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "session" not in given and "source" in given:
-            known = given["source"] in sources.names()
-            if known and sources.get(given["source"]).market == ALWAYS_OPEN:
-                return {**given, "session": "always"}
+    def _with_what_follows_from_the_source(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("source"), str):
+            return given
+        try:
+            spec = sources.get_pollable(given["source"])
+        except SourceError:
+            return given  # the field's own validator says what is wrong with it
+        implied: dict[str, object] = {"session": "always"} if spec.market == ALWAYS_OPEN else {}
+        if "stocks" not in spec.assets and "crypto" in spec.assets:
+            implied["tickers"] = DEFAULT_PAIRS
+        return {**implied, **given}
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _is_a_source(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            sources.get_pollable(given)
+        except SourceError as error:
+            suggestion = "" if given in sources.names() else did_you_mean(given, sources.names())
+            what = f"{error.what}{suggestion}"
+            raise ValueError(f"{what}; must be {error.allowed}" if error.allowed else what) from error
         return given
 
-    @field_validator("source")
+    @field_validator("source_options", mode="before")
     @classmethod
-    def _is_a_source(cls, given: str) -> str:
-        if given not in (known := sources.names()):
-            suggestion = did_you_mean(given, known)
-            raise ValueError(f"unknown source {given!r}{suggestion}; must be one of {', '.join(known)}")
-        return given
+    def _is_an_object(cls, given: object) -> object:
+        return json.loads(given) if isinstance(given, str) and given.startswith("{") else given
 
     @field_validator("tickers", mode="before")
     @classmethod
@@ -185,6 +207,26 @@ class Config(BaseModel):
                 "raise the limit, or set it to 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def _options_are_the_sources(self) -> Self:
+        known = {option.variable: option.allowed for option in sources.get_pollable(self.source).options}
+        for name, value in self.source_options.items():
+            if name not in known:
+                allowed = f"one of {', '.join(known)}" if known else f"empty: {self.source} has no options"
+                raise ValueError(
+                    f"source_options: unknown {name!r}{did_you_mean(name, known)}; must be {allowed}"
+                )
+            if known[name] and value not in known[name]:
+                raise ValueError(
+                    f"source_options: {name} is {value!r}; must be one of {', '.join(known[name])}"
+                )
+        return self
+
+    def context(self) -> dict[str, str]:
+        """Return every setting as the text that `read_context` takes it as."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
     @property
     def local(self) -> bool:

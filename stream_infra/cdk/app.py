@@ -14,7 +14,7 @@ import aws_cdk as cdk
 
 from producers.errors import MonitorError
 from stream_infra import names
-from stream_infra.cdk.bundling import bundle
+from stream_infra.cdk.bundling import bundles
 from stream_infra.cdk.stacks.api import ApiStack
 from stream_infra.cdk.stacks.dashboard import DashboardStack
 from stream_infra.cdk.stacks.functions import LambdaStack
@@ -26,14 +26,12 @@ from stream_infra.config import Config, read_context
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def build(app: cdk.App, config: Config, bundles: dict[str, Path]) -> None:
-    """Add all stacks to the app. `bundles` maps each function's name to its folder of code."""
+def build(app: cdk.App, config: Config, code: dict[str, Path]) -> None:
+    """Add all stacks to the app. `code` maps each function's name to its folder of code."""
     env = cdk.Environment(account=config.account, region=config.region)
     storage = StorageStack(app, "StorageStack", config=config, env=env)
     stream = StreamStack(app, "StreamStack", config=config, env=env)
-    api = ApiStack(
-        app, "ApiStack", config=config, env=env, bundle=bundles[names.API_HANDLER], storage=storage
-    )
+    api = ApiStack(app, "ApiStack", config=config, env=env, bundle=code[names.API_HANDLER], storage=storage)
     dashboard = DashboardStack(
         app,
         "DashboardStack",
@@ -48,7 +46,7 @@ def build(app: cdk.App, config: Config, bundles: dict[str, Path]) -> None:
         "LambdaStack",
         config=config,
         env=env,
-        bundles=bundles,
+        bundles=code,
         storage=storage,
         stream=stream,
         dashboard_url=config.dashboard_url or dashboard.url,
@@ -70,8 +68,7 @@ def main() -> int:
     app = cdk.App()
     try:
         config = read_context(app.node.get_all_context(), Path.cwd())
-        bundles = {name: bundle(ROOT, name, config.target) for name in names.FUNCTIONS}
-        build(app, config, bundles)
+        build(app, config, bundles(ROOT, config))
     except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -15,12 +15,15 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from producers.errors import MonitorError
+from producers.sources import get_pollable
 from stream_infra import names
+from stream_infra.config import Config
 
 Target = Literal["aws", "local"]
 RUNTIME_VERSION = "3.13"
@@ -81,16 +84,28 @@ CONTENTS = {
 }
 
 
-def bundle(root: Path, function: str, target: Target) -> Path:
-    """Folder with everything the function imports, built if it is not there.
+def bundles(root: Path, config: Config) -> dict[str, Path]:
+    """Return the folder of code of every function of a deployment, by its name.
 
     Raises
     ------
     BundleError
-        A distribution is not in the lock, or the installer failed.
+        As `bundle` does.
+    """
+    packages = {names.SCANNER: get_pollable(config.source).packages}
+    return {name: bundle(root, name, config.target, packages.get(name, ())) for name in names.FUNCTIONS}
+
+
+def bundle(root: Path, function: str, target: Target, packages: Sequence[str] = ()) -> Path:
+    """Folder with everything the function imports, built if it is not there.
+
+    `packages` are distributions that its source needs besides.
+
+    Raises:
+        BundleError: a distribution is not in the lock, or the installer failed.
     """
     contents = CONTENTS[function]
-    requirements = _locked(LOCK, contents.distributions)
+    requirements = _locked(LOCK, _with_their_needs(LOCK, contents.distributions, packages))
     workspace = root if (root / "pyproject.toml").exists() else Path.cwd()
     fingerprint = _fingerprint(root, contents.rooms, requirements, target)
     folder = workspace / "build" / "bundles" / f"{function}-{target}-{fingerprint}"
@@ -116,16 +131,35 @@ def _build(root: Path, folder: Path, function: str, target: Target, requirements
     partial.rename(folder)  # complete or not there: an interrupted build leaves only the .partial
 
 
-def _locked(lock: Path, distributions: tuple[str, ...]) -> str:
-    """Return the lock's own lines, with hashes, of some distributions."""
+def _blocks(lock: Path) -> dict[str, list[str]]:
+    """Return the lock's blocks of lines of every distribution, one for each version."""
     blocks: dict[str, list[str]] = {}
     for block in re.split(r"\n(?=\S)", lock.read_text()):
         if found := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", block):
-            lines = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
-            blocks.setdefault(found.group(1), []).append("\n".join(lines).rstrip("\\ "))
+            blocks.setdefault(found.group(1), []).append(block)
+    return blocks
+
+
+def _locked(lock: Path, distributions: Iterable[str]) -> str:
+    """Return the lock's own lines, with hashes, of some distributions."""
+    blocks = _blocks(lock)
     if missing := [name for name in distributions if name not in blocks]:
         raise BundleError(f"{lock.name} does not hold {', '.join(missing)}: run `make lock`")
-    return "\n".join(block for name in sorted(distributions) for block in blocks[name]) + "\n"
+    listed = [block for name in sorted(distributions) for block in blocks[name]]
+    plain = ([line for line in block.splitlines() if not line.lstrip().startswith("#")] for block in listed)
+    return "\n".join("\n".join(lines).rstrip("\\ ") for lines in plain) + "\n"
+
+
+def _with_their_needs(lock: Path, distributions: Sequence[str], packages: Sequence[str]) -> set[str]:
+    """Return `distributions`, and `packages` with all that the lock says is there because of them ("# via")."""
+    because = {
+        name: {line.lstrip("# ").removeprefix("via").strip() for block in blocks for line in block.splitlines()}
+        for name, blocks in _blocks(lock).items()
+    }
+    needed = set(packages)
+    while more := {name for name, whose in because.items() if whose & needed} - needed:
+        needed |= more
+    return {*distributions, *needed}
 
 
 def _fingerprint(root: Path, rooms: tuple[str, ...], requirements: str, target: Target) -> str:

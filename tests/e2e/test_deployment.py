@@ -13,6 +13,7 @@ import pytest
 from localstack.deploy import cdk_environment, context
 from localstack.node import cdk, find_node
 from localstack.settings import read_settings
+from localstack.source import configure
 from stream_infra import names
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +50,7 @@ def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Any, 
         "--no-color",
     ]
     done = subprocess.run(
-        [*command, "--output", str(tmp_path), *context(settings)],
+        [*command, "--output", str(tmp_path), *context(configure(settings, {}))],
         cwd=ROOT,
         env=cdk_environment(settings),
         capture_output=True,

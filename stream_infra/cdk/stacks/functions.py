@@ -95,6 +95,7 @@ class LambdaStack(Stack):
                 "SESSION": config.session,
                 "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
                 "BUS_NAME": names.BUS,
+                **config.source_options,
                 **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
                 **({VARIABLE: to_text(distortions())} if config.source == "simulated" else {}),
             },

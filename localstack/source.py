@@ -1,0 +1,192 @@
+"""The source of quotes of the local monitor: chosen, equipped and tried before anything starts.
+
+`[local]` in `monitor.toml` chooses it, or ``make up SOURCE=… TICKERS=…``; its keys and options come from the
+environment, its keys go on into the local Secrets Manager.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from localstack.clients import client
+from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings
+from producers.errors import MonitorError
+from producers.markets import is_open
+from producers.origin import origin_of
+from producers.source import SourceError, SourceSpec, poll
+from producers.sources import create, get_pollable
+from producers.vendor import VendorError
+from stream_infra import names
+from stream_infra.cdk.bundling import SOURCES_LOCK
+from stream_infra.config import LOCAL, Config, Given, find_file, load
+
+POLL_SECONDS_SIMULATED = 2
+_TRIED_TICKERS = 10
+"""Enough to see whether the source answers, few enough for any rate limit."""
+_TRIAL_SECONDS = 8.0
+_REJECTED_KEY = {401, 403}
+Environment = Mapping[str, str]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the source answered before the start: a sentence, and whether it is good news."""
+
+    said: str
+    is_good: bool = True
+
+
+def configure(settings: LocalSettings, environment: Environment) -> Config:
+    """Return the local deployment's settings: SOURCE and TICKERS of the environment before `monitor.toml`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot work.
+    """
+    path, overrides = find_file(ROOT), {}
+    for field, variable in (("source", "SOURCE"), ("tickers", "TICKERS")):
+        if value := environment.get(variable, "").strip():
+            overrides[field] = Given(value, variable)
+    defaults: dict[str, object] = {
+        "target": LOCAL,
+        "account": ACCOUNT,
+        "region": REGION,
+        "dashboard_url": f"{settings.origin}/",
+        "source": "simulated",
+    }
+    chosen = load(LOCAL, path, overrides, defaults)
+    if origin_of(chosen.source) == "simulated":
+        defaults["poll_interval_seconds"] = POLL_SECONDS_SIMULATED
+    options = {
+        option.variable: value
+        for option in get_pollable(chosen.source).options
+        if (value := environment.get(option.variable, ""))
+    }
+    if options:
+        overrides["source_options"] = Given({**chosen.source_options, **options}, "the environment's options")
+    return load(LOCAL, path, overrides, defaults)
+
+
+def equip(config: Config, environment: Environment, say: Say) -> SourceSpec:
+    """Install what the source needs, and check its keys; return what it declares.
+
+    Raises
+    ------
+    LocalError
+        If its packages cannot be installed.
+    SourceError
+        If a key is missing; says which, and where to get it.
+    """
+    spec = get_pollable(config.source)
+    if missing := spec.missing_packages():
+        say(f"installing {', '.join(missing)}")
+        _install(missing)
+    spec.check({**environment, **config.source_options})
+    return spec
+
+
+def _install(packages: list[str]) -> None:
+    """Install them as they are pinned; what a package of somebody else's needs, it has to bring itself."""
+    uv = Path(sysconfig.get_path("scripts")) / "uv"
+    command = [str(uv), "pip", "install", "--quiet", "--no-config", "--python", sys.executable]
+    done = subprocess.run(
+        [*command, "--require-hashes", "--requirement", str(SOURCES_LOCK)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LocalError(f"{', '.join(packages)} could not be installed:\n{done.stderr.strip()}")
+    importlib.invalidate_caches()
+
+
+def try_out(config: Config, environment: Environment) -> Trial:
+    """Poll a live source once; a simulation needs no trial.
+
+    Raises
+    ------
+    LocalError
+        If the vendor rejects the key, or knows none of the tickers.
+    """
+    if origin_of(config.source) != "live":
+        return Trial(f"{config.source}, nothing in it is real")
+    tickers = config.tickers.split(",")[:_TRIED_TICKERS] if not config.tickers.startswith("s3:") else []
+    outcome = _polled(config, {**environment, **config.source_options}, tickers)
+    if isinstance(outcome, str):
+        return Trial(f"{outcome}: scans go on trying", is_good=False)
+    answered, missing = outcome
+    reasons = "; ".join(f"{ticker}: {why or 'no quote'}" for ticker, why in missing.items())
+    if tickers and not answered:
+        raise LocalError(
+            f"{config.source} has no quote of any ticker ({reasons}): name others, as in "
+            f"`make up SOURCE={config.source} TICKERS=…`"
+        )
+    if reasons:
+        return Trial(f"{config.source} answers, but not for {reasons}", is_good=False)
+    return Trial(f"{config.source} answers")
+
+
+def _polled(config: Config, environment: Environment, tickers: list[str]) -> tuple[int, dict[str, str]] | str:
+    """How many tickers were answered and which were not, with reasons; or why nothing was answered."""
+    outcomes: list[tuple[int, dict[str, str]] | str | MonitorError] = []
+
+    def run() -> None:
+        try:
+            source = create(config.source, {**environment, "POLL_INTERVAL_SECONDS": f"{_TRIAL_SECONDS:g}"})
+            batch = poll(config.source, source, tickers, time.time_ns() // 1_000_000)
+            outcomes.append(
+                (len(batch.symbol), {name: batch.reasons.get(name, "") for name in batch.missing})
+            )
+        except VendorError as error:
+            outcomes.append(_rejected(config.source, error) if error.status in _REJECTED_KEY else str(error))
+        except SourceError as error:
+            outcomes.append(str(error))
+
+    # A thread that nobody waits for: a source that hangs must not hang `make up`.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(_TRIAL_SECONDS + 1)
+    outcome = outcomes[0] if outcomes else f"{config.source} did not answer within {_TRIAL_SECONDS:g} s"
+    if isinstance(outcome, MonitorError):
+        raise outcome
+    return outcome
+
+
+def _rejected(source: str, error: VendorError) -> LocalError:
+    spec = get_pollable(source)
+    keys = "; ".join(f"{key.variable}: {key.where}" for key in spec.keys)
+    return LocalError(f"{source} rejects the key ({error}). Check it, or get another. {keys}")
+
+
+def store_keys(settings: LocalSettings, spec: SourceSpec, environment: Environment) -> None:
+    """Put the source's keys into the local Secrets Manager, where the scanner reads them."""
+    if not spec.keys:
+        return
+    secrets = client(settings, "secretsmanager")
+    text = json.dumps({key.variable: environment[key.variable].strip() for key in spec.keys})
+    try:
+        secrets.put_secret_value(SecretId=names.SOURCE_SECRET, SecretString=text)
+    except secrets.exceptions.ResourceNotFoundException:
+        secrets.create_secret(Name=names.SOURCE_SECRET, SecretString=text)
+
+
+def describe(config: Config, spec: SourceSpec, now: datetime | None = None) -> str:
+    """Return what is polled, how often, and whether its market is open, for a person."""
+    parts = [f"{config.source}, {origin_of(config.source)}, polled every {config.poll_interval_seconds:g} s"]
+    if spec.keys:
+        parts.append(f"keys present: {', '.join(key.variable for key in spec.keys)}")
+    if not is_open(config.session, now or datetime.now(UTC)):
+        parts.append(f"market {spec.market} is closed now: quotes come when it opens")
+    return "; ".join(parts)
