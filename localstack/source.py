@@ -27,7 +27,7 @@ from producers.source import SourceError, SourceSpec, poll
 from producers.sources import create, get_pollable
 from producers.vendor import VendorError
 from stream_infra import names
-from stream_infra.cdk.bundling import SOURCES_LOCK
+from stream_infra.cdk.bundling import LOCK
 from stream_infra.config import LOCAL, Config, Given, find_file, load
 
 POLL_SECONDS_SIMULATED = 2
@@ -98,15 +98,11 @@ def equip(config: Config, environment: Environment, say: Say) -> SourceSpec:
 
 
 def _install(packages: list[str]) -> None:
-    """Install them as they are pinned; what a package of somebody else's needs, it has to bring itself."""
+    """Install them, in the versions of the lock as far as it has them."""
     uv = Path(sysconfig.get_path("scripts")) / "uv"
     command = [str(uv), "pip", "install", "--quiet", "--no-config", "--python", sys.executable]
-    done = subprocess.run(
-        [*command, "--require-hashes", "--requirement", str(SOURCES_LOCK)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command += ["--constraint", str(LOCK), *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LocalError(f"{', '.join(packages)} could not be installed:\n{done.stderr.strip()}")
     importlib.invalidate_caches()

@@ -153,7 +153,9 @@ def _locked(lock: Path, distributions: Iterable[str]) -> str:
 def _with_their_needs(lock: Path, distributions: Sequence[str], packages: Sequence[str]) -> set[str]:
     """Return `distributions`, and `packages` with all that the lock says is there because of them ("# via")."""
     because = {
-        name: {line.lstrip("# ").removeprefix("via").strip() for block in blocks for line in block.splitlines()}
+        name: {
+            line.lstrip("# ").removeprefix("via").strip() for block in blocks for line in block.splitlines()
+        }
         for name, blocks in _blocks(lock).items()
     }
     needed = set(packages)
