@@ -62,6 +62,7 @@ class Monitor:
         return {
             **kept,
             **own,
+            "SOURCE": "simulated",  # whatever `[local]` in the checkout's monitor.toml holds
             "STOCK_MONITOR_PORT": self.origin.rsplit(":", 1)[1],
             "STOCK_MONITOR_DIR": str(self.directory),
         }
