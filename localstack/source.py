@@ -25,7 +25,7 @@ from producers.markets import is_open
 from producers.origin import origin_of
 from producers.source import SourceError, SourceSpec, poll
 from producers.sources import create, get_pollable
-from producers.vendor import VendorError
+from producers.vendor_state import VendorError
 from stream_infra import names
 from stream_infra.cdk.bundling import LOCK
 from stream_infra.config import LOCAL, Config, Given, find_file, load

@@ -97,12 +97,14 @@ def bundles(root: Path, config: Config) -> dict[str, Path]:
 
 
 def bundle(root: Path, function: str, target: Target, packages: Sequence[str] = ()) -> Path:
-    """Folder with everything the function imports, built if it is not there.
+    """Return the folder with everything the function imports, built if it is not there.
 
     `packages` are distributions that its source needs besides.
 
-    Raises:
-        BundleError: a distribution is not in the lock, or the installer failed.
+    Raises
+    ------
+    BundleError
+        If a distribution is not in the lock, or the installer failed.
     """
     contents = CONTENTS[function]
     requirements = _locked(LOCK, _with_their_needs(LOCK, contents.distributions, packages))
