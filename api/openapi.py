@@ -30,12 +30,13 @@ def register(app: APIGatewayRestResolver) -> None:
 
     @app.get("/openapi.json", summary="This document", responses=responses(Document, "The OpenAPI document."))
     def get_openapi() -> Response[str]:
-        return respond(_committed(), if_none_match(app), max_age_seconds=_MAX_AGE_SECONDS)
+        return respond(_served(app), if_none_match(app), max_age_seconds=_MAX_AGE_SECONDS)
 
 
 @cache
-def _committed() -> Any:
-    return json.loads(COMMITTED.read_text(encoding="utf-8"))
+def _served(app: APIGatewayRestResolver) -> dict[str, Any]:
+    """The document of this deployment: packages may have added kinds to those of the committed one."""
+    return document(app)
 
 
 def document(app: APIGatewayRestResolver) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class DetectorSpec:
         True for a detector that completes the signals, before all others read them.
     may_follow_halt
         True if an anomaly of this kind right after a halt is told as such.
+    has_direction
+        False where up and down mean nothing, as in a gap; the direction is ``none`` then.
     run_limit
         ``run_limit(xp, s)`` returns how many unchanged ticks in a row are a halt: the price then had as long to move as
         they lasted. One detector at most declares it.
@@ -94,6 +96,7 @@ class DetectorSpec:
     rearm_ticks: int = 15
     is_first: bool = False
     may_follow_halt: bool = False
+    has_direction: bool = True
     run_limit: Callable[[Any, Any], Any] | None = None
     note: Callable[[Any, Any], str] | None = None
 

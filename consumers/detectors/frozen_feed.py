@@ -78,4 +78,5 @@ DETECTOR = DetectorSpec(
     },
     rearm_ticks=1,
     run_limit=run_limit,
+    has_direction=False,
 )

@@ -67,4 +67,5 @@ DETECTOR = DetectorSpec(
         "pace_peak": "longest usual pause, ms, fading",
         "break_time": "ms of the UTC day at which ticks came back after the last long pause, plus one",
     },
+    has_direction=False,
 )

@@ -200,20 +200,24 @@ def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:
 def _transition(
     change: Change, *, row: int, reading: tuple[float, ...], threshold: float, seen: tuple[State, Signals]
 ) -> Transition:
-    score, value, expected, spread = reading
-    kind = KINDS[change.kind]
+    score, value, expected, tolerance = reading
+    spec = DETECTORS[change.kind]
     return Transition(
         change=change.change,
         row=row,
-        kind=kind,
+        kind=spec.kind,
         severity=SEVERITIES[int(change.level) - 1],
         score=score,
         threshold=threshold,
         value=value,
         expected=expected,
-        tolerance=spread,
-        direction="up" if value > expected else "down" if value < expected else "none",
+        tolerance=tolerance,
+        direction=_direction(value, expected) if spec.has_direction else "none",
         opened_ts=int(change.opened),
-        window=DETECTORS[change.kind].window(*seen),
-        note=note_of(DETECTORS[change.kind], *seen),
+        window=spec.window(*seen),
+        note=note_of(spec, *seen),
     )
+
+
+def _direction(value: float, expected: float) -> str:
+    return "up" if value > expected else "down" if value < expected else "none"

@@ -1,0 +1,208 @@
+"""docs/extending.md, "A detector": one file added is a kind everywhere, from the threshold to the API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs" / "extending.md").read_text()
+ROOMS = ("producers", "consumers", "api", "stream_infra")
+
+PROGRAM = """
+import json, os, sys
+from pathlib import Path
+import boto3
+import numpy as np
+from moto import mock_aws
+
+kind = os.environ["KIND"]
+with mock_aws():
+    from api import contract
+    from api.anomalies import AnomalyStore
+    from api.app import create_app
+    from api.event import normalized
+    from api.services import Services
+    from consumers.contracts import events, kinds, schema
+    from consumers.detector.effects import anomaly_of
+    from consumers.detectors.engine import engine
+    from consumers.stores.anomalies import AnomalyTable
+    from consumers.stream.rows import Rows
+    from consumers.stream.thresholds import Threshold
+    from jsonschema import Draft202012Validator
+    from producers.simulation.distortion import from_text, to_text
+    from producers.sources.simulated import SimulatedSource
+    from stream_infra.operations.offline.history import History
+
+    threshold = Threshold.parse(json.dumps({"kinds": {kind: 2.4}}))
+    # The scanner gets the distortions as text.
+    market = SimulatedSource(distortions=from_text(to_text(kinds.distortions())))
+    start, symbol = 1_763_996_400_000, "XYZ"
+    shown = [e for e in market.injected_events([symbol], start, start + 86_400_000) if e.kind == kind]
+    begin = shown[0].start_ms - 1_800_000
+    lines = []
+    for ts in range(begin, shown[0].end_ms + 30_000, 5_000):
+        quote = market.quote(symbol, ts)
+        if quote is not None:
+            lines.append(f"{ts},{symbol},{quote.price},{quote.bid},{quote.ask},{quote.day_volume}")
+    Path("ticks.csv").write_text("ts,symbol,price,bid,ask,volume\\n" + "\\n".join(lines) + "\\n")
+    history = History([Path("ticks.csv")], threshold, print)
+    found = [event for event in history.events() if event.anomaly.kind == kind and event.change == "detected"]
+    anomaly = found[0].anomaly
+
+    client = boto3.client("dynamodb")
+    names = ("ticker", "timestamp", "date", "severity")
+    index = lambda name, key: {"IndexName": name, "Projection": {"ProjectionType": "ALL"}, "KeySchema": [
+        {"AttributeName": key, "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}]}
+    client.create_table(
+        TableName="stock-anomalies",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "ticker", "KeyType": "HASH"}, {"AttributeName": "timestamp", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
+        GlobalSecondaryIndexes=[index("DateIndex", "date"), index("SeverityIndex", "severity")],
+    )
+    AnomalyTable(client, "stock-anomalies").put([anomaly])
+    services = Services(
+        anomalies=AnomalyStore(client, "stock-anomalies"), alerts=None, charts=None, depth=None, watch_list=None,
+        source=anomaly.source, now_ms=lambda: shown[0].end_ms + 60_000, writes_open=True,
+    )
+    app = create_app(services)
+
+    def get(path, **query):
+        event = normalized({"path": path, "httpMethod": "GET", "headers": None, "body": None,
+                            "requestContext": None, "queryStringParameters": query or None})
+        answer = app.resolve(event, None)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    detail = events.detected(anomaly).detail
+    document = schema.schema(Path(os.environ["SCHEMA"]).read_text())
+    print("FOUND" + json.dumps({
+        "kinds": kinds.KINDS,
+        "numpy_in_the_contract": "numpy" in os.popen(
+            f"{sys.executable} -c 'import consumers.contracts.kinds, sys; print(*sys.modules)'").read().split(),
+        "anomaly": anomaly.explanation,
+        "window": anomaly.window,
+        "page": get("/kinds"),
+        "api": get(f"/anomalies/{symbol}", kind=kind, source=anomaly.source),
+        "one": get(f"/anomalies/{symbol}/{anomaly.id}")[0],
+        "openapi": kind in json.dumps(contract.document()),
+        "served": kind in json.dumps(get("/openapi.json")),
+        "in_schema": kind in json.dumps(document),
+        "event_errors": [e.message for e in Draft202012Validator({**document, "$ref": "#/$defs/AnomalyDetected"}).iter_errors(detail)],
+        "fields": [name for name in engine.STATE_FIELDS if name.startswith(kind)],
+    }))
+"""
+
+
+def added_file(tmp_path: Path) -> tuple[str, Path]:
+    """Write the document's example to the one file that it names, in a copy of the rooms."""
+    (block,) = re.findall(r"```python\n(# consumers/detectors/.*?)```", TEXT, re.DOTALL)
+    path = tmp_path / block.splitlines()[0].removeprefix("# ").strip()
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    path.write_text(block)
+    return re.findall(r'kind="([^"]+)"', block)[0], path
+
+
+def run(command: list[str], cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    schema = str(ROOT / "docs" / "events.schema.json")
+    environment = {**kept, **keys, "PYTHONPATH": str(cwd), "SCHEMA": schema, **more}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert "FOUND" in done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.partition("FOUND")[2])
+    return found
+
+
+def is_a_kind_everywhere(found: dict[str, Any], kind: str, label: str) -> None:
+    assert kind in found["kinds"]
+    assert not found["numpy_in_the_contract"]
+    assert "in one tick and came back in the next" in found["anomaly"]
+    assert found["window"]["unit"] == "return"
+    status, page = found["page"]
+    assert status == 200
+    assert {"kind": kind, "label": label} in [{k: of[k] for k in ("kind", "label")} for of in page["kinds"]]
+    status, listed = found["api"]
+    assert (status, found["one"]) == (200, 200)
+    assert [anomaly["kind"] for anomaly in listed["anomalies"]] == [kind]
+    assert found["openapi"]
+    assert found["served"]
+    assert found["in_schema"]
+    assert found["event_errors"] == []
+    assert found["fields"]
+
+
+def test_one_added_file_is_a_kind_from_the_threshold_to_the_api(tmp_path: Path) -> None:
+    kind, _ = added_file(tmp_path)
+    is_a_kind_everywhere(outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind)), kind, "Whipsaw")
+
+
+def test_the_same_under_another_name(tmp_path: Path) -> None:
+    _, path = added_file(tmp_path)
+    text = path.read_text().replace("whipsaw", "there_and_back").replace("Whipsaw", "There and back")
+    path.unlink()
+    path.with_name("there_and_back.py").write_text(text)
+    found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND="there_and_back"))
+    is_a_kind_everywhere(found, "there_and_back", "There and back")
+
+
+def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
+    kind, path = added_file(tmp_path)
+    path.rename(tmp_path / "my_detectors.py")
+    info = tmp_path / "my_detectors-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-detectors\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[stock_monitor.detectors]\n{kind} = my_detectors:DETECTOR\n")
+    is_a_kind_everywhere(outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind)), kind, "Whipsaw")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("DETECTOR = DetectorSpec(", "SPEC = DetectorSpec("), "DETECTOR is missing; must be a DetectorSpec"),
+        (('    over="moves are of usual size again",\n', ""), "over"),
+        (('kind="whipsaw",\n', 'kind="Whip Saw",\n'), "kind is 'Whip Saw'; must be 2 to 32 of a-z 0-9 _"),
+        (('kind="whipsaw",\n', 'kind="gap",\n'), "distortion"),
+        (
+            ('"whipsaw_change": "ret', '"pace_peak": "ret'),
+            "field 'pace_peak' is taken by consumers/detectors/gap.py",
+        ),
+        (('move="jump"', 'move="sideways"'), "move is 'sideways'; must be one of none, jump, shift"),
+    ],
+)
+def test_half_a_declaration_does_not_start(tmp_path: Path, change: tuple[str, str], named: str) -> None:
+    _, path = added_file(tmp_path)
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    done = run([sys.executable, "-c", "import consumers.detectors.engine.engine"], tmp_path)
+    assert done.returncode
+    assert named in done.stderr
+    assert "whipsaw" in done.stderr
+
+
+def test_the_example_is_typed(tmp_path: Path) -> None:
+    _, path = added_file(tmp_path)
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--explicit-package-bases",
+        "--no-incremental",
+        str(path),
+    ]
+    done = run(mypy, tmp_path)
+    assert done.returncode == 0, done.stdout
