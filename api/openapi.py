@@ -35,7 +35,7 @@ def register(app: APIGatewayRestResolver) -> None:
 
 @cache
 def _served(app: APIGatewayRestResolver) -> dict[str, Any]:
-    """The document of this deployment: packages may have added kinds to those of the committed one."""
+    """Return the document of this deployment: packages may have added kinds to the committed one."""
     return document(app)
 
 

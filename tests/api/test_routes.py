@@ -217,7 +217,7 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Tabl
         ("/anomalies", {"until": "1763996400123"}, "until", "ISO 8601"),
         ("/anomalies", {"until": "-0.5"}, "until", "ISO 8601"),
         ("/anomalies", {"since": "2026-11-24T10:00Z", "until": "2026-11-24T09:00Z"}, "since", "before until"),
-        ("/anomalies", {"kind": "price_spike,oops"}, "kind", "price_spike, level_shift"),
+        ("/anomalies", {"kind": "price_spike,oops"}, "kind", "bad_tick, frozen_feed"),
         ("/anomalies", {"severity": "urgent"}, "severity", "low, medium, high, critical"),
         ("/anomalies", {"source": "a b"}, "source", "live, simulated, replay"),
         ("/anomalies", {"tikcer": "AAPL"}, "tikcer", "date, since, until, ticker"),

@@ -84,6 +84,7 @@ with mock_aws():
 
     detail = events.detected(anomaly).detail
     document = schema.schema(Path(os.environ["SCHEMA"]).read_text())
+    event_schema = {**document, "$ref": "#/$defs/AnomalyDetected"}
     print("FOUND" + json.dumps({
         "kinds": kinds.KINDS,
         "numpy_in_the_contract": "numpy" in os.popen(
@@ -96,7 +97,7 @@ with mock_aws():
         "openapi": kind in json.dumps(contract.document()),
         "served": kind in json.dumps(get("/openapi.json")),
         "in_schema": kind in json.dumps(document),
-        "event_errors": [e.message for e in Draft202012Validator({**document, "$ref": "#/$defs/AnomalyDetected"}).iter_errors(detail)],
+        "event_errors": [error.message for error in Draft202012Validator(event_schema).iter_errors(detail)],
         "fields": [name for name in engine.STATE_FIELDS if name.startswith(kind)],
     }))
 """
