@@ -223,20 +223,6 @@ class TickerList(BaseModel):
     count: int
 
 
-class KindModel(BaseModel):
-    """A kind of anomaly, as its detector declares it."""
-
-    kind: str
-    label: str = Field(description="Its name for people.")
-    summary: str = Field(description="What is compared with what.")
-
-
-class KindList(BaseModel):
-    """All kinds of anomaly that this deployment finds."""
-
-    kinds: list[KindModel]
-
-
 class BarModel(BaseModel):
     """One minute of one ticker."""
 
