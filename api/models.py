@@ -92,7 +92,7 @@ IdPath = Annotated[
     str,
     BeforeValidator(_decoded),
     Path(
-        description="The id of an anomaly: <ticker>-<epoch ms>-<kind>.",
+        description="The id of an anomaly: <ticker>-<epoch ms>-<kind>, and @<source> if it is not live.",
         json_schema_extra=_pattern(_ID_PATTERN),
     ),
 ]

@@ -94,7 +94,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         ticker: TickerPath, anomaly_id: IdPath, wanted: Annotated[SilenceRequest, Body()]
     ) -> Response[str]:
         allow_write()
-        timestamp = key_of(ticker, anomaly_id)
+        timestamp = key_of(ticker, anomaly_id).sort_key
         anomaly = services.anomalies.get(ticker, timestamp)
         if anomaly is None:
             raise Problem(
@@ -114,7 +114,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     )
     def withdraw(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
         allow_write()
-        kind = key_of(ticker, anomaly_id).partition("#")[2]
+        kind = key_of(ticker, anomaly_id).kind
         silence = Mute(0, ticker, kind, acknowledged=anomaly_id)
         return _remove(services, silence, "it is not acknowledged", "anomaly_id")
 

@@ -93,7 +93,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(AnomalyModel, "The anomaly with its window.", 400, 404),
     )
     def get_anomaly(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
-        anomaly = services.anomalies.get(ticker, key_of(ticker, anomaly_id))
+        anomaly = services.anomalies.get(ticker, key_of(ticker, anomaly_id).sort_key)
         if anomaly is None:
             raise Problem(
                 HTTPStatus.NOT_FOUND,

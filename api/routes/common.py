@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from api.models import ProblemModel
 from api.problems import bad_request
-from consumers.contracts.anomaly import KINDS, anomaly_id, sort_key
-from producers.quote_batch import MAX_TS_MS
-
-_ID = re.compile(rf"(?P<ticker>.+)-(?P<ts>\d{{1,15}})-(?P<kind>{'|'.join(KINDS)})")
+from consumers.contracts.anomaly import AnomalyIdError, AnomalyKey
 
 
 def if_none_match(app: APIGatewayRestResolver) -> str | None:
@@ -42,20 +38,18 @@ def responses(model: type, description: str, *failures: int, tagged: bool = True
     return described
 
 
-def key_of(ticker: str, given: str) -> str:
-    """Return the sort key of an anomaly by its id.
+def key_of(ticker: str, given: str) -> AnomalyKey:
+    """Return the key of an anomaly by its id.
 
     Raises
     ------
     Problem
         400 if `given` is no id of an anomaly of that ticker.
     """
-    found = _ID.fullmatch(given)
-    if (
-        found is None
-        or int(found["ts"]) > MAX_TS_MS
-        or anomaly_id(ticker, int(found["ts"]), found["kind"]) != given
-    ):
-        example = anomaly_id(ticker, 1763994600123, "price_spike")
-        raise bad_request("anomaly_id", given, f"<ticker>-<epoch ms>-<kind>, for example {example}")
-    return sort_key(int(found["ts"]), found["kind"])
+    try:
+        key = AnomalyKey.parse(given)
+    except AnomalyIdError as error:
+        raise bad_request("anomaly_id", given, error.allowed) from error
+    if key.ticker != ticker:
+        raise bad_request("anomaly_id", given, f"an id of an anomaly of {ticker}")
+    return key

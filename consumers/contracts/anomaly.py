@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
+from producers.errors import MonitorError
+from producers.origin import origin_of
+from producers.quote_batch import MAX_TS_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -20,6 +24,8 @@ __all__ = [
     "KINDS",
     "SEVERITIES",
     "Anomaly",
+    "AnomalyIdError",
+    "AnomalyKey",
     "anomaly_id",
     "from_item",
     "iso_ms",
@@ -30,6 +36,11 @@ __all__ = [
 ]
 
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
+
+_EXAMPLE = "AAPL-1763994600123-price_spike"
+_ID = re.compile(
+    r"(?P<ticker>.+)-(?P<ts>[0-9]{1,15})-(?P<kind>[a-z_]{1,64})(?:@(?P<source>[A-Za-z0-9._-]{1,64}))?"
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = ("id", "source", "ticker", "timestamp", "date", "kind", "severity", "direction", "explanation")
@@ -43,7 +54,8 @@ _SMALLEST, _LARGEST = 1e-120, 1e120
 class Anomaly:
     """Something that was not normal, and why.
 
-    `timestamp` is the sort key `<ISO time with milliseconds, UTC>#<kind>` of the tick that raised it and
+    `timestamp` is the sort key `<ISO time with milliseconds, UTC>#<kind>` of the tick that raised it (and `@<source>`
+    if it is not live),
     `date` its UTC day. `score` is on the scale of `threshold`. `value`, `expected` and
     `tolerance` are in the unit named in `window`, which says what the tick was compared with.
     `late` marks what a redrive found after the fact.
@@ -78,14 +90,71 @@ def ms_of_iso(text: str) -> int:
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
 
 
-def sort_key(ts_ms: int, kind: str) -> str:
-    """The `timestamp` of an anomaly: one tick can raise several kinds."""
-    return f"{iso_ms(ts_ms)}#{kind}"
+class AnomalyKey(NamedTuple):
+    """What an anomaly is identified by; `source` is empty for a live one."""
+
+    ticker: str
+    ts_ms: int
+    kind: str
+    source: str
+
+    @classmethod
+    def parse(cls, text: str) -> AnomalyKey:
+        """Return the key that `anomaly_id` wrote as `text`.
+
+        Raises
+        ------
+        AnomalyIdError
+            If it wrote no such text.
+
+        Examples
+        --------
+        >>> AnomalyKey.parse("BRK-B-1763994600123-price_spike@replay-monday").ticker
+        'BRK-B'
+        """
+        found = _ID.fullmatch(text)
+        if found is not None:
+            ticker, ts_ms, kind, source = found["ticker"], int(found["ts"]), found["kind"], found["source"]
+            if kind in KINDS and ts_ms <= MAX_TS_MS and anomaly_id(ticker, ts_ms, kind, source or "") == text:
+                return cls(ticker, ts_ms, kind, source or "")
+        raise AnomalyIdError(
+            f"{text[:200]!r} is no id of an anomaly",
+            allowed=f"<ticker>-<epoch ms>-<kind>, such as {_EXAMPLE}, or that and @<source> if it is not live",
+        )
+
+    @property
+    def sort_key(self) -> str:
+        """The `timestamp` of the anomaly, its sort key in the table."""
+        return sort_key(self.ts_ms, self.kind, self.source)
 
 
-def anomaly_id(ticker: str, ts_ms: int, kind: str) -> str:
-    """The identity of the anomaly of a kind that a tick raised: the same however often it is found."""
-    return f"{ticker}-{ts_ms}-{kind}"
+class AnomalyIdError(MonitorError):
+    """A text is no id of an anomaly."""
+
+
+def sort_key(ts_ms: int, kind: str, source: str) -> str:
+    """Return the `timestamp` of an anomaly: one tick can raise several kinds, and origins share no key.
+
+    Examples
+    --------
+    >>> sort_key(1763994600123, "gap", "alpaca")
+    '2025-11-24T14:30:00.123Z#gap'
+    >>> sort_key(1763994600123, "gap", "replay-monday")
+    '2025-11-24T14:30:00.123Z#gap@replay-monday'
+    """
+    return f"{iso_ms(ts_ms)}#{kind}{_of_source(source)}"
+
+
+def anomaly_id(ticker: str, ts_ms: int, kind: str, source: str) -> str:
+    """Return the identity of the anomaly of a kind that a tick raised: the same however often it is found.
+
+    What is not live names its source: a replay or a simulation never stands for what really happened.
+    """
+    return f"{ticker}-{ts_ms}-{kind}{_of_source(source)}"
+
+
+def _of_source(source: str) -> str:
+    return "" if origin_of(source) == "live" else f"@{source}"
 
 
 def to_item(anomaly: Anomaly) -> dict[str, AttributeValueTypeDef]:

@@ -48,11 +48,12 @@ def effects_of(step: Step, *, late: bool = False) -> Effects:
 def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
     """Return the anomaly of a transition, named by the tick that opened it."""
     _, ticker = split_key(rows.key[transition.row])
+    source = rows.sources[int(rows.source[transition.row])]
     return Anomaly(
-        id=anomaly_id(ticker, transition.opened_ts, transition.kind),
-        source=rows.sources[int(rows.source[transition.row])],
+        id=anomaly_id(ticker, transition.opened_ts, transition.kind, source),
+        source=source,
         ticker=ticker,
-        timestamp=sort_key(transition.opened_ts, transition.kind),
+        timestamp=sort_key(transition.opened_ts, transition.kind, source),
         date=iso_ms(transition.opened_ts)[:10],
         kind=transition.kind,
         severity=transition.severity,

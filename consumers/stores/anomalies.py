@@ -1,4 +1,4 @@
-"""The table stock-anomalies: keys ticker and timestamp (`<ISO ms>#<kind>`)."""
+"""The table stock-anomalies: keys ticker and timestamp (see `contracts.anomaly.sort_key`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 from consumers.contracts.anomaly import from_item, to_item
 from consumers.contracts.errors import IOFailedError
 from consumers.stores.calls import BACKOFF_SECONDS, CONDITION_FAILED, code_of, io
-from producers.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,14 +32,10 @@ class AnomalyTable:
         self._sleep = sleep
 
     def put(self, anomalies: Sequence[Anomaly]) -> None:
-        """Write anomalies; writing one again changes nothing, nor does one of a recording change a live one."""
-        live: dict[tuple[str, str], Anomaly] = {}
-        for anomaly in anomalies:
-            if origin_of(anomaly.source) == "replay":
-                self._put_if_absent(anomaly)
-            else:
-                live.setdefault((anomaly.ticker, anomaly.timestamp), anomaly)
-        requests = [{"PutRequest": {"Item": to_item(anomaly)}} for anomaly in live.values()]
+        """Write anomalies; writing one again changes nothing."""
+        # A batch with the same key twice is rejected.
+        by_key = {(anomaly.ticker, anomaly.timestamp): anomaly for anomaly in reversed(anomalies)}
+        requests = [{"PutRequest": {"Item": to_item(anomaly)}} for anomaly in reversed(by_key.values())]
         for start in range(0, len(requests), _BATCH_WRITE_ITEMS):
             self._write(requests[start : start + _BATCH_WRITE_ITEMS])
 

@@ -17,7 +17,7 @@ from consumers.alerts.rendering.texts import Texts
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
 from consumers.contracts import events
-from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.contracts.anomaly import SEVERITIES, Anomaly, AnomalyKey, anomaly_id, iso_ms, sort_key
 from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
@@ -99,14 +99,11 @@ def acknowledgement(anomaly: str, until_ms: int, reason: str) -> Mute:
     """The order that holds an anomaly's ticker and kind back until it is over.
 
     Raises:
-        InputError: that is no id of an anomaly.
+        AnomalyIdError: that is no id of an anomaly.
     """
-    parts = anomaly.partition("#")[0].rsplit("-", 2)
-    if len(parts) != 3 or not is_symbol(parts[0]) or not parts[1].isdecimal() or parts[2] not in KINDS:
-        raise InputError(
-            f"{anomaly}: no id of an anomaly; allowed are ids such as AAPL-1763996400123-price_spike"
-        )
-    return Mute(until_ms, parts[0], parts[2], acknowledged="-".join(parts), reason=reason)
+    id_ = anomaly.partition("#")[0]
+    key = AnomalyKey.parse(id_)
+    return Mute(until_ms, key.ticker, key.kind, acknowledged=id_, reason=reason)
 
 
 def send_test(
@@ -167,10 +164,10 @@ def _stuck(alert: Alert | None) -> str:
 def _test_anomaly(now_ms: int) -> Anomaly:
     kind = "price_spike"
     return Anomaly(
-        id=anomaly_id(TEST_TICKER, now_ms, kind),
+        id=anomaly_id(TEST_TICKER, now_ms, kind, TEST_SOURCE),
         source=TEST_SOURCE,
         ticker=TEST_TICKER,
-        timestamp=sort_key(now_ms, kind),
+        timestamp=sort_key(now_ms, kind, TEST_SOURCE),
         date=iso_ms(now_ms)[:10],
         kind=kind,
         severity="low",

@@ -103,10 +103,11 @@ def make_anomaly(
     ticker: str, ts_ms: int, kind: str = "price_spike", **changes: Unpack[AnomalyChanges]
 ) -> Anomaly:
     """Return an anomaly as the detector writes it."""
-    timestamp = sort_key(ts_ms, kind)
+    source = changes.get("source", "simulated")
+    timestamp = sort_key(ts_ms, kind, source)
     usual = Anomaly(
-        id=anomaly_id(ticker, ts_ms, kind),
-        source="simulated",
+        id=anomaly_id(ticker, ts_ms, kind, source),
+        source=source,
         ticker=ticker,
         timestamp=timestamp,
         date=timestamp[:10],

@@ -21,8 +21,10 @@ PAGE = 50
 def _anomaly(n: int, newest_ms: int, ticker: str) -> JsonObject:
     ts_ms, kind = newest_ms - n * 1000, KINDS[n % len(KINDS)]
     return {
-        "id": anomaly_id(ticker, ts_ms, kind), "source": "simulated", "origin": "simulated", "ticker": ticker,
-        "timestamp": sort_key(ts_ms, kind), "date": iso_ms(ts_ms)[:10], "kind": kind, "severity": SEVERITIES[n % 4],
+        "id": anomaly_id(ticker, ts_ms, kind, "simulated"), "source": "simulated",
+        "origin": "simulated", "ticker": ticker,
+        "timestamp": sort_key(ts_ms, kind, "simulated"), "date": iso_ms(ts_ms)[:10], "kind": kind,
+        "severity": SEVERITIES[n % 4],
         "score": 3.25, "threshold": 2.5, "value": 0.01, "expected": 0.0, "tolerance": 0.001,
         "direction": "up", "late": False, "explanation": f"{ticker} rose 1% in one tick, number {n}.",
         "window": {"ticks": 240, "unit": "return"},

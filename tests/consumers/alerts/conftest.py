@@ -34,10 +34,10 @@ def make_anomaly(
 ) -> Anomaly:
     """An anomaly as the detector writes it."""
     values: dict[str, Any] = {
-        "id": anomaly_id(ticker, ts_ms, kind),
+        "id": anomaly_id(ticker, ts_ms, kind, source),
         "source": source,
         "ticker": ticker,
-        "timestamp": sort_key(ts_ms, kind),
+        "timestamp": sort_key(ts_ms, kind, source),
         "date": iso_ms(ts_ms)[:10],
         "kind": kind,
         "severity": severity,

@@ -44,10 +44,10 @@ def events(asked: argparse.Namespace) -> Iterator[Event]:
 def _anomaly(n: int, asked: argparse.Namespace, severity: str = "") -> Anomaly:
     ts_ms, kind, ticker = asked.start_ms + n * 6, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
     return Anomaly(
-        id=anomaly_id(ticker, ts_ms, kind),
+        id=anomaly_id(ticker, ts_ms, kind, "alpaca"),
         source="alpaca",
         ticker=ticker,
-        timestamp=sort_key(ts_ms, kind),
+        timestamp=sort_key(ts_ms, kind, "alpaca"),
         date=iso_ms(ts_ms)[:10],
         kind=kind,
         severity=severity or SEVERITIES[n % 7],

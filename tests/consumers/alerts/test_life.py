@@ -23,10 +23,10 @@ CALM = AlertSettings(messages_per_hour=1000)
 
 def _anomaly(ticker: str, kind: str, ts_ms: int, severity: str, source: str, *, late: bool) -> Anomaly:
     return Anomaly(
-        id=anomaly_id(ticker, ts_ms, kind),
+        id=anomaly_id(ticker, ts_ms, kind, source),
         source=source,
         ticker=ticker,
-        timestamp=sort_key(ts_ms, kind),
+        timestamp=sort_key(ts_ms, kind, source),
         date=iso_ms(ts_ms)[:10],
         kind=kind,
         severity=severity,

@@ -68,10 +68,10 @@ def anomaly(
     ticker: str = "AAA", source: str = "alpaca", *, late: bool = False, score: float = 4.0
 ) -> Anomaly:
     return Anomaly(
-        id=anomaly_id(ticker, T_MS, "price_spike"),
+        id=anomaly_id(ticker, T_MS, "price_spike", source),
         source=source,
         ticker=ticker,
-        timestamp=sort_key(T_MS, "price_spike"),
+        timestamp=sort_key(T_MS, "price_spike", source),
         date=iso_ms(T_MS)[:10],
         kind="price_spike",
         severity="high",
@@ -302,9 +302,10 @@ def test_a_recording_and_a_redrive_never_change_what_is_there(aws: Aws) -> None:
     ]
     assert table.put_late([anomaly("BBB", late=True)]) == [anomaly("BBB", late=True)]  # to be told again
     found = {
-        item["ticker"]["S"]: from_item(item) for item in aws.dynamodb.scan(TableName="anomalies")["Items"]
+        from_item(item).id: from_item(item) for item in aws.dynamodb.scan(TableName="anomalies")["Items"]
     }
-    assert found == {"AAA": anomaly(), "BBB": anomaly("BBB", late=True)}
+    there = [anomaly(), anomaly(source="replay-a", score=9.0), anomaly("BBB", late=True)]
+    assert found == {of.id: of for of in there}
 
 
 def test_events_that_failed_are_sent_again_and_only_those() -> None:

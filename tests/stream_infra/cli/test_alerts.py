@@ -100,7 +100,9 @@ def _deliver(notifier: Notifier, event: Any) -> bool:
 
 def _opened(ms: int) -> Any:
     test = alert_desk._test_anomaly(ms)
-    return detected(replace(test, id=anomaly_id("AAPL", ms, test.kind), ticker="AAPL", source="alpaca"))
+    return detected(
+        replace(test, id=anomaly_id("AAPL", ms, test.kind, "alpaca"), ticker="AAPL", source="alpaca")
+    )
 
 
 @pytest.mark.usefixtures("endpoints")
