@@ -51,5 +51,9 @@ def key_of(ticker: str, given: str) -> AnomalyKey:
     except AnomalyIdError as error:
         raise bad_request("anomaly_id", given, error.allowed) from error
     if key.ticker != ticker:
-        raise bad_request("anomaly_id", given, f"an id of an anomaly of {ticker}")
+        raise bad_request(
+            "anomaly_id",
+            given,
+            f"<ticker>-<epoch ms>-<kind> of this ticker, such as {ticker}-1763994600123-price_spike",
+        )
     return key

@@ -23,7 +23,7 @@ from consumers.alerts.event import parse
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.contracts.anomaly import anomaly_id
+from consumers.contracts.anomaly import AnomalyIdError, anomaly_id
 from consumers.contracts.events import detected
 from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
@@ -177,7 +177,7 @@ def test_an_anomaly_is_acknowledged_by_its_id(run: Run) -> None:
         (order,) = [json.loads(run("ack", id_, "--json").output)]
         assert (order["ticker"], order["kind"]) == ("BRK-B", "price_spike")
         assert order["acknowledged"] == "BRK-B-1763996400123-price_spike"
-    assert isinstance(run("ack", "BRK-B").exception, InputError)
+    assert isinstance(run("ack", "BRK-B").exception, AnomalyIdError)
 
 
 def test_settings_are_checked_before_they_are_in_force(
