@@ -17,13 +17,18 @@ from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import MessageKind
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.origin import Origin
-from producers.quote_batch import SYMBOL_RULE, is_source, is_symbol
+from producers.quote_batch import (
+    SYMBOL_CHARACTERS,
+    SYMBOL_PATTERN,
+    SYMBOL_RULE,
+    is_source,
+    is_symbol,
+)
 
 # Patterns for the document only: what they reject is rejected in words by the functions below.
-_SYMBOL_PATTERN = "^[A-Za-z0-9.^=/_-]{1,16}$"
-_IN_PATH = (
-    "([A-Za-z0-9.^=_-]|%2[Ff]){1,16}"  # one layer of %252F is the client's, as of every value in a path
-)
+_SYMBOL_PATTERN = f"^{SYMBOL_PATTERN.replace('A-Z', 'A-Za-z')}$"
+# One layer of %252F is the client's, as of every value in a path.
+_IN_PATH = f"([A-Za-z{SYMBOL_CHARACTERS.replace('A-Z', '').replace('/', '')}]|%2[Ff]){{1,32}}!?"
 _ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
 
 

@@ -29,9 +29,13 @@ MAX_VOLUME = 1e18
 FRESH_MS = 2_000
 MAX_TS_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that ISO 8601 can name
 
-_SYMBOL = re.compile(r"[A-Z0-9.^=/_-]{1,16}")
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-SYMBOL_RULE = "1 to 16 of A-Z 0-9 . ^ = / _ -"
+# As vendors write them: BRK.B, M&M.NS, BINANCE:BTCUSDT, OANDA:EUR_USD, BTC/USD, ^GSPC, ES=F, ES1!, and option
+# symbols of the OCC (AAPL250117C00150000) and of Deribit (BTC-27DEC24-100000-C).
+SYMBOL_CHARACTERS = "A-Z0-9.^=/_:&-"
+SYMBOL_PATTERN = f"[{SYMBOL_CHARACTERS}]{{1,31}}[!{SYMBOL_CHARACTERS}]?"
+SYMBOL_RULE = "1 to 32 of A-Z 0-9 . ^ = / _ : & -, the last may be !"
+_SYMBOL = re.compile(SYMBOL_PATTERN)
 SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ -"
 
 _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
@@ -39,6 +43,7 @@ _Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
 _Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
 _OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
 _COLUMNS = ("symbol", "ts", "price", *_OPTIONAL_COLUMNS)
+_KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
 
 class QuoteBatchError(MonitorError, ValueError):
@@ -114,7 +119,7 @@ _encode_json = msgspec.json.Encoder().encode
 
 @lru_cache(maxsize=65_536)
 def is_symbol(symbol: str) -> bool:
-    """Return whether `symbol` is written as a ticker may be: 1 to 16 of A-Z 0-9 . ^ = / _ -."""
+    """Return whether `symbol` is written as a ticker may be (`SYMBOL_RULE`)."""
     return _SYMBOL.fullmatch(symbol) is not None
 
 
@@ -205,7 +210,7 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
     columns = [getattr(batch, name) for name in _COLUMNS]
     if len({len(column) for column in columns}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(_COLUMNS, columns, strict=True))
-        raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}: must be of equal length")
+        raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}; must be of equal length")
     rows = list(zip(*columns, strict=True))
     reasons = [_why_rejected(row) for row in rows]
     if not any(reasons):
@@ -270,8 +275,8 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
             rejected.append(RejectedRow(row, str(values[0])[:64], reason))
             continue
         for name, value in zip(_COLUMNS, values, strict=True):
-            is_float = name in ("price", "bid", "ask", "day_volume") and value is not None
-            getattr(batch, name).append(float(value) if is_float else value)
+            kind = _KINDS.get(name)
+            getattr(batch, name).append(value if kind is None or value is None else kind(value))
     return batch, rejected
 
 
@@ -303,13 +308,13 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
             value = [None] * rows
         elif isinstance(symbols, list) != isinstance(value, list):
             raise QuoteBatchError(
-                f"column {name} is {_shown(value)}: must be lists of equal length in all columns,"
+                f"column {name} is {_shown(value)}; must be lists of equal length in all columns,"
                 " or a single value in all of them"
             )
         column = value if isinstance(value, list) else [value]
         if len(column) != rows:
             raise QuoteBatchError(
-                f"column {name} has {len(column)} values and symbol has {rows}: must be of equal length"
+                f"column {name} has {len(column)} values and symbol has {rows}; must be of equal length"
             )
         columns[name] = column
     return columns
@@ -340,7 +345,9 @@ def _why_rejected(values: tuple[Any, ...]) -> str | None:
 
 
 def _bad_time(name: str, value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TS_MS:
+    # 5.0 is a whole number, as it is for the schema.
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if is_whole and not isinstance(value, bool) and 0 <= value <= MAX_TS_MS:
         return None
     return f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
 

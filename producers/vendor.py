@@ -80,7 +80,7 @@ class VendorClient:
         rng: random.Random | None = None,
     ) -> None:
         if urlsplit(vendor.url).scheme not in {"http", "https"}:
-            raise SourceError(f"{vendor.name}: address {vendor.url!r}: must be one like https://…")
+            raise SourceError(f"{vendor.name}: address {vendor.url!r}; must be one like https://…")
         self.vendor = vendor
         self.state = VendorState(calls_per_minute=vendor.calls_per_minute)
         self._poll_ms = round(poll_seconds * 1000)

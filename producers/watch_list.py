@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REREAD_MS = 30_000
 MAX_SYMBOLS = 50_000
+_BETWEEN = re.compile(r"[,\s\ufeff]+")  # U+FEFF: the mark that Windows puts before the first ticker
 _S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
 _ALLOWED = f"a comma-separated list of tickers ({SYMBOL_RULE}) or s3://bucket/key"
 
@@ -48,7 +49,7 @@ def parse(value: str, origin: str) -> WatchList:
     WatchListError
         If no ticker is left, or there are too many.
     """
-    items = dict.fromkeys(item.upper() for item in re.split(r"[,\s]+", value) if item)
+    items = dict.fromkeys(item.upper() for item in _BETWEEN.split(value) if item)
     symbols = tuple(item for item in items if is_symbol(item))
     rejected = tuple(
         f"{origin}: {item[:40]!r} is no ticker; must be {SYMBOL_RULE}"

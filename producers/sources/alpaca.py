@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from producers.markets import new_york
-from producers.quote_batch import Quote
+from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
 from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, read_quote
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
@@ -29,7 +29,7 @@ _WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
 _FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = re.compile(r"invalid symbols?\W+(.+)", re.IGNORECASE)
-_WORD = re.compile(r"[A-Z0-9.^=/_-]+")
+_WORD = re.compile(SYMBOL_PATTERN)
 
 
 class _Trade(msgspec.Struct):

@@ -13,6 +13,7 @@ import csv
 import gzip
 import json
 import math
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _PACE_SECONDS = 0.25
+_WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
 
 class ReplayError(MonitorError):
@@ -243,8 +245,8 @@ def _whole_ms(value: Any) -> int | None:
 
 
 def _parsed_ms(text: str) -> int | None:
-    if text.removeprefix("-").isdecimal() and len(text) <= 20:
-        return int(text)
+    if _WHOLE.fullmatch(text):
+        return int(text.partition(".")[0])
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -34,7 +34,7 @@ RULES = [
     (_IDENTIFIED, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),  # the id of another ticker
 ]
 _ID = re.compile(r"(?P<ticker>.+)-(?P<ts>\d{1,13})-[a-z_]+")
-_TICKER = re.compile(r"[A-Za-z0-9.^=_-]{1,16}")
+_TICKER = re.compile(r"[A-Za-z0-9.^=_:&-]{1,32}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 

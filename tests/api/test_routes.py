@@ -201,11 +201,11 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Tabl
 @pytest.mark.parametrize(
     ("path", "query", "where", "allowed"),
     [
-        ("/anomalies/AA PL!", {}, "ticker", "1 to 16 of A-Z"),
-        ("/anomalies/\u0084", {}, "ticker", "1 to 16 of A-Z"),
-        ('/quotes/A?B"', {}, "ticker", "1 to 16 of A-Z"),
-        ("/quotes/\ud800", {}, "ticker", "1 to 16 of A-Z"),
-        ("/anomalies", {"ticker": "x" * 17}, "ticker", "1 to 16 of A-Z"),
+        ("/anomalies/AA PL", {}, "ticker", "1 to 32 of A-Z"),
+        ("/anomalies/\u0084", {}, "ticker", "1 to 32 of A-Z"),
+        ('/quotes/A?B"', {}, "ticker", "1 to 32 of A-Z"),
+        ("/quotes/\ud800", {}, "ticker", "1 to 32 of A-Z"),
+        ("/anomalies", {"ticker": "x" * 33}, "ticker", "1 to 32 of A-Z"),
         ("/anomalies", {"limit": "0"}, "limit", "greater than or equal to 1"),
         ("/anomalies", {"limit": "201"}, "limit", "less than or equal to 200"),
         ("/anomalies", {"limit": "many"}, "limit", "a valid integer"),

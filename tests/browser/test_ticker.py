@@ -129,7 +129,7 @@ def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Site, con
     console.expect("400")
     page.goto(f"{site.url}?ticker=NO%20SUCH!")
     told = page.locator(".chart-empty p")
-    expect(told).to_contain_text("1 to 16 of A-Z")
+    expect(told).to_contain_text("1 to 32 of A-Z")
     told.click(trial=True)  # nothing is over it, such as a canvas of the chart
     told.evaluate("(p) => { window.told = p; getSelection().selectAllChildren(p) }")
     with page.expect_response("**/api/quotes/**"), page.expect_response("**/api/anomalies/**"):

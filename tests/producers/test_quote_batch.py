@@ -95,7 +95,7 @@ def test_a_strange_price_is_for_the_detector_to_judge(price: float) -> None:
         ("ts", -1, "ts is -1"),
         ("ts", None, "ts is null"),
         ("quote_ts", "now", 'quote_ts is "now"'),
-        ("symbol", "aapl", 'symbol is "aapl"; must be 1 to 16 of A-Z'),
+        ("symbol", "aapl", 'symbol is "aapl"; must be 1 to 32 of A-Z'),
         ("symbol", 5, "symbol is 5"),
         ("symbol", "A B", 'symbol is "A B"'),
     ],
@@ -178,3 +178,10 @@ def test_a_time_that_says_no_more_than_fresh_is_left_out() -> None:
     payload = encode(lean)
     assert b'"day_volume":[5,5.5,null,7]' in payload
     assert decode(payload)[0] == replace(lean, day_volume=[5.0, 5.5, None, 7.0])
+
+
+def test_a_whole_number_with_a_point_is_a_whole_number() -> None:
+    batch, rejected = decode(json.dumps(record(ts=[1763996400000.0] * 2, quote_ts=[5.0, None])).encode())
+    assert rejected == []
+    assert (batch.ts, batch.quote_ts) == ([1763996400000] * 2, [5, None])
+    assert all(isinstance(value, int) for value in (*batch.ts, batch.quote_ts[0]))

@@ -37,10 +37,10 @@ def test_the_python_examples_put_and_read_ticks(aws: Aws) -> None:  # noqa: ARG0
 
 def test_the_tick_of_the_command_line_is_one() -> None:
     (command,) = blocks("bash")
-    words = shlex.split(command.replace("$(date +%s%3N)", "1763996400123"))
+    words = shlex.split(command.replace("$(date +%s)", "1763996400"))
     assert words[:3] == ["aws", "kinesis", "put-record"]
     batch, rejected = decode(words[words.index("--data") + 1].encode())
-    assert (batch.symbol, batch.ts, batch.price, rejected) == (["AAPL"], [1763996400123], [189.12], [])
+    assert (batch.symbol, batch.ts, batch.price, rejected) == (["AAPL"], [1763996400000], [189.12], [])
 
 
 GOOD: dict[str, object] = {"v": 1, "source": "acme", "symbol": ["A", "B"], "ts": [1, 1], "price": [1.5, 2]}
@@ -54,6 +54,11 @@ ONE: dict[str, object] = {"v": 1, "source": "acme", "symbol": "A", "ts": 1, "pri
         (ONE, True),
         ({**GOOD, "bid": [None, 1.0], "ask": None, "missing": ["C"], "extra": 1}, True),
         ({**ONE, "bid": 1.0, "quote_ts": None, "day_volume": 5}, True),
+        ({**ONE, "ts": 1763996400000.0, "quote_ts": 5.0}, True),  # JSON Schema: 5.0 is an integer
+        ({**ONE, "ts": 1763996400000.5}, False),
+        ({**ONE, "symbol": "BINANCE:M&M1!"}, True),
+        ({**ONE, "symbol": "A" * 33}, False),
+        ({**ONE, "symbol": "A!B"}, False),
         ({**GOOD, "v": 2}, False),
         ({**GOOD, "v": True}, False),
         ({**GOOD, "source": "a b"}, False),

@@ -26,10 +26,10 @@ def test_lists_as_people_write_them(value: str, symbols: tuple[str, ...]) -> Non
 
 
 def test_a_bad_item_is_rejected_by_name_and_does_not_stop_the_others() -> None:
-    found = parse("AAPL,$BAD,MSFT,WAYTOOLONGFORATICKER", "parameter p")
+    found = parse("AAPL,$BAD,MSFT,WAYTOOLONGFORATICKER-EVENAMONGTHEOPTIONS", "parameter p")
     assert found.symbols == ("AAPL", "MSFT")
     assert len(found.rejected) == 2
-    assert "parameter p: '$BAD' is no ticker; must be 1 to 16 of A-Z" in found.rejected[0]
+    assert "parameter p: '$BAD' is no ticker; must be 1 to 32 of A-Z" in found.rejected[0]
 
 
 @pytest.mark.parametrize("value", ["", " , ,", "$$$"])
@@ -123,3 +123,22 @@ def test_a_scan_goes_on_with_its_list_when_ssm_is_away_for_a_while(
     assert reader().symbols == ("AAPL",)
     with pytest.raises(WatchListUnavailableError, match="parameter /stock-tracker/ticker cannot be read"):
         WatchListReader(ssm, aws.s3, aws.parameter, clock)()
+
+
+FORMS = (
+    "AAPL", "BRK.B", "M&M.NS", "L&TFH.NS", "BINANCE:BTCUSDT", "OANDA:EUR_USD", "BTC/USD", "^GSPC", "ES=F", "ES1!",
+    "0700.HK", "VOD.L", "AAPL250117C00150000", "BTC-27DEC24-100000-C", "O:SPXW251219C06000000", "A" * 32,
+)  # fmt: skip
+
+
+def test_tickers_are_taken_as_vendors_write_them() -> None:
+    found = parse(",".join(FORMS), "p")
+    assert (found.symbols, found.rejected) == (FORMS, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffAAPL,MSFT", "\ufeffAAPL\r\nMSFT\r\n", "AAPL\n\ufeffMSFT", "\ufeff AAPL , MSFT"]
+)
+def test_the_mark_that_windows_puts_first_costs_no_ticker(text: str) -> None:
+    found = parse(text, "p")
+    assert (found.symbols, found.rejected) == (("AAPL", "MSFT"), ())

@@ -96,7 +96,7 @@ def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.
         (f"{T},AAPL,1e999,,,", "price is '1e999'"),
         (f"{T},AAPL,1,x,,", "bid is 'x'"),
         (f"{T},AAPL,1,,,-5", "volume is '-5'; must be a number from 0"),
-        (f"{T},A APL,1,,,", "symbol is 'A APL'; must be 1 to 16 of A-Z"),
+        (f"{T},A APL,1,,,", "symbol is 'A APL'; must be 1 to 32 of A-Z"),
         (f"{T},,1,,,", "symbol is ''"),
         ("yesterday,AAPL,1,,,", "ts is 'yesterday'; must be a whole number of milliseconds"),
         ("2025-11-24T15:00:00,AAPL,1,,,", "ts is '2025-11-24T15:00:00'"),
@@ -258,3 +258,12 @@ def test_real_recordings_are_read_whole(name: str) -> None:
     assert len(ticks) == rows
     made = list(batches(ticks, "replay-x"))
     assert sum(map(len, made)) == rows
+
+
+@pytest.mark.parametrize("written", [f"{T}", f"{T}.0", f"{T}.", f" {T}.000 "])
+def test_a_whole_number_is_one_with_or_without_a_point(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "ticks.csv"
+    file.write_text(f"ts,symbol,price\n{written},AAPL,1\n")
+    rejected: list[RejectedTick] = []
+    assert [tick.ts for tick in read_ticks(file, rejected.append)] == [T]
+    assert rejected == []
