@@ -99,7 +99,7 @@ build/peers/.installed: tests/benchmarks/peers.lock .venv/.installed
 	@touch $@
 
 test-localstack: .venv node_modules/.installed ## Run the end-to-end tests on LocalStack (docs/testing.md)
-	@$(BIN)/python -m localstack.end_to_end
+	@$(BIN)/python -m tests.e2e.on_localstack
 
 node_modules/.installed-dev: package-lock.json .npmrc .venv/.installed
 	@$(BIN)/python -m localstack.node npm ci --no-progress --loglevel=error

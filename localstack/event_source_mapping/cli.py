@@ -24,7 +24,7 @@ Run the Kinesis event source mappings deployed on a local AWS the way AWS runs t
 
 Reads every mapping's settings from the endpoint and honours them: batch size and window, parallelization
 factor, partial batch responses, bisect, retries, record age, on-failure destinations (SQS, SNS, S3),
-starting position, filters, shard splits and merges. Mappings of other sources are left to the emulator.
+starting position, shard splits and merges. Mappings of other sources are left to the emulator.
 """
 
 _EPILOG = """\

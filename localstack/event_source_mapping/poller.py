@@ -203,7 +203,7 @@ class ShardWorker:
         with self._changed:
             if records:
                 self._last_record = now
-                self._resume = Position("after", sequence_number=records[-1][0].sequence_number)
+                self._resume = Position("after", sequence_number=records[-1].sequence_number)
                 self._processor.offer(records, now)
                 self._tell_position()
             self._closed = at_end
@@ -212,11 +212,10 @@ class ShardWorker:
             )
         self.reading.set()
 
-    def _record(self, raw: Any) -> tuple[Record, bool]:
+    def _record(self, raw: Any) -> Record:
         data, key, number = raw["Data"], raw["PartitionKey"], raw["SequenceNumber"]
         arrival = raw["ApproximateArrivalTimestamp"].timestamp()
-        record = make_record(self._source, number, key, data, arrival)
-        return record, self._processor.settings.filters.admits(data, record.event_json)
+        return make_record(self._source, number, key, data, arrival)
 
     def _refused(self, error: ClientError) -> None:
         code = error.response["Error"]["Code"]

@@ -1,11 +1,8 @@
 """The settings of an event source mapping, as ListEventSourceMappings gives them."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
-
-from localstack.event_source_mapping.filters import Filters
 
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 _POSITIONS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
@@ -33,7 +30,6 @@ class MappingSettings:
     on_failure_destination: str | None = None
     starting_position: StartingPosition = "TRIM_HORIZON"
     starting_timestamp: float | None = None
-    filters: Filters = field(default_factory=Filters)
 
     @property
     def function_name(self) -> str:
@@ -62,6 +58,8 @@ def parse_mapping(mapping: Mapping[str, Any]) -> MappingSettings:
         raise InvalidMappingError(
             f"mapping {uuid}: TumblingWindowInSeconds is set; this runner has no tumbling windows"
         )
+    if (mapping.get("FilterCriteria") or {}).get("Filters"):
+        raise InvalidMappingError(f"mapping {uuid}: FilterCriteria is set; this runner has no filters")
     destination = ((mapping.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
     return MappingSettings(
         uuid=uuid,
@@ -78,7 +76,6 @@ def parse_mapping(mapping: Mapping[str, Any]) -> MappingSettings:
         on_failure_destination=str(destination) if destination else None,
         starting_position=_position(mapping),
         starting_timestamp=_timestamp(mapping),
-        filters=_filters(mapping),
     )
 
 
@@ -124,22 +121,3 @@ def _timestamp(mapping: Mapping[str, Any]) -> float | None:
     if raw is None:
         return None
     return float(raw.timestamp()) if hasattr(raw, "timestamp") else float(raw)
-
-
-def _filters(mapping: Mapping[str, Any]) -> Filters:
-    criteria = mapping.get("FilterCriteria") or {}
-    patterns = []
-    for entry in criteria.get("Filters") or ():
-        text = entry.get("Pattern", "{}")
-        try:
-            pattern = json.loads(text)
-        except ValueError as error:
-            raise InvalidMappingError(
-                f"mapping {mapping['UUID']}: filter pattern {text!r} is not JSON: {error}"
-            ) from error
-        if not isinstance(pattern, dict):
-            raise InvalidMappingError(
-                f"mapping {mapping['UUID']}: filter pattern {text!r} must be a JSON object"
-            )
-        patterns.append(pattern)
-    return Filters(tuple(patterns))

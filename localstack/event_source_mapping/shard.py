@@ -167,16 +167,11 @@ class ShardProcessor:
         """Use other settings from the next decision on; another factor from when nothing is in flight."""
         self._settings = settings
 
-    def offer(self, records: Sequence[tuple[Record, bool]], now: float) -> None:
-        """Take records in shard order, each with whether the filters admit it."""
-        refused = []
-        for record, admitted in records:
+    def offer(self, records: Sequence[Record], now: float) -> None:
+        """Take records, in shard order."""
+        for record in records:
             self._progress.add(record.sequence_number)
-            if admitted:
-                self._enqueue(record, now)
-            else:
-                refused.append(record.sequence_number)
-        self._progress.finish(refused)
+            self._enqueue(record, now)
 
     def _enqueue(self, record: Record, now: float) -> None:
         self._lanes[_lane_of(record, len(self._lanes))].waiting.append(_Waiting(record, now))

@@ -55,10 +55,10 @@ def test_tumbling_windows_are_refused_and_not_ignored() -> None:
     assert parse_mapping({**LISTED, "TumblingWindowInSeconds": 0})
 
 
-@pytest.mark.parametrize("pattern", ["no json", "[1]"])
-def test_a_senseless_filter_is_named(pattern: str) -> None:
-    with pytest.raises(InvalidMappingError, match="filter pattern"):
-        parse_mapping({**LISTED, "FilterCriteria": {"Filters": [{"Pattern": pattern}]}})
+def test_filters_are_rejected_and_not_ignored() -> None:
+    with pytest.raises(InvalidMappingError, match="FilterCriteria is set"):
+        parse_mapping({**LISTED, "FilterCriteria": {"Filters": [{"Pattern": "{}"}]}})
+    assert parse_mapping({**LISTED, "FilterCriteria": {"Filters": []}})
 
 
 def test_queues_are_left_to_the_emulator() -> None:

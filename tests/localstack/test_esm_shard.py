@@ -26,7 +26,7 @@ def record(number: int, key: str = "key", arrival: float = 0.0, padding: int = 0
 
 
 def offer(processor: ShardProcessor, records: list[Record], now: float = 0.0) -> None:
-    processor.offer([(each, True) for each in records], now)
+    processor.offer(records, now)
 
 
 def numbers(action: Action) -> list[int]:
@@ -80,9 +80,7 @@ class World:
         count = self.dice.randrange(4)
         new = self.records[self.offered : self.offered + count]
         self.offered += len(new)
-        admitted = [(each, self.dice.random() < 0.9) for each in new]
-        self.finished |= {each.sequence_number for each, ok in admitted if not ok}
-        self.processor.offer(admitted, self.now)
+        self.processor.offer(new, self.now)
 
     def check_start(self, action: Action, in_flight: list[Action]) -> None:
         assert action.lane not in {other.lane for other in in_flight}

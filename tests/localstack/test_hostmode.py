@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from localstack.end_to_end import describe, local_aws
-from localstack.hostmode.executor.process_executor.environment import Environment, Function, StartError
-from localstack.hostmode.server import environment, running
 from localstack.node import find_node
 from localstack.settings import LocalError
+from tests.e2e.hostmode.executor.process_executor.environment import Environment, Function, StartError
+from tests.e2e.hostmode.server import environment, running
+from tests.e2e.on_localstack import describe, local_aws
 
 # Stands for `awslambdaric`, which is only in LocalStack's environment: the same protocol in a few lines.
 CLIENT = """

@@ -244,7 +244,7 @@ class Lab:
         command = [
             str(find_node().binary),
             "--require",
-            str(ROOT / "localstack/hostmode/loopback.cjs"),
+            str(ROOT / "tests/e2e/hostmode/loopback.cjs"),
             "main.js",
         ]
         with (self.directory / "kinesis.log").open("a") as log:

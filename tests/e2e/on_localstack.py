@@ -3,8 +3,8 @@
 Where LocalStack comes from, the first that applies:
 
 1. AWS_ENDPOINT_URL=http://host:port         one that runs already
-2. LOCALSTACK_HOST_MODE=1                    LocalStack 4.9.2 without Docker (python -m localstack.hostmode)
-3. Docker                                    localstack/compose.yaml; LOCALSTACK_VERSION (4.14.0) and
+2. LOCALSTACK_HOST_MODE=1                    LocalStack 4.9.2 without Docker (python -m tests.e2e.hostmode)
+3. Docker                                    tests/e2e/compose.yaml; LOCALSTACK_VERSION (4.14.0) and
                                              LOCALSTACK_AUTH_TOKEN choose a newer image
 """
 
@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localstack.hostmode.__main__ import DIRECTORY
-from localstack.hostmode.server import health, running
 from localstack.settings import HOST, ROOT, LocalError, free_port, read_settings
+from tests.e2e.hostmode.__main__ import DIRECTORY
+from tests.e2e.hostmode.server import health, running
 
 _COMPOSE = Path(__file__).resolve().parent / "compose.yaml"
 
@@ -40,7 +40,7 @@ def local_aws(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield url, "without Docker (LOCALSTACK_HOST_MODE=1)"
     elif _docker_works():
         with _container(free_port()) as url:
-            yield url, "in Docker (localstack/compose.yaml)"
+            yield url, "in Docker (tests/e2e/compose.yaml)"
     else:
         raise LocalError(
             "no LocalStack to test on. Do one of these:\n"
@@ -90,7 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make test-localstack",
         description=__doc__,
-        epilog="Example: python -m localstack.end_to_end -k health",
+        epilog="Example: python -m tests.e2e.on_localstack -k health",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _, chosen = parser.parse_known_args()

@@ -1,4 +1,4 @@
-"""`python -m localstack.hostmode`: run LocalStack without Docker until Ctrl-C."""
+"""`python -m tests.e2e.hostmode`: run LocalStack without Docker until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
-from localstack.hostmode.install import VERSION
-from localstack.hostmode.server import running
 from localstack.settings import ROOT, LocalError
+from tests.e2e.hostmode.install import VERSION
+from tests.e2e.hostmode.server import running
 
 DIRECTORY = ROOT / ".local" / "localstack"
 
@@ -18,9 +18,9 @@ DIRECTORY = ROOT / ".local" / "localstack"
 def main() -> int:
     """Command line. Returns the exit code: 0 after SIGTERM, 130 after Ctrl-C, 1 if it does not come up."""
     parser = argparse.ArgumentParser(
-        prog="python -m localstack.hostmode",
+        prog="python -m tests.e2e.hostmode",
         description=f"Run LocalStack {VERSION} without Docker, empty, until Ctrl-C. The first start installs it.",
-        epilog="Example: python -m localstack.hostmode --port 4566",
+        epilog="Example: python -m tests.e2e.hostmode --port 4566",
     )
     parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1 (default: 4566)")
     parser.add_argument(

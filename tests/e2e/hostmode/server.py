@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localstack.hostmode.install import install
 from localstack.node import find_node
 from localstack.settings import HOST, LocalError
+from tests.e2e.hostmode.install import install
 
 _START_SECONDS = 120.0
 _END_SECONDS = 20.0
@@ -118,7 +118,7 @@ def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 def health(url: str) -> dict[str, object] | None:
     """What the local AWS says of itself (`version`, `edition`, `services`); None while it does not answer."""
     try:
-        with urllib.request.urlopen(f"{url}/_localstack/health", timeout=5) as answer:  # noqa: S310  local
+        with urllib.request.urlopen(f"{url}/_localstack/health", timeout=5) as answer:
             said = json.load(answer)
     except (urllib.error.URLError, ConnectionError, TimeoutError, ValueError):
         return None
