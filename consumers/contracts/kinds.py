@@ -40,7 +40,7 @@ def _declarations() -> Iterator[tuple[str, Any]]:
 
 
 def register(declarations: Iterable[tuple[str, Any]]) -> dict[str, Registered]:
-    """Return detectors by kind, sorted, from (place, declaration).
+    """Return detectors by kind, from (place, declaration): those that run first, then the others, each sorted.
 
     Raises
     ------
@@ -63,12 +63,13 @@ def register(declarations: Iterable[tuple[str, Any]]) -> dict[str, Registered]:
                 raise DetectorSpecError(f"field {name!r} is taken by {owners[name]}", where=place)
             owners[name] = place
         found[spec.kind] = Registered(place, spec)
-    return dict(sorted(found.items()))
+    in_order = sorted(found.values(), key=lambda each: (not each.spec.is_first, each.spec.kind))
+    return {registered.spec.kind: registered for registered in in_order}
 
 
 REGISTRY: Final = register(_declarations())
 KINDS: Final[tuple[str, ...]] = tuple(REGISTRY)
-"""All kinds, sorted: the order of every table of scores and thresholds."""
+"""All kinds, in the order in which detectors run and in which every table of scores and thresholds has them."""
 
 
 def spec_of(kind: str) -> DetectorSpec:

@@ -38,8 +38,6 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     """
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     expected = where(s.last_price > 0.0, s.last_price, x.price)
-    x.believed = x.valid
-    x.size_paced = x.size / x.root_lapse
     unusual = (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0)
     concerned = unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)
     if not xp.any(concerned):

@@ -6,13 +6,14 @@ element they are the same operations for any batch, so their bits do not depend 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumers.detectors.engine.plan import running_count
 from consumers.detectors.engine.signals import (
+    COLUMN_FIELDS,
     DAY_MS,
     FAST_TICKS,
     SLOW_TICKS,
@@ -20,7 +21,7 @@ from consumers.detectors.engine.signals import (
     VOLUME_FAST_TICKS,
     VOLUME_TICKS,
 )
-from consumers.detectors.engine.state import MEMORY, MEMORY_FIELDS
+from consumers.detectors.engine.state import MEMORY_FIELDS
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.plan import Plan
@@ -53,136 +54,148 @@ class Ticks(NamedTuple):
     day_volume: Floats  # shares of the session so far; a decrease starts a new session
 
 
-class Columns(NamedTuple):
-    """Columns in the order of the plan, free of NaN. "Relative" means divided by the price."""
-
-    ts: Floats  # ms
-    time: Floats  # ms of the UTC day
-    age: Floats  # ticks of the symbol before this one
-    warm: Flags  # enough of them for a verdict
-    valid: Flags  # the price could be a price
-    price: Floats  # 0 where not valid
-    quoted: Flags  # bid and ask are known and could be prices
-    bid: Floats  # 0 where not quoted
-    ask: Floats
-    crossed: Floats  # relative depth by which the bid exceeds the ask, else 0
-    outside: Floats  # relative distance of the price from the quotes around it, else 0
-    tracked: Flags  # this tick and the one before have sound quotes
-    middle_change: Floats  # return of their middle, 0 where not tracked
-    pause: Floats  # ms since the tick before, 0 for the first
-    unchanged: Flags  # price, quotes and volume are those of the tick before
-    open_: Floats  # UNCLIPPED while the symbol is new, else 0
-    gain_slow: Floats  # weights of this tick in exponentially weighted means
-    gain_fast: Floats
-    spread: Floats  # relative; 0 where unknown, locked or crossed
-    spread_held: Floats  # the smallest of this and the two ticks before; 0 before the warm-up
-    gain_spread: Floats  # 0 where the spread is unknown
-    open_spread: Floats
-    volume_root: Floats  # square root of this tick's volume, 0 where unknown
-    volume_recent: Floats  # mean of this square root and the two before; 0 until a baseline is there
-    volume_judged: Floats  # the same, 0 before the warm-up
-    gain_volume: Floats  # 0 where nothing was traded
-    gain_volume_fast: Floats
-    open_volume: Floats
+Columns = tuple[NDArray[Any], ...]
+"""Columns of ticks in the order of the plan and of `COLUMN_FIELDS`, free of NaN."""
 
 
 def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
     """Read ticks in the plan's order (NaN: unknown; comparisons with it are false); move the memory on."""
-    ts, price = ticks.ts[plan.rows], ticks.price[plan.rows]
-    bid, ask, day_volume = ticks.bid[plan.rows], ticks.ask[plan.rows], ticks.day_volume[plan.rows]
-    memory = dict(zip(MEMORY_FIELDS, states[MEMORY, plan.slots], strict=True))
+    memory = _Memory(states, plan)
+    columns = _clock(memory, plan, ticks.ts[plan.rows])
+    columns |= _quotes(memory, ticks.price[plan.rows], ticks.bid[plan.rows], ticks.ask[plan.rows])
+    columns |= _volumes(memory, ticks.day_volume[plan.rows], columns["warm"])
+    columns |= _spreads(memory, columns["spread"], columns["warm"])
+    columns["unchanged"] = (columns["age"] > 0.0) & columns.pop("repeated") & ~columns.pop("traded")
+    return tuple(columns[name] for name in COLUMN_FIELDS)
 
-    def before(name: str, column: Floats) -> Floats:
-        return np.concatenate((memory[name], column))[plan.before]
 
-    def keep(name: str, column: Floats) -> None:
-        states[MEMORY_FIELDS.index(name), plan.slots] = column[plan.last]
+class _Memory:
+    """What is remembered of the ticks before those of the call, and how to remember the last of these.
 
+    Parameters
+    ----------
+    states
+        Shape (len(STATE_FIELDS), symbols); changed in place.
+    plan
+        The order of the ticks of the call.
+    """
+
+    def __init__(self, states: Floats, plan: Plan) -> None:
+        self._states = states
+        self._plan = plan
+
+    def of(self, name: str) -> Floats:
+        """Return a field as it was before the call, of each tick's symbol."""
+        line: Floats = self._line(name)[self._plan.place]
+        return line
+
+    def before(self, name: str, column: Floats) -> Floats:
+        """Return of each tick what `column` holds for the tick before it; keep that of the last ones."""
+        line = self._line(name)
+        self.keep(name, column)
+        earlier: Floats = np.concatenate((line, column))[self._plan.before]
+        return earlier
+
+    def count(self, name: str, flag: Flags) -> Floats:
+        """Return the running number of ticks with the flag, itself included; keep that of the last ones."""
+        counted = self.of(name) + running_count(self._plan, flag)
+        self.keep(name, counted)
+        return counted
+
+    def keep(self, name: str, column: Floats) -> None:
+        """Remember the column's value of each symbol's last tick."""
+        self._states[MEMORY_FIELDS.index(name), self._plan.slots] = column[self._plan.last]
+
+    def _line(self, name: str) -> Floats:
+        line: Floats = self._states[MEMORY_FIELDS.index(name), self._plan.slots]
+        return line
+
+
+def _clock(memory: _Memory, plan: Plan, ts: Integers) -> dict[str, NDArray[Any]]:
     time_ms = ts.astype(np.float64)
-    age = memory["count"][plan.place] + plan.turn
-    pause = np.where(age > 0.0, time_ms - before("last_ts", time_ms), 0.0)
-    warm = age >= WARMUP_TICKS
+    age = memory.of("count") + plan.turn
+    memory.keep("count", age + 1.0)
+    return {
+        "ts": time_ms,
+        "time": (ts % DAY_MS).astype(np.float64),
+        "age": age,
+        "warm": age >= WARMUP_TICKS,
+        "pause": np.where(age > 0.0, time_ms - memory.before("last_ts", time_ms), 0.0),
+        "open_": _open(age),
+        "gain_slow": _gain(age + 1.0, SLOW_TICKS),
+        "gain_fast": _gain(age + 1.0, FAST_TICKS),
+    }
 
+
+def _quotes(memory: _Memory, price: Floats, bid: Floats, ask: Floats) -> dict[str, NDArray[Any]]:
     valid = (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE)
     price = np.where(valid, price, 0.0)
     quoted = (bid >= LOWEST_PRICE) & (bid <= HIGHEST_PRICE) & (ask >= LOWEST_PRICE) & (ask <= HIGHEST_PRICE)
     bid, ask = np.where(quoted, bid, 0.0), np.where(quoted, ask, 0.0)
     base = np.where(valid, price, np.where(quoted, ask, 1.0))
     width = (ask - bid) / base
-    spread = np.where(width > 0.0, width, 0.0)
     low, high = np.where(bid < ask, bid, ask), np.where(bid < ask, ask, bid)
     above, below = (price - high) / base, (low - price) / base
     beyond = np.where(above > below, above, below)
 
     sound = quoted & (bid < ask)
     middle = np.where(sound, (bid + ask) * 0.5, 0.0)
-    middle_before = before("seen_middle", middle)
+    middle_before = memory.before("seen_middle", middle)
     tracked = sound & (middle_before > 0.0)
-    middle_change = np.where(tracked, middle / np.where(tracked, middle_before, 1.0) - 1.0, 0.0)
+    repeated = (
+        (price == memory.before("seen_price", price))
+        & (bid == memory.before("seen_bid", bid))
+        & (ask == memory.before("seen_ask", ask))
+    )
+    return {
+        "valid": valid,
+        "price": price,
+        "quoted": quoted,
+        "bid": bid,
+        "ask": ask,
+        "crossed": np.where(width < 0.0, -width, 0.0),
+        "outside": np.where(valid & quoted & (beyond > 0.0), beyond, 0.0),
+        "tracked": tracked,
+        "middle_change": np.where(tracked, middle / np.where(tracked, middle_before, 1.0) - 1.0, 0.0),
+        "spread": np.where(width > 0.0, width, 0.0),
+        "repeated": repeated,
+    }
 
+
+def _volumes(memory: _Memory, day_volume: Floats, warm: Flags) -> dict[str, NDArray[Any]]:
     total = np.where((day_volume >= 0.0) & (day_volume <= HIGHEST_VOLUME), day_volume + 1.0, 0.0)
-    total_before = before("seen_volume", total)
+    total_before = memory.before("seen_volume", total)
     known = (total_before > 0.0) & (total >= total_before)
     volume = np.where(known, total - total_before, 0.0)
     root = np.sqrt(volume)
-    root_1 = before("volume_1", root)
-    root_2 = before("volume_2", root_1)
+    root_1 = memory.before("volume_1", root)
+    root_2 = memory.before("volume_2", root_1)
     recent = (root + root_1 + root_2) / 3.0
     traded = volume > 0.0
-    volumes = memory["volumes"][plan.place] + running_count(plan, traded)
+    volumes = memory.count("volumes", traded)
+    learned = known & (volumes > UNCLIPPED_TICKS)
+    return {
+        "volume_root": root,
+        "volume_recent": np.where(learned, recent, 0.0),
+        "volume_judged": np.where(learned & warm & (volumes > WARMUP_TICKS), recent, 0.0),
+        "gain_volume": np.where(traded, _gain(volumes, VOLUME_TICKS), 0.0),
+        "gain_volume_fast": np.where(traded, _gain(volumes, VOLUME_FAST_TICKS), 0.0),
+        "open_volume": _open(volumes),
+        "traded": traded,
+    }
 
-    spread_1 = before("spread_1", spread)
-    spread_2 = before("spread_2", spread_1)
+
+def _spreads(memory: _Memory, spread: Floats, warm: Flags) -> dict[str, NDArray[Any]]:
+    spread_1 = memory.before("spread_1", spread)
+    spread_2 = memory.before("spread_2", spread_1)
     held = np.where(spread < spread_1, spread, spread_1)
     held = np.where(held < spread_2, held, spread_2)
-    spreads = memory["spreads"][plan.place] + running_count(plan, spread > 0.0)
-
-    unchanged = (
-        (age > 0.0)
-        & (price == before("seen_price", price))
-        & (bid == before("seen_bid", bid))
-        & (ask == before("seen_ask", ask))
-        & ~traded
-    )
-    for name, column in (
-        ("count", age + 1.0), ("last_ts", time_ms), ("seen_price", price), ("seen_bid", bid), ("seen_ask", ask),
-        ("seen_middle", middle),
-        ("seen_volume", total), ("spreads", spreads), ("spread_1", spread), ("spread_2", spread_1),
-        ("volumes", volumes), ("volume_1", root), ("volume_2", root_1),
-    ):  # fmt: skip
-        keep(name, column)
-
-    learned = known & (volumes > UNCLIPPED_TICKS)
-    return Columns(
-        ts=time_ms,
-        time=(ts % DAY_MS).astype(np.float64),
-        age=age,
-        warm=warm,
-        valid=valid,
-        price=price,
-        quoted=quoted,
-        bid=bid,
-        ask=ask,
-        crossed=np.where(width < 0.0, -width, 0.0),
-        outside=np.where(valid & quoted & (beyond > 0.0), beyond, 0.0),
-        tracked=tracked,
-        middle_change=middle_change,
-        pause=pause,
-        unchanged=unchanged,
-        open_=_open(age),
-        gain_slow=_gain(age + 1.0, SLOW_TICKS),
-        gain_fast=_gain(age + 1.0, FAST_TICKS),
-        spread=spread,
-        spread_held=np.where(warm & (spreads > WARMUP_TICKS), held, 0.0),
-        gain_spread=np.where(spread > 0.0, _gain(spreads, SPREAD_TICKS), 0.0),
-        open_spread=_open(spreads),
-        volume_root=root,
-        volume_recent=np.where(learned, recent, 0.0),
-        volume_judged=np.where(learned & warm & (volumes > WARMUP_TICKS), recent, 0.0),
-        gain_volume=np.where(traded, _gain(volumes, VOLUME_TICKS), 0.0),
-        gain_volume_fast=np.where(traded, _gain(volumes, VOLUME_FAST_TICKS), 0.0),
-        open_volume=_open(volumes),
-    )
+    spreads = memory.count("spreads", spread > 0.0)
+    return {
+        "spread_held": np.where(warm & (spreads > WARMUP_TICKS), held, 0.0),
+        "gain_spread": np.where(spread > 0.0, _gain(spreads, SPREAD_TICKS), 0.0),
+        "open_spread": _open(spreads),
+    }
 
 
 def _gain(count: Floats, window: float) -> Floats:

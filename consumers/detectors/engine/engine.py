@@ -6,7 +6,9 @@ plain floats; both execute the same source with the same bits (see `namespace`).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +16,12 @@ from consumers.contracts.kinds import KINDS
 from consumers.detectors.engine.columns import Columns, Floats, Ticks, read_columns
 from consumers.detectors.engine.episodes import SEVERITIES, Change, advance_many, advance_one
 from consumers.detectors.engine.notes import note_of
-from consumers.detectors.engine.pipeline import DETECTORS, Reading, step_arrays, step_floats
+from consumers.detectors.engine.pipeline import DETECTORS, step_arrays, step_floats
 from consumers.detectors.engine.plan import Plan, plan_rounds
-from consumers.detectors.engine.signals import Signals
 from consumers.detectors.engine.state import EPISODES, RECURSIVE, RECURSIVE_FIELDS, STATE_FIELDS, State
+
+if TYPE_CHECKING:
+    from consumers.detectors.engine.signals import Signals
 
 __all__ = [
     "DETECTOR_VERSION",
@@ -54,12 +58,12 @@ class Transition(NamedTuple):
 
 
 def new_states(n: int) -> Floats:
-    """States of `n` symbols never seen: zeros of shape (len(STATE_FIELDS), n)."""
+    """Return states of `n` symbols never seen: zeros of shape (len(STATE_FIELDS), n)."""
     return np.zeros((len(STATE_FIELDS), n))
 
 
 def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | None = None) -> list[Transition]:
-    """Score `ticks` in order, move `states` (changed in place), answer what opened, escalated and ended.
+    """Score `ticks` in order, move `states` (changed in place), return what opened, escalated and ended.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | Non
     thresholds
         Shape (kinds, symbols), in the order of KINDS.
     scores
-        If given, shape (9, ticks), filled.
+        If given, shape (kinds, ticks), filled.
 
     Returns
     -------
@@ -101,104 +105,107 @@ class _Call(NamedTuple):
 def _wide_rounds(states: Floats, call: _Call, wide: int) -> None:
     """Run the first `wide` rounds on arrays."""
     plan = call.plan
-    width = plan.widths[0]
     recursive, episodes = states[RECURSIVE, plan.slots], states[EPISODES, plan.slots]
-    limits = call.thresholds[:, plan.slots]
+    thresholds = call.thresholds[:, plan.slots]
+    width = plan.widths[0]
     s = State()
-    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
-        setattr(s, name, line)
-    judged = np.empty((len(KINDS), width))
+    _load(s, recursive)
     for start, stop in zip(plan.starts[:wide], plan.starts[1:], strict=False):
-        if stop - start < width:
-            for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
-                value = getattr(s, name)
-                line[:width] = value
-                setattr(s, name, value[: stop - start])
+        if stop - start < width:  # the symbols at the end have no further tick
+            _store(s, recursive, width)
             width = stop - start
-            judged = np.empty((len(KINDS), width))
-        x, readings = step_arrays(s, tuple(column[start:stop] for column in call.columns))
-        for line, reading in zip(judged, readings, strict=True):
-            line[:] = reading[0]
-        rows = plan.rows[start:stop]
-        if call.scores is not None:
-            call.scores[:, rows] = judged
-        for change in advance_many(episodes[:, :width], judged, limits[:, :width], x.ts, x.age):
-            i = change.column
-            call.found.append(
-                _transition(
-                    change,
-                    row=int(rows[i]),
-                    reading=_scalars(readings[change.kind], i),
-                    threshold=float(limits[change.kind, i]),
-                    seen=(_pick(s, State(), i), _pick(x, Signals(), i)),
-                )
-            )
-    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
-        line[:width] = getattr(s, name)
+            _load(s, recursive[:, :width])
+        _wide_round(call, slice(start, stop), s, episodes[:, :width], thresholds[:, :width])
+    _store(s, recursive, width)
     states[RECURSIVE, plan.slots] = recursive
     states[EPISODES, plan.slots] = episodes
 
 
-def _scalars(reading: Reading, i: int) -> tuple[float, ...]:
-    return tuple(float(part[i]) if isinstance(part, np.ndarray) else part for part in reading)
+def _wide_round(call: _Call, ticks: slice, s: State, episodes: Floats, thresholds: Floats) -> None:
+    """Run one tick each of many symbols; `s` and `episodes` move on."""
+    rows = call.plan.rows[ticks]
+    x, readings = step_arrays(s, tuple(column[ticks] for column in call.columns))
+    scores = np.empty(thresholds.shape)
+    for line, reading in zip(scores, readings, strict=True):
+        line[:] = reading[0]
+    if call.scores is not None:
+        call.scores[:, rows] = scores
+    for change in advance_many(episodes, scores, thresholds, x.ts, x.age):
+        i, kind = change.column, change.kind
+        picked = tuple(float(part[i]) if isinstance(part, np.ndarray) else part for part in readings[kind])
+        seen = _Picked(s, i), _Picked(x, i)
+        call.found.append(_transition(change, int(rows[i]), picked, float(thresholds[kind, i]), seen))
 
 
-def _pick(source: Any, target: Any, i: int) -> Any:
+def _load(s: State, recursive: Floats) -> None:
+    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+        setattr(s, name, line)
+
+
+def _store(s: State, recursive: Floats, width: int) -> None:
+    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+        line[:width] = getattr(s, name)
+
+
+class _Picked:
     """The scalars of symbol `i` out of a State or Signals of arrays."""
-    for name in source.__slots__:
-        setattr(target, name, getattr(source, name)[i].item())
-    return target
+
+    def __init__(self, source: State | Signals, i: int) -> None:
+        self._source = source
+        self._i = i
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)[self._i].item()
 
 
 def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:
     """Run the rounds from `wide` on, symbol by symbol, on floats."""
-    plan, found = call.plan, call.found
-    n_signals = len(RECURSIVE_FIELDS)
-    first = plan.starts[wide]
-    by_slot = plan.by_place[plan.by_place >= first]
+    plan = call.plan
+    by_slot = plan.by_place[plan.by_place >= plan.starts[wide]]
     counts = [count - wide for count in plan.counts.tolist() if count > wide]
-    rows = plan.rows[by_slot].tolist()
-    ticks = zip(*(column[by_slot].tolist() for column in call.columns), strict=True)
     slots = plan.slots[: len(counts)]
-    every_limit = call.thresholds[:, slots].T.tolist()
-    after = states[RECURSIVE.start :, slots].T.tolist()
-    kept: list[list[float]] = []
-    start = 0
+    rows = plan.rows[by_slot].tolist()
+    ticks = zip(rows, zip(*(column[by_slot].tolist() for column in call.columns), strict=True), strict=True)
+    thresholds = call.thresholds[:, slots].T.tolist()
+    remembered = states[RECURSIVE.start :, slots].T.tolist()
+    scores: list[list[float]] | None = None if call.scores is None else []
     for place, count in enumerate(counts):
-        limits, values = every_limit[place], after[place]
-        lowest = min(limits)
-        s, episodes = State(), values[n_signals:]
-        for name, value in zip(RECURSIVE_FIELDS, values, strict=False):
-            setattr(s, name, value)
-        still = not any(episodes)
-        for row, tick in zip(rows[start : start + count], ticks, strict=False):
-            x, readings = step_floats(s, tick)
-            judged = [reading[0] for reading in readings]
-            if call.scores is not None:
-                kept.append(judged)
-            if still and max(judged) < lowest:
-                continue
-            changes = advance_one(episodes, judged, limits, x.ts, x.age)
-            found.extend(
-                _transition(
-                    change,
-                    row=row,
-                    reading=readings[change.kind],
-                    threshold=limits[change.kind],
-                    seen=(s, x),
-                )
-                for change in changes
-            )
-            still = not any(episodes)
-        start += count
-        after[place] = [getattr(s, name) for name in RECURSIVE_FIELDS] + episodes
+        own = islice(ticks, count)
+        remembered[place] = _narrow_symbol(remembered[place], thresholds[place], own, scores, call.found)
     if call.scores is not None:
-        call.scores[:, rows] = np.array(kept).T
-    states[RECURSIVE.start :, slots] = np.array(after).T
+        call.scores[:, rows] = np.array(scores).T
+    states[RECURSIVE.start :, slots] = np.array(remembered).T
+
+
+def _narrow_symbol(
+    remembered: list[float],
+    thresholds: list[float],
+    ticks: Iterable[tuple[int, tuple[Any, ...]]],
+    scores: list[list[float]] | None,
+    found: list[Transition],
+) -> list[float]:
+    """Run ticks of one symbol; return what is remembered of it after them: recursions, then episodes."""
+    s, episodes = State(), remembered[len(RECURSIVE_FIELDS) :]
+    for name, value in zip(RECURSIVE_FIELDS, remembered, strict=False):
+        setattr(s, name, value)
+    lowest = min(thresholds)
+    is_still = not any(episodes)
+    for row, tick in ticks:
+        x, readings = step_floats(s, tick)
+        judged = [reading[0] for reading in readings]
+        if scores is not None:
+            scores.append(judged)
+        if is_still and max(judged) < lowest:
+            continue
+        for change in advance_one(episodes, judged, thresholds, x.ts, x.age):
+            kind = change.kind
+            found.append(_transition(change, row, readings[kind], thresholds[kind], (s, x)))
+        is_still = not any(episodes)
+    return [getattr(s, name) for name in RECURSIVE_FIELDS] + episodes
 
 
 def _transition(
-    change: Change, *, row: int, reading: tuple[float, ...], threshold: float, seen: tuple[State, Signals]
+    change: Change, row: int, reading: tuple[float, ...], threshold: float, seen: tuple[Any, Any]
 ) -> Transition:
     score, value, expected, tolerance = reading
     spec = DETECTORS[change.kind]

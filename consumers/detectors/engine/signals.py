@@ -6,6 +6,7 @@ so that no tick is judged by what it taught.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,62 +35,63 @@ PACE_STEP, PACE_CLIP = 0.02, 4.0
 UNPACED = 1e30
 
 
+@dataclass(slots=True)
 class Signals:
-    """One tick of one symbol (floats), or one tick of each of many symbols (arrays)."""
+    """One tick of one symbol (floats), or one tick of each of many symbols (arrays).
 
-    # from Columns, in its order
-    ts: Number
-    time: Number
-    age: Number
-    warm: Condition
-    valid: Condition
-    price: Number
-    quoted: Condition
-    bid: Number
+    The fields that a caller gives are `COLUMN_FIELDS`: `columns` computes them for all ticks of a call at once.
+    "Relative" means divided by the price.
+    """
+
+    ts: Number  # ms
+    time: Number  # ms of the UTC day
+    age: Number  # ticks of the symbol before this one
+    warm: Condition  # enough of them for a verdict
+    valid: Condition  # the price could be a price
+    price: Number  # 0 where not valid
+    quoted: Condition  # bid and ask are known and could be prices
+    bid: Number  # 0 where not quoted
     ask: Number
-    crossed: Number
-    outside: Number
-    tracked: Condition
-    middle_change: Number
-    pause: Number
-    unchanged: Condition
-    open_: Number
-    gain_slow: Number
+    crossed: Number  # relative depth by which the bid exceeds the ask, else 0
+    outside: Number  # relative distance of the price from the quotes around it, else 0
+    tracked: Condition  # this tick and the one before have sound quotes
+    middle_change: Number  # return of their middle, 0 where not tracked
+    pause: Number  # ms since the tick before, 0 for the first
+    unchanged: Condition  # price, quotes and volume are those of the tick before
+    open_: Number  # UNCLIPPED while the symbol is new, else 0
+    gain_slow: Number  # weights of this tick in exponentially weighted means
     gain_fast: Number
-    spread: Number
-    spread_held: Number
-    gain_spread: Number
+    spread: Number  # relative; 0 where unknown, locked or crossed
+    spread_held: Number  # the smallest of this and the two ticks before; 0 before the warm-up
+    gain_spread: Number  # 0 where the spread is unknown
     open_spread: Number
-    volume_root: Number
-    volume_recent: Number
-    volume_judged: Number
-    gain_volume: Number
+    volume_root: Number  # square root of this tick's volume, 0 where unknown
+    volume_recent: Number  # mean of this square root and the two before; 0 until a baseline is there
+    volume_judged: Number  # the same, 0 before the warm-up
+    gain_volume: Number  # 0 where nothing was traded
     gain_volume_fast: Number
     open_volume: Number
-    # against the state
-    run_limit: Number  # length of a run of unchanged ticks that is not chance
-    waited: Number  # ms in which the price could move: the pause, or the halt if the feed repeated itself
-    new_session: Condition  # a session ended before this tick
-    root_lapse: Number  # square root of that time in usual pauses, from 1
-    scale: Number  # robust scale of a return in that time
-    change: Number  # return since the last believed price; 0 when this price is not believed
-    size: Number  # its absolute value
-    size_paced: Number  # the same, divided by root_lapse
-    believed: Condition
+    # Against the state, by `observe`.
+    run_limit: Number = field(init=False)  # length of a run of unchanged ticks that is not chance
+    waited: Number = field(init=False)  # ms in which the price could move: the pause, or a halt
+    new_session: Condition = field(init=False)  # a session ended before this tick
+    root_lapse: Number = field(init=False)  # square root of that time in usual pauses, from 1
+    scale: Number = field(init=False)  # robust scale of a return in that time
+    change: Number = field(
+        init=False
+    )  # return since the last believed price; 0 when this price is not believed
+    size: Number = field(init=False)  # its absolute value
+    size_paced: Number = field(init=False)  # the same, divided by root_lapse
+    believed: Condition = field(init=False)
 
-    __slots__ = tuple(__annotations__)
+
+COLUMN_FIELDS: tuple[str, ...] = tuple(each.name for each in fields(Signals) if each.init)
 
 
 def observe(xp: Namespace, s: State, tick: tuple[Any, ...], run_limit: Number) -> Signals:
-    """Answer the signals of one tick (a row of Columns) against the state before it."""
+    """Return the signals of one tick, given in the order of `COLUMN_FIELDS`, against the state before it."""
     where, maximum = xp.where, xp.maximum
-    x = Signals()
-    (
-        x.ts, x.time, x.age, x.warm, x.valid, x.price, x.quoted, x.bid, x.ask, x.crossed, x.outside, x.tracked,
-        x.middle_change, x.pause,
-        x.unchanged, x.open_, x.gain_slow, x.gain_fast, x.spread, x.spread_held, x.gain_spread, x.open_spread,
-        x.volume_root, x.volume_recent, x.volume_judged, x.gain_volume, x.gain_volume_fast, x.open_volume,
-    ) = tick  # fmt: skip
+    x = Signals(*tick)
     x.run_limit = run_limit
     # After a halt in which the feed only repeated itself, the price had as long to move as after a silence.
     halted = s.run >= run_limit
@@ -104,6 +106,8 @@ def observe(xp: Namespace, s: State, tick: tuple[Any, ...], run_limit: Number) -
     known = s.last_price > 0.0
     x.change = where(known & x.valid, x.price / where(known, s.last_price, 1.0) - 1.0, 0.0)
     x.size = xp.absolute(x.change)
+    x.size_paced = x.size / x.root_lapse
+    x.believed = x.valid
     return x
 
 
