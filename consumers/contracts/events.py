@@ -38,31 +38,31 @@ class Event:
         return str(self.detail["metadata"]["correlation_id"])
 
     def detail_json(self) -> str:
-        """The detail as compact JSON."""
+        """Return the detail as compact JSON."""
         return json.dumps(self.detail, separators=(",", ":"), sort_keys=True)
 
 
 def detected(anomaly: Anomaly) -> Event:
-    """The anomaly was found."""
+    """Return the event of an anomaly that was found."""
     at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
     return _event("AnomalyDetected", anomaly, f"{anomaly.id}-detected", at_ms, {})
 
 
 def escalated(anomaly: Anomaly, at_ms: int) -> Event:
-    """The anomaly, still going on, reached `anomaly.severity` at `at_ms`."""
+    """Return the event of an anomaly that, still going on, reached `anomaly.severity` at `at_ms`."""
     event_id = f"{anomaly.id}-escalated-{anomaly.severity}-{at_ms}"
     return _event("AnomalyEscalated", anomaly, event_id, at_ms, {"at": iso_ms(at_ms)})
 
 
 def ended(anomaly: Anomaly, at_ms: int) -> Event:
-    """The anomaly was over at `at_ms`."""
+    """Return the event of an anomaly that was over at `at_ms`."""
     began_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
     more = {"at": iso_ms(at_ms), "duration_seconds": (at_ms - began_ms) / 1000}
     return _event("AnomalyEnded", anomaly, f"{anomaly.id}-ended-{at_ms}", at_ms, more)
 
 
 def threshold_rejected(name: str, version: int, reason: str, at_ms: int) -> Event:
-    """A threshold was set that cannot be used; the one before it stays in force."""
+    """Return the event of a threshold that cannot be used; the one before it stays in force."""
     metadata = _metadata(f"{name}-{version}-rejected", name)
     data = {"parameter": name, "version": version, "reason": reason, "at": iso_ms(at_ms)}
     return Event("ThresholdRejected", {"metadata": metadata, "data": data}, at_ms)

@@ -40,7 +40,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
 
 
 def _unless_daily(xp: Namespace, s: State, x: Signals, wide: Condition) -> Number:
-    """The held spread, or 0 where it widens at the time of day at which it did on a day before."""
+    """Return the held spread, or 0 where it widens at the time of day at which it did on a day before."""
     apart = xp.absolute(x.time + 1.0 - s.wide_time)
     earlier = (s.wide_ts > 0.0) & (x.ts - s.wide_ts > OTHER_DAY_MS)
     daily = earlier & (xp.minimum(apart, DAY_MS - apart) < SAME_TIME_MS)

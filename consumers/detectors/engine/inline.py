@@ -20,7 +20,7 @@ _NAMESPACE = "xp"
 
 
 def for_floats(module: ModuleType) -> ModuleType:
-    """A copy of `module` whose functions of a namespace `xp` work on floats, and ignore it."""
+    """Return a copy of `module` whose functions of a namespace `xp` work on floats, and ignore it."""
     tree = _Inliner().visit(ast.parse(inspect.getsource(module)))
     floats = ModuleType(module.__name__, module.__doc__)
     floats.__dict__["sqrt"] = math.sqrt
@@ -81,7 +81,7 @@ class _Inliner(ast.NodeTransformer):
         return ast.IfExp(ast.Compare(first, [comparison], [second]), left, right)
 
     def _once(self, value: ast.expr) -> tuple[ast.expr, ast.expr]:
-        """The expression where it is read first, and where it is read again."""
+        """Return the expression where it is read first, and where it is read again."""
         if isinstance(value, ast.Name | ast.Attribute | ast.Constant):
             return value, value
         self._temporaries += 1

@@ -57,7 +57,7 @@ def _score_all(scores: list[Callable[..., Reading]]) -> Callable[..., tuple[Read
 
 
 def _for_floats(spec: DetectorSpec) -> DetectorSpec:
-    """The detector as its module declares it when compiled for floats."""
+    """Return the detector as its module declares it when compiled for floats."""
     floats: ModuleType = for_floats(sys.modules[spec.score.__module__])
     found: DetectorSpec = next(
         value
