@@ -339,7 +339,7 @@ def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> 
     """
     try:
         return read(answer)
-    except Exception as error:  # noqa: BLE001 - told as the reason why the ticker is missing
+    except Exception as error:  # noqa: BLE001 - reported as the reason why the ticker is missing
         return Missing(_shortened(f"{source} answered what is no quote: {type(error).__name__}: {error}"))
 
 

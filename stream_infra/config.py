@@ -1,7 +1,7 @@
 """What a deployment may choose: `monitor.toml`, and what overrides it, checked before anything is built.
 
 The file names every deployment and its settings. `make up` reads ``[local]``; the CDK app and the command
-line read ``[prod]`` unless they are told another by name (``cdk … -c deployment=staging``). A deployment
+line read ``[prod]`` unless another is named (``cdk … -c deployment=staging``). A deployment
 that the file does not name has the defaults below. Example::
 
     [local]
@@ -120,9 +120,9 @@ class Config(BaseModel):
     dashboard_url: str = ""
     """Where links in alerts lead; empty means the deployed distribution."""
     monthly_cost_limit: Annotated[Number, Field(gt=0)] = 30
-    """Charges of a month (USD) above which the operators are told; the metric is that of the whole account."""
+    """Charges of a month (USD) above which the operators are notified; the metric is that of the whole account."""
     operations_email: str = ""
-    """Who is told of alarms, once they confirmed AWS's email; empty subscribes nobody."""
+    """Who is notified of alarms, once they confirmed AWS's email; empty subscribes nobody."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
 

@@ -69,7 +69,7 @@ class DetectorSpec:
     is_first
         True for a detector that completes the signals, before all others read them.
     may_follow_halt
-        True if an anomaly of this kind right after a halt is told as such.
+        True if an anomaly of this kind right after a halt is said to follow it.
     has_direction
         False where up and down mean nothing, as in a gap; the direction is ``none`` then.
     run_limit

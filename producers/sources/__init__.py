@@ -137,7 +137,7 @@ def _loader(module: str) -> Callable[[], object]:
 def _loaded(place: _Place) -> Found:
     try:
         spec = place.load()
-    except Exception as error:  # noqa: BLE001 - what a package of others raises is told, not swallowed
+    except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
         return Found(place.name, place.place, None, f"{place.place} cannot be loaded: {_said(error)}")
     if not isinstance(spec, SourceSpec):
         problem = f"{place.place} declares no source: {_CONSTANT} must be a SourceSpec"

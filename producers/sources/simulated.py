@@ -86,7 +86,7 @@ class SimulatedSource:
     def _quote(
         self, symbol: str, middle: float, half_spread: float, at_ms: int
     ) -> tuple[float, float, float]:
-        bits = hashed(seed_of(self._seed, "book", symbol), at_ms // 250)
+        bits = hashed(seed_of(self._seed, "quotes", symbol), at_ms // 250)
         half = max(0.5, 100.0 * middle * half_spread * (0.7 + 0.6 * uniform(bits)))
         bid_cents = max(1, floor(100.0 * middle - half + 0.5))
         ask_cents = max(bid_cents + 1, ceil(100.0 * middle + half - 0.5))

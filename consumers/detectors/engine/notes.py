@@ -1,4 +1,4 @@
-"""What can be told of a transition beyond its numbers: what its detector notes, or a halt."""
+"""What there is to say of a transition beyond its numbers: what its detector notes, or a halt."""
 
 from __future__ import annotations
 

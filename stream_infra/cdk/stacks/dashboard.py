@@ -141,7 +141,7 @@ class DashboardStack(Stack):
             origin=origins.RestApiOrigin(api),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
             allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
-            # The API answers with ETags and short lives; a shared cache in front would only add staleness.
+            # The API sends ETags and short lives; a shared cache in front would only add staleness.
             cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
             origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
             function_associations=[

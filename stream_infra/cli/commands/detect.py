@@ -78,7 +78,7 @@ def _in_order(file: Path) -> Iterator[Tick | str]:
 
 
 def _serve(detector: LineDetector) -> None:
-    """Answer what is there without waiting for more, so that a program can go in lock step."""
+    """Respond to what is there without waiting for more, so that a program can go in lock step."""
     unfinished = b""
     while data := os.read(sys.stdin.fileno(), _READ_BYTES):
         *lines, unfinished = (unfinished + data).split(b"\n")

@@ -115,7 +115,7 @@ def _partitions(endpoints: Endpoints) -> int:
 
 
 def _known(endpoints: Endpoints) -> dict[tuple[str, str], int]:
-    """Time of the last tick in the windows, by class of source and symbol."""
+    """Time of the last tick in the windows, by origin and symbol."""
     store = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
     return {(class_, quote.symbol): quote.ts for class_ in _LIVE for quote in store.last_quotes(class_)}
 
