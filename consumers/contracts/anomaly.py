@@ -158,7 +158,7 @@ def _of_source(source: str) -> str:
 
 
 def to_item(anomaly: Anomaly) -> dict[str, AttributeValueTypeDef]:
-    """The anomaly as an item of the table stock-anomalies, in the low-level form of the client."""
+    """Return the anomaly as an item of the table stock-anomalies, in the low-level form of the client."""
     item: dict[str, AttributeValueTypeDef] = {name: {"S": getattr(anomaly, name)} for name in _TEXTS}
     for name in _NUMBERS:
         item[name] = {"N": _number(getattr(anomaly, name))}
@@ -168,7 +168,7 @@ def to_item(anomaly: Anomaly) -> dict[str, AttributeValueTypeDef]:
 
 
 def from_item(item: Any) -> Anomaly:
-    """The anomaly in an item of the table, as the low-level client returns it."""
+    """Return the anomaly in an item of the table, as the low-level client returns it."""
     texts: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS}
     numbers: dict[str, Any] = {name: float(item[name]["N"]) for name in _NUMBERS}
     window = json.loads(item["window"]["S"])
@@ -176,7 +176,7 @@ def from_item(item: Any) -> Anomaly:
 
 
 def to_json(anomaly: Anomaly) -> dict[str, Any]:
-    """The anomaly as JSON-able values, as the API and the events show it."""
+    """Return the anomaly as JSON-able values, as the API and the events show it."""
     return asdict(anomaly)
 
 
