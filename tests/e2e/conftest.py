@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import pytest
-from localstack_client.session import Session
 
 from localstack.settings import free_port
+from tests.e2e.monitor import Monitor
 
-T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
 _OLDER_VERSION = "its CopyObject refuses an older version over the newest, which S3 takes"
 NOT_ON_LOCALSTACK = {
     "test_a_spoiled_and_a_deleted_object": _OLDER_VERSION,
@@ -37,92 +25,6 @@ NOT_ON_LOCALSTACK = {
     "[permission]": "its SimulatePrincipalPolicy knows no `*`",
 }
 """What LocalStack 4.9.2 does not show, by a part of the test's name or of the commands that it runs."""
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """A running monitor: where it listens, and how a test talks to it."""
-
-    directory: Path
-    aws: str
-    origin: str
-    given: bool
-    """Whether the local AWS is somebody else's, given by AWS_ENDPOINT_URL, and not the embedded one."""
-
-    def client(self, service: str) -> Any:
-        host = urlsplit(self.aws).netloc
-        return Session("test", "test", localstack_host=host).client(service)
-
-    def environment(self) -> dict[str, str]:
-        """Of a person's terminal: no AWS settings but those of the local monitor."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        own = {"STOCK_MONITOR_AWS_ENDPOINT": self.aws}
-        if not self.given:
-            own = {"STOCK_MONITOR_AWS_PORT": self.aws.rsplit(":", 1)[1]}
-        return {
-            **kept,
-            **own,
-            "SOURCE": "simulated",  # whatever `[local]` in the checkout's monitor.toml holds
-            "STOCK_MONITOR_PORT": self.origin.rsplit(":", 1)[1],
-            "STOCK_MONITOR_DIR": str(self.directory),
-        }
-
-    def program(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
-        """Start `stock-monitor …` as a person would beside the running monitor."""
-        command = [str(Path(sys.executable).with_name("stock-monitor")), *arguments]
-        return subprocess.Popen(
-            command,
-            cwd=self.directory.parent,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
-        )
-
-    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run `stock-monitor …` to its end."""
-        with self.program(*arguments) as process:
-            try:
-                out, err = process.communicate(timeout=timeout)
-            finally:
-                process.kill()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-    def make(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What `make up` and `make down` run."""
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=280,
-        )
-
-    def get(self, path: str) -> Any:
-        """JSON of the front door, as the dashboard's page gets it."""
-        with urllib.request.urlopen(self.origin + path, timeout=20) as answer:
-            return json.load(answer)
-
-    @staticmethod
-    def eventually(look: Callable[[], T], seconds: float, why: str) -> T:
-        """First truthy answer of `look`, within `seconds`."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                found = look()
-            except (urllib.error.HTTPError, ConnectionError) as error:
-                found, why_not = None, repr(error)
-            else:
-                why_not = repr(found)[:500]
-            if found:
-                return found
-            assert time.monotonic() < deadline, (
-                f"after {seconds:.0f} s still not: {why}; last seen: {why_not}"
-            )
-            time.sleep(0.5)
 
 
 @pytest.fixture(scope="package")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
+from tests.e2e.monitor import Monitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 CALM, AFTER = 400, 5
@@ -36,7 +36,7 @@ def calm_then_a_jump(symbol: str, now_ms: int) -> QuoteBatch:
     )
 
 
-def test_an_anomaly_arrives_on_the_page_without_a_reload(monitor: Any, chromium: Browser) -> None:
+def test_an_anomaly_arrives_on_the_page_without_a_reload(monitor: Monitor, chromium: Browser) -> None:
     page = chromium.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

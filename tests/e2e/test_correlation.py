@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
+
+from tests.e2e.monitor import Json, Monitor
 
 pytestmark = pytest.mark.e2e
 
 
-def logged(monitor: Any, function: str) -> dict[str, dict[str, Any]]:
+def logged(monitor: Monitor, function: str) -> dict[str, dict[str, Json]]:
     """The entries of a function's log that carry a correlation id, by it."""
     pages = (
         monitor.client("logs")
         .get_paginator("filter_log_events")
         .paginate(logGroupName=f"/aws/lambda/{function}", filterPattern="correlation_id")
     )
-    found = {}
+    found: dict[str, dict[str, Json]] = {}
     for page in pages:
         for event in page["events"]:
             if event["message"].startswith("{"):
@@ -26,8 +27,8 @@ def logged(monitor: Any, function: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_an_alert_can_be_followed_back_to_its_tick(monitor: Any) -> None:
-    def both() -> Any:
+def test_an_alert_can_be_followed_back_to_its_tick(monitor: Monitor) -> None:
+    def both() -> list[tuple[dict[str, Json], dict[str, Json]]]:
         detected, taken = logged(monitor, "stock-detector"), logged(monitor, "stock-notifier")
         return [(detected[key], taken[key]) for key in detected.keys() & taken.keys() if key]
 

@@ -15,6 +15,7 @@ from localstack.node import cdk, find_node
 from localstack.settings import read_settings
 from localstack.source import configure
 from stream_infra import names
+from tests.e2e.monitor import Monitor
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ NAME = "stock-api-handler"
 
 
 @pytest.fixture
-def bad_version(monitor: Any) -> Iterator[str]:
+def bad_version(monitor: Monitor) -> Iterator[str]:
     """A version that does not know its tables, live; at the end all is as before."""
     functions = monitor.client("lambda")
     environment = functions.get_function_configuration(FunctionName=NAME)["Environment"]
@@ -37,7 +38,7 @@ def bad_version(monitor: Any) -> Iterator[str]:
     functions.update_function_configuration(FunctionName=NAME, Environment=environment)
 
 
-def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Any, tmp_path: Path) -> None:
+def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Monitor, tmp_path: Path) -> None:
     settings = read_settings(monitor.environment())
     command = [
         str(find_node().binary),
@@ -62,7 +63,7 @@ def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Any, 
     assert said.count("There were no differences") == len(names.STACKS), said
 
 
-def test_code_goes_back_with_one_command(monitor: Any, bad_version: str) -> None:
+def test_code_goes_back_with_one_command(monitor: Monitor, bad_version: str) -> None:
     functions = monitor.client("lambda")
 
     def call() -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,14 +20,15 @@ from stream_infra.operations.doctor import examine
 from stream_infra.operations.doctor.diagnosis import Diagnosis, healthy
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.gather import Gatherer
+from tests.e2e.monitor import Monitor
 
 pytestmark = pytest.mark.e2e
 DATA, SITE = "stock-scan-data-000000000000", "stock-dashboard-000000000000"
-Break = Callable[[Any], Any]
+Break = Callable[[Monitor], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module")
-def endpoints(monitor: Any) -> Endpoints:
+def endpoints(monitor: Monitor) -> Endpoints:
     return resolve(aws=False, environment={}, start=monitor.directory.parent)
 
 
@@ -36,7 +37,7 @@ def look(endpoints: Endpoints) -> list[Diagnosis]:
 
 
 @contextmanager
-def schedule_stopped(monitor: Any) -> Iterator[None]:
+def schedule_stopped(monitor: Monitor) -> Iterator[None]:
     events = monitor.client("events")
     events.disable_rule(Name="StockScannerSchedule")
     yield
@@ -44,7 +45,7 @@ def schedule_stopped(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def anomaly_rule_without_target(monitor: Any) -> Iterator[None]:
+def anomaly_rule_without_target(monitor: Monitor) -> Iterator[None]:
     events, rule = monitor.client("events"), {"Rule": "StockAnomalies", "EventBusName": "stock-market"}
     targets = events.list_targets_by_rule(**rule)["Targets"]
     events.remove_targets(**rule, Ids=[target["Id"] for target in targets])
@@ -54,7 +55,7 @@ def anomaly_rule_without_target(monitor: Any) -> Iterator[None]:
 
 def parameter(name: str, value: str) -> Break:
     @contextmanager
-    def broken(monitor: Any) -> Iterator[None]:
+    def broken(monitor: Monitor) -> Iterator[None]:
         ssm = monitor.client("ssm")
         before = ssm.get_parameter(Name=name)["Parameter"]["Value"]
         ssm.put_parameter(Name=name, Value=value, Overwrite=True)
@@ -65,7 +66,7 @@ def parameter(name: str, value: str) -> Break:
 
 
 @contextmanager
-def queue_full(monitor: Any) -> Iterator[None]:
+def queue_full(monitor: Monitor) -> Iterator[None]:
     sqs = monitor.client("sqs")
     url = sqs.get_queue_url(QueueName="stock-scanner-dlq")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody='{"requestContext": {"condition": "EventAgeExceeded"}}')
@@ -74,7 +75,7 @@ def queue_full(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def feed_dead(monitor: Any) -> Iterator[None]:
+def feed_dead(monitor: Monitor) -> Iterator[None]:
     """A version goes live whose source has no key."""
     client, sqs, name = monitor.client("lambda"), monitor.client("sqs"), "stock-scanner"
     before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -105,7 +106,7 @@ def feed_dead(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def permission_missing(monitor: Any) -> Iterator[None]:
+def permission_missing(monitor: Monitor) -> Iterator[None]:
     iam, functions = monitor.client("iam"), monitor.client("lambda")
     role = functions.get_function_configuration(FunctionName="stock-detector")["Role"].rsplit("/", 1)[1]
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -123,7 +124,7 @@ def permission_missing(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def bucket_deleted(monitor: Any) -> Iterator[None]:
+def bucket_deleted(monitor: Monitor) -> Iterator[None]:
     s3 = monitor.client("s3")
     kept = {}
     for item in s3.list_objects_v2(Bucket=SITE)["Contents"]:
@@ -138,7 +139,7 @@ def bucket_deleted(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def index_deleted(monitor: Any) -> Iterator[None]:
+def index_deleted(monitor: Monitor) -> Iterator[None]:
     s3 = monitor.client("s3")
     found = s3.get_object(Bucket=SITE, Key="index.html")
     body, type_, cache = found["Body"].read(), found["ContentType"], found.get("CacheControl", "")
@@ -148,7 +149,7 @@ def index_deleted(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def table_throttled(monitor: Any) -> Iterator[None]:
+def table_throttled(monitor: Monitor) -> Iterator[None]:
     """As AWS would count it; that metric can be put on an emulator only."""
     cloudwatch = monitor.client("cloudwatch")
     metric = {
@@ -168,7 +169,7 @@ def table_throttled(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def table_provisioned(monitor: Any) -> Iterator[None]:
+def table_provisioned(monitor: Monitor) -> Iterator[None]:
     dynamodb = monitor.client("dynamodb")
     one = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
     dynamodb.update_table(TableName="stock-charts", BillingMode="PROVISIONED", ProvisionedThroughput=one)
@@ -177,7 +178,7 @@ def table_provisioned(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def recovery_off(monitor: Any) -> Iterator[None]:
+def recovery_off(monitor: Monitor) -> Iterator[None]:
     dynamodb = monitor.client("dynamodb")
 
     def put(enabled: bool) -> None:
@@ -192,7 +193,7 @@ def recovery_off(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def versions_off(monitor: Any) -> Iterator[None]:
+def versions_off(monitor: Monitor) -> Iterator[None]:
     s3 = monitor.client("s3")
     s3.put_bucket_versioning(Bucket=DATA, VersioningConfiguration={"Status": "Suspended"})
     yield
@@ -200,7 +201,7 @@ def versions_off(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def function_stopped(monitor: Any) -> Iterator[None]:
+def function_stopped(monitor: Monitor) -> Iterator[None]:
     client, name = monitor.client("lambda"), "stock-scanner"
     before = client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
@@ -209,7 +210,7 @@ def function_stopped(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def mapping_disabled(monitor: Any) -> Iterator[None]:
+def mapping_disabled(monitor: Monitor) -> Iterator[None]:
     client = monitor.client("lambda")
     source = "arn:aws:sqs:us-east-1:000000000000:stock-notifier-queue"
     (found,) = client.list_event_source_mappings(EventSourceArn=source)["EventSourceMappings"]
@@ -219,7 +220,7 @@ def mapping_disabled(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def alarm_ringing(monitor: Any) -> Iterator[None]:
+def alarm_ringing(monitor: Monitor) -> Iterator[None]:
     cloudwatch, name = monitor.client("cloudwatch"), "stock-quotes-throttles"
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
     yield
@@ -227,7 +228,7 @@ def alarm_ringing(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def record_quarantined(monitor: Any) -> Iterator[None]:
+def record_quarantined(monitor: Monitor) -> Iterator[None]:
     s3 = monitor.client("s3")
 
     def keys() -> list[str]:
@@ -242,7 +243,7 @@ def record_quarantined(monitor: Any) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_subscribed(monitor: Any) -> Iterator[None]:
+def nobody_subscribed(monitor: Monitor) -> Iterator[None]:
     sns = monitor.client("sns")
     topic = "arn:aws:sns:us-east-1:000000000000:stock-tracker-operations"
     found = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -283,7 +284,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
 }  # fmt: skip
 
 
-def test_a_sound_monitor_is_healthy(monitor: Any) -> None:
+def test_a_sound_monitor_is_healthy(monitor: Monitor) -> None:
     def sound() -> Any:
         answer = monitor.run("doctor", "--json")
         return answer.returncode == 0 and json.loads(answer.stdout)
@@ -292,7 +293,7 @@ def test_a_sound_monitor_is_healthy(monitor: Any) -> None:
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_the_cause_is_named_with_its_remedy(monitor: Any, endpoints: Endpoints, what: str) -> None:
+def test_the_cause_is_named_with_its_remedy(monitor: Monitor, endpoints: Endpoints, what: str) -> None:
     broken, severity, cause, words, remedy = BREAKS[what]
     found: list[Diagnosis] = []
 
@@ -312,7 +313,7 @@ def test_the_cause_is_named_with_its_remedy(monitor: Any, endpoints: Endpoints, 
         assert others == [], "nothing else is called a cause"
 
 
-def test_a_person_reads_cause_remedy_and_section(monitor: Any) -> None:
+def test_a_person_reads_cause_remedy_and_section(monitor: Monitor) -> None:
     with schedule_stopped(monitor):
         answer = monitor.run("doctor")
     assert answer.returncode == 1
@@ -328,7 +329,7 @@ def test_an_aws_that_does_not_answer_is_the_only_thing_said(endpoints: Endpoints
     assert not healthy(found)
 
 
-def test_a_program_that_was_ended_explains_what_it_served(monitor: Any, endpoints: Endpoints) -> None:
+def test_a_program_that_was_ended_explains_what_it_served(monitor: Monitor, endpoints: Endpoints) -> None:
     pid = monitor.directory / "front-door.pid"
     kept = pid.read_text()
     try:
@@ -343,6 +344,6 @@ def test_a_program_that_was_ended_explains_what_it_served(monitor: Any, endpoint
     }
 
 
-def test_nothing_stays_broken(monitor: Any, endpoints: Endpoints) -> None:
+def test_nothing_stays_broken(monitor: Monitor, endpoints: Endpoints) -> None:
     time.sleep(1)
     monitor.eventually(lambda: healthy(look(endpoints)), 90, "all is mended")

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.monitor import Monitor
+
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 RECORDING = ROOT.parent / "shared" / "exam" / "open" / "inj_1s_SPY.csv.gz"
 
 
 @pytest.fixture
-def watch_list(monitor: Any) -> Iterator[Any]:
+def watch_list(monitor: Monitor) -> Iterator[Any]:
     """Put a watch list; the one from before comes back."""
     ssm = monitor.client("ssm")
     before = ssm.get_parameter(Name="/stock-tracker/ticker")["Parameter"]["Value"]
@@ -30,15 +32,15 @@ def watch_list(monitor: Any) -> Iterator[Any]:
     ssm.put_parameter(Name="/stock-tracker/ticker", Value=before, Overwrite=True)
 
 
-def last_quotes(monitor: Any) -> dict[str, dict[str, Any]]:
+def last_quotes(monitor: Monitor) -> dict[str, dict[str, Any]]:
     return {item["ticker"]: item for item in monitor.get("/api/tickers")["tickers"]}
 
 
-def test_health(monitor: Any) -> None:
+def test_health(monitor: Monitor) -> None:
     assert monitor.get("/api/health") == {"status": "healthy"}
 
 
-def test_prices_move_and_are_called_simulated(monitor: Any) -> None:
+def test_prices_move_and_are_called_simulated(monitor: Monitor) -> None:
     def quoted() -> Any:
         quotes = last_quotes(monitor).items()
         return {ticker: (item["ts"], item["price"]) for ticker, item in quotes if item["state"] == "live"}
@@ -51,7 +53,7 @@ def test_prices_move_and_are_called_simulated(monitor: Any) -> None:
     assert monitor.get("/api/tickers")["origin"] == "simulated"
 
 
-def test_anomalies_arrive_with_a_reason(monitor: Any) -> None:
+def test_anomalies_arrive_with_a_reason(monitor: Monitor) -> None:
     found = monitor.eventually(lambda: monitor.get("/api/anomalies")["anomalies"], 120, "an anomaly")
     assert found[0]["source"] == "simulated"
     assert found[0]["ticker"] in found[0]["explanation"]
@@ -60,7 +62,7 @@ def test_anomalies_arrive_with_a_reason(monitor: Any) -> None:
     assert (alone["count"], alone["anomalies"][0]["ticker"]) == (1, ticker)
 
 
-def test_an_anomaly_is_one_email_and_one_sms(monitor: Any) -> None:
+def test_an_anomaly_is_one_email_and_one_sms(monitor: Monitor) -> None:
     def sent() -> Any:
         messages = monitor.get("/outbox.json?after=0")["messages"]
         return [message for message in messages if "AlarmName" not in message["body"]]
@@ -77,14 +79,14 @@ def test_an_anomaly_is_one_email_and_one_sms(monitor: Any) -> None:
     assert f"{monitor.origin}/?" in email["body"], "a link to that moment on the dashboard"
 
 
-def test_an_operator_may_invoke_the_scanner(monitor: Any) -> None:
+def test_an_operator_may_invoke_the_scanner(monitor: Monitor) -> None:
     answer = monitor.client("lambda").invoke(FunctionName="stock-scanner", Payload=b'{"polls": 1}')
     report = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, report
     assert report["status"] in {"ok", "already running"}
 
 
-def thresholds(monitor: Any) -> list[str]:
+def thresholds(monitor: Monitor) -> list[str]:
     """The threshold in force in the newest block of each partition."""
     blocks = (
         monitor.client("dynamodb").query(
@@ -100,7 +102,7 @@ def thresholds(monitor: Any) -> list[str]:
 
 
 def test_new_settings_take_effect_within_a_minute_and_bad_ones_stop_nobody(
-    monitor: Any, watch_list: Any
+    monitor: Monitor, watch_list: Any
 ) -> None:
     ssm = monitor.client("ssm")
     try:
@@ -126,13 +128,13 @@ def test_new_settings_take_effect_within_a_minute_and_bad_ones_stop_nobody(
         ssm.put_parameter(Name="/stock-tracker/threshold", Value="2.5", Overwrite=True)
 
 
-def quarantined(monitor: Any) -> list[str]:
+def quarantined(monitor: Monitor) -> list[str]:
     pages = monitor.client("s3").get_paginator("list_objects_v2")
     found = pages.paginate(Bucket="stock-scan-data-000000000000", Prefix="quarantine/")
     return [item["Key"] for page in found for item in page.get("Contents", [])]
 
 
-def test_a_malformed_tick_put_by_hand_is_quarantined_and_the_ticks_around_it_go_on(monitor: Any) -> None:
+def test_a_malformed_tick_put_by_hand_is_quarantined_and_the_ticks_around_it_go_on(monitor: Monitor) -> None:
     kinesis, now = monitor.client("kinesis"), int(time.time() * 1000)
     before = set(quarantined(monitor))
     good = {
@@ -197,7 +199,7 @@ def balance(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 
 def test_a_recording_is_replayed_through_the_real_path_twice_with_one_set_of_anomalies(
-    monitor: Any, tmp_path: Path
+    monitor: Monitor, tmp_path: Path
 ) -> None:
     recording(tmp_path / "walk.csv.gz")
     counts = balance(monitor.run("replay", str(tmp_path / "walk.csv.gz"), "--json"))
@@ -210,7 +212,7 @@ def test_a_recording_is_replayed_through_the_real_path_twice_with_one_set_of_ano
 
 
 @pytest.mark.skipif(not RECORDING.exists(), reason="the recording of real ticks is not on this machine")
-def test_two_days_of_real_seconds_are_all_accounted_for(monitor: Any) -> None:
+def test_two_days_of_real_seconds_are_all_accounted_for(monitor: Monitor) -> None:
     counts = balance(monitor.run("replay", str(RECORDING), "--json", timeout=300))
     assert counts["ticks_in"] == 45017
     assert counts["in_windows"] == 45017
@@ -218,9 +220,10 @@ def test_two_days_of_real_seconds_are_all_accounted_for(monitor: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["ticks", "anomalies"])
-def test_a_second_terminal_can_follow(monitor: Any, what: str) -> None:
+def test_a_second_terminal_can_follow(monitor: Monitor, what: str) -> None:
     process = monitor.program("tail", what, "--json")
     try:
+        assert process.stdout is not None
         line = process.stdout.readline()
         assert json.loads(line)
     finally:
@@ -230,18 +233,20 @@ def test_a_second_terminal_can_follow(monitor: Any, what: str) -> None:
     assert "Traceback" not in errors
 
 
-def test_endpoints_and_status_for_programs(monitor: Any) -> None:
+def test_endpoints_and_status_for_programs(monitor: Monitor) -> None:
     endpoints = json.loads(monitor.run("endpoints", "--json").stdout)
     assert endpoints["dashboard"] == f"{monitor.origin}/"
     assert endpoints["api"] == f"{monitor.origin}/api"
     assert endpoints["aws"] == monitor.aws
-    status = monitor.eventually(
-        lambda: (result := monitor.run("status", "--json")).returncode == 0 and result, 60, "all parts work"
-    )
-    assert json.loads(status.stdout)
+
+    def working() -> str:
+        done = monitor.run("status", "--json")
+        return done.stdout if done.returncode == 0 else ""
+
+    assert json.loads(monitor.eventually(working, 60, "all parts work"))
 
 
-def test_everything_listens_on_loopback_only(monitor: Any) -> None:
+def test_everything_listens_on_loopback_only(monitor: Monitor) -> None:
     pids = {path.read_text().split()[0] for path in monitor.directory.glob("*.pid")}
     listening = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
     mine = [line.split()[3] for line in listening.splitlines() if any(f"pid={pid}," in line for pid in pids)]
@@ -249,7 +254,7 @@ def test_everything_listens_on_loopback_only(monitor: Any) -> None:
     assert not [address for address in mine if not address.startswith("127.0.0.1:")]
 
 
-def test_a_second_up_changes_nothing_and_is_fast(monitor: Any) -> None:
+def test_a_second_up_changes_nothing_and_is_fast(monitor: Monitor) -> None:
     def stacks() -> Any:
         found = monitor.client("cloudformation").describe_stacks()["Stacks"]
         return {item["StackName"]: item.get("LastUpdatedTime", item["CreationTime"]) for item in found}
@@ -263,7 +268,7 @@ def test_a_second_up_changes_nothing_and_is_fast(monitor: Any) -> None:
     assert stacks() == before
 
 
-def test_data_survives_a_restart(monitor: Any) -> None:
+def test_data_survives_a_restart(monitor: Monitor) -> None:
     ticker = monitor.get("/api/anomalies?limit=1")["anomalies"][0]["ticker"]
     before = monitor.get(f"/api/anomalies/{ticker}?limit=100")["anomalies"]
     assert before

@@ -18,27 +18,28 @@ from consumers.windows.codec import unpack
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.operations.recovery.tables import fingerprint, items_of
+from tests.e2e.monitor import Monitor
 
 pytestmark = pytest.mark.e2e
 TABLE, RESTORED = "stock-anomalies", "drill-restored"
 DATA = "stock-scan-data-000000000000"
 
 
-def done(monitor: Any, *arguments: str) -> Any:
+def done(monitor: Monitor, *arguments: str) -> Any:
     answer = monitor.run("recover", *arguments, "--json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return json.loads(answer.stdout)
 
 
 @pytest.fixture
-def at_rest(monitor: Any) -> Iterator[None]:
+def at_rest(monitor: Monitor) -> Iterator[None]:
     """Nothing writes; what the schedule, the detector and the notifier did before goes on afterwards."""
     done(monitor, "stop", "--all")
     yield
     done(monitor, "start")
 
 
-def delete(monitor: Any, *tables: str) -> None:
+def delete(monitor: Monitor, *tables: str) -> None:
     dynamodb = monitor.client("dynamodb")
     for table in tables:
         if table in dynamodb.list_tables()["TableNames"]:
@@ -68,7 +69,7 @@ def anomaly(minute: int) -> Anomaly:
 
 
 @pytest.fixture
-def tables_gone(monitor: Any) -> Iterator[None]:
+def tables_gone(monitor: Monitor) -> Iterator[None]:
     yield
     delete(monitor, RESTORED, "drill-by-time")
     dynamodb = monitor.client("dynamodb")
@@ -77,7 +78,7 @@ def tables_gone(monitor: Any) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("at_rest", "tables_gone")
-def test_a_table_is_restored_switched_to_and_mended(monitor: Any) -> None:
+def test_a_table_is_restored_switched_to_and_mended(monitor: Monitor) -> None:
     dynamodb = monitor.client("dynamodb")
     for minute in range(30):
         dynamodb.put_item(TableName=TABLE, Item=to_item(anomaly(minute)))
@@ -119,7 +120,7 @@ def test_a_table_is_restored_switched_to_and_mended(monitor: Any) -> None:
     )
 
 
-def test_a_spoiled_and_a_deleted_object_come_back(monitor: Any) -> None:
+def test_a_spoiled_and_a_deleted_object_come_back(monitor: Monitor) -> None:
     s3 = monitor.client("s3")
     key = s3.list_objects_v2(Bucket=DATA, Prefix="raw-data/")["Contents"][0]["Key"]
     good = s3.get_object(Bucket=DATA, Key=key)["Body"].read()
@@ -136,7 +137,7 @@ def test_a_spoiled_and_a_deleted_object_come_back(monitor: Any) -> None:
     assert s3.get_object(Bucket=DATA, Key=key)["Body"].read() == good
 
 
-def test_a_parameter_goes_back_to_the_last_value_that_can_be_used(monitor: Any) -> None:
+def test_a_parameter_goes_back_to_the_last_value_that_can_be_used(monitor: Monitor) -> None:
     ssm, name = monitor.client("ssm"), "/stock-tracker/threshold"
     good = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     for bad in ("high", "-1"):
@@ -152,7 +153,7 @@ def test_a_parameter_goes_back_to_the_last_value_that_can_be_used(monitor: Any) 
     assert "cannot be used" in refused.stderr
 
 
-def published(monitor: Any, symbol: str, polls: int) -> Counter[tuple[int, float]]:
+def published(monitor: Monitor, symbol: str, polls: int) -> Counter[tuple[int, float]]:
     """Puts ticks on the stream; answers with time and price of each."""
     publisher = Publisher(monitor.client("kinesis"), "stock-quotes", 4)
     now, found = time.time_ns() // 1_000_000 - polls, Counter[tuple[int, float]]()
@@ -175,7 +176,7 @@ def published(monitor: Any, symbol: str, polls: int) -> Counter[tuple[int, float
     return found
 
 
-def in_blocks(monitor: Any, heads: dict[int, int]) -> Counter[tuple[int, float]]:
+def in_blocks(monitor: Monitor, heads: dict[int, int]) -> Counter[tuple[int, float]]:
     """Time and price of every tick in the blocks after `heads`."""
     table, found = BlockTable(monitor.client("dynamodb"), "stock-windows"), Counter[tuple[int, float]]()
     for partition, head in heads.items():
@@ -185,11 +186,11 @@ def in_blocks(monitor: Any, heads: dict[int, int]) -> Counter[tuple[int, float]]
     return found
 
 
-def ledger(monitor: Any) -> Ledger:
+def ledger(monitor: Monitor) -> Ledger:
     return Ledger(monitor.client("dynamodb"), "stock-windows", 4)
 
 
-def test_start_waits_until_all_that_waited_is_in_the_windows(monitor: Any) -> None:
+def test_start_waits_until_all_that_waited_is_in_the_windows(monitor: Monitor) -> None:
     done(monitor, "stop", "--all")
     heads = ledger(monitor).heads()
     waiting = published(monitor, "ONE", 20)
@@ -202,7 +203,7 @@ def test_start_waits_until_all_that_waited_is_in_the_windows(monitor: Any) -> No
     assert (counts.ticks_in, counts.in_windows, counts.balance()) == (160, 160, True)
 
 
-def test_a_complete_stop_and_restart_loses_no_tick_that_the_stream_holds(monitor: Any) -> None:
+def test_a_complete_stop_and_restart_loses_no_tick_that_the_stream_holds(monitor: Monitor) -> None:
     done(monitor, "stop", "--all")
     heads = ledger(monitor).heads()
     waiting = published(monitor, "TWO", 20)

@@ -7,10 +7,12 @@ import json
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from tests.e2e.monitor import Monitor
 
 pytestmark = pytest.mark.e2e
 NAME = "reshard"
@@ -30,7 +32,7 @@ def handler(event, context):
 """
 
 
-def is_ministack(monitor: Any) -> bool:
+def is_ministack(monitor: Monitor) -> bool:
     try:
         with urllib.request.urlopen(f"{monitor.aws}/_ministack/health", timeout=10) as answer:
             return bool(answer.status == 200)
@@ -39,7 +41,7 @@ def is_ministack(monitor: Any) -> bool:
 
 
 @pytest.fixture
-def deliveries(monitor: Any) -> Iterator[Any]:
+def deliveries(monitor: Monitor) -> Iterator[Callable[[], list[tuple[str, str]]]]:
     """A stream of one shard, mapped to a function that notes what it gets; gives a look at that, oldest first."""
     if is_ministack(monitor):
         pytest.skip("MiniStack's SplitShard and MergeShards drop the parents' unread records")
@@ -80,7 +82,7 @@ def deliveries(monitor: Any) -> Iterator[Any]:
 
 
 def test_parents_are_read_before_their_children_through_a_split_and_a_merge(
-    monitor: Any, deliveries: Any
+    monitor: Monitor, deliveries: Callable[[], list[tuple[str, str]]]
 ) -> None:
     """Kinesis guide, "Strategies for resharding" and "After resharding": "assuming that the order of the data is
     important, you should, after a reshard, always continue to read data from the parent shards until it is exhausted".
@@ -104,7 +106,12 @@ def test_parents_are_read_before_their_children_through_a_split_and_a_merge(
     kinesis.merge_shards(StreamName=NAME, ShardToMerge=left, AdjacentShardToMerge=right)
     shards()
     put("three")
-    got = monitor.eventually(lambda: len(found := deliveries()) >= 36 and found, 60, "all 36 records")
+
+    def all_of_them() -> list[tuple[str, str]]:
+        found = deliveries()
+        return found if len(found) >= 36 else []
+
+    got = monitor.eventually(all_of_them, 60, "all 36 records")
     assert len(got) == len(set(got)) == 36
     assert [payload.split("-")[0] for _, payload in got] == ["one"] * 12 + ["two"] * 12 + ["three"] * 12
     assert len({shard for shard, _ in got}) == 4

@@ -9,9 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
+
+from tests.e2e.monitor import Monitor
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +95,7 @@ def served(cli: Path, programs: Path) -> subprocess.Popen[bytes] | None:
 
 
 @pytest.fixture(scope="module")
-def shell(monitor: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def shell(monitor: Monitor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """Runs commands as somebody who did what "Set up your shell" says; parameters and alarms come back at the end."""
     home, work = tmp_path_factory.mktemp("home"), monitor.directory.parent
     programs = home / "bin"
@@ -209,7 +211,7 @@ def seed_commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def real(monitor: Any) -> Iterator[Callable[[str], str]]:
+def real(monitor: Monitor) -> Iterator[Callable[[str], str]]:
     """Puts the local endpoint, account, addresses and ids where the runbook has those of its author."""
     dynamodb, s3 = monitor.client("dynamodb"), monitor.client("s3")
 

@@ -13,8 +13,8 @@ import pytest
 from stream_infra import names
 from stream_infra.cdk.stacks.functions import SCHEDULES
 from stream_infra.operations import cost
+from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 
-Templates = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[3]
 ALARMS = {
     "stock-scanner-errors": "scanner-errors",
@@ -46,7 +46,7 @@ ALARMS = {
 }
 
 
-def alarms(templates: Templates) -> dict[str, dict[str, Any]]:
+def alarms(templates: Templates) -> dict[str, Properties]:
     resources = templates["ObservabilityStack"]["Resources"].values()
     found = [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Alarm"]
     return {alarm["AlarmName"]: alarm for alarm in found}
@@ -70,13 +70,13 @@ def test_every_section_that_an_alarm_names_is_in_the_runbook() -> None:
     assert set(ALARMS.values()) - anchors == set()
 
 
-def test_an_alarm_that_is_missing_is_missed(synthesized: Any, read_templates: Any, tmp_path: Path) -> None:
+def test_an_alarm_that_is_missing_is_missed(tmp_path: Path) -> None:
     def without(app: cdk.App) -> None:
         assert app.node.find_child("ObservabilityStack").node.try_remove_child("stock-monthly-cost")
 
     with pytest.raises(RuntimeError, match="stockmonthlycost"):  # the dashboard shows each of them
-        synthesized(tmp_path, change=without)
-    assert set(ALARMS) - set(alarms(read_templates(tmp_path / "cdk.out"))) == {"stock-monthly-cost"}
+        synthesize(tmp_path, change=without)
+    assert set(ALARMS) - set(alarms(templates_of(tmp_path / "cdk.out"))) == {"stock-monthly-cost"}
 
 
 def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_all_is_well(
@@ -87,16 +87,14 @@ def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_
         assert not {"OKActions", "InsufficientDataActions"} & alarm.keys(), name
 
 
-def test_operators_are_subscribed_by_a_setting(
-    aws_templates: Templates, synthesized: Any, read_templates: Any, tmp_path: Path
-) -> None:
+def test_operators_are_subscribed_by_a_setting(aws_templates: Templates, tmp_path: Path) -> None:
     def subscribed(templates: Templates) -> list[str]:
         resources = templates["StreamStack"]["Resources"].values()
         found = [item["Properties"] for item in resources if item["Type"] == "AWS::SNS::Subscription"]
         return [item["Endpoint"] for item in found if "Operations" in json.dumps(item["TopicArn"])]
 
     assert subscribed(aws_templates) == []
-    asked = read_templates(synthesized(tmp_path, operations_email="ops@example.com"))
+    asked = templates_of(synthesize(tmp_path, operations_email="ops@example.com"))
     assert subscribed(asked) == ["ops@example.com"]
 
 
@@ -136,15 +134,13 @@ def test_the_quiet_hours_are_those_in_which_the_schedule_starts_nothing(session:
             assert eval(said) == (day not in days or hour not in started), (day, hour)  # noqa: S307
 
 
-def test_the_cost_alarm_exists_only_where_its_metric_does(
-    aws_templates: Templates, synthesized: Any, read_templates: Any, tmp_path: Path
-) -> None:
+def test_the_cost_alarm_exists_only_where_its_metric_does(aws_templates: Templates, tmp_path: Path) -> None:
     cost = alarms(aws_templates)["stock-monthly-cost"]
     assert (cost["Namespace"], cost["MetricName"]) == ("AWS/Billing", "EstimatedCharges")
-    assert "stock-monthly-cost" not in alarms(read_templates(synthesized(tmp_path, region="eu-central-1")))
+    assert "stock-monthly-cost" not in alarms(templates_of(synthesize(tmp_path, region="eu-central-1")))
 
 
-def widgets(templates: Templates) -> list[dict[str, Any]]:
+def widgets(templates: Templates) -> list[Properties]:
     resources = templates["ObservabilityStack"]["Resources"].values()
     (dashboard,) = [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Dashboard"]
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
@@ -194,9 +190,7 @@ def test_the_dashboard_is_small_enough_to_be_free(aws_templates: Templates) -> N
     assert 30 < sum(map(len, shown)) <= 50
 
 
-def test_calls_are_traced_where_asked_for(
-    aws_templates: Templates, synthesized: Any, read_templates: Any, tmp_path: Path
-) -> None:
+def test_calls_are_traced_where_asked_for(aws_templates: Templates, tmp_path: Path) -> None:
     def traced(templates: Templates) -> list[Any]:
         items = [
             item for stack in ("LambdaStack", "ApiStack") for item in templates[stack]["Resources"].values()
@@ -207,4 +201,4 @@ def test_calls_are_traced_where_asked_for(
         return [*modes, stage.get("TracingEnabled", False)]
 
     assert traced(aws_templates) == [None, None, None, None, False]
-    assert traced(read_templates(synthesized(tmp_path, tracing=True))) == ["Active"] * 4 + [True]
+    assert traced(templates_of(synthesize(tmp_path, tracing=True))) == ["Active"] * 4 + [True]

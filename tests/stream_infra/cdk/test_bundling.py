@@ -6,12 +6,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, BundleError, _locked, bundle
+from tests.stream_infra.cdk.assembly import Templates
 
 ROOT = Path(__file__).resolve().parents[3]
 HANDLERS = {
@@ -83,8 +83,10 @@ def test_a_distribution_that_is_not_locked_is_named(tmp_path: Path) -> None:
         _locked(lock, ("six", "numpy"))
 
 
-def test_functions_are_declared_for_what_their_bundle_holds(aws_templates: Any, local_templates: Any) -> None:
-    def declared(templates: Any) -> set[tuple[str, str]]:
+def test_functions_are_declared_for_what_their_bundle_holds(
+    aws_templates: Templates, local_templates: Templates
+) -> None:
+    def declared(templates: Templates) -> set[tuple[str, str]]:
         return {
             (item["Properties"]["Runtime"], item["Properties"]["Architectures"][0])
             for stack in ("LambdaStack", "ApiStack")

@@ -6,11 +6,10 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from stream_infra import names
+from tests.stream_infra.cdk.assembly import Properties, Templates
 
-Templates = dict[str, dict[str, Any]]
 STATEFUL = Path(__file__).with_name("stateful.json")
 # Types that hold data or a name that people subscribed to, with what makes CloudFormation replace them when it changes
 # (the properties with "Update requires: Replacement" in its resource reference).
@@ -29,7 +28,7 @@ REPLACING = {
 }
 
 
-def resources(templates: Templates, kind: str) -> dict[str, dict[str, Any]]:
+def resources(templates: Templates, kind: str) -> dict[str, Properties]:
     return {
         logical_id: item
         for template in templates.values()
@@ -38,7 +37,7 @@ def resources(templates: Templates, kind: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def stateful(templates: Templates) -> dict[str, dict[str, Any]]:
+def stateful(templates: Templates) -> dict[str, Properties]:
     """What CloudFormation knows the stateful resources by: stack, logical id, type and replacing properties."""
     return {
         f"{stack}/{logical_id}": {

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -19,8 +18,8 @@ from cdk_nag import AwsSolutionsChecks
 
 from stream_infra.cdk.constructs import permissions
 from stream_infra.cdk.stacks import api, dashboard, functions, storage
+from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize
 
-Templates = dict[str, dict[str, Any]]
 Change = Callable[[cdk.App], None]
 ROOT = Path(__file__).resolve().parents[3]
 _BY_THE_CDK = ("W3005",)  # a DependsOn beside the GetAtt that says the same: the CDK writes both
@@ -37,7 +36,7 @@ def with_nag(*changes: Change) -> Change:
     return change
 
 
-def lint(assembly: Path) -> list[dict[str, Any]]:
+def lint(assembly: Path) -> list[Properties]:
     """What cfn-lint says to the templates of an assembly."""
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--format", "json", "--regions", "us-east-1"]
     for rule in _BY_THE_CDK:
@@ -68,12 +67,12 @@ def plain_topic(app: cdk.App) -> None:
     sns.Topic(stack(app, "StreamStack"), "Plain")
 
 
-def test_aws_solutions_has_nothing_to_say(synthesized: Any, tmp_path: Path) -> None:
-    synthesized(tmp_path, change=with_nag())
+def test_aws_solutions_has_nothing_to_say(tmp_path: Path) -> None:
+    synthesize(tmp_path, change=with_nag())
 
 
-def test_aws_solutions_has_nothing_to_say_where_calls_are_traced(synthesized: Any, tmp_path: Path) -> None:
-    synthesized(tmp_path, change=with_nag(), tracing=True, session="extended", region="eu-central-1")
+def test_aws_solutions_has_nothing_to_say_where_calls_are_traced(tmp_path: Path) -> None:
+    synthesize(tmp_path, change=with_nag(), tracing=True, session="extended", region="eu-central-1")
 
 
 @pytest.mark.parametrize(
@@ -84,9 +83,9 @@ def test_aws_solutions_has_nothing_to_say_where_calls_are_traced(synthesized: An
         (plain_topic, {"AwsSolutions-SNS3"}),
     ],
 )
-def test_a_defect_does_not_pass(mutation: Change, rules: set[str], synthesized: Any, tmp_path: Path) -> None:
+def test_a_defect_does_not_pass(mutation: Change, rules: set[str], tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ValidationFailed"):
-        synthesized(tmp_path, change=with_nag(mutation))
+        synthesize(tmp_path, change=with_nag(mutation))
     report = json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())
     found = json.dumps(report)
     for rule in rules:
@@ -97,28 +96,26 @@ def test_cloudformation_is_written_as_it_should_be(aws_assembly: Path) -> None:
     assert lint(aws_assembly) == []
 
 
-def test_the_linter_sees_a_right_that_does_not_exist(synthesized: Any, tmp_path: Path) -> None:
+def test_the_linter_sees_a_right_that_does_not_exist(tmp_path: Path) -> None:
     def mistyped(app: cdk.App) -> None:
         role = stack(app, "LambdaStack").node.find_child("stock-scanner-ServiceRole")
         assert isinstance(role, iam.Role)
         role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:GetItems"], resources=["*"]))
 
-    assert {item["Rule"]["Id"] for item in lint(synthesized(tmp_path, change=mistyped))} == {"W3037"}
+    assert {item["Rule"]["Id"] for item in lint(synthesize(tmp_path, change=mistyped))} == {"W3037"}
 
 
-def test_no_reason_is_given_for_nothing(
-    synthesized: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_reason_is_given_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reason whose finding is gone would hide the next one of its kind."""
     given: set[str] = set()
     for module in (api, dashboard, functions, permissions, storage):
         monkeypatch.setattr(module, "acknowledge", lambda _, reasons: given.update(reasons))
     with pytest.raises(RuntimeError, match="ValidationFailed") as found:
-        synthesized(tmp_path, change=with_nag())
+        synthesize(tmp_path, change=with_nag())
     assert given == set(re.findall(r"Acknowledge with 'AwsSolutions::AwsSolutions-(.+)'", str(found.value)))
 
 
-def statements(templates: Templates) -> Iterator[tuple[str, dict[str, Any]]]:
+def statements(templates: Templates) -> Iterator[tuple[str, Properties]]:
     """Every statement of every policy, with the stack that it is in."""
     for name, template in templates.items():
         for item in template["Resources"].values():
@@ -145,7 +142,7 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
     assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
 
 
-def of_type(templates: Templates, kind: str) -> list[dict[str, Any]]:
+def of_type(templates: Templates, kind: str) -> list[Properties]:
     return [
         item["Properties"]
         for template in templates.values()
@@ -220,7 +217,7 @@ def test_keys_of_a_vendor_are_in_secrets_manager_and_for_the_scanner_only(aws_te
     assert scanner["Environment"]["Variables"]["SOURCE_SECRET"] == "stock-tracker/source-keys"
 
 
-def named(templates: Templates, function: str) -> dict[str, Any]:
+def named(templates: Templates, function: str) -> Properties:
     found = of_type(templates, "AWS::Lambda::Function")
     (only,) = [item for item in found if item.get("FunctionName") == function]
     return only

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from api import contract
+from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 
-Templates = dict[str, dict[str, Any]]
 
-
-def properties(templates: Templates, kind: str) -> list[dict[str, Any]]:
+def properties(templates: Templates, kind: str) -> list[Properties]:
     return [
         item["Properties"]
         for template in templates.values()
@@ -49,10 +47,8 @@ def verbs_of_the_api() -> set[str]:
 
 def test_public_means_that_reads_are_and_changes_are_not(
     tmp_path: Path,
-    synthesized: Callable[..., Path],
-    read_templates: Callable[[Path], Templates],
 ) -> None:
-    found = guards(read_templates(synthesized(tmp_path, access="public")))
+    found = guards(templates_of(synthesize(tmp_path, access="public")))
     for (verb, _), guard in found.items():
         assert guard == ("NONE" if verb == "GET" else "COGNITO_USER_POOLS")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from stream_infra import names
 from stream_infra.config import Config
+from tests.stream_infra.cdk.assembly import Properties, Templates
 
-Templates = dict[str, dict[str, Any]]
 
-
-def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
+def resources(templates: Templates, kind: str) -> list[Properties]:
     return [
         item["Properties"]
         for template in templates.values()
@@ -20,7 +18,7 @@ def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def named(templates: Templates, kind: str, key: str) -> dict[str, dict[str, Any]]:
+def named(templates: Templates, kind: str, key: str) -> dict[str, Properties]:
     return {str(item[key]): item for item in resources(templates, kind) if key in item}
 
 

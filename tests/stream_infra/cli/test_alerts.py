@@ -15,9 +15,8 @@ from typing import Any
 
 import boto3
 import pytest
-from click.testing import Result
 from moto import mock_aws
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from consumers.alerts.event import parse
 from consumers.alerts.notifier import Notifier
@@ -210,7 +209,7 @@ def test_a_subscriber_may_choose(run: Run, endpoints: Endpoints) -> None:
 class Clock:
     """A clock that goes on by itself when asked to sleep; `at` is called before each sleep."""
 
-    def __init__(self, at: Callable[[], None]) -> None:
+    def __init__(self, at: Callable[[], object]) -> None:
         self.now, self._at = 0.0, at
 
     def monotonic(self) -> float:

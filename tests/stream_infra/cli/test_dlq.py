@@ -24,15 +24,16 @@ from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.quarantine import QuarantineBucket
 from consumers.stores.snapshots import SnapshotBucket
 from consumers.stores.windows import AttemptTable, BlockTable
-from consumers.stream import decode
 from consumers.stream.records import records_of
 from producers.partitions import partition_of
-from producers.quote_batch import QuoteBatch, encode
+from producers.quote_batch import QuoteBatch, RejectedRow, decode, encode
 from stream_infra import names
 from stream_infra.cli.main import app
 from stream_infra.operations import dead_letters, redriving
 from stream_infra.operations.endpoints import Endpoints
 
+Json = Any
+"""Events, items and answers of AWS and of the commands, as `json` and boto3 give them."""
 BUCKET = "stock-scan-data-123456789012"
 SHARD = "shardId-000000000000"
 VARIABLES = {
@@ -43,7 +44,7 @@ VARIABLES = {
     "DATA_BUCKET": BUCKET,
     "BUS_NAME": names.BUS,
 }
-TOLD: list[Any] = []
+ON_BUS: list[Json] = []
 SYMBOLS = [f"S{i}" for i in range(6)]
 NORMAL, GAP, AFTER = 240, 8, 20
 
@@ -51,17 +52,17 @@ NORMAL, GAP, AFTER = 240, 8, 20
 class Here(Endpoints):
     """moto's AWS, in this process, with a detector."""
 
-    def client(self, service: Any) -> Any:
+    def client(self, service: Json) -> Json:
         if service == "lambda":
             return SimpleNamespace(
                 get_function_configuration=lambda **_of: {"Environment": {"Variables": VARIABLES}}
             )
         if service == "events":
-            return SimpleNamespace(put_events=self._told)
+            return SimpleNamespace(put_events=self._put_events)
         return boto3.client(service)
 
-    def _told(self, Entries: list[Any]) -> Any:  # noqa: N803  as boto3 spells it
-        TOLD.extend(json.loads(entry["Detail"])["data"] for entry in Entries)
+    def _put_events(self, Entries: list[Json]) -> Json:  # noqa: N803  as boto3 spells it
+        ON_BUS.extend(json.loads(entry["Detail"])["data"] for entry in Entries)
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries]}
 
 
@@ -71,49 +72,49 @@ class World:
 
     here: Here
     url: str
-    discarded: dict[str, Any] = field(default_factory=dict)
+    discarded: dict[str, Json] = field(default_factory=dict)
 
     def run(self, *arguments: str, expect: int = 0, stdin: str = "") -> str:
         result = CliRunner().invoke(app, arguments, input=stdin)
         assert result.exit_code == expect, result.output + repr(result.exception)
         return result.stdout
 
-    def json(self, *arguments: str, expect: int = 0) -> Any:
+    def json(self, *arguments: str, expect: int = 0) -> Json:
         return json.loads(self.run(*arguments, "--json", expect=expect))
 
-    def message(self, body: Any) -> None:
+    def message(self, body: Json) -> None:
         self.here.client("sqs").send_message(QueueUrl=self.url, MessageBody=json.dumps(body))
 
     def depth(self) -> int:
         return dead_letters.DeadLetterQueue(self.here).depth()
 
-    def table(self, name: str) -> list[Any]:
+    def table(self, name: str) -> list[Json]:
         pages = self.here.client("dynamodb").get_paginator("scan").paginate(TableName=name)
         return [item for page in pages for item in page["Items"]]
 
-    def anomalies(self, late: bool) -> dict[str, Any]:
+    def anomalies(self, late: bool) -> dict[str, Json]:
         found = [item for item in self.table(names.ANOMALIES_TABLE) if item["late"]["BOOL"] is late]
         return {item["id"]["S"]: item for item in found}
 
-    def live(self) -> Any:
+    def live(self) -> Json:
         """All that a redrive must not touch."""
         blocks = [item for item in self.table(names.WINDOWS_TABLE) if item["sk"]["S"].startswith("block#")]
         return blocks, self.table(names.CHARTS_TABLE), self.anomalies(late=False)
 
-    def told(self) -> list[Any]:
+    def on_bus(self) -> list[Json]:
         """Details of the events on the bus since the last call."""
-        details = TOLD.copy()
-        TOLD.clear()
+        details = ON_BUS.copy()
+        ON_BUS.clear()
         return details
 
 
-def record(rows: list[tuple[Any, ...]], sequence: int, arrival_ms: int, partition: int) -> dict[str, Any]:
+def record(rows: list[tuple[Json, ...]], sequence: int, arrival_ms: int, partition: int) -> dict[str, Json]:
     symbol, ts, price, bid, ask, volume = (list(column) for column in zip(*rows, strict=True))
     payload = encode(QuoteBatch("alpaca", symbol, ts, price, bid, ask, volume, [None] * len(rows), []))
     return raw(payload, sequence, arrival_ms, partition)
 
 
-def raw(payload: bytes, sequence: int, arrival_ms: int, partition: int) -> dict[str, Any]:
+def raw(payload: bytes, sequence: int, arrival_ms: int, partition: int) -> dict[str, Json]:
     return {
         "eventID": f"{SHARD}:{sequence}",
         "kinesis": {
@@ -125,8 +126,9 @@ def raw(payload: bytes, sequence: int, arrival_ms: int, partition: int) -> dict[
     }
 
 
-def stream(start_ms: int) -> list[Any]:
-    rng, price, records = random.Random(7), {s: 50.0 + i for i, s in enumerate(SYMBOLS)}, []
+def stream(start_ms: int) -> list[Json]:
+    rng, price = random.Random(7), {s: 50.0 + i for i, s in enumerate(SYMBOLS)}
+    records: list[Json] = []
     for second in range(NORMAL + GAP + AFTER):
         ts = start_ms + second * 1000
         for partition in range(2):
@@ -175,7 +177,7 @@ def create(here: Here) -> World:
     here.client("s3").create_bucket(Bucket=BUCKET)
     here.client("ssm").put_parameter(Name=names.THRESHOLD_PARAMETER, Value="2.5", Type="String")
     here.client("kinesis").create_stream(StreamName=names.STREAM, ShardCount=1)
-    TOLD.clear()
+    ON_BUS.clear()
     return World(here, here.client("sqs").create_queue(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"])
 
 
@@ -204,12 +206,12 @@ def gap(world: World) -> World:
     for i in range(stop, len(records), 8):
         report = consumer.consume({"Records": records[i : i + 8]}, 1 << 62)
         assert report.failed_sequence is None
-    world.told()
+    world.on_bus()
     world.discarded = {"Records": records[start:stop]}
     return world
 
 
-def invocation_record(event: Any, *, size: int | None = None) -> dict[str, Any]:
+def invocation_record(event: Json, *, size: int | None = None) -> dict[str, Json]:
     records = records_of(event)
     moment = "2026-11-24T14:30:00.123Z"
     return {
@@ -234,7 +236,7 @@ def invocation_record(event: Any, *, size: int | None = None) -> dict[str, Any]:
 
 
 def fail(
-    world: World, event: Any, key: str = "aws/lambda/uuid/shardId-000000000000/2026/11/24/batch"
+    world: World, event: Json, key: str = "aws/lambda/uuid/shardId-000000000000/2026/11/24/batch"
 ) -> None:
     """As a mapping discards a batch: an object in S3, and its notification."""
     body = {**invocation_record(event), "payload": json.dumps(event)}
@@ -272,15 +274,15 @@ def test_a_failed_batch_is_listed_shown_and_brought_back_once(gap: World) -> Non
     assert len(done["anomalies"]) >= 2
     assert gap.live() == live
     assert gap.anomalies(late=True).keys() == set(done["anomalies"])
-    told = gap.told()
-    assert {of["id"] for of in told} == set(done["anomalies"])
-    assert all(of["late"] for of in told)
+    sent = gap.on_bus()
+    assert {of["id"] for of in sent} == set(done["anomalies"])
+    assert all(of["late"] for of in sent)
     assert gap.depth() == 0
 
     fail(gap, gap.discarded)  # the notification comes a second time
     (again,) = gap.json("dlq", "redrive", "--all")
     assert (again["redriven"], again["in_windows"], again["anomalies"]) == (True, 0, [])
-    assert gap.told() == []
+    assert gap.on_bus() == []
     assert gap.live() == live
     assert "is empty" in gap.run("dlq", "redrive", "--all")
 
@@ -312,18 +314,18 @@ def test_a_message_stays_until_its_anomalies_are_written(gap: World, monkeypatch
 
     put = BackfillBlockTable.put
 
-    def refuse(*_of: Any) -> None:
+    def fail_to_put(*_of: object) -> None:
         raise IOFailedError("the table is throttled")
 
-    monkeypatch.setattr(BackfillBlockTable, "put", refuse)
+    monkeypatch.setattr(BackfillBlockTable, "put", fail_to_put)
     (result,) = gap.json("dlq", "redrive", "--all", expect=1)
     assert (result["redriven"], result["reason"]) == (False, "the table is throttled: the message stays")
     monkeypatch.setattr(BackfillBlockTable, "put", put)
-    first = gap.told()
+    first = gap.on_bus()
     (result,) = gap.json("dlq", "redrive", "--all")  # the message is there again at once
     assert result["redriven"]
-    ids = [of["id"] for of in first + gap.told()]
-    assert set(ids) == set(result["anomalies"])  # those told twice have the same ids
+    ids = [of["id"] for of in first + gap.on_bus()]
+    assert set(ids) == set(result["anomalies"])  # those sent twice have the same ids
 
 
 def test_an_interrupt_gives_the_messages_back(gap: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +334,7 @@ def test_an_interrupt_gives_the_messages_back(gap: World, monkeypatch: pytest.Mo
     fail(gap, {"Records": records[4:]}, "aws/lambda/1")
     real, calls = redriving.redrive, []
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted(*arguments: Json) -> Json:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -439,7 +441,7 @@ def test_a_batch_that_crashes_the_redrive_is_said_and_the_others_go_on(
 
     real, records = Redrive.batch, gap.discarded["Records"]
 
-    def batch(self: Redrive, of: Any) -> Any:
+    def batch(self: Redrive, of: Json) -> Json:
         if of[0].sequence == records_of({"Records": records[:1]})[0].sequence:
             raise ZeroDivisionError
         return real(self, of)
@@ -501,12 +503,10 @@ def test_quarantined_records_are_listed_shown_and_requeued(
 
     # The decoder is mended: it reads Latin-1, and takes blanks in symbols.
 
-    real = decode.decode
+    def mended(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
+        return decode(payload.replace(b'"\xff"', b"20.0").replace(b"D D", b"DD"))
 
-    def mended(payload: bytes) -> Any:
-        return real(payload.replace(b'"\xff"', b"20.0").replace(b"D D", b"DD"))
-
-    monkeypatch.setattr(decode, "decode", mended)
+    monkeypatch.setattr("consumers.stream.decode.decode", mended)
     live = world.live()
     results = world.json("quarantine", "requeue", "--all")
     assert [(of["requeued"], of["stays"]) for of in results] == [(1, None), (1, None)]

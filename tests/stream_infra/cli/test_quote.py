@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,12 +13,14 @@ from typer.testing import CliRunner
 from stream_infra.cli import main
 
 runner = CliRunner()
+Answers = dict[str, tuple[int, dict[str, object]]]
+"""By ticker, the status and the body of a vendor's answer."""
 
 
 @pytest.fixture
-def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, Any]]]:
+def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     """A vendor on 127.0.0.1: what it answers for which ticker."""
-    answers: dict[str, tuple[int, Any]] = {}
+    answers: Answers = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -28,7 +29,7 @@ def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, An
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -53,10 +54,10 @@ def test_a_simulated_quote_needs_no_key() -> None:
     assert quoted == [ticker for ticker in tickers if ticker not in answer["missing"]]
     assert quoted  # each is halted for minutes now and then, but hardly all at once
     assert (code, answer["source"]) == (1 if answer["missing"] else 0, "simulated")
-    assert all(row["bid"] < row["price"] + 1e-9 and row["day_volume"] >= 0 for row in answer["quotes"])
+    assert all(row["price"] > 0 and row["day_volume"] >= 0 for row in answer["quotes"])  # misprints come, too
 
 
-def test_a_quote_is_shown_with_its_age(finnhub: dict[str, tuple[int, Any]]) -> None:
+def test_a_quote_is_shown_with_its_age(finnhub: Answers) -> None:
     finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
     code, out, _ = quote("AAPL", "--source", "finnhub")
     assert code == 0
@@ -67,9 +68,7 @@ def test_a_quote_is_shown_with_its_age(finnhub: dict[str, tuple[int, Any]]) -> N
 @pytest.mark.parametrize(
     ("price", "shown"), [(1.09421, "1.09421"), (0.00001234, "0.00001234"), (65012.5, "65,012.50")]
 )
-def test_a_price_has_its_own_digits_within_80_columns(
-    finnhub: dict[str, tuple[int, Any]], price: float, shown: str
-) -> None:
+def test_a_price_has_its_own_digits_within_80_columns(finnhub: Answers, price: float, shown: str) -> None:
     finnhub["AAPL"] = (200, {"c": price, "t": 1_582_641_000})
     _, out, _ = quote("AAPL", "--source", "finnhub")
     assert shown in out
@@ -77,7 +76,7 @@ def test_a_price_has_its_own_digits_within_80_columns(
 
 
 def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
-    finnhub: dict[str, tuple[int, Any]],
+    finnhub: Answers,
 ) -> None:
     finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
     finnhub["NOPE"] = (200, {"c": 0, "t": 0})
@@ -87,7 +86,7 @@ def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
     assert "finnhub has no quote of NOPE" in err
 
 
-def test_a_refused_key_is_said_without_showing_it(finnhub: dict[str, tuple[int, Any]]) -> None:
+def test_a_rejected_key_is_said_without_showing_it(finnhub: Answers) -> None:
     finnhub["AAPL"] = (401, {"error": "Invalid API key k3y"})
     code, _, err = quote("AAPL", "--source", "finnhub")
     assert code == 1

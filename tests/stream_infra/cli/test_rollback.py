@@ -6,18 +6,20 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from click.testing import Result
 from moto import mock_aws
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from stream_infra.cli.commands import rollback
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError, NotDeployedError
 from stream_infra.operations.versions import roll_back, versions_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 Run = Callable[..., Result]
 
@@ -37,7 +39,7 @@ def code(text: str) -> bytes:
 
 
 @pytest.fixture
-def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaClient]:
     """Lambda with stock-detector at version 3, and no other function."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -63,22 +65,24 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture
-def run(functions: Any) -> Run:
+def run(functions: LambdaClient) -> Run:
     del functions
     return lambda *arguments, **more: CliRunner().invoke(rollback.app, list(arguments), **more)
 
 
-def live(client: Any) -> str:
+def live(client: LambdaClient) -> str:
     return str(client.get_alias(FunctionName="stock-detector", Name="live")["FunctionVersion"])
 
 
-def test_one_command_goes_back_to_the_version_before(run: Run, functions: Any) -> None:
+def test_one_command_goes_back_to_the_version_before(run: Run, functions: LambdaClient) -> None:
     done = run("stock-detector")
     assert done.stdout == "stock-detector: version 2 is live, before it was 3.\n"
     assert live(functions) == "2"
 
 
-def test_a_version_can_be_named_to_go_back_further_and_forward_again(run: Run, functions: Any) -> None:
+def test_a_version_can_be_named_to_go_back_further_and_forward_again(
+    run: Run, functions: LambdaClient
+) -> None:
     assert json.loads(run("stock-detector", "--to", "1", "--json").stdout)["live"] == 1
     assert json.loads(run("stock-detector", "--to", "3", "--json").stdout)["before"] == 1
     assert live(functions) == "3"
@@ -93,7 +97,7 @@ def test_a_version_can_be_named_to_go_back_further_and_forward_again(run: Run, f
     ],
 )
 def test_what_cannot_be_is_rejected_and_changes_nothing(
-    run: Run, functions: Any, arguments: list[str], message: str
+    run: Run, functions: LambdaClient, arguments: list[str], message: str
 ) -> None:
     done = run(*arguments)
     assert isinstance(done.exception, InputError)
@@ -101,14 +105,14 @@ def test_what_cannot_be_is_rejected_and_changes_nothing(
     assert live(functions) == "3"
 
 
-def test_there_is_nothing_before_the_first_version(run: Run, functions: Any) -> None:
+def test_there_is_nothing_before_the_first_version(run: Run, functions: LambdaClient) -> None:
     functions.update_alias(FunctionName="stock-detector", Name="live", FunctionVersion="1")
     done = run("stock-detector")
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == "stock-detector: version 1 is live, and no older one is there"
 
 
-def test_a_shift_under_way_is_not_disturbed(run: Run, functions: Any) -> None:
+def test_a_shift_under_way_is_not_disturbed(run: Run, functions: LambdaClient) -> None:
     functions.update_alias(
         FunctionName="stock-detector",
         Name="live",
@@ -121,7 +125,7 @@ def test_a_shift_under_way_is_not_disturbed(run: Run, functions: Any) -> None:
     assert "aws deploy stop-deployment" in str(done.exception)
 
 
-def test_an_alias_that_somebody_else_moved_is_left_alone(functions: Any) -> None:
+def test_an_alias_that_somebody_else_moved_is_left_alone(functions: LambdaClient) -> None:
     before = versions_of(functions, "stock-detector")
     functions.update_alias(FunctionName="stock-detector", Name="live", FunctionVersion="1")
     with pytest.raises(InputError, match="somebody else changed the alias"):

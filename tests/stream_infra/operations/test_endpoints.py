@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -34,10 +33,12 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
     stacks: dict[str, dict[str, str]] = {}
 
     class CloudFormation:
-        def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803  AWS's name
+        def describe_stacks(self, StackName: str) -> dict[str, list[dict[str, object]]]:  # noqa: N803  AWS's name
             if StackName not in stacks:
-                error = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
-                raise ClientError({"Error": error}, "DescribeStacks")
+                message = f"Stack with id {StackName} does not exist"
+                raise ClientError(
+                    {"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks"
+                )
             outputs = [{"OutputKey": key, "OutputValue": value} for key, value in stacks[StackName].items()]
             return {"Stacks": [{"StackName": StackName, "Outputs": outputs}]}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -14,6 +15,9 @@ from moto import mock_aws
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.recovery import objects, parameters, tables
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 ITEMS = st.lists(
     st.fixed_dictionaries({"ticker": st.text(max_size=3), "n": st.integers(), "b": st.binary(max_size=3)}),
     max_size=8,
@@ -21,13 +25,13 @@ ITEMS = st.lists(
 
 
 @given(ITEMS, st.randoms())
-def test_a_fingerprint_does_not_depend_on_the_order(items: list[dict[str, Any]], rng: Any) -> None:
+def test_a_fingerprint_does_not_depend_on_the_order(items: list[dict[str, int]], rng: random.Random) -> None:
     shuffled = rng.sample(items, len(items))
     assert tables.fingerprint(shuffled) == tables.fingerprint(items)
 
 
 @given(ITEMS.filter(bool), st.data())
-def test_a_fingerprint_tells_of_any_change(items: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_a_fingerprint_tells_of_any_change(items: list[dict[str, int]], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(items) - 1))
     changed = [*items[:index], {**items[index], "n": items[index]["n"] + 1}, *items[index + 1 :]]
     assert tables.fingerprint(changed) != tables.fingerprint(items)
@@ -44,7 +48,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def two_tables(aws: None) -> Any:  # noqa: ARG001  in its account
+def two_tables(aws: None) -> DynamoDBClient:  # noqa: ARG001  in its account
     dynamodb = boto3.client("dynamodb")
     for name in ("old", "new"):
         dynamodb.create_table(
@@ -60,7 +64,7 @@ def two_tables(aws: None) -> Any:  # noqa: ARG001  in its account
     return dynamodb
 
 
-def test_what_is_missing_comes_back_and_what_is_newer_stays(two_tables: Any) -> None:
+def test_what_is_missing_comes_back_and_what_is_newer_stays(two_tables: DynamoDBClient) -> None:
     before = tables.compare(two_tables, "old", "new")
     assert (before.missing, before.different, before.extra, before.equal) == (59, 1, 1, False)
     assert tables.merge(two_tables, "old", "new", overwrite=False) == 59
@@ -71,7 +75,7 @@ def test_what_is_missing_comes_back_and_what_is_newer_stays(two_tables: Any) -> 
     assert tables.merge(two_tables, "old", "new", overwrite=True) == 0, "again changes nothing"
 
 
-def test_a_table_is_not_restored_over_another(two_tables: Any) -> None:
+def test_a_table_is_not_restored_over_another(two_tables: DynamoDBClient) -> None:
     arn = tables.back_up(two_tables, "old", "old-1", sleep=lambda _: None)
     with pytest.raises(InputError, match="new exists already"):
         tables.restore(two_tables, "old", "new", backup=arn, sleep=lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,12 @@ class Here(Endpoints):
 
         return boto3.client(service)
 
-    def get_function_configuration(self, **_of: str) -> Any:
+    def get_function_configuration(self, **_of: str) -> dict[str, dict[str, dict[str, str]]]:
         return {"Environment": {"Variables": {"PARTITIONS": "4"}}}
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Any:
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -68,7 +69,7 @@ def recording(path: Path) -> Path:
 
 @pytest.mark.parametrize("speed", [None, 1e6])
 def test_the_usable_ticks_are_sent_with_their_own_times_and_the_others_named(
-    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float | None
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float | None
 ) -> None:
     monkeypatch.setattr(
         "consumers.stores.windows.Ledger.counts_since",
@@ -116,13 +117,13 @@ def test_a_stall_says_what_is_missing_and_where_to_look(tmp_path: Path) -> None:
         )
 
 
-def test_a_file_without_a_usable_tick_is_an_error(here: Any, tmp_path: Path) -> None:
+def test_a_file_without_a_usable_tick_is_an_error(here: Here, tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("ts,symbol,price\nnow,AAA,10\n")
     with pytest.raises(MonitorError, match=r"none\.csv.*all 1 rows were rejected"):
         replay.run(Replay(tmp_path / "none.csv", SOURCE), None, here, lambda _course: None)
 
 
-def test_a_file_of_another_format_is_an_error_that_says_which_are_allowed(here: Any, tmp_path: Path) -> None:
+def test_a_file_of_another_format_is_an_error_that_says_which_are_allowed(here: Here, tmp_path: Path) -> None:
     (tmp_path / "ticks.xlsx").write_text("")
     with pytest.raises(MonitorError, match=r"\.csv"):
         replay.run(Replay(tmp_path / "ticks.xlsx", SOURCE), None, here, lambda _course: None)

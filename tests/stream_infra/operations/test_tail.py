@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -21,22 +21,29 @@ from stream_infra.cli.commands import tail
 from stream_infra.operations.errors import FailedError, NotDeployedError, UnreachableError
 from stream_infra.operations.tail import (
     AnomalyCursor,
+    Cursor,
     Following,
+    Item,
     OutboxCursor,
     TickCursor,
     items,
     newest_arrivals,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+Answer = Callable[[str, dict[str, str]], Item | None]
+Serve = Callable[[Answer], str]
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC)
 
 
-def _until_quiet(cursor: Any, lines: int | None = None) -> list[dict[str, Any]]:
+def _until_quiet(cursor: Cursor, lines: int | None = None) -> list[Item]:
     return list(items(cursor, Following(lines, follow=False), lambda _seconds: None, lambda _item: True))
 
 
 @pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[KinesisClient]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -49,7 +56,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def _batch(ts_ms: int, *symbols: str) -> QuoteBatch:
     count = len(symbols)
-    none: list[Any] = [None] * count
+    none: list[float | None] = [None] * count
     return QuoteBatch(
         source="simulated",
         symbol=list(symbols),
@@ -58,12 +65,12 @@ def _batch(ts_ms: int, *symbols: str) -> QuoteBatch:
         bid=none,
         ask=none,
         day_volume=none,
-        quote_ts=none,
+        quote_ts=[None] * count,
         missing=[],
     )
 
 
-def test_ticks_of_all_shards_come_in_order_and_once(stream: Any) -> None:
+def test_ticks_of_all_shards_come_in_order_and_once(stream: KinesisClient) -> None:
     publisher = Publisher(stream, "quotes", 4)
     cursor = TickCursor(stream, "quotes", 0)
     publisher.publish([_batch(2000, "AAPL", "MSFT", "NVDA", "JPM")])
@@ -75,7 +82,7 @@ def test_ticks_of_all_shards_come_in_order_and_once(stream: Any) -> None:
     assert [(item["ticker"], item["ts"]) for item in _until_quiet(cursor)] == [("JPM", 4000)]
 
 
-def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Any) -> None:
+def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: KinesisClient) -> None:
     stream.put_record(StreamName="quotes", PartitionKey="1", Data=b"not a quote")
     bad_row = b'{"v":1,"source":"alpaca","symbol":["AAPL","MSFT"],"ts":[5,5],"price":[1.0,null]}'
     stream.put_record(StreamName="quotes", PartitionKey="1", Data=bad_row)
@@ -87,12 +94,12 @@ def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Any) 
     assert all(str(tail._tick(item)) for item in found)
 
 
-def test_a_stream_that_is_not_there_is_named(stream: Any) -> None:
+def test_a_stream_that_is_not_there_is_named(stream: KinesisClient) -> None:
     with pytest.raises(NotDeployedError, match="no stream other"):
         TickCursor(stream, "other", 0).poll()
 
 
-def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: Any) -> None:
+def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: KinesisClient) -> None:
     before = datetime.now(UTC) - timedelta(seconds=5)
     assert newest_arrivals(stream, "quotes", before) == {}
     Publisher(stream, "quotes", 4).publish([_batch(1, "AAPL"), _batch(2, "AMZN")])
@@ -102,11 +109,11 @@ def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: 
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[str, dict[str, str]], Any]], str]]:
+def serve() -> Iterator[Serve]:
     """Serves what a function of (path, query) answers; returns the address."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(answer: Callable[[str, dict[str, str]], Any]) -> str:
+    def start(answer: Answer) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
@@ -115,7 +122,7 @@ def serve() -> Iterator[Callable[[Callable[[str, dict[str, str]], Any]], str]]:
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -129,7 +136,7 @@ def serve() -> Iterator[Callable[[Callable[[str, dict[str, str]], Any]], str]]:
         server.server_close()
 
 
-def _anomaly(minute: int, ticker: str = "AAPL") -> dict[str, Any]:
+def _anomaly(minute: int, ticker: str = "AAPL") -> Item:
     at = f"2026-11-24T14:{minute:02d}:00.000Z"
     return {"id": f"{ticker}-{minute}", "ticker": ticker, "timestamp": f"{at}#gap"}
 
@@ -138,11 +145,11 @@ class Api:
     """The API's pages of anomalies, newest first."""
 
     def __init__(self, page: int = 3) -> None:
-        self.there: list[dict[str, Any]] = []
+        self.there: list[Item] = []
         self.page = page
         self.asked: list[str] = []
 
-    def __call__(self, path: str, query: dict[str, str]) -> Any:
+    def __call__(self, path: str, query: dict[str, str]) -> Item:
         self.asked.append(path)
         newest_first = sorted(self.there, key=lambda item: item["timestamp"], reverse=True)
         found = [item for item in newest_first if item["timestamp"] >= query["since"]]
@@ -152,7 +159,7 @@ class Api:
         return {"anomalies": found[start:end], "count": len(found[start:end]), "next": following}
 
 
-def test_anomalies_are_shown_once_the_oldest_first_over_all_pages(serve: Any) -> None:
+def test_anomalies_are_shown_once_the_oldest_first_over_all_pages(serve: Serve) -> None:
     api = Api()
     api.there = [_anomaly(minute) for minute in range(8)]
     cursor = AnomalyCursor(serve(api), NOW - timedelta(hours=1), None, fixed=False)
@@ -162,7 +169,7 @@ def test_anomalies_are_shown_once_the_oldest_first_over_all_pages(serve: Any) ->
     assert [item["id"] for item in _until_quiet(cursor)] == ["LATE-5", "AAPL-20"]
 
 
-def test_the_last_lines_are_those_asked_for(serve: Any) -> None:
+def test_the_last_lines_are_those_asked_for(serve: Serve) -> None:
     api = Api()
     api.there = [_anomaly(minute) for minute in range(8)]
     url = serve(api)
@@ -172,26 +179,29 @@ def test_the_last_lines_are_those_asked_for(serve: Any) -> None:
     assert _until_quiet(none, lines=0) == []
 
 
-def test_one_ticker_is_asked_for_by_its_path(serve: Any) -> None:
+def test_one_ticker_is_asked_for_by_its_path(serve: Serve) -> None:
     api = Api()
     _until_quiet(AnomalyCursor(serve(api), NOW, "MSFT", fixed=False))
     assert api.asked == ["/anomalies/MSFT"]
 
 
-def test_alerts_of_the_outbox_are_shown_once_and_since(serve: Any) -> None:
-    messages = [{"n": n, "sent_at": f"2026-11-24T14:{n:02d}:00Z", "subject": str(n)} for n in range(1, 6)]
+def test_alerts_of_the_outbox_are_shown_once_and_since(serve: Serve) -> None:
+    there = list(range(1, 6))
 
-    def outbox(path: str, query: dict[str, str]) -> Any:
+    def message(n: int) -> Item:
+        return {"n": n, "sent_at": f"2026-11-24T14:{n:02d}:00Z", "subject": str(n)}
+
+    def outbox(path: str, query: dict[str, str]) -> Item:
         assert path == "/outbox.json"
-        return {"messages": [item for item in messages if item["n"] > int(query["after"])]}
+        return {"messages": [message(n) for n in there if n > int(query["after"])]}
 
     cursor = OutboxCursor(f"{serve(outbox)}/outbox", NOW.replace(minute=3))
     assert [item["n"] for item in _until_quiet(cursor)] == [3, 4, 5]
-    messages.append({"n": 6, "sent_at": "2026-11-24T14:06:00Z", "subject": "6"})
+    there.append(6)
     assert [item["n"] for item in _until_quiet(cursor)] == [6]
 
 
-def test_an_address_that_does_not_respond_or_fails_is_named(serve: Any) -> None:
+def test_an_address_that_does_not_respond_or_fails_is_named(serve: Serve) -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9/outbox\.json"):
         OutboxCursor("http://127.0.0.1:9/outbox", NOW).poll()
     with pytest.raises(FailedError, match="returns 500"):
@@ -203,7 +213,7 @@ def test_following_goes_on_and_leaves_out_what_is_not_wanted() -> None:
         def __init__(self) -> None:
             self.n = 0
 
-        def poll(self) -> tuple[list[dict[str, Any]], bool]:
+        def poll(self) -> tuple[list[Item], bool]:
             self.n += 1
             return [{"n": self.n}], self.n >= 2
 

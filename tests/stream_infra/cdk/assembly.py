@@ -1,0 +1,49 @@
+"""The assembly that the CDK CLI would deploy, and the templates in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from stream_infra import names
+from stream_infra.cdk.app import build
+from stream_infra.config import Config
+
+Properties = dict[str, Any]
+"""A part of a template: JSON, whose shape is CloudFormation's."""
+Templates = dict[str, Properties]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _nothing(_app: cdk.App) -> None:
+    """Change nothing."""
+
+
+def synthesize(folder: Path, *, change: Callable[[cdk.App], None] = _nothing, **settings: Any) -> Path:
+    """The folder of the assembly that the CDK CLI would deploy, with what `change` does to the app before.
+
+    Raises
+    ------
+    RuntimeError
+        cdk-nag has something to say; the assembly is there all the same.
+    """
+    bundles = {}
+    for function in names.FUNCTIONS:
+        bundles[function] = folder / function
+        bundles[function].mkdir(parents=True, exist_ok=True)
+        (bundles[function] / "empty.py").touch()
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = cdk.App(outdir=str(folder / "cdk.out"), context=context)
+    build(app, Config(**{"account": "111122223333", "region": "us-east-1", **settings}), bundles)
+    change(app)
+    app.synth()
+    return folder / "cdk.out"
+
+
+def templates_of(assembly: Path) -> Templates:
+    """Template of every stack by its name."""
+    return {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}
