@@ -31,3 +31,10 @@ def require_sign_in(request_context: Mapping[str, Any], *, writes_open: bool) ->
             where="Authorization",
             allowed="a token of the user pool, or a request signed with IAM credentials",
         )
+
+
+def caller(request_context: Mapping[str, Any]) -> str:
+    """Return who makes a request, for others to see: the signed-in person or role; "somebody" where none is known."""
+    claims = (request_context.get("authorizer") or {}).get("claims") or {}
+    identity = request_context.get("identity") or {}
+    return str(claims.get("email") or claims.get("sub") or identity.get("userArn") or "somebody")

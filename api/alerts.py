@@ -1,49 +1,35 @@
-"""Alerts as the API shows them: messages that were made, and silences. Pure but for `messages_since`."""
+"""Alerts as the API shows them: silences, and acknowledgements of incidents by an anomaly."""
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
-from consumers.alerts.items import Stored, days_between
-from consumers.alerts.model import Mute
+from consumers.alerts import view
+from consumers.alerts.model import Incident, Silence
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import iso_ms
-from producers.origin import origin_of
 
 
-def messages_since(store: AlertStore, since_ms: int, now_ms: int) -> list[Stored]:
-    """Return the messages made in since_ms <= made <= now_ms, newest first: one query for each UTC day."""
-    days = days_between(since_ms, now_ms)
-    found = chain.from_iterable(store.messages(day, since_ms - 1) for day in days)
-    return sorted(found, key=lambda stored: stored.message.made_ms, reverse=True)
+def in_force(store: AlertStore, now_ms: int) -> list[dict[str, Any]]:
+    """Return the silences and acknowledgements in force at `now_ms` (`api.models.Silence`)."""
+    silences = [silence for silence in store.silences() if silence.until_ms > now_ms]
+    return [*map(silence_row, silences), *map(acknowledgement_row, store.acknowledged(now_ms))]
 
 
-def message_row(stored: Stored) -> dict[str, Any]:
-    """Return a message (`api.models.AlertMessage`); a digest is about no single anomaly."""
-    message, event = stored.message, stored.message.event
-    anomaly = event.anomaly if event else None
+def silence_row(silence: Silence) -> dict[str, Any]:
+    """Return a silence (`api.models.Silence`)."""
+    return {**view.silence_row(silence), "acknowledged": None}
+
+
+def acknowledgement_row(incident: Incident) -> dict[str, Any]:
+    """Return the acknowledgement of an incident, by the anomaly that a person named it by."""
+    known = incident.acknowledgement
+    assert known is not None  # noqa: S101  it is acknowledged
+    named = [one for one in incident.samples if one.id == known.anomaly] or incident.samples
     return {
-        "id": message.id,
-        "message_kind": message.kind,
-        "status": "sent" if stored.status == "sent" else "pending",
-        "subject": stored.subject or None,
-        "made_at": iso_ms(message.made_ms),
-        "sent_at": iso_ms(stored.sent_ms) if stored.sent_ms else None,
-        "anomaly_id": anomaly.id if anomaly else None,
-        "ticker": anomaly.ticker if anomaly else None,
-        "kind": anomaly.kind if anomaly else None,
-        "severity": event.severity if event else None,
-        "origin": origin_of(anomaly.source) if anomaly else None,
-    }
-
-
-def silence_row(mute: Mute) -> dict[str, Any]:
-    """Return a silence or an acknowledgement (`api.models.Silence`)."""
-    return {
-        "ticker": mute.ticker,
-        "kind": mute.kind,
-        "until": iso_ms(mute.until_ms),
-        "acknowledged": mute.acknowledged or None,
-        "reason": mute.reason,
+        "ticker": named[0].ticker,
+        "kind": named[0].kind,
+        "until": iso_ms(known.until_ms),
+        "acknowledged": known.anomaly or named[0].id,
+        "reason": known.reason,
     }

@@ -20,6 +20,7 @@ from api.services import Services
 from api.settings import ApiSettings
 from api.watch_list import WatchedTickers
 from consumers.alerts.store import AlertStore
+from consumers.alerts.table import DynamoTable
 from consumers.stores.charts import ChartTable
 from producers.watch_list import WatchListReader
 
@@ -34,7 +35,7 @@ def _app() -> APIGatewayRestResolver:
     return create_app(
         Services(
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
-            alerts=AlertStore(dynamodb, settings.alerts_table),
+            alerts=AlertStore(DynamoTable(dynamodb, settings.alerts_table)),
             charts=ChartTable(dynamodb, settings.charts_table),
             depth=Depth(
                 boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url

@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from api.times import day_text, iso_text, within_epoch
-from consumers.alerts.model import MessageKind
+from consumers.alerts.model import DeliveryStatus, IncidentState, MessageKind
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.origin import Origin
 from producers.quote_batch import (
@@ -270,30 +270,43 @@ class Health(BaseModel):
     )
 
 
+class DeliveryModel(BaseModel):
+    """What became of a message in one channel."""
+
+    channel: str
+    status: DeliveryStatus
+    attempts: int
+    sent_at: str | None
+    receipt: str | None = Field(description="What the channel calls the message.")
+    error: str | None = Field(description="Why the last attempt failed.")
+
+
 class AlertMessage(BaseModel):
     """A message that was made for people."""
 
     id: str
     message_kind: MessageKind
-    status: Literal["pending", "sent"]
-    subject: str | None = Field(description="Subject of the email; null until it is sent.")
+    status: Literal["pending", "sent", "failed"]
+    subject: str = Field(description="What it says, in a line.")
     made_at: str
     sent_at: str | None
-    anomaly_id: str | None = Field(description="What it is about; null for a digest.")
+    incident_id: str | None = Field(description="What it is about; null for a digest and a test.")
+    anomaly_id: str | None = Field(description="The anomaly that was the news; null for a digest and a test.")
     ticker: str | None
     kind: str | None
-    severity: Severity | None = Field(description="What the anomaly had reached.")
+    severity: Severity | None = Field(description="What the incident had reached.")
     origin: Origin | None
+    deliveries: list[DeliveryModel]
 
 
 class Silence(BaseModel):
-    """A silence: alerts that it covers are not sent; a digest notifies of them afterwards."""
+    """A silence, or an acknowledged incident: alerts of it are not sent; a digest notifies of what was silenced."""
 
     ticker: str | None = Field(description="null: all tickers.")
     kind: str | None = Field(description="null: all kinds.")
     until: str
     acknowledged: str | None = Field(
-        description="Id of the acknowledged anomaly, whose end ends it earlier; null for a plain silence."
+        description="Id of the anomaly whose incident is acknowledged; null for a plain silence."
     )
     reason: str
 
@@ -304,6 +317,66 @@ class AlertList(BaseModel):
     alerts: list[AlertMessage]
     count: int
     silences: list[Silence]
+
+
+class IncidentAnomaly(BaseModel):
+    """An anomaly of an incident, with the severity that it reached."""
+
+    id: str
+    ticker: str
+    kind: str
+    severity: Severity
+    began_at: str
+    ended_at: str | None
+    explanation: str
+
+
+class IncidentTicker(BaseModel):
+    """A ticker of an incident over many."""
+
+    ticker: str
+    first_at: str
+    severity: Severity
+    move: float = Field(description="Its largest return, a share of the price; 0 where none is known.")
+
+
+class IncidentMessage(BaseModel):
+    """A message that was made about an incident."""
+
+    id: str
+    kind: MessageKind
+    made_at: str
+    channels: list[str]
+
+
+class IncidentModel(BaseModel):
+    """Anomalies that belong together, with a state: what people are notified of."""
+
+    id: str
+    origin: Origin
+    subject: str = Field(
+        description="The ticker; `market` for a market-wide move, `feed` for a stall of the feed."
+    )
+    state: IncidentState
+    severity: Severity = Field(description="The highest that was reached.")
+    opened_at: str
+    last_at: str
+    resolved_at: str | None
+    acknowledged_by: str | None
+    acknowledged_until: str | None
+    late: bool
+    anomaly_count: int
+    open_count: int = Field(description="Anomalies that go on.")
+    anomalies: list[IncidentAnomaly] = Field(description="The worst.")
+    tickers: list[IncidentTicker] = Field(description="Who moved first; empty for an incident of one ticker.")
+    messages: list[IncidentMessage]
+
+
+class IncidentList(BaseModel):
+    """Incidents, newest first."""
+
+    incidents: list[IncidentModel]
+    count: int
 
 
 class SilenceRequest(BaseModel):

@@ -8,16 +8,18 @@ export interface AlertList {
 
 export interface AlertMessage {
   id: string;
-  message_kind: "alert" | "escalation" | "back_to_normal" | "market_wide" | "digest";
-  status: "pending" | "sent";
-  subject: string | null;
+  message_kind: "opened" | "escalated" | "repeated" | "resolved" | "digest" | "test";
+  status: "pending" | "sent" | "failed";
+  subject: string;
   made_at: string;
   sent_at: string | null;
+  incident_id: string | null;
   anomaly_id: string | null;
   ticker: string | null;
   kind: string | null;
   severity: "low" | "medium" | "high" | "critical" | null;
   origin: "live" | "simulated" | "replay" | null;
+  deliveries: Array<DeliveryModel>;
 }
 
 export interface AnomalyModel {
@@ -67,6 +69,15 @@ export interface BarModel {
   ask: number | null;
 }
 
+export interface DeliveryModel {
+  channel: string;
+  status: "pending" | "sending" | "sent" | "failed";
+  attempts: number;
+  sent_at: string | null;
+  receipt: string | null;
+  error: string | null;
+}
+
 export interface Feed {
   state: "live" | "stale" | "missing" | "closed";
   last_quote_at: string | null;
@@ -82,6 +93,54 @@ export interface Health {
   feed?: Feed | null;
   stream_lag_seconds?: number | null;
   failed_batches?: number | null;
+}
+
+export interface IncidentAnomaly {
+  id: string;
+  ticker: string;
+  kind: string;
+  severity: "low" | "medium" | "high" | "critical";
+  began_at: string;
+  ended_at: string | null;
+  explanation: string;
+}
+
+export interface IncidentList {
+  incidents: Array<IncidentModel>;
+  count: number;
+}
+
+export interface IncidentMessage {
+  id: string;
+  kind: "opened" | "escalated" | "repeated" | "resolved" | "digest" | "test";
+  made_at: string;
+  channels: Array<string>;
+}
+
+export interface IncidentModel {
+  id: string;
+  origin: "live" | "simulated" | "replay";
+  subject: string;
+  state: "open" | "acknowledged" | "resolved";
+  severity: "low" | "medium" | "high" | "critical";
+  opened_at: string;
+  last_at: string;
+  resolved_at: string | null;
+  acknowledged_by: string | null;
+  acknowledged_until: string | null;
+  late: boolean;
+  anomaly_count: number;
+  open_count: number;
+  anomalies: Array<IncidentAnomaly>;
+  tickers: Array<IncidentTicker>;
+  messages: Array<IncidentMessage>;
+}
+
+export interface IncidentTicker {
+  ticker: string;
+  first_at: string;
+  severity: "low" | "medium" | "high" | "critical";
+  move: number;
 }
 
 export interface Kind {

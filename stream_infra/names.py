@@ -25,6 +25,8 @@ TICKER_PARAMETER = "/stock-tracker/ticker"
 THRESHOLD_PARAMETER = "/stock-tracker/threshold"
 ALERTS_PARAMETER = "/stock-tracker/alerts"
 SOURCE_SECRET = "stock-tracker/source-keys"  # noqa: S105  its name
+CHANNEL_SECRETS = "stock-tracker/channels/"
+"""Start of the names of channels' secrets; the name of the channel follows."""
 SCANNER = "stock-scanner"
 DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"

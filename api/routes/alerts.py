@@ -1,39 +1,45 @@
-"""/alerts, and what people set about them: silences, and acknowledgements of anomalies."""
+"""/alerts and /incidents, and what people silence and acknowledge."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
-from api.access import require_sign_in
-from api.alerts import message_row, messages_since, silence_row
+from api.access import caller, require_sign_in
+from api.alerts import acknowledgement_row, in_force, silence_row
 from api.models import (
     AlertList,
     IdPath,
+    IncidentList,
     KindName,
     Removed,
-    Silence,
     SilenceRequest,
     SinceQuery,
     TickerPath,
     TickerQuery,
 )
+from api.models import Silence as SilenceModel
 from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
-from consumers.alerts.model import Mute
+from consumers.alerts.model import Acknowledgement, Incident, Silence
+from consumers.alerts.table import ConflictError
+from consumers.alerts.view import incident_row, message_row
 from consumers.contracts.anomaly import iso_ms
 
 _DAY_MS = 86_400_000
 DEFAULT_SPAN_MS = _DAY_MS
 MAX_SPAN_MS = 7 * _DAY_MS
 MAX_SILENCE_MS = 30 * _DAY_MS
+ATTEMPTS = 5
+"""Tries to acknowledge an incident against events that change it meanwhile."""
 
 AllQuery = Annotated[bool, Query(alias="all", description="true: all tickers and kinds.")]
 
@@ -47,18 +53,22 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.get("/alerts", summary="Messages and silences", responses=responses(AlertList, "Newest first.", 400))
     def list_alerts(since: SinceQuery | None = None) -> Response[str]:
         now_ms = services.now_ms()
-        since_ms = epoch_ms(since) if since else now_ms - DEFAULT_SPAN_MS
-        if not now_ms - MAX_SPAN_MS <= since_ms <= now_ms:
-            allowed = f"an instant of the last {MAX_SPAN_MS // _DAY_MS} days"
-            raise bad_request("since", iso_ms(since_ms), allowed)
-        messages = [message_row(stored) for stored in messages_since(services.alerts, since_ms, now_ms)]
-        silences = [silence_row(mute) for mute in services.alerts.mutes() if mute.until_ms > now_ms]
+        stored = services.alerts.messages(_since_ms(since, now_ms), now_ms)
+        messages = [message_row(one) for one in stored][::-1]
+        silences = in_force(services.alerts, now_ms)
         return respond({"alerts": messages, "count": len(messages), "silences": silences}, if_none_match(app))
+
+    @app.get("/incidents", summary="Incidents", responses=responses(IncidentList, "Newest first.", 400))
+    def list_incidents(since: SinceQuery | None = None) -> Response[str]:
+        now_ms = services.now_ms()
+        found = services.alerts.incidents(_since_ms(since, now_ms), now_ms)
+        rows = [incident_row(incident, now_ms) for incident in found][::-1]
+        return respond({"incidents": rows, "count": len(rows)}, if_none_match(app))
 
     @app.put(
         "/alerts/silences",
         summary="Silence a ticker, a kind, both, or everything, for a while",
-        responses=responses(Silence, "In force, in place of one for the same.", 400, 401, tagged=False),
+        responses=responses(SilenceModel, "In force, in place of one for the same.", 400, 401, tagged=False),
     )
     def put_silence(
         *,
@@ -69,8 +79,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     ) -> Response[str]:
         allow_write()
         _require_scope(ticker, kind, everything)
-        silence = Mute(_until_ms(wanted.until, services.now_ms()), ticker, kind, reason=wanted.reason)
-        services.alerts.put_mute(silence)
+        silence = Silence(_until_ms(wanted.until, services.now_ms()), ticker, kind, reason=wanted.reason)
+        services.alerts.put_silence(silence)
         return respond(silence_row(silence), None)
 
     @app.delete(
@@ -83,29 +93,27 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     ) -> Response[str]:
         allow_write()
         _require_scope(ticker, kind, everything)
-        return _remove(services, Mute(0, ticker, kind), "no such silence is in force", "ticker, kind, all")
+        scope = Silence(0, ticker, kind)
+        if not services.alerts.delete_silence(scope.scope):
+            absent = f"{scope.words}: no such silence is in force"
+            raise Problem(HTTPStatus.NOT_FOUND, absent, where="ticker, kind, all")
+        return respond({"removed": scope.words}, None)
 
     @app.put(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
-        summary="Acknowledge an anomaly: silence its ticker and kind until it is over",
-        responses=responses(Silence, "In force.", 400, 401, 404, tagged=False),
+        summary="Acknowledge an anomaly's incident: no more of it is sent unless it gets worse",
+        responses=responses(SilenceModel, "In force.", 400, 401, 404, tagged=False),
     )
     def acknowledge(
         ticker: TickerPath, anomaly_id: IdPath, wanted: Annotated[SilenceRequest, Body()]
     ) -> Response[str]:
         allow_write()
-        timestamp = key_of(ticker, anomaly_id).sort_key
-        anomaly = services.anomalies.get(ticker, timestamp)
-        if anomaly is None:
-            raise Problem(
-                HTTPStatus.NOT_FOUND,
-                f"anomaly_id is {anomaly_id!r}: there is no such anomaly",
-                where="anomaly_id",
-            )
+        key_of(ticker, anomaly_id)
         until_ms = _until_ms(wanted.until, services.now_ms())
-        silence = Mute(until_ms, ticker, anomaly.kind, acknowledged=anomaly_id, reason=wanted.reason)
-        services.alerts.put_mute(silence)
-        return respond(silence_row(silence), None)
+        incident = _incident_of(services, anomaly_id)
+        by = caller(app.current_event.get("requestContext") or {})
+        known = Acknowledgement(by, until_ms, incident.peak, wanted.reason, anomaly_id)
+        return respond(acknowledgement_row(_acknowledged(services, incident, known)), None)
 
     @app.delete(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
@@ -114,16 +122,39 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     )
     def withdraw(ticker: TickerPath, anomaly_id: IdPath) -> Response[str]:
         allow_write()
-        kind = key_of(ticker, anomaly_id).kind
-        silence = Mute(0, ticker, kind, acknowledged=anomaly_id)
-        return _remove(services, silence, "it is not acknowledged", "anomaly_id")
+        key_of(ticker, anomaly_id)
+        incident = _incident_of(services, anomaly_id)
+        if incident.state(services.now_ms()) != "acknowledged":
+            absent = f"{anomaly_id}: it is not acknowledged"
+            raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
+        _acknowledged(services, incident, None)
+        return respond({"removed": anomaly_id}, None)
 
 
-def _remove(services: Services, silence: Mute, absent: str, where: str) -> Response[str]:
-    if not services.alerts.delete_mute(silence.scope):
-        raise Problem(HTTPStatus.NOT_FOUND, f"{silence.words}: {absent}", where=where)
-    removed: dict[str, Any] = {"removed": silence.words}
-    return respond(removed, None)
+def _incident_of(services: Services, anomaly_id: str) -> Incident:
+    incident = services.alerts.incident_of(anomaly_id)
+    if incident is None:
+        absent = f"anomaly_id is {anomaly_id!r}: no incident is known of such an anomaly"
+        raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
+    return incident
+
+
+def _acknowledged(services: Services, incident: Incident, known: Acknowledgement | None) -> Incident:
+    for _ in range(ATTEMPTS):
+        try:
+            services.alerts.acknowledge(incident, known, services.now_ms())
+        except ConflictError:
+            incident = services.alerts.incident(incident.id) or incident
+        else:
+            return replace(incident, acknowledgement=known)
+    raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the incident changes all the while: try again")
+
+
+def _since_ms(since: datetime | None, now_ms: int) -> int:
+    since_ms = epoch_ms(since) if since else now_ms - DEFAULT_SPAN_MS
+    if not now_ms - MAX_SPAN_MS <= since_ms <= now_ms:
+        raise bad_request("since", iso_ms(since_ms), f"an instant of the last {MAX_SPAN_MS // _DAY_MS} days")
+    return since_ms
 
 
 def _require_scope(ticker: str | None, kind: str | None, everything: bool) -> None:

@@ -1,15 +1,19 @@
-"""What arrives from the bus `stock-market`: the opening, the escalation and the end of an anomaly."""
+"""What arrives from the bus `stock-market`: the opening, the escalation and the end of an anomaly, or a test."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
+from consumers.alerts.model import AnomalySummary
+from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
+from producers.errors import MonitorError
 from producers.origin import Origin, origin_of
+from producers.quote_batch import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
 
 Change = Literal["detected", "escalated", "ended"]
 _CHANGES: dict[str, Change] = {
@@ -17,13 +21,14 @@ _CHANGES: dict[str, Change] = {
     "AnomalyEscalated": "escalated",
     "AnomalyEnded": "ended",
 }
+TEST_EVENT = "AlertTest"
+"""Detail type of what `stock-monitor alerts test` puts on the bus. No tick leads to one."""
+FUTURE_MS = 60_000
+"""How far ahead of our clock an event may be."""
+EXPLANATION_CHARACTERS = 300
 
 
-TEST_SOURCE = "test"
-"""Source of the anomaly that `stock-monitor alerts test` sends: always told, whatever is quiet."""
-
-
-class AlertEventError(ValueError):
+class AlertEventError(MonitorError, ValueError):
     """A message in the queue is no event of ours; says what is wrong, where, and what is allowed."""
 
 
@@ -31,59 +36,87 @@ class AlertEventError(ValueError):
 class AlertEvent:
     """One change in the life of an anomaly.
 
-    Attributes:
-        at_ms: when it changed (of market time), epoch ms UTC.
-        severity: the severity from now on.
-        duration_seconds: how long the anomaly lasted; None unless it ended.
+    Attributes
+    ----------
+    anomaly
+        With the severity from now on.
+    at_ms
+        When it changed (market time), epoch ms UTC.
+    late
+        Found by a redrive, after the fact.
     """
 
     change: Change
-    anomaly: Anomaly
+    anomaly: AnomalySummary
     at_ms: int
-    severity: str
-    duration_seconds: float | None = None
+    source: str
+    late: bool = False
+
+    @classmethod
+    def of(cls, change: Change, anomaly: Anomaly, at_ms: int) -> AlertEvent:
+        """Return the event of a change, at `at_ms`, to an anomaly as the detector has it."""
+        summary = AnomalySummary(
+            id=anomaly.id,
+            ticker=anomaly.ticker,
+            kind=anomaly.kind,
+            severity=anomaly.severity,
+            began_ms=ms_of_iso(anomaly.timestamp.partition("#")[0]),
+            value=anomaly.value,
+            expected=anomaly.expected,
+            unit=str(anomaly.window.get("unit", "")),
+            explanation=_printable(anomaly.explanation)[:EXPLANATION_CHARACTERS],
+        )
+        return cls(change, summary, at_ms, anomaly.source, anomaly.late)
 
     @property
     def key(self) -> str:
-        """What tells the changes of one anomaly apart; a repeated delivery has the same."""
-        return f"escalated-{self.severity}" if self.change == "escalated" else self.change
+        """What distinguishes the changes of one anomaly; a repeated delivery has the same."""
+        return f"escalated-{self.anomaly.severity}" if self.change == "escalated" else self.change
 
     @property
     def rank(self) -> int:
         """Place of the severity: 0 is low."""
-        return SEVERITIES.index(self.severity)
+        return self.anomaly.rank
 
     @property
     def origin(self) -> Origin:
-        """Whether the quotes were real, simulated or replayed."""
-        return origin_of(self.anomaly.source)
+        """Whether the quotes were live, simulated, replayed or a backfill."""
+        return origin_of(self.source)
 
 
-def began_ms(anomaly: Anomaly) -> int:
-    """When an anomaly began, epoch ms UTC."""
-    return ms_of_iso(anomaly.timestamp.partition("#")[0])
+@dataclass(frozen=True, slots=True)
+class AlertTest:
+    """A person's request for a test message, made at `at_ms` (epoch ms UTC); `id` distinguishes requests."""
+
+    id: str
+    at_ms: int
 
 
-def parse(body: str) -> AlertEvent:
-    """An event from a message of the queue (the EventBridge event as JSON).
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
 
-    Raises:
-        AlertEventError: not JSON, another event, another version, or a wrong field.
-    """
-    try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-        change = _CHANGES.get(envelope.detail_type)
-        if change is None:
-            raise AlertEventError(f"detail-type {envelope.detail_type!r}: allowed are {', '.join(_CHANGES)}")
-        if envelope.detail.metadata.version != VERSION:
-            raise AlertEventError(
-                f"detail.metadata.version {envelope.detail.metadata.version}: allowed is {VERSION}"
-            )
-        return _event(change, envelope.detail.data)
-    except msgspec.ValidationError as error:
-        raise AlertEventError(f"event: {error}") from error
-    except msgspec.DecodeError as error:
-        raise AlertEventError(f"event: not JSON ({error})") from error
+
+class _Window(msgspec.Struct):
+    unit: Annotated[str, msgspec.Meta(max_length=16)] = ""
+
+
+class _Data(msgspec.Struct):
+    id: _Id
+    ticker: str
+    kind: str
+    severity: str
+    source: str
+    timestamp: str
+    value: float
+    expected: float
+    explanation: str
+    late: bool = False
+    window: _Window = msgspec.field(default_factory=_Window)
+    at: str | None = None
+
+
+class _TestData(msgspec.Struct):
+    id: _Id
+    at: str
 
 
 class _Metadata(msgspec.Struct):
@@ -92,7 +125,7 @@ class _Metadata(msgspec.Struct):
 
 class _Detail(msgspec.Struct):
     metadata: _Metadata
-    data: dict[str, Any]
+    data: msgspec.Raw
 
 
 class _Envelope(msgspec.Struct, rename={"detail_type": "detail-type"}):
@@ -100,19 +133,76 @@ class _Envelope(msgspec.Struct, rename={"detail_type": "detail-type"}):
     detail: _Detail
 
 
-def _event(change: Change, data: dict[str, Any]) -> AlertEvent:
-    # "severity" is the anomaly's own in AnomalyDetected and the one it changed to in the others.
-    anomaly = msgspec.convert(data, Anomaly)
-    if anomaly.severity not in SEVERITIES:
-        raise AlertEventError(f"severity {anomaly.severity!r}: allowed are {', '.join(SEVERITIES)}")
+def parse(body: str, now_ms: int) -> AlertEvent | AlertTest:
+    """Return the event in a message of the queue (the EventBridge event as JSON).
+
+    Parameters
+    ----------
+    now_ms
+        The time now, epoch ms UTC: an event of the future is rejected.
+
+    Raises
+    ------
+    AlertEventError
+        Not JSON, another event, another version, or a field that is not what the detector writes.
+    """
     try:
-        at_ms = ms_of_iso(str(data["at"])) if "at" in data else began_ms(anomaly)
-        began_ms(anomaly)
-    except (ValueError, TypeError) as error:  # TypeError: a time without its offset from UTC
-        raise AlertEventError(
-            f"anomaly {anomaly.id}: timestamp and at: allowed are ISO 8601 times in UTC ({error})"
-        ) from error
-    duration = data.get("duration_seconds") if change == "ended" else None
-    if duration is not None and not isinstance(duration, (int, float)):
-        raise AlertEventError(f"duration_seconds {duration!r}: allowed is a number of seconds")
-    return AlertEvent(change, anomaly, at_ms, anomaly.severity, duration)
+        envelope = msgspec.json.decode(body, type=_Envelope)
+        if envelope.detail.metadata.version != VERSION:
+            raise AlertEventError(
+                f"{envelope.detail.metadata.version}", where="detail.metadata.version", allowed=str(VERSION)
+            )
+        if envelope.detail_type == TEST_EVENT:
+            test = msgspec.json.decode(envelope.detail.data, type=_TestData)
+            return AlertTest(test.id, _moment("at", test.at, now_ms))
+        change = _CHANGES.get(envelope.detail_type)
+        if change is None:
+            allowed = f"one of {', '.join([*_CHANGES, TEST_EVENT])}"
+            raise AlertEventError(repr(envelope.detail_type[:40]), where="detail-type", allowed=allowed)
+        return _event(change, msgspec.json.decode(envelope.detail.data, type=_Data), now_ms)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise AlertEventError(str(error), where="event") from error
+
+
+def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
+    for field, value, right, allowed in (
+        ("ticker", data.ticker, is_symbol(data.ticker), SYMBOL_RULE),
+        ("kind", data.kind, data.kind in KINDS, f"one of {', '.join(KINDS)}"),
+        ("severity", data.severity, data.severity in SEVERITIES, f"one of {', '.join(SEVERITIES)}"),
+        ("source", data.source, is_source(data.source), SOURCE_RULE),
+        ("value", data.value, math.isfinite(data.value), "a finite number"),
+        ("expected", data.expected, math.isfinite(data.expected), "a finite number"),
+    ):
+        if not right:
+            raise AlertEventError(repr(value)[:80], where=field, allowed=allowed)
+    began_ms = _moment("timestamp", data.timestamp.partition("#")[0], now_ms)
+    at_ms = began_ms if data.at is None else _moment("at", data.at, now_ms)
+    if at_ms < began_ms:
+        raise AlertEventError(data.at or "", where="at", allowed=f"no earlier than {data.timestamp}")
+    summary = AnomalySummary(
+        id=data.id,
+        ticker=data.ticker,
+        kind=data.kind,
+        severity=data.severity,
+        began_ms=began_ms,
+        value=data.value,
+        expected=data.expected,
+        unit=_printable(data.window.unit),
+        explanation=_printable(data.explanation[:EXPLANATION_CHARACTERS]),
+    )
+    return AlertEvent(change, summary, at_ms, data.source, data.late)
+
+
+def _moment(field: str, text: str, now_ms: int) -> int:
+    try:
+        ms = ms_of_iso(text)
+    except (ValueError, TypeError, OverflowError) as error:  # TypeError: a time without its offset from UTC
+        raise AlertEventError(repr(text)[:80], where=field, allowed="an ISO 8601 time in UTC") from error
+    if not 0 <= ms <= now_ms + FUTURE_MS:
+        raise AlertEventError(text[:40], where=field, allowed="between 1970 and now")
+    return ms
+
+
+def _printable(text: str) -> str:
+    """Return `text` with a space for each character that a terminal or a mail would act upon."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

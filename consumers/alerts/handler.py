@@ -1,7 +1,7 @@
 """Lambda `stock-notifier`: events from its queue, and once a minute a sweep of what is due.
 
-A message of the queue that could not be handled is named in the answer, comes again, and after five times is
-in `stock-notifier-dlq`; the others of its batch are done.
+A message of the queue that is no event of ours, or could not be handled, is named in the response, comes again, and
+after five times is in `stock-notifier-dlq`; the others of its batch are done.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,13 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from consumers.alerts import event as events
-from consumers.alerts.event import AlertEvent
+from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.notifier import Notifier
+from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
 from consumers.alerts.parameters import PARAMETER, SettingsReader
-from consumers.alerts.settings import AlertSettings, AlertSettingsError
+from consumers.alerts.settings import AlertSettingsError
 from consumers.alerts.store import AlertStore
+from consumers.alerts.table import DynamoTable
 from producers.settings import read_environment
 from producers.watch_list import WatchListError, WatchListReader
 
@@ -37,49 +38,56 @@ class NotifierSettings(msgspec.Struct, frozen=True, rename=str.upper):
     alerts_table: str
     topic_arn: str
     ticker_parameter: str
+    channel_secrets: str
+    dead_letter_queue_url: str
     dashboard_url: str = ""
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Take a batch of the queue (``Records``), or sweep (``{"digest": true}``)."""
-    settings = _reader().settings()
     if event.get("digest"):
-        done = _notifier().sweep(settings)
-        logger.info("swept", published=done.published, series=done.series)
-        return {"published": done.published, "series": done.series}
+        return _sweep()
     parsed = {record["messageId"]: _parsed(record) for record in event["Records"]}
-    good = {message_id: found for message_id, found in parsed.items() if found is not None}
-    failed = [message_id for message_id in parsed if message_id not in good]
-    if good:
-        failed += _failed(good, settings)
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    found = {id_: one for id_, one in parsed.items() if isinstance(one, AlertEvent)}
+    for test in parsed.values():
+        if isinstance(test, AlertTest):
+            logger.info("test", id=test.id, sent=_notifier().test(test, _reader().settings()))
+    failed = [id_ for id_, one in parsed.items() if one is None] + _failed(found)
+    return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
 
-def _parsed(record: dict[str, Any]) -> AlertEvent | None:
+def _sweep() -> dict[str, Any]:
+    done = _notifier().sweep(_reader().settings())
+    for error in done.errors:
+        logger.error("not done, the next sweep tries again", reason=str(error))
+    logger.info("swept", sent=done.sent, incidents=done.incidents)
+    return {"sent": done.sent, "incidents": done.incidents, "errors": len(done.errors)}
+
+
+def _parsed(record: dict[str, Any]) -> AlertEvent | AlertTest | None:
     try:
-        return events.parse(record["body"])
+        return events.parse(record["body"], _now_ms())
     except events.AlertEventError as error:
         logger.error(
-            "no event of ours, stays in the queue", message_id=record["messageId"], reason=str(error)
+            "no event of ours, stays in the queue", message_id=record["messageId"], reason=str(error)[:500]
         )
         return None
 
 
-def _failed(found: dict[str, AlertEvent], settings: AlertSettings) -> Iterator[str]:
-    """Take events in, by the id of their message of the queue; answers with those that have to come again."""
-    _notifier().note(found.values(), settings)
-    for message_id, taken in zip(found, _notifier().take(list(found.values()), settings), strict=True):
-        id_ = taken.event.anomaly.id
-        if taken.error is None:
-            logger.info("taken", correlation_id=id_, change=taken.event.key, published=taken.published)
-            continue
-        logger.error(
-            "not handled, stays in the queue",
-            correlation_id=id_,
-            message_id=message_id,
-            reason=str(taken.error),
-        )
-        yield message_id
+def _failed(found: dict[str, AlertEvent]) -> list[str]:
+    """Take events in, by the id of their message of the queue; return the ids of those that have to come again."""
+    if not found:
+        return []
+    taken = _notifier().take(list(found.values()), _reader().settings())
+    for one in taken:
+        id_, change = one.event.anomaly.id, one.event.key
+        if one.error is None:
+            made = one.message and one.message.id
+            logger.info("taken", correlation_id=id_, change=change, made=made)
+        else:
+            reason = str(one.error)
+            logger.error("not handled, stays in the queue", correlation_id=id_, change=change, reason=reason)
+    return [id_ for id_, one in zip(found, taken, strict=True) if one.error is not None]
 
 
 def _now_ms() -> int:
@@ -94,7 +102,9 @@ def _watched() -> int:
     try:
         return len(_watch_list()().symbols)
     except WatchListError as error:
-        logger.warning("no market-wide alerts: how many tickers are watched is not known", reason=str(error))
+        logger.warning(
+            "no market-wide incidents: how many tickers are watched is not known", reason=str(error)
+        )
         return 0
 
 
@@ -124,18 +134,21 @@ def _watch_list() -> WatchListReader:
 @cache
 def _notifier() -> Notifier:
     import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
 
-    # SNS does not recognise a repeated publish, so a retry of the client could be a second message: the
-    # queue retries instead, after what is known to have failed.
     settings = _settings()
-    once = Config(retries={"total_max_attempts": 1}, read_timeout=20)
-    return Notifier(
-        AlertStore(boto3.client("dynamodb"), settings.alerts_table),
-        boto3.client("sns", config=once),
-        settings.topic_arn,
+    outlets = Outlets(
+        boto3.client,
+        topic_arn=settings.topic_arn,
+        secret_prefix=settings.channel_secrets,
         dashboard_url=settings.dashboard_url,
+        clock=_now_ms,
+    )
+    return Notifier(
+        AlertStore(DynamoTable(boto3.client("dynamodb"), settings.alerts_table)),
+        outlets.send,
+        dead_letter=dead_letters(boto3.client("sqs"), settings.dead_letter_queue_url, logger),
         clock=_now_ms,
         watched=_watched,
         pause=_pause,
+        run=side_by_side,
     )

@@ -1,280 +1,348 @@
-"""What is remembered of alerts: of each anomaly, each series, the hour's messages, mutes, the whole market."""
+"""The incident, and what is remembered of anomalies, silences, messages and deliveries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from consumers.alerts.event import AlertEvent
-from consumers.contracts.anomaly import SEVERITIES, Anomaly
+from consumers.contracts.anomaly import SEVERITIES
 
-HOUR_MS = 3_600_000
-SAMPLES = 3
-"""Anomalies of a series that a digest names; the others are counted."""
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+SAMPLES = 10
+"""Anomalies that an incident keeps by themselves, the worst; the others are counted."""
+TICKERS = 200
+"""Tickers that a market-wide incident ranks; it says "or more" when there are that many."""
+LISTED = 20
+"""Incidents that a digest lists; the others are counted."""
+HIGH = SEVERITIES.index("high")
 
-MessageKind = Literal["alert", "escalation", "back_to_normal", "market_wide", "digest"]
+MARKET, FEED = "market", "feed"
+"""Subjects of incidents over many tickers: a market-wide move, and a stall of the feed."""
+
+IncidentState = Literal["open", "acknowledged", "resolved"]
+MessageKind = Literal["opened", "escalated", "repeated", "resolved", "digest", "test"]
+DeliveryStatus = Literal["pending", "sending", "sent", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """An anomaly that a digest will name, with the severity that it has reached.
+class AnomalySummary:
+    """What alerts say of an anomaly.
 
-    Attributes:
-        counted: it is one of the held anomalies, not one that was told before and got worse.
+    Attributes
+    ----------
+    severity
+        That it has reached.
+    began_ms, ended_ms
+        Epoch ms UTC; `ended_ms` is None while it goes on.
+    value, expected
+        In `unit`; shares of the price for returns and spreads.
     """
 
-    anomaly: Anomaly
+    id: str
+    ticker: str
+    kind: str
     severity: str
-    rank: int
-    counted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What of a series waits for a digest.
-
-    Attributes:
-        anomalies: how many of them; `late` and `replayed` of these came late or from a replay.
-        escalations: of alerts told before; `ended` likewise counts those that are back to normal.
-        first_ms, last_ms: the span of all that is held, epoch ms UTC.
-        samples: the worst, at most `SAMPLES`, the worst first.
-    """
-
-    anomalies: int = 0
-    late: int = 0
-    replayed: int = 0
-    escalations: int = 0
-    ended: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    samples: tuple[Sample, ...] = ()
+    began_ms: int
+    value: float
+    expected: float
+    unit: str
+    explanation: str
+    ended_ms: int | None = None
 
     @property
-    def live(self) -> int:
-        """Anomalies that were neither late nor replayed."""
-        return self.anomalies - self.late - self.replayed
+    def rank(self) -> int:
+        """Place of the severity: 0 is low."""
+        return SEVERITIES.index(self.severity)
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """What is remembered of a ticker and kind.
+class TickerMove:
+    """What a ticker did in an incident over many: when first (epoch ms UTC), how bad, and its largest return.
 
-    Attributes:
-        version: grows with every change, so that concurrent ones are noticed.
-        quiet_until_ms: end of the cooldown.
-        told_rank: rank of the worst that was told in the cooldown; -1 for nothing.
-        digest: how many digests took what was held.
-        due_ms: when what is held is to be told; None if nothing is held.
+    `move` is a signed share of the price, 0 where none of its anomalies is a return.
     """
 
-    version: int = 0
-    quiet_until_ms: int = 0
+    ticker: str
+    first_ms: int
+    rank: int
+    move: float
+
+    def joined(self, other: TickerMove) -> TickerMove:
+        """Return what both say of the ticker together."""
+        move = max(self.move, other.move, key=abs)
+        return TickerMove(self.ticker, min(self.first_ms, other.first_ms), max(self.rank, other.rank), move)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A person knows of an incident: nothing more is sent until `until_ms`, unless it exceeds `rank`.
+
+    Attributes
+    ----------
+    anomaly
+        Id of the anomaly by which the person named the incident; "" where it was named itself.
+    """
+
+    by: str
+    until_ms: int
+    rank: int
+    reason: str = ""
+    anomaly: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """News of an incident for a digest: its worst anomaly's, since when (epoch ms UTC), and to which channels."""
+
+    rank: int
+    since_ms: int
+    ticker: str
+    kind: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message that was made about an incident, and the channels that it goes to."""
+
+    message_id: str
+    kind: MessageKind
+    made_ms: int
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Anomalies that belong together, with a state; the unit that people are notified of.
+
+    Attributes
+    ----------
+    subject
+        The ticker, or `MARKET`, or `FEED`.
+    opened_ms, last_ms
+        Its first and last event, market time, epoch ms UTC.
+    peak
+        Rank of the highest severity that was reached.
+    anomalies, open
+        How many, and how many of them go on.
+    samples
+        The worst anomalies, the worst first, at most `SAMPLES`.
+    tickers
+        In an incident over many tickers: those that moved first, at most `TICKERS`.
+    watched
+        In an incident over many tickers: how many are on the watch list.
+    wide_until_ms
+        Until when an incident over many tickers takes anomalies in, market time.
+    misprint_until_ms
+        Until when a misprint explains moves and spreads of the ticker, market time.
+    resolved_ms
+        When its last anomaly ended, market time.
+    merged_into
+        Id of the incident over many tickers that holds its anomalies now; "" otherwise.
+    updated_ms, notified_ms, due_ms
+        Our time, epoch ms UTC: the last event, the last message at once, and when a sweep has to look at it.
+    told_rank
+        Highest rank that a message told; -1 for none.
+    channels
+        Those that were told at once, and are told of its end.
+    sequence
+        How many messages were made.
+    """
+
+    id: str
+    origin: str
+    subject: str
+    opened_ms: int
+    last_ms: int
+    peak: int = 0
+    anomalies: int = 0
+    open: int = 0
+    samples: tuple[AnomalySummary, ...] = ()
+    tickers: tuple[TickerMove, ...] = ()
+    watched: int = 0
+    wide_until_ms: int = 0
+    late: bool = False
+    misprint_until_ms: int = 0
+    resolved_ms: int | None = None
+    merged_into: str = ""
+    acknowledgement: Acknowledgement | None = None
+    updated_ms: int = 0
     told_rank: int = -1
-    digest: int = 0
-    held: Held | None = None
+    channels: tuple[str, ...] = ()
+    notified_ms: int = 0
+    end_told: bool = False
+    waiting: Waiting | None = None
+    notifications: tuple[Notification, ...] = ()
+    sequence: int = 0
     due_ms: int | None = None
 
+    @property
+    def severity(self) -> str:
+        """The highest severity that was reached."""
+        return SEVERITIES[self.peak]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is over many tickers."""
+        return self.subject in {MARKET, FEED}
+
+    def state(self, now_ms: int) -> IncidentState:
+        """Return its state at `now_ms` (epoch ms UTC)."""
+        if self.resolved_ms is not None:
+            return "resolved"
+        acknowledged = self.acknowledgement
+        return "acknowledged" if acknowledged is not None and acknowledged.until_ms > now_ms else "open"
+
+
+def incident_id(origin: str, subject: str, first_ms: int) -> str:
+    """Return the id of the incident that an anomaly opened, by its time (epoch ms UTC)."""
+    return f"{origin}-{subject}-{first_ms}"
+
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """What is remembered of one anomaly.
+class Record:
+    """What is remembered of an anomaly: its incident, and the keys of its events that were taken."""
 
-    Attributes:
-        version: as in `Series`.
-        seen: keys of the events taken; a repeated one changes nothing.
-        fate: "told" in a message of its own, "held" for the digest number `digest`, "" not yet known.
-        told_rank: rank of the severity last told; -1 for none.
-        under_market: its message is a market-wide alert.
-        made_ms: when the message about an event was made, epoch ms UTC, by the event's key.
-    """
+    incident: str
+    seen: frozenset[str]
+    severity: str
+    ended: bool = False
 
-    version: int = 0
-    seen: frozenset[str] = frozenset()
-    fate: Literal["", "told", "held"] = ""
-    digest: int = 0
-    told_rank: int = -1
-    under_market: bool = False
-    made_ms: dict[str, int] = field(default_factory=dict)
+    @property
+    def rank(self) -> int:
+        """Place of the severity that it has reached."""
+        return SEVERITIES.index(self.severity)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A message of the last hour.
+class Move:
+    """An anomaly of the last minutes, as the search for incidents over many tickers sees it."""
 
-    Attributes:
-        at_ms: when it was made, epoch ms UTC.
-        ticker, rank: what it told of, and how bad; "" and -1 for many tickers, ends and digests.
-    """
-
+    ticker: str
+    subject: str
     at_ms: int
-    ticker: str = ""
-    rank: int = -1
+    incident: str
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """The messages of the last hour, the oldest first."""
+class Silence:
+    """A person's wish to hear nothing of a ticker, a kind, both, or (neither named) everything for a while.
 
-    version: int = 0
-    made: tuple[Made, ...] = ()
-
-    def take(self, made: Made, places: int) -> Budget | None:
-        """The budget after one more message, or None if there were `places` in the last 60 minutes."""
-        recent = self._recent(made.at_ms)
-        return Budget(self.version + 1, (*recent, made)) if len(recent) < places else None
-
-    def take_digest(self, now_ms: int, places: int) -> Budget | None:
-        """The same for a digest, or None if it has to wait.
-
-        While half of the places are free it has not to. Then what is left of them is spread evenly over the
-        hour: the space between messages is the smallest one at which digests could go on for ever.
-        """
-        recent = [made.at_ms for made in self._recent(now_ms)]
-        if len(recent) >= max(1, places // 2) and now_ms < recent[-1] + _space_ms(recent, places):
-            return None
-        return self.take(Made(now_ms), places)
-
-    def told_rank(self, ticker: str, now_ms: int) -> int:
-        """Rank of the worst that a message of the last hour told of a ticker; -1 for nothing."""
-        return max((made.rank for made in self._recent(now_ms) if made.ticker == ticker), default=-1)
-
-    def _recent(self, now_ms: int) -> tuple[Made, ...]:
-        return tuple(made for made in self.made if made.at_ms > now_ms - HOUR_MS)
-
-
-def _space_ms(recent: list[int], places: int) -> int:
-    # The n-th digest from now on has to be an hour after the message that is `places` before it.
-    first = max(1, places - len(recent) + 1)
-    waits = (-((recent[-1] - HOUR_MS - at) // n) for n, at in enumerate(recent[-places:], first))
-    return max(-(-HOUR_MS // places), *waits)
-
-
-EVERYTHING = "*#*"
-"""Scope of the mute of all tickers and kinds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mute:
-    """An order of a person: hold what it covers until then.
-
-    Attributes:
-        ticker, kind: what it covers; None for all.
-        until_ms: when it ends, epoch ms UTC.
-        acknowledged: id of the anomaly whose end ends it earlier; "" for a plain mute.
-        reason: what the person said.
+    Attributes
+    ----------
+    until_ms
+        When it ends, epoch ms UTC.
     """
 
     until_ms: int
     ticker: str | None = None
     kind: str | None = None
-    acknowledged: str = ""
     reason: str = ""
+    by: str = ""
 
     @property
     def scope(self) -> str:
-        """What it covers, as text; a newer order for the same replaces it."""
-        return f"{'ack#' if self.acknowledged else ''}{self.ticker or '*'}#{self.kind or '*'}"
+        """What it covers, as a key; a newer silence of the same scope replaces it."""
+        return f"{self.ticker or '*'}#{self.kind or '*'}"
 
     @property
     def words(self) -> str:
         """What it covers, for people."""
-        named = " ".join(part for part in (self.ticker, self.kind) if part)
-        return named or "everything"
+        return " ".join(part for part in (self.ticker, self.kind) if part) or "everything"
 
     def covers(self, ticker: str, kind: str) -> bool:
-        """Whether it holds this ticker and kind."""
+        """Return whether it silences a ticker and kind."""
         return self.ticker in {None, ticker} and self.kind in {None, kind}
 
 
-def scopes(ticker: str, kind: str) -> tuple[str, ...]:
-    """The scopes of all orders that can cover a ticker and kind."""
-    return EVERYTHING, f"{ticker}#*", f"*#{kind}", f"{ticker}#{kind}", f"ack#{ticker}#{kind}"
-
-
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A live anomaly of the last minute, as the market-wide alert sees it."""
+class DigestLine:
+    """An incident as a digest has it."""
 
-    id: str
-    ticker: str
+    incident: str
+    origin: str
+    subject: str
+    severity: str
+    state: IncidentState
+    opened_ms: int
+    last_ms: int
+    anomalies: int
+    late: bool
     kind: str
-    rank: int
-    at_ms: int
     explanation: str
 
-    @classmethod
-    def of(cls, event: AlertEvent) -> Move:
-        """The move that an event tells of."""
-        anomaly = event.anomaly
-        return cls(
-            anomaly.id, anomaly.ticker, anomaly.kind, event.rank, event.at_ms, anomaly.explanation[:300]
+    @property
+    def rank(self) -> int:
+        """Place of the severity: 0 is low."""
+        return SEVERITIES.index(self.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest: the worst incidents, at most `LISTED`, and how many incidents and anomalies there are in all."""
+
+    origin: str
+    channels: tuple[str, ...]
+    started_ms: int
+    lines: tuple[DigestLine, ...] = ()
+    incidents: int = 0
+    anomalies: int = 0
+
+    def with_line(self, line: DigestLine) -> Digest:
+        """Return the digest with one more incident."""
+        lines = sorted((*self.lines, line), key=lambda one: (-one.rank, -one.anomalies, one.opened_ms))
+        return replace(
+            self,
+            lines=tuple(lines[:LISTED]),
+            incidents=self.incidents + 1,
+            anomalies=self.anomalies + line.anomalies,
         )
 
-    @property
-    def severity(self) -> str:
-        """Its severity as it opened."""
-        return SEVERITIES[self.rank]
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to people, as it was when it was made.
+
+    Attributes
+    ----------
+    made_ms
+        When it was decided, epoch ms UTC.
+    incident
+        What it is about, as it was then; None for a digest and a test.
+    cause
+        The anomaly that is the news.
+    """
+
+    id: str
+    kind: MessageKind
+    made_ms: int
+    channels: tuple[str, ...]
+    incident: Incident | None = None
+    cause: AnomalySummary | None = None
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
-    """What is remembered of market-wide alerts of an origin.
+class Delivery:
+    """What became of a message in a channel.
 
-    Attributes:
-        version: as in `Series`.
-        covers_until_ms: singles of market time up to then are under the last alert, epoch ms UTC.
-        quiet_until_ms, told_rank: as in `Series`.
+    Attributes
+    ----------
+    attempts
+        How often it was claimed.
+    next_ms
+        Not tried before; while `sending`, when the claim ends. Epoch ms UTC.
+    receipt
+        What the channel calls the message.
+    error
+        Why the last attempt failed; holds no secret.
     """
 
-    version: int = 0
-    covers_until_ms: int = 0
-    quiet_until_ms: int = 0
-    told_rank: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class MarketMove:
-    """What a market-wide alert tells.
-
-    Attributes:
-        tickers: that moved within the minute, those with the worst anomalies first.
-        watched: tickers on the watch list.
-        moves: the anomalies that this alert is the one message of, the worst first.
-    """
-
-    tickers: tuple[str, ...]
-    watched: int
-    moves: tuple[Move, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a decision about one event depends on.
-
-    Attributes:
-        watched: tickers on the watch list; 0 if that is not known.
-        moves: live anomalies around the event, with what is remembered of each; None if they were not loaded.
-    """
-
-    alert: Alert = field(default_factory=Alert)
-    series: Series = field(default_factory=Series)
-    budget: Budget = field(default_factory=Budget)
-    market: Market = field(default_factory=Market)
-    mutes: tuple[Mute, ...] = ()
-    watched: int = 0
-    moves: tuple[tuple[Move, Alert], ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The state after an event, and the kind of the message to send now, if any.
-
-    Attributes:
-        market: what a market-wide alert tells; the alerts of its moves are in `state.moves` as they are after it.
-        asks_for_moves: it depends on the moves, which were not loaded: decide again with them.
-    """
-
-    state: State
-    message: MessageKind | None = None
-    market: MarketMove | None = None
-    asks_for_moves: bool = False
+    channel: str
+    status: DeliveryStatus = "pending"
+    attempts: int = 0
+    next_ms: int = 0
+    sent_ms: int = 0
+    receipt: str = ""
+    error: str = ""

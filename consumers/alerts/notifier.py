@@ -1,245 +1,221 @@
-"""From events to messages: decides with `life`, remembers in the store, publishes to the topic."""
+"""From events to incidents to messages: decides with `policy`, remembers in the store, delivers to channels."""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.alerts import policy
-from consumers.alerts.cache import Book
-from consumers.alerts.event import AlertEvent
-from consumers.alerts.items import Due, Message, message_id
-from consumers.alerts.model import Alert, Decision, Move, Mute, State
-from consumers.alerts.rendering.compose import Post, compose
+from consumers.alerts import incidents, policy
+from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
+from consumers.alerts.event import AlertEvent, AlertTest
+from consumers.alerts.model import (
+    MINUTE_MS,
+    AnomalySummary,
+    Digest,
+    Incident,
+    Message,
+    MessageKind,
+    Move,
+    Record,
+    Silence,
+)
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertStore, ConflictError, TooManyWritesError
-from producers.origin import Origin
+from consumers.alerts.store import (
+    AlertCache,
+    AlertStore,
+    digest_place,
+    group_of,
+    group_place,
+    incident_place,
+    record_place,
+    resolve,
+)
+from consumers.alerts.table import ConflictError, Place, TooManyWritesError
 
-if TYPE_CHECKING:
-    from mypy_boto3_sns import SNSClient
-
-LEASE_MS = 120_000
-"""How long a claim of a message lasts: twice the function's timeout, so that its owner is surely gone."""
 ATTEMPTS = 8
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
-LOOKED_UP = 100
-"""Moves whose alerts a market-wide alert looks up, the worst first: what one BatchGetItem takes."""
-SERIES_A_SWEEP = 500
-"""Series that one sweep moves into a digest (about 20 ms each); the next sweep goes on."""
+MERGED = 20
+"""Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
+INCIDENTS_A_SWEEP = 500
+"""Due incidents that one sweep looks at (about 10 ms each); the next sweep goes on."""
+INCIDENTS_A_WRITE = 25
+SENDS_A_SWEEP = 200
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep did: messages published, and series that were moved into a digest."""
+    """What a sweep did: sends that were taken, incidents that it looked at, and errors that it met on its way."""
 
-    published: int
-    series: int
+    sent: int
+    incidents: int
+    errors: tuple[Exception, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of an event: whether its message was published now, or the error with which it has to come again."""
+    """What became of an event: the message it led to, or the error with which it has to come again."""
 
     event: AlertEvent
-    published: bool = False
+    message: Message | None = None
     error: Exception | None = None
 
 
 class Notifier:
-    """Takes events and closes digests.
+    """Takes events in, and sweeps once a minute.
 
-    Args:
-        clock: the time now, epoch ms UTC.
-        watched: how many tickers are on the watch list; 0 if that is not known.
-        pause: waits a short, growing, random time before the try of the given number.
+    Parameters
+    ----------
+    send, dead_letter, run
+        See `delivery.Deliverer`.
+    clock
+        Returns the time now, epoch ms UTC.
+    watched
+        Returns how many tickers are on the watch list; 0 if that is not known.
+    pause
+        Waits a short, growing, random time before the try of the given number.
     """
 
     def __init__(
         self,
         store: AlertStore,
-        sns: SNSClient,
-        topic_arn: str,
+        send: Send,
         *,
-        dashboard_url: str,
+        dead_letter: DeadLetter,
         clock: Callable[[], int],
         watched: Callable[[], int],
         pause: Callable[[int], None],
+        run: Run = map,
     ) -> None:
         self._store = store
-        self._sns = sns
-        self._topic_arn = topic_arn
-        self._dashboard_url = dashboard_url
         self._clock = clock
         self._watched = watched
         self._pause = pause
-
-    def note(self, events: Iterable[AlertEvent], settings: AlertSettings) -> None:
-        """Remember events before they are taken, so that the first of many finds that the market moves.
-
-        Raises:
-            ClientError, BotoCoreError: of the table.
-        """
-        now_ms = self._clock()
-        moves: dict[str, list[Move]] = {}
-        for event in events:
-            if event.change == "detected" and policy.may_be_told_at_once(event, now_ms, settings):
-                moves.setdefault(event.origin, []).append(Move.of(event))
-        if settings.market_wide is not None and moves:
-            self._store.note_moves(moves, now_ms)
+        self._deliverer = Deliverer(store, send, dead_letter, clock, run)
 
     def take(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
-        """Take a batch of events in, each once however often it comes, and publish their messages.
+        """Take a batch of events in, each once however often it comes, and send their messages.
 
-        Of an event with an error nothing was changed, or, if publishing failed, its message is pending: it is
-        published when the event is taken again, or by a sweep.
+        Of an event with an error nothing was changed. A message that could not be sent is pending: a sweep sends it.
         """
+        taken = self._decided(events, settings)
+        self._deliverer.deliver((one.message for one in taken if one.message is not None), settings)
+        return taken
+
+    def test(self, request: AlertTest, settings: AlertSettings) -> int:
+        """Send a test to every channel; return how many took it. A request that comes again changes nothing."""
+        message = Message(f"test-{request.id}", "test", request.at_ms, settings.channel_names)
         try:
-            messages = self._retrying(lambda: self._decide(events, settings))
+            self._store.put_message(message, self._clock())
+        except ConflictError:
+            return 0
+        return self._deliverer.deliver([message], settings)
+
+    def sweep(self, settings: AlertSettings) -> Sweep:
+        """Do what is due, and send what is pending. What fails stays due or pending, and stops nothing else."""
+        now_ms = self._clock()
+        silences = tuple(self._store.silences())
+        errors: list[Exception] = []
+        due = list(islice(self._store.due(now_ms), INCIDENTS_A_SWEEP))
+        for listed in _chunks(due, INCIDENTS_A_WRITE):
+            self._guarded(errors, partial(self._do_due, listed, silences, now_ms, settings))
+        if len(due) < INCIDENTS_A_SWEEP and not settings.is_muted(now_ms, -1):
+            self._guarded(errors, partial(self._finish_digests, now_ms))
+        sent = 0
+        for pending in islice(self._store.pending(), SENDS_A_SWEEP):
+            message = self._store.message(pending.message_id, pending.made_ms)
+            if message is None or not _is_kept_back(message, silences, now_ms, settings):
+                again = partial(self._deliverer.again, pending, settings)
+                sent += self._guarded(errors, again) or False
+        return Sweep(sent, len(due), tuple(errors))
+
+    @staticmethod
+    def _guarded(errors: list[Exception], action: Callable[[], _T]) -> _T | None:
+        try:
+            return action()
+        except (ConflictError, ClientError, BotoCoreError) as error:
+            errors.append(error)
+            return None
+
+    def _decided(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+        try:
+            return self._retrying(lambda: self._decide(events, settings))
         except BotoCoreError as error:  # no answer: one by one there would be none either
             return [Taken(event, error=error) for event in events]
         except (ConflictError, TooManyWritesError, ClientError) as error:
             if len(events) == 1:
                 return [Taken(events[0], error=error)]
-            return [taken for event in events for taken in self.take([event], settings)]
-        return [self._tell(event, message) for event, message in zip(events, messages, strict=True)]
+            return [taken for event in events for taken in self._decided([event], settings)]
 
-    def _tell(self, event: AlertEvent, message: Message | None) -> Taken:
-        try:
-            return Taken(event, published=message is not None and self._deliver(message))
-        except (ClientError, BotoCoreError) as error:
-            return Taken(event, error=error)
+    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+        decision = _Decision(self._store, self._store.load(events), self._clock(), settings, self._watched)
+        order = sorted(events, key=lambda event: (event.at_ms, event.anomaly.kind != "bad_tick"))
+        decision.look_around(order)
+        for event in order:
+            decision.take(event)
+        messages = decision.commit()
+        return [Taken(event, messages.get(id(event))) for event in events]
 
-    def sweep(self, settings: AlertSettings) -> Sweep:
-        """Publish what is pending and tell what is due.
-
-        Raises:
-            ConflictError, ClientError, BotoCoreError: as `take`; what was not done waits for the next sweep.
-        """
-        now_ms = self._clock()
-        mutes = tuple(self._store.mutes())
-        series = self._close_due(now_ms, mutes, settings)
-        published, errors = 0, []
-        for message in self._store.pending():
-            if _is_held_back(message, mutes, now_ms, settings):
-                continue
-            try:
-                published += self._deliver(message)
-            except (ClientError, BotoCoreError) as error:
-                errors.append(error)  # raised below: one message that cannot go must not hold up the others
-        if errors:
-            raise errors[0]
-        return Sweep(published, series)
-
-    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Message | None]:
-        """The message of each event, all of them written down, pending."""
-        now_ms = self._clock()
-        before = self._store.load(events)
-        after = before.copy()
-        messages: list[Message | None] = []
-        made: list[Message] = []
-
-        @cache
-        def around(origin: str, minute: int) -> list[Move]:
-            since_ms = (minute - 1) * policy.MINUTE_MS
-            return self._store.load_moves(origin, since_ms, since_ms + 3 * policy.MINUTE_MS, now_ms)
-
-        for event in events:
-            state = after.state(event)
-            if event.key in state.alert.seen:
-                messages.append(self._made_before(event, state, made, now_ms, settings))
-                continue
-            decision = policy.decide(event, state, now_ms, settings)
-            if decision.asks_for_moves:
-                moves = around(event.origin, event.at_ms // policy.MINUTE_MS)
-                state = self._with_moves(event, state, moves, (before, after), settings)
-                decision = policy.decide(event, state, now_ms, settings)
-            after.remember(event, state, decision)
-            messages.append(_message(event, decision, now_ms))
-            made += filter(None, messages[-1:])
-        self._store.commit(before, after, made, now_ms)
-        return messages
-
-    def _with_moves(
+    def _do_due(
         self,
-        event: AlertEvent,
-        state: State,
-        moves: list[Move],
-        books: tuple[Book, Book],
+        listed: list[tuple[str, Place]],
+        silences: Sequence[Silence],
+        now_ms: int,
         settings: AlertSettings,
-    ) -> State:
-        watched = self._watched()
-        near = [move for move in moves if abs(move.at_ms - event.at_ms) <= policy.MINUTE_MS]
-        if not policy.is_wide(event.anomaly.ticker, near, watched, settings):
-            return replace(state, moves=())
-        known = books[1].alerts
-        found = self._store.load_alerts(move.id for move in near[:LOOKED_UP] if move.id not in known)
-        for book in books:
-            book.alerts |= found
-        told = Alert(fate="told")  # those beyond only count; they cannot be told by this alert
-        return replace(state, watched=watched, moves=tuple((move, known.get(move.id, told)) for move in near))
+    ) -> None:
+        def attempt() -> list[Message]:
+            cache = AlertCache()
+            self._store.load_incidents(cache, [id_ for id_, _ in listed])
+            messages = []
+            for id_, place in listed:
+                incident = cache.get(incident_place(id_), Incident)
+                if incident is None or incident.due_ms is None or f"{incident.due_ms:013d}" not in place[1]:
+                    self._store.forget(place)
+                    continue
+                what = policy.what_is_due(incident, silences, now_ms, settings)
+                after, message = self._done(what, incident, cache, now_ms, settings)
+                messages += [message] if message is not None else []
+                due_ms = policy.due_ms(after, settings) if what is not None else now_ms + MINUTE_MS
+                cache.put(incident_place(id_), replace(after, due_ms=due_ms))
+            self._store.commit(cache, messages, now_ms)
+            return messages
 
-    def _made_before(
-        self, event: AlertEvent, state: State, made: list[Message], now_ms: int, settings: AlertSettings
-    ) -> Message | None:
-        made_ms = state.alert.made_ms.get(event.key)
-        if made_ms is None or any(message.id == message_id(event) for message in made):
-            return None  # it never had a message, or gets it from its twin in this batch
-        stored = self._store.message(message_id(event), made_ms)
-        if stored is None or _is_held_back(stored.message, state.mutes, now_ms, settings):
-            return None  # a sweep publishes it when the mute is over
-        return stored.message
+        self._deliverer.deliver(self._retrying(attempt), settings)
 
-    def _close_due(self, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
-        if policy.digests_held_back(mutes, now_ms, settings):
-            return 0  # what is held stays held, and due
-        return sum(self._close_class(class_, now_ms, mutes, settings) for class_ in get_args(Origin))
+    def _done(
+        self,
+        what: policy.Due | None,
+        incident: Incident,
+        cache: AlertCache,
+        now_ms: int,
+        settings: AlertSettings,
+    ) -> tuple[Incident, Message | None]:
+        """Return an incident after what was due is done, with the message about it if there is one."""
+        if what == "timeout":
+            return incidents.timed_out(incident), None
+        if what == "resolved" and not policy.is_end_worth_telling(incident, settings):
+            return replace(incident, end_told=True), None
+        if what == "digest" and incident.waiting is not None:
+            channels = incident.waiting.channels
+            digest = self._store.load_digest(cache, incident.origin, channels)
+            digest = digest or Digest(incident.origin, channels, now_ms)
+            digest = digest.with_line(incidents.line_of(incident, now_ms))
+            cache.put(digest_place(incident.origin, channels), digest)
+            return policy.noted(incident, "digest", _digest_id(digest), channels, now_ms), None
+        if what in {"resolved", "repeated"}:
+            return _with_message(what, incident, incident.channels, now_ms)
+        return incident, None
 
-    def _close_class(self, origin: str, now_ms: int, mutes: tuple[Mute, ...], settings: AlertSettings) -> int:
-        held = list(islice(self._unmuted(origin, mutes, now_ms), SERIES_A_SWEEP + 1))
-        digest_id = self._store.open_digest(origin)
-        if digest_id is None and (not held or held[0].due_ms > now_ms):
-            return 0
-        if self._store.budget(origin).take_digest(now_ms, settings.messages_per_hour) is None:
-            return 0
-        digest_id = digest_id or self._store.start_digest(origin, now_ms)
-        # What is not due yet goes along: another digest for it soon would be one message more.
-        for due in held[:SERIES_A_SWEEP]:
-            self._move(digest_id, due, now_ms, settings)
-        if len(held) <= SERIES_A_SWEEP:
-            finish = partial(self._finish, origin, digest_id, now_ms, settings.messages_per_hour)
-            self._retrying(finish)
-        return min(len(held), SERIES_A_SWEEP)
-
-    def _unmuted(self, origin: str, mutes: tuple[Mute, ...], now_ms: int) -> Iterator[Due]:
-        for due in self._store.held(origin):
-            if not policy.is_muted(mutes, due.ticker, due.kind, now_ms):
-                yield due
-
-    def _move(self, digest_id: str, due: Due, now_ms: int, settings: AlertSettings) -> None:
-        def move() -> None:
-            series = self._store.series(due)
-            if series.held is None:
-                self._store.forget_due(due)
-            else:
-                closed = policy.close(series, now_ms, settings)
-                self._store.move_to_digest(digest_id, due, series, closed, now_ms)
-
-        self._retrying(move)
-
-    def _finish(self, origin: str, digest_id: str, now_ms: int, places: int) -> None:
-        before = self._store.budget(origin)
-        after = before.take_digest(now_ms, places)
-        if after is None or self._store.open_digest(origin) != digest_id:
-            return  # no place any more: the next sweep goes on; or another sweep finished it
-        self._store.finish_digest(origin, digest_id, before, after, now_ms)
+    def _finish_digests(self, now_ms: int) -> None:
+        for digest, version in self._store.open_digests():
+            message = Message(_digest_id(digest), "digest", now_ms, digest.channels, digest=digest)
+            self._store.finish_digest(digest, version, message, now_ms)
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS):
@@ -249,52 +225,179 @@ class Notifier:
                 self._pause(attempt)
         return change()
 
-    def _deliver(self, message: Message) -> bool:
-        now_ms = self._clock()
-        if not self._store.claim(message, now_ms, LEASE_MS):
-            if self._store.is_sent(message):
-                self._store.forget_pending(message)
-            return False
-        with ExitStack() as unless_published:
-            unless_published.callback(self._store.give_back, message)
-            post = compose(message, self._store.parts, self._dashboard_url)
-            sns_id = self._publish(post)
-            unless_published.pop_all()
-        self._store.mark_sent(message, post.texts.subject, sns_id, self._clock())
-        return True
 
-    def _publish(self, post: Post) -> str:
-        # Email and SMS have texts of their own; what programs subscribe (SQS, HTTPS, Lambda) gets all as JSON.
-        body = {
-            "default": json.dumps({**asdict(post.texts), "message": post.about}, ensure_ascii=False),
-            "email": post.texts.email,
-            "sms": post.texts.sms,
-        }
-        attributes: dict[str, Any] = {name: _attribute(values) for name, values in post.attributes.items()}
-        attributes["AWS.SNS.SMS.SMSType"] = _attribute(["Transactional"])
-        answer = self._sns.publish(
-            TopicArn=self._topic_arn,
-            Subject=post.texts.subject,
-            Message=json.dumps(body, ensure_ascii=False),
-            MessageStructure="json",
-            MessageAttributes=attributes,
+class _Decision:
+    """What a batch of events leads to, decided on what was remembered before it."""
+
+    def __init__(
+        self,
+        store: AlertStore,
+        cache: AlertCache,
+        now_ms: int,
+        settings: AlertSettings,
+        watched: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._now_ms = now_ms
+        self._settings = settings
+        self._watched = watched
+        self._around: dict[str, list[Move]] = defaultdict(list)
+        self._moves: list[tuple[AlertEvent, Move]] = []
+        self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
+
+    def look_around(self, events: Sequence[AlertEvent]) -> None:
+        """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
+        new = [event for event in events if self._may_be_wide(event)]
+        spans: dict[str, list[int]] = defaultdict(list)
+        for event in new:
+            spans[event.origin].append(event.at_ms)
+        for origin, times in spans.items():
+            first_ms, last_ms = min(times) - policy.WIDE_MS, max(times) + policy.WIDE_MS
+            self._around[origin] = self._store.load_moves(origin, first_ms - policy.WIDE_MS, last_ms)
+        for event in new:
+            subject = policy.subject_of(event.anomaly.kind)
+            self._around[event.origin].append(Move(event.anomaly.ticker, subject or "", event.at_ms, ""))
+
+    def take(self, event: AlertEvent) -> None:
+        """Take an event into its incident; one that was taken before changes nothing."""
+        record = self._cache.get(record_place(event.anomaly.id), Record)
+        if record is not None and event.key in record.seen:
+            return
+        incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
+        if incident is None:  # it expired
+            incident = incidents.opened(event, event.anomaly.ticker)
+        incident, record = incidents.absorb(event, incident, record, self._now_ms)
+        incident, kind, way = policy.decide(
+            event, incident, self._cache.silences, self._now_ms, self._settings
         )
-        return answer["MessageId"]
+        if kind is not None:
+            self._news.setdefault(incident.id, []).append((kind, event, way.channels))
+        self._cache.put(record_place(event.anomaly.id), record)
+        self._put(incident)
+
+    def commit(self) -> dict[int, Message]:
+        """Write what was decided, all or nothing; return the messages by the `id` of the event that is the news.
+
+        What a batch brings of one incident is one message, which tells all of it. Raises as `AlertStore.commit` does.
+        """
+        messages: dict[int, Message] = {}
+        for id_, news in self._news.items():
+            incident = self._cache.get(incident_place(id_), Incident)
+            assert incident is not None  # noqa: S101  it was put there with its news
+            cause = news[-1][1]  # the worst: news exceeds what was told
+            channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
+            incident, messages[id(cause)] = _with_message(
+                news[0][0], incident, channels, self._now_ms, cause.anomaly
+            )
+            self._put(incident)
+        self._store.commit(self._cache, messages.values(), self._now_ms, self._moves)
+        return messages
+
+    def _put(self, incident: Incident) -> None:
+        due_ms = policy.due_ms(incident, self._settings)
+        self._cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
+
+    def _may_be_wide(self, event: AlertEvent) -> bool:
+        anomaly = event.anomaly
+        return (
+            self._settings.market_wide is not None
+            and policy.subject_of(anomaly.kind) is not None
+            and self._cache.get(record_place(anomaly.id), Record) is None
+            and policy.is_fresh(event, self._now_ms, self._settings)
+            and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
+        )
+
+    def _incident(self, event: AlertEvent) -> Incident:
+        """Return the incident that a new anomaly belongs to."""
+        if self._may_be_wide(event):
+            subject = policy.subject_of(event.anomaly.kind) or ""
+            incident = self._wide(event, subject) or self._own(event)
+            self._moves.append((event, Move(event.anomaly.ticker, subject, event.at_ms, incident.id)))
+            return incident
+        return self._own(event)
+
+    def _own(self, event: AlertEvent) -> Incident:
+        return self._newest(event, group_of(event)) or self._open(
+            event, group_of(event), event.anomaly.ticker
+        )
+
+    def _wide(self, event: AlertEvent, subject: str) -> Incident | None:
+        moves, watched = self._around[event.origin], self._watched()
+        moving = policy.is_wide(event, moves, watched, self._settings)
+        incident = self._newest(event, subject)
+        if moving and incident is None:
+            incident = self._open(event, subject, subject, watched)
+            for single in self._singles(event, subject, moves):
+                incident, left = incidents.merged(incident, single)
+                self._put(left)
+        if moving and incident is not None:
+            until_ms = max(incident.wide_until_ms, event.at_ms + policy.WIDE_MS)
+            return replace(incident, wide_until_ms=until_ms)
+        return incident
+
+    def _singles(self, event: AlertEvent, subject: str, moves: Iterable[Move]) -> list[Incident]:
+        """Return the incidents of single tickers that began with the move."""
+        near = [
+            move
+            for move in moves
+            if move.subject == subject and abs(move.at_ms - event.at_ms) <= policy.WIDE_MS
+        ]
+        ids = list(dict.fromkeys(move.incident for move in near if move.incident))[-MERGED:]
+        self._store.load_incidents(self._cache, ids)
+        found = (self._cache.get(incident_place(id_), Incident) for id_ in ids)
+        began_ms = event.at_ms - policy.WIDE_MS
+        return [
+            one
+            for one in found
+            if one is not None and not one.is_wide and not one.merged_into and one.opened_ms >= began_ms
+        ]
+
+    def _newest(self, event: AlertEvent, group: str) -> Incident | None:
+        """Return the newest incident of a group if the event belongs to it."""
+        id_ = self._cache.get(group_place(event.origin, group), str)
+        incident = None if id_ is None else self._cache.get(incident_place(id_), Incident)
+        return incident if incident is not None and policy.joins(incident, event.anomaly.began_ms) else None
+
+    def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
+        incident = incidents.opened(event, subject, watched)
+        self._store.load_incidents(self._cache, [incident.id])
+        held = resolve(self._cache, incident.id)
+        if held is not None:
+            return held  # of the same moment: disorder made another one the newest, or it was merged
+        self._cache.put(group_place(event.origin, group), incident.id)
+        return incident
 
 
-def _message(event: AlertEvent, decision: Decision, now_ms: int) -> Message | None:
-    if decision.message is None:
-        return None
-    return Message(message_id(event), decision.message, now_ms, event, decision.market)
+def _with_message(
+    kind: MessageKind,
+    incident: Incident,
+    channels: tuple[str, ...],
+    now_ms: int,
+    cause: AnomalySummary | None = None,
+) -> tuple[Incident, Message]:
+    """Return an incident with a message about it."""
+    id_ = f"{incident.id}#{incident.sequence + 1}"
+    incident = policy.noted(incident, kind, id_, channels, now_ms)
+    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
 
 
-def _is_held_back(message: Message, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
-    if message.event is None:
-        return policy.digests_held_back(mutes, now_ms, settings)
-    return policy.is_held_back(message.event, mutes, now_ms, settings)
+def _digest_id(digest: Digest) -> str:
+    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"
 
 
-def _attribute(values: list[str]) -> dict[str, str]:
-    if len(values) == 1:
-        return {"DataType": "String", "StringValue": values[0]}
-    return {"DataType": "String.Array", "StringValue": json.dumps(values)}
+def _is_kept_back(
+    message: Message, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
+) -> bool:
+    """Return whether a silence or a mute timing forbids to send a pending message now."""
+    if message.kind == "test":
+        return False
+    rank = -1 if message.incident is None else message.incident.peak
+    cause = message.cause
+    silenced = cause is not None and policy.is_silenced(silences, cause.ticker, cause.kind, now_ms)
+    return silenced or settings.is_muted(now_ms, rank)
+
+
+def _chunks(found: list[_T], size: int) -> Iterator[list[_T]]:
+    for start in range(0, len(found), size):
+        yield found[start : start + size]

@@ -1,333 +1,222 @@
-"""The life of an alert: what is said at once, what waits for a digest, and what is not said at all.
+"""Who is notified of an incident, and when, in the terms of Prometheus Alertmanager. Pure.
 
-Pure: the state, the event and the time go in, the new state and the message come out. The rules:
+group by
+    Anomalies of one ticker that follow one another within two minutes are one incident. Anomalies of a share of
+    the watch list within a minute are one: a stall of the feed (gaps, frozen feeds), or a market-wide move.
+group wait
+    None for high and critical: they are sent at once, always. Medium and low wait for the next digest.
+group interval
+    An incident that was told is told again as soon as it gets worse. More anomalies that are no worse are counted
+    in it, and told with its end.
+repeat interval
+    An incident that was sent at once, goes on, and that nobody acknowledged is repeated.
+silences and mute timings
+    What they keep back is told in the first digest after they end.
+inhibition
+    A misprint inhibits moves and spreads of its ticker while it lasts, for a minute at most. An incident over many
+    tickers inhibits what it holds.
 
-- The first anomaly of a series (a ticker, a kind, and whether quotes are real) is told at once. It starts the
-  series' cooldown; more of the same are held, counted, and told together when it ends, with all else that is
-  held. A digest starts the cooldown anew, so a series is re-armed by one cooldown without anomalies.
-- What is worse than all that was told in the cooldown breaks through.
-- Late, stale and replayed anomalies are held, whatever else is going on, and start no cooldown.
-- In any 60 minutes no more than `messages_per_hour` messages are made, for real, simulated and replayed quotes
-  apart: simulated ones never take the place of real ones. The places go to what people know least of: another kind
-  of a ticker told as badly in the hour may use a third of them, first news of a ticker and words that all is normal
-  half, what is high or critical and new two thirds, a market-wide alert all but the last, which is a digest's. First
-  news that find no place are due at once; digests then share out what is left of the hour (`Budget.take_digest`).
-  Tests that a person asks for are sent all the same, and use none.
-- What is muted, and by night all but the worst, is held until that ends; silent kinds and tickers are told in
-  digests only, and those that are off not at all.
-- When a share of the watch list has anomalies within a minute, one market-wide alert tells of it and of the
-  singles that were not told yet. More singles are held unless they are worse.
-- The end of an anomaly is told when the anomaly was, if it lasted. Where it cannot be told at once, the digest
-  to come counts it, but no digest is made for ends alone.
+Nothing limits how many incidents are sent. A backfill notifies nobody. Replayed, late and stale anomalies (learned
+of too long after the fact) go to digests only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Literal
 
-from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
+from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import (
-    EVERYTHING,
-    SAMPLES,
-    Decision,
-    Held,
-    Made,
-    Market,
-    MarketMove,
+    FEED,
+    HOUR_MS,
+    MARKET,
+    MINUTE_MS,
+    AnomalySummary,
+    Incident,
     MessageKind,
     Move,
-    Mute,
-    Sample,
-    Series,
-    State,
+    Notification,
+    Silence,
+    Waiting,
 )
-from consumers.alerts.settings import AlertSettings
+from consumers.alerts.settings import AlertSettings, News, Way
 
-MINUTE_MS = 60_000
-LISTED = 20
-"""Singles that a market-wide alert lists; those beyond are held and told in a digest."""
+GROUP_MS = 2 * MINUTE_MS
+"""Anomalies of a ticker that are no further apart are one incident."""
+WIDE_MS = MINUTE_MS
+"""Anomalies of many tickers that are no further apart are one incident."""
+RESOLVE_TIMEOUT_MS = 24 * HOUR_MS
+"""An incident of which nothing is heard for this long is over: its ticker is no longer watched."""
+MISPRINT_MS = MINUTE_MS
+NOTIFICATIONS = 20
+"""Messages that an incident remembers by themselves."""
+STALLS = frozenset({"gap", "frozen_feed"})
+INHIBITED = frozenset({"price_spike", "level_shift", "spread_blowout", "vol_shift"})
+"""What a misprint looks like to other detectors."""
 
+NOTIFIED = frozenset({"live", "simulated", "replay"})
+"""Origins that people are notified of; a backfill is none."""
 
-def decide(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
-    """What an event leads to. An event that was taken before leads to nothing and changes nothing."""
-    if event.key in state.alert.seen:
-        return Decision(state)
-    seen = replace(state.alert, version=state.alert.version + 1, seen=state.alert.seen | {event.key})
-    state = replace(state, alert=seen)
-    if settings.mode(event.anomaly.ticker, event.anomaly.kind) == "off":
-        return Decision(state)
-    if event.change == "ended":
-        return _end(event, state, now_ms, settings)
-    if event.change == "detected" and state.alert.fate:  # another message overtook it, and told or held it
-        return Decision(_cool(state, now_ms, settings) if state.alert.under_market else state)
-    if not _is_news(event, state, now_ms):
-        return Decision(state) if _is_known(state) else Decision(_hold(event, state, now_ms, settings))
-    return _tell_news(event, state, now_ms, settings)
+Due = Literal["digest", "repeated", "resolved", "timeout"]
 
 
-def is_held_back(event: AlertEvent, mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
-    """Whether a mute or the night forbids to send anything about an event now."""
-    if is_test(event):
+def subject_of(kind: str) -> str | None:
+    """Return the subject of incidents over many tickers that a kind belongs to; None if to none."""
+    if kind == "bad_tick":
+        return None
+    return FEED if kind in STALLS else MARKET
+
+
+def joins(incident: Incident, at_ms: int) -> bool:
+    """Return whether an anomaly at `at_ms` (market time, epoch ms) belongs to an incident of its group."""
+    if incident.merged_into:
         return False
-    night = settings.quiet_until_ms(now_ms, event.severity) is not None
-    return night or is_muted(mutes, event.anomaly.ticker, event.anomaly.kind, now_ms)
+    if incident.is_wide:
+        return incident.opened_ms - WIDE_MS <= at_ms <= incident.wide_until_ms
+    return incident.opened_ms - GROUP_MS <= at_ms <= incident.last_ms + GROUP_MS
 
 
-def is_muted(mutes: tuple[Mute, ...], ticker: str, kind: str, now_ms: int) -> bool:
-    """Whether an order holds a ticker and kind back now."""
-    return any(mute.until_ms > now_ms and mute.covers(ticker, kind) for mute in mutes)
+def is_wide(event: AlertEvent, moves: Iterable[Move], watched: int, settings: AlertSettings) -> bool:
+    """Return whether a share of the watch list (of `watched` tickers; 0: not known) moves with an event."""
+    if settings.market_wide is None or not watched:
+        return False
+    subject = subject_of(event.anomaly.kind)
+    near = {
+        move.ticker for move in moves if move.subject == subject and abs(move.at_ms - event.at_ms) <= WIDE_MS
+    }
+    return len(near | {event.anomaly.ticker}) >= settings.market_wide.tickers(watched)
 
 
-def digests_held_back(mutes: tuple[Mute, ...], now_ms: int, settings: AlertSettings) -> bool:
-    """Whether no digest may be sent now: it is night, or all is muted."""
-    everything = any(mute.scope == EVERYTHING and mute.until_ms > now_ms for mute in mutes)
-    return everything or settings.quiet_until_ms(now_ms, None) is not None
-
-
-def is_test(event: AlertEvent) -> bool:
-    """Whether a person sends it to see an alert arrive."""
-    return event.anomaly.source == TEST_SOURCE
-
-
-def is_live(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
-    """Whether an event may be told at once: neither late, nor replayed, nor learned of too late."""
-    past = event.anomaly.late or event.origin == "replay"
+def is_fresh(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
+    """Return whether an event may be sent at once: neither replayed, nor late, nor learned of too late."""
+    past = event.late or event.origin not in {"live", "simulated"}
     return not past and event.at_ms >= now_ms - settings.stale_after_ms
 
 
-def may_be_told_at_once(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
-    """Whether an event is live, and of a ticker and kind that are neither silent nor off."""
-    return settings.mode(event.anomaly.ticker, event.anomaly.kind) == "on" and is_live(
-        event, now_ms, settings
-    )
+def is_silenced(silences: Iterable[Silence], ticker: str, kind: str, now_ms: int) -> bool:
+    """Return whether a silence covers a ticker and kind at `now_ms`."""
+    return any(silence.until_ms > now_ms and silence.covers(ticker, kind) for silence in silences)
 
 
-def _tell_news(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
-    held_back = is_held_back(event, state.mutes, now_ms, settings)
-    if held_back or not may_be_told_at_once(event, now_ms, settings):
-        return Decision(_hold(event, state, now_ms, settings))
-    room = state.budget.take(Made(now_ms), _places(event.severity, settings, known=False, market=True))
-    looks = settings.market_wide is not None and room is not None and not is_test(event)
-    if looks and state.moves is None:
-        return Decision(state, asks_for_moves=True)
-    move = _market_move(event, state, settings) if looks else None
-    if _is_under_market(event, state.market, now_ms, moving=move is not None):
-        return Decision(_hold(event, state, now_ms, settings))
-    made = Made(now_ms) if move else Made(now_ms, event.anomaly.ticker, event.rank)
-    known = not move and event.rank <= state.budget.told_rank(made.ticker, now_ms)
-    places = _places(event.severity, settings, known=known, market=move is not None)
-    budget = state.budget if is_test(event) else state.budget.take(made, places)
-    if budget is None:
-        return Decision(_hold(event, state, now_ms, settings, urgent=not known))
-    told = replace(_tell(event, state, now_ms, settings), budget=budget)
-    if move is not None:
-        return _send_market(event, move, told, now_ms, settings)
-    return _send("alert" if event.change == "detected" else "escalation", event, told, now_ms)
+def is_inhibited(anomaly: AnomalySummary, incident: Incident) -> bool:
+    """Return whether a misprint in the incident explains an anomaly."""
+    return anomaly.kind in INHIBITED and anomaly.began_ms <= incident.misprint_until_ms
 
 
-def _places(severity: str, settings: AlertSettings, *, known: bool, market: bool) -> int:
-    """How many of the hour's places a message at once finds: most go to what people know least of."""
-    places = settings.messages_per_hour
-    if market:
-        return places - 1
-    if severity in {"high", "critical"} and not known:
-        return places - max(1, places // 3)
-    return max(1, places // 3) if known else places // 2
+def decide(
+    event: AlertEvent, incident: Incident, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
+) -> tuple[Incident, MessageKind | None, Way]:
+    """Return what an event means for people: the incident after it, the message to send now if any, and where to.
+
+    Parameters
+    ----------
+    incident
+        The one that the event belongs to, after it took the event in.
+    """
+    anomaly = event.anomaly
+    news = News(severity=anomaly.severity, ticker=anomaly.ticker, kind=anomaly.kind, origin=event.origin)
+    if incident.is_wide:  # one ticker's severity is not the market's
+        news = news.model_copy(update={"severity": incident.severity})
+    rank = incident.peak if incident.is_wide else event.rank
+    way = settings.route(news, now_ms)
+    if not _is_news(event, incident, rank, now_ms) or way.notify == "never":
+        return incident, None, way
+    silenced = is_silenced(silences, anomaly.ticker, anomaly.kind, now_ms) or settings.is_muted(now_ms, rank)
+    if way.notify == "at_once" and is_fresh(event, now_ms, settings) and not silenced:
+        told = replace(incident, told_rank=rank, waiting=None, acknowledgement=None)
+        return told, "opened" if incident.told_rank < 0 else "escalated", way
+    return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, way.channels)), None, way
 
 
-def is_wide(ticker: str, moves: Iterable[Move], watched: int, settings: AlertSettings) -> bool:
-    """Whether a ticker and those of moves are enough for a market-wide alert."""
-    if settings.market_wide is None or watched == 0:
+def _is_news(event: AlertEvent, incident: Incident, rank: int, now_ms: int) -> bool:
+    if event.change == "ended" or event.origin not in NOTIFIED or is_inhibited(event.anomaly, incident):
         return False
-    return len({ticker, *(move.ticker for move in moves)}) >= settings.market_wide.tickers(watched)
-
-
-def _market_move(event: AlertEvent, state: State, settings: AlertSettings) -> MarketMove | None:
-    """The move of the market that the event is part of, if enough tickers moved within a minute."""
-    moves = {move.id: (move, alert) for move, alert in state.moves or ()}
-    newest_ms = max((move.at_ms for move, _ in moves.values()), default=0)
-    last_ms = max(event.at_ms, min(newest_ms, event.at_ms + MINUTE_MS))
-    recent = [item for item in moves.values() if last_ms - MINUTE_MS < item[0].at_ms <= last_ms]
-    recent.sort(key=lambda item: (-item[0].rank, item[0].at_ms))
-    tickers = tuple(dict.fromkeys((event.anomaly.ticker, *(move.ticker for move, _ in recent))))
-    if not is_wide(event.anomaly.ticker, (move for move, _ in recent), state.watched, settings):
-        return None
-    untold = [move for move, alert in recent if not alert.fate and move.id != event.anomaly.id]
-    return MarketMove(tickers, state.watched, (Move.of(event), *untold[: LISTED - 1]))
-
-
-def _is_under_market(event: AlertEvent, market: Market, now_ms: int, *, moving: bool) -> bool:
-    if now_ms >= market.quiet_until_ms or event.rank > market.told_rank or is_test(event):
+    known = incident.acknowledgement
+    if known is not None and known.until_ms > now_ms and rank <= known.rank:
         return False
-    return moving or event.at_ms <= market.covers_until_ms
+    return rank > incident.told_rank
 
 
-def _send_market(
-    event: AlertEvent, move: MarketMove, state: State, now_ms: int, settings: AlertSettings
-) -> Decision:
-    """Tell the event and the singles of the move in one message; their own events will find them told."""
-    listed = {single.id: single for single in move.moves}
-    moves = []
-    for single, alert in state.moves or ():
-        if single.id in listed and single.id != event.anomaly.id:
-            told = replace(
-                alert, version=alert.version + 1, fate="told", told_rank=single.rank, under_market=True
-            )
-            moves.append((single, told))
-    told_rank = max(single.rank for single in move.moves)
-    before = state.market.told_rank if now_ms < state.market.quiet_until_ms else -1
-    market = Market(
-        version=state.market.version + 1,
-        covers_until_ms=event.at_ms + MINUTE_MS,
-        quiet_until_ms=now_ms + settings.cooldown_ms,
-        told_rank=max(told_rank, before),
+def _deferred(incident: Incident, news: Waiting) -> Incident:
+    """Return the incident with news for a digest: what waited stays unless the news is worse."""
+    waiting = incident.waiting
+    if waiting is None:
+        return replace(incident, waiting=news)
+    worst = max(waiting, news, key=lambda one: one.rank)
+    return replace(incident, waiting=replace(worst, since_ms=waiting.since_ms))
+
+
+def due_ms(incident: Incident, settings: AlertSettings) -> int | None:
+    """Return when a sweep has to look at an incident (epoch ms UTC); None for never again."""
+    return min((at_ms for at_ms, _ in _dues(incident, settings)), default=None)
+
+
+def what_is_due(
+    incident: Incident, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
+) -> Due | None:
+    """Return what a sweep has to do about an incident now; None if nothing, or if it has to wait."""
+    dues = sorted(_dues(incident, settings), key=lambda due: due[0])
+    allowed = [
+        what
+        for at_ms, what in dues
+        if at_ms <= now_ms and _may_send(incident, what, silences, now_ms, settings)
+    ]
+    return allowed[0] if allowed else None
+
+
+def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
+    if incident.merged_into:
+        return []
+    dues: list[tuple[int, Due]] = []
+    if incident.waiting is not None:
+        dues.append((settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), "digest"))
+    if incident.resolved_ms is None:
+        # To the hour: with every event another time would be two more writes.
+        dues.append(((incident.updated_ms + RESOLVE_TIMEOUT_MS) // HOUR_MS * HOUR_MS, "timeout"))
+        if incident.channels:
+            known = incident.acknowledgement
+            quiet_ms = known.until_ms if known is not None else 0
+            dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
+    elif incident.channels and not incident.end_told:
+        dues.append((incident.updated_ms + GROUP_MS, "resolved"))
+    return dues
+
+
+def _may_send(
+    incident: Incident, what: Due, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
+) -> bool:
+    if what == "timeout":
+        return True
+    worst = incident.samples[0]
+    ticker, kind = worst.ticker, worst.kind
+    if what == "digest" and incident.waiting is not None:
+        ticker, kind = incident.waiting.ticker, incident.waiting.kind
+    rank = -1 if what == "digest" else incident.peak
+    return not is_silenced(silences, ticker, kind, now_ms) and not settings.is_muted(now_ms, rank)
+
+
+def is_end_worth_telling(incident: Incident, settings: AlertSettings) -> bool:
+    """Return whether an incident lasted long enough for a message about its end."""
+    ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
+    return ended_ms - incident.opened_ms >= settings.resolved_after_ms
+
+
+def noted(
+    incident: Incident, kind: MessageKind, message_id: str, channels: tuple[str, ...], now_ms: int
+) -> Incident:
+    """Return an incident after a message about it was made."""
+    made = Notification(message_id, kind, now_ms, channels)
+    incident = replace(
+        incident,
+        sequence=incident.sequence + 1,
+        notifications=(*incident.notifications, made)[-NOTIFICATIONS:],
     )
-    alert = replace(state.alert, under_market=True)
-    decision = _send("market_wide", event, replace(state, alert=alert, market=market), now_ms)
-    return replace(decision, state=replace(decision.state, moves=tuple(moves)), market=move)
-
-
-def _cool(state: State, now_ms: int, settings: AlertSettings) -> State:
-    """Start the cooldown of a series whose anomaly a market-wide alert told."""
-    series = replace(
-        state.series,
-        version=state.series.version + 1,
-        told_rank=max(state.alert.told_rank, _told_rank(state.series, now_ms)),
-        quiet_until_ms=max(state.series.quiet_until_ms, now_ms + settings.cooldown_ms),
-    )
-    return replace(state, series=series)
-
-
-def close(series: Series, now_ms: int, settings: AlertSettings) -> Series:
-    """The series after a digest took what it held."""
-    held = series.held or Held()
-    closed = replace(series, version=series.version + 1, digest=series.digest + 1, held=None, due_ms=None)
-    if held.live + held.escalations == 0:
-        return closed
-    worst = max((sample.rank for sample in held.samples if not sample.anomaly.late), default=-1)
-    return replace(
-        closed,
-        quiet_until_ms=max(series.quiet_until_ms, now_ms + settings.cooldown_ms),
-        told_rank=max(_told_rank(series, now_ms), worst),
-    )
-
-
-def _told_rank(series: Series, now_ms: int) -> int:
-    return series.told_rank if now_ms < series.quiet_until_ms else -1
-
-
-def _is_news(event: AlertEvent, state: State, now_ms: int) -> bool:
-    return is_test(event) or event.rank > max(_told_rank(state.series, now_ms), state.alert.told_rank)
-
-
-def _is_known(state: State) -> bool:
-    return state.alert.fate == "told" or (
-        state.alert.fate == "held" and state.alert.digest != state.series.digest
-    )
-
-
-def _tell(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> State:
-    series = state.series
-    if state.alert.fate == "held" and state.alert.digest == series.digest:
-        series = _release(event, series)
-    return replace(
-        state,
-        alert=replace(state.alert, fate="told", told_rank=event.rank),
-        series=replace(
-            series,
-            version=series.version + 1,
-            told_rank=max(event.rank, _told_rank(series, now_ms)),
-            quiet_until_ms=max(series.quiet_until_ms, now_ms + settings.cooldown_ms),
-        ),
-    )
-
-
-def _release(event: AlertEvent, series: Series) -> Series:
-    """Take an anomaly out of what is held, as it is told now."""
-    held = series.held or Held()
-    late, replayed = _origin(event)
-    held = replace(
-        held,
-        anomalies=held.anomalies - 1,
-        late=held.late - late,
-        replayed=held.replayed - replayed,
-        samples=tuple(sample for sample in held.samples if sample.anomaly.id != event.anomaly.id),
-    )
-    if held.anomalies + held.escalations == 0:
-        return replace(series, held=None, due_ms=None)
-    return replace(series, held=held)
-
-
-def _origin(event: AlertEvent) -> tuple[int, int]:
-    replayed = event.origin == "replay"
-    return int(event.anomaly.late and not replayed), int(replayed)
-
-
-def _hold(
-    event: AlertEvent, state: State, now_ms: int, settings: AlertSettings, *, urgent: bool = False
-) -> State:
-    """Keep an event for a digest: the one after the cooldown, or the next one if it is urgent."""
-    known, waiting = _is_known(state), state.alert.fate == "held"
-    held = state.series.held or Held(first_ms=event.at_ms, last_ms=event.at_ms)
-    late, replayed = _origin(event)
-    new = int(not known and not waiting)
-    held = replace(
-        held,
-        anomalies=held.anomalies + new,
-        late=held.late + late * new,
-        replayed=held.replayed + replayed * new,
-        escalations=held.escalations + int(known and event.change == "escalated"),
-        first_ms=min(held.first_ms, event.at_ms),
-        last_ms=max(held.last_ms, event.at_ms),
-        samples=_samples(held.samples, event, counted=not known),
-    )
-    alert = state.alert
-    if known:
-        alert = replace(alert, told_rank=max(alert.told_rank, event.rank))
-    else:
-        alert = replace(alert, fate="held", digest=state.series.digest)
-    return replace(state, alert=alert, series=_waiting(state.series, held, now_ms, settings, urgent=urgent))
-
-
-def _waiting(series: Series, held: Held, now_ms: int, settings: AlertSettings, *, urgent: bool) -> Series:
-    due = series.due_ms
-    if due is None:
-        due = series.quiet_until_ms if series.quiet_until_ms > now_ms else now_ms + settings.cooldown_ms
-    due = min(due, now_ms) if urgent else due
-    return replace(series, version=series.version + 1, held=held, due_ms=due)
-
-
-def _samples(samples: tuple[Sample, ...], event: AlertEvent, *, counted: bool) -> tuple[Sample, ...]:
-    others = [sample for sample in samples if sample.anomaly.id != event.anomaly.id]
-    others.append(Sample(event.anomaly, event.severity, event.rank, counted))
-    others.sort(key=lambda sample: (-sample.rank, -sample.anomaly.score, began_ms(sample.anomaly)))
-    return tuple(others[:SAMPLES])
-
-
-def _end(event: AlertEvent, state: State, now_ms: int, settings: AlertSettings) -> Decision:
-    state = replace(  # what was acknowledged is over, so that its news is not held back
-        state, mutes=tuple(mute for mute in state.mutes if mute.acknowledged != event.anomaly.id)
-    )
-    lasted = (event.duration_seconds or 0) >= settings.back_to_normal_after_minutes * 60
-    if state.alert.fate != "told" or not lasted:
-        return Decision(state)
-    waits = is_held_back(event, state.mutes, now_ms, settings) or state.alert.under_market
-    budget = state.budget.take(Made(now_ms), max(1, settings.messages_per_hour // 2))
-    if waits or budget is None or not is_live(event, now_ms, settings):
-        return Decision(_add_end(event, state))
-    return _send("back_to_normal", event, replace(state, budget=budget), now_ms)
-
-
-def _add_end(event: AlertEvent, state: State) -> State:
-    """Count an end in the digest to come; where none is to come, it is not worth one."""
-    held = state.series.held
-    if held is None:
-        return state
-    held = replace(held, ended=held.ended + 1, last_ms=max(held.last_ms, event.at_ms))
-    return replace(state, series=replace(state.series, version=state.series.version + 1, held=held))
-
-
-def _send(kind: MessageKind, event: AlertEvent, state: State, now_ms: int) -> Decision:
-    made = {**state.alert.made_ms, event.key: now_ms}
-    return Decision(replace(state, alert=replace(state.alert, made_ms=made)), kind)
+    if kind == "digest":
+        waiting = incident.waiting
+        told = incident.told_rank if waiting is None else max(incident.told_rank, waiting.rank)
+        return replace(incident, told_rank=told, waiting=None)
+    if kind == "resolved":
+        return replace(incident, end_told=True)
+    told_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
+    return replace(incident, channels=told_channels, notified_ms=now_ms, end_told=False)

@@ -5,153 +5,277 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from consumers.alerts import channels as registry
+from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS
 from consumers.contracts.anomaly import KINDS, SEVERITIES
+from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.settings import SettingsError, explain
+
+Notify = Literal["at_once", "digest", "never"]
+DEFAULT_CHANNEL = "sns"
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class AlertSettingsError(SettingsError):
     """The parameter holds something that is not allowed; the message names each wrong value and the rule."""
 
 
-Mode = Literal["on", "silent", "off"]
-"""`silent` is told in digests only, `off` not at all."""
-_MODES: tuple[Mode, ...] = ("on", "silent", "off")
+def _one_of(what: str, allowed: Sequence[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"no {what}; must be one of {', '.join(allowed)}")
+        return value
 
-
-def _kind(value: str) -> str:
-    if value not in KINDS:
-        raise ValueError(f"no kind of anomaly; allowed are {', '.join(KINDS)}")
-    return value
+    return AfterValidator(check)
 
 
 def _ticker(value: str) -> str:
     if not is_symbol(value.upper()):
-        raise ValueError(f"no ticker; allowed are {SYMBOL_RULE}")
+        raise ValueError(f"no ticker; must be {SYMBOL_RULE}")
     return value.upper()
-
-
-def _severity(value: str) -> str:
-    if value not in (*SEVERITIES, "none"):
-        raise ValueError(f"no severity; allowed are {', '.join(SEVERITIES)} and none")
-    return value
 
 
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no time zone; allowed are names such as America/New_York and UTC") from error
+        raise ValueError("no time zone; must be a name such as America/New_York or UTC") from error
     return value
 
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
-class QuietHours(BaseModel):
-    """Hours of every day in which only the worst is sent; the rest is told in a digest when they end."""
+_Kind = Annotated[str, _one_of("kind of anomaly", KINDS)]
+_Severity = Annotated[str, _one_of("severity", SEVERITIES)]
+_Origin = Annotated[str, _one_of("origin", get_args(Origin))]
+_Weekday = Annotated[str, _one_of("weekday", WEEKDAYS)]
+_Ticker = Annotated[str, AfterValidator(_ticker)]
+_Zone = Annotated[str, AfterValidator(_zone)]
+_Some = BeforeValidator(_listed)
 
-    model_config = _FROZEN
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Hours(_Strict):
+    """Hours of some or all days of the week, in the time zone of the settings unless it names one."""
 
     start: Annotated[time, Field(alias="from")]
     end: Annotated[time, Field(alias="until")]
-    time_zone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
-    unless: Annotated[str, AfterValidator(_severity)] = "critical"
-    """The least severity that is sent all the same; "none" for nothing."""
+    weekday: Annotated[tuple[_Weekday, ...], _Some] = WEEKDAYS
+    time_zone: _Zone | None = None
 
     @model_validator(mode="after")
     def _some_hours(self) -> Self:
         if self.start == self.end or self.start.tzinfo or self.end.tzinfo:
-            raise ValueError("from and until: allowed are two different times such as 22:00 and 07:00")
+            raise ValueError("from and until: must be two different times such as 22:00 and 07:00")
         return self
 
-    def lets_pass(self, severity: str) -> bool:
-        """Whether this severity is sent all the same."""
-        return self.unless != "none" and SEVERITIES.index(severity) >= SEVERITIES.index(self.unless)
-
-    def end_ms(self, now_ms: int) -> int | None:
-        """When the quiet hours that are now on end, epoch ms UTC; None if none are on."""
-        now = datetime.fromtimestamp(now_ms / 1000, _zone_info(self.time_zone))
+    def holds(self, now_ms: int, time_zone: str) -> bool:
+        """Return whether `now_ms` (epoch ms UTC) is in these hours; those past midnight are of the day they began."""
+        now = datetime.fromtimestamp(now_ms / 1000, zone(self.time_zone or time_zone))
         for days in (-1, 0):
             day = now.date() + timedelta(days=days)
             began = datetime.combine(day, self.start, now.tzinfo)
             overnight = timedelta(days=int(self.end < self.start))
             ends = datetime.combine(day + overnight, self.end, now.tzinfo)
-            if began.astimezone(UTC) <= now.astimezone(UTC) < ends.astimezone(UTC):
-                return round(ends.timestamp() * 1000)
-        return None
+            in_force = WEEKDAYS[day.weekday()] in self.weekday
+            if in_force and began.astimezone(UTC) <= now.astimezone(UTC) < ends.astimezone(UTC):
+                return True
+        return False
 
 
-class MarketWide(BaseModel):
-    """When anomalies of many tickers within a minute are one alert."""
+class MuteTiming(Hours):
+    """Hours in which only what is at least as severe as `unless` is sent; "none" for nothing."""
 
-    model_config = _FROZEN
+    unless: Annotated[str, _one_of("severity", (*SEVERITIES, "none"))] = "critical"
+
+
+class MarketWide(_Strict):
+    """When anomalies of many tickers within a minute are one incident."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Of the watch list."""
     at_least: Annotated[int, Field(ge=2, le=10_000)] = 4
     """Tickers, however short the watch list."""
+    at_most: Annotated[int, Field(ge=2, le=10_000)] = 20
+    """Tickers that are enough, however long the watch list."""
 
     def tickers(self, watched: int) -> int:
-        """How many tickers make a market-wide move."""
-        return max(self.at_least, -int(-self.share * watched // 1))
+        """Return how many tickers make a market-wide incident."""
+        return max(self.at_least, min(self.at_most, -int(-self.share * watched // 1)))
 
 
-class AlertSettings(BaseModel):
-    """How much is sent, and when. Every field may be left out."""
+class Route(_Strict):
+    """Where news goes that matches every field; a field that is left out matches all."""
 
-    model_config = _FROZEN
+    severity: Annotated[tuple[_Severity, ...], _Some] = SEVERITIES
+    ticker: Annotated[tuple[_Ticker, ...], _Some] = ()
+    kind: Annotated[tuple[_Kind, ...], _Some] = ()
+    origin: Annotated[tuple[_Origin, ...], _Some] = ()
+    hours: Hours | None = None
+    channels: Annotated[tuple[str, ...], _Some] | None = None
+    """Names of channels; all where it is left out."""
+    notify: Notify | None = None
+    """At once, in digests, or never; by the severity where it is left out: high and critical at once."""
 
-    cooldown_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
-    """After an alert of a ticker and kind, more of the same are merged into a digest for this long."""
-    messages_per_hour: Annotated[int, Field(ge=2, le=1000)] = 6
-    """Most messages in any 60 minutes. What they go to: `consumers.alerts.policy`. The last one is a digest's."""
+    def matches(self, news: News, now_ms: int, time_zone: str) -> bool:
+        """Return whether news at `now_ms` (epoch ms UTC) goes this way."""
+        return (
+            news.severity in self.severity
+            and news.ticker in (self.ticker or (news.ticker,))
+            and news.kind in (self.kind or (news.kind,))
+            and news.origin in (self.origin or (news.origin,))
+            and (self.hours is None or self.hours.holds(now_ms, time_zone))
+        )
+
+
+class News(_Strict):
+    """What routes go by."""
+
+    severity: str
+    ticker: str
+    kind: str
+    origin: str
+
+
+class Way(_Strict):
+    """Where news goes, and when."""
+
+    channels: tuple[str, ...]
+    notify: Notify
+
+
+class DigestTimes(_Strict):
+    """When digests go out: at every full hour, or once a day."""
+
+    every: Literal["hour", "day"] = "hour"
+    at: time = time(8)
+
+    def next_ms(self, since_ms: int, time_zone: str) -> int:
+        """Return when the next digest after `since_ms` is due; both are epoch ms UTC."""
+        if self.every == "hour":
+            return (since_ms // HOUR_MS + 1) * HOUR_MS
+        since = datetime.fromtimestamp(since_ms / 1000, zone(time_zone))
+        today = datetime.combine(since.date(), self.at, since.tzinfo)
+        due = today if today.astimezone(UTC) > since.astimezone(UTC) else today + timedelta(days=1)
+        return round(due.timestamp() * 1000)
+
+
+class ChannelSettings(_Strict):
+    """One channel: its type, and what that type is set up with. Its secrets are in Secrets Manager."""
+
+    type: str
+    settings: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _as_declared(self) -> Self:
+        try:
+            registry.declared(self.type).check(self.settings)
+        except registry.ChannelError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class AlertSettings(_Strict):
+    """Who is notified of what, and when. Every field may be left out."""
+
+    time_zone: _Zone = "America/New_York"
+    """Of the times in messages, and of hours that name no other."""
+    routes: tuple[Route, ...] = ()
+    """The first that matches decides. What none matches goes to all channels."""
+    channels: dict[Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")], ChannelSettings] = {}
+    """By names of the user's, besides `sns`."""
+    digest: DigestTimes = DigestTimes()
+    mute_timings: tuple[MuteTiming, ...] = ()
+    repeat_interval_hours: Annotated[float, Field(ge=0.25, le=168)] = 4
+    """An incident that goes on and that nobody acknowledged is repeated this often."""
+    resolved_after_minutes: Annotated[float, Field(ge=0, le=1440)] = 1
+    """Only the end of what lasted at least this long is worth a message."""
     stale_after_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
     """An anomaly that is learned of later than this goes to a digest, as late ones do."""
-    back_to_normal_after_minutes: Annotated[float, Field(ge=0, le=1440)] = 1
-    """Only the end of what lasted at least this long is worth a message of its own."""
-    kinds: dict[Annotated[str, AfterValidator(_kind)], Mode] = {}
-    """Kinds that are not "on"."""
-    tickers: dict[Annotated[str, AfterValidator(_ticker)], Mode] = {}
-    """Tickers that are not "on"."""
-    quiet_hours: QuietHours | None = None
     market_wide: MarketWide | None = MarketWide()
 
+    @field_validator("channels")
+    @classmethod
+    def _own_names(cls, value: dict[str, ChannelSettings]) -> dict[str, ChannelSettings]:
+        if DEFAULT_CHANNEL in value:
+            raise ValueError(f"{DEFAULT_CHANNEL} is always there; must be another name")
+        return value
+
+    @model_validator(mode="after")
+    def _known_channels(self) -> Self:
+        for number, route in enumerate(self.routes):
+            for name in route.channels or ():
+                if name not in self.channel_names:
+                    allowed = ", ".join(self.channel_names)
+                    raise ValueError(
+                        f"routes.{number}.channels: {name!r} is no channel; must be one of {allowed}"
+                    )
+        return self
+
     @property
-    def cooldown_ms(self) -> int:
-        """The cooldown in milliseconds."""
-        return round(self.cooldown_minutes * 60_000)
+    def channel_names(self) -> tuple[str, ...]:
+        """All channels: `sns`, and those that are set up."""
+        return (DEFAULT_CHANNEL, *self.channels)
+
+    @property
+    def repeat_interval_ms(self) -> int:
+        """The repeat interval in milliseconds."""
+        return round(self.repeat_interval_hours * HOUR_MS)
+
+    @property
+    def resolved_after_ms(self) -> int:
+        """How long an incident has to last, in milliseconds, for its end to be worth a message."""
+        return round(self.resolved_after_minutes * MINUTE_MS)
 
     @property
     def stale_after_ms(self) -> int:
         """The age of an anomaly, in milliseconds, from which it is told in a digest only."""
-        return round(self.stale_after_minutes * 60_000)
+        return round(self.stale_after_minutes * MINUTE_MS)
 
-    def mode(self, ticker: str, kind: str) -> Mode:
-        """How a ticker and kind are told: the quieter of the two settings."""
-        modes = self.tickers.get(ticker, "on"), self.kinds.get(kind, "on")
-        return max(modes, key=_MODES.index)
+    def route(self, news: News, now_ms: int) -> Way:
+        """Return where news at `now_ms` (epoch ms UTC) goes, and when, but for silences and mute timings."""
+        matching = (route for route in self.routes if route.matches(news, now_ms, self.time_zone))
+        found = next(matching, Route())
+        by_severity: Notify = "at_once" if SEVERITIES.index(news.severity) >= HIGH else "digest"
+        channels = self.channel_names if found.channels is None else found.channels
+        return Way(channels=channels, notify=found.notify or by_severity if channels else "never")
 
-    def quiet_until_ms(self, now_ms: int, severity: str | None) -> int | None:
-        """When the quiet hours end that keep this severity (None: a digest) back; None if nothing does."""
-        quiet = self.quiet_hours
-        if quiet is None or (severity is not None and quiet.lets_pass(severity)):
-            return None
-        return quiet.end_ms(now_ms)
+    def is_muted(self, now_ms: int, rank: int) -> bool:
+        """Return whether a mute timing keeps a severity (by its rank; -1: a digest) back at `now_ms`."""
+        return any(
+            timing.holds(now_ms, self.time_zone)
+            and (timing.unless == "none" or rank < SEVERITIES.index(timing.unless))
+            for timing in self.mute_timings
+        )
 
 
 def parse(text: str) -> AlertSettings:
-    """Return the settings that the parameter's text holds.
+    """Return the settings in the parameter's text.
 
     Raises
     ------
     AlertSettingsError
-        If it is no JSON object, or holds an unknown name or a value that is not allowed.
+        No JSON object, an unknown name, or a value that is not allowed.
     """
     try:
         return AlertSettings.model_validate_json(text)
@@ -159,14 +283,21 @@ def parse(text: str) -> AlertSettings:
         raise AlertSettingsError("; ".join(explain(error.errors(), _allowed, str))) from error
 
 
-_MODELS: dict[str, type[BaseModel]] = {"quiet_hours": QuietHours, "market_wide": MarketWide}
+_MODELS: dict[str, type[BaseModel]] = {
+    "mute_timings": MuteTiming,
+    "market_wide": MarketWide,
+    "routes": Route,
+    "digest": DigestTimes,
+    "channels": ChannelSettings,
+}
 
 
 def _allowed(path: Sequence[str]) -> list[str]:
-    model = _MODELS.get(path[0], AlertSettings)
+    model = Hours if "hours" in path else _MODELS.get(path[0], AlertSettings)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 @lru_cache(maxsize=8)
-def _zone_info(name: str) -> ZoneInfo:
+def zone(name: str) -> ZoneInfo:
+    """Return the time zone of a name."""
     return ZoneInfo(name)

@@ -1,383 +1,459 @@
-"""Reads and writes the table `stock-alerts`, whose items are described in `items`.
+"""Reads and writes what is remembered of alerts: incidents, silences, messages, deliveries.
 
-A batch of events changes alerts, series and the budget, and makes messages, in one transaction guarded by
-their versions: whatever is delivered twice or concurrently has one effect. A message is then claimed for a
-while, published, and marked. A crash between publishing and marking lets the claim run out, and the message
-is published again: the one window in which it can go out twice (besides SNS, which may repeat one itself).
+Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a query of one partition, never by a scan:
+
+=====================  ===============================  ====================================================
+``anomaly#<id>``       ``record``                       `model.Record`
+``group#<origin>``     ``<subject>``                    id of the newest incident of the group
+``incidents#<day>``    ``<first ms>#<id>``              `model.Incident`
+``due``                ``<due ms>#<incident id>``       an incident that a sweep has to look at then
+``moves#<origin>``     ``<ms>#<anomaly id>``            `model.Move`s of a batch
+``silence``            ``<scope>``                      `model.Silence`
+``acknowledged``       ``<incident id>``                an incident that somebody acknowledged
+``digest``             ``<origin>#<channels>``          `model.Digest` that is being put together
+``messages#<day>``     ``<made ms>#<id>``               `model.Message`
+``messages#<day>``     ``<made ms>#<id>#><channel>``    `model.Delivery` of it
+``pending``            ``<made ms>#<id>#><channel>``    `Pending`: a delivery that is not known to be done
+=====================  ===============================  ====================================================
+
+A batch of events changes incidents and makes messages in one transaction guarded by their versions: whatever is
+delivered twice or concurrently has one effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
-from consumers.alerts.cache import Book
+from consumers.alerts import incidents
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.items import (
-    MESSAGE_DAYS,
-    Due,
-    Item,
+from consumers.alerts.model import (
+    FEED,
+    MARKET,
+    Acknowledgement,
+    Delivery,
+    Digest,
+    Incident,
     Message,
-    Stored,
-    alert_key,
-    budget_key,
-    due_changes,
-    expiry,
-    make_message,
-    market_key,
-    message_key,
-    moves_item,
-    mute_item,
-    mute_key,
-    open_digest_key,
-    put_state,
-    series_key,
-    series_of,
-    state_of,
-    text_of,
+    Move,
+    Record,
+    Silence,
 )
-from consumers.alerts.model import Alert, Budget, Held, Market, Move, Mute, Series, scopes
-from consumers.alerts.rendering.texts import Part
+from consumers.alerts.table import ConflictError, Delete, Place, Put, Table
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-
+RECORD_DAYS = 15
+"""The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
+INCIDENT_DAYS = MESSAGE_DAYS = 90
+"""More than the longest silence, so that what it defers is still told."""
+MOVES_DAYS = 1
 BATCHES = 100
-"""Batches whose moves a market-wide alert looks at, the newest first."""
-READS = WRITES = 100
-"""Items that one BatchGetItem and one TransactWriteItems take."""
-_K = TypeVar("_K")
+"""Batches that the search for incidents over many tickers looks at, the newest first."""
+DAY_MS = 86_400_000
+
 _T = TypeVar("_T")
 
 
-class ConflictError(Exception):
-    """Someone else changed the same alert, series or budget in between: load again and decide anew."""
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A delivery that is not known to be done, by its message."""
+
+    message_id: str
+    made_ms: int
+    channel: str
 
 
-class TooManyWritesError(Exception):
-    """What was decided at once does not fit into one transaction."""
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message and what became of it in each channel."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+
+    @property
+    def status(self) -> str:
+        """Return "sent" where every channel took it, "failed" where one never will, else "pending"."""
+        states = {delivery.status for delivery in self.deliveries}
+        if "failed" in states:
+            return "failed"
+        return "sent" if states == {"sent"} else "pending"
+
+    @property
+    def sent_ms(self) -> int:
+        """When the first channel took it, epoch ms UTC; 0 if none did."""
+        return min((delivery.sent_ms for delivery in self.deliveries if delivery.sent_ms), default=0)
+
+
+@dataclass
+class AlertCache:
+    """What is remembered that matters for a batch of events, and what changed of it."""
+
+    silences: tuple[Silence, ...] = ()
+    moves: dict[str, list[Move]] = field(default_factory=dict)
+    _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
+    _now: dict[Place, object] = field(default_factory=dict)
+
+    def hold(self, place: Place, version: int, state: object) -> None:
+        """Remember what the table holds; None of version 0 for nothing."""
+        self._held[place] = version, state
+        self._now[place] = state
+
+    def holds(self, place: Place) -> bool:
+        """Return whether it is known what the table holds there."""
+        return place in self._held
+
+    def put(self, place: Place, state: object) -> None:
+        """Change what will be written."""
+        self._now[place] = state
+
+    def get(self, place: Place, type_: type[_T]) -> _T | None:
+        """Return what is there, None for nothing."""
+        found = self._now[place] if place in self._held else self._now.get(place)
+        return found if isinstance(found, type_) else None
+
+    def changed(self) -> Iterator[tuple[Place, int, object, object]]:
+        """Yield what changed: its place, the version before, what there was, and what there is now."""
+        for place, state in self._now.items():
+            version, before = self._held.get(place, (0, None))
+            if state != before:
+                yield place, version, before, state
 
 
 class AlertStore:
-    """Reads and writes the table. Every method raises botocore's `ClientError` as it comes."""
+    """Reads and writes the table. Errors of the table are raised as they come."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
-    def load(self, events: Sequence[AlertEvent]) -> Book:
-        """What is remembered that matters for events, but for the moves around them; strongly consistent."""
-        alerts = {event.anomaly.id: alert_key(event.anomaly.id) for event in events}
-        series = {of: series_key(*of) for of in map(series_of, events)}
-        classes = {of[0] for of in series}
-        budgets = {class_: budget_key(class_) for class_ in classes}
-        markets = {class_: market_key(class_) for class_ in classes}
-        mutes = {scope: mute_key(scope) for of in series for scope in scopes(of[1], of[2])}
-        groups: tuple[dict[Any, Item], ...] = (alerts, series, budgets, markets, mutes)
-        found = self._find(key for group in groups for key in group.values())
-        return Book(
-            _states(alerts, found, Alert),
-            _states(series, found, Series),
-            _states(budgets, found, Budget),
-            _states(markets, found, Market),
-            {scope: _mute(found[_place(key)]) for scope, key in mutes.items() if _place(key) in found},
+    def load(self, events: Sequence[AlertEvent]) -> AlertCache:
+        """Return what is remembered that matters for events; strongly consistent."""
+        cache = AlertCache(tuple(self.silences()))
+        groups = {
+            group_place(event.origin, subject)
+            for event in events
+            for subject in (group_of(event), MARKET, FEED)
+        }
+        self._hold(cache, groups, str)
+        self._hold(cache, (record_place(event.anomaly.id) for event in events), Record)
+        wanted = {cache.get(place, str) for place in groups}
+        records = (cache.get(record_place(event.anomaly.id), Record) for event in events)
+        known = [one.incident for one in records if one is not None]
+        new = [incidents.opened(event, event.anomaly.ticker).id for event in events]
+        self.load_incidents(cache, [*filter(None, wanted), *known, *new])
+        return cache
+
+    def load_incidents(self, cache: AlertCache, ids: Iterable[str]) -> None:
+        """Add incidents to a cache, and those into which they were merged."""
+        wanted = {id_ for id_ in ids if not cache.holds(incident_place(id_))}
+        self._hold(cache, map(incident_place, wanted), Incident)
+        found = (cache.get(incident_place(id_), Incident) for id_ in wanted)
+        if further := [one.merged_into for one in found if one is not None and one.merged_into]:
+            self.load_incidents(cache, further)
+
+    def load_moves(self, origin: str, since_ms: int, until_ms: int) -> list[Move]:
+        """Return moves of batches whose first event is of that time."""
+        items = self._table.query(
+            f"moves#{origin}", after=f"{since_ms:013d}", until=f"{until_ms:013d}~", newest=BATCHES
         )
+        return [move for item in items for move in msgspec.json.decode(item.body, type=list[Move])]
 
-    def load_alerts(self, anomaly_ids: Iterable[str]) -> dict[str, Alert]:
-        """What is remembered of anomalies, each of them; strongly consistent."""
-        keys = {id_: alert_key(id_) for id_ in anomaly_ids}
-        return _states(keys, self._find(keys.values()), Alert)
+    def commit(
+        self,
+        cache: AlertCache,
+        messages: Iterable[Message],
+        now_ms: int,
+        moves: Iterable[tuple[AlertEvent, Move]] = (),
+    ) -> None:
+        """Write what changed, all or nothing, with the messages that were made, pending.
 
-    def load_moves(self, origin: str, since_ms: int, until_ms: int, now_ms: int) -> list[Move]:
-        """Live anomalies of batches whose newest is of that time, the worst first; not those muted."""
-        found = self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
-            ExpressionAttributeValues={
-                ":pk": {"S": f"moves#{origin}"},
-                ":after": {"S": f"{since_ms:013d}"},
-                ":until": {"S": f"{until_ms:013d}~"},
-            },
-            ScanIndexForward=False,
-            Limit=BATCHES,
-            ConsistentRead=True,
-        )["Items"]
-        moves = [move for item in found for move in msgspec.json.decode(item["moves"]["S"], type=list[Move])]
-        mutes = [mute for mute in self.mutes() if mute.until_ms > now_ms] if moves else []
-        heard = [move for move in moves if not any(mute.covers(move.ticker, move.kind) for mute in mutes)]
-        return sorted(heard, key=lambda move: -move.rank)
-
-    def note_moves(self, moves: dict[str, list[Move]], now_ms: int) -> None:
-        """Remember the live anomalies of a batch, by their origin, for market-wide alerts."""
-        items = [moves_item(class_, of, now_ms) for class_, of in moves.items()]
-        wanted: Any = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
-        while wanted:
-            wanted = self._client.batch_write_item(RequestItems=wanted).get("UnprocessedItems")
-
-    def mutes(self) -> list[Mute]:
-        """All mutes and acknowledgements, ended ones for a day too."""
-        return [_mute(item) for item in self._query("mute", after="!")]
-
-    def put_mute(self, mute: Mute) -> None:
-        """Mute, in place of a mute of the same scope."""
-        self._client.put_item(TableName=self._table, Item=mute_item(mute))
-
-    def delete_mute(self, scope: str) -> bool:
-        """Forget a mute; False if there was none."""
-        answer = self._client.delete_item(TableName=self._table, Key=mute_key(scope), ReturnValues="ALL_OLD")
-        return "Attributes" in answer
-
-    def commit(self, before: Book, after: Book, messages: Iterable[Message], now_ms: int) -> None:
-        """Write what was decided, all or nothing.
-
-        Raises:
-            ConflictError: `before` is no longer what the table holds.
-            TooManyWritesError: these are more than one transaction takes; decide about fewer events at once.
+        Raises
+        ------
+        ConflictError
+            The table no longer holds what was loaded.
+        TooManyWritesError
+            More than one transaction takes; decide about fewer events at once.
         """
-        writes: list[Item] = []
-        for id_, alert in _changed(before.alerts, after.alerts, Alert()):
-            writes.append(put_state(alert_key(id_), *alert, now_ms))
-        for of, series in _changed(before.series, after.series, Series()):
-            writes.append(put_state(series_key(*of), *series, now_ms))
-            writes.extend(due_changes(of, *series, now_ms))
-        for class_, budget in _changed(before.budgets, after.budgets, Budget()):
-            writes.append(put_state(budget_key(class_), *budget, now_ms))
-        for class_, market in _changed(before.markets, after.markets, Market()):
-            writes.append(put_state(market_key(class_), *market, now_ms))
-        writes.extend(_ended(mute) for scope, mute in before.mutes.items() if scope not in after.mutes)
+        writes: list[Put | Delete] = []
+        for place, version, before, state in cache.changed():
+            if isinstance(state, Incident):
+                held = before if isinstance(before, Incident) else None
+                writes += _due_writes(held, state, now_ms)
+            days = RECORD_DAYS if isinstance(state, Record) else INCIDENT_DAYS
+            writes.append(Put(place, _text(state), expiry(now_ms, days), version))
         for message in messages:
-            writes.extend(make_message(message, now_ms))
-        if len(writes) > WRITES:
-            raise TooManyWritesError(f"{len(writes)} writes: one transaction takes {WRITES}")
+            writes += _new_message(message, now_ms)
+        by_origin: dict[str, list[tuple[AlertEvent, Move]]] = {}
+        for event, move in moves:
+            by_origin.setdefault(event.origin, []).append((event, move))
+        for origin, found in by_origin.items():
+            first = found[0][0]
+            place = f"moves#{origin}", f"{first.at_ms:013d}#{first.anomaly.id}"
+            writes.append(Put(place, _text([move for _, move in found]), expiry(now_ms, MOVES_DAYS)))
         if writes:
-            self._transact(writes)
+            self._table.write(writes)
 
-    def claim(self, message: Message, now_ms: int, lease_ms: int) -> bool:
-        """Reserve the right to publish a message until the lease ends; False if it is sent or reserved."""
-        return self._update(
-            message,
-            "SET #status = :publishing, lease_until = :until ADD attempts :one",
-            "#status = :pending OR (#status = :publishing AND lease_until < :now)",
-            {
-                ":publishing": {"S": "publishing"},
-                ":pending": {"S": "pending"},
-                ":until": {"N": str(now_ms + lease_ms)},
-                ":now": {"N": str(now_ms)},
-                ":one": {"N": "1"},
-            },
-        )
+    def silences(self) -> list[Silence]:
+        """Return all silences, ended ones for a day too."""
+        return [_decode(item.body, Silence) for item in self._table.query("silence")]
 
-    def give_back(self, message: Message) -> None:
-        """A claimed message was not published: let the next one try at once."""
-        self._update(
-            message,
-            "SET #status = :pending REMOVE lease_until",
-            "#status = :publishing",
-            {":publishing": {"S": "publishing"}, ":pending": {"S": "pending"}},
-        )
+    def put_silence(self, silence: Silence) -> None:
+        """Silence, in place of a silence of the same scope."""
+        place = "silence", silence.scope
+        self._table.write([Put(place, _text(silence), expiry(silence.until_ms, 1))])
 
-    def mark_sent(self, message: Message, subject: str, sns_id: str, now_ms: int) -> None:
-        """A message is published."""
-        self._update(
-            message,
-            "SET #status = :sent, sent_ms = :now, subject = :subject, sns_id = :id REMOVE lease_until",
-            "attribute_exists(pk)",
-            {
-                ":sent": {"S": "sent"},
-                ":now": {"N": str(now_ms)},
-                ":subject": {"S": subject},
-                ":id": {"S": sns_id},
-            },
-        )
-        self.forget_pending(message)
+    def delete_silence(self, scope: str) -> bool:
+        """Forget a silence; return whether there was one."""
+        place = "silence", scope
+        there = bool(self._table.read([place]))
+        if there:
+            self._table.write([Delete(place)])
+        return there
 
-    def forget_pending(self, message: Message) -> None:
-        """Take a message that is sent off the list of pending ones."""
-        self._client.delete_item(TableName=self._table, Key=message.pending_key)
+    def incident(self, id_: str) -> Incident | None:
+        """Return an incident, or the one that it was merged into; None for nothing."""
+        cache = AlertCache()
+        self.load_incidents(cache, [id_])
+        return resolve(cache, id_)
 
-    def is_sent(self, message: Message) -> bool:
-        """Whether a message was marked as sent."""
-        stored = self.message(message.id, message.made_ms)
-        return stored is not None and stored.status == "sent"
+    def incident_of(self, anomaly_id: str) -> Incident | None:
+        """Return the incident that an anomaly belongs to; None if it is not known."""
+        found = self._table.read([record_place(anomaly_id)])
+        records = [_decode(item.body, Record) for item in found.values()]
+        return self.incident(records[0].incident) if records else None
 
-    def message(self, id_: str, made_ms: int) -> Stored | None:
-        """A message by its id and when it was made; None once it has expired."""
-        item = self._get(message_key(id_, made_ms))
-        return None if item is None else Stored.of(item)
+    def record(self, anomaly_id: str) -> Record | None:
+        """Return what is remembered of an anomaly; None for nothing."""
+        found = self._table.read([record_place(anomaly_id)])
+        return next((_decode(item.body, Record) for item in found.values()), None)
 
-    def pending(self) -> list[Message]:
-        """Messages that are not known to be sent, the oldest first."""
-        return [msgspec.json.decode(item["message"]["S"], type=Message) for item in self._query("pending")]
+    def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:
+        """Yield incidents that began in a span (epoch ms UTC, both ends included), the oldest first."""
+        for day in days_between(since_ms, until_ms):
+            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
+            for item in self._table.query(f"incidents#{day}", after=after, until=until):
+                incident = _decode(item.body, Incident)
+                if not incident.merged_into:
+                    yield incident
 
-    def messages(self, day: str, after_ms: int = -1) -> Iterator[Stored]:
-        """The messages made on a UTC day after a moment (epoch ms), the oldest first."""
-        for item in self._query(f"messages#{day}", after=f"{after_ms + 1:013d}"):
-            yield Stored.of(item)
+    def acknowledge(self, incident: Incident, acknowledgement: Acknowledgement | None, now_ms: int) -> None:
+        """Acknowledge an incident, or take that back with None.
 
-    def alert(self, anomaly_id: str) -> Alert | None:
-        """What is remembered of an anomaly; None for nothing."""
-        item = self._get(alert_key(anomaly_id))
-        return None if item is None else state_of(item, Alert)
-
-    def held(self, origin: str) -> Iterator[Due]:
-        """Series that hold something for a digest, those that are due first at the head."""
-        for item in self._query(f"due#{origin}"):
-            yield Due(item["sk"]["S"], item["origin"]["S"], item["ticker"]["S"], item["kind"]["S"])
-
-    def series(self, due: Due) -> Series:
-        """What is remembered of a series, strongly consistent."""
-        return state_of(self._get(series_key(due.origin, due.ticker, due.kind)), Series)
-
-    def budget(self, origin: str) -> Budget:
-        """When the messages of the last hour were made, strongly consistent."""
-        return state_of(self._get(budget_key(origin)), Budget)
-
-    def open_digest(self, origin: str) -> str | None:
-        """The id of the digest that is being put together, if there is one."""
-        item = self._get(open_digest_key(origin))
-        return None if item is None else str(item["id"]["S"])
-
-    def start_digest(self, origin: str, now_ms: int) -> str:
-        """Begin a digest.
-
-        Raises:
-            ConflictError: someone else did.
+        Raises
+        ------
+        ConflictError
+            The incident changed since it was read; try again.
         """
-        digest_id = f"digest-{origin}-{now_ms}"
-        item = {**open_digest_key(origin), "id": {"S": digest_id}, "parts": {"N": "0"}}
-        self._transact([{"Put": {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}])
-        return digest_id
-
-    def move_to_digest(self, digest_id: str, due: Due, before: Series, after: Series, now_ms: int) -> None:
-        """Move what a series holds into the open digest.
-
-        Raises:
-            ConflictError: the series changed, or the digest is no longer open.
-        """
-        part = {
-            "pk": {"S": f"digest#{digest_id}"},
-            "sk": {"S": f"{due.origin}#{due.ticker}#{due.kind}#{before.version}"},
-            "held": {"S": text_of(Part(due.origin, due.ticker, due.kind, before.held or Held()))},
-            "expires_at": expiry(now_ms, MESSAGE_DAYS),
-        }
-        self._transact(
-            [
-                put_state(series_key(due.origin, due.ticker, due.kind), before, after, now_ms),
-                {"Delete": {"Key": due.key}},
-                {"Put": {"Item": part}},
-                {
-                    "Update": {
-                        "Key": open_digest_key(due.origin),
-                        "UpdateExpression": "ADD parts :one",
-                        "ConditionExpression": "id = :id",
-                        "ExpressionAttributeValues": {":one": {"N": "1"}, ":id": {"S": digest_id}},
-                    }
-                },
-            ]
+        place, index = incident_place(incident.id), ("acknowledged", incident.id)
+        item = self._table.read([place]).get(place)
+        if item is None or _decode(item.body, Incident) != incident:
+            raise ConflictError(f"incident {incident.id} changed")
+        after = replace(incident, acknowledgement=acknowledgement)
+        listed = (
+            Delete(index)
+            if acknowledgement is None
+            else Put(index, _text(incident.id), expiry(acknowledgement.until_ms, 1))
         )
+        self._table.write([Put(place, _text(after), expiry(now_ms, INCIDENT_DAYS), item.version), listed])
 
-    def finish_digest(self, origin: str, digest_id: str, before: Budget, after: Budget, now_ms: int) -> None:
-        """Make the message of the open digest; where another sweep took all its parts, only close it.
+    def acknowledged(self, now_ms: int) -> list[Incident]:
+        """Return the incidents that are acknowledged at `now_ms`."""
+        ids = [_decode(item.body, str) for item in self._table.query("acknowledged")]
+        cache = AlertCache()
+        self.load_incidents(cache, ids)
+        found = (cache.get(incident_place(id_), Incident) for id_ in ids)
+        return [one for one in found if one is not None and one.state(now_ms) == "acknowledged"]
 
-        Raises:
-            ConflictError: someone else did, or the budget changed.
+    def due(self, until_ms: int) -> Iterator[tuple[str, Place]]:
+        """Yield ids of incidents that are due by then (epoch ms UTC), the first first, and where that is listed."""
+        for item in self._table.query("due", until=f"{until_ms:013d}~"):
+            yield _decode(item.body, str), item.place
+
+    def forget(self, place: Place) -> None:
+        """Drop an entry that lists what is no longer so."""
+        self._table.write([Delete(place)])
+
+    def open_digests(self) -> list[tuple[Digest, int]]:
+        """Return the digests that are being put together, with their versions."""
+        return [(_decode(item.body, Digest), item.version) for item in self._table.query("digest")]
+
+    def load_digest(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> Digest | None:
+        """Add to a cache the digest that is being put together for these, and return it."""
+        place = digest_place(origin, channels)
+        if not cache.holds(place):
+            self._hold(cache, [place], Digest)
+        return cache.get(place, Digest)
+
+    def finish_digest(self, digest: Digest, version: int, message: Message, now_ms: int) -> None:
+        """Make the message of a digest and close it.
+
+        Raises
+        ------
+        ConflictError
+            Someone else did, or added to it: it is of another version by now.
         """
-        closing = {
-            "Key": open_digest_key(origin),
-            "ConditionExpression": "id = :id",
-            "ExpressionAttributeValues": {":id": {"S": digest_id}},
-        }
-        writes: list[Item] = [{"Delete": closing}]
-        if next(self.parts(digest_id), None) is not None:
-            writes.append(put_state(budget_key(origin), before, after, now_ms))
-            writes.extend(make_message(Message(digest_id, "digest", now_ms), now_ms))
-        self._transact(writes)
+        place = digest_place(digest.origin, digest.channels)
+        self._table.write([Delete(place, version), *_new_message(message, now_ms)])
 
-    def parts(self, digest_id: str) -> Iterator[Part]:
-        """The parts of a digest."""
-        for item in self._query(f"digest#{digest_id}"):
-            yield msgspec.json.decode(item["held"]["S"], type=Part)
+    def put_message(self, message: Message, now_ms: int) -> None:
+        """Make a message; one of the same id and time is a `ConflictError`."""
+        self._table.write(list(_new_message(message, now_ms)))
 
-    def forget_due(self, due: Due) -> None:
-        """Drop an entry whose series holds nothing."""
-        self._client.delete_item(TableName=self._table, Key=due.key)
+    def message(self, id_: str, made_ms: int) -> Message | None:
+        """Return a message by its id and when it was made; None once it has expired."""
+        found = self._table.read([message_place(id_, made_ms)])
+        return next((_decode(item.body, Message) for item in found.values()), None)
 
-    def _get(self, key: Item) -> Item | None:
-        return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+    def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
+        """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
+        for day in days_between(since_ms, until_ms):
+            message: Message | None = None
+            deliveries: list[Delivery] = []
+            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
+            for item in self._table.query(f"messages#{day}", after=after, until=until):
+                if "#>" in item.place[1]:
+                    deliveries.append(_decode(item.body, Delivery))
+                    continue
+                if message is not None:
+                    yield StoredMessage(message, tuple(deliveries))
+                message, deliveries = _decode(item.body, Message), []
+            if message is not None:
+                yield StoredMessage(message, tuple(deliveries))
 
-    def _find(self, keys: Iterable[Item]) -> dict[tuple[str, str], Item]:
-        found: dict[tuple[str, str], Item] = {}
-        rest = list(keys)
-        while rest:
-            wanted: Any = {self._table: {"Keys": rest[:READS], "ConsistentRead": True}}
-            answer = self._client.batch_get_item(RequestItems=wanted)
-            found |= {_place(item): item for item in answer["Responses"].get(self._table, [])}
-            unread: Any = answer.get("UnprocessedKeys") or {}
-            rest = [*unread.get(self._table, {}).get("Keys", []), *rest[READS:]]
-        return found
+    def pending(self) -> Iterator[Pending]:
+        """Yield deliveries that are not known to be done, the oldest first."""
+        for item in self._table.query("pending"):
+            yield _decode(item.body, Pending)
 
-    def _query(self, pk: str, *, after: str = "0", until: str = "~") -> Iterator[Item]:
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :after AND :until",
-            ExpressionAttributeValues={":pk": {"S": pk}, ":after": {"S": after}, ":until": {"S": until}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from page["Items"]
+    def delivery(self, pending: Pending) -> tuple[Delivery, int] | None:
+        """Return a delivery and its version; None once it has expired."""
+        found = self._table.read([delivery_place(pending)])
+        return next(((_decode(item.body, Delivery), item.version) for item in found.values()), None)
 
-    def _update(self, message: Message, update: str, condition: str, values: Item) -> bool:
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=message.key,
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues=values,
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+    def put_delivery(self, pending: Pending, delivery: Delivery, version: int, now_ms: int) -> None:
+        """Write a delivery over that version of it; what is done is no longer pending.
 
-    def _transact(self, writes: list[Item]) -> None:
-        for write in writes:
-            next(iter(write.values()))["TableName"] = self._table
-        try:
-            self._client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
-        except self._client.exceptions.TransactionCanceledException as error:
-            codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if codes & {"ConditionalCheckFailed", "TransactionConflict"}:
-                raise ConflictError(str(error)) from error
-            raise
+        Raises
+        ------
+        ConflictError
+            It is of another version by now.
+        """
+        writes: list[Put | Delete] = [
+            Put(delivery_place(pending), _text(delivery), expiry(now_ms, MESSAGE_DAYS), version)
+        ]
+        if delivery.status in {"sent", "failed"}:
+            writes.append(Delete(pending_place(pending)))
+        self._table.write(writes)
+
+    def forget_pending(self, pending: Pending) -> None:
+        """Take a delivery that is done, or whose message expired, off the list of pending ones."""
+        self._table.write([Delete(pending_place(pending))])
+
+    def _hold(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
+        places = list(places)
+        found = self._table.read(places)
+        for place in places:
+            item = found.get(place)
+            if item is None:
+                cache.hold(place, 0, None)
+            else:
+                cache.hold(place, item.version, _decode(item.body, type_))
 
 
-def _place(item: Item) -> tuple[str, str]:
-    return item["pk"]["S"], item["sk"]["S"]
+def resolve(cache: AlertCache, id_: str) -> Incident | None:
+    """Return an incident of a cache, or the one that it was merged into."""
+    incident = cache.get(incident_place(id_), Incident)
+    while incident is not None and incident.merged_into:
+        incident = cache.get(incident_place(incident.merged_into), Incident)
+    return incident
 
 
-def _mute(item: Item) -> Mute:
-    return msgspec.json.decode(item["mute"]["S"], type=Mute)
+def group_of(event: AlertEvent) -> str:
+    """Return the subject of an event's own group; late anomalies never join live ones."""
+    return f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
 
 
-def _states(keys: dict[_K, Item], found: dict[tuple[str, str], Item], type_: type[_T]) -> dict[_K, _T]:
-    return {name: state_of(found.get(_place(key)), type_) for name, key in keys.items()}
+def group_place(origin: str, subject: str) -> Place:
+    """Where the newest incident of a group is named."""
+    return f"group#{origin}", subject
 
 
-def _changed(before: dict[_K, _T], after: dict[_K, _T], new: _T) -> Iterator[tuple[_K, tuple[_T, _T]]]:
-    for name, state in after.items():
-        if state != (earlier := before.get(name, new)):
-            yield name, (earlier, state)
+def record_place(anomaly_id: str) -> Place:
+    """Where an anomaly is remembered."""
+    return f"anomaly#{anomaly_id}", "record"
 
 
-def _ended(mute: Mute) -> Item:
-    return {  # another one that took its place meanwhile stays
-        "Delete": {
-            "Key": mute_key(mute.scope),
-            "ConditionExpression": "attribute_not_exists(pk) OR mute = :mute",
-            "ExpressionAttributeValues": {":mute": {"S": text_of(mute)}},
-        }
-    }
+def incident_place(id_: str) -> Place:
+    """Where an incident is; its id tells when it began."""
+    first_ms = int(id_.rpartition("-")[2])
+    return f"incidents#{day_of(first_ms)}", f"{first_ms:013d}#{id_}"
+
+
+def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
+    """Where the digest for these is put together."""
+    return "digest", f"{origin}#{','.join(channels)}"
+
+
+def message_place(id_: str, made_ms: int) -> Place:
+    """Where a message is."""
+    return f"messages#{day_of(made_ms)}", f"{made_ms:013d}#{id_}"
+
+
+def delivery_place(pending: Pending) -> Place:
+    """Where a delivery is: behind its message."""
+    pk, sk = message_place(pending.message_id, pending.made_ms)
+    return pk, f"{sk}#>{pending.channel}"
+
+
+def pending_place(pending: Pending) -> Place:
+    """Where a delivery is listed until it is done."""
+    return "pending", delivery_place(pending)[1]
+
+
+def days_between(first_ms: int, last_ms: int) -> list[str]:
+    """Return the UTC days of a span, both ends included."""
+    return [day_of(day * DAY_MS) for day in range(first_ms // DAY_MS, last_ms // DAY_MS + 1)]
+
+
+def day_of(ms: int) -> str:
+    """Return the UTC day of a moment."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
+
+
+def expiry(from_ms: int, days: int) -> int:
+    """Return when an item may be forgotten, epoch seconds UTC."""
+    return from_ms // 1000 + days * DAY_MS // 1000
+
+
+def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:
+    """Yield the writes that list an incident as due when it says so, and no longer when not."""
+    listed = None if before is None else before.due_ms
+    if listed == after.due_ms:
+        return
+    if listed is not None:
+        yield Delete(_due_place(listed, after.id))
+    if after.due_ms is not None:
+        yield Put(_due_place(after.due_ms, after.id), _text(after.id), expiry(now_ms, INCIDENT_DAYS))
+
+
+def _due_place(due_ms: int, id_: str) -> Place:
+    return "due", f"{due_ms:013d}#{id_}"
+
+
+def _new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:
+    expires_at = expiry(now_ms, MESSAGE_DAYS)
+    yield Put(message_place(message.id, message.made_ms), _text(message), expires_at, 0)
+    for channel in message.channels:
+        pending = Pending(message.id, message.made_ms, channel)
+        yield Put(delivery_place(pending), _text(Delivery(channel)), expires_at, 0)
+        yield Put(pending_place(pending), _text(pending), expires_at)
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decode(text: str, type_: type[_T]) -> _T:
+    return msgspec.json.decode(text, type=type_)

@@ -76,7 +76,7 @@ export class Actions {
   }
 }
 
-const MESSAGES = { alert: "Alert", escalation: "Escalation", back_to_normal: "Back to normal", market_wide: "Market-wide alert", digest: "Digest" };
+const MESSAGES = { opened: "Alert", escalated: "Escalation", repeated: "Reminder", resolved: "Resolved", digest: "Digest", test: "Test" };
 
 /** The strip of all silences, each with its end. @param {HTMLElement} box */
 export function showSilences(box) {

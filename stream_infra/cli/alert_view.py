@@ -6,105 +6,114 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from consumers.alerts.dry_run import Rehearsed
-from consumers.alerts.items import Stored
-from consumers.alerts.model import Mute
-from consumers.alerts.rendering.texts import Texts
+from consumers.alerts.model import Incident, Silence
+from consumers.alerts.rendering.texts import Content, content
+from consumers.alerts.settings import Way
+from consumers.alerts.view import incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
 from stream_infra.operations.alert_desk import Found, Overview
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.offline.dry_run import DryRun
-
-_FATES = {
-    "": "known, and told by no message: its kind or ticker is off",
-    "told": "told",
-    "held": "held, and told in a digest",
-}
+from stream_infra.operations.offline.dry_run import Report
 
 
 def overview_text(overview: Overview) -> str:
-    """The mutes, what waits, and the messages."""
-    lines = [mute_line(mute) for mute in overview.mutes]
-    for due, series in overview.waiting:
-        anomalies = series.held.anomalies if series.held else 0
-        when = _at(series.due_ms or 0)
-        lines.append(f"{due.ticker} {due.kind}: {anomalies} held for the digest after {when}")
-    lines += [_message_line(stored) for stored in overview.messages]
-    return "\n".join(lines) if lines else "No messages, nothing waits, nothing is muted."
+    """Return the silences, the incidents, and the messages, as lines."""
+    lines = [silence_line(silence) for silence in overview.silences]
+    lines += [incident_line(incident, overview.now_ms) for incident in overview.incidents]
+    lines += [_message_line(message_row(stored)) for stored in overview.messages]
+    return "\n".join(lines) if lines else "No incidents, no messages, nothing is silenced."
 
 
 def overview_json(overview: Overview) -> str:
-    """The same as JSON."""
-    waiting = [
-        {
-            "ticker": due.ticker,
-            "kind": due.kind,
-            "origin": due.origin,
-            "anomalies": series.held.anomalies if series.held else 0,
-            "due": iso_ms(series.due_ms or 0),
-        }
-        for due, series in overview.waiting
-    ]
+    """Return the same as JSON."""
     return json.dumps(
         {
-            "mutes": [mute_dict(mute) for mute in overview.mutes],
-            "waiting": waiting,
-            "messages": [_stored_dict(stored) for stored in overview.messages],
+            "silences": [silence_row(silence) for silence in overview.silences],
+            "incidents": [incident_row(incident, overview.now_ms) for incident in overview.incidents],
+            "messages": [message_row(stored) for stored in overview.messages],
         }
     )
 
 
-def mute_line(mute: Mute) -> str:
-    """A mute in a sentence."""
-    verb = f"is acknowledged ({mute.acknowledged})" if mute.acknowledged else "is muted"
-    why = f": {mute.reason}" if mute.reason else ""
-    return f"{mute.words} {verb} until {_at(mute.until_ms)}{why}"
+def silence_line(silence: Silence) -> str:
+    """Return a silence as a sentence."""
+    why = f": {silence.reason}" if silence.reason else ""
+    return f"{silence.words} is silenced until {_at(silence.until_ms)}{why}"
 
 
-def mute_dict(mute: Mute) -> dict[str, Any]:
-    """A mute as JSON-able values."""
-    return {
-        "ticker": mute.ticker,
-        "kind": mute.kind,
-        "until": iso_ms(mute.until_ms),
-        "acknowledged": mute.acknowledged or None,
-        "reason": mute.reason,
-    }
+def incident_line(incident: Incident, now_ms: int) -> str:
+    """Return an incident as a line."""
+    row = incident_row(incident, now_ms)
+    acknowledged = f" until {row['acknowledged_until']}" if row["acknowledged_until"] else ""
+    waits = ", waits for a digest" if incident.waiting is not None else ""
+    about = f"{row['severity']}, {row['state']}{acknowledged}, {row['anomaly_count']} anomalies{waits}"
+    return f"{_at(incident.opened_ms)}  {incident.subject}  {about}  [{incident.id}]"
 
 
-def found_text(found: Found) -> str:
-    """What became of an anomaly, with the email and the SMS of each message."""
-    lines = [f"{found.id}: {_fate(found)}"]
-    for stored, texts in found.messages:
-        lines += ["", _message_line(stored), "", f"Subject: {texts.subject}", "", texts.email.rstrip(), ""]
-        lines += [f"SMS: {texts.sms}"]
+def found_text(found: Found, endpoints: Endpoints) -> str:
+    """Return what became of an anomaly, an incident or a message, with the texts of the messages."""
+    lines = [incident_line(found.incident, found.now_ms)] if found.incident is not None else []
+    if found.incident is not None and not found.messages:
+        lines.append(found.why)
+    for stored in found.messages:
+        said = _content(found, endpoints, stored.message)
+        lines += ["", _message_line(message_row(stored))]
+        lines += [_delivery_line(row) for row in message_row(stored)["deliveries"]]
+        lines += ["", f"Subject: {said.subject}", "", said.email.rstrip(), "", f"SMS: {said.sms}"]
     return "\n".join(lines)
 
 
-def found_json(found: Found) -> str:
-    """The same as JSON."""
-    messages = [{**_stored_dict(stored), **asdict(texts)} for stored, texts in found.messages]
-    return json.dumps({"id": found.id, "fate": _fate(found), "messages": messages})
+def found_json(found: Found, endpoints: Endpoints) -> str:
+    """Return the same as JSON."""
+    messages = []
+    for stored in found.messages:
+        said = _content(found, endpoints, stored.message)
+        messages.append({**message_row(stored), "email": said.email, "sms": said.sms})
+    incident = found.incident and incident_row(found.incident, found.now_ms)
+    return json.dumps({"incident": incident, "why": found.why, "messages": messages})
+
+
+def deliveries_text(overview: Overview) -> str:
+    """Return the deliveries of each message, those that are not done first."""
+    rows = [
+        (delivery, message)
+        for message in map(message_row, overview.messages)
+        for delivery in message["deliveries"]
+    ]
+    rows.sort(key=lambda row: row[0]["status"] == "sent")
+    lines = [f"{_delivery_line(delivery).strip()}  {message['subject']}" for delivery, message in rows]
+    return "\n".join(lines) if lines else "No messages."
 
 
 def test_text(sent: dict[str, Any], endpoints: Endpoints) -> str:
-    """That the test went out, and where to look."""
-    where = f" See it: {endpoints.outbox}" if endpoints.outbox else ""
-    return f"Sent after {sent['seconds']:.1f} s: {sent['subject']}.{where}"
+    """Return what each channel did with a test."""
+    lines = [_delivery_line(row).strip() for row in sent["deliveries"]]
+    where = [f"See it: {endpoints.outbox}"] if endpoints.outbox else []
+    caution = (
+        "Accepted by SNS means: SNS has it. Whether a mail or SMS arrives depends on confirmed subscriptions,"
+    )
+    return "\n".join([*lines, *where, f"{caution} and for SMS on the account's sandbox and registration."])
 
 
-def dry_run_text(report: DryRun) -> str:
-    """The messages, then how many there would have been each hour."""
-    lines = [f"{reason}" for reason in report.reasons]
+def way_text(way: Way) -> str:
+    """Return where news goes, and when."""
+    when = {"at_once": "at once", "digest": "in a digest", "never": "never"}[way.notify]
+    return f"{when}: {', '.join(way.channels)}" if way.notify != "never" else "never"
+
+
+def dry_run_text(report: Report) -> str:
+    """Return the messages, then how many there would have been each hour."""
+    lines = list(report.reasons)
     if report.refused > len(report.reasons):
         lines.append(f"and {report.refused - len(report.reasons):,} more rows that cannot be used")
-    lines += [f"{_at(m.at_ms)}  {m.kind.replace('_', ' '):<14}  {m.texts.subject}" for m in report.messages]
+    lines += [f"{_at(m.made_ms)}  {m.kind:<9}  {content(m, '', 'UTC').title}" for m in report.messages]
     lines += ["", "hour              one a change   sent"]
     lines += [f"{_at(h.start_ms)[:16]}  {h.before:>12}  {h.after:>5}" for h in report.hours]
     most_before = max((hour.before for hour in report.hours), default=0)
     lines += [
         "",
-        f"{report.ticks:,} ticks of {len(report.tickers)} tickers, {report.anomalies:,} anomalies.",
+        f"{report.ticks:,} ticks of {len(report.tickers)} tickers, {report.anomalies:,} anomalies,"
+        f" {len(report.incidents):,} incidents.",
         f"Messages, one for each change: {report.changes:,}, up to {most_before:,} in an hour.",
         f"Messages as they would have been sent: {len(report.messages):,}, up to {report.busiest:,} in"
         " any 60 minutes. None was sent.",
@@ -112,57 +121,46 @@ def dry_run_text(report: DryRun) -> str:
     return "\n".join(lines)
 
 
-def dry_run_json(report: DryRun) -> str:
-    """The same as JSON, with the texts and the anomalies of each message."""
+def dry_run_json(report: Report) -> str:
+    """Return the same as JSON, with the texts of each message."""
+    now_ms = max((incident.updated_ms for incident in report.incidents.values()), default=0)
+    shown = ("tickers", "ticks", "anomalies", "changes", "busiest", "refused", "reasons")
     return json.dumps(
         {
-            **{key: value for key, value in asdict(report).items() if key not in {"messages", "hours"}},
+            **{name: getattr(report, name) for name in shown},
             "hours": [
                 {"start": iso_ms(hour.start_ms), "before": hour.before, "after": hour.after}
                 for hour in report.hours
             ],
-            "messages": [_rehearsed_dict(message) for message in report.messages],
+            "incidents": [incident_row(incident, now_ms) for incident in report.incidents.values()],
+            "messages": [
+                {
+                    "at": iso_ms(message.made_ms),
+                    "kind": message.kind,
+                    "incident": message.incident and message.incident.id,
+                    **asdict(content(message, "", "UTC")),
+                }
+                for message in report.messages
+            ],
         }
     )
 
 
-def _rehearsed_dict(message: Rehearsed) -> dict[str, Any]:
-    about = {"at": iso_ms(message.at_ms), "kind": message.kind, "anomalies": list(message.anomalies)}
-    return {**about, **_texts(message.texts)}
+def _content(found: Found, endpoints: Endpoints, message: Any) -> Content:
+    return content(message, endpoints.dashboard or "", found.time_zone)
 
 
-def _texts(texts: Texts) -> dict[str, str]:
-    return asdict(texts)
+def _message_line(row: dict[str, Any]) -> str:
+    at = (row["sent_at"] or row["made_at"])[:19].replace("T", " ")
+    return f"{at} UTC  {row['status']:<8}  {row['subject']}  [{row['id']}]"
 
 
-def _fate(found: Found) -> str:
-    if found.alert is None:
-        return "a digest"
-    if found.alert.under_market and not found.messages:
-        return "told in a market-wide alert"
-    return _FATES[found.alert.fate]
-
-
-def _message_line(stored: Stored) -> str:
-    message = stored.message
-    at = _at(stored.sent_ms or message.made_ms)
-    what = stored.subject or f"{message.kind.replace('_', ' ')}, tried {stored.attempts} times"
-    return f"{at}  {stored.status:<10}  {what}  [{message.id}]"
-
-
-def _stored_dict(stored: Stored) -> dict[str, Any]:
-    message = stored.message
-    return {
-        "id": message.id,
-        "kind": message.kind,
-        "status": stored.status,
-        "made_at": iso_ms(message.made_ms),
-        "sent_at": iso_ms(stored.sent_ms) if stored.sent_ms else None,
-        "subject": stored.subject,
-        "sns_id": stored.sns_id,
-        "attempts": stored.attempts,
-    }
+def _delivery_line(row: dict[str, Any]) -> str:
+    at = f" {row['sent_at'][:19].replace('T', ' ')} UTC" if row["sent_at"] else ""
+    why = f": {row['error']}" if row["error"] else ""
+    receipt = f", receipt {row['receipt']}" if row["receipt"] else ""
+    return f"  {row['channel']}: {row['status']}{at}, attempts {row['attempts']}{receipt}{why}"
 
 
 def _at(ms: int) -> str:
-    return iso_ms(ms)[:19].replace("T", " ")
+    return f"{iso_ms(ms)[:19].replace('T', ' ')} UTC"

@@ -6,19 +6,18 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from consumers.alerts.event import TEST_SOURCE
-from consumers.alerts.items import Due, Stored, days_between
-from consumers.alerts.model import Alert, Mute, Series
+from consumers.alerts import policy
+from consumers.alerts.event import TEST_EVENT
+from consumers.alerts.model import Acknowledgement, Incident, Silence
 from consumers.alerts.parameters import PARAMETER
-from consumers.alerts.rendering.compose import compose
-from consumers.alerts.rendering.texts import Texts
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
-from consumers.alerts.store import AlertStore
+from consumers.alerts.store import AlertStore, StoredMessage
+from consumers.alerts.table import ConflictError
+from consumers.alerts.view import message_row
 from consumers.contracts import events
-from consumers.contracts.anomaly import SEVERITIES, Anomaly, AnomalyKey, anomaly_id, iso_ms, sort_key
-from producers.origin import Origin
+from consumers.contracts.anomaly import SEVERITIES, iso_ms
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
@@ -29,165 +28,181 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 POLL_SECONDS = 0.5
-TEST_TICKER = "TEST"
-SOME_DAYS_MS = 2 * 86_400_000
+DAY_MS = 86_400_000
+ATTEMPTS = 5
+"""Tries to acknowledge an incident against events that change it meanwhile."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Messages since a moment (the oldest first), what waits for a digest, and mutes in force."""
+    """Incidents and messages since a moment (the oldest first), and silences in force."""
 
-    messages: list[Stored]
-    waiting: list[tuple[Due, Series]]
-    mutes: list[Mute]
+    now_ms: int
+    incidents: list[Incident]
+    messages: list[StoredMessage]
+    silences: list[Silence]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What became of an anomaly or a message: its messages with their texts.
+    """What became of an anomaly, an incident or a message.
 
-    Attributes:
-        alert: what is remembered of the anomaly; None if a digest was asked for.
+    Attributes
+    ----------
+    why
+        Why there is no message; "" where there is one.
     """
 
-    id: str
-    alert: Alert | None
-    messages: list[tuple[Stored, Texts]]
+    now_ms: int
+    incident: Incident | None
+    messages: list[StoredMessage]
+    why: str
+    time_zone: str
 
 
 def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
-    """What `list` shows."""
+    """Return what `list` shows."""
     since_ms, now_ms = _ms(since), _ms(now)
-    stored = [
-        message for day in days_between(since_ms, now_ms) for message in store.messages(day, since_ms - 1)
-    ]
-    held = [(due, store.series(due)) for class_ in get_args(Origin) for due in store.held(class_)]
-    mutes = [mute for mute in store.mutes() if mute.until_ms > now_ms]
-    return Overview(stored, [(due, series) for due, series in held if series.held is not None], mutes)
+    silences = [silence for silence in store.silences() if silence.until_ms > now_ms]
+    incidents = list(store.incidents(since_ms, now_ms))
+    return Overview(now_ms, incidents, list(store.messages(since_ms, now_ms)), silences)
 
 
-def look_up(store: AlertStore, id_: str, dashboard_url: str) -> Found:
-    """What became of an anomaly, a message or a digest.
+def look_up(store: AlertStore, settings: AlertSettings, id_: str, now: datetime) -> Found:
+    """Return what became of an anomaly, an incident or a message, by its id.
 
-    Raises:
-        InputError: nothing is known of it.
+    Raises
+    ------
+    InputError
+        Nothing is known of it.
     """
-    if id_.startswith("digest-") and id_.rpartition("-")[2].isdecimal():
-        stored, alert = _digest(store, id_), None
+    now_ms = _ms(now)
+    incident = _incident(store, id_.partition("#")[0])
+    if incident is not None:
+        wanted = {made.message_id: made.made_ms for made in incident.notifications}
+    elif id_.startswith(("digest-", "test-")):
+        wanted = {id_: now_ms - DAY_MS}
     else:
-        anomaly = id_.partition("#")[0]
-        alert = store.alert(anomaly)
-        made = {} if alert is None else alert.made_ms
-        found = (store.message(f"{anomaly}#{key}", made_ms) for key, made_ms in made.items())
-        stored = [message for message in found if message is not None]
-    if alert is None and not stored:
+        wanted = {}
+    since_ms = min(wanted.values(), default=now_ms)
+    messages = [one for one in store.messages(since_ms, now_ms) if one.message.id in wanted]
+    if incident is None and not messages:
         raise InputError(
-            f"{id_}: no alert is known of that; allowed are ids of anomalies of the last 15 days, such as"
-            " AAPL-1763996400123-price_spike, and of messages as `stock-monitor alerts list` shows them"
+            f"{id_}: no alert is known of that",
+            allowed="the id of an anomaly of the last 15 days such as AAPL-1763996400123-price_spike, or of an"
+            " incident or a message as `stock-monitor alerts list` shows them",
         )
-    texts = [(one, compose(one.message, store.parts, dashboard_url).texts) for one in stored]
-    return Found(id_, alert, texts)
+    return Found(now_ms, incident, messages, _why_none(incident, settings, now_ms), settings.time_zone)
 
 
-def _digest(store: AlertStore, id_: str) -> list[Stored]:
-    made_ms = int(id_.rpartition("-")[2])
-    days = days_between(made_ms, made_ms + SOME_DAYS_MS)
-    return [one for day in days for one in store.messages(day, made_ms - 1) if one.message.id == id_]
+def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -> str:
+    if incident is None or incident.notifications:
+        return ""
+    if incident.waiting is not None:
+        due_ms = max(settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), now_ms)
+        return f"It waits for the digest at {iso_ms(due_ms)}, or for the end of what silences it."
+    if incident.origin not in policy.NOTIFIED:
+        return "It is of a backfill, which notifies nobody."
+    return "No message: it is acknowledged, or a route says never."
 
 
-def acknowledgement(anomaly: str, until_ms: int, reason: str) -> Mute:
-    """The order that holds an anomaly's ticker and kind back until it is over.
+def _incident(store: AlertStore, id_: str) -> Incident | None:
+    found = store.incident_of(id_)
+    if found is None and id_.rpartition("-")[2].isdecimal() and len(id_.rpartition("-")[2]) < 15:
+        return store.incident(id_)
+    return found
 
-    Raises:
-        AnomalyIdError: that is no id of an anomaly.
+
+def acknowledge(
+    store: AlertStore, id_: str, *, until_ms: int, reason: str, by: str, now: datetime
+) -> Incident:
+    """Acknowledge the incident of an anomaly, or an incident; return it as it is then.
+
+    Raises
+    ------
+    InputError
+        Nothing is known of it.
+    FailedError
+        It changed all the while.
     """
-    id_ = anomaly.partition("#")[0]
-    key = AnomalyKey.parse(id_)
-    return Mute(until_ms, key.ticker, key.kind, acknowledged=id_, reason=reason)
+    for _ in range(ATTEMPTS):
+        incident = _incident(store, id_.partition("#")[0])
+        if incident is None:
+            raise InputError(
+                f"{id_}: no incident is known of that", allowed="the id of an anomaly or incident"
+            )
+        anomaly = "" if incident.id == id_ else id_.partition("#")[0]
+        known = Acknowledgement(by, until_ms, incident.peak, reason, anomaly)
+        try:
+            store.acknowledge(incident, known, _ms(now))
+        except ConflictError:
+            continue
+        return store.incident(incident.id) or incident
+    raise FailedError(f"{id_}: the incident changes all the while; try again")
 
 
 def send_test(
     endpoints: Endpoints, store: AlertStore, now: datetime, timeout_seconds: int, clock: ModuleType
 ) -> dict[str, Any]:
-    """Put an anomaly of the source `test` on the bus and wait until its message is sent.
+    """Put a request for a test on the bus and wait until every channel took it or failed.
 
-    Raises:
-        FailedError: it was refused, or was not sent in time; the message says how far it came.
+    Raises
+    ------
+    FailedError
+        It was rejected, or is not made in time; the message says how far it came.
     """
-    anomaly = _test_anomaly(_ms(now))
-    event = events.detected(anomaly)
-    answer = endpoints.client("events").put_events(
-        Entries=[
-            {
-                "EventBusName": names.BUS,
-                "Source": events.SOURCE,
-                "DetailType": event.detail_type,
-                "Detail": event.detail_json(),
-                "Time": now,
-            }
-        ]
-    )
+    now_ms = _ms(now)
+    id_ = str(now_ms)
+    detail = {"metadata": {"version": events.VERSION}, "data": {"id": id_, "at": iso_ms(now_ms)}}
+    entry = {
+        "EventBusName": names.BUS,
+        "Source": events.SOURCE,
+        "DetailType": TEST_EVENT,
+        "Detail": json.dumps(detail),
+        "Time": now,
+    }
+    answer = endpoints.client("events").put_events(Entries=[entry])  # type: ignore[list-item]
     if answer["FailedEntryCount"]:
-        entry = answer["Entries"][0]
-        raise FailedError(f"the bus refused it: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}")
+        failed = answer["Entries"][0]
+        raise FailedError(f"the bus rejected it: {failed.get('ErrorCode')}: {failed.get('ErrorMessage')}")
     began = clock.monotonic()
-    alert = None
+    stored = None
     while clock.monotonic() - began < timeout_seconds:
-        alert = store.alert(anomaly.id)
-        stored = _message_of(store, anomaly.id, alert)
-        if stored is not None and stored.status == "sent":
-            took = round(stored.sent_ms - _ms(now)) / 1000
-            return {
-                "id": stored.message.id,
-                "subject": stored.subject,
-                "sns_id": stored.sns_id,
-                "seconds": took,
-            }
+        stored = next(
+            (one for one in store.messages(now_ms, now_ms) if one.message.id == f"test-{id_}"), None
+        )
+        if stored is not None and all(one.status != "sending" and one.attempts for one in stored.deliveries):
+            row = message_row(stored)
+            took = round(stored.sent_ms - now_ms) / 1000 if stored.sent_ms else None
+            return {"id": row["id"], "deliveries": row["deliveries"], "seconds": took}
         clock.sleep(POLL_SECONDS)
-    raise FailedError(f"not sent after {timeout_seconds} s: {_stuck(alert)}")
+    raise FailedError(f"not sent after {timeout_seconds} s: {_stuck(stored)}")
 
 
-def _message_of(store: AlertStore, anomaly: str, alert: Alert | None) -> Stored | None:
-    made_ms = None if alert is None else alert.made_ms.get("detected")
-    return None if made_ms is None else store.message(f"{anomaly}#detected", made_ms)
-
-
-def _stuck(alert: Alert | None) -> str:
-    if alert is None:
+def _stuck(stored: StoredMessage | None) -> str:
+    if stored is None:
         return (
             f"the notifier did not take it from the queue {names.NOTIFIER_QUEUE};"
             f" see `stock-monitor status` and: aws logs tail /aws/lambda/{names.NOTIFIER}"
         )
-    return f"the topic did not take it, it is retried; see: aws logs tail /aws/lambda/{names.NOTIFIER}"
+    return "a channel has not taken it yet, it is retried; see: stock-monitor alerts deliveries"
 
 
-def _test_anomaly(now_ms: int) -> Anomaly:
-    kind = "price_spike"
-    return Anomaly(
-        id=anomaly_id(TEST_TICKER, now_ms, kind, TEST_SOURCE),
-        source=TEST_SOURCE,
-        ticker=TEST_TICKER,
-        timestamp=sort_key(now_ms, kind, TEST_SOURCE),
-        date=iso_ms(now_ms)[:10],
-        kind=kind,
-        severity="low",
-        score=2.5,
-        threshold=2.5,
-        value=0.01,
-        expected=0.0,
-        tolerance=0.004,
-        direction="up",
-        late=False,
-        explanation="This is a test of alerts that somebody asked for. Nothing happened.",
-        window={"unit": "return"},
-    )
+def settings_in_force(ssm: SSMClient) -> AlertSettings:
+    """Return the settings of the parameter, the defaults where it is missing or not allowed."""
+    try:
+        return parse(ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"])
+    except (ssm.exceptions.ParameterNotFound, AlertSettingsError):
+        return AlertSettings()
 
 
 def put_settings(ssm: SSMClient, text: str) -> None:
     """Put settings in force.
 
-    Raises:
-        InputError: they are not allowed.
+    Raises
+    ------
+    InputError
+        They are not allowed.
     """
     try:
         parse(text)
@@ -197,7 +212,7 @@ def put_settings(ssm: SSMClient, text: str) -> None:
 
 
 def settings_report(ssm: SSMClient) -> dict[str, Any]:
-    """The settings as the parameter has them, with all defaults; with `error` if it is not allowed."""
+    """Return the settings as the parameter has them, with all defaults; with `error` if it is not allowed."""
     try:
         text = ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
@@ -214,23 +229,26 @@ def _plain(settings: AlertSettings) -> Any:
 
 
 def subscribe(sns: SNSClient, protocol: str, endpoint: str, severities: list[str], tickers: list[str]) -> str:
-    """Subscribe to the topic of alerts; the answer is the ARN, or "pending confirmation".
+    """Subscribe to the topic of alerts; return the ARN, or "pending confirmation".
 
-    Raises:
-        InputError: a severity or a ticker is none.
-        NotDeployedError: there is no topic.
+    Raises
+    ------
+    InputError
+        A severity or a ticker is none.
+    NotDeployedError
+        There is no topic.
     """
     if wrong := [severity for severity in severities if severity not in SEVERITIES]:
-        raise InputError(f"--severity {wrong[0]}: allowed are {', '.join(SEVERITIES)}")
+        raise InputError(repr(wrong[0]), where="--severity", allowed=f"one of {', '.join(SEVERITIES)}")
     if wrong := [ticker for ticker in tickers if not is_symbol(ticker.upper())]:
-        raise InputError(f"--ticker {wrong[0]}: no ticker; allowed are {SYMBOL_RULE}")
+        raise InputError(f"{wrong[0]!r} is no ticker", where="--ticker", allowed=SYMBOL_RULE)
     chosen = {"severity": severities, "ticker": [ticker.upper() for ticker in tickers]}
-    policy = {name: values for name, values in chosen.items() if values}
+    filters = {name: values for name, values in chosen.items() if values}
     answer = sns.subscribe(
         TopicArn=_topic(sns),
         Protocol=protocol,
         Endpoint=endpoint,
-        Attributes={"FilterPolicy": json.dumps(policy)} if policy else {},
+        Attributes={"FilterPolicy": json.dumps(filters)} if filters else {},
     )
     return answer["SubscriptionArn"]
 

@@ -19,8 +19,7 @@ from stream_infra.operations.web_client import get_json
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-    from consumers.alerts.items import Stored
-    from consumers.alerts.store import AlertStore
+    from consumers.alerts.store import AlertStore, StoredMessage
 
 Item = dict[str, Any]
 PAGE = 200
@@ -236,20 +235,20 @@ class SentCursor:
 
     def poll(self) -> tuple[list[Item], bool]:
         """Messages sent since the last call."""
-        from consumers.alerts.items import days_between  # noqa: PLC0415
-
         new = []
-        for day in days_between(self._since_ms, self._clock()):
-            for stored in self._store.messages(day, self._since_ms - 1):
-                if stored.status == "sent" and stored.message.id not in self._shown:
-                    self._shown.add(stored.message.id)
-                    new.append(_sent(stored))
+        for stored in self._store.messages(self._since_ms, self._clock()):
+            if stored.sent_ms and stored.message.id not in self._shown:
+                self._shown.add(stored.message.id)
+                new.append(_sent(stored))
         return new, True
 
 
-def _sent(stored: Stored) -> Item:
-    at, message = datetime.fromtimestamp(stored.sent_ms / 1000, UTC), stored.message
-    return {"id": message.id, "kind": message.kind, "subject": stored.subject, "sent_at": _iso(at)}
+def _sent(stored: StoredMessage) -> Item:
+    from consumers.alerts.view import message_row  # noqa: PLC0415
+
+    row = message_row(stored)
+    at = datetime.fromtimestamp(stored.sent_ms / 1000, UTC)
+    return {"id": row["id"], "kind": row["message_kind"], "subject": row["subject"], "sent_at": _iso(at)}
 
 
 def alert_cursor(endpoints: Endpoints, since: datetime, clock: Callable[[], int]) -> Cursor:
@@ -257,8 +256,9 @@ def alert_cursor(endpoints: Endpoints, since: datetime, clock: Callable[[], int]
     if endpoints.outbox is not None:
         return OutboxCursor(endpoints.outbox, since)
     from consumers.alerts.store import AlertStore  # noqa: PLC0415
+    from consumers.alerts.table import DynamoTable  # noqa: PLC0415
 
-    store = AlertStore(endpoints.client("dynamodb"), names.ALERTS_TABLE)
+    store = AlertStore(DynamoTable(endpoints.client("dynamodb"), names.ALERTS_TABLE))
     return SentCursor(store, round(since.timestamp() * 1000), clock)
 
 

@@ -19,6 +19,7 @@ from api.event import normalized
 from api.services import Services
 from api.watch_list import WatchedTickers
 from consumers.alerts.store import AlertStore
+from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
 from consumers.stores.charts import ChartTable
 from producers.watch_list import WatchListReader
@@ -195,7 +196,7 @@ def create_services(dynamodb: DynamoDBClient) -> Services:
     ssm.put_parameter(Name=PARAMETER, Value="AAPL, msft", Type="String", Overwrite=True)
     return Services(
         anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
-        alerts=AlertStore(dynamodb, "stock-alerts"),
+        alerts=AlertStore(DynamoTable(dynamodb, "stock-alerts")),
         charts=ChartTable(dynamodb, "stock-charts"),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchedTickers(WatchListReader(ssm, boto3.client("s3"), PARAMETER, lambda: NOW_MS)),

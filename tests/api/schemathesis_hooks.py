@@ -23,7 +23,7 @@ _EDGES = "an ISO 8601 instant from 1970"
 RULES = [
     # operations, the part that is rejected, how the rule begins
     (_ANOMALIES, "cursor", "the `next` of an earlier response to the same query"),
-    (("GET /alerts",), "since", "an instant of the last 7 days"),
+    (("GET /alerts", "GET /incidents"), "since", "an instant of the last 7 days"),
     (("GET /quotes/{ticker}",), "since", "an instant up to 48 hours before until"),
     (_SILENCES, "all", "a ticker, a kind, both, or all=true without them"),
     (("PUT /alerts/silences", f"PUT {_ONE}/acknowledgement"), "until", "an instant after now"),

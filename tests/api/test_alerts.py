@@ -5,35 +5,21 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
-from api.models import AlertList, ProblemModel, Removed, Silence
+from api.models import AlertList, IncidentList, ProblemModel, Removed
+from api.models import Silence as SilenceModel
 from api.services import Services
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.items import Message, message_key
-from consumers.alerts.model import Mute
+from consumers.alerts.model import Acknowledgement, Message, Silence
+from consumers.alerts.notifier import Notifier
+from consumers.alerts.settings import AlertSettings
 from consumers.contracts.anomaly import Anomaly, iso_ms
-from tests.api.client import NOW_MS, Api, Table
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+from tests.api.client import NOW_MS, Api, JsonObject, Table
 
 HOUR_MS = 3_600_000
 LATER = iso_ms(NOW_MS + HOUR_MS)
-
-
-def _put_message(dynamodb: DynamoDBClient, message: Message, **sent: AttributeValueTypeDef) -> None:
-    item: dict[str, AttributeValueTypeDef] = {
-        **message_key(message.id, message.made_ms),
-        "message": {"S": msgspec.json.encode(message).decode()},
-        "status": {"S": "sent" if sent else "publishing"},
-        **sent,
-    }
-    dynamodb.put_item(TableName="stock-alerts", Item=item)
 
 
 @pytest.fixture
@@ -41,73 +27,109 @@ def anomaly(table: Table) -> Anomaly:
     return table.put("TSLA", NOW_MS - 1000, "price_spike", severity="high")
 
 
+@pytest.fixture
+def notified(services: Services, anomaly: Anomaly) -> Notifier:
+    """A notifier that took the anomaly in, and whose one channel took the message."""
+    notifier = Notifier(
+        services.alerts,
+        lambda _channel, _message, _settings: "receipt-1",
+        dead_letter=lambda _message, _delivery: None,
+        clock=lambda: NOW_MS,
+        watched=lambda: 2,
+        pause=lambda _attempt: None,
+    )
+    notifier.take([AlertEvent.of("detected", anomaly, NOW_MS - 1000)], AlertSettings())
+    return notifier
+
+
+@pytest.mark.usefixtures("notified")
 def test_messages_are_listed_newest_first_over_the_change_of_a_day(
-    api: Api, dynamodb: DynamoDBClient, anomaly: Anomaly
+    api: Api, services: Services, anomaly: Anomaly
 ) -> None:
     yesterday = NOW_MS - 20 * HOUR_MS
-    event = AlertEvent("detected", anomaly, NOW_MS - 1000, "high")
-    _put_message(dynamodb, Message("digest-1", "digest", yesterday))
-    sent: dict[str, AttributeValueTypeDef] = {
-        "subject": {"S": "High: TSLA"},
-        "sent_ms": {"N": str(NOW_MS)},
-        "sns_id": {"S": "1"},
-    }
-    _put_message(dynamodb, Message(f"{anomaly.id}#detected", "alert", NOW_MS - 500, event), **sent)
-    _put_message(dynamodb, Message("digest-0", "digest", yesterday - 5 * HOUR_MS))
+    for made_ms in (yesterday, yesterday - 5 * HOUR_MS):
+        services.alerts.put_message(Message(f"test-{made_ms}", "test", made_ms, ("sns",)), made_ms)
     listed = api.get("/alerts").json
     AlertList.model_validate(listed, strict=True)
-    assert [row["id"] for row in listed["alerts"]] == [f"{anomaly.id}#detected", "digest-1"]
+    incident = f"simulated-TSLA-{NOW_MS - 1000}"
+    assert [row["id"] for row in listed["alerts"]] == [f"{incident}#1", f"test-{yesterday}"]
+    subject = listed["alerts"][0].pop("subject")
+    assert subject.startswith("[SIMULATED] HIGH: TSLA price spike")
     assert listed["alerts"][0] == {
-        "id": f"{anomaly.id}#detected", "message_kind": "alert", "status": "sent", "subject": "High: TSLA",
-        "made_at": iso_ms(NOW_MS - 500), "sent_at": iso_ms(NOW_MS), "anomaly_id": anomaly.id, "ticker": "TSLA",
+        "id": f"{incident}#1", "message_kind": "opened", "status": "sent", "made_at": iso_ms(NOW_MS),
+        "sent_at": iso_ms(NOW_MS), "incident_id": incident, "anomaly_id": anomaly.id, "ticker": "TSLA",
         "kind": "price_spike", "severity": "high", "origin": "simulated",
+        "deliveries": [{"channel": "sns", "status": "sent", "attempts": 1, "sent_at": iso_ms(NOW_MS),
+                        "receipt": "receipt-1", "error": None}],
     }  # fmt: skip
     assert (listed["alerts"][1]["status"], listed["alerts"][1]["sent_at"]) == ("pending", None)
     assert api.get("/alerts", since=iso_ms(yesterday - 6 * HOUR_MS)).json["count"] == 3
-    assert api.get("/alerts", since=iso_ms(NOW_MS - 400)).json["count"] == 0
+    assert api.get("/alerts", since=iso_ms(NOW_MS + 1)).status == 400
 
 
-def test_a_mute_is_made_replaced_listed_and_ended(api: Api, services: Services) -> None:
+def test_incidents_are_listed_with_their_state(api: Api, notified: Notifier, anomaly: Anomaly) -> None:
+    def row() -> JsonObject:
+        listed = api.get("/incidents").json
+        IncidentList.model_validate(listed, strict=True)
+        (found,) = listed["incidents"]
+        return JsonObject(found)
+
+    assert (row()["state"], row()["severity"], row()["open_count"]) == ("open", "high", 1)
+    assert [message["kind"] for message in row()["messages"]] == ["opened"]
+    path = f"/anomalies/TSLA/{anomaly.id}/acknowledgement"
+    assert api.send("PUT", path, {"until": LATER}).status == 200
+    assert (row()["state"], row()["acknowledged_until"]) == ("acknowledged", LATER)
+    worse = replace(anomaly, severity="critical")
+    notified.take([AlertEvent.of("escalated", worse, NOW_MS)], AlertSettings())
+    assert (row()["state"], row()["severity"]) == ("open", "critical")
+    notified.take([AlertEvent.of("ended", worse, NOW_MS)], AlertSettings())
+    assert (row()["state"], row()["resolved_at"]) == ("resolved", iso_ms(NOW_MS))
+
+
+def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Services) -> None:
     path, scope = "/alerts/silences", {"ticker": "tsla", "kind": "price_spike"}
     made = api.send("PUT", path, {"until": LATER, "reason": "earnings"}, **scope)
     assert made.status == 200
-    Silence.model_validate(made.json, strict=True)
-    assert services.alerts.mutes() == [Mute(NOW_MS + HOUR_MS, "TSLA", "price_spike", reason="earnings")]
+    SilenceModel.model_validate(made.json, strict=True)
+    assert services.alerts.silences() == [Silence(NOW_MS + HOUR_MS, "TSLA", "price_spike", reason="earnings")]
     longer = iso_ms(NOW_MS + 2 * HOUR_MS)
     assert api.send("PUT", path, {"until": longer}, **scope).status == 200
-    assert [mute["until"] for mute in api.get("/alerts").json["silences"]] == [longer]
+    assert [one["until"] for one in api.get("/alerts").json["silences"]] == [longer]
     ended = api.send("DELETE", path, **scope)
     Removed.model_validate(ended.json, strict=True)
     assert (ended.status, ended.json) == (200, {"removed": "TSLA price_spike"})
     assert api.send("DELETE", path, **scope).status == 404
-    assert services.alerts.mutes() == []
+    assert services.alerts.silences() == []
 
 
-def test_all_can_be_muted_and_only_by_saying_so(api: Api, services: Services) -> None:
+def test_all_can_be_silenced_and_only_by_saying_so(api: Api, services: Services) -> None:
     assert api.send("PUT", "/alerts/silences", {"until": LATER}).status == 400
     assert api.send("PUT", "/alerts/silences", {"until": LATER}, all="true", kind="gap").status == 400
     assert api.send("PUT", "/alerts/silences", {"until": LATER}, all="true").status == 200
-    assert services.alerts.mutes()[0].covers("ANY", "gap")
+    assert services.alerts.silences()[0].covers("ANY", "gap")
 
 
-def test_an_acknowledgement_holds_the_ticker_and_kind_of_its_anomaly(
+@pytest.mark.usefixtures("notified")
+def test_an_acknowledgement_is_of_the_incident_of_an_anomaly(
     api: Api, services: Services, anomaly: Anomaly
 ) -> None:
     path = f"/anomalies/TSLA/{anomaly.id}/acknowledgement"
     answer = api.send("PUT", path, {"until": LATER, "reason": "we know"})
-    Silence.model_validate(answer.json, strict=True)
-    expected = Mute(NOW_MS + HOUR_MS, "TSLA", "price_spike", acknowledged=anomaly.id, reason="we know")
-    assert services.alerts.mutes() == [expected]
-    assert api.get("/alerts").json["silences"][0]["acknowledged"] == anomaly.id
+    SilenceModel.model_validate(answer.json, strict=True)
+    (incident,) = services.alerts.acknowledged(NOW_MS)
+    assert incident.acknowledgement == Acknowledgement("somebody", NOW_MS + HOUR_MS, 2, "we know", anomaly.id)
+    assert api.get("/alerts").json["silences"] == [answer.json]
+    assert answer.json["acknowledged"] == anomaly.id
     assert api.send("DELETE", path).status == 200
     again = api.send("DELETE", path)
     assert (again.status, again.json["where"]) == (404, "anomaly_id")
+    assert api.get("/alerts").json["silences"] == []
 
 
-def test_an_ended_mute_is_not_listed(api: Api, services: Services) -> None:
-    services.alerts.put_mute(Mute(NOW_MS, "KO"))
-    services.alerts.put_mute(Mute(NOW_MS + 1, "XOM"))
-    assert [mute["ticker"] for mute in api.get("/alerts").json["silences"]] == ["XOM"]
+def test_an_ended_silence_is_not_listed(api: Api, services: Services) -> None:
+    services.alerts.put_silence(Silence(NOW_MS, "KO"))
+    services.alerts.put_silence(Silence(NOW_MS + 1, "XOM"))
+    assert [one["ticker"] for one in api.get("/alerts").json["silences"]] == ["XOM"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +155,7 @@ def test_bad_requests_say_where_and_what_is_allowed(
     problem = ProblemModel.model_validate(answer.json, strict=True)
     assert problem.where == where
     assert allowed in (problem.allowed or "")
-    assert services.alerts.mutes() == []
+    assert services.alerts.silences() == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +201,7 @@ def test_a_body_is_json_whatever_it_is_called(api: Api, services: Services, cont
     headers = None if content_type is None else {"content-type": content_type}
     made = api.with_headers(headers).send("PUT", "/alerts/silences", {"until": LATER}, kind="gap")
     assert made.status == 200
-    assert len(services.alerts.mutes()) == 1
+    assert len(services.alerts.silences()) == 1
 
 
 def test_an_anomaly_that_is_not_there_cannot_be_acknowledged(api: Api) -> None:
@@ -197,6 +219,7 @@ def test_an_anomaly_that_is_not_there_cannot_be_acknowledged(api: Api) -> None:
         ({"identity": {"userArn": "arn:aws:iam::111122223333:user/ops"}}, True),
     ],
 )
+@pytest.mark.usefixtures("notified")
 def test_writes_need_a_caller_that_the_gateway_vouches_for(
     services: Services, anomaly: Anomaly, context: object, passes: bool
 ) -> None:
@@ -214,4 +237,4 @@ def test_writes_need_a_caller_that_the_gateway_vouches_for(
             "body": f'{{"until": "{LATER}"}}' if method == "PUT" else None,
         }
         assert api.invoke(event).status == (200 if passes else 401)
-    assert services.alerts.mutes() == []
+    assert services.alerts.silences() == []

@@ -23,6 +23,7 @@ from api.anomalies import AnomalyStore
 from api.depth import Depth
 from api.services import Services
 from consumers.alerts.store import AlertStore
+from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, iso_ms
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
 from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
@@ -240,7 +241,7 @@ def _services(site: Site) -> Services:
     queue_url = sqs.create_queue(QueueName="stock-scanner-dlq")["QueueUrl"]
     return Services(
         anomalies=AnomalyStore(site.dynamodb, "stock-anomalies"),
-        alerts=AlertStore(site.dynamodb, "stock-alerts"),
+        alerts=AlertStore(DynamoTable(site.dynamodb, "stock-alerts")),
         charts=ChartTable(site.dynamodb, "stock-charts"),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=lambda: site.levers.tickers,

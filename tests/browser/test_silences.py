@@ -8,9 +8,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from consumers.alerts.model import Mute
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import Acknowledgement, Silence
+from consumers.alerts.notifier import Notifier
+from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.contracts.anomaly import Anomaly, iso_ms
+from consumers.alerts.table import DynamoTable
+from consumers.contracts.anomaly import Anomaly, iso_ms, ms_of_iso
 from tests.browser.conftest import Console
 from tests.browser.site import Site
 
@@ -20,16 +24,31 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def alerts(site: Site) -> Iterator[AlertStore]:
-    store = AlertStore(site.dynamodb, "stock-alerts")
+    store = AlertStore(DynamoTable(site.dynamodb, "stock-alerts"))
     yield store
-    for mute in store.mutes():
-        store.delete_mute(mute.scope)
+    for silence in store.silences():
+        store.delete_silence(silence.scope)
+
+
+def _announce(site: Site, anomaly: Anomaly) -> None:
+    """Let the notifier take an anomaly into an incident."""
+    at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
+    notifier = Notifier(
+        AlertStore(DynamoTable(site.dynamodb, "stock-alerts")),
+        lambda _channel, _message, _settings: "",
+        dead_letter=lambda _message, _delivery: None,
+        clock=lambda: at_ms,
+        watched=lambda: 0,
+        pause=lambda _attempt: None,
+    )
+    notifier.take([AlertEvent.of("detected", anomaly, at_ms)], AlertSettings())
 
 
 def _open(page: Page, site: Site) -> Anomaly:
     """Open the moment of a new anomaly of META."""
     moment = site.bars["META"][-40].minute_ms + 9000
     anomaly = site.put_anomaly("META", moment, "volume_burst", severity="medium")
+    _announce(site, anomaly)
     page.goto(f"{site.url}?ticker=META&at={iso_ms(moment)}&source=simulated&anomaly={anomaly.id}")
     expect(page.locator(".detail")).to_be_visible()
     return anomaly
@@ -42,14 +61,16 @@ def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Site, aler
         "Acknowledged: its ticker and kind are silenced until"
     )
     expect(page.locator("#silence-note")).to_contain_text("a digest lists them afterwards")
-    (mute,) = alerts.mutes()
-    assert (mute.ticker, mute.kind, mute.acknowledged) == ("META", "volume_burst", anomaly.id)
+    now_ms = page.evaluate("Date.now()")
+    (incident,) = alerts.acknowledged(now_ms)
+    assert incident.acknowledgement is not None
+    assert (incident.subject, incident.acknowledgement.anomaly) == ("META", anomaly.id)
     undo = page.get_by_role("button", name="Undo acknowledgement")
     expect(undo).to_be_focused()  # it is the same button
     expect(page.locator('.ticker-side .event[aria-current="true"]')).to_contain_text("Acknowledged")
     undo.click()
     expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_be_visible()
-    assert alerts.mutes() == []
+    assert alerts.acknowledged(now_ms) == []
 
 
 def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alerts: AlertStore) -> None:
@@ -61,9 +82,11 @@ def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alert
     item.focus()
     item.hover()
     page.mouse.down()
-    alerts.put_mute(
-        Mute(page.evaluate("Date.now()") + HOUR_MS, "META", "volume_burst", acknowledged=anomaly.id)
-    )
+    _announce(site, anomaly)
+    incident = alerts.incident_of(anomaly.id)
+    assert incident is not None
+    now_ms = page.evaluate("Date.now()")
+    alerts.acknowledge(incident, Acknowledgement("me", now_ms + HOUR_MS, 3, anomaly=anomaly.id), now_ms)
     expect(item).to_contain_text("Acknowledged", timeout=40_000)
     expect(item).to_be_focused()
     page.mouse.up()
@@ -77,17 +100,17 @@ def test_more_of_the_same_is_silenced_for_as_long_as_chosen(
     page.get_by_label("for").select_option("1 day")
     page.get_by_role("button", name="Silence META volume burst").click()
     expect(page.get_by_role("button", name="Expire silence of META volume burst")).to_be_visible()
-    (mute,) = alerts.mutes()
-    left_ms = mute.until_ms - page.evaluate("Date.now()")
-    assert (mute.scope, round(left_ms / HOUR_MS)) == ("META#volume_burst", 24)
+    (silence,) = alerts.silences()
+    left_ms = silence.until_ms - page.evaluate("Date.now()")
+    assert (silence.scope, round(left_ms / HOUR_MS)) == ("META#volume_burst", 24)
 
 
 def test_what_is_silenced_is_seen_and_expired_on_the_first_page(
     page: Page, site: Site, alerts: AlertStore
 ) -> None:
     now_ms = page.evaluate("Date.now()")
-    alerts.put_mute(Mute(now_ms + HOUR_MS, "TSLA", reason="earnings"))
-    alerts.put_mute(Mute(now_ms + 2 * HOUR_MS))
+    alerts.put_silence(Silence(now_ms + HOUR_MS, "TSLA", reason="earnings"))
+    alerts.put_silence(Silence(now_ms + 2 * HOUR_MS))
     page.goto(site.url)
     strip = page.locator("#silences")
     expect(strip).to_contain_text(re.compile(r"TSLA \(until .* ET\)"))
@@ -96,7 +119,7 @@ def test_what_is_silenced_is_seen_and_expired_on_the_first_page(
     expect(strip).not_to_contain_text("TSLA")
     page.get_by_role("button", name="Expire everything").click()
     expect(strip).to_be_hidden()
-    assert alerts.mutes() == []
+    assert alerts.silences() == []
 
 
 def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, alerts: AlertStore) -> None:
@@ -105,5 +128,5 @@ def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, al
     page.route("**/acknowledgement", lambda route: route.fulfill(status=401, json=refusal))
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.locator("#silence-note")).to_have_text("That was not done: changing alerts needs a sign-in")
-    assert alerts.mutes() == []
+    assert alerts.silences() == []
     console.expect("401")

@@ -1,223 +1,238 @@
-"""What people read: the email and the SMS of a message. Pure."""
+"""What people read: a message as a title, lines and a link, and from these the email and the SMS. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlencode
 
-from consumers.alerts.event import TEST_SOURCE, AlertEvent, began_ms
-from consumers.alerts.model import Held, MarketMove, Move, Sample
+from consumers.alerts.model import (
+    FEED,
+    TICKERS,
+    AnomalySummary,
+    Digest,
+    DigestLine,
+    Incident,
+    Message,
+    TickerMove,
+)
 from consumers.alerts.rendering import gsm7
-from consumers.contracts.anomaly import Anomaly, iso_ms
-from producers.origin import origin_of
+from consumers.alerts.settings import zone
+from consumers.contracts.anomaly import iso_ms
 
-SUBJECT_CHARACTERS = 100
-"""SNS takes subjects of printable ASCII up to this length (API reference of Publish)."""
-NAMED = 2
-"""Series that the subject of a digest and its SMS name."""
-NAMED_TICKERS = 5
-"""Tickers that a market-wide alert names in its subject and its SMS."""
-LINES = 20
-"""Series that a digest lists; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """A message in its forms: `subject` and `email` for mail, `sms` one GSM-7 segment."""
-
-    subject: str
-    email: str
-    sms: str
+SUBJECT_CHARACTERS = 99
+"""SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
+NAMED = 5
+"""Tickers that a title names."""
+RANKED = 10
+"""Tickers that a message ranks."""
+_CHANGES = {"escalated": "Now ", "repeated": "Still "}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A series in a digest: `held` are the counted anomalies of this ticker and kind."""
+class Content:
+    """A message for people, free of any channel's format.
 
-    origin: str
-    ticker: str
-    kind: str
-    held: Held
+    Attributes
+    ----------
+    title
+        What happened, on one line.
+    lines
+        More of it, a fact a line.
+    severity
+        The incident's, or the worst of a digest; "" for a test.
+    link
+        Where to see it; "" where no dashboard is known.
+    at
+        When, as text with its time zone.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    severity: str
+    link: str
+    at: str
 
     @property
-    def worst(self) -> int:
-        """Rank of the worst that is named; -1 if none is."""
-        return self.held.samples[0].rank if self.held.samples else -1
+    def subject(self) -> str:
+        """The title as SNS takes it for the subject of an email."""
+        plain = gsm7.spell(self.title).encode("ascii", "replace").decode()
+        plain = "".join(char if char.isprintable() else " " for char in plain)
+        return plain if len(plain) <= SUBJECT_CHARACTERS else plain[: SUBJECT_CHARACTERS - 3].rstrip() + "..."
+
+    @property
+    def email(self) -> str:
+        """The text of an email."""
+        see = ["", f"See it: {self.link}"] if self.link else []
+        return "\n".join([self.title, "", *self.lines, *see]) + "\n"
+
+    @property
+    def sms(self) -> str:
+        """One GSM-7 segment, with the link if both fit: half a link leads nowhere."""
+        text = gsm7.spell(f"{self.title}, {self.at}".replace("\n", " "))
+        whole = gsm7.spell(f"{text} {self.link}") if self.link else text
+        if gsm7.septets(whole) <= gsm7.SEGMENT_SEPTETS:
+            return whole
+        return gsm7.cut(text)
 
 
-def alert(event: AlertEvent, dashboard_url: str) -> Texts:
-    """An anomaly that was just found."""
-    return _single(event, "", dashboard_url)
+def content(message: Message, dashboard_url: str, time_zone: str) -> Content:
+    """Return what a message says, with times in a time zone and links to the dashboard ("" for none)."""
+    say = _Writer(dashboard_url.rstrip("/"), time_zone)
+    if message.digest is not None:
+        return say.digest(message.digest)
+    if message.incident is None or message.cause is None:
+        return say.test(message.made_ms)
+    if message.kind == "resolved":
+        return say.resolved(message.incident)
+    if message.incident.is_wide:
+        return say.wide(message, message.incident)
+    return say.single(message, message.incident, message.cause)
 
 
-def escalation(event: AlertEvent, dashboard_url: str) -> Texts:
-    """An anomaly that got worse."""
-    return _single(event, "now ", dashboard_url)
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    dashboard_url: str
+    time_zone: str
+
+    def test(self, at_ms: int) -> Content:
+        text = "This is a test of alerts that somebody asked for. Nothing happened."
+        return Content("[TEST] Stock monitor", (text,), "", self._home(), self._moment(at_ms))
+
+    def single(self, message: Message, incident: Incident, cause: AnomalySummary) -> Content:
+        change = _label(incident.origin) + _CHANGES.get(message.kind, "") + incident.severity.upper()
+        against = (
+            f"{_measure(cause.value, cause.unit)} against {_measure(cause.expected, cause.unit)} expected"
+        )
+        others = [one for one in incident.samples if one.id != cause.id]
+        counted = incident.anomalies - 1 - len(others)
+        return Content(
+            f"{change}: {cause.ticker} {_words(cause.kind)}, {against}",
+            (
+                cause.explanation,
+                *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
+                *([f"and {_count(counted, 'more anomaly', 'more anomalies')}"] if counted > 0 else []),
+                *self._facts(incident),
+            ),
+            incident.severity,
+            self._link(incident),
+            self._moment(cause.began_ms),
+        )
+
+    def wide(self, message: Message, incident: Incident) -> Content:
+        change = _label(incident.origin) + _CHANGES.get(message.kind, "") + incident.severity.upper()
+        what = "stall of the feed" if incident.subject == FEED else "market-wide"
+        return Content(
+            f"{change}: {what}, {_share(incident)}",
+            (
+                f"Moved first: {self._first(incident.tickers)}",
+                *(
+                    [f"Moved most: {_most(incident.tickers)}"]
+                    if any(one.move for one in incident.tickers)
+                    else []
+                ),
+                *(f"{one.severity}: {one.explanation}" for one in incident.samples[:NAMED]),
+                *self._facts(incident),
+            ),
+            incident.severity,
+            self._link(incident),
+            self._moment(incident.opened_ms),
+        )
+
+    def resolved(self, incident: Incident) -> Content:
+        ended_ms = incident.last_ms if incident.resolved_ms is None else incident.resolved_ms
+        lasted = _duration((ended_ms - incident.opened_ms) / 1000)
+        return Content(
+            f"{_label(incident.origin)}Resolved: {_subject(incident)} after {lasted}, {incident.severity} at its peak",
+            (
+                *(f"{one.severity}: {one.explanation}" for one in incident.samples[:NAMED]),
+                *self._facts(incident),
+            ),
+            incident.severity,
+            self._link(incident),
+            self._moment(ended_ms),
+        )
+
+    def digest(self, digest: Digest) -> Content:
+        first_ms = min(line.opened_ms for line in digest.lines)
+        last_ms = max(line.last_ms for line in digest.lines)
+        more = digest.incidents - len(digest.lines)
+        named = ", ".join(f"{_line_subject(line)} ({line.severity})" for line in digest.lines[:2])
+        others = f" and {_count(digest.incidents - 2, 'other', 'others')}" if digest.incidents > 2 else ""
+        count = _count(digest.incidents, "incident", "incidents")
+        anomalies = _count(digest.anomalies, "anomaly", "anomalies")
+        return Content(
+            f"{_label(digest.origin)}Digest: {count}: {named}{others}",
+            (
+                f"{count}, {anomalies}, {self._moment(first_ms)} to {self._moment(last_ms)}",
+                *(self._line(line) for line in digest.lines),
+                *([f"and {_count(more, 'more incident', 'more incidents')}"] if more else []),
+            ),
+            digest.lines[0].severity,
+            self._home(),
+            self._moment(last_ms),
+        )
+
+    def _line(self, line: DigestLine) -> str:
+        late = ", found late" if line.late else ""
+        count = f", {line.anomalies:,} anomalies" if line.anomalies > 1 else ""
+        about = f"{line.severity}, {line.state}{count}{late}"
+        return f"{self._clock(line.opened_ms)}  {_line_subject(line)} ({about}): {line.explanation}"
+
+    def _facts(self, incident: Incident) -> Iterator[str]:
+        yield f"Began {self._moment(incident.opened_ms)}, {_count(incident.anomalies, 'anomaly', 'anomalies')}"
+        yield f"Incident {incident.id}"
+
+    def _first(self, moves: tuple[TickerMove, ...]) -> str:
+        return ", ".join(f"{move.ticker} {self._clock(move.first_ms)}" for move in moves[:RANKED])
+
+    def _moment(self, ms: int) -> str:
+        moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
+        return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()}"
+
+    def _clock(self, ms: int) -> str:
+        moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
+        return f"{moment:%H:%M:%S} {moment.tzname()}"
+
+    def _home(self) -> str:
+        return f"{self.dashboard_url}/" if self.dashboard_url else ""
+
+    def _link(self, incident: Incident) -> str:
+        """Return where the page shows the incident's worst anomaly at its moment."""
+        if not self.dashboard_url or incident.is_wide:
+            return self._home()
+        worst = incident.samples[0]
+        at = iso_ms(worst.began_ms)
+        query = {"ticker": worst.ticker, "at": at, "source": incident.origin, "anomaly": worst.id}
+        return f"{self._home()}?{urlencode(query, safe=':')}"
 
 
-def back_to_normal(event: AlertEvent, dashboard_url: str) -> Texts:
-    """The end of an anomaly."""
-    anomaly = event.anomaly
-    label, kind = _label(anomaly.source), _words(anomaly.kind)
-    after = f"after {_duration(event.duration_seconds or 0)}"
-    link = _link(dashboard_url, anomaly, event.at_ms)
-    email = _lines(
-        f"{label}{anomaly.ticker}: {kind} is over, back to normal {after}.",
-        "",
-        f"Ended      {_moment(event.at_ms)}",
-        f"Began      {_moment(began_ms(anomaly))}",
-        f"Source     {anomaly.source}",
-        *_see(link),
-    )
-    return Texts(
-        _subject(f"{label}{anomaly.ticker} {kind}: back to normal {after}"),
-        email,
-        _sms(f"{label}OK {anomaly.ticker} {kind} over {after}, {_clock(event.at_ms)}", link),
-    )
+def _subject(incident: Incident) -> str:
+    if incident.is_wide:
+        return "stall of the feed" if incident.subject == FEED else "market-wide move"
+    return f"{incident.subject} {_words(incident.samples[0].kind)}"
 
 
-SINGLE: dict[str, Callable[[AlertEvent, str], Texts]] = {
-    "alert": alert,
-    "escalation": escalation,
-    "back_to_normal": back_to_normal,
-}
-"""How a message about one event is written."""
+def _line_subject(line: DigestLine) -> str:
+    return f"{line.subject} {_words(line.kind)}"
 
 
-def market_wide(event: AlertEvent, market: MarketMove, dashboard_url: str) -> Texts:
-    """Anomalies of many tickers within a minute, of which `event` was the one that made it so many."""
-    label = _label(event.anomaly.source)
-    severity = max(market.moves, key=lambda move: move.rank).severity.upper()
-    share = f"{len(market.tickers):,} of {market.watched:,} tickers"
-    named = ", ".join(market.tickers[:NAMED_TICKERS])
-    others = len(market.tickers) - NAMED_TICKERS
-    names = f"{named} and {others:,} more" if others > 0 else named
-    link = _home(dashboard_url)
-    email = _lines(
-        f"{label}The market moves: {share} have anomalies within a minute.",
-        "",
-        *(_move(move) for move in market.moves),
-        "",
-        f"Tickers    {names}",
-        f"When       {_moment(event.at_ms)}",
-        f"Source     {event.anomaly.source}",
-        *_see(link),
-    )
-    return Texts(
-        _subject(f"{label}{severity}: market-wide, {share} within a minute ({names})"),
-        email,
-        _sms(
-            f"{label}{severity} market-wide: {share} within a minute ({names}), {_clock(event.at_ms)}", link
-        ),
-    )
+def _share(incident: Incident) -> str:
+    count = len(incident.tickers)
+    number = f"{count:,} or more" if count >= TICKERS else f"{count:,}"
+    named = ", ".join(move.ticker for move in incident.tickers[:NAMED])
+    others = f" and {count - NAMED:,} more" if count > NAMED else ""
+    return f"{number} of {incident.watched:,} tickers within a minute ({named}{others})"
 
 
-def _move(move: Move) -> str:
-    return f"{_moment(move.at_ms)}  {move.ticker} {_words(move.kind)}, {move.severity}: {move.explanation}"
+def _most(moves: tuple[TickerMove, ...]) -> str:
+    most = sorted((move for move in moves if move.move), key=lambda move: -abs(move.move))
+    return ", ".join(f"{one.ticker} {one.move * 100:+.2f} %" for one in most[:RANKED])
 
 
-def digest(
-    parts: Sequence[Part], dashboard_url: str, *, more_parts: int = 0, more_anomalies: int = 0
-) -> Texts:
-    """What was held, as one message.
-
-    Args:
-        parts: the worst series, at most `LINES`, at least one.
-        more_parts, more_anomalies: further series that are not listed, and the anomalies that they hold.
-    """
-    anomalies = sum(part.held.anomalies for part in parts) + more_anomalies
-    told = _count(anomalies, "more anomaly", "more anomalies") if anomalies else "Changes"
-    link = _home(dashboard_url)
-    first = min(part.held.first_ms for part in parts)
-    last = max(part.held.last_ms for part in parts)
-    names = _names(parts, more_parts)
-    tail = [
-        f"and {_count(more_anomalies, 'more anomaly', 'more anomalies')} of {more_parts:,} other kinds or tickers"
-    ]
-    email = _lines(
-        f"{told}, {_moment(first)} to {_moment(last)}:",
-        "",
-        *(line for part in parts for line in _part_lines(part)),
-        *(tail if more_parts else []),
-        *_see(link),
-    )
-    return Texts(_subject(f"{told}: {names}"), email, _sms(f"{told}: {names}, {_span(first, last)}", link))
-
-
-def _names(parts: Sequence[Part], more_parts: int) -> str:
-    named = ", ".join(
-        f"{_class_label(part.origin)}{part.ticker} {_words(part.kind)}{_worst(part)}"
-        for part in parts[:NAMED]
-    )
-    others = len(parts[NAMED:]) + more_parts
-    return f"{named} and {_count(others, 'other', 'others')}" if others else named
-
-
-def _span(first_ms: int, last_ms: int) -> str:
-    if last_ms - first_ms < 86_400_000:
-        return f"{_clock(first_ms)}-{_clock(last_ms)}"
-    return f"{_moment(first_ms)[:10]} to {_moment(last_ms)[:10]}"
-
-
-def _single(event: AlertEvent, change: str, dashboard_url: str) -> Texts:
-    anomaly = event.anomaly
-    label, kind = _label(anomaly.source), _words(anomaly.kind)
-    severity = change.capitalize() + event.severity.upper()
-    link = _link(dashboard_url, anomaly, event.at_ms)
-    unit = str(anomaly.window.get("unit", ""))
-    value, expected = _measure(anomaly.value, unit), _measure(anomaly.expected, unit)
-    against = f"{value} against {expected} expected"
-    email = _lines(
-        f"{label}{anomaly.ticker}: {kind}, {change}{event.severity}",
-        "",
-        anomaly.explanation,
-        "",
-        f"Value      {value}",
-        f"Expected   {expected} ± {_measure(anomaly.tolerance, unit)}",
-        f"Score      {_number(anomaly.score)} (alerts from {_number(anomaly.threshold)})",
-        f"When       {_moment(event.at_ms)}",
-        f"Source     {anomaly.source}",
-        *_see(link),
-    )
-    return Texts(
-        _subject(f"{label}{severity}: {anomaly.ticker} {kind}, {against}"),
-        email,
-        _sms(f"{label}{severity} {anomaly.ticker} {kind}: {against}, {_clock(event.at_ms)}", link),
-    )
-
-
-def _part_lines(part: Part) -> list[str]:
-    held = part.held
-    counts = [_count(held.anomalies, "anomaly", "anomalies")] if held.anomalies else []
-    counts += [f"{held.late} late"] if held.late else []
-    counts += [f"{held.replayed} replayed"] if held.replayed else []
-    counts += [_count(held.escalations, "escalation", "escalations")] if held.escalations else []
-    counts += [f"{held.ended} back to normal"] if held.ended else []
-    lines = [f"{_class_label(part.origin)}{part.ticker} {_words(part.kind)}: {', '.join(counts)}"]
-    lines += [f"  {_sample(sample)}" for sample in held.samples]
-    rest = held.anomalies - sum(sample.counted for sample in held.samples)
-    return [*lines, *([f"  and {rest} more"] if rest > 0 else [])]
-
-
-def _sample(sample: Sample) -> str:
-    anomaly = sample.anomaly
-    return f"{_moment(began_ms(anomaly))}  {sample.severity}: {anomaly.explanation}"
-
-
-def _worst(part: Part) -> str:
-    return f" ({part.held.samples[0].severity})" if part.held.samples else ""
-
-
-def _label(source: str) -> str:
-    if source == TEST_SOURCE:
-        return "[TEST] "
-    return _class_label(origin_of(source))
-
-
-def _class_label(name: str) -> str:
-    return {"simulated": "[SIMULATED] ", "replay": "[REPLAY] "}.get(name, "")
+def _label(origin: str) -> str:
+    return {"simulated": "[SIMULATED] ", "replay": "[REPLAY] "}.get(origin, "")
 
 
 def _words(kind: str) -> str:
@@ -231,12 +246,12 @@ def _number(value: float) -> str:
 
 
 def _measure(value: float, unit: str) -> str:
-    """A value of an anomaly in its unit; returns and spreads are shares of the price."""
+    """Return a value of an anomaly in its unit; returns and spreads are shares of the price."""
     if unit in {"return", "spread"}:
         return f"{_number(value * 100)} %"
     if unit in {"shares", "ticks"}:
         return f"{value:,.0f} {unit}"
-    return f"{_number(value)} s" if unit == "seconds" else _number(value)
+    return f"{_number(value)} s" if unit == "seconds" else f"{value:,.8g}"
 
 
 def _count(count: int, one: str, many: str) -> str:
@@ -248,44 +263,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _moment(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _clock(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S}Z"
-
-
-def _link(dashboard_url: str, anomaly: Anomaly, at_ms: int) -> str:
-    if not dashboard_url:
-        return ""
-    query = urlencode({"ticker": anomaly.ticker, "at": iso_ms(at_ms), "source": anomaly.source}, safe=":")
-    return f"{_home(dashboard_url)}?{query}"
-
-
-def _home(dashboard_url: str) -> str:
-    return dashboard_url.rstrip("/") + "/" if dashboard_url else ""
-
-
-def _see(link: str) -> list[str]:
-    return ["", f"See it: {link}"] if link else []
-
-
-def _lines(*lines: str) -> str:
-    return "\n".join(lines) + "\n"
-
-
-def _subject(text: str) -> str:
-    plain = gsm7.spell(text).encode("ascii", "replace").decode().replace("\n", " ")
-    return plain if len(plain) <= SUBJECT_CHARACTERS else plain[: SUBJECT_CHARACTERS - 3].rstrip() + "..."
-
-
-def _sms(text: str, link: str) -> str:
-    """The text, with the link if both fit into one segment: half a link leads nowhere."""
-    spelled = gsm7.spell(text)
-    whole = gsm7.spell(f"{text} {link}") if link else spelled
-    if gsm7.septets(whole) <= gsm7.SEGMENT_SEPTETS:
-        return whole
-    return gsm7.cut(spelled)

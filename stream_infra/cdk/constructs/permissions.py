@@ -46,6 +46,18 @@ def allow_everywhere(function: lambda_.Function, *actions: str, why: str) -> Non
     _acknowledge_wildcard(function, "Resource::*", why)
 
 
+def allow_channel_secrets(function: lambda_.Function) -> None:
+    """Let a function read the secrets of channels; they are set up by name, without a deployment."""
+    arn = f"arn:{Aws.PARTITION}:secretsmanager:{Aws.REGION}:{Aws.ACCOUNT_ID}:secret:{names.CHANNEL_SECRETS}*"
+    allow(function, arn, "secretsmanager:GetSecretValue")
+    _acknowledge_wildcard(
+        function,
+        "Resource::arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:"
+        f"{names.CHANNEL_SECRETS}*",
+        "Each channel has its own secret under this prefix, made when the channel is set up.",
+    )
+
+
 def _acknowledge_wildcard(function: lambda_.Function, finding: str, why: str) -> None:
     assert function.role is not None  # noqa: S101  each of ours has one
     acknowledge(function.role, {f"IAM5[{finding}]": why})

@@ -22,7 +22,14 @@ from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
-from stream_infra.cdk.constructs.permissions import DATA_ARN, acknowledge, allow, allow_listing, allow_objects
+from stream_infra.cdk.constructs.permissions import (
+    DATA_ARN,
+    acknowledge,
+    allow,
+    allow_channel_secrets,
+    allow_listing,
+    allow_objects,
+)
 from stream_infra.cdk.constructs.releases import live
 from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX, StorageStack
 from stream_infra.cdk.stacks.stream import NOTIFIER_TIMEOUT, StreamStack
@@ -205,7 +212,7 @@ class LambdaStack(Stack):
             names.NOTIFIER,
             "consumers.alerts.handler.handler",
             self._bundles[names.NOTIFIER],
-            description="Turns anomalies into few, readable emails and SMS",
+            description="Turns anomalies into incidents, and notifies people of them",
             memory_mb=256,
             timeout=NOTIFIER_TIMEOUT,
             environment={
@@ -213,6 +220,8 @@ class LambdaStack(Stack):
                 "TOPIC_ARN": stream.alerts.topic_arn,
                 "DASHBOARD_URL": self._dashboard_url,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "CHANNEL_SECRETS": names.CHANNEL_SECRETS,
+                "DEAD_LETTER_QUEUE_URL": stream.undelivered.queue_url,
             },
             config=self._config,
         )
@@ -227,15 +236,14 @@ class LambdaStack(Stack):
         )
         storage.alerts.grant(
             notifier,
-            "dynamodb:GetItem",
             "dynamodb:BatchGetItem",
             "dynamodb:Query",
             "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
             "dynamodb:DeleteItem",
-            "dynamodb:BatchWriteItem",
         )
         stream.alerts.grant_publish(notifier)
+        allow(notifier, stream.undelivered.queue_arn, "sqs:SendMessage")
+        allow_channel_secrets(notifier)
         allow_objects(notifier, "watch-lists/", "s3:GetObject")
         allow_listing(notifier)
         for parameter in (names.ALERTS_PARAMETER, names.TICKER_PARAMETER):
@@ -244,7 +252,7 @@ class LambdaStack(Stack):
             self,
             "Digest",
             rule_name=names.DIGEST_RULE,
-            description="Closes digests that are due",
+            description="Sends what is due: digests, repetitions, ends of incidents, and what failed before",
             schedule=events.Schedule.rate(Duration.minutes(1)),
             targets=[
                 targets.LambdaFunction(

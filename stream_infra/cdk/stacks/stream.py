@@ -56,7 +56,7 @@ class StreamStack(Stack):
             description="Every anomaly, its escalation and its end, to the notifier's queue",
             event_pattern=events.EventPattern(
                 source=["stock-monitor"],
-                detail_type=["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded"],
+                detail_type=["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "AlertTest"],
             ),
             targets=[targets.SqsQueue(self.notifications)],
         )

@@ -1,13 +1,14 @@
-"""``stock-monitor alerts``: what was sent and what waits, a test, mutes, settings, subscribers, a rehearsal."""
+"""``stock-monitor alerts``: incidents and messages, a test, silences, routes, settings, subscribers, a dry run."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,11 +18,13 @@ from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from consumers.alerts.model import Mute
     from consumers.alerts.settings import AlertSettings
+    from consumers.alerts.store import AlertStore
+    from stream_infra.operations.alert_desk import Overview
 
 app = typer.Typer(no_args_is_help=True)
-HISTORY = timedelta(days=1)
+routes = typer.Typer(no_args_is_help=True, help="See where news goes, and try it.")
+app.add_typer(routes, name="routes")
 
 TickerOption = Annotated[str | None, typer.Option("--ticker", help="Only this ticker.", metavar="TICKER")]
 KindOption = Annotated[
@@ -29,6 +32,12 @@ KindOption = Annotated[
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All tickers and kinds.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who look later.", metavar="TEXT")]
+
+
+SinceOption = Annotated[str, typer.Option("--since", help="From then on: 2h, 7d, or a time.", metavar="WHEN")]
+UntilOption = Annotated[
+    str, typer.Option("--for", "--until", help="How long (2h) or until when.", metavar="WHEN")
+]
 
 
 class Protocol(StrEnum):
@@ -42,36 +51,42 @@ class Protocol(StrEnum):
 
 @app.callback()
 def alerts() -> None:
-    """See, test, mute and rehearse the emails and SMS that tell of anomalies."""
+    """See incidents and what was sent of them; silence, acknowledge, route, test and try out alerts."""
 
 
 @app.command("list")
-def list_(
-    since: Annotated[
-        str, typer.Option("--since", help="From then on: 2h, 7d, or a time.", metavar="WHEN")
-    ] = "1d",
-    as_json: options.AsJson = False,
-    aws: options.Aws = False,
-) -> None:
-    """List the messages that were made, what waits for a digest, and the mutes in force.
+def list_(since: SinceOption = "1d", as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+    """List the incidents, the messages that were made, and the silences in force.
 
     Example: stock-monitor alerts list --since 7d
     """
     from stream_infra.cli import alert_view  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations import alert_desk  # noqa: PLC0415  --help must not pay for it
 
-    now = datetime.now(UTC)
-    overview = alert_desk.overview(_store(resolve(aws)), times.moment(since, now), now)
+    overview = _overview(resolve(aws), since)
     _print(alert_view.overview_json(overview) if as_json else alert_view.overview_text(overview))
 
 
 @app.command()
+def deliveries(since: SinceOption = "1d", as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+    """List what became of each message in each channel, what is not done first.
+
+    Example: stock-monitor alerts deliveries --since 2h
+    """
+    from consumers.alerts.view import message_row  # noqa: PLC0415
+    from stream_infra.cli import alert_view  # noqa: PLC0415
+
+    overview = _overview(resolve(aws), since)
+    rows = [message_row(stored) for stored in overview.messages]
+    _print(json.dumps({"messages": rows}) if as_json else alert_view.deliveries_text(overview))
+
+
+@app.command()
 def show(
-    alert: Annotated[str, typer.Argument(help="Id of an anomaly, or of a message as `list` shows it.")],
+    alert: Annotated[str, typer.Argument(help="Id of an anomaly, an incident or a message.")],
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show what became of an anomaly: its messages with their texts, or why there is none.
+    """Show what became of an anomaly: its incident, the messages with their texts, or why there is none.
 
     Example: stock-monitor alerts show AAPL-1763996400123-price_spike
     """
@@ -79,8 +94,9 @@ def show(
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     endpoints = resolve(aws)
-    found = alert_desk.look_up(_store(endpoints), alert, endpoints.dashboard or "")
-    _print(alert_view.found_json(found) if as_json else alert_view.found_text(found))
+    settings = alert_desk.settings_in_force(endpoints.client("ssm"))
+    found = alert_desk.look_up(_store(endpoints), settings, alert, datetime.now(UTC))
+    _print(alert_view.found_json(found, endpoints) if as_json else alert_view.found_text(found, endpoints))
 
 
 @app.command("test")
@@ -91,9 +107,9 @@ def send_test(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Send one real message to every subscriber, through the whole path: bus, queue, notifier, topic.
+    """Send one real message to every channel, through the whole path: bus, queue, notifier, channel.
 
-    Neither mutes, nor quiet hours, nor the most messages an hour hold it back.
+    Neither silences nor mute timings keep it back.
 
     Example: stock-monitor alerts test
     """
@@ -106,11 +122,9 @@ def send_test(
 
 
 @app.command()
-def mute(
+def silence(
     *,
-    until: Annotated[
-        str, typer.Option("--for", "--until", help="How long (2h) or until when.", metavar="WHEN")
-    ],
+    until: UntilOption,
     ticker: TickerOption = None,
     kind: KindOption = None,
     everything: Everything = False,
@@ -118,61 +132,99 @@ def mute(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Hold back a ticker, a kind, or all, until then; what was held is told in a digest afterwards.
+    """Silence a ticker, a kind, or all, until then; what was kept back is in a digest afterwards.
 
-    Example: stock-monitor alerts mute --ticker TSLA --kind price_spike --for 2h --reason "earnings"
+    Example: stock-monitor alerts silence --ticker TSLA --kind price_spike --for 2h --reason "earnings"
     """
-    from consumers.alerts.model import Mute  # noqa: PLC0415
+    from consumers.alerts.model import Silence  # noqa: PLC0415
+    from consumers.alerts.view import silence_row  # noqa: PLC0415
+    from stream_infra.cli import alert_view  # noqa: PLC0415
 
     ticker, kind = _covered(ticker, kind, everything)
-    order = Mute(_ms(times.end(until, datetime.now(UTC))), ticker, kind, reason=reason)
-    _store(resolve(aws)).put_mute(order)
-    _confirm(order, as_json)
+    made = Silence(_ms(times.end(until, datetime.now(UTC))), ticker, kind, reason, getpass.getuser())
+    _store(resolve(aws)).put_silence(made)
+    _print(json.dumps(silence_row(made)) if as_json else alert_view.silence_line(made))
 
 
 @app.command()
-def unmute(
+def unsilence(
     ticker: TickerOption = None,
     kind: KindOption = None,
     everything: Everything = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """End a mute now; it is named as it was made.
+    """End a silence now; it is named as it was made.
 
-    Example: stock-monitor alerts unmute --ticker TSLA --kind price_spike
+    Example: stock-monitor alerts unsilence --ticker TSLA --kind price_spike
     """
-    from consumers.alerts.model import Mute  # noqa: PLC0415
+    from consumers.alerts.model import Silence  # noqa: PLC0415
 
-    order = Mute(0, *_covered(ticker, kind, everything))
-    if not _store(resolve(aws)).delete_mute(order.scope):
+    made = Silence(0, *_covered(ticker, kind, everything))
+    if not _store(resolve(aws)).delete_silence(made.scope):
         raise InputError(
-            f"{order.words} is not muted: stock-monitor alerts list shows the mutes as they were made"
+            f"{made.words} is not silenced: stock-monitor alerts list shows the silences as they were made"
         )
-    _print(json.dumps({"unmuted": order.words}) if as_json else f"{order.words} is no longer muted.")
+    _print(json.dumps({"unsilenced": made.words}) if as_json else f"{made.words} is no longer silenced.")
 
 
 @app.command()
 def ack(
-    anomaly: Annotated[
-        str, typer.Argument(help="Id of the anomaly, as the email's link and `list` have it.")
-    ],
-    until: Annotated[
-        str, typer.Option("--for", "--until", help="How long (4h) or until when at most.", metavar="WHEN")
-    ] = "4h",
+    alert: Annotated[str, typer.Argument(help="Id of an anomaly or an incident.")],
+    until: UntilOption = "4h",
     reason: Reason = "",
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Say that an anomaly is known: hold back its ticker and kind until it is back to normal.
+    """Acknowledge an incident: nothing more is sent of it until then, unless it gets worse.
 
     Example: stock-monitor alerts ack AAPL-1763996400123-price_spike --for 1h
     """
+    from consumers.alerts.view import incident_row  # noqa: PLC0415
+    from stream_infra.cli import alert_view  # noqa: PLC0415
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
-    order = alert_desk.acknowledgement(anomaly, _ms(times.end(until, datetime.now(UTC))), reason)
-    _store(resolve(aws)).put_mute(order)
-    _confirm(order, as_json)
+    now = datetime.now(UTC)
+    until_ms = _ms(times.end(until, now))
+    store, by = _store(resolve(aws)), getpass.getuser()
+    incident = alert_desk.acknowledge(store, alert, until_ms=until_ms, reason=reason, by=by, now=now)
+    row = incident_row(incident, _ms(now))
+    _print(json.dumps(row) if as_json else alert_view.incident_line(incident, _ms(now)))
+
+
+@routes.command("test")
+def preview(
+    *,
+    severity: Annotated[str, typer.Option("--severity", help="Such as critical.", metavar="SEVERITY")],
+    ticker: Annotated[str, typer.Option("--ticker", metavar="TICKER")] = "AAPL",
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND")] = "price_spike",
+    origin: Annotated[str, typer.Option("--origin", metavar="ORIGIN")] = "live",
+    settings_file: Annotated[
+        Path | None,
+        typer.Option("--settings", help="A file instead of the settings in force.", metavar="FILE"),
+    ] = None,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Say where such news would go now, and when.
+
+    Example: stock-monitor alerts routes test --severity critical --ticker TSLA
+    """
+    from consumers.alerts.settings import News  # noqa: PLC0415
+    from consumers.contracts.anomaly import SEVERITIES  # noqa: PLC0415
+    from stream_infra.cli import alert_view  # noqa: PLC0415
+    from stream_infra.operations import alert_desk  # noqa: PLC0415
+
+    if severity not in SEVERITIES:
+        raise InputError(repr(severity), where="--severity", allowed=f"one of {', '.join(SEVERITIES)}")
+    symbol, known = _covered(ticker, kind, everything=False)
+    if settings_file is None:
+        settings = alert_desk.settings_in_force(resolve(aws).client("ssm"))
+    else:
+        settings = _settings(settings_file)
+    news = News(severity=severity, ticker=symbol or "", kind=known or "", origin=origin)
+    way = settings.route(news, _ms(datetime.now(UTC)))
+    _print(way.model_dump_json() if as_json else alert_view.way_text(way))
 
 
 @app.command()
@@ -247,11 +299,19 @@ def dry_run(
     _print(alert_view.dry_run_json(report) if as_json else alert_view.dry_run_text(report))
 
 
-def _store(endpoints: Endpoints) -> Any:
+def _store(endpoints: Endpoints) -> AlertStore:
     from consumers.alerts.store import AlertStore  # noqa: PLC0415
+    from consumers.alerts.table import DynamoTable  # noqa: PLC0415
     from stream_infra import names  # noqa: PLC0415
 
-    return AlertStore(endpoints.client("dynamodb"), names.ALERTS_TABLE)
+    return AlertStore(DynamoTable(endpoints.client("dynamodb"), names.ALERTS_TABLE))
+
+
+def _overview(endpoints: Endpoints, since: str) -> Overview:
+    from stream_infra.operations import alert_desk  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    return alert_desk.overview(_store(endpoints), times.moment(since, now), now)
 
 
 def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[str | None, str | None]:
@@ -287,12 +347,6 @@ def _text(file: Path) -> str:
 
 def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _confirm(order: Mute, as_json: bool) -> None:
-    from stream_infra.cli import alert_view  # noqa: PLC0415
-
-    _print(json.dumps(alert_view.mute_dict(order)) if as_json else alert_view.mute_line(order))
 
 
 def _print(text: str) -> None:

@@ -76,7 +76,7 @@ def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], 
     rejected: list[RejectedTick] = []
     history = History(files, threshold, rejected.append)
     began(history)
-    anomalies = [event.anomaly for event in history.events() if event.change == "detected"]
+    anomalies = [found.anomaly for found in history.changes() if found.change == "detected"]
     return Outcome(threshold.text, anomalies, rejected)
 
 

@@ -6,14 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.alerts.dry_run import Rehearsal, Rehearsed, rehearse
+from consumers.alerts.dry_run import DryRun
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import Incident, Message
 from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
 from producers.sources.replay import RejectedTick, ReplayError
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import History
 
-HOUR_MS = 3_600_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 SHOWN_REFUSALS = 5
 
 
@@ -21,8 +23,10 @@ SHOWN_REFUSALS = 5
 class Hour:
     """Messages of an hour: one for every change of an anomaly, and as they would have been sent.
 
-    Attributes:
-        start_ms: its beginning, epoch ms UTC.
+    Attributes
+    ----------
+    start_ms
+        Its beginning, epoch ms UTC.
     """
 
     start_ms: int
@@ -31,31 +35,41 @@ class Hour:
 
 
 @dataclass(frozen=True)
-class DryRun:
+class Report:
     """What a dry run found.
 
-    Attributes:
-        changes: openings, escalations and ends of anomalies: the messages without any noise control.
-        busiest: most messages in any 60 minutes.
-        refused: rows that could not be used, and the first reasons.
+    Attributes
+    ----------
+    changes
+        Openings, escalations and ends of anomalies: the messages without any grouping.
+    busiest
+        Most messages in any 60 minutes.
+    incident_of
+        The id of each anomaly's incident.
+    refused, reasons
+        Rows that could not be used, and the first reasons.
     """
 
     tickers: tuple[str, ...]
     ticks: int
     anomalies: int
     changes: int
-    messages: list[Rehearsed]
+    messages: list[Message]
+    incidents: dict[str, Incident]
+    incident_of: dict[str, str]
     hours: list[Hour]
     busiest: int
     refused: int
     reasons: list[str]
 
 
-def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRun:
-    """Detect, and live through what was found.
+def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
+    """Detect in recordings, and pass what was found through the notifier.
 
-    Raises:
-        InputError: a file or the threshold cannot be used.
+    Raises
+    ------
+    InputError
+        A file or the threshold cannot be used.
     """
     refused: list[RejectedTick] = []
     count = Counter[str]()
@@ -67,18 +81,21 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRun:
 
     try:
         history = History(files, Threshold.parse(threshold), refuse)
-        events = list(history.events())
+        events = [AlertEvent.of(*change) for change in history.changes()]
     except (ReplayError, ThresholdError) as error:
         raise InputError(str(error)) from error
-    rehearsal = Rehearsal(settings, watched=len(history.tickers))
-    rehearse(events, rehearsal)
-    times = [message.at_ms for message in rehearsal.messages]
-    return DryRun(
+    notifier = DryRun(settings, watched=len(history.tickers))
+    notifier.live_through(events, then_ms=2 * DAY_MS)
+    found = {id_: notifier.store.incident_of(id_) for id_ in {event.anomaly.id for event in events}}
+    times = [message.made_ms for message in notifier.messages]
+    return Report(
         tickers=history.tickers,
         ticks=history.ticks,
         anomalies=sum(event.change == "detected" for event in events),
         changes=len(events),
-        messages=rehearsal.messages,
+        messages=notifier.messages,
+        incidents={incident.id: incident for incident in found.values() if incident is not None},
+        incident_of={id_: incident.id for id_, incident in found.items() if incident is not None},
         hours=_hours([event.at_ms for event in events], times),
         busiest=_busiest(times),
         refused=count["refused"],

@@ -6,11 +6,12 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from consumers.alerts.event import AlertEvent
+from consumers.alerts.event import Change
+from consumers.contracts.anomaly import Anomaly
 from consumers.detector.effects import anomaly_of
 from consumers.detectors.engine import engine
 from consumers.stream.rows import Rows
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition
     from consumers.stream.rows import Floats
 
-SOURCE = "rehearsal"
+SOURCE = "dry-run"
 TICKS_AT_ONCE = 20_000
+
+
+class AnomalyChange(NamedTuple):
+    """What happened to an anomaly, with the severity from then on, and when (market time, epoch ms UTC)."""
+
+    change: Change
+    anomaly: Anomaly
+    at_ms: int
 
 
 class History:
@@ -53,7 +62,7 @@ class History:
         """Tickers that were met."""
         return tuple(self._slots)
 
-    def events(self) -> Iterator[AlertEvent]:
+    def changes(self) -> Iterator[AnomalyChange]:
         """Return the life of every anomaly: its opening, its escalations, its end.
 
         Raises
@@ -77,7 +86,7 @@ class History:
         self._last_ts[slot] = tick.ts
         return tick
 
-    def _detect(self, ticks: list[Tick]) -> Iterator[AlertEvent]:
+    def _detect(self, ticks: list[Tick]) -> Iterator[AnomalyChange]:
         new = engine.new_states(len(self._slots) - self._states.shape[1])
         self._states = np.concatenate((self._states, new), axis=1)
         columns = engine.Ticks(
@@ -90,21 +99,15 @@ class History:
         )
         rows = _rows([tick.symbol for tick in ticks], columns)
         for transition in engine.apply(self._states, columns, self._threshold.table(self.tickers)):
-            yield _event(transition, rows)
+            yield _change(transition, rows)
 
 
-_CHANGES = {"opened": "detected", "escalated": "escalated", "ended": "ended"}
+_CHANGES: dict[str, Change] = {"opened": "detected", "escalated": "escalated", "ended": "ended"}
 
 
-def _event(transition: Transition, rows: Rows) -> AlertEvent:
-    at_ms = int(rows.ts[transition.row])
-    return AlertEvent(
-        change=_CHANGES[transition.change],  # type: ignore[arg-type]
-        anomaly=anomaly_of(transition, rows, late=False),
-        at_ms=at_ms,
-        severity=transition.severity,
-        duration_seconds=(at_ms - transition.opened_ts) / 1000 if transition.change == "ended" else None,
-    )
+def _change(transition: Transition, rows: Rows) -> AnomalyChange:
+    anomaly = anomaly_of(transition, rows, late=False)
+    return AnomalyChange(_CHANGES[transition.change], anomaly, int(rows.ts[transition.row]))
 
 
 def _ticks(file: Path, reject: Callable[[RejectedTick], None]) -> Iterator[tuple[Path, Tick]]:

@@ -145,15 +145,15 @@ def sweep(start_ms: int) -> dict[str, Any]:
     """The minute rule for two hours from the start on."""
     clock = [start_ms + MINUTE_MS]
     notifier._now_ms = lambda: clock[0]
-    published = []
+    sent = []
     began, longest = time.monotonic(), 0.0
     for _ in range(120):
         since = time.monotonic()
-        published.append(notifier.handler({"digest": True}, None)["published"])  # type: ignore[arg-type]
+        sent.append(notifier.handler({"digest": True}, None)["sent"])  # type: ignore[arg-type]
         longest = max(longest, time.monotonic() - since)
         clock[0] += MINUTE_MS
     return {
-        "published": published,
+        "sent": sent,
         "seconds": round(time.monotonic() - began, 2),
         "longest_invocation_seconds": round(longest, 3),
         "peak_kb": peak_kb(),

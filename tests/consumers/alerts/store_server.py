@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -21,26 +20,12 @@ from urllib.parse import parse_qs
 Item = dict[str, Any]
 WATCHED = 500
 TRANSACTION, READS = 100, 100  # most items of a TransactWriteItems and of a BatchGetItem
-
-
-def _number(item: Item, name: str) -> int:
-    return int(item[name]["N"])
-
-
-def _is(item: Item, status: str) -> bool:
-    return bool(item.get("status", {}).get("S") == status)
+PAGE = 100  # items of a Query; DynamoDB's pages are 1 MB
 
 
 CONDITIONS: dict[str, Callable[[Item, Item], bool]] = {
     "attribute_not_exists(pk)": lambda item, _: not item,
-    "attribute_exists(pk)": lambda item, _: bool(item),
-    "version = :before": lambda item, values: item.get("version") == values[":before"],
-    "id = :id": lambda item, values: item.get("id") == values[":id"],
-    "#status = :publishing": lambda item, _: _is(item, "publishing"),
-    "#status = :pending OR (#status = :publishing AND lease_until < :now)": lambda item, values: (
-        _is(item, "pending")
-        or (_is(item, "publishing") and _number(item, "lease_until") < int(values[":now"]["N"]))
-    ),
+    "version = :expected": lambda item, values: item.get("version") == values[":expected"],
 }
 
 
@@ -59,37 +44,32 @@ class Store:
             answer: dict[str, Any] = getattr(self, name)(asked)
             return answer
 
-    def GetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
-        item = self._get(asked["Key"])
-        return {"Item": item} if item else {}
-
     def BatchGetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
         ((table, wanted),) = asked["RequestItems"].items()
         assert len(wanted["Keys"]) <= READS
         found = [item for key in wanted["Keys"] if (item := self._get(key))]
         return {"Responses": {table: found}, "UnprocessedKeys": {}}
 
-    def BatchWriteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
-        for requests in asked["RequestItems"].values():
-            for request in requests:
-                self._put(request["PutRequest"]["Item"])
-        return {"UnprocessedItems": {}}
-
     def Query(self, asked: dict[str, Any]) -> dict[str, Any]:
         values = {name: value["S"] for name, value in asked["ExpressionAttributeValues"].items()}
         partition = self.items.get(values[":pk"], {})
-        keys = [key for key in partition if values[":after"] <= key <= values[":until"]]
+        after = asked.get("ExclusiveStartKey", {}).get("sk", {}).get("S", "")
+        keys = [key for key in partition if values[":after"] <= key <= values[":until"] and key > after]
         keys.sort(reverse=not asked.get("ScanIndexForward", True))
-        found = [partition[key] for key in keys[: asked.get("Limit")]]
-        return {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+        page = keys[: asked.get("Limit", PAGE)]
+        more = (
+            {"LastEvaluatedKey": {"pk": {"S": values[":pk"]}, "sk": {"S": page[-1]}}} if page != keys else {}
+        )
+        found = [partition[key] for key in page]
+        return {"Items": found, "Count": len(found), "ScannedCount": len(found), **more}
 
-    def UpdateItem(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if not self._holds(asked):
-            raise RefusedError("ConditionalCheckFailedException", {"message": "it does not hold"})
-        self._update(asked)
+    def PutItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._require(asked)
+        self._put(asked["Item"])
         return {}
 
     def DeleteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self._require(asked)
         self._delete(asked["Key"])
         return {}
 
@@ -106,10 +86,8 @@ class Store:
         for action, write in writes:
             if action == "Put":
                 self._put(write["Item"])
-            elif action == "Delete":
-                self._delete(write["Key"])
             else:
-                self._update(write)
+                self._delete(write["Key"])
         return {}
 
     def GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -141,21 +119,9 @@ class Store:
         item = self._get(write.get("Key") or write["Item"])
         return condition is None or CONDITIONS[condition](item, write.get("ExpressionAttributeValues", {}))
 
-    def _update(self, write: dict[str, Any]) -> None:
-        names, values = write.get("ExpressionAttributeNames", {}), write["ExpressionAttributeValues"]
-        item = {**write["Key"], **self._get(write["Key"])}
-        parts = re.split(r"\b(SET|ADD|REMOVE)\b", write["UpdateExpression"])[1:]
-        for action, clauses in zip(parts[::2], parts[1::2], strict=True):
-            for clause in clauses.split(","):
-                name, *value = re.split(r"[ =]+", clause.strip())
-                name = names.get(name, name)
-                if action == "REMOVE":
-                    item.pop(name, None)
-                elif action == "SET":
-                    item[name] = values[value[0]]
-                else:
-                    item[name] = {"N": str(int(item.get(name, {"N": "0"})["N"]) + int(values[value[0]]["N"]))}
-        self._put(item)
+    def _require(self, asked: dict[str, Any]) -> None:
+        if not self._holds(asked):
+            raise RefusedError("ConditionalCheckFailedException", {"message": "it does not hold"})
 
 
 class RefusedError(Exception):

@@ -3,88 +3,184 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
 
 from consumers.alerts import handler as notifier
 from consumers.contracts.events import detected
+from tests.consumers.alerts.bench import HOUR_MS, T0_MS, envelope, make_anomaly
 
-Invoke = Callable[[dict[str, Any]], dict[str, Any]]
+
+class Function:
+    """The function on an AWS in memory, whose topic delivers to a queue that the test reads."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ms = T0_MS + 200
+        boto3.client("dynamodb").create_table(
+            TableName="stock-alerts",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.ssm, self.sqs, sns = boto3.client("ssm"), boto3.client("sqs"), boto3.client("sns")
+        topic = sns.create_topic(Name="stock-tracker-alerts")["TopicArn"]
+        self.outbox = self.sqs.create_queue(QueueName="outbox")["QueueUrl"]
+        self.dead_letters = self.sqs.create_queue(QueueName="stock-notifier-dlq")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.outbox, AttributeNames=["QueueArn"])["Attributes"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+        for name, value in {
+            "ALERTS_TABLE": "stock-alerts",
+            "TOPIC_ARN": topic,
+            "DASHBOARD_URL": "https://monitor.example",
+            "TICKER_PARAMETER": "/stock-tracker/ticker",
+            "CHANNEL_SECRETS": "stock-tracker/channels/",
+            "DEAD_LETTER_QUEUE_URL": self.dead_letters,
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(notifier, "_now_ms", lambda: self.now_ms)
+
+    def take(self, *bodies: str) -> list[str]:
+        """Deliver a batch; return the ids of messages that come again."""
+        records = [{"messageId": f"m{n}", "body": body} for n, body in enumerate(bodies)]
+        answer = notifier.handler({"Records": records}, None)  # type: ignore[arg-type]
+        return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+    def sweep(self) -> dict[str, Any]:
+        """Run the minute rule."""
+        return notifier.handler({"digest": True}, None)  # type: ignore[arg-type]
+
+    def put(self, settings: dict[str, Any]) -> None:
+        """Set the parameter."""
+        text = json.dumps(settings)
+        self.ssm.put_parameter(Name="/stock-tracker/alerts", Type="String", Value=text, Overwrite=True)
+
+    def read(self, url: str) -> list[dict[str, Any]]:
+        """Return what a queue was sent since the last call."""
+        found = []
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
 
 
 @pytest.fixture
-def invoke(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
-    monkeypatch.setenv("ALERTS_TABLE", "stock-alerts")
-    monkeypatch.setenv("TOPIC_ARN", bench.topic_arn)
-    monkeypatch.setenv("DASHBOARD_URL", "https://monitor.example")
-    monkeypatch.setenv("TICKER_PARAMETER", "/stock-tracker/ticker")
-    monkeypatch.setattr(notifier, "_now_ms", lambda: bench.now_ms)
-    _forget()
-    yield lambda event: notifier.handler(event, None)
-    _forget()
+def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    made_once = (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list)
+    for one in made_once:
+        one.cache_clear()
+    with mock_aws():
+        yield Function(monkeypatch)
+    for one in made_once:
+        one.cache_clear()
 
 
-def _forget() -> None:
-    for made_once in (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list):
-        made_once.cache_clear()
+def _body(severity: str = "high", **changes: Any) -> str:
+    return envelope(detected(make_anomaly(severity=severity, **changes)))
 
 
-def _batch(*bodies: str) -> dict[str, Any]:
-    return {"Records": [{"messageId": f"m{n}", "body": body} for n, body in enumerate(bodies)]}
+def test_a_bad_message_fails_alone_and_what_is_sent_is_the_incident(function: Function) -> None:
+    assert function.take(
+        _body(), "not json", _body(ticker="MSFT"), _body().replace("price_spike", "eaten")
+    ) == [
+        "m1",
+        "m3",
+    ]
+    first, second = sorted(function.read(function.outbox), key=lambda message: message["Subject"])
+    assert first["Subject"] == "HIGH: AAPL price spike, 189.12 against 185.4 expected"
+    assert second["Subject"].startswith("HIGH: MSFT price spike")
+    whole = json.loads(first["Message"])
+    assert "https://monitor.example/?ticker=AAPL&at=2026-11-24T14:30:00.000Z&source=live" in whole["email"]
+    assert whole["message"]["incident"] == "live-AAPL-1795530600000"
+    values = {name: item["Value"] for name, item in first["MessageAttributes"].items()}
+    assert values == {
+        "ticker": "AAPL",
+        "kind": "price_spike",
+        "severity": "high",
+        "origin": "live",
+        "message": "opened",
+        "AWS.SNS.SMS.SMSType": "Transactional",
+    }
 
 
-def test_a_bad_message_fails_alone(invoke: Invoke, bench: Any, make: Any) -> None:
-    good = make.envelope(detected(make.anomaly()))
-    other = make.envelope(detected(make.anomaly(ticker="MSFT")))
-    answer = invoke(_batch(good, "not json", other, good.replace("AnomalyDetected", "AnomalyEaten")))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m3"}]}
-    assert len(bench.sent()) == 2
+def test_many_tickers_are_an_array_for_filter_policies(function: Function) -> None:
+    function.ssm.put_parameter(
+        Name="/stock-tracker/ticker", Value=",".join(f"T{n}" for n in range(6)), Type="String"
+    )
+    assert function.take(*(_body(ticker=f"T{n}") for n in range(6))) == []
+    (message,) = function.read(function.outbox)
+    assert message["MessageAttributes"]["ticker"]["Type"] == "String.Array"
 
 
-def test_a_failed_publish_fails_its_item_only(
-    invoke: Invoke, bench: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_publish_is_pending_and_goes_out_later_once(
+    function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bodies = [make.envelope(detected(make.anomaly(ticker=ticker))) for ticker in ("AAPL", "MSFT")]
-    sns = notifier._notifier()._sns
+    function.take(_body(ticker="KO"))
+    sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
     publish = sns.publish
 
-    def refuse_apple(**message: Any) -> Any:
-        if "AAPL" in message["Subject"]:
-            raise sns.exceptions.ClientError({"Error": {"Code": "Throttled"}}, "Publish")
-        return publish(**message)
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "Publish")
 
-    monkeypatch.setattr(sns, "publish", refuse_apple)
-    assert invoke(_batch(*bodies)) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    monkeypatch.setattr(sns, "publish", refuse)
+    assert function.take(_body()) == []
+    assert function.sweep()["sent"] == 0
     monkeypatch.setattr(sns, "publish", publish)
-    assert invoke(_batch(bodies[0])) == {"batchItemFailures": []}
-    assert len(bench.sent()) == 2
+    function.now_ms += 60_000
+    assert function.take(_body()) == []
+    assert function.sweep() == {"sent": 1, "incidents": 0, "errors": 0}
+    function.now_ms += 60_000
+    assert function.sweep()["sent"] == 0
+    assert len(function.read(function.outbox)) == 2
 
 
-def test_the_sweep_sends_what_is_due(invoke: Invoke, bench: Any, make: Any) -> None:
-    bodies = [make.envelope(detected(make.anomaly(ts_ms=make.t0_ms + n))) for n in range(3)]
-    invoke(_batch(*bodies))
-    assert invoke({"digest": True}) == {"published": 0, "series": 0}
-    bench.now_ms += 16 * 60_000
-    assert invoke({"digest": True}) == {"published": 1, "series": 1}
-    assert len(bench.sent()) == 2
+def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
+    function.take(_body(ticker="KO"))
+    sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "InvalidParameter", "Message": "Subject"}}, "Publish")
+
+    monkeypatch.setattr(sns, "publish", refuse)
+    function.take(_body())
+    (dead,) = function.read(function.dead_letters)
+    assert dead["message"] == "live-AAPL-1795530600000#1"
+    assert dead["delivery"]["status"] == "failed"
+    assert "InvalidParameter" in dead["delivery"]["error"]
 
 
-def test_settings_are_those_of_the_parameter_and_a_bad_one_changes_nothing(
-    invoke: Invoke, bench: Any, make: Any
-) -> None:
-    ssm = boto3.client("ssm")
+def test_the_sweep_sends_what_is_due(function: Function) -> None:
+    function.take(*(_body("low", ts_ms=T0_MS + n) for n in range(3)))
+    assert function.sweep() == {"sent": 0, "incidents": 0, "errors": 0}
+    function.now_ms += HOUR_MS
+    assert function.sweep() == {"sent": 1, "incidents": 1, "errors": 0}
+    assert len(function.read(function.outbox)) == 1
 
-    def put(value: dict[str, Any]) -> None:
-        ssm.put_parameter(
-            Name="/stock-tracker/alerts", Type="String", Value=json.dumps(value), Overwrite=True
-        )
 
-    put({"cooldown_minutes": 3})
-    invoke(_batch(*(make.envelope(detected(make.anomaly(ts_ms=make.t0_ms + n))) for n in range(2))))
-    put({"cooldown_minutes": 0})
+def test_settings_are_those_of_the_parameter_and_a_bad_one_changes_nothing(function: Function) -> None:
+    function.put({"routes": [{"severity": "low", "notify": "at_once"}]})
+    function.take(_body("low"))
+    function.put({"routes": [{"severity": "lowest"}]})
     notifier._reader.cache_clear()  # a cold start: the last good value is in the parameter's history
-    bench.now_ms += 3 * 60_000
-    assert invoke({"digest": True})["published"] == 1
+    function.take(_body("low", ticker="MSFT"))
+    assert len(function.read(function.outbox)) == 2
+
+
+def test_a_test_is_sent_to_every_channel_once(function: Function) -> None:
+    data = {"id": "1", "at": "2026-11-24T14:30:00Z"}
+    body = json.dumps({"detail-type": "AlertTest", "detail": {"metadata": {"version": 1}, "data": data}})
+    assert function.take(body, body) == []
+    (message,) = function.read(function.outbox)
+    assert message["Subject"] == "[TEST] Stock monitor"

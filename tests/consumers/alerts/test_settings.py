@@ -4,33 +4,53 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from consumers.alerts.settings import AlertSettings, AlertSettingsError, MarketWide, QuietHours, parse
+from consumers.alerts.settings import (
+    AlertSettings,
+    AlertSettingsError,
+    DigestTimes,
+    Hours,
+    MarketWide,
+    News,
+    Way,
+    parse,
+)
+
+DESK = {"type": "sns", "settings": {"topic_arn": "arn:aws:sns:us-east-1:1:desk"}}
 
 
 def test_everything_may_be_left_out() -> None:
     assert parse("{}") == AlertSettings()
-    assert AlertSettings().messages_per_hour == 6
-    assert AlertSettings().cooldown_minutes == 15
+    assert AlertSettings().channel_names == ("sns",)
 
 
 def test_everything_may_be_set() -> None:
     text = {
-        "cooldown_minutes": 5,
-        "messages_per_hour": 12,
-        "kinds": {"frozen_feed": "silent"},
-        "tickers": {"brk.b": "off"},
-        "quiet_hours": {"from": "22:00", "until": "07:00", "time_zone": "Europe/Berlin", "unless": "none"},
-        "market_wide": {"share": 0.2, "at_least": 8},
+        "time_zone": "Europe/Berlin",
+        "channels": {"desk": DESK},
+        "routes": [
+            {
+                "severity": ["high", "critical"],
+                "ticker": ["brk.b"],
+                "kind": "gap",
+                "origin": "live",
+                "hours": {"from": "09:30", "until": "16:00", "weekday": ["mon", "fri"]},
+                "channels": ["desk"],
+                "notify": "at_once",
+            }
+        ],
+        "digest": {"every": "day", "at": "18:00"},
+        "mute_timings": [{"from": "22:00", "until": "07:00", "time_zone": "UTC", "unless": "none"}],
+        "repeat_interval_hours": 1,
+        "resolved_after_minutes": 0,
+        "stale_after_minutes": 5,
+        "market_wide": {"share": 0.2, "at_least": 8, "at_most": 30},
     }
     settings = parse(json.dumps(text))
-    assert settings.mode("BRK.B", "gap") == "off"
-    assert settings.mode("BRK.B", "frozen_feed") == "off"
-    assert settings.mode("AAPL", "frozen_feed") == "silent"
-    assert settings.mode("AAPL", "gap") == "on"
+    assert settings.routes[0].ticker == ("BRK.B",)
+    assert settings.routes[0].kind == ("gap",)
     assert parse('{"market_wide": null}').market_wide is None
 
 
@@ -39,29 +59,43 @@ def test_everything_may_be_set() -> None:
     [
         ("6", "valid dictionary|object"),
         ("{", "JSON"),
+        ('{"cooldown": 5}', "cooldown: unknown setting 'cooldown'; must be one of time_zone, routes, "),
         (
-            '{"cooldown": 5}',
-            "cooldown: unknown setting .*must be one of cooldown_minutes, messages_per_hour, ",
-        ),
-        ('{"cooldown_minutes": 0}', r"cooldown_minutes: 0; must be greater than or equal to 1"),
-        ('{"messages_per_hour": 1}', r"messages_per_hour: 1; must be greater than or equal to 2"),
-        ('{"kinds": {"spike": "off"}}', "kinds.spike: no kind of anomaly; allowed are price_spike, "),
-        ('{"kinds": {"gap": "quiet"}}', "kinds.gap: 'quiet'; must be 'on', 'silent' or 'off'"),
-        ('{"tickers": {"A B": "off"}}', "tickers.A B: no ticker; allowed are "),
-        ('{"quiet_hours": {"from": "22:00"}}', "quiet_hours.until: Field required"),
-        (
-            '{"quiet_hours": {"from": "22:00", "to": "7:00"}}',
-            "quiet_hours.to: unknown setting .*must be one of from, until,",
-        ),
-        ('{"quiet_hours": {"from": "07:00", "until": "07:00"}}', "allowed are two different times"),
-        (
-            '{"quiet_hours": {"from": "22:00", "until": "07:00", "time_zone": "New York"}}',
-            "quiet_hours.time_zone: no time zone; allowed are names such as",
+            '{"repeat_interval_hours": 0}',
+            r"repeat_interval_hours: 0; must be greater than or equal to 0.25",
         ),
         (
-            '{"quiet_hours": {"from": "22:00", "until": "07:00", "unless": "worst"}}',
-            "quiet_hours.unless: no severity; allowed are low, medium, high, critical and none",
+            '{"routes": [{"kind": "spike"}]}',
+            "routes.0.kind.0: no kind of anomaly; must be one of bad_tick, ",
         ),
+        ('{"routes": [{"severity": "worst"}]}', "routes.0.severity.0: no severity; must be one of low, "),
+        ('{"routes": [{"origin": "mars"}]}', "routes.0.origin.0: no origin; must be one of live, simulated"),
+        ('{"routes": [{"notify": "later"}]}', "routes.0.notify: .*'at_once', 'digest' or 'never'"),
+        ('{"routes": [{"channels": "desk"}]}', "routes.0.channels: 'desk' is no channel; must be one of sns"),
+        (
+            '{"routes": [{"tickers": "A"}]}',
+            "routes.0.tickers: unknown setting 'tickers'.*; must be one of severity, ticker, kind",
+        ),
+        ('{"routes": [{"ticker": "A B"}]}', "routes.0.ticker.0: no ticker; must be "),
+        ('{"routes": [{"hours": {"from": "9:30"}}]}', "routes.0.hours"),
+        (
+            '{"channels": {"desk": {"type": "fax"}}}',
+            "channels.desk: 'fax' is no type of channel; must be one of ",
+        ),
+        (
+            '{"channels": {"desk": {"type": "sns"}}}',
+            "channels.desk: sns: setting topic_arn is missing; must be",
+        ),
+        ('{"channels": {"sns": {"type": "sns", "settings": {"topic_arn": "x"}}}}', "must be another name"),
+        ('{"channels": {"My Desk": {"type": "sns"}}}', "channels.My Desk"),
+        ('{"mute_timings": [{"from": "22:00"}]}', "mute_timings.0.until: Field required"),
+        (
+            '{"mute_timings": [{"from": "22:00", "to": "7:00"}]}',
+            "mute_timings.0.to: unknown setting 'to'; must be one of from",
+        ),
+        ('{"mute_timings": [{"from": "07:00", "until": "07:00"}]}', "must be two different times"),
+        ('{"time_zone": "New York"}', "time_zone: no time zone; must be a name such as"),
+        ('{"digest": {"every": "minute"}}', "digest.every"),
         ('{"market_wide": {"share": 40}}', r"market_wide.share: 40; must be less than or equal to 1"),
     ],
 )
@@ -71,8 +105,8 @@ def test_what_is_wrong_is_named_with_what_is_allowed(value: str, said: str) -> N
 
 
 def test_every_wrong_value_is_named_at_once() -> None:
-    with pytest.raises(AlertSettingsError, match=r"cooldown_minutes.*; messages_per_hour"):
-        parse('{"cooldown_minutes": 0, "messages_per_hour": 0}')
+    with pytest.raises(AlertSettingsError, match=r"repeat_interval_hours.*; stale_after_minutes"):
+        parse('{"repeat_interval_hours": 0, "stale_after_minutes": 0}')
 
 
 def _ms(text: str) -> int:
@@ -80,35 +114,67 @@ def _ms(text: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("now", "ends"),
+    ("now", "in_force"),
     [
-        ("2026-11-24T02:59:59", None),  # 21:59:59 in New York
-        ("2026-11-24T03:00:00", "2026-11-24T12:00:00"),
-        ("2026-11-24T11:59:59", "2026-11-24T12:00:00"),
-        ("2026-11-24T12:00:00", None),
-        ("2026-07-01T02:00:00", "2026-07-01T11:00:00"),  # summer time
-        ("2026-11-01T05:30:00", "2026-11-01T12:00:00"),  # the night in which summer time ends
+        ("2026-11-24T02:59:59", False),  # 21:59:59 in New York
+        ("2026-11-24T03:00:00", True),
+        ("2026-11-24T11:59:59", True),
+        ("2026-11-24T12:00:00", False),
+        ("2026-07-01T02:00:00", True),  # summer time
+        ("2026-11-01T05:30:00", True),  # the night in which summer time ends
+        ("2026-11-01T12:00:00", False),
     ],
 )
-def test_quiet_hours_are_those_of_their_time_zone(now: str, ends: str | None) -> None:
-    quiet: Any = QuietHours.model_validate({"from": "22:00", "until": "07:00"})
-    assert quiet.end_ms(_ms(now)) == (None if ends is None else _ms(ends))
+def test_hours_are_those_of_their_time_zone(now: str, in_force: bool) -> None:
+    hours = Hours.model_validate({"from": "22:00", "until": "07:00"})
+    assert hours.holds(_ms(now), "America/New_York") == in_force
 
 
-def test_by_night_only_the_worst_passes_and_digests_wait() -> None:
+@pytest.mark.parametrize(
+    ("now", "in_force"),
+    [("2026-11-28T02:00", True), ("2026-11-28T23:00", False), ("2026-11-27T23:00", True)],
+)
+def test_a_night_is_of_the_day_on_which_it_began(now: str, in_force: bool) -> None:
+    hours = Hours.model_validate({"from": "22:00", "until": "07:00", "weekday": "fri", "time_zone": "UTC"})
+    assert hours.holds(_ms(now), "America/New_York") == in_force
+
+
+@pytest.mark.parametrize(
+    ("digest", "now", "due"),
+    [
+        (DigestTimes(), "2026-11-24T10:00:00", "2026-11-24T11:00:00"),
+        (DigestTimes(), "2026-11-24T10:59:59", "2026-11-24T11:00:00"),
+        (DigestTimes(every="day"), "2026-11-24T12:59:59", "2026-11-24T13:00:00"),  # 8:00 in New York
+        (DigestTimes(every="day"), "2026-11-24T13:00:00", "2026-11-25T13:00:00"),
+        (DigestTimes(every="day"), "2026-10-31T12:00:00", "2026-11-01T13:00:00"),  # summer time ends
+    ],
+)
+def test_digests_are_by_schedule(digest: DigestTimes, now: str, due: str) -> None:
+    assert digest.next_ms(_ms(now), "America/New_York") == _ms(due)
+
+
+def test_the_first_route_that_matches_decides_and_the_rest_goes_to_all_channels() -> None:
     settings = parse(
-        '{"quiet_hours": {"from": "00:00", "until": "23:59", "time_zone": "UTC", "unless": "high"}}'
+        json.dumps(
+            {
+                "channels": {"desk": DESK, "phone": DESK},
+                "routes": [
+                    {"ticker": "TSLA", "severity": "critical", "channels": ["phone", "desk"]},
+                    {"ticker": "TSLA", "channels": "desk", "notify": "digest"},
+                ],
+            }
+        )
     )
-    now_ms = _ms("2026-11-24T12:00:00")
-    told = [
-        severity
-        for severity in ("low", "medium", "high", "critical")
-        if not settings.quiet_until_ms(now_ms, severity)
-    ]
-    assert told == ["high", "critical"]
-    assert settings.quiet_until_ms(now_ms, None) == _ms("2026-11-24T23:59:00")
+
+    def way(severity: str, ticker: str) -> Way:
+        return settings.route(News(severity=severity, ticker=ticker, kind="gap", origin="live"), 0)
+
+    assert way("critical", "TSLA") == Way(channels=("phone", "desk"), notify="at_once")
+    assert way("high", "TSLA") == Way(channels=("desk",), notify="digest")
+    assert way("high", "AAPL") == Way(channels=("sns", "desk", "phone"), notify="at_once")
+    assert way("medium", "AAPL").notify == "digest"
 
 
-@pytest.mark.parametrize(("watched", "tickers"), [(1, 4), (10, 4), (11, 5), (700, 280)])
-def test_a_market_wide_move_is_a_share_of_the_watch_list(watched: int, tickers: int) -> None:
+@pytest.mark.parametrize(("watched", "tickers"), [(1, 4), (10, 4), (11, 5), (49, 20), (700, 20)])
+def test_a_market_wide_incident_is_a_share_of_the_watch_list(watched: int, tickers: int) -> None:
     assert MarketWide().tickers(watched) == tickers

@@ -1,95 +1,108 @@
-"""What people read: limits that hold for any anomaly, and the approved wording of each message."""
+"""What people read: limits that hold for any incident, and the approved wording of each message."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.alerts.event import AlertEvent
-from consumers.alerts.model import Held, MarketMove, Move, Sample
-from consumers.alerts.rendering import gsm7, texts
-from consumers.alerts.rendering.texts import Part, Texts
-from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, anomaly_id, iso_ms, sort_key
+from consumers.alerts.model import (
+    AnomalySummary,
+    Digest,
+    DigestLine,
+    Incident,
+    Message,
+    MessageKind,
+    TickerMove,
+)
+from consumers.alerts.rendering import gsm7
+from consumers.alerts.rendering.texts import Content, content
+from consumers.contracts.anomaly import KINDS, SEVERITIES
+from tests.consumers.alerts.bench import T0_MS, URL, Bench, opened, worse
 
 APPROVED = Path(__file__).parent / "approved"
-URL = "https://monitor.example/"
+ZONE = "America/New_York"
 
 _TICKERS = st.text("ABCXYZ0189.^=/_-", min_size=1, max_size=16)
 _NUMBERS = st.floats(-1e15, 1e15)
-_MOMENTS = st.integers(0, 253_402_300_799_999)
+_MOMENTS = st.integers(0, 4_000_000_000_000)
+_ORIGINS = st.sampled_from(["live", "simulated", "replay", "backfill"])
+_ANOMALIES = st.builds(
+    AnomalySummary,
+    id=st.just("X-1-gap"),
+    ticker=_TICKERS,
+    kind=st.sampled_from(KINDS),
+    severity=st.sampled_from(SEVERITIES),
+    began_ms=_MOMENTS,
+    value=_NUMBERS,
+    expected=_NUMBERS,
+    unit=st.sampled_from(["price", "return", "spread", "shares", "ticks", "seconds", ""]),
+    explanation=st.text(max_size=300),
+    ended_ms=st.none(),
+)
+_MOVES = st.builds(TickerMove, _TICKERS, _MOMENTS, st.integers(0, 3), st.floats(-1, 1))
 
 
 @st.composite
-def _events(draw: st.DrawFn, change: str = "detected") -> AlertEvent:
-    ticker, kind, ts_ms = draw(_TICKERS), draw(st.sampled_from(KINDS)), draw(_MOMENTS)
-    severity = draw(st.sampled_from(SEVERITIES))
-    source = draw(st.sampled_from(["alpaca", "simulated", "replay", "replay-" + "x" * 50]))
-    anomaly = Anomaly(
-        id=anomaly_id(ticker, ts_ms, kind, source),
-        source=source,
-        ticker=ticker,
-        timestamp=sort_key(ts_ms, kind, source),
-        date=iso_ms(ts_ms)[:10],
-        kind=kind,
-        severity=severity,
-        score=draw(_NUMBERS),
-        threshold=2.5,
-        value=draw(_NUMBERS),
-        expected=draw(_NUMBERS),
-        tolerance=draw(_NUMBERS),
-        direction="up",
-        late=False,
-        explanation=draw(st.text(max_size=300)),
-        window={},
+def _messages(draw: st.DrawFn) -> Message:
+    samples = tuple(draw(st.lists(_ANOMALIES, min_size=1, max_size=10)))
+    wide = draw(st.booleans())
+    incident = Incident(
+        id="live-X-1",
+        origin=draw(_ORIGINS),
+        subject=draw(st.sampled_from(["market", "feed"])) if wide else samples[0].ticker,
+        opened_ms=0,
+        last_ms=draw(_MOMENTS),
+        peak=draw(st.integers(0, 3)),
+        anomalies=draw(st.integers(1, 10**6)),
+        samples=samples,
+        tickers=tuple(draw(st.lists(_MOVES, min_size=1, max_size=200))) if wide else (),
+        watched=draw(st.integers(0, 10**6)),
+        resolved_ms=draw(st.one_of(st.none(), _MOMENTS)),
     )
-    return AlertEvent(change, anomaly, draw(_MOMENTS), severity, draw(st.floats(0, 1e9)))  # type: ignore[arg-type]
+    kinds: tuple[MessageKind, ...] = ("opened", "escalated", "repeated", "resolved")
+    return Message("m", draw(st.sampled_from(kinds)), 0, ("sns",), incident, samples[0])
+
+
+@st.composite
+def _digests(draw: st.DrawFn) -> Message:
+    lines = st.builds(
+        DigestLine,
+        st.just("live-X-1"),
+        _ORIGINS,
+        _TICKERS,
+        st.sampled_from(SEVERITIES),
+        st.sampled_from(["open", "acknowledged", "resolved"]),
+        _MOMENTS,
+        _MOMENTS,
+        st.integers(1, 10**6),
+        st.booleans(),
+        st.sampled_from(KINDS),
+        st.text(max_size=300),
+    )
+    digest = Digest(draw(_ORIGINS), ("sns",), 0)
+    for line in draw(st.lists(lines, min_size=1, max_size=30)):
+        digest = digest.with_line(line)
+    return Message("d", "digest", 0, ("sns",), digest=digest)
 
 
 _URLS = st.sampled_from(["", URL, "http://127.0.0.1:8080", "https://" + "d" * 150 + ".example/"])
 
 
-def _keeps_the_limits(message: Texts) -> None:
-    assert 0 < len(message.subject) <= 100
-    assert message.subject.isascii()
-    assert message.subject.isprintable()
-    assert 0 < gsm7.septets(message.sms) <= 160
-
-
-@given(_events(), _URLS)
-def test_an_alert_keeps_the_limits(event: AlertEvent, url: str) -> None:
-    for write in (texts.alert, texts.escalation, texts.back_to_normal):
-        message = write(event, url)
-        _keeps_the_limits(message)
-        assert event.anomaly.ticker in message.subject
-        assert event.anomaly.ticker in message.sms
-
-
-@given(st.lists(_events(), min_size=1, max_size=25), _URLS)
-def test_a_market_wide_alert_keeps_the_limits(events: list[AlertEvent], url: str) -> None:
-    tickers = tuple(dict.fromkeys(event.anomaly.ticker for event in events))
-    move = MarketMove(tickers, 10**6, tuple(Move.of(event) for event in events))
-    _keeps_the_limits(texts.market_wide(events[0], move, url))
-
-
-@given(st.lists(_events(), min_size=1, max_size=25), _URLS, st.integers(0, 10**6), st.integers(0, 10**6))
-def test_a_digest_keeps_the_limits(events: list[AlertEvent], url: str, parts: int, anomalies: int) -> None:
-    listed = [
-        Part(
-            event.origin,
-            event.anomaly.ticker,
-            event.anomaly.kind,
-            Held(3, 1, 1, 2, 1, 0, event.at_ms, (Sample(event.anomaly, event.severity, event.rank, True),)),
-        )
-        for event in events
-    ]
-    message = texts.digest(listed, url, more_parts=parts, more_anomalies=anomalies)
-    _keeps_the_limits(message)
-    assert f"{3 * len(events) + anomalies:,} more anomalies" in message.email
+@given(st.one_of(_messages(), _digests(), st.just(Message("t", "test", 0, ("sns",)))), _URLS)
+def test_every_message_keeps_the_limits(message: Message, url: str) -> None:
+    said = content(message, url, ZONE)
+    assert 0 < len(said.subject) < 100
+    assert said.subject.isascii()
+    assert said.subject.isprintable()
+    assert 0 < gsm7.septets(said.sms) <= 160
+    assert "\n" not in said.title
+    if message.incident is not None and not message.incident.is_wide and message.cause is not None:
+        assert message.cause.ticker in said.subject
+        assert message.cause.ticker in said.sms
 
 
 @given(st.text(max_size=400))
@@ -110,79 +123,74 @@ def test_the_alphabet_is_the_whole_of_the_standard() -> None:
         gsm7.septets("✓")
 
 
-def test_half_a_link_is_not_sent(make: Any) -> None:
-    event = make.opened()
-    assert texts.alert(event, URL).sms.endswith("&source=alpaca")
-    assert "http" not in texts.alert(event, "https://" + "d" * 150 + ".example/").sms
+def test_half_a_link_is_not_sent(bench: Bench) -> None:
+    bench.take(opened(severity="high"))
+    (message,) = bench.sent()
+    wanted = "https://m.example/?ticker=AAPL&at=2026-11-24T14:30:00.000Z&source=live&anomaly=AAPL-1795530600000-price_spike"
+    said = content(message, "https://m.example", ZONE)
+    assert said.link == wanted
+    assert "http" not in said.sms
+    test = Message("t", "test", 0, ("sns",))
+    assert content(test, URL, ZONE).sms.endswith(URL)
+    assert "http" not in content(test, "https://" + "d" * 150 + ".example/", ZONE).sms
 
 
-def _messages(make: Any) -> dict[str, Texts]:
-    anomaly = make.anomaly(
-        kind="frozen_feed",
-        source="simulated",
-        value=95.0,
-        expected=1.2,
-        tolerance=0.4,
-        explanation="AAPL has not moved for 95 s, where 1.2 s is usual.",
-        window={"unit": "seconds", "ticks": 200},
+def _contents() -> dict[str, Content]:
+    bench = Bench(watched=10)
+    spike = opened(severity="high", value=0.02006, unit="return")
+    bench.take(spike, opened(T0_MS + 2000, "low", kind="volume_burst", value=1_203_400.0, unit="shares"))
+    bench.take(worse(spike, T0_MS + 5000, "critical"))
+    frozen = opened(
+        severity="high", kind="frozen_feed", ticker="KO", source="simulated", value=95.0, unit="seconds"
     )
-    frozen = AlertEvent("ended", anomaly, make.t0_ms + 5_430_000, "high", 5430.0)
-    spike = make.opened(
-        severity="high", value=0.02006, expected=0.0, tolerance=0.0011, window={"unit": "return"}
-    )
-    volume = make.opened(
-        kind="volume_burst",
-        value=1_203_400.0,
-        expected=9_871.5,
-        tolerance=3000.0,
-        window={"unit": "shares"},
-    )
-    held = Held(
-        17, 2, 0, 1, 1, make.t0_ms, make.t0_ms + 880_000,
-        (Sample(spike.anomaly, "critical", 3, counted=True), Sample(anomaly, "low", 0, counted=False)),
-    )  # fmt: skip
-    replayed = Held(
-        3, 0, 3, 0, 0, make.t0_ms - 10**9, make.t0_ms, (Sample(spike.anomaly, "low", 0, counted=True),)
-    )
-    parts = [Part("live", "AAPL", "price_spike", held), Part("replay", "SPY", "volume_burst", replayed)]
-    return {
-        "alert": texts.alert(spike, URL),
-        "alert-volume": texts.alert(volume, URL),
-        "alert-simulated": texts.alert(replace(frozen, change="detected", at_ms=make.t0_ms), URL),
-        "escalation": texts.escalation(replace(spike, change="escalated", severity="critical"), URL),
-        "back-to-normal": texts.back_to_normal(frozen, URL),
-        "market-wide": texts.market_wide(spike, _market(spike, make), URL),
-        "digest": texts.digest(parts, URL),
-        "digest-with-more": texts.digest(parts, URL, more_parts=480, more_anomalies=9_980),
+    bench.take(frozen)
+    moves = [
+        opened(T0_MS + 200_000 + n, "critical", ticker=f"T{n}", value=-0.01 * n, unit="return")
+        for n in range(7)
+    ]
+    bench.take(*moves, at_ms=T0_MS + 201_000)
+    quiet = [opened(T0_MS + n, SEVERITIES[n % 2], ticker=f"Q{n}", kind="slow_drift") for n in range(2)]
+    bench.take(*quiet, opened(T0_MS, "critical", ticker="OLD", late=True))
+    bench.sweep(after_minutes=60)
+    opened_, escalated, simulated, market = [message for message in bench.sent() if message.kind != "digest"]
+    (digest,) = [message for message in bench.sent() if message.digest]
+    assert digest.digest is not None
+    assert escalated.incident is not None
+    over_ = replace(escalated.incident, resolved_ms=T0_MS + 5_430_000)
+    more = replace(digest, digest=replace(digest.digest, incidents=503, anomalies=9_980))
+    named = {
+        "opened": opened_,
+        "escalated": escalated,
+        "simulated": simulated,
+        "market-wide": market,
+        "resolved": replace(escalated, kind="resolved", incident=over_),
+        "repeated": replace(escalated, kind="repeated"),
+        "digest": digest,
+        "digest-with-more": more,
+        "test": Message("test-1", "test", T0_MS, ("sns",)),
     }
+    return {name: content(message, URL, ZONE) for name, message in named.items()}
 
 
-def _market(spike: AlertEvent, make: Any) -> MarketMove:
-    gap = make.anomaly("MSFT", "gap", make.t0_ms - 3000, explanation="MSFT had no tick for 45 s.")
-    moves = tuple(Move.of(event) for event in (spike, AlertEvent("detected", gap, make.t0_ms - 3000, "low")))
-    tickers = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA")
-    return MarketMove(tickers, watched=10, moves=moves)
-
-
-def _written(message: Texts) -> str:
-    sms = f"--- SMS, {gsm7.septets(message.sms)} septets ---\n{message.sms}\n"
-    return f"Subject: {message.subject}\n\n{message.email}\n{sms}"
+def _written(said: Content) -> str:
+    sms = f"--- SMS, {gsm7.septets(said.sms)} septets ---\n{said.sms}\n"
+    return f"Subject: {said.subject}\n\n{said.email}\n{sms}"
 
 
 NAMES = (
-    "alert",
-    "alert-volume",
-    "alert-simulated",
-    "escalation",
-    "back-to-normal",
+    "opened",
+    "escalated",
+    "simulated",
     "market-wide",
+    "resolved",
+    "repeated",
     "digest",
     "digest-with-more",
+    "test",
 )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_wording_is_the_approved_one(name: str, make: Any) -> None:
+def test_the_wording_is_the_approved_one(name: str) -> None:
     """After a change that is meant: read the text in the failure, and put it into the file."""
-    message = _messages(make)[name]
-    assert _written(message) == (APPROVED / f"{name}.txt").read_text()
+    assert _written(_contents()[name]) == (APPROVED / f"{name}.txt").read_text()

@@ -1,0 +1,144 @@
+"""Gets a message into its channels: each (message, channel) is claimed, sent and marked on its own.
+
+A crash between sending and marking lets the claim run out, and the message is sent again: the one window in which a
+channel gets it twice, besides a channel that took a message and did not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.alerts.channels import ChannelError
+from consumers.alerts.model import HOUR_MS, Delivery, Message
+from consumers.alerts.settings import AlertSettings
+from consumers.alerts.store import AlertStore, Pending
+from consumers.alerts.table import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEASE_MS = 120_000
+"""How long a claim lasts: twice the function's timeout, so that its owner is surely gone."""
+RETRY_MS = 30_000
+LONGEST_RETRY_MS = 15 * 60_000
+GIVE_UP_MS = 24 * HOUR_MS
+"""A message that a channel does not take for this long is a dead letter."""
+
+Send = Callable[[str, Message, AlertSettings], str]
+"""Sends a message through the channel of a name; returns a receipt.
+
+Raises `ChannelError`, or botocore's errors.
+"""
+DeadLetter = Callable[[Message, Delivery], None]
+Run = Callable[[Callable[[tuple[Message, str]], bool], "Iterable[tuple[Message, str]]"], "Iterator[bool]"]
+"""`map`, or one that runs the calls side by side."""
+
+
+class Deliverer:
+    """Delivers messages, at once or again.
+
+    Parameters
+    ----------
+    clock
+        Returns the time now, epoch ms UTC.
+    dead_letter
+        Takes what a channel will never take.
+    """
+
+    def __init__(
+        self, store: AlertStore, send: Send, dead_letter: DeadLetter, clock: Callable[[], int], run: Run
+    ) -> None:
+        self._store = store
+        self._send = send
+        self._dead_letter = dead_letter
+        self._clock = clock
+        self._run = run
+        self._down_until: dict[str, int] = {}
+
+    def deliver(self, messages: Iterable[Message], settings: AlertSettings) -> int:
+        """Send messages that were just made; return how many sends were taken.
+
+        What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other.
+        """
+        now_ms = self._clock()
+        pairs = [
+            (message, channel)
+            for message in messages
+            for channel in message.channels
+            if self._down_until.get(channel, 0) <= now_ms
+        ]
+        return sum(self._run(lambda pair: self._first(*pair, settings), pairs))
+
+    def again(self, pending: Pending, settings: AlertSettings) -> bool:
+        """Try a pending delivery if it is its time; return whether it was taken now.
+
+        Raises
+        ------
+        ClientError, BotoCoreError
+            Of the table.
+        """
+        found = self._store.delivery(pending)
+        message = self._store.message(pending.message_id, pending.made_ms)
+        if found is None or message is None or found[0].status in {"sent", "failed"}:
+            self._store.forget_pending(pending)
+            return False
+        delivery, version = found
+        now_ms = self._clock()
+        if delivery.next_ms > now_ms or self._down_until.get(pending.channel, 0) > now_ms:
+            return False
+        return self._attempt(message, pending, delivery, version, settings)
+
+    def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
+        pending = Pending(message.id, message.made_ms, channel)
+        try:
+            return self._attempt(message, pending, Delivery(channel), 1, settings)
+        except (ClientError, BotoCoreError):
+            return False  # of the table: the message is written, a sweep finds it pending
+
+    def _attempt(
+        self, message: Message, pending: Pending, delivery: Delivery, version: int, settings: AlertSettings
+    ) -> bool:
+        claimed = replace(
+            delivery, status="sending", attempts=delivery.attempts + 1, next_ms=self._clock() + LEASE_MS
+        )
+        try:
+            self._store.put_delivery(pending, claimed, version, self._clock())
+        except ConflictError:
+            return False  # another function has it
+        after = self._outcome(message, claimed, settings)
+        if after.status == "failed":
+            self._dead_letter(message, after)
+        self._store.put_delivery(pending, after, version + 1, self._clock())
+        return after.status == "sent"
+
+    def _outcome(self, message: Message, claimed: Delivery, settings: AlertSettings) -> Delivery:
+        try:
+            receipt = self._send(claimed.channel, message, settings)
+        except ChannelError as error:
+            return self._failed(message, claimed, str(error), error.retry_after_ms, final=error.final)
+        except (ClientError, BotoCoreError) as error:
+            return self._failed(message, claimed, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  a channel may be anybody's code: its failure is its own
+            return self._failed(message, claimed, type(error).__name__)
+        self._down_until.pop(claimed.channel, None)
+        return replace(claimed, status="sent", sent_ms=self._clock(), next_ms=0, receipt=receipt, error="")
+
+    def _failed(
+        self,
+        message: Message,
+        claimed: Delivery,
+        reason: str,
+        retry_after_ms: int = 0,
+        *,
+        final: bool = False,
+    ) -> Delivery:
+        now_ms = self._clock()
+        if final or now_ms - message.made_ms >= GIVE_UP_MS:
+            return replace(claimed, status="failed", error=reason[:300])
+        wait_ms = max(retry_after_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
+        self._down_until[claimed.channel] = now_ms + min(wait_ms, RETRY_MS)
+        return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason[:300])

@@ -1,0 +1,162 @@
+"""How an incident takes events in: its counts, its worst anomalies, its tickers, its state. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from consumers.alerts import policy
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import (
+    HIGH,
+    SAMPLES,
+    TICKERS,
+    AnomalySummary,
+    DigestLine,
+    Incident,
+    Record,
+    TickerMove,
+    incident_id,
+)
+
+
+def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
+    """Return the incident that an event opens, without the event.
+
+    Parameters
+    ----------
+    subject
+        The ticker, `MARKET` or `FEED`.
+    watched
+        Tickers on the watch list.
+    """
+    began_ms = event.anomaly.began_ms
+    incident = Incident(
+        id=incident_id(event.origin + ("-late" if event.late else ""), subject, began_ms),
+        origin=event.origin,
+        subject=subject,
+        opened_ms=began_ms,
+        last_ms=began_ms,
+        watched=watched,
+        late=event.late,
+    )
+    return replace(incident, peak=HIGH) if incident.is_wide else incident
+
+
+def absorb(
+    event: AlertEvent, incident: Incident, record: Record | None, now_ms: int
+) -> tuple[Incident, Record]:
+    """Return an incident after an event of one of its anomalies, and what is remembered of the anomaly.
+
+    Parameters
+    ----------
+    record
+        What was remembered of it; None if this is the first of its events, whichever that is.
+    """
+    before = record or Record(incident.id, frozenset(), event.anomaly.severity)
+    ends = event.change == "ended"
+    after = replace(
+        before,
+        incident=incident.id,
+        seen=before.seen | {event.key},
+        severity=event.anomaly.severity if event.rank > before.rank else before.severity,
+        ended=before.ended or ends,
+    )
+    anomaly = replace(event.anomaly, severity=after.severity, ended_ms=event.at_ms if ends else None)
+    going_on = (
+        incident.open
+        + int(record is None and not ends)
+        - int(ends and record is not None and not before.ended)
+    )
+    incident = replace(
+        incident,
+        opened_ms=min(incident.opened_ms, anomaly.began_ms),
+        last_ms=max(incident.last_ms, event.at_ms),
+        updated_ms=now_ms,
+        anomalies=incident.anomalies + int(record is None),
+        open=going_on,
+        resolved_ms=None if going_on else max(incident.last_ms, event.at_ms),
+        misprint_until_ms=_misprint(event, incident.misprint_until_ms),
+    )
+    if going_on and incident.end_told:  # people were told that it is over
+        incident = replace(incident, end_told=False, told_rank=-1)
+    incident = _with_samples(incident, [_known(incident.samples, anomaly)])
+    if not policy.is_inhibited(anomaly, incident):
+        incident = replace(incident, peak=max(incident.peak, after.rank))
+    return (_with_moves(incident, [_move(anomaly)]) if incident.is_wide else incident), after
+
+
+def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
+    """Return an incident over many tickers with the anomalies of a ticker's, and that one as it is left behind."""
+    wide = replace(
+        incident,
+        opened_ms=min(incident.opened_ms, single.opened_ms),
+        last_ms=max(incident.last_ms, single.last_ms),
+        peak=max(incident.peak, single.peak),
+        anomalies=incident.anomalies + single.anomalies,
+        open=incident.open + single.open,
+        channels=tuple(dict.fromkeys((*incident.channels, *single.channels))),
+    )
+    left = replace(single, merged_into=incident.id, waiting=None)
+    return _with_samples(_with_moves(wide, map(_move, single.samples)), single.samples), left
+
+
+def timed_out(incident: Incident) -> Incident:
+    """Return an incident that is over because nothing is heard of it any more."""
+    return replace(incident, open=0, resolved_ms=incident.last_ms)
+
+
+def line_of(incident: Incident, now_ms: int) -> DigestLine:
+    """Return an incident as a digest has it."""
+    worst = incident.samples[0]
+    return DigestLine(
+        incident=incident.id,
+        origin=incident.origin,
+        subject=incident.subject,
+        severity=incident.severity,
+        state=incident.state(now_ms),
+        opened_ms=incident.opened_ms,
+        last_ms=incident.last_ms,
+        anomalies=incident.anomalies,
+        late=incident.late,
+        kind=worst.kind,
+        explanation=worst.explanation,
+    )
+
+
+def _misprint(event: AlertEvent, until_ms: int) -> int:
+    if event.anomaly.kind != "bad_tick":
+        return until_ms
+    if event.change == "ended":
+        return min(until_ms, event.at_ms)
+    return max(until_ms, event.anomaly.began_ms + policy.MISPRINT_MS)
+
+
+def _known(samples: Iterable[AnomalySummary], anomaly: AnomalySummary) -> AnomalySummary:
+    """Return an anomaly with the end that was known before: events come in any order."""
+    ended = next((one.ended_ms for one in samples if one.id == anomaly.id), None)
+    return anomaly if anomaly.ended_ms is not None else replace(anomaly, ended_ms=ended)
+
+
+def _with_samples(incident: Incident, anomalies: Iterable[AnomalySummary]) -> Incident:
+    """Return an incident with more samples; the worst are kept, what a misprint explains comes last."""
+    newest = {anomaly.id: anomaly for anomaly in (*incident.samples, *anomalies)}
+    ranked = sorted(
+        newest.values(), key=lambda one: (policy.is_inhibited(one, incident), -one.rank, one.began_ms)
+    )
+    return replace(incident, samples=tuple(ranked[:SAMPLES]))
+
+
+def _move(anomaly: AnomalySummary) -> TickerMove:
+    size = anomaly.value if anomaly.unit == "return" else 0.0
+    return TickerMove(anomaly.ticker, anomaly.began_ms, anomaly.rank, size)
+
+
+def _with_moves(incident: Incident, moves: Iterable[TickerMove]) -> Incident:
+    """Return an incident with more moves; those of the tickers that moved first are kept, the others counted."""
+    known = {move.ticker: move for move in incident.tickers}
+    for move in moves:
+        before = known.get(move.ticker)
+        known[move.ticker] = move if before is None else before.joined(move)
+    first = sorted(known.values(), key=lambda move: (move.first_ms, move.ticker))
+    return replace(incident, tickers=tuple(first[:TICKERS]))

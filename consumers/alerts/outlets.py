@@ -1,0 +1,124 @@
+"""The channels as they are set up: by name, with their secrets, and where what they never take goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from consumers.alerts import channels
+from consumers.alerts.channels import Channel, ChannelError, Setup
+from consumers.alerts.delivery import DeadLetter
+from consumers.alerts.model import Delivery, Message
+from consumers.alerts.rendering.texts import content
+from consumers.alerts.settings import DEFAULT_CHANNEL, AlertSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from mypy_boto3_sqs import SQSClient
+
+AT_A_TIME = 8
+"""Sends that run side by side."""
+
+
+class Outlets:
+    """Sends messages through the channels of the settings.
+
+    Parameters
+    ----------
+    client
+        Makes a client of an AWS service, as `boto3.client` does.
+    secret_prefix
+        The secret of a channel is called so, with its name behind.
+    """
+
+    def __init__(
+        self,
+        client: Callable[..., Any],
+        *,
+        topic_arn: str,
+        secret_prefix: str,
+        dashboard_url: str,
+        clock: Callable[[], int],
+    ) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+        self._secret_prefix = secret_prefix
+        self._dashboard_url = dashboard_url
+        self._clock = clock
+        self._made: dict[str, tuple[object, Channel]] = {}
+        self._clients: dict[str, Any] = {}
+
+    def send(self, name: str, message: Message, settings: AlertSettings) -> str:
+        """Send a message through a channel; return its receipt. Raises `ChannelError`, and botocore's errors."""
+        said = content(message, self._dashboard_url, settings.time_zone)
+        try:
+            return self._channel(name, settings).send(message, said)
+        except ChannelError:
+            self._made.pop(name, None)  # its secret may have been replaced
+            raise
+
+    def _channel(self, name: str, settings: AlertSettings) -> Channel:
+        wanted = settings.channels.get(name)
+        known = self._made.get(name)
+        if known is not None and known[0] == wanted:
+            return known[1]
+        if name == DEFAULT_CHANNEL:
+            made = channels.declared("sns")(self._setup({"topic_arn": self._topic_arn}, {}))
+        elif wanted is None:
+            raise ChannelError("it is no longer set up", where=name, final=True)
+        else:
+            type_ = channels.declared(wanted.type)
+            made = type_(self._setup(wanted.settings, self._secrets(name) if type_.secrets else {}))
+        self._made[name] = wanted, made
+        return made
+
+    def _setup(self, settings: dict[str, str], secrets: dict[str, str]) -> Setup:
+        return Setup(settings, secrets, self._clock, self._aws)
+
+    def _secrets(self, name: str) -> dict[str, str]:
+        text = self._aws("secretsmanager").get_secret_value(SecretId=f"{self._secret_prefix}{name}")[
+            "SecretString"
+        ]
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise ChannelError("its secret is no JSON", where=name, allowed="an object of texts") from error
+        if not isinstance(found, dict):
+            raise ChannelError("its secret is no object", where=name, allowed="an object of texts")
+        return {str(key): str(value) for key, value in found.items()}
+
+    def _aws(self, service: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
+        if service not in self._clients:
+            # SNS does not recognise a repeated publish: a retry of the client could be a second message.
+            once = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5)
+            self._clients[service] = self._client(service, config=once)
+        return self._clients[service]
+
+
+def side_by_side(
+    send: Callable[[tuple[Message, str]], bool], pairs: Iterable[tuple[Message, str]]
+) -> Iterator[bool]:
+    """Run sends side by side, so that a slow channel delays no other."""
+    pairs = list(pairs)
+    if len(pairs) < 2:
+        return map(send, pairs)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return iter(list(pool.map(send, pairs)))
+
+
+def dead_letters(sqs: SQSClient, queue_url: str, logger: Logger) -> DeadLetter:
+    """Return what puts messages that a channel never takes into the queue of dead letters, with the reason."""
+
+    def dead_letter(message: Message, delivery: Delivery) -> None:
+        logger.error(
+            "not deliverable", message_id=message.id, channel=delivery.channel, reason=delivery.error
+        )
+        body = {"message": message.id, "made_ms": message.made_ms, "delivery": asdict(delivery)}
+        sqs.send_message(QueueUrl=queue_url, MessageBody=json.dumps(body))
+
+    return dead_letter

@@ -1,0 +1,102 @@
+"""Incidents, messages and silences as JSON-able values: the same for the API, the page and the command line. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consumers.alerts.model import Incident, Silence
+from consumers.alerts.rendering.texts import content
+from consumers.alerts.store import StoredMessage
+from consumers.contracts.anomaly import SEVERITIES, iso_ms
+
+
+def incident_row(incident: Incident, now_ms: int) -> dict[str, Any]:
+    """Return an incident as it is at `now_ms` (epoch ms UTC)."""
+    known = incident.acknowledgement if incident.state(now_ms) == "acknowledged" else None
+    return {
+        "id": incident.id,
+        "origin": incident.origin,
+        "subject": incident.subject,
+        "state": incident.state(now_ms),
+        "severity": incident.severity,
+        "opened_at": iso_ms(incident.opened_ms),
+        "last_at": iso_ms(incident.last_ms),
+        "resolved_at": None if incident.resolved_ms is None else iso_ms(incident.resolved_ms),
+        "acknowledged_by": known and known.by,
+        "acknowledged_until": known and iso_ms(known.until_ms),
+        "late": incident.late,
+        "anomaly_count": incident.anomalies,
+        "open_count": incident.open,
+        "anomalies": [
+            {
+                "id": one.id,
+                "ticker": one.ticker,
+                "kind": one.kind,
+                "severity": one.severity,
+                "began_at": iso_ms(one.began_ms),
+                "ended_at": None if one.ended_ms is None else iso_ms(one.ended_ms),
+                "explanation": one.explanation,
+            }
+            for one in incident.samples
+        ],
+        "tickers": [
+            {
+                "ticker": move.ticker,
+                "first_at": iso_ms(move.first_ms),
+                "severity": SEVERITIES[move.rank],
+                "move": move.move,
+            }
+            for move in incident.tickers
+        ],
+        "messages": [
+            {
+                "id": made.message_id,
+                "kind": made.kind,
+                "made_at": iso_ms(made.made_ms),
+                "channels": list(made.channels),
+            }
+            for made in incident.notifications
+        ],
+    }
+
+
+def message_row(stored: StoredMessage) -> dict[str, Any]:
+    """Return a message and what became of it; a digest and a test are about no single incident."""
+    message = stored.message
+    incident, cause = message.incident, message.cause
+    origin = incident.origin if incident is not None else message.digest.origin if message.digest else None
+    return {
+        "id": message.id,
+        "message_kind": message.kind,
+        "status": stored.status,
+        "subject": content(message, "", "UTC").title,
+        "made_at": iso_ms(message.made_ms),
+        "sent_at": iso_ms(stored.sent_ms) if stored.sent_ms else None,
+        "incident_id": incident and incident.id,
+        "anomaly_id": cause and cause.id,
+        "ticker": cause and cause.ticker,
+        "kind": cause and cause.kind,
+        "severity": incident and incident.severity,
+        "origin": origin,
+        "deliveries": [
+            {
+                "channel": one.channel,
+                "status": one.status,
+                "attempts": one.attempts,
+                "sent_at": iso_ms(one.sent_ms) if one.sent_ms else None,
+                "receipt": one.receipt or None,
+                "error": one.error or None,
+            }
+            for one in stored.deliveries
+        ],
+    }
+
+
+def silence_row(silence: Silence) -> dict[str, Any]:
+    """Return a silence."""
+    return {
+        "ticker": silence.ticker,
+        "kind": silence.kind,
+        "until": iso_ms(silence.until_ms),
+        "reason": silence.reason,
+    }

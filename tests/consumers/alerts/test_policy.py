@@ -1,0 +1,305 @@
+"""What is sent at once, what waits for a digest, and what is not sent: the rules of `policy`, one by one."""
+
+from __future__ import annotations
+
+from datetime import time
+
+import pytest
+
+from consumers.alerts.model import Acknowledgement, Silence
+from consumers.alerts.settings import AlertSettings, MuteTiming, Route
+from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
+
+
+@pytest.mark.parametrize(
+    ("severity", "message"), [("low", None), ("medium", None), ("high", "opened"), ("critical", "opened")]
+)
+def test_high_and_critical_are_sent_at_once_and_the_rest_at_the_next_full_hour(
+    bench: Bench, severity: str, message: str | None
+) -> None:
+    assert bench.take(opened(severity=severity)) == [message]
+    bench.sweep(after_minutes=59)
+    assert bench.kinds() == (["digest"] if message is None else ["opened"])
+
+
+def test_nothing_limits_how_many_critical_incidents_are_sent(bench: Bench) -> None:
+    for n in range(200):
+        event = opened(T0_MS + n * 1000, "critical", ticker=f"T{n}")
+        assert bench.take(event, at_ms=event.at_ms) == ["opened"]
+
+
+def test_an_incident_is_told_again_only_when_it_gets_worse(bench: Bench) -> None:
+    first = opened(severity="high")
+    second = opened(T0_MS + 1000, "high", kind="gap")
+    assert bench.take(first, second) == ["opened", None]
+    assert bench.take(worse(second, T0_MS + 2000, "critical")) == ["escalated"]
+    assert bench.take(opened(T0_MS + 3000, "critical")) == [None]
+    incident = bench.incident(first)
+    assert (incident.anomalies, incident.open, incident.severity) == (3, 3, "critical")
+    assert [one.kind for one in incident.notifications] == ["opened", "escalated"]
+
+
+def test_medium_that_becomes_high_leaves_the_digest(bench: Bench) -> None:
+    event = opened(severity="medium")
+    assert bench.take(event) == [None]
+    assert bench.take(worse(event, T0_MS + 5000, "high")) == ["opened"]
+    bench.sweep(after_minutes=61)
+    assert bench.kinds() == ["opened"]
+
+
+def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message(bench: Bench) -> None:
+    event = opened(severity="medium")
+    assert bench.take(worse(event, T0_MS + 10, "high")) == ["opened"]
+    assert bench.take(event) == [None]
+    assert bench.incident(event).anomalies == 1
+
+
+def test_anomalies_of_a_ticker_within_two_minutes_are_one_incident(bench: Bench) -> None:
+    first = opened(severity="high")
+    near, far = opened(T0_MS + 2 * MINUTE_MS, "high"), opened(T0_MS + 4 * MINUTE_MS + 1, "high")
+    assert bench.take(first, near, far, at_ms=far.at_ms) == ["opened", None, "opened"]
+    assert bench.incident(near).id == bench.incident(first).id != bench.incident(far).id
+
+
+def test_the_end_of_what_lasted_is_told_once_nothing_followed(bench: Bench) -> None:
+    event = opened(severity="high")
+    bench.take(event)
+    assert bench.take(over(event, T0_MS + 5 * MINUTE_MS), at_ms=T0_MS + 5 * MINUTE_MS) == [None]
+    assert bench.incident(event).state(bench.now_ms) == "resolved"
+    bench.sweep(after_minutes=1)
+    assert bench.kinds() == ["opened"]
+    bench.sweep(after_minutes=1)
+    bench.sweep(after_minutes=60)
+    assert bench.kinds() == ["opened", "resolved"]
+    assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, high at its peak"
+
+
+def test_the_end_of_what_was_short_or_not_told_is_not_told(bench: Bench) -> None:
+    short, quiet = opened(severity="high"), opened(severity="low", ticker="MSFT")
+    bench.take(short, quiet)
+    bench.take(over(short, T0_MS + 59_000), over(quiet, T0_MS + 20 * MINUTE_MS))
+    bench.sweep(after_minutes=30)
+    bench.sweep(after_minutes=60)
+    assert bench.kinds() == ["opened", "digest"]
+
+
+def test_what_goes_on_is_repeated_until_somebody_acknowledges_it(bench: Bench) -> None:
+    event = opened(severity="high")
+    bench.take(event)
+    bench.sweep(after_minutes=239)
+    bench.sweep(after_minutes=2)
+    assert bench.kinds() == ["opened", "repeated"]
+    until_ms = bench.now_ms + 8 * HOUR_MS
+    bench.store.acknowledge(bench.incident(event), Acknowledgement("me", until_ms, 2), bench.now_ms)
+    assert bench.incident(event).state(bench.now_ms) == "acknowledged"
+    bench.sweep(after_minutes=5 * 60)
+    assert bench.kinds() == ["opened", "repeated"]
+    bench.sweep(after_minutes=4 * 60)
+    assert bench.kinds() == ["opened", "repeated", "repeated"]
+
+
+def test_what_is_acknowledged_is_told_again_only_if_it_gets_worse(bench: Bench) -> None:
+    event = opened(severity="medium")
+    bench.take(event)
+    incident = bench.incident(event)
+    bench.store.acknowledge(incident, Acknowledgement("me", bench.now_ms + HOUR_MS, 2), bench.now_ms)
+    assert bench.take(worse(event, T0_MS + 1000, "high")) == [None]
+    assert bench.take(worse(event, T0_MS + 2000, "critical")) == ["opened"]
+    assert bench.incident(event).state(bench.now_ms) == "open"
+
+
+def test_an_incident_of_which_nothing_is_heard_for_a_day_is_over(bench: Bench) -> None:
+    event = opened(severity="low")
+    bench.take(event)
+    bench.sweep(after_minutes=60)
+    bench.sweep(after_minutes=24 * 60)
+    assert bench.incident(event).state(bench.now_ms) == "resolved"
+
+
+def test_silenced_is_sent_in_a_digest_once_it_is_not(bench: Bench) -> None:
+    silence = Silence(bench.now_ms + 3 * HOUR_MS, "AAPL", "price_spike", reason="earnings")
+    bench.store.put_silence(silence)
+    assert bench.take(opened(severity="critical"), opened(severity="high", ticker="MSFT")) == [None, "opened"]
+    bench.sweep(after_minutes=120)
+    assert bench.kinds() == ["opened"]
+    assert bench.store.delete_silence(silence.scope)
+    assert not bench.store.delete_silence(silence.scope)
+    bench.sweep(after_minutes=1)
+    assert bench.kinds() == ["opened", "digest"]
+
+
+def test_a_silence_of_a_month_loses_nothing(bench: Bench) -> None:
+    bench.store.put_silence(Silence(bench.now_ms + 30 * 24 * HOUR_MS, "AAPL"))
+    bench.take(opened(severity="critical"))
+    bench.sweep(after_minutes=29 * 24 * 60)
+    assert bench.sent() == []
+    bench.sweep(after_minutes=24 * 60 + 1)
+    bench.sweep(after_minutes=1)
+    assert bench.kinds() == ["digest"]
+
+
+def test_by_night_only_the_worst_is_sent_and_digests_wait(bench: Bench) -> None:
+    night = MuteTiming(start=time(9, 0), end=time(12, 0), unless="critical")  # T0 is 9:30 in New York
+    bench.settings = AlertSettings(mute_timings=(night,))
+    sent = bench.take(opened(severity="high"), opened(severity="critical", ticker="MSFT"))
+    assert sent == [None, "opened"]
+    bench.sweep(after_minutes=90)
+    assert bench.kinds() == ["opened"]
+    bench.sweep(after_minutes=61)
+    assert bench.kinds() == ["opened", "digest"]
+
+
+def test_late_replayed_and_stale_are_in_digests_and_a_backfill_in_nothing(bench: Bench) -> None:
+    late = opened(T0_MS, "critical", late=True)
+    replayed = opened(T0_MS, "critical", ticker="MSFT", source="replay-2026")
+    stale = opened(T0_MS - 16 * MINUTE_MS, "critical", ticker="NVDA")
+    assert bench.take(late, replayed, stale) == [None] * 3
+    bench.sweep(after_minutes=60)
+    assert bench.kinds() == ["digest", "digest"]
+    assert {
+        message.digest.origin: message.digest.incidents for message in bench.sent() if message.digest
+    } == {
+        "live": 2,
+        "replay": 1,
+    }
+
+
+def test_late_ones_are_incidents_of_their_own(bench: Bench) -> None:
+    late, live = opened(T0_MS, "critical", late=True), opened(T0_MS + 1, "high", kind="gap")
+    assert bench.take(late, live) == [None, "opened"]
+    assert bench.incident(late).id != bench.incident(live).id
+
+
+def test_simulated_is_labelled(bench: Bench) -> None:
+    bench.take(
+        opened(severity="high", source="simulated"), opened(severity="low", ticker="MSFT", source="simulated")
+    )
+    bench.sweep(after_minutes=60)
+    for said in bench.said():
+        assert said.title.startswith("[SIMULATED] ")
+        assert said.sms.startswith("[SIMULATED] ")
+        assert said.subject.startswith("[SIMULATED] ")
+
+
+def test_a_misprint_inhibits_spike_and_spread_of_its_print(bench: Bench) -> None:
+    misprint = opened(severity="medium", kind="bad_tick")
+    spike, spread = opened(severity="critical"), opened(T0_MS + 5000, "critical", kind="spread_blowout")
+    assert bench.take(spike, misprint, spread) == [None] * 3
+    incident = bench.incident(misprint)
+    assert (incident.anomalies, incident.severity, incident.samples[0].kind) == (3, "medium", "bad_tick")
+    bench.take(over(misprint, T0_MS + 10_000))
+    assert bench.take(opened(T0_MS + 11_000, "critical")) == ["opened"]
+
+
+def test_a_market_wide_move_is_one_incident_with_its_tickers_ranked(bench: Bench) -> None:
+    bench.watched = 10
+    crash = [
+        opened(T0_MS + n, "critical", ticker=f"T{n}", value=-0.01 * (n + 1), unit="return") for n in range(10)
+    ]
+    assert bench.take(*crash) == ["opened", *[None] * 9]
+    (incident,) = bench.incidents()
+    assert (incident.subject, incident.anomalies, len(incident.tickers)) == ("market", 10, 10)
+    (said,) = bench.said()
+    assert said.title == (
+        "CRITICAL: market-wide, 10 of 10 tickers within a minute (T0, T1, T2, T3, T4 and 5 more)"
+    )
+    assert said.lines[0].startswith("Moved first: T0 09:30:00 EST, T1 ")
+    assert said.lines[1].startswith("Moved most: T9 -10.00 %, T8 -9.00 %")
+
+
+def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
+    bench.watched = 10
+    crash = [opened(T0_MS + n, "high", ticker=f"T{n}") for n in range(10)]
+    sent = [bench.take(event)[0] for event in crash]
+    assert sent == ["opened"] * 4 + [None] * 6  # three of one ticker, one of the market
+    (incident,) = bench.incidents()
+    assert (incident.subject, incident.anomalies, incident.open) == ("market", 10, 10)
+    assert {bench.incident(event).id for event in crash} == {incident.id}
+
+
+def test_a_stall_over_many_tickers_is_one_incident(bench: Bench) -> None:
+    bench.watched = 8
+    stall = [opened(T0_MS + n, "low", ticker=f"T{n}", kind="gap") for n in range(8)]
+    assert bench.take(*stall) == ["opened", *[None] * 7]
+    assert bench.said()[0].title.startswith("HIGH: stall of the feed, 8 of 8 tickers")
+    bench.take(*(over(event, event.at_ms + 90_000) for event in stall), at_ms=T0_MS + 90_000)
+    bench.sweep(after_minutes=3)
+    assert bench.kinds() == ["opened", "resolved"]
+    assert len(bench.incidents()) == 1
+
+
+def test_what_is_worse_than_the_market_breaks_through_it_and_after_it_all_is_as_before(bench: Bench) -> None:
+    bench.watched = 5
+    crash = [opened(T0_MS + n, "medium", ticker=f"T{n}") for n in range(4)]
+    assert bench.take(*crash) == ["opened", None, None, None]
+    assert bench.take(opened(T0_MS + 5000, "high", ticker="T4")) == [None]
+    assert bench.take(worse(crash[2], T0_MS + 9000, "critical")) == ["escalated"]
+    assert bench.take(worse(crash[3], T0_MS + 9500, "critical")) == [None]
+    alone = opened(T0_MS + 10 * MINUTE_MS, "high", ticker="T4")
+    assert bench.take(alone, at_ms=alone.at_ms) == ["opened"]
+    assert bench.incident(alone).subject == "T4"
+
+
+def test_a_silenced_ticker_is_not_in_a_market_wide_incident(bench: Bench) -> None:
+    bench.watched = 10
+    bench.store.put_silence(Silence(bench.now_ms + HOUR_MS, ticker="T0"))
+    assert bench.take(*(opened(T0_MS + n, ticker=f"T{n}") for n in range(5))) == [
+        None,
+        "opened",
+        None,
+        None,
+        None,
+    ]
+    (said,) = bench.said()
+    assert "T0" not in said.title + said.email
+
+
+def test_one_ticker_with_many_kinds_is_no_move_of_the_market(bench: Bench) -> None:
+    bench.watched = 1
+    kinds = ("price_spike", "level_shift", "volume_burst", "vol_shift", "slow_drift")
+    bench.take(*(opened(severity="high", kind=kind) for kind in kinds))
+    assert [incident.subject for incident in bench.incidents()] == ["AAPL"]
+
+
+def test_routes_decide_where_and_when(bench: Bench) -> None:
+    bench.settings = AlertSettings.model_validate(
+        {
+            "channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn:aws:sns:us-east-1:1:desk"}}},
+            "routes": [
+                {"ticker": "TSLA", "notify": "never"},
+                {"ticker": "MSFT", "channels": ["desk"], "notify": "at_once"},
+                {"kind": "gap", "severity": ["high"], "notify": "digest", "channels": "desk"},
+            ],
+        }
+    )
+    events = [
+        opened(severity="critical", ticker="TSLA"),
+        opened(severity="low", ticker="MSFT"),
+        opened(severity="high", ticker="KO", kind="gap"),
+        opened(severity="high", ticker="XOM"),
+    ]
+    assert bench.take(*events) == [None, "opened", None, "opened"]
+    bench.sweep(after_minutes=60)
+    assert [message.kind for message in bench.sent("desk")] == ["opened", "opened", "digest"]
+    assert [message.incident.subject for message in bench.sent() if message.incident] == ["XOM"]
+    assert bench.incident(events[0]).state(bench.now_ms) == "open"  # it is there all the same
+
+
+def test_a_route_without_channels_sends_nothing(bench: Bench) -> None:
+    bench.settings = AlertSettings(routes=(Route(channels=()),))
+    assert bench.take(opened(severity="critical")) == [None]
+    bench.sweep(after_minutes=60)
+    assert bench.sent() == []
+
+
+def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
+    bench.take(*(opened(T0_MS + n, "low", ticker=f"T{n}") for n in range(60)), at_ms=T0_MS + 1000)
+    bench.take(opened(T0_MS + 100, "medium", ticker="WORST"))
+    bench.sweep(after_minutes=60)
+    assert bench.kinds() == ["digest"]
+    (said,) = bench.said()
+    assert (
+        said.title == "Digest: 61 incidents: WORST price spike (medium), T0 price spike (low) and 59 others"
+    )
+    assert said.lines[-1] == "and 41 more incidents"
+    assert len(said.lines) == 22

@@ -1,0 +1,317 @@
+"""Laws over random histories with duplicates, disorder, retries, crashes, overlaps and channels that fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.alerts import policy
+from consumers.alerts.channels import ChannelError
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS, Message, Silence
+from consumers.alerts.notifier import Notifier
+from consumers.alerts.settings import AlertSettings, MarketWide
+from consumers.alerts.store import AlertStore
+from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
+from consumers.alerts.view import incident_row, message_row
+from consumers.contracts.anomaly import SEVERITIES, ms_of_iso
+from tests.consumers.alerts.bench import T0_MS, opened, over, worse
+
+FAULTS = ("refused", "lost", "crash before", "crash after", "overlap")
+TWO_CHANNELS = AlertSettings.model_validate(
+    {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
+)
+
+
+class CrashError(BaseException):
+    """The function was killed."""
+
+
+@dataclass
+class Faults:
+    """What goes wrong: at the n-th call from now on, which fault; nothing once `script` is used up.
+
+    Attributes
+    ----------
+    unclear
+        Sends that were taken but not marked, by message and channel: each may come twice.
+    """
+
+    script: list[str | None]
+    overlap: Callable[[], None] = lambda: None
+    unclear: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def before(self) -> str | None:
+        fault = self.script.pop(0) if self.script else None
+        if fault == "overlap":
+            self.overlap()
+        elif fault == "refused":
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Write")
+        elif fault == "crash before":
+            raise CrashError
+        return fault
+
+    @staticmethod
+    def after(fault: str | None) -> None:
+        if fault == "lost":
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "no answer"}}, "Write")
+        if fault == "crash after":
+            raise CrashError
+
+
+class FaultyTable(MemoryTable):
+    """A table whose calls go wrong."""
+
+    def __init__(self, inner: MemoryTable, faults: Faults) -> None:
+        self._inner, self._faults = inner, faults
+
+    def read(self, places: Iterable[Place]) -> dict[Place, Item]:
+        self._faults.before()
+        return self._inner.read(places)
+
+    def query(
+        self, pk: str, *, after: str = "", until: str = "~", newest: int | None = None
+    ) -> Iterator[Item]:
+        self._faults.before()
+        yield from list(self._inner.query(pk, after=after, until=until, newest=newest))
+
+    def write(self, writes: Sequence[Put | Delete]) -> None:
+        fault = self._faults.before()
+        self._inner.write(writes)
+        self._faults.after(fault)
+
+
+@dataclass
+class Play:
+    """Functions, their queue and their minute rule, over one table, with two channels of which one fails."""
+
+    script: list[str | None]
+    desk_fails: list[bool]
+    settings: AlertSettings
+    watched: int = 0
+    now_ms: int = T0_MS
+    sends: list[tuple[int, str, Message]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        table = MemoryTable()
+        self.faults = Faults(self.script)
+        self.store = AlertStore(table)
+        self.notifier = self._notifier(AlertStore(FaultyTable(table, self.faults)))
+        self.other = self._notifier(self.store)
+        self.alongside: list[AlertEvent] = []
+
+    def _notifier(self, store: AlertStore) -> Notifier:
+        return Notifier(
+            store,
+            self._send,
+            dead_letter=lambda _message, _delivery: None,
+            clock=lambda: self.now_ms,
+            watched=lambda: self.watched,
+            pause=lambda _attempt: None,
+        )
+
+    def _send(self, channel: str, message: Message, _settings: AlertSettings) -> str:
+        if channel == "desk" and self.desk_fails and self.desk_fails.pop(0):
+            raise ChannelError("down", where="desk")
+        self.sends.append((self.now_ms, channel, message))
+        fault = self.faults.script[0] if self.faults.script else None
+        if fault in {"refused", "lost", "crash before", "crash after"}:
+            self.faults.unclear[message.id, channel] += 1
+        return "receipt"
+
+    def deliver(self, arrivals: list[tuple[int, AlertEvent]]) -> None:
+        """Deliver events at their times; what fails comes again at once, behind the others."""
+        queue = [event for _, event in arrivals]
+        self.faults.overlap = lambda: self._alongside(queue)
+        for at_ms, event in arrivals:
+            self.now_ms = max(self.now_ms, at_ms)
+            again = [event]
+            for _ in range(50):
+                if not again:
+                    break
+                again = self._invoke(again)
+            assert not again
+            self._quietly(lambda: self.notifier.sweep(self.settings))
+
+    def _invoke(self, batch: list[AlertEvent]) -> list[AlertEvent]:
+        try:
+            taken = self.notifier.take(batch, self.settings)
+        except CrashError:
+            return batch
+        return [one.event for one in taken if one.error is not None]
+
+    def _alongside(self, queue: list[AlertEvent]) -> None:
+        """Another function, without faults, takes an event that is still in the queue, and sweeps."""
+        event = next((one for one in queue if one not in self.alongside and one.at_ms <= self.now_ms), None)
+        if event is not None:
+            self.alongside.append(event)
+            self.other.take([event], self.settings)
+        self.other.sweep(self.settings)
+
+    @staticmethod
+    def _quietly(action: Callable[[], object]) -> None:
+        with suppress(ClientError, CrashError):
+            action()
+
+    def let_time_pass(self, hours: int) -> None:
+        """Sweep without faults."""
+        self.faults.script.clear()
+        self.desk_fails.clear()
+        for _ in range(hours * 4):
+            self.now_ms += 15 * MINUTE_MS
+            assert self.notifier.sweep(self.settings).errors == ()
+
+
+@st.composite
+def _stories(draw: st.DrawFn) -> list[tuple[int, AlertEvent]]:
+    """Arrivals of events: openings, escalations and ends, delayed, repeated and out of order."""
+    story: list[tuple[int, AlertEvent]] = []
+    first = st.builds(
+        opened,
+        st.integers(0, 40).map(lambda n: T0_MS + n * 20_000),
+        st.sampled_from(SEVERITIES),
+        ticker=st.sampled_from(["AAPL", "AAPL", "MSFT", "NVDA"]),
+        kind=st.sampled_from(["price_spike", "gap", "bad_tick"]),
+        source=st.sampled_from(["alpaca", "alpaca", "alpaca", "replay-1"]),
+        late=st.sampled_from([False, False, False, True]),
+    )
+    for event in draw(st.lists(first, max_size=8, unique_by=lambda one: one.anomaly.id)):
+        life = [event]
+        at_ms = event.at_ms
+        for severity in SEVERITIES[event.rank + 1 :]:
+            if draw(st.booleans()):
+                at_ms += draw(st.integers(1, 300_000))
+                life.append(worse(life[-1], at_ms, severity))
+        if draw(st.booleans()):
+            life.append(over(life[-1], at_ms + draw(st.integers(1, 600_000))))
+        for one in life:
+            delays = draw(st.lists(st.integers(0, 2 * MINUTE_MS), min_size=1, max_size=2))
+            story += [(one.at_ms + delay, one) for delay in delays]
+    return sorted(story, key=lambda arrival: arrival[0])
+
+
+_SCRIPT = st.lists(st.one_of(st.none(), st.none(), st.sampled_from(FAULTS)), max_size=40)
+_DESK = st.lists(st.booleans(), max_size=10)
+_MARKET = st.sampled_from([None, MarketWide(share=0.5, at_least=2), MarketWide(share=1, at_least=3)])
+
+
+def _rules(market: MarketWide | None) -> AlertSettings:
+    return TWO_CHANNELS.model_copy(update={"market_wide": market})
+
+
+@settings(max_examples=150, deadline=None)
+@given(_stories(), _SCRIPT, _DESK, _MARKET)
+def test_no_channel_gets_a_message_twice_but_in_the_documented_case(
+    story: list[tuple[int, AlertEvent]], script: list[str | None], desk: list[bool], market: MarketWide | None
+) -> None:
+    play = Play(script, desk, _rules(market), watched=3)
+    play.deliver(story)
+    play.let_time_pass(hours=3)
+    sends = Counter((message.id, channel) for _, channel, message in play.sends)
+    for send, times in sends.items():
+        assert times <= 1 + play.faults.unclear[send]
+    made = {one.message.id: one for one in play.store.messages(T0_MS, play.now_ms)}
+    assert {(id_, channel) for id_, one in made.items() for channel in one.message.channels} == set(sends)
+    assert all(one.status == "sent" for one in made.values())
+    assert list(play.store.pending()) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(_stories(), _SCRIPT, _MARKET)
+def test_every_anomaly_is_in_exactly_one_incident_that_counts_it(
+    story: list[tuple[int, AlertEvent]], script: list[str | None], market: MarketWide | None
+) -> None:
+    play = Play(script, [], _rules(market), watched=3)
+    play.deliver(story)
+    play.let_time_pass(hours=2)
+    anomalies = {event.anomaly.id for _, event in story}
+    found = {id_: play.store.incident_of(id_) for id_ in anomalies}
+    counted = Counter(incident.id for incident in found.values() if incident is not None)
+    listed = {one.id: one for one in play.store.incidents(T0_MS - HOUR_MS, play.now_ms)}
+    assert sum(counted.values()) == len(anomalies)
+    assert {id_: one.anomalies for id_, one in listed.items()} == dict(counted)
+    ended = {event.anomaly.id for _, event in story if event.change == "ended"}
+    going_on = Counter(one.id for id_, one in found.items() if one is not None and id_ not in ended)
+    assert {id_: one.open for id_, one in listed.items() if one.open} == dict(going_on)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_stories(), _MARKET)
+def test_every_critical_and_high_incident_is_sent_as_its_event_arrives(
+    story: list[tuple[int, AlertEvent]], market: MarketWide | None
+) -> None:
+    """Whatever else was sent; but for what is late, replayed, or explained by a misprint."""
+    play = Play([], [], _rules(market), watched=3)
+    play.deliver(story)
+    for incident in play.store.incidents(T0_MS - HOUR_MS, play.now_ms):
+        arrived = [
+            (at_ms, event)
+            for at_ms, event in story
+            if play.store.incident_of(event.anomaly.id) == incident and event.change != "ended"
+        ]
+        urgent = [
+            (at_ms, event)
+            for at_ms, event in arrived
+            if event.rank >= HIGH
+            and policy.is_fresh(event, at_ms, play.settings)
+            and incident.misprint_until_ms == 0
+            and not any(one.anomaly.kind == "bad_tick" for _, one in arrived)
+        ]
+        if urgent:
+            first_ms = urgent[0][0]
+            at_once = [
+                message.made_ms for _, _, message in play.sends if message.incident and message.kind == "opened"
+                and (message.incident.id == incident.id or play.store.incident(message.incident.id) == incident)
+            ]  # fmt: skip
+            assert min(at_once) <= first_ms
+
+
+@settings(max_examples=100, deadline=None)
+@given(_stories(), st.sampled_from(["AAPL", "MSFT", None]), st.sampled_from(["gap", None]), _SCRIPT)
+def test_nothing_is_sent_of_what_is_silenced(
+    story: list[tuple[int, AlertEvent]], ticker: str | None, kind: str | None, script: list[str | None]
+) -> None:
+    play = Play(script, [], _rules(None))
+    silence = Silence(T0_MS + 2 * HOUR_MS, ticker, kind)
+    play.store.put_silence(silence)
+    play.deliver(story)
+    play.let_time_pass(hours=1)
+    for at_ms, _, message in play.sends:
+        if at_ms < silence.until_ms and message.cause is not None:
+            assert not silence.covers(message.cause.ticker, message.cause.kind)
+        if at_ms < silence.until_ms and message.digest is not None and kind is None:
+            assert not any(silence.covers(line.subject, line.kind) for line in message.digest.lines)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_stories(), _SCRIPT, _MARKET)
+def test_page_api_and_messages_agree_on_state_and_severity_at_every_step(
+    story: list[tuple[int, AlertEvent]], script: list[str | None], market: MarketWide | None
+) -> None:
+    play = Play(script, [], _rules(market), watched=3)
+    for arrival in story:
+        before = len(play.sends)
+        play.deliver([arrival])
+        found = play.store.incidents(T0_MS - HOUR_MS, play.now_ms)
+        rows = {incident.id: incident_row(incident, play.now_ms) for incident in found}
+        messages = {
+            one.message.id: message_row(one) for one in play.store.messages(T0_MS - HOUR_MS, play.now_ms)
+        }
+        for _, _, message in play.sends[before:]:
+            if message.incident is None or message.made_ms != play.now_ms or message.incident.id not in rows:
+                continue  # sent again later, or merged since
+            row = rows[message.incident.id]
+            told = [made["id"] for made in row["messages"]]
+            if told[-1] == message.id:
+                assert messages[message.id]["severity"] == message.incident.severity
+                assert row["severity"] in SEVERITIES[SEVERITIES.index(message.incident.severity) :]
+            assert (row["state"] == "resolved") == (row["open_count"] == 0)
+    for incident in play.store.incidents(T0_MS - HOUR_MS, play.now_ms):
+        row = incident_row(incident, play.now_ms)
+        assert ms_of_iso(row["opened_at"]) <= ms_of_iso(row["last_at"])
