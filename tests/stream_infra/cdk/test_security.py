@@ -138,7 +138,15 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
                 wildcards.add(re.findall(r'/([a-z-]+/(?:lambda/)?)\*"', text)[0])
             elif resource == "*":
                 wildcards.update(actions)
-    prefixes = {"raw-data/", "unsent/", "watch-lists/", "snapshots/", "quarantine/", "aws/lambda/"}
+    prefixes = {
+        "raw-data/",
+        "unsent/",
+        "watch-lists/",
+        "snapshots/",
+        "quarantine/",
+        "aws/lambda/",
+        "channels/",
+    }
     assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
 
 
@@ -201,15 +209,19 @@ def test_pages_come_by_https_only_and_with_strict_headers(aws_templates: Templat
     assert "default-src 'none'" in security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
 
 
-def test_keys_of_a_vendor_are_in_secrets_manager_and_for_the_scanner_only(aws_templates: Templates) -> None:
+def test_keys_are_in_secrets_manager_a_vendor_s_for_the_scanner_and_channels_for_the_notifier_only(
+    aws_templates: Templates,
+) -> None:
     readers = [
-        (name, statement)
+        (name, json.dumps(statement["Resource"]))
         for name, statement in statements(aws_templates)
         if "secretsmanager:GetSecretValue" in json.dumps(statement["Action"])
     ]
-    ((name, statement),) = readers
-    assert name == "LambdaStack"
-    assert ":secret:stock-tracker/source-keys-" in json.dumps(statement["Resource"])
+    assert [name for name, _ in readers] == ["LambdaStack", "LambdaStack"]
+    assert sorted(re.findall(r":secret:stock-tracker/(channels|source-keys)", text)[0] for _, text in readers) == [
+        "channels",
+        "source-keys",
+    ]
     for function in of_type(aws_templates, "AWS::Lambda::Function"):
         variables = function.get("Environment", {}).get("Variables", {})
         assert not [key for key in variables if re.search("KEY|TOKEN|PASSWORD", key)], function

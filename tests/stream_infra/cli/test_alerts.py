@@ -150,7 +150,7 @@ def test_a_silence_is_listed_until_it_is_ended(run: Run) -> None:
     [
         (["--for", "1h"], "--ticker, --kind or both, or else --all"),
         (["--for", "1h", "--all", "--kind", "gap"], "--ticker, --kind or both, or else --all"),
-        (["--for", "soon", "--all"], "durations such as"),
+        (["--for", "soon", "--all"], "a duration such as"),
         (["--for", "1h", "--kind", "spike"], "--kind.*spike"),
         (["--for", "1h", "--ticker", "A B"], "--ticker.*A B"),
     ],
