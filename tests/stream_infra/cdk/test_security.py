@@ -218,7 +218,9 @@ def test_keys_are_in_secrets_manager_a_vendor_s_for_the_scanner_and_channels_for
         if "secretsmanager:GetSecretValue" in json.dumps(statement["Action"])
     ]
     assert [name for name, _ in readers] == ["LambdaStack", "LambdaStack"]
-    assert sorted(re.findall(r":secret:stock-tracker/(channels|source-keys)", text)[0] for _, text in readers) == [
+    assert sorted(
+        re.findall(r":secret:stock-tracker/(channels|source-keys)", text)[0] for _, text in readers
+    ) == [
         "channels",
         "source-keys",
     ]
