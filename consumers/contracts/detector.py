@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from inspect import signature
+from types import FunctionType, MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from producers.errors import MonitorError
@@ -105,12 +106,13 @@ class DetectorSpec:
             ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and _KIND.fullmatch(self.kind)),
             ("label", self.label, "the kind's name for people", _is_text(self.label)),
             ("summary", self.summary, "a clause: what is compared with what", _is_text(self.summary)),
-            ("score", self.score, "a function of (xp, s, x)", callable(self.score)),
-            ("window", self.window, "a function of (s, x)", callable(self.window)),
-            ("sentence", self.sentence, "a function of Facts", callable(self.sentence)),
+            ("score", self.score, "a function (xp, s, x) of its file", _is_score(self.score)),
+            ("window", self.window, "a function of (s, x)", _takes(self.window, 2)),
+            ("sentence", self.sentence, "a function of Facts", _takes(self.sentence, 1)),
+            ("note", self.note, "a function of (s, x)", self.note is None or _takes(self.note, 2)),
             ("over", self.over, "a clause: what is so again when it ends", _is_text(self.over)),
             ("fields", self.fields, "names of fields with what they mean", _are_fields(self.fields)),
-            ("rearm_ticks", self.rearm_ticks, "at least 1", self.rearm_ticks >= 1),
+            ("rearm_ticks", self.rearm_ticks, "a whole number from 1", _is_count(self.rearm_ticks)),
             (
                 "distortion",
                 self.distortion,
@@ -125,6 +127,27 @@ class DetectorSpec:
 
     def _has_own_distortion(self) -> bool:
         return isinstance(self.distortion, Distortion) and self.distortion.kind == self.kind
+
+
+def _takes(function: object, count: int) -> bool:
+    if not callable(function):
+        return False
+    try:
+        signature(function).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_score(function: object) -> bool:
+    """Whether it can be compiled for floats: a function of its module, whose namespace is called `xp`."""
+    if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__.strip("<>"):
+        return False
+    return _takes(function, 3) and next(iter(signature(function).parameters)) == "xp"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_text(value: object) -> bool:

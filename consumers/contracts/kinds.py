@@ -9,18 +9,24 @@ The files are imported by name, when this module is: detectors depend on the con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, fields
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError
+from producers.errors import MonitorError
 from producers.simulation.distortion import Distortion
 
 ENTRY_POINT_GROUP: Final = "stock_monitor.detectors"
 FOLDER: Final = "consumers.detectors"
 CONSTANT: Final = "DETECTOR"
+_NEEDED = ", ".join(
+    each.name for each in fields(DetectorSpec) if each.default is MISSING and each.default_factory is MISSING
+)
+_ALLOWED = f"a DetectorSpec with {_NEEDED} (docs/extending.md)"
 
 
 class Registered(NamedTuple):
@@ -30,32 +36,46 @@ class Registered(NamedTuple):
     spec: DetectorSpec
 
 
-def _declarations() -> Iterator[tuple[str, Any]]:
+def _declarations() -> Iterator[tuple[str, Callable[[], object]]]:
     for module in iter_modules(import_module(FOLDER).__path__):
         if not module.ispkg:
-            name = f"{FOLDER}.{module.name}"
-            yield f"{name.replace('.', '/')}.py", getattr(import_module(name), CONSTANT, None)
+            yield f"{FOLDER.replace('.', '/')}/{module.name}.py", _loaded_file(f"{FOLDER}.{module.name}")
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
-        yield f"package {point.dist.name if point.dist else point.value}", point.load()
+        yield f"package {point.dist.name if point.dist else point.value}", point.load
 
 
-def register(declarations: Iterable[tuple[str, Any]]) -> dict[str, Registered]:
-    """Return detectors by kind, from (place, declaration): those that run first, then the others, each sorted.
+def _loaded_file(module: str) -> Callable[[], object]:
+    return lambda: getattr(import_module(module), CONSTANT, None)
+
+
+def _load(place: str, load: Callable[[], object]) -> DetectorSpec:
+    try:
+        spec = load()
+    except MonitorError as error:
+        raise DetectorSpecError(str(error), where=place) from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".replace(
+            "TypeError: DetectorSpec.__init__()", "DetectorSpec is"
+        )
+        raise DetectorSpecError(f"cannot be loaded: {said}", where=place, allowed=_ALLOWED) from error
+    if isinstance(spec, DetectorSpec):
+        return spec
+    what = f"{CONSTANT} is missing" if spec is None else f"{CONSTANT} is {spec!r}"
+    raise DetectorSpecError(what, where=place, allowed=_ALLOWED)
+
+
+def register(declarations: Iterable[tuple[str, Callable[[], object]]]) -> dict[str, Registered]:
+    """Return detectors by kind, from (place, how to load it): those that run first, then the others, each sorted.
 
     Raises
     ------
     DetectorSpecError
-        If a place declares no detector, or one whose kind or field another one has.
+        If a place declares no detector, half of one, or one whose kind or field another one has; names the place.
     """
     found: dict[str, Registered] = {}
     owners: dict[str, str] = {}
-    for place, spec in declarations:
-        if not isinstance(spec, DetectorSpec):
-            raise DetectorSpecError(
-                f"{CONSTANT} is {spec!r}" if spec is not None else f"{CONSTANT} is missing",
-                where=place,
-                allowed="a DetectorSpec (docs/extending.md)",
-            )
+    for place, load in declarations:
+        spec = _load(place, load)
         if spec.kind in found:
             raise DetectorSpecError(f"kind {spec.kind!r} is taken by {found[spec.kind].place}", where=place)
         for name in spec.fields:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from consumers.contracts.kinds import KINDS
+from consumers.contracts.kinds import KINDS, REGISTRY
+from consumers.detectors.engine.check import check
 from consumers.detectors.engine.columns import Columns, Floats, Ticks, read_columns
 from consumers.detectors.engine.episodes import SEVERITIES, Change, advance_many, advance_one
 from consumers.detectors.engine.notes import note_of
@@ -37,6 +38,8 @@ __all__ = [
 DETECTOR_VERSION = 1
 # Rounds of fewer symbols run faster on floats than on arrays.
 NARROW = 28
+
+check(REGISTRY.values())
 
 
 class Transition(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -19,10 +20,12 @@ _FUNCTIONS = {"sqrt": "sqrt", "absolute": "abs"}
 _NAMESPACE = "xp"
 
 
+@cache
 def for_floats(module: ModuleType) -> ModuleType:
     """Return a copy of `module` whose functions of a namespace `xp` work on floats, and ignore it."""
     tree = _Inliner().visit(ast.parse(inspect.getsource(module)))
     floats = ModuleType(module.__name__, module.__doc__)
+    floats.__dict__.update(__package__=module.__package__, __file__=module.__file__)
     floats.__dict__["sqrt"] = math.sqrt
     code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
     exec(code, floats.__dict__)  # noqa: S102 - our own source, as it was imported
@@ -50,6 +53,10 @@ class _Inliner(ast.NodeTransformer):
             operator = ast.And() if isinstance(node.op, ast.BitAnd) else ast.Or()
             return ast.BoolOp(operator, [node.left, node.right])
         return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        return ast.UnaryOp(ast.Not(), node.operand) if isinstance(node.op, ast.Invert) else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)

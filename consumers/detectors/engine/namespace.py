@@ -8,6 +8,8 @@ so a divisor is guarded before the division, never by it.
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,4 +40,14 @@ def _any(condition: Condition) -> bool:
     return bool(condition.any())
 
 
+# What is not compiled in place (see `inline`), as a function that a detector shares with another file, runs on these.
+FLOATS = Namespace(
+    where=lambda condition, yes, no: yes if condition else no,
+    maximum=lambda a, b: a if a > b else b,
+    minimum=lambda a, b: a if a < b else b,
+    sqrt=math.sqrt,
+    absolute=abs,
+    negate=operator.not_,
+    any=bool,
+)
 ARRAYS = Namespace(np.where, np.maximum, np.minimum, np.sqrt, np.abs, np.logical_not, _any)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from consumers.contracts.detector import DetectorSpec
 from consumers.contracts.kinds import REGISTRY
 from consumers.detectors.engine import signals
 from consumers.detectors.engine.inline import for_floats
-from consumers.detectors.engine.namespace import ARRAYS
+from consumers.detectors.engine.namespace import ARRAYS, FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.state import State
@@ -57,15 +57,18 @@ def _score_all(scores: list[Callable[..., Reading]]) -> Callable[..., tuple[Read
 
 
 def _for_floats(spec: DetectorSpec) -> DetectorSpec:
-    """Return the detector as its module declares it when compiled for floats."""
-    floats: ModuleType = for_floats(sys.modules[spec.score.__module__])
-    found: DetectorSpec = next(
-        value
-        for value in vars(floats).values()
-        if isinstance(value, DetectorSpec) and value.kind == spec.kind
-    )
-    return found
+    """Return the detector with its score as its module has it when compiled for floats."""
+    floats = for_floats(sys.modules[spec.score.__module__])
+    run_limit = spec.run_limit and getattr(floats, spec.run_limit.__name__)
+    return replace(spec, score=getattr(floats, spec.score.__name__), run_limit=run_limit)
 
 
-step_arrays = _step(ARRAYS, signals, DETECTORS)
-step_floats = _step(ARRAYS, for_floats(signals), tuple(_for_floats(spec) for spec in DETECTORS))
+def step_of(detectors: tuple[DetectorSpec, ...], *, is_compiled: bool = False) -> Step:
+    """Return the step of one tick through these detectors: on arrays, or compiled for floats."""
+    if is_compiled:
+        return _step(FLOATS, for_floats(signals), tuple(_for_floats(spec) for spec in detectors))
+    return _step(ARRAYS, signals, detectors)
+
+
+step_arrays = step_of(DETECTORS)
+step_floats = step_of(DETECTORS, is_compiled=True)

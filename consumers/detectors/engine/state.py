@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consumers.contracts.detector import DetectorSpecError
 from consumers.contracts.kinds import KINDS, REGISTRY
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ RECURSIVE_FIELDS: tuple[str, ...] = (
 )
 
 
+def _check_fields() -> None:
+    reserved = {*MEMORY_FIELDS, *SHARED_FIELDS, *EPISODE_FIELDS}
+    for registered in REGISTRY.values():
+        if taken := sorted(reserved & set(registered.spec.fields)):
+            allowed = "a name that the engine does not use"
+            raise DetectorSpecError(
+                f"field {taken[0]!r} is the engine's", where=registered.place, allowed=allowed
+            )
+
+
 class State:
     """What signals and detectors remember; each field is a float, or an array with one element per symbol."""
 
@@ -64,6 +75,7 @@ EPISODE_FIELDS: tuple[str, ...] = tuple(
     f"{kind}_{what}" for what in ("level", "opened", "hot") for kind in KINDS
 )
 
+_check_fields()
 STATE_FIELDS: tuple[str, ...] = MEMORY_FIELDS + RECURSIVE_FIELDS + EPISODE_FIELDS
 MEMORY = slice(0, len(MEMORY_FIELDS))
 RECURSIVE = slice(MEMORY.stop, MEMORY.stop + len(RECURSIVE_FIELDS))

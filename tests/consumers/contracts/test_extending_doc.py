@@ -42,6 +42,9 @@ with mock_aws():
     from producers.sources.simulated import SimulatedSource
     from stream_infra.operations.offline.history import History
 
+    from stream_infra.config import Config
+
+    assert Config(threshold=json.dumps({"kinds": {kind: 2.4}})).threshold
     threshold = Threshold.parse(json.dumps({"kinds": {kind: 2.4}}))
     # The scanner gets the distortions as text.
     market = SimulatedSource(distortions=from_text(to_text(kinds.distortions())))
@@ -169,29 +172,66 @@ def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
     is_a_kind_everywhere(outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind)), kind, "Whipsaw")
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (("DETECTOR = DetectorSpec(", "SPEC = DetectorSpec("), "DETECTOR is missing; must be a DetectorSpec"),
-        (('    over="moves are of usual size again",\n', ""), "over"),
-        (('kind="whipsaw",\n', 'kind="Whip Saw",\n'), "kind is 'Whip Saw'; must be 2 to 32 of a-z 0-9 _"),
-        (('kind="whipsaw",\n', 'kind="gap",\n'), "distortion"),
-        (
-            ('"whipsaw_change": "ret', '"pace_peak": "ret'),
-            "field 'pace_peak' is taken by consumers/detectors/gap.py",
-        ),
-        (('move="jump"', 'move="sideways"'), "move is 'sideways'; must be one of none, jump, shift"),
-    ],
-)
-def test_half_a_declaration_does_not_start(tmp_path: Path, change: tuple[str, str], named: str) -> None:
-    _, path = added_file(tmp_path)
-    text = path.read_text()
-    assert change[0] in text
-    path.write_text(text.replace(*change))
-    done = run([sys.executable, "-c", "import consumers.detectors.engine.engine"], tmp_path)
+HALVES = [
+    (
+        "DETECTOR = DetectorSpec(",
+        "SPEC = DetectorSpec(",
+        "DETECTOR is missing; must be a DetectorSpec with kind, label,",
+    ),
+    (
+        '    over="moves are of usual size again",\n',
+        "",
+        "DetectorSpec is missing 1 required keyword-only argument: 'over'",
+    ),
+    ('kind="whipsaw",\n', 'kind="Whip Saw",\n', "kind is 'Whip Saw'; must be 2 to 32 of a-z 0-9 _"),
+    ('kind="whipsaw",\n', 'kind="gap",\n', "distortion"),
+    (
+        '"whipsaw_change": "ret',
+        '"pace_peak": "ret',
+        "field 'pace_peak' is taken by consumers/detectors/gap.py",
+    ),
+    (
+        '"whipsaw_change": "ret',
+        '"pace": "ret',
+        "field 'pace' is the engine's; must be a name that the engine does not use",
+    ),
+    ('move="jump"', 'move="sideways"', "move is 'sideways'; must be one of none, jump, shift"),
+    ("score=score", "score=lambda xp, s, x: score(xp, s, x)", "must be a function (xp, s, x) of its file"),
+    ("window=window", "window=_sentence", "window is"),
+    ('fields={"whipsaw_change": "return of the tick before"}', "fields={}", "score fails: AttributeError"),
+    ("xp.where(opposite, kept, 0.0)", "kept if opposite else 0.0", "score fails: ValueError"),
+    ("return judged / x.scale", "return judged - 1.0", "finite numbers, of which the score is at least 0"),
+    (
+        "xp.where(opposite, before, 0.0), 0.0, x.scale",
+        "0.0, x.scale",
+        "score returns 3 numbers; must be four",
+    ),
+    ('"""Return (score', 'import nowhere  # noqa\n    """', "score fails: ModuleNotFoundError"),
+    (
+        "from consumers.contracts.wording",
+        "from consumers.contracts.words",
+        "cannot be loaded: ModuleNotFoundError",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return added_file(tmp_path_factory.mktemp("rooms"))[1]
+
+
+@pytest.mark.parametrize(("part", "instead", "named"), HALVES)
+def test_half_a_declaration_does_not_start(copied: Path, part: str, instead: str, named: str) -> None:
+    text = copied.read_text()
+    assert part in text
+    copied.write_text(text.replace(part, instead))
+    try:
+        done = run([sys.executable, "-c", "import consumers.detectors.engine.engine"], copied.parents[2])
+    finally:
+        copied.write_text(text)
     assert done.returncode
-    assert named in done.stderr
-    assert "whipsaw" in done.stderr
+    last = [line for line in done.stderr.splitlines() if "DetectorSpecError: " in line and named in line][-1]
+    assert "consumers/detectors/whipsaw.py: " in last
 
 
 def test_the_example_is_typed(tmp_path: Path) -> None:
