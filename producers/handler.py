@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from botocore.config import Config
 
 from producers.archive import Archive
+from producers.markets.listings import Listings
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
@@ -22,7 +23,7 @@ from producers.scan.unsent import UnsentStore
 from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, SettingsError, scan_request, scanner_settings
 from producers.source import Source, SourceError
-from producers.sources import create
+from producers.sources import create, get
 from producers.watch_list import WatchListReader
 
 _CLIENT = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
@@ -57,6 +58,7 @@ def _parts(settings: ScannerSettings, owner: str) -> Parts:
         feed=feed,
         clock_ms=_now_ms,
         sleep=time.sleep,
+        market_of=Listings(settings.markets, get(settings.source).market),
     )
 
 

@@ -56,6 +56,8 @@ class ScannerSettings(msgspec.Struct, frozen=True, rename=str.upper):
     poll_interval_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
     session: Session = "regular"
     bus_name: Annotated[str, Meta(min_length=1)] = "stock-market"
+    markets: str = ""
+    """Markets of tickers whose form does not say theirs, as in ``ABC=XLON,XYZ=XETR``."""
     source_secret: str = ""
     """Name of the secret that holds the source's keys, as a JSON object of its variables."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -76,6 +76,7 @@ class FeedKeeper:
         batch: QuoteBatch | None,
         now_ms: int,
         *,
+        expected: Collection[str] | None = None,
         staleness_factor: float = 1.0,
         why: str = "",
     ) -> list[int]:
@@ -83,7 +84,9 @@ class FeedKeeper:
 
         The parameters are those of `FeedWatch.observe`.
         """
-        seen = self._watch.observe(watched, batch, now_ms, staleness_factor=staleness_factor, why=why)
+        seen = self._watch.observe(
+            watched, batch, now_ms, expected=expected, staleness_factor=staleness_factor, why=why
+        )
         self._pending += seen.events
         self.problem = self._send()
         if seen.events:

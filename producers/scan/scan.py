@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
 from producers.errors import MonitorError
-from producers.markets import is_open
+from producers.markets import Session, is_open, market_of
 from producers.origin import origin_of
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
@@ -110,6 +110,7 @@ class Parts:
     feed: FeedKeeper
     clock_ms: Callable[[], int]
     sleep: Callable[[float], None]
+    market_of: Callable[[str], str] = market_of
 
 
 class Scan:
@@ -196,8 +197,9 @@ class Scan:
         watched = parts.watch_list()
         report.rejected = watched.rejected
         ts_ms = parts.lease.reserve(parts.clock_ms())
+        symbols = self._in_session(watched.symbols, ts_ms)
         try:
-            batch = poll(self._settings.source, parts.source, watched.symbols, ts_ms)
+            batch = poll(self._settings.source, parts.source, symbols, ts_ms)
         except SourceError as error:
             report.failed_polls += 1
             report.problems.append(str(error))
@@ -217,21 +219,34 @@ class Scan:
     def _judge_feed(
         self, watched: Sequence[str], batch: QuoteBatch | None, ts_ms: int, why: str = ""
     ) -> list[int] | None:
-        """Judge the feed by a poll; return the rows that are observations, or None while the market is closed."""
-        factor = self._staleness_factor(ts_ms)
-        if factor is None:
+        """Judge the feed by a poll; return the rows that are observations, or None while all markets are closed."""
+        expected, factor = self._expected(watched, ts_ms)
+        if not expected:
             return None
         feed = self._parts.feed
-        rows = feed.observe(watched, batch, ts_ms, staleness_factor=factor, why=why)
+        rows = feed.observe(watched, batch, ts_ms, expected=expected, staleness_factor=factor, why=why)
         if feed.problem is not None:
             self.report.problems.append(feed.problem)
         return rows
 
-    def _staleness_factor(self, ts_ms: int) -> float | None:
-        """Return what multiplies the staleness thresholds at this time, or None where no quote is expected."""
-        if not self._is_live or is_open("regular", datetime.fromtimestamp(ts_ms / 1000, UTC)):
-            return 1.0
-        return _EXTENDED_FACTOR if self._settings.session == "extended" else None
+    def _expected(self, watched: Sequence[str], ts_ms: int) -> tuple[Sequence[str], float]:
+        """Return the tickers of which new quotes are expected, and what multiplies their staleness thresholds."""
+        if not self._is_live:
+            return watched, 1.0
+        regular = self._traded(watched, "regular", ts_ms)
+        if regular or self._settings.session != "extended":
+            return regular, 1.0
+        return self._traded(watched, "extended", ts_ms), _EXTENDED_FACTOR
+
+    def _in_session(self, watched: Sequence[str], ts_ms: int) -> Sequence[str]:
+        """Return the tickers that are to be polled: those whose own market is in the session of the settings."""
+        return self._traded(watched, self._settings.session, ts_ms) if self._is_live else watched
+
+    def _traded(self, watched: Sequence[str], session: Session, ts_ms: int) -> Sequence[str]:
+        at = datetime.fromtimestamp(ts_ms / 1000, UTC)
+        markets = {ticker: self._parts.market_of(ticker) for ticker in watched}
+        is_on = {market: is_open(session, at, market) for market in set(markets.values())}
+        return watched if all(is_on.values()) else [ticker for ticker in watched if is_on[markets[ticker]]]
 
     @property
     def _is_live(self) -> bool:
@@ -300,7 +315,12 @@ class Scan:
         self.report.resent += published.resent
 
     def _is_open(self) -> bool:
-        return is_open(self._settings.session, datetime.fromtimestamp(self._parts.clock_ms() / 1000, UTC))
+        """Return whether any watched ticker is to be polled now."""
+        if self._settings.session == "always":
+            return True
+        return bool(
+            self._traded(self._parts.watch_list().symbols, self._settings.session, self._parts.clock_ms())
+        )
 
     def _seconds_until(self, by_ms: int) -> float:
         # Even a late poll tries once: what is not tried would wait a minute for the next scan.

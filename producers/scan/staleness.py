@@ -135,6 +135,7 @@ class FeedWatch:
         batch: QuoteBatch | None,
         now_ms: int,
         *,
+        expected: Collection[str] | None = None,
         staleness_factor: float = 1.0,
         why: str = "",
     ) -> Observed:
@@ -144,6 +145,8 @@ class FeedWatch:
         ----------
         batch
             What the poll brought; None when it failed.
+        expected
+            The tickers of which new quotes are expected, because their market is open; None for all.
         staleness_factor
             Multiplies the staleness thresholds, for hours in which little is traded.
         why
@@ -158,10 +161,13 @@ class FeedWatch:
         poll = _Poll(now_ms, min(max(elapsed, 0), _MAX_STEP_MS), staleness_factor)
         fresh, repeated = (set(), set()) if batch is None else self._fresh(batch)
         events = self._dropped(set(watched), now_ms)
-        quiet = f"no new quote of any of {len(watched)} tickers"
-        events += self._feed(poll, bool(fresh), f"{quiet}: {why}" if why else quiet)
-        if fresh and not memory.stale_since_ms and batch is not None:
-            events += self._tickers(poll, [*batch.symbol, *batch.missing], fresh)
+        expected = watched if expected is None else expected
+        quiet = f"no new quote of any of {len(expected)} tickers"
+        news = fresh if expected is watched else fresh & set(expected)
+        events += self._feed(poll, bool(news), f"{quiet}: {why}" if why else quiet)
+        if news and not memory.stale_since_ms and batch is not None:
+            polled = {*batch.symbol, *batch.missing}
+            events += self._tickers(poll, [ticker for ticker in expected if ticker in polled], fresh)
         if batch is None or memory.silent_ms > LAST_QUOTES_MS * staleness_factor:
             return Observed(events, [])
         return Observed(events, [row for row, symbol in enumerate(batch.symbol) if symbol not in repeated])

@@ -70,16 +70,14 @@ class Contents:
 
 
 CONTENTS = {
-    names.SCANNER: Contents(
-        ("producers",), ("msgspec", "holidays", "python-dateutil", *_KPL, *_POWERTOOLS, *_PYDANTIC)
-    ),
+    names.SCANNER: Contents(("producers",), ("msgspec", *_KPL, *_POWERTOOLS, *_PYDANTIC)),
     names.DETECTOR: Contents(
         ("producers", "consumers"), ("msgspec", "backports-zstd", "numpy", *_KPL, *_POWERTOOLS)
     ),
     names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", "tzdata", *_POWERTOOLS, *_PYDANTIC)),
     names.API_HANDLER: Contents(
         ("producers", "consumers", "api"),
-        ("msgspec", "holidays", "python-dateutil", *_POWERTOOLS, *_PYDANTIC),
+        ("msgspec", *_POWERTOOLS, *_PYDANTIC),
     ),
 }
 

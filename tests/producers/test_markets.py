@@ -1,73 +1,106 @@
-"""The exchange's calendar, against an independent one."""
+"""Every market opens and closes as the independent calendar says, and every ticker has the market it is listed at."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
+from pandas import isna
 
-from producers.markets import is_open, trading_hours
+from producers.errors import ArgumentError
+from producers.markets import check_market, is_open, market_of, markets, trading_hours
+from producers.markets.generate import EXCHANGES, FILE, _calendar
+from producers.markets.listings import Listings
 
-exchange_calendars = pytest.importorskip(
-    "exchange_calendars", reason="the oracle for market hours is a development extra"
-)
-
-# The oracle uses a part of pandas that pandas 3.1 announces to change.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-@pytest.fixture(scope="module")
-def sessions() -> dict[object, tuple[datetime, datetime]]:
-    calendar = exchange_calendars.get_calendar("XNYS", start="2015-01-01", end="2027-12-31")
-    schedule = calendar.schedule
-    return {
-        day.date(): (opens.to_pydatetime(), closes.to_pydatetime())
-        for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_every_session_of_2015_to_2028_is_that_of_the_independent_calendar(exchange: str) -> None:
+    schedule: Any = _calendar(exchange).schedule
+    expected = {
+        day.date(): [
+            at.to_pydatetime() for at in (row.open, row.break_start, row.break_end, row.close) if not isna(at)
+        ]
+        for day, row in zip(schedule.index, schedule.itertuples(index=False), strict=True)
     }
-
-
-def test_every_session_of_2015_to_2027_opens_and_closes_as_in_the_independent_calendar(
-    sessions: dict[date, tuple[datetime, datetime]],
-) -> None:
-    day, last, ours = datetime(2015, 1, 1, tzinfo=UTC).date(), datetime(2027, 12, 31, tzinfo=UTC).date(), {}
-    while day <= last:
-        hours = trading_hours("regular", day)
-        if hours is not None:
-            ours[day] = hours
+    day, ours = min(expected), {}
+    while day <= max(expected):
+        if parts := trading_hours("regular", day, exchange):
+            ours[day] = [at for part in parts for at in part]
         day += timedelta(days=1)
-    assert ours == sessions
-    half_days = [day for day, (opens, closes) in ours.items() if closes - opens < timedelta(hours=6)]
-    assert len(half_days) > 20
+    assert ours == expected
 
 
-def test_the_opening_instant_is_in_and_the_closing_instant_is_not(
-    sessions: dict[date, tuple[datetime, datetime]],
-) -> None:
-    for opens, closes in list(sessions.values())[::97]:
-        assert not is_open("regular", opens - timedelta(milliseconds=1))
-        assert is_open("regular", opens)
-        assert is_open("regular", closes - timedelta(milliseconds=1))
-        assert not is_open("regular", closes)
+def test_there_are_thirty_exchanges_and_more_in_a_small_table() -> None:
+    assert len(EXCHANGES) >= 30
+    assert FILE.stat().st_size < 150_000
+    assert set(markets()) == {*EXCHANGES, "24/7", "fx"}
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("at", "regular", "extended"),
+    ("market", "moment", "expected"),
     [
-        ("2025-11-24T13:00:00Z", False, True),  # a Monday in winter, 8:00 in New York
-        ("2025-11-24T14:30:00Z", True, True),
-        ("2025-07-07T13:30:00Z", True, True),  # in summer it is an hour earlier
-        ("2025-07-07T13:29:59Z", False, True),
-        ("2025-11-25T00:59:00Z", False, True),  # still Monday evening in New York
-        ("2025-11-25T01:00:00Z", False, False),
-        ("2025-11-28T19:00:00Z", False, True),  # the half day after Thanksgiving
-        ("2025-11-28T22:00:00Z", False, False),
-        ("2025-11-27T16:00:00Z", False, False),  # Thanksgiving
-        ("2025-11-29T16:00:00Z", False, False),  # a Saturday
-        ("2025-01-09T16:00:00Z", False, False),  # the day of mourning for President Carter
+        # The weeks between the changes of New York (8 March 2026) and London (29 March).
+        ("XNYS", "2026-03-06T14:29", False), ("XNYS", "2026-03-06T14:30", True), ("XNYS", "2026-03-09T13:30", True),
+        ("XLON", "2026-03-09T08:00", True), ("XLON", "2026-03-27T16:29", True), ("XLON", "2026-03-30T07:00", True),
+        ("XLON", "2026-03-30T15:30", False),
+        # Tokyo has no summer time and a lunch break, 11:30 to 12:30.
+        ("XTKS", "2026-07-01T02:29", True), ("XTKS", "2026-07-01T02:30", False), ("XTKS", "2026-07-01T03:30", True),
+        ("XTKS", "2026-07-01T06:30", False),
+        # Sydney opens on the UTC day before its own in summer.
+        ("XASX", "2026-01-04T23:00", True), ("XASX", "2026-01-04T22:59", False),
+        ("XNYS", "2026-11-27T17:59", True), ("XNYS", "2026-11-27T18:00", False),  # a half day
+        ("24/7", "2026-12-25T12:00", True), ("fx", "2026-11-28T12:00", False), ("fx", "2026-11-29T22:00", True),
+        ("fx", "2026-11-27T21:59", True), ("fx", "2026-11-27T22:00", False), ("fx", "2026-07-05T21:00", True),
+        ("XNYS", "2031-07-02T15:00", True),  # beyond the table
     ],
-)
-def test_known_hours(at: str, regular: bool, extended: bool) -> None:
-    instant = datetime.fromisoformat(at)
-    assert is_open("regular", instant) == regular
-    assert is_open("extended", instant) == extended
-    assert is_open("always", instant)
+)  # fmt: skip
+def test_sessions_breaks_and_daylight_saving(market: str, moment: str, expected: bool) -> None:
+    assert is_open("regular", at(moment), market) is expected
+
+
+@pytest.mark.parametrize(
+    ("market", "moment", "expected"),
+    [
+        ("XNYS", "2026-11-24T09:00", True), ("XNYS", "2026-11-24T08:59", False), ("XNYS", "2026-11-25T00:59", True),
+        ("XNYS", "2026-11-27T21:59", True), ("XNYS", "2026-11-27T22:00", False),  # half days end at 17:00
+        ("XLON", "2026-11-24T07:59", False),  # no extended hours there
+    ],
+)  # fmt: skip
+def test_extended_hours(market: str, moment: str, expected: bool) -> None:
+    assert is_open("extended", at(moment), market) is expected
+
+
+@pytest.mark.parametrize(
+    ("symbol", "market"),
+    [
+        ("AAPL", "XNYS"), ("BRK.B", "XNYS"), ("BRK-B", "XNYS"), ("^GSPC", "XNYS"), ("0700.HK", "XHKG"),
+        ("VOD.L", "XLON"), ("M&M.NS", "XBOM"), ("SAP.DE", "XETR"), ("7203.T", "XTKS"), ("ES=F", "CMES"),
+        ("BINANCE:BTCUSDT", "24/7"), ("OANDA:EUR_USD", "fx"), ("EURUSD=X", "fx"), ("EUR/USD", "fx"),
+        ("BTC/USD", "24/7"), ("BTC-USD", "24/7"), ("AAPL250117C00150000", "XNYS"), (".L", "XNYS"),
+    ],
+)  # fmt: skip
+def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
+    assert market_of(symbol) == market
+    assert market_of(symbol, "24/7") == "24/7", "whatever a source of a market that never closes lists"
+
+
+def test_an_unknown_market_is_rejected_by_name() -> None:
+    with pytest.raises(ArgumentError, match=r"unknown market 'XNYZ'; must be one of 24/7, fx, BVMF"):
+        check_market("XNYZ")
+    with pytest.raises(ArgumentError, match="unknown market"):
+        trading_hours("regular", date(2026, 1, 5), "NYSE!")
+
+
+def test_the_settings_say_what_a_form_does_not() -> None:
+    listings = Listings("ABC=XLON, ES=F=CMES,xyz=24/7", "XNYS")
+    assert [listings(ticker) for ticker in ("ABC", "ES=F", "XYZ", "IBM")] == ["XLON", "CMES", "24/7", "XNYS"]
+    for wrong in ("ABC", "ABC=NOWHERE", "A B=XLON", "=XLON"):
+        with pytest.raises(ArgumentError):
+            Listings(wrong, "XNYS")

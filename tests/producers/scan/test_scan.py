@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -336,3 +337,61 @@ def test_a_scan_ends_before_the_next_begins(
 ) -> None:
     minute = 1_763_996_400_000
     assert deadline(request_, minute + second * 1000, remaining * 1000) == minute + expected * 1000
+
+
+class Recording:
+    """A live source that answers everything, and records what it was polled for."""
+
+    def __init__(self) -> None:
+        self.polled: set[str] = set()
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        self.polled |= set(symbols)
+        return {symbol: Quote(100.0 + now_ms % 1000, quote_ts=now_ms) for symbol in symbols}
+
+
+@pytest.mark.parametrize(
+    ("moment", "polled"),
+    [
+        # Monday 9 March 2026: New York has changed its clocks, London has not.
+        ("2026-03-09T00:30", {"7203.T", "BTC-USD"}),
+        ("2026-03-09T03:00", {"BTC-USD"}),  # lunch in Tokyo
+        ("2026-03-09T09:00", {"VOD.L", "BTC-USD"}),
+        ("2026-03-09T13:45", {"AAPL", "VOD.L", "BTC-USD"}),
+        ("2026-03-09T19:00", {"AAPL", "BTC-USD"}),
+        ("2026-12-25T15:00", {"BTC-USD"}),
+    ],
+)
+def test_each_ticker_is_polled_while_its_own_market_trades(
+    parts: MakeParts, aws: Aws, clock: Clock, moment: str, polled: set[str]
+) -> None:
+    aws.watch("AAPL,VOD.L,7203.T,BTC-USD")
+    clock.now_ms = round(datetime.fromisoformat(f"{moment}+00:00").timestamp() * 1000)
+    source = Recording()
+    config = replace_struct(source="yahoo", session="regular")
+    report = run(replace(parts(), source=source), polls=1, config=config)
+    assert (report["status"], source.polled) == ("ok", polled)
+
+
+def test_a_market_that_is_closed_makes_no_ticker_stale(parts: MakeParts, aws: Aws, clock: Clock) -> None:
+    aws.watch("VOD.L,BTC-USD")
+    clock.now_ms = round(datetime.fromisoformat("2026-03-09T16:15+00:00").timestamp() * 1000)
+    for _ in range(4):  # a quarter of an hour before London's close, and beyond it
+        config = replace_struct(source="yahoo", session="always")
+        run(replace(parts(), source=Frozen("VOD.L")), seconds=300, config=config)
+    assert aws.bus.sent_events == []
+
+
+class Frozen(Recording):
+    """A source that repeats the quote of one ticker once its market is closed."""
+
+    def __init__(self, ticker: str) -> None:
+        super().__init__()
+        self._ticker = ticker
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        close_ms = round(datetime.fromisoformat("2026-03-09T16:30+00:00").timestamp() * 1000)
+        quotes = dict(super().quotes(symbols, now_ms))
+        last = min(now_ms, close_ms)
+        quotes[self._ticker] = Quote(70.0 + last % 1000, quote_ts=last)
+        return quotes

@@ -1,0 +1,49 @@
+"""Which market each watched ticker has: by the settings, by its form, or by its source."""
+
+from __future__ import annotations
+
+from producers.errors import ArgumentError
+from producers.markets import check_market, market_of
+from producers.quote_batch import SYMBOL_RULE, is_symbol
+
+
+class Listings:
+    """Says the market of a ticker.
+
+    Parameters
+    ----------
+    settings
+        Markets of tickers whose form does not say theirs: ``"ABC=XLON,XYZ=XETR"``.
+    listing
+        The market of a source's tickers unless their form says otherwise.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting is no ticker and market.
+
+    Examples
+    --------
+    >>> listings = Listings("ABC=XLON", "XNYS")
+    >>> listings("ABC"), listings("7203.T"), listings("IBM")
+    ('XLON', 'XTKS', 'XNYS')
+    """
+
+    def __init__(self, settings: str, listing: str) -> None:
+        check_market(listing)
+        self._listing = listing
+        self._known: dict[str, str] = {}
+        for item in filter(None, (item.strip() for item in settings.split(","))):
+            ticker, _, market = item.rpartition("=")
+            if not is_symbol(ticker.upper()):
+                raise ArgumentError(
+                    f"{item!r} in the markets of tickers", allowed=f"TICKER=MARKET, a ticker {SYMBOL_RULE}"
+                )
+            check_market(market)
+            self._known[ticker.upper()] = market
+
+    def __call__(self, symbol: str) -> str:
+        """Return the market of a ticker."""
+        if symbol not in self._known:
+            self._known[symbol] = market_of(symbol, self._listing)
+        return self._known[symbol]
