@@ -16,23 +16,28 @@ from typing import Any
 
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+Json = dict[str, Any]
 
 INDEXES = {"anomalies": 2}
 KEYS = {"anomalies": ("ticker", "timestamp"), "naive": ("pk",)}
 
 
-def item_bytes(item: dict[str, Any]) -> int:
+def item_bytes(item: Json) -> int:
     """Size of an item as DynamoDB charges it; binary values are in base64 here."""
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
 
-def _value_bytes(value: dict[str, Any]) -> int:
+def _value_bytes(value: Json) -> int:
+    kind: str
+    of: Any
     ((kind, of),) = value.items()
     match kind:
         case "S":
-            return len(of.encode())
+            return len(str(of).encode())
         case "B":
-            return len(of) * 3 // 4 - of.count("=")
+            return len(str(of)) * 3 // 4 - str(of).count("=")
         case "N":
             digits = of.lower().partition("e")[0].replace(".", "").strip("-0") or "0"
             return 1 + math.ceil(len(digits) / 2)
@@ -53,7 +58,7 @@ class Meter:
     read_units: float = 0
     stub_cpu: float = 0.0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """For JSON."""
         return {
             "calls": dict(self.calls),
@@ -68,7 +73,7 @@ class AwsStub:
 
     def __init__(self) -> None:
         self.meter = Meter()
-        self._items: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._items: dict[tuple[str, ...], Json] = {}
         self._bars: dict[tuple[str, str], int] = {}
         self._objects: dict[str, bytes] = {}
 
@@ -95,29 +100,29 @@ class AwsStub:
         self.meter.sent_bytes["s3"] += len(data)
         return _response(request.url, b"")
 
-    def _charge(self, table: str, item: dict[str, Any]) -> None:
+    def _charge(self, table: str, item: Json) -> None:
         units = math.ceil(item_bytes(item) / 1024) * (1 + INDEXES.get(table, 0))
         self.meter.write_units[table] += units
 
-    def _put_item(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _put_item(self, asked: Json) -> Json:
         table, item = asked["TableName"], asked["Item"]
         self._charge(table, item)
         if table in KEYS:
             self._items[table, *(item[key]["S"] for key in KEYS[table])] = item
         return {}
 
-    def _get_item(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_item(self, asked: Json) -> Json:
         item = self._items.get((asked["TableName"], *(of["S"] for of in asked["Key"].values())))
         size = max(1, math.ceil((item_bytes(item) if item else 0) / 4096))
         self.meter.read_units += size if asked.get("ConsistentRead") else size / 2
         return {"Item": item} if item else {}
 
-    def _query(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _query(self, asked: Json) -> Json:
         """The writer that is alone never has a block to read that it did not write itself."""
         self.meter.read_units += 1 if asked.get("ConsistentRead") else 0.5
         return {"Items": [], "Count": 0, "ScannedCount": 0}
 
-    def _update_item(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _update_item(self, asked: Json) -> Json:
         """An item of bars grows by what is set; the unit is charged at the size it has then."""
         table, key = asked["TableName"], asked["Key"]
         of = (key["pk"]["S"], key["sk"]["S"])
@@ -127,23 +132,23 @@ class AwsStub:
         self.meter.write_units[table] += math.ceil(self._bars[of] / 1024)
         return {"Attributes": {"begun": {"N": "1"}}}
 
-    def _batch_write_item(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _batch_write_item(self, asked: Json) -> Json:
         for table, requests in asked["RequestItems"].items():
             for request in requests:
                 self._charge(table, request["PutRequest"]["Item"])
         return {"UnprocessedItems": {}}
 
-    def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _put_events(self, asked: Json) -> Json:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "0"} for _ in asked["Entries"]]}
 
-    def _get_parameter(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_parameter(self, asked: Json) -> Json:
         return {"Parameter": _parameter(asked["Name"])}
 
-    def _get_parameter_history(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _get_parameter_history(self, asked: Json) -> Json:
         return {"Parameters": [_parameter(asked["Name"])]}
 
 
-def _parameter(name: str) -> dict[str, Any]:
+def _parameter(name: str) -> Json:
     return {"Name": name, "Type": "String", "Value": "2.5", "Version": 1, "LastModifiedDate": 1.7e9}
 
 
@@ -162,4 +167,6 @@ class _Raw:
 
 
 def _response(url: str, body: bytes) -> AWSResponse:
-    return AWSResponse(url, 200, {"content-length": str(len(body))}, _Raw(body))
+    headers = HTTPHeaders()
+    headers["content-length"] = str(len(body))
+    return AWSResponse(url, 200, headers, _Raw(body))

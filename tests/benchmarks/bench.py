@@ -28,6 +28,8 @@ from turns import OURS, PEERS, ROOT, Case, Measured
 from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 
+Json = dict[str, Any]
+
 # key: whether more is better, and the bar
 BARS = {
     "zscore_vs_bytewax": (True, 10.0),
@@ -94,7 +96,7 @@ def main() -> int:
     print("Scale …", flush=True)
     scale = {case: turns.compare(case, ("full",), min(3, arguments.rounds))["full"] for case in SCALE}
     print("Cold start, memory, bundle …", flush=True)
-    results: dict[str, Any] = {
+    results: Json = {
         **key_figures(large, naive),
         "per_tick_cost_50k_vs_500": scale[Case(50_000, 1, 20)].median / scale[Case(500, 20)].median,
         **start_figures(),
@@ -122,9 +124,9 @@ def main() -> int:
     return 0
 
 
-def key_figures(measured: dict[str, Measured], naive: Measured) -> dict[str, Any]:
+def key_figures(measured: dict[str, Measured], naive: Measured) -> Json:
     """The keys that are compared round by round, their spread, and what follows from what was asked of AWS."""
-    figures: dict[str, Any] = {}
+    figures: Json = {}
     spread = {}
     for key, (peer, mine) in RATIOS.items():
         rounds = [a / b for a, b in zip(measured[peer].seconds, measured[mine].seconds, strict=True)]
@@ -155,7 +157,7 @@ def asked_a_tick(of: Measured) -> money.Asked:
     )
 
 
-def start_figures() -> dict[str, Any]:
+def start_figures() -> Json:
     """Cold start, bundle and memory."""
     mine, peers = ROOT / ".venv" / "bin" / "python", ROOT / "build" / "peers" / "bin" / "python"
     cases = {"ours": (mine, cold.OURS), "typical": (peers, cold.WITH_PANDAS)}
@@ -175,7 +177,7 @@ def start_figures() -> dict[str, Any]:
     }
 
 
-def shard_figures(full: Measured) -> list[dict[str, Any]]:
+def shard_figures(full: Measured) -> list[Json]:
     """The most ticks a second by number of shards, with as many partitions as shards, 4 at least."""
     asked = asked_a_tick(full)
     windows = full.answer["write_units"]["windows"] / full.answer["ticks"]
@@ -190,7 +192,7 @@ def shard_figures(full: Measured) -> list[dict[str, Any]]:
     return found
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Json:
     """Where this was measured."""
     model = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
@@ -207,7 +209,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(results: dict[str, Any]) -> str:
+def table(results: Json) -> str:
     """The results for people, as Markdown."""
     lines = ["| figure | bar | 5,000 symbols | spread | 500 symbols | |", "|---|---|---|---|---|---|"]
     small = results["at_500_symbols"]

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import workload
@@ -25,9 +25,14 @@ from consumers.detector import commit, effects
 from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
 from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
-from consumers.windows import snapshot, state
+from consumers.windows import bars, snapshot, state
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis.client import KinesisClient
+
+Json = dict[str, Any]
 
 PARTITIONS = int(os.environ.get("PARTITIONS", "4"))
 STREAM = "stock-quotes"
@@ -37,9 +42,9 @@ class _Stream:
     """Takes what a publisher puts on the stream."""
 
     def __init__(self) -> None:
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[Json] = []
 
-    def put_records(self, *, Records: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
+    def put_records(self, *, Records: list[Json], **_: Any) -> Json:  # noqa: N803
         self.entries += Records
         return {"FailedRecordCount": 0, "Records": [{"SequenceNumber": "0"} for _ in Records]}
 
@@ -53,7 +58,7 @@ class _Producer:
 
     def events(self, ticks: workload.Ticks, invocation_polls: int) -> list[str]:
         stream = _Stream()
-        publisher = Publisher(stream, STREAM, PARTITIONS)
+        publisher = Publisher(cast("KinesisClient", stream), STREAM, PARTITIONS)
         texts = []
         for start in range(0, len(ticks.ts), invocation_polls):
             records = []
@@ -64,7 +69,7 @@ class _Producer:
             texts.append(json.dumps({"Records": records}))
         return texts
 
-    def _record(self, entry: dict[str, Any], arrival_ms: int) -> dict[str, Any]:
+    def _record(self, entry: Json, arrival_ms: int) -> Json:
         self._sequence += 1
         self.stream_bytes += len(entry["Data"])
         return {
@@ -123,7 +128,7 @@ class Full(FedContender):
         self._producer = _Producer()
         self._ticks = 0
         boto3.setup_default_session()
-        boto3.DEFAULT_SESSION.events.register("before-send", self._stub)  # type: ignore[union-attr]
+        boto3.DEFAULT_SESSION.events.register("before-send", self._stub)  # type: ignore[union-attr, arg-type]
         self._note_anomalies()
         from consumers.detector.handler import handler
 
@@ -160,7 +165,7 @@ class Full(FedContender):
     def off_the_clock(self) -> float:
         return self._stub.meter.stub_cpu
 
-    def counted(self) -> dict[str, Any]:
+    def counted(self) -> Json:
         counted = self._stub.meter.as_dict()
         if self._ticks:
             counted["stream_bytes_a_tick"] = self._producer.stream_bytes / self._ticks
@@ -173,9 +178,8 @@ def _use_zscore() -> None:
 
 
 def _leave_out_charts() -> None:
-    state.bars = SimpleNamespace(  # type: ignore[assignment]
-        new_minutes=state.bars.new_minutes, advance=lambda *_: []
-    )
+    left_out = SimpleNamespace(new_minutes=bars.new_minutes, advance=lambda *_: [])
+    state.bars = left_out  # type: ignore[attr-defined, assignment]
     commit.Partitions._put_quotes = lambda *_: None  # type: ignore[method-assign]
 
 
@@ -223,8 +227,8 @@ class Zscore(Full):
         super(Full, self).__init__()
         _use_zscore()
         _leave_out_charts()
-        state.codec = SimpleNamespace(pack=lambda *_: b"")  # type: ignore[assignment]
-        commit.Partitions._keep_snapshot = lambda *_: None  # type: ignore[method-assign]
+        state.codec = SimpleNamespace(pack=lambda *_: b"")  # type: ignore[attr-defined, assignment]
+        commit.Partitions._save_snapshot = lambda *_: None  # type: ignore[method-assign]
         self._stub, self._producer, self._ticks = AwsStub(), _Producer(), 0
         self._note_anomalies()
         nothing: Any = _Nothing()

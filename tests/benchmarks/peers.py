@@ -12,14 +12,16 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import MagicMock
 
 import workload
 import zscore
 from contender import Contender, FedContender, run
+
+Json = dict[str, Any]
 
 BATCH_SIZE = 1000
 # Kinesis event source mappings hand over at most so many records at once.
@@ -113,7 +115,7 @@ class Quix(FedContender):
         )
         registry.register_root(frame)
 
-        def judge(tick: dict[str, Any], state: Any) -> Any:
+        def judge(tick: Json, state: Any) -> Any:
             values = state.get("z") or zscore.new_values(tick["price"])
             found = zscore.as_values(values, tick["price"])
             state.set("z", values)
@@ -194,7 +196,7 @@ def record_events(ticks: workload.Ticks, records: int) -> list[str]:
     ]
 
 
-def _record(key: str, number: int, data: bytes) -> dict[str, Any]:
+def _record(key: str, number: int, data: bytes) -> Json:
     sequence = str(10**20 + number)
     return {
         "kinesis": {
@@ -255,7 +257,7 @@ class Naive(FedContender):
         os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_DEFAULT_REGION="us-east-1")
         self._stub = AwsStub()
         session = boto3.Session()
-        session.events.register("before-send", self._stub)
+        session.events.register("before-send", self._stub)  # type: ignore[arg-type]
         self._table = session.resource("dynamodb").Table("naive")
 
     def prepare(self, ticks: workload.Ticks, invocation_polls: int) -> list[str]:
@@ -269,7 +271,7 @@ class Naive(FedContender):
             for record in json.loads(text)["Records"]:
                 tick = json.loads(base64.b64decode(record["kinesis"]["data"]), parse_float=Decimal)
                 item = self._table.get_item(Key={"pk": tick["symbol"]}).get("Item")
-                prices = item["prices"] if item else []
+                prices = cast("list[Decimal]", item["prices"]) if item else []
                 if len(prices) == zscore.WINDOW:
                     values = [float(price) for price in prices]
                     mean = sum(values) / zscore.WINDOW
@@ -285,11 +287,17 @@ class Naive(FedContender):
     def off_the_clock(self) -> float:
         return self._stub.meter.stub_cpu
 
-    def counted(self) -> dict[str, Any]:
+    def counted(self) -> Json:
         return self._stub.meter.as_dict()
 
 
-CONTENDERS = {"bytewax": Bytewax, "quix": Quix, "river": River, "powertools": Powertools, "naive": Naive}
+CONTENDERS: dict[str, Callable[[], Contender]] = {
+    "bytewax": Bytewax,
+    "quix": Quix,
+    "river": River,
+    "powertools": Powertools,
+    "naive": Naive,
+}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+Json = dict[str, Any]
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RECORDINGS = ROOT.parent / "shared" / "exam" / "open"
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def sessions() -> list[dict[str, Any]]:
+def sessions() -> list[Json]:
     """Figures of each session, the one as it was recorded first."""
     done = subprocess.run(
         [sys.executable, HERE / "alert_noise.py", "--recordings", RECORDINGS, "--json"],
@@ -35,12 +37,12 @@ def sessions() -> list[dict[str, Any]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[Json] = json.loads(done.stdout)
     assert len(found) == 9
     return found
 
 
-def test_ten_tickers_send_no_more_than_the_cap_with_every_dated_event(sessions: list[dict[str, Any]]) -> None:
+def test_ten_tickers_send_no_more_than_the_cap_with_every_dated_event(sessions: list[Json]) -> None:
     for session in sessions:
         assert session["tickers"] == 10
         assert session["before"] >= 18  # it is violent
@@ -50,7 +52,7 @@ def test_ten_tickers_send_no_more_than_the_cap_with_every_dated_event(sessions: 
         assert session["longest_wait_minutes"] <= LONGEST_WAIT_MINUTES, session
 
 
-def test_as_it_was_recorded_each_dated_event_is_told_at_once(sessions: list[dict[str, Any]]) -> None:
+def test_as_it_was_recorded_each_dated_event_is_told_at_once(sessions: list[Json]) -> None:
     session = sessions[0]
     assert session["session"] == "as recorded"
     assert session["at_once"] == session["dated"] == 12

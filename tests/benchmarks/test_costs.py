@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+Json = dict[str, Any]
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # Of processor time, on a machine that does other things as well; `make bench` asks for 1,000 and for half.
@@ -42,17 +44,17 @@ def told(code: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def compared() -> dict[str, Any]:
+def compared() -> Json:
     """A minute of 5,000 symbols, and some ticks by reading and writing for each."""
-    found: dict[str, Any] = told(_COMPARED)
+    found: Json = told(_COMPARED)
     return found
 
 
-def test_a_tick_costs_a_thousandth_of_a_read_and_a_write(compared: dict[str, Any]) -> None:
+def test_a_tick_costs_a_thousandth_of_a_read_and_a_write(compared: Json) -> None:
     assert compared["naive_ratio"] >= NAIVE_AT_LEAST
 
 
-def test_write_units_of_a_million_ticks(compared: dict[str, Any]) -> None:
+def test_write_units_of_a_million_ticks(compared: Json) -> None:
     assert compared["wcu_per_million"] <= 10_000
     assert not compared["anomalies"].startswith("0:")  # what is found is written as well
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import workload
 
+Json = dict[str, Any]
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -50,19 +52,19 @@ class Worker:
         )
         self._answer()
 
-    def run(self, start: int, stop: int, invocation_polls: int) -> dict[str, Any]:
+    def run(self, start: int, stop: int, invocation_polls: int) -> Json:
         """Feed it the polls start <= i < stop; answers seconds of processor time and what was found."""
         order = {"start": start, "stop": stop, "invocation_polls": invocation_polls}
         assert self._process.stdin is not None
         print(json.dumps(order), file=self._process.stdin, flush=True)
         return self._answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> Json:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             sys.exit(f"{self.name} ended: {Path(self._log.name).read_text()[-2000:]}")
-        answer: dict[str, Any] = json.loads(line)
+        answer: Json = json.loads(line)
         return answer
 
     def close(self) -> None:
@@ -78,7 +80,7 @@ class Measured:
     """Of one contender: processor time a tick (s) round by round, and its last answer."""
 
     seconds: list[float] = field(default_factory=list)
-    answer: dict[str, Any] = field(default_factory=dict)
+    answer: Json = field(default_factory=dict)
 
     @property
     def median(self) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+Json = dict[str, Any]
+
 WINDOW = 64
 LIMIT = 6.0  # one tick in some ten thousand
 LEAST_VARIANCE = 1e-12
@@ -44,7 +46,7 @@ class Rolling:
         return found
 
 
-def as_values(state: dict[str, Any], price: float) -> bool:
+def as_values(state: Json, price: float) -> bool:
     """The same on a state of plain values, as stores that serialise keep it."""
     value = price - state["anchor"]
     prices = state["prices"]
@@ -63,6 +65,6 @@ def as_values(state: dict[str, Any], price: float) -> bool:
     return found
 
 
-def new_values(price: float) -> dict[str, Any]:
+def new_values(price: float) -> Json:
     """The state of plain values before a symbol's first price."""
     return {"prices": [], "total": 0.0, "squares": 0.0, "anchor": price}

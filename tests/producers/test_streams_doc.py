@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from producers.quote_batch import QuoteBatch, QuoteBatchError, decode, encode
 from tests.producers.fakes import Aws

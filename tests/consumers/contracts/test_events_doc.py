@@ -43,7 +43,9 @@ def sent() -> list[tuple[str, dict[str, Any]]]:
         )
         records.append(kit.Sent(kit.payload([row]), str(1000 + second), row[1]))
     kit.consumer(memory, partitions=1).consume(kit.event(records), 1 << 62)
-    found = [(event.detail_type, json.loads(event.detail_json())) for event in memory.events.values()]
+    found: list[tuple[str, dict[str, Any]]] = [
+        (event.detail_type, json.loads(event.detail_json())) for event in memory.events.values()
+    ]
 
     watch = FeedWatch("acme", FeedMemory("acme"))
     for second in range(0, 600, 5):
