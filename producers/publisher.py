@@ -125,12 +125,6 @@ class Publisher:
         Where to, and over how many partitions the symbols are spread.
     clock, sleep, rng
         Seconds that only grow, waiting, and the jitter of the backoff.
-
-    Examples
-    --------
-    >>> publisher = Publisher(boto3.client("kinesis"), "stock-quotes", partitions=4)  # doctest: +SKIP
-    >>> publisher.publish([batch]).ticks.total()  # doctest: +SKIP
-    10
     """
 
     def __init__(

@@ -73,14 +73,7 @@ def unpack_quotes(packed: bytes) -> list[LastQuote]:
 
 
 class ChartTable:
-    """Reads and writes charts; what a read raises is what AWS raised, a write raises `IOFailedError`.
-
-    Examples
-    --------
-    >>> table = ChartTable(boto3.client("dynamodb"), "stock-charts")  # doctest: +SKIP
-    >>> table.bars("live", "AAPL", now_ms - 1_800_000, now_ms)[-1].close  # doctest: +SKIP
-    189.12
-    """
+    """Reads and writes charts; what a read raises is what AWS raised, a write raises `IOFailedError`."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client

@@ -112,13 +112,7 @@ class BackfillBlockTable:
 
 
 class Ledger:
-    """Reads what became of every tick from the blocks; errors of AWS pass through.
-
-    Examples
-    --------
-    >>> Ledger(boto3.client("dynamodb"), "stock-windows", 4).totals()["alpaca"].balance()  # doctest: +SKIP
-    True
-    """
+    """Reads what became of every tick from the blocks; errors of AWS pass through."""
 
     def __init__(self, client: DynamoDBClient, table: str, partitions: int) -> None:
         self._client = client
