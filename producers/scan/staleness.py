@@ -33,10 +33,13 @@ _PAUSE_MS = 600_000
 _TICKERS_NAMED = 100
 
 
+FeedEventType = Literal["FeedStale", "FeedRecovered"]
+
+
 class FeedEvent(msgspec.Struct, frozen=True):
     """A feed stalled, or is back: as a whole (`scope` feed) or for some tickers."""
 
-    detail_type: Literal["FeedStale", "FeedRecovered"]
+    detail_type: FeedEventType
     source: str
     scope: Literal["feed", "tickers"]
     tickers: list[str]
@@ -243,7 +246,7 @@ class FeedWatch:
 
     def _of_tickers(
         self,
-        detail_type: Literal["FeedStale", "FeedRecovered"],
+        detail_type: FeedEventType,
         since_ms: dict[str, int],
         now_ms: int,
         reason: str,

@@ -66,7 +66,9 @@ def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str
     rejected = []
     for resource, actions in wanted.items():
         results = iam.simulate_principal_policy(
-            PolicySourceArn=role, ActionNames=list(actions), ResourceArns=[resource]
+            PolicySourceArn=role,
+            ActionNames=list(actions),
+            ResourceArns=[resource],
         )["EvaluationResults"]
         rejected += [
             Denied(function, result["EvalActionName"], resource)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from aws_cdk import Acknowledgment, Aws, Validations
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct
@@ -20,9 +22,36 @@ def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:
     Validations.of(construct).acknowledge(*rules)
 
 
-def allow(function: lambda_.Function, resource: str, *actions: str) -> None:
+def allow(
+    function: lambda_.Function,
+    resource: str,
+    *actions: str,
+    conditions: dict[str, dict[str, list[str]]] | None = None,
+) -> None:
     """Let a function do something to one resource."""
-    function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=[resource]))
+    function.add_to_role_policy(
+        iam.PolicyStatement(actions=list(actions), resources=[resource], conditions=conditions)
+    )
+
+
+def allow_items(function: lambda_.Function, table: dynamodb.ITable, keys: list[str], *actions: str) -> None:
+    """Let a function do something to the items of a table whose partition keys are like one of `keys`.
+
+    DynamoDB guide, "Using IAM policy conditions for fine-grained access control": `dynamodb:LeadingKeys` holds the
+    partition keys that a request names, and is compared with ForAllValues.
+    """
+    conditions = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}
+    allow(function, table.table_arn, *actions, conditions=conditions)
+
+
+def allow_events(function: lambda_.Function, bus: events.IEventBus, *detail_types: str) -> None:
+    """Let a function put events of these detail types on a bus, and no others.
+
+    EventBridge guide, "Using IAM policy conditions": `events:detail-type` is a condition key of PutEvents. Every entry
+    has one, and ForAllValues lets a simulation pass that knows of no entries.
+    """
+    conditions = {"ForAllValues:StringEquals": {"events:detail-type": list(detail_types)}}
+    allow(function, bus.event_bus_arn, "events:PutEvents", conditions=conditions)
 
 
 def allow_objects(function: lambda_.Function, prefix: str, *actions: str) -> None:

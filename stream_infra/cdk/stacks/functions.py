@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jsii
 from aws_cdk import Duration, Environment, RemovalPolicy, Stack
@@ -17,7 +17,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from consumers.contracts.events import DetailType
 from consumers.contracts.kinds import distortions
+from producers.scan.staleness import FeedEventType
 from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
 from stream_infra import names
@@ -27,6 +29,8 @@ from stream_infra.cdk.constructs.permissions import (
     acknowledge,
     allow,
     allow_channel_secrets,
+    allow_events,
+    allow_items,
     allow_listing,
     allow_objects,
 )
@@ -116,12 +120,18 @@ class LambdaStack(Stack):
             on_failure=destinations.SqsDestination(storage.dead_letters),
         )
         self._stream.quotes.grant_write(scanner)
-        self._stream.bus.grant_put_events_to(scanner)  # a feed that falls silent, and its return
+        allow_events(scanner, self._stream.bus, *get_args(FeedEventType))
         if has_keys:
             keys = secretsmanager.Secret.from_secret_name_v2(self, "SourceKeys", names.SOURCE_SECRET)
             keys.grant_read(scanner)
-        storage.windows.grant(
-            scanner, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        # Its lease and the state of the feed: the blocks beside them are the detector's alone.
+        allow_items(
+            scanner,
+            storage.windows,
+            ["scan#feed", "scan#lease"],
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
         )
         allow_objects(scanner, "raw-data/", "s3:PutObject")
         allow_objects(scanner, "unsent/", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
@@ -179,29 +189,22 @@ class LambdaStack(Stack):
                 on_failure=_FailedBatches(),
             )
         )
-        allow(
+        allow(detector, storage.anomalies.table_arn, "dynamodb:PutItem", "dynamodb:BatchWriteItem")
+        allow_items(
             detector,
-            storage.anomalies.table_arn,
-            "dynamodb:PutItem",
-            "dynamodb:BatchWriteItem",
+            storage.windows,
+            ["partition#*", "attempts#*"],
             "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
         )
-        for table in (storage.windows, storage.charts):
-            table.grant(
-                detector,
-                "dynamodb:GetItem",
-                "dynamodb:BatchGetItem",
-                "dynamodb:Query",
-                "dynamodb:PutItem",
-                "dynamodb:UpdateItem",
-                "dynamodb:BatchWriteItem",
-            )
+        allow(detector, storage.charts.table_arn, "dynamodb:PutItem", "dynamodb:UpdateItem")
         allow_objects(detector, "snapshots/", "s3:GetObject", "s3:PutObject")
         allow_objects(detector, "quarantine/", "s3:PutObject")
         allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name
         allow_listing(detector)
-        self._stream.bus.grant_put_events_to(detector)
+        allow_events(detector, self._stream.bus, *get_args(DetailType))
         self._read_parameters(detector, names.THRESHOLD_PARAMETER)
         return detector
 

@@ -14,9 +14,7 @@ from stream_infra.operations.errors import FailedError, InputError
 VARIABLE = "ANOMALIES_TABLE"
 POLICY = "stock-monitor-restored-table"
 ACTIONS = {
-    names.DETECTOR: (
-        "dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:BatchGetItem",
-    ),
+    names.DETECTOR: ("dynamodb:PutItem", "dynamodb:BatchWriteItem"),
     names.API_HANDLER: ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"),
 }  # fmt: skip
 _LIMIT_SECONDS = 120.0

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import aws_cdk as cdk
 import pytest
@@ -16,6 +17,8 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from cdk_nag import AwsSolutionsChecks
 
+from consumers.contracts.events import DetailType
+from producers.scan.staleness import FeedEventType
 from stream_infra.cdk.constructs import permissions
 from stream_infra.cdk.stacks import api, dashboard, functions, storage
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize
@@ -148,6 +151,79 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
         "channels/",
     }
     assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
+
+
+def of_role(templates: Templates, function: str) -> list[Properties]:
+    """What the role of a function of the LambdaStack may do."""
+    for logical, item in templates["LambdaStack"]["Resources"].items():
+        if item["Type"] == "AWS::IAM::Policy" and logical.replace("-", "").startswith(
+            function.replace("-", "")
+        ):
+            return list(item["Properties"]["PolicyDocument"]["Statement"])
+    raise AssertionError(function)
+
+
+def actions_on(templates: Templates, function: str, part: str) -> dict[str, Properties]:
+    """Conditions of each action that a function may do to a resource whose name has `part` in it."""
+    return {
+        action: statement.get("Condition", {})
+        for statement in of_role(templates, function)
+        if part in json.dumps(statement["Resource"])
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "keys", "actions"),
+    [
+        ("stock-scanner", ["scan#feed", "scan#lease"], {"GetItem", "PutItem", "UpdateItem"}),
+        ("stock-detector", ["partition#*", "attempts#*"], {"GetItem", "Query", "PutItem", "UpdateItem"}),
+    ],
+)
+def test_a_function_reaches_its_own_items_of_stock_windows_only(
+    aws_templates: Templates, function: str, keys: list[str], actions: set[str]
+) -> None:
+    """DynamoDB guide, "Using IAM policy conditions for fine-grained access control": dynamodb:LeadingKeys.
+
+    With the scanner's credentials no block can be forged, and with neither's can one be deleted.
+    """
+    found = actions_on(aws_templates, function, "Windows")
+    assert set(found) == {f"dynamodb:{action}" for action in actions}
+    wanted = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}
+    assert all(condition == wanted for condition in found.values())
+
+
+@pytest.mark.parametrize(
+    ("function", "detail_types"),
+    [
+        ("stock-scanner", get_args(FeedEventType)),
+        ("stock-detector", get_args(DetailType)),
+    ],
+)
+def test_a_function_puts_events_of_its_own_types_only(
+    aws_templates: Templates, function: str, detail_types: tuple[str, ...]
+) -> None:
+    """EventBridge guide, "Using IAM policy conditions": events:detail-type is a condition key of PutEvents.
+
+    With the scanner's credentials no anomaly can be announced.
+    """
+    (statement,) = [of for of in of_role(aws_templates, function) if of["Action"] == "events:PutEvents"]
+    given = statement["Condition"]["ForAllValues:StringEquals"]["events:detail-type"]
+    assert set([given] if isinstance(given, str) else given) == set(detail_types)
+
+
+def test_the_detector_only_writes_anomalies_and_charts(aws_templates: Templates) -> None:
+    anomalies = actions_on(aws_templates, "stock-detector", "Anomalies")
+    assert set(anomalies) == {"dynamodb:PutItem", "dynamodb:BatchWriteItem"}
+    assert set(actions_on(aws_templates, "stock-detector", "Charts")) == {
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    }
+
+
+def test_the_api_has_a_concurrency_of_its_own(aws_templates: Templates) -> None:
+    """Lambda guide, "Configuring reserved concurrency": it is a part of the account's and a limit of the function."""
+    assert named(aws_templates, "stock-api-handler")["ReservedConcurrentExecutions"] == api.CONCURRENCY
 
 
 def of_type(templates: Templates, kind: str) -> list[Properties]:
