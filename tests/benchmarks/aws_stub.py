@@ -77,7 +77,7 @@ class AwsStub:
         self._bars: dict[tuple[str, str], int] = {}
         self._objects: dict[str, bytes] = {}
 
-    def __call__(self, request: Any, **_: Any) -> AWSResponse:
+    def __call__(self, request: Any, **_: object) -> AWSResponse:
         began = time.process_time()
         answer = self._answer(request)
         self.meter.stub_cpu += time.process_time() - began
@@ -158,10 +158,10 @@ class _Raw:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def stream(self, *_: Any, **__: Any) -> Any:
+    def stream(self, *_: object, **__: object) -> Any:
         yield self._body
 
-    def read(self, *_: Any, **__: Any) -> bytes:
+    def read(self, *_: object, **__: object) -> bytes:
         body, self._body = self._body, b""
         return body
 

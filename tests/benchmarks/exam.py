@@ -18,6 +18,8 @@ import numpy as np
 
 from consumers.detectors.engine import engine
 
+Json = dict[str, Any]
+
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = (2.0, 2.25, 2.5, 2.75, 3.0)
 CALIBRATED = LEVELS.index(2.5)
@@ -55,7 +57,7 @@ def main() -> int:
     return 0 if reached else 1
 
 
-def report_goals(table: dict[str, Any]) -> bool:
+def report_goals(table: Json) -> bool:
     """Print each goal of detection with what was measured."""
     caught, dated = (int(part) for part in table["real"].split("/"))
     goals = [
@@ -74,7 +76,7 @@ def report_goals(table: dict[str, Any]) -> bool:
     return all(reached)
 
 
-def cross_validate(scorer: Any, cases: list[dict[str, Any]]) -> None:
+def cross_validate(scorer: Any, cases: list[Json]) -> None:
     """Choose every kind's threshold on all instruments but one, judge that one; print the spread."""
     openings = [[_openings(case, level) for level in LEVELS] for case in cases]
     instruments = defaultdict(list)
@@ -102,7 +104,7 @@ def cross_validate(scorer: Any, cases: list[dict[str, Any]]) -> None:
     )
 
 
-def _openings(case: dict[str, Any], threshold: float) -> list[tuple[int, int, float]]:
+def _openings(case: Json, threshold: float) -> list[tuple[int, int, float]]:
     """Tick, kind and score of every episode that opens."""
     ticks = case["ticks"]
 
@@ -134,11 +136,11 @@ def _said(by_level: Sequence[list[tuple[int, int, float]]], levels: Sequence[int
     return best, flags, kinds, 0.0
 
 
-def _f1(scorer: Any, cases: list[dict[str, Any]], said: list[tuple[int, Said]]) -> float:
+def _f1(scorer: Any, cases: list[Json], said: list[tuple[int, Said]]) -> float:
     return float(scorer.table([cases[place] for place, _ in said], [of for _, of in said])["F1k"])
 
 
-def _tuned(scorer: Any, cases: list[dict[str, Any]], openings: list[Any], places: list[int]) -> list[int]:
+def _tuned(scorer: Any, cases: list[Json], openings: list[Any], places: list[int]) -> list[int]:
     """The levels that are best on `places`, kind after kind; at a tie the one nearest to 2.5."""
     levels = [CALIBRATED] * len(engine.KINDS)
     for kind in range(len(engine.KINDS)):

@@ -44,7 +44,7 @@ class _Stream:
     def __init__(self) -> None:
         self.entries: list[Json] = []
 
-    def put_records(self, *, Records: list[Json], **_: Any) -> Json:  # noqa: N803
+    def put_records(self, *, Records: list[Json], **_: object) -> Json:  # noqa: N803
         self.entries += Records
         return {"FailedRecordCount": 0, "Records": [{"SequenceNumber": "0"} for _ in Records]}
 
@@ -202,16 +202,16 @@ class Committed(Charted):
 class _Nothing:
     """In place of what persists: nothing is there, and nothing is kept."""
 
-    def last(self, *_: Any) -> None:
+    def last(self, *_: object) -> None:
         return None
 
-    def after(self, *_: Any) -> tuple[()]:
+    def after(self, *_: object) -> tuple[()]:
         return ()
 
-    def put(self, *_: Any) -> None:
+    def put(self, *_: object) -> None:
         return None
 
-    def begin(self, *_: Any) -> int:
+    def begin(self, *_: object) -> int:
         return 1
 
     end = put

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
+Json = dict[str, Any]
+
 MakeClient = Callable[..., VendorClient]
 MakeParts = Callable[..., Parts]
 Reply = tuple[int, dict[str, str], bytes]
@@ -41,15 +43,15 @@ class StrictKinesis:
 
     stream: str = "stock-quotes"
     failures: Iterator[Any] = field(default_factory=lambda: iter(()))
-    calls: list[list[dict[str, Any]]] = field(default_factory=list)
-    stored: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[list[Json]] = field(default_factory=list)
+    stored: list[Json] = field(default_factory=list)
 
     @property
     def client(self) -> KinesisClient:
         """This, as the client that the product takes."""
         return cast("KinesisClient", self)
 
-    def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def put_records(self, *, StreamName: str, Records: list[Json]) -> Json:  # noqa: N803
         if StreamName != self.stream:
             raise ClientError(
                 {"Error": {"Code": "ResourceNotFoundException", "Message": "no such stream"}}, "PutRecords"
@@ -59,7 +61,7 @@ class StrictKinesis:
         plan = next(self.failures, ())
         if plan == "fail all":
             raise ClientError({"Error": {"Code": "InternalFailure", "Message": "try again"}}, "PutRecords")
-        answers: list[dict[str, Any]] = []
+        answers: list[Json] = []
         for index, record in enumerate(Records):
             if plan != "lose the answer" and index in plan:
                 answers.append(
@@ -73,7 +75,7 @@ class StrictKinesis:
         return {"FailedRecordCount": sum("ErrorCode" in a for a in answers), "Records": answers}
 
     @staticmethod
-    def _check(records: list[dict[str, Any]]) -> None:
+    def _check(records: list[Json]) -> None:
         assert 1 <= len(records) <= 500
         sizes = [len(record["Data"]) + len(record["PartitionKey"].encode()) for record in records]
         assert max(sizes) <= MIB
@@ -123,7 +125,7 @@ class Clock:
 class Bus:
     """PutEvents with its limit of 10 entries; `reject` says why it takes none."""
 
-    sent: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[Json] = field(default_factory=list)
     reject: str = ""
 
     @property
@@ -131,7 +133,7 @@ class Bus:
         """This, as the client that the product takes."""
         return cast("EventBridgeClient", self)
 
-    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+    def put_events(self, *, Entries: list[Json]) -> Json:  # noqa: N803
         assert 1 <= len(Entries) <= 10
         if self.reject:
             rejected = {"ErrorCode": "InternalFailure", "ErrorMessage": self.reject}

@@ -26,6 +26,8 @@ from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
 from tests.producers.fakes import Aws, Clock, StrictKinesis
 
+Json = dict[str, Any]
+
 SYMBOLS = "IBM,GE,BA,CAT,XOM,CVX,KO,PEP"
 SETTINGS = ScannerSettings(
     stream_name="stock-quotes",
@@ -62,7 +64,7 @@ def detector(aws: Aws) -> Detector:
     return Detector(settings, Logger(service="test"), Metrics(namespace="Test", service="test"))
 
 
-def events(stored: list[dict[str, Any]], at_ms: int, rng: random.Random) -> list[dict[str, Any]]:
+def events(stored: list[Json], at_ms: int, rng: random.Random) -> list[Json]:
     """The records as Lambda delivers them: in order, in batches of any size, now and then a batch twice."""
     records = [
         {
@@ -93,7 +95,7 @@ def test_every_tick_once_and_in_order(
     kinesis.failures = iter([rng.choice(plans) for _ in range(150)])
     aws.watch(SYMBOLS)
 
-    def scan(owner: str, seconds: int) -> dict[str, Any]:
+    def scan(owner: str, seconds: int) -> Json:
         publisher = Publisher(
             kinesis.client,
             "stock-quotes",

@@ -16,6 +16,8 @@ from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.scan.staleness import FeedMemory, FeedWatch
 from tests.consumers import kit
 
+Json = dict[str, Any]
+
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())
 TEXT = (DOCS / "events.md").read_text()
@@ -28,7 +30,7 @@ def validator(detail_type: str) -> Draft202012Validator:
 
 
 @pytest.fixture(scope="module")
-def sent() -> list[tuple[str, dict[str, Any]]]:
+def sent() -> list[tuple[str, Json]]:
     """Events of real code: a detector whose ticker jumps, worse and worse, a feed that stalls, a bad threshold."""
     memory = kit.Memory()
     records = []
@@ -43,7 +45,7 @@ def sent() -> list[tuple[str, dict[str, Any]]]:
         )
         records.append(kit.Sent(kit.payload([row]), str(1000 + second), row[1]))
     kit.consumer(memory, partitions=1).consume(kit.event(records), 1 << 62)
-    found: list[tuple[str, dict[str, Any]]] = [
+    found: list[tuple[str, Json]] = [
         (event.detail_type, json.loads(event.detail_json())) for event in memory.events.values()
     ]
 
@@ -64,7 +66,7 @@ def test_the_schemas_are_schemas_and_are_all_described() -> None:
     assert (anomaly["kind"]["enum"], anomaly["severity"]["enum"]) == (list(KINDS), list(SEVERITIES))
 
 
-def test_what_is_sent_fits(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_what_is_sent_fits(sent: list[tuple[str, Json]]) -> None:
     assert set(DETAIL_TYPES) == {detail_type for detail_type, _ in sent}, Counter(name for name, _ in sent)
     for detail_type, detail in sent:
         validator(detail_type).validate(detail)
@@ -72,7 +74,7 @@ def test_what_is_sent_fits(sent: list[tuple[str, dict[str, Any]]]) -> None:
         assert detail["metadata"].keys() == shown
 
 
-def test_a_field_less_does_not_fit(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_field_less_does_not_fit(sent: list[tuple[str, Json]]) -> None:
     for detail_type, detail in dict(sent).items():
         for part, fields in detail.items():
             for field in fields:

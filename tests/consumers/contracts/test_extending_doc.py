@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+Json = dict[str, Any]
+
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "extending.md").read_text()
 ROOMS = ("producers", "consumers", "api", "stream_infra")
@@ -124,13 +126,13 @@ def run(command: list[str], cwd: Path, **more: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
 
 
-def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def outcome(done: subprocess.CompletedProcess[str]) -> Json:
     assert "FOUND" in done.stdout, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.partition("FOUND")[2])
+    found: Json = json.loads(done.stdout.partition("FOUND")[2])
     return found
 
 
-def is_a_kind_everywhere(found: dict[str, Any], kind: str, label: str) -> None:
+def is_a_kind_everywhere(found: Json, kind: str, label: str) -> None:
     assert kind in found["kinds"]
     assert not found["numpy_in_the_contract"]
     assert "in one tick and came back in the next" in found["anomaly"]

@@ -28,6 +28,8 @@ from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
 from tests.consumers import kit
 
+Json = dict[str, Any]
+
 PARTITIONS = 4
 BATCH_SECONDS = 5
 START_MS = 1_795_000_020_000  # a full minute
@@ -46,11 +48,11 @@ INDEXES = 2  # of the anomalies, both hold all of an item
 logger = logging.getLogger(__name__)
 
 
-def item_bytes(item: dict[str, Any]) -> int:
+def item_bytes(item: Json) -> int:
     return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())
 
 
-def value_bytes(value: dict[str, Any]) -> int:
+def value_bytes(value: Json) -> int:
     ((kind, of),) = value.items()
     if kind == "S":
         return len(of.encode())
@@ -66,7 +68,7 @@ def value_bytes(value: dict[str, Any]) -> int:
     return 1
 
 
-def write_units(item: dict[str, Any]) -> int:
+def write_units(item: Json) -> int:
     return math.ceil(item_bytes(item) / 1024)
 
 
@@ -79,7 +81,7 @@ class Meter:
     reads: int = 0
     updated: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
-    def asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+    def asked(self, params: Json, model: Any, **_: object) -> None:
         name, table = model.name, params.get("TableName", "")
         self.calls[f"{name} {table}".strip()] += 1
         if name == "PutItem":
@@ -92,7 +94,7 @@ class Meter:
                     units = write_units(request["PutRequest"]["Item"])
                     self.writes[of] += units * (1 + INDEXES * (of == "anomalies"))
 
-    def answered(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    def answered(self, parsed: Json, model: Any, **_: object) -> None:
         if model.name in {"Query", "GetItem"}:
             items = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
             self.reads += max(1, math.ceil(sum(map(item_bytes, items)) / 4096))
@@ -173,7 +175,7 @@ class Market:
         self._volume = dict.fromkeys(self._price, 0)
         self._second = 0
 
-    def batch(self) -> dict[str, Any]:
+    def batch(self) -> Json:
         """The event of the next five seconds: a record a second and partition."""
         sent = []
         for _ in range(BATCH_SECONDS):
@@ -183,7 +185,7 @@ class Market:
                 sequence = str(10**20 + self._second * PARTITIONS + partition)
                 sent.append(kit.Sent(data, sequence, ts + 900, str(partition)))
             self._second += 1
-        event: dict[str, Any] = kit.event(sent)
+        event: Json = kit.event(sent)
         return event
 
     def _quotes(self, symbols: list[str], ts: int) -> QuoteBatch:

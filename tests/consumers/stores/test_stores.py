@@ -138,7 +138,7 @@ def refusing(error: Exception) -> Any:
 
     class Client:
         def __getattr__(self, name: str) -> Any:
-            def call(**_of: Any) -> Any:
+            def call(**_of: object) -> Any:
                 raise error
 
             if name == "get_paginator":

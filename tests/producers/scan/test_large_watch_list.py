@@ -15,6 +15,8 @@ from typing import Any
 from producers.publisher import MAX_AGGREGATE_BYTES
 from tests.producers.fakes import Call, Reply, VendorStub
 
+Json = dict[str, Any]
+
 ROOT = Path(__file__).parents[3]
 TICKERS, POLLS = 5_000, 3
 # A process of its own, whose memory is the scanner's and that of moto with all that was put into it.
@@ -90,7 +92,7 @@ def snapshot(now: datetime, ticker: str) -> dict[str, object]:
     }
 
 
-def run_scanner(url: str, tickers: list[str]) -> dict[str, Any]:
+def run_scanner(url: str, tickers: list[str]) -> Json:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment = {
         **kept,
@@ -118,7 +120,7 @@ def run_scanner(url: str, tickers: list[str]) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr
     assert "s3cr3t" not in done.stdout + done.stderr
-    measured: dict[str, Any] = json.loads(done.stdout.rpartition("MEASURED")[2])
+    measured: Json = json.loads(done.stdout.rpartition("MEASURED")[2])
     return measured
 
 

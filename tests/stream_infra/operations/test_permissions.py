@@ -8,15 +8,17 @@ import pytest
 
 from stream_infra.operations.permissions import denied
 
+Json = dict[str, Any]
+
 STATEMENT = {"SourcePolicyId": "Boundary", "SourcePolicyType": "IAM Policy"}
 """As in the example answer of SimulatePrincipalPolicy in the IAM API reference."""
 
 
 class Simulator:
-    def __init__(self, result: dict[str, Any]) -> None:
+    def __init__(self, result: Json) -> None:
         self.result = result
 
-    def simulate_principal_policy(self, **asked: Any) -> dict[str, Any]:
+    def simulate_principal_policy(self, **asked: Any) -> Json:
         return {"EvaluationResults": [{"EvalActionName": asked["ActionNames"][0], **self.result}]}
 
 
@@ -29,6 +31,6 @@ class Simulator:
         ({"EvalDecision": "explicitDeny"}, False),  # LocalStack 4.9.2, of any policy with a pattern
     ],
 )
-def test_only_an_answer_that_says_something_counts(result: dict[str, Any], refused: bool) -> None:
+def test_only_an_answer_that_says_something_counts(result: Json, refused: bool) -> None:
     found = denied(Simulator(result), "stock-scanner", "role", {"arn:aws:s3:::bucket/key": ["s3:PutObject"]})
     assert bool(found) is refused
