@@ -20,7 +20,15 @@ from consumers.detector.effects import Effects, effects_of, last_quotes
 from consumers.stores.charts import pack_columns
 from consumers.windows import restore, snapshot
 from consumers.windows.ports import BlockExistsError
-from consumers.windows.state import HOUR_MS, MAX_BLOCK_BYTES, MAX_BLOCK_ROWS, PartitionState, Step, plan
+from consumers.windows.state import (
+    HOUR_MS,
+    MAX_BLOCK_BYTES,
+    MAX_BLOCK_LANES,
+    MAX_BLOCK_ROWS,
+    PartitionState,
+    Step,
+    plan,
+)
 from producers.origin import origin_of
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ class Stop(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Rows of one shard that arrived in one hour, under one threshold."""
+    """Rows that arrived in one hour, of few lanes, under one threshold."""
 
     start: int
     stop: int
@@ -224,15 +232,17 @@ def _log(step: Step, effects: Effects) -> None:
 
 
 def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
-    """Cut rows where the shard, the hour of arrival or the threshold in force changes."""
+    """Cut rows where the hour of arrival or the threshold in force changes, or a block's lanes are full."""
     start, before = 0, None
+    lanes: set[str] = set()
     for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
         record = rows.records[ordinal]
-        of = (history.in_force(record.arrival_ms), record.shard, record.arrival_ms // HOUR_MS)
-        if before is not None and of != before:
+        of = (history.in_force(record.arrival_ms), record.arrival_ms // HOUR_MS)
+        lanes.add(record.lane)
+        if before is not None and (of != before or len(lanes) > MAX_BLOCK_LANES):
             stop = int(rows.record.searchsorted(ordinal))
             yield Chunk(start, stop, before[0])
-            start = stop
+            start, lanes = stop, {record.lane}
         before = of
     if before is not None:
         yield Chunk(start, len(rows), before[0])

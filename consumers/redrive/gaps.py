@@ -9,8 +9,9 @@ import numpy as np
 from consumers.stream.records import StreamOffset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from consumers.stream.records import Span
     from consumers.stream.rows import Bools, Ints, Rows
     from consumers.windows.block import Block
 
@@ -21,15 +22,14 @@ def not_in(rows: Rows, blocks: Sequence[Block]) -> Rows:
     starts = np.flatnonzero(np.diff(rows.record, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
         record, row = rows.record_of(start), rows.row[start:stop]
-        for block in blocks:
-            if block.shard == record.shard:
-                missing[start:stop] &= ~_within(record.sequence, row, block)
+        for span in (block.spans[record.lane] for block in blocks if record.lane in block.spans):
+            missing[start:stop] &= ~_within(record.sequence, row, span)
     return rows.take(np.flatnonzero(missing))
 
 
-def _within(sequence: str, row: Ints, block: Block) -> Bools:
-    """Return which rows of a record lie in the block."""
-    low, high = block.first, block.last
+def _within(sequence: str, row: Ints, span: Span) -> Bools:
+    """Return which rows of a record lie in the span."""
+    low, high = span
     if sequence not in (low.sequence, high.sequence):
         record = StreamOffset(sequence, 0)
         return np.full(len(row), low.is_at_or_before(record) and record.is_at_or_before(high))
@@ -37,24 +37,28 @@ def _within(sequence: str, row: Ints, block: Block) -> Bools:
     return after & (row <= high.row) if sequence == high.sequence else after
 
 
-def by_gap(rows: Rows, blocks: Sequence[Block], shard: str, last: int) -> Iterator[tuple[int, Rows]]:
+def by_gap(
+    rows: Rows, blocks: Sequence[Block], lanes: Mapping[str, str], last: int
+) -> Iterator[tuple[int, Rows]]:
     """Yield runs of rows, each with the number of the block to whose state it must be applied.
 
     Parameters
     ----------
     blocks
         The blocks around the rows, in order.
-    shard
-        The shard that the rows came from.
+    lanes
+        The lane of the stream that the rows of each lane came from.
     last
         The number of the partition's newest block.
     """
-    at, start, before = 0, 0, -1
+    at: dict[str, int] = dict.fromkeys(lanes.values(), 0)
+    start, before = 0, -1
     for i in range(len(rows)):
-        offset, arrival_ms = rows.offset_of(i), rows.record_of(i).arrival_ms
-        while at < len(blocks) and not _is_after(blocks[at], offset, arrival_ms, shard):
-            at += 1
-        number = blocks[at].number - 1 if at < len(blocks) else last
+        record, offset = rows.record_of(i), rows.offset_of(i)
+        lane = lanes[record.lane]
+        while at[lane] < len(blocks) and not _is_after(blocks[at[lane]], lane, offset, record.arrival_ms):
+            at[lane] += 1
+        number = blocks[at[lane]].number - 1 if at[lane] < len(blocks) else last
         if i and number != before:
             yield before, rows.slice(start, i)
             start = i
@@ -63,8 +67,9 @@ def by_gap(rows: Rows, blocks: Sequence[Block], shard: str, last: int) -> Iterat
         yield before, rows.slice(start, len(rows))
 
 
-def _is_after(block: Block, offset: StreamOffset, arrival_ms: int, shard: str) -> bool:
-    """Return whether the block holds something at or after a row, by its place in the shard, else by arrival."""
-    if block.shard == shard and offset.sequence.isdecimal() and block.last.sequence.isdecimal():
-        return offset.is_at_or_before(block.last)
+def _is_after(block: Block, lane: str, offset: StreamOffset, arrival_ms: int) -> bool:
+    """Return whether the block holds something at or after a row, by its place in the lane, else by arrival."""
+    span = block.spans.get(lane)
+    if span is not None and offset.sequence.isdecimal() and span.last.sequence.isdecimal():
+        return offset.is_at_or_before(span.last)
     return block.arrival_ms > arrival_ms

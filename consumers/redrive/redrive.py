@@ -21,18 +21,18 @@ from consumers.detector.commit import MAX_LOST_RACES, chunks, fitting
 from consumers.detector.effects import effects_of
 from consumers.redrive.gaps import by_gap, not_in
 from consumers.stream.decode import Decoder
-from consumers.stream.records import StreamOffset
+from consumers.stream.records import StreamOffset, lane_of
 from consumers.windows import restore
 from consumers.windows.ports import BlockExistsError
-from consumers.windows.state import HOUR_MS, replay
+from consumers.windows.state import HOUR_MS, replay, spans_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from consumers.contracts.events import Event
     from consumers.detector.effects import Effects
     from consumers.redrive.ports import RedrivePorts
-    from consumers.stream.records import KinesisRecord, Quarantined
+    from consumers.stream.records import KinesisRecord, Quarantined, Span
     from consumers.stream.rows import Rows
     from consumers.stream.thresholds import ThresholdHistory
     from consumers.windows.block import Block
@@ -99,21 +99,27 @@ class Redrive:
         if not records:
             return done
         shard = records[0].shard
+        lanes = {lane_of(label or shard, key): lane_of(shard, key) for _, _, key, _, _ in records}
         decoded = self._decoder.decode([record._replace(shard=label or shard) for record in records])
         done.rejected = decoded.quarantined
         if label is None and decoded.quarantined:
             self._ports.quarantine.put(decoded.quarantined)
         thresholds = self._ports.thresholds.history()
         for partition, rows in decoded.rows.items():
-            self._partition(partition, rows, thresholds, shard, done)
+            self._partition(partition, rows, thresholds, lanes, done)
         return done
 
     def _partition(
-        self, partition: int, rows: Rows, thresholds: ThresholdHistory, shard: str, done: Redriven
+        self,
+        partition: int,
+        rows: Rows,
+        thresholds: ThresholdHistory,
+        lanes: Mapping[str, str],
+        done: Redriven,
     ) -> None:
         before = done.counts.ticks_in
-        around = list(self._around(partition, rows, shard))
-        for number, part in by_gap(not_in(rows, around), around, shard, self._last(partition)):
+        around = list(self._around(partition, rows, lanes))
+        for number, part in by_gap(not_in(rows, around), around, lanes, self._last(partition)):
             base = restore.as_of(self._ports.blocks, self._ports.snapshots, partition, number)
             self._fill(base, part, thresholds, done)
         present = len(rows) - (done.counts.ticks_in - before)
@@ -166,7 +172,7 @@ class Redrive:
         newest = self._ports.blocks.last(partition)
         return 0 if newest is None else newest.number
 
-    def _around(self, partition: int, rows: Rows, shard: str) -> Iterator[Block]:
+    def _around(self, partition: int, rows: Rows, lanes: Mapping[str, str]) -> Iterator[Block]:
         """Yield the blocks in which the rows can be, and the first ones after them, without their ticks."""
         arrivals = [rows.records[i].arrival_ms for i in np.unique(rows.record).tolist()]
         low, high = 1, self._last(partition) + 1
@@ -177,13 +183,12 @@ class Redrive:
                 low = middle + 1
             else:
                 high = middle
-        end = rows.offset_of(len(rows) - 1)
+        left = {lanes[lane]: span.last for lane, span in spans_of(rows).items()}
         for block in self._ports.blocks.after(partition, low - 1):
             yield replace(block, packed=b"")
+            left = {lane: end for lane, end in left.items() if not _is_beyond(block.spans.get(lane), end)}
             # A block never spans two hours.
-            if (block.shard == shard and _is_beyond(block.first, end)) or block.arrival_ms > max(
-                arrivals
-            ) + HOUR_MS:
+            if not left or block.arrival_ms > max(arrivals) + HOUR_MS:
                 return
 
 
@@ -197,11 +202,13 @@ def _news(effects: Effects, step: Step, base: PartitionState, found: Collection[
 
 
 def _just_before(state: PartitionState, rows: Rows) -> PartitionState:
-    """Return the state to which the first of `rows` is the next of its shard, wherever earlier redrives got to."""
+    """Return the state to which the first of `rows` is the next of its lane, wherever earlier redrives got to."""
     sequence, row = rows.offset_of(0)
-    shard = rows.record_of(0).shard
-    return replace(state, checkpoints={shard: StreamOffset(sequence, row - 1)} if row else {})
+    lane = rows.record_of(0).lane
+    return replace(state, checkpoints={lane: StreamOffset(sequence, row - 1)} if row else {})
 
 
-def _is_beyond(offset: StreamOffset, end: StreamOffset) -> bool:
-    return end.sequence.isdecimal() and end.is_at_or_before(offset) and offset != end
+def _is_beyond(span: Span | None, end: StreamOffset) -> bool:
+    if span is None or not end.sequence.isdecimal():
+        return False
+    return end.is_at_or_before(span.first) and span.first != end

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from consumers.contracts.counts import TickCounts
 from consumers.stores.calls import CONDITION_FAILED, code_of, io
-from consumers.stream.records import StreamOffset
+from consumers.stream.records import Span, StreamOffset
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
 
@@ -236,9 +236,7 @@ def block_to_item(block: Block) -> dict[str, AttributeValueTypeDef]:
         "pk": {"S": partition_pk(block.partition)},
         "sk": {"S": block_sk(block.number)},
         "arrival_ms": {"N": str(block.arrival_ms)},
-        "shard": {"S": block.shard},
-        "first": {"S": f"{block.first.sequence}:{block.first.row}"},
-        "last": {"S": f"{block.last.sequence}:{block.last.row}"},
+        "spans": {"S": json.dumps(block.spans, separators=(",", ":"))},
         "digests": {"S": " ".join(block.digests)},
         "threshold": {"S": block.threshold},
         "detector_version": {"N": str(block.detector_version)},
@@ -256,9 +254,7 @@ def block_from_item(item: Item) -> Block:
         partition=int(item["pk"]["S"].partition("#")[2]),
         number=int(item["sk"]["S"].rpartition("#")[2]),
         arrival_ms=int(item["arrival_ms"]["N"]),
-        shard=item["shard"]["S"],
-        first=_offset(item["first"]["S"]),
-        last=_offset(item["last"]["S"]),
+        spans=_spans(item["spans"]["S"]),
         digests=tuple(item["digests"]["S"].split()),
         threshold=item["threshold"]["S"],
         detector_version=int(item["detector_version"]["N"]),
@@ -269,9 +265,11 @@ def block_from_item(item: Item) -> Block:
     )
 
 
-def _offset(text: str) -> StreamOffset:
-    sequence, _, row = text.rpartition(":")
-    return StreamOffset(sequence, int(row))
+def _spans(text: str) -> dict[str, Span]:
+    return {
+        lane: Span(StreamOffset(*first), StreamOffset(*last))
+        for lane, (first, last) in json.loads(text).items()
+    }
 
 
 def _counts_to_json(counts: Mapping[str, TickCounts]) -> str:

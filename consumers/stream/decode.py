@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from consumers.stream.kpl import is_whole_aggregate, record_digest, user_records
-from consumers.stream.records import KinesisRecord, Quarantined
+from consumers.stream.records import KinesisRecord, Quarantined, lane_of
 from consumers.stream.rows import Floats, Rows, StreamRecord
 from producers.origin import origin_of
 from producers.partitions import partition_of
@@ -84,7 +84,10 @@ class Decoder:
         data = record.data or b""
         is_whole = is_whole_aggregate(data)
         digest, ordinal = record_digest(data, is_whole), len(self._records)
-        self._records.append(StreamRecord(record.shard, record.sequence, record.arrival_ms, digest, ordinal))
+        lane = lane_of(record.shard, record.partition_key)
+        self._records.append(
+            StreamRecord(record.shard, lane, record.sequence, record.arrival_ms, digest, ordinal)
+        )
         if record.data is None:
             self._reject(record, 0, data, "the event's data is not base64")
         elif crashed is not None:

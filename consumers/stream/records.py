@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -10,6 +11,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from producers.quote_batch import RejectedRow
+
+
+_LONGEST_KEY = 16
 
 
 class StreamOffset(NamedTuple):
@@ -35,6 +39,29 @@ class StreamOffset(NamedTuple):
         if not (self.sequence.isdecimal() and other.sequence.isdecimal()):
             return False
         return int(self.sequence) < int(other.sequence)
+
+
+class Span(NamedTuple):
+    """The offsets of the first and the last row of a lane that something holds."""
+
+    first: StreamOffset
+    last: StreamOffset
+
+
+def lane_of(shard: str, partition_key: str) -> str:
+    """Return the name of the run of records in which Kinesis and Lambda keep the order.
+
+    A mapping with a parallelization factor above 1 delivers the partition keys of a shard independently of one
+    another: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
+
+    Examples
+    --------
+    >>> lane_of("shardId-000000000000", "3")
+    'shardId-000000000000/3'
+    """
+    is_short = partition_key.isascii() and partition_key.isprintable() and len(partition_key) <= _LONGEST_KEY
+    key = partition_key if is_short else hashlib.blake2b(partition_key.encode(), digest_size=8).hexdigest()
+    return f"{shard}/{key}"
 
 
 class KinesisRecord(NamedTuple):

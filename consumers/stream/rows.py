@@ -22,9 +22,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """A Kinesis record: its shard, sequence number, arrival (epoch ms), digest and place in the invocation."""
+    """A Kinesis record: its shard and lane, sequence number, arrival (epoch ms), digest, place in the invocation."""
 
     shard: str
+    lane: str
     sequence: str
     arrival_ms: int
     digest: str

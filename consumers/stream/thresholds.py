@@ -104,7 +104,7 @@ class ThresholdHistory:
     def __init__(self, versions: Sequence[ThresholdVersion]) -> None:
         self._usable: list[tuple[int, Threshold]] = []
         self.rejected: list[RejectedVersion] = []
-        for version in sorted(versions):
+        for version in sorted(versions, key=lambda version: (version.set_ms, version.number)):
             try:
                 self._usable.append((version.set_ms, Threshold.parse(version.value)))
             except ThresholdError as error:

@@ -9,23 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumers.contracts.counts import TickCounts
-    from consumers.stream.records import StreamOffset
+    from consumers.stream.records import Span
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """What one commit adds to a partition: the ticks and all that is needed to apply them again.
 
-    `first` and `last` are the offsets of the first and the last row of the stream in it. `snapshot` is the number
+    `spans` says by lane which rows of the stream are in it. `snapshot` is the number
     of the newest snapshot that existed. `packed` holds the ticks, sorted by window, and the new windows' keys.
     """
 
     partition: int
     number: int
     arrival_ms: int
-    shard: str
-    first: StreamOffset
-    last: StreamOffset
+    spans: Mapping[str, Span]
     digests: tuple[str, ...]
     threshold: str
     detector_version: int

@@ -101,7 +101,7 @@ def _anew(snapshots: SnapshotStore, last: Block) -> PartitionState:
         state = PartitionState(
             last.partition,
             number=last.number,
-            checkpoints={last.shard: last.last},
+            checkpoints={lane: span.last for lane, span in last.spans.items()},
             digests=last.digests,
             totals={source: Total(counts, hour) for source, counts in last.totals.items()},
             snapshot=last.number,

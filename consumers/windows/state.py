@@ -14,7 +14,7 @@ import numpy as np
 
 from consumers.contracts.counts import TickCounts
 from consumers.detectors.engine import engine
-from consumers.stream.records import StreamOffset
+from consumers.stream.records import Span, StreamOffset
 from consumers.stream.rows import Bools, Floats, Ints, Rows, StreamRecord, split_key
 from consumers.stream.thresholds import Threshold
 from consumers.windows import bars, codec
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MAX_BLOCK_BYTES = 300 * 1024
 MAX_BLOCK_ROWS = 20_000
 REMEMBERED_DIGESTS = 16
-REMEMBERED_SHARDS = 8
+REMEMBERED_LANES = 64
+MAX_BLOCK_LANES = 64
 # A run of a replay is over in hours; a ticker may be taken off the watch list and come back weeks later.
 REPLAY_KEPT_HOURS = 24
 KEPT_HOURS = 90 * 24
@@ -48,7 +49,7 @@ class PartitionState:
 
     `last_ts` is the ts (ms) of a window's newest tick, `touched_hour` when that arrived (hours since 1970; a
     block never spans two, so that what is dropped does not depend on how ticks are cut). `detection` and
-    `minutes` are what the detectors and the bars remember. `checkpoints` is the newest row applied by shard,
+    `minutes` are what the detectors and the bars remember. `checkpoints` is the newest row applied by lane,
     `digests` those of the last records. `snapshot` is the newest snapshot's block, `snapshot_ms` when that
     arrived; they say where the state is kept, not what it is.
     """
@@ -82,11 +83,10 @@ class Step(NamedTuple):
 
 
 def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
-    """Return the next block of `rows` (at least one; of one shard, one hour and under one threshold).
+    """Return the next block of `rows` (at least one; of one hour and under one threshold).
 
     Rows that were here before or are not newer than their window are left out and counted.
     """
-    first, last = rows.offset_of(0), rows.offset_of(len(rows) - 1)
     records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = _without_stale(state, arrival_ms)
@@ -102,9 +102,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
         partition=state.partition,
         number=base.number + 1,
         arrival_ms=arrival_ms,
-        shard=records[0].shard,
-        first=first,
-        last=last,
+        spans=spans_of(rows),
         digests=digests,
         threshold=threshold.text,
         detector_version=engine.DETECTOR_VERSION,
@@ -159,7 +157,7 @@ def _advance(
         touched_hour=touched_hour,
         detection=detection,
         minutes=minutes,
-        checkpoints=_checkpointed(base.checkpoints, block.shard, block.last),
+        checkpoints=_checkpointed(base.checkpoints, block.spans),
         digests=(*base.digests, *block.digests)[-REMEMBERED_DIGESTS:],
         totals=_totals(base.totals, block.sources, hour),
         slots=_numbered(base, new_keys),
@@ -200,11 +198,11 @@ def _kept_hours(origin: str) -> int:
 def _known(
     state: PartitionState, rows: Rows, records: Sequence[StreamRecord]
 ) -> tuple[Bools, tuple[str, ...]]:
-    """Return which rows were here before, by their place in the shard or their record's digest; and new digests."""
-    checkpoint = state.checkpoints.get(records[0].shard, _BEFORE_ALL)
+    """Return which rows were here before, by their place in the lane or their record's digest; and new digests."""
     is_known = np.zeros(records[-1].ordinal + 1, np.bool_)
     digests = list(state.digests)
     for record in records:
+        checkpoint = state.checkpoints.get(record.lane, _BEFORE_ALL)
         if record.sequence == checkpoint.sequence:
             continue
         before = StreamOffset(record.sequence, 0).is_at_or_before(checkpoint)
@@ -213,6 +211,7 @@ def _known(
             digests.append(record.digest)
     known = is_known[rows.record]
     for record in records:
+        checkpoint = state.checkpoints.get(record.lane, _BEFORE_ALL)
         if record.sequence == checkpoint.sequence:
             known |= (rows.record == record.ordinal) & (rows.row <= checkpoint.row)
     return known, tuple(digests[len(state.digests) :][-REMEMBERED_DIGESTS:])
@@ -263,14 +262,25 @@ def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, TickCounts]:
     return counts
 
 
+def spans_of(rows: Rows) -> dict[str, Span]:
+    """Return the first and the last row of each lane."""
+    spans: dict[str, Span] = {}
+    starts = np.flatnonzero(np.diff(rows.record, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+        lane, last = rows.record_of(start).lane, rows.offset_of(stop - 1)
+        spans[lane] = Span(spans[lane].first if lane in spans else rows.offset_of(start), last)
+    return spans
+
+
 def _checkpointed(
-    checkpoints: Mapping[str, StreamOffset], shard: str, last: StreamOffset
+    checkpoints: Mapping[str, StreamOffset], spans: Mapping[str, Span]
 ) -> dict[str, StreamOffset]:
-    """Return the checkpoints with the shard's at `last`, or where it was if that is further on."""
-    before = checkpoints.get(shard)
-    newest = before if before is not None and last.is_at_or_before(before) else last
-    others = [(name, offset) for name, offset in checkpoints.items() if name != shard]
-    return dict([*others, (shard, newest)][-REMEMBERED_SHARDS:])
+    """Return the checkpoints with those of the lanes at their last rows, or where they were if that is further on."""
+    after = dict(checkpoints)
+    for lane, span in spans.items():
+        before = after.pop(lane, _BEFORE_ALL)
+        after[lane] = before if span.last.is_at_or_before(before) else span.last
+    return dict([*after.items()][-REMEMBERED_LANES:])
 
 
 def _totals(

@@ -21,7 +21,7 @@ from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
 from consumers.redrive.ports import RedrivePorts
 from consumers.redrive.redrive import Redrive
-from consumers.stream.records import Quarantined
+from consumers.stream.records import KinesisRecord, Quarantined, records_of
 from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
@@ -95,6 +95,11 @@ def event(records: Sequence[Sent]) -> LambdaEvent:
             for record in records
         ]
     }
+
+
+def kinesis(records: Sequence[Sent]) -> list[KinesisRecord]:
+    """Return records as the detector reads them."""
+    return records_of(event(records))
 
 
 class Crash(BaseException):

@@ -52,7 +52,8 @@ class Stream:
 
     def add(self, data: bytes, partition: int) -> None:
         self.sequence += self.rng.randint(1, 9)
-        self.records.append(kit.Sent(data, str(self.sequence), self.now + 40, str(partition)))
+        key = "by-hand" if self.rng.random() < 0.1 else str(partition)
+        self.records.append(kit.Sent(data, str(self.sequence), self.now + 40, key))
 
     def rows(self, partition: int, source: str, most: int) -> list[kit.Row]:
         rng = self.rng
@@ -91,7 +92,7 @@ class Stream:
         sort = self.rng.random()
         if sort < 0.1 and self.records:
             again = self.rng.choice(self.records[-5:])
-            self.add(again.data, int(again.key))
+            self.add(again.data, int(again.key) if again.key.isdecimal() else 0)
         elif sort < 0.15:
             self.add(self.rng.choice(POISON), self.rng.randrange(PARTITIONS))
         elif sort < 0.17:

@@ -7,7 +7,6 @@ import random
 import pytest
 
 from consumers.contracts.anomaly import AnomalyIdError, AnomalyKey, anomaly_id
-from consumers.stream.records import records_of
 from tests.consumers import kit
 
 START_MS = 1_795_000_000_000
@@ -37,7 +36,7 @@ def after_a_gap(*, replayed: bool) -> tuple[kit.Memory, list[str]]:
         replay = records(range(340), "replay-look", sequence=5000, late_ms=400_000)
         consumer.consume(kit.event(replay), 1 << 62)
     gap = records(range(310, 330), sequence=1000)
-    done = memory.redrive(partitions=1).batch(records_of(kit.event(gap)))
+    done = memory.redrive(partitions=1).batch(kit.kinesis(gap))
     assert memory.contradictions == []
     return memory, done.anomalies
 

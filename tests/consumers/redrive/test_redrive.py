@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from consumers.contracts.anomaly import Anomaly, iso_ms
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
-from consumers.stream.records import KinesisRecord, records_of
 from consumers.windows import restore
 from consumers.windows.restore import GoneError
 from producers.partitions import partition_of
@@ -73,10 +72,6 @@ def case() -> Case:
     return Case(memory, records[start:stop], missing, records)
 
 
-def kinesis(records: list[kit.Sent]) -> list[KinesisRecord]:
-    return records_of(kit.event(records))
-
-
 def live(memory: kit.Memory) -> object:
     """Everything that a redrive must leave as it is."""
     states = [restore.newest(memory.ports().blocks, memory.ports().snapshots, p) for p in range(2)]
@@ -114,19 +109,19 @@ def assert_brought_back(case: Case, memory: kit.Memory) -> None:
 
 def test_what_is_missing_comes_back_late_and_once(case: Case) -> None:
     memory = case.memory.copy()
-    done = memory.redrive().batch(kinesis(case.discarded))
+    done = memory.redrive().batch(kit.kinesis(case.discarded))
     assert_brought_back(case, memory)
     assert sorted(done.anomalies) == sorted(anomaly.id for anomaly in case.missing.values())
     assert (done.records, done.present) == (2 * GAP, 0)
 
-    again = memory.redrive().batch(kinesis(case.discarded))
+    again = memory.redrive().batch(kit.kinesis(case.discarded))
     assert_brought_back(case, memory)
     assert (again.present, again.counts, again.anomalies) == (len(SYMBOLS) * GAP, TickCounts(), [])
 
 
 def test_live_ticks_go_on_as_if_nothing_had_happened(case: Case) -> None:
     memory, untouched = case.memory.copy(), case.memory.copy()
-    memory.redrive().batch(kinesis(case.discarded))
+    memory.redrive().batch(kit.kinesis(case.discarded))
     last = case.records[-1]
     more = [
         kit.Sent(
@@ -143,7 +138,7 @@ def test_live_ticks_go_on_as_if_nothing_had_happened(case: Case) -> None:
 def test_a_batch_that_is_not_missing_adds_nothing(case: Case) -> None:
     memory = case.memory.copy()
     for part in (case.records[:100], case.records[-20:], case.records[400:480]):
-        done = memory.redrive().batch(kinesis(part))
+        done = memory.redrive().batch(kit.kinesis(part))
         assert done.counts == TickCounts()
     assert memory.backfill_blocks == {}
     assert live(memory) == live(case.memory)
@@ -162,7 +157,7 @@ def test_what_one_partition_had_done_is_left_alone(case: Case) -> None:
     consumer.consume(kit.event(sorted(applied, key=lambda r: int(r.sequence))), 1 << 62)
     consumer.consume(kit.event(records[stop:]), 1 << 62)
     before = live(memory)
-    done = memory.redrive().batch(kinesis(case.discarded))
+    done = memory.redrive().batch(kit.kinesis(case.discarded))
     assert live(memory) == before
     zero = sum(partition_of(s, 2) == 0 for s in SYMBOLS)
     assert done.counts.in_windows == zero * (GAP - 5)
@@ -172,13 +167,13 @@ def test_what_one_partition_had_done_is_left_alone(case: Case) -> None:
 @pytest.mark.parametrize("how", ["fail", "lost", "crash", "crash-after"])
 def test_a_redrive_may_be_interrupted_at_any_call(case: Case, how: str) -> None:
     calls = kit.Faults()
-    case.memory.copy().redrive(calls).batch(kinesis(case.discarded))
+    case.memory.copy().redrive(calls).batch(kit.kinesis(case.discarded))
     assert calls.calls > 20
     for call in range(calls.calls):
         memory = case.memory.copy()
         with pytest.raises((IOFailedError, kit.Crash)):
-            memory.redrive(kit.Faults({call: how})).batch(kinesis(case.discarded))
-        memory.redrive().batch(kinesis(case.discarded))
+            memory.redrive(kit.Faults({call: how})).batch(kit.kinesis(case.discarded))
+        memory.redrive().batch(kit.kinesis(case.discarded))
         assert_brought_back(case, memory)
 
 
@@ -186,7 +181,7 @@ def test_a_redrive_may_be_interrupted_at_any_call(case: Case, how: str) -> None:
 @given(data=st.data())
 def test_messages_in_order_two_at_once_and_some_twice_are_as_one(case: Case, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, 2 * GAP - 1), max_size=3)))
-    messages = [kinesis(case.discarded[a:b]) for a, b in zip([0, *cuts], [*cuts, 2 * GAP], strict=True)]
+    messages = [kit.kinesis(case.discarded[a:b]) for a, b in zip([0, *cuts], [*cuts, 2 * GAP], strict=True)]
     memory = case.memory.copy()
 
     def work(faults: kit.Faults) -> tuple[kit.Faults, Callable[[], None]]:
@@ -205,7 +200,7 @@ def test_messages_in_order_two_at_once_and_some_twice_are_as_one(case: Case, dat
 def test_messages_in_any_order_bring_back_every_tick(case: Case, order: tuple[int, ...]) -> None:
     memory = case.memory.copy()
     for part in order:
-        memory.redrive().batch(kinesis(case.discarded[8 * part : 8 * part + 8]))
+        memory.redrive().batch(kit.kinesis(case.discarded[8 * part : 8 * part + 8]))
     counts = brought_back(memory)
     assert counts.ticks_in == len(SYMBOLS) * GAP
     assert counts.balance()
@@ -219,7 +214,7 @@ def test_an_anomaly_that_is_known_live_is_not_told_again(case: Case) -> None:
     known = next(iter(case.missing))
     memory.anomalies[known] = case.missing[known]
     events = set(memory.events)
-    done = memory.redrive().batch(kinesis(case.discarded))
+    done = memory.redrive().batch(kit.kinesis(case.discarded))
     assert case.missing[known].id not in done.anomalies
     assert not memory.anomalies[known].late
     assert f"{case.missing[known].id}-detected" not in set(memory.events) - events
@@ -235,7 +230,7 @@ def test_at_the_end_of_a_shard_that_was_split_the_state_is_that_of_its_arrival(c
     child = [replace(r, shard="shardId-000000000001", sequence=f"7{r.sequence}") for r in records[stop:]]
     for i in range(0, len(child), 6):
         consumer.consume(kit.event(child[i : i + 6]), 1 << 62)
-    memory.redrive().batch(kinesis(case.discarded))
+    memory.redrive().batch(kit.kinesis(case.discarded))
     assert late(memory) == case.missing
 
 
@@ -243,7 +238,7 @@ def test_poison_in_a_failed_batch_goes_to_quarantine(case: Case) -> None:
     memory = case.memory.copy()
     discarded = list(case.discarded)
     discarded[3] = replace(discarded[3], data=b"not json")
-    done = memory.redrive().batch(kinesis(discarded))
+    done = memory.redrive().batch(kit.kinesis(discarded))
     assert done.counts.quarantined == 1
     assert done.counts.balance()
     assert [entry.payload for entry in memory.quarantine.values()] == [b"not json"]
@@ -253,7 +248,7 @@ def test_a_gap_whose_state_is_gone_is_told(case: Case) -> None:
     memory = case.memory.copy()
     memory.snapshots.clear()
     with pytest.raises(GoneError, match="snapshots are kept for 15 days"):
-        memory.redrive().batch(kinesis(case.discarded))
+        memory.redrive().batch(kit.kinesis(case.discarded))
     assert late(memory) == {}
 
 
@@ -273,7 +268,7 @@ def test_a_released_record_is_scored_as_of_then(case: Case) -> None:
     for i in range(2 * NORMAL, len(records), 2):
         consumer.consume(kit.event(records[i : i + 2]), 1 << 62)
     before = live(memory)
-    (record,) = kinesis([readable])
+    (record,) = kit.kinesis([readable])
     for _ in range(2):
         memory.redrive().requeued(record)
         assert live(memory) == before

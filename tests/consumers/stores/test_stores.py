@@ -30,7 +30,7 @@ from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.quarantine import QuarantineBucket
 from consumers.stores.snapshots import SnapshotBucket
 from consumers.stores.windows import AttemptTable, BackfillBlockTable, BlockTable
-from consumers.stream.records import Quarantined, StreamOffset
+from consumers.stream.records import Quarantined, Span, StreamOffset
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
@@ -51,9 +51,7 @@ def block(number: int, packed: bytes = b"packed", partition: int = 0) -> Block:
         partition=partition,
         number=number,
         arrival_ms=T_MS + number,
-        shard="shardId-000000000000",
-        first=StreamOffset("49590338", 0),
-        last=StreamOffset("49590339", 5),
+        spans={"shardId-000000000000/0": Span(StreamOffset("49590338", 0), StreamOffset("49590339", 5))},
         digests=("a1", "b2"),
         threshold='{"default": 2.5}',
         detector_version=1,
@@ -425,3 +423,13 @@ def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: A
     assert told[1][0].number == 2
     aws.ssm.put_parameter(Name="/t", Value='{"default": 4}', Type="String", Overwrite=True)
     assert look() == 4.0
+
+
+def test_a_parameter_that_is_created_again_is_in_force_though_its_version_is_the_same(aws: Aws) -> None:
+    now = [round(datetime.now(UTC).timestamp() * 1000)]
+    parameter = ThresholdParameter(aws.ssm, "/t", lambda: now[0], lambda *_: None)
+    for value in ("3", "4"):
+        aws.ssm.put_parameter(Name="/t", Value=value, Type="String")
+        now[0] += 30_000
+        assert parameter.history().in_force(now[0] + 60_000).default == float(value)
+        aws.ssm.delete_parameter(Name="/t")
