@@ -20,6 +20,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -66,6 +67,10 @@ _AWS_KEYS = (
 _ONLY_ON_AWS = "the local AWS has no use for it"
 
 
+EXTENSION_GROUPS = ("stock_monitor.detectors", "stock_monitor.sources")
+"""Groups of entry points by which a package adds detectors and sources (docs/extending.md)."""
+
+
 class ConfigError(MonitorError, ValueError):
     """A deployment's settings cannot work; every wrong one is named, with what is allowed."""
 
@@ -98,6 +103,8 @@ class Config(BaseModel):
     source: str = "alpaca"
     source_options: dict[str, str] = {}
     """Variables that change what the source does, as docs/sources.md lists them; never a key."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that add detectors or sources, or are needed by one that does; deployed with the functions."""
     session: Session = "regular"
     """When quotes are polled; without it, always for a source whose market never closes."""
     access: Literal["private", "public"] = "private"
@@ -152,6 +159,40 @@ class Config(BaseModel):
             what = f"{error.what}{suggestion}"
             raise ValueError(f"{what}; must be {error.allowed}" if error.allowed else what) from error
         return given
+
+    @field_validator("packages", mode="before")
+    @classmethod
+    def _is_a_list(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return (
+            json.loads(given)
+            if given.startswith("[")
+            else [name for name in re.split(r"[\s,]+", given) if name]
+        )
+
+    @field_validator("packages")
+    @classmethod
+    def _are_installed(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for name in given:
+            try:
+                distribution(name)
+            except (PackageNotFoundError, ValueError) as error:
+                allowed = "the name of an installed package, as `pip list` shows it"
+                raise ValueError(f"package {name!r} is not installed; must be {allowed}") from error
+        return given
+
+    @model_validator(mode="after")
+    def _source_is_deployed(self) -> Self:
+        spec_of_package = {
+            point.name: point.dist.name for point in entry_points(group=EXTENSION_GROUPS[1]) if point.dist
+        }
+        package = spec_of_package.get(self.source)
+        if package is not None and package not in self.packages:
+            raise ValueError(
+                f"source {self.source} is of the package {package}, which must be named in packages"
+            )
+        return self
 
     @field_validator("source_options", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Lambda bundles without Docker: our rooms plus wheels from the lock, for the platform that will run them.
+"""Lambda bundles without Docker: our rooms, packages of the user's own, and wheels from the lock, for the platform.
 
 boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. A bundle is a folder
 under `build/bundles/` of the checkout (of the current folder, where the monitor is installed from its wheel), named
@@ -17,12 +17,13 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from producers.errors import MonitorError
 from producers.sources import get_pollable
 from stream_infra import names
+from stream_infra.cdk.extensions import File, files_below, files_of
 from stream_infra.config import Config
 
 Target = Literal["aws", "local"]
@@ -90,34 +91,52 @@ def bundles(root: Path, config: Config) -> dict[str, Path]:
     BundleError
         As `bundle` does.
     """
-    packages = {names.SCANNER: get_pollable(config.source).packages}
-    return {name: bundle(root, name, config.target, packages.get(name, ())) for name in names.FUNCTIONS}
+    needs = {names.SCANNER: get_pollable(config.source).packages}
+    return {
+        name: bundle(root, name, config.target, needs.get(name, ()), config.packages)
+        for name in names.FUNCTIONS
+    }
 
 
-def bundle(root: Path, function: str, target: Target, packages: Sequence[str] = ()) -> Path:
+def bundle(
+    root: Path, function: str, target: Target, needs: Sequence[str] = (), packages: Sequence[str] = ()
+) -> Path:
     """Return the folder with everything the function imports, built if it is not there.
 
-    `packages` are distributions that its source needs besides.
+    Parameters
+    ----------
+    root
+        Where our rooms are.
+    needs
+        Distributions of the lock that its source needs besides.
+    packages
+        Installed packages with detectors or sources of the user's own.
 
     Raises
     ------
     BundleError
         If a distribution is not in the lock, or the installer failed.
+    ExtensionError
+        If a package cannot be put into a bundle.
     """
     contents = CONTENTS[function]
-    requirements = _locked(LOCK, _with_their_needs(LOCK, contents.distributions, packages))
+    distributions = _with_their_needs(LOCK, contents.distributions, needs)
+    requirements = _locked(LOCK, distributions)
+    files = [file for room in contents.rooms for file in files_below(root / room, PurePosixPath(room))]
+    files += files_of(packages, distributions)
     workspace = root if (root / "pyproject.toml").exists() else Path.cwd()
-    fingerprint = _fingerprint(root, contents.rooms, requirements, target)
-    folder = workspace / "build" / "bundles" / f"{function}-{target}-{fingerprint}"
+    folder = (
+        workspace / "build" / "bundles" / f"{function}-{target}-{_fingerprint(files, requirements, target)}"
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
         if not folder.is_dir():
-            _build(root, folder, function, target, requirements)
+            _build(files, folder, function, target, requirements)
     return folder
 
 
-def _build(root: Path, folder: Path, function: str, target: Target, requirements: str) -> None:
+def _build(files: list[File], folder: Path, function: str, target: Target, requirements: str) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -125,8 +144,10 @@ def _build(root: Path, folder: Path, function: str, target: Target, requirements
     for pattern in _UNUSED:
         for path in list(partial.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for room in CONTENTS[function].rooms:
-        shutil.copytree(root / room, partial / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in files:
+        copy = partial / file.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.content)
     _forget_older(folder)
     partial.rename(folder)  # complete or not there: an interrupted build leaves only the .partial
 
@@ -164,13 +185,11 @@ def _with_their_needs(lock: Path, distributions: Sequence[str], packages: Sequen
     return {*distributions, *needed}
 
 
-def _fingerprint(root: Path, rooms: tuple[str, ...], requirements: str, target: Target) -> str:
+def _fingerprint(files: Iterable[File], requirements: str, target: Target) -> str:
     digest = hashlib.sha256(f"{requirements}{_platform(target)}{_UNUSED}".encode())
-    for room in rooms:
-        for path in sorted((root / room).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(str(path.relative_to(root)).encode())
-                digest.update(path.read_bytes())
+    for file in files:
+        digest.update(str(file.name).encode())
+        digest.update(file.content)
     return digest.hexdigest()[:16]
 
 
