@@ -15,6 +15,8 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from producers.errors import MonitorError
+
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -29,7 +31,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class NoReplyError(Exception):
+class NoReplyError(MonitorError):
     """A server did not answer in time, or not at all; `kind` says which in a word."""
 
     def __init__(self, kind: str) -> None:
