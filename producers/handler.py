@@ -69,7 +69,7 @@ def _source(settings: ScannerSettings, feed: FeedKeeper) -> Source:
             environment = environment_with_secret(
                 os.environ, _client("secretsmanager"), settings.source_secret
             )
-        return create(settings.source, environment)
+        return create(settings.source, environment, settings.source_mode)
     except (SourceError, SettingsError) as error:
         feed.record_unusable(settings.source, str(error), _now_ms())
         raise

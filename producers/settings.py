@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from producers.errors import MonitorError, did_you_mean
 from producers.markets import Session
+from producers.source import Mode
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -56,6 +57,8 @@ class ScannerSettings(msgspec.Struct, frozen=True, rename=str.upper):
     poll_interval_seconds: Annotated[float, Meta(ge=0.5, le=60)] = 5.0
     session: Session = "regular"
     bus_name: Annotated[str, Meta(min_length=1)] = "stock-market"
+    source_mode: Mode | None = None
+    """Whether the source polls or streams; None is the way that the source usually takes."""
     markets: str = ""
     """Markets of tickers whose form does not say theirs, as in ``ABC=XLON,XYZ=XETR``."""
     source_secret: str = ""

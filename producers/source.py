@@ -18,6 +18,7 @@ from producers.quote_batch import SOURCE_RULE, Quote, QuoteBatch, is_source
 
 Asset = Literal["stocks", "etfs", "indices", "fx", "crypto", "futures", "options"]
 ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)
+Mode = Literal["poll", "stream"]
 Column = Literal["bid", "ask", "day_volume", "quote_ts"]
 COLUMNS: Final[tuple[Column, ...]] = get_args(Column)
 RESERVED_NAMES: Final = frozenset({"live"})
@@ -66,6 +67,14 @@ class Source(Protocol):
         SourceError
             If the source as a whole cannot answer now.
         """
+
+
+@runtime_checkable
+class HasConnection(Protocol):
+    """A source that holds a connection, to be closed when a scan ends."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 Environment = Mapping[str, str]
@@ -124,8 +133,8 @@ class SourceSpec:
         ``"24/7"`` or ``"fx"``.
     columns
         What its quotes hold besides the price.
-    poll
-        Makes the source from the environment, for polling.
+    poll, stream
+        Make the source from the environment: for polling, and for holding a stream during a scan.
     is_recorded
         True for recordings, which are played by `stock-monitor replay` and never polled.
     keys, options
@@ -151,6 +160,7 @@ class SourceSpec:
     market: str
     columns: tuple[Column, ...]
     poll: SourceFactory | None = None
+    stream: SourceFactory | None = None
     is_recorded: bool = False
     keys: tuple[Key, ...] = ()
     options: tuple[Option, ...] = ()
@@ -164,6 +174,14 @@ class SourceSpec:
         problem = _problem_of(self)
         if problem:
             raise SourceSpecError(problem, where=f"source {self.name!r}")
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """How the source can be used, the usual way first."""
+        return (
+            *(("poll",) if self.poll is not None else ()),
+            *(("stream",) if self.stream is not None else ()),
+        )
 
     def check(self, environment: Environment) -> None:
         """Check that the installation and the environment have what the source needs.
@@ -287,10 +305,12 @@ def _wrong_name(name: object) -> str:
 
 def _wrong_makers(spec: SourceSpec) -> str:
     if spec.is_recorded:
-        return "poll must be left out of a recording" if spec.poll is not None else ""
-    if not callable(spec.poll):
-        return f"poll is {spec.poll!r}: it must be what makes the source from the environment"
-    return ""
+        return "poll and stream must be left out of a recording" if spec.modes else ""
+    if not spec.modes:
+        return "poll and stream are None: one must be what makes the source from the environment"
+    makers = {"poll": spec.poll, "stream": spec.stream}
+    wrong = [name for name, maker in makers.items() if maker is not None and not callable(maker)]
+    return f"{wrong[0]} must be what makes the source from the environment" if wrong else ""
 
 
 def _wrong_facts(spec: SourceSpec) -> str:

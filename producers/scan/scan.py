@@ -22,7 +22,7 @@ from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease, LeaseLostError
 from producers.scan.unsent import UnsentStore
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
-from producers.source import Source, SourceError, poll
+from producers.source import HasConnection, Source, SourceError, poll
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55
@@ -145,6 +145,8 @@ class Scan:
                 at_the_end.callback(lambda: parts.archive.write(started_ms))
                 at_the_end.callback(self._store_waiting)
                 parts.feed.begin(self._settings.source, parts.source)
+                if isinstance(parts.source, HasConnection):
+                    at_the_end.callback(parts.source.close)
                 at_the_end.callback(self._save_feed)
                 self._work(request, deadline_ms)
         return self.report

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
-from producers.source import Source, SourceError, SourceSpec, SourceSpecError
+from producers.source import Mode, Source, SourceError, SourceSpec, SourceSpecError
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"
@@ -40,8 +40,8 @@ def describe() -> list[Found]:
 
 
 def names() -> list[str]:
-    """Return the names of the sources that can be polled, sorted."""
-    return [found.name for found in describe() if found.spec and found.spec.poll]
+    """Return the names of the sources that a scan can use, sorted."""
+    return [found.name for found in describe() if found.spec and found.spec.modes]
 
 
 def get(name: str) -> SourceSpec:
@@ -66,7 +66,7 @@ def get(name: str) -> SourceSpec:
 
 
 def get_pollable(name: str) -> SourceSpec:
-    """Return what the source called `name` declares, if it can be polled.
+    """Return what the source called `name` declares, if a scan can use it.
 
     Raises
     ------
@@ -74,13 +74,15 @@ def get_pollable(name: str) -> SourceSpec:
         If there is no such source, or it is a recording.
     """
     spec = get(name)
-    if spec.poll is None:
+    if not spec.modes:
         raise SourceError(f"source {name} cannot be polled: run `stock-monitor replay FILE` for a recording")
     return spec
 
 
-def create(name: str, environment: Mapping[str, str]) -> Source:
-    """Return the source called `name` for polling, set up from the environment.
+def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) -> Source:
+    """Return the source called `name`, set up from the environment for polling or streaming.
+
+    Without `mode` it polls, if it can.
 
     Raises
     ------
@@ -88,10 +90,12 @@ def create(name: str, environment: Mapping[str, str]) -> Source:
         If there is no such source, it lacks a key or a package, or it does not start.
     """
     spec = get_pollable(name)
+    maker = {"poll": spec.poll, "stream": spec.stream}[mode or spec.modes[0]]
+    if maker is None:
+        raise SourceError(f"source {name} does not {mode}", allowed=f"{' or '.join(spec.modes)}")
     spec.check(environment)
-    assert spec.poll is not None  # noqa: S101 - checked above
     try:
-        return spec.poll(environment)
+        return maker(environment)
     except SourceError:
         raise
     except Exception as error:
@@ -101,7 +105,7 @@ def create(name: str, environment: Mapping[str, str]) -> Source:
 
 def _allowed() -> str:
     known = describe()
-    usable = [found.name for found in known if found.spec and found.spec.poll]
+    usable = [found.name for found in known if found.spec and found.spec.modes]
     broken = [f"{found.name} ({found.problem})" for found in known if found.spec is None]
     also = f"; these cannot be used: {', '.join(broken)}" if broken else ""
     return f"one of {', '.join(usable)}{also}"

@@ -8,8 +8,10 @@ own Python SDK. Without ALPACA_FEED Alpaca takes the best feed that the key may 
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -18,11 +20,14 @@ import msgspec
 from producers.markets import new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, read_quote
+from producers.streaming import StreamRejectedError, StreamSource
+from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
 
 SYMBOLS_PER_CALL = 500
 _URL = "https://data.alpaca.markets"
+_STREAM_URL = "wss://stream.data.alpaca.markets/v2"
+_REJECTED = frozenset({401, 402, 404, 405, 409})  # not authenticated, key, too late, too many tickers, plan
 _PATH = "/v2/stocks/snapshots"
 _CALLS_PER_MINUTE = 200
 _WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
@@ -134,6 +139,79 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
     )
 
 
+class AlpacaStream:
+    """Alpaca's WebSocket of stocks: trades and quotes, after the key was accepted.
+
+    Messages and error codes: https://docs.alpaca.markets/docs/streaming-market-data
+    """
+
+    name = "alpaca"
+
+    def __init__(self, url: str, key: str, secret: str) -> None:
+        self.url = url
+        self.is_ready = False
+        self._auth = json.dumps({"action": "auth", "key": key, "secret": secret})
+
+    def name_of(self, symbol: str) -> str:
+        """Return the ticker as it is."""
+        return symbol
+
+    def opening(self) -> Iterable[str]:
+        """Return the message with the key; subscriptions wait until it was accepted."""
+        self.is_ready = False
+        return [self._auth]
+
+    def subscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return one message for trades and quotes."""
+        return [json.dumps({"action": "subscribe", "trades": list(names), "quotes": list(names)})]
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return one message for trades and quotes."""
+        return [json.dumps({"action": "unsubscribe", "trades": list(names), "quotes": list(names)})]
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
+        """Return what a message says of tickers: trades have a price, quotes a bid and an ask."""
+        for said in msgspec.json.decode(message, type=list[_Said]):
+            at = epoch_ms(said.t)
+            if said.T == "t" and said.p is not None:
+                yield said.S, Quote(said.p, quote_ts=at)
+            elif said.T == "q":
+                yield said.S, Quote(math.nan, said.bp or None, said.ap or None, quote_ts=at)
+            elif said.T == "success" and said.msg == "authenticated":
+                self.is_ready = True
+            elif said.T == "error":
+                raise _stream_error(said)
+
+
+class _Said(msgspec.Struct):
+    T: str
+    S: str = ""
+    p: float | None = None
+    bp: float | None = None
+    ap: float | None = None
+    t: datetime | None = None
+    msg: str = ""
+    code: int = 0
+
+
+def _stream_error(said: _Said) -> Exception:
+    if said.code in _REJECTED:
+        text = f"alpaca rejects the stream ({said.code}: {said.msg})"
+        return StreamRejectedError(
+            f"{text}: check the keys, and that the plan covers ALPACA_FEED and as many tickers"
+        )
+    return ConnectionError(
+        f"alpaca says: {said.msg} ({said.code})"
+    )  # such as 406, another connection is not closed yet
+
+
+def _stream(environment: Environment) -> StreamSource:
+    feed = environment.get("ALPACA_FEED") or "iex"
+    url = environment.get("ALPACA_STREAM_URL") or f"{_STREAM_URL}/{feed}"
+    key, secret = environment["APCA_API_KEY_ID"].strip(), environment["APCA_API_SECRET_KEY"].strip()
+    return StreamSource(AlpacaStream(url, key, secret), poll_seconds(environment))
+
+
 def _poll(environment: Environment) -> AlpacaSource:
     headers = {
         "APCA-API-KEY-ID": environment["APCA_API_KEY_ID"].strip(),
@@ -150,10 +228,12 @@ SOURCE = SourceSpec(
     market="XNYS",
     columns=("bid", "ask", "day_volume", "quote_ts"),
     poll=_poll,
+    stream=_stream,
     keys=(Key("APCA_API_KEY_ID", _WHERE), Key("APCA_API_SECRET_KEY", _WHERE)),
     options=(
         Option("ALPACA_FEED", "the feed; unset is the best that the plan may read", _FEEDS),
         Option("APCA_API_DATA_URL", "another address of the API"),
+        Option("ALPACA_STREAM_URL", "another address of the stream"),
     ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=SYMBOLS_PER_CALL,

@@ -8,17 +8,22 @@ of the last 24 hours, which rolls and is no volume of a session: the volume of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Missing, Option, Quotes, SourceSpec
-from producers.vendor import VendorSource, client_of, epoch_ms, read_quote
+from producers.streaming import StreamSource
+from producers.vendor import VendorSource, client_of, epoch_ms, poll_seconds, read_quote
 from producers.vendor_state import RejectedRequestError
 
 _URL = "https://api.exchange.coinbase.com"
+_STREAM_URL = "wss://ws-feed.exchange.coinbase.com"
+_WRONG = re.compile(r"(\S+) is not a valid product")
 _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
 
 
@@ -66,6 +71,71 @@ def product_of(symbol: str) -> str:
     return symbol.rpartition(":")[2].replace("/", "-")
 
 
+class CoinbaseStream:
+    """Coinbase's WebSocket feed: channels ticker and heartbeat.
+
+    https://docs.cdp.coinbase.com/exchange/websocket-feed/channels. A wrong product fails its subscription, so each
+    product has a message of its own.
+    """
+
+    name = "coinbase"
+    is_ready = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def name_of(self, symbol: str) -> str:
+        """Return Coinbase's name of a pair."""
+        return product_of(symbol)
+
+    def opening(self) -> Iterable[str]:
+        """Return nothing: no key is needed."""
+        return ()
+
+    def subscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return a message for each product."""
+        return [_message("subscribe", name) for name in names]
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return a message for each product."""
+        return [_message("unsubscribe", name) for name in names]
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
+        """Return what a message says of a product."""
+        said = msgspec.json.decode(message, type=_Said, strict=False)
+        if said.type == "ticker" and said.price is not None:
+            at = epoch_ms(said.time)
+            yield (
+                said.product_id,
+                Quote(said.price, said.best_bid or None, said.best_ask or None, quote_ts=at),
+            )
+        elif said.type == "error":
+            wrong = _WRONG.search(said.reason)
+            if wrong is None:
+                raise ConnectionError(f"coinbase says: {said.message} {said.reason}".strip())
+            yield wrong[1], Missing("coinbase lists no such product; one is written like BTC-USD")
+
+
+class _Said(msgspec.Struct):
+    type: str
+    product_id: str = ""
+    price: float | None = None
+    best_bid: float | None = None
+    best_ask: float | None = None
+    time: datetime | None = None
+    message: str = ""
+    reason: str = ""
+
+
+def _message(kind: str, name: str) -> str:
+    return json.dumps({"type": kind, "product_ids": [name], "channels": ["ticker", "heartbeat"]})
+
+
+def _stream(environment: Environment) -> StreamSource:
+    url = environment.get("COINBASE_STREAM_URL") or _STREAM_URL
+    return StreamSource(CoinbaseStream(url), poll_seconds(environment))
+
+
 def _poll(environment: Environment) -> CoinbaseSource:
     return CoinbaseSource(client_of(SOURCE, environment, environment.get("COINBASE_URL") or _URL))
 
@@ -77,7 +147,11 @@ SOURCE = SourceSpec(
     market="24/7",
     columns=("bid", "ask", "quote_ts"),
     poll=_poll,
-    options=(Option("COINBASE_URL", "another address of the API"),),
+    stream=_stream,
+    options=(
+        Option("COINBASE_URL", "another address of the API"),
+        Option("COINBASE_STREAM_URL", "another address of the stream"),
+    ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=1,
     limits="Some 40 pairs a poll of 5 s; a longer watch list takes turns. Volume is not known, so its kinds rest.",

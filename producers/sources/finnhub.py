@@ -7,15 +7,19 @@ https://finnhub.io/docs/api/authentication. It has neither bid nor ask nor volum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.vendor import VendorSource, client_of, read_quote
+from producers.streaming import StreamRejectedError, StreamSource
+from producers.vendor import VendorSource, client_of, poll_seconds, read_quote
 
 _URL = "https://finnhub.io/api/v1"
+_STREAM_URL = "wss://ws.finnhub.io"
 _CALLS_PER_MINUTE = 60
 _WHERE = "make one at https://finnhub.io/register"
 
@@ -54,6 +58,63 @@ def _quote(answer: object) -> Quote | Missing:
     return Quote(quote.c, quote_ts=quote.t * 1000)
 
 
+class FinnhubStream:
+    """Finnhub's WebSocket of trades; it has neither bid nor ask.
+
+    https://finnhub.io/docs/api/websocket-trades; the key is part of the address, as the vendor wants it.
+    """
+
+    name = "finnhub"
+    is_ready = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def name_of(self, symbol: str) -> str:
+        """Return the ticker as it is."""
+        return symbol
+
+    def opening(self) -> Iterable[str]:
+        """Return nothing: the address holds the key."""
+        return ()
+
+    def subscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return a message for each ticker."""
+        return [json.dumps({"type": "subscribe", "symbol": name}) for name in names]
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return a message for each ticker."""
+        return [json.dumps({"type": "unsubscribe", "symbol": name}) for name in names]
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
+        """Return the trades that a message tells of."""
+        said = msgspec.json.decode(message, type=_Said)
+        if said.type == "error":
+            if "key" in said.msg.lower():
+                raise StreamRejectedError(f"finnhub rejects the key ({said.msg}): check FINNHUB_API_KEY")
+            raise ConnectionError(f"finnhub says: {said.msg}")
+        for trade in said.data:
+            yield trade.s, Quote(trade.p, quote_ts=trade.t)
+
+
+class _Trade(msgspec.Struct):
+    s: str
+    p: float
+    t: int
+
+
+class _Said(msgspec.Struct):
+    type: str
+    data: list[_Trade] = []
+    msg: str = ""
+
+
+def _stream(environment: Environment) -> StreamSource:
+    url = environment.get("FINNHUB_STREAM_URL") or _STREAM_URL
+    token = quote(environment["FINNHUB_API_KEY"].strip(), safe="")
+    return StreamSource(FinnhubStream(f"{url}?token={token}"), poll_seconds(environment))
+
+
 def _poll(environment: Environment) -> FinnhubSource:
     headers = {"X-Finnhub-Token": environment["FINNHUB_API_KEY"].strip()}
     return FinnhubSource(client_of(SOURCE, environment, environment.get("FINNHUB_URL") or _URL, headers))
@@ -66,8 +127,12 @@ SOURCE = SourceSpec(
     market="XNYS",
     columns=("quote_ts",),
     poll=_poll,
+    stream=_stream,
     keys=(Key("FINNHUB_API_KEY", "make one at https://finnhub.io/register"),),
-    options=(Option("FINNHUB_URL", "another address of the API"),),
+    options=(
+        Option("FINNHUB_URL", "another address of the API"),
+        Option("FINNHUB_STREAM_URL", "another address of the stream"),
+    ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=1,
     limits="One call a ticker: with 60 calls a minute a watch list of 10 tickers is polled every 10 s, in turns.",

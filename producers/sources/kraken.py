@@ -9,17 +9,21 @@ https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Missing, Option, Quotes, SourceSpec
-from producers.vendor import VendorClient, VendorSource, client_of, read_quote
+from producers.streaming import StreamSource
+from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
 from producers.vendor_state import RateLimitedError, RejectedRequestError, TransientError, VendorError
 
 _URL = "https://api.kraken.com"
+_STREAM_URL = "wss://ws.kraken.com/v2"
 _CALLS_PER_MINUTE = 50
 PAIRS_PER_CALL = 200
 _OWN_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # Kraken's codes, and what everybody else writes
@@ -120,6 +124,77 @@ def _quote(raw: object) -> Quote | Missing:
     return Quote(ticker.c[0], ticker.b[0] or None, ticker.a[0] or None, ticker.v[0])
 
 
+class KrakenStream:
+    """Kraken's WebSocket, version 2: channel ticker, with a snapshot and a heartbeat each second.
+
+    https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker
+    """
+
+    name = "kraken"
+    is_ready = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def name_of(self, symbol: str) -> str:
+        """Return the name of a pair: base and quote, with the codes that others use."""
+        base, _, quote = symbol.rpartition(":")[2].replace("-", "/").partition("/")
+        return f"{_OWN_NAMES.get(base, base)}/{quote}"
+
+    def opening(self) -> Iterable[str]:
+        """Return nothing: no key is needed."""
+        return ()
+
+    def subscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return one message; the response names each pair that fails."""
+        return [_message("subscribe", names)]
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return one message."""
+        return [_message("unsubscribe", names)]
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
+        """Return what a message says of pairs."""
+        said = msgspec.json.decode(message, type=_Said)
+        if said.method == "subscribe" and said.success is False:
+            yield said.symbol, Missing(f"kraken rejects the pair ({said.error}); one is written like BTC/USD")
+        elif said.channel == "ticker":
+            for raw in said.data:
+                pair = msgspec.convert(raw, _Streamed)
+                yield (
+                    pair.symbol,
+                    Quote(pair.last, pair.bid or None, pair.ask or None, quote_ts=epoch_ms(pair.timestamp)),
+                )
+
+
+class _Said(msgspec.Struct):
+    channel: str = ""
+    data: list[Any] = []
+    method: str = ""
+    success: bool | None = None
+    symbol: str = ""
+    error: str = ""
+
+
+class _Streamed(msgspec.Struct):
+    symbol: str
+    last: float
+    bid: float | None = None
+    ask: float | None = None
+    timestamp: datetime | None = None
+
+
+def _message(method: str, names: Sequence[str]) -> str:
+    return json.dumps(
+        {"method": method, "params": {"channel": "ticker", "symbol": list(names), "event_trigger": "bbo"}}
+    )
+
+
+def _stream(environment: Environment) -> StreamSource:
+    url = environment.get("KRAKEN_STREAM_URL") or _STREAM_URL
+    return StreamSource(KrakenStream(url), poll_seconds(environment))
+
+
 def _poll(environment: Environment) -> KrakenSource:
     return KrakenSource(client_of(SOURCE, environment, environment.get("KRAKEN_URL") or _URL))
 
@@ -131,7 +206,11 @@ SOURCE = SourceSpec(
     market="24/7",
     columns=("bid", "ask", "day_volume"),
     poll=_poll,
-    options=(Option("KRAKEN_URL", "another address of the API"),),
+    stream=_stream,
+    options=(
+        Option("KRAKEN_URL", "another address of the API"),
+        Option("KRAKEN_STREAM_URL", "another address of the stream"),
+    ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=PAIRS_PER_CALL,
     limits="The volume of the day begins at 00:00 UTC.",

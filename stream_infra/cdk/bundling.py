@@ -71,7 +71,7 @@ class Contents:
 
 
 CONTENTS = {
-    names.SCANNER: Contents(("producers",), ("msgspec", *_KPL, *_POWERTOOLS, *_PYDANTIC)),
+    names.SCANNER: Contents(("producers",), ("msgspec", "websockets", *_KPL, *_POWERTOOLS, *_PYDANTIC)),
     names.DETECTOR: Contents(
         ("producers", "consumers"), ("msgspec", "backports-zstd", "numpy", *_KPL, *_POWERTOOLS)
     ),

@@ -15,7 +15,7 @@ MARKED = re.compile(r"(?<=<!-- what the sources declare -->\n).*?(?=<!-- end -->
 
 def tables() -> str:
     specs = [found.spec for found in describe() if found.spec]
-    lines = ["| source | quotes | besides the price | key | limit |", "|---|---|---|---|---|"]
+    lines = ["| source | quotes | how | besides the price | key | limit |", "|---|---|---|---|---|---|"]
     lines += [f"| {' | '.join(_cells(spec))} |" for spec in specs]
     lines += ["", "What else to know:", ""]
     lines += [f"- `{spec.name}`: {spec.limits}" for spec in specs if spec.limits]
@@ -31,6 +31,7 @@ def tables() -> str:
 def _cells(spec: SourceSpec) -> Iterator[str]:
     yield f"`{spec.name}`"
     yield spec.summary
+    yield ", ".join(spec.modes) or "replay"
     yield ", ".join(spec.columns) or "-"
     keys = "; ".join(f"`{key.variable}`: {key.where}" for key in spec.keys) or "none"
     packages = "".join(f"; package `{package}`" for package in spec.packages)

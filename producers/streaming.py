@@ -1,0 +1,217 @@
+"""Streams of quotes: a WebSocket held for the length of a scan, of which every poll takes a sample.
+
+A thread reads what the vendor sends and keeps the newest quote of each ticker, so that no message waits for a slow
+poll. When the connection is lost it is made again, after growing pauses; meanwhile polls fail and say so, for the
+last quotes of a dead connection would look like a market that stands still.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from producers.quote_batch import Quote
+from producers.source import Missing, Quotes, SourceError
+
+_OPEN_SECONDS: Final = 5.0
+_PING_SECONDS: Final = 4.0
+"""A connection that does not answer a ping within this time, sent as often, is dead."""
+_READ_SECONDS: Final = 0.25
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_MAX_PAUSE_SECONDS: Final = 4.0
+_MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+_NO_QUOTE: Final = Missing("no quote of it came yet")
+
+
+class StreamRejectedError(SourceError):
+    """The vendor ends the stream and no new connection would change it: a wrong key, or a plan without it."""
+
+
+class StreamDialect(Protocol):
+    """How a vendor's stream is spoken to."""
+
+    name: str
+    url: str
+    is_ready: bool
+    """Whether the vendor takes subscriptions now; `opening` and `read` set it where keys are checked first."""
+
+    def name_of(self, symbol: str) -> str:
+        """Return the vendor's name of a ticker."""
+
+    def opening(self) -> Iterable[str]:
+        """Return the messages that begin a connection, such as the keys."""
+
+    def subscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return the messages that subscribe to tickers, by the vendor's names."""
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
+        """Return the messages that end the subscription of tickers."""
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
+        """Return what a message says of which tickers; nothing for one that says nothing of any.
+
+        Raises
+        ------
+        StreamRejectedError
+            If it says that the vendor rejects the key or the plan.
+        ConnectionError
+            If it says that another connection would help.
+        """
+
+
+class StreamSource:
+    """Samples a vendor's stream.
+
+    Parameters
+    ----------
+    dialect
+        How the vendor is spoken to.
+    poll_seconds
+        How long a poll may wait for a connection and the first quotes.
+    """
+
+    def __init__(self, dialect: StreamDialect, poll_seconds: float, rng: random.Random | None = None) -> None:
+        self._dialect = dialect
+        self._poll_seconds = poll_seconds
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._changed = threading.Condition()
+        self._newest: dict[str, Quote | Missing] = {}
+        self._wanted: tuple[str, ...] = ()
+        self._connected = False
+        self._problem = "no connection yet"
+        self._rejected: StreamRejectedError | None = None
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:  # noqa: ARG002 - the vendor says when it was
+        """Return the newest quotes of `symbols`; subscribes to what is new among them.
+
+        Raises
+        ------
+        SourceError
+            If there is no connection, or the vendor rejects the key or the plan.
+        """
+        names = {symbol: self._dialect.name_of(symbol) for symbol in symbols}
+        with self._changed:
+            self._wanted = tuple(dict.fromkeys(names.values()))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+        with self._changed:
+            self._changed.wait_for(self._is_ready, self._poll_seconds)
+            if self._rejected is not None:
+                raise self._rejected
+            if not self._connected:
+                raise SourceError(f"the stream of {self._dialect.name} is not connected: {self._problem}")
+            return {symbol: self._sample(name) for symbol, name in names.items()}
+
+    def _sample(self, name: str) -> Quote | Missing:
+        newest = self._newest.get(name, _NO_QUOTE)
+        return _NO_QUOTE if isinstance(newest, Quote) and math.isnan(newest.price) else newest
+
+    def close(self) -> None:
+        """End the connection; another poll would fail."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(_OPEN_SECONDS)
+
+    def _is_ready(self) -> bool:
+        return self._rejected is not None or (self._connected and self._newest.keys() >= set(self._wanted))
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closing.is_set() and self._rejected is None:
+            try:
+                with self._connection() as connection:
+                    self._hold(connection)
+                    failures = 0
+            except StreamRejectedError as error:
+                self._lose(str(error), error)
+            except (OSError, WebSocketException, TimeoutError) as error:
+                if isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}:
+                    said = f"{self._dialect.name} rejects the key (status {error.response.status_code})"
+                    self._lose(said, StreamRejectedError(said))
+                failures = 1 if self._connected else failures + 1
+                self._lose(f"{type(error).__name__}: {error}"[:160])
+            longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 8))
+            self._closing.wait(self._rng.uniform(longest / 2, longest))
+
+    def _connection(self) -> ClientConnection:
+        return connect(
+            self._dialect.url,
+            open_timeout=_OPEN_SECONDS,
+            close_timeout=1.0,
+            ping_interval=_PING_SECONDS,
+            ping_timeout=_PING_SECONDS,
+            max_size=_MAX_MESSAGE_BYTES,
+        )
+
+    def _hold(self, connection: ClientConnection) -> None:
+        """Read the stream until it ends or the source is closed."""
+        for message in self._dialect.opening():
+            connection.send(message)
+        subscribed: tuple[str, ...] = ()
+        while not self._closing.is_set():
+            wanted = self._wanted
+            if self._dialect.is_ready and wanted != subscribed:
+                self._resubscribe(connection, subscribed, wanted)
+                subscribed = wanted
+            with suppress(TimeoutError):
+                self._take(self._read(connection.recv(timeout=_READ_SECONDS)))
+
+    def _read(self, message: str | bytes) -> list[tuple[str, Quote | Missing]]:
+        try:
+            return list(self._dialect.read(message))
+        except (SourceError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; it is told below
+            self._problem = f"a message that cannot be read: {type(error).__name__}: {error}"[:160]
+            return []
+
+    def _resubscribe(
+        self, connection: ClientConnection, before: Sequence[str], wanted: Sequence[str]
+    ) -> None:
+        gone = [name for name in before if name not in wanted]
+        new = [name for name in wanted if name not in before]
+        messages = [*self._dialect.unsubscribe(gone)] if gone else []
+        for message in [*messages, *(self._dialect.subscribe(new) if new else [])]:
+            connection.send(message)
+        with self._changed:
+            for name in gone:
+                self._newest.pop(name, None)
+
+    def _take(self, news: list[tuple[str, Quote | Missing]]) -> None:
+        with self._changed:
+            self._connected = True
+            for name, quote in news:
+                self._newest[name] = _merged(self._newest.get(name), quote)
+            self._changed.notify_all()
+
+    def _lose(self, problem: str, rejected: StreamRejectedError | None = None) -> None:
+        with self._changed:
+            self._connected = False
+            self._problem = problem
+            self._rejected = rejected or self._rejected
+            self._newest.clear()
+            self._changed.notify_all()
+
+
+def _merged(before: Quote | Missing | None, news: Quote | Missing) -> Quote | Missing:
+    """Return the newest quote with what the news leave out: a trade says no bid, a quote no price."""
+    if not isinstance(before, Quote) or not isinstance(news, Quote):
+        return news
+    newest = max((at for at in (before.quote_ts, news.quote_ts) if at is not None), default=None)
+    return Quote(
+        price=before.price if math.isnan(news.price) else news.price,  # NaN: a quote without a trade
+        bid=before.bid if news.bid is None else news.bid,
+        ask=before.ask if news.ask is None else news.ask,
+        day_volume=before.day_volume if news.day_volume is None else news.day_volume,
+        quote_ts=newest,
+    )

@@ -1,0 +1,320 @@
+"""Streams against a WebSocket server that says what the vendors' documentation says, and fails as networks do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+from producers.quote_batch import QuoteBatch
+from producers.source import HasConnection, Source, SourceError, poll
+from producers.sources import create
+
+NOW_MS = 1_743_512_405_000
+Answer = Callable[[ServerConnection, dict[str, Any]], None]
+KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "FINNHUB_API_KEY": "s3cr3t"}
+
+
+class Exchange:
+    """A vendor's WebSocket server; `answer` is called with every message, `greeting` is sent first."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = lambda _connection, _message: None
+        self.greeting = ""
+        self.received: list[dict[str, Any]] = []
+        self.connections: list[ServerConnection] = []
+        self.paths: list[str] = []
+        self._server: Server = serve(self._serve, "127.0.0.1", 0)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
+
+    def _serve(self, connection: ServerConnection) -> None:
+        self.connections.append(connection)
+        self.paths.append(connection.request.path if connection.request else "")
+        with suppress(ConnectionClosed, OSError):
+            if self.greeting:
+                connection.send(self.greeting)
+            for text in connection:
+                message = json.loads(text)
+                self.received.append(message)
+                self.answer(connection, message)
+
+    def cut(self) -> None:
+        """End the newest connection as a network does: without a word."""
+        self.connections[-1].socket.close()
+
+    def close(self) -> None:
+        self._server.shutdown()
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    made = Exchange()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stream(exchange: Exchange) -> Iterator[Callable[[str], Source]]:
+    made: list[Source] = []
+
+    def make(name: str) -> Source:
+        environment = {**KEYS, "POLL_INTERVAL_SECONDS": "5", f"{name.upper()}_STREAM_URL": exchange.url}
+        made.append(create(name, environment, "stream"))
+        return made[-1]
+
+    yield make
+    for source in made:
+        assert isinstance(source, HasConnection)
+        source.close()
+
+
+def sample(name: str, source: Source, symbols: list[str], seconds: float = 20.0) -> QuoteBatch:
+    """Sample until every symbol has a quote, or the time is up."""
+    until = time.monotonic() + seconds
+    while True:
+        with suppress(SourceError):
+            batch = poll(name, source, symbols, NOW_MS)
+            if not batch.missing or time.monotonic() > until:
+                return batch
+        assert time.monotonic() < until, "no quotes came"
+        time.sleep(0.05)
+
+
+def coinbase(price: str = "4388.01") -> Answer:
+    """As in docs.cdp.coinbase.com/exchange/websocket-feed/channels, "Ticker Channel" and "Heartbeat Channel"."""
+
+    def answer(connection: ServerConnection, message: dict[str, Any]) -> None:
+        if message["type"] != "subscribe":
+            return
+        (product,) = message["product_ids"]
+        if product.startswith("NOPE"):
+            error = {
+                "type": "error",
+                "message": "Failed to subscribe",
+                "reason": f"{product} is not a valid product",
+            }
+            connection.send(json.dumps(error))
+            return
+        connection.send(json.dumps({"type": "subscriptions", "channels": []}))
+        connection.send(
+            json.dumps({"type": "heartbeat", "product_id": product, "time": "2025-04-01T13:00:00Z"})
+        )
+        ticker = {
+            "type": "ticker", "trade_id": 20153558, "sequence": 3262786978, "time": "2025-04-01T13:00:00.546Z",
+            "product_id": product, "price": price, "side": "buy", "last_size": "0.03", "best_bid": "4388",
+            "best_ask": "4388.01",
+        }  # fmt: skip
+        connection.send(json.dumps(ticker))
+
+    return answer
+
+
+def kraken(connection: ServerConnection, message: dict[str, Any]) -> None:
+    """As in docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker."""
+    if message["method"] != "subscribe":
+        return
+    for pair in message["params"]["symbol"]:
+        said: dict[str, Any] = {
+            "method": "subscribe",
+            "success": True,
+            "result": {"channel": "ticker", "symbol": pair},
+        }
+        if pair.startswith("NOPE"):
+            error = f"Currency pair not supported {pair}"
+            said = {"error": error, "method": "subscribe", "success": False, "symbol": pair}
+        connection.send(json.dumps(said))
+        tick = {
+            "symbol": pair, "bid": 0.10025, "bid_qty": 740.0, "ask": 0.10036, "ask_qty": 1361.4, "last": 0.10035,
+            "volume": 997038.9, "vwap": 0.10148, "low": 0.09979, "high": 0.10285, "change": -0.00017,
+            "timestamp": "2025-04-01T13:00:00.546Z",
+        }  # fmt: skip
+        if not pair.startswith("NOPE"):
+            connection.send(json.dumps({"channel": "ticker", "type": "snapshot", "data": [tick]}))
+    connection.send(json.dumps({"channel": "heartbeat"}))
+
+
+def alpaca(connection: ServerConnection, message: dict[str, Any]) -> None:
+    """As in docs.alpaca.markets/docs/streaming-market-data and .../real-time-stock-pricing-data."""
+    if message["action"] == "auth":
+        is_right = (message["key"], message["secret"]) == ("PK1", "s3cr3t")
+        said = (
+            {"T": "success", "msg": "authenticated"}
+            if is_right
+            else {"T": "error", "code": 402, "msg": "auth failed"}
+        )
+        connection.send(json.dumps([said]))
+    elif message["action"] == "subscribe":
+        assert message["trades"] == message["quotes"]
+        for ticker in message["trades"]:
+            trade = {
+                "T": "t",
+                "i": 96921,
+                "S": ticker,
+                "x": "D",
+                "p": 126.55,
+                "s": 1,
+                "t": "2025-04-01T13:00:00.5Z",
+            }
+            quote = {
+                "T": "q",
+                "S": ticker,
+                "bp": 126.5,
+                "ap": 126.6,
+                "bs": 1,
+                "as": 1,
+                "t": "2025-04-01T13:00:00.546Z",
+            }
+            connection.send(json.dumps([quote]))
+            connection.send(json.dumps([trade, quote]))
+
+
+def finnhub(connection: ServerConnection, message: dict[str, Any]) -> None:
+    """As in finnhub.io/docs/api/websocket-trades."""
+    if message["type"] == "subscribe":
+        connection.send(json.dumps({"type": "ping"}))
+        trade = {"p": 7296.89, "s": message["symbol"], "t": 1_743_512_400_546, "v": 0.011467}
+        connection.send(json.dumps({"data": [trade], "type": "trade"}))
+
+
+VENDORS: dict[str, tuple[Answer, str, tuple[float, float | None, float | None]]] = {
+    "coinbase": (coinbase(), "BTC/USD", (4388.01, 4388.0, 4388.01)),
+    "kraken": (kraken, "BTC-USD", (0.10035, 0.10025, 0.10036)),
+    "alpaca": (alpaca, "AAPL", (126.55, 126.5, 126.6)),
+    "finnhub": (finnhub, "BINANCE:BTCUSDT", (7296.89, None, None)),
+}
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_a_sample_holds_the_newest_quote(
+    name: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer, symbol, expected = VENDORS[name]
+    batch = sample(name, stream(name), [symbol])
+    assert (batch.source, batch.symbol) == (name, [symbol])
+    assert (batch.price[0], batch.bid[0], batch.ask[0]) == expected
+    assert batch.quote_ts == [1_743_512_400_546]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("coinbase", "NOPE-USD"), ("kraken", "NOPE/USD")])
+def test_a_ticker_that_is_not_listed_costs_no_other(
+    name: str, wrong: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer, symbol, _ = VENDORS[name]
+    source = stream(name)
+    sample(name, source, [symbol])
+    batch = poll(name, source, [symbol, wrong], NOW_MS)
+    assert (batch.symbol, batch.missing) == ([symbol], [wrong])
+    assert "one is written like" in batch.reasons[wrong]
+
+
+def test_a_rejected_key_is_said_at_once_and_not_tried_again(
+    exchange: Exchange, stream: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KEYS, "APCA_API_SECRET_KEY", "wr0ng")
+    exchange.answer = alpaca
+    source = stream("alpaca")
+    with pytest.raises(
+        SourceError, match=r"alpaca rejects the stream \(402: auth failed\): check the keys"
+    ) as error:
+        poll("alpaca", source, ["AAPL"], NOW_MS)
+    assert "wr0ng" not in str(error.value)
+    with pytest.raises(SourceError, match="402"):
+        poll("alpaca", source, ["AAPL"], NOW_MS)
+    assert len(exchange.connections) == 1
+
+
+def test_a_connection_that_is_not_yet_free_is_waited_for(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    def busy(connection: ServerConnection, message: dict[str, Any]) -> None:
+        if len(exchange.connections) < 3:  # the scan before is still closing its own
+            connection.send(json.dumps([{"T": "error", "code": 406, "msg": "connection limit exceeded"}]))
+            connection.close()
+        else:
+            alpaca(connection, message)
+
+    exchange.answer = busy
+    assert sample("alpaca", stream("alpaca"), ["AAPL"]).price == [126.55]
+    assert len(exchange.connections) >= 3
+
+
+def test_a_stream_that_is_cut_again_and_again_comes_back_each_time(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer = coinbase()
+    source = stream("coinbase")
+    for cut in range(20):
+        exchange.answer = coinbase(f"{100 + cut}.5")
+        if cut:
+            exchange.cut()
+        until = time.monotonic() + 20
+        while sample("coinbase", source, ["BTC-USD"]).price != [100.5 + cut]:
+            assert time.monotonic() < until
+    assert len(exchange.connections) == 20
+
+
+def test_while_there_is_no_connection_polls_fail_and_repeat_nothing(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer = coinbase()
+    source = stream("coinbase")
+    sample("coinbase", source, ["BTC-USD"])
+    exchange.close()
+    exchange.cut()
+    with pytest.raises(SourceError, match="the stream of coinbase is not connected: "):
+        for _ in range(400):
+            poll("coinbase", source, ["BTC-USD"], NOW_MS)
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("odd", ['{"type":', "[]", '{"type": 5}', '{"type":"ticker","price":"soon"}', "null"])
+def test_an_odd_message_ends_no_stream(odd: str, exchange: Exchange, stream: Callable[[str], Source]) -> None:
+    exchange.greeting = odd
+    exchange.answer = coinbase()
+    assert sample("coinbase", stream("coinbase"), ["BTC-USD"]).price == [4388.01]
+    assert len(exchange.connections) == 1
+
+
+def test_the_watch_list_may_change_while_it_streams(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer = coinbase()
+    source = stream("coinbase")
+    sample("coinbase", source, ["BTC-USD"])
+    assert sample("coinbase", source, ["ETH-USD"]).symbol == ["ETH-USD"]
+    assert [(m["type"], m["product_ids"]) for m in exchange.received] == [
+        ("subscribe", ["BTC-USD"]),
+        ("unsubscribe", ["BTC-USD"]),
+        ("subscribe", ["ETH-USD"]),
+    ]
+
+
+def test_the_next_scan_takes_over(exchange: Exchange, stream: Callable[[str], Source]) -> None:
+    exchange.answer = coinbase("1.5")
+    first, second = stream("coinbase"), stream("coinbase")
+    sample("coinbase", first, ["BTC-USD"])
+    exchange.answer = coinbase("2.5")
+    assert sample("coinbase", second, ["BTC-USD"]).price == [2.5], "at its first poll, from the snapshot"
+    assert isinstance(first, HasConnection)
+    first.close()
+    assert poll("coinbase", second, ["BTC-USD"], NOW_MS).price == [2.5]
+
+
+def test_the_key_in_an_address_is_in_no_message(exchange: Exchange, stream: Callable[[str], Source]) -> None:
+    exchange.close()
+    with pytest.raises(SourceError) as error:
+        poll("finnhub", stream("finnhub"), ["AAPL"], NOW_MS)
+    assert "s3cr3t" not in str(error.value)
+
+
+def test_what_does_not_stream_is_said() -> None:
+    with pytest.raises(SourceError, match="source yahoo does not stream; must be poll"):
+        create("yahoo", {}, "stream")
