@@ -59,7 +59,7 @@ class ApiStage:
         return Response(body, answer.status_code, kept)
 
     def _target(self, request: Request) -> httpx.URL:
-        """The path without the prefix, escaped as the caller did: decoded, a `%3F` would begin a query.
+        """Return the path without the prefix, escaped as the caller did: decoded, a `%3F` would begin a query.
 
         A `..` is escaped too: the client would resolve it, and leave the stage.
         """

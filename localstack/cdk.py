@@ -1,4 +1,4 @@
-"""The CDK CLI for the local monitor: python -m localstack.cdk diff
+"""Runs the CDK CLI for the local monitor: ``python -m localstack.cdk diff``.
 
 `make up` deploys by itself; this is for whoever wants to look or to practise, as with `cdk` on AWS.
 """

@@ -11,7 +11,7 @@ from localstack.settings import REGION, LocalSettings
 
 
 def client(settings: LocalSettings, service: str, *, read_timeout: float = 60) -> Any:
-    """A client with dummy credentials that knows no other endpoint than the local one."""
+    """Return a client with dummy credentials that knows no other endpoint than the local one."""
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=settings.aws,

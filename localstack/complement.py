@@ -47,7 +47,7 @@ def _table(settings: LocalSettings, table: str, properties: Resource) -> None:
     dynamodb = client(settings, "dynamodb")
     if wanted := properties.get("TimeToLiveSpecification"):
         status = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"]
-        if status != "ENABLED":  # AWS too refuses to enable it twice
+        if status != "ENABLED":  # AWS too rejects enabling it twice
             dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
     if recovery := properties.get("PointInTimeRecoverySpecification"):
         dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
@@ -89,7 +89,7 @@ def _bucket(settings: LocalSettings, bucket: str, properties: Resource) -> None:
 
 
 def _archive(settings: LocalSettings) -> None:
-    """AWS::Events::Archive: a template that holds one is refused."""
+    """AWS::Events::Archive: a template that holds one is rejected."""
     events = client(settings, "events")
     pattern = json.dumps({"source": [names.EVENT_SOURCE]})
     if events.list_archives(NamePrefix=names.ARCHIVE)["Archives"]:
@@ -106,7 +106,7 @@ def _archive(settings: LocalSettings) -> None:
 
 
 def _rule(rule: Resource) -> Resource:
-    """A lifecycle rule in the API's words, from CloudFormation's."""
+    """Return a lifecycle rule in the API's words, from CloudFormation's."""
     changed: Resource = {
         "ID": rule["Id"],
         "Status": rule["Status"],

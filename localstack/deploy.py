@@ -24,8 +24,10 @@ Progress = Callable[[str], None]
 def deploy(settings: LocalSettings, config: Config, progress: Progress) -> bool:
     """Bootstrap and deploy unless all is deployed as it stands; True if anything was done.
 
-    Raises:
-        LocalError: the CDK CLI failed; the message quotes it.
+    Raises
+    ------
+    LocalError
+        If the CDK CLI failed; the message quotes it.
     """
     progress("bundling the functions")
     fingerprint = _fingerprint(settings, config, bundles(ROOT, config).values())
@@ -66,8 +68,10 @@ def cdk_environment(settings: LocalSettings) -> dict[str, str]:
 def api_id(settings: LocalSettings) -> str:
     """Id of the deployed REST API.
 
-    Raises:
-        LocalError: it is not deployed.
+    Raises
+    ------
+    LocalError
+        If it is not deployed.
     """
     for stack in client(settings, "cloudformation").describe_stacks(StackName="ApiStack")["Stacks"]:
         for output in stack.get("Outputs", []):

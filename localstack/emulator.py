@@ -15,15 +15,17 @@ from localstack.settings import HOST, LocalError, LocalSettings, aws_environment
 
 
 def emulator(settings: LocalSettings) -> Process:
-    """The emulator's process, running or not."""
+    """Return the emulator's process, running or not."""
     return Process("emulator", settings)
 
 
 def start(settings: LocalSettings) -> bool:
     """Start it unless it runs; True if it was started.
 
-    Raises:
-        LocalError: the port belongs to another program, or the emulator does not come up.
+    Raises
+    ------
+    LocalError
+        If the port belongs to another program, or the emulator does not come up.
     """
     if settings.endpoint:
         if not is_healthy(settings):
@@ -64,7 +66,7 @@ def start(settings: LocalSettings) -> bool:
 
 
 def is_healthy(settings: LocalSettings) -> bool:
-    """True once it answers."""
+    """Return whether it answers."""
     try:
         with urllib.request.urlopen(f"{settings.aws}/_localstack/health", timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)

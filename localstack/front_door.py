@@ -28,7 +28,7 @@ from localstack.api_stage import ApiStage
 from localstack.clients import client
 from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
-from localstack.outbox import Message, Outbox, drain
+from localstack.outbox import Outbox, OutboxMessage, drain
 from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
@@ -59,7 +59,7 @@ class FrontDoor:
         self._files: dict[str, _File] = {}
 
     async def file(self, request: Request) -> Response:
-        """A file of the dashboard, out of memory: what has changed in its bucket is fetched when a page begins."""
+        """Return a file of the dashboard from memory; fetch what has changed in its bucket when a page begins."""
         key = request.path_params["path"] or "index.html"
         if key == "index.html" or key not in self._files:
             self._files = await run_in_threadpool(self._fetched, self._files)
@@ -88,7 +88,7 @@ class FrontDoor:
         return _File(found["ETag"], found["ContentType"], found["Body"].read())
 
     async def outbox(self, _: Request) -> Response:
-        """The page of sent messages, newest first."""
+        """Return the page of sent messages, newest first."""
         messages = "".join(_article(message) for message in reversed(self._outbox.after(0)[-200:]))
         empty = "<p>Nothing was sent yet.</p>"
         page = (
@@ -101,26 +101,26 @@ class FrontDoor:
         return HTMLResponse(page, headers=_SECURITY)
 
     async def outbox_style(self, _: Request) -> Response:
-        """The page's style sheet: the policy allows none within the page."""
+        """Return the page's style sheet: the policy allows none within the page."""
         return Response(_OUTBOX_STYLE, media_type="text/css")
 
     async def outbox_json(self, request: Request) -> Response:
         """Messages after number `after`, and whether what fills the outbox runs."""
         after = request.query_params.get("after", "0")
         if not after.isdigit():
-            return JSONResponse({"detail": f"after={after}: allowed is a whole number from 0"}, 400)
+            return JSONResponse({"detail": f"after={after}: must be a whole number from 0"}, 400)
         messages = [asdict(message) for message in self._outbox.after(int(after))]
         return JSONResponse({"receiving": self._is_receiving(), "messages": messages})
 
 
-def _article(message: Message) -> str:
+def _article(message: OutboxMessage) -> str:
     subject = f"<h2>{escape(message.subject)}</h2>" if message.subject else ""
     head = f"{message.protocol} to {message.to} · {message.sent_at}"
     return f"<article><header>{escape(head)}</header>{subject}<pre>{escape(message.body)}</pre></article>"
 
 
 def build(settings: LocalSettings) -> Starlette:
-    """The front door's application."""
+    """Return the front door's application."""
     stage = f"{settings.aws}/restapis/{api_id(settings)}/{names.STAGE}/_user_request_"
     api = httpx.AsyncClient(base_url=stage, timeout=30, trust_env=False)
     outbox = Outbox(settings.directory / "outbox.jsonl")

@@ -35,10 +35,12 @@ class Node:
 
 
 def find_node() -> Node:
-    """The Node.js to use.
+    """Return the Node.js to use.
 
-    Raises:
-        LocalError: there is none.
+    Raises
+    ------
+    LocalError
+        If there is none.
     """
     own, npm = shutil.which("node"), shutil.which("npm")
     if own and npm and _major(own) >= OLDEST_MAJOR:
@@ -59,10 +61,12 @@ def _major(node: str) -> int:
 
 
 def cdk() -> Path:
-    """The pinned CDK CLI, a program for Node.js.
+    """Return the pinned CDK CLI, a program for Node.js.
 
-    Raises:
-        LocalError: it is not installed.
+    Raises
+    ------
+    LocalError
+        If it is not installed.
     """
     if not CDK.exists():
         raise LocalError(

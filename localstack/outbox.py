@@ -20,7 +20,7 @@ RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Message:
+class OutboxMessage:
     """One email or SMS. `n` counts from 1; `delivery` is the id of the queue message it came in."""
 
     n: int
@@ -38,10 +38,10 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._messages = [Message(**json.loads(line)) for line in _lines(path)]
+        self._messages = [OutboxMessage(**json.loads(line)) for line in _lines(path)]
         self._deliveries = {message.delivery for message in self._messages}
 
-    def after(self, n: int) -> list[Message]:
+    def after(self, n: int) -> list[OutboxMessage]:
         """Messages with a greater number than `n`."""
         with self._lock:
             return self._messages[max(n, 0) :]
@@ -52,7 +52,7 @@ class Outbox:
             if delivery in self._deliveries:
                 return
             new = [
-                Message(
+                OutboxMessage(
                     len(self._messages) + offset, delivery=delivery, sent_at=notification["Timestamp"], **text
                 )
                 for offset, text in enumerate(_texts(notification), start=1)

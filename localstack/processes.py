@@ -56,8 +56,10 @@ class Process:
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until `ready()`.
 
-        Raises:
-            LocalError: the program ended, or was not ready in time; the message quotes the end of its log.
+        Raises
+        ------
+        LocalError
+            If the program ended, or was not ready in time; the message quotes the end of its log.
         """
         deadline = time.monotonic() + seconds
         while not ready():

@@ -50,10 +50,13 @@ class LocalSettings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings:
-    """Settings from STOCK_MONITOR_DIR, STOCK_MONITOR_AWS_PORT, STOCK_MONITOR_AWS_ENDPOINT and STOCK_MONITOR_PORT.
+    """Return the settings: STOCK_MONITOR_DIR, STOCK_MONITOR_PORT, STOCK_MONITOR_AWS_PORT or STOCK_MONITOR_AWS_ENDPOINT.
 
-    Raises:
-        LocalError: a port is not a number from 1024 to 65535, or both are the same, or the endpoint is no local URL.
+    Raises
+    ------
+    LocalError
+        If a port is not a number from 1024 to 65535, or both are the same, or the endpoint is no local
+        URL.
     """
     settings = LocalSettings(
         directory=Path(environment.get("STOCK_MONITOR_DIR") or ROOT / ".local").resolve(),
@@ -71,7 +74,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings:
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     given = environment.get(name) or str(default)
     if not given.isdigit() or not 1024 <= int(given) <= 65535:
-        raise LocalError(f"{name}={given}: not a port; allowed are 1024 to 65535")
+        raise LocalError(f"{name}={given}: not a port; must be 1024 to 65535")
     return int(given)
 
 
@@ -89,13 +92,13 @@ def _endpoint(given: str | None) -> str | None:
 
 
 def port_is_free(port: int) -> bool:
-    """True if nothing listens on 127.0.0.1:`port`."""
+    """Return whether nothing listens on 127.0.0.1:`port`."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         return probe.connect_ex((HOST, port)) != 0
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens, below those that systems give to outgoing connections.
+    """Return a port of 127.0.0.1 on which nothing listens, below those that systems give to outgoing connections.
 
     One of those could be taken by a connection before the program that it is for listens on it.
     """

@@ -42,12 +42,12 @@ _BACKFILLED = "backfilled"
 
 
 def runner(settings: LocalSettings) -> Process:
-    """The process that drives the detector's event source mapping."""
+    """Return the process that drives the detector's event source mapping."""
     return Process("event-source-mapping", settings)
 
 
 def front_door(settings: LocalSettings) -> Process:
-    """The process that serves the dashboard, the API and the outbox."""
+    """Return the process that serves the dashboard, the API and the outbox."""
     return Process("front-door", settings)
 
 
@@ -105,8 +105,10 @@ def up(settings: LocalSettings, console: Console) -> None:
 def alone(settings: LocalSettings) -> Iterator[None]:
     """Hold the local monitor for one command at a time.
 
-    Raises:
-        LocalError: another one holds it.
+    Raises
+    ------
+    LocalError
+        If another one holds it.
     """
     with (settings.directory / "lock").open("w") as lock:
         try:
@@ -201,7 +203,7 @@ def _backfill(settings: LocalSettings, config: Config) -> str:
 
 
 def _enable_schedule(settings: LocalSettings) -> None:
-    """Scans on schedule begin only now: a tick of today would close the door to the history."""
+    """Let scans on schedule begin, only now: a tick of today would close the door to the history."""
     events, rule = client(settings, "events"), names.SCHEDULE_RULE
     if events.describe_rule(Name=rule)["State"] == "ENABLED":
         return

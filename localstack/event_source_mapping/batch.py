@@ -18,7 +18,7 @@ _LONGEST_DELAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class InvocationOutcome:
     """How one invocation went.
 
     `kind` is "answered" (the function returned), "failed" (it was invoked and failed) or "not_invoked"
@@ -38,19 +38,19 @@ class Batch:
     """Records that are invoked together, what became of them so far, and when to try them next.
 
     `retries` counts against MaximumRetryAttempts; `invokes` is the `approximateInvokeCount` of a failure
-    message; `refusals` are the attempts since the last invocation that did not reach the function.
+    message; `rejections` are the attempts since the last invocation that did not reach the function.
     """
 
     records: tuple[Record, ...]
     retries: int = 0
     invokes: int = 0
-    refusals: int = 0
+    rejections: int = 0
     not_before: float = 0.0
-    last: Outcome | None = None
+    last: InvocationOutcome | None = None
 
 
 class Discarded(NamedTuple):
-    """Records given up: they go to the on-failure destination. `batch` tells how often they were tried."""
+    """Discarded records: they go to the on-failure destination. `batch` says how often they were tried."""
 
     records: tuple[Record, ...]
     condition: Condition
@@ -58,7 +58,7 @@ class Discarded(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What follows from one outcome: records finished, records given up, batches to try next in order."""
+    """What follows from one outcome: records finished, discarded records, batches to try next in order."""
 
     done: tuple[Record, ...] = ()
     discarded: Discarded | None = None
@@ -74,12 +74,12 @@ def retry_delay(attempt: int) -> float:
     return float(min(_FIRST_DELAY_SECONDS * 2 ** min(attempt, 16), _LONGEST_DELAY_SECONDS))
 
 
-def settle(batch: Batch, outcome: Outcome, settings: MappingSettings, started: float) -> Settled:
+def settle(batch: Batch, outcome: InvocationOutcome, settings: MappingSettings, started: float) -> Settled:
     """Decide about a batch after an invocation that started at `started` (seconds, any clock)."""
     if outcome.kind == "not_invoked":
-        wait = started + retry_delay(batch.refusals)
-        return Settled(next_batches=(replace(batch, refusals=batch.refusals + 1, not_before=wait),))
-    tried = replace(batch, invokes=batch.invokes + 1, refusals=0, last=outcome)
+        wait = started + retry_delay(batch.rejections)
+        return Settled(next_batches=(replace(batch, rejections=batch.rejections + 1, not_before=wait),))
+    tried = replace(batch, invokes=batch.invokes + 1, rejections=0, last=outcome)
     if outcome.kind == "failed":
         return _after_failure(tried, settings, started, may_bisect=True)
     failed_at = first_failure(outcome.payload, batch.records) if settings.report_batch_item_failures else None

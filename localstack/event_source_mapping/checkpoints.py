@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from producers.errors import MonitorError
+
 _VERSION = 1
 
 
-class StateFileError(ValueError):
+class StateFileError(MonitorError, ValueError):
     """The state file cannot be used: the message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class Offset:
     """A place in a shard.
 
     `after` a sequence number, `at` an epoch time in seconds, from the `start` (TRIM_HORIZON), from the
@@ -28,7 +30,7 @@ class Position:
 
 
 class Checkpoints:
-    """Positions by mapping and shard; thread safe.
+    """Offsets by mapping and shard; thread safe.
 
     Written whole and put in place by a rename, so that a crash leaves the old file or the new one. What was
     done after the last write is delivered again after a crash: Lambda's promise is at least once, too.
@@ -38,41 +40,41 @@ class Checkpoints:
         self._path = path
         self._lock = threading.Lock()
         self._changed = False
-        self._positions = _read(path) if path and path.exists() else {}
+        self._offsets = _read(path) if path and path.exists() else {}
 
     def known(self, mapping_uuid: str) -> bool:
         """Whether the mapping was seen before: then its starting position has had its effect."""
         with self._lock:
-            return mapping_uuid in self._positions
+            return mapping_uuid in self._offsets
 
-    def shards(self, mapping_uuid: str) -> dict[str, Position]:
-        """The positions of a mapping by shard id."""
+    def shards(self, mapping_uuid: str) -> dict[str, Offset]:
+        """Return the offsets of a mapping by shard id."""
         with self._lock:
-            return dict(self._positions.get(mapping_uuid, {}))
+            return dict(self._offsets.get(mapping_uuid, {}))
 
-    def put(self, mapping_uuid: str, shard_id: str, position: Position) -> None:
-        """Remember a position (in memory, until `save`)."""
+    def put(self, mapping_uuid: str, shard_id: str, offset: Offset) -> None:
+        """Remember an offset (in memory, until `save`)."""
         with self._lock:
-            shards = self._positions.setdefault(mapping_uuid, {})
-            if shards.get(shard_id) != position:
-                shards[shard_id] = position
+            shards = self._offsets.setdefault(mapping_uuid, {})
+            if shards.get(shard_id) != offset:
+                shards[shard_id] = offset
                 self._changed = True
 
     def forget_shards(self, mapping_uuid: str, shard_ids: set[str]) -> None:
-        """Drop positions of shards that no longer exist."""
+        """Drop offsets of shards that no longer exist."""
         with self._lock:
             for shard_id in shard_ids:
-                self._changed |= self._positions.get(mapping_uuid, {}).pop(shard_id, None) is not None
+                self._changed |= self._offsets.get(mapping_uuid, {}).pop(shard_id, None) is not None
 
     def forget_mapping(self, mapping_uuid: str) -> None:
         """Drop a mapping that was deleted."""
         with self._lock:
-            self._changed |= self._positions.pop(mapping_uuid, None) is not None
+            self._changed |= self._offsets.pop(mapping_uuid, None) is not None
 
     def mappings(self) -> set[str]:
-        """The mappings with a position."""
+        """Return the mappings with an offset."""
         with self._lock:
-            return set(self._positions)
+            return set(self._offsets)
 
     def save(self) -> None:
         """Write the file if something changed."""
@@ -82,8 +84,8 @@ class Checkpoints:
             document = {
                 "version": _VERSION,
                 "mappings": {
-                    uuid: {shard: asdict(position) for shard, position in shards.items()}
-                    for uuid, shards in self._positions.items()
+                    uuid: {shard: asdict(offset) for shard, offset in shards.items()}
+                    for uuid, shards in self._offsets.items()
                 },
             }
             self._changed = False
@@ -98,13 +100,13 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> dict[str, dict[str, Position]]:
+def _read(path: Path) -> dict[str, dict[str, Offset]]:
     try:
         document: dict[str, Any] = json.loads(path.read_text())
         if document["version"] != _VERSION:
             raise StateFileError(f"{path}: version {document['version']!r}, this program writes {_VERSION}")
         return {
-            uuid: {shard: Position(**position) for shard, position in shards.items()}
+            uuid: {shard: Offset(**offset) for shard, offset in shards.items()}
             for uuid, shards in document["mappings"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from producers.errors import MonitorError
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_kinesis.client import KinesisClient
@@ -21,7 +23,7 @@ LONGEST_INVOCATION_SECONDS = 900
 MOST_CONNECTIONS = 64
 
 
-class EndpointError(ValueError):
+class EndpointError(MonitorError, ValueError):
     """The endpoint is not one this runner may talk to."""
 
 

@@ -13,7 +13,7 @@ from localstack.event_source_mapping.settings import MappingSettings
 def failure_message(
     discarded: Discarded, settings: MappingSettings, shard_id: str, now: float, request_id: str
 ) -> dict[str, Any]:
-    """The invocation record for records given up.
+    """Return the invocation record for discarded records.
 
     `request_id` stands in where no invocation gave one. The function's answer (`responseContext`) is told
     only where the retries ran out: AWS leaves it out for records that grew too old.
@@ -53,7 +53,7 @@ def _batch_info(records: Sequence[Record], stream_arn: str, shard_id: str) -> di
 
 
 def s3_object(message: dict[str, Any], records: Sequence[Record]) -> bytes:
-    """The object in an S3 destination: the message and, as an escaped JSON string, the invocation payload."""
+    """Return the object in an S3 destination: the message and, as an escaped JSON string, the invocation payload."""
     return json.dumps({**message, "payload": event_bytes(records).decode()}).encode()
 
 

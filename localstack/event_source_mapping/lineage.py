@@ -33,6 +33,6 @@ def startable(shards: Sequence[Shard], ended: Collection[str], active: Collectio
 
 
 def forgettable(shards: Iterable[Shard], ended: Collection[str]) -> set[str]:
-    """Ended shards that no listed shard refers to any more: their checkpoints can go."""
+    """Return the ended shards that no listed shard refers to any more: their checkpoints can go."""
     named = {name for shard in shards for name in (shard.shard_id, *shard.parents)}
     return set(ended) - named

@@ -63,7 +63,7 @@ class LogFollower:
 def _take(
     order: list[tuple[str, int, str]], fresh: Counter[tuple[str, int, str]]
 ) -> list[tuple[str, int, str]]:
-    """The last `fresh[key]` occurrences of each key, in order."""
+    """Return the last `fresh[key]` occurrences of each key, in order."""
     taken = []
     left = Counter(fresh)
     for key in reversed(order):

@@ -1,4 +1,4 @@
-"""What Lambda log lines tell: embedded metrics and executions (pure)."""
+"""What Lambda log lines say: embedded metrics and executions (pure)."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _FAILED = re.compile(r"^Traceback \(most recent call last\):|^\[ERROR\]|Task tim
 
 
 def embedded_metrics(line: str, received: float) -> list[Sample]:
-    """The samples of a line in CloudWatch's embedded metric format; none of any other line.
+    """Return the samples of a line in CloudWatch's embedded metric format; none of any other line.
 
     The line may have text before the JSON object (`2026-... INFO {...}`). `received` is used where the line
     names no time.

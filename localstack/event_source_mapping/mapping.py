@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from localstack.event_source_mapping.checkpoints import Checkpoints, Position
+from localstack.event_source_mapping.checkpoints import Checkpoints, Offset
 from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.lineage import Shard, forgettable, startable
 from localstack.event_source_mapping.poller import ShardWorker
@@ -49,12 +49,12 @@ class MappingRunner:
 
     @property
     def polling(self) -> bool:
-        """True when every shard that may be read has been asked for records at least once."""
+        """Return whether every shard that may be read has been asked for records at least once."""
         return bool(self._workers) and all(worker.reading.is_set() for worker in self._workers.values())
 
     @property
     def has_finished_shards(self) -> bool:
-        """True when children may wait for a shard that ended just now."""
+        """Return whether children may wait for a shard that ended just now."""
         return any(worker.finished.is_set() for worker in self._workers.values())
 
     def reconfigure(self, settings: MappingSettings) -> None:
@@ -81,11 +81,11 @@ class MappingRunner:
                 self._workers[shard.shard_id].note_closed()
         known = self._checkpoints.known(self.settings.uuid)
         if not known:
-            self._start_from_configured_position(shards)
-        positions = self._checkpoints.shards(self.settings.uuid)
-        ended = {shard_id for shard_id, position in positions.items() if position.kind == "ended"}
+            self._start_from_configured_offset(shards)
+        offsets = self._checkpoints.shards(self.settings.uuid)
+        ended = {shard_id for shard_id, offset in offsets.items() if offset.kind == "ended"}
         for shard in startable(shards, ended, self._workers):
-            self._start(shard, positions.get(shard.shard_id, Position("start")))
+            self._start(shard, offsets.get(shard.shard_id, Offset("start")))
         self._checkpoints.forget_shards(self.settings.uuid, forgettable(shards, ended) - set(self._workers))
 
     def _retire(self) -> None:
@@ -94,23 +94,21 @@ class MappingRunner:
                 logger.info("shard_ended mapping=%s shard=%s", self.settings.uuid, shard_id)
                 del self._workers[shard_id]
 
-    def _start_from_configured_position(self, shards: list[Shard]) -> None:
+    def _start_from_configured_offset(self, shards: list[Shard]) -> None:
         for shard in shards:
-            self._checkpoints.put(self.settings.uuid, shard.shard_id, first_position(self.settings, shard))
+            self._checkpoints.put(self.settings.uuid, shard.shard_id, first_offset(self.settings, shard))
 
-    def _start(self, shard: Shard, position: Position) -> None:
-        logger.info(
-            "shard_started mapping=%s shard=%s position=%s", self.settings.uuid, shard.shard_id, position
-        )
-        self._checkpoints.put(self.settings.uuid, shard.shard_id, position)
+    def _start(self, shard: Shard, offset: Offset) -> None:
+        logger.info("shard_started mapping=%s shard=%s offset=%s", self.settings.uuid, shard.shard_id, offset)
+        self._checkpoints.put(self.settings.uuid, shard.shard_id, offset)
         worker = ShardWorker(
             settings=self.settings,
             source=self._event_source(shard.shard_id),
-            start=position,
+            start=offset,
             kinesis=self._clients.kinesis,
             sender=self._sender,
             pool=self._pool,
-            on_position=lambda shard_id, at: self._checkpoints.put(self.settings.uuid, shard_id, at),
+            on_offset=lambda shard_id, at: self._checkpoints.put(self.settings.uuid, shard_id, at),
             poll_interval=self._poll_interval,
         )
         self._workers[shard.shard_id] = worker
@@ -136,19 +134,19 @@ class MappingRunner:
             worker.join(max(0.0, deadline - time.monotonic()))
 
 
-def first_position(settings: MappingSettings, shard: Shard) -> Position:
+def first_offset(settings: MappingSettings, shard: Shard) -> Offset:
     """Where a new mapping begins to read a shard that exists when the mapping is first seen."""
     if settings.starting_position == "LATEST":
-        return Position("ended") if shard.closed else Position("latest")
+        return Offset("ended") if shard.closed else Offset("latest")
     if settings.starting_position == "AT_TIMESTAMP":
         if settings.starting_timestamp is not None:
-            return Position("at", timestamp=settings.starting_timestamp)
+            return Offset("at", timestamp=settings.starting_timestamp)
         logger.warning(
-            "no_timestamp mapping=%s starts AT_TIMESTAMP, but the endpoint does not tell the timestamp: "
+            "no_timestamp mapping=%s starts AT_TIMESTAMP, but the endpoint does not return the timestamp: "
             "reading from the oldest record",
             settings.uuid,
         )
-    return Position("start")
+    return Offset("start")
 
 
 def list_shards(kinesis: "KinesisClient", stream_arn: str) -> list[Shard]:

@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
 
 def lambda_sample(function_name: str, name: str, value: float, unit: str, timestamp: float) -> Sample:
-    """A sample in AWS/Lambda under the function's name."""
+    """Return a sample in AWS/Lambda under the function's name."""
     return Sample(LAMBDA_NAMESPACE, name, (("FunctionName", function_name),), value, unit, timestamp)
 
 
@@ -90,7 +90,7 @@ class InvocationLedger:
         self._expected: Counter[str] = Counter()
 
     def add(self, function_name: str, execution: Execution) -> None:
-        """An execution took place."""
+        """Record that an execution took place."""
         with self._lock:
             self._waiting[function_name].append(execution)
             self._expected[function_name] += 1
@@ -101,7 +101,7 @@ class InvocationLedger:
             return [name for name, waiting in self._waiting.items() if waiting]
 
     def missing(self, function_name: str, counted: int) -> list[Execution]:
-        """The executions to publish, given that the endpoint has counted `counted` since the start."""
+        """Return the executions to publish, given that the endpoint has counted `counted` since the start."""
         with self._lock:
             waiting = self._waiting.pop(function_name, [])
             gap = self._expected[function_name] - counted
@@ -133,7 +133,7 @@ class SampleBuffer:
 
 
 def invocation_samples(invocation: Invocation, now: float) -> list[Sample]:
-    """What a mapping's invocation gives besides the function's own counts: iterator age or a throttle."""
+    """Return what a mapping's invocation gives besides the function's own counts: iterator age or a throttle."""
     name = invocation.function_name
     if invocation.throttled:
         return [lambda_sample(name, "Throttles", 1, "Count", now)]
@@ -143,7 +143,7 @@ def invocation_samples(invocation: Invocation, now: float) -> list[Sample]:
 
 
 def execution_samples(function_name: str, execution: Execution) -> list[Sample]:
-    """The counts AWS keeps of every execution."""
+    """Return the counts AWS keeps of every execution."""
     return [
         lambda_sample(function_name, "Invocations", 1, "Count", execution.ended),
         lambda_sample(function_name, "Errors", float(execution.failed), "Count", execution.ended),

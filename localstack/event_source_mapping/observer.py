@@ -54,7 +54,7 @@ class Observer:
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
     def start(self, driven: Callable[[], frozenset[str]]) -> None:
-        """Begin to publish. `driven` names the functions whose invocations are told to `on_invocation`."""
+        """Begin to publish. `driven` names the functions whose invocations are reported to `on_invocation`."""
         self._driven = driven
         self._thread.start()
 

@@ -18,20 +18,20 @@ def first_failure(payload: bytes, records: Sequence[Record]) -> int | None:
     failures = _failures(payload)
     if not failures:
         return None
-    positions = {record.sequence_number: index for index, record in enumerate(records)}
-    found = [_position(failure, positions) for failure in failures]
+    indices = {record.sequence_number: index for index, record in enumerate(records)}
+    found = [_index_of(failure, indices) for failure in failures]
     return 0 if None in found else min(index for index in found if index is not None)
 
 
 def is_malformed(payload: bytes, records: Sequence[Record]) -> bool:
-    """True where an answer names no record of the batch: "Lambda treats a batch as a complete failure"."""
+    """Return whether an answer names no record of the batch: "Lambda treats a batch as a complete failure"."""
     failures = _failures(payload)
-    positions = {record.sequence_number: index for index, record in enumerate(records)}
-    return any(_position(failure, positions) is None for failure in failures)
+    indices = {record.sequence_number: index for index, record in enumerate(records)}
+    return any(_index_of(failure, indices) is None for failure in failures)
 
 
 def _failures(payload: bytes) -> list[object]:
-    """The reported failures; an answer that is no failure report is one unnameable failure."""
+    """Return the reported failures; an answer that is no failure report is one unnameable failure."""
     try:
         answer = json.loads(payload) if payload else None
     except ValueError:
@@ -46,6 +46,6 @@ def _failures(payload: bytes) -> list[object]:
     return failures if isinstance(failures, list) else [None]
 
 
-def _position(failure: object, positions: dict[str, int]) -> int | None:
+def _index_of(failure: object, indices: dict[str, int]) -> int | None:
     identifier = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-    return positions.get(identifier) if isinstance(identifier, str) else None
+    return indices.get(identifier) if isinstance(identifier, str) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.event_source_mapping.checkpoints import Position
+from localstack.event_source_mapping.checkpoints import Offset
 from localstack.event_source_mapping.records import EventSource, Record, make_record
 from localstack.event_source_mapping.sender import Sender
 from localstack.event_source_mapping.settings import MappingSettings
@@ -30,7 +30,7 @@ _ITERATOR_SECONDS = 1.0
 class ShardWorker:
     """One shard of one mapping, on a thread of its own.
 
-    `on_position` is told every new checkpoint. `finished` is set when a closed shard is read and processed to
+    `on_offset` receives every new checkpoint. `finished` is set when a closed shard is read and processed to
     its end, `gone` when the shard vanished or cannot be read any more.
     """
 
@@ -39,11 +39,11 @@ class ShardWorker:
         settings: MappingSettings,
         *,
         source: EventSource,
-        start: Position,
+        start: Offset,
         kinesis: "KinesisClient",
         sender: Sender,
         pool: DaemonPool,
-        on_position: Callable[[str, Position], None],
+        on_offset: Callable[[str, Offset], None],
         poll_interval: Callable[[float], float],
     ) -> None:
         self.shard_id = source.shard_id
@@ -55,7 +55,7 @@ class ShardWorker:
         self._kinesis = kinesis
         self._sender = sender
         self._pool = pool
-        self._on_position = on_position
+        self._on_offset = on_offset
         self._poll_interval = poll_interval
         self._processor = ShardProcessor(settings)
         self._changed = threading.Condition()
@@ -81,7 +81,7 @@ class ShardWorker:
             self._changed.notify()
 
     def note_closed(self) -> None:
-        """The shard takes no more records: it was split, merged or scaled away."""
+        """Record that the shard takes no more records: it was split, merged or scaled away."""
         self._takes_records = False
 
     def stop(self) -> None:
@@ -114,7 +114,7 @@ class ShardWorker:
     def _over(self) -> bool:
         if not (self._closed and self._processor.drained):
             return False
-        self._on_position(self.shard_id, Position("ended"))
+        self._on_offset(self.shard_id, Offset("ended"))
         self.finished.set()
         return True
 
@@ -133,20 +133,20 @@ class ShardWorker:
         with self._changed:
             self._processor.completed(action, outcome)
             self._in_flight -= 1
-            self._tell_position()
+            self._report_offset()
             self._changed.notify_all()
 
-    def _tell_position(self) -> None:
+    def _report_offset(self) -> None:
         checkpoint = self._processor.checkpoint
         if checkpoint is not None:
-            self._on_position(self.shard_id, Position("after", sequence_number=checkpoint))
+            self._on_offset(self.shard_id, Offset("after", sequence_number=checkpoint))
 
     def _poll(self) -> None:
         try:
             may_get_more = self._takes_records
             answer = self._read(only_look=may_get_more)
         except ClientError as error:
-            self._refused(error)
+            self._rejected(error)
         except BotoCoreError as error:
             self._trouble("endpoint_unavailable", error)
         else:
@@ -189,8 +189,8 @@ class ShardWorker:
         iterator = self._kinesis.get_shard_iterator(**arguments)["ShardIterator"]
         if self._resume.kind == "latest":
             # Should this iterator get lost, "latest" would skip what came in the meantime.
-            self._resume = Position("at", timestamp=opened)
-            self._on_position(self.shard_id, self._resume)
+            self._resume = Offset("at", timestamp=opened)
+            self._on_offset(self.shard_id, self._resume)
         return iterator
 
     def _take(self, answer: "GetRecordsOutputTypeDef", *, may_get_more: bool) -> None:
@@ -203,9 +203,9 @@ class ShardWorker:
         with self._changed:
             if records:
                 self._last_record = now
-                self._resume = Position("after", sequence_number=records[-1].sequence_number)
+                self._resume = Offset("after", sequence_number=records[-1].sequence_number)
                 self._processor.offer(records, now)
-                self._tell_position()
+                self._report_offset()
             self._closed = at_end
             self._next_poll = (
                 now if records and behind else now + self._poll_interval(now - self._last_record)
@@ -217,7 +217,7 @@ class ShardWorker:
         arrival = raw["ApproximateArrivalTimestamp"].timestamp()
         return make_record(self._source, number, key, data, arrival)
 
-    def _refused(self, error: ClientError) -> None:
+    def _rejected(self, error: ClientError) -> None:
         code = error.response["Error"]["Code"]
         if code == "ExpiredIteratorException":
             self._iterator = None
@@ -226,8 +226,8 @@ class ShardWorker:
             with self._changed:
                 self.gone = self._closed = True
         elif code == "InvalidArgumentException" and self._resume.kind == "after":
-            logger.warning("checkpoint_refused shard=%s reading from the start: %s", self.shard_id, error)
-            self._iterator, self._resume = None, Position("start")
+            logger.warning("checkpoint_rejected shard=%s reading from the start: %s", self.shard_id, error)
+            self._iterator, self._resume = None, Offset("start")
         else:
             self._trouble(code, error)
 

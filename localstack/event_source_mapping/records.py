@@ -57,7 +57,7 @@ def make_record(
 
 
 def event_bytes(records: Sequence[Record]) -> bytes:
-    """The invocation payload for a batch: `{"Records": [...]}` as UTF-8."""
+    """Return the invocation payload for a batch: `{"Records": [...]}` as UTF-8."""
     return ('{"Records":[' + ",".join(record.event_json for record in records) + "]}").encode()
 
 

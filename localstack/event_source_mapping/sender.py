@@ -1,4 +1,4 @@
-"""Invokes the function, and sends what is given up to the on-failure destination."""
+"""Invokes the function, and sends what is discarded to the on-failure destination."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localstack.event_source_mapping.batch import Batch, Discarded, Outcome
+from localstack.event_source_mapping.batch import Batch, Discarded, InvocationOutcome
 from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.failures import failure_message, s3_key, s3_object
 from localstack.event_source_mapping.records import event_bytes
@@ -18,7 +18,7 @@ from localstack.event_source_mapping.settings import MappingSettings
 logger = logging.getLogger(__name__)
 
 _THROTTLED = {"TooManyRequestsException", "ThrottlingException"}
-_REFUSED_EVENT = {"RequestTooLargeException", "InvalidRequestContentException", "413"}
+_REJECTED_EVENT = {"RequestTooLargeException", "InvalidRequestContentException", "413"}
 _DELIVERY_ATTEMPTS = 5
 
 
@@ -28,7 +28,7 @@ class Invocation(NamedTuple):
     function_name: str
     duration_ms: float
     iterator_age_ms: float
-    outcome: Outcome
+    outcome: InvocationOutcome
     throttled: bool
     log_tail: str
 
@@ -46,7 +46,7 @@ class Sender:
         self._on_invocation = on_invocation
         self._on_undelivered = on_undelivered
 
-    def invoke(self, batch: Batch, settings: MappingSettings) -> Outcome:
+    def invoke(self, batch: Batch, settings: MappingSettings) -> InvocationOutcome:
         """Invoke the function with a batch and wait for its answer. Never raises for what AWS answers."""
         started = time.time()
         outcome, throttled, log_tail = self._call(batch, settings)
@@ -62,7 +62,7 @@ class Sender:
         )
         return outcome
 
-    def _call(self, batch: Batch, settings: MappingSettings) -> tuple[Outcome, bool, str]:
+    def _call(self, batch: Batch, settings: MappingSettings) -> tuple[InvocationOutcome, bool, str]:
         try:
             response = self._clients.functions.invoke(
                 FunctionName=settings.function_arn,
@@ -72,12 +72,12 @@ class Sender:
             )
             payload = response["Payload"].read()
         except ClientError as error:
-            return self._refused(error, settings)
+            return self._rejected(error, settings)
         except BotoCoreError as error:
             logger.warning("endpoint_unavailable function=%s error=%s", settings.function_name, error)
-            return Outcome("not_invoked"), False, ""
+            return InvocationOutcome("not_invoked"), False, ""
         function_error = response.get("FunctionError")
-        outcome = Outcome(
+        outcome = InvocationOutcome(
             kind="failed" if function_error else "answered",
             payload=payload,
             function_error=function_error,
@@ -87,22 +87,22 @@ class Sender:
         )
         return outcome, False, response.get("LogResult", "")
 
-    def _refused(self, error: ClientError, settings: MappingSettings) -> tuple[Outcome, bool, str]:
+    def _rejected(self, error: ClientError, settings: MappingSettings) -> tuple[InvocationOutcome, bool, str]:
         code = error.response["Error"]["Code"]
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
-        if code in _REFUSED_EVENT:
-            logger.error("event_refused function=%s code=%s", settings.function_name, code)
-            return Outcome("failed", status_code=status, function_error=code), False, ""
+        if code in _REJECTED_EVENT:
+            logger.error("event_rejected function=%s code=%s", settings.function_name, code)
+            return InvocationOutcome("failed", status_code=status, function_error=code), False, ""
         throttled = code in _THROTTLED or status == 429
         if not throttled:
             logger.warning("not_invoked function=%s code=%s error=%s", settings.function_name, code, error)
-        return Outcome("not_invoked", status_code=status), throttled, ""
+        return InvocationOutcome("not_invoked", status_code=status), throttled, ""
 
     def discard(self, discarded: Discarded, settings: MappingSettings, shard_id: str) -> None:
-        """Send records given up to the mapping's destination.
+        """Send discarded records to the mapping's destination.
 
-        A destination that refuses for some seconds loses them, as on AWS: an error line and the metric
-        DestinationDeliveryFailures tell.
+        A destination that rejects them for some seconds loses them, as on AWS: an error line and the metric
+        DestinationDeliveryFailures say so.
         """
         logger.warning(
             "discarded mapping=%s shard=%s condition=%s records=%d first=%s invokes=%d",

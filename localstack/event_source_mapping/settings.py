@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from producers.errors import MonitorError
+
 StartingPosition = Literal["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"]
 _POSITIONS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 
 
-class InvalidMappingError(ValueError):
-    """A mapping's settings make no sense: the message names the mapping, the setting and what is allowed."""
+class InvalidMappingError(MonitorError, ValueError):
+    """A mapping's settings make no sense: the message names the mapping, the setting and what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class MappingSettings:
 
     @property
     def function_name(self) -> str:
-        """The function's name without version or alias: the metrics' dimension."""
+        """Return the function's name without version or alias: the metrics' dimension."""
         return self.function_arn.split(":")[6]
 
 
 def is_kinesis(mapping: Mapping[str, Any]) -> bool:
-    """True for a mapping whose source is a Kinesis stream."""
+    """Return whether a mapping reads a Kinesis stream."""
     return str(mapping.get("EventSourceArn", "")).split(":")[2:3] == ["kinesis"]
 
 
@@ -80,7 +82,7 @@ def parse_mapping(mapping: Mapping[str, Any]) -> MappingSettings:
 
 
 def _stream_arn(arn: str) -> str:
-    """The stream's ARN, also where the mapping reads through an enhanced fan-out consumer."""
+    """Return the stream's ARN, also where the mapping reads through an enhanced fan-out consumer."""
     return arn.partition("/consumer/")[0]
 
 
@@ -94,7 +96,7 @@ def _integer(mapping: Mapping[str, Any], name: str, default: int, low: int, high
         value = low - 1
     if not low <= value <= high:
         raise InvalidMappingError(
-            f"mapping {mapping['UUID']}: {name} is {raw!r}, allowed are whole numbers from {low} to {high}"
+            f"mapping {mapping['UUID']}: {name} is {raw!r}; must be a whole number from {low} to {high}"
         )
     return value
 
@@ -110,8 +112,8 @@ def _position(mapping: Mapping[str, Any]) -> StartingPosition:
     position = str(mapping.get("StartingPosition") or "TRIM_HORIZON")
     if position not in _POSITIONS:
         raise InvalidMappingError(
-            f"mapping {mapping['UUID']}: StartingPosition is {position!r}, "
-            f"allowed are {', '.join(_POSITIONS)}"
+            f"mapping {mapping['UUID']}: StartingPosition is {position!r}; "
+            f"must be one of {', '.join(_POSITIONS)}"
         )
     return cast(StartingPosition, position)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from localstack.event_source_mapping.batch import Batch, Discarded, Outcome, settle, split_expired
+from localstack.event_source_mapping.batch import Batch, Discarded, InvocationOutcome, settle, split_expired
 from localstack.event_source_mapping.records import Record, fitting
 from localstack.event_source_mapping.settings import MappingSettings
 
@@ -47,16 +47,16 @@ class _Lane:
     def __init__(self) -> None:
         self.waiting: deque[_Waiting] = deque()
         self.batches: deque[Batch] = deque()
-        self.given_up: Discarded | None = None
+        self.discarded: Discarded | None = None
         self.busy = False
 
     @property
     def empty(self) -> bool:
-        return not (self.busy or self.waiting or self.batches or self.given_up)
+        return not (self.busy or self.waiting or self.batches or self.discarded)
 
     def pending_records(self) -> Iterable[Record]:
-        if self.given_up:
-            yield from self.given_up.records
+        if self.discarded:
+            yield from self.discarded.records
         for batch in self.batches:
             yield from batch.records
         yield from (entry.record for entry in self.waiting)
@@ -64,15 +64,15 @@ class _Lane:
     def next_action(self, lane: int, settings: MappingSettings, now: float) -> Action | None:
         if self.busy:
             return None
-        if not self.batches and not self.given_up:
+        if not self.batches and not self.discarded:
             self._form_batch(settings, now)
-        if self.batches and not self.given_up:
+        if self.batches and not self.discarded:
             self._expire(settings, now)
         return self._take(lane, now)
 
     def _take(self, lane: int, now: float) -> Action | None:
-        if self.given_up:
-            self.busy, discarded, self.given_up = True, self.given_up, None
+        if self.discarded:
+            self.busy, discarded, self.discarded = True, self.discarded, None
             return Discard(lane, discarded)
         if self.batches and self.batches[0].not_before <= now:
             self.busy = True
@@ -91,7 +91,7 @@ class _Lane:
                 self.waiting.popleft()
 
     def _expire(self, settings: MappingSettings, now: float) -> None:
-        self.given_up, rest = split_expired(self.batches.popleft(), settings, now)
+        self.discarded, rest = split_expired(self.batches.popleft(), settings, now)
         if rest:
             self.batches.appendleft(rest)
 
@@ -99,7 +99,7 @@ class _Lane:
         """When this lane has something to do without any outside event; None: never."""
         if self.busy:
             return None
-        if self.given_up:
+        if self.discarded:
             return 0.0
         if self.batches:
             batch = self.batches[0]
@@ -143,16 +143,17 @@ class ShardProcessor:
 
     @property
     def settings(self) -> MappingSettings:
+        """The mapping's settings in force."""
         return self._settings
 
     @property
     def checkpoint(self) -> str | None:
-        """The sequence number up to which every record read is finished; None before the first."""
+        """Return the sequence number up to which every record read is finished; None before the first."""
         return self._progress.checkpoint
 
     @property
     def drained(self) -> bool:
-        """True when every record offered is finished."""
+        """Return whether every record offered is finished."""
         return not self._progress.unfinished
 
     @property
@@ -179,7 +180,7 @@ class ShardProcessor:
         self._buffered_bytes += len(record.event_json)
 
     def due(self, now: float) -> list[Action]:
-        """The actions to start now. Each must be reported to `completed` when it is over."""
+        """Return the actions to start now. Each must be reported to `completed` when it is over."""
         self._relane(now)
         if len(self._lanes) != self._settings.parallelization_factor:
             return []
@@ -195,7 +196,7 @@ class ShardProcessor:
         for record in pending:
             self._lanes[_lane_of(record, factor)].waiting.append(_Waiting(record, now))
 
-    def completed(self, action: Action, outcome: Outcome | None = None) -> None:
+    def completed(self, action: Action, outcome: InvocationOutcome | None = None) -> None:
         """Report an action as over; an `Invoke` with its outcome."""
         lane = self._lanes[action.lane]
         lane.busy = False
@@ -207,7 +208,7 @@ class ShardProcessor:
         settled = settle(action.batch, outcome, self._settings, action.started)
         self._finish(settled.done)
         lane.batches.extendleft(reversed(settled.next_batches))
-        lane.given_up = settled.discarded
+        lane.discarded = settled.discarded
 
     def _finish(self, records: Sequence[Record]) -> None:
         self._progress.finish(record.sequence_number for record in records)

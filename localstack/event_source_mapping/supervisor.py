@@ -81,7 +81,7 @@ class Supervisor:
         self._wind_up()
 
     def driven_functions(self) -> frozenset[str]:
-        """The functions that the runner invokes; for other threads."""
+        """Return the functions that the runner invokes; for other threads."""
         return self._driven
 
     def poll_interval(self, quiet_seconds: float) -> float:

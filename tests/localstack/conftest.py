@@ -47,7 +47,7 @@ class Lab:
     ready_file: Path
 
     def client(self, service: str) -> Any:
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]  # any service
             service,
             endpoint_url=self.url,
             region_name=self.region,

@@ -1,4 +1,4 @@
-"""The runner as a program: help, refusals, signals, and a restart that goes on where it was."""
+"""The runner as a program: help, rejections, signals, and a restart that goes on where it was."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_help_has_an_example_and_the_exit_codes() -> None:
         (["--endpoint-url", "https://kinesis.us-east-1.amazonaws.com"], "is AWS"),
     ],
 )
-def test_a_wrong_command_line_is_refused_with_its_reason(arguments: list[str], said: str) -> None:
+def test_a_wrong_command_line_is_rejected_with_its_reason(arguments: list[str], said: str) -> None:
     done = program(*arguments)
     assert done.returncode == 2
     assert said in done.stderr

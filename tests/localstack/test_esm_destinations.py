@@ -1,4 +1,4 @@
-"""Where records go that are given up: the message by destination, and what happens when the destination is away."""
+"""Where records go that are discarded: the message by destination, and what happens when the destination is away."""
 
 import json
 from collections.abc import Callable

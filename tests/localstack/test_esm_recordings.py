@@ -105,7 +105,7 @@ ELSEWHERE = {
 }
 
 
-class Outcome:
+class InvocationOutcome:
     """What came of one scenario on the local AWS."""
 
     def __init__(self, lab: Any, name: str, number: int, recorded: dict[str, Any]) -> None:
@@ -191,10 +191,11 @@ def recordings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(lab: Any, recordings: dict[str, Any]) -> dict[str, Outcome]:
+def outcomes(lab: Any, recordings: dict[str, Any]) -> dict[str, InvocationOutcome]:
     """All scenarios, started together: they do not touch each other."""
     started = {
-        name: Outcome(lab, name, number, recordings[name]) for number, name in enumerate(SCENARIOS, start=1)
+        name: InvocationOutcome(lab, name, number, recordings[name])
+        for number, name in enumerate(SCENARIOS, start=1)
     }
     lab.await_polling(*(outcome.uuid for outcome in started.values()))
     for outcome in started.values():
@@ -238,7 +239,9 @@ def assert_bound(recorded: str, actual: str, bound: dict[str, str], path: str) -
     assert len(set(values)) == len(values), f"{path}: two placeholders for one value in {bound}"
 
 
-def assert_deliveries_like(recorded: dict[str, Any], outcome: Outcome, bound: dict[str, str]) -> None:
+def assert_deliveries_like(
+    recorded: dict[str, Any], outcome: InvocationOutcome, bound: dict[str, str]
+) -> None:
     if "kinesis_records" in recorded:
         records = recorded["kinesis_records"]["Records"]
         assert_like(records, outcome.records(len(records)), bound)
@@ -256,7 +259,7 @@ def recorded_message(recorded: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", [*list(SCENARIOS)[1:], next(iter(SCENARIOS))])
-def test_as_recorded(name: str, recordings: dict[str, Any], outcomes: dict[str, Outcome]) -> None:
+def test_as_recorded(name: str, recordings: dict[str, Any], outcomes: dict[str, InvocationOutcome]) -> None:
     recorded, outcome = recordings[name], outcomes[name]
     bound: dict[str, str] = {}
     message = recorded_message(recorded)

@@ -49,7 +49,7 @@ def test_a_senseless_setting_is_named(setting: str, value: object) -> None:
         parse_mapping({**LISTED, setting: value})
 
 
-def test_tumbling_windows_are_refused_and_not_ignored() -> None:
+def test_tumbling_windows_are_rejected_and_not_ignored() -> None:
     with pytest.raises(InvalidMappingError, match="TumblingWindowInSeconds"):
         parse_mapping({**LISTED, "TumblingWindowInSeconds": 30})
     assert parse_mapping({**LISTED, "TumblingWindowInSeconds": 0})

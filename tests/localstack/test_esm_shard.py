@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localstack.event_source_mapping.batch import Outcome
+from localstack.event_source_mapping.batch import InvocationOutcome
 from localstack.event_source_mapping.records import Record
 from localstack.event_source_mapping.settings import MappingSettings
 from localstack.event_source_mapping.shard import Action, Discard, Invoke, ShardProcessor
@@ -39,9 +39,9 @@ def only(actions: list[Action]) -> Action:
     return actions[0]
 
 
-SUCCESS = Outcome("answered", b"null")
-CRASH = Outcome("failed", b'{"errorMessage": "boom"}', function_error="Unhandled")
-THROTTLED = Outcome("not_invoked", status_code=429)
+SUCCESS = InvocationOutcome("answered", b"null")
+CRASH = InvocationOutcome("failed", b'{"errorMessage": "boom"}', function_error="Unhandled")
+THROTTLED = InvocationOutcome("not_invoked", status_code=429)
 
 
 class World:
@@ -105,7 +105,7 @@ class World:
             return
         self.processor.completed(action, self.answer(action))
 
-    def answer(self, action: Invoke) -> Outcome:
+    def answer(self, action: Invoke) -> InvocationOutcome:
         if self.dice.random() < 0.1:
             return THROTTLED
         sequence_numbers = [each.sequence_number for each in action.batch.records]
@@ -120,7 +120,7 @@ class World:
         self.note_answered(sequence_numbers[: sequence_numbers.index(failing[0])])
         self.dice.shuffle(failing)
         answer = {"batchItemFailures": [{"itemIdentifier": number} for number in failing]}
-        return Outcome("answered", json.dumps(answer).encode())
+        return InvocationOutcome("answered", json.dumps(answer).encode())
 
     def note_answered(self, sequence_numbers: list[str]) -> None:
         self.answered |= set(sequence_numbers)
@@ -151,7 +151,7 @@ mappings = st.builds(
     keys=st.lists(st.sampled_from("abcde"), min_size=1, max_size=25),
     seed=st.integers(0, 2**32),
 )
-def test_every_record_is_delivered_or_given_up_in_order_per_key(
+def test_every_record_is_delivered_or_discarded_in_order_per_key(
     mapping: MappingSettings, keys: list[str], seed: int
 ) -> None:
     records = [record(number, key, arrival=number * 0.5) for number, key in enumerate(keys)]
@@ -225,7 +225,9 @@ def test_a_partial_answer_splits_at_the_returned_record() -> None:
     processor = ShardProcessor(mapping)
     offer(processor, [record(number) for number in range(4)])
     action = only(processor.due(0))
-    processor.completed(action, Outcome("answered", b'{"batchItemFailures": [{"itemIdentifier": "seq-2"}]}'))
+    processor.completed(
+        action, InvocationOutcome("answered", b'{"batchItemFailures": [{"itemIdentifier": "seq-2"}]}')
+    )
     assert processor.checkpoint == "seq-1"
     assert numbers(only(processor.due(0))) == [2, 3]
 
@@ -236,7 +238,7 @@ def test_the_lowest_of_several_failures_is_the_checkpoint() -> None:
     offer(processor, [record(number) for number in range(4)])
     failures = [{"itemIdentifier": f"seq-{number}"} for number in (3, 1)]
     answer = json.dumps({"batchItemFailures": failures}).encode()
-    processor.completed(only(processor.due(0)), Outcome("answered", answer))
+    processor.completed(only(processor.due(0)), InvocationOutcome("answered", answer))
     assert processor.checkpoint == "seq-0"
     assert numbers(only(processor.due(0))) == [1, 2, 3]
 
@@ -305,13 +307,13 @@ def test_throttles_count_neither_as_retries_nor_as_invocations() -> None:
     assert action.discarded.batch.invokes == 0
 
 
-def test_only_the_records_that_are_too_old_are_given_up() -> None:
+def test_only_the_records_that_are_too_old_are_discarded() -> None:
     processor = ShardProcessor(dataclasses.replace(MAPPING, maximum_record_age=60))
     offer(processor, [record(0, arrival=10.0), record(1, arrival=20.0), record(2, arrival=30.0)])
-    given_up = only(processor.due(85.0))
-    assert isinstance(given_up, Discard)
-    assert (numbers(given_up), given_up.discarded.condition) == ([0, 1], "RecordAgeExceeded")
-    processor.completed(given_up)
+    discarded = only(processor.due(85.0))
+    assert isinstance(discarded, Discard)
+    assert (numbers(discarded), discarded.discarded.condition) == ([0, 1], "RecordAgeExceeded")
+    processor.completed(discarded)
     assert numbers(only(processor.due(85.0))) == [2]
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from localstack.event_source_mapping.checkpoints import Checkpoints, Position
+from localstack.event_source_mapping.checkpoints import Checkpoints, Offset
 from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.sender import Invocation, Sender
 from localstack.event_source_mapping.supervisor import Options, Supervisor, poll_interval
@@ -408,7 +408,7 @@ def test_a_restart_goes_on_after_the_checkpoint(run: Run, tmp_path: Path) -> Non
     eventually(lambda: deliveries.payloads == ["one"])
     first.stop()
     at = Checkpoints(tmp_path / "state.json").shards("mapping-1")["shardId-000000000000"]
-    assert at == Position("after", sequence_number="shardId-000000000000/0")
+    assert at == Offset("after", sequence_number="shardId-000000000000/0")
     stream.put("shardId-000000000000", "two")
     run(stream, functions)
     eventually(lambda: deliveries.payloads == ["one", "two"])
