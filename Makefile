@@ -53,7 +53,7 @@ test: lint ## Run all checks and tests
 	@$(MAKE) chromium aws-cli
 	@mkdir -p build; echo "The end-to-end tests mostly wait: they run beside the others, and their report comes last."; \
 	$(BIN)/python -m pytest -m e2e > build/end-to-end.log 2>&1 & beside=$$!; failed=0; \
-	$(BIN)/python -m pytest -m 'not e2e' || failed=$$?; \
+	$(BIN)/python -m pytest -m 'not e2e and not speed' || failed=$$?; \
 	wait $$beside || failed=$$?; cat build/end-to-end.log; exit $$failed
 
 format: .venv ## Format the code and mend what the linter can
@@ -79,7 +79,7 @@ sbom: .venv ## List all dependencies with versions and licences as CycloneDX, in
 	@echo "build/sbom-python.cdx.json, build/sbom-node.cdx.json"
 
 unit: .venv ## Run the tests that need neither the local AWS nor a browser
-	@$(BIN)/python -m pytest -m 'not e2e and not browser'
+	@$(BIN)/python -m pytest -m 'not e2e and not browser and not speed'
 
 test-faults: .venv node_modules/.installed-dev ## Send 1,000,000 ticks through a detector whose AWS fails in every way (about 20 minutes)
 	@FAULT_TICKS=1000000 $(BIN)/python -m pytest -s tests/consumers/faults
@@ -90,6 +90,7 @@ exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
 bench: .venv build/peers/.installed ## Time the detector beside what people would pick instead (about 10 minutes)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py $(BENCH_ARGS)
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
+	@$(BIN)/python -m pytest -m speed
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
 
 # The peers have an environment of their own: what they bring is none of the monitor's business.

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 # Headers that describe one connection, not the answer (RFC 9110, 7.6.1), and lengths that the server sets itself.
+# What tells a browser's request stays here too: the door has judged it, and the local AWS answers programs only.
 _HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -19,6 +20,8 @@ _HOP_BY_HOP = {
     "upgrade",
     "content-length",
     "host",
+    "origin",
+    "sec-fetch-site",
 }
 _SENT_AS_IT_IS = "/%:@!$&'()*+,;=~"
 

@@ -60,7 +60,7 @@ def start(settings: LocalSettings) -> bool:
         "LOG_LEVEL": "WARNING",
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    process.start([sys.executable, "-m", "ministack"], environment)
+    process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings), 60)
     return True
 

@@ -29,6 +29,7 @@ from localstack.clients import client
 from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
 from localstack.outbox import Outbox, OutboxMessage, drain
+from localstack.programs_only import OwnPagesOnly
 from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
@@ -146,6 +147,9 @@ def build(settings: LocalSettings) -> Starlette:
         # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+            Middleware(
+                OwnPagesOnly, origins=[f"http://{name}:{settings.port}" for name in (HOST, "localhost")]
+            ),
             Middleware(ApiStage, client=api, prefix="/api"),
         ],
         lifespan=lifespan,

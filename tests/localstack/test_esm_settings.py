@@ -45,7 +45,7 @@ def test_a_starting_timestamp_is_epoch_seconds() -> None:
      ("StartingPosition", "MIDDLE")],
 )  # fmt: skip
 def test_a_senseless_setting_is_named(setting: str, value: object) -> None:
-    with pytest.raises(InvalidMappingError, match=f"1-2-3: {setting} is .*allowed"):
+    with pytest.raises(InvalidMappingError, match=f"1-2-3: {setting} is .*must be"):
         parse_mapping({**LISTED, setting: value})
 
 

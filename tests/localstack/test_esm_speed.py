@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 
 logger = logging.getLogger(__name__)
-pytestmark = pytest.mark.skipif(
-    os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1),
-    reason="the machine is busy with something else, so its speed says nothing of the runner's",
-)
+pytestmark = pytest.mark.speed
 
 
 def cpu_seconds(pid: int) -> float:
