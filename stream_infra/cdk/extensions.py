@@ -55,7 +55,9 @@ def files_of(packages: Sequence[str], bundled: Collection[str]) -> list[File]:
         if missing := sorted(_needs(package) - there):
             allowed = "named in `packages` too, or be left out"
             raise ExtensionError(
-                f"needs {', '.join(missing)}, which the functions do not have", where=f"package {name}", allowed=allowed
+                f"needs {', '.join(missing)}, which the functions do not have",
+                where=f"package {name}",
+                allowed=allowed,
             )
         files = list(_files(package))
         if compiled := [str(file.name) for file in files if file.name.suffix in _COMPILED]:

@@ -269,10 +269,14 @@ def test_while_there_is_no_connection_polls_fail_and_repeat_nothing(
     sample("coinbase", source, ["BTC-USD"])
     exchange.close()
     exchange.cut()
-    with pytest.raises(SourceError, match="the stream of coinbase is not connected: "):
+
+    def poll_on() -> None:
         for _ in range(400):
             poll("coinbase", source, ["BTC-USD"], NOW_MS)
             time.sleep(0.05)
+
+    with pytest.raises(SourceError, match="the stream of coinbase is not connected: "):
+        poll_on()
 
 
 @pytest.mark.parametrize("odd", ['{"type":', "[]", '{"type": 5}', '{"type":"ticker","price":"soon"}', "null"])

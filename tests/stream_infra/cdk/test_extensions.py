@@ -78,7 +78,9 @@ def test_an_editable_install_is_taken_from_where_it_is(installed: Path) -> None:
 
 def test_what_a_function_does_not_have_is_named(installed: Path) -> None:
     del installed
-    with pytest.raises(ExtensionError, match=r"needs msgspec, which the functions do not have; must be named"):
+    with pytest.raises(
+        ExtensionError, match=r"needs msgspec, which the functions do not have; must be named"
+    ):
         files_of(["my-detectors"], ["six"])
 
 
