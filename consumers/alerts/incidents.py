@@ -18,6 +18,7 @@ from consumers.alerts.model import (
     TickerMove,
     incident_id,
 )
+from consumers.contracts.kinds import is_misprint
 
 
 def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
@@ -125,7 +126,7 @@ def line_of(incident: Incident, now_ms: int) -> DigestLine:
 
 
 def _misprint(event: AlertEvent, until_ms: int) -> int:
-    if event.anomaly.kind != "bad_tick":
+    if not is_misprint(event.anomaly.kind):
         return until_ms
     if event.change == "ended":
         return min(until_ms, event.at_ms)

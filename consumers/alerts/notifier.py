@@ -37,6 +37,7 @@ from consumers.alerts.store import (
     resolve,
 )
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
+from consumers.contracts.kinds import is_misprint
 
 ATTEMPTS = 8
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
@@ -155,7 +156,7 @@ class Notifier:
 
     def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
         decision = _Decision(self._store, self._store.load(events), self._clock(), settings, self._watched)
-        order = sorted(events, key=lambda event: (event.at_ms, event.anomaly.kind != "bad_tick"))
+        order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
         decision.look_around(order)
         for event in order:
             decision.take(event)

@@ -41,6 +41,7 @@ from consumers.alerts.model import (
     Waiting,
 )
 from consumers.alerts.settings import AlertSettings, News, Way
+from consumers.contracts.kinds import REGISTRY, spec_of
 
 GROUP_MS = 2 * MINUTE_MS
 """Anomalies of a ticker that are no further apart are one incident."""
@@ -51,10 +52,6 @@ RESOLVE_TIMEOUT_MS = 24 * HOUR_MS
 MISPRINT_MS = MINUTE_MS
 NOTIFICATIONS = 20
 """Messages that an incident remembers by themselves."""
-STALLS = frozenset({"gap", "frozen_feed"})
-INHIBITED = frozenset({"price_spike", "level_shift", "spread_blowout", "vol_shift"})
-"""What a misprint looks like to other detectors."""
-
 NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
@@ -63,9 +60,10 @@ Due = Literal["digest", "repeated", "resolved", "timeout"]
 
 def subject_of(kind: str) -> str | None:
     """Return the subject of incidents over many tickers that a kind belongs to; None if to none."""
-    if kind == "bad_tick":
-        return None
-    return FEED if kind in STALLS else MARKET
+    concerns = (
+        spec_of(kind).concerns if kind in REGISTRY else "market"
+    )  # a newer detector's events can come first
+    return {"market": MARKET, "feed": FEED, "print": None}[concerns]
 
 
 def joins(incident: Incident, at_ms: int) -> bool:
@@ -101,7 +99,8 @@ def is_silenced(silences: Iterable[Silence], ticker: str, kind: str, now_ms: int
 
 def is_inhibited(anomaly: AnomalySummary, incident: Incident) -> bool:
     """Return whether a misprint in the incident explains an anomaly."""
-    return anomaly.kind in INHIBITED and anomaly.began_ms <= incident.misprint_until_ms
+    is_feigned = anomaly.kind in REGISTRY and spec_of(anomaly.kind).is_feigned_by_misprints
+    return is_feigned and anomaly.began_ms <= incident.misprint_until_ms
 
 
 def decide(

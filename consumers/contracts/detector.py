@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from types import FunctionType, MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from producers.errors import MonitorError
 from producers.simulation.distortion import Distortion
@@ -20,6 +20,8 @@ from producers.simulation.distortion import Distortion
 KIND_RULE: Final = "2 to 32 of a-z 0-9 _, beginning with a letter"
 _KIND = re.compile(r"[a-z][a-z0-9_]{1,31}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
+Subject = Literal["market", "feed", "print"]
+SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
 NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -76,6 +78,11 @@ class DetectorSpec:
     run_limit
         ``run_limit(xp, s)`` returns how many unchanged ticks in a row are a halt: the price then had as long to move as
         they lasted. One detector at most declares it.
+    concerns
+        What is wrong when it finds something: the ``market``, the ``feed``, or the one ``print``. Anomalies of many
+        tickers at once that concern the market, or the feed, are one incident.
+    is_feigned_by_misprints
+        True if a misprint of the same ticker explains an anomaly of this kind, so that nobody is notified of it.
     note
         ``note(s, x)`` returns what else is to be said of the tick, or an empty text.
 
@@ -99,6 +106,8 @@ class DetectorSpec:
     may_follow_halt: bool = False
     has_direction: bool = True
     run_limit: Callable[[Any, Any], Any] | None = None
+    concerns: Subject = "market"
+    is_feigned_by_misprints: bool = False
     note: Callable[[Any, Any], str] | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +122,7 @@ class DetectorSpec:
             ("over", self.over, "a clause: what is so again when it ends", _is_text(self.over)),
             ("fields", self.fields, "names of fields with what they mean", _are_fields(self.fields)),
             ("rearm_ticks", self.rearm_ticks, "a whole number from 1", _is_count(self.rearm_ticks)),
+            ("concerns", self.concerns, f"one of {', '.join(SUBJECTS)}", self.concerns in SUBJECTS),
             (
                 "distortion",
                 self.distortion,

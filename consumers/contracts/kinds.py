@@ -103,6 +103,11 @@ def spec_of(kind: str) -> DetectorSpec:
     return REGISTRY[kind].spec
 
 
+def is_misprint(kind: str) -> bool:
+    """Return whether an anomaly of `kind` says that the print itself is wrong."""
+    return kind in REGISTRY and spec_of(kind).concerns == "print"
+
+
 def distortions() -> tuple[Distortion, ...]:
     """Return how the simulated market shows each kind, in the order of `KINDS`."""
     return tuple(registered.spec.distortion for registered in REGISTRY.values())

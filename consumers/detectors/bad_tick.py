@@ -102,4 +102,5 @@ DETECTOR = DetectorSpec(
     },
     is_first=True,
     may_follow_halt=True,
+    concerns="print",
 )

@@ -79,4 +79,5 @@ DETECTOR = DetectorSpec(
     rearm_ticks=1,
     run_limit=run_limit,
     has_direction=False,
+    concerns="feed",
 )

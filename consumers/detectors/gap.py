@@ -68,4 +68,5 @@ DETECTOR = DetectorSpec(
         "break_time": "ms of the UTC day at which ticks came back after the last long pause, plus one",
     },
     has_direction=False,
+    concerns="feed",
 )

@@ -103,4 +103,5 @@ DETECTOR = DetectorSpec(
     },
     may_follow_halt=True,
     note=note,
+    is_feigned_by_misprints=True,
 )

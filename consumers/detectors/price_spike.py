@@ -49,4 +49,5 @@ DETECTOR = DetectorSpec(
     over="moves are of usual size again",
     distortion=Distortion(kind="price_spike", seconds=8.0, move="jump"),
     may_follow_halt=True,
+    is_feigned_by_misprints=True,
 )

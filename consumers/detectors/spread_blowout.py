@@ -79,4 +79,5 @@ DETECTOR = DetectorSpec(
         "wide_time": "and that time, ms of the UTC day plus one",
     },
     may_follow_halt=True,
+    is_feigned_by_misprints=True,
 )

@@ -88,4 +88,5 @@ DETECTOR = DetectorSpec(
         "rise": "CUSUM of the relative square root",
         "root_spread": "mean absolute deviation of the relative square root",
     },
+    is_feigned_by_misprints=True,
 )

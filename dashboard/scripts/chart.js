@@ -179,11 +179,12 @@ function limitOf({ value, score, threshold }) {
  * @returns {{low: number, high: number} | null}
  */
 function normalPrices(anomaly, before) {
-  const { kind, window, value, expected, score, threshold } = anomaly;
+  const { window, value, expected, score, threshold } = anomaly;
   if (value === null || expected === null || !(score > 0)) return null;
   const reach = (Math.abs(value - expected) * threshold) / score;
   if (window.unit === "price") return { low: expected - reach, high: expected + reach };
-  if (!before || !["price_spike", "level_shift"].includes(kind)) return null;
+  const isOneMove = window.unit === "return" && !("over_ticks" in window) && !("over_moves" in window);
+  if (!before || !isOneMove) return null;
   return { low: before.close * (1 + expected - reach), high: before.close * (1 + expected + reach) };
 }
 
