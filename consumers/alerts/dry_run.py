@@ -68,11 +68,12 @@ class DryRun:
 
     def _sweep_until(self, end_ms: int) -> None:
         """Sweep at the minutes at which something is due; at the others a sweep finds nothing."""
-        for id_, place in self.store.due(end_ms):
-            del id_
-            minute_ms = max(-(-int(place[1].partition("#")[0]) // MINUTE_MS) * MINUTE_MS, self.now_ms)
-            if self.now_ms <= minute_ms <= end_ms:
-                self.sweep(minute_ms)
+        while (first := next(self.store.due(end_ms), None)) is not None:
+            due_ms = max(int(first[1][1].partition("#")[0]), self.now_ms + 1)
+            minute_ms = -(-due_ms // MINUTE_MS) * MINUTE_MS
+            if minute_ms > end_ms:
+                break
+            self.sweep(minute_ms)
         self.now_ms = max(self.now_ms, end_ms)
 
     def _send(self, channel: str, message: Message, settings: AlertSettings) -> str:

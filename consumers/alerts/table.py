@@ -103,7 +103,7 @@ class MemoryTable:
         found = keys[bisect_left(keys, after) : bisect_left(keys, until)]
         if newest is not None:
             found = found[::-1][:newest]
-        yield from (self._items[pk, sk] for sk in found)
+        yield from [self._items[pk, sk] for sk in found]  # as it is now, whatever is written meanwhile
 
     def write(self, writes: Sequence[Put | Delete]) -> None:
         """See `Table.write`."""

@@ -18,11 +18,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from consumers.alerts.model import Message
 from consumers.alerts.settings import AlertSettings
+from consumers.contracts.anomaly import AnomalyKey
 from stream_infra.operations.offline import dry_run
-from stream_infra.operations.offline.dry_run import DryRun
+from stream_infra.operations.offline.dry_run import Report
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -59,7 +62,7 @@ class Told:
 
     @property
     def wait_minutes(self) -> float:
-        """From its first anomaly to the first message that tells one of its anomalies."""
+        """From its first anomaly to the first message about its incident."""
         if self.found_ms is None or self.told_ms is None:
             return float("inf")
         return (self.told_ms - self.found_ms) / MINUTE_MS
@@ -70,7 +73,7 @@ class Session:
     """A session, what it would have led to, and what became of its dated events."""
 
     name: str
-    report: DryRun
+    report: Report
     told: list[Told]
 
     def row(self) -> dict[str, Any]:
@@ -81,10 +84,12 @@ class Session:
             "tickers": len(report.tickers),
             "anomalies": report.anomalies,
             "changes": report.changes,
-            "told": len({id_ for message in report.messages for id_ in message.anomalies}),
+            "incidents": len(report.incidents),
+            "in_an_incident": sum(one.anomalies for one in report.incidents.values()),
             "messages": len(report.messages),
             "before": most,
             "after": report.busiest,
+            "median": median([hour.after for hour in report.hours if hour.before]),
             "dated": len(self.told),
             "in_a_message": sum(one.told_ms is not None for one in self.told),
             "at_once": sum(one.wait_minutes == 0 for one in self.told),
@@ -165,23 +170,45 @@ def _write(folder: Path, recording: Recording, shift_ms: int) -> Path:
     return path
 
 
-def _told(event: Dated, report: DryRun) -> Told:
-    found = []
-    for message in report.messages:
-        for id_ in message.anomalies:
-            ticker, at, _ = id_.rsplit("-", 2)
-            if ticker == event.ticker and event.since_ms <= int(at) <= event.until_ms:
-                found.append((int(at), message.at_ms))
-    first = min((at for at, _ in found), default=None)
-    return Told(event, first, min((at for _, at in found), default=None))
+def _told(event: Dated, report: Report) -> Told:
+    """When the event was found, and the first message from then on about an incident of its anomalies."""
+    found: dict[str, int] = {}
+    for id_ in report.incident_of:
+        key = AnomalyKey.parse(id_)
+        if key.ticker == event.ticker and event.since_ms <= key.ts_ms <= event.until_ms:
+            found[id_] = key.ts_ms
+    first = min(found.values(), default=None)
+    incidents = {report.incident_of[id_] for id_ in found}
+    told = [
+        message.made_ms
+        for message in report.messages
+        if message.kind != "resolved" and first is not None and message.made_ms >= first
+        if _about(message, report) & incidents
+    ]
+    return Told(event, first, min(told, default=None))
+
+
+def _about(message: Message, report: Report) -> set[str]:
+    if message.digest is not None:
+        return {line.incident for line in message.digest.lines}
+    samples = () if message.incident is None else message.incident.samples
+    return {report.incident_of[one.id] for one in samples}
 
 
 def table(made: Sequence[Session]) -> str:
     """The figures as a table of Markdown."""
-    head = ("session", "changes", "messages", "an hour, one a change", "an hour, sent")
-    lines = [_line([*head, "dated events in a message", "at once", "longest wait"]), "|---" * 8 + "|"]
+    head = (
+        "session",
+        "changes",
+        "incidents",
+        "messages",
+        "an hour, one a change",
+        "an hour, sent, at most / median",
+    )
+    lines = [_line([*head, "dated events in a message", "at once", "longest wait"]), "|---" * 9 + "|"]
     for row in (session.row() for session in made):
-        cells = [str(row[name]) for name in ("session", "changes", "messages", "before", "after")]
+        cells = [str(row[name]) for name in ("session", "changes", "incidents", "messages", "before")]
+        cells.append(f"{row['after']} / {row['median']:g}")
         told = f"{row['in_a_message']} of {row['dated']}"
         lines += [_line([*cells, told, str(row["at_once"]), f"{row['longest_wait_minutes']:.0f} min"])]
     return "\n".join(lines)

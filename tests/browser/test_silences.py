@@ -28,6 +28,8 @@ def alerts(site: Site) -> Iterator[AlertStore]:
     yield store
     for silence in store.silences():
         store.delete_silence(silence.scope)
+    for incident in store.acknowledged(0):
+        store.acknowledge(incident, None, incident.updated_ms)
 
 
 def _announce(site: Site, anomaly: Anomaly) -> None:
