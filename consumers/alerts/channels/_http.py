@@ -1,0 +1,136 @@
+"""What channels over HTTP share: one POST with a deadline, and what its answer means."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import urllib3
+
+from consumers.alerts.channels import Channel, ChannelError
+from consumers.alerts.model import Message
+from consumers.alerts.rendering.texts import Content
+
+CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
+ANSWER_BYTES = 64 * 1024
+SAID = 200
+"""Characters of an answer that an error quotes."""
+# Another try may succeed: too many requests, a timeout of theirs, and keys or hooks that a person can mend meanwhile.
+PASSING = frozenset({401, 403, 404, 408, 410, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What is posted where."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class HttpChannel(Channel):
+    """A channel that posts JSON. Redirects are not followed: they would take the secret elsewhere."""
+
+    content_type: ClassVar[str] = "application/json; charset=utf-8"
+    _pool: ClassVar[urllib3.PoolManager] = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
+    )
+
+    @abstractmethod
+    def post(self, message: Message, content: Content) -> Post:
+        """Return what is posted for a message."""
+
+    def receipt(self, answer: Any) -> str:
+        """Return what the channel calls the message, from its answer (parsed JSON, or text)."""
+        return str(answer)[:SAID]
+
+    def send(self, message: Message, content: Content) -> str:
+        """See `Channel.send`."""
+        post = self.post(message, content)
+        headers = {"Content-Type": self.content_type, "User-Agent": "stock-monitor", **post.headers}
+        try:
+            response = self._pool.request(
+                "POST", _checked(self.name, post.url), body=post.body, headers=headers, preload_content=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ChannelError(f"no answer ({type(error).__name__})", where=self.name) from None
+        answer = _read(response)
+        if 200 <= response.status < 300:
+            return self.receipt(answer)
+        said = self._without_secrets(str(answer)[:SAID])
+        raise ChannelError(
+            f"HTTP {response.status}: {said}",
+            where=self.name,
+            final=response.status < 500 and response.status not in PASSING,
+            retry_after_ms=self.retry_after_ms(answer, response.headers),
+        )
+
+    def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
+        """Return how long the channel wants to be left alone; 0 where it does not say."""
+        del answer
+        return _retry_after_ms(headers.get("Retry-After", ""), self.setup.clock())
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self.setup.secrets.values():
+            text = text.replace(secret, "***")
+        return text
+
+
+def as_json(value: object) -> bytes:
+    """Return a value as JSON."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def cut(text: str, characters: int) -> str:
+    """Return the start of a text; that it was cut is shown."""
+    return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
+
+
+def field_of(answer: Any, *path: str) -> str:
+    """Return a field of a JSON answer as text; "" where it is not there."""
+    for name in path:
+        answer = answer.get(name) if isinstance(answer, dict) else None
+    return "" if answer is None else str(answer)
+
+
+def _checked(name: str, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1"):
+        return url
+    raise ChannelError("its address is not acceptable", where=name, allowed="an https:// address")
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> Any:
+    """Return the answer as far as it comes: the status says whether the message was taken."""
+    deadline, found = time.monotonic() + READ_SECONDS, b""
+    try:
+        for chunk in response.stream(4096):
+            found += chunk
+            if len(found) >= ANSWER_BYTES or time.monotonic() > deadline:
+                break
+    except urllib3.exceptions.HTTPError:
+        found = b""
+    finally:
+        response.close()
+    try:
+        return json.loads(found)
+    except ValueError:
+        return found.decode(errors="replace")
+
+
+def _retry_after_ms(value: str, now_ms: int) -> int:
+    """Return the milliseconds of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+    try:
+        return max(0, round(float(value) * 1000))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return max(0, round(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
+    except (ValueError, TypeError, OverflowError):
+        return 0

@@ -1,0 +1,47 @@
+"""Telegram, by a bot: https://core.telegram.org/bots/api#sendmessage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of
+from consumers.alerts.model import Message
+from consumers.alerts.rendering.texts import Content
+
+
+class Telegram(HttpChannel):
+    """Sends plain text to a chat, so that nothing in it is markup."""
+
+    name: ClassVar[str] = "telegram"
+    settings: ClassVar[dict[str, str]] = {
+        "chat_id": "the id of the chat, or @ and the name of a channel",
+        "url": "the address of another Bot API server",
+    }
+    optional: ClassVar[frozenset[str]] = frozenset({"url"})
+    secrets: ClassVar[dict[str, str]] = {"bot_token": "the token that BotFather gave"}
+    characters: ClassVar[int] = 4096
+
+    def post(self, message: Message, content: Content) -> Post:
+        """See `HttpChannel.post`."""
+        del message
+        text = "\n".join([content.title, "", *content.lines])
+        body: dict[str, Any] = {
+            "chat_id": self.setup.settings["chat_id"],
+            "text": cut(text, self.characters),
+            "link_preview_options": {"is_disabled": True},
+        }
+        if content.link:
+            button = {"text": "See it", "url": content.link}
+            body["reply_markup"] = {"inline_keyboard": [[button]]}
+        server = self.setup.settings.get("url", "https://api.telegram.org")
+        return Post(f"{server}/bot{self.setup.secrets['bot_token']}/sendMessage", as_json(body))
+
+    def receipt(self, answer: Any) -> str:
+        """See `HttpChannel.receipt`."""
+        return field_of(answer, "result", "message_id")
+
+    def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
+        """See `HttpChannel.retry_after_ms`: https://core.telegram.org/bots/api#responseparameters."""
+        seconds = field_of(answer, "parameters", "retry_after")
+        return int(seconds) * 1000 if seconds.isdecimal() else super().retry_after_ms(answer, headers)

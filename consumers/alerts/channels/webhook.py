@@ -1,0 +1,84 @@
+"""Any program: JSON, signed with HMAC-SHA256 over a timestamp and the body."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any, ClassVar
+
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of
+from consumers.alerts.model import Message
+from consumers.alerts.rendering.texts import Content
+from consumers.contracts.anomaly import SEVERITIES, iso_ms
+
+SIGNATURE = "X-Stock-Monitor-Signature"
+
+
+class Webhook(HttpChannel):
+    """Posts to an address. The receiver acknowledges with any 2xx, and tells repetitions by `id`."""
+
+    name: ClassVar[str] = "webhook"
+    settings: ClassVar[dict[str, str]] = {"url": "an https:// address"}
+    secrets: ClassVar[dict[str, str]] = {
+        "signing_key": "a text of at least 16 characters that both sides know"
+    }
+    characters: ClassVar[int] = 256 * 1024
+
+    def post(self, message: Message, content: Content) -> Post:
+        """See `HttpChannel.post`."""
+        body = as_json(_payload(message, content))
+        seconds = self.setup.clock() // 1000
+        signature = sign(self.setup.secrets["signing_key"], seconds, body)
+        return Post(self.setup.settings["url"], body, {SIGNATURE: signature, "Idempotency-Key": message.id})
+
+    def receipt(self, answer: Any) -> str:
+        """See `HttpChannel.receipt`."""
+        return field_of(answer, "id") or "2xx"
+
+
+def sign(key: str, seconds: int, body: bytes) -> str:
+    """Return the signature of a body sent at a time (epoch seconds).
+
+    Examples
+    --------
+    >>> sign("key", 1, b"{}")[:30]
+    't=1,v1=1ba6b8171186efc613e8bcc'
+    """
+    digest = hmac.new(key.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+def _payload(message: Message, content: Content) -> dict[str, Any]:
+    incident = message.incident
+    about = {
+        "id": message.id,
+        "kind": message.kind,
+        "made_at": iso_ms(message.made_ms),
+        "title": content.title,
+        "lines": list(content.lines),
+        "link": content.link or None,
+    }
+    if incident is None:
+        return {**about, "incident": None}
+    tickers = [
+        {
+            "ticker": one.ticker,
+            "first_at": iso_ms(one.first_ms),
+            "severity": SEVERITIES[one.rank],
+            "move": one.move,
+        }
+        for one in incident.tickers
+    ]
+    return {
+        **about,
+        "incident": {
+            "id": incident.id,
+            "origin": incident.origin,
+            "subject": incident.subject,
+            "severity": incident.severity,
+            "state": incident.state(message.made_ms),
+            "anomaly_count": incident.anomalies,
+            "anomalies": [one.id for one in incident.samples],
+            "tickers": tickers,
+        },
+    }
