@@ -78,7 +78,8 @@ class HttpChannel(Channel):
 
     def _without_secrets(self, text: str) -> str:
         for secret in self.setup.secrets.values():
-            text = text.replace(secret, "***")
+            for part in (secret, urlsplit(secret).path):  # an address is secret by its path
+                text = text.replace(part, "***") if len(part) > 1 else text
         return text
 
 

@@ -1,0 +1,287 @@
+"""Each channel against a server that behaves as its documentation says; the pages are cited beside the cases."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from consumers.alerts import channels
+from consumers.alerts.channels import Channel, ChannelError, Setup, _http
+from consumers.alerts.channels.webhook import SIGNATURE, sign
+from consumers.alerts.model import Message
+from consumers.alerts.rendering.texts import content
+from tests.consumers.alerts.bench import T0_MS, URL, Bench, opened, over, worse
+
+APPROVED = Path(__file__).parent / "approved" / "channels"
+SECRET = "sesame-0123456789"  # what must be in no error
+
+
+@dataclass
+class Answer:
+    """What the server answers: a status, a body, headers; `cut` announces more than it sends."""
+
+    status: int
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+    wait_seconds: float = 0.0
+
+
+class Vendor:
+    """A server that answers as it is told to, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.answer = Answer(200)
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                vendor.got.append((self.path, dict(self.headers), body))
+                answer = vendor.answer
+                time.sleep(answer.wait_seconds)
+                self.send_response_only(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body) + 100 * answer.cut))
+                self.end_headers()
+                self.wfile.write(answer.body.encode())
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def channel(self, name: str) -> Channel:
+        """Return a channel that is set up with this server."""
+        declared = channels.declared(name)
+        settings = {key: self.url if key == "url" else "-100123" for key in declared.settings}
+        secrets = dict.fromkeys(declared.secrets, SECRET)
+        if "webhook_url" in secrets:
+            secrets["webhook_url"] = f"{self.url}/hooks/{SECRET}"
+        return declared(Setup(settings, secrets, lambda: T0_MS))
+
+    def json(self) -> object:
+        """Return what was posted last."""
+        return json.loads(self.got[-1][2])
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    made = Vendor()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def _messages() -> dict[str, Message]:
+    bench = Bench(watched=8)
+    spike = opened(severity="high", value=0.02006, unit="return")
+    bench.take(spike, opened(severity="low", ticker="KO", kind="slow_drift"))
+    bench.take(worse(spike, T0_MS + 5000, "critical"))
+    bench.take(over(spike, T0_MS + 95_000))
+    crash = [
+        opened(T0_MS + 200_000 + n, "high", ticker=f"T{n}", value=-0.01, unit="return") for n in range(4)
+    ]
+    bench.take(*crash, at_ms=T0_MS + 201_000)
+    bench.sweep(after_minutes=60)
+    found = {message.kind: message for message in reversed(bench.sent())}
+    market = next(one for one in bench.sent() if one.incident is not None and one.incident.is_wide)
+    return {**found, "market": market, "test": Message("test-1", "test", T0_MS, ("sns",))}
+
+
+MESSAGES = _messages()
+HTTP_CHANNELS = [name for name in channels.names() if issubclass(channels.declared(name), _http.HttpChannel)]
+
+# What each vendor answers to a message that it takes, and the receipt in it.
+TAKEN = {
+    # "ok" in plain text: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+    "slack": (Answer(200, "ok"), "ok"),
+    # the message, because of ?wait=true: https://docs.discord.com/developers/resources/webhook#execute-webhook
+    "discord": (Answer(200, '{"id":"1234","type":0,"content":""}'), "1234"),
+    # https://core.telegram.org/bots/api#making-requests
+    "telegram": (Answer(200, '{"ok":true,"result":{"message_id":42,"date":1}}'), "42"),
+    # https://developer.pagerduty.com/docs/events-api-v2-overview#api-response-codes--retry-logic
+    "pagerduty": (Answer(202, '{"status":"success","message":"Event processed","dedup_key":"k"}'), "k"),
+    # https://docs.ntfy.sh/publish/#publish-as-json
+    "ntfy": (Answer(200, '{"id":"sPs71M8A2T","time":1,"event":"message","topic":"t"}'), "sPs71M8A2T"),
+    # a workflow accepts and goes on by itself: 202 without a body
+    "teams": (Answer(202, ""), ""),
+    "webhook": (Answer(200, '{"id":"their-7"}'), "their-7"),
+}
+# What each vendor answers when it is asked too much, and how long it wants to be left alone.
+TOO_MANY = {
+    # https://docs.slack.dev/apis/web-api/rate-limits
+    "slack": (Answer(429, '{"ok":false,"error":"rate_limited"}', {"Retry-After": "30"}), 30_000),
+    # https://docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit
+    "discord": (
+        Answer(
+            429,
+            '{"message":"You are being rate limited.","retry_after":0.65,"global":false}',
+            {"Retry-After": "1"},
+        ),
+        650,
+    ),
+    # https://core.telegram.org/bots/api#responseparameters
+    "telegram": (
+        Answer(
+            429,
+            '{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":14}}',
+        ),
+        14_000,
+    ),
+    "pagerduty": (Answer(429, ""), 0),
+    "ntfy": (Answer(429, '{"code":42901,"http":429,"error":"limit reached: too many requests"}'), 0),
+    "teams": (Answer(429, "", {"Retry-After": "Tue, 24 Nov 2026 14:30:20 GMT"}), 20_000),
+    "webhook": (Answer(429, "", {"Retry-After": "2.5"}), 2_500),
+}
+# What each vendor answers to a token that was revoked: a person can mend it, so it is tried again.
+REVOKED = {
+    # https://api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks
+    "slack": Answer(404, "no_service"),
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
+    "discord": Answer(404, '{"message":"Unknown Webhook","code":10015}'),
+    "telegram": Answer(401, '{"ok":false,"error_code":401,"description":"Unauthorized"}'),
+    "pagerduty": Answer(403, '{"status":"forbidden"}'),
+    "ntfy": Answer(401, '{"code":40101,"http":401,"error":"unauthorized"}'),
+    "teams": Answer(
+        401, f'{{"error":{{"code":"DirectApiAuthorizationRequired","message":"/hooks/{SECRET}"}}}}'
+    ),
+    "webhook": Answer(401, f"who is {SECRET}?"),
+}
+# What each vendor answers to a message that it will never take.
+UNACCEPTABLE = {
+    "slack": Answer(400, "invalid_blocks"),
+    "discord": Answer(400, '{"message":"Invalid Form Body","code":50035}'),
+    "telegram": Answer(400, '{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'),
+    "pagerduty": Answer(
+        400, '{"status":"invalid event","errors":["Length of \'routing_key\' is incorrect"]}'
+    ),
+    "ntfy": Answer(400, '{"code":40009,"http":400,"error":"invalid topic"}'),
+    "teams": Answer(413, "too large"),
+    "webhook": Answer(422, "no"),
+}
+
+
+def _send(channel: Channel, message: Message) -> str:
+    return channel.send(message, content(message, URL, "America/New_York"))
+
+
+def _failure(channel: Channel) -> ChannelError:
+    with pytest.raises(ChannelError) as caught:
+        _send(channel, MESSAGES["opened"])
+    assert SECRET not in str(caught.value)
+    assert SECRET not in repr(caught.value)
+    return caught.value
+
+
+def test_every_channel_has_its_cases() -> None:
+    for cases in (TAKEN, TOO_MANY, REVOKED, UNACCEPTABLE):
+        assert sorted(cases) == HTTP_CHANNELS
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+@pytest.mark.parametrize("kind", sorted(MESSAGES))
+def test_what_is_posted_is_the_approved(vendor: Vendor, name: str, kind: str) -> None:
+    vendor.answer, receipt = TAKEN[name]
+    assert _send(vendor.channel(name), MESSAGES[kind]) == (receipt or "")
+    posted = json.dumps(vendor.json(), indent=1, ensure_ascii=False)
+    path = APPROVED / f"{name}-{kind}.json"
+    assert posted + "\n" == path.read_text()
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_too_many_requests_wait_as_long_as_is_said(vendor: Vendor, name: str) -> None:
+    vendor.answer, wait_ms = TOO_MANY[name]
+    error = _failure(vendor.channel(name))
+    assert (error.final, error.retry_after_ms) == (False, wait_ms)
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_error_of_theirs_is_tried_again(vendor: Vendor, name: str, status: int) -> None:
+    vendor.answer = Answer(status, "<html>sorry</html>")
+    assert not _failure(vendor.channel(name)).final
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_a_revoked_token_is_tried_again_and_not_told(vendor: Vendor, name: str) -> None:
+    vendor.answer = REVOKED[name]
+    assert not _failure(vendor.channel(name)).final
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_what_is_unacceptable_is_final(vendor: Vendor, name: str) -> None:
+    vendor.answer = UNACCEPTABLE[name]
+    assert _failure(vendor.channel(name)).final
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_a_truncated_answer_of_success_is_success(vendor: Vendor, name: str) -> None:
+    """The status says that it was taken: to send it again would be a second message."""
+    taken, _ = TAKEN[name]
+    vendor.answer = Answer(taken.status, taken.body[:5], cut=True)
+    assert isinstance(_send(vendor.channel(name), MESSAGES["opened"]), str)
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_no_answer_in_time_is_tried_again(vendor: Vendor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import urllib3
+
+    timeout = urllib3.Timeout(connect=0.2, read=0.2)
+    monkeypatch.setattr(_http.HttpChannel, "_pool", urllib3.PoolManager(timeout=timeout, retries=False))
+    vendor.answer = Answer(200, "ok", wait_seconds=0.5)
+    assert not _failure(vendor.channel(name)).final
+    vendor.server.shutdown()
+    vendor.server.server_close()
+    assert not _failure(vendor.channel(name)).final
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_redirects_are_not_followed(vendor: Vendor, name: str) -> None:
+    vendor.answer = Answer(307, "", {"Location": f"{vendor.url}/elsewhere"})
+    _failure(vendor.channel(name))
+    assert len(vendor.got) == 1
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_a_secret_goes_over_https_only(name: str) -> None:
+    declared = channels.declared(name)
+    settings = dict.fromkeys(declared.settings, "http://example.com")
+    secrets = dict.fromkeys(declared.secrets, f"http://example.com/{SECRET}")
+    if name in {"telegram", "webhook", "ntfy", "pagerduty"} or "webhook_url" in secrets:
+        assert "must be an https:// address" in str(_failure(declared(Setup(settings, secrets))))
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+def test_what_is_missing_is_named(name: str) -> None:
+    declared = channels.declared(name)
+    settings = dict.fromkeys(declared.settings, "https://example.com")
+    with pytest.raises(ChannelError, match=r"its secret .* is missing"):
+        declared(Setup(settings))
+    with pytest.raises(ChannelError, match="setting 'colour' is unknown"):
+        declared.check({**settings, "colour": "red"})
+
+
+def test_a_receiver_can_tell_who_sent_it_and_when(vendor: Vendor) -> None:
+    vendor.answer = Answer(204)
+    assert _send(vendor.channel("webhook"), MESSAGES["opened"]) == "2xx"
+    _, headers, body = vendor.got[-1]
+    seconds, _, signature = headers[SIGNATURE].removeprefix("t=").partition(",v1=")
+    expected = hmac.new(SECRET.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    assert hmac.compare_digest(signature, expected)
+    assert int(seconds) == T0_MS // 1000
+    assert headers["Idempotency-Key"] == MESSAGES["opened"].id
+    assert sign(SECRET, int(seconds), body + b" ") != headers[SIGNATURE]
