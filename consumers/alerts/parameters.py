@@ -15,14 +15,17 @@ KEPT_MS = 30_000
 
 
 class SettingsReader:
-    """Answers with the settings in force.
+    """Returns the settings in force.
 
-    A parameter that is not there means the defaults. A bad one is reported, and the last good value stays in
-    force: the one read before, else the newest good one of the parameter's history, else the defaults.
+    A parameter that is missing means the defaults. A bad one is reported, and the last good value stays in force: the
+    one read before, else the newest good one of the parameter's history, else the defaults.
 
-    Args:
-        clock: the time now, epoch ms UTC.
-        report: is told of each bad value, once for each reading.
+    Parameters
+    ----------
+    clock
+        Returns the time now, epoch ms UTC.
+    report
+        Takes each bad value, once for each reading.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class SettingsReader:
         self._read_ms = 0
 
     def settings(self) -> AlertSettings:
-        """The settings in force, at most `KEPT_MS` old."""
+        """Return the settings in force, at most `KEPT_MS` old."""
         now_ms = self._clock()
         if self._settings is None or now_ms >= self._read_ms + KEPT_MS:
             self._settings = self._read()
@@ -51,9 +54,7 @@ class SettingsReader:
             return parse(answer["Parameter"]["Value"])
         except AlertSettingsError as error:
             self._report(error)
-        if self._settings is not None:
-            return self._settings
-        return next(self._good_ones(), AlertSettings())
+        return self._settings or next(self._good_ones(), AlertSettings())
 
     def _good_ones(self) -> Iterator[AlertSettings]:
         pages = self._ssm.get_paginator("get_parameter_history").paginate(Name=PARAMETER)

@@ -22,10 +22,12 @@ _SPELLED = str.maketrans(
 
 
 def septets(text: str) -> int:
-    """Length of `text` in septets.
+    """Return the length of `text` in septets.
 
-    Raises:
-        ValueError: a character is not in the alphabet; the message names it.
+    Raises
+    ------
+    ValueError
+        A character is not in the alphabet; the message names it.
     """
     strange = next((char for char in text if char not in BASIC and char not in EXTENSION), None)
     if strange is not None:
@@ -34,13 +36,13 @@ def septets(text: str) -> int:
 
 
 def spell(text: str) -> str:
-    """`text` in the alphabet: common signs are spelled out, what is left of the unknown becomes ``?``."""
+    """Spell `text` in the alphabet: common signs are spelled out, what is left of the unknown becomes ``?``."""
     spelled = text.translate(_SPELLED)
     return "".join(char if char in BASIC or char in EXTENSION else "?" for char in spelled)
 
 
 def cut(text: str, limit: int = SEGMENT_SEPTETS) -> str:
-    """The longest start of `text` (in the alphabet) of at most `limit` septets; a cut is shown by ``...``."""
+    """Return the longest start of `text` (in the alphabet) of at most `limit` septets; ``...`` shows a cut."""
     if septets(text) <= limit:
         return text
     kept = ""
