@@ -36,18 +36,17 @@ from pydantic import (
 )
 
 from producers import sources
-from producers.errors import MonitorError, did_you_mean
-from producers.markets import Session
+from producers.errors import ArgumentError, MonitorError, did_you_mean
+from producers.markets import ALWAYS_OPEN, NEW_YORK, Session
+from producers.markets.listings import Listings
 from producers.settings import explain
-from producers.source import SourceError
+from producers.source import Mode, SourceError
 from producers.watch_list import WatchListError, is_reference, parse
 
 FILE = "monitor.toml"
 LOCAL, PROD = "local", "prod"
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
 DEFAULT_PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD"
-ALWAYS_OPEN = "24/7"
-"""The calendar of a source whose market never closes."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"[A-Za-z_]\w*")
 """What looks like a setting in the CDK's context, whose own keys hold ``@``, ``:``, ``/`` or ``-``."""
@@ -103,6 +102,10 @@ class Config(BaseModel):
     source: str = "alpaca"
     source_options: dict[str, str] = {}
     """Variables that change what the source does, as docs/sources.md lists them; never a key."""
+    source_mode: Mode | None = None
+    """Whether the source polls or streams; without it, as the source usually does."""
+    markets: str = ""
+    """Markets of tickers whose form does not say theirs, as in ``ABC=XLON,XYZ=XETR`` (docs/sources.md)."""
     packages: tuple[str, ...] = ()
     """Installed packages that add detectors or sources, or are needed by one that does; deployed with the functions."""
     session: Session = "regular"
@@ -159,6 +162,24 @@ class Config(BaseModel):
             what = f"{error.what}{suggestion}"
             raise ValueError(f"{what}; must be {error.allowed}" if error.allowed else what) from error
         return given
+
+    @field_validator("markets")
+    @classmethod
+    def _are_markets_of_tickers(cls, given: str) -> str:
+        try:
+            Listings(given, NEW_YORK)
+        except ArgumentError as error:
+            raise ValueError(str(error)) from error
+        return given
+
+    @model_validator(mode="after")
+    def _source_has_the_mode(self) -> Self:
+        modes = sources.get_pollable(self.source).modes
+        if self.source_mode is not None and self.source_mode not in modes:
+            raise ValueError(
+                f"source_mode is {self.source_mode!r}; must be {' or '.join(modes)} for {self.source}"
+            )
+        return self
 
     @field_validator("packages", mode="before")
     @classmethod

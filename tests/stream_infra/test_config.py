@@ -215,3 +215,11 @@ def test_whatever_is_given_is_taken_or_named(key: str, value: object) -> None:
 def test_sources_are_those_of_the_registry() -> None:
     for name in source_names():
         assert load("prod", None, {"source": Given(name, "-c source")}).source == name
+
+
+def test_mode_and_markets_are_those_that_there_are() -> None:
+    assert Config(source="coinbase", source_mode="stream", markets="ABC=XLON").source_mode == "stream"
+    with pytest.raises(ValueError, match="source_mode is 'stream'; must be poll for yahoo"):
+        Config(source="yahoo", source_mode="stream")
+    with pytest.raises(ValueError, match="unknown market 'LSE'; must be one of 24/7, fx"):
+        Config(markets="ABC=LSE")

@@ -107,6 +107,8 @@ class LambdaStack(Stack):
                 "POLL_INTERVAL_SECONDS": f"{config.poll_interval_seconds:g}",
                 "BUS_NAME": names.BUS,
                 **config.source_options,
+                **({"SOURCE_MODE": config.source_mode} if config.source_mode else {}),
+                **({"MARKETS": config.markets} if config.markets else {}),
                 **({"SOURCE_SECRET": names.SOURCE_SECRET} if has_keys else {}),
                 **({VARIABLE: to_text(distortions())} if config.source == "simulated" else {}),
             },
