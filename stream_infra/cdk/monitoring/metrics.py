@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
 from stream_infra import names
-from stream_infra.cdk.stacks.functions import SCHEDULES
+from stream_infra.cdk.stacks.functions import scan_schedule
 from stream_infra.config import Config
 
 NAMESPACE = "StockMonitor"
@@ -64,10 +64,11 @@ def scans(scanner: lambda_.IFunction, notifier: lambda_.IFunction, config: Confi
     The notifier is invoked every minute, day and night: its metric gives the hour where the scanner's has no point.
     """
     found = of_function(scanner, "Invocations")
-    if config.local or config.session == "always":
+    schedule = scan_schedule(config)
+    if schedule is None:
         return found
     return cloudwatch.MathExpression(
-        expression=f"IF({SCHEDULES[config.session].outside}, 1, FILL(found, 0))",
+        expression=f"IF({schedule.outside}, 1, FILL(found, 0))",
         using_metrics={"found": found, "beat": of_function(notifier, "Invocations")},
         label="Scans (1 outside the session)",
         period=FIVE_MINUTES,

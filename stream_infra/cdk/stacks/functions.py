@@ -19,6 +19,7 @@ from constructs import Construct
 
 from consumers.contracts.events import DetailType
 from consumers.contracts.kinds import distortions
+from producers.markets import NEW_YORK
 from producers.scan.staleness import FeedEventType
 from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
@@ -352,9 +353,18 @@ class _FailedBatches:
         return lambda_.DlqDestinationConfig(destination=DATA_ARN)
 
 
+def scan_schedule(config: Config) -> ScanSchedule | None:
+    """Return when scans are started; None for every minute, for a source that may list any other market."""
+    spec = get(config.source)
+    is_american = spec.market == NEW_YORK and set(spec.assets) <= {"stocks", "etfs"}
+    if config.local or config.session == "always" or not is_american:
+        return None
+    return SCHEDULES[config.session]
+
+
 def _schedule(config: Config) -> events.Schedule:
     """Rules know no time zone: the UTC hours cover summer and winter time, the scan decides the rest."""
-    if config.local or config.session == "always":
+    schedule = scan_schedule(config)
+    if schedule is None:
         return events.Schedule.rate(Duration.minutes(1))
-    schedule = SCHEDULES[config.session]
     return events.Schedule.cron(minute="*", hour=schedule.hours, week_day=schedule.days)
