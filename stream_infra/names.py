@@ -35,6 +35,9 @@ FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER)
 LIVE = "live"
 """The alias of every function that its triggers call."""
 REST_API = "stock-api"
+API_CONCURRENCY = 20
+"""Requests at once: at 30 ms each, six times as many a second as the stage lets through. A flood of them takes
+neither the detector's concurrency nor the rest of the account's."""
 STAGE = "prod"
 STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardStack", "ObservabilityStack")
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "alerts": "List, show, test and silence alerts.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
     "config": "Check monitor.toml and show the settings in force.",
+    "deploy": "Deploy to AWS, after a look at what would change.",
     "cost": "Estimate what a month on AWS costs, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
     "recover": "Bring back data and settings; stop and start.",

@@ -20,6 +20,7 @@ from producers.partitions import partition_of
 from stream_infra import names
 from stream_infra.operations import permissions, programs
 from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import UnreachableError
 from stream_infra.operations.facts import (
     Alarm,
     Bucket,
@@ -375,7 +376,7 @@ class Gatherer:
         try:
             return Page(url, problem(url))
         except MonitorError as error:
-            return Page(url, str(error), responds=False)
+            return Page(url, str(error), responds=not isinstance(error, UnreachableError))
 
     def _api_problem(self, url: str) -> str:
         found = get_json(f"{url}/health")

@@ -23,9 +23,6 @@ from stream_infra.cdk.stacks.functions import function
 from stream_infra.cdk.stacks.storage import INDEXES, StorageStack
 from stream_infra.config import Config
 
-CONCURRENCY = 20
-"""Requests at once: at 30 ms each, six times as many a second as the stage lets through. A flood of them takes
-neither the detector's concurrency nor the rest of the account's."""
 _LOCAL = "The local AWS is on 127.0.0.1 only, and open."
 _REASONS = {
     "APIG2": "The function checks every request against its models and answers 400 with what is allowed.",
@@ -58,7 +55,7 @@ class ApiStack(Stack):
             description="Serves health, anomalies, tickers and quotes",
             memory_mb=512,
             timeout=Duration.seconds(10),
-            concurrency=CONCURRENCY if config.concurrency_limit else 0,
+            concurrency=names.API_CONCURRENCY if config.concurrency_limit else 0,
             environment={
                 "PARTITIONS": str(config.partitions),
                 "ANOMALIES_TABLE": storage.anomalies.table_name,

@@ -49,6 +49,8 @@ def _print(findings: list[Finding]) -> None:
     from stream_infra.cli.text import console, printable  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, show_header=False)
+    for overflow in ("ellipsis", "ellipsis", "fold"):
+        table.add_column(overflow=overflow, no_wrap=overflow == "ellipsis")
     for finding in findings:
         word, colour = _SIGNS[finding.state]
         table.add_row(finding.part, Text(word, colour), Text(printable(finding.detail)))

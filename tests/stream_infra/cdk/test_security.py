@@ -19,8 +19,10 @@ from cdk_nag import AwsSolutionsChecks
 
 from consumers.contracts.events import DetailType
 from producers.scan.staleness import FeedEventType
+from stream_infra import names
 from stream_infra.cdk.constructs import permissions
 from stream_infra.cdk.stacks import api, dashboard, functions, storage
+from stream_infra.operations.permissions import needed
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize
 
 Change = Callable[[cdk.App], None]
@@ -153,9 +155,9 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
     assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
 
 
-def of_role(templates: Templates, function: str) -> list[Properties]:
-    """What the role of a function of the LambdaStack may do."""
-    for logical, item in templates["LambdaStack"]["Resources"].items():
+def of_role(templates: Templates, function: str, stack: str = "LambdaStack") -> list[Properties]:
+    """What the role of a function may do."""
+    for logical, item in templates[stack]["Resources"].items():
         if item["Type"] == "AWS::IAM::Policy" and logical.replace("-", "").startswith(
             function.replace("-", "")
         ):
@@ -212,6 +214,18 @@ def test_a_function_puts_events_of_its_own_types_only(
     assert set([given] if isinstance(given, str) else given) == set(detail_types)
 
 
+@pytest.mark.parametrize("function", names.FUNCTIONS)
+def test_what_the_doctor_examines_is_what_the_roles_grant(aws_templates: Templates, function: str) -> None:
+    stack = "ApiStack" if function == names.API_HANDLER else "LambdaStack"
+    granted = {
+        action
+        for statement in of_role(aws_templates, function, stack)
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+    wanted = needed(function, "us-east-1", "111122223333").values()
+    assert {action for actions in wanted for action in actions} - granted == set()
+
+
 def test_the_detector_only_writes_anomalies_and_charts(aws_templates: Templates) -> None:
     anomalies = actions_on(aws_templates, "stock-detector", "Anomalies")
     assert set(anomalies) == {"dynamodb:PutItem", "dynamodb:BatchWriteItem"}
@@ -223,7 +237,7 @@ def test_the_detector_only_writes_anomalies_and_charts(aws_templates: Templates)
 
 def test_the_api_has_a_concurrency_of_its_own(aws_templates: Templates) -> None:
     """Lambda guide, "Configuring reserved concurrency": it is a part of the account's and a limit of the function."""
-    assert named(aws_templates, "stock-api-handler")["ReservedConcurrentExecutions"] == api.CONCURRENCY
+    assert named(aws_templates, "stock-api-handler")["ReservedConcurrentExecutions"] == names.API_CONCURRENCY
 
 
 def of_type(templates: Templates, kind: str) -> list[Properties]:

@@ -1,0 +1,93 @@
+"""``stock-monitor deploy``: a deployment of monitor.toml to AWS, after a look at what it would change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_infra.cli import options
+from stream_infra.cli.text import print_table
+from stream_infra.operations.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stream_infra.operations.changes import Change
+
+app = typer.Typer()
+
+
+@app.command()
+def deploy(
+    deployment: Annotated[
+        str, typer.Argument(help="Its name in monitor.toml.", metavar="DEPLOYMENT")
+    ] = "prod",
+    *,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", help="Make this dangerous change; may be repeated.", metavar="CHANGE"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is missing and what would be dangerous.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
+
+    A change that could lose data, ticks or people (fewer shards, other partitions, another source, access opened
+    or closed, a subscriber removed, a table replaced) is rejected unless `--allow` names it.
+
+    Example: stock-monitor deploy prod --allow fewer-shards
+    """
+    from stream_infra.config import find_file, load  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations import deployment as deploying  # noqa: PLC0415
+
+    config = load(deployment, find_file(Path.cwd()))
+    if config.local:
+        raise InputError(
+            f"{deployment!r} is the one on this machine", allowed="a deployment on AWS; for this: make up"
+        )
+    client = _client(config.region)
+    problems = deploying.preflight(client, config)
+    if problems:
+        rows = [(problem.what, problem.remedy) for problem in problems]
+        _say([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
+        raise InputError(f"{len(problems)} things are missing; nothing was changed")
+    assembly = deploying.synthesize(deployment)
+    dangers = deploying.changes(client, assembly)
+    _judge(dangers, set(allow or ()), as_json=as_json)
+    if not check:
+        deploying.deploy(assembly)
+        typer.echo("Deployed. Look at it: stock-monitor status --aws", err=True)
+
+
+def _judge(dangers: list[Change], allowed: set[str], *, as_json: bool) -> None:
+    _say(
+        [change._asdict() for change in dangers],
+        [tuple(change) for change in dangers],
+        ("change", "what"),
+        as_json=as_json,
+    )
+    if rejected := sorted({change.name for change in dangers} - allowed):
+        raise InputError(
+            f"dangerous changes; nothing was changed. To make them: {' '.join(f'--allow {name}' for name in rejected)}"
+        )
+
+
+def _say(
+    found: list[dict[str, Any]], rows: Sequence[tuple[str, ...]], header: tuple[str, str], *, as_json: bool
+) -> None:
+    if as_json:
+        typer.echo(json.dumps({header[0]: found}))
+    elif rows:
+        print_table(rows, header=header)
+
+
+def _client(region: str | None) -> Any:
+    import boto3  # noqa: PLC0415  --help must not pay for it
+
+    session = boto3.Session(region_name=region)
+    return session.client

@@ -1,0 +1,110 @@
+"""What a deployment would change beside what runs, as far as it could lose data, ticks or people. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Template = Mapping[str, Any]
+"""A template of CloudFormation, as JSON: its shape is CloudFormation's."""
+# CloudFormation template reference, "Update requires: Replacement": a change of these makes a new, empty resource.
+REPLACED_WITH: Mapping[str, tuple[str, ...]] = {
+    "AWS::DynamoDB::Table": ("TableName", "KeySchema"),
+    "AWS::S3::Bucket": ("BucketName",),
+    "AWS::Kinesis::Stream": ("Name",),
+    "AWS::SQS::Queue": ("QueueName",),
+    "AWS::SNS::Topic": ("TopicName",),
+    "AWS::SSM::Parameter": ("Name",),
+    "AWS::Cognito::UserPool": ("UsernameAttributes", "AliasAttributes"),
+}
+
+
+class Change(NamedTuple):
+    """A change that is made only if it is allowed by its name."""
+
+    name: str
+    says: str
+
+
+class _Resource(NamedTuple):
+    stack: str
+    id: str
+    type: str
+    properties: Mapping[str, Any]
+
+
+def dangerous(running: Mapping[str, Template], wanted: Mapping[str, Template]) -> list[Change]:
+    """Return the dangerous changes between the templates of what runs and those to deploy, by stack.
+
+    A stack that does not run is new, and nothing about it is dangerous.
+    """
+    before = {(of.stack, of.id): of for of in _resources(running)}
+    after = {(of.stack, of.id): of for of in _resources(wanted)}
+    found = [change for key, of in before.items() for change in _of_resource(of, after.get(key))]
+    return list(dict.fromkeys([*found, *_of_people(before.values(), after.values())]))
+
+
+def _resources(templates: Mapping[str, Template]) -> Iterator[_Resource]:
+    for stack, template in templates.items():
+        for id_, resource in template.get("Resources", {}).items():
+            yield _Resource(stack, id_, resource["Type"], resource.get("Properties", {}))
+
+
+def _of_resource(before: _Resource, after: _Resource | None) -> Iterator[Change]:
+    where = f"{before.stack} {before.id}"
+    yield from _of_data(where, before, after)
+    if after is None:
+        return
+    if before.type == "AWS::Kinesis::Stream":
+        shards = (before.properties.get("ShardCount", 1), after.properties.get("ShardCount", 1))
+        if shards[1] < shards[0]:
+            yield Change("fewer-shards", f"{where}: {shards[0]} shards would become {shards[1]}")
+    elif before.type == "AWS::Lambda::Function":
+        yield from _of_settings(where, _environment(before), _environment(after))
+    elif before.type == "AWS::ApiGateway::Method":
+        guards = tuple(of.properties.get("AuthorizationType", "NONE") != "NONE" for of in (before, after))
+        if guards == (True, False):
+            yield Change("open-access", f"{where}: anybody could call what needs a sign-in now")
+        elif guards == (False, True):
+            yield Change("close-access", f"{where}: what anybody may call now would need a sign-in")
+
+
+def _of_data(where: str, before: _Resource, after: _Resource | None) -> Iterator[Change]:
+    keys = REPLACED_WITH.get(before.type, ())
+    if keys and after is None:
+        yield Change("remove-data", f"{where} ({before.type}) would be removed")
+    for key in keys:
+        if after and _text(before.properties.get(key)) != _text(after.properties.get(key)):
+            yield Change("replace-data", f"{where} ({before.type}) would be replaced: its {key} changes")
+
+
+def _of_settings(where: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    for key, name, why in (
+        ("PARTITIONS", "other-partitions", "windows would no longer fit their symbols"),
+        ("SOURCE", "other-source", "windows would go on with the quotes of another source"),
+    ):
+        if key in before and before[key] != after.get(key):
+            yield Change(name, f"{where}: {key} {before[key]} would become {after.get(key)}: {why}")
+
+
+def _of_people(before: Any, after: Any) -> Iterator[Change]:
+    there = {_subscription(of) for of in after if of.type == "AWS::SNS::Subscription"}
+    for of in before:
+        if of.type == "AWS::SNS::Subscription" and (subscription := _subscription(of)) not in there:
+            yield Change(
+                "remove-subscriber", f"{of.stack}: {' '.join(subscription)} would get nothing any more"
+            )
+
+
+def _subscription(of: _Resource) -> tuple[str, str]:
+    return _text(of.properties.get("Protocol")), _text(of.properties.get("Endpoint"))
+
+
+def _environment(of: _Resource) -> Mapping[str, Any]:
+    variables: Mapping[str, Any] = of.properties.get("Environment", {}).get("Variables", {})
+    return variables
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

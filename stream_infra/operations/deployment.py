@@ -1,0 +1,155 @@
+"""Deploying to AWS: what has to be right before, what would be lost, and the CDK CLI that does it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from producers.sources import get
+from stream_infra import names
+from stream_infra.config import Config
+from stream_infra.operations.changes import Change, Template, dangerous
+from stream_infra.operations.errors import FailedError
+
+ROOT = Path(__file__).resolve().parents[2]
+UNRESERVED = 100
+"""Lambda keeps so much of an account's concurrency for functions without a reserved one (Lambda guide, "Configuring
+reserved concurrency")."""
+Client = Callable[[str], Any]
+
+
+class Problem(NamedTuple):
+    """Something that would let a deployment fail, and what to do about it."""
+
+    what: str
+    remedy: str
+
+
+def preflight(client: Client, config: Config) -> list[Problem]:
+    """Return what has to be put right before a deployment; nothing is changed."""
+    return [problem for check in _CHECKS for problem in check(client, config)]
+
+
+def _account(client: Client, config: Config) -> Iterator[Problem]:
+    account = client("sts").get_caller_identity()["Account"]
+    if config.account and config.account != account:
+        yield Problem(
+            f"the credentials are of account {account}, the deployment is in {config.account}",
+            "use credentials of that account, or correct `account` in monitor.toml",
+        )
+
+
+def _stacks(client: Client, _config: Config) -> Iterator[Problem]:
+    if _status(client, "CDKToolkit") is None:
+        yield Problem(
+            "the account and region are not bootstrapped for the CDK",
+            "cdk bootstrap aws://ACCOUNT/REGION",
+        )
+    for stack in names.STACKS:
+        # CloudFormation guide, "Stack status codes": such a stack can only be deleted.
+        if _status(client, stack) in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}:
+            yield Problem(
+                f"{stack} is left over from a failed first deployment",
+                f"aws cloudformation delete-stack --stack-name {stack}",
+            )
+
+
+def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
+    if not config.concurrency_limit:
+        return
+    limit = client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    wanted = 2 * config.concurrency_limit + names.API_CONCURRENCY
+    if limit - wanted < UNRESERVED:
+        yield Problem(
+            f"the account's concurrency is {limit}: {wanted} reserved would leave less than {UNRESERVED}",
+            "set concurrency_limit = 0 in monitor.toml, or raise the quota L-B99A9384 of Lambda",
+        )
+
+
+def _keys(client: Client, config: Config) -> Iterator[Problem]:
+    if not get(config.source).keys:
+        return
+    try:
+        client("secretsmanager").describe_secret(SecretId=names.SOURCE_SECRET)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+            raise
+        yield Problem(
+            f"the source {config.source} needs keys, and there is no secret {names.SOURCE_SECRET}",
+            "create it (docs/security.md), or choose a source that needs none",
+        )
+
+
+_CHECKS = (_account, _stacks, _concurrency, _keys)
+
+
+def _status(client: Client, stack: str) -> str | None:
+    try:
+        return str(client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"])
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "ValidationError":  # "does not exist"
+            return None
+        raise
+
+
+def running(client: Client) -> dict[str, Template]:
+    """Return the templates of the stacks that run."""
+    found = {}
+    for stack in names.STACKS:
+        if _status(client, stack) is not None:
+            body = client("cloudformation").get_template(StackName=stack)["TemplateBody"]
+            found[stack] = json.loads(body) if isinstance(body, str) else body
+    return found
+
+
+def changes(client: Client, assembly: Path) -> list[Change]:
+    """Return the dangerous changes between what runs and an assembly of the CDK."""
+    wanted = {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}
+    return dangerous(running(client), wanted)
+
+
+def synthesize(deployment: str) -> Path:
+    """Return a new assembly of a deployment.
+
+    Raises
+    ------
+    FailedError
+        The CDK app failed; what it said is on standard error.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="stock-monitor-"))
+    cdk(["synth", "--quiet", "--output", str(folder), "-c", f"deployment={deployment}"])
+    return folder
+
+
+def deploy(assembly: Path) -> None:
+    """Deploy all stacks of an assembly.
+
+    Raises
+    ------
+    FailedError
+        CloudFormation took the deployment back, or it could not begin.
+    """
+    cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly)])
+
+
+def cdk(arguments: Sequence[str]) -> None:
+    """Run the CDK CLI that package-lock.json pins, with the machine's Node.js or that of the environment.
+
+    Raises
+    ------
+    FailedError
+        It failed, or is not installed.
+    """
+    if not (ROOT / "node_modules" / ".bin" / "cdk").exists():
+        raise FailedError("the CDK CLI is not installed: run `make node_modules/.installed` in the checkout")
+    command = [sys.executable, "-m", "localstack.node", "npm", "exec", "--", "cdk", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise FailedError(f"cdk {arguments[0]} failed: see above; the runbook says more (failed-deployment)")

@@ -1,0 +1,87 @@
+"""What has to be right before a deployment, each with its documented rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from stream_infra import names
+from stream_infra.config import Config
+from stream_infra.operations.deployment import preflight, running
+
+GOOD = {"CDKToolkit": "CREATE_COMPLETE", "LambdaStack": "UPDATE_COMPLETE"}
+
+
+class Account:
+    """An account as far as the checks see it; itself the client of every service."""
+
+    def __init__(
+        self, *, stacks: dict[str, str] | None = None, concurrency: int = 1000, has_secret: bool = True
+    ) -> None:
+        self.stacks = GOOD if stacks is None else stacks
+        self.concurrency, self.has_secret = concurrency, has_secret
+
+    def __call__(self, _service: str) -> Account:
+        return self
+
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": "111122223333"}
+
+    def describe_stacks(self, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
+        if StackName not in self.stacks:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "DescribeStacks")
+        return {"Stacks": [{"StackStatus": self.stacks[StackName]}]}
+
+    def get_template(self, StackName: str) -> dict[str, Any]:  # noqa: N803  AWS's name
+        return {"TemplateBody": {"Resources": {}, "Description": StackName}}
+
+    def get_account_settings(self) -> dict[str, dict[str, int]]:
+        return {"AccountLimit": {"ConcurrentExecutions": self.concurrency}}
+
+    def describe_secret(self, SecretId: str) -> None:  # noqa: N803  AWS's name
+        assert SecretId == names.SOURCE_SECRET
+        if not self.has_secret:
+            raise ClientError(
+                {"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "DescribeSecret"
+            )
+
+
+CONFIG = Config(account="111122223333", region="us-east-1", source="alpaca")
+
+
+def test_a_prepared_account_has_no_problem() -> None:
+    assert preflight(Account(), CONFIG) == []
+
+
+@pytest.mark.parametrize(
+    ("account", "config", "what"),
+    [
+        (Account(), CONFIG.model_copy(update={"account": "444455556666"}), "the credentials are of account"),
+        (Account(stacks={}), CONFIG, "not bootstrapped"),
+        (Account(stacks={**GOOD, "ApiStack": "ROLLBACK_COMPLETE"}), CONFIG, "ApiStack is left over"),
+        (Account(concurrency=10), CONFIG, "the account's concurrency is 10"),
+        (Account(concurrency=129), CONFIG, "30 reserved would leave less than 100"),
+        (Account(has_secret=False), CONFIG, "there is no secret stock-tracker/source-keys"),
+    ],
+)
+def test_what_would_let_a_deployment_fail_is_said_before(account: Account, config: Config, what: str) -> None:
+    """Lambda guide, "Configuring reserved concurrency": 100 stay unreserved; CloudFormation guide, "Stack status
+    codes": a stack in ROLLBACK_COMPLETE can only be deleted.
+    """
+    (problem,) = preflight(account, config)
+    assert what in problem.what
+    assert problem.remedy
+
+
+def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:
+    assert preflight(Account(concurrency=10), CONFIG.model_copy(update={"concurrency_limit": 0})) == []
+
+
+def test_a_source_without_keys_needs_no_secret() -> None:
+    assert preflight(Account(has_secret=False), CONFIG.model_copy(update={"source": "simulated"})) == []
+
+
+def test_only_stacks_that_are_there_run() -> None:
+    assert set(running(Account())) == {"LambdaStack"}
