@@ -1,7 +1,7 @@
 """Keeps web pages away from a port of this machine that is meant for programs.
 
 Any page that a person has open may send requests to ``127.0.0.1``, and whoever may create a function of the
-local AWS runs code on the machine. Programs are told from pages by what browsers send and pages cannot leave out:
+local AWS runs code on the machine. Programs are told apart from pages by what browsers send and pages cannot leave out:
 
 - ``Origin``, on every request across origins that is not a plain GET, and on every WebSocket handshake
   (https://fetch.spec.whatwg.org/#origin-header, RFC 6455, 4.1);

@@ -17,7 +17,7 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HOST = "127.0.0.1"
 _CHOICES = {"SOURCE", "TICKERS"}
-"""What `make up` is told by variables that mean something else to the programs that it starts."""
+"""What `make up` takes from variables that mean something else to the programs that it starts."""
 
 
 class LocalError(MonitorError):

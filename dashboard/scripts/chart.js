@@ -183,8 +183,8 @@ function normalPrices(anomaly, before) {
   if (value === null || expected === null || !(score > 0)) return null;
   const reach = (Math.abs(value - expected) * threshold) / score;
   if (window.unit === "price") return { low: expected - reach, high: expected + reach };
-  const isOneMove = window.unit === "return" && !("over_ticks" in window) && !("over_moves" in window);
-  if (!before || !isOneMove) return null;
+  const isJump = window.unit === "return" && (window.over_ticks ?? 1) <= 3 && !("over_moves" in window); // no drift
+  if (!before || !isJump) return null;
   return { low: before.close * (1 + expected - reach), high: before.close * (1 + expected + reach) };
 }
 

@@ -15,7 +15,7 @@ def failure_message(
 ) -> dict[str, Any]:
     """Return the invocation record for discarded records.
 
-    `request_id` stands in where no invocation gave one. The function's answer (`responseContext`) is told
+    `request_id` stands in where no invocation gave one. The function's answer (`responseContext`) is said
     only where the retries ran out: AWS leaves it out for records that grew too old.
     """
     last = discarded.batch.last

@@ -104,8 +104,8 @@ def way_text(way: Way) -> str:
 def dry_run_text(report: Report) -> str:
     """Return the messages, then how many there would have been each hour."""
     lines = list(report.reasons)
-    if report.refused > len(report.reasons):
-        lines.append(f"and {report.refused - len(report.reasons):,} more rows that cannot be used")
+    if report.rejected > len(report.reasons):
+        lines.append(f"and {report.rejected - len(report.reasons):,} more rows that cannot be used")
     lines += [f"{_at(m.made_ms)}  {m.kind:<9}  {content(m, '', 'UTC').title}" for m in report.messages]
     lines += ["", "hour              one a change   sent"]
     lines += [f"{_at(h.start_ms)[:16]}  {h.before:>12}  {h.after:>5}" for h in report.hours]
@@ -124,7 +124,7 @@ def dry_run_text(report: Report) -> str:
 def dry_run_json(report: Report) -> str:
     """Return the same as JSON, with the texts of each message."""
     now_ms = max((incident.updated_ms for incident in report.incidents.values()), default=0)
-    shown = ("tickers", "ticks", "anomalies", "changes", "busiest", "refused", "reasons")
+    shown = ("tickers", "ticks", "anomalies", "changes", "busiest", "rejected", "reasons")
     return json.dumps(
         {
             **{name: getattr(report, name) for name in shown},

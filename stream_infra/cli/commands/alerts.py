@@ -321,9 +321,9 @@ def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[st
     if everything == (ticker is not None or kind is not None):
         raise InputError("what is meant? Allowed are --ticker, --kind or both, or else --all")
     if ticker is not None and not is_symbol(ticker.upper()):
-        raise InputError(f"--ticker {ticker}: no ticker; allowed are {SYMBOL_RULE}")
+        raise InputError(f"--ticker {ticker} is no ticker", allowed=SYMBOL_RULE)
     if kind is not None and kind not in KINDS:
-        raise InputError(f"--kind {kind}: allowed are {', '.join(KINDS)}")
+        raise InputError(f"--kind {kind} is no kind", allowed=f"one of {', '.join(KINDS)}")
     return ticker.upper() if ticker else None, kind
 
 

@@ -16,7 +16,7 @@ from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import History
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
-SHOWN_REFUSALS = 5
+SHOWN_REJECTIONS = 5
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Report:
         Most messages in any 60 minutes.
     incident_of
         The id of each anomaly's incident.
-    refused, reasons
+    rejected, reasons
         Rows that could not be used, and the first reasons.
     """
 
@@ -59,7 +59,7 @@ class Report:
     incident_of: dict[str, str]
     hours: list[Hour]
     busiest: int
-    refused: int
+    rejected: int
     reasons: list[str]
 
 
@@ -71,16 +71,16 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
     InputError
         A file or the threshold cannot be used.
     """
-    refused: list[RejectedTick] = []
+    rejected: list[RejectedTick] = []
     count = Counter[str]()
 
-    def refuse(tick: RejectedTick) -> None:
-        count["refused"] += 1
-        if len(refused) < SHOWN_REFUSALS:
-            refused.append(tick)
+    def reject(tick: RejectedTick) -> None:
+        count["rejected"] += 1
+        if len(rejected) < SHOWN_REJECTIONS:
+            rejected.append(tick)
 
     try:
-        history = History(files, Threshold.parse(threshold), refuse)
+        history = History(files, Threshold.parse(threshold), reject)
         events = [AlertEvent.of(*change) for change in history.changes()]
     except (ReplayError, ThresholdError) as error:
         raise InputError(str(error)) from error
@@ -98,8 +98,8 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
         incident_of={id_: incident.id for id_, incident in found.items() if incident is not None},
         hours=_hours([event.at_ms for event in events], times),
         busiest=_busiest(times),
-        refused=count["refused"],
-        reasons=[str(tick) for tick in refused],
+        rejected=count["rejected"],
+        reasons=[str(tick) for tick in rejected],
     )
 
 
