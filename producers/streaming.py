@@ -171,7 +171,7 @@ class StreamSource:
             return list(self._dialect.read(message))
         except (SourceError, ConnectionError):
             raise
-        except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; it is told below
+        except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; it is reported below
             self._problem = f"a message that cannot be read: {type(error).__name__}: {error}"[:160]
             return []
 

@@ -16,7 +16,7 @@ SOURCE = "stock-monitor"
 VERSION = 1
 EMITTED_BY = "stock-detector"
 
-DetailType = Literal["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "ThresholdRejected"]
+DetailType = Literal["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "AlertTest", "ThresholdRejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,12 @@ def threshold_rejected(name: str, version: int, reason: str, at_ms: int) -> Even
     metadata = _metadata(f"{name}-{version}-rejected", name)
     data = {"parameter": name, "version": version, "reason": reason, "at": iso_ms(at_ms)}
     return Event("ThresholdRejected", {"metadata": metadata, "data": data}, at_ms)
+
+
+def alert_test(id_: str, at_ms: int) -> Event:
+    """Return the event by which a person asks for a test message; `id_` distinguishes requests."""
+    metadata = _metadata(f"alert-test-{id_}", id_) | {"emitted_by": "stock-monitor"}
+    return Event("AlertTest", {"metadata": metadata, "data": {"id": id_, "at": iso_ms(at_ms)}}, at_ms)
 
 
 def _event(

@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from consumers.alerts import policy
-from consumers.alerts.event import TEST_EVENT
 from consumers.alerts.model import Acknowledgement, Incident, Silence
 from consumers.alerts.parameters import PARAMETER
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
@@ -153,12 +152,12 @@ def send_test(
     """
     now_ms = _ms(now)
     id_ = str(now_ms)
-    detail = {"metadata": {"version": events.VERSION}, "data": {"id": id_, "at": iso_ms(now_ms)}}
+    event = events.alert_test(id_, now_ms)
     entry = {
         "EventBusName": names.BUS,
         "Source": events.SOURCE,
-        "DetailType": TEST_EVENT,
-        "Detail": json.dumps(detail),
+        "DetailType": event.detail_type,
+        "Detail": event.detail_json(),
         "Time": now,
     }
     answer = endpoints.client("events").put_events(Entries=[entry])  # type: ignore[list-item]

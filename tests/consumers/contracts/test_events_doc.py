@@ -56,6 +56,8 @@ def sent() -> list[tuple[str, Json]]:
         found += [(event.detail_type, event.detail()) for event in seen.events]
 
     refused = events.threshold_rejected("/stock-tracker/threshold", 7, "abc is no number", START_MS)
+    test = events.alert_test("1", START_MS)
+    found.append((test.detail_type, test.detail))
     return [*found, (refused.detail_type, refused.detail)]
 
 
