@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "Name the cause of whatever does not work, and the remedy.",
     "tail": "Follow ticks, anomalies or alerts as they come.",
     "quote": "Request quotes from a source, as the scanner does.",
+    "watch": "Show and change which tickers are watched.",
     "endpoints": "Show the addresses of the dashboard, the API and AWS.",
     "replay": "Send a file of recorded ticks through the whole monitor.",
     "detect": "Score ticks of a file or of standard input, offline.",

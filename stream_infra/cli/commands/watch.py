@@ -1,0 +1,146 @@
+"""``stock-monitor watch``: show and change the watch list; what is added is validated with the source."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_infra import names
+from stream_infra.cli import options
+from stream_infra.operations.endpoints import Endpoints, resolve
+from stream_infra.operations.errors import InputError
+
+if TYPE_CHECKING:
+    from stream_infra.operations.watching import ScannerSource, WatchListStore
+
+app = typer.Typer(no_args_is_help=True)
+Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")]
+Unchecked = Annotated[
+    bool, typer.Option("--unchecked", help="Do not query the source whether it quotes them.")
+]
+
+
+@app.callback()
+def watch() -> None:
+    """Show and change which tickers are watched."""
+
+
+@app.command("list")
+def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+    """Show the watch list: the market of each ticker, whether it trades now, and its newest quote.
+
+    Example: stock-monitor watch list
+    """
+    from consumers.stores.charts import ChartTable  # noqa: PLC0415  --help must not pay for it
+    from producers.origin import origin_of  # noqa: PLC0415
+    from stream_infra.operations.watching import utc_of  # noqa: PLC0415
+
+    endpoints = resolve(aws)
+    source, store = _open(endpoints)
+    table = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
+    quoted = {quote.symbol: utc_of(quote.ts) for quote in table.last_quotes(origin_of(source.name))}
+    rows = source.watched(store.read(), quoted, datetime.now(UTC))
+    if as_json:
+        listed = [
+            {"ticker": row.ticker, "market": row.market, "open": row.is_open, "quoted": _iso(row.quoted)}
+            for row in rows
+        ]
+        typer.echo(json.dumps({"source": source.name, "tickers": listed}))
+        return
+    from rich.table import Table  # noqa: PLC0415
+
+    from stream_infra.cli.text import console  # noqa: PLC0415
+
+    shown = Table(title=f"{len(rows)} tickers of {source.name}", title_justify="left")
+    for name in ("ticker", "market", "now", "newest quote"):
+        shown.add_column(name)
+    for row in rows:
+        shown.add_row(
+            row.ticker, row.market, "open" if row.is_open else "closed", _iso(row.quoted) or "none yet"
+        )
+    console().print(shown)
+
+
+@app.command()
+def add(tickers: Tickers, *, unchecked: Unchecked = False, aws: options.Aws = False) -> None:
+    """Watch more tickers, once the source quotes them.
+
+    Example: stock-monitor watch add BTC-USD ETH-USD
+    """
+    _add(tickers, unchecked=unchecked, aws=aws)
+
+
+@app.command()
+def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
+    """Watch some tickers no more; what is stored of them stays.
+
+    Example: stock-monitor watch remove ETH-USD
+    """
+    from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
+
+    _, store = _open(resolve(aws))
+    gone, before = tickers_of(tickers), store.read()
+    if unknown := [ticker for ticker in gone if ticker not in before]:
+        raise InputError(f"{unknown[0]} is not watched", allowed=f"of {', '.join(before[:20])}")
+    store.write([ticker for ticker in before if ticker not in gone])
+    typer.echo(f"removed {', '.join(gone)}; in force within a minute")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="Tickers, separated by commas, blanks or line ends.", metavar="FILE")
+    ],
+    *,
+    unchecked: Unchecked = False,
+    aws: options.Aws = False,
+) -> None:
+    """Watch the tickers of a file as well.
+
+    Example: stock-monitor watch import tickers.txt
+    """
+    from producers.watch_list import parse  # noqa: PLC0415  --help must not pay for it
+
+    try:
+        found = parse(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    if found.rejected:
+        raise InputError("; ".join(found.rejected[:5]))
+    _add(found.symbols, unchecked=unchecked, aws=aws)
+
+
+def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> None:
+    from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
+
+    source, store = _open(resolve(aws))
+    before = store.read()
+    new = [ticker for ticker in tickers_of(words) if ticker not in before]
+    rejected = {} if unchecked or not new else source.rejected(new, datetime.now(UTC))
+    if rejected:
+        reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
+        raise InputError(f"{source.name} does not quote {', '.join(rejected)} ({reasons})")
+    if new:
+        store.write([*before, *new])
+    rows = source.watched(new, {}, datetime.now(UTC))
+    typer.echo(
+        f"added {', '.join(f'{row.ticker} ({row.market})' for row in rows)}; in force within a minute"
+        if rows
+        else "all of them are watched already"
+    )
+
+
+def _open(endpoints: Endpoints) -> tuple[ScannerSource, WatchListStore]:
+    from stream_infra.operations.watching import ScannerSource, WatchListStore  # noqa: PLC0415
+
+    source = ScannerSource(endpoints, os.environ)
+    return source, WatchListStore(endpoints.client("ssm"), endpoints.client("s3"), source.bucket)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None

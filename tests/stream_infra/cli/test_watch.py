@@ -1,0 +1,117 @@
+"""`stock-monitor watch` changes what the scanner reads, once the source quotes what is new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from stream_infra import names
+from stream_infra.cli.commands import watch
+from stream_infra.operations import watching
+from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import InputError
+
+BUCKET = "stock-scan-data-123456789012"
+
+
+class Local(Endpoints):
+    """Endpoints whose scanner has the settings that a test gives it."""
+
+    def client(self, service: Any) -> Any:
+        if service == "lambda":
+            return self
+        return boto3.client(service, region_name="us-east-1")
+
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        assert FunctionName == names.SCANNER
+        return {"Environment": {"Variables": {"SOURCE": "simulated", "DATA_BUCKET": BUCKET}}}
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(watch, "resolve", lambda _aws: Local(None, None, None, None))
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        boto3.client("dynamodb").create_table(
+            TableName=names.CHARTS_TABLE,
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        client = boto3.client("ssm")
+        client.put_parameter(Name=names.TICKER_PARAMETER, Value="AAPL,MSFT", Type="String")
+        yield client
+
+
+def value(ssm: Any) -> str:
+    return str(ssm.get_parameter(Name=names.TICKER_PARAMETER)["Parameter"]["Value"])
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(watch.app, list(arguments))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def test_tickers_are_added_and_removed(ssm: Any) -> None:
+    assert "added KO (24/7)" in run("add", "ko,AAPL", "--unchecked")
+    assert value(ssm) == "AAPL,MSFT,KO"
+    assert "removed MSFT" in run("remove", "msft")
+    assert value(ssm) == "AAPL,KO"
+    assert "all of them are watched already" in run("add", "KO")
+
+
+def test_the_list_shows_markets_and_quotes(ssm: Any) -> None:  # noqa: ARG001 - the AWS
+    listed = json.loads(run("list", "--json"))
+    assert listed["source"] == "simulated"
+    assert listed["tickers"][0] == {"ticker": "AAPL", "market": "24/7", "open": True, "quoted": None}
+    assert "newest quote" in run("list")
+
+
+def test_what_the_source_does_not_quote_is_not_added(ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching.ScannerSource, "rejected", lambda *_: {"NOPE": "acme knows no such ticker"})
+    with pytest.raises(
+        InputError, match=r"simulated does not quote NOPE \(NOPE: acme knows no such ticker\)"
+    ):
+        run("add", "NOPE")
+    assert value(ssm) == "AAPL,MSFT"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("add", "A$"), "'A\\$' is no ticker; must be 1 to 32"),
+        (("remove", "IBM"), "IBM is not watched; must be of AAPL, MSFT"),
+        (("remove", "AAPL", "MSFT"), "would be empty; must be at least one ticker"),
+        (("import", "none.txt"), "none.txt cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(ssm: Any, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run(*arguments)
+    assert value(ssm) == "AAPL,MSFT"
+
+
+def test_a_long_list_goes_to_the_bucket(ssm: Any, tmp_path: Path) -> None:
+    file = tmp_path / "tickers.txt"
+    file.write_text("\ufeff" + "\n".join(f"S{i:05}" for i in range(900)))
+    run("import", str(file), "--unchecked")
+    assert value(ssm) == f"s3://{BUCKET}/watch-lists/tickers.csv"
+    assert len(json.loads(run("list", "--json"))["tickers"]) == 902
+    run("remove", *[f"S{i:05}" for i in range(890)])
+    assert value(ssm).startswith("AAPL,MSFT,S00890")
