@@ -6,7 +6,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from localstack.node import cdk, find_node
 from localstack.settings import read_settings
 from localstack.source import configure
 from stream_infra import names
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import Json, Monitor
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +65,7 @@ def test_a_deployed_monitor_differs_from_its_templates_in_nothing(monitor: Monit
 def test_code_goes_back_with_one_command(monitor: Monitor, bad_version: str) -> None:
     functions = monitor.client("lambda")
 
-    def call() -> Any:
+    def call() -> Json:
         payload = b'{"path":"/anomalies","httpMethod":"GET"}'
         return functions.invoke(FunctionName=NAME, Qualifier="live", Payload=payload)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ from stream_infra.operations.doctor import examine
 from stream_infra.operations.doctor.diagnosis import Diagnosis, healthy
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.gather import Gatherer
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import Json, Monitor
 
 pytestmark = pytest.mark.e2e
 DATA, SITE = "stock-scan-data-000000000000", "stock-dashboard-000000000000"
@@ -81,7 +80,7 @@ def feed_dead(monitor: Monitor) -> Iterator[None]:
     before = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     live = client.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
 
-    def scan() -> Any:
+    def scan() -> Json:
         return client.invoke(FunctionName=name, Qualifier="live", Payload=b'{"polls": 1}')
 
     client.update_function_configuration(
@@ -285,7 +284,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
 
 
 def test_a_sound_monitor_is_healthy(monitor: Monitor) -> None:
-    def sound() -> Any:
+    def sound() -> Json:
         answer = monitor.run("doctor", "--json")
         return answer.returncode == 0 and json.loads(answer.stdout)
 

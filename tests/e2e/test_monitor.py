@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import Json, Monitor
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ RECORDING = ROOT.parent / "shared" / "exam" / "open" / "inj_1s_SPY.csv.gz"
 
 
 @pytest.fixture
-def watch_list(monitor: Monitor) -> Iterator[Any]:
+def watch_list(monitor: Monitor) -> Iterator[Json]:
     """Put a watch list; the one from before comes back."""
     ssm = monitor.client("ssm")
     before = ssm.get_parameter(Name="/stock-tracker/ticker")["Parameter"]["Value"]
@@ -41,7 +41,7 @@ def test_health(monitor: Monitor) -> None:
 
 
 def test_prices_move_and_are_called_simulated(monitor: Monitor) -> None:
-    def quoted() -> Any:
+    def quoted() -> Json:
         quotes = last_quotes(monitor).items()
         return {ticker: (item["ts"], item["price"]) for ticker, item in quotes if item["state"] == "live"}
 
@@ -63,11 +63,11 @@ def test_anomalies_arrive_with_a_reason(monitor: Monitor) -> None:
 
 
 def test_an_anomaly_is_one_email_and_one_sms(monitor: Monitor) -> None:
-    def sent() -> Any:
+    def sent() -> Json:
         messages = monitor.get("/outbox.json?after=0")["messages"]
         return [message for message in messages if "AlarmName" not in message["body"]]
 
-    def both() -> Any:
+    def both() -> Json:
         messages = sent()
         return {m["protocol"] for m in messages} >= {"email", "sms"} and messages
 
@@ -102,7 +102,7 @@ def thresholds(monitor: Monitor) -> list[str]:
 
 
 def test_new_settings_take_effect_within_a_minute_and_bad_ones_stop_nobody(
-    monitor: Monitor, watch_list: Any
+    monitor: Monitor, watch_list: Json
 ) -> None:
     ssm = monitor.client("ssm")
     try:
@@ -255,7 +255,7 @@ def test_everything_listens_on_loopback_only(monitor: Monitor) -> None:
 
 
 def test_a_second_up_changes_nothing_and_is_fast(monitor: Monitor) -> None:
-    def stacks() -> Any:
+    def stacks() -> Json:
         found = monitor.client("cloudformation").describe_stacks()["Stacks"]
         return {item["StackName"]: item.get("LastUpdatedTime", item["CreationTime"]) for item in found}
 

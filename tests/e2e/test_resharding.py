@@ -8,11 +8,10 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import Json, Monitor
 
 pytestmark = pytest.mark.e2e
 NAME = "reshard"
@@ -89,7 +88,7 @@ def test_parents_are_read_before_their_children_through_a_split_and_a_merge(
     """
     kinesis = monitor.client("kinesis")
 
-    def shards() -> list[dict[str, Any]]:
+    def shards() -> list[Json]:
         kinesis.get_waiter("stream_exists").wait(StreamName=NAME)
         return list(kinesis.list_shards(StreamName=NAME)["Shards"])
 

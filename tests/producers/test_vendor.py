@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +26,7 @@ OK: Reply = (200, {}, b'{"fine":true}')
 FAILS: Reply = (503, {}, b"<html>sorry</html>")
 
 
-def poll(client: VendorClient) -> Any:
+def poll(client: VendorClient) -> object:
     """One poll of one call."""
     client.begin_poll()
     try:

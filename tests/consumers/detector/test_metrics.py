@@ -84,7 +84,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
         metrics.clear_metrics()
 
 
-def event(payloads: list[bytes], arrival_ms: int) -> Any:
+def event(payloads: list[bytes], arrival_ms: int) -> dict[str, list[dict[str, Any]]]:
     return {
         "Records": [
             {

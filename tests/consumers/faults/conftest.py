@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -144,7 +144,9 @@ class Proxy:
         left = {table: requests[1::2]} if requests[1::2] else {}
         self._answer(request, 200, json.dumps({"UnprocessedItems": left}))
 
-    def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Any, bytes]:
+    def _forward(
+        self, request: BaseHTTPRequestHandler, body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
         is_kinesis = request.headers.get("X-Amz-Target", "").startswith("Kinesis_")
         upstream = self.kinesis if is_kinesis else self.upstream
         connection = http.client.HTTPConnection(
@@ -163,7 +165,12 @@ class Proxy:
             connection.close()
 
     @staticmethod
-    def _answer(request: BaseHTTPRequestHandler, status: int, body: str | bytes, headers: Any = ()) -> None:
+    def _answer(
+        request: BaseHTTPRequestHandler,
+        status: int,
+        body: str | bytes,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
         data = body.encode() if isinstance(body, str) else body
         request.send_response(status)
         for name, value in headers:

@@ -22,6 +22,8 @@ from stream_infra.operations.endpoints import Endpoints
 from tests.consumers import kit
 from tests.consumers.faults.conftest import Lab, Proxy
 
+Json = dict[str, Any]
+
 pytestmark = pytest.mark.e2e
 PARTITIONS = 4
 SYMBOLS = [f"S{i}" for i in range(12)]
@@ -62,7 +64,7 @@ def one_pass(batches: list[QuoteBatch]) -> dict[tuple[str, str], Anomaly]:
     return memory.anomalies
 
 
-def scan(lab: Lab, table: str) -> list[Any]:
+def scan(lab: Lab, table: str) -> list[Json]:
     pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_ssm.client import SSMClient
 
+Json = dict[str, Any]
+
 T_MS = 1_795_530_600_123
 TABLE = "table"
 
@@ -118,9 +120,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         yield Aws(dynamodb, s3, boto3.client("ssm"))
 
 
-def requests_of(client: Any) -> list[tuple[str, Any]]:
+def requests_of(client: Any) -> list[tuple[str, Json]]:
     """The requests that a client makes from now on."""
-    made: list[tuple[str, Any]] = []
+    made: list[tuple[str, Json]] = []
     client.meta.events.register(
         "provide-client-params.*.*", lambda params, model, **_: made.append((model.name, params))
     )
@@ -257,7 +259,7 @@ def test_anomalies_left_unprocessed_are_written_again(aws: Aws) -> None:
     calls: list[int] = []
     waits: list[float] = []
 
-    def throttled(RequestItems: Any) -> Any:  # noqa: N803  as boto3 spells it
+    def throttled(RequestItems: Json) -> Json:  # noqa: N803  as boto3 spells it
         requests = RequestItems["anomalies"]
         calls.append(len(requests))
         real(RequestItems={"anomalies": requests[::2]})
@@ -317,7 +319,7 @@ def test_events_that_failed_are_sent_again_and_only_those() -> None:
         {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}] * 2},
     ]
 
-    def put_events(Entries: list[Any]) -> Any:  # noqa: N803  as boto3 spells it
+    def put_events(Entries: list[Json]) -> Json:  # noqa: N803  as boto3 spells it
         sent.append([entry["Detail"] for entry in Entries])
         return answers.pop(0)
 
