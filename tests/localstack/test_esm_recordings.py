@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+Json = dict[str, Any]
+
 RECORDINGS = Path(__file__).parents[3] / "shared/aws-recorded/kinesis_event_source_mapping.json"
 pytestmark = pytest.mark.skipif(
     not RECORDINGS.exists(), reason="the recordings of AWS are not at ../shared/aws-recorded"
@@ -108,7 +110,7 @@ ELSEWHERE = {
 class InvocationOutcome:
     """What came of one scenario on the local AWS."""
 
-    def __init__(self, lab: Any, name: str, number: int, recorded: dict[str, Any]) -> None:
+    def __init__(self, lab: Any, name: str, number: int, recorded: Json) -> None:
         self._lab = lab
         self._short = f"esm-recorded-{number}"
         self._function, self._target = f"{self._short}-function", f"{self._short}-target"
@@ -135,7 +137,7 @@ class InvocationOutcome:
         for records in self.scenario.after:
             self._lab.put(self._short, *records)
 
-    def events(self, count: int) -> list[dict[str, Any]]:
+    def events(self, count: int) -> list[Json]:
         """The events delivered, once there are `count`, and a moment later so that one too many shows."""
         self._lab.eventually(
             lambda: len(self._lab.deliveries(self._function)) >= count, seconds=self.scenario.seconds
@@ -143,10 +145,10 @@ class InvocationOutcome:
         time.sleep(1)
         return [delivery["event"] for delivery in self._lab.deliveries(self._function)]
 
-    def records(self, count: int) -> list[dict[str, Any]]:
+    def records(self, count: int) -> list[Json]:
         """The records delivered in order, whatever the batches, once there are `count`."""
 
-        def delivered() -> list[dict[str, Any]]:
+        def delivered() -> list[Json]:
             return [
                 record
                 for delivery in self._lab.deliveries(self._function)
@@ -157,12 +159,12 @@ class InvocationOutcome:
         time.sleep(1)
         return delivered()
 
-    def message(self) -> dict[str, Any]:
+    def message(self) -> Json:
         """The one message at the destination."""
         look: Callable[[], list[str]] = self._objects if self.destination == ["s3"] else self._messages
         bodies = self._lab.eventually(look, seconds=self.scenario.seconds)
         assert len(bodies) == 1
-        body: dict[str, Any] = json.loads(bodies[0])
+        body: Json = json.loads(bodies[0])
         return body
 
     def _messages(self) -> list[str]:
@@ -186,12 +188,12 @@ class InvocationOutcome:
 
 
 @pytest.fixture(scope="module")
-def recordings() -> dict[str, Any]:
+def recordings() -> Json:
     return {name: entry["recorded-content"] for name, entry in json.loads(RECORDINGS.read_text()).items()}
 
 
 @pytest.fixture(scope="module")
-def outcomes(lab: Any, recordings: dict[str, Any]) -> dict[str, InvocationOutcome]:
+def outcomes(lab: Any, recordings: Json) -> dict[str, InvocationOutcome]:
     """All scenarios, started together: they do not touch each other."""
     started = {
         name: InvocationOutcome(lab, name, number, recordings[name])
@@ -239,9 +241,7 @@ def assert_bound(recorded: str, actual: str, bound: dict[str, str], path: str) -
     assert len(set(values)) == len(values), f"{path}: two placeholders for one value in {bound}"
 
 
-def assert_deliveries_like(
-    recorded: dict[str, Any], outcome: InvocationOutcome, bound: dict[str, str]
-) -> None:
+def assert_deliveries_like(recorded: Json, outcome: InvocationOutcome, bound: dict[str, str]) -> None:
     if "kinesis_records" in recorded:
         records = recorded["kinesis_records"]["Records"]
         assert_like(records, outcome.records(len(records)), bound)
@@ -251,7 +251,7 @@ def assert_deliveries_like(
         assert_like(events, outcome.events(len(events)), bound)
 
 
-def recorded_message(recorded: dict[str, Any]) -> Any:
+def recorded_message(recorded: Json) -> Any:
     if "record_body" in recorded:
         return recorded["record_body"]
     payload = recorded.get("sqs_payload") or recorded.get("record_age_exceeded_payload")
@@ -259,7 +259,7 @@ def recorded_message(recorded: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", [*list(SCENARIOS)[1:], next(iter(SCENARIOS))])
-def test_as_recorded(name: str, recordings: dict[str, Any], outcomes: dict[str, InvocationOutcome]) -> None:
+def test_as_recorded(name: str, recordings: Json, outcomes: dict[str, InvocationOutcome]) -> None:
     recorded, outcome = recordings[name], outcomes[name]
     bound: dict[str, str] = {}
     message = recorded_message(recorded)
@@ -272,5 +272,5 @@ def test_as_recorded(name: str, recordings: dict[str, Any], outcomes: dict[str, 
     assert_deliveries_like(recorded, outcome, bound)
 
 
-def test_every_recording_is_accounted_for(recordings: dict[str, Any]) -> None:
+def test_every_recording_is_accounted_for(recordings: Json) -> None:
     assert recordings.keys() == SCENARIOS.keys() | ELSEWHERE.keys()

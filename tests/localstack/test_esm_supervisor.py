@@ -20,6 +20,8 @@ from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.sender import Invocation, Sender
 from localstack.event_source_mapping.supervisor import Options, Supervisor, poll_interval
 
+Json = dict[str, Any]
+
 STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/quotes"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:detector"
 
@@ -32,10 +34,10 @@ def client_error(code: str, status: int = 400) -> ClientError:
 
 
 class Pages:
-    def __init__(self, call: Callable[..., dict[str, Any]]) -> None:
+    def __init__(self, call: Callable[..., Json]) -> None:
         self._call = call
 
-    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+    def paginate(self, **arguments: Any) -> Iterator[Json]:
         yield self._call(**arguments)
 
 
@@ -44,7 +46,7 @@ class Stream:
 
     def __init__(self, shards: int = 1) -> None:
         self.lock = threading.RLock()
-        self.shards: dict[str, dict[str, Any]] = {}
+        self.shards: dict[str, Json] = {}
         self.unreachable = False
         self.reads = 0
         for _ in range(shards):
@@ -85,19 +87,19 @@ class Stream:
             self.shards[first]["closed"] = self.shards[second]["closed"] = True
             return self._open((first, second))
 
-    def list_shards(self, **_: Any) -> dict[str, Any]:
+    def list_shards(self, **_: object) -> Json:
         self._reach()
         with self.lock:
             return {"Shards": [self._describe(name, shard) for name, shard in self.shards.items()]}
 
-    def _describe(self, shard_id: str, shard: dict[str, Any]) -> dict[str, Any]:
-        described: dict[str, Any] = {"ShardId": shard_id, "SequenceNumberRange": {}}
+    def _describe(self, shard_id: str, shard: Json) -> Json:
+        described: Json = {"ShardId": shard_id, "SequenceNumberRange": {}}
         if shard["closed"]:
             described["SequenceNumberRange"]["EndingSequenceNumber"] = "end"
         names = ("ParentShardId", "AdjacentParentShardId")
         return described | dict(zip(names, shard["parents"], strict=False))
 
-    def get_shard_iterator(self, **arguments: Any) -> dict[str, Any]:
+    def get_shard_iterator(self, **arguments: Any) -> Json:
         self._reach()
         with self.lock:
             shard = self.shards[arguments["ShardId"]]
@@ -113,7 +115,7 @@ class Stream:
                 )
             return {"ShardIterator": f"{arguments['ShardId']}/{start}"}
 
-    def get_records(self, **arguments: Any) -> dict[str, Any]:
+    def get_records(self, **arguments: Any) -> Json:
         self._reach()
         with self.lock:
             self.reads += 1
@@ -147,7 +149,7 @@ class Functions:
 
     def __init__(self, handler: Callable[[list[str]], Any], **settings: Any) -> None:
         self.handler = handler
-        self.mapping: dict[str, Any] = {
+        self.mapping: Json = {
             "UUID": "mapping-1",
             "EventSourceArn": STREAM_ARN,
             "FunctionArn": FUNCTION_ARN,
@@ -161,19 +163,19 @@ class Functions:
     def get_paginator(self, _: str) -> Pages:
         return Pages(self._list)
 
-    def _list(self, **_: Any) -> dict[str, Any]:
+    def _list(self, **_: object) -> Json:
         self.listed += 1
         return {"EventSourceMappings": list(self.mappings)}
 
-    def get_function(self, **_: Any) -> dict[str, Any]:
+    def get_function(self, **_: object) -> Json:
         return {"Configuration": {"Role": "arn:aws:iam::000000000000:role/detector"}}
 
-    def invoke(self, **arguments: Any) -> dict[str, Any]:
+    def invoke(self, **arguments: Any) -> Json:
         import base64
 
         records = json.loads(arguments["Payload"])["Records"]
         payloads = [base64.b64decode(record["kinesis"]["data"]).decode() for record in records]
-        answer: dict[str, Any] = {"StatusCode": 200, "ResponseMetadata": {}}
+        answer: Json = {"StatusCode": 200, "ResponseMetadata": {}}
         try:
             result = self.handler(payloads)
         except ValueError as error:

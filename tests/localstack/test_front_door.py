@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from localstack.api_stage import ApiStage
 
+Json = dict[str, Any]
+
 STAGE = "http://aws/restapis/abc/prod/_user_request_"
 
 
@@ -36,9 +38,9 @@ def ask(method: str, target: str, upstream: httpx.AsyncBaseTransport | None = No
         "query_string": query.encode(),
         "headers": [],
     }
-    sent: list[dict[str, Any]] = []
+    sent: list[Json] = []
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> Json:
         return {"type": "http.request", "body": b""}
 
     async def send(message: MutableMapping[str, Any]) -> None:

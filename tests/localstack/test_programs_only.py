@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 
 from localstack.programs_only import OwnPagesOnly, ProgramsOnly, foreign_page, sent_by_a_page
 
+Json = dict[str, Any]
+
 OWN = ["http://127.0.0.1:8080", "http://localhost:8080"]
 PROGRAM = {"host": "127.0.0.1:4566", "user-agent": "Boto3/1.43"}
 
 
-def call(guard: Any, kind: str, method: str, headers: dict[str, str]) -> list[dict[str, Any]]:
+def call(guard: Any, kind: str, method: str, headers: dict[str, str]) -> list[Json]:
     """What the guard sends for a request; an application behind it would answer 200."""
-    sent: list[dict[str, Any]] = []
+    sent: list[Json] = []
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": method, "path": "/", "query_string": b"", "headers": pairs}
 
-    async def receive() -> dict[str, Any]:
+    async def receive() -> Json:
         return {"type": "http.request", "body": b""}
 
     async def send(message: MutableMapping[str, Any]) -> None:

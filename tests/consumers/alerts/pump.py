@@ -20,6 +20,8 @@ from consumers.alerts import handler as notifier
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.events import Event, detected, ended, escalated
 
+Json = dict[str, Any]
+
 BATCH = 10  # of the event source mapping in stream_infra/cdk/stacks/functions.py
 RECEIVES = 5
 KINDS = ("price_spike", "level_shift", "gap")
@@ -93,7 +95,7 @@ class Queue:
         batch = [item for _, item in zip(range(BATCH), new, strict=False)]
         return batch or [self._again.popleft() for _ in range(min(BATCH, len(self._again)))]
 
-    def answered(self, batch: list[tuple[str, str, int]], answer: dict[str, Any]) -> None:
+    def answered(self, batch: list[tuple[str, str, int]], answer: Json) -> None:
         """Take the answer of the function to a batch."""
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         self.deliveries += len(batch)
@@ -106,7 +108,7 @@ class Queue:
                 self.dead += 1
 
 
-def pump(asked: argparse.Namespace) -> dict[str, Any]:
+def pump(asked: argparse.Namespace) -> Json:
     """Take all events in."""
     queue = Queue(map(_body, _twice(events(asked))))
     notifier.handler({"Records": []}, None)  # type: ignore[arg-type]  imports and clients: the cold start
@@ -141,7 +143,7 @@ def peak_kb() -> int:
     return int(found[1])
 
 
-def sweep(start_ms: int) -> dict[str, Any]:
+def sweep(start_ms: int) -> Json:
     """The minute rule for two hours from the start on."""
     clock = [start_ms + MINUTE_MS]
     notifier._now_ms = lambda: clock[0]

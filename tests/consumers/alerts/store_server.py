@@ -35,22 +35,22 @@ class Store:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.items: dict[str, dict[str, Item]] = defaultdict(dict)
-        self.published: list[dict[str, Any]] = []
+        self.published: list[Item] = []
         self.requests: Counter[str] = Counter()
 
-    def answer(self, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, name: str, asked: Item) -> Item:
         with self.lock:
             self.requests[name] += 1
-            answer: dict[str, Any] = getattr(self, name)(asked)
+            answer: Item = getattr(self, name)(asked)
             return answer
 
-    def BatchGetItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def BatchGetItem(self, asked: Item) -> Item:
         ((table, wanted),) = asked["RequestItems"].items()
         assert len(wanted["Keys"]) <= READS
         found = [item for key in wanted["Keys"] if (item := self._get(key))]
         return {"Responses": {table: found}, "UnprocessedKeys": {}}
 
-    def Query(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def Query(self, asked: Item) -> Item:
         values = {name: value["S"] for name, value in asked["ExpressionAttributeValues"].items()}
         partition = self.items.get(values[":pk"], {})
         after = asked.get("ExclusiveStartKey", {}).get("sk", {}).get("S", "")
@@ -63,17 +63,17 @@ class Store:
         found = [partition[key] for key in page]
         return {"Items": found, "Count": len(found), "ScannedCount": len(found), **more}
 
-    def PutItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def PutItem(self, asked: Item) -> Item:
         self._require(asked)
         self._put(asked["Item"])
         return {}
 
-    def DeleteItem(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def DeleteItem(self, asked: Item) -> Item:
         self._require(asked)
         self._delete(asked["Key"])
         return {}
 
-    def TransactWriteItems(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def TransactWriteItems(self, asked: Item) -> Item:
         writes = [next(iter(write.items())) for write in asked["TransactItems"]]
         keys = {json.dumps(_key(write.get("Key") or write["Item"])) for _, write in writes}
         assert len(keys) == len(writes) <= TRANSACTION, "an item twice, or too many"
@@ -90,13 +90,13 @@ class Store:
                 self._delete(write["Key"])
         return {}
 
-    def GetParameter(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def GetParameter(self, asked: Item) -> Item:
         if asked["Name"].endswith("/alerts"):
             raise RefusedError("ParameterNotFound", {"message": asked["Name"]})
         value = ",".join(f"T{n}" for n in range(WATCHED))
         return {"Parameter": {"Name": asked["Name"], "Type": "String", "Value": value, "Version": 1}}
 
-    def Publish(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def Publish(self, asked: Item) -> Item:
         message = json.loads(asked["Message"][0])
         about = json.loads(message["default"])["message"]
         self.published.append({**about, "published_ms": round(time.time() * 1000)})
@@ -114,12 +114,12 @@ class Store:
         pk, sk = _key(key)
         self.items[pk].pop(sk, None)
 
-    def _holds(self, write: dict[str, Any]) -> bool:
+    def _holds(self, write: Item) -> bool:
         condition = write.get("ConditionExpression")
         item = self._get(write.get("Key") or write["Item"])
         return condition is None or CONDITIONS[condition](item, write.get("ExpressionAttributeValues", {}))
 
-    def _require(self, asked: dict[str, Any]) -> None:
+    def _require(self, asked: Item) -> None:
         if not self._holds(asked):
             raise RefusedError("ConditionalCheckFailedException", {"message": "it does not hold"})
 
@@ -163,7 +163,7 @@ def _handler(store: Store, latency_seconds: float) -> type[BaseHTTPRequestHandle
             self.wfile.write(body)
             self.wfile.flush()
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, *_: object) -> None:
             """Says nothing."""
 
     return Handler

@@ -15,6 +15,8 @@ from consumers.alerts import handler as notifier
 from consumers.contracts.events import detected
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, envelope, make_anomaly
 
+Json = dict[str, Any]
+
 
 class Function:
     """The function on an AWS in memory, whose topic delivers to a queue that the test reads."""
@@ -53,16 +55,16 @@ class Function:
         answer = notifier.handler({"Records": records}, None)  # type: ignore[arg-type]
         return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
-    def sweep(self) -> dict[str, Any]:
+    def sweep(self) -> Json:
         """Run the minute rule."""
         return notifier.handler({"digest": True}, None)  # type: ignore[arg-type]
 
-    def put(self, settings: dict[str, Any]) -> None:
+    def put(self, settings: Json) -> None:
         """Set the parameter."""
         text = json.dumps(settings)
         self.ssm.put_parameter(Name="/stock-tracker/alerts", Type="String", Value=text, Overwrite=True)
 
-    def read(self, url: str) -> list[dict[str, Any]]:
+    def read(self, url: str) -> list[Json]:
         """Return what a queue was sent since the last call."""
         found = []
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -131,7 +133,7 @@ def test_a_failed_publish_is_pending_and_goes_out_later_once(
     sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
     publish = sns.publish
 
-    def refuse(**_: Any) -> None:
+    def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "InternalError"}}, "Publish")
 
     monkeypatch.setattr(sns, "publish", refuse)
@@ -150,7 +152,7 @@ def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: 
     function.take(_body(ticker="KO"))
     sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
 
-    def refuse(**_: Any) -> None:
+    def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "InvalidParameter", "Message": "Subject"}}, "Publish")
 
     monkeypatch.setattr(sns, "publish", refuse)

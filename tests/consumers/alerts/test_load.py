@@ -15,6 +15,8 @@ from urllib.request import urlopen
 
 import pytest
 
+Json = dict[str, Any]
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 EVENTS, WORKERS = 10_000, 2
@@ -37,9 +39,9 @@ _ENVIRONMENT = {
 class Load:
     """What the functions and the sweeps of two hours said, and what the topic got."""
 
-    functions: list[dict[str, Any]]
-    sweeps: dict[str, Any]
-    published: list[dict[str, Any]]
+    functions: list[Json]
+    sweeps: Json
+    published: list[Json]
 
 
 @pytest.fixture
@@ -60,9 +62,9 @@ def _run(endpoint: str, folder: Path, tickers: int) -> Load:
         with (folder / f"{answer}.log").open("w") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
-    def finish(answer: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def finish(answer: str, process: subprocess.Popen[bytes]) -> Json:
         assert process.wait(timeout=300) == 0, (folder / f"{answer}.log").read_text()[-2000:]
-        found: dict[str, Any] = json.loads((folder / answer).read_text())
+        found: Json = json.loads((folder / answer).read_text())
         return found
 
     shares = [f"--events={EVENTS}", f"--tickers={tickers}", f"--workers={WORKERS}"]
