@@ -152,7 +152,7 @@ def _run(name: str, moved: list[tuple[Recording, int]]) -> Session:
     with tempfile.TemporaryDirectory() as folder:
         files = [_write(Path(folder), recording, shift_ms) for recording, shift_ms in moved]
         report = dry_run.run(files, AlertSettings(), "2.5")
-    assert report.refused == 0, report.reasons
+    assert report.rejected == 0, report.reasons
     dated = [
         Dated(event.ticker, event.what, event.since_ms + shift_ms, event.until_ms + shift_ms)
         for recording, shift_ms in moved

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from consumers.alerts import handler as notifier
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.events import Event, detected, ended, escalated
@@ -111,7 +113,7 @@ class Queue:
 def pump(asked: argparse.Namespace) -> Json:
     """Take all events in."""
     queue = Queue(map(_body, _twice(events(asked))))
-    notifier.handler({"Records": []}, None)  # type: ignore[arg-type]  imports and clients: the cold start
+    notifier.handler({"Records": []}, LambdaContext())  # imports and clients: the cold start
     notifier._notifier()
     began_ms = time.time() * 1000
     began, cpu, longest, early_kb = time.monotonic(), time.process_time(), 0.0, 0

@@ -97,7 +97,7 @@ def _messages() -> dict[str, Message]:
     ]
     bench.take(*crash, at_ms=T0_MS + 201_000)
     bench.sweep(after_minutes=60)
-    found = {message.kind: message for message in reversed(bench.sent())}
+    found: dict[str, Message] = {message.kind: message for message in reversed(bench.sent())}
     market = next(one for one in bench.sent() if one.incident is not None and one.incident.is_wide)
     return {**found, "market": market, "test": Message("test-1", "test", T0_MS, ("sns",))}
 

@@ -57,7 +57,7 @@ def _run(endpoint: str, folder: Path, tickers: int) -> Load:
     start = f"--start-ms={round(time.time() * 1000)}"
 
     def pump(answer: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, HERE / "pump.py", folder / answer, start, *arguments]
+        command = [sys.executable, str(HERE / "pump.py"), str(folder / answer), start, *arguments]
         environment = {**_ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}
         with (folder / f"{answer}.log").open("w") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
