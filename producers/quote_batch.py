@@ -27,6 +27,9 @@ VERSION = 1
 MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
 MAX_VOLUME = 1e18
 FRESH_MS = 2_000
+# A row takes 22 bytes at least, and a publisher's user record 256 KiB at most.
+MAX_ROWS = 20_000
+MAX_BRACKETS = 64
 MAX_TS_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that ISO 8601 can name
 
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -42,6 +45,7 @@ _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
 _Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
 _Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
 _OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
+_MAX_COMMAS = 8 * MAX_ROWS
 _COLUMNS = ("symbol", "ts", "price", *_OPTIONAL_COLUMNS)
 _KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
@@ -190,10 +194,11 @@ def decode(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
         If the payload as a whole is unusable: not JSON, an unknown version, a missing column, or
         columns of different lengths. The message names what, where and what is allowed.
     """
+    _check_size(payload)
     try:
         wire = _decode_wire(payload)
         symbols = _symbols(bytes(wire.symbol))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return _decode_slowly(payload)
     batch = None if symbols is None else _fast_batch(wire, list(symbols))
     return (batch, []) if batch is not None else _decode_slowly(payload)
@@ -253,6 +258,7 @@ def _fast_batch(wire: _Wire, symbols: list[str]) -> QuoteBatch | None:
     )
     fits = (
         wire.v == VERSION
+        and rows <= MAX_ROWS
         and is_source(wire.source)
         and all(len(getattr(batch, name)) == rows for name in _COLUMNS)
     )
@@ -266,6 +272,8 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
     if not isinstance(source, str) or not is_source(source):
         raise QuoteBatchError(f"source is {_shown(source)}; must be a name of {SOURCE_RULE}")
     columns = _columns(record)
+    if (rows := len(columns["symbol"])) > MAX_ROWS:
+        raise QuoteBatchError(f"{rows} rows; must be at most {MAX_ROWS}")
     missing = _missing(record)
     batch = QuoteBatch(source, [], [], [], [], [], [], [], missing)
     rejected: list[RejectedRow] = []
@@ -278,6 +286,17 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
             kind = _KINDS.get(name)
             getattr(batch, name).append(value if kind is None or value is None else kind(value))
     return batch, rejected
+
+
+def _check_size(payload: bytes) -> None:
+    """Bound what decoding may cost by what a batch can hold, before any of it is decoded."""
+    brackets, commas = payload.count(b"[") + payload.count(b"{"), payload.count(b",")
+    if brackets > MAX_BRACKETS:
+        raise QuoteBatchError(
+            f"{brackets} brackets; must be one JSON object of columns, at most {MAX_BRACKETS}, {_preview(payload)}"
+        )
+    if commas > _MAX_COMMAS:
+        raise QuoteBatchError(f"{commas} commas; must be at most {MAX_ROWS} rows, {_preview(payload)}")
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_AHEAD_MS = 5_000
+# Bounds of the work and memory that one Kinesis record (1 MiB, or up to 10 if the stream allows) may cost.
+MAX_RECORD_ROWS = 50_000
+MAX_ENTRIES = 100
+"""More bad rows of a user record, or bad user records of a record, are quarantined as one whole."""
 UNKNOWN_SOURCE = "unknown"
 
 
@@ -93,22 +97,45 @@ class Decoder:
         elif crashed is not None:
             self._reject(record, 0, data, crashed)
         else:
-            payloads, problem = user_records(data, is_whole=is_whole)
-            for index, payload in enumerate(payloads):
-                self._add_user_record(record, index, payload, problem)
+            self._add_user_records(record, *user_records(data, is_whole=is_whole))
 
-    def _add_user_record(
-        self, record: KinesisRecord, index: int, payload: bytes, problem: str | None
+    def _add_user_records(
+        self, record: KinesisRecord, payloads: Sequence[bytes], problem: str | None
     ) -> None:
+        before, rows = len(self._quarantined), 0
+        for index, payload in enumerate(payloads):
+            if rows > MAX_RECORD_ROWS:
+                self._reject(
+                    record,
+                    index,
+                    payload,
+                    f"{rows} rows before it in the record; must be at most {MAX_RECORD_ROWS}",
+                )
+            else:
+                rows += self._add_user_record(record, index, payload, problem)
+        if len(self._quarantined) - before > MAX_ENTRIES:
+            self._collapse(record, before)
+
+    def _add_user_record(self, record: KinesisRecord, index: int, payload: bytes, problem: str | None) -> int:
+        """Add the rows of a user record; return how many there were."""
         try:
             batch, rejected = decode_in_time(payload, record.arrival_ms)
         except QuoteBatchError as error:
             self._reject(record, index, payload, f"{problem}; {error}" if problem else str(error))
-            return
+            return 1
         if rejected:
             self._reject(record, index, payload, reason_of(rejected), source=batch.source, rows=rejected)
         if batch.symbol:
             self._add_rows(batch)
+        return len(batch) + len(rejected)
+
+    def _collapse(self, record: KinesisRecord, before: int) -> None:
+        """Keep one entry, with the whole record, in place of too many of its user records."""
+        entries = self._quarantined[before:]
+        reason = f"{len(entries)} of its user records, the first: {entries[0].reason}"
+        self._quarantined[before:] = [
+            replace(entries[0], index=0, payload=record.data or b"", reason=reason, rows=())
+        ]
 
     def _add_rows(self, batch: QuoteBatch) -> None:
         only = self._only_partition(tuple(batch.symbol))
@@ -150,7 +177,7 @@ class Decoder:
                 arrival_ms=record.arrival_ms,
                 reason=reason,
                 payload=payload,
-                rows=tuple(rows),
+                rows=tuple(rows) if len(rows) <= MAX_ENTRIES else (),
             )
         )
         self._add_part(partition, source, len(rows) or 1, None)
@@ -192,10 +219,7 @@ def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[Re
     QuoteBatchError
         If the payload as a whole is unusable.
     """
-    try:
-        batch, rejected = decode(payload)
-    except UnicodeDecodeError as error:
-        raise QuoteBatchError(f"not UTF-8 ({error})") from error
+    batch, rejected = decode(payload)
     latest_ms = arrival_ms + MAX_AHEAD_MS
     if not batch.ts or max(batch.ts) <= latest_ms:
         return batch, rejected

@@ -8,6 +8,9 @@ from aws_kinesis_agg import DIGEST_SIZE, MAGIC, deaggregator  # noqa: F401  mess
 from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+# A tick of 100 bytes is a small user record, and 1 MiB the usual limit of a record.
+MAX_USER_RECORDS = 10_000
+
 
 def is_whole_aggregate(data: bytes) -> bool:
     """Return whether this is a KPL aggregate: the magic number, and an MD5 digest that fits."""
@@ -42,6 +45,10 @@ def user_records(data: bytes, *, is_whole: bool | None = None) -> tuple[list[byt
         aggregate = AggregatedRecord.FromString(data[len(MAGIC) : -DIGEST_SIZE])
     except DecodeError as error:
         return [data], f"looks like a KPL aggregate, but is no protobuf message of one ({error})"
+    if len(aggregate.records) > MAX_USER_RECORDS:
+        return [
+            data
+        ], f"an aggregate of {len(aggregate.records)} user records; must be at most {MAX_USER_RECORDS}"
     if not aggregate.records:
         return [data], "looks like a KPL aggregate, but holds no user record"
     return [user_record.data for user_record in aggregate.records], None
