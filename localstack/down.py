@@ -7,21 +7,42 @@ import shutil
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
+from localstack import saved_state
 from localstack.emulator import emulator
 from localstack.settings import LocalError, LocalSettings, read_settings
 from localstack.up import alone, front_door, runner
+from producers.errors import MonitorError
+
+SAVE_SECONDS = 3600.0
+"""A day's data take minutes on a slow disk; whoever cannot wait ends this command, not the saving."""
 
 
-def down(settings: LocalSettings, console: Console) -> None:
-    """End every program of the local monitor, the emulator last: it writes its state as it ends."""
+def down(settings: LocalSettings, console: Console, *, forget: bool = False) -> None:
+    """End every program of the local monitor, the emulator last: it writes its state as it ends.
+
+    Raises
+    ------
+    LocalError
+        If its data could not be saved.
+    """
     if not settings.directory.exists():
         console.print("Nothing runs.")
         return
     with alone(settings):
-        for process in (runner(settings), front_door(settings), emulator(settings)):
+        for process in (runner(settings), front_door(settings)):
             console.print(f"{process.name}: {'ended' if process.stop() else 'was not running'}")
+        aws = emulator(settings)
+        with console.status(f"{aws.name}: saving its data …"):
+            was_running = aws.stop(SAVE_SECONDS)
+        console.print(f"{aws.name}: {'ended' if was_running else 'was not running'}")
         (settings.directory / "endpoints.json").unlink(missing_ok=True)
+        if was_running and not forget and (why := saved_state.problem(settings.directory)):
+            raise LocalError(
+                f"the data of this run are not saved: {why}\n"
+                "The next `make up` goes back to those of the run before. Is the disk full?"
+            )
 
 
 def main() -> int:
@@ -32,9 +53,9 @@ def main() -> int:
     console = Console()
     try:
         settings = read_settings()
-        down(settings, console)
-    except LocalError as error:
-        Console(stderr=True).print(f"[red]✗[/] {error}", highlight=False)
+        down(settings, console, forget=arguments.forget)
+    except MonitorError as error:
+        Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
         return 1
     except KeyboardInterrupt:
         return 130

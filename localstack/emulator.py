@@ -10,8 +10,11 @@ import sys
 import urllib.error
 import urllib.request
 
+from localstack import saved_state
 from localstack.processes import Process
 from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free
+
+RUNNING = "running"
 
 
 def emulator(settings: LocalSettings) -> Process:
@@ -19,8 +22,8 @@ def emulator(settings: LocalSettings) -> Process:
     return Process("emulator", settings)
 
 
-def start(settings: LocalSettings) -> bool:
-    """Start it unless it runs; True if it was started.
+def start(settings: LocalSettings) -> str:
+    """Start it unless it runs; return what was done, and what was lost if the last run was killed.
 
     Raises
     ------
@@ -32,16 +35,17 @@ def start(settings: LocalSettings) -> bool:
             raise LocalError(
                 f"no local AWS answers at {settings.endpoint} (STOCK_MONITOR_AWS_ENDPOINT): start it"
             )
-        return False
+        return RUNNING
     process = emulator(settings)
     if process.pid() is not None:
         process.wait_until(lambda: is_healthy(settings), 60)
-        return False
+        return RUNNING
     if not port_is_free(settings.aws_port):
         raise LocalError(
             f"port {settings.aws_port} on {HOST} is taken by another program: end it, "
             "or choose another with STOCK_MONITOR_AWS_PORT=<port>"
         )
+    lost = saved_state.prepare(settings.directory)
     state = settings.directory / "aws"
     for folder in (state / "state", state / "s3", settings.directory / "tmp"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +66,7 @@ def start(settings: LocalSettings) -> bool:
     }
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings), 60)
-    return True
+    return f"started; {lost}" if lost else "started"
 
 
 def is_healthy(settings: LocalSettings) -> bool:

@@ -69,12 +69,12 @@ class Process:
                 raise LocalError(f"{self.name} was not ready after {seconds:.0f} s:\n{self._log_end()}")
             time.sleep(0.05)
 
-    def stop(self) -> bool:
-        """End it and all that it started; True if it was running."""
+    def stop(self, seconds: float = STOP_SECONDS) -> bool:
+        """End it and all that it started, after `seconds` by force; return whether it was running."""
         pid = self.pid()
         if pid is not None:
             _signal_group(pid, signal.SIGTERM)
-            if not _wait_gone(pid, STOP_SECONDS):
+            if not _wait_gone(pid, seconds):
                 _signal_group(pid, signal.SIGKILL)
                 _wait_gone(pid, STOP_SECONDS)
         self._pid_file.unlink(missing_ok=True)

@@ -74,7 +74,10 @@ def up(settings: LocalSettings, console: Console) -> None:
                 "or choose another with STOCK_MONITOR_PORT=<port>"
             )
         with _step(console, "Local AWS") as say:
-            say("started" if emulator.start(settings) else "running")
+            if not settings.endpoint and emulator.emulator(settings).pid() is None:
+                for program in (runner(settings), front_door(settings)):
+                    program.stop()  # they know an AWS that is no more
+            say(emulator.start(settings))
         source.store_keys(settings, spec, os.environ)
         with _step(console, "Stacks") as say:
             say("deployed" if deploy.deploy(settings, config, say) else "unchanged")

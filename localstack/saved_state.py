@@ -1,0 +1,103 @@
+"""What the local monitor keeps between two runs: whole, or as it was after the last run that ended well.
+
+MiniStack writes its state only as it ends, file by file. A run that was killed leaves files of two moments, which
+together are no state at all. So a run that ended well leaves a mark; the next one makes a copy of everything before
+it starts, and a run that finds no mark goes back to that copy.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+_AWS = "aws"
+_KEPT = (_AWS, "deployed", "backfilled", "checkpoints.json")
+"""What has to be of one moment: the data of the local AWS, and what we noted about it."""
+_COPY = "last-saved"
+_MARK = "saved"
+_FAILED = "not-saved"
+
+
+class SaveErrors(logging.Handler):
+    """Collects what MiniStack could not save: it logs that, and goes on as if it had."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Collect one message."""
+        self.messages.append(record.getMessage())
+
+
+def finish(directory: Path, errors: Sequence[str], now: datetime | None = None) -> None:
+    """Mark the data of a run as whole, or note why they are not; `directory` is the local monitor's."""
+    name, text = (_FAILED, "\n".join(errors)) if errors else (_MARK, f"{now or datetime.now(UTC):%FT%T}Z")
+    try:
+        partial = directory / _AWS / f"{name}.partial"
+        partial.write_text(f"{text}\n")
+        partial.rename(directory / _AWS / name)
+    except (
+        OSError
+    ) as error:  # on a full disk not even that; without a mark the data count as lost all the same
+        logging.getLogger(__name__).error("the mark of a saved state cannot be written: %s", error)
+
+
+def problem(directory: Path) -> str:
+    """Return why the run that just ended did not save its data; empty if it did, or there was none."""
+    aws = directory / _AWS
+    if not aws.is_dir() or (aws / _MARK).exists():
+        return ""
+    failed = aws / _FAILED
+    return failed.read_text().strip() if failed.exists() else "it ended before it had saved them"
+
+
+def prepare(directory: Path) -> str:
+    """Make the data ready for a new run; return what was lost, as a sentence, or an empty text.
+
+    May be interrupted anywhere and repeated: the copy that it goes back to is complete or not there.
+    """
+    aws, copy = directory / _AWS, directory / _COPY
+    mark = aws / _MARK
+    if mark.exists():
+        _copy(directory, copy)
+        mark.unlink()
+        return ""
+    if not aws.is_dir():
+        return ""
+    for name in _KEPT:
+        _remove(directory / name)
+    if not copy.is_dir():
+        return "the last run was killed before it had saved anything: this one begins anew"
+    since = (copy / _AWS / _MARK).read_text().strip()
+    for name in _KEPT:
+        _put(copy / name, directory / name)
+    (aws / _MARK).unlink()
+    return f"the last run was killed before it had saved its data: back to those of {since}"
+
+
+def _copy(directory: Path, copy: Path) -> None:
+    partial = copy.with_suffix(".partial")
+    _remove(partial)
+    partial.mkdir()
+    for name in _KEPT:
+        _put(directory / name, partial / name)
+    _remove(copy)
+    partial.rename(copy)
+
+
+def _put(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
