@@ -38,6 +38,8 @@ from stream_infra.config import Config
 BACKFILL_MINUTES = 30
 AT_ONCE = 4
 """As many things as the page asks for when it opens."""
+API_SECONDS = 180
+"""The first start of its functions takes a second, and on a machine that does much else a minute."""
 _BACKFILLED = "backfilled"
 
 
@@ -166,7 +168,7 @@ def _open_api(settings: LocalSettings) -> None:
     url = f"{settings.origin}/api/health"
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            front_door(settings).wait_until(lambda: all(pool.map(_answers, [url] * AT_ONCE)), 60)
+            front_door(settings).wait_until(lambda: all(pool.map(_answers, [url] * AT_ONCE)), API_SECONDS)
         except LocalError as error:
             raise LocalError(
                 f"{url} does not answer: `stock-monitor doctor` names the cause\n{error}"

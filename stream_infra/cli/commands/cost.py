@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,11 +21,21 @@ _DRIVERS_SHOWN = 5
 def cost(
     tickers: Annotated[int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1)] = 20,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", help="Seconds between polls.", min=1, max=60)
-    ] = 5,
+        float | None,
+        typer.Option(
+            "--interval", "-i", help="Seconds between polls; without it the deployment's.", min=1, max=60
+        ),
+    ] = None,
     session: Annotated[
-        str, typer.Option("--session", help="When quotes are polled: regular, extended or always.")
-    ] = "regular",
+        str | None,
+        typer.Option(
+            "--session",
+            help="When quotes are polled: regular, extended or always; without it the deployment's.",
+        ),
+    ] = None,
+    deployment: Annotated[
+        str, typer.Option("--deployment", help="Its name in monitor.toml.", metavar="NAME")
+    ] = "prod",
     as_json: options.AsJson = False,
 ) -> None:
     """Estimate what a month on AWS costs, by service, and say what drives it. It needs no AWS.
@@ -33,10 +44,13 @@ def cost(
 
     Example: stock-monitor cost --tickers 500 --interval 5
     """
-    from stream_infra.config import Config  # noqa: PLC0415
+    from stream_infra.config import find_file, load  # noqa: PLC0415
     from stream_infra.operations import cost as model  # noqa: PLC0415  --help must not pay for it
 
-    found = model.estimate(tickers, interval, _session(session), Config())
+    config = load(deployment, find_file(Path.cwd()))
+    interval = interval or config.poll_interval_seconds
+    session = session or config.session
+    found = model.estimate(tickers, interval, _session(session), config)
     if as_json:
         typer.echo(json.dumps(_as_dict(found, tickers, interval, session)))
     else:
