@@ -15,6 +15,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from consumers.contracts.detector import DetectorSpecError
+
 _COMPARISONS: dict[str, type[ast.cmpop]] = {"maximum": ast.Gt, "minimum": ast.Lt}
 _FUNCTIONS = {"sqrt": "sqrt", "absolute": "abs"}
 _NAMESPACE = "xp"
@@ -23,7 +25,7 @@ _NAMESPACE = "xp"
 @cache
 def for_floats(module: ModuleType) -> ModuleType:
     """Return a copy of `module` whose functions of a namespace `xp` work on floats, and ignore it."""
-    tree = _Inliner().visit(ast.parse(inspect.getsource(module)))
+    tree = _Inliner(f"{module.__name__.replace('.', '/')}.py").visit(ast.parse(inspect.getsource(module)))
     floats = ModuleType(module.__name__, module.__doc__)
     floats.__dict__.update(__package__=module.__package__, __file__=module.__file__)
     floats.__dict__["sqrt"] = math.sqrt
@@ -33,7 +35,8 @@ def for_floats(module: ModuleType) -> ModuleType:
 
 
 class _Inliner(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, place: str) -> None:
+        self._place = place
         self._temporaries = 0
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -53,6 +56,11 @@ class _Inliner(ast.NodeTransformer):
             operator = ast.And() if isinstance(node.op, ast.BitAnd) else ast.Or()
             return ast.BoolOp(operator, [node.left, node.right])
         return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        where = f"{self._place}, line {node.lineno}"
+        allowed = "written out, as in a = a + b: arrays would change in place, wherever else they are held"
+        raise DetectorSpecError(f"`{ast.unparse(node)}`", where=where, allowed=allowed)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)

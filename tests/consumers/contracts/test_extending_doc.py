@@ -60,8 +60,15 @@ with mock_aws():
             lines.append(f"{ts},{symbol},{quote.price},{quote.bid},{quote.ask},{quote.day_volume}")
     Path("ticks.csv").write_text("ts,symbol,price,bid,ask,volume\\n" + "\\n".join(lines) + "\\n")
     history = History([Path("ticks.csv")], threshold, print)
-    found = [event for event in history.events() if event.anomaly.kind == kind and event.change == "detected"]
+    found = [event for event in history.changes() if event.anomaly.kind == kind and event.change == "detected"]
     anomaly = found[0].anomaly
+
+    from consumers.alerts.dry_run import DryRun
+    from consumers.alerts.event import AlertEvent
+    from consumers.alerts.rendering.texts import content
+
+    alerts = DryRun()
+    alerts.live_through([AlertEvent.of(*event) for event in found], 86_400_000)
 
     client = boto3.client("dynamodb")
     names = ("ticker", "timestamp", "date", "severity")
@@ -96,6 +103,7 @@ with mock_aws():
             f"{sys.executable} -c 'import consumers.contracts.kinds, sys; print(*sys.modules)'").read().split(),
         "anomaly": anomaly.explanation,
         "window": anomaly.window,
+        "message": str(content(alerts.messages[0], "", "UTC")),
         "page": get("/kinds"),
         "api": get(f"/anomalies/{symbol}", kind=kind, source=anomaly.source),
         "one": get(f"/anomalies/{symbol}/{anomaly.id}")[0],
@@ -137,6 +145,7 @@ def is_a_kind_everywhere(found: Json, kind: str, label: str) -> None:
     assert not found["numpy_in_the_contract"]
     assert "in one tick and came back in the next" in found["anomaly"]
     assert found["window"]["unit"] == "return"
+    assert found["anomaly"] in found["message"]
     status, page = found["page"]
     assert status == 200
     assert {"kind": kind, "label": label} in [{k: of[k] for k in ("kind", "label")} for of in page["kinds"]]
@@ -175,6 +184,11 @@ def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
 
 
 HALVES = [
+    (
+        "    s.whipsaw_change = after\n",
+        "    s.whipsaw_change += after\n",
+        "`s.whipsaw_change += after`; must be written out",
+    ),
     (
         "DETECTOR = DetectorSpec(",
         "SPEC = DetectorSpec(",
@@ -233,7 +247,7 @@ def test_half_a_declaration_does_not_start(copied: Path, part: str, instead: str
         copied.write_text(text)
     assert done.returncode
     last = [line for line in done.stderr.splitlines() if "DetectorSpecError: " in line and named in line][-1]
-    assert "consumers/detectors/whipsaw.py: " in last
+    assert "consumers/detectors/whipsaw.py" in last
 
 
 def test_the_example_is_typed(tmp_path: Path) -> None:
