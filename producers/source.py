@@ -8,7 +8,7 @@ docs/sources.md derive from it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
@@ -77,7 +77,32 @@ class HasConnection(Protocol):
         """Close the connection."""
 
 
+class MinuteBar(NamedTuple):
+    """What was traded of a ticker in a minute; `ts` is its begin (epoch ms UTC), `volume` in units."""
+
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class History(Protocol):
+    """A vendor's minute bars of the past."""
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        """Return a ticker's bars that begin from `since_ms` to before `until_ms` (epoch ms UTC), the oldest first.
+
+        Raises
+        ------
+        SourceError
+            If the vendor does not answer, or knows no such ticker.
+        """
+
+
 Environment = Mapping[str, str]
+HistoryFactory = Callable[[Environment], History]
 SourceFactory = Callable[[Environment], Source]
 
 
@@ -135,6 +160,8 @@ class SourceSpec:
         What its quotes hold besides the price.
     poll, stream
         Make the source from the environment: for polling, and for holding a stream during a scan.
+    history
+        Makes the vendor's history of minute bars from the environment; None where there is none.
     is_recorded
         True for recordings, which are played by `stock-monitor replay` and never polled.
     keys, options
@@ -161,6 +188,7 @@ class SourceSpec:
     columns: tuple[Column, ...]
     poll: SourceFactory | None = None
     stream: SourceFactory | None = None
+    history: HistoryFactory | None = None
     is_recorded: bool = False
     keys: tuple[Key, ...] = ()
     options: tuple[Option, ...] = ()

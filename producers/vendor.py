@@ -168,6 +168,20 @@ class VendorClient:
         self.end_poll([], answered=True)
         return answer
 
+    def pages(self, path: str, parameters: Mapping[str, str]) -> Any:
+        """Return the answer to one call of a history, which waits for its turn however long that takes.
+
+        Raises
+        ------
+        SourceError
+            If the vendor does not answer.
+        """
+        now_ms = self._clock_ms()
+        due_ms = max(self.state.blocked_until_ms, self.state.next_call_ms - _BURST_MS)
+        if due_ms > now_ms:
+            self._sleep((due_ms - now_ms) / 1000)
+        return self.poll(path, parameters)
+
     def _wait_for_turn(self) -> None:
         # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
         state, now_ms = self.state, self._clock_ms()

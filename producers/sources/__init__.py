@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
-from producers.source import Mode, Source, SourceError, SourceSpec, SourceSpecError
+from producers.source import History, Mode, Source, SourceError, SourceSpec, SourceSpecError
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"
@@ -101,6 +101,22 @@ def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) 
     except Exception as error:
         said = spec.redacted(f"{type(error).__name__}: {error}", environment)
         raise SourceError(f"source {name} does not start: {said}") from error
+
+
+def history_of(name: str, environment: Mapping[str, str]) -> History:
+    """Return the history of minute bars of the source called `name`.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, it has no history, or it lacks a key or a package.
+    """
+    spec = get(name)
+    if spec.history is None:
+        having = [found.name for found in describe() if found.spec and found.spec.history]
+        raise SourceError(f"source {name} has no history", allowed=f"one of {', '.join(having)}")
+    spec.check(environment)
+    return spec.history(environment)
 
 
 def _allowed() -> str:

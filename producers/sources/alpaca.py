@@ -19,7 +19,7 @@ import msgspec
 
 from producers.markets import new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
-from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
+from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamRejectedError, StreamSource
 from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
@@ -28,6 +28,7 @@ SYMBOLS_PER_CALL = 500
 _URL = "https://data.alpaca.markets"
 _STREAM_URL = "wss://stream.data.alpaca.markets/v2"
 _REJECTED = frozenset({401, 402, 404, 405, 409})  # not authenticated, key, too late, too many tickers, plan
+_BARS_PATH = "/v2/stocks/bars"
 _PATH = "/v2/stocks/snapshots"
 _CALLS_PER_MINUTE = 200
 _WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
@@ -139,6 +140,72 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
     )
 
 
+class AlpacaHistory:
+    """Alpaca's historical bars, in pages of 10,000.
+
+    https://docs.alpaca.markets/reference/stockbars
+    """
+
+    def __init__(self, client: VendorClient, feed: str) -> None:
+        self._client = client
+        self._feed = {"feed": feed} if feed else {}
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        """Return a ticker's bars, the oldest first."""
+        begin, end = (_EPOCH + timedelta(milliseconds=ms) for ms in (since_ms, until_ms))
+        asked = {
+            "symbols": symbol,
+            "timeframe": "1Min",
+            "limit": "10000",
+            "start": begin.isoformat(),
+            "end": end.isoformat(),
+        }
+        page: str | None = ""
+        while page is not None:
+            token = {"page_token": page} if page else {}
+            answer = self._client.pages(_BARS_PATH, {**asked, **self._feed, **token})
+            try:
+                bars = msgspec.convert(answer, _Bars)
+            except msgspec.ValidationError as error:
+                raise SourceError(f"alpaca answered what are no bars of {symbol}: {error}") from error
+            for bar in (bars.bars or {}).get(symbol, []):
+                at = epoch_ms(bar.t)
+                if at is not None and since_ms <= at < until_ms:
+                    yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
+            page = bars.next_page_token
+
+
+class _MinuteBar(msgspec.Struct):
+    t: datetime
+    o: float
+    h: float
+    l: float  # noqa: E741 - the vendor's names
+    c: float
+    v: float
+
+
+class _Bars(msgspec.Struct):
+    bars: dict[str, list[_MinuteBar]] | None = None
+    next_page_token: str | None = None
+
+
+def _history(environment: Environment) -> AlpacaHistory:
+    client = client_of(
+        SOURCE,
+        {**environment, "POLL_INTERVAL_SECONDS": "20"},
+        environment.get("APCA_API_DATA_URL") or _URL,
+        _headers(environment),
+    )
+    return AlpacaHistory(client, environment.get("ALPACA_FEED", ""))
+
+
+def _headers(environment: Environment) -> dict[str, str]:
+    return {
+        "APCA-API-KEY-ID": environment["APCA_API_KEY_ID"].strip(),
+        "APCA-API-SECRET-KEY": environment["APCA_API_SECRET_KEY"].strip(),
+    }
+
+
 class AlpacaStream:
     """Alpaca's WebSocket of stocks: trades and quotes, after the key was accepted.
 
@@ -213,11 +280,8 @@ def _stream(environment: Environment) -> StreamSource:
 
 
 def _poll(environment: Environment) -> AlpacaSource:
-    headers = {
-        "APCA-API-KEY-ID": environment["APCA_API_KEY_ID"].strip(),
-        "APCA-API-SECRET-KEY": environment["APCA_API_SECRET_KEY"].strip(),
-    }
-    client = client_of(SOURCE, environment, environment.get("APCA_API_DATA_URL") or _URL, headers)
+    url = environment.get("APCA_API_DATA_URL") or _URL
+    client = client_of(SOURCE, environment, url, _headers(environment))
     return AlpacaSource(client, environment.get("ALPACA_FEED", ""))
 
 
@@ -229,6 +293,7 @@ SOURCE = SourceSpec(
     columns=("bid", "ask", "day_volume", "quote_ts"),
     poll=_poll,
     stream=_stream,
+    history=_history,
     keys=(Key("APCA_API_KEY_ID", _WHERE), Key("APCA_API_SECRET_KEY", _WHERE)),
     options=(
         Option("ALPACA_FEED", "the feed; unset is the best that the plan may read", _FEEDS),

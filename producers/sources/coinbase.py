@@ -11,19 +11,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from producers.quote_batch import Quote
-from producers.source import Environment, Missing, Option, Quotes, SourceSpec
+from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamSource
-from producers.vendor import VendorSource, client_of, epoch_ms, poll_seconds, read_quote
+from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
 from producers.vendor_state import RejectedRequestError
 
 _URL = "https://api.exchange.coinbase.com"
 _STREAM_URL = "wss://ws-feed.exchange.coinbase.com"
 _WRONG = re.compile(r"(\S+) is not a valid product")
+_MINUTE_MS = 60_000
+_CANDLES = 300
 _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
 
 
@@ -69,6 +71,39 @@ def product_of(symbol: str) -> str:
     ('BTC-USD', 'ETH-EUR')
     """
     return symbol.rpartition(":")[2].replace("/", "-")
+
+
+class CoinbaseHistory:
+    """Coinbase's candles, 300 a call.
+
+    https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles
+    """
+
+    def __init__(self, client: VendorClient) -> None:
+        self._client = client
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        """Return a pair's bars, the oldest first."""
+        for begin_ms in range(since_ms - since_ms % _MINUTE_MS, until_ms, _CANDLES * _MINUTE_MS):
+            end_ms = min(begin_ms + _CANDLES * _MINUTE_MS, until_ms)
+            span = {"granularity": "60", "start": _iso(begin_ms), "end": _iso(end_ms - 1)}
+            answer = self._client.pages(f"/products/{product_of(symbol)}/candles", span)
+            try:
+                candles = msgspec.convert(answer, list[tuple[int, float, float, float, float, float]])
+            except msgspec.ValidationError as error:
+                raise SourceError(f"coinbase answered what are no candles of {symbol}: {error}") from error
+            for at, low, high, open_, close, volume in sorted(candles):
+                if since_ms <= at * 1000 < until_ms:
+                    yield MinuteBar(at * 1000, open_, high, low, close, volume)
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _history(environment: Environment) -> CoinbaseHistory:
+    patient = {**environment, "POLL_INTERVAL_SECONDS": "20"}
+    return CoinbaseHistory(client_of(SOURCE, patient, environment.get("COINBASE_URL") or _URL))
 
 
 class CoinbaseStream:
@@ -148,6 +183,7 @@ SOURCE = SourceSpec(
     columns=("bid", "ask", "quote_ts"),
     poll=_poll,
     stream=_stream,
+    history=_history,
     options=(
         Option("COINBASE_URL", "another address of the API"),
         Option("COINBASE_STREAM_URL", "another address of the stream"),

@@ -31,7 +31,7 @@ def tables() -> str:
 def _cells(spec: SourceSpec) -> Iterator[str]:
     yield f"`{spec.name}`"
     yield spec.summary
-    yield ", ".join(spec.modes) or "replay"
+    yield ", ".join([*spec.modes, *(["history"] if spec.history else [])]) or "replay"
     yield ", ".join(spec.columns) or "-"
     keys = "; ".join(f"`{key.variable}`: {key.where}" for key in spec.keys) or "none"
     packages = "".join(f"; package `{package}`" for package in spec.packages)

@@ -1,0 +1,125 @@
+"""`stock-monitor history` writes what the vendor answers, goes on where it stopped, and `backtest` reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from producers.source import MinuteBar, SourceError
+from producers.sources import history_of
+from producers.sources.replay import RejectedTick, read_ticks
+from stream_infra.cli.commands import history
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.minute_bars import Written, write
+from tests.producers.conftest import vendor as vendor_fixture
+from tests.producers.fakes import Call, Reply, VendorStub
+
+vendor = vendor_fixture
+T = 1_743_512_400_000  # 2025-04-01T13:00:00Z
+MINUTE = 60_000
+
+
+class Made:
+    """A history of one bar a minute that fails after so many."""
+
+    def __init__(self, fails_after: int = 10**9) -> None:
+        self._left = fails_after
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        first = -(-since_ms // MINUTE) * MINUTE
+        for at in range(first, until_ms, MINUTE):
+            if not self._left:
+                raise SourceError(f"acme fails for {symbol}")
+            self._left -= 1
+            yield MinuteBar(at, 1.0, 2.0, 0.5, 1.5, 10.0)
+
+
+def test_what_was_written_is_read_and_not_fetched_again(tmp_path: Path) -> None:
+    file = tmp_path / "bars.csv"
+    with pytest.raises(SourceError):
+        list(write(file, Made(7), ["A", "B"], (T, T + 5 * MINUTE), lambda _: None))
+    file.write_bytes(file.read_bytes()[:-5])  # and the last row is cut off
+    done = list(write(file, Made(), ["A", "B"], (T, T + 5 * MINUTE), lambda _: None))
+    assert done == [Written("A", 0, 5), Written("B", 4, 1)]
+    rejected: list[RejectedTick] = []
+    ticks = list(read_ticks(file, rejected.append))
+    assert rejected == []
+    assert [(tick.symbol, tick.ts) for tick in ticks] == [
+        (ticker, T + n * MINUTE + MINUTE - 1) for ticker in ("A", "B") for n in range(5)
+    ]
+    assert ticks[-1].day_volume == 50.0
+
+
+def test_another_file_is_not_written_into(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="holds something else"):
+        list(write(file, Made(), ["A"], (T, T + MINUTE), lambda _: None))
+    assert file.read_text() == "a,b\n1,2\n"
+
+
+def test_candles_of_coinbase(vendor: VendorStub) -> None:
+    # docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles: the newest first,
+    # [time, low, high, open, close, volume], at most 300 a call
+    def answer(call: Call) -> Reply:
+        assert (call.path, call.parameters["granularity"]) == ("/products/BTC-USD/candles", "60")
+        begin, end = (datetime.fromisoformat(call.parameters[name]).timestamp() for name in ("start", "end"))
+        times = range(int(begin), int(end) + 1, 60)
+        assert len(times) <= 300
+        return 200, {}, json.dumps([[at, 0.5, 2.0, 1.0, 1.5, 10.25] for at in reversed(times)]).encode()
+
+    vendor.answer = answer
+    bars = list(
+        history_of("coinbase", {"COINBASE_URL": vendor.url}).minute_bars("BTC/USD", T, T + 700 * MINUTE)
+    )
+    assert [bar.ts for bar in bars] == [T + n * MINUTE for n in range(700)]
+    assert bars[0] == MinuteBar(T, 1.0, 2.0, 0.5, 1.5, 10.25)
+
+
+def test_bars_of_alpaca_in_pages(vendor: VendorStub) -> None:
+    # docs.alpaca.markets/reference/stockbars
+    def page(minute: int, token: str | None) -> Reply:
+        bar = {
+            "t": f"2025-04-01T13:0{minute}:00Z",
+            "o": 1.0,
+            "h": 2.0,
+            "l": 0.5,
+            "c": 1.5,
+            "v": 10,
+            "n": 3,
+            "vw": 1.4,
+        }
+        return 200, {}, json.dumps({"bars": {"AAPL": [bar]}, "next_page_token": token}).encode()
+
+    vendor.answer = lambda call: page(1, None) if "page_token" in call.parameters else page(0, "QUFQTA==")
+    keys = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "APCA_API_DATA_URL": vendor.url}
+    bars = list(history_of("alpaca", keys).minute_bars("AAPL", T, T + 5 * MINUTE))
+    assert [bar.ts for bar in bars] == [T, T + MINUTE]
+    assert vendor.calls[1].parameters["page_token"] == "QUFQTA=="
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["AAPL", "--source", "finnhub", "-o", "a.csv"],
+            "finnhub has no history; must be one of alpaca, coinbase",
+        ),
+        (["AAPL", "--source", "coinbase", "-o", "a.xls"], "must be a file named .csv"),
+        (["A$", "--source", "coinbase", "-o", "a.csv"], "is no ticker"),
+        (["A", "--source", "coinbase", "--from", "1h", "--to", "2h", "-o", "a.csv"], "is not before"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(history.app, arguments)
+    assert done.exception is not None
+    assert message in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
