@@ -9,7 +9,6 @@ from consumers.redrive.redrive import Redriven
 from consumers.redrive.requeue import entry_id, remaining, requeue
 from consumers.stores.quarantine import QuarantineBucket
 from consumers.stream.records import Quarantined
-from consumers.windows.restore import GoneError
 from producers.errors import MonitorError
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.redriving import detector_settings, redrive_of
@@ -45,7 +44,7 @@ class Quarantine:
         """Bring back what can be used of an entry now, and keep the rest; what was done stays done."""
         try:
             return self._requeue(entry)
-        except (GoneError, MonitorError) as error:
+        except MonitorError as error:
             return Requeued(entry_id(entry), stays=str(error))
         except Exception as error:  # noqa: BLE001  a record that crashes the redrive, as it did the detector
             return Requeued(

@@ -91,7 +91,7 @@ def redrive(message: Message, redriving: Redrive, kinesis: KinesisClient) -> Red
     except (ClientError, BotoCoreError):
         raise
     except Exception as error:  # a batch that crashes the redrive, as it did the detector: the others go on
-        known = isinstance(error, MonitorError | LookupError | ValueError)
+        known = isinstance(error, MonitorError)
         what = str(error) if known else f"it crashes the redrive, report it as a defect: {error!r}"
         raise UnusableError(f"{what}: the message stays") from error
 

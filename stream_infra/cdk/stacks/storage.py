@@ -18,6 +18,7 @@ from stream_infra.config import Config
 INDEXES = {"DateIndex": "date", "SeverityIndex": "severity"}
 """Indexes of stock-anomalies and their partition keys."""
 _STRING = dynamodb.AttributeType.STRING
+COLD_BYTES = 128 * 1024
 FAILED_BATCHES_PREFIX = "aws/lambda/"
 """Where on-failure destinations write (Lambda guide, "Retain discarded batches for a Kinesis source")."""
 
@@ -108,21 +109,26 @@ class StorageStack(Stack):
             ),
             removal_policy=self._removal,
             lifecycle_rules=[
+                # Infrequent Access bills 128 KB at least (S3 pricing): the files of single tickers stay where they are.
                 s3.LifecycleRule(
-                    id="raw-data-gets-cold-then-goes",
+                    id="large-raw-data-gets-cold",
                     prefix="raw-data/",
+                    object_size_greater_than=COLD_BYTES,
                     transitions=[
                         s3.Transition(
                             storage_class=s3.StorageClass.INFREQUENT_ACCESS,
                             transition_after=Duration.days(30),
                         )
                     ],
-                    expiration=Duration.days(365),
                 ),
+                s3.LifecycleRule(id="raw-data-goes", prefix="raw-data/", expiration=Duration.days(365)),
                 # Snapshots outlive the 14 days of the dead-letter queue by a day: a redrive needs them.
                 s3.LifecycleRule(id="snapshots-go", prefix="snapshots/", expiration=Duration.days(15)),
+                # In a versioned bucket what expires leaves a delete marker, which only this rule takes away (S3 guide,
+                # "Removing expired object delete markers").
                 s3.LifecycleRule(
                     id="old-versions-go",
+                    expired_object_delete_marker=True,
                     noncurrent_version_expiration=Duration.days(30),
                     abort_incomplete_multipart_upload_after=Duration.days(1),
                 ),

@@ -57,7 +57,7 @@ def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     from consumers.contracts.kinds import distortions  # noqa: PLC0415  --help must not pay for it
     from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415
     from producers.simulation.distortion import VARIABLE, to_text  # noqa: PLC0415
-    from producers.source import SourceError, poll  # noqa: PLC0415
+    from producers.source import poll  # noqa: PLC0415
     from producers.sources import create  # noqa: PLC0415
 
     for ticker in tickers:
@@ -65,10 +65,7 @@ def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
             raise InputError(f"{ticker!r} is no ticker", allowed=SYMBOL_RULE)
     # Nobody polls again: take time to retry.
     environment = {"POLL_INTERVAL_SECONDS": "20", VARIABLE: to_text(distortions()), **os.environ}
-    try:
-        batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))
-    except SourceError as error:
-        raise FailedError(str(error)) from error
+    batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))
     if rejected:
         raise FailedError(rejected[0].reason, where=f"{source}: {rejected[0].symbol}")
     return batch

@@ -198,3 +198,20 @@ def test_cloudfront_serves_the_api_under_its_prefix(aws_templates: Templates) ->
 def test_the_defaults_reserve_concurrency_for_the_lanes_of_the_stream() -> None:
     config = Config()
     assert config.shards * config.parallelization_factor <= config.concurrency_limit == 5
+
+
+def test_what_lies_in_the_bucket_gets_cold_or_goes_as_it_really_is(aws_templates: Templates) -> None:
+    """S3 guide: Infrequent Access bills 128 KB at least; what expires in a versioned bucket leaves a delete marker.
+
+    A rule may not have both a number of days and ExpiredObjectDeleteMarker ("Lifecycle configuration elements").
+    """
+    (data,) = [
+        bucket
+        for bucket in resources(aws_templates, "AWS::S3::Bucket")
+        if "stock-scan-data" in str(bucket.get("BucketName"))
+    ]
+    rules = {rule["Id"]: rule for rule in data["LifecycleConfiguration"]["Rules"]}
+    assert rules["large-raw-data-gets-cold"]["ObjectSizeGreaterThan"] == 128 * 1024
+    assert rules["raw-data-goes"]["ExpirationInDays"] == 365
+    assert rules["old-versions-go"]["ExpiredObjectDeleteMarker"] is True
+    assert "ExpirationInDays" not in rules["old-versions-go"]
