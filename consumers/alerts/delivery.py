@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import HOUR_MS, Delivery, Message
+from consumers.alerts.model import HOUR_MS, Delivery, Message, Pending
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertStore, Pending
+from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
 
 if TYPE_CHECKING:

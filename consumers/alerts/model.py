@@ -346,3 +346,12 @@ class Delivery:
     sent_ms: int = 0
     receipt: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A delivery that is not known to be done, by its message."""
+
+    message_id: str
+    made_ms: int
+    channel: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -12,37 +11,24 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import incidents, policy
+from consumers.alerts.decision import Decision, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import (
     MINUTE_MS,
-    AnomalySummary,
     Digest,
     Incident,
     Message,
-    MessageKind,
-    Move,
-    Record,
     Silence,
 )
+from consumers.alerts.places import digest_place, incident_place
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import (
-    AlertCache,
-    AlertStore,
-    digest_place,
-    group_of,
-    group_place,
-    incident_place,
-    record_place,
-    resolve,
-)
+from consumers.alerts.store import AlertCache, AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
 from consumers.contracts.kinds import is_misprint
 
 ATTEMPTS = 8
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
-MERGED = 20
-"""Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
 INCIDENTS_A_SWEEP = 500
 """Due incidents that one sweep looks at (about 10 ms each); the next sweep goes on."""
 INCIDENTS_A_WRITE = 25
@@ -155,7 +141,7 @@ class Notifier:
             return [taken for event in events for taken in self._decided([event], settings)]
 
     def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
-        decision = _Decision(self._store, self._store.load(events), self._clock(), settings, self._watched)
+        decision = Decision(self._store, self._store.load(events), self._clock(), settings, self._watched)
         order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
         decision.look_around(order)
         for event in order:
@@ -210,7 +196,7 @@ class Notifier:
             cache.put(digest_place(incident.origin, channels), digest)
             return policy.noted(incident, "digest", _digest_id(digest), channels, now_ms), None
         if what in {"resolved", "repeated"}:
-            return _with_message(what, incident, incident.channels, now_ms)
+            return with_message(what, incident, incident.channels, now_ms)
         return incident, None
 
     def _finish_digests(self, now_ms: int) -> None:
@@ -225,162 +211,6 @@ class Notifier:
             except ConflictError:
                 self._pause(attempt)
         return change()
-
-
-class _Decision:
-    """What a batch of events leads to, decided on what was remembered before it."""
-
-    def __init__(
-        self,
-        store: AlertStore,
-        cache: AlertCache,
-        now_ms: int,
-        settings: AlertSettings,
-        watched: Callable[[], int],
-    ) -> None:
-        self._store = store
-        self._cache = cache
-        self._now_ms = now_ms
-        self._settings = settings
-        self._watched = watched
-        self._around: dict[str, list[Move]] = defaultdict(list)
-        self._moves: list[tuple[AlertEvent, Move]] = []
-        self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
-
-    def look_around(self, events: Sequence[AlertEvent]) -> None:
-        """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
-        new = [event for event in events if self._may_be_wide(event)]
-        spans: dict[str, list[int]] = defaultdict(list)
-        for event in new:
-            spans[event.origin].append(event.at_ms)
-        for origin, times in spans.items():
-            first_ms, last_ms = min(times) - policy.WIDE_MS, max(times) + policy.WIDE_MS
-            self._around[origin] = self._store.load_moves(origin, first_ms - policy.WIDE_MS, last_ms)
-        for event in new:
-            subject = policy.subject_of(event.anomaly.kind)
-            self._around[event.origin].append(Move(event.anomaly.ticker, subject or "", event.at_ms, ""))
-
-    def take(self, event: AlertEvent) -> None:
-        """Take an event into its incident; one that was taken before changes nothing."""
-        record = self._cache.get(record_place(event.anomaly.id), Record)
-        if record is not None and event.key in record.seen:
-            return
-        incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
-        if incident is None:  # it expired
-            incident = incidents.opened(event, event.anomaly.ticker)
-        incident, record = incidents.absorb(event, incident, record, self._now_ms)
-        incident, kind, way = policy.decide(
-            event, incident, self._cache.silences, self._now_ms, self._settings
-        )
-        if kind is not None:
-            self._news.setdefault(incident.id, []).append((kind, event, way.channels))
-        self._cache.put(record_place(event.anomaly.id), record)
-        self._put(incident)
-
-    def commit(self) -> dict[int, Message]:
-        """Write what was decided, all or nothing; return the messages by the `id` of the event that is the news.
-
-        What a batch brings of one incident is one message, which tells all of it. Raises as `AlertStore.commit` does.
-        """
-        messages: dict[int, Message] = {}
-        for id_, news in self._news.items():
-            incident = self._cache.get(incident_place(id_), Incident)
-            assert incident is not None  # noqa: S101  it was put there with its news
-            cause = news[-1][1]  # the worst: news exceeds what was told
-            channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
-            incident, messages[id(cause)] = _with_message(
-                news[0][0], incident, channels, self._now_ms, cause.anomaly
-            )
-            self._put(incident)
-        self._store.commit(self._cache, messages.values(), self._now_ms, self._moves)
-        return messages
-
-    def _put(self, incident: Incident) -> None:
-        due_ms = policy.due_ms(incident, self._settings)
-        self._cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
-
-    def _may_be_wide(self, event: AlertEvent) -> bool:
-        anomaly = event.anomaly
-        return (
-            self._settings.market_wide is not None
-            and policy.subject_of(anomaly.kind) is not None
-            and self._cache.get(record_place(anomaly.id), Record) is None
-            and policy.is_fresh(event, self._now_ms, self._settings)
-            and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
-        )
-
-    def _incident(self, event: AlertEvent) -> Incident:
-        """Return the incident that a new anomaly belongs to."""
-        if self._may_be_wide(event):
-            subject = policy.subject_of(event.anomaly.kind) or ""
-            incident = self._wide(event, subject) or self._own(event)
-            self._moves.append((event, Move(event.anomaly.ticker, subject, event.at_ms, incident.id)))
-            return incident
-        return self._own(event)
-
-    def _own(self, event: AlertEvent) -> Incident:
-        return self._newest(event, group_of(event)) or self._open(
-            event, group_of(event), event.anomaly.ticker
-        )
-
-    def _wide(self, event: AlertEvent, subject: str) -> Incident | None:
-        moves, watched = self._around[event.origin], self._watched()
-        moving = policy.is_wide(event, moves, watched, self._settings)
-        incident = self._newest(event, subject)
-        if moving and incident is None:
-            incident = self._open(event, subject, subject, watched)
-            for single in self._singles(event, subject, moves):
-                incident, left = incidents.merged(incident, single)
-                self._put(left)
-        if moving and incident is not None:
-            until_ms = max(incident.wide_until_ms, event.at_ms + policy.WIDE_MS)
-            return replace(incident, wide_until_ms=until_ms)
-        return incident
-
-    def _singles(self, event: AlertEvent, subject: str, moves: Iterable[Move]) -> list[Incident]:
-        """Return the incidents of single tickers that began with the move."""
-        near = [
-            move
-            for move in moves
-            if move.subject == subject and abs(move.at_ms - event.at_ms) <= policy.WIDE_MS
-        ]
-        ids = list(dict.fromkeys(move.incident for move in near if move.incident))[-MERGED:]
-        self._store.load_incidents(self._cache, ids)
-        found = (self._cache.get(incident_place(id_), Incident) for id_ in ids)
-        began_ms = event.at_ms - policy.WIDE_MS
-        return [
-            one
-            for one in found
-            if one is not None and not one.is_wide and not one.merged_into and one.opened_ms >= began_ms
-        ]
-
-    def _newest(self, event: AlertEvent, group: str) -> Incident | None:
-        """Return the newest incident of a group if the event belongs to it."""
-        id_ = self._cache.get(group_place(event.origin, group), str)
-        incident = None if id_ is None else self._cache.get(incident_place(id_), Incident)
-        return incident if incident is not None and policy.joins(incident, event.anomaly.began_ms) else None
-
-    def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
-        incident = incidents.opened(event, subject, watched)
-        self._store.load_incidents(self._cache, [incident.id])
-        held = resolve(self._cache, incident.id)
-        if held is not None:
-            return held  # of the same moment: disorder made another one the newest, or it was merged
-        self._cache.put(group_place(event.origin, group), incident.id)
-        return incident
-
-
-def _with_message(
-    kind: MessageKind,
-    incident: Incident,
-    channels: tuple[str, ...],
-    now_ms: int,
-    cause: AnomalySummary | None = None,
-) -> tuple[Incident, Message]:
-    """Return an incident with a message about it."""
-    id_ = f"{incident.id}#{incident.sequence + 1}"
-    incident = policy.noted(incident, kind, id_, channels, now_ms)
-    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
 
 
 def _digest_id(digest: Digest) -> str:

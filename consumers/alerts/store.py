@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -40,8 +39,22 @@ from consumers.alerts.model import (
     Incident,
     Message,
     Move,
+    Pending,
     Record,
     Silence,
+)
+from consumers.alerts.places import (
+    days_between,
+    delivery_place,
+    digest_place,
+    due_place,
+    expiry,
+    group_of,
+    group_place,
+    incident_place,
+    message_place,
+    pending_place,
+    record_place,
 )
 from consumers.alerts.table import ConflictError, Delete, Place, Put, Table
 
@@ -52,18 +65,8 @@ INCIDENT_DAYS = MESSAGE_DAYS = 90
 MOVES_DAYS = 1
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""
-DAY_MS = 86_400_000
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A delivery that is not known to be done, by its message."""
-
-    message_id: str
-    made_ms: int
-    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +227,6 @@ class AlertStore:
         records = [_decode(item.body, Record) for item in found.values()]
         return self.incident(records[0].incident) if records else None
 
-    def record(self, anomaly_id: str) -> Record | None:
-        """Return what is remembered of an anomaly; None for nothing."""
-        found = self._table.read([record_place(anomaly_id)])
-        return next((_decode(item.body, Record) for item in found.values()), None)
-
     def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:
         """Yield incidents that began in a span (epoch ms UTC, both ends included), the oldest first."""
         for day in days_between(since_ms, until_ms):
@@ -370,76 +368,15 @@ def resolve(cache: AlertCache, id_: str) -> Incident | None:
     return incident
 
 
-def group_of(event: AlertEvent) -> str:
-    """Return the subject of an event's own group; late anomalies never join live ones."""
-    return f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
-
-
-def group_place(origin: str, subject: str) -> Place:
-    """Where the newest incident of a group is named."""
-    return f"group#{origin}", subject
-
-
-def record_place(anomaly_id: str) -> Place:
-    """Where an anomaly is remembered."""
-    return f"anomaly#{anomaly_id}", "record"
-
-
-def incident_place(id_: str) -> Place:
-    """Where an incident is; its id tells when it began."""
-    first_ms = int(id_.rpartition("-")[2])
-    return f"incidents#{day_of(first_ms)}", f"{first_ms:013d}#{id_}"
-
-
-def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
-    """Where the digest for these is put together."""
-    return "digest", f"{origin}#{','.join(channels)}"
-
-
-def message_place(id_: str, made_ms: int) -> Place:
-    """Where a message is."""
-    return f"messages#{day_of(made_ms)}", f"{made_ms:013d}#{id_}"
-
-
-def delivery_place(pending: Pending) -> Place:
-    """Where a delivery is: behind its message."""
-    pk, sk = message_place(pending.message_id, pending.made_ms)
-    return pk, f"{sk}#>{pending.channel}"
-
-
-def pending_place(pending: Pending) -> Place:
-    """Where a delivery is listed until it is done."""
-    return "pending", delivery_place(pending)[1]
-
-
-def days_between(first_ms: int, last_ms: int) -> list[str]:
-    """Return the UTC days of a span, both ends included."""
-    return [day_of(day * DAY_MS) for day in range(first_ms // DAY_MS, last_ms // DAY_MS + 1)]
-
-
-def day_of(ms: int) -> str:
-    """Return the UTC day of a moment."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
-
-
-def expiry(from_ms: int, days: int) -> int:
-    """Return when an item may be forgotten, epoch seconds UTC."""
-    return from_ms // 1000 + days * DAY_MS // 1000
-
-
 def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:
     """Yield the writes that list an incident as due when it says so, and no longer when not."""
     listed = None if before is None else before.due_ms
     if listed == after.due_ms:
         return
     if listed is not None:
-        yield Delete(_due_place(listed, after.id))
+        yield Delete(due_place(listed, after.id))
     if after.due_ms is not None:
-        yield Put(_due_place(after.due_ms, after.id), _text(after.id), expiry(now_ms, INCIDENT_DAYS))
-
-
-def _due_place(due_ms: int, id_: str) -> Place:
-    return "due", f"{due_ms:013d}#{id_}"
+        yield Put(due_place(after.due_ms, after.id), _text(after.id), expiry(now_ms, INCIDENT_DAYS))
 
 
 def _new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:

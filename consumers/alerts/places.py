@@ -1,0 +1,73 @@
+"""Where things are in the table `stock-alerts`: partition and sort keys, and how long they stay. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import Pending
+from consumers.alerts.table import Place
+
+DAY_MS = 86_400_000
+
+
+def group_of(event: AlertEvent) -> str:
+    """Return the subject of an event's own group; late anomalies never join live ones."""
+    return f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
+
+
+def group_place(origin: str, subject: str) -> Place:
+    """Where the newest incident of a group is named."""
+    return f"group#{origin}", subject
+
+
+def record_place(anomaly_id: str) -> Place:
+    """Where an anomaly is remembered."""
+    return f"anomaly#{anomaly_id}", "record"
+
+
+def incident_place(id_: str) -> Place:
+    """Where an incident is; its id tells when it began."""
+    first_ms = int(id_.rpartition("-")[2])
+    return f"incidents#{day_of(first_ms)}", f"{first_ms:013d}#{id_}"
+
+
+def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
+    """Where the digest for these is put together."""
+    return "digest", f"{origin}#{','.join(channels)}"
+
+
+def message_place(id_: str, made_ms: int) -> Place:
+    """Where a message is."""
+    return f"messages#{day_of(made_ms)}", f"{made_ms:013d}#{id_}"
+
+
+def delivery_place(pending: Pending) -> Place:
+    """Where a delivery is: behind its message."""
+    pk, sk = message_place(pending.message_id, pending.made_ms)
+    return pk, f"{sk}#>{pending.channel}"
+
+
+def pending_place(pending: Pending) -> Place:
+    """Where a delivery is listed until it is done."""
+    return "pending", delivery_place(pending)[1]
+
+
+def days_between(first_ms: int, last_ms: int) -> list[str]:
+    """Return the UTC days of a span, both ends included."""
+    return [day_of(day * DAY_MS) for day in range(first_ms // DAY_MS, last_ms // DAY_MS + 1)]
+
+
+def day_of(ms: int) -> str:
+    """Return the UTC day of a moment."""
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
+
+
+def expiry(from_ms: int, days: int) -> int:
+    """Return when an item may be forgotten, epoch seconds UTC."""
+    return from_ms // 1000 + days * DAY_MS // 1000
+
+
+def due_place(due_ms: int, id_: str) -> Place:
+    """Where an incident is listed that a sweep has to look at then."""
+    return "due", f"{due_ms:013d}#{id_}"
