@@ -1,0 +1,123 @@
+"""Each (message, channel) on its own: what fails delays no other, is tried again, and ends in the dead letters."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from consumers.alerts.channels import ChannelError
+from consumers.alerts.model import Delivery, Message
+from consumers.alerts.outlets import side_by_side
+from consumers.alerts.settings import AlertSettings
+from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened
+
+TWO = AlertSettings.model_validate(
+    {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
+)
+
+
+@pytest.fixture
+def two() -> Bench:
+    """Return a bench with a second channel that is down."""
+    bench = Bench(settings=TWO)
+    bench.phones.down["desk"] = ChannelError("HTTP 503", where="desk")
+    return bench
+
+
+def _of_desk(bench: Bench) -> Delivery:
+    stored = next(iter(bench.store.messages(T0_MS, bench.now_ms)))
+    return next(one for one in stored.deliveries if one.channel == "desk")
+
+
+def test_what_one_channel_does_not_take_the_other_does_at_once(two: Bench) -> None:
+    assert two.take(opened(severity="critical")) == ["opened"]
+    assert (len(two.sent()), len(two.sent("desk"))) == (1, 0)
+    assert _of_desk(two).error == "desk: HTTP 503"
+    del two.phones.down["desk"]
+    assert two.sweep(after_minutes=1).sent == 1
+    assert two.sweep(after_minutes=1).sent == 0
+    assert (len(two.sent()), len(two.sent("desk"))) == (1, 1)
+
+
+def test_a_channel_that_is_down_is_left_alone_by_other_messages(two: Bench) -> None:
+    tried: list[str] = []
+    send = two.phones.send
+
+    def count(channel: str, message: Message, settings: AlertSettings) -> str:
+        tried.append(channel)
+        return send(channel, message, settings)
+
+    two.notifier._deliverer._send = count
+    for n in range(100):
+        two.take(opened(T0_MS + n, "critical", ticker=f"T{n}"), at_ms=T0_MS + n + 200)
+    assert (tried.count("sns"), tried.count("desk")) == (100, 1)
+    del two.phones.down["desk"]
+    two.sweep(after_minutes=1)
+    assert len(two.sent("desk")) == 100
+
+
+def test_a_failing_send_is_tried_again_ever_more_rarely_and_given_up_after_a_day(two: Bench) -> None:
+    two.take(opened(severity="critical"))
+    for _ in range(25 * 60):
+        two.sweep(after_minutes=1)
+    delivery = _of_desk(two)
+    assert delivery.status == "failed"
+    assert 90 < delivery.attempts < 110  # a minute, two, four, eight, then every quarter of an hour
+    assert [(message.kind, one.channel) for message, one in two.dead] == [("opened", "desk")]
+    (message, _), *_ = two.dead
+    assert message.id not in {pending.message_id for pending in two.store.pending()}  # its repetitions are
+
+
+def test_what_is_unacceptable_is_a_dead_letter_at_once_and_stops_no_other(two: Bench) -> None:
+    two.phones.down["desk"] = ChannelError("HTTP 400", where="desk", final=True)
+    two.take(opened(severity="critical"))
+    assert [one.error for _, one in two.dead] == ["desk: HTTP 400"]
+    del two.phones.down["desk"]
+    two.take(opened(severity="critical", ticker="MSFT"))
+    assert len(two.sent("desk")) == 1
+
+
+def test_a_channel_is_left_alone_for_as_long_as_it_says(two: Bench) -> None:
+    two.phones.down["desk"] = ChannelError("HTTP 429", where="desk", retry_after_ms=5 * MINUTE_MS)
+    two.take(opened(severity="critical"))
+    del two.phones.down["desk"]
+    assert two.sweep(after_minutes=4).sent == 0
+    assert two.sweep(after_minutes=1).sent == 1
+
+
+def test_what_a_channel_s_code_breaks_on_is_its_failure_and_shows_no_secret(two: Bench) -> None:
+    two.phones.down["desk"] = KeyError("sesame")  # type: ignore[assignment]
+    two.take(opened(severity="critical"))
+    assert len(two.sent()) == 1
+    assert _of_desk(two).error == "KeyError"
+
+
+def test_a_claim_that_ran_out_is_taken_over(two: Bench) -> None:
+    """The function was killed while it sent."""
+    two.take(opened(severity="critical"))
+    pending = next(iter(two.store.pending()))
+    found = two.store.delivery(pending)
+    assert found is not None
+    claimed = Delivery("desk", "sending", 2, two.now_ms + 2 * MINUTE_MS)
+    two.store.put_delivery(pending, claimed, found[1], two.now_ms)
+    del two.phones.down["desk"]
+    assert two.sweep(after_minutes=1).sent == 0
+    assert two.sweep(after_minutes=1).sent == 1
+
+
+def test_a_sweep_goes_on_behind_what_fails(two: Bench) -> None:
+    two.take(opened(severity="critical"), opened(severity="low", ticker="MSFT"))
+    two.sweep(after_minutes=HOUR_MS / MINUTE_MS)
+    assert [message.kind for message in two.sent()] == ["opened", "digest"]
+
+
+def test_sends_run_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def send(pair: tuple[Message, str]) -> bool:
+        both.wait()
+        return pair[1] == "sns"
+
+    message = Message("m", "test", 0, ("sns", "desk"))
+    assert list(side_by_side(send, [(message, "sns"), (message, "desk")])) == [True, False]

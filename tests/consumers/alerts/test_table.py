@@ -1,0 +1,88 @@
+"""The table in memory behaves as the one in DynamoDB: what a dry run shows is what would happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from consumers.alerts.table import (
+    ConflictError,
+    Delete,
+    DynamoTable,
+    MemoryTable,
+    Put,
+    Table,
+    TooManyWritesError,
+)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
+    if request.param == "memory":
+        yield MemoryTable()
+        return
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(
+            TableName="stock-alerts",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield DynamoTable(client, "stock-alerts")
+
+
+def test_what_is_written_is_read_with_its_version(table: Table) -> None:
+    table.write([Put(("a", "1"), "one", 1, 0)])
+    table.write([Put(("a", "1"), "two", 1, 1), Put(("a", "2"), "other", 1)])
+    found = table.read([("a", "1"), ("a", "2"), ("a", "3")])
+    assert {place: (item.body, item.version) for place, item in found.items()} == {
+        ("a", "1"): ("two", 2),
+        ("a", "2"): ("other", 1),
+    }
+
+
+@pytest.mark.parametrize("expected", [0, 2])
+def test_all_or_nothing_is_written_where_a_version_is_another(table: Table, expected: int) -> None:
+    table.write([Put(("a", "1"), "one", 1, 0)])
+    with pytest.raises(ConflictError):
+        table.write([Put(("a", "1"), "two", 1, expected)])
+    with pytest.raises(ConflictError):
+        table.write([Put(("b", "1"), "new", 1, 0), Delete(("a", "1"), expected)])
+    with pytest.raises(ConflictError):
+        table.write([Delete(("a", "1"), expected)])
+    assert [item.body for item in table.read([("a", "1"), ("b", "1")]).values()] == ["one"]
+
+
+def test_what_is_deleted_may_be_written_anew(table: Table) -> None:
+    table.write([Put(("a", "1"), "one", 1, 0)])
+    table.write([Delete(("a", "1"), 1)])
+    table.write([Delete(("a", "1"))])
+    table.write([Put(("a", "1"), "two", 1, 0)])
+    assert table.read([("a", "1")])[("a", "1")].version == 1
+
+
+def test_a_partition_is_queried_in_order_from_either_end(table: Table) -> None:
+    for n in (3, 1, 2, 9):
+        table.write([Put(("a", f"{n}#x"), str(n), 1)])
+    assert [item.body for item in table.query("a")] == ["1", "2", "3", "9"]
+    assert [item.body for item in table.query("a", after="2", until="3~")] == ["2", "3"]
+    assert [item.body for item in table.query("a", newest=2)] == ["9", "3"]
+    assert list(table.query("none")) == []
+
+
+def test_more_than_a_transaction_takes_is_an_error_of_its_own() -> None:
+    with mock_aws():
+        table = DynamoTable(boto3.client("dynamodb", region_name="us-east-1"), "any")
+        with pytest.raises(TooManyWritesError, match="101 writes; must be at most 100"):
+            table.write([Put(("a", str(n)), "", 1) for n in range(101)])
