@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from consumers.detectors.engine import engine
+from consumers.detectors.engine.columns import Floats, Integers
 
 SECOND_MS = 1000
 # 2026-11-24 14:30 UTC, the opening of a session in New York.
@@ -19,11 +19,11 @@ OPENING_MS = 1_795_530_600_000
 class Market:
     """Ticks of one symbol as columns; `volume` is that of each tick."""
 
-    ts: Any
-    price: Any
-    bid: Any
-    ask: Any
-    volume: Any
+    ts: Integers
+    price: Floats
+    bid: Floats
+    ask: Floats
+    volume: Floats
 
     @classmethod
     def quiet(cls, ticks: int = 600, *, seed: int = 7, pause_ms: int = SECOND_MS) -> Market:
@@ -34,7 +34,7 @@ class Market:
         ts = OPENING_MS + pause_ms * np.arange(ticks, dtype=np.int64)
         return cls(ts, price, np.round(price - 0.01, 2), np.round(price + 0.01, 2), volume)
 
-    def moved(self, start: int, factor: Any, stop: int | None = None) -> Market:
+    def moved(self, start: int, factor: float | Floats, stop: int | None = None) -> Market:
         """The price and its quotes multiplied by `factor` from tick `start` on, before `stop`."""
         where = slice(start, stop)
         columns = {name: getattr(self, name).copy() for name in ("price", "bid", "ask")}
@@ -84,7 +84,7 @@ class Market:
         """Kind and tick of what opened."""
         return [(t.kind, t.row) for t in self.transitions(threshold) if t.change == "opened"]
 
-    def scores(self) -> Any:
+    def scores(self) -> Floats:
         """Scores of all kinds, shape (9, ticks)."""
         scores = np.full((len(engine.KINDS), len(self.ts)), np.nan)
         engine.apply(engine.new_states(1), self.ticks(), np.full((len(engine.KINDS), 1), 2.5), scores)

@@ -10,7 +10,8 @@ from consumers.contracts.kinds import KINDS
 from consumers.contracts.sentences import explain
 
 RETURNS = {"unit": "return", "ticks": 240}
-WINDOWS: dict[str, dict[str, Any]] = {
+Json = dict[str, Any]
+WINDOWS: dict[str, Json] = {
     "price_spike": RETURNS,
     "level_shift": {**RETURNS, "overnight": False},
     "bad_tick": {"unit": "price", "ticks": 240, "bid": 189.11, "ask": 189.13},
@@ -24,7 +25,7 @@ WINDOWS: dict[str, dict[str, Any]] = {
 
 
 def sentence(kind: str, value: float, expected: float, beyond: float, **others: Any) -> str:
-    facts: dict[str, Any] = {
+    facts: Json = {
         "ticker": "AAPL", "kind": kind, "change": "opened", "severity": "medium", "score": 4.25, "threshold": 2.5,
         "value": value, "expected": expected, "tolerance": beyond, "direction": "up",
         "window": WINDOWS[kind], "note": "",

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.detectors.engine import engine
+from consumers.detectors.engine.columns import Floats
+from consumers.detectors.engine.state import EPISODES
 
 KINDS = len(engine.KINDS)
 WARM_TICKS = 160  # after this many all kinds judge
@@ -61,7 +63,7 @@ def adversarial(rows: list[tuple[float, ...]]) -> engine.Ticks:
 
 def run(
     ticks: engine.Ticks, threshold: float = 2.5, cuts: list[int] | None = None
-) -> tuple[Any, Any, list[Any]]:
+) -> tuple[Floats, Floats, list[engine.Transition]]:
     """States, scores and transitions of the ticks, applied in calls that end at `cuts`."""
     symbols = int(ticks.slot.max()) + 1
     states = engine.new_states(symbols)
@@ -69,14 +71,14 @@ def run(
     found = []
     edges = [0, *sorted(cuts or []), len(ticks.slot)]
     for start, stop in pairwise(edges):
-        part = engine.Ticks(*(column[start:stop] for column in ticks))
+        part = engine.Ticks._make(column[start:stop] for column in ticks)
         limits = np.full((KINDS, symbols), threshold)
         some = engine.apply(states, part, limits, scores[:, start:stop])
         found += [transition._replace(row=transition.row + start) for transition in some]
     return states, scores, found
 
 
-def same_bits(a: Any, b: Any) -> bool:
+def same_bits(a: Floats, b: Floats) -> bool:
     return bool((a.view(np.uint64) == b.view(np.uint64)).all())
 
 
@@ -149,7 +151,7 @@ def test_a_symbol_does_not_depend_on_the_others_in_its_batch(seed: int) -> None:
 def test_a_score_depends_on_nothing_that_comes_later(seed: int, length: int) -> None:
     ticks = market_ticks(seed, 2, 1200)
     _, scores, found = run(ticks)
-    _, early_scores, early = run(engine.Ticks(*(column[:length] for column in ticks)))
+    _, early_scores, early = run(engine.Ticks._make(column[:length] for column in ticks))
     assert same_bits(np.ascontiguousarray(scores[:, :length]), early_scores)
     assert early == [transition for transition in found if transition.row < length]
 
@@ -169,7 +171,7 @@ def test_scores_do_not_depend_on_thresholds_and_a_higher_threshold_flags_a_subse
     flagged = [set(zip(*np.nonzero(low_scores >= threshold), strict=True)) for threshold in (1.0, 2.5, 5.0)]
     assert flagged[2] <= flagged[1] <= flagged[0]
     assert flagged[2]
-    recursive = slice(0, engine.EPISODES.start)
+    recursive = slice(0, EPISODES.start)
     assert same_bits(
         np.ascontiguousarray(low_states[recursive]), np.ascontiguousarray(high_states[recursive])
     )
@@ -194,7 +196,7 @@ def test_while_an_episode_reaches_a_higher_threshold_one_is_open_at_a_lower(
 @pytest.mark.parametrize("seed", range(4))
 def test_an_episode_opens_once_escalates_upward_and_ends_before_the_next(seed: int) -> None:
     _, _, found = run(market_ticks(seed, 2, 4000), 1.0)
-    by_kind: dict[str, list[Any]] = {}
+    by_kind: dict[str, list[engine.Transition]] = {}
     ticks = market_ticks(seed, 2, 4000)
     for transition in found:
         by_kind.setdefault(f"{ticks.slot[transition.row]} {transition.kind}", []).append(transition)
