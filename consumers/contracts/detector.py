@@ -75,9 +75,6 @@ class DetectorSpec:
         True if an anomaly of this kind right after a halt is said to follow it.
     has_direction
         False where up and down mean nothing, as in a gap; the direction is ``none`` then.
-    run_limit
-        ``run_limit(xp, s)`` returns how many unchanged ticks in a row are a halt: the price then had as long to move as
-        they lasted. One detector at most declares it.
     concerns
         What is wrong when it finds something: the ``market``, the ``feed``, or the one ``print``. Anomalies of many
         tickers at once that concern the market, or the feed, are one incident.
@@ -105,7 +102,6 @@ class DetectorSpec:
     is_first: bool = False
     may_follow_halt: bool = False
     has_direction: bool = True
-    run_limit: Callable[[Any, Any], Any] | None = None
     concerns: Subject = "market"
     is_feigned_by_misprints: bool = False
     note: Callable[[Any, Any], str] | None = None

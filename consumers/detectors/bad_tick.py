@@ -1,7 +1,8 @@
-"""bad_tick: a tick that no market makes: no price, crossed quotes, or a price far outside of its own quotes.
+"""bad_tick: a tick that no market makes: no price, impossible quotes, or a price far outside of its own quotes.
 
-Without quotes, a move that is implausible in size. Such a price is held back: it does not move the baseline,
-unless the next tick confirms it; then it is judged as a move of the price.
+A price is a misprint for as long as its own quotes contradict it: it teaches nothing, and is no move. Without quotes,
+a move of implausible size is not believed until the next tick confirms it, or the next three where it is far; then it
+is judged as a move of the price. Prices at or below zero have no returns: each run of them is one anomaly.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 FAULT_SCORE = 25.0  # no price at all
 # Score 2.5 at: quotes crossed by so many usual spreads;
 CROSSED_SPREADS, LEAST_SPREAD = 2.0, 1e-4
+# bid and ask so many usual spreads apart, and one so many times the other less one;
+WIDE_SPREADS, WIDE_QUOTES = 20.0, 1.0
 # a price outside of its quotes by so many scales of a return, usual spreads, or usual distances, and so far;
 OUTSIDE_SCALES, OUTSIDE_SPREADS, OUTSIDE_USUAL, LEAST_OUTSIDE = 20.0, 3.0, 6.0, 1e-3
 # without quotes, a return of so many scales and at least so large.
 LONE_SCALES, LONE_RETURN = 60.0, 0.009
-# A held price is confirmed by one that is nearer to it than this part of the jump.
+# A lone price is confirmed by others that are nearer to it than this part of the jump: by one, or by three where it
+# is far.
 CONFIRMED_PART = 0.3
+FAR_RETURN, FAR_CONFIRMATIONS = 0.1, 3.0
 OUTSIDE_STEP, FORGOTTEN_OUTSIDE = 0.02, 1e-5
 MOST = 10.0
 
@@ -34,29 +39,39 @@ MOST = 10.0
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, price, last believed price, distance from it that is still plausible).
 
-    Completes the signals: a price that is not believed is no return.
+    Completes the signals: a price that is not believed is no return, quotes that are not believed are no spread.
     """
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     expected = where(s.last_price > 0.0, s.last_price, x.price)
-    unusual = (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0)
+    unusual = (
+        (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0) | (x.wide > WIDE_QUOTES)
+    )
     concerned = unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)
     if not xp.any(concerned):
-        return 0.0 * x.size, x.price, expected, OUTSIDE_SCALES * x.scale * expected
+        return 0.0 * x.size, x.shown, expected, OUTSIDE_SCALES * x.scale * expected
 
     limit = maximum(
         maximum(OUTSIDE_SCALES * x.scale, OUTSIDE_SPREADS * s.spread),
         maximum(OUTSIDE_USUAL * s.outside, LEAST_OUTSIDE),
     )
-    lone = minimum(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
-    strange = where(x.quoted, x.outside / limit, where(x.new_session, 0.0, lone))
+    # Its own quotes contradict it, for as long as they do.
+    contradicted = where(x.warm, x.outside / limit, 0.0)
     near = xp.absolute(x.price - s.held_price) < CONFIRMED_PART * xp.absolute(s.held_price - s.last_price)
+    again = (s.held_price > 0.0) & near
+    confirmed = again & (s.held_ticks >= where(x.size > FAR_RETURN, FAR_CONFIRMATIONS, 1.0))
+    lone = minimum(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
+    judged = x.warm & xp.negate(confirmed | x.new_session | (x.bid * x.ask > 0.0))
     # A symbol that is not concerned must not notice that another one of its round is.
-    doubt = where(concerned & x.warm & xp.negate((s.held_price > 0.0) & near), strange, 0.0)
-    crossed = where(x.warm, x.crossed / (CROSSED_SPREADS * maximum(s.spread, LEAST_SPREAD)), 0.0)
-    found = where(x.valid, 2.5 * minimum(maximum(doubt, crossed), MOST), FAULT_SCORE)
+    doubt = where(concerned, maximum(contradicted, where(judged, lone, 0.0)), 0.0)
+    crossed = x.crossed / (CROSSED_SPREADS * maximum(s.spread, LEAST_SPREAD))
+    wide = minimum(x.wide / WIDE_QUOTES, x.spread / (WIDE_SPREADS * maximum(s.spread, LEAST_SPREAD)))
+    quotes = where(concerned & x.warm, maximum(crossed, wide), 0.0)
+    found = where(x.valid, 2.5 * minimum(maximum(doubt, quotes), MOST), FAULT_SCORE)
 
     x.believed = x.valid & (doubt < 1.0)
-    s.held_price = where(x.believed, 0.0, where(x.valid, x.price, s.held_price))
+    held = x.valid & xp.negate(x.believed)
+    s.held_ticks = where(held, where(again, s.held_ticks + 1.0, 1.0), 0.0)
+    s.held_price = where(held, where(again, s.held_price, x.price), where(x.valid, 0.0, s.held_price))
     distance = where(
         x.outside > LEAST_OUTSIDE, minimum(x.outside, maximum(CLIP * s.outside, LEAST_OUTSIDE)), 0.0
     )
@@ -65,7 +80,11 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     x.change = where(x.believed, x.change, 0.0)
     x.size = where(x.believed, x.size, 0.0)
     x.size_paced = x.size / x.root_lapse
-    return found, x.price, expected, where(concerned, limit, OUTSIDE_SCALES * x.scale) * expected
+    doubted = quotes >= 1.0
+    x.gain_spread = where(doubted, 0.0, x.gain_spread)
+    x.gain_spread_fast = where(doubted, 0.0, x.gain_spread_fast)
+    x.spread_held = where(doubted, 0.0, x.spread_held)
+    return found, x.shown, expected, where(concerned, limit, OUTSIDE_SCALES * x.scale) * expected
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
@@ -76,21 +95,31 @@ def window(s: State, x: Signals) -> dict[str, Any]:
 
 
 def _sentence(facts: Facts) -> str:
-    last = f"the last good price was {price(facts.expected)}"
+    return f"{_clause(facts)}; the last good price was {price(facts.expected)}"
+
+
+def _clause(facts: Facts) -> str:
     bid, ask = facts.window.get("bid"), facts.window.get("ask")
+    came = f"came at {price(facts.value)}"
     if facts.value <= 0.0:
-        return f"came without a usable price; {last}"
+        below = f"{came}: moves of prices below zero are not judged"
+        return below if facts.value < 0.0 else "came without a usable price"
     if bid is None or ask is None:
-        return f"came at {price(facts.value)}, too far off to believe; {last}"
+        side = f"a bid of {price(bid)}" if bid is not None else f"an ask of {price(ask or 0.0)}"
+        beside = f" beside {side}" if bid is not None or ask is not None else ""
+        return f"{came}{beside}, too far off to believe"
+    quotes = f"a bid of {price(bid)} and an ask of {price(ask)}"
     if bid > ask:
-        return f"came with a bid of {price(bid)} above the ask of {price(ask)}; {last}"
-    return f"came at {price(facts.value)}, outside its own quotes of {price(bid)} and {price(ask)}; {last}"
+        return f"came with a bid of {price(bid)} above the ask of {price(ask)}"
+    if bid <= facts.value <= ask:
+        return f"came with {quotes}, too far apart to believe"
+    return f"{came}, outside its own quotes of {price(bid)} and {price(ask)}"
 
 
 DETECTOR = DetectorSpec(
     kind="bad_tick",
     label="Bad tick",
-    summary="no price, crossed quotes, or a price far outside of its own quotes",
+    summary="no price, impossible quotes, or a price far outside of its own quotes",
     score=score,
     window=window,
     sentence=_sentence,
@@ -98,6 +127,7 @@ DETECTOR = DetectorSpec(
     distortion=Distortion(kind="bad_tick", seconds=5.5, price_factors=(0.0, 0.01, 0.6, 1.6)),
     fields={
         "held_price": "a price not believed yet, 0 = none",
+        "held_ticks": "how many ticks have held it",
         "outside": "usual relative distance of the price from its own quotes",
     },
     is_first=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import duration
 from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS
+from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-USUAL_PAUSES, PEAK_PAUSES, LEAST_MS = 9.0, 2.25, 15_000.0
-PEAK_FADE = 0.9995  # the longest usual pause fades over some 2,000 ticks
+REACH = 10.0
+# So many pauses are no gap however regular the ticks are: a poll or two may get lost.
+LEAST_PAUSES = 4.0
 # A break of at least this length is remembered by the time of day at which it ends, to this precision.
 LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0
 
@@ -28,17 +30,22 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     """Return (score, seconds without a tick, usual seconds, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     within = where(x.pause < SESSION_BREAK_MS, x.pause, 0.0)
-    limit = maximum(maximum(USUAL_PAUSES * s.pace, PEAK_PAUSES * s.pace_peak), LEAST_MS)
-    judged = where(x.warm, within, 0.0)
+    ratio = within / x.pace
+    high, excess = s.pause_high + FIRST_HIGH, s.pause_excess + FIRST_EXCESS
+    limit = maximum(high + REACH * excess, LEAST_PAUSES)
+    over = ratio > high
+    s.pause_high = maximum(high * where(over, ROSE, FELL), LEAST_HIGH) - FIRST_HIGH
+    taught = minimum(ratio, limit) - high - excess
+    s.pause_excess = s.pause_excess + where(over, taught, 0.0) * x.gain_tail
+    judged = where(x.warm, ratio, 0.0)
     long_break = x.pause >= LONG_BREAK_MS
     if xp.any(long_break):
         apart = xp.absolute(x.time + 1.0 - s.break_time)
         daily = (s.break_time > 0.0) & (minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
         judged = where(long_break & daily, 0.0, judged)
         s.break_time = where(long_break, x.time + 1.0, s.break_time)
-    usual = where(s.pace > 0.0, USUAL_PAUSES * s.pace, within)
-    s.pace_peak = maximum(s.pace_peak * PEAK_FADE, minimum(within, usual))
-    return judged / limit * 2.5, x.pause * 0.001, s.pace * 0.001, (limit - s.pace) * 0.001
+    usual = s.pace * 0.001
+    return judged / limit * 2.5, x.pause * 0.001, usual, (limit - 1.0) * usual
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
@@ -64,7 +71,8 @@ DETECTOR = DetectorSpec(
     over="ticks come as usual again",
     distortion=Distortion(kind="gap", seconds=150.0, is_silent=True),
     fields={
-        "pace_peak": "longest usual pause, ms, fading",
+        "pause_high": "98 % quantile of a pause in usual pauses, less its first value",
+        "pause_excess": "mean excess over it, less its first value",
         "break_time": "ms of the UTC day at which ticks came back after the last long pause, plus one",
     },
     has_direction=False,

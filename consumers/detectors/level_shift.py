@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import against_returns, moved, percent
 from consumers.detectors.engine.signals import SLOW_TICKS
-from consumers.detectors.price_spike import OPERATING_SCALES
+from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH
+from consumers.detectors.price_spike import LEAST_SCALES, OPENING_FACTOR, REACH
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.state import State
 
 CONFIRMED_AFTER = 2.0  # ticks
-# A jump of fewer scales than this is not followed up.
-CANDIDATE_SCALES = 4.0
+# A jump of fewer scales than this is not followed up: it is far from any limit.
+CANDIDATE_SCALES = 3.0
 # A session may open this far away from the last one: beyond it lies a split, a merger, or a fault.
 OVERNIGHT_RETURN = 0.2
+
 
 # Ratios at which companies split their shares.
 SPLITS: tuple[tuple[int, int], ...] = (
@@ -34,7 +36,7 @@ SPLIT_TOLERANCE = 0.03  # the overnight move on top of the split
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, return since before the jump, 0, scale of a return)."""
-    where = xp.where
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     jump = x.warm & ((x.size > CANDIDATE_SCALES * x.scale) | x.new_session)
     waiting = s.shift_age > 0.0
     if not xp.any(jump | waiting):
@@ -42,19 +44,25 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     due = (s.shift_age >= CONFIRMED_AFTER) & x.believed
     moved = where(due, x.price / where(waiting, s.shift_from, 1.0) - 1.0, 0.0)
     # What the price added after the jump is no part of it.
-    kept = xp.minimum(xp.absolute(moved), s.shift_size)
+    kept = minimum(xp.absolute(moved), s.shift_size)
     overnight = x.warm & x.new_session
     value = where(overnight, x.change, moved)
     judged = where(overnight, x.size, kept)
-    spread = where(overnight, OVERNIGHT_RETURN / OPERATING_SCALES, where(due, s.shift_scale, x.scale))
+    scale = where(due, s.shift_scale, x.scale)
+    limit = where(overnight, OVERNIGHT_RETURN, where(due, s.shift_limit, 1.0) * scale)
 
     armed = jump & xp.negate(waiting | x.new_session)
+    size = where(x.tracked, minimum(x.size, xp.absolute(x.middle_change)), x.size)
+    spike_limit = maximum(s.spike_high + FIRST_HIGH + REACH * (s.spike_excess + FIRST_EXCESS), LEAST_SCALES)
+    if xp.any(x.opening):
+        spike_limit = where(x.opening, OPENING_FACTOR * spike_limit, spike_limit)
     s.shift_from = where(armed, s.last_price, s.shift_from)
-    s.shift_size = where(armed, x.size, s.shift_size)
+    s.shift_size = where(armed, size, s.shift_size)
     s.shift_scale = where(armed, x.scale, s.shift_scale)
+    s.shift_limit = where(armed, spike_limit, s.shift_limit)
     later = where(waiting & (s.shift_age < CONFIRMED_AFTER), s.shift_age + 1.0, 0.0)
     s.shift_age = where(armed, 1.0, later)
-    return judged / spread * (2.5 / OPERATING_SCALES), value, 0.0, spread
+    return judged / limit * 2.5, value, 0.0, scale
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
@@ -100,6 +108,7 @@ DETECTOR = DetectorSpec(
         "shift_from": "price before that jump",
         "shift_size": "absolute return of that jump",
         "shift_scale": "scale of a return at that jump",
+        "shift_limit": "limit of a spike at that jump, in scales",
     },
     may_follow_halt=True,
     note=note,

@@ -1,7 +1,9 @@
-"""price_spike: one tick's return against a robust scale of returns.
+"""price_spike: the return of one tick, or of three, against the instrument's own tail of returns.
 
 Statistic: |r| / (scale * sqrt(time in usual pauses)). The scale is the geometric mean of two exponentially
-weighted mean absolute returns with Huber's clipping, floored by the size of usual moves (see `signals`).
+weighted mean absolute returns with Huber's clipping, floored by the size of usual moves (see `signals`). Where the
+middle of the quotes is known, a tick's return is the smaller of its and the price's: trades bounce between bid and
+ask, and quotes flicker without trades, but a move moves both. The limits are learned (see `tail`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import against_returns, moved
 from consumers.detectors.engine.signals import SLOW_TICKS
+from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -18,36 +21,79 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-# Scales of a return at score 2.5: with the heavy tails of returns about one tick in ten thousand goes beyond.
-OPERATING_SCALES = 10.0
+REACH = 5.8
+# Scales below which no return is an anomaly.
+LEAST_SCALES = 5.0
+# So much further from usual is a return in the first minutes of a session before it is an anomaly.
+OPENING_FACTOR = 1.5
+# A return over three ticks in scales of one: 1.5 times as many are as rare, as bounces between bid and ask cancel out.
+THREE_PART = 1.0 / 1.5
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, return, 0, scale of a return over the same time)."""
-    del s
-    judged = xp.where(x.warm & xp.negate(x.new_session), x.size, 0.0)
-    return judged / x.scale * (2.5 / OPERATING_SCALES), x.change, 0.0, x.scale
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    change = where(x.new_session, 0.0, x.change)
+    size = xp.absolute(change)
+    size = where(x.tracked, minimum(size, xp.absolute(x.middle_change)), size)
+    # What moved during a pause is as large as that pause allows, for the ticks after it too.
+    paced = change / x.root_lapse
+    since = paced + s.change_1 + s.change_2
+    # The first steps of a ramp raise the scale: the last one is judged by that from before them.
+    unit = x.scale / x.root_lapse
+    unit_before = minimum(unit, where(s.unit_2 > 0.0, s.unit_2, unit))
+    one, three = size / x.scale, xp.absolute(since) * THREE_PART / unit_before
+    at_once = one >= three
+    x.over_ticks = where(at_once, 1.0, 3.0)
+    ratio = where(at_once, one, three)
+    s.unit_2 = s.unit_1
+    s.unit_1 = unit
+    s.change_2 = where(x.new_session, 0.0, s.change_1)
+    s.change_1 = paced
+
+    high, excess = s.spike_high + FIRST_HIGH, s.spike_excess + FIRST_EXCESS
+    limit = maximum(high + REACH * excess, LEAST_SCALES)
+    over = ratio > high
+    fell = FELL
+    if xp.any(x.opening):
+        over = over & xp.negate(x.opening)
+        fell = where(x.opening, 1.0, FELL)
+    s.spike_high = maximum(high * where(over, ROSE, fell), LEAST_HIGH) - FIRST_HIGH
+    taught = minimum(ratio, limit) - high - excess
+    s.spike_excess = s.spike_excess + where(over, taught, 0.0) * x.gain_tail
+    if xp.any(x.opening):
+        limit = where(x.opening, OPENING_FACTOR * limit, limit)
+    return where(x.warm, ratio, 0.0) / limit * 2.5, where(at_once, x.change, since), 0.0, x.scale
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
     """Return what the return was compared with."""
     del s
-    return {"unit": "return", "ticks": int(min(x.age, SLOW_TICKS))}
+    return {"unit": "return", "ticks": int(min(x.age, SLOW_TICKS)), "over_ticks": int(x.over_ticks)}
 
 
 def _sentence(facts: Facts) -> str:
-    return f"{moved(facts.value)} in one tick, {against_returns(facts)}"
+    over = "one tick" if facts.window.get("over_ticks", 1) == 1 else "three ticks"
+    return f"{moved(facts.value)} in {over}, {against_returns(facts)}"
 
 
 DETECTOR = DetectorSpec(
     kind="price_spike",
     label="Price spike",
-    summary="one tick's return against a robust scale of returns",
+    summary="the return of one tick, or of three, against the instrument's own tail of returns",
     score=score,
     window=window,
     sentence=_sentence,
     over="moves are of usual size again",
     distortion=Distortion(kind="price_spike", seconds=8.0, move="jump"),
+    fields={
+        "change_1": "return of the last tick, divided by the root of its time in usual pauses",
+        "change_2": "and of the one before",
+        "unit_1": "scale of a return at the last tick",
+        "unit_2": "and at the one before",
+        "spike_high": "98 % quantile of a return in scales, less its first value",
+        "spike_excess": "mean excess over it, less its first value",
+    },
     may_follow_halt=True,
     is_feigned_by_misprints=True,
 )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 17.0
-CLIP, SLACK = 1.0, 0.12  # in root mean squares a tick
+OPERATING_SUM = 15.0
+CLIP, SLACK = 1.0, 0.18  # in root mean squares of a move
 MOST = 4.0 * OPERATING_SUM
 WARMUP_TICKS = 150.0
 SQUARE_CLIP = 9.0
@@ -32,19 +32,21 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
     change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
     step = maximum(minimum(change / deviation, CLIP), -CLIP)
-    step = where((x.age >= WARMUP_TICKS) & xp.negate(x.new_session), step, 0.0)
+    moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & xp.negate(x.new_session)
+    step, slack = where(moved, step, 0.0), where(moved, SLACK, 0.0)
     base = where(s.last_price > 0.0, s.last_price, x.price)
     rising, falling = s.up > 0.0, s.down > 0.0
     s.up_from = where(rising, s.up_from, base)
     s.up_since = where(rising, s.up_since, x.age)
     s.down_from = where(falling, s.down_from, base)
     s.down_since = where(falling, s.down_since, x.age)
-    s.up = minimum(maximum(s.up + step - SLACK, 0.0), MOST)
-    s.down = minimum(maximum(s.down - step - SLACK, 0.0), MOST)
+    s.up = minimum(maximum(s.up + step - slack, 0.0), MOST)
+    s.down = minimum(maximum(s.down - step - slack, 0.0), MOST)
 
     square = change * change
     cap = maximum(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
-    s.variance = s.variance + x.gain_slow * (minimum(square, cap) - s.variance)
+    gain = where(change != 0.0, x.gain_slow, 0.0)
+    s.variance = s.variance + gain * (minimum(square, cap) - s.variance)
     origin = where(s.up > s.down, s.up_from, s.down_from)
     price = where(x.believed, x.price, base)
     value = price / where(origin > 0.0, origin, 1.0) - 1.0
@@ -76,7 +78,7 @@ DETECTOR = DetectorSpec(
     over="its steps go both ways again",
     distortion=Distortion(kind="slow_drift", seconds=240.0, move="drift"),
     fields={
-        "variance": "mean square of a return, outliers clipped",
+        "variance": "mean square of a return that is not zero, outliers clipped",
         "up": "CUSUM of upward returns",
         "up_from": "price where it left zero",
         "up_since": "number of that tick",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import percent, times
 from consumers.detectors.engine.signals import DAY_MS, SPREAD_TICKS
+from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_RATIO = 6.0
+REACH = 6.0
+LEAST_RATIO = 3.0
 CLIP = 3.0  # a spread teaches the mean at most this many means
 LEAST_SPREAD = 1e-9
-# From this part of the operating ratio on a spread is wide. Where it is so at the same time each day (the roll of
+# From this part of the limit on a spread is wide. Where it is so at the same time each day (the roll of
 # currencies, an auction), that is usual; a day apart is more than half a day.
 WIDE_PART = 0.5
 SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
@@ -29,14 +31,25 @@ SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, smallest relative spread of three ticks, usual spread, how much more is still normal)."""
-    usual = xp.maximum(s.spread, LEAST_SPREAD)
-    cap = CLIP * s.spread + x.open_spread
-    s.spread = s.spread + x.gain_spread * (xp.minimum(x.spread, cap) - s.spread)
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    larger = maximum(s.spread_fast, s.spread)
+    usual = maximum(larger, LEAST_SPREAD)
     held = x.spread_held
-    wide = held > (WIDE_PART * OPERATING_RATIO) * usual
+    ratio = held / usual
+    high, excess = s.spread_high + FIRST_HIGH, s.spread_excess + FIRST_EXCESS
+    limit = maximum(high + REACH * excess, LEAST_RATIO)
+    over = ratio > high
+    s.spread_high = maximum(high * where(over, ROSE, x.fell_spread), LEAST_HIGH) - FIRST_HIGH
+    taught = minimum(ratio, limit) - high - excess
+    s.spread_excess = s.spread_excess + where(over, taught, 0.0) * x.gain_tail_spread
+    cap = CLIP * larger + x.open_spread
+    taught = minimum(x.spread, cap)
+    s.spread = s.spread + x.gain_spread * (taught - s.spread)
+    s.spread_fast = s.spread_fast + x.gain_spread_fast * (taught - s.spread_fast)
+    wide = ratio > WIDE_PART * limit
     if xp.any(wide):
         held = _unless_daily(xp, s, x, wide)
-    return held / usual * (2.5 / OPERATING_RATIO), held, usual, (OPERATING_RATIO - 1.0) * usual
+    return held / (usual * limit) * 2.5, held, usual, (limit - 1.0) * usual
 
 
 def _unless_daily(xp: Namespace, s: State, x: Signals, wide: Condition) -> Number:
@@ -75,6 +88,9 @@ DETECTOR = DetectorSpec(
     distortion=Distortion(kind="spread_blowout", seconds=45.0, spread_factor=25.0),
     fields={
         "spread": "mean relative spread",
+        "spread_fast": "the same over some 60 spreads",
+        "spread_high": "98 % quantile of the ratio to the larger of them, less its first value",
+        "spread_excess": "mean excess over it, less its first value",
         "wide_ts": "ms of the tick at which the spread last widened at a new time of day",
         "wide_time": "and that time, ms of the UTC day plus one",
     },

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 2.4
-SLACK = 0.8
+OPERATING_SUM = 9.0
+SLACK = 0.6
 MOST = 4.0 * OPERATING_SUM
-USUAL_MOVES, RECENT_MOVES = 100.0, 12.0
-CLIP = 2.0  # square roots: four times the usual size
+USUAL_MOVES, DEVIATION_MOVES, RECENT_MOVES = 300.0, 100.0, 12.0
+CLIP = 3.0  # square roots: nine times the usual size
 WARMUP_MOVES, UNCLIPPED_MOVES = 60.0, 20.0
-LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.5
+LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.3
 LEAST_ROOT = 1e-6
 
 
@@ -40,22 +40,23 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
     relative = minimum(root / usual, CLIP) - 1.0
     allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
-    s.rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST)
+    rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST)
+    s.rise = where(x.opening, 0.0, rise)
     s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
     judged = where(x.warm & (s.moves >= WARMUP_MOVES), s.rise, 0.0)
 
     deviation = xp.absolute(relative) - PRIOR_DEVIATION
-    s.root_spread = s.root_spread + learned * (deviation - s.root_spread) * (1.0 / USUAL_MOVES)
+    s.root_spread = s.root_spread + learned * (deviation - s.root_spread) * (1.0 / DEVIATION_MOVES)
     taught = minimum(root, where(s.moves > UNCLIPPED_MOVES, CLIP * s.root, root))
     s.root = s.root + one * (taught - s.root) / minimum(s.moves + 1.0, USUAL_MOVES)
     expected = usual * usual
     recent = 1.0 + s.root_fast
-    limit = 1.0 + SLACK * allowed
+    beyond = 1.0 + SLACK * allowed
     return (
         judged * (2.5 / OPERATING_SUM),
         recent * recent * expected,
         expected,
-        expected * (limit * limit - 1.0),
+        expected * (beyond * beyond - 1.0),
     )
 
 

@@ -17,11 +17,12 @@ from consumers.detectors.engine.signals import (
     DAY_MS,
     FAST_TICKS,
     SLOW_TICKS,
+    SPREAD_FAST_TICKS,
     SPREAD_TICKS,
-    VOLUME_FAST_TICKS,
     VOLUME_TICKS,
 )
 from consumers.detectors.engine.state import MEMORY_FIELDS
+from consumers.detectors.engine.tail import EXCEEDANCES, FELL, QUANTILE
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.plan import Plan
@@ -30,14 +31,24 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
-# Outside of this range a price is a fault of the feed, and squares and ratios would overflow.
-LOWEST_PRICE, HIGHEST_PRICE = 1e-9, 1e12
+# Outside of this range a price has no return, and squares and ratios would overflow.
+LOWEST_PRICE, HIGHEST_PRICE = 1e-15, 1e12
 HIGHEST_VOLUME = 1e15
 # No verdict on prices, volumes and spreads before so many ticks, known volumes, known spreads.
 WARMUP_TICKS = 60.0
 # The first ticks teach without a clip: there is nothing yet to clip at.
 UNCLIPPED_TICKS = 20.0
 UNCLIPPED = 1e30
+
+
+# A tail is learned from some hundred exceedances of its quantile (see `tail`).
+TAIL_TICKS = EXCEEDANCES / (1.0 - QUANTILE)
+
+
+# After k changes, the predictive distribution of a run without change is wider by some 1 + 7 / k + 32 / k**2; its mean
+# is over some hundred of them.
+FEW_1, FEW_2 = 7.0, 32.0
+RUNS, UNKNOWN = 100.0, 1e9
 
 
 class Ticks(NamedTuple):
@@ -65,7 +76,7 @@ def read_columns(states: Floats, plan: Plan, ticks: Ticks) -> Columns:
     columns |= _quotes(memory, ticks.price[plan.rows], ticks.bid[plan.rows], ticks.ask[plan.rows])
     columns |= _volumes(memory, ticks.day_volume[plan.rows], columns["warm"])
     columns |= _spreads(memory, columns["spread"], columns["warm"])
-    columns["unchanged"] = (columns["age"] > 0.0) & columns.pop("repeated") & ~columns.pop("traded")
+    columns |= _runs(memory, columns)
     return tuple(columns[name] for name in COLUMN_FIELDS)
 
 
@@ -124,42 +135,53 @@ def _clock(memory: _Memory, plan: Plan, ts: Integers) -> dict[str, NDArray[Any]]
         "open_": _open(age),
         "gain_slow": _gain(age + 1.0, SLOW_TICKS),
         "gain_fast": _gain(age + 1.0, FAST_TICKS),
+        "gain_tail": _gain_tail(age),
     }
 
 
 def _quotes(memory: _Memory, price: Floats, bid: Floats, ask: Floats) -> dict[str, NDArray[Any]]:
     valid = (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE)
-    price = np.where(valid, price, 0.0)
-    quoted = (bid >= LOWEST_PRICE) & (bid <= HIGHEST_PRICE) & (ask >= LOWEST_PRICE) & (ask <= HIGHEST_PRICE)
-    bid, ask = np.where(quoted, bid, 0.0), np.where(quoted, ask, 0.0)
-    base = np.where(valid, price, np.where(quoted, ask, 1.0))
-    width = (ask - bid) / base
-    low, high = np.where(bid < ask, bid, ask), np.where(bid < ask, ask, bid)
-    above, below = (price - high) / base, (low - price) / base
-    beyond = np.where(above > below, above, below)
+    shown = np.where(np.isfinite(price) & (price != 0.0), price, 0.0)
+    price, bid, ask = _price_or_zero(price), _price_or_zero(bid), _price_or_zero(ask)
+    both, quoted = (bid > 0.0) & (ask > 0.0), (bid > 0.0) | (ask > 0.0)
+    # Relative to the quotes where they are known: a misprint must not make its spread look wide.
+    middle = (bid + ask) * np.where(both, 0.5, 1.0)
+    base = np.where(quoted, middle, np.where(valid, price, 1.0))
+    width = np.where(both, ask - bid, 0.0) / base
+    beyond = _beyond(price, bid, ask) / base
 
-    sound = quoted & (bid < ask)
-    middle = np.where(sound, (bid + ask) * 0.5, 0.0)
+    sound = both & (bid < ask)
+    middle = np.where(sound, middle, 0.0)
     middle_before = memory.before("seen_middle", middle)
     tracked = sound & (middle_before > 0.0)
-    repeated = (
-        (price == memory.before("seen_price", price))
-        & (bid == memory.before("seen_bid", bid))
-        & (ask == memory.before("seen_ask", ask))
-    )
+    requoted = (bid != memory.before("seen_bid", bid)) | (ask != memory.before("seen_ask", ask))
     return {
         "valid": valid,
         "price": price,
+        "shown": shown,
         "quoted": quoted,
         "bid": bid,
         "ask": ask,
+        "wide": np.where(sound, ask - bid, 0.0) / np.where(both, bid, 1.0),
         "crossed": np.where(width < 0.0, -width, 0.0),
         "outside": np.where(valid & quoted & (beyond > 0.0), beyond, 0.0),
         "tracked": tracked,
         "middle_change": np.where(tracked, middle / np.where(tracked, middle_before, 1.0) - 1.0, 0.0),
         "spread": np.where(width > 0.0, width, 0.0),
-        "repeated": repeated,
+        "requoted": requoted,
+        "same": (shown == memory.before("seen_price", shown)) & ~requoted,
     }
+
+
+def _beyond(price: Floats, bid: Floats, ask: Floats) -> Floats:
+    """Return how far a price lies outside of its quotes (0 = unknown); zero or less within."""
+    crossed = (ask > 0.0) & (bid > ask)
+    low, high = np.where(crossed, ask, bid), np.where(crossed, bid, np.where(ask > 0.0, ask, HIGHEST_PRICE))
+    return np.maximum(price - high, low - price)
+
+
+def _price_or_zero(price: Floats) -> Floats:
+    return np.where((price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE), price, 0.0)
 
 
 def _volumes(memory: _Memory, day_volume: Floats, warm: Flags) -> dict[str, NDArray[Any]]:
@@ -170,18 +192,19 @@ def _volumes(memory: _Memory, day_volume: Floats, warm: Flags) -> dict[str, NDAr
     root = np.sqrt(volume)
     root_1 = memory.before("volume_1", root)
     root_2 = memory.before("volume_2", root_1)
-    recent = (root + root_1 + root_2) / 3.0
     traded = volume > 0.0
     volumes = memory.count("volumes", traded)
-    learned = known & (volumes > UNCLIPPED_TICKS)
+    recent = np.where(traded & (volumes > UNCLIPPED_TICKS), (root + root_1 + root_2) / 3.0, 0.0)
     return {
         "volume_root": root,
-        "volume_recent": np.where(learned, recent, 0.0),
-        "volume_judged": np.where(learned & warm & (volumes > WARMUP_TICKS), recent, 0.0),
+        "volume_recent": recent,
+        "volume_warm": warm & (volumes > WARMUP_TICKS),
         "gain_volume": np.where(traded, _gain(volumes, VOLUME_TICKS), 0.0),
-        "gain_volume_fast": np.where(traded, _gain(volumes, VOLUME_FAST_TICKS), 0.0),
         "open_volume": _open(volumes),
+        "gain_tail_volume": _gain_tail(volumes),
+        "fell_volume": np.where(recent > 0.0, FELL, 1.0),
         "traded": traded,
+        "same_volume": traded & (root == root_1),
     }
 
 
@@ -194,12 +217,40 @@ def _spreads(memory: _Memory, spread: Floats, warm: Flags) -> dict[str, NDArray[
     return {
         "spread_held": np.where(warm & (spreads > WARMUP_TICKS), held, 0.0),
         "gain_spread": np.where(spread > 0.0, _gain(spreads, SPREAD_TICKS), 0.0),
+        "gain_spread_fast": np.where(spread > 0.0, _gain(spreads, SPREAD_FAST_TICKS), 0.0),
         "open_spread": _open(spreads),
+        "gain_tail_spread": _gain_tail(spreads),
+        "fell_spread": np.where(spread > 0.0, FELL, 1.0),
+    }
+
+
+def _runs(memory: _Memory, columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Which ticks repeat the one before them, and how."""
+    known = columns["age"] > 0.0
+    traded, requoted = columns["traded"], columns["requoted"] | ~known
+    same = columns.pop("same") & known
+    unchanged = same & ~traded
+    changes = memory.count("changes", ~unchanged)
+    # The first tick of all is no change.
+    seen = np.maximum(changes - ~unchanged - 1.0, 0.0)
+    few = np.maximum(seen, 1.0)
+    return {
+        "unchanged": unchanged,
+        "few": np.where(seen > 0.0, 1.0 + (FEW_1 + FEW_2 / few) / few, UNKNOWN),
+        "gain_run": _gain(changes - 1.0, RUNS),
+        "repeated": same & columns.pop("same_volume"),
+        "requoted": requoted,
+        "strayed": traded & ~requoted & (columns["outside"] > 0.0),
     }
 
 
 def _gain(count: Floats, window: float) -> Floats:
     return 1.0 / np.minimum(np.maximum(count, 1.0), window)
+
+
+def _gain_tail(count: Floats) -> Floats:
+    """Return the weight of an exceedance after `count` values, of which some 2 % were exceedances."""
+    return 1.0 / (1.0 + np.minimum(count, TAIL_TICKS) * (1.0 - QUANTILE))
 
 
 def _open(count: Floats) -> Floats:

@@ -35,7 +35,7 @@ __all__ = [
     "new_states",
 ]
 
-DETECTOR_VERSION = 1
+DETECTOR_VERSION = 2
 # Rounds of fewer symbols run faster on floats than on arrays.
 NARROW = 28
 
@@ -141,7 +141,8 @@ def _wide_round(call: _Call, ticks: slice, s: State, episodes: Floats, threshold
 
 
 def _load(s: State, recursive: Floats) -> None:
-    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
+    # A copy: a detector may move one field into another, which must then not change with `recursive`.
+    for name, line in zip(RECURSIVE_FIELDS, recursive.copy(), strict=True):
         setattr(s, name, line)
 
 

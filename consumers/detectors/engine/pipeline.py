@@ -24,21 +24,14 @@ Reading: TypeAlias = "tuple[Number, Number, Number, Number]"
 Step: TypeAlias = "Callable[[State, tuple[Any, ...]], tuple[signals.Signals, tuple[Reading, ...]]]"
 
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
-ENDLESS = 1e30
-
-
-def _endless(_xp: Namespace, _s: State) -> Number:
-    """Without a detector that knows one, no run of unchanged ticks is a halt."""
-    return ENDLESS
 
 
 def _step(xp: Namespace, shared: Any, detectors: tuple[DetectorSpec, ...]) -> Step:
     observe, learn = shared.observe, shared.learn
-    run_limit = next((spec.run_limit for spec in detectors if spec.run_limit), _endless)
     score_all = _score_all([spec.score for spec in detectors])
 
     def step(s: State, tick: tuple[Any, ...]) -> tuple[signals.Signals, tuple[Reading, ...]]:
-        x = observe(xp, s, tick, run_limit(xp, s))
+        x = observe(xp, s, tick)
         readings = score_all(xp, s, x)
         # Last, so that no tick is judged by what it taught.
         learn(xp, s, x)
@@ -59,8 +52,7 @@ def _score_all(scores: list[Callable[..., Reading]]) -> Callable[..., tuple[Read
 def _for_floats(spec: DetectorSpec) -> DetectorSpec:
     """Return the detector with its score as its module has it when compiled for floats."""
     floats = for_floats(sys.modules[spec.score.__module__])
-    run_limit = spec.run_limit and getattr(floats, spec.run_limit.__name__)
-    return replace(spec, score=getattr(floats, spec.score.__name__), run_limit=run_limit)
+    return replace(spec, score=getattr(floats, spec.score.__name__))
 
 
 def step_of(detectors: tuple[DetectorSpec, ...], *, is_compiled: bool = False) -> Step:

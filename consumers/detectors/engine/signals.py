@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 # Windows in ticks, known volumes, known spreads: exponential weights after a plain mean.
 SLOW_TICKS, FAST_TICKS = 240.0, 15.0
-VOLUME_TICKS, VOLUME_FAST_TICKS = 250.0, 30.0
-SPREAD_TICKS = 400.0
+VOLUME_TICKS = 60.0
+SPREAD_TICKS, SPREAD_FAST_TICKS = 400.0, 60.0
 # A pause of four hours or more ends a session: overnight, weekend, holiday.
 SESSION_BREAK_MS = 4.0 * 3_600_000.0
+# A session opens livelier than the last one closed. Its beginning moves scales and levels on, but teaches nothing of
+# the tail of returns, which would hide what is rare in the rest of the day.
+OPENING_MS = 20.0 * 60_000.0
 # After some hundreds of usual pauses, waiting longer makes no larger move likelier.
 LONGEST_LAPSE = 400.0
 MOVES = 200.0
@@ -40,41 +43,55 @@ class Signals:
     """One tick of one symbol (floats), or one tick of each of many symbols (arrays).
 
     The fields that a caller gives are `COLUMN_FIELDS`: `columns` computes them for all ticks of a call at once.
-    "Relative" means divided by the price.
+    "Relative" means divided by the middle of the quotes, or the price.
     """
 
     ts: Number  # ms
     time: Number  # ms of the UTC day
     age: Number  # ticks of the symbol before this one
     warm: Condition  # enough of them for a verdict
-    valid: Condition  # the price could be a price
+    valid: Condition  # the price has returns
     price: Number  # 0 where not valid
-    quoted: Condition  # bid and ask are known and could be prices
-    bid: Number  # 0 where not quoted
+    shown: Number  # the price as it came
+    quoted: Condition  # bid or ask is known and could be a price
+    bid: Number  # 0 where unknown
     ask: Number
+    wide: Number  # distance of bid and ask in bids, 0 where unknown or crossed
     crossed: Number  # relative depth by which the bid exceeds the ask, else 0
     outside: Number  # relative distance of the price from the quotes around it, else 0
     tracked: Condition  # this tick and the one before have sound quotes
     middle_change: Number  # return of their middle, 0 where not tracked
     pause: Number  # ms since the tick before, 0 for the first
-    unchanged: Condition  # price, quotes and volume are those of the tick before
+    unchanged: Condition  # price and quotes are those of the tick before, and nothing was traded
+    few: Number  # factor of the limit of a run of such ticks, larger while few runs were seen
+    gain_run: Number  # weight of such a run in the mean of their lengths
+    traded: Condition
+    repeated: Condition  # price, quotes and volume are those of the tick before, and it is a volume
+    requoted: Condition  # the quotes are not those of the tick before
+    strayed: Condition  # they are, and there was a trade outside of them
     open_: Number  # UNCLIPPED while the symbol is new, else 0
     gain_slow: Number  # weights of this tick in exponentially weighted means
     gain_fast: Number
     spread: Number  # relative; 0 where unknown, locked or crossed
     spread_held: Number  # the smallest of this and the two ticks before; 0 before the warm-up
     gain_spread: Number  # 0 where the spread is unknown
+    gain_spread_fast: Number
     open_spread: Number
     volume_root: Number  # square root of this tick's volume, 0 where unknown
-    volume_recent: Number  # mean of this square root and the two before; 0 until a baseline is there
-    volume_judged: Number  # the same, 0 before the warm-up
+    volume_recent: Number  # mean of this square root and the two before; 0 without a trade or a baseline
+    volume_warm: Condition  # that baseline is warmed up
     gain_volume: Number  # 0 where nothing was traded
-    gain_volume_fast: Number
     open_volume: Number
+    gain_tail: Number  # weights of an exceedance in the mean excess of a tail of ticks,
+    gain_tail_volume: Number  # of volumes
+    gain_tail_spread: Number  # and of spreads
+    fell_volume: Number  # factors of their quantiles after a value that is none
+    fell_spread: Number
     # Against the state, by `observe`.
-    run_limit: Number = field(init=False)  # length of a run of unchanged ticks that is not chance
     waited: Number = field(init=False)  # ms in which the price could move: the pause, or a halt
     new_session: Condition = field(init=False)  # a session ended before this tick
+    opening: Condition = field(init=False)  # it began less than OPENING_MS ago
+    pace: Number = field(init=False)  # usual ms between ticks, UNPACED where unknown
     root_lapse: Number = field(init=False)  # square root of that time in usual pauses, from 1
     scale: Number = field(init=False)  # robust scale of a return in that time
     change: Number = field(
@@ -83,23 +100,25 @@ class Signals:
     size: Number = field(init=False)  # its absolute value
     size_paced: Number = field(init=False)  # the same, divided by root_lapse
     believed: Condition = field(init=False)
+    over_ticks: Number = field(init=False)  # ticks of the return that price_spike judges
 
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(each.name for each in fields(Signals) if each.init)
 
 
-def observe(xp: Namespace, s: State, tick: tuple[Any, ...], run_limit: Number) -> Signals:
+def observe(xp: Namespace, s: State, tick: tuple[Any, ...]) -> Signals:
     """Return the signals of one tick, given in the order of `COLUMN_FIELDS`, against the state before it."""
     where, maximum = xp.where, xp.maximum
     x = Signals(*tick)
-    x.run_limit = run_limit
     # After a halt in which the feed only repeated itself, the price had as long to move as after a silence.
-    halted = s.run >= run_limit
+    halted = s.frozen > 0.0
     x.waited = where(halted, x.ts - s.changed_ts, x.pause) if xp.any(halted) else x.pause
     x.new_session = x.waited >= SESSION_BREAK_MS
+    s.session_ts = where(x.new_session, x.ts, s.session_ts)
+    x.opening = x.ts - s.session_ts < OPENING_MS
     # Before there is a pace, no time has passed.
-    pace = where(s.pace > 0.0, s.pace, UNPACED)
-    x.root_lapse = xp.sqrt(xp.minimum(maximum(x.waited / pace, 1.0), LONGEST_LAPSE))
+    x.pace = where(s.pace > 0.0, s.pace, UNPACED)
+    x.root_lapse = xp.sqrt(xp.minimum(maximum(x.waited / x.pace, 1.0), LONGEST_LAPSE))
     # In the geometric mean of a slow and a fast scale both the usual day and the last minutes have a say.
     x.scale = maximum(xp.sqrt(s.slow * s.fast), maximum(MOVE_FLOOR * s.move, SCALE_FLOOR)) * x.root_lapse
 

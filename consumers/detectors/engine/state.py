@@ -25,6 +25,7 @@ MEMORY_FIELDS: tuple[str, ...] = (
     "spreads",  # number of known spreads
     "spread_1",  # relative spread of the last tick, 0 = unknown
     "spread_2",  # and of the one before
+    "changes",  # ticks that changed something
     "volumes",  # number of known volumes above zero
     "volume_1",  # square root of the volume of the last tick
     "volume_2",  # and of the one before
@@ -35,6 +36,8 @@ MEMORY_FIELDS: tuple[str, ...] = (
 SHARED_FIELDS: dict[str, str] = {
     "pace": "usual ms between ticks",
     "changed_ts": "ms of the last tick that differed from the one before it",
+    "session_ts": "ms of the first tick after the end of a session",
+    "frozen": "1 while the feed repeats itself for longer than chance allows",
     "last_price": "last price believed",
     "slow": "scale of a tick's return over some 240 ticks",
     "fast": "the same over some 15 ticks",

@@ -203,8 +203,8 @@ HALVES = [
     ('kind="whipsaw",\n', 'kind="gap",\n', "distortion"),
     (
         '"whipsaw_change": "ret',
-        '"pace_peak": "ret',
-        "field 'pace_peak' is taken by consumers/detectors/gap.py",
+        '"pause_high": "ret',
+        "field 'pause_high' is taken by consumers/detectors/gap.py",
     ),
     (
         '"whipsaw_change": "ret',

@@ -158,7 +158,8 @@ def test_a_score_depends_on_nothing_that_comes_later(seed: int, length: int) -> 
 
 def test_a_tick_is_judged_by_what_came_before_it_only(market: Any) -> None:
     """A jump scores the same however large the moves are that it teaches."""
-    jump, twice = (market.quiet().moved(400, factor).scores()[0, 400] for factor in (1.02, 1.04))
+    spike = engine.KINDS.index("price_spike")
+    jump, twice = (market.quiet().moved(400, factor).scores()[spike, 400] for factor in (1.02, 1.04))
     assert twice == pytest.approx(2.0 * jump, rel=0.02)
 
 
