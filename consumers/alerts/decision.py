@@ -76,7 +76,7 @@ class Decision:
         for id_, news in self._news.items():
             incident = self._cache.get(incident_place(id_), Incident)
             assert incident is not None  # noqa: S101  it was put there with its news
-            cause = news[-1][1]  # the worst: news exceeds what was told
+            cause = news[-1][1]  # the worst: news exceeds what people were notified of
             channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
             incident, messages[id(cause)] = with_message(
                 news[0][0], incident, channels, self._now_ms, cause.anomaly

@@ -79,8 +79,8 @@ def absorb(
         resolved_ms=None if going_on else max(incident.last_ms, event.at_ms),
         misprint_until_ms=_misprint(event, incident.misprint_until_ms),
     )
-    if going_on and incident.end_told:  # people were told that it is over
-        incident = replace(incident, end_told=False, told_rank=-1)
+    if going_on and incident.end_notified:  # people were notified that it is over
+        incident = replace(incident, end_notified=False, notified_rank=-1)
     incident = _with_samples(incident, [_known(incident.samples, anomaly)])
     if not policy.is_inhibited(anomaly, incident):
         incident = replace(incident, peak=max(incident.peak, after.rank))

@@ -142,10 +142,10 @@ class Incident:
         Id of the incident over many tickers that holds its anomalies now; "" otherwise.
     updated_ms, notified_ms, due_ms
         Our time, epoch ms UTC: the last event, the last message at once, and when a sweep has to look at it.
-    told_rank
-        Highest rank that a message told; -1 for none.
+    notified_rank
+        Highest rank that a message was about; -1 for none.
     channels
-        Those that were told at once, and are told of its end.
+        Those that were notified at once, and are notified of its end.
     sequence
         How many messages were made.
     """
@@ -168,10 +168,10 @@ class Incident:
     merged_into: str = ""
     acknowledgement: Acknowledgement | None = None
     updated_ms: int = 0
-    told_rank: int = -1
+    notified_rank: int = -1
     channels: tuple[str, ...] = ()
     notified_ms: int = 0
-    end_told: bool = False
+    end_notified: bool = False
     waiting: Waiting | None = None
     notifications: tuple[Notification, ...] = ()
     sequence: int = 0

@@ -186,8 +186,8 @@ class Notifier:
         """Return an incident after what was due is done, with the message about it if there is one."""
         if what == "timeout":
             return incidents.timed_out(incident), None
-        if what == "resolved" and not policy.is_end_worth_telling(incident, settings):
-            return replace(incident, end_told=True), None
+        if what == "resolved" and not policy.is_end_worth_a_message(incident, settings):
+            return replace(incident, end_notified=True), None
         if what == "digest" and incident.waiting is not None:
             channels = incident.waiting.channels
             digest = self._store.load_digest(cache, incident.origin, channels)

@@ -6,12 +6,12 @@ group by
 group wait
     None for high and critical: they are sent at once, always. Medium and low wait for the next digest.
 group interval
-    An incident that was told is told again as soon as it gets worse. More anomalies that are no worse are counted
-    in it, and told with its end.
+    People are notified again of an incident as soon as it gets worse. More anomalies that are no worse are counted
+    in it, and its last message says how many.
 repeat interval
     An incident that was sent at once, goes on, and that nobody acknowledged is repeated.
 silences and mute timings
-    What they keep back is told in the first digest after they end.
+    What they silence is in the first digest after they end.
 inhibition
     A misprint inhibits moves and spreads of its ticker while it lasts, for a minute at most. An incident over many
     tickers inhibits what it holds.
@@ -123,8 +123,8 @@ def decide(
         return incident, None, way
     silenced = is_silenced(silences, anomaly.ticker, anomaly.kind, now_ms) or settings.is_muted(now_ms, rank)
     if way.notify == "at_once" and is_fresh(event, now_ms, settings) and not silenced:
-        told = replace(incident, told_rank=rank, waiting=None, acknowledgement=None)
-        return told, "opened" if incident.told_rank < 0 else "escalated", way
+        after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
+        return after, "opened" if incident.notified_rank < 0 else "escalated", way
     return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, way.channels)), None, way
 
 
@@ -134,7 +134,7 @@ def _is_news(event: AlertEvent, incident: Incident, rank: int, now_ms: int) -> b
     known = incident.acknowledgement
     if known is not None and known.until_ms > now_ms and rank <= known.rank:
         return False
-    return rank > incident.told_rank
+    return rank > incident.notified_rank
 
 
 def _deferred(incident: Incident, news: Waiting) -> Incident:
@@ -177,7 +177,7 @@ def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
             known = incident.acknowledgement
             quiet_ms = known.until_ms if known is not None else 0
             dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
-    elif incident.channels and not incident.end_told:
+    elif incident.channels and not incident.end_notified:
         dues.append((incident.updated_ms + GROUP_MS, "resolved"))
     return dues
 
@@ -195,7 +195,7 @@ def _may_send(
     return not is_silenced(silences, ticker, kind, now_ms) and not settings.is_muted(now_ms, rank)
 
 
-def is_end_worth_telling(incident: Incident, settings: AlertSettings) -> bool:
+def is_end_worth_a_message(incident: Incident, settings: AlertSettings) -> bool:
     """Return whether an incident lasted long enough for a message about its end."""
     ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
     return ended_ms - incident.opened_ms >= settings.resolved_after_ms
@@ -213,9 +213,9 @@ def noted(
     )
     if kind == "digest":
         waiting = incident.waiting
-        told = incident.told_rank if waiting is None else max(incident.told_rank, waiting.rank)
-        return replace(incident, told_rank=told, waiting=None)
+        rank = incident.notified_rank if waiting is None else max(incident.notified_rank, waiting.rank)
+        return replace(incident, notified_rank=rank, waiting=None)
     if kind == "resolved":
-        return replace(incident, end_told=True)
-    told_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
-    return replace(incident, channels=told_channels, notified_ms=now_ms, end_told=False)
+        return replace(incident, end_notified=True)
+    notified_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
+    return replace(incident, channels=notified_channels, notified_ms=now_ms, end_notified=False)

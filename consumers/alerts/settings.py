@@ -249,7 +249,7 @@ class AlertSettings(_Strict):
 
     @property
     def stale_after_ms(self) -> int:
-        """The age of an anomaly, in milliseconds, from which it is told in a digest only."""
+        """The age of an anomaly, in milliseconds, from which it is in digests only."""
         return round(self.stale_after_minutes * MINUTE_MS)
 
     def route(self, news: News, now_ms: int) -> Way:

@@ -61,7 +61,7 @@ from consumers.alerts.table import ConflictError, Delete, Place, Put, Table
 RECORD_DAYS = 15
 """The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
 INCIDENT_DAYS = MESSAGE_DAYS = 90
-"""More than the longest silence, so that what it defers is still told."""
+"""More than the longest silence, so that what it defers is still sent."""
 MOVES_DAYS = 1
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""

@@ -132,7 +132,7 @@ def silence(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Silence a ticker, a kind, or all, until then; what was kept back is in a digest afterwards.
+    """Silence a ticker, a kind, or all, until then; a digest lists what it silenced afterwards.
 
     Example: stock-monitor alerts silence --ticker TSLA --kind price_spike --for 2h --reason "earnings"
     """
