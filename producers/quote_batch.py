@@ -82,7 +82,7 @@ class QuoteBatch:
 
     `ts` and `quote_ts` are epoch milliseconds UTC (when it was observed; the exchange's own time),
     `day_volume` is the number of shares traded so far in the session (cumulative). None is unknown.
-    `missing` names the symbols that were asked for and not answered; `reasons` says why, where that is
+    `missing` names the symbols that were requested and not answered; `reasons` says why, where that is
     known, and is not sent.
     """
 

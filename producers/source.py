@@ -169,7 +169,7 @@ class SourceSpec:
     calls_per_minute
         The vendor's limit for the plan that most people have; None where there is none.
     symbols_per_call, max_symbols
-        How many tickers one call, and one poll, can ask for; None where that is not limited.
+        How many tickers one call, and one poll, can request; None where that is not limited.
     packages
         Distributions that it imports and that the monitor does not bring.
     limits

@@ -1,6 +1,6 @@
 """When markets trade: the calendars of exchanges, of crypto (``24/7``) and of FX (``fx``), and which one a ticker has.
 
-A scheduler's rule knows neither time zones nor holidays, so the scan asks here. Sessions, lunch breaks, half days,
+A scheduler's rule knows neither time zones nor holidays, so it looks here. Sessions, lunch breaks, half days,
 holidays and daylight saving come from calendars.json, which `generate` makes of exchange_calendars; nothing else
 has to be there at run time. Beyond its years the last year it knows is repeated, week for week.
 """

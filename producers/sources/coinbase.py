@@ -102,8 +102,8 @@ def _iso(ms: int) -> str:
 
 
 def _history(environment: Environment) -> CoinbaseHistory:
-    patient = {**environment, "POLL_INTERVAL_SECONDS": "20"}
-    return CoinbaseHistory(client_of(SOURCE, patient, environment.get("COINBASE_URL") or _URL))
+    slow = {**environment, "POLL_INTERVAL_SECONDS": "20"}  # nobody polls again: take time to retry
+    return CoinbaseHistory(client_of(SOURCE, slow, environment.get("COINBASE_URL") or _URL))
 
 
 class CoinbaseStream:

@@ -207,6 +207,6 @@ class VendorStub:
     calls: list[Call] = field(default_factory=list)
 
     def script(self, *answers: Reply | None) -> None:
-        """Answers with these in turn, and with the last of them from then on."""
+        """Return these in turn, and the last of them from then on."""
         left = list(answers)
         self.answer = lambda _call: left.pop(0) if len(left) > 1 else left[0]

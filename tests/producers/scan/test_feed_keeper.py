@@ -111,7 +111,7 @@ def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: MakeKeeper, aws: A
     assert again.report(START + 30_000)["breaker"] == "half-open"
     other = Vendor("other")
     keeper(other)
-    assert other.vendor_state.failures == 0, "another vendor has a standing of its own"
+    assert other.vendor_state.failures == 0, "another vendor has a state of its own"
 
 
 def test_what_another_version_stored_is_no_obstacle(keeper: MakeKeeper, aws: Aws) -> None:

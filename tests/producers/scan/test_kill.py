@@ -1,4 +1,4 @@
-"""A scan may be killed at any call to AWS: at most the poll in flight is lost, and nothing is told twice."""
+"""A scan may be killed at any call to AWS: at most the poll in flight is lost, and nothing is reported twice."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_a_change_of_the_watch_list_is_in_force_within_the_scan(
 
 
 class BrokenSource:
-    """A source that fails, misses and lies as told."""
+    """A source that fails, misses and lies as a test says."""
 
     def __init__(self, answers: list[Quotes | Exception]) -> None:
         self._answers = iter(answers)

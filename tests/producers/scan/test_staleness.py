@@ -1,4 +1,4 @@
-"""A feed that stalls is told of once, and once when it is back, whatever it does in between."""
+"""A feed that stalls is reported once, and once when it is back, whatever it does in between."""
 
 from __future__ import annotations
 
