@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.localstack.conftest import Lab
+
 ALWAYS = "raise ValueError('always')"
 METADATA = {"requestContext", "responseContext", "version", "timestamp", "KinesisBatchInfo"}
 
 
-def give_up(lab: Any, name: str, destination: str, **settings: Any) -> None:
+def give_up(lab: Lab, name: str, destination: str, **settings: Any) -> None:
     """A record that fails at once and for good."""
     stream = lab.stream(name)
     lab.function(name, ALWAYS)
@@ -25,7 +27,7 @@ def give_up(lab: Any, name: str, destination: str, **settings: Any) -> None:
 
 
 @pytest.fixture
-def inbox(lab: Any) -> Callable[[str], tuple[str, Callable[[], list[Any]]]]:
+def inbox(lab: Lab) -> Callable[[str], tuple[str, Callable[[], list[Any]]]]:
     """Makes a queue: its ARN, and a look at the messages in it."""
     sqs = lab.client("sqs")
 
@@ -44,7 +46,7 @@ def inbox(lab: Any) -> Callable[[str], tuple[str, Callable[[], list[Any]]]]:
     return make
 
 
-def test_a_topic_gets_the_metadata(lab: Any, inbox: Any) -> None:
+def test_a_topic_gets_the_metadata(lab: Lab, inbox: Any) -> None:
     """Lambda guide, "Retain discarded batch records": SQS and SNS get the metadata of the invocation only."""
     queue, look = inbox("esm-topic-inbox")
     topic = lab.client("sns").create_topic(Name="esm-failures")["TopicArn"]
@@ -58,7 +60,7 @@ def test_a_topic_gets_the_metadata(lab: Any, inbox: Any) -> None:
     assert message["KinesisBatchInfo"]["batchSize"] == 1
 
 
-def test_a_destination_that_comes_late_is_waited_for(lab: Any) -> None:
+def test_a_destination_that_comes_late_is_waited_for(lab: Lab) -> None:
     give_up(lab, "esm-late-bucket", "arn:aws:s3:::esm-late-bucket")
     lab.eventually(lambda: lab.deliveries("esm-late-bucket"))
     s3 = lab.client("s3")
@@ -69,7 +71,7 @@ def test_a_destination_that_comes_late_is_waited_for(lab: Any) -> None:
     assert len(json.loads(body["payload"])["Records"]) == 1
 
 
-def test_a_destination_that_never_takes_them_is_counted_and_holds_nothing_up(lab: Any) -> None:
+def test_a_destination_that_never_takes_them_is_counted_and_holds_nothing_up(lab: Lab) -> None:
     """Lambda guide, "Types of metrics", event source mappings: DestinationDeliveryFailures."""
     give_up(lab, "esm-no-queue", "arn:aws:sqs:us-east-1:000000000000:esm-nowhere", BatchSize=1)
     lab.eventually(lambda: lab.deliveries("esm-no-queue"))

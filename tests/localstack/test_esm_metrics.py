@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from localstack.event_source_mapping.log_lines import ExecutionReader, embedded_metrics
 from localstack.event_source_mapping.metrics import Execution, InvocationLedger, Sample, requests
+from tests.localstack.conftest import Lab
 
 TOLD = """print(json.dumps({"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
         {"Namespace": "EsmTest", "Dimensions": [["service"], []], "Metrics": [{"Name": "Ticks", "Unit": "Count"}]}]},
         "service": "detector", "Ticks": [3, 4]}))"""
 
 
-def alarm(lab: Any, name: str, metric: str, topic: str) -> None:
+def alarm(lab: Lab, name: str, metric: str, topic: str) -> None:
     lab.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
         Namespace="AWS/Lambda",
@@ -33,7 +34,7 @@ def alarm(lab: Any, name: str, metric: str, topic: str) -> None:
 
 
 def test_errors_of_a_mapping_raise_an_alarm_that_tells_its_topic(
-    own_lab: Any, start_runner: Callable[..., Any]
+    own_lab: Lab, start_runner: Callable[..., Any]
 ) -> None:
     """In a region of its own: MiniStack's alarms look at a metric under all dimensions."""
     sqs, sns, name = own_lab.client("sqs"), own_lab.client("sns"), "esm-alarmed"
@@ -55,11 +56,15 @@ def test_errors_of_a_mapping_raise_an_alarm_that_tells_its_topic(
     message = own_lab.eventually(told, seconds=40)
     assert (message["AlarmName"], message["NewStateValue"]) == (name, "ALARM")
     for metric in ("Errors", "Invocations"):
-        own_lab.eventually(lambda metric=metric: own_lab.metric(name, metric) == 2)
+
+        def both(of: str = metric) -> bool:
+            return own_lab.metric(name, of) == 2
+
+        own_lab.eventually(both)
     own_lab.eventually(lambda: 0 < own_lab.metric(name, "IteratorAge", "Maximum") < 60_000)
 
 
-def test_embedded_metrics_of_a_mappings_function_are_metrics(lab: Any) -> None:
+def test_embedded_metrics_of_a_mappings_function_are_metrics(lab: Lab) -> None:
     stream = lab.stream("esm-emf")
     lab.function("esm-emf", TOLD)
     lab.mapping("esm-emf", stream)
@@ -73,7 +78,7 @@ def test_embedded_metrics_of_a_mappings_function_are_metrics(lab: Any) -> None:
     assert sorted(len(metric["Dimensions"]) for metric in listed) == [0, 1]
 
 
-def test_reserved_concurrency_throttles_and_every_batch_comes_through_in_order(lab: Any) -> None:
+def test_reserved_concurrency_throttles_and_every_batch_comes_through_in_order(lab: Lab) -> None:
     """Lambda guide, "Configuring reserved concurrency": at its limit, a function's invocations are throttled."""
     stream = lab.stream("esm-reserved", shards=4)
     lab.function("esm-reserved", "time.sleep(0.3)")

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.localstack.conftest import Lab
+
 Json = dict[str, Any]
 
 RECORDINGS = Path(__file__).parents[3] / "shared/aws-recorded/kinesis_event_source_mapping.json"
@@ -110,7 +112,7 @@ ELSEWHERE = {
 class InvocationOutcome:
     """What came of one scenario on the local AWS."""
 
-    def __init__(self, lab: Any, name: str, number: int, recorded: Json) -> None:
+    def __init__(self, lab: Lab, name: str, number: int, recorded: Json) -> None:
         self._lab = lab
         self._short = f"esm-recorded-{number}"
         self._function, self._target = f"{self._short}-function", f"{self._short}-target"
@@ -193,7 +195,7 @@ def recordings() -> Json:
 
 
 @pytest.fixture(scope="module")
-def outcomes(lab: Any, recordings: Json) -> dict[str, InvocationOutcome]:
+def outcomes(lab: Lab, recordings: Json) -> dict[str, InvocationOutcome]:
     """All scenarios, started together: they do not touch each other."""
     started = {
         name: InvocationOutcome(lab, name, number, recordings[name])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from consumers.detectors.engine import engine
 from consumers.detectors.engine.columns import Floats
 from consumers.detectors.engine.state import EPISODES
+from tests.consumers.detectors.conftest import Market
 
 KINDS = len(engine.KINDS)
 WARM_TICKS = 160  # after this many all kinds judge
@@ -156,7 +156,7 @@ def test_a_score_depends_on_nothing_that_comes_later(seed: int, length: int) -> 
     assert early == [transition for transition in found if transition.row < length]
 
 
-def test_a_tick_is_judged_by_what_came_before_it_only(market: Any) -> None:
+def test_a_tick_is_judged_by_what_came_before_it_only(market: Market) -> None:
     """A jump scores the same however large the moves are that it teaches."""
     spike = engine.KINDS.index("price_spike")
     jump, twice = (market.quiet().moved(400, factor).scores()[spike, 400] for factor in (1.02, 1.04))

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.consumers.detectors.conftest import Market
+
 POLL_MS = 5000
 SESSION_POLLS = 4680
 
 
-def seldom(market: Any, every: int, seed: int) -> Any:
+def seldom(market: Market, every: int, seed: int) -> Any:
     """A share that changes once in `every` polls of five seconds, by a few cents and a hundred shares."""
     rng = np.random.default_rng(seed)
     quiet = market.quiet(SESSION_POLLS, pause_ms=POLL_MS)
@@ -25,12 +27,12 @@ def seldom(market: Any, every: int, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("every", [12, 60, 240])
-def test_a_share_that_seldom_changes_is_not_frozen(market: Any, every: int) -> None:
+def test_a_share_that_seldom_changes_is_not_frozen(market: Market, every: int) -> None:
     kinds = [kind for seed in range(3) for kind, _ in seldom(market, every, seed).opened()]
     assert "frozen_feed" not in kinds
 
 
-def test_prices_below_zero_are_one_anomaly_with_their_value_and_no_freeze(market: Any) -> None:
+def test_prices_below_zero_are_one_anomaly_with_their_value_and_no_freeze(market: Market) -> None:
     quiet = market.quiet(600).without_quotes()
     price = quiet.price.copy()
     price[400:] = -30.0 - 0.5 * np.arange(200)
@@ -38,14 +40,14 @@ def test_prices_below_zero_are_one_anomaly_with_their_value_and_no_freeze(market
     assert [(t.kind, t.change, t.value) for t in found] == [("bad_tick", "opened", -30.0)]
 
 
-def test_tiny_prices_are_judged_like_others(market: Any) -> None:
+def test_tiny_prices_are_judged_like_others(market: Market) -> None:
     quiet = market.quiet(600).without_quotes()
     tiny = replace(quiet, price=quiet.price * 1.5e-12)
     assert tiny.opened() == quiet.opened()
     assert ("price_spike", 400) in tiny.moved(400, 1.006).opened()
 
 
-def test_quotes_that_stand_still_under_trades_are_frozen(market: Any) -> None:
+def test_quotes_that_stand_still_under_trades_are_frozen(market: Market) -> None:
     quiet = market.quiet()
     price = quiet.price.copy()
     price[400:460] = quiet.price[400:460] + 0.05
@@ -56,7 +58,7 @@ def test_quotes_that_stand_still_under_trades_are_frozen(market: Any) -> None:
     ]
 
 
-def test_a_trade_that_repeats_with_its_volume_is_frozen(market: Any) -> None:
+def test_a_trade_that_repeats_with_its_volume_is_frozen(market: Market) -> None:
     bars = market.quiet(pause_ms=60_000).without_quotes()
     rows = range(400, 412)
     repeated = bars.changed(
@@ -70,7 +72,7 @@ def test_a_trade_that_repeats_with_its_volume_is_frozen(market: Any) -> None:
 
 
 @pytest.mark.parametrize("pause_ms", [1000, 5000, 60_000])
-def test_pauses_that_come_in_waves_are_no_gaps(market: Any, pause_ms: int) -> None:
+def test_pauses_that_come_in_waves_are_no_gaps(market: Market, pause_ms: int) -> None:
     """Pauses with a heavy tail, as between trades: hundreds of them beyond nine usual ones, none beyond its kind."""
     rng = np.random.default_rng(5)
     quiet = market.quiet(8000)
@@ -81,7 +83,7 @@ def test_pauses_that_come_in_waves_are_no_gaps(market: Any, pause_ms: int) -> No
 
 
 @pytest.mark.parametrize("at", [320, 440])
-def test_a_jump_over_three_ticks_is_found_by_its_sum(market: Any, at: int) -> None:
+def test_a_jump_over_three_ticks_is_found_by_its_sum(market: Market, at: int) -> None:
     ramp = np.ones(600)
     ramp[at], ramp[at + 1], ramp[at + 2 :] = 1.0011, 1.0022, 1.0033
     found = [t for t in market.quiet().moved(0, ramp).transitions() if t.row in range(at, at + 3)]

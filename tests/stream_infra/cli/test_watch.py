@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from mypy_boto3_ssm.client import SSMClient
 from typer.testing import CliRunner
 
 from stream_infra import names
@@ -35,7 +36,7 @@ class Local(Endpoints):
 
 
 @pytest.fixture
-def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[SSMClient]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(watch, "resolve", lambda _aws: Local(None, None, None, None))
     with mock_aws():
@@ -57,7 +58,7 @@ def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-def value(ssm: Any) -> str:
+def value(ssm: SSMClient) -> str:
     return str(ssm.get_parameter(Name=names.TICKER_PARAMETER)["Parameter"]["Value"])
 
 
@@ -68,7 +69,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def test_tickers_are_added_and_removed(ssm: Any) -> None:
+def test_tickers_are_added_and_removed(ssm: SSMClient) -> None:
     assert "added KO (24/7)" in run("add", "ko,AAPL", "--unchecked")
     assert value(ssm) == "AAPL,MSFT,KO"
     assert "removed MSFT" in run("remove", "msft")
@@ -76,14 +77,14 @@ def test_tickers_are_added_and_removed(ssm: Any) -> None:
     assert "all of them are watched already" in run("add", "KO")
 
 
-def test_the_list_shows_markets_and_quotes(ssm: Any) -> None:  # noqa: ARG001 - the AWS
+def test_the_list_shows_markets_and_quotes(ssm: SSMClient) -> None:  # noqa: ARG001 - the AWS
     listed = json.loads(run("list", "--json"))
     assert listed["source"] == "simulated"
     assert listed["tickers"][0] == {"ticker": "AAPL", "market": "24/7", "open": True, "quoted": None}
     assert "newest quote" in run("list")
 
 
-def test_what_the_source_does_not_quote_is_not_added(ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_source_does_not_quote_is_not_added(ssm: SSMClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching.ScannerSource, "rejected", lambda *_: {"NOPE": "acme knows no such ticker"})
     with pytest.raises(
         InputError, match=r"simulated does not quote NOPE \(NOPE: acme knows no such ticker\)"
@@ -101,13 +102,13 @@ def test_what_the_source_does_not_quote_is_not_added(ssm: Any, monkeypatch: pyte
         (("import", "none.txt"), "none.txt cannot be read"),
     ],
 )
-def test_what_is_wrong_is_said(ssm: Any, arguments: tuple[str, ...], message: str) -> None:
+def test_what_is_wrong_is_said(ssm: SSMClient, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         run(*arguments)
     assert value(ssm) == "AAPL,MSFT"
 
 
-def test_a_long_list_goes_to_the_bucket(ssm: Any, tmp_path: Path) -> None:
+def test_a_long_list_goes_to_the_bucket(ssm: SSMClient, tmp_path: Path) -> None:
     file = tmp_path / "tickers.txt"
     file.write_text("\ufeff" + "\n".join(f"S{i:05}" for i in range(900)))
     run("import", str(file), "--unchecked")

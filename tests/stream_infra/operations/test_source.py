@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 from producers import secret
 from stream_infra.operations.doctor.inputs import feed
@@ -23,7 +23,7 @@ FACTS = Facts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
 
 
 @pytest.fixture
-def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretsManagerClient]:
     monkeypatch.setattr(secret, "_read", {})
     with mock_aws():
         client = boto3.client("secretsmanager", region_name="us-east-1")
@@ -42,7 +42,9 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ),
     ],
 )
-def test_a_source_that_can_be_used(secrets: Any, scanner: dict[str, str], found: QuoteSource) -> None:
+def test_a_source_that_can_be_used(
+    secrets: SecretsManagerClient, scanner: dict[str, str], found: QuoteSource
+) -> None:
     assert quote_source(scanner, secrets) == found
 
 
@@ -56,7 +58,7 @@ def test_a_source_that_can_be_used(secrets: Any, scanner: dict[str, str], found:
     ],
 )
 def test_a_source_that_cannot_be_used_is_a_finding_of_both(
-    secrets: Any, scanner: dict[str, str], problem: str
+    secrets: SecretsManagerClient, scanner: dict[str, str], problem: str
 ) -> None:
     source = quote_source(scanner, secrets)
     assert problem in source.problem
@@ -67,7 +69,7 @@ def test_a_source_that_cannot_be_used_is_a_finding_of_both(
     assert diagnosis.because == source.problem
 
 
-def test_keys_are_named_and_never_shown(secrets: Any) -> None:
+def test_keys_are_named_and_never_shown(secrets: SecretsManagerClient) -> None:
     source = quote_source({"SOURCE": "alpaca", "SOURCE_SECRET": "whole"}, secrets)
     (finding,) = [each for each in judge(replace(FACTS, source=source)) if each.part == "source"]
     assert finding.detail == "alpaca, market XNYS, keys present: APCA_API_KEY_ID, APCA_API_SECRET_KEY"
