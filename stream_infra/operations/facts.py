@@ -188,6 +188,10 @@ class Facts:
 
     Parameters
     ----------
+    now
+        When the examination began; ages are as of then.
+    until
+        When it ended: what came meanwhile is not of the future. None for at once.
     aws
         Address of the local AWS; empty on AWS itself.
     aws_problem
@@ -208,6 +212,7 @@ class Facts:
 
     now: datetime
     local: bool
+    until: datetime | None = None
     aws: str = ""
     aws_problem: str = ""
     log_directory: str = ""
@@ -236,3 +241,7 @@ class Facts:
     alarms: tuple[Alarm, ...] = ()
     quarantined: int = 0
     errors: Mapping[str, LogErrors] = field(default_factory=dict)
+
+    def seconds_ahead(self, at: datetime) -> float:
+        """Return by how many seconds a time is ahead of the end of the examination; 0 if it is not."""
+        return max(0.0, (at - (self.until or self.now)).total_seconds())

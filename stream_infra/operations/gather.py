@@ -69,9 +69,15 @@ def market_open(scanner: dict[str, str], now: datetime) -> bool:
 class Gatherer:
     """One round of questions to one monitor at one time."""
 
-    def __init__(self, endpoints: Endpoints, now: datetime) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        now: datetime,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._endpoints = endpoints
         self._now = now
+        self._clock = clock
         self._clients: dict[str, Any] = {}
         self._unseen: dict[str, str] = {}
 
@@ -93,6 +99,7 @@ class Gatherer:
             api=self._page(endpoints.api, self._api_problem),
             dashboard=self._page(endpoints.dashboard, self._dashboard_problem),
             outbox=self._page(endpoints.outbox, self._outbox_problem),
+            until=self._clock(),
             unseen=dict(self._unseen),
         )
 

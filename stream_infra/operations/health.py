@@ -15,7 +15,7 @@ STALE = timedelta(minutes=2)
 """A scan runs every minute: two minutes without news are one too many."""
 SILENT = timedelta(minutes=10)
 """A partition may hold a single ticker, and trading in that one may be halted for so long."""
-CLOCK_ERROR = timedelta(seconds=5)
+CLOCK_ERROR_SECONDS = 5.0
 """Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
 UP, DEPLOY = "make up", "npx cdk deploy --all"
@@ -116,7 +116,7 @@ def _windows(facts: Facts) -> Iterator[Finding]:
         yield _missing(facts, "windows")
         return
     log = "look at its log (aws logs tail /aws/lambda/stock-detector) and at `stock-monitor dlq list`"
-    ahead = [ticker for ticker, at in windows.ticks.items() if at - facts.now > CLOCK_ERROR]
+    ahead = [ticker for ticker, at in windows.ticks.items() if facts.seconds_ahead(at) > CLOCK_ERROR_SECONDS]
     newest = max(windows.ticks.values(), default=None)
     whole = _fresh(
         facts, "windows", f"newest tick{f' of {_listed(tuple(ahead))}' if ahead else ''}", newest, log
@@ -265,11 +265,11 @@ def _fresh(
         if facts.just_deployed:
             return Finding(part, "idle", f"{detail} so far (it was deployed just now)")
     else:
-        age = facts.now - at
+        age = max(facts.now - at, timedelta())  # what came during the examination is new
         detail = f"{what} {_ago(facts, at)}"
-        if age < -CLOCK_ERROR:
+        if (ahead := facts.seconds_ahead(at)) > CLOCK_ERROR_SECONDS:
             clock = "a clock is wrong: compare `date -u` here with that of the producer"
-            return Finding(part, "failed", detail, clock, age.total_seconds())
+            return Finding(part, "failed", detail, clock, -ahead)
         if age <= STALE:
             return Finding(part, "ok", detail, age_seconds=age.total_seconds())
     seconds = None if age is None else age.total_seconds()
@@ -287,9 +287,9 @@ def _redo(facts: Facts) -> str:
 
 
 def _ago(facts: Facts, at: datetime) -> str:
+    if (ahead := facts.seconds_ahead(at)) > CLOCK_ERROR_SECONDS:
+        return f"{ahead:,.0f} s in the future"
     seconds = (facts.now - at).total_seconds()
-    if seconds < -CLOCK_ERROR.total_seconds():
-        return f"{-seconds:,.0f} s in the future"
     if seconds < 120:
         return f"{max(0.0, seconds):.0f} s ago"
     minutes = round(seconds / 60)

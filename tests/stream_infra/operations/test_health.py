@@ -86,6 +86,17 @@ def test_a_tick_of_the_future_is_a_wrong_clock_not_news() -> None:
     assert "clock" in found.action
 
 
+def test_what_came_while_a_slow_machine_was_examined_is_new_and_not_of_the_future() -> None:
+    came = NOW + timedelta(seconds=50)
+    windows = replace(WINDOWS, ticks={"AAPL": came}, committed=dict.fromkeys(range(4), came))
+    facts = replace(SOUND, stream=Stream(arrived={str(n): came for n in range(4)}), windows=windows)
+    assert failed(replace(facts, until=NOW + timedelta(minutes=1))) == []
+    assert [f.part for f in failed(replace(facts, until=NOW + timedelta(seconds=40)))] == [
+        "stream",
+        "windows",
+    ]
+
+
 def test_a_receiver_of_the_outbox_that_has_ended_is_found() -> None:
     ended = Page("http://127.0.0.1:8080/outbox", "its receiver has ended: sent messages do not show")
     (found,) = failed(replace(SOUND, outbox=ended))
