@@ -159,7 +159,9 @@ def build(settings: LocalSettings) -> Starlette:
 def main() -> int:
     """Serve until SIGTERM."""
     settings = read_settings()
-    uvicorn.run(build(settings), host=HOST, port=settings.port, log_level="warning", access_log=False)
+    uvicorn.run(
+        build(settings), host=HOST, port=settings.port, log_level="warning", access_log=False, lifespan="on"
+    )
     return 0
 
 

@@ -50,6 +50,9 @@ class OwnPagesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on reads, and what programs and our own pages write."""
+        if scope["type"] == "lifespan":  # has no headers, and starts what receives the outbox's messages
+            await self._app(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         if _may_write(scope) and (reason := foreign_page(headers, self._origins)):
             await _reject(scope, receive, send, f"only pages of this origin may change anything: {reason}")

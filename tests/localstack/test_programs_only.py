@@ -103,3 +103,19 @@ def test_our_own_page_and_programs_write_through_the_front_door() -> None:
 def test_any_origin_but_our_own_is_foreign(origin: str) -> None:
     assert sent_by_a_page(PROGRAM | {"origin": origin})
     assert bool(foreign_page({"origin": origin}, OWN)) is (origin not in OWN)
+
+
+def test_the_start_of_the_server_is_passed_on() -> None:
+    """What receives the outbox's messages starts with it; a lifespan has no headers."""
+    seen: list[str] = []
+
+    async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        del receive, send
+        seen.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("nothing is sent or received here")
+
+    for guard in (OwnPagesOnly(app, ["http://127.0.0.1:8080"]), ProgramsOnly(app)):
+        asyncio.run(guard({"type": "lifespan"}, nothing, nothing))
+    assert seen == ["lifespan", "lifespan"]
