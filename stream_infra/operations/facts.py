@@ -145,12 +145,23 @@ class Feed:
 
 @dataclass(frozen=True)
 class QuoteSource:
-    """The scanner's source; `keys` names the variables that the secret holds, `problem` why it cannot be used."""
+    """The scanner's source.
+
+    Parameters
+    ----------
+    keys
+        The variables that the secret holds.
+    problem
+        Why it cannot be used; empty if it can.
+    broken
+        Other sources that are installed and cannot be used, each with the reason.
+    """
 
     name: str
     market: str = ""
     keys: tuple[str, ...] = ()
     problem: str = ""
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def _source(facts: Facts) -> Iterator[Finding]:
         yield Finding("source", "failed", source.problem, "see docs/sources.md")
         return
     keys = f"keys present: {', '.join(source.keys)}" if source.keys else "needs no key"
-    yield Finding("source", "ok", f"{source.name}, market {source.market}, {keys}")
+    broken = f"; cannot be used: {', '.join(source.broken)}" if source.broken else ""
+    yield Finding("source", "ok", f"{source.name}, market {source.market}, {keys}{broken}")
 
 
 def _detector(facts: Facts) -> Iterator[Finding]:

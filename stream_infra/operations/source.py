@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from producers.secret import SecretsClient, environment_with_secret
 from producers.settings import SettingsError
 from producers.source import SourceError
-from producers.sources import get_pollable
+from producers.sources import describe, get_pollable
 from stream_infra.operations.facts import QuoteSource
 
 
@@ -33,7 +33,8 @@ def quote_source(scanner: Mapping[str, str], secrets: SecretsClient) -> QuoteSou
         spec = get_pollable(name)
     except SourceError as error:
         return QuoteSource(name, problem=str(error))
-    found = QuoteSource(name, spec.market, tuple(key.variable for key in spec.keys))
+    broken = tuple(f"{each.name} ({each.problem})" for each in describe() if each.spec is None)
+    found = QuoteSource(name, spec.market, tuple(key.variable for key in spec.keys), broken=broken)
     try:
         spec.check_settings(environment_with_secret(scanner, secrets, secret) if secret else scanner)
     except SettingsError as error:

@@ -13,6 +13,7 @@ from moto import mock_aws
 from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 from producers import secret
+from producers.sources import Found
 from stream_infra.operations.doctor.inputs import feed
 from stream_infra.operations.facts import Facts, QuoteSource
 from stream_infra.operations.health import judge
@@ -73,6 +74,19 @@ def test_keys_are_named_and_never_shown(secrets: SecretsManagerClient) -> None:
     source = quote_source({"SOURCE": "alpaca", "SOURCE_SECRET": "whole"}, secrets)
     (finding,) = [each for each in judge(replace(FACTS, source=source)) if each.part == "source"]
     assert finding.detail == "alpaca, market XNYS, keys present: APCA_API_KEY_ID, APCA_API_SECRET_KEY"
+
+
+def test_another_source_that_cannot_be_loaded_is_named(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Found(
+        "acme", "package acme-quotes", None, "package acme-quotes cannot be loaded: ImportError: no"
+    )
+    monkeypatch.setattr("stream_infra.operations.source.describe", lambda: [broken])
+    source = quote_source({"SOURCE": "simulated"}, secrets)
+    (finding,) = [each for each in judge(replace(FACTS, source=source)) if each.part == "source"]
+    assert (finding.state, "cannot be used: acme (package acme-quotes cannot" in finding.detail) == (
+        "ok",
+        True,
+    )
 
 
 def test_a_secret_that_one_may_not_read_is_not_judged() -> None:
