@@ -18,14 +18,16 @@ export class Actions {
   /** @type {Anomaly | null} */
   #anomaly = null;
   #span = h("select", { id: "silence-span" }, ...Object.entries(SPANS).map(([value, words]) => h("option", { value }, words)));
-  #acknowledge = h("button", { className: "button", type: "button", onclick: () => void this.#toggle("acknowledgement") });
-  #silence = h("button", { className: "button", type: "button", onclick: () => void this.#toggle("silence") });
+  #acknowledge = h("button", { className: "button action-acknowledge", type: "button", onclick: () => void this.#toggle("acknowledgement") });
+  #silence = h("button", { className: "button action-silence", type: "button", onclick: () => void this.#toggle("silence") });
+  #reason = h("input", { id: "silence-reason", type: "text", maxLength: 200, placeholder: "Reason (optional)", "aria-label": "Reason", autocomplete: "off" });
   #status = h("p", { className: "panel-note", id: "silence-status" });
   #note = h("p", { className: "panel-note", role: "status", id: "silence-note" });
   element = h(
     "div",
     { className: "actions" },
-    h("div", { className: "action-row" }, this.#acknowledge, this.#silence, h("label", {}, "for ", this.#span)),
+    h("div", { className: "action-row" }, this.#acknowledge, this.#silence),
+    h("div", { className: "action-row" }, h("label", {}, "Either ends after ", this.#span), this.#reason),
     this.#note,
     this.#status,
   );
@@ -36,13 +38,16 @@ export class Actions {
 
   /** @param {Anomaly} anomaly */
   show(anomaly) {
-    if (anomaly.id !== this.#anomaly?.id) setText(this.#note, "");
+    if (anomaly.id !== this.#anomaly?.id) {
+      setText(this.#note, "");
+      this.#reason.value = "";
+    }
     this.#anomaly = anomaly;
     const { acknowledgement, silence } = ofAnomaly(anomaly);
     setText(this.#acknowledge, acknowledgement ? "Undo acknowledgement" : "Acknowledge");
     setText(this.#silence, silence ? `Expire silence of ${words(silence)}` : `Silence ${anomaly.ticker} ${kindName(anomaly.kind).toLowerCase()}`);
     const states = [
-      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}.`,
+      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}${acknowledgement.reason ? ` (${acknowledgement.reason})` : ""}.`,
       silence && `Silenced until ${untilWords(silence)}${silence.reason ? ` (${silence.reason})` : ""}.`,
       ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${inMarket(Date.parse(message.sent_at))} ET.` : `${MESSAGES[message.message_kind]} is being sent.`)),
     ];
@@ -58,8 +63,8 @@ export class Actions {
     this.#busy(true);
     try {
       if (existing) await silences.expire(existing);
-      else if (which === "silence") await silences.silence(anomaly, hours);
-      else await silences.acknowledge(anomaly, hours);
+      else if (which === "silence") await silences.silence(anomaly, hours, this.#reason.value);
+      else await silences.acknowledge(anomaly, hours, this.#reason.value);
       setText(this.#note, existing ? "Alerts of this are sent again." : "Silenced: no alert of this is sent; a digest lists them afterwards.");
     } catch (error) {
       if (!(error instanceof Error)) throw error;

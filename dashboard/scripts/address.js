@@ -9,9 +9,11 @@
  * @property {string} range span of the chart
  * @property {string} severity severities shown, comma-separated, or "" for all
  * @property {string} kind kinds shown, or "" for all
+ * @property {string} origin origins or the source shown, or "" for all
+ * @property {string} view what a phone shows: events, watch or chart
  */
 
-const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind"]);
+const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind", "origin", "view"]);
 
 /** @type {Set<(address: Address) => void>} */
 const listeners = new Set();
@@ -20,7 +22,9 @@ const listeners = new Set();
 export function current() {
   const params = new URLSearchParams(location.search);
   const found = Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? ""]));
-  return /** @type {Address} */ ({ ...found, ticker: found.ticker.trim().toUpperCase() });
+  const ticker = found.ticker.trim().toUpperCase();
+  const view = found.view || (ticker ? "chart" : "events");
+  return /** @type {Address} */ ({ ...found, ticker, view });
 }
 
 /**
@@ -31,7 +35,7 @@ export function href(address) {
   const params = new URLSearchParams();
   for (const name of NAMES) {
     const value = address[name];
-    if (value) params.set(name, value);
+    if (value && !(name === "view" && value === (address.ticker ? "chart" : "events"))) params.set(name, value);
   }
   return `?${params}`;
 }
@@ -57,12 +61,12 @@ export function visit(url, replace = false) {
   notify();
 }
 
-/** Hear of every change. @param {(address: Address) => void} listener */
+/** Call `listener` after every change. @param {(address: Address) => void} listener */
 export function onAddress(listener) {
   listeners.add(listener);
 }
 
-/** Follow links marked data-nav without loading the page again. */
+/** Follow links marked data-nav without loading the page again; what they leave open stays as it is. */
 export function followLinks() {
   addEventListener("popstate", notify);
   document.addEventListener("click", (event) => {
@@ -70,7 +74,8 @@ export function followLinks() {
     const link = event.target instanceof Element ? event.target.closest("a[data-nav]") : null;
     if (!plain || !link) return;
     event.preventDefault();
-    visit(link.getAttribute("href") ?? "?");
+    const params = new URLSearchParams(link.getAttribute("href") ?? "?");
+    go({ at: "", source: "", anomaly: "", view: "", ...Object.fromEntries(params) });
   });
 }
 

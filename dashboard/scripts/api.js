@@ -1,4 +1,4 @@
-// The API: answers with their tags, problems as errors, and polling that survives outages.
+// The API: responses with their tags, problems as errors, and polling that survives outages.
 
 import { authorization, signIn } from "./session.js";
 
@@ -97,20 +97,25 @@ function keep(url, answer) {
  * @property {boolean} lost
  * @property {number} lostAt epoch ms of the first failure
  * @property {string} reason
+ * @property {boolean} forbidden the API responds, but not to this person
  */
 
 /** Whether the API answers at all. */
 class ConnectionState extends EventTarget {
   /** @type {Connection} */
-  state = { lost: false, lostAt: 0, reason: "" };
+  state = { lost: false, lostAt: 0, reason: "", forbidden: false };
 
   answered() {
-    if (this.state.lost) this.#become({ lost: false, lostAt: 0, reason: "" });
+    if (this.state.lost || this.state.forbidden) this.#become({ lost: false, lostAt: 0, reason: "", forbidden: false });
   }
 
   /** @param {string} reason */
   failed(reason) {
-    if (!this.state.lost) this.#become({ lost: true, lostAt: Date.now(), reason });
+    if (!this.state.lost) this.#become({ lost: true, lostAt: Date.now(), reason, forbidden: false });
+  }
+
+  forbid() {
+    if (!this.state.forbidden) this.#become({ lost: false, lostAt: 0, reason: "", forbidden: true });
   }
 
   /** @param {Connection} state */
@@ -183,7 +188,8 @@ export class Poll {
   /** @param {unknown} error */
   #fail(error) {
     if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
-      connection.answered();
+      if (error.status === 401 || error.status === 403) connection.forbid();
+      else connection.answered();
       this.onProblem?.(error);
       return;
     }

@@ -7,39 +7,44 @@ import {
   HistogramSeries,
   LineSeries,
   createChart,
-  createSeriesMarkers,
 } from "../vendor/lightweight-charts.js";
-import { marketClockSeconds } from "./format.js";
-import { kindName, momentOf } from "./kinds.js";
+import { marketClockSeconds, price as priceText } from "./format.js";
+import { Overlay } from "./chart_overlay.js";
+import { emptySpans, misprintsOf, scaleOf, slotsOf } from "./chart_scale.js";
+import { SEVERITIES, momentOf } from "./kinds.js";
 import { colour } from "./theme.js";
 
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {import("../vendor/lightweight-charts.js").Time} Time */
-/** @typedef {import("../vendor/lightweight-charts.js").SeriesMarker<Time>} Marker */
+/** @typedef {import("./chart_scale.js").Slot} Slot */
 /** @typedef {{anomaly: Anomaly, minute: string}} Mark */
 
 const MINUTE_MS = 60_000;
-const BAND_BARS = 6;
-/** Room beside the newest bar for half of the name over its mark. */
-const NEWEST_PIXELS = 48;
-/** @type {Record<Anomaly["severity"], "circle" | "square" | "arrowUp" | "arrowDown">} */
-const SHAPES = { low: "circle", medium: "square", high: "arrowUp", critical: "arrowUp" };
+/** Room beside the newest bar for the number of marks beside it. */
+const NEWEST_PIXELS = 24;
+/** Minutes on either side of an anomaly that is opened. */
+const AROUND = 30;
 
-/** A chart in `box`; `onBar` hears the bar under the pointer (or null), `onChoose` the anomaly clicked on. */
+/** A chart in `box`; `onBar` is called with the bar under the pointer (or null) and its anomalies, `onChoose` with the anomaly clicked on. */
 export class PriceChart {
   #box;
   #chart;
   #price;
   #volume;
   #spread;
-  #markers;
+  #overlay = new Overlay();
   /** @type {Bar[]} */
   #bars = [];
   /** @type {Mark[]} */
   #marks = [];
   /** @type {Map<number, Bar>} */
   #byTime = new Map();
+  /** @type {Slot[]} */
+  #slots = [];
+  /** @type {{minuteMs: number, price: number}[]} */
+  #misprints = [];
+  #digits = 2;
   #offsetSeconds = 0;
   /** @type {import("../vendor/lightweight-charts.js").IPriceLine[]} of the spread pane */
   #lines = [];
@@ -48,7 +53,7 @@ export class PriceChart {
 
   /**
    * @param {HTMLElement} box
-   * @param {{onBar: (bar: Bar | null) => void, onChoose: (anomaly: Anomaly) => void}} listeners
+   * @param {{onBar: (bar: Bar | null, anomalies: Anomaly[]) => void, onChoose: (anomaly: Anomaly) => void}} listeners
    */
   constructor(box, { onBar, onChoose }) {
     this.#box = box;
@@ -59,37 +64,48 @@ export class PriceChart {
       rightPriceScale: { borderVisible: false },
       timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffsetPixels: NEWEST_PIXELS, minBarSpacing: 0.2 },
       localization: { locale: "en-GB" },
+      // A thumb that moves up or down on it moves the page.
+      handleScroll: { vertTouchDrag: false },
     });
-    this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false });
+    this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: () => this.#scale() });
+    this.#price.attachPrimitive(this.#overlay);
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
     this.#spread = this.#chart.addSeries(LineSeries, { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }, 2);
     const unlabelled = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
     this.#band = this.#chart.addSeries(BaselineSeries, { ...unlabelled, lineWidth: 1, lineStyle: 2, autoscaleInfoProvider: () => null });
-    this.#markers = createSeriesMarkers(this.#price, []);
     const [prices, volumes, spreads] = this.#chart.panes();
     prices.setStretchFactor(6);
     volumes.setStretchFactor(1.5);
     spreads.setStretchFactor(1.1);
-    this.#chart.subscribeCrosshairMove(({ time }) => onBar(this.#byTime.get(Number(time)) ?? null));
-    this.#chart.subscribeClick(({ time }) => {
-      const bar = this.#byTime.get(Number(time));
-      const mark = bar && this.#marks.find(({ minute }) => minute === bar.minute);
-      if (mark) onChoose(mark.anomaly);
+    this.#chart.subscribeCrosshairMove(({ time }) => onBar(this.#byTime.get(Number(time)) ?? null, this.#anomaliesAt(Number(time))));
+    this.#chart.subscribeClick(({ time, hoveredObjectId }) => {
+      const found = this.#anomaliesAt(Number(hoveredObjectId ?? time));
+      // Where several are stacked on a bar, each click goes on to the next one.
+      const next = found[(found.findIndex(({ id }) => id === this.#chosen) + 1) % found.length];
+      if (next) onChoose(next);
     });
     this.recolour();
   }
 
-  /** Draw the bars and the marks; `fit` shows all of them. @param {Bar[]} bars @param {Anomaly[]} anomalies @param {{fit: boolean, chosen: string}} options */
-  draw(bars, anomalies, { fit, chosen }) {
+  /**
+   * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, `digits` are the instrument's.
+   * @param {Bar[]} bars
+   * @param {Anomaly[]} anomalies
+   * @param {{fit: boolean, chosen: string, digits: number, untilMs: number}} options
+   */
+  draw(bars, anomalies, { fit, chosen, digits, untilMs }) {
     this.#bars = bars;
     this.#chosen = chosen;
     const first = bars.length ? Date.parse(bars[0].minute) : 0;
     // One offset for the whole chart keeps times growing where a clock is put back.
     this.#offsetSeconds = first ? marketClockSeconds(first) - first / 1000 : 0;
+    this.#slots = slotsOf(bars, untilMs);
+    this.#misprints = misprintsOf(this.#slots);
     this.#byTime = new Map(bars.map((bar) => [this.#time(bar), bar]));
-    this.#price.setData(bars.map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), open: bar.open, high: bar.high, low: bar.low, close: bar.close })));
+    if (digits !== this.#digits) this.#useDigits(digits);
+    this.#price.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && { open: bar.open, high: bar.high, low: bar.low, close: bar.close }) })));
     this.#drawVolume();
-    this.#spread.setData(bars.map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), ...(bar.bid === null || bar.ask === null ? {} : { value: bar.ask - bar.bid }) })));
+    this.#spread.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && bar.bid !== null && bar.ask !== null && { value: bar.ask - bar.bid }) })));
     this.#marks = anomalies.flatMap((anomaly) => {
       const bar = barOf(bars, anomaly);
       return bar ? [{ anomaly, minute: bar.minute }] : [];
@@ -99,6 +115,42 @@ export class PriceChart {
     this.#box.dataset.bars = String(bars.length);
     this.#box.dataset.marks = JSON.stringify(this.#marks.map(({ anomaly, minute }) => ({ id: anomaly.id, minute })));
     if (fit) this.#chart.timeScale().fitContent();
+  }
+
+  /** Show the minutes around a moment, unless it is in view. @param {number} ms */
+  show(ms) {
+    const index = this.#slots.findLastIndex(({ minuteMs }) => minuteMs <= ms);
+    const view = this.#chart.timeScale().getVisibleLogicalRange();
+    if (index < 0 || (view && view.to - view.from <= 4 * AROUND && index >= view.from && index <= view.to)) return;
+    const to = Math.min(index + AROUND, this.#slots.length + 1);
+    this.#chart.timeScale().setVisibleLogicalRange({ from: to - 2 * AROUND, to });
+  }
+
+  /** Show the newest bars again. */
+  showNewest() {
+    this.#chart.timeScale().scrollToRealTime();
+  }
+
+  /** @param {number} digits */
+  #useDigits(digits) {
+    this.#digits = digits;
+    const priceFormat = /** @type {const} */ ({ type: "custom", formatter: (/** @type {number} */ value) => priceText(value, digits), minMove: 10 ** -digits });
+    for (const series of [this.#price, this.#spread, this.#band]) series.applyOptions({ priceFormat });
+  }
+
+  /** By the bulk of the prices in view. @returns {import("../vendor/lightweight-charts.js").AutoscaleInfo | null} */
+  #scale() {
+    const view = this.#chart.timeScale().getVisibleLogicalRange();
+    const slots = view ? this.#slots.slice(Math.max(0, Math.floor(view.from)), Math.ceil(view.to) + 1) : this.#slots;
+    const scale = scaleOf(slots, this.#misprints);
+    return scale && { priceRange: { minValue: scale.low, maxValue: scale.high }, margins: { above: 22, below: 22 } };
+  }
+
+  /** The anomalies of the bar at a time of the axis, the worst first. @param {number} time */
+  #anomaliesAt(time) {
+    const minute = this.#byTime.get(time)?.minute;
+    const found = this.#marks.filter((mark) => mark.minute === minute).map(({ anomaly }) => anomaly);
+    return found.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
   }
 
   /** Take the colours of the theme. */
@@ -125,40 +177,43 @@ export class PriceChart {
     return Date.parse(bar.minute) / 1000 + this.#offsetSeconds;
   }
 
+  /** @param {number} ms */
+  #at(ms) {
+    return /** @type {Time} */ (ms / 1000 + this.#offsetSeconds);
+  }
+
   #drawVolume() {
     const color = colour("--border-strong");
-    this.#volume.setData(this.#bars.map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), value: bar.volume ?? 0, color })));
+    this.#volume.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && { value: bar.volume ?? 0, color }) })));
   }
 
   #drawMarks() {
-    /** @type {Marker[]} */
-    const markers = this.#marks.map(({ anomaly, minute }) => {
-      const down = anomaly.direction === "down";
-      const shape = SHAPES[anomaly.severity];
-      const chosen = anomaly.id === this.#chosen;
-      return {
-        id: anomaly.id,
-        time: /** @type {Time} */ (Date.parse(minute) / 1000 + this.#offsetSeconds),
-        // An arrow points at the bar that it belongs to.
-        position: down ? "aboveBar" : "belowBar",
-        shape: shape === "arrowUp" && down ? "arrowDown" : shape,
-        color: colour(chosen ? "--accent" : `--${anomaly.severity}`),
-        size: chosen ? 2 : 1,
-        text: chosen ? kindName(anomaly.kind) : undefined,
-      };
+    const marked = [...new Set(this.#marks.map(({ minute }) => minute))];
+    const marks = marked.flatMap((minute) => {
+      const bar = this.#bars.find((each) => each.minute === minute);
+      return bar ? [{ time: this.#at(Date.parse(minute)), high: bar.high, low: bar.low, anomalies: this.#anomaliesAt(this.#time(bar)) }] : [];
     });
-    this.#markers.setMarkers(markers.sort((a, b) => Number(a.time) - Number(b.time)));
+    const empty = emptySpans(this.#slots);
+    this.#overlay.show({
+      marks,
+      empty: empty.map(({ from, to }) => ({ from: this.#at(from), to: this.#at(to) })),
+      misprints: this.#misprints.map(({ minuteMs, price }) => ({ time: this.#at(minuteMs), price })),
+      chosen: this.#chosen,
+      words: (price) => priceText(price, this.#digits),
+    });
+    this.#box.dataset.empty = JSON.stringify(empty.map(({ from, to }) => [new Date(from).toISOString(), new Date(to).toISOString()]));
+    this.#box.dataset.misprints = JSON.stringify(this.#misprints.map(({ price }) => price));
+    this.#box.dataset.scale = JSON.stringify(scaleOf(this.#slots, this.#misprints));
   }
 
-  /** The band of what would have been normal around the chosen anomaly. @param {Anomaly | undefined} anomaly */
+  /** The band of what would have been normal at the chosen anomaly. @param {Anomaly | undefined} anomaly */
   #drawExpected(anomaly) {
     for (const line of this.#lines) this.#spread.removePriceLine(line);
     this.#lines = [];
     const at = anomaly ? this.#bars.findIndex((bar) => bar === barOf(this.#bars, anomaly)) : -1;
     const band = anomaly && at >= 0 ? normalPrices(anomaly, this.#bars[at - 1]) : null;
-    const around = band ? this.#bars.slice(Math.max(0, at - BAND_BARS), at + BAND_BARS + 1) : [];
     if (band) this.#band.applyOptions({ baseValue: { type: "price", price: band.low } });
-    this.#band.setData(around.map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), value: band?.high ?? 0 })));
+    this.#band.setData((band ? this.#bars : []).map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), value: band?.high ?? 0 })));
     this.#box.dataset.band = JSON.stringify(band);
     if (anomaly && at >= 0 && anomaly.window.unit === "spread") {
       const price = limitOf(anomaly) * this.#bars[at].close;

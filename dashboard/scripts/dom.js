@@ -91,6 +91,17 @@ export function arrange(list, wanted, key = "id") {
 }
 
 /**
+ * A list is one stop of the Tab key: arrows move within it.
+ * @param {Element} list
+ * @param {string} selector of its rows' links
+ */
+export function keepTabStop(list, selector) {
+  const links = /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(selector));
+  const stop = list.querySelector(`${selector}[tabindex="0"]`);
+  if (!stop && links.length) (list.querySelector(`${selector}[aria-current="true"]`) ?? links[0]).setAttribute("tabindex", "0");
+}
+
+/**
  * @param {Child} child
  * @returns {child is Node | string | number}
  */

@@ -1,28 +1,23 @@
 // Anomalies in a list, each a link to its moment.
 
 import { serverNow } from "./clock.js";
-import { arrange, fill, h, setText } from "./dom.js";
+import { arrange, fill, h, keepTabStop, setText } from "./dom.js";
 import { dayInMarket, inViewer, momentForViewer, momentInMarket, viewerIsElsewhere } from "./format.js";
-import { kindName, linkTo, momentOf, severityMark } from "./kinds.js";
+import { arrowOf, kindName, linkTo, momentOf, sentenceOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
-import { sparkline } from "./sparkline.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {{item: HTMLLIElement, look: string}} Line `look` is what it shows besides its anomaly */
 
-const ARROWS = { up: "▲ up", down: "▼ down", none: "" };
-
 /** Fills a list; an item is changed in place, for a new one under a pressed pointer would swallow the click. */
 export class EventList {
   #list;
-  #sparks;
   /** @type {Map<string, Line>} by id */
   #lines = new Map();
 
-  /** @param {HTMLElement} list @param {{sparks: boolean}} options */
-  constructor(list, { sparks }) {
+  /** @param {HTMLElement} list */
+  constructor(list) {
     this.#list = list;
-    this.#sparks = sparks;
   }
 
   /**
@@ -37,7 +32,7 @@ export class EventList {
     const today = dayInMarket(now);
     const acknowledgements = new Set(silences.inForce.map((silence) => silence.acknowledged));
     for (const anomaly of anomalies) {
-      const line = before.get(anomaly.id) ?? { item: eventItem(anomaly, { isNew: fresh.has(anomaly.id), sparks: this.#sparks }), look: "" };
+      const line = before.get(anomaly.id) ?? { item: eventItem(anomaly, fresh.has(anomaly.id)), look: "" };
       this.#lines.set(anomaly.id, line);
       const isChosen = anomaly.id === chosen;
       const acknowledged = acknowledgements.has(anomaly.id);
@@ -48,6 +43,12 @@ export class EventList {
     }
     if (anomalies.length) arrange(this.#list, [...this.#lines.values()].map(({ item }) => item));
     else this.tell(message);
+    keepTabStop(this.#list, ".event");
+  }
+
+  /** Scroll an anomaly into view. @param {string} id */
+  reveal(id) {
+    this.#lines.get(id)?.item.scrollIntoView({ block: "nearest" });
   }
 
   /** A message instead of anomalies. @param {Node} message */
@@ -57,32 +58,25 @@ export class EventList {
   }
 }
 
-/** The list item of an anomaly, without what `redraw` adds. @param {Anomaly} anomaly @param {{isNew: boolean, sparks: boolean}} options */
-function eventItem(anomaly, { isNew, sparks }) {
+/** The list item of an anomaly, without what `redraw` adds. @param {Anomaly} anomaly @param {boolean} isNew */
+function eventItem(anomaly, isNew) {
   const ms = momentOf(anomaly);
-  const spark = sparks && h("span", { className: "event-spark" });
   const link = h(
     "a",
     {
       className: isNew ? "event is-new" : "event",
       href: linkTo(anomaly),
+      tabIndex: -1,
       "data-nav": "",
       dataset: { id: anomaly.id, severity: anomaly.severity, kind: anomaly.kind, source: anomaly.source },
     },
-    severityMark(anomaly.severity),
-    h(
-      "span",
-      { className: "event-title" },
-      h("span", { className: "event-ticker" }, anomaly.ticker),
-      h("span", { className: "event-kind" }, kindName(anomaly.kind)),
-      anomaly.direction !== "none" && h("span", { className: "event-kind" }, ARROWS[anomaly.direction]),
-    ),
-    h("time", { className: "event-time", dateTime: new Date(ms).toISOString(), title: momentForViewer(ms) }),
-    h("span", { className: "event-sentence" }, anomaly.explanation),
-    spark,
+    severityMark(anomaly.severity, true),
+    h("span", { className: "event-ticker", title: anomaly.ticker }, anomaly.ticker),
+    h("span", { className: "event-kind" }, [kindName(anomaly.kind), arrowOf(anomaly)].filter(Boolean).join(" ")),
+    h("span", { className: "event-sentence", title: sentenceOf(anomaly) }, sentenceOf(anomaly)),
     h("span", { className: "event-meta" }),
+    h("time", { className: "event-time", dateTime: new Date(ms).toISOString(), title: momentForViewer(ms) }),
   );
-  if (spark) sparkline(spark, { ticker: anomaly.ticker, source: anomaly.source, at: ms });
   return h("li", {}, link);
 }
 
@@ -100,12 +94,12 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   if (!link || !time || !meta) throw new Error(`the item of ${anomaly.id} has no link, time or notes`);
   if (isChosen) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
-  setText(time, momentInMarket(ms, now));
+  setText(time, momentInMarket(ms, now).replace(/ ET$/, ""));
   fill(
     meta,
-    anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
+    usualSource !== "" && anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
     acknowledged && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),
-    viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),
+    isChosen && viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),
   );
 }

@@ -3,7 +3,7 @@
 import { serverNow } from "./clock.js";
 import { h } from "./dom.js";
 import { momentForViewer, momentInMarket, number, price, short } from "./format.js";
-import { capitalized, kindName, momentOf, severityMark } from "./kinds.js";
+import { capitalized, kindName, momentOf, sentenceOf, severityMark } from "./kinds.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 
@@ -30,8 +30,8 @@ const WINDOW = {
 export function details(anomaly) {
   const late = anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late");
   return [
-    h("h2", {}, severityMark(anomaly.severity), kindName(anomaly.kind), late),
-    h("p", {}, anomaly.explanation),
+    h("h3", {}, severityMark(anomaly.severity), kindName(anomaly.kind), late),
+    h("p", {}, sentenceOf(anomaly)),
     h("dl", { className: "facts" }, ...facts(anomaly).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
   ];
 }
@@ -46,8 +46,8 @@ function facts(anomaly) {
     ["When", momentInMarket(ms, serverNow())],
     ["Your time", momentForViewer(ms)],
     ["Value", measured(anomaly.value)],
-    ["Expected", measured(anomaly.expected)],
-    ["Give or take", measured(anomaly.tolerance)],
+    // Of a pause there is no usual length, only one that is rare.
+    .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(anomaly.expected)], ["Give or take", measured(anomaly.tolerance)]]),
     ["Score", `${short(anomaly.score)} (anomaly from ${anomaly.threshold})`],
     ...Object.entries(window).map(([name, value]) => windowFact(name, value)),
     ["Source", anomaly.source],

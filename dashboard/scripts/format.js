@@ -19,8 +19,8 @@ const marketParts = formatter(MARKET_ZONE, { year: "numeric", month: "numeric", 
 // Made once: toLocaleString makes one for every number, which takes as long as drawing a row.
 /** @param {Intl.NumberFormatOptions} options */
 const numbers = (options) => new Intl.NumberFormat("en-US", options);
-const cents = numbers({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const small = numbers({ minimumFractionDigits: 4, maximumFractionDigits: 6 });
+/** @type {Map<number, Intl.NumberFormat>} by decimals */
+const decimals = new Map();
 const volumes = numbers({ notation: "compact", maximumFractionDigits: 1 });
 const fiveDigits = numbers({ maximumSignificantDigits: 5 });
 const fourDigits = numbers({ maximumSignificantDigits: 4 });
@@ -64,19 +64,51 @@ export function age(seconds) {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** A price with at least cents, and more where it is small. @param {number | null | undefined} value */
-export function price(value) {
-  if (value === null || value === undefined) return "–";
-  return (Math.abs(value) >= 1 || value === 0 ? cents : small).format(value);
+const MOST_DECIMALS = 12;
+const LEAST_DECIMALS = 2;
+
+/**
+ * The decimals of an instrument: enough for each of its prices, at least cents.
+ * @param {...(number | null | undefined)} prices
+ */
+export function digitsOf(...prices) {
+  return Math.max(LEAST_DECIMALS, ...prices.map((value) => (typeof value === "number" && Number.isFinite(value) ? decimalsOf(value) : 0)));
 }
 
-/** A number with a real minus and a plus. @param {number} value */
-const signed = (value) => `${value < 0 ? "−" : "+"}${cents.format(Math.abs(value))}`;
+/**
+ * The decimals of a ticker: its quotes count where cents are much of its price.
+ * @param {{price: number | null, bid: number | null, ask: number | null}} quote
+ */
+export const digitsOfQuote = ({ price, bid, ask }) => (price !== null && Math.abs(price) < 10 ? digitsOf(price, bid, ask) : digitsOf(price));
 
-/** +1.23. @param {number | null | undefined} value */
-export const change = (value) => (value === null || value === undefined ? "–" : signed(value));
+/** Of the shortest text that means the value, but for what floating point adds. @param {number} value */
+function decimalsOf(value) {
+  const [mantissa, exponent = "0"] = Number(value.toPrecision(10)).toExponential().split("e");
+  const places = (mantissa.split(".")[1] ?? "").length - Number(exponent);
+  return Math.min(MOST_DECIMALS, Math.max(0, places));
+}
+
+/** @param {number} digits */
+function withDecimals(digits) {
+  let found = decimals.get(digits);
+  if (!found) decimals.set(digits, (found = numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits })));
+  return found;
+}
+
+/** A price with the decimals of its instrument. @param {number | null | undefined} value @param {number} [digits] */
+export function price(value, digits = digitsOf(value)) {
+  if (value === null || value === undefined) return "–";
+  return withDecimals(digits).format(value).replace(/^-/, "−");
+}
+
+/** +1.23. @param {number | null | undefined} value @param {number} [digits] */
+export function change(value, digits = LEAST_DECIMALS) {
+  if (value === null || value === undefined) return "–";
+  const text = withDecimals(digits).format(Math.abs(value));
+  return `${Number(text.replaceAll(",", "")) === 0 ? "" : value > 0 ? "+" : "−"}${text}`;
+}
 /** +1.23 %. @param {number | null | undefined} value */
-export const percent = (value) => (value === null || value === undefined ? "–" : `${signed(value)}%`);
+export const percent = (value) => (value === null || value === undefined ? "–" : `${change(value)}%`);
 /** 1.2M. @param {number | null | undefined} value */
 export const volume = (value) => (value === null || value === undefined ? "–" : volumes.format(value));
 
@@ -98,4 +130,10 @@ export function short(value) {
 export function marketClockSeconds(ms) {
   const fields = Object.fromEntries(marketParts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
   return Date.UTC(fields.year, fields.month - 1, fields.day, fields.hour, fields.minute, fields.second) / 1000;
+}
+
+/** When the day began in New York, epoch ms. @param {number} ms */
+export function marketMidnight(ms) {
+  const sinceMidnight = marketClockSeconds(ms) % 86_400;
+  return Math.floor(ms / 1000) * 1000 - sinceMidnight * 1000;
 }

@@ -1,5 +1,6 @@
 // What anomalies are called, and how severities look: a shape and a word, not a colour alone.
 
+import { Poll, resource } from "./api.js";
 import { h, svg } from "./dom.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyModel} Anomaly */
@@ -8,21 +9,20 @@ import { h, svg } from "./dom.js";
 /** From the worst down. @type {Severity[]} */
 export const SEVERITIES = ["critical", "high", "medium", "low"];
 
-/** @type {Record<string, string>} */
-export const KINDS = {
-  price_spike: "Price spike",
-  level_shift: "Level shift",
-  bad_tick: "Bad tick",
-  volume_burst: "Volume burst",
-  spread_blowout: "Spread blowout",
-  frozen_feed: "Frozen feed",
-  gap: "Gap",
-  vol_shift: "Volatility shift",
-  slow_drift: "Slow drift",
-};
+/** @type {Map<string, string>} the words for each kind, from the API */
+const labels = new Map();
+
+/** Fill in what the detectors of this monitor find; `onKinds` is called with the kinds and their labels. @param {(kinds: [string, string][]) => void} onKinds */
+export function loadKinds(onKinds) {
+  const poll = new Poll(() => resource(["kinds"]), (/** @type {import("../api-types.d.ts").KindList} */ { kinds }) => {
+    for (const { kind, label } of kinds) labels.set(kind, label);
+    onKinds([...labels]);
+    poll.stop();
+  }, { everyMs: 5000, quiet: true });
+}
 
 /** @type {Record<Severity, string>} */
-const SHAPES = {
+export const SHAPES = {
   critical: "M8 1 15 8 8 15 1 8Z",
   high: "M8 1.5 15 14H1Z",
   medium: "M2.5 2.5h11v11h-11Z",
@@ -30,10 +30,13 @@ const SHAPES = {
 };
 
 /** The words for a kind. @param {string} kind */
-export const kindName = (kind) => KINDS[kind] ?? kind.replaceAll("_", " ");
+export const kindName = (kind) => labels.get(kind) ?? capitalized(kind.replaceAll("_", " "));
 
 /** @param {string} text */
 export const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Whether its shape is filled: low and medium are quiet. @param {Severity} severity */
+export const isFilled = (severity) => severity === "critical" || severity === "high";
 
 /**
  * The mark of a severity: shape, colour and word; filled for critical and high, open for medium and low.
@@ -41,10 +44,9 @@ export const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1
  * @param {boolean} [wordless] the word is left to screen readers
  */
 export function severityMark(severity, wordless = false) {
-  const filled = severity === "critical" || severity === "high";
   const shape = svg("path", {
     d: SHAPES[severity],
-    fill: filled ? "currentColor" : "none",
+    fill: isFilled(severity) ? "currentColor" : "none",
     stroke: "currentColor",
     "stroke-width": 2,
     "stroke-linejoin": "round",
@@ -69,3 +71,12 @@ export function linkTo(anomaly) {
   const at = anomaly.timestamp.split("#")[0];
   return `?${new URLSearchParams({ ticker: anomaly.ticker, at, source: anomaly.source, anomaly: anomaly.id })}`;
 }
+
+/** An arrow only where a price moved: a spread or a pause has no up and down. @param {Anomaly} anomaly */
+export function arrowOf({ direction, window }) {
+  if (!["return", "price"].includes(window.unit)) return "";
+  return direction === "up" ? "▲" : direction === "down" ? "▼" : "";
+}
+
+/** The sentence without what the mark and the score beside it say already. @param {Anomaly} anomaly */
+export const sentenceOf = ({ explanation }) => explanation.replace(/; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$/, ".");

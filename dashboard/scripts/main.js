@@ -1,8 +1,9 @@
-// Puts the page together: who hears of what.
+// Puts the page together: who is called with what.
 
 import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
-import { Feed } from "./feed.js";
+import { EventsPanel } from "./events_panel.js";
+import { listenToKeys } from "./keyboard.js";
 import { silences } from "./silences.js";
 import { finishSignIn, isSignedIn, signOut } from "./session.js";
 import { Status } from "./status.js";
@@ -13,12 +14,12 @@ import { WatchList } from "./watch_list.js";
 await finishSignIn();
 const status = new Status();
 const tickerView = new TickerView();
-const feed = new Feed((anomalies) => (watchList.anomalies = anomalies));
+const events = new EventsPanel((anomalies) => (watchList.anomalies = anomalies));
 let offered = "";
 const watchList = new WatchList((list) => {
   status.list = list;
   tickerView.list = list;
-  feed.usualSource = list.source;
+  events.usualSource = list.source;
   const names = list.tickers.map(({ ticker }) => ticker);
   if (names.join() === offered) return;
   offered = names.join();
@@ -29,6 +30,7 @@ silences.start();
 byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());
 
+listenToKeys();
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
 
@@ -39,5 +41,9 @@ byId("find").addEventListener("submit", (event) => {
   if (!ticker) return;
   input.value = "";
   input.blur();
-  go({ ticker, at: "", anomaly: "", range: "" });
+  go({ ticker, at: "", anomaly: "", range: "", source: "", view: "chart" });
 });
+
+for (const tab of document.querySelectorAll(".tabs button")) {
+  tab.addEventListener("click", () => go({ view: tab instanceof HTMLElement ? tab.dataset.view : "" }));
+}

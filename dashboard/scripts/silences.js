@@ -45,14 +45,14 @@ class Silences extends EventTarget {
     return (this.#list?.alerts ?? []).filter((alert) => alert.anomaly_id === anomaly.id);
   }
 
-  /** @param {Anomaly} anomaly @param {number} hours */
-  async acknowledge({ ticker, id }, hours) {
-    await this.#send("PUT", resource(["anomalies", ticker, id, "acknowledgement"]), { until: after(hours) });
+  /** @param {Anomaly} anomaly @param {number} hours @param {string} reason */
+  async acknowledge({ ticker, id }, hours, reason) {
+    await this.#send("PUT", resource(["anomalies", ticker, id, "acknowledgement"]), { until: after(hours), reason });
   }
 
-  /** @param {Pick<Anomaly, "ticker" | "kind">} what @param {number} hours */
-  async silence({ ticker, kind }, hours) {
-    await this.#send("PUT", resource(["alerts", "silences"], { ticker, kind }), { until: after(hours) });
+  /** @param {Pick<Anomaly, "ticker" | "kind">} what @param {number} hours @param {string} reason */
+  async silence({ ticker, kind }, hours, reason) {
+    await this.#send("PUT", resource(["alerts", "silences"], { ticker, kind }), { until: after(hours), reason });
   }
 
   /** @param {Silence} silence */

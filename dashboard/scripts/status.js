@@ -12,7 +12,7 @@ const DEPTH_EVERY_MS = 60_000;
 const DEPTH_AFTER_MS = 900;
 const LATE_SECONDS = 60;
 
-const LABELS = { live: "LIVE", simulated: "SIMULATED", replay: "REPLAY" };
+const LABELS = { live: "Live", simulated: "Simulated", replay: "Replay" };
 const TITLES = {
   live: "Live quotes",
   simulated: "A simulated market: nothing here is a real price",
@@ -44,11 +44,11 @@ export class Status {
 
   #show() {
     this.#showClocks();
-    this.#showBanner();
     const [state, text] = this.#feed();
     const element = byId("feed-status");
     element.dataset.state = state;
     setText(byId("feed-text"), text);
+    this.#showBanner();
     if (this.#state && state !== this.#state) setText(byId("announcer"), text);
     this.#state = state;
   }
@@ -56,6 +56,7 @@ export class Status {
   /** @returns {[string, string]} */
   #feed() {
     if (connection.state.lost) return ["lost", "Disconnected"];
+    if (connection.state.forbidden) return ["lost", "Not open to you"];
     if (!this.#list) return ["loading", "Connecting"];
     const { feed, origin } = this.#list;
     if (feed.state === "closed") return ["closed", feed.last_quote_at === null ? "Market closed" : `Market closed, last quote ${age(ageOf(feed.last_quote_at))} ago`];
@@ -77,6 +78,7 @@ export class Status {
     const { lost, lostAt, reason } = connection.state;
     banner.hidden = !lost;
     document.body.classList.toggle("is-disconnected", lost);
+    document.body.classList.toggle("is-stale", !lost && byId("feed-status").dataset.state === "stale");
     if (!lost) return;
     const known = this.#list ? ` What you see is from ${minuteInMarket(lostAt)} ET.` : "";
     setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);

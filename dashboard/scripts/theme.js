@@ -22,6 +22,7 @@ export function initTheme(button, onChange) {
   if (stored === "light" || stored === "dark") document.documentElement.dataset.theme = stored;
   const show = () => {
     const other = theme() === "dark" ? "light" : "dark";
+    colours.clear();
     button.setAttribute("aria-label", `Switch to ${other} theme`);
     button.title = `Switch to ${other} theme`;
     button.replaceChildren(icon(other));
@@ -37,14 +38,20 @@ export function initTheme(button, onChange) {
   show();
 }
 
+/** @type {Map<string, string>} of the present theme */
+const colours = new Map();
+
 /** The resolved value of a colour token, for canvases. @param {string} token */
 export function colour(token) {
+  const known = colours.get(token);
+  if (known) return known;
   const probe = document.createElement("span");
   probe.hidden = true;
   probe.style.color = `var(${token})`;
   document.body.append(probe);
   const value = getComputedStyle(probe).color;
   probe.remove();
+  colours.set(token, value);
   return value;
 }
 

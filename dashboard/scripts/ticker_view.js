@@ -1,15 +1,16 @@
 // One ticker: its chart, its anomalies, and the chosen one in full.
 
 import { Actions } from "./actions.js";
-import { Poll, resource } from "./api.js";
+import { Poll, connection, resource } from "./api.js";
 import { current, go, href, onAddress } from "./address.js";
 import { PriceChart } from "./chart.js";
 import { serverNow } from "./clock.js";
 import { byId, fill, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
-import { skeleton } from "./feed.js";
+import { skeleton } from "./events_panel.js";
 import { details } from "./facts.js";
-import { change, dayInMarket, momentInMarket, number, percent, price, volume } from "./format.js";
+import { change, dayInMarket, digitsOf, digitsOfQuote, momentInMarket, percent, price, volume } from "./format.js";
+import { kindName, momentOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
@@ -26,26 +27,23 @@ const PAST_MS = 20_000;
 const RANGES = { "1h": ["1 hour", 60], "4h": ["4 hours", 240], "1d": ["1 day", 1440], "2d": ["2 days", 2880] };
 const USUAL_RANGE = "4h";
 
-/** The view of the ticker in the address; hidden when there is none. */
+/** The chart in the middle: of the ticker in the address, else of the first one of the watch list. */
 export class TickerView {
   #section = byId("ticker-view");
   /** @type {OpenTicker | null} */
   #open = null;
-  #key = "";
-  #overview = "?";
-  /** Where on it the viewer was. */
-  #overviewY = 0;
   /** @type {TickerList | null} */
   #list = null;
 
   constructor() {
-    onAddress((address) => this.#show(address));
-    this.#show(current());
+    onAddress(() => this.#show());
+    this.#show();
   }
 
   /** @param {TickerList} list */
   set list(list) {
     this.#list = list;
+    if (!this.#open) this.#show();
     this.#open?.showQuote(list);
   }
 
@@ -53,42 +51,64 @@ export class TickerView {
     this.#open?.recolour();
   }
 
-  /** @param {Address} address */
-  #show(address) {
-    const key = JSON.stringify([address.ticker, address.source, address.at, address.range]);
-    if (key === this.#key) {
-      this.#open?.choose(address.anomaly);
-      return;
-    }
-    if (address.ticker && !byId("overview").hidden) this.#overviewY = scrollY;
-    if (!address.ticker) this.#overview = location.search || "?";
-    const moved = this.#key !== "" || address.ticker !== "";
-    this.#key = key;
-    this.#open?.close();
-    this.#open = address.ticker ? new OpenTicker(this.#section, address, this.#list, this.#overview) : null;
-    this.#section.hidden = !address.ticker;
-    byId("overview").hidden = Boolean(address.ticker);
+  #show() {
+    const address = current();
+    byId("main").dataset.view = address.view;
+    for (const tab of document.querySelectorAll(".tabs button")) if (tab instanceof HTMLElement) tab.setAttribute("aria-pressed", String(tab.dataset.view === address.view));
     document.title = address.ticker ? `${address.ticker} · Anomaly Monitor` : "Anomaly Monitor";
-    if (moved) scrollTo(0, address.ticker ? 0 : this.#overviewY);
-    if (address.ticker) byId("ticker-title").focus({ preventScroll: true });
+    const ticker = address.ticker || this.#list?.tickers[0]?.ticker || "";
+    if (!ticker) return this.#showNothing();
+    const shown = { ...address, ticker };
+    if (this.#open?.covers(shown)) return this.#open.choose(address.anomaly);
+    this.#open?.close();
+    this.#open = new OpenTicker(this.#section, shown, this.#list);
   }
+
+  #showNothing() {
+    const text = this.#list ? "Put tickers on the watch list to see their charts." : "Loading";
+    fill(this.#section, h("h2", { id: "ticker-title", className: "visually-hidden" }, "Chart"), h("div", { className: "empty" }, text));
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string[]} known
+ * @returns {string[]} what was probably meant
+ */
+function nearest(text, known) {
+  return known.filter((name) => name !== text && distance(text, name) <= (text.length > 3 ? 2 : 1)).sort((a, b) => distance(text, a) - distance(text, b)).slice(0, 3);
+}
+
+/** Letters to change, add, drop or swap (Damerau and Levenshtein). @param {string} a @param {string} b */
+function distance(a, b) {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => Array.from({ length: b.length + 1 }, (_, j) => (i ? (j ? 0 : i) : j)));
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + Number(a[i - 1] !== b[j - 1]));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
+    }
+  }
+  return rows[a.length][b.length];
 }
 
 class OpenTicker {
   #address;
-  #overview;
   /** @type {Poll[]} */
   #polls;
   /** @type {PriceChart | null} */
   #chart = null;
   #closed = false;
-  #list = h("ol", { className: "feed", "aria-label": "Anomalies of this ticker, newest first" });
-  #events = new EventList(this.#list, { sparks: false });
+  #own = h("ol", { className: "events own-events", "aria-label": "Anomalies of this ticker, newest first" });
+  #events = new EventList(this.#own);
+  /** @type {TickerList | null} */
+  #list;
   #facts = h("div");
   #actions = new Actions();
   #detail = h("div", { className: "detail", hidden: true }, this.#facts, this.#actions.element);
   #onSilences = () => this.#draw();
+  #onConnection = () => this.#showOutage();
   #legend = h("p", { className: "chart-legend" });
+  #tip = h("ul", { className: "chart-tip", hidden: true, "aria-hidden": "true" });
   #empty = h("div", { className: "chart-empty empty", hidden: true });
   #canvas = h("div", { className: "chart", role: "img", id: "chart" });
   #range = h("span");
@@ -97,34 +117,43 @@ class OpenTicker {
   /** @type {AnomalyPage | null} */
   #page = null;
   #fitted = false;
+  #zoomed = false;
   #chosen;
 
   /**
    * @param {HTMLElement} section
    * @param {Address} address
    * @param {TickerList | null} list
-   * @param {string} overview the link back, with its filters
    */
-  constructor(section, address, list, overview) {
+  constructor(section, address, list) {
     this.#address = address;
-    this.#overview = overview;
+    this.#list = list;
     this.#chosen = address.anomaly;
     section.replaceChildren(this.#head(), this.#body());
     // It takes longer to make than all else: the page answers the click first.
     requestAnimationFrame(() => setTimeout(() => this.#makeChart()));
-    const options = { everyMs: address.at ? PAST_MS : LIVE_MS, onProblem: (/** @type {Error} */ problem) => this.#refused(problem.message) };
+    const options = { everyMs: address.at ? PAST_MS : LIVE_MS, onProblem: (/** @type {Error} */ problem) => this.#rejected(problem.message) };
     this.#polls = [
       new Poll(() => resource(["quotes", address.ticker], { ...this.#span(), source: address.source }), (bars) => this.#takeBars(bars), options),
       new Poll(() => resource(["anomalies", address.ticker], { ...this.#span(), source: address.source, limit: 200 }), (page) => this.#takeAnomalies(page), options),
     ];
     if (list) this.showQuote(list);
     silences.addEventListener("change", this.#onSilences);
+    connection.addEventListener("change", this.#onConnection);
+    this.#showOutage();
+  }
+
+  /** An outage before the first bars. */
+  #showOutage() {
+    if (this.#bars) return;
+    this.#empty.hidden = !connection.state.lost;
+    if (connection.state.lost) fill(this.#empty, h("strong", {}, "No connection"), h("p", {}, "The chart appears as soon as the monitor can be reached."));
   }
 
   #makeChart() {
     if (this.#closed) return;
     this.#chart = new PriceChart(this.#canvas, {
-      onBar: (bar) => this.#showLegend(bar),
+      onBar: (bar, anomalies) => this.#showBar(bar, anomalies),
       onChoose: (anomaly) => go({ anomaly: anomaly.id }, { replace: true }),
     });
     this.#draw();
@@ -133,6 +162,7 @@ class OpenTicker {
   close() {
     this.#closed = true;
     silences.removeEventListener("change", this.#onSilences);
+    connection.removeEventListener("change", this.#onConnection);
     for (const poll of this.#polls) poll.stop();
     this.#chart?.remove();
   }
@@ -141,23 +171,51 @@ class OpenTicker {
     this.#chart?.recolour();
   }
 
+  /** Whether what an address asks for is on this chart: it then stays as it is. @param {Address} address */
+  covers({ ticker, source, range, at, anomaly }) {
+    const own = this.#address;
+    const usual = this.#list?.source ?? "";
+    const sameSource = (source || usual) === (own.source || usual) || source === this.#bars?.origin;
+    if (ticker !== own.ticker || range !== own.range || !sameSource) return false;
+    if (at === own.at) return true;
+    const [first, last] = [this.#bars?.bars.at(0), this.#bars?.bars.at(-1)];
+    const ms = Date.parse(at);
+    return anomaly !== "" && Boolean(first && last && ms >= Date.parse(first.minute) && ms <= Date.parse(last.minute) + MINUTE_MS);
+  }
+
   /** @param {string} id */
   choose(id) {
+    if (id === this.#chosen) return;
     this.#chosen = id;
     this.#draw();
+    this.#showMoment();
+  }
+
+  /** Zoom to the minutes around the chosen anomaly. */
+  #showMoment() {
+    const chosen = this.#page?.anomalies.find((anomaly) => anomaly.id === this.#chosen);
+    if (chosen && this.#fitted) this.#chart?.show(momentOf(chosen));
   }
 
   /** @param {TickerList} list */
   showQuote(list) {
+    this.#list = list;
     byId("ticker-source").hidden = [list.source, list.origin, ""].includes(this.#address.source);
     const ticker = list.tickers.find((row) => row.ticker === this.#address.ticker);
-    setText(byId("ticker-price"), ticker ? price(ticker.price) : "");
+    setText(byId("ticker-price"), ticker ? price(ticker.price, this.#digits) : "");
     const element = byId("ticker-change");
     const known = ticker && ticker.change_percent !== null;
-    setText(element, known ? `${change(ticker.change)} (${percent(ticker.change_percent)})` : "");
+    setText(element, known ? `${change(ticker.change, this.#digits)} (${percent(ticker.change_percent)})` : "");
     element.className = `ticker-change ${known && (ticker.change ?? 0) < 0 ? "down" : "up"}`;
     const against = { previous_close: "since the previous close", open: "since the day's first price" };
     setText(byId("ticker-note"), known && ticker.reference_kind ? against[ticker.reference_kind] : "");
+  }
+
+  /** The decimals of this instrument's prices. */
+  get #digits() {
+    const row = this.#list?.tickers.find(({ ticker }) => ticker === this.#address.ticker);
+    const bars = this.#bars?.bars.slice(-60) ?? [];
+    return Math.max(row ? digitsOfQuote(row) : 0, digitsOf(...bars.flatMap(({ open, close }) => [open, close])));
   }
 
   /** What the chart spans: around the moment in question, or up to now. */
@@ -170,20 +228,19 @@ class OpenTicker {
   }
 
   #head() {
-    const { ticker, source, at } = this.#address;
+    const { ticker, source, at, range } = this.#address;
     return h(
       "div",
       {},
-      h("a", { className: "back", href: this.#overview, "data-nav": "" }, "← Overview"),
       h(
         "div",
         { className: "ticker-head" },
-        h("h1", { id: "ticker-title", tabIndex: -1 }, ticker),
+        h("h2", { id: "ticker-title", tabIndex: -1, title: ticker }, ticker),
         h("span", { id: "ticker-price", className: "ticker-price" }),
         h("span", { id: "ticker-change", className: "ticker-change" }),
         h("span", { id: "ticker-note", className: "panel-note" }),
         h("span", { id: "ticker-source", className: "badge badge-replay", hidden: true }, source),
-        at && h("a", { className: "back", href: href({ ...current(), at: "", anomaly: "", source: "" }), "data-nav": "" }, "Jump to now"),
+        at && h("a", { className: "back", href: href({ ticker, range }), "data-nav": "" }, "Back to live"),
       ),
     );
   }
@@ -199,17 +256,17 @@ class OpenTicker {
       { className: "ticker-grid" },
       h(
         "div",
-        { className: "panel" },
+        { className: "chart-panel" },
         h("div", { className: "chart-head" }, h("div", { className: "segmented", role: "group", "aria-label": "Time range" }, ...buttons), this.#legend),
-        h("div", { className: "chart-box" }, this.#canvas, this.#empty),
-        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread, one bar a minute")),
+        h("div", { className: "chart-box" }, this.#canvas, this.#tip, this.#empty),
+        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread, one bar a minute; shaded: nothing came")),
       ),
       h(
         "section",
-        { className: "panel ticker-side", "aria-labelledby": "ticker-anomalies" },
+        { className: "ticker-side", "aria-labelledby": "ticker-anomalies" },
         this.#detail,
-        h("div", { className: "panel-head" }, h("h2", { id: "ticker-anomalies" }, "Anomalies in this range"), h("p", { className: "panel-note", id: "ticker-count" })),
-        this.#list,
+        h("div", { className: "panel-head" }, h("h3", { id: "ticker-anomalies" }, "Anomalies in this range"), h("p", { className: "panel-note", id: "ticker-count" })),
+        this.#own,
       ),
     );
   }
@@ -238,22 +295,33 @@ class OpenTicker {
   #drawChart(chart, list, anomalies) {
     const { bars } = list;
     const own = anomalies.filter((anomaly) => anomaly.origin === list.origin);
-    chart.draw(bars, own, { fit: !this.#fitted && bars.length > 0, chosen: this.#chosen });
+    const untilMs = Math.min(serverNow(), Date.parse(list.until));
+    const fit = !this.#fitted && bars.length > 0;
+    chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs: list.origin === "replay" ? 0 : untilMs });
     this.#fitted ||= bars.length > 0;
+    if (this.#fitted && this.#page && !this.#zoomed) {
+      this.#zoomed = true;
+      this.#showMoment();
+    }
     this.#empty.hidden = bars.length > 0;
     if (!bars.length) this.#showEmpty(list, anomalies);
     this.#canvas.setAttribute("aria-label", described(this.#address.ticker, bars, own));
     setText(this.#range, bars.length ? `${span(bars)}, New York time` : "");
     this.#showLegend(null);
+    if (this.#list) this.showQuote(this.#list);
   }
 
   /** @param {BarList} list @param {Anomaly[]} anomalies */
   #showEmpty({ ticker, origin }, anomalies) {
     const elsewhere = anomalies.find((anomaly) => anomaly.origin !== origin);
+    const names = this.#list?.tickers.map((row) => row.ticker) ?? [];
+    const meant = names.includes(ticker) ? [] : nearest(ticker, names);
+    const links = meant.flatMap((name) => [" ", h("a", { href: href({ ticker: name }), "data-nav": "" }, name)]);
+    const advice = elsewhere ? `Its anomalies come from ${elsewhere.source}: choose one to see its moment.` : "Try a longer range, or wait for the first quote.";
     fill(
       this.#empty,
       h("strong", {}, `No ${origin} quotes of ${ticker} in this range`),
-      h("p", {}, elsewhere ? `Its anomalies come from ${elsewhere.source}: choose one to see its moment.` : "Try a longer range, or wait for the first quote."),
+      meant.length ? h("p", {}, "Did you mean", ...links, "?") : h("p", {}, names.includes(ticker) || elsewhere ? advice : `${ticker} is not on the watch list.`),
     );
   }
 
@@ -269,20 +337,30 @@ class OpenTicker {
     this.#actions.show(chosen);
   }
 
+  /** @param {Bar | null} bar @param {Anomaly[]} anomalies */
+  #showBar(bar, anomalies) {
+    this.#showLegend(bar);
+    this.#tip.hidden = !anomalies.length;
+    fill(this.#tip, ...anomalies.map((anomaly) => h("li", {}, severityMark(anomaly.severity), ` ${kindName(anomaly.kind)}, ${momentInMarket(momentOf(anomaly), serverNow())}`)));
+  }
+
   /** @param {Bar | null} bar */
   #showLegend(bar) {
     const shown = bar ?? this.#bars?.bars.at(-1);
-    if (!shown) return setText(this.#legend, "");
+    if (!shown) return fill(this.#legend);
     const ms = Date.parse(shown.minute);
-    const spread = shown.bid !== null && shown.ask !== null ? `, spread ${number(shown.ask - shown.bid)}` : "";
-    setText(
+    const digits = this.#digits;
+    const spread = shown.bid !== null && shown.ask !== null ? price(shown.ask - shown.bid, digits) : "–";
+    const values = { O: price(shown.open, digits), H: price(shown.high, digits), L: price(shown.low, digits), C: price(shown.close, digits), V: volume(shown.volume), Spread: spread };
+    fill(
       this.#legend,
-      `${momentInMarket(ms, serverNow()).replace(/:00 ET$/, " ET")}: open ${price(shown.open)}, high ${price(shown.high)}, low ${price(shown.low)}, close ${price(shown.close)}, volume ${volume(shown.volume)}${spread}`,
+      h("span", { className: "legend-time" }, momentInMarket(ms, serverNow()).replace(/:00 ET$/, " ET")),
+      ...Object.entries(values).map(([name, value]) => h("span", { className: "legend-value" }, h("span", {}, `${name} `), value)),
     );
   }
 
   /** @param {string} detail */
-  #refused(detail) {
+  #rejected(detail) {
     this.#empty.hidden = false;
     fill(this.#empty, h("strong", {}, "This cannot be shown"), h("p", {}, detail));
     this.#events.tell(h("div", { className: "empty" }, "None."));

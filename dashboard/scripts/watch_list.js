@@ -3,9 +3,9 @@
 import { Poll, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
-import { arrange, byId, fill, h, setText } from "./dom.js";
-import { skeleton } from "./feed.js";
-import { age, change, percent, price, volume } from "./format.js";
+import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
+import { skeleton } from "./events_panel.js";
+import { age, change, digitsOfQuote, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
 import { sparkline } from "./sparkline.js";
 
@@ -25,10 +25,10 @@ const COLUMNS = [
   ["col-quote bid-ask", "Bid / ask"],
   ["col-quote volume", "Volume"],
   ["col-spark spark", "Last hour"],
-  ["state-cell", "State"],
+  ["state-cell", "Age"],
 ];
 
-/** The watch list panel; `onList` hears of every new answer. */
+/** The watch list panel; `onList` is called with every new list. */
 export class WatchList {
   #box = byId("watch");
   /** @type {Map<string, Line>} */
@@ -55,8 +55,10 @@ export class WatchList {
     this.#box.replaceChildren(skeleton());
     const poll = new Poll(() => resource(["tickers"], { source: this.#source }), (list) => this.#take(list), {
       everyMs: EVERY_MS,
+      onProblem: (problem) => this.#showProblem(problem.message),
     });
     onAddress(() => {
+      this.#markOpen();
       if (listSource() === this.#source) return;
       this.#source = listSource();
       this.#forget();
@@ -75,6 +77,12 @@ export class WatchList {
       if (!known || rank(anomaly) < rank(known)) this.#recent.set(anomaly.ticker, anomaly);
     }
     void this.#update();
+  }
+
+  /** The row of the ticker that is open. */
+  #markOpen() {
+    const { ticker } = current();
+    for (const [name, { row }] of this.#lines) row.toggleAttribute("data-open", name === ticker);
   }
 
   #forget() {
@@ -99,6 +107,13 @@ export class WatchList {
     this.#onList(list);
   }
 
+  /** @param {string} detail */
+  #showProblem(detail) {
+    if (this.#last) return;
+    this.#box.setAttribute("aria-busy", "false");
+    fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "The watch list cannot be shown"), h("p", {}, detail)));
+  }
+
   /** @param {TickerList} list */
   #showEmpty(list) {
     this.#table = null;
@@ -121,6 +136,8 @@ export class WatchList {
       arrange(body, group);
     }
     while (table.tBodies.length > groups) table.tBodies[groups].remove();
+    keepTabStop(table, "tbody a");
+    this.#markOpen();
     const moved = document.activeElement !== focused; // into another group
     if (moved && focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
@@ -181,7 +198,7 @@ export class WatchList {
   /** @param {string} ticker @returns {Line} */
   #line(ticker) {
     const href = `?${new URLSearchParams({ ticker, ...(this.#source ? { source: this.#source } : {}) })}`;
-    const link = h("a", { href, "data-nav": "" }, ticker);
+    const link = h("a", { href, "data-nav": "", tabIndex: -1, title: ticker }, ticker);
     const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className, role: "cell" })]));
     const state = h("span");
     cells["state-cell"].append(h("span", { className: "state" }, state));
@@ -198,22 +215,23 @@ function soon() {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** Which tickers are listed: a replay's own, else those of the configured source. */
+/** Which tickers are listed: a replay's own, else those of the configured source; which events are shown is another question. */
 function listSource() {
-  const { source } = current();
-  return source.startsWith("replay") ? "replay" : ["live", "simulated"].includes(source) ? source : "";
+  const { source, origin } = current();
+  return source.startsWith("replay") || origin.startsWith("replay") ? "replay" : "";
 }
 
 /** @param {Line} line @param {Ticker} ticker */
 function showNumbers({ cells, row }, ticker) {
-  setText(cells.price, price(ticker.price));
+  const digits = digitsOfQuote(ticker);
+  setText(cells.price, price(ticker.price, digits));
   if (!cells.change.firstChild) cells.change.append(h("span", { className: "change-amount" }), h("span"));
   const [amount, relative] = /** @type {Iterable<HTMLElement>} */ (cells.change.children);
-  setText(amount, ticker.change_percent === null ? "" : `${change(ticker.change)}  `);
+  setText(amount, ticker.change_percent === null ? "" : `${change(ticker.change, digits)}  `);
   setText(relative, percent(ticker.change_percent));
   cells.change.className = `change ${direction(ticker.change)}`;
   cells.change.title = ticker.reference_kind === "open" ? "against the day's first price" : "against the previous close";
-  setText(cells["bid-ask"], ticker.bid === null ? "–" : `${price(ticker.bid)} / ${price(ticker.ask)}`);
+  setText(cells["bid-ask"], ticker.bid === null ? "–" : `${price(ticker.bid, digits)} / ${price(ticker.ask, digits)}`);
   setText(cells.volume, volume(ticker.day_volume));
   row.dataset.state = ticker.state;
 }
@@ -240,8 +258,8 @@ function showState(line, ticker, anomaly, rest) {
 /** @param {Ticker} ticker @param {number | null} seconds @param {string} rest */
 function stateText(ticker, seconds, rest) {
   if (seconds === null) return "no quote";
-  if (rest) return rest === "closed" ? `${age(seconds)} ago` : rest;
-  return ticker.state === "live" ? `${age(seconds)} ago` : `stale, ${age(seconds)}`;
+  if (rest) return rest === "closed" ? age(seconds) : rest;
+  return ticker.state === "live" ? age(seconds) : `stale, ${age(seconds)}`;
 }
 
 /** @param {number | null} value */

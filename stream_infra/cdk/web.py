@@ -8,11 +8,12 @@ from pathlib import Path
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 NOT_SERVED = ("*.d.ts", "*.md", "tsconfig.json")
 """For developers only: types and notes beside the dashboard's modules."""
-_CONTENT_TYPES = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
+_CONTENT_TYPES = {".webmanifest": "application/manifest+json", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
 
 
 def site_files(folder: Path) -> Iterator[tuple[str, Path, str]]:

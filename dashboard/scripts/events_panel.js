@@ -1,11 +1,13 @@
 // The live list of what is unusual, newest first, with its filters.
 
 import { get, Poll, resource } from "./api.js";
+import { serverNow } from "./clock.js";
+import { marketMidnight } from "./format.js";
 import { current, go, onAddress } from "./address.js";
 import { showSilences } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
-import { KINDS, SEVERITIES, capitalized, kindName, momentOf, severityMark } from "./kinds.js";
+import { SEVERITIES, capitalized, kindName, loadKinds, momentOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
@@ -24,11 +26,11 @@ const MOST = 500;
 
 let filters = readFilters();
 
-/** The feed panel; `usualSource` names the configured source, `onAnomalies` hears of what is shown. */
-export class Feed {
-  #list = byId("feed");
-  #events = new EventList(this.#list, { sparks: true });
-  #foot = byId("feed-foot");
+/** The panel of events; `usualSource` names the configured source, `onAnomalies` is called with what is shown. */
+export class EventsPanel {
+  #list = byId("events");
+  #events = new EventList(this.#list);
+  #foot = byId("events-foot");
   /** One for good: in the place of a new one, a press that a poll falls into would be lost, and the keyboard's focus. */
   #older = h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
   /** @type {Anomaly[]} what is shown, newest first */
@@ -46,19 +48,22 @@ export class Feed {
   #onAnomalies;
   /** @type {Poll} */
   #poll;
+  #counts;
+  #chosen = current().anomaly;
 
   /** @param {(anomalies: Anomaly[]) => void} onAnomalies */
   constructor(onAnomalies) {
     this.#onAnomalies = onAnomalies;
     this.#filters = filterKey();
     buildFilters();
-    byId("feed-newer").append(h("button", { className: "button", type: "button", onclick: () => this.#toNewest() }, "Back to the newest"));
+    byId("events-newer").append(h("button", { className: "button", type: "button", onclick: () => this.#toNewest() }, "Back to the newest"));
     this.#events.tell(skeleton());
     this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
       everyMs: EVERY_MS,
       onProblem: (problem) => this.#refused(problem),
     });
-    new Poll(() => resource(["stats"]), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
+    loadKinds(offerKinds);
+    this.#counts = new Poll(() => resource(["stats"], statsQuery()), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     silences.addEventListener("change", () => {
       showSilences(byId("silences"));
       if (this.#loaded) this.#render();
@@ -74,15 +79,24 @@ export class Feed {
   }
 
   #onAddress() {
-    if (current().ticker) return; // the list waits as it is, out of sight
+    this.#choose(current().anomaly);
     filters = readFilters();
     syncFilters();
     if (filterKey() === this.#filters) return;
+    void this.#counts.now();
     this.#filters = filterKey();
     this.#loaded = false;
     this.#restart();
     this.#list.setAttribute("aria-busy", "true");
     void this.#poll.now();
+  }
+
+  /** @param {string} id */
+  #choose(id) {
+    if (id === this.#chosen) return;
+    this.#chosen = id;
+    if (this.#loaded) this.#render();
+    this.#events.reveal(id);
   }
 
   #restart() {
@@ -95,7 +109,7 @@ export class Feed {
     this.#restart();
     this.#loaded = false;
     void this.#poll.now();
-    this.#list.scrollIntoView();
+    this.#list.firstElementChild?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {AnomalyPage} page */
@@ -121,9 +135,9 @@ export class Feed {
 
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
-    this.#events.show(this.#shown, { usualSource: this.#usualSource, message: emptyState(), fresh });
-    byId("feed-newer").hidden = !this.#browsing;
-    setText(byId("feed-summary"), summary(this.#shown, this.#next !== null));
+    this.#events.show(this.#shown, { usualSource: this.#usualSource, message: emptyState(), chosen: this.#chosen, fresh });
+    byId("events-newer").hidden = !this.#browsing;
+    setText(byId("events-summary"), summary(this.#shown, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
     this.#onAnomalies(this.#shown);
   }
@@ -171,12 +185,19 @@ export function skeleton() {
 }
 
 function readFilters() {
-  const { ticker, severity, kind, source } = current();
-  return ticker ? { severity: "", kind: "", source: "" } : { severity, kind, source };
+  const { ticker, severity, kind, origin, source } = current();
+  // A link to the anomalies of a replay names it as the source, and no ticker.
+  return { severity, kind, source: origin || (ticker ? "" : source) };
 }
 
 function question() {
   return { limit: PAGE, ...filters };
+}
+
+/** The numbers beside the severities: of the market's day, by the other filters. */
+function statsQuery() {
+  const { kind, source } = filters;
+  return { since: new Date(marketMidnight(serverNow())).toISOString(), kind, source };
 }
 
 function filterKey() {
@@ -222,7 +243,7 @@ function emptyState() {
 }
 
 function clearFilters() {
-  go({ severity: "", kind: "", source: "" });
+  go({ severity: "", kind: "", origin: "", ...(current().ticker ? {} : { source: "" }) });
 }
 
 function buildFilters() {
@@ -232,23 +253,30 @@ function buildFilters() {
       "button",
       { className: "chip", type: "button", onclick: toggle, dataset: { severity } },
       severityMark(severity),
-      h("span", { className: "count", title: "today (UTC day)" }),
+      h("span", { className: "count", title: "today, New York time" }),
     );
   });
   const kinds = h(
     "select",
     { id: "filter-kind", "aria-label": "Kind", onchange: () => go({ kind: kinds.value }) },
     h("option", { value: "" }, "All kinds"),
-    ...Object.entries(KINDS).map(([value, name]) => h("option", { value }, name)),
   );
   const sources = h(
     "select",
-    { id: "filter-source", "aria-label": "Source", onchange: () => go({ source: sources.value }) },
+    { id: "filter-source", "aria-label": "Source", onchange: () => go({ origin: sources.value, ...(current().ticker ? {} : { source: "" }) }) },
     h("option", { value: "" }, "All sources"),
     ...["live", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
   );
   byId("filters").replaceChildren(...chips, kinds, sources);
   syncFilters();
+}
+
+/** @param {[string, string][]} kinds */
+function offerKinds(kinds) {
+  const select = byId("filter-kind");
+  const [all] = select.children;
+  select.replaceChildren(all, ...kinds.map(([value, label]) => h("option", { value }, label)));
+  choose("filter-kind", filters.kind);
 }
 
 function syncFilters() {
