@@ -92,6 +92,7 @@ bench: .venv build/peers/.installed ## Time the detector beside what people woul
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
 	@$(BIN)/python -m pytest -m speed
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/page_speed.py
 
 # The peers have an environment of their own: what they bring is none of the monitor's business.
 build/peers/.installed: tests/benchmarks/peers.lock .venv/.installed

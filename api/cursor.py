@@ -13,7 +13,7 @@ import msgspec
 from api.problems import Problem, bad_request
 from producers.quote_batch import is_symbol
 
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z#[a-z_]{1,32}")
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z#[a-z_]{1,32}(@[A-Za-z0-9._-]{1,64})?")
 _ALLOWED = "the `next` of an earlier response to the same query, unchanged"
 
 

@@ -194,7 +194,7 @@ class OpenTicker {
   /** Zoom to the minutes around the chosen anomaly. */
   #showMoment() {
     const chosen = this.#page?.anomalies.find((anomaly) => anomaly.id === this.#chosen);
-    if (chosen && this.#fitted) this.#chart?.show(momentOf(chosen));
+    if (chosen && this.#fitted) requestAnimationFrame(() => !this.#closed && this.#chart?.show(momentOf(chosen)));
   }
 
   /** @param {TickerList} list */

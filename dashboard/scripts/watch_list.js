@@ -23,8 +23,8 @@ const COLUMNS = [
   ["price", "Last"],
   ["change", "Change"],
   ["col-quote bid-ask", "Bid / ask"],
-  ["col-quote volume", "Volume"],
-  ["col-spark spark", "Last hour"],
+  ["col-quote volume", "Vol."],
+  ["col-spark spark", "1 h"],
   ["state-cell", "Age"],
 ];
 

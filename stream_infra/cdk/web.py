@@ -13,7 +13,11 @@ CONTENT_SECURITY_POLICY = (
 )
 NOT_SERVED = ("*.d.ts", "*.md", "tsconfig.json")
 """For developers only: types and notes beside the dashboard's modules."""
-_CONTENT_TYPES = {".webmanifest": "application/manifest+json", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
+_CONTENT_TYPES = {
+    ".webmanifest": "application/manifest+json",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+}
 
 
 def site_files(folder: Path) -> Iterator[tuple[str, Path, str]]:

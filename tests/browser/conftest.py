@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.site import Levers, Site, running_site
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 12_000
 """How long a condition may take on a busy machine; what asserts a speed is in `make bench`."""
 
 

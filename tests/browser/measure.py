@@ -31,7 +31,7 @@ LOADS = 10
 _USABLE = """
 window.usableMs = new Promise((told) => addEventListener("DOMContentLoaded", () => {
   const ticker = location.search !== "";
-  const shown = ticker ? ["#chart[data-bars]", "#chart canvas"] : ["#watch tbody tr", "#feed .event"];
+  const shown = ticker ? ["#chart[data-bars]", "#chart canvas"] : ["#watch tbody tr", "#events .event"];
   new MutationObserver((_, observer) => {
     if (!shown.every((selector) => document.querySelector(selector))) return;
     told(performance.now());
@@ -42,7 +42,7 @@ window.usableMs = new Promise((told) => addEventListener("DOMContentLoaded", () 
 _WATCH = """
 window.painted = {};
 addEventListener("DOMContentLoaded", () => new MutationObserver(() => requestAnimationFrame(() => {
-  for (const item of document.querySelectorAll("#feed .event")) painted[item.dataset.id] ??= Date.now();
+  for (const item of document.querySelectorAll("#events .event")) painted[item.dataset.id] ??= Date.now();
 })).observe(document.body, { childList: true, subtree: true }));
 """
 

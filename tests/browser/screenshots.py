@@ -40,7 +40,7 @@ def _overview(page: Page, url: str) -> None:
     rows = page.locator("#watch tbody tr")
     rows.first.wait_for(timeout=SLOWEST_MS)
     expect(page.locator("#watch .sparkline")).to_have_count(rows.count(), timeout=SLOWEST_MS)
-    expect(page.locator("#feed .sparkline").nth(4)).to_be_visible(timeout=SLOWEST_MS)
+    expect(page.locator("#events .sparkline").nth(4)).to_be_visible(timeout=SLOWEST_MS)
     _save(page, "dashboard-light.png")
 
 

@@ -16,7 +16,7 @@ def test_every_anomaly_is_reached_and_everything_works(page: Page, site: Site) -
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(500)
     more = page.get_by_role("button", name="Show older")
-    events = page.locator("#feed .event")
+    events = page.locator("#events .event")
     expect(events.first).to_be_visible()
     seen: set[str] = set()
     while True:

@@ -68,13 +68,13 @@ def _flat(query: str) -> dict[str, str]:
 def test_a_private_monitor_signs_in_and_comes_back(page: Page, site: Site, console: Console) -> None:
     provider = Provider(page, site, console)
     page.goto(f"{site.url}?severity=critical")
-    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#events .event").first).to_be_visible()
     expect(page).to_have_url(f"{site.url}?severity=critical")
     assert len(provider.authorized) == 1
     assert provider.authorized[0]["response_type"] == "code"
     assert provider.authorized[0]["code_challenge_method"] == "S256"
     page.reload()  # the tab stays signed in
-    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#events .event").first).to_be_visible()
     assert len(provider.authorized) == 1
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("body")).to_have_text("signed out")
@@ -84,7 +84,7 @@ def test_a_private_monitor_signs_in_and_comes_back(page: Page, site: Site, conso
 def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Site, console: Console) -> None:
     provider = Provider(page, site, console, seconds=61)
     page.goto(site.url)
-    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#events .event").first).to_be_visible()
     with page.expect_response("**/oauth2/token"):
         pass
     grants = [asked["grant_type"] for asked in provider.exchanged]
@@ -95,7 +95,7 @@ def test_an_old_token_is_renewed_once_for_all_requests(page: Page, site: Site, c
 def test_a_code_that_this_tab_did_not_ask_for_is_not_taken(page: Page, site: Site, console: Console) -> None:
     provider = Provider(page, site, console)
     page.goto(f"{site.url}?code=stolen&state=made-up")
-    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#events .event").first).to_be_visible()
     assert "stolen" not in {asked.get("code") for asked in provider.exchanged}
 
 
@@ -104,7 +104,7 @@ def test_an_api_that_rejects_new_tokens_too_ends_in_words(page: Page, site: Site
     page.unroute("**/api/**")
     page.route("**/api/**", lambda route: route.fulfill(status=401, json={"message": "Unauthorized"}))
     page.goto(site.url)
-    expect(page.locator("#feed")).to_contain_text("This monitor is not open to you")
+    expect(page.locator("#events")).to_contain_text("This monitor is not open to you")
     page.wait_for_timeout(3000)
     assert len(provider.authorized) == 1
 
@@ -113,6 +113,6 @@ def test_an_open_monitor_has_no_sign_in(page: Page, site: Site) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(site.url)
-    expect(page.locator("#feed .event").first).to_be_visible()
+    expect(page.locator("#events .event").first).to_be_visible()
     expect(page.locator("#sign-out")).to_be_hidden()
     assert not [url for url in requests if re.search("config.json|oauth2", url)]

@@ -80,7 +80,7 @@ def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alert
         "META", site.bars["META"][-30].minute_ms + 9000, "volume_burst", severity="medium"
     )
     page.goto(site.url)
-    item = page.locator(f'#feed .event[data-id="{anomaly.id}"]')
+    item = page.locator(f'#events .event[data-id="{anomaly.id}"]')
     item.focus()
     item.hover()
     page.mouse.down()
@@ -99,7 +99,7 @@ def test_more_of_the_same_is_silenced_for_as_long_as_chosen(
     page: Page, site: Site, alerts: AlertStore
 ) -> None:
     _open(page, site)
-    page.get_by_label("for").select_option("1 day")
+    page.get_by_label("Either ends after").select_option("1 day")
     page.get_by_role("button", name="Silence META volume burst").click()
     expect(page.get_by_role("button", name="Expire silence of META volume burst")).to_be_visible()
     (silence,) = alerts.silences()

@@ -56,7 +56,7 @@ def test_a_click_on_a_mark_opens_its_anomaly(page: Page, site: Site) -> None:
     assert box is not None
     legend = page.locator(".chart-legend")
     minute = datetime.fromtimestamp(bars[-15].minute_ms / 1000, ZoneInfo("America/New_York"))
-    wanted = f"{minute:%H:%M} ET: open"
+    wanted = f"{minute:%H:%M} ET"
     for x in range(int(box["width"]) - 4, 4, -4):
         page.mouse.move(box["x"] + x, box["y"] + 60)
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -79,21 +79,26 @@ def test_a_press_in_the_list_outlives_a_poll(page: Page, site: Site) -> None:
     expect(page.locator(".detail")).to_contain_text("JPM paused.")
 
 
-def test_an_anomaly_anywhere_leads_to_its_moment_and_back(page: Page, site: Site) -> None:
+def test_an_anomaly_changes_the_chart_and_nothing_else(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?severity=critical")
-    page.locator("#feed .event").first.click()
+    event = page.locator("#events .event").first
+    expect(event).to_contain_text("NVDA")
+    page.evaluate("window.sameDocument = true")
+    event.click()
     expect(page.locator("#ticker-title")).to_have_text("NVDA")
     query = parse_qs(urlsplit(page.url).query)
-    assert query["ticker"] == ["NVDA"]
-    assert query["source"] == ["simulated"]
-    expect(page.locator("#ticker-title")).to_be_focused()
+    assert (query["ticker"], query["source"], query["severity"]) == (["NVDA"], ["simulated"], ["critical"])
     expect(page.locator(".detail")).to_contain_text("18 times its usual move")
-    expect(page.locator('.ticker-side .event[aria-current="true"]')).to_contain_text("NVDA")
+    expect(event).to_have_attribute("aria-current", "true")
+    expect(event).to_be_focused()
     assert page.title() == "NVDA · Anomaly Monitor"
-    page.get_by_role("link", name="← Overview").click()
-    expect(page).to_have_url(re.compile(r"\?severity=critical$"))
     page.go_back()
+    expect(page).to_have_url(re.compile(r"\?severity=critical$"))
+    expect(page.locator("#ticker-title")).to_have_text("AAPL")  # the first of the watch list
+    page.go_forward()
     expect(page.locator("#ticker-title")).to_have_text("NVDA")
+    expect(page.locator('#events .event:not([data-severity="critical"])')).to_have_count(0)
+    assert page.evaluate("window.sameDocument")
 
 
 def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Site) -> None:
@@ -103,7 +108,7 @@ def test_a_link_of_an_alert_opens_that_moment(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?ticker=AMZN&at={iso_ms(moment)}&source=simulated&anomaly={anomaly.id}&range=1h")
     expect(page.locator(".detail")).to_contain_text("AMZN stepped up and stayed.")
     assert marks(page)[anomaly.id] == iso_ms(bars[20].minute_ms)
-    page.get_by_role("link", name="Jump to now").click()
+    page.get_by_role("link", name="Back to live").click()
     expect(page).to_have_url(re.compile(r"\?ticker=AMZN&range=1h$"))
 
 
@@ -141,26 +146,39 @@ def test_a_ticker_that_cannot_be_is_refused_in_words(page: Page, site: Site, con
 def test_everything_works_by_keyboard(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
+    events = page.locator("#events .event")
+    expect(events.first).to_be_visible()
+    expect(page.locator("#chart canvas").first).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("#main")).to_be_focused()
-    page.keyboard.press("Tab")  # the first filter
-    page.keyboard.press("Space")
-    expect(page).to_have_url(re.compile("severity=critical"))
-    page.keyboard.press("Space")
-    expect(page).not_to_have_url(re.compile("severity"))
-    expect(page.locator("#feed")).to_have_attribute("aria-busy", "false")
-    for _ in range(20):
+    stops: list[str] = []
+    for _ in range(30):  # a list is one stop, however long it is
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.classList.contains('event')"):
+        stops.append(page.evaluate("document.activeElement.className || document.activeElement.id"))
+        if stops[-1].startswith("event") and page.evaluate(
+            "Boolean(document.activeElement.closest('#events'))"
+        ):
             break
+    else:
+        pytest.fail(f"the events are not reached: {stops}")
+    page.keyboard.press("ArrowDown")
+    expect(events.nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#ticker-title")).to_be_focused()
-    page.keyboard.press("Alt+ArrowLeft")
-    page.go_back()
-    expect(page.locator("#overview")).to_be_visible()
-    page.get_by_label("Go to ticker").focus()
+    second = events.nth(1).get_attribute("data-id")
+    expect(page).to_have_url(re.compile(re.escape(f"anomaly={second}")))
+    page.keyboard.press("k")
+    expect(events.nth(0)).to_have_attribute("aria-current", "true")
+    page.keyboard.press("j")
+    expect(events.nth(1)).to_have_attribute("aria-current", "true")
+    page.keyboard.press("w")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ticker-title")).to_have_text("MSFT")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next, previous anomaly")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("/")
     page.keyboard.type("tsla")
     page.keyboard.press("Enter")
     expect(page.locator("#ticker-title")).to_have_text("TSLA")
@@ -169,9 +187,10 @@ def test_everything_works_by_keyboard(page: Page, site: Site) -> None:
 def test_times_are_the_markets_and_the_viewers(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#clock-local-item")).to_be_visible()  # the viewer is in Berlin
-    first = page.locator("#feed .event").first
-    expect(first.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d ET$"))
+    first = page.locator("#events .event").first
+    expect(first.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d$"))
     expect(first.locator("time")).to_have_attribute("title", re.compile(r"\(Europe/Berlin\)"))
+    first.click()
     expect(first).to_contain_text("your time")
 
 

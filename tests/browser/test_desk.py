@@ -1,0 +1,398 @@
+"""What was wrong on the page, by number of the list of faults, and is right: each in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.charts import Bar
+from tests.browser.conftest import Console
+from tests.browser.site import Site
+
+pytestmark = pytest.mark.browser
+MINUTE_MS = 60_000
+WIDTHS = {375: 760, 768: 1024, 1440: 900, 2560: 1300}
+
+
+def scaled(bar: Bar, factor: float, digits: int, shift: float = 0.0) -> Bar:
+    """Return the bar at other prices."""
+
+    def price(value: float) -> float:
+        return round(value * factor + shift, digits)
+
+    return replace(
+        bar,
+        open=price(bar.open),
+        high=price(bar.high),
+        low=price(bar.low),
+        close=price(bar.close),
+        bid=price(bar.bid or 0),
+        ask=price(bar.ask or 0),
+    )
+
+
+@pytest.fixture
+def listed(site: Site) -> Iterator[dict[str, list[Bar]]]:
+    """Instruments whose prices are not those of a stock, on the watch list."""
+    bars = site.bars["AAPL"]
+    last = bars[-1].close
+    found = {
+        "TINY/USD": [scaled(bar, 1.2e-8 / last, 10) for bar in bars],
+        "EURUSD=X": [scaled(bar, 1.08712 / last, 5) for bar in bars],
+        "CL=F": [scaled(bar, 0.01, 2, round(-37.63 - last * 0.01, 6)) for bar in bars],
+        "INDEX": [scaled(bar, 412_345.5 / last, 1) for bar in bars],
+        "ABCDEFGH.IJKLMNO": bars,
+    }
+    before = dict(site.bars)
+    site.bars.update(found)
+    site.levers.tickers = [*site.levers.tickers, *found]
+    for symbol, own in found.items():
+        site.put_bars("simulated", symbol, own[-60:])
+    site.put_quotes()
+    yield found
+    site.bars.clear()
+    site.bars.update(before)
+
+
+def chart_data(page: Page, name: str) -> list[str | float | list[str]] | dict[str, float]:
+    """What the chart says that it drew."""
+    expect(page.locator("#chart")).to_have_attribute(f"data-{name}", re.compile(r"[\[{]"))
+    found: list[str | float | list[str]] | dict[str, float] = json.loads(
+        page.locator("#chart").get_attribute(f"data-{name}") or ""
+    )
+    return found
+
+
+def test_1_a_misprint_stretches_no_axis_and_is_a_mark_at_its_edge(page: Page, site: Site) -> None:
+    bars = site.bars["GOOGL"]
+    site.put_bars("simulated", "GOOGL", [replace(bars[-40], low=3.1), replace(bars[-80], high=640.0)])
+    page.goto(f"{site.url}?ticker=GOOGL")
+    assert chart_data(page, "misprints") == [640.0, 3.1]
+    scale = chart_data(page, "scale")
+    assert isinstance(scale, dict)
+    assert min(bar.close for bar in bars) * 0.95 < scale["low"]
+    assert scale["high"] < max(bar.close for bar in bars) * 1.05
+
+
+def test_1_a_price_that_moved_and_stayed_is_no_misprint(page: Page, site: Site) -> None:
+    bars = site.bars["JPM"]
+    site.put_bars("simulated", "JPM", [scaled(bar, 1.4, 2) for bar in bars[-3:]])
+    page.goto(f"{site.url}?ticker=JPM")
+    assert chart_data(page, "misprints") == []
+    scale = chart_data(page, "scale")
+    assert isinstance(scale, dict)
+    assert scale["high"] >= bars[-1].close * 1.39
+    site.put_bars("simulated", "JPM", bars[-3:])
+
+
+def test_2_minutes_without_a_quote_are_empty_and_shaded(page: Page, site: Site) -> None:
+    bars = site.bars["KO"]
+    site.put_bars("simulated", "HOLE", [bar for n, bar in enumerate(bars) if not 100 <= n < 107])
+    page.goto(f"{site.url}?ticker=HOLE")
+    empty = chart_data(page, "empty")
+    assert isinstance(empty, list)
+    assert empty[0] == [iso_ms(bars[100].minute_ms), iso_ms(bars[106].minute_ms)]
+
+
+def test_4_a_pause_and_a_spread_have_no_up_and_down(page: Page, site: Site) -> None:
+    now = site.bars["META"][-1].minute_ms
+    site.put_anomaly("META", now - 1, "gap", window={"unit": "seconds"}, direction="up")
+    site.put_anomaly("META", now - 2, "spread_blowout", window={"unit": "spread"}, direction="up")
+    site.put_anomaly("META", now - 3, "level_shift", window={"unit": "return"}, direction="down")
+    page.goto(f"{site.url}?ticker=META")
+    kinds = page.locator(".own-events .event-kind")
+    expect(kinds.nth(0)).to_have_text("Gap")
+    expect(kinds.nth(1)).to_have_text("Spread blowout")
+    expect(kinds.nth(2)).to_have_text("Level shift ▼")
+
+
+def test_6_stacked_marks_are_all_reached(page: Page, site: Site) -> None:
+    minute = site.bars["TSLA"][-9].minute_ms
+    stacked = {
+        site.put_anomaly("TSLA", minute + n, kind, severity=severity).id
+        for n, (kind, severity) in enumerate(
+            [("price_spike", "low"), ("level_shift", "critical"), ("gap", "high"), ("bad_tick", "medium")]
+        )
+    }
+    page.goto(f"{site.url}?ticker=TSLA&range=1h")
+    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile("bad_tick"))
+    box = page.locator("#chart canvas").first.bounding_box()
+    assert box is not None
+    tip = page.locator(".chart-tip li")
+    for x in range(int(box["width"]) - 4, 4, -3):
+        page.mouse.move(box["x"] + x, box["y"] + 60)
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if tip.count() == 4:
+            break
+    expect(tip).to_have_count(4)  # hovering lists them, the worst first
+    expect(tip.first).to_contain_text("Critical")
+    reached = set()
+    for _ in stacked:
+        before = page.url
+        page.mouse.click(box["x"] + x, box["y"] + 60)
+        page.wait_for_function("(before) => location.href !== before", arg=before)
+        reached.add(page.evaluate("new URLSearchParams(location.search).get('anomaly')"))
+        page.wait_for_timeout(400)
+    assert reached == stacked
+
+
+def test_7_a_thumb_on_the_chart_moves_the_page(chromium: Browser, site: Site) -> None:
+    context = chromium.new_context(viewport={"width": 375, "height": 640}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{site.url}?ticker=AAPL")
+    expect(page.locator("#chart canvas").first).to_be_visible()
+    expect(page.locator(".own-events .event").first).to_be_visible()
+    touch = context.new_cdp_session(page)
+    for kind, y in (
+        ("touchStart", 420),
+        ("touchMove", 380),
+        ("touchMove", 300),
+        ("touchMove", 200),
+        ("touchEnd", 0),
+    ):
+        points = [] if kind == "touchEnd" else [{"x": 150, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_timeout(50)
+    page.wait_for_function("scrollY > 50")
+    context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("query", ["", "?ticker=AAPL"])
+def test_7_nothing_jumps_while_the_page_loads(page: Page, site: Site, width: int, query: str) -> None:
+    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries())"
+        " if (!entry.hadRecentInput) shift += entry.value }).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto(f"{site.url}{query}")
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    expect(page.locator("#events .event").first).to_be_attached()
+    page.wait_for_timeout(1500)
+    assert page.evaluate("shift") < 0.05
+
+
+def test_8_a_tablet_has_all_of_it_on_one_screen(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 768, "height": 1024})
+    page.goto(site.url)
+    expect(page.locator("#chart canvas").first).to_be_visible()
+    for shown in ("#watch tbody tr", "#chart canvas", "#events .event"):
+        expect(page.locator(shown).first).to_be_in_viewport(ratio=0.9)
+
+
+def test_9_every_price_has_the_digits_of_its_instrument(
+    page: Page, site: Site, listed: dict[str, list[Bar]]
+) -> None:
+    page.goto(f"{site.url}?ticker=EURUSD%3DX")
+    shown = {
+        "TINY/USD": r"0\.0000000\d{2,3}",
+        "EURUSD=X": r"1\.\d{5}",
+        "CL=F": r"−37\.\d\d",
+        "INDEX": r"41\d,\d{3}\.\d\d",
+    }
+    for ticker, pattern in shown.items():
+        row = page.locator(f'#watch tr[data-ticker="{ticker}"] .price')
+        expect(row).to_have_text(re.compile(f"^{pattern}$"))
+    expect(page.locator("#ticker-price")).to_have_text(re.compile(r"^1\.\d{5}$"))
+    last = listed["EURUSD=X"][-1]
+    expect(page.locator(".chart-legend")).to_contain_text(f"C {last.close:.5f}")
+    page.locator('#watch tr[data-ticker="TINY/USD"] a').click()
+    expect(page.locator("#ticker-price")).to_have_text(re.compile(r"^0\.0000000\d+$"))
+    page.locator('#watch tr[data-ticker="CL=F"] a').click()
+    expect(page.locator("#ticker-price")).to_have_text(re.compile(r"^−37\.\d\d$"))
+
+
+@pytest.mark.parametrize("width", [1440, 2560])
+@pytest.mark.usefixtures("listed")
+def test_10_long_tickers_and_prices_push_nothing_out(page: Page, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(15)
+    expect(page.locator('#watch tr[data-ticker="INDEX"] .price')).to_contain_text("41")
+    assert page.evaluate("watch.scrollWidth <= watch.clientWidth")
+    beyond = page.evaluate(
+        "[...document.querySelectorAll('#watch tbody td')].filter((cell) => cell.offsetWidth && "
+        "cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)"
+    )
+    assert beyond == []
+    expect(page.locator('#watch a[title="ABCDEFGH.IJKLMNO"]')).to_be_visible()
+
+
+def test_11_who_may_not_see_it_is_told(page: Page, site: Site, console: Console) -> None:
+    console.expect("403")
+    page.route("**/api/**", lambda route: route.fulfill(status=403, json={"message": "Forbidden"}))
+    page.goto(site.url)
+    expect(page.locator("#feed-text")).to_have_text("Not open to you")
+    expect(page.locator("#events")).to_contain_text("This monitor is not open to you")
+    expect(page.locator("#watch")).to_contain_text("The watch list cannot be shown")
+    expect(page.locator(".skeleton")).to_have_count(0)
+
+
+def test_11_what_is_old_looks_old(page: Page, site: Site, console: Console) -> None:
+    console.expect("502")
+    look = "getComputedStyle(document.querySelector('.watch-panel')).filter"
+    page.goto(f"{site.url}?ticker=AAPL")
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    assert page.evaluate(look) == "none"
+    site.levers.ahead_ms = 600_000
+    page.wait_for_function(f"{look} === 'grayscale(1)'")
+    site.levers.ahead_ms = 0
+    site.put_quotes()
+    page.wait_for_function(f"{look} === 'none'")
+
+
+def test_11_a_chart_opened_during_an_outage_says_so(page: Page, site: Site, console: Console) -> None:
+    console.expect("502")
+    site.levers.reachable = False
+    page.goto(f"{site.url}?ticker=AAPL")
+    expect(page.locator(".chart-empty")).to_contain_text("No connection")
+    site.levers.reachable = True
+    expect(page.locator(".chart-empty")).to_be_hidden()
+
+
+def test_12_a_filter_changes_the_list_and_nothing_else(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    expect(page.locator("#source-badge")).to_have_text("Simulated")
+    page.get_by_label("Source").select_option("live")
+    expect(page.locator("#events")).to_contain_text("Nothing matches these filters")
+    expect(page.locator("#source-badge")).to_have_text("Simulated")
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+
+
+def test_12_numbers_follow_the_filters(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}?kind=frozen_feed")
+    expect(page.locator("#events .event")).to_have_count(1)
+    counts = page.locator("#filters .count")
+    expect(counts.nth(0)).to_have_text("0")
+    assert sum(int(text) for text in counts.all_inner_texts()) <= 1
+
+
+def test_13_a_typo_in_the_search_offers_what_was_meant(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    page.keyboard.press("/")
+    page.keyboard.type("appl")
+    page.keyboard.press("Enter")
+    empty = page.locator(".chart-empty")
+    expect(empty).to_contain_text("Did you mean AAPL?")
+    empty.get_by_role("link", name="AAPL").click()
+    expect(page.locator("#ticker-title")).to_have_text("AAPL")
+
+
+@pytest.mark.parametrize("width", [1440, 375])
+def test_13_text_of_twice_the_size_overlaps_nothing(page: Page, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    page.add_style_tag(content=":root { font-size: 200% }") if False else page.evaluate(
+        "document.documentElement.style.fontSize = '200%'"
+    )
+    overlaps = page.evaluate(
+        "[...document.querySelectorAll('#events .event')].slice(0, 10).flatMap((event) => {"
+        " const boxes = [...event.children].filter((child) => child.textContent && child.offsetWidth > 1)"
+        "   .map((child) => child.getBoundingClientRect());"
+        " return boxes.flatMap((a, n) => boxes.slice(n + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1"
+        "   && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(() => event.textContent)) })"
+    )
+    assert overlaps == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_16_a_reason_is_given_and_shown(page: Page, site: Site) -> None:
+    anomaly = site.put_anomaly("XOM", site.bars["XOM"][-7].minute_ms, "gap")
+    page.goto(f"{site.url}?ticker=XOM&anomaly={anomaly.id}")
+    page.get_by_label("Reason").fill("maintenance of the feed")
+    page.get_by_role("button", name="Silence XOM gap").click()
+    expect(page.locator("#silence-status")).to_contain_text("(maintenance of the feed)")
+    expect(page.locator("#silences")).to_contain_text("XOM gap")
+    assert page.locator("#silences .silence-item").count() == 1
+    page.get_by_role("button", name="Expire silence of XOM gap").click()
+    expect(page.locator("#silences")).to_be_hidden()
+
+
+def test_20_no_row_wears_a_badge_of_the_usual_source(page: Page, site: Site) -> None:
+    page.route("**/api/tickers*", lambda route: page.wait_for_timeout(1500) or route.continue_())  # type: ignore[func-returns-value]
+    page.goto(site.url, wait_until="commit")
+    expect(page.locator("#events .event").first).to_be_visible()
+    assert page.locator("#events .badge").count() == 0
+
+
+def test_21_another_anomaly_keeps_the_chart_and_its_row_in_sight(page: Page, site: Site) -> None:
+    bars = site.bars["AMZN"]
+    for n in range(40):
+        site.put_anomaly("AMZN", bars[-n - 3].minute_ms, "vol_shift", severity="low")
+    page.goto(f"{site.url}?ticker=AMZN")
+    expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile("vol_shift"))
+    page.evaluate("window.kept = document.querySelector('#chart canvas')")
+    old = page.locator("#events .event", has_text="AMZN").nth(30)
+    identity = old.get_attribute("data-id")
+    old.click()
+    expect(page).to_have_url(re.compile(re.escape(str(identity))))
+    expect(page.locator(f'#events .event[data-id="{identity}"]')).to_be_in_viewport()
+    assert page.evaluate("kept.isConnected")
+
+
+def test_22_no_text_says_what_a_mark_says_already(page: Page, site: Site) -> None:
+    told = "KO had the same quote for 96 s; severity low, score 2.50 where alerts begin at 2.5."
+    site.put_anomaly(
+        "KO",
+        site.bars["KO"][-2].minute_ms,
+        "frozen_feed",
+        window={"unit": "ticks"},
+        explanation=told,
+        severity="low",
+    )
+    page.goto(f"{site.url}?ticker=KO")
+    page.locator(".own-events .event").first.click()
+    expect(page.locator(".detail p").first).to_have_text("KO had the same quote for 96 s.")
+    expect(page.locator(".facts")).not_to_contain_text("Give or take")
+
+
+def test_twenty_events_fit_on_a_screen(page: Page, site: Site) -> None:
+    for n in range(40):
+        site.put_anomaly("MSFT", site.bars["MSFT"][-n - 3].minute_ms + 7, "slow_drift", severity="low")
+    page.goto(site.url)
+    expect(page.locator("#events .event").nth(30)).to_be_attached()
+    heights = page.locator("#watch tbody tr").evaluate_all("rows => rows.map((row) => row.offsetHeight)")
+    assert all(24 <= height <= 28 for height in heights)
+    seen = page.locator("#events .event").evaluate_all(
+        "events => events.filter((event) => event.getBoundingClientRect().bottom <= innerHeight).length"
+    )
+    assert seen >= 20
+
+
+@pytest.mark.parametrize("width", [1440, 2560])
+def test_three_columns_use_the_whole_width(page: Page, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    lefts = page.evaluate(
+        "['.watch-panel', '.ticker-view', '.events-panel'].map((name) => document.querySelector(name)"
+        ".getBoundingClientRect()).map((box) => [box.left, box.right, box.top])"
+    )
+    assert lefts[0][0] <= 10
+    assert lefts[2][1] >= width - 10
+    assert lefts[0][1] < lefts[1][0] < lefts[1][1] < lefts[2][0]
+    assert len({top for _, _, top in lefts}) == 1
+
+
+@pytest.mark.parametrize("view", ["events", "watch", "chart"])
+def test_a_phone_shows_one_of_three_and_goes_back(
+    page: Page, site: Site, view: Literal["events", "watch", "chart"]
+) -> None:
+    page.set_viewport_size({"width": 375, "height": 760})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    page.get_by_role("button", name=view.capitalize(), exact=True).click()
+    shown = {"events": "#events", "watch": "#watch", "chart": "#ticker-view"}
+    for name, selector in shown.items():
+        expect(page.locator(selector)).to_be_visible(visible=name == view)
+    page.reload()
+    expect(page.locator(shown[view])).to_be_visible()
