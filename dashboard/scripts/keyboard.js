@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-const LISTS = { "#events, .own-events": ".event", "#watch": "tbody a" };
+const LISTS = { "#events, #incidents, .own-events": ".event", "#watch": "tbody a" };
 
 /** @type {Record<string, () => void>} */
 const SHORTCUTS = {
@@ -11,7 +11,7 @@ const SHORTCUTS = {
   a: () => press(".action-acknowledge"),
   s: () => press(".action-silence"),
   w: () => focusOn("#watch tbody a[tabindex='0']"),
-  e: () => focusOn("#events .event[tabindex='0']"),
+  e: () => focusOn(".events-scroll:not([hidden]) .event[tabindex='0']"),
   "/": () => focusOn("#find-ticker"),
   "?": () => help().showModal(),
 };
@@ -69,7 +69,7 @@ function rowsAround(target) {
 
 /** Open the next anomaly of the list, or the one before. @param {number} by */
 function step(by) {
-  const links = [...document.querySelectorAll("#events .event")];
+  const links = [...document.querySelectorAll(".events-scroll:not([hidden]) .event")];
   const at = links.findIndex((link) => link.getAttribute("aria-current") === "true");
   const next = links[at < 0 ? 0 : at + by];
   if (next instanceof HTMLElement) next.click();

@@ -79,4 +79,7 @@ export function arrowOf({ direction, window }) {
 }
 
 /** The sentence without what the mark and the score beside it say already. @param {Anomaly} anomaly */
-export const sentenceOf = ({ explanation }) => explanation.replace(/; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$/, ".");
+export const sentenceOf = ({ explanation }) => withoutAside(explanation);
+
+/** @param {string} explanation */
+export const withoutAside = (explanation) => explanation.replace(/; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$/, ".");

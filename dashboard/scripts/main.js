@@ -3,6 +3,7 @@
 import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
 import { EventsPanel } from "./events_panel.js";
+import { IncidentsPanel } from "./incidents.js";
 import { listenToKeys } from "./keyboard.js";
 import { silences } from "./silences.js";
 import { finishSignIn, isSignedIn, signOut } from "./session.js";
@@ -26,6 +27,7 @@ const watchList = new WatchList((list) => {
   byId("known-tickers").replaceChildren(...names.map((value) => h("option", { value })));
 });
 
+new IncidentsPanel();
 silences.start();
 byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());

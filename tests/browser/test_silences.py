@@ -132,3 +132,28 @@ def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, al
     expect(page.locator("#silence-note")).to_have_text("That was not done: changing alerts needs a sign-in")
     assert alerts.silences() == []
     console.expect("401")
+
+
+def test_an_incident_is_one_line_by_state_and_opens_in_place(
+    page: Page, site: Site, alerts: AlertStore
+) -> None:
+    moment = site.bars["KO"][-20].minute_ms + 9000
+    first = site.put_anomaly("KO", moment, "volume_burst", severity="critical")
+    second = site.put_anomaly("KO", moment + 5000, "price_spike", severity="high")
+    _announce(site, first)
+    _announce(site, second)
+    page.goto(f"{site.url}?state=open")
+    incident = page.locator("#incidents .event", has_text="KO")
+    expect(incident).to_have_count(1)
+    expect(incident).to_contain_text("2×")
+    incident.click()
+    expect(page).to_have_url(re.compile("state=open"))
+    expect(page.locator("#ticker-title")).to_have_text("KO")
+    detail = page.locator(".incident-detail", has_text="2 anomalies")
+    expect(detail.get_by_role("link")).to_have_count(2)
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    expect(incident).to_have_count(0)
+    page.get_by_role("button", name=re.compile("^Acknowledged")).click()
+    expect(incident).to_have_count(1)
+    page.get_by_role("button", name="Anomalies", exact=True).click()
+    expect(page.locator("#events .event").first).to_be_visible()

@@ -1,0 +1,107 @@
+// Incidents by state: what belongs together is one line, which opens in place.
+
+import { Poll, resource } from "./api.js";
+import { current, go, onAddress } from "./address.js";
+import { serverNow } from "./clock.js";
+import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
+import { age, change, momentInMarket } from "./format.js";
+import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
+
+/** @typedef {import("../api-types.d.ts").IncidentModel} Incident */
+/** @typedef {import("../api-types.d.ts").IncidentList} IncidentList */
+
+const EVERY_MS = 3000;
+const AFTER_MS = 500;
+/** Of the tabs: a state of incidents, or all anomalies. */
+const LABELS = { "": "Anomalies", open: "Open", acknowledged: "Acknowledged", resolved: "Resolved" };
+const MESSAGES = { opened: "Notified", escalated: "Escalation sent", repeated: "Repeated", resolved: "Resolution sent", digest: "In a digest", test: "Test sent" };
+
+/** The tabs over the list of events, and the list of the incidents in the chosen state. */
+export class IncidentsPanel {
+  #list = byId("incidents");
+  /** @type {Map<string, HTMLLIElement>} by id */
+  #items = new Map();
+  /** @type {IncidentList | null} */
+  #found = null;
+
+  constructor() {
+    const tabs = Object.entries(LABELS).map(([state, label]) =>
+      h("button", { type: "button", dataset: { state }, onclick: () => go({ state }) }, h("span", {}, label), h("span", { className: "count" })),
+    );
+    byId("states").replaceChildren(...tabs);
+    new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
+    onAddress(() => this.#show());
+    this.#show();
+  }
+
+  /** @param {IncidentList} found */
+  #take(found) {
+    if (found === this.#found) return;
+    this.#found = found;
+    this.#show();
+  }
+
+  #show() {
+    const { state, anomaly } = current();
+    byId("events-anomalies").hidden = state !== "";
+    byId("events-incidents").hidden = state === "";
+    const incidents = this.#found?.incidents ?? [];
+    for (const tab of byId("states").querySelectorAll("button")) {
+      tab.setAttribute("aria-pressed", String(tab.dataset.state === state));
+      const [, count] = tab.children;
+      if (tab.dataset.state) setText(count, this.#found ? String(incidents.filter((each) => each.state === tab.dataset.state).length) : "");
+    }
+    if (state !== "") this.#render(incidents.filter((each) => each.state === state), state, anomaly);
+  }
+
+  /** @param {Incident[]} incidents @param {string} state @param {string} chosen */
+  #render(incidents, state, chosen) {
+    const before = this.#items;
+    this.#items = new Map();
+    for (const incident of incidents) {
+      const item = before.get(incident.id) ?? h("li", {}, h("a", { className: "event", "data-nav": "", tabIndex: -1 }), h("div", { className: "incident-detail" }));
+      this.#items.set(incident.id, item);
+      redraw(item, incident, incident.anomalies.some(({ id }) => id === chosen));
+    }
+    if (incidents.length) arrange(this.#list, [...this.#items.values()]);
+    else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, this.#found ? `No ${state} incident` : "Loading"), this.#found && h("p", {}, "of the last 24 hours"))));
+    keepTabStop(this.#list, ".event");
+  }
+}
+
+/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen */
+function redraw(item, incident, isOpen) {
+  const [link, detail] = /** @type {Iterable<HTMLElement>} */ (item.children);
+  const [first] = incident.anomalies;
+  const openedMs = Date.parse(incident.opened_at);
+  const endMs = incident.resolved_at ? Date.parse(incident.resolved_at) : serverNow();
+  const many = incident.tickers.length > 1;
+  if (first) link.setAttribute("href", `?${new URLSearchParams({ ticker: first.ticker, at: first.began_at, source: incident.origin, anomaly: first.id })}`);
+  link.dataset.severity = incident.severity;
+  link.dataset.id = incident.id;
+  if (isOpen) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+  fill(
+    link,
+    severityMark(incident.severity, true),
+    h("span", { className: "event-ticker", title: incident.subject }, many ? `${incident.tickers.length} tickers` : incident.subject),
+    h("span", { className: "event-kind" }, first ? kindName(first.kind) : ""),
+    h("span", { className: "event-sentence" }, first ? withoutAside(first.explanation) : ""),
+    h("span", { className: "event-meta" }, incident.anomaly_count > 1 && h("span", {}, `${incident.anomaly_count}×`), incident.late && h("span", {}, "late")),
+    h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, momentInMarket(openedMs, serverNow()).replace(/ ET$/, "")),
+  );
+  detail.hidden = !isOpen;
+  if (isOpen) fill(detail, ...details(incident));
+}
+
+/** @param {Incident} incident */
+function details(incident) {
+  const lasted = age((Date.parse(incident.resolved_at ?? incident.last_at) - Date.parse(incident.opened_at)) / 1000);
+  const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
+  return [
+    h("p", {}, `${capitalized(incident.state)} for ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
+    h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${momentInMarket(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
+    incident.tickers.length > 1 && h("p", {}, incident.tickers.slice(0, 8).map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
+    ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${momentInMarket(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),
+  ];
+}
