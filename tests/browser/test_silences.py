@@ -134,9 +134,8 @@ def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, al
     console.expect("401")
 
 
-def test_an_incident_is_one_line_by_state_and_opens_in_place(
-    page: Page, site: Site, alerts: AlertStore
-) -> None:
+@pytest.mark.usefixtures("alerts")
+def test_an_incident_is_one_line_by_state_and_opens_in_place(page: Page, site: Site) -> None:
     moment = site.bars["KO"][-20].minute_ms + 9000
     first = site.put_anomaly("KO", moment, "volume_burst", severity="critical")
     second = site.put_anomaly("KO", moment + 5000, "price_spike", severity="high")
