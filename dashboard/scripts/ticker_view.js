@@ -110,7 +110,7 @@ class OpenTicker {
   #legend = h("p", { className: "chart-legend" });
   #tip = h("ul", { className: "chart-tip", hidden: true, "aria-hidden": "true" });
   #empty = h("div", { className: "chart-empty empty", hidden: true });
-  #canvas = h("div", { className: "chart", role: "img", id: "chart" });
+  #canvas = h("div", { className: "chart", role: "img", id: "chart", "aria-label": "Chart" });
   #range = h("span");
   /** @type {BarList | null} */
   #bars = null;

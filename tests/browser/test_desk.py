@@ -176,7 +176,7 @@ def test_7_nothing_jumps_while_the_page_loads(page: Page, site: Site, width: int
         "window.shift = 0; window.moves = [];"
         "new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) {"
         " shift += entry.value; for (const { node, previousRect, currentRect } of entry.sources) moves.push("
-        " [node?.className || node?.id || node?.nodeName, previousRect.y, currentRect.y, currentRect.x - previousRect.x])"
+        " [node?.className || node?.id, previousRect.y, currentRect.y, currentRect.x - previousRect.x])"
         " } }).observe({ type: 'layout-shift', buffered: true })"
     )
     page.goto(f"{site.url}{query}")

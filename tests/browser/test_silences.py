@@ -58,7 +58,7 @@ def _open(page: Page, site: Site) -> Anomaly:
 
 def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Site, alerts: AlertStore) -> None:
     anomaly = _open(page, site)
-    page.get_by_role("button", name="Acknowledge").click()
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
     expect(page.locator("#silence-status")).to_contain_text(
         "Acknowledged: its ticker and kind are silenced until"
     )
@@ -128,7 +128,7 @@ def test_a_rejected_change_says_why(page: Page, site: Site, console: Console, al
     _open(page, site)
     refusal = {"status": 401, "title": "Unauthorized", "detail": "changing alerts needs a sign-in"}
     page.route("**/acknowledgement", lambda route: route.fulfill(status=401, json=refusal))
-    page.get_by_role("button", name="Acknowledge").click()
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
     expect(page.locator("#silence-note")).to_have_text("That was not done: changing alerts needs a sign-in")
     assert alerts.silences() == []
     console.expect("401")
