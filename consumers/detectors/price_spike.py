@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 5.8
+REACH = 6.5
 # Scales below which no return is an anomaly.
 LEAST_SCALES = 5.0
 # So much further from usual is a return in the first minutes of a session before it is an anomaly.
 OPENING_FACTOR = 1.5
-# A return over three ticks in scales of one: 1.5 times as many are as rare, as bounces between bid and ask cancel out.
+# The sum of three returns in scales of one: some 1.5 times as many are as rare, as bounces cancel out in it.
 THREE_PART = 1.0 / 1.5
 
 
@@ -39,15 +39,10 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     # What moved during a pause is as large as that pause allows, for the ticks after it too.
     paced = change / x.root_lapse
     since = paced + s.change_1 + s.change_2
-    # The first steps of a ramp raise the scale: the last one is judged by that from before them.
-    unit = x.scale / x.root_lapse
-    unit_before = minimum(unit, where(s.unit_2 > 0.0, s.unit_2, unit))
-    one, three = size / x.scale, xp.absolute(since) * THREE_PART / unit_before
-    at_once = one >= three
+    ramp = xp.absolute(since) * (THREE_PART * x.root_lapse)
+    at_once = size >= ramp
     x.over_ticks = where(at_once, 1.0, 3.0)
-    ratio = where(at_once, one, three)
-    s.unit_2 = s.unit_1
-    s.unit_1 = unit
+    ratio = where(at_once, size, ramp) / x.scale
     s.change_2 = where(x.new_session, 0.0, s.change_1)
     s.change_1 = paced
 
@@ -89,8 +84,6 @@ DETECTOR = DetectorSpec(
     fields={
         "change_1": "return of the last tick, divided by the root of its time in usual pauses",
         "change_2": "and of the one before",
-        "unit_1": "scale of a return at the last tick",
-        "unit_2": "and at the one before",
         "spike_high": "98 % quantile of a return in scales, less its first value",
         "spike_excess": "mean excess over it, less its first value",
     },

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 4.5
+REACH = 4.8
 CLIP = 2.0  # a square root teaches the mean at most this many means
 LEAST_RATIO = 1.5
 LEAST_ROOT = 1e-9
