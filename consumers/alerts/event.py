@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.alerts.model import AnomalySummary
+from consumers.alerts.model import AnomalySummary, Pending
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
 from producers.errors import MonitorError
@@ -23,6 +23,8 @@ _CHANGES: dict[str, Change] = {
 }
 TEST_EVENT = "AlertTest"
 """Detail type of what `stock-monitor alerts test` puts on the bus. No tick leads to one."""
+DELIVERY_EVENT = "AlertDelivery"
+"""Detail type of a delivery among the dead letters: moved back to the queue, it is tried again. No rule lets one in."""
 FUTURE_MS = 60_000
 """How far ahead of our clock an event may be."""
 EXPLANATION_CHARACTERS = 300
@@ -133,7 +135,7 @@ class _Envelope(msgspec.Struct, rename={"detail_type": "detail-type"}):
     detail: _Detail
 
 
-def parse(body: str, now_ms: int) -> AlertEvent | AlertTest:
+def parse(body: str, now_ms: int) -> AlertEvent | AlertTest | Pending:
     """Return the event in a message of the queue (the EventBridge event as JSON).
 
     Parameters
@@ -155,6 +157,8 @@ def parse(body: str, now_ms: int) -> AlertEvent | AlertTest:
         if envelope.detail_type == TEST_EVENT:
             test = msgspec.json.decode(envelope.detail.data, type=_TestData)
             return AlertTest(test.id, _moment("at", test.at, now_ms))
+        if envelope.detail_type == DELIVERY_EVENT:
+            return msgspec.json.decode(envelope.detail.data, type=Pending)
         change = _CHANGES.get(envelope.detail_type)
         if change is None:
             allowed = f"one of {', '.join([*_CHANGES, TEST_EVENT])}"

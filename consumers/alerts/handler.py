@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 
 from consumers.alerts import event as events
 from consumers.alerts.event import AlertEvent, AlertTest
+from consumers.alerts.model import Pending
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
 from consumers.alerts.parameters import PARAMETER, SettingsReader
@@ -52,6 +53,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     for test in parsed.values():
         if isinstance(test, AlertTest):
             logger.info("test", id=test.id, sent=_notifier().test(test, _reader().settings()))
+    for pending in parsed.values():
+        if isinstance(pending, Pending):
+            _notifier().reopen(pending)
     failed = [id_ for id_, one in parsed.items() if one is None] + _failed(found)
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
@@ -64,7 +68,7 @@ def _sweep() -> dict[str, Any]:
     return {"sent": done.sent, "incidents": done.incidents, "errors": len(done.errors)}
 
 
-def _parsed(record: dict[str, Any]) -> AlertEvent | AlertTest | None:
+def _parsed(record: dict[str, Any]) -> AlertEvent | AlertTest | Pending | None:
     try:
         return events.parse(record["body"], _now_ms())
     except events.AlertEventError as error:

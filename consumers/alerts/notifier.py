@@ -19,6 +19,7 @@ from consumers.alerts.model import (
     Digest,
     Incident,
     Message,
+    Pending,
     Silence,
 )
 from consumers.alerts.places import digest_place, incident_place
@@ -103,6 +104,10 @@ class Notifier:
         except ConflictError:
             return 0
         return self._deliverer.deliver([message], settings)
+
+    def reopen(self, pending: Pending) -> None:
+        """Let a delivery that is a dead letter be tried again by the next sweep."""
+        self._store.reopen(pending, self._clock())
 
     def sweep(self, settings: AlertSettings) -> Sweep:
         """Do what is due, and send what is pending. What fails stays due or pending, and stops nothing else."""

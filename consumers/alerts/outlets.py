@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from consumers.alerts import channels
 from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.delivery import DeadLetter
-from consumers.alerts.model import Delivery, Message
+from consumers.alerts.event import DELIVERY_EVENT
+from consumers.alerts.model import Delivery, Message, Pending
 from consumers.alerts.rendering.texts import content
 from consumers.alerts.settings import DEFAULT_CHANNEL, AlertSettings
+from consumers.contracts.events import VERSION
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -118,7 +120,8 @@ def dead_letters(sqs: SQSClient, queue_url: str, logger: Logger) -> DeadLetter:
         logger.error(
             "not deliverable", message_id=message.id, channel=delivery.channel, reason=delivery.error
         )
-        body = {"message": message.id, "made_ms": message.made_ms, "delivery": asdict(delivery)}
+        data = {**asdict(Pending(message.id, message.made_ms, delivery.channel)), "error": delivery.error}
+        body = {"detail-type": DELIVERY_EVENT, "detail": {"metadata": {"version": VERSION}, "data": data}}
         sqs.send_message(QueueUrl=queue_url, MessageBody=json.dumps(body))
 
     return dead_letter

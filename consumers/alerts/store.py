@@ -345,6 +345,20 @@ class AlertStore:
             writes.append(Delete(pending_place(pending)))
         self._table.write(writes)
 
+    def reopen(self, pending: Pending, now_ms: int) -> None:
+        """Let a delivery that failed for good be tried again; one that is done or expired stays as it is."""
+        found = self.delivery(pending)
+        if found is not None and found[0].status == "failed":
+            delivery, version = found
+            again = replace(delivery, status="pending", next_ms=now_ms)
+            expires_at = expiry(now_ms, MESSAGE_DAYS)
+            self._table.write(
+                [
+                    Put(delivery_place(pending), _text(again), expires_at, version),
+                    Put(pending_place(pending), _text(pending), expires_at),
+                ]
+            )
+
     def forget_pending(self, pending: Pending) -> None:
         """Take a delivery that is done, or whose message expired, off the list of pending ones."""
         self._table.write([Delete(pending_place(pending))])

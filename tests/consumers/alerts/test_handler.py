@@ -158,9 +158,15 @@ def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: 
     monkeypatch.setattr(sns, "publish", refuse)
     function.take(_body())
     (dead,) = function.read(function.dead_letters)
-    assert dead["message"] == "live-AAPL-1795530600000#1"
-    assert dead["delivery"]["status"] == "failed"
-    assert "InvalidParameter" in dead["delivery"]["error"]
+    assert dead["detail"]["data"]["message_id"] == "live-AAPL-1795530600000#1"
+    assert "InvalidParameter" in dead["detail"]["data"]["error"]
+    assert function.sweep()["sent"] == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(notifier, "_now_ms", lambda: function.now_ms)
+    assert function.take(json.dumps(dead), json.dumps(dead)) == []  # moved back to the queue, twice
+    assert function.sweep()["sent"] == 1
+    assert function.take(json.dumps(dead)) == []
+    assert function.sweep()["sent"] == 0
 
 
 def test_the_sweep_sends_what_is_due(function: Function) -> None:
