@@ -1,8 +1,8 @@
-"""Applies rows to a partition: windows, effects in order, and the block as the commit.
+"""Applies rows to a partition: the block, which is the commit, and then its effects, in order.
 
-Everything written is keyed by what caused it, so writing it again changes nothing: anomalies, bars and
-events of a block that was not committed are made again, equal, by whoever applies those ticks. Whoever
-loses the race for a block reads what the winner wrote and goes on from there.
+A block is put before its effects are written, and the next one only after they are: whoever loses the race for a
+block has announced nothing. Effects are a function of the state and the block, and keyed by what caused them, so
+whoever finds a block of which it does not know whether its effects are complete writes them again, equal.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold, ThresholdHistory
 
 MAX_LOST_RACES = 20
+_EFFECTS_TRIED_MS = 6 * 3_600_000
+"""So long a process retries the effects of a block, as long as a batch is retried: a partition must go on."""
 _SNAPSHOT_EVERY_MS = 60_000
 # Last quotes of few symbols cost a write unit or two and go with every block, those of many now and then.
 _SMALL_QUOTES_BYTES = 2048
@@ -108,6 +110,8 @@ class Partitions:
         self._ports = ports
         self._now_ms = now_ms
         self._states: dict[int, PartitionState] = {}
+        self._unsettled: dict[int, Step] = {}
+        self._failing_since: dict[int, int] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
 
     def apply(
@@ -125,7 +129,7 @@ class Partitions:
         try:
             if quarantined:
                 self._ports.quarantine.put(quarantined)
-            self._states[partition] = self._newest(partition)
+            self._catch_up(partition)
             for chunk in chunks(rows, history):
                 while committed < chunk.stop:
                     if self._now_ms() >= until_ms:
@@ -136,28 +140,52 @@ class Partitions:
             return Stop(committed, str(error))
         return None
 
-    def _newest(self, partition: int) -> PartitionState:
+    def _catch_up(self, partition: int) -> None:
+        """Advance the state to the newest block, whose effects are complete after that."""
         cached = self._states.get(partition)
-        return restore.newest(self._ports.blocks, self._ports.snapshots, partition, cached)
+        state, step = restore.catch_up(self._ports.blocks, self._ports.snapshots, partition, cached)
+        self._states[partition] = state
+        if step is not None:
+            self._unsettled[partition] = step
+        self._settle(partition)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
             step = fitting(self._states[partition], rows, threshold)
             try:
-                effects = self._write(step)
+                self._ports.blocks.put(step.block)
             except BlockExistsError:
                 report.lost_races += 1
-                self._states[partition] = self._newest(partition)
+                self._catch_up(partition)
                 continue
-            self._states[partition] = step.state
-            self._count(step, effects, report)
+            self._states[partition], self._unsettled[partition] = step.state, step
+            self._count(step, report)
+            self._measure(step, self._settle(partition), report)
             self._save_snapshot(step, report)
             return len(step.rows)
         raise IOFailedError(f"partition {partition}: lost the race for a block {MAX_LOST_RACES} times")
 
+    def _settle(self, partition: int) -> Effects | None:
+        """Write the effects of the newest block, if it is not known that somebody did."""
+        step = self._unsettled.get(partition)
+        if step is None:
+            return None
+        try:
+            effects = self._write(step)
+        except IOFailedError as error:
+            now_ms = self._now_ms()
+            if now_ms - self._failing_since.setdefault(partition, now_ms) < _EFFECTS_TRIED_MS:
+                raise
+            where = {"partition": partition, "block": step.block.number}
+            logger.error("effects of a block lost", extra={**where, "reason": str(error)})
+            effects = None
+        del self._unsettled[partition]
+        self._failing_since.pop(partition, None)
+        return effects
+
     def _write(self, step: Step) -> Effects:
-        """Write the effects, in order; the block commits."""
+        """Write the effects, in order; doing it again changes nothing."""
         effects, block = effects_of(step), step.block
         if effects.anomalies:
             self._ports.anomalies.put(effects.anomalies)
@@ -166,7 +194,6 @@ class Partitions:
         if effects.bars:
             self._ports.charts.put_bars(effects.bars, block.arrival_ms)
         self._put_quotes(step)
-        self._ports.blocks.put(block)
         return effects
 
     def _put_quotes(self, step: Step) -> None:
@@ -182,11 +209,15 @@ class Partitions:
                 self._ports.charts.put_quotes(origin, block, max(quotes.ts), packed)
                 self._quotes[block.partition, origin] = _Written(len(packed), block.arrival_ms)
 
-    def _count(self, step: Step, effects: Effects, report: Report) -> None:
+    def _count(self, step: Step, report: Report) -> None:
         report.blocks += 1
-        report.anomalies += len(effects.anomalies)
         for counts in step.block.sources.values():
             report.counts += counts
+
+    def _measure(self, step: Step, effects: Effects | None, report: Report) -> None:
+        if effects is None:
+            return
+        report.anomalies += len(effects.anomalies)
         _log(step, effects)
         now_ms = self._now_ms()
         for anomaly in effects.anomalies:

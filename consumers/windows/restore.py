@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from consumers.windows import snapshot
-from consumers.windows.state import HOUR_MS, PartitionState, Total, replay
+from consumers.windows.state import HOUR_MS, PartitionState, Step, Total, replay, retrace
 from producers.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -25,24 +25,32 @@ class GoneError(MonitorError):
 def newest(
     blocks: BlockStore, snapshots: SnapshotStore, partition: int, cached: PartitionState | None = None
 ) -> PartitionState:
-    """Return the state after the newest block: `cached` advanced, or the newest snapshot.
+    """Return the state after the newest block."""
+    return catch_up(blocks, snapshots, partition, cached)[0]
 
-    Snapshots and blocks go after 15 days. Where nothing came for so long that what the newest block builds on
-    is gone, its windows begin anew: waiting would not bring them back, and would hold up what comes.
+
+def catch_up(
+    blocks: BlockStore, snapshots: SnapshotStore, partition: int, cached: PartitionState | None = None
+) -> tuple[PartitionState, Step | None]:
+    """Return the state after the newest block, and that block's step if the state was not there already.
+
+    `cached` is advanced, or else the newest snapshot. Snapshots and blocks go after 15 days. Where nothing came for
+    so long that what the newest block builds on is gone, its windows begin anew: waiting would not bring them back,
+    and would hold up what comes.
     """
     if cached is not None:
-        return _replayed(cached, blocks.after(partition, cached.number))
+        return _advanced(cached, blocks.after(partition, cached.number))
     last = blocks.last(partition)
     if last is None:
-        return PartitionState(partition)
+        return PartitionState(partition), None
     try:
         base = _snapshot(snapshots, partition, last.snapshot)
-        return _replayed(base, blocks.after(partition, base.number))
+        return _advanced(base, blocks.after(partition, base.number))
     except GoneError as error:
         logger.error(
             "windows begin anew", extra={"partition": partition, "block": last.number, "reason": str(error)}
         )
-        return _anew(snapshots, last)
+        return _anew(snapshots, last), None
 
 
 def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:
@@ -60,7 +68,7 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
         raise GoneError(f"partition {partition}: block {number} is gone; blocks are kept for 15 days")
     state = _snapshot(snapshots, partition, block.snapshot)
     for later in blocks.after(partition, state.number):
-        state = _replayed(state, (later,))
+        state = replay(state, _next(state.number, later))
         if state.number == number:
             break
     return state
@@ -79,14 +87,25 @@ def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> Partitio
         raise GoneError(f"partition {partition}: snapshot {number} cannot be read: {error}") from error
 
 
-def _replayed(state: PartitionState, blocks: Iterable[Block]) -> PartitionState:
+def _advanced(state: PartitionState, blocks: Iterable[Block]) -> tuple[PartitionState, Step | None]:
+    """Return the state after the blocks, and the step of the last of them."""
+    last: Block | None = None
     for block in blocks:
-        if block.number != state.number + 1:
-            raise GoneError(
-                f"partition {state.partition}: block {state.number + 1} is gone; blocks are kept for 15 days"
-            )
-        state = replay(state, block)
-    return state
+        checked = _next(last.number if last else state.number, block)
+        state, last = replay(state, last) if last else state, checked
+    if last is None:
+        return state, None
+    step = retrace(state, last)
+    return step.state, step
+
+
+def _next(number: int, block: Block) -> Block:
+    """Return the block, which must be the one after block `number`."""
+    if block.number != number + 1:
+        raise GoneError(
+            f"partition {block.partition}: block {number + 1} is gone; blocks are kept for 15 days"
+        )
+    return block
 
 
 def _anew(snapshots: SnapshotStore, last: Block) -> PartitionState:

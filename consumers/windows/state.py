@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -109,7 +109,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
         sources=_counts(rows, applied, known),
         totals={},
         snapshot=state.snapshot,
-        packed=codec.pack(ticks, {"new": new_keys}),
+        packed=codec.pack(ticks, {"new": new_keys, **_sources_of(rows, order)}),
     )
     after, transitions, closed = _advance(base, block, new_keys, ticks, threshold)
     block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
@@ -125,14 +125,60 @@ def replay(state: PartitionState, block: Block) -> PartitionState:
     ValueError
         If it is not.
     """
+    return _replayed(state, block)[0]
+
+
+def retrace(state: PartitionState, block: Block) -> Step:
+    """Return the step that `block` is after `state`: what its ticks brought about is the same as when it was planned.
+
+    Its rows are those of the ticks in the block, of which the records are not known any more.
+
+    Raises
+    ------
+    ValueError
+        If the block cannot follow the state.
+    """
+    after, transitions, closed, ticks, sources = _replayed(state, block)
+    count, indices = len(ticks.slot), sources.get("source")
+    rows = Rows(
+        records=(),
+        sources=sources["sources"],
+        record=np.zeros(count, np.int64),
+        row=np.arange(count),
+        source=np.zeros(count, np.int64) if indices is None else np.array(indices, np.int64),
+        key=[after.keys[slot] for slot in ticks.slot.tolist()],
+        ts=ticks.ts,
+        price=ticks.price,
+        bid=ticks.bid,
+        ask=ticks.ask,
+        day_volume=ticks.day_volume,
+        bad=np.zeros(count, np.bool_),
+    )
+    return Step(block, after, transitions, closed, rows)
+
+
+def _replayed(
+    state: PartitionState, block: Block
+) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar], engine.Ticks, dict[str, Any]]:
     if block.number != state.number + 1:
         raise ValueError(
             f"partition {state.partition}: block {block.number} cannot follow block {state.number}"
         )
     ticks, header = codec.unpack(block.packed)
     base = _without_stale(state, block.arrival_ms)
-    after, _, _ = _advance(base, block, header["new"], ticks, Threshold.parse(block.threshold))
-    return replace(after, snapshot=max(state.snapshot, block.snapshot))
+    threshold = Threshold.parse(block.threshold)
+    after, transitions, closed = _advance(base, block, header["new"], ticks, threshold)
+    return replace(after, snapshot=max(state.snapshot, block.snapshot)), transitions, closed, ticks, header
+
+
+def _sources_of(rows: Rows, order: Ints) -> dict[str, Any]:
+    """Return the sources of the ticks in a block, and of each tick which one it is if there are several."""
+    names = [rows.sources[i] for i in rows.source[order].tolist()]
+    sources = sorted(set(names))
+    if len(sources) <= 1:
+        return {"sources": sources}
+    index = {name: i for i, name in enumerate(sources)}
+    return {"sources": sources, "source": [index[name] for name in names]}
 
 
 def _advance(
