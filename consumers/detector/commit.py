@@ -25,6 +25,7 @@ from consumers.windows.state import (
     MAX_BLOCK_BYTES,
     MAX_BLOCK_LANES,
     MAX_BLOCK_ROWS,
+    MAX_BLOCK_SOURCES,
     PartitionState,
     Step,
     plan,
@@ -281,9 +282,15 @@ def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
 
 def fitting(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
     """Return the next block of as many of the rows as it may hold."""
-    rows = rows.slice(0, MAX_BLOCK_ROWS)
+    rows = rows.slice(0, min(MAX_BLOCK_ROWS, _end_of_sources(rows)))
     step = plan(state, rows, threshold)
     while len(step.block.packed) > MAX_BLOCK_BYTES:
         rows = rows.slice(0, -(-len(rows) // 2))
         step = plan(state, rows, threshold)
     return step
+
+
+def _end_of_sources(rows: Rows) -> int:
+    """Return before which row a block ends for the number of its sources."""
+    _, first = np.unique(rows.source, return_index=True)
+    return len(rows) if len(first) <= MAX_BLOCK_SOURCES else int(np.sort(first)[MAX_BLOCK_SOURCES])

@@ -29,6 +29,10 @@ MAX_BLOCK_ROWS = 20_000
 REMEMBERED_DIGESTS = 16
 REMEMBERED_LANES = 64
 MAX_BLOCK_LANES = 64
+# With these a block is smaller than the 400 KB of an item of DynamoDB, however many names producers invent.
+MAX_BLOCK_SOURCES = 100
+MAX_TOTALS = 200
+OTHER_SOURCES = "(others)"
 # A run of a replay is over in hours; a ticker may be taken off the watch list and come back weeks later.
 REPLAY_KEPT_HOURS = 24
 KEPT_HOURS = 90 * 24
@@ -335,7 +339,13 @@ def _totals(
     sums = dict(totals)
     for source, of in counts.items():
         sums[source] = Total(sums[source].counts + of if source in sums else of, seen_hour)
-    return sums
+    if len(sums) <= MAX_TOTALS:
+        return sums
+    newest_first = sorted(sums, key=lambda source: (source != OTHER_SOURCES, -sums[source].seen_hour, source))
+    folded = [OTHER_SOURCES, *newest_first[MAX_TOTALS:]]
+    others = [sums.pop(source) for source in folded if source in sums]
+    folded_counts = sum((total.counts for total in others), TickCounts())
+    return {**sums, OTHER_SOURCES: Total(folded_counts, max(total.seen_hour for total in others))}
 
 
 def _numbered(base: PartitionState, new_keys: Sequence[str]) -> dict[str, int]:
