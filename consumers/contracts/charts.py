@@ -54,3 +54,18 @@ class QuoteColumns(NamedTuple):
     open: list[float]
     previous_close: list[float | None]
     bar: list[tuple[Any, ...]]
+
+    def part(self, start: int, stop: int) -> QuoteColumns:
+        """Return the quotes start <= i < stop."""
+        at = slice(start, stop)
+        return QuoteColumns(
+            self.symbol[at],
+            self.ts[at],
+            self.price[at],
+            self.bid[at],
+            self.ask[at],
+            self.day_volume[at],
+            self.open[at],
+            self.previous_close[at],
+            self.bar[at],
+        )

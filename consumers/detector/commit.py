@@ -47,6 +47,8 @@ _SNAPSHOT_EVERY_MS = 60_000
 # Last quotes of few symbols cost a write unit or two and go with every block, those of many now and then.
 _SMALL_QUOTES_BYTES = 2048
 _LARGE_QUOTES_EVERY_MS = 15_000
+# Prices of all digits take some 150 bytes a symbol, and an item of DynamoDB 400 KB.
+_QUOTES_PER_ITEM = 2_000
 _HISTORY_MS = 10_000
 """A tick that arrives so late is a backfill, or was delayed by an outage of the stream: its age does not measure us."""
 
@@ -205,10 +207,14 @@ class Partitions:
             if written.size > _SMALL_QUOTES_BYTES and not due:
                 continue
             quotes = last_quotes(step.state, origin)
-            if quotes.symbol:
-                packed = pack_columns(quotes)
-                self._ports.charts.put_quotes(origin, block, max(quotes.ts), packed)
-                self._quotes[block.partition, origin] = _Written(len(packed), block.arrival_ms)
+            size = 0
+            for part, start in enumerate(range(0, len(quotes.symbol), _QUOTES_PER_ITEM)):
+                of = quotes.part(start, start + _QUOTES_PER_ITEM)
+                packed = pack_columns(of)
+                self._ports.charts.put_quotes(origin, block, part, max(of.ts), packed)
+                size += len(packed)
+            if size:
+                self._quotes[block.partition, origin] = _Written(size, block.arrival_ms)
 
     def _count(self, step: Step, report: Report) -> None:
         report.blocks += 1

@@ -32,8 +32,8 @@ class ChartWriter(Protocol):
     def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
         """Write closed bars, each with its origin and symbol; writing one again changes nothing."""
 
-    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
-        """Write last quotes as of a block, unless newer ones are there."""
+    def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
+        """Write a part of the last quotes as of a block, unless newer ones are there."""
 
 
 class EventBus(Protocol):

@@ -1,7 +1,8 @@
 """Last quotes and minute bars in the table stock-charts: what the dashboard draws. Free of numpy.
 
-Last quotes: one item per origin and partition of the stream, pk `live#<origin>`, sk `<partition>`,
-written with the partition's blocks. It holds the open minute of every symbol as well.
+Last quotes: one item per origin and partition of the stream, pk `live#<origin>`, sk `<partition>` (and
+`<partition>/<part>` where there are thousands of symbols), written with the partition's blocks. They hold the open
+minute of every symbol as well.
 
 Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
 symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask]". Setting it
@@ -87,7 +88,11 @@ class ChartTable:
             ExpressionAttributeValues={":pk": {"S": live_pk(origin)}},
         )
         items = (item for page in pages for item in page["Items"])
-        return [quote for item in items for quote in unpack_quotes(item["columns"]["B"])]
+        quotes: dict[str, LastQuote] = {}
+        # A symbol may have moved from part to part, and the part where it was is not written any more.
+        for quote in sorted((of for item in items for of in unpack_quotes(item["columns"]["B"])), key=_ts):
+            quotes[quote.symbol] = quote
+        return list(quotes.values())
 
     def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
         """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
@@ -141,15 +146,15 @@ class ChartTable:
                 ExpressionAttributeValues=values,
             )
 
-    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
-        """Write last quotes as of a block, unless newer ones are there."""
+    def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
+        """Write a part of the last quotes as of a block, unless newer ones are there."""
         with io(f"write the last quotes of partition {block.partition}"):
             try:
                 self._client.put_item(
                     TableName=self._table,
                     Item={
                         "pk": {"S": live_pk(origin)},
-                        "sk": {"S": str(block.partition)},
+                        "sk": {"S": f"{block.partition}/{part}" if part else str(block.partition)},
                         "columns": {"B": packed},
                         "as_of": {"N": str(as_of_ms)},
                         "block": {"N": str(block.number)},
@@ -166,6 +171,10 @@ class ChartTable:
             except ClientError as error:
                 if code_of(error) != CONDITION_FAILED:
                     raise
+
+
+def _ts(quote: LastQuote) -> int:
+    return quote.ts
 
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Memory:
     snapshots: dict[tuple[int, int], bytes] = field(default_factory=dict)
     anomalies: dict[tuple[str, str], Anomaly] = field(default_factory=dict)
     bars: dict[tuple[str, str, int], Bar] = field(default_factory=dict)
-    quotes: dict[tuple[str, int], tuple[int, bytes]] = field(default_factory=dict)
+    quotes: dict[tuple[str, int, int], tuple[int, bytes]] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     quarantine: dict[tuple[str, str, int, int], Quarantined] = field(default_factory=dict)
     attempts: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -267,11 +267,11 @@ class _Charts(_Port):
             key = (origin, symbol, bar.minute_ms)
             self.faults.around(partial(self.memory.keep, self.memory.bars, key, bar))
 
-    def put_quotes(self, origin: str, block: Block, as_of_ms: int, packed: bytes) -> None:
+    def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
         assert as_of_ms > 0
-        self.faults.around(lambda: self._put_quotes((origin, block.partition), block.number, packed))
+        self.faults.around(lambda: self._put_quotes((origin, block.partition, part), block.number, packed))
 
-    def _put_quotes(self, key: tuple[str, int], number: int, packed: bytes) -> None:
+    def _put_quotes(self, key: tuple[str, int, int], number: int, packed: bytes) -> None:
         if number >= self.memory.quotes.get(key, (0, b""))[0]:
             self.memory.quotes[key] = (number, packed)
 

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from consumers.contracts.counts import TickCounts
+from consumers.stores.charts import unpack_quotes
 from consumers.stores.windows import block_to_item
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
@@ -68,3 +69,29 @@ def test_a_block_filled_in_every_way_fits() -> None:
         assert consumer.consume(kit.event(records), 1 << 62).failed_sequence is None
     assert max(map(item_bytes, memory.blocks[0])) < LARGEST_ITEM
     assert max(len(block.packed) for block in memory.blocks[0]) > 200 * 1024
+
+
+def test_the_last_quotes_of_many_symbols_are_split() -> None:
+    memory, rng = kit.Memory(), random.Random(3)
+    symbols = sorted({name[:16].upper() for name in names(13_000, 4)})
+    sent = []
+    for at in range(0, len(symbols), 2500):
+        rows = [
+            (
+                symbol,
+                START_MS + at,
+                price := rng.uniform(1, 999),
+                price - rng.random(),
+                price + rng.random(),
+                at + 1,
+            )
+            for symbol in symbols[at : at + 2500]
+        ]
+        sent.append(kit.Sent(kit.payload(rows), str(1000 + at), START_MS + at))
+    report = kit.consumer(memory, partitions=1).consume(kit.event(sent), 1 << 62)
+    assert report.failed_sequence is None
+    later = kit.Sent(kit.payload([(symbols[0], START_MS + 20_000, 50.0)]), "99999", START_MS + 20_000)
+    assert kit.consumer(memory, partitions=1).consume(kit.event([later]), 1 << 62).failed_sequence is None
+    packed = [of for _, of in memory.quotes.values()]
+    assert {quote.symbol for of in packed for quote in unpack_quotes(of)} == set(symbols)
+    assert max(map(len, packed)) < LARGEST_ITEM

@@ -240,7 +240,7 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
         "write 1 anomalies": lambda: AnomalyTable(client, TABLE).put([anomaly()]),
         "write anomaly AAA": lambda: AnomalyTable(client, TABLE).put_late([anomaly()]),
         "set 1 bars": lambda: charts.put_bars([("live", "AAA", bar)], T_MS),
-        "write the last quotes of partition 0": lambda: charts.put_quotes("live", block(1), T_MS, b""),
+        "write the last quotes of partition 0": lambda: charts.put_quotes("live", block(1), 0, T_MS, b""),
         "put 1 events": lambda: Bus(client, "bus").put([detected(anomaly())]),
         "read the threshold": ThresholdParameter(client, "t", lambda: T_MS, lambda *_: None).history,
         "read snapshots/0/000000000001": lambda: SnapshotBucket(client, "bucket").get(0, 1),
@@ -363,10 +363,12 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Aws) -> None:
             "S0", ts, 1.5, None, None, 7.0, 1.0, None, Bar(minute, 1.0, 2.5, 0.5, 1.5, 7.0, 3, None, None)
         )
 
-    charts.put_quotes("live", block(8), T_MS, pack_quotes([quote(T_MS)]))
-    charts.put_quotes("live", block(7), T_MS - 1, pack_quotes([quote(T_MS - 1)]))  # an older block comes late
+    charts.put_quotes("live", block(8), 0, T_MS, pack_quotes([quote(T_MS)]))
+    charts.put_quotes(
+        "live", block(7), 0, T_MS - 1, pack_quotes([quote(T_MS - 1)])
+    )  # an older block comes late
     assert store.last_quotes("live") == [quote(T_MS)]
-    charts.put_quotes("live", block(1), T_MS + 9, pack_quotes([quote(T_MS + 9)]))  # blocks began anew
+    charts.put_quotes("live", block(1), 0, T_MS + 9, pack_quotes([quote(T_MS + 9)]))  # blocks began anew
     assert store.last_quotes("live") == [quote(T_MS + 9)]
 
 
