@@ -180,7 +180,9 @@ def store_keys(settings: LocalSettings, spec: SourceSpec, environment: Environme
 
 def describe(config: Config, spec: SourceSpec, now: datetime | None = None) -> str:
     """Return what is polled, how often, and whether its market is open, for a person."""
-    parts = [f"{config.source}, {origin_of(config.source)}, polled every {config.poll_interval_seconds:g} s"]
+    origin = origin_of(config.source)
+    what = config.source if origin == config.source else f"{config.source}, {origin}"
+    parts = [f"{what}, polled every {config.poll_interval_seconds:g} s"]
     if spec.keys:
         parts.append(f"keys present: {', '.join(key.variable for key in spec.keys)}")
     if not is_open(config.session, now or datetime.now(UTC)):

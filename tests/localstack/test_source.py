@@ -170,7 +170,8 @@ def test_the_panel_says_what_is_real_and_names_keys_without_showing_them(setting
         "alpaca, live, polled every 5 s; keys present: APCA_API_KEY_ID, APCA_API_SECRET_KEY; "
         "market XNYS is closed now: quotes come when it opens"
     )
-    assert "simulated" in source.describe(source.configure(settings, {}), get("simulated"), sunday)
+    simulated = source.describe(source.configure(settings, {}), get("simulated"), sunday)
+    assert simulated == "simulated, polled every 2 s"
 
 
 def test_programs_do_not_inherit_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
