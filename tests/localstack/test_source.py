@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,11 +49,12 @@ def vendor(status: int, body: object, delay: float = 0) -> Iterator[str]:
             time.sleep(delay)
             unknown = "NOPE" in self.path
             text = json.dumps({"message": "NotFound"} if unknown else body).encode()
-            self.send_response(404 if unknown else status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            with suppress(ConnectionError):  # whoever asked has not waited
+                self.send_response(404 if unknown else status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
 
         def log_message(self, *_: object) -> None: ...
 
