@@ -60,7 +60,7 @@ export class EventsPanel {
     this.#events.tell(skeleton());
     this.#poll = new Poll(() => resource(["anomalies"], question()), (page) => this.#take(page), {
       everyMs: EVERY_MS,
-      onProblem: (problem) => this.#refused(problem),
+      onProblem: (problem) => this.#reject(problem),
     });
     loadKinds(offerKinds);
     this.#counts = new Poll(() => resource(["stats"], statsQuery()), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
@@ -168,7 +168,7 @@ export class EventsPanel {
   }
 
   /** @param {import("./api.js").ApiError} problem */
-  #refused({ status, message }) {
+  #reject({ status, message }) {
     this.#list.setAttribute("aria-busy", "false");
     const signedOut = status === 401 || status === 403;
     const title = signedOut ? "This monitor is not open to you" : "These filters cannot be used";

@@ -6,7 +6,7 @@ const KEY = "session";
 const PENDING = "sign-in";
 /** A token this near its end is renewed first. */
 const MARGIN_MS = 60_000;
-/** An API that refuses a token this new would refuse the next one too. */
+/** An API that rejects a token this new would reject the next one too. */
 const NEW_MS = 30_000;
 
 /** @typedef {{domain: string, client_id: string}} SignIn where people sign in, and as which client */
@@ -29,7 +29,7 @@ export async function authorization() {
 
 export const isSignedIn = () => tokens !== null;
 
-/** The API refused: sign in and come back to this very address, where this monitor has a sign-in. */
+/** The API rejected the token: sign in and come back to this very address, where this monitor has a sign-in. */
 export async function signIn() {
   if (leaving || (tokens && Date.now() - tokens.since < NEW_MS)) return;
   const where = await signInConfig();
@@ -52,7 +52,7 @@ export async function signIn() {
 
 /** Forget the session, here and where people sign in. */
 export async function signOut() {
-  leaving = true; // or a poll that is refused meanwhile would sign in again
+  leaving = true; // or a poll that is rejected meanwhile would sign in again
   keep(null);
   const where = await signInConfig();
   if (where) location.assign(`${where.domain}/logout?${new URLSearchParams({ client_id: where.client_id, logout_uri: redirectUri() })}`);
@@ -80,7 +80,7 @@ async function exchange(grant) {
   const where = await signInConfig();
   if (!where) return;
   const response = await fetch(TOKEN, { method: "POST", body: new URLSearchParams({ ...grant, client_id: where.client_id }) });
-  if (!response.ok) return keep(null); // refused: the next request to the API begins anew
+  if (!response.ok) return keep(null); // rejected: the next request to the API begins anew
   const answer = await response.json();
   const refresh = answer.refresh_token ?? tokens?.refresh ?? "";
   keep({ token: answer.id_token, refresh, endsAt: Date.now() + 1000 * answer.expires_in, since: Date.now() });

@@ -88,7 +88,7 @@ export class Status {
 /** @param {string} instant */
 const ageOf = (instant) => Math.max(0, (serverNow() - Date.parse(instant)) / 1000);
 
-/** How far the detector is behind, and what was given up. @param {Health} health */
+/** How far the detector is behind, and what was discarded. @param {Health} health */
 function showDepth({ stream_lag_seconds: lag, failed_batches: failed }) {
   const behind = typeof lag === "number" ? `${lag < 10 ? lag.toFixed(1) : Math.round(lag)} s behind` : "";
   setText(byId("lag"), behind);
