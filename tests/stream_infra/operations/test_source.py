@@ -76,7 +76,9 @@ def test_keys_are_named_and_never_shown(secrets: SecretsManagerClient) -> None:
     assert finding.detail == "alpaca, market XNYS, keys present: APCA_API_KEY_ID, APCA_API_SECRET_KEY"
 
 
-def test_another_source_that_cannot_be_loaded_is_named(secrets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_source_that_cannot_be_loaded_is_named(
+    secrets: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = Found(
         "acme", "package acme-quotes", None, "package acme-quotes cannot be loaded: ImportError: no"
     )
