@@ -113,7 +113,7 @@ class Partitions:
         self._ports = ports
         self._now_ms = now_ms
         self._states: dict[int, PartitionState] = {}
-        self._unsettled: dict[int, Step] = {}
+        self._incomplete: dict[int, Step] = {}
         self._failing_since: dict[int, int] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
 
@@ -149,8 +149,8 @@ class Partitions:
         state, step = restore.catch_up(self._ports.blocks, self._ports.snapshots, partition, cached)
         self._states[partition] = state
         if step is not None:
-            self._unsettled[partition] = step
-        self._settle(partition)
+            self._incomplete[partition] = step
+        self._complete(partition)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
@@ -162,16 +162,16 @@ class Partitions:
                 report.lost_races += 1
                 self._catch_up(partition)
                 continue
-            self._states[partition], self._unsettled[partition] = step.state, step
+            self._states[partition], self._incomplete[partition] = step.state, step
             self._count(step, report)
-            self._measure(step, self._settle(partition), report)
+            self._measure(step, self._complete(partition), report)
             self._save_snapshot(step, report)
             return len(step.rows)
         raise IOFailedError(f"partition {partition}: lost the race for a block {MAX_LOST_RACES} times")
 
-    def _settle(self, partition: int) -> Effects | None:
+    def _complete(self, partition: int) -> Effects | None:
         """Write the effects of the newest block, if it is not known that somebody did."""
-        step = self._unsettled.get(partition)
+        step = self._incomplete.get(partition)
         if step is None:
             return None
         try:
@@ -183,7 +183,7 @@ class Partitions:
             where = {"partition": partition, "block": step.block.number}
             logger.error("effects of a block lost", extra={**where, "reason": str(error)})
             effects = None
-        del self._unsettled[partition]
+        del self._incomplete[partition]
         self._failing_since.pop(partition, None)
         return effects
 
