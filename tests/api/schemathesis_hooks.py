@@ -39,7 +39,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 
 
 @schemathesis.hook
-def map_path_parameters(_: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+def map_path_parameters(_: object, path_parameters: dict[str, object] | None) -> dict[str, object] | None:
     """The ticker of every other anomaly is the one in its id."""
     drawn = path_parameters or {}
     found = _ID.fullmatch(str(drawn.get("anomaly_id")))
@@ -49,7 +49,7 @@ def map_path_parameters(_: Any, path_parameters: dict[str, Any] | None) -> dict[
 
 
 @schemathesis.hook
-def map_body(_: Any, body: Any) -> Any:
+def map_body(_: object, body: object) -> object:
     """Every other order is until an hour from now."""
     if isinstance(body, dict) and _INSTANT.fullmatch(str(body.get("until"))) and len(str(body)) % 2 == 0:
         return {**body, "until": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}

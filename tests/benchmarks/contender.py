@@ -22,7 +22,7 @@ class Contender(ABC):
         self.found: list[tuple[str, int]] = []
 
     @abstractmethod
-    def prepare(self, ticks: workload.Ticks, invocation_polls: int) -> Any:
+    def prepare(self, ticks: workload.Ticks, invocation_polls: int) -> object:
         """The ticks as this contender receives them; an invocation holds so many polls."""
 
     @abstractmethod

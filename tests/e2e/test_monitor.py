@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,7 +31,7 @@ def watch_list(monitor: Monitor) -> Iterator[Json]:
     ssm.put_parameter(Name="/stock-tracker/ticker", Value=before, Overwrite=True)
 
 
-def last_quotes(monitor: Monitor) -> dict[str, dict[str, Any]]:
+def last_quotes(monitor: Monitor) -> dict[str, Json]:
     return {item["ticker"]: item for item in monitor.get("/api/tickers")["tickers"]}
 
 

@@ -133,7 +133,7 @@ class Lab:
 
         self.eventually(polling)
 
-    def eventually(self, check: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def eventually(self, check: Callable[[], object], seconds: float = 20.0) -> Any:
         """The first true answer of `check`; fails after some seconds."""
         deadline = time.monotonic() + seconds
         while True:

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.localstack.conftest import Lab
+from tests.localstack.conftest import Lab, Runner
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +60,7 @@ def test_a_damaged_state_file_is_named_and_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_restart_it_goes_on_where_it_was(
-    own_lab: Lab, start_runner: Callable[..., Any], tmp_path: Path, end: signal.Signals
+    own_lab: Lab, start_runner: Callable[..., Runner], tmp_path: Path, end: signal.Signals
 ) -> None:
     name, state = f"esm-restart-{end.name.lower()}", tmp_path / "state.json"
     stream = own_lab.stream(name)
@@ -87,7 +86,9 @@ def test_after_a_restart_it_goes_on_where_it_was(
     assert payloads() == ["b25l", "dHdv"]
 
 
-def test_only_the_chosen_functions_mappings_are_run(own_lab: Lab, start_runner: Callable[..., Any]) -> None:
+def test_only_the_chosen_functions_mappings_are_run(
+    own_lab: Lab, start_runner: Callable[..., Runner]
+) -> None:
     uuids = {}
     for name in ("esm-chosen", "esm-not-chosen"):
         stream = own_lab.stream(name)
@@ -107,7 +108,7 @@ def test_only_the_chosen_functions_mappings_are_run(own_lab: Lab, start_runner: 
 
 
 def test_a_mapping_whose_stream_is_gone_holds_up_no_other(
-    own_lab: Lab, start_runner: Callable[..., Any]
+    own_lab: Lab, start_runner: Callable[..., Runner]
 ) -> None:
     uuids = {}
     for name in ("esm-sound", "esm-orphan"):

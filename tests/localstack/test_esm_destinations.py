@@ -12,6 +12,10 @@ ALWAYS = "raise ValueError('always')"
 METADATA = {"requestContext", "responseContext", "version", "timestamp", "KinesisBatchInfo"}
 
 
+Json = dict[str, Any]
+Inbox = Callable[[str], tuple[str, Callable[[], list[Json]]]]
+
+
 def give_up(lab: Lab, name: str, destination: str, **settings: Any) -> None:
     """A record that fails at once and for good."""
     stream = lab.stream(name)
@@ -27,16 +31,16 @@ def give_up(lab: Lab, name: str, destination: str, **settings: Any) -> None:
 
 
 @pytest.fixture
-def inbox(lab: Lab) -> Callable[[str], tuple[str, Callable[[], list[Any]]]]:
+def inbox(lab: Lab) -> Inbox:
     """Makes a queue: its ARN, and a look at the messages in it."""
     sqs = lab.client("sqs")
 
-    def make(name: str) -> tuple[str, Callable[[], list[Any]]]:
+    def make(name: str) -> tuple[str, Callable[[], list[Json]]]:
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        seen: list[Any] = []
+        seen: list[Json] = []
 
-        def look() -> list[Any]:
+        def look() -> list[Json]:
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             seen.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
             return seen
@@ -46,7 +50,7 @@ def inbox(lab: Lab) -> Callable[[str], tuple[str, Callable[[], list[Any]]]]:
     return make
 
 
-def test_a_topic_gets_the_metadata(lab: Lab, inbox: Any) -> None:
+def test_a_topic_gets_the_metadata(lab: Lab, inbox: Inbox) -> None:
     """Lambda guide, "Retain discarded batch records": SQS and SNS get the metadata of the invocation only."""
     queue, look = inbox("esm-topic-inbox")
     topic = lab.client("sns").create_topic(Name="esm-failures")["TopicArn"]

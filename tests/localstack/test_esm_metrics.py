@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from localstack.event_source_mapping.log_lines import ExecutionReader, embedded_metrics
 from localstack.event_source_mapping.metrics import Execution, InvocationLedger, Sample, requests
-from tests.localstack.conftest import Lab
+from tests.localstack.conftest import Lab, Runner
 
 TOLD = """print(json.dumps({"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
         {"Namespace": "EsmTest", "Dimensions": [["service"], []], "Metrics": [{"Name": "Ticks", "Unit": "Count"}]}]},
@@ -34,7 +34,7 @@ def alarm(lab: Lab, name: str, metric: str, topic: str) -> None:
 
 
 def test_errors_of_a_mapping_raise_an_alarm_that_tells_its_topic(
-    own_lab: Lab, start_runner: Callable[..., Any]
+    own_lab: Lab, start_runner: Callable[..., Runner]
 ) -> None:
     """In a region of its own: MiniStack's alarms look at a metric under all dimensions."""
     sqs, sns, name = own_lab.client("sqs"), own_lab.client("sns"), "esm-alarmed"

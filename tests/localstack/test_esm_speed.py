@@ -7,11 +7,10 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.localstack.conftest import Lab
+from tests.localstack.conftest import Lab, Runner
 
 logger = logging.getLogger(__name__)
 pytestmark = pytest.mark.speed
@@ -22,7 +21,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_record_reaches_the_handler_within_150_ms(own_lab: Lab, start_runner: Callable[..., Any]) -> None:
+def test_a_record_reaches_the_handler_within_150_ms(
+    own_lab: Lab, start_runner: Callable[..., Runner]
+) -> None:
     name = "esm-latency"
     stream = own_lab.stream(name)
     own_lab.function(name, "return None")
@@ -45,7 +46,7 @@ def test_a_record_reaches_the_handler_within_150_ms(own_lab: Lab, start_runner: 
     assert statistics.median(warm) <= 0.150
 
 
-def drained(own_lab: Lab, start_runner: Callable[..., Any], name: str, count: int) -> float:
+def drained(own_lab: Lab, start_runner: Callable[..., Runner], name: str, count: int) -> float:
     """Records a second at which a new runner empties a stream that holds `count` of them."""
     stream = own_lab.stream(name)
     own_lab.function(name, "return None")
@@ -65,14 +66,14 @@ def drained(own_lab: Lab, start_runner: Callable[..., Any], name: str, count: in
     return float(rate)
 
 
-def test_5000_records_a_second_are_drained(own_lab: Lab, start_runner: Callable[..., Any]) -> None:
+def test_5000_records_a_second_are_drained(own_lab: Lab, start_runner: Callable[..., Runner]) -> None:
     rates = (drained(own_lab, start_runner, f"esm-drain-{attempt}", 20_000) for attempt in range(3))
     assert any(rate >= 5_000 for rate in rates), "in three attempts, on a machine that runs other tests too"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU time is read from /proc, as on Linux")
 def test_an_idle_runner_takes_less_than_3_percent_of_a_core(
-    own_lab: Lab, start_runner: Callable[..., Any]
+    own_lab: Lab, start_runner: Callable[..., Runner]
 ) -> None:
     name = "esm-idle"
     stream = own_lab.stream(name)

@@ -220,7 +220,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         each.stop()
 
 
-def eventually(check: Callable[[], Any], seconds: float = 8.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = 8.0) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -34,7 +34,7 @@ def call(guard: Any, kind: str, method: str, headers: dict[str, str]) -> list[Js
     return sent
 
 
-async def application(_scope: Any, _receive: Any, send: Any) -> None:
+async def application(_scope: object, _receive: object, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
@@ -113,7 +113,7 @@ def test_the_start_of_the_server_is_passed_on() -> None:
         del receive, send
         seen.append(scope["type"])
 
-    async def nothing(*_: Any) -> Any:
+    async def nothing(*_: object) -> Any:
         raise AssertionError("nothing is sent or received here")
 
     for guard in (OwnPagesOnly(app, ["http://127.0.0.1:8080"]), ProgramsOnly(app)):

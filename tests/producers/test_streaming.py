@@ -18,7 +18,8 @@ from producers.source import HasConnection, Source, SourceError, poll
 from producers.sources import create
 
 NOW_MS = 1_743_512_405_000
-Answer = Callable[[ServerConnection, dict[str, Any]], None]
+Json = dict[str, Any]
+Answer = Callable[[ServerConnection, Json], None]
 KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "FINNHUB_API_KEY": "s3cr3t"}
 
 
@@ -28,7 +29,7 @@ class Exchange:
     def __init__(self) -> None:
         self.answer: Answer = lambda _connection, _message: None
         self.greeting = ""
-        self.received: list[dict[str, Any]] = []
+        self.received: list[Json] = []
         self.connections: list[ServerConnection] = []
         self.paths: list[str] = []
         self._server: Server = serve(self._serve, "127.0.0.1", 0)
@@ -91,7 +92,7 @@ def sample(name: str, source: Source, symbols: list[str], seconds: float = 20.0)
 def coinbase(price: str = "4388.01") -> Answer:
     """As in docs.cdp.coinbase.com/exchange/websocket-feed/channels, "Ticker Channel" and "Heartbeat Channel"."""
 
-    def answer(connection: ServerConnection, message: dict[str, Any]) -> None:
+    def answer(connection: ServerConnection, message: Json) -> None:
         if message["type"] != "subscribe":
             return
         (product,) = message["product_ids"]
@@ -117,12 +118,12 @@ def coinbase(price: str = "4388.01") -> Answer:
     return answer
 
 
-def kraken(connection: ServerConnection, message: dict[str, Any]) -> None:
+def kraken(connection: ServerConnection, message: Json) -> None:
     """As in docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker."""
     if message["method"] != "subscribe":
         return
     for pair in message["params"]["symbol"]:
-        said: dict[str, Any] = {
+        said: Json = {
             "method": "subscribe",
             "success": True,
             "result": {"channel": "ticker", "symbol": pair},
@@ -141,7 +142,7 @@ def kraken(connection: ServerConnection, message: dict[str, Any]) -> None:
     connection.send(json.dumps({"channel": "heartbeat"}))
 
 
-def alpaca(connection: ServerConnection, message: dict[str, Any]) -> None:
+def alpaca(connection: ServerConnection, message: Json) -> None:
     """As in docs.alpaca.markets/docs/streaming-market-data and .../real-time-stock-pricing-data."""
     if message["action"] == "auth":
         is_right = (message["key"], message["secret"]) == ("PK1", "s3cr3t")
@@ -176,7 +177,7 @@ def alpaca(connection: ServerConnection, message: dict[str, Any]) -> None:
             connection.send(json.dumps([trade, quote]))
 
 
-def finnhub(connection: ServerConnection, message: dict[str, Any]) -> None:
+def finnhub(connection: ServerConnection, message: Json) -> None:
     """As in finnhub.io/docs/api/websocket-trades."""
     if message["type"] == "subscribe":
         connection.send(json.dumps({"type": "ping"}))
@@ -234,7 +235,7 @@ def test_a_rejected_key_is_said_at_once_and_not_tried_again(
 def test_a_connection_that_is_not_yet_free_is_waited_for(
     exchange: Exchange, stream: Callable[[str], Source]
 ) -> None:
-    def busy(connection: ServerConnection, message: dict[str, Any]) -> None:
+    def busy(connection: ServerConnection, message: Json) -> None:
         if len(exchange.connections) < 3:  # the scan before is still closing its own
             connection.send(json.dumps([{"T": "error", "code": 406, "msg": "connection limit exceeded"}]))
             connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from producers.errors import MonitorError
 from tests.consumers.alerts.bench import T0_MS, envelope, make_anomaly
 
 
-def _forged(**changes: Any) -> str:
+def _forged(**changes: object) -> str:
     whole = json.loads(envelope(detected(make_anomaly())))
     whole["detail"]["data"] |= changes
     return json.dumps(whole)
@@ -45,7 +44,7 @@ def _forged(**changes: Any) -> str:
     ],
 )
 def test_what_the_detector_does_not_write_is_rejected_with_its_reason(
-    changes: dict[str, Any], said: str
+    changes: dict[str, object], said: str
 ) -> None:
     with pytest.raises(AlertEventError, match=said) as caught:
         parse(_forged(**changes), T0_MS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ def near(market: Market, first: int, last: int) -> list[tuple[str, int]]:
     return [(kind, row) for kind, row in market.opened() if first <= row <= last]
 
 
-def misprinted(quiet: Any, factors: list[float]) -> Any:
+def misprinted(quiet: Market, factors: list[float]) -> Market:
     """Prices off by these factors, one after another, beside quotes that are right."""
     prices = {AT + i: round(float(quiet.price[AT + i]) * factor, 4) for i, factor in enumerate(factors)}
     return quiet.changed(price=prices)

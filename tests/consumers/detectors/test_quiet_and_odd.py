@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ POLL_MS = 5000
 SESSION_POLLS = 4680
 
 
-def seldom(market: Market, every: int, seed: int) -> Any:
+def seldom(market: Market, every: int, seed: int) -> Market:
     """A share that changes once in `every` polls of five seconds, by a few cents and a hundred shares."""
     rng = np.random.default_rng(seed)
     quiet = market.quiet(SESSION_POLLS, pause_ms=POLL_MS)

@@ -124,7 +124,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
         {"payload": {"Records": [{"eventID": "a:1", "kinesis": {"data": 1}}]}},
     ],
 )
-def test_an_odd_field_makes_it_unknown_with_the_reason(change: dict[str, Any]) -> None:
+def test_an_odd_field_makes_it_unknown_with_the_reason(change: dict[str, object]) -> None:
     times = ("approximateArrivalOfFirstRecord", "approximateArrivalOfLastRecord")
     info = {
         "shardId": "s",
@@ -145,7 +145,7 @@ def test_an_odd_field_makes_it_unknown_with_the_reason(change: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("size", [-1, 0, 10**30, 1.5, "1e400"])
-def test_a_batch_has_a_possible_size(size: Any) -> None:
+def test_a_batch_has_a_possible_size(size: object) -> None:
     assert isinstance(letter(json.dumps({"KinesisBatchInfo": {"batchSize": size}})), Unknown)
 
 
@@ -165,7 +165,7 @@ def test_a_batch_has_a_possible_size(size: Any) -> None:
         max_leaves=12,
     )
 )
-def test_no_message_whatever_it_holds_is_an_error(value: Any) -> None:
+def test_no_message_whatever_it_holds_is_an_error(value: object) -> None:
     assert letter(json.dumps(value)) is not None
 
 

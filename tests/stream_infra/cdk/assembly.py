@@ -23,7 +23,7 @@ def _nothing(_app: cdk.App) -> None:
     """Change nothing."""
 
 
-def synthesize(folder: Path, *, change: Callable[[cdk.App], None] = _nothing, **settings: Any) -> Path:
+def synthesize(folder: Path, *, change: Callable[[cdk.App], None] = _nothing, **settings: object) -> Path:
     """The folder of the assembly that the CDK CLI would deploy, with what `change` does to the app before.
 
     Raises

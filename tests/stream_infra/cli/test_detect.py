@@ -21,7 +21,7 @@ from stream_infra.operations.offline.lines import LineDetector
 START_MS = 1_763_996_400_000
 
 
-def line(after_ms: int, price: float = 100.0, symbol: str = "AAPL", **others: Any) -> bytes:
+def line(after_ms: int, price: float = 100.0, symbol: str = "AAPL", **others: object) -> bytes:
     return json.dumps({"ts": START_MS + after_ms, "symbol": symbol, "price": price, **others}).encode()
 
 

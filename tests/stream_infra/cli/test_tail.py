@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,7 +15,7 @@ from stream_infra.cli.text import print_line
 from stream_infra.operations.endpoints import Endpoints
 
 
-def anomaly(minute: int, severity: str, kind: str, ticker: str = "AAPL") -> dict[str, Any]:
+def anomaly(minute: int, severity: str, kind: str, ticker: str = "AAPL") -> dict[str, object]:
     return {
         "id": f"{ticker}-{minute}-{kind}",
         "ticker": ticker,
