@@ -27,6 +27,7 @@ import numpy as np
 from moto import mock_aws
 
 kind = os.environ["KIND"]
+PARAMETER = "/stock-tracker/threshold"
 with mock_aws():
     from api import contract
     from api.anomalies import AnomalyStore
@@ -43,6 +44,7 @@ with mock_aws():
     from producers.simulation.distortion import from_text, to_text
     from producers.sources.simulated import SimulatedSource
     from stream_infra.operations.offline.history import History
+    from stream_infra.operations.recovery.parameters import problem_of
 
     from stream_infra.config import Config
 
@@ -107,6 +109,7 @@ with mock_aws():
         "page": get("/kinds"),
         "api": get(f"/anomalies/{symbol}", kind=kind, source=anomaly.source),
         "one": get(f"/anomalies/{symbol}/{anomaly.id}")[0],
+        "doctor": [problem_of(PARAMETER, json.dumps({"kinds": {name: 3}})) for name in (kind, "no_such_kind")],
         "openapi": kind in json.dumps(contract.document()),
         "served": kind in json.dumps(get("/openapi.json")),
         "in_schema": kind in json.dumps(document),
@@ -152,6 +155,9 @@ def is_a_kind_everywhere(found: Json, kind: str, label: str) -> None:
     status, listed = found["api"]
     assert (status, found["one"]) == (200, 200)
     assert [anomaly["kind"] for anomaly in listed["anomalies"]] == [kind]
+    fine, wrong = found["doctor"]
+    assert not fine
+    assert kind in wrong  # what the doctor says of another kind names this one
     assert found["openapi"]
     assert found["served"]
     assert found["in_schema"]
