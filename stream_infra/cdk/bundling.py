@@ -1,8 +1,9 @@
 """Lambda bundles without Docker: our rooms, packages of the user's own, and wheels from the lock, for the platform.
 
-boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. A bundle is a folder
-under `build/bundles/` of the checkout (of the current folder, where the monitor is installed from its wheel), named
-by a fingerprint of all that goes into it: what is unchanged is not built twice.
+boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. Not so urllib3, which calls the
+vendors: which version the runtime has is not ours to say. A bundle is a folder under `build/bundles/` of the checkout
+(of the current folder, where the monitor is installed from its wheel), named by a fingerprint of all that goes into
+it: what is unchanged is not built twice.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Contents:
 
 
 CONTENTS = {
-    names.SCANNER: Contents(("producers",), ("msgspec", "websockets", *_KPL, *_POWERTOOLS, *_PYDANTIC)),
+    names.SCANNER: Contents(
+        ("producers",), ("msgspec", "urllib3", "websockets", *_KPL, *_POWERTOOLS, *_PYDANTIC)
+    ),
     names.DETECTOR: Contents(
         ("producers", "consumers"), ("msgspec", "backports-zstd", "numpy", *_KPL, *_POWERTOOLS)
     ),

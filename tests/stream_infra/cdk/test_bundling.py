@@ -40,6 +40,21 @@ assert not outside, outside
 """
 
 
+def test_the_scanner_calls_vendors_with_its_own_urllib3() -> None:
+    """The runtime's may be of 1.26, as botocore allows, whose answers have no `read1`."""
+    folder = bundle(ROOT, names.SCANNER, "local")
+    program = (
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        "import producers.http, urllib3\n"
+        "print(urllib3.__file__); urllib3.HTTPResponse.read1"
+    )
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()).is_relative_to(folder)
+
+
 @pytest.mark.parametrize("function", names.FUNCTIONS)
 def test_a_bundle_holds_all_that_its_handler_imports(function: str) -> None:
     folder = bundle(ROOT, function, "local")
