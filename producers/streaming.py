@@ -189,7 +189,8 @@ class StreamSource:
 
     def _take(self, news: list[tuple[str, Quote | Missing]]) -> None:
         with self._changed:
-            self._connected = True
+            # A greeting is no connection: a vendor may still reject the key, or say that another scan has the stream.
+            self._connected = self._dialect.is_ready
             for name, quote in news:
                 self._newest[name] = _merged(self._newest.get(name), quote)
             self._changed.notify_all()

@@ -242,9 +242,24 @@ def test_a_connection_that_is_not_yet_free_is_waited_for(
         else:
             alpaca(connection, message)
 
+    exchange.greeting = '[{"T":"success","msg":"connected"}]'
     exchange.answer = busy
     assert sample("alpaca", stream("alpaca"), ["AAPL"]).price == [126.55]
     assert len(exchange.connections) >= 3
+
+
+def test_a_connection_that_is_never_free_is_said(exchange: Exchange, stream: Callable[[str], Source]) -> None:
+    """The greeting comes before authentication: docs.alpaca.markets/docs/streaming-market-data."""
+
+    def busy(connection: ServerConnection, _message: Json) -> None:
+        connection.send(json.dumps([{"T": "error", "code": 406, "msg": "connection limit exceeded"}]))
+        connection.close()
+
+    exchange.greeting = '[{"T":"success","msg":"connected"}]'
+    exchange.answer = busy
+    with pytest.raises(SourceError, match=r"the stream of alpaca is not connected: .*connection limit"):
+        poll("alpaca", stream("alpaca"), ["AAPL"], NOW_MS)
+    assert len(exchange.connections) <= 8, "the pauses between its attempts grow"
 
 
 def test_a_stream_that_is_cut_again_and_again_comes_back_each_time(
