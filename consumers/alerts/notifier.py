@@ -116,15 +116,13 @@ class Notifier:
         errors: list[Exception] = []
         due = list(islice(self._store.due(now_ms), INCIDENTS_A_SWEEP))
         for listed in _chunks(due, INCIDENTS_A_WRITE):
-            self._guarded(errors, partial(self._do_due, listed, silences, now_ms, settings))
+            self._do_chunk(errors, listed, silences, now_ms, settings)
         if len(due) < INCIDENTS_A_SWEEP and not settings.is_muted(now_ms, -1):
             self._guarded(errors, partial(self._finish_digests, now_ms))
         sent = 0
         for pending in islice(self._store.pending(), SENDS_A_SWEEP):
-            message = self._store.message(pending.message_id, pending.made_ms)
-            if message is None or not _is_kept_back(message, silences, now_ms, settings):
-                again = partial(self._deliverer.again, pending, settings)
-                sent += self._guarded(errors, again) or False
+            again = partial(self._again, pending, silences, now_ms, settings)
+            sent += self._guarded(errors, again) or False
         return Sweep(sent, len(due), tuple(errors))
 
     @staticmethod
@@ -153,6 +151,32 @@ class Notifier:
             decision.take(event)
         messages = decision.commit()
         return [Taken(event, messages.get(id(event))) for event in events]
+
+    def _do_chunk(
+        self,
+        errors: list[Exception],
+        listed: list[tuple[str, Place]],
+        silences: Sequence[Silence],
+        now_ms: int,
+        settings: AlertSettings,
+    ) -> None:
+        """Do what is due of incidents together; where that fails, of ever fewer, so that one stops no other."""
+        try:
+            self._do_due(listed, silences, now_ms, settings)
+        except (TooManyWritesError, ConflictError, ClientError, BotoCoreError) as error:
+            if len(listed) == 1:
+                errors.append(error)
+                return
+            for half in _chunks(listed, -(-len(listed) // 2)):
+                self._do_chunk(errors, half, silences, now_ms, settings)
+
+    def _again(
+        self, pending: Pending, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
+    ) -> bool:
+        message = self._store.message(pending.message_id, pending.made_ms)
+        if message is not None and _is_kept_back(message, silences, now_ms, settings):
+            return False
+        return self._deliverer.again(pending, settings)
 
     def _do_due(
         self,

@@ -81,6 +81,8 @@ class Table(Protocol):
         ------
         ConflictError
             An item is not of the expected version.
+        TooManyWritesError
+            More than `WRITES`.
         """
 
 
@@ -107,6 +109,7 @@ class MemoryTable:
 
     def write(self, writes: Sequence[Put | Delete]) -> None:
         """See `Table.write`."""
+        _check_number(writes)
         for one in writes:
             held = self._items.get(one.place)
             if one.expected is not None and one.expected != (held.version if held else 0):
@@ -159,8 +162,7 @@ class DynamoTable:
 
     def write(self, writes: Sequence[Put | Delete]) -> None:
         """See `Table.write`; one write is no transaction, for that costs half."""
-        if len(writes) > WRITES:
-            raise TooManyWritesError(f"{len(writes)} writes", allowed=f"at most {WRITES} in a transaction")
+        _check_number(writes)
         requests = [_request(self._name, one) for one in writes]
         try:
             if len(requests) > 1:
@@ -176,6 +178,11 @@ class DynamoTable:
             if codes & {"ConditionalCheckFailed", "TransactionConflict"}:
                 raise ConflictError(str(error)) from error
             raise
+
+
+def _check_number(writes: Sequence[Put | Delete]) -> None:
+    if len(writes) > WRITES:
+        raise TooManyWritesError(f"{len(writes)} writes", allowed=f"at most {WRITES} in a transaction")
 
 
 def _key(place: Place) -> dict[str, Any]:

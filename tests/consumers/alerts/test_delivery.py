@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
+from botocore.exceptions import ClientError
 
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.model import Delivery, Message
 from consumers.alerts.outlets import side_by_side
 from consumers.alerts.settings import AlertSettings
-from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened
+from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over
 
 TWO = AlertSettings.model_validate(
     {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
@@ -110,6 +111,35 @@ def test_a_sweep_goes_on_behind_what_fails(two: Bench) -> None:
     two.take(opened(severity="critical"), opened(severity="low", ticker="MSFT"))
     two.sweep(after_minutes=HOUR_MS / MINUTE_MS)
     assert [message.kind for message in two.sent()] == ["opened", "digest"]
+
+
+def test_what_does_not_fit_into_one_transaction_is_done_in_more(two: Bench) -> None:
+    events = [opened(T0_MS + n, "high", ticker=f"T{n}") for n in range(25)]
+    for event in events:
+        two.take(event)
+    two.take(*(over(event, T0_MS + 10 * MINUTE_MS) for event in events), at_ms=T0_MS + 10 * MINUTE_MS)
+    assert two.sweep(after_minutes=5).incidents == 25
+    assert [message.kind for message in two.sent()] == ["opened"] * 25 + ["resolved"] * 25
+    assert two.sweep(after_minutes=1).incidents == 0
+
+
+def test_a_pending_message_that_cannot_be_read_stops_no_other(
+    two: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.take(opened(severity="critical"))
+    two.take(opened(severity="critical", ticker="MSFT"))
+    del two.phones.down["desk"]
+    read = two.store.message
+
+    def refuse(id_: str, made_ms: int) -> Message | None:
+        if "AAPL" in id_:
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem")
+        return read(id_, made_ms)
+
+    monkeypatch.setattr(two.store, "message", refuse)
+    two.now_ms += MINUTE_MS
+    done = two.notifier.sweep(two.settings)
+    assert (done.sent, len(done.errors)) == (1, 1)
 
 
 def test_sends_run_side_by_side() -> None:
