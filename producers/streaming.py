@@ -84,6 +84,7 @@ class StreamSource:
         self._changed = threading.Condition()
         self._newest: dict[str, Quote | Missing] = {}
         self._wanted: tuple[str, ...] = ()
+        self._awaited: set[str] = set()
         self._connected = False
         self._problem = "no connection yet"
         self._rejected: StreamRejectedError | None = None
@@ -106,6 +107,8 @@ class StreamSource:
             self._thread.start()
         with self._changed:
             self._changed.wait_for(self._is_ready, self._poll_seconds)
+            if self._connected:  # a ticker that is not traded is waited for once, and not in every poll
+                self._awaited = set(self._wanted)
             if self._rejected is not None:
                 raise self._rejected
             if not self._connected:
@@ -123,7 +126,8 @@ class StreamSource:
             self._thread.join(_OPEN_SECONDS)
 
     def _is_ready(self) -> bool:
-        return self._rejected is not None or (self._connected and self._newest.keys() >= set(self._wanted))
+        known = self._newest.keys() | self._awaited
+        return self._rejected is not None or (self._connected and known >= set(self._wanted))
 
     def _run(self) -> None:
         failures = 0
@@ -201,6 +205,7 @@ class StreamSource:
             self._problem = problem
             self._rejected = rejected or self._rejected
             self._newest.clear()
+            self._awaited.clear()
             self._changed.notify_all()
 
 

@@ -16,6 +16,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from producers.quote_batch import QuoteBatch
 from producers.source import HasConnection, Source, SourceError, poll
 from producers.sources import create
+from producers.streaming import StreamSource
 
 NOW_MS = 1_743_512_405_000
 Json = dict[str, Any]
@@ -315,6 +316,30 @@ def test_the_watch_list_may_change_while_it_streams(
         ("unsubscribe", ["BTC-USD"]),
         ("subscribe", ["ETH-USD"]),
     ]
+
+
+def test_a_ticker_without_quotes_is_waited_for_once(
+    exchange: Exchange, stream: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(connection: ServerConnection, message: Json) -> None:
+        if message["product_ids"] != ["QUIET-USD"]:
+            coinbase()(connection, message)
+
+    exchange.answer = answer
+    source = stream("coinbase")
+    assert isinstance(source, StreamSource)
+    ready: list[bool] = []
+    wait_for = source._changed.wait_for
+
+    def waited(is_ready: Callable[[], bool], seconds: float | None = None) -> bool:
+        ready.append(is_ready())
+        return wait_for(is_ready, seconds)
+
+    monkeypatch.setattr(source._changed, "wait_for", waited)
+    for _ in range(3):
+        batch = poll("coinbase", source, ["BTC-USD", "QUIET-USD"], NOW_MS)
+        assert (batch.symbol, batch.missing) == (["BTC-USD"], ["QUIET-USD"])
+    assert ready == [False, True, True]
 
 
 def test_the_next_scan_takes_over(exchange: Exchange, stream: Callable[[str], Source]) -> None:
