@@ -57,9 +57,11 @@ class YahooSource:
         found: dict[str, Quote | Missing] = dict.fromkeys(symbols, beyond)
         found |= dict.fromkeys(symbols[:MAX_SYMBOLS], later)
         why = ""
-        for symbol in symbols[:MAX_SYMBOLS]:
+        for symbol in self._in_turn(symbols[:MAX_SYMBOLS]):
+            left = (begins_ms + self._poll_ms - self._clock_ms()) / 1000
+            if left > 0:
+                self.vendor_state.cursor = symbol
             try:
-                left = (begins_ms + self._poll_ms - self._clock_ms()) / 1000
                 found[symbol] = within(max(0.0, left), partial(self._quote, symbol))
             except self._yfinance.exceptions.YFRateLimitError as error:
                 until_ms = self.vendor_state.blocked_until_ms = self._clock_ms() + _PAUSE_MS
@@ -80,6 +82,12 @@ class YahooSource:
             raise SourceError(problem)
         self.vendor_state.record_success(why)
         return found
+
+    def _in_turn(self, symbols: Sequence[str]) -> list[str]:
+        """Return them from the one after that asked for last: a poll may not have the time for all."""
+        last = self.vendor_state.cursor
+        first = symbols.index(last) + 1 if last in symbols else 0
+        return [*symbols[first:], *symbols[:first]]
 
     def _quote(self, symbol: str, _is_abandoned: Event) -> Quote | Missing:
         ticker = self._yfinance.Ticker(symbol)

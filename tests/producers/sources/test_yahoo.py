@@ -13,6 +13,7 @@ import pytest
 from producers.source import SourceError, poll
 from producers.sources import create
 from producers.sources.yahoo import YahooSource
+from producers.vendor_state import VendorState
 
 Answers = Mapping[str, object]
 MakeSource = Callable[[Answers], YahooSource]
@@ -157,3 +158,24 @@ def test_a_call_that_lasts_ends_at_the_polls_deadline() -> None:
     batch = poll("yahoo", source, ["AAPL", "SLOW", "MSFT"], NOW_MS)
     assert (batch.symbol, batch.missing) == (["AAPL"], ["SLOW", "MSFT"])
     assert batch.reasons["SLOW"] == "yahoo: the time for this poll is up"
+
+
+def test_tickers_take_turns_where_a_poll_has_no_time_for_all() -> None:
+    now = [NOW_MS]
+
+    class Slow:
+        def __init__(self, _symbol: str) -> None: ...
+
+        def history(self, period: str) -> None:  # noqa: ARG002
+            now[0] += 600
+
+        def get_history_metadata(self) -> dict[str, object]:
+            return meta()
+
+    exceptions = SimpleNamespace(YFException=YFException, YFRateLimitError=YFRateLimitError)
+    polled, state = [], VendorState()
+    for _ in range(3):
+        source = YahooSource(SimpleNamespace(Ticker=Slow, exceptions=exceptions), 1.0, lambda: now[0])
+        source.vendor_state = state  # kept between scans
+        polled.append(poll("yahoo", source, ["A", "B", "C", "D", "E"], NOW_MS).symbol)
+    assert polled == [["A", "B"], ["C", "D"], ["A", "E"]]
