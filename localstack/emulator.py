@@ -9,10 +9,15 @@ from __future__ import annotations
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+
+import msgspec.structs
 
 from localstack import saved_state
 from localstack.processes import Process
 from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free
+from producers.settings import ScannerSettings
+from producers.sources import describe
 
 RUNNING = "running"
 
@@ -49,7 +54,7 @@ def start(settings: LocalSettings) -> str:
     state = settings.directory / "aws"
     for folder in (state / "state", state / "s3", settings.directory / "tmp"):
         folder.mkdir(parents=True, exist_ok=True)
-    environment = aws_environment(settings) | {
+    environment = without_quotes_settings(aws_environment(settings)) | {
         "GATEWAY_PORT": str(settings.aws_port),
         "BIND_HOST": HOST,  # its default is every interface
         "MINISTACK_HOST": "localhost",
@@ -67,6 +72,19 @@ def start(settings: LocalSettings) -> str:
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings), 60)
     return f"started; {lost}" if lost else "started"
+
+
+def without_quotes_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the keys and options of sources and the scanner's settings.
+
+    Functions inherit the emulator's: what the shell holds at the start would reach every one of them, for as long as
+    it runs. They get what they are deployed with, and the scanner its keys from the secret.
+    """
+    specs = [found.spec for found in describe() if found.spec]
+    dropped = {field.encode_name for field in msgspec.structs.fields(ScannerSettings)}
+    dropped |= {key.variable for spec in specs for key in spec.keys}
+    dropped |= {option.variable for spec in specs for option in spec.options}
+    return {name: value for name, value in environment.items() if name not in dropped}
 
 
 def is_healthy(settings: LocalSettings) -> bool:
