@@ -64,11 +64,8 @@ def absorb(
         ended=before.ended or ends,
     )
     anomaly = replace(event.anomaly, severity=after.severity, ended_ms=event.at_ms if ends else None)
-    going_on = (
-        incident.open
-        + int(record is None and not ends)
-        - int(ends and record is not None and not before.ended)
-    )
+    begins, over = record is None and not ends, ends and record is not None and not before.ended
+    going_on = max(0, incident.open + begins - over)  # none goes on in one that timed out
     incident = replace(
         incident,
         opened_ms=min(incident.opened_ms, anomaly.began_ms),

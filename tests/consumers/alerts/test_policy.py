@@ -303,3 +303,14 @@ def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
     )
     assert said.lines[-1] == "and 41 more incidents"
     assert len(said.lines) == 22
+
+
+def test_an_anomaly_that_ends_after_its_incident_timed_out_opens_nothing(bench: Bench) -> None:
+    event = opened(severity="high")
+    bench.take(event)
+    for _ in range(26):
+        bench.sweep(after_minutes=60)
+    assert bench.incident(event).state(bench.now_ms) == "resolved"
+    bench.take(over(event, bench.now_ms))
+    incident = bench.incident(event)
+    assert (incident.open, incident.state(bench.now_ms)) == (0, "resolved")
