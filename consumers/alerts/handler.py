@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import event as events
 from consumers.alerts.event import AlertEvent, AlertTest
@@ -23,7 +24,7 @@ from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
 from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.settings import AlertSettingsError
 from consumers.alerts.store import AlertStore
-from consumers.alerts.table import DynamoTable
+from consumers.alerts.table import ConflictError, DynamoTable
 from producers.settings import read_environment
 from producers.watch_list import WatchListError, WatchListReader
 
@@ -50,13 +51,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         return _sweep()
     parsed = {record["messageId"]: _parsed(record) for record in event["Records"]}
     found = {id_: one for id_, one in parsed.items() if isinstance(one, AlertEvent)}
-    for test in parsed.values():
-        if isinstance(test, AlertTest):
-            logger.info("test", id=test.id, sent=_notifier().test(test, _reader().settings()))
-    for pending in parsed.values():
-        if isinstance(pending, Pending):
-            _notifier().reopen(pending)
     failed = [id_ for id_, one in parsed.items() if one is None] + _failed(found)
+    for id_, one in parsed.items():  # after the events: no request delays an alert
+        if isinstance(one, AlertTest | Pending) and not _is_done(one, id_):
+            failed.append(id_)
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
 
@@ -76,6 +74,19 @@ def _parsed(record: dict[str, Any]) -> AlertEvent | AlertTest | Pending | None:
             "no event of ours, stays in the queue", message_id=record["messageId"], reason=str(error)[:500]
         )
         return None
+
+
+def _is_done(request: AlertTest | Pending, message_id: str) -> bool:
+    """Do what a person asks for; return whether that worked."""
+    try:
+        if isinstance(request, AlertTest):
+            logger.info("test", id=request.id, sent=_notifier().test(request, _reader().settings()))
+        else:
+            _notifier().reopen(request)
+    except (ConflictError, ClientError, BotoCoreError, ValueError, OverflowError, OSError) as error:
+        logger.error("not done, stays in the queue", message_id=message_id, reason=str(error)[:500])
+        return False
+    return True
 
 
 def _failed(found: dict[str, AlertEvent]) -> list[str]:

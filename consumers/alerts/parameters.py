@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ class SettingsReader:
     """Returns the settings in force.
 
     A parameter that is missing means the defaults. A bad one is reported, and the last good value stays in force: the
-    one read before, else the newest good one of the parameter's history, else the defaults.
+    one read before, else the newest good one of the parameter's history, else the defaults. While the parameter cannot
+    be read, what was read before stays in force; the first reading raises what botocore raises.
 
     Parameters
     ----------
@@ -50,6 +53,10 @@ class SettingsReader:
             answer = self._ssm.get_parameter(Name=PARAMETER)
         except self._ssm.exceptions.ParameterNotFound:
             return AlertSettings()
+        except (ClientError, BotoCoreError):
+            if self._settings is None:
+                raise
+            return self._settings  # an outage of SSM delays no alert
         try:
             return parse(answer["Parameter"]["Value"])
         except AlertSettingsError as error:

@@ -192,3 +192,34 @@ def test_a_test_is_sent_to_every_channel_once(function: Function) -> None:
     assert function.take(body, body) == []
     (message,) = function.read(function.outbox)
     assert message["Subject"] == "[TEST] Stock monitor"
+
+
+def test_settings_that_cannot_be_read_again_stay_in_force(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function.put({"routes": [{"severity": "low", "notify": "at_once"}]})
+    function.take(_body("low"))
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetParameter")
+
+    monkeypatch.setattr(notifier._reader()._ssm, "get_parameter", refuse)
+    function.now_ms += 60_000
+    assert function.take(_body("low", ticker="MSFT")) == []
+    assert len(function.read(function.outbox)) == 2
+    notifier._reader()._settings = None  # there is nothing to go by
+    with pytest.raises(ClientError):
+        function.sweep()
+
+
+def test_a_request_that_cannot_be_done_stays_in_the_queue_and_delays_no_event(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
+
+    monkeypatch.setattr(notifier._notifier(), "test", refuse)
+    data = {"id": "1", "at": "2026-11-24T14:30:00Z"}
+    test = json.dumps({"detail-type": "AlertTest", "detail": {"metadata": {"version": 1}, "data": data}})
+    assert function.take(test, _body()) == ["m0"]
+    assert len(function.read(function.outbox)) == 1
