@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,9 @@ INCIDENTS_A_SWEEP = 500
 """Due incidents that one sweep looks at (about 10 ms each); the next sweep goes on."""
 INCIDENTS_A_WRITE = 25
 SENDS_A_SWEEP = 200
+"""Tries that one sweep makes of each channel, so that the backlog of one keeps back no other."""
+SWEEP_MS = 40_000
+"""After so long a sweep tries no more sends: the function has a minute."""
 _T = TypeVar("_T")
 
 
@@ -120,7 +124,13 @@ class Notifier:
         if len(due) < INCIDENTS_A_SWEEP and not settings.is_muted(now_ms, -1):
             self._guarded(errors, partial(self._finish_digests, now_ms))
         sent = 0
-        for pending in islice(self._store.pending(), SENDS_A_SWEEP):
+        tries: Counter[str] = Counter()
+        for pending in self._store.pending():
+            if self._clock() >= now_ms + SWEEP_MS:
+                break
+            if tries[pending.channel] >= SENDS_A_SWEEP:
+                continue
+            tries[pending.channel] += 1
             again = partial(self._again, pending, silences, now_ms, settings)
             sent += self._guarded(errors, again) or False
         return Sweep(sent, len(due), tuple(errors))

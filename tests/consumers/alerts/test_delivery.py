@@ -7,6 +7,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.alerts import notifier
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.model import Delivery, Message
 from consumers.alerts.outlets import side_by_side
@@ -140,6 +141,31 @@ def test_a_pending_message_that_cannot_be_read_stops_no_other(
     two.now_ms += MINUTE_MS
     done = two.notifier.sweep(two.settings)
     assert (done.sent, len(done.errors)) == (1, 1)
+
+
+def test_the_backlog_of_a_channel_keeps_back_no_other(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "SENDS_A_SWEEP", 3)
+    for n in range(5):
+        two.take(opened(T0_MS + n, "high", ticker=f"T{n}"))
+    two.phones.down["sns"] = ChannelError("HTTP 503", where="sns")
+    two.take(opened(severity="high", ticker="ZZZ"), at_ms=two.now_ms + 1)
+    del two.phones.down["sns"]
+    assert two.sweep(after_minutes=1).sent == 1
+    assert len(two.sent()) == 6
+
+
+def test_a_sweep_ends_before_its_function_does(two: Bench) -> None:
+    for n in range(5):
+        two.take(opened(T0_MS + n, "high", ticker=f"T{n}"))
+    send = two.phones.send
+
+    def slow(channel: str, message: Message, settings: AlertSettings) -> str:
+        two.now_ms += notifier.SWEEP_MS // 2
+        return send(channel, message, settings)
+
+    del two.phones.down["desk"]
+    two.notifier._deliverer._send = slow
+    assert two.sweep(after_minutes=1).sent == 2
 
 
 def test_sends_run_side_by_side() -> None:
