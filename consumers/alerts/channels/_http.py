@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import urllib3
 
@@ -48,7 +48,7 @@ class HttpChannel(Channel):
 
     def receipt(self, answer: Any) -> str:
         """Return what the channel calls the message, from its answer (parsed JSON, or text)."""
-        return str(answer)[:SAID]
+        return str(answer)
 
     def send(self, message: Message, content: Content) -> str:
         """See `Channel.send`."""
@@ -62,8 +62,8 @@ class HttpChannel(Channel):
             raise ChannelError(f"no answer ({type(error).__name__})", where=self.name) from None
         answer = _read(response)
         if 200 <= response.status < 300:
-            return self.receipt(answer)
-        said = self._without_secrets(str(answer)[:SAID])
+            return self._without_secrets(self.receipt(answer))[:SAID]
+        said = self._without_secrets(str(answer))[:SAID]
         raise ChannelError(
             f"HTTP {response.status}: {said}",
             where=self.name,
@@ -77,10 +77,23 @@ class HttpChannel(Channel):
         return _retry_after_ms(headers.get("Retry-After", ""), self.setup.clock())
 
     def _without_secrets(self, text: str) -> str:
-        for secret in self.setup.secrets.values():
-            for part in (secret, urlsplit(secret).path):  # an address is secret by its path
-                text = text.replace(part, "***") if len(part) > 1 else text
+        """Return a text without secrets, or parts of them; before it is cut, for a part would remain."""
+        parts = {part for secret in self.setup.secrets.values() for part in _parts(secret)}
+        for part in sorted(parts, key=len, reverse=True):
+            text = text.replace(part, "***")
         return text
+
+
+def _parts(secret: str) -> list[str]:
+    """Return a secret, and what makes an address secret: its path, its query, and the values in that."""
+    try:
+        parts = urlsplit(secret)
+    except ValueError:
+        return [secret]  # no address
+    values = [pair.partition("=")[2] for pair in parts.query.split("&")]
+    plain = [value for _, value in parse_qsl(parts.query)]
+    found = [part for part in (secret, parts.path, parts.query) if len(part) > 1]
+    return [*found, *(value for value in (*values, *plain) if len(value) > 3)]
 
 
 def as_json(value: object) -> bytes:

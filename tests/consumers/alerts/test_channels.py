@@ -285,3 +285,19 @@ def test_a_receiver_can_tell_who_sent_it_and_when(vendor: Vendor) -> None:
     assert int(seconds) == T0_MS // 1000
     assert headers["Idempotency-Key"] == MESSAGES["opened"].id
     assert sign(SECRET, int(seconds), body + b" ") != headers[SIGNATURE]
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_no_part_of_a_secret_is_told_wherever_it_stands(vendor: Vendor, status: int) -> None:
+    hook = f"{vendor.url}/hooks/a-path?sp=%2Ftriggers&sig={SECRET}"
+    teams = channels.declared("teams")(Setup({}, {"webhook_url": hook}))
+    before = "x" * (_http.SAID - 10)  # what is cut cuts the secret
+    for said in (hook, "/hooks/a-path", f"sp=%2Ftriggers&sig={SECRET}", SECRET, before + SECRET, "/triggers"):
+        vendor.answer = Answer(status, said)
+        try:
+            told = _send(teams, MESSAGES["opened"])
+        except ChannelError as error:
+            told = str(error)
+        assert "***" in told or len(told) >= _http.SAID
+        for part in (SECRET[:10], "a-path", "triggers"):
+            assert part not in told
