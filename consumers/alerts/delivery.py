@@ -62,14 +62,15 @@ class Deliverer:
     def deliver(self, messages: Iterable[Message], settings: AlertSettings) -> int:
         """Send messages that were just made; return how many sends were taken.
 
-        What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other.
+        What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other; but a
+        critical incident is tried all the same.
         """
         now_ms = self._clock()
         pairs = [
             (message, channel)
             for message in messages
             for channel in message.channels
-            if self._down_until.get(channel, 0) <= now_ms
+            if not self._is_left_alone(channel, message, now_ms)
         ]
         return sum(self._run(lambda pair: self._first(*pair, settings), pairs))
 
@@ -88,9 +89,14 @@ class Deliverer:
             return False
         delivery, version = found
         now_ms = self._clock()
-        if delivery.next_ms > now_ms or self._down_until.get(pending.channel, 0) > now_ms:
+        if delivery.next_ms > now_ms or self._is_left_alone(pending.channel, message, now_ms):
             return False
         return self._attempt(message, pending, delivery, version, settings)
+
+    def _is_left_alone(self, channel: str, message: Message, now_ms: int) -> bool:
+        """Return whether a channel failed lately and the message can wait; one about a critical incident cannot."""
+        is_critical = message.incident is not None and message.incident.severity == "critical"
+        return not is_critical and self._down_until.get(channel, 0) > now_ms
 
     def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
         pending = Pending(message.id, message.made_ms, channel)

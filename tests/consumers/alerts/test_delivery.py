@@ -42,7 +42,7 @@ def test_what_one_channel_does_not_take_the_other_does_at_once(two: Bench) -> No
     assert (len(two.sent()), len(two.sent("desk"))) == (1, 1)
 
 
-def test_a_channel_that_is_down_is_left_alone_by_other_messages(two: Bench) -> None:
+def test_a_channel_that_is_down_is_left_alone_by_all_but_critical_messages(two: Bench) -> None:
     tried: list[str] = []
     send = two.phones.send
 
@@ -52,11 +52,13 @@ def test_a_channel_that_is_down_is_left_alone_by_other_messages(two: Bench) -> N
 
     two.notifier._deliverer._send = count
     for n in range(100):
-        two.take(opened(T0_MS + n, "critical", ticker=f"T{n}"), at_ms=T0_MS + n + 200)
+        two.take(opened(T0_MS + n, "high", ticker=f"T{n}"), at_ms=T0_MS + n + 200)
     assert (tried.count("sns"), tried.count("desk")) == (100, 1)
+    two.take(opened(T0_MS + 100, "critical", ticker="ZZZ"), at_ms=T0_MS + 300)
+    assert (tried.count("sns"), tried.count("desk")) == (101, 2)
     del two.phones.down["desk"]
     two.sweep(after_minutes=1)
-    assert len(two.sent("desk")) == 100
+    assert len(two.sent("desk")) == 101
 
 
 def test_a_failing_send_is_tried_again_ever_more_rarely_and_given_up_after_a_day(two: Bench) -> None:
