@@ -10,11 +10,11 @@
  * @property {string} severity severities shown, comma-separated, or "" for all
  * @property {string} kind kinds shown, or "" for all
  * @property {string} origin origins or the source shown, or "" for all
- * @property {string} state which incidents are listed: open, acknowledged or resolved; "" lists anomalies
+ * @property {string} incidents which incidents are listed: open, acknowledged or resolved; "" lists anomalies
  * @property {string} view what a phone shows: events, watch or chart
  */
 
-const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind", "origin", "view", "state"]);
+const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind", "origin", "view", "incidents"]);
 
 /** @type {Set<(address: Address) => void>} */
 const listeners = new Set();

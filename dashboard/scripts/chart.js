@@ -78,12 +78,15 @@ export class PriceChart {
     volumes.setStretchFactor(1.5);
     spreads.setStretchFactor(1.1);
     this.#chart.subscribeCrosshairMove(({ time }) => onBar(this.#byTime.get(Number(time)) ?? null, this.#anomaliesAt(Number(time))));
-    this.#chart.subscribeClick(({ time, hoveredObjectId }) => {
+    /** @param {import("../vendor/lightweight-charts.js").MouseEventParams} event */
+    const chooseNext = ({ time, hoveredObjectId }) => {
       const found = this.#anomaliesAt(Number(hoveredObjectId ?? time));
       // Where several are stacked on a bar, each click goes on to the next one.
       const next = found[(found.findIndex(({ id }) => id === this.#chosen) + 1) % found.length];
       if (next) onChoose(next);
-    });
+    };
+    this.#chart.subscribeClick(chooseNext);
+    this.#chart.subscribeDblClick(chooseNext); // in the place of a second click that follows soon
     this.recolour();
   }
 

@@ -26,7 +26,7 @@ export class IncidentsPanel {
 
   constructor() {
     const tabs = Object.entries(LABELS).map(([state, label]) =>
-      h("button", { type: "button", dataset: { state }, onclick: () => go({ state }) }, h("span", {}, label), h("span", { className: "count" })),
+      h("button", { type: "button", dataset: { state }, onclick: () => go({ incidents: state }) }, h("span", {}, label), h("span", { className: "count" })),
     );
     byId("states").replaceChildren(...tabs);
     new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
@@ -42,7 +42,8 @@ export class IncidentsPanel {
   }
 
   #show() {
-    const { state, anomaly } = current();
+    const { incidents: asked, anomaly } = current();
+    const state = Object.hasOwn(LABELS, asked) ? asked : "";
     byId("events-anomalies").hidden = state !== "";
     byId("events-incidents").hidden = state === "";
     const incidents = this.#found?.incidents ?? [];

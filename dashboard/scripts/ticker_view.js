@@ -117,6 +117,8 @@ class OpenTicker {
   /** @type {AnomalyPage | null} */
   #page = null;
   #fitted = false;
+  /** On a phone a chart may be filled while another view is shown: it has no width to fit its bars in until it is shown. */
+  #size = new ResizeObserver(() => !this.#fitted && this.#draw());
   #zoomed = false;
   #chosen;
 
@@ -156,6 +158,7 @@ class OpenTicker {
       onBar: (bar, anomalies) => this.#showBar(bar, anomalies),
       onChoose: (anomaly) => go({ anomaly: anomaly.id }, { replace: true }),
     });
+    this.#size.observe(this.#canvas);
     this.#draw();
   }
 
@@ -164,6 +167,7 @@ class OpenTicker {
     silences.removeEventListener("change", this.#onSilences);
     connection.removeEventListener("change", this.#onConnection);
     for (const poll of this.#polls) poll.stop();
+    this.#size.disconnect();
     this.#chart?.remove();
   }
 
@@ -259,7 +263,7 @@ class OpenTicker {
         { className: "chart-panel" },
         h("div", { className: "chart-head" }, h("div", { className: "segmented", role: "group", "aria-label": "Time range" }, ...buttons), this.#legend),
         h("div", { className: "chart-box" }, this.#canvas, this.#tip, this.#empty),
-        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread, one bar a minute; shaded: nothing came")),
+        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread by minute; shaded: nothing came")),
       ),
       h(
         "section",
@@ -296,9 +300,9 @@ class OpenTicker {
     const { bars } = list;
     const own = anomalies.filter((anomaly) => anomaly.origin === list.origin);
     const untilMs = Math.min(serverNow(), Date.parse(list.until));
-    const fit = !this.#fitted && bars.length > 0;
+    const fit = !this.#fitted && bars.length > 0 && this.#canvas.clientWidth > 0;
     chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs: list.origin === "replay" ? 0 : untilMs });
-    this.#fitted ||= bars.length > 0;
+    this.#fitted ||= fit;
     if (this.#fitted && this.#page && !this.#zoomed) {
       this.#zoomed = true;
       this.#showMoment();
