@@ -22,6 +22,7 @@ from localstack.clients import client
 from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings
 from producers.errors import MonitorError
 from producers.markets import is_open
+from producers.markets.listings import Listings
 from producers.origin import origin_of
 from producers.source import SourceError, SourceSpec, poll
 from producers.sources import create, get_pollable
@@ -162,6 +163,8 @@ def _polled(config: Config, environment: Environment, tickers: list[str]) -> tup
 
 def _rejected(source: str, error: VendorError) -> LocalError:
     spec = get_pollable(source)
+    if not spec.keys:  # refused for another reason, such as the country
+        return LocalError(str(error))
     keys = "; ".join(f"{key.variable}: {key.where}" for key in spec.keys)
     return LocalError(f"{source} rejects the key ({error}). Check it, or get another. {keys}")
 
@@ -185,6 +188,17 @@ def describe(config: Config, spec: SourceSpec, now: datetime | None = None) -> s
     parts = [f"{what}, polled every {config.poll_interval_seconds:g} s"]
     if spec.keys:
         parts.append(f"keys present: {', '.join(key.variable for key in spec.keys)}")
-    if not is_open(config.session, now or datetime.now(UTC)):
-        parts.append(f"market {spec.market} is closed now: quotes come when it opens")
+    if closed := _closed(config, spec, now or datetime.now(UTC)):
+        are = "market {} is closed now: quotes come when it opens"
+        if len(closed) > 1:
+            are = "markets {} are closed now: quotes come when one opens"
+        parts.append(are.format(", ".join(closed)))
     return "; ".join(parts)
+
+
+def _closed(config: Config, spec: SourceSpec, now: datetime) -> list[str]:
+    """Return the markets of the tickers if all of them are closed, else nothing."""
+    listed = [] if config.tickers.startswith("s3:") else config.tickers.split(",")
+    market_of = Listings(config.markets, spec.market)
+    markets = sorted({market_of(ticker) for ticker in listed} or {spec.market})
+    return [] if any(is_open(config.session, now, market) for market in markets) else markets

@@ -175,6 +175,33 @@ def test_the_panel_says_what_is_real_and_names_keys_without_showing_them(setting
     assert simulated == "simulated, polled every 2 s"
 
 
+@pytest.mark.parametrize(
+    ("tickers", "closed"),
+    [
+        ("AAPL,7203.T", ""),  # Tokyo trades
+        ("AAPL,BTC-USD", ""),
+        ("AAPL,MSFT", "; market XNYS is closed now: quotes come when it opens"),
+        ("AAPL,VOD.L", "; markets XLON, XNYS are closed now: quotes come when one opens"),
+    ],
+)
+def test_the_panel_says_closed_only_if_every_tickers_market_is(
+    settings: LocalSettings, tickers: str, closed: str
+) -> None:
+    config = source.configure(settings, {"SOURCE": "yahoo", "TICKERS": tickers})
+    morning_in_tokyo = datetime(2026, 11, 26, 1, tzinfo=UTC)
+    said = source.describe(config, get("yahoo"), morning_in_tokyo)
+    assert said == f"yahoo, live, polled every 5 s{closed}"
+
+
+def test_a_refusal_without_a_key_blames_no_key(settings: LocalSettings) -> None:
+    with vendor(403, {"message": "Forbidden"}) as url:
+        environment = {"SOURCE": "coinbase", "TICKERS": "BTC-USD", "COINBASE_URL": url}
+        config = source.configure(settings, environment)
+        with pytest.raises(LocalError, match="403") as caught:
+            source.try_out(config, environment)
+    assert "rejects the key" not in str(caught.value)
+
+
 def test_programs_do_not_inherit_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE", "coinbase")
     monkeypatch.setenv("TICKERS", "BTC-USD")
