@@ -8,6 +8,7 @@ whoever finds a block of which it does not know whether its effects are complete
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.detector.effects import Effects, effects_of, last_quotes
-from consumers.stores.charts import pack_columns
+from consumers.stores.charts import GROUPS, pack_columns
 from consumers.windows import restore, snapshot
 from consumers.windows.ports import BlockExistsError
 from consumers.windows.state import (
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 MAX_LOST_RACES = 20
 _EFFECTS_TRIED_MS = 6 * 3_600_000
 """So long a process retries the effects of a block, as long as a batch is retried: a partition must go on."""
+MAX_EFFECT_CALLS = 1_000
+"""A block's effects take some 5 s at most: a block is begun up to 15 s before the end of the invocation."""
 _SNAPSHOT_EVERY_MS = 60_000
 # Last quotes of few symbols cost a write unit or two and go with every block, those of many now and then.
 _SMALL_QUOTES_BYTES = 2048
@@ -113,8 +116,8 @@ class Partitions:
         self._ports = ports
         self._now_ms = now_ms
         self._states: dict[int, PartitionState] = {}
-        self._incomplete: dict[int, Step] = {}
-        self._failing_since: dict[int, int] = {}
+        self._incomplete: dict[int, tuple[Step, Effects]] = {}
+        self._failing_since: dict[int, tuple[int, int]] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
 
     def apply(
@@ -149,20 +152,22 @@ class Partitions:
         state, step = restore.catch_up(self._ports.blocks, self._ports.snapshots, partition, cached)
         self._states[partition] = state
         if step is not None:
-            self._incomplete[partition] = step
+            self._incomplete[partition] = step, effects_of(step)
         self._complete(partition)
 
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
             step = fitting(self._states[partition], rows, threshold)
+            # What raises must raise before the block is there: bisecting then finds the record.
+            effects = effects_of(step)
             try:
                 self._ports.blocks.put(step.block)
             except BlockExistsError:
                 report.lost_races += 1
                 self._catch_up(partition)
                 continue
-            self._states[partition], self._incomplete[partition] = step.state, step
+            self._states[partition], self._incomplete[partition] = step.state, (step, effects)
             self._count(step, report)
             self._measure(step, self._complete(partition), report)
             self._save_snapshot(step, report)
@@ -171,25 +176,29 @@ class Partitions:
 
     def _complete(self, partition: int) -> Effects | None:
         """Write the effects of the newest block, if it is not known that somebody did."""
-        step = self._incomplete.get(partition)
-        if step is None:
+        if partition not in self._incomplete:
             return None
+        step, effects = self._incomplete[partition]
+        is_written = True
         try:
-            effects = self._write(step)
+            self._write(step, effects)
         except IOFailedError as error:
-            now_ms = self._now_ms()
-            if now_ms - self._failing_since.setdefault(partition, now_ms) < _EFFECTS_TRIED_MS:
+            number, now_ms = step.block.number, self._now_ms()
+            of, since_ms = self._failing_since.get(partition, (number, now_ms))
+            since_ms = since_ms if of == number else now_ms
+            self._failing_since[partition] = number, since_ms
+            if now_ms - since_ms < _EFFECTS_TRIED_MS:
                 raise
-            where = {"partition": partition, "block": step.block.number}
+            where = {"partition": partition, "block": number}
             logger.error("effects of a block lost", extra={**where, "reason": str(error)})
-            effects = None
+            is_written = False
         del self._incomplete[partition]
         self._failing_since.pop(partition, None)
-        return effects
+        return effects if is_written else None
 
-    def _write(self, step: Step) -> Effects:
+    def _write(self, step: Step, effects: Effects) -> None:
         """Write the effects, in order; doing it again changes nothing."""
-        effects, block = effects_of(step), step.block
+        block = step.block
         if effects.anomalies:
             self._ports.anomalies.put(effects.anomalies)
         if effects.events:
@@ -197,7 +206,6 @@ class Partitions:
         if effects.bars:
             self._ports.charts.put_bars(effects.bars, block.arrival_ms)
         self._put_quotes(step)
-        return effects
 
     def _put_quotes(self, step: Step) -> None:
         block = step.block
@@ -290,10 +298,18 @@ def fitting(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
     """Return the next block of as many of the rows as it may hold."""
     rows = rows.slice(0, min(MAX_BLOCK_ROWS, _end_of_sources(rows)))
     step = plan(state, rows, threshold)
-    while len(step.block.packed) > MAX_BLOCK_BYTES:
+    while len(rows) > 1 and (
+        len(step.block.packed) > MAX_BLOCK_BYTES or _effect_calls(step) > MAX_EFFECT_CALLS
+    ):
         rows = rows.slice(0, -(-len(rows) // 2))
         step = plan(state, rows, threshold)
     return step
+
+
+def _effect_calls(step: Step) -> int:
+    """Return some upper bound of the calls that the effects of a step take: bars of a minute share items."""
+    closed = Counter(closed.bar.minute_ms for closed in step.closed)
+    return sum(min(count, GROUPS) for count in closed.values()) + len(step.transitions) // 5
 
 
 def _end_of_sources(rows: Rows) -> int:

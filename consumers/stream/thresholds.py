@@ -8,7 +8,6 @@ that can matter, and all who score the record agree.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -153,7 +152,7 @@ def _by_kind(where: str, value: Any) -> dict[str, float]:
 
 def _number(where: str, value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not LOWEST <= value <= HIGHEST:
+    if not is_number or not LOWEST <= value <= HIGHEST:  # neither NaN nor a number too long for a float is
         raise ThresholdError(f"{where} is {_shown(value)}", allowed=_ALLOWED)
     return float(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from consumers.detectors.engine import engine
 from consumers.windows import snapshot
 from consumers.windows.state import HOUR_MS, PartitionState, Step, Total, replay, retrace
 from producers.errors import MonitorError
@@ -96,6 +97,9 @@ def _advanced(state: PartitionState, blocks: Iterable[Block]) -> tuple[Partition
     if last is None:
         return state, None
     step = retrace(state, last)
+    if last.detector_version != engine.DETECTOR_VERSION:
+        # Other detectors scored it: what they found, these cannot say.
+        step = step._replace(transitions=[])
     return step.state, step
 
 

@@ -144,9 +144,11 @@ def retrace(state: PartitionState, block: Block) -> Step:
     """
     after, transitions, closed, ticks, sources = _replayed(state, block)
     count, indices = len(ticks.slot), sources.get("source")
+    # A block of before its rows' sources were kept: it is of one source nearly always.
+    names = sources.get("sources") or sorted(of for of, counts in block.sources.items() if counts.in_windows)
     rows = Rows(
         records=(),
-        sources=sources["sources"],
+        sources=names,
         record=np.zeros(count, np.int64),
         row=np.arange(count),
         source=np.zeros(count, np.int64) if indices is None else np.array(indices, np.int64),
