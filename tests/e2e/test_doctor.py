@@ -264,7 +264,7 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
         parameter("/stock-tracker/ticker", " , "), "failed", "parameter-unusable", "names no ticker", "recover",
     ),
     "one ticker": (
-        parameter("/stock-tracker/ticker", "AAPL,not!,MSFT"), "warning", "parameter-partly-unusable", "NOT!", "recover",
+        parameter("/stock-tracker/ticker", "AAPL,<no>,MSFT"), "warning", "parameter-partly-unusable", "<NO>", "recover",
     ),
     "queue": (queue_full, "failed", "dead-letters", "messages wait in stock-scanner-dlq", "dlq redrive"),
     "feed": (feed_dead, "failed", "feed-dead", "APCA_API_KEY_ID", "Environment"),

@@ -40,7 +40,7 @@ def feed(facts: Facts) -> Iterator[Diagnosis]:
             because=facts.source.problem,
             remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
             section="feed-silence",
-            explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+            explains=("source", "scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
         )
         return
     feed, errors = facts.feed, facts.errors.get(names.SCANNER)
@@ -66,5 +66,5 @@ def feed(facts: Facts) -> Iterator[Diagnosis]:
             because=unusable.group().strip(),
             remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
             section="feed-silence",
-            explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+            explains=("source", "scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
         )
