@@ -95,7 +95,6 @@ class Decision:
             self._settings.market_wide is not None
             and policy.subject_of(anomaly.kind) is not None
             and self._cache.get(record_place(anomaly.id), Record) is None
-            and not policy.is_backfill(event)
             and policy.is_fresh(event, self._now_ms, self._settings)
             and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
         )

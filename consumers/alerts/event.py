@@ -46,8 +46,6 @@ class AlertEvent:
         When it changed (market time), epoch ms UTC.
     late
         Found by a redrive, after the fact.
-    history
-        Its tick arrived long after its time.
     """
 
     change: Change
@@ -55,7 +53,6 @@ class AlertEvent:
     at_ms: int
     source: str
     late: bool = False
-    history: bool = False
 
     @classmethod
     def of(cls, change: Change, anomaly: Anomaly, at_ms: int) -> AlertEvent:
@@ -115,7 +112,6 @@ class _Data(msgspec.Struct):
     expected: float
     explanation: str
     late: bool = False
-    history: bool = False
     window: _Window = msgspec.field(default_factory=_Window)
     at: str | None = None
 
@@ -198,7 +194,7 @@ def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
         unit=_printable(data.window.unit),
         explanation=_printable(data.explanation[:EXPLANATION_CHARACTERS]),
     )
-    return AlertEvent(change, summary, at_ms, data.source, data.late, data.history)
+    return AlertEvent(change, summary, at_ms, data.source, data.late)
 
 
 def _moment(field: str, text: str, now_ms: int) -> int:

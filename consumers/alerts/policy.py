@@ -16,8 +16,8 @@ inhibition
     A misprint inhibits moves and spreads of its ticker while it lasts, for a minute at most. An incident over many
     tickers inhibits what it holds.
 
-Nothing limits how many incidents are sent. A backfill notifies nobody, nor does the history of simulated quotes.
-Replayed, late and stale anomalies (learned of too long after the fact) go to digests only.
+Nothing limits how many incidents are sent. A backfill notifies nobody. Replayed, late and stale anomalies (learned
+of too long after the fact) go to digests only.
 """
 
 from __future__ import annotations
@@ -92,15 +92,6 @@ def is_fresh(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
     return not past and event.at_ms >= now_ms - settings.stale_after_ms
 
 
-def is_backfill(event: AlertEvent) -> bool:
-    """Return whether an event is of quotes that were made up or loaded for the past: it is no news to anybody.
-
-    When its tick arrived says so, not our clock: the detector may have been slow. Live quotes that an outage delayed
-    are none.
-    """
-    return event.origin not in NOTIFIED or (event.history and event.origin == "simulated")
-
-
 def is_silenced(silences: Iterable[Silence], ticker: str, kind: str, now_ms: int) -> bool:
     """Return whether a silence covers a ticker and kind at `now_ms`."""
     return any(silence.until_ms > now_ms and silence.covers(ticker, kind) for silence in silences)
@@ -138,7 +129,7 @@ def decide(
 
 
 def _is_news(event: AlertEvent, incident: Incident, rank: int, now_ms: int) -> bool:
-    if event.change == "ended" or is_backfill(event) or is_inhibited(event.anomaly, incident):
+    if event.change == "ended" or event.origin not in NOTIFIED or is_inhibited(event.anomaly, incident):
         return False
     known = incident.acknowledgement
     if known is not None and known.until_ms > now_ms and rank <= known.rank:

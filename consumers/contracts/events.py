@@ -42,22 +42,22 @@ class Event:
         return json.dumps(self.detail, separators=(",", ":"), sort_keys=True)
 
 
-def detected(anomaly: Anomaly, *, history: bool = False) -> Event:
-    """Return the event of an anomaly that was found; `history` if its tick arrived long after its time."""
+def detected(anomaly: Anomaly) -> Event:
+    """Return the event of an anomaly that was found."""
     at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
-    return _event("AnomalyDetected", anomaly, f"{anomaly.id}-detected", at_ms, _history(history))
+    return _event("AnomalyDetected", anomaly, f"{anomaly.id}-detected", at_ms, {})
 
 
-def escalated(anomaly: Anomaly, at_ms: int, *, history: bool = False) -> Event:
+def escalated(anomaly: Anomaly, at_ms: int) -> Event:
     """Return the event of an anomaly that, still going on, reached `anomaly.severity` at `at_ms`."""
     event_id = f"{anomaly.id}-escalated-{anomaly.severity}-{at_ms}"
-    return _event("AnomalyEscalated", anomaly, event_id, at_ms, {"at": iso_ms(at_ms), **_history(history)})
+    return _event("AnomalyEscalated", anomaly, event_id, at_ms, {"at": iso_ms(at_ms)})
 
 
-def ended(anomaly: Anomaly, at_ms: int, *, history: bool = False) -> Event:
+def ended(anomaly: Anomaly, at_ms: int) -> Event:
     """Return the event of an anomaly that was over at `at_ms`."""
     began_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
-    more = {"at": iso_ms(at_ms), "duration_seconds": (at_ms - began_ms) / 1000, **_history(history)}
+    more = {"at": iso_ms(at_ms), "duration_seconds": (at_ms - began_ms) / 1000}
     return _event("AnomalyEnded", anomaly, f"{anomaly.id}-ended-{at_ms}", at_ms, more)
 
 
@@ -79,10 +79,6 @@ def _event(
 ) -> Event:
     detail = {"metadata": _metadata(event_id, anomaly.id), "data": {**to_json(anomaly), **more}}
     return Event(detail_type, detail, at_ms)
-
-
-def _history(history: bool) -> dict[str, bool]:
-    return {"history": True} if history else {}
 
 
 def _metadata(event_id: str, correlation_id: str) -> dict[str, Any]:

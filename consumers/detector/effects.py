@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from consumers.windows.state import PartitionState, Step
 
 
-HISTORY_MS = 10_000
-"""A tick that arrives so long after its time is history: a backfill, or an outage delayed it."""
-
-
 class Effects(NamedTuple):
     """Effects of a step; anomalies must be written before their events are sent. Bars come with origin and symbol."""
 
@@ -37,14 +33,13 @@ def effects_of(step: Step, *, late: bool = False) -> Effects:
     for transition in step.transitions:
         anomaly = anomaly_of(transition, step.rows, late=late)
         at_ms = int(step.rows.ts[transition.row])
-        history = step.rows.record_of(transition.row).arrival_ms - at_ms > HISTORY_MS
         if transition.change == "opened":
             anomalies.append(anomaly)
-            sent.append(events.detected(anomaly, history=history))
+            sent.append(events.detected(anomaly))
         elif transition.change == "escalated":
-            sent.append(events.escalated(anomaly, at_ms, history=history))
+            sent.append(events.escalated(anomaly, at_ms))
         else:
-            sent.append(events.ended(anomaly, at_ms, history=history))
+            sent.append(events.ended(anomaly, at_ms))
     keys = step.state.keys
     bars: list[tuple[str, str, Bar]] = [(*split_key(keys[of.slot]), of.bar) for of in step.closed]
     return Effects(anomalies, bars, sent)

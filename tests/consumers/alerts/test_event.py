@@ -91,10 +91,3 @@ def test_what_grants_a_privilege_is_never_in_a_tick() -> None:
         "detail": {"metadata": {"version": 1}, "data": {"id": "1", "at": "2026-11-24T14:30:00Z"}},
     }
     assert parse(json.dumps(body), T0_MS) == AlertTest("1", T0_MS)
-
-
-def test_history_is_read_and_is_none_where_nothing_is_said() -> None:
-    for history in (True, False):
-        event = parse(envelope(detected(make_anomaly(), history=history)), T0_MS)
-        assert isinstance(event, AlertEvent)
-        assert event.history is history

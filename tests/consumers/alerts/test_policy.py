@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import time
 
 import pytest
@@ -315,21 +314,3 @@ def test_an_anomaly_that_ends_after_its_incident_timed_out_opens_nothing(bench: 
     bench.take(over(event, bench.now_ms))
     incident = bench.incident(event)
     assert (incident.open, incident.state(bench.now_ms)) == (0, "resolved")
-
-
-@pytest.mark.parametrize(
-    ("source", "history", "messages"),
-    [("simulated", True, []), ("simulated", False, ["opened"]), ("alpaca", True, ["opened"])],
-)
-def test_the_history_of_simulated_quotes_notifies_nobody(
-    bench: Bench, source: str, history: bool, messages: list[str]
-) -> None:
-    bench.watched = 6
-    crash = [
-        replace(opened(T0_MS + n, "critical", ticker=f"T{n}", source=source), history=history)
-        for n in range(6)
-    ]
-    bench.take(*crash)
-    bench.sweep(after_minutes=61)
-    assert list(dict.fromkeys(kind for kind in bench.kinds() if kind != "repeated")) == messages
-    assert any(incident.is_wide for incident in bench.incidents()) == bool(messages)

@@ -29,8 +29,9 @@ def validator(detail_type: str) -> Draft202012Validator:
     return Draft202012Validator({"$ref": f"#/$defs/{detail_type}", "$defs": SCHEMA["$defs"]})
 
 
-def jump(delay_ms: int = 0) -> list[tuple[str, Json]]:
-    """Return the events of a ticker that jumps, worse and worse, whose ticks arrive after a delay."""
+@pytest.fixture(scope="module")
+def sent() -> list[tuple[str, Json]]:
+    """Events of real code: a detector whose ticker jumps, worse and worse, a feed that stalls, a bad threshold."""
     memory = kit.Memory()
     records = []
     for second in range(900):
@@ -42,15 +43,11 @@ def jump(delay_ms: int = 0) -> list[tuple[str, Json]]:
             round(price - 0.01, 2),
             round(price + 0.01, 2),
         )
-        records.append(kit.Sent(kit.payload([row]), str(1000 + second), row[1] + delay_ms))
+        records.append(kit.Sent(kit.payload([row]), str(1000 + second), row[1]))
     kit.consumer(memory, partitions=1).consume(kit.event(records), 1 << 62)
-    return [(event.detail_type, json.loads(event.detail_json())) for event in memory.events.values()]
-
-
-@pytest.fixture(scope="module")
-def sent() -> list[tuple[str, Json]]:
-    """Events of real code: a detector whose ticker jumps, worse and worse, a feed that stalls, a bad threshold."""
-    found = jump()
+    found: list[tuple[str, Json]] = [
+        (event.detail_type, json.loads(event.detail_json())) for event in memory.events.values()
+    ]
 
     watch = FeedWatch("acme", FeedMemory("acme"))
     for second in range(0, 600, 5):
@@ -77,17 +74,6 @@ def test_what_is_sent_fits(sent: list[tuple[str, Json]]) -> None:
         validator(detail_type).validate(detail)
         shown = SCHEMA["$defs"][detail_type]["properties"]["metadata"]["properties"].keys()
         assert detail["metadata"].keys() == shown
-
-
-@pytest.mark.parametrize(("delay_ms", "history"), [(10_000, None), (10_001, True)])
-def test_what_arrives_long_after_its_time_is_history(delay_ms: int, history: bool | None) -> None:
-    found = jump(delay_ms)
-    assert {"AnomalyDetected", "AnomalyEscalated", "AnomalyEnded"} == {
-        detail_type for detail_type, _ in found
-    }
-    for detail_type, detail in found:
-        validator(detail_type).validate(detail)
-        assert detail["data"].get("history") is history
 
 
 def test_a_field_less_does_not_fit(sent: list[tuple[str, Json]]) -> None:
