@@ -128,8 +128,18 @@ def decide(
     return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, way.channels)), None, way
 
 
+SIMULATED_HISTORY_MS = 120_000
+"""Simulated quotes this old were made at the start, so that charts have a past: nobody is notified of them."""
+
+
+def _is_history(event: AlertEvent, now_ms: int) -> bool:
+    return event.origin == "simulated" and event.at_ms < now_ms - SIMULATED_HISTORY_MS
+
+
 def _is_news(event: AlertEvent, incident: Incident, rank: int, now_ms: int) -> bool:
     if event.change == "ended" or event.origin not in NOTIFIED or is_inhibited(event.anomaly, incident):
+        return False
+    if _is_history(event, now_ms):
         return False
     known = incident.acknowledgement
     if known is not None and known.until_ms > now_ms and rank <= known.rank:

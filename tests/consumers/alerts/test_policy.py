@@ -314,3 +314,11 @@ def test_an_anomaly_that_ends_after_its_incident_timed_out_opens_nothing(bench: 
     bench.take(over(event, bench.now_ms))
     incident = bench.incident(event)
     assert (incident.open, incident.state(bench.now_ms)) == (0, "resolved")
+
+
+def test_nobody_is_notified_of_the_past_that_a_simulation_begins_with(bench: Bench) -> None:
+    later_ms = T0_MS + 180_000
+    bench.take(opened(severity="critical", source="simulated"), at_ms=later_ms)
+    assert bench.sent() == []
+    bench.take(opened(severity="critical", ticker="MSFT"), at_ms=later_ms)  # a live one that comes late is news
+    assert len(bench.sent()) == 1
