@@ -46,7 +46,7 @@ def test_prices_move_and_are_called_simulated(monitor: Monitor) -> None:
 
     # A ticker that is halted for 150 s is stale for the last 60 of them.
     before = monitor.eventually(
-        lambda: (seen := quoted()) and len(seen) == 10 and seen, 90, "10 tickers quoted"
+        lambda: (seen := quoted()) and len(seen) == 10 and seen, 240, "10 tickers quoted"
     )
     monitor.eventually(lambda: quoted() != before, 30, "prices moved")
     assert monitor.get("/api/tickers")["origin"] == "simulated"

@@ -320,5 +320,7 @@ def test_nobody_is_notified_of_the_past_that_a_simulation_begins_with(bench: Ben
     later_ms = T0_MS + 180_000
     bench.take(opened(severity="critical", source="simulated"), at_ms=later_ms)
     assert bench.sent() == []
-    bench.take(opened(severity="critical", ticker="MSFT"), at_ms=later_ms)  # a live one that comes late is news
+    bench.take(
+        opened(severity="critical", ticker="MSFT"), at_ms=later_ms
+    )  # a live one that comes late is news
     assert len(bench.sent()) == 1
