@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from consumers.contracts.anomaly import Anomaly, from_item
 from consumers.contracts.counts import TickCounts
+from consumers.stores.charts import ChartTable
 from consumers.stores.windows import Ledger
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
@@ -93,6 +94,10 @@ def test_what_is_discarded_comes_back_late_and_once(
 
     publisher.publish(batches[:BEFORE])
     lab.eventually(lambda: applied() == count * BEFORE, 120)
+    # A block is there before its effects; last quotes are the last of them.
+    charts = ChartTable(lab.client("dynamodb"), names.CHARTS_TABLE)
+    newest = batches[BEFORE - 1].ts[0]
+    lab.eventually(lambda: [quote.ts for quote in charts.last_quotes("live")] == [newest] * count, 60)
     proxy.is_down = True
     sent = publisher.publish(batches[BEFORE : BEFORE + GAP])
     lab.eventually(
