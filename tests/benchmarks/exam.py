@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def main() -> int:
     if not arguments.quick:
         reached &= compare_lock_step(scorer, cases[::SAMPLED], [each[2.5] for each in found[::SAMPLED]])
         for name, key in (("instrument", "symbol"), ("class", "cls")):
-            leave_out(scorer, cases, found, name, lambda case, key=key: str(case[key]))
+            leave_out(scorer, cases, found, name, partial(_field, key))
     return 0 if reached else 1
 
 
@@ -183,6 +184,10 @@ def _found(scorer: Any, case: Json, levels: Sequence[float]) -> dict[float, list
     return found
 
 
+def _field(key: str, case: Json) -> str:
+    return str(case[key])
+
+
 def _by_day(days: list[int], volume: Any) -> Any:
     """Return volumes summed over each UTC day."""
     total, sums, day = 0.0, [], None
@@ -195,7 +200,8 @@ def _by_day(days: list[int], volume: Any) -> Any:
 
 def _flags(ticks: int, openings: list[Opening]) -> tuple[Any, list[str | None]]:
     """Return where an anomaly begins, and the kind of the highest score there."""
-    flags, kinds = np.zeros(ticks, np.bool_), [None] * ticks
+    flags = np.zeros(ticks, np.bool_)
+    kinds: list[str | None] = [None] * ticks
     for row, kind, _ in sorted(openings, key=lambda opening: opening[2]):
         flags[row], kinds[row] = True, kind
     return flags, kinds
