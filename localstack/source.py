@@ -163,7 +163,7 @@ def _polled(config: Config, environment: Environment, tickers: list[str]) -> tup
 
 def _rejected(source: str, error: VendorError) -> LocalError:
     spec = get_pollable(source)
-    if not spec.keys:  # refused for another reason, such as the country
+    if not spec.keys:  # rejected for another reason, such as the country
         return LocalError(str(error))
     keys = "; ".join(f"{key.variable}: {key.where}" for key in spec.keys)
     return LocalError(f"{source} rejects the key ({error}). Check it, or get another. {keys}")
