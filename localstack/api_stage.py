@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 import httpx
@@ -23,6 +24,9 @@ _HOP_BY_HOP = {
     "origin",
     "sec-fetch-site",
 }
+# A request more than these waits here. The local AWS would start one more process for it, as AWS an environment; on
+# a busy machine all of them then load at the same time, and none answers in time.
+_AT_ONCE = 4
 _SENT_AS_IT_IS = "/%:@!$&'()*+,;=~"
 
 
@@ -34,12 +38,24 @@ class ApiStage:
 
     def __init__(self, app: ASGIApp, client: httpx.AsyncClient, prefix: str) -> None:
         self._app, self._client, self._prefix = app, client, prefix
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request below the prefix on to the stage, and its answer back; all else goes to the application."""
         app = self._app
         if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{self._prefix}/"):
-            app = await self._forward(Request(scope, receive))
+            request = Request(scope, receive)
+            await request.body()
+            answer, left = (
+                asyncio.ensure_future(self._forward(request)),
+                asyncio.ensure_future(_left(receive)),
+            )
+            await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+            left.cancel()
+            if not answer.done():  # who asked has gone, and no turn is spent on an answer that nobody reads
+                answer.cancel()
+                return
+            app = answer.result()
         await app(scope, receive, send)
 
     async def _forward(self, request: Request) -> Response:
@@ -48,7 +64,7 @@ class ApiStage:
             request.method, self._target(request), headers=headers, content=await request.body()
         )
         try:
-            async with upstream as answer:
+            async with self._free, upstream as answer:
                 body = b"".join([chunk async for chunk in answer.aiter_raw()])  # raw: stays compressed
         except httpx.TransportError as error:
             problem = {
@@ -72,3 +88,8 @@ class ApiStage:
         path = "/".join("%2E" * len(part) if part in {".", ".."} else part for part in path.split("/"))
         query = request.scope["query_string"]
         return httpx.URL(raw_path=path.encode() + (b"?" + query if query else b""))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

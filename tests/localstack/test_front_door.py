@@ -40,8 +40,12 @@ def ask(method: str, target: str, upstream: httpx.AsyncBaseTransport | None = No
     }
     sent: list[Json] = []
 
+    came = iter([{"type": "http.request", "body": b""}])
+
     async def receive() -> Json:
-        return {"type": "http.request", "body": b""}
+        return (
+            next(came, None) or await asyncio.get_running_loop().create_future()
+        )  # stays until it is answered
 
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(dict(message))
@@ -95,3 +99,45 @@ def test_an_aws_that_is_away_is_a_bad_gateway() -> None:
 
     answer = ask("GET", "/api/health", httpx.MockTransport(refuse))
     assert (answer.status_code, answer.json()["detail"]) == (502, "local AWS: connection refused")
+
+
+def test_a_crowd_of_requests_takes_turns_and_who_has_left_takes_none() -> None:
+    """Each one at a time is a process of the local AWS: a busy machine starts no forty of them."""
+    running = most = asked = 0
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        nonlocal running, most, asked
+        running, asked = running + 1, asked + 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+
+    async def crowd() -> list[int]:
+        statuses: list[int] = []
+
+        async def one(stage: ApiStage, leaves: bool) -> None:
+            path = "/api/health"
+            scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
+            came = iter([{"type": "http.request", "body": b""}])
+            gone = {"type": "http.disconnect"}
+
+            async def receive() -> Json:
+                return next(came, None) or (
+                    gone if leaves else await asyncio.get_running_loop().create_future()
+                )
+
+            async def send(message: MutableMapping[str, Any]) -> None:
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+
+            await stage(scope | {"query_string": b"", "headers": []}, receive, send)
+
+        async with httpx.AsyncClient(base_url=STAGE, transport=httpx.MockTransport(slow)) as client:
+            stage = ApiStage(Starlette(), client, "/api")
+            await asyncio.gather(*(one(stage, leaves=number >= 40) for number in range(60)))
+        return statuses
+
+    assert asyncio.run(crowd()) == [200] * 40
+    assert most == 4
+    assert asked == 40
