@@ -228,7 +228,7 @@ def running_site(minutes: int = HISTORY_MINUTES) -> Iterator[Site]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _request_handler(site, apis, threading.Lock()))
     site.url = f"http://127.0.0.1:{server.server_port}/"
     _seed(site)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield site
     server.shutdown()

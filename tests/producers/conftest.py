@@ -78,7 +78,7 @@ def vendor() -> Iterator[VendorStub]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     stub.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield stub
     server.shutdown()

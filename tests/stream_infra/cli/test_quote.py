@@ -33,7 +33,7 @@ def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("FINNHUB_URL", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("FINNHUB_API_KEY", "k3y")
     yield answers
