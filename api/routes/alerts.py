@@ -12,18 +12,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
 from api.alerts import acknowledgement_row, in_force, silence_row
-from api.models import (
-    AlertList,
-    IdPath,
-    IncidentList,
-    KindName,
-    Removed,
-    SilenceRequest,
-    SinceQuery,
-    TickerPath,
-    TickerQuery,
-)
+from api.models import AlertList, IncidentList, Removed, SilenceRequest
 from api.models import Silence as SilenceModel
+from api.parameters import IdPath, KindName, SinceQuery, TickerPath, TickerQuery
 from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses

@@ -11,19 +11,16 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from api.anomalies import AnomalyQuery, Page
-from api.models import (
-    AnomalyModel,
-    AnomalyPage,
+from api.models import AnomalyModel, AnomalyPage, KindList, Stats
+from api.parameters import (
     CursorQuery,
     DateQuery,
     IdPath,
-    KindList,
     KindQuery,
     LimitQuery,
     SeverityQuery,
     SinceQuery,
     SourceQuery,
-    Stats,
     TickerPath,
     TickerQuery,
     UntilQuery,

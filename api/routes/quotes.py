@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from api.models import BarList, SinceQuery, SourceQuery, TickerList, TickerPath, UntilQuery
+from api.models import BarList, TickerList
+from api.parameters import SinceQuery, SourceQuery, TickerPath, UntilQuery
 from api.problems import bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, responses

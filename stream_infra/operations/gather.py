@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -14,13 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.contracts.counts import TickCounts
 from consumers.stores.charts import ChartTable
 from consumers.stores.windows import Ledger
-from producers.errors import MonitorError
 from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
-from stream_infra.operations import permissions, programs
+from stream_infra.operations import pages, permissions, programs
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.errors import UnreachableError
 from stream_infra.operations.facts import (
     Alarm,
     Bucket,
@@ -29,7 +26,6 @@ from stream_infra.operations.facts import (
     Feed,
     Function,
     LogErrors,
-    Page,
     QuoteSource,
     Rule,
     SourceMapping,
@@ -38,7 +34,6 @@ from stream_infra.operations.facts import (
     Windows,
 )
 from stream_infra.operations.tail import newest_arrivals
-from stream_infra.operations.web_client import get, get_json
 
 if TYPE_CHECKING:
     from producers.markets import Session
@@ -96,9 +91,9 @@ class Gatherer:
             facts = self._of_aws(facts, thorough=thorough)
         return replace(
             facts,
-            api=self._page(endpoints.api, self._api_problem),
-            dashboard=self._page(endpoints.dashboard, self._dashboard_problem),
-            outbox=self._page(endpoints.outbox, self._outbox_problem),
+            api=pages.api(endpoints.api),
+            dashboard=pages.dashboard(endpoints.dashboard),
+            outbox=pages.outbox(endpoints.outbox),
             until=self._clock(),
             unseen=dict(self._unseen),
         )
@@ -347,10 +342,10 @@ class Gatherer:
             yield from found or ()
 
     def _alarms(self) -> tuple[Alarm, ...]:
-        pages = self._client("cloudwatch").get_paginator("describe_alarms")
+        paginator = self._client("cloudwatch").get_paginator("describe_alarms")
         return tuple(
             Alarm(alarm["AlarmName"], alarm.get("AlarmDescription", ""), alarm.get("StateReason", ""))
-            for page in pages.paginate(StateValue="ALARM")
+            for page in paginator.paginate(StateValue="ALARM")
             for alarm in page["MetricAlarms"]
         )
 
@@ -361,10 +356,10 @@ class Gatherer:
         return int(found["KeyCount"])
 
     def _errors(self, function: str) -> LogErrors | None:
-        pages = self._client("logs").get_paginator("filter_log_events")
+        paginator = self._client("logs").get_paginator("filter_log_events")
         found = [
             event
-            for page in pages.paginate(
+            for page in paginator.paginate(
                 logGroupName=f"/aws/lambda/{function}",
                 startTime=int((self._now - RECENTLY).timestamp() * 1000),
                 PaginationConfig={"MaxItems": _LINES},
@@ -376,26 +371,6 @@ class Gatherer:
             return None
         last = max(found, key=lambda event: event["timestamp"])
         return LogErrors(len(found), last["message"].strip(), _time(last["timestamp"]))
-
-    def _page(self, url: str | None, problem: Callable[[str], str]) -> Page | None:
-        if url is None:
-            return None
-        try:
-            return Page(url, problem(url))
-        except MonitorError as error:
-            return Page(url, str(error), responds=not isinstance(error, UnreachableError))
-
-    def _api_problem(self, url: str) -> str:
-        found = get_json(f"{url}/health")
-        return "" if found.get("status") == "healthy" else f"{url}/health returns {json.dumps(found)}"
-
-    def _dashboard_problem(self, url: str) -> str:
-        get(url)
-        return ""
-
-    def _outbox_problem(self, url: str) -> str:
-        found = get_json(f"{url}.json", after=10**9)
-        return "" if found.get("receiving", True) else "its receiver has ended: sent messages do not show"
 
 
 def _is_missing(error: ClientError | BotoCoreError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from producers.sources.replay import RejectedTick, Tick, read_ticks
+from producers.recordings import RejectedTick, Tick, read_ticks
 from stream_infra.operations.errors import InputError
 
 
@@ -16,7 +16,7 @@ def ticks_of(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tic
     ------
     InputError
         There is no tick in the file that can be used.
-    producers.sources.replay.ReplayError
+    producers.recordings.RecordingError
         The file cannot be read, or not any further.
     """
     first: list[RejectedTick] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from api.anomalies import AnomalyStore
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
@@ -71,7 +71,7 @@ class Memory:
         kind = KINDS[n % len(KINDS)]
         return make_anomaly(self.ticker(n), self.ts(n), kind, severity=self.severity(n))
 
-    def query(self, **request: Any) -> JsonObject:
+    def query(self, **request: Unpack[StoreRequest]) -> JsonObject:
         self.queries += 1
         assert not request["ScanIndexForward"]
         attribute = request["ExpressionAttributeNames"]["#hash"]
@@ -101,15 +101,27 @@ class Memory:
         return max(0, COUNT - (NOW_MS - ms_of_iso(timestamp.partition("#")[0])) // EVERY_MS)
 
     @staticmethod
-    def _passes(item: JsonObject, request: JsonObject) -> bool:
+    def _passes(item: JsonObject, request: StoreRequest) -> bool:
         values = request["ExpressionAttributeValues"]
         kinds = [value for name, value in values.items() if name.startswith(":kind")]
         return not kinds or item["kind"] in kinds
 
-    def get_item(self, **request: Any) -> JsonObject:
+    def get_item(self, **request: Unpack[StoreRequest]) -> JsonObject:
         self.queries += 1
         number = self._number(request["Key"]["timestamp"]["S"])
         return {"Item": to_item(self.anomaly(number))}
+
+
+class StoreRequest(TypedDict, total=False):
+    """What the API's stores request of DynamoDB, as far as an answer depends on it."""
+
+    Key: dict[str, dict[str, str]]
+    ExpressionAttributeNames: dict[str, str]
+    ExpressionAttributeValues: dict[str, dict[str, str]]
+    ExclusiveStartKey: dict[str, dict[str, str]]
+    ScanIndexForward: bool
+    Select: str
+    Limit: int
 
 
 class Charts:
@@ -133,7 +145,7 @@ class Charts:
     def get_paginator(self, _name: str) -> Charts:
         return self
 
-    def paginate(self, **request: Any) -> list[JsonObject]:
+    def paginate(self, **request: Unpack[StoreRequest]) -> list[JsonObject]:
         self.queries += 1
         if request["ExpressionAttributeValues"][":pk"]["S"].startswith("live#"):
             return [{"Items": self._live}]

@@ -2,124 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partialmethod
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import boto3
 import pytest
-from botocore.client import BaseClient
 from botocore.exceptions import EndpointConnectionError
 
 from api.anomalies import AnomalyQuery, AnomalyStore, Page
-from api.models import AnomalyModel, AnomalyPage, BarList, Health, KindList, ProblemModel, Stats, TickerList
+from api.models import AnomalyModel, AnomalyPage, BarList, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.contracts.anomaly import KINDS, iso_ms, ms_of_iso
-from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
+from consumers.contracts.anomaly import KINDS, iso_ms
 from tests.api.client import NOW_MS, Api, Reply, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
-MINUTE_MS = NOW_MS // 60_000 * 60_000
-
-
-def _bar(minute_ms: int, close: float = 100.0) -> Bar:
-    return Bar(minute_ms, 99.0, 101.0, 98.5, close, 1200.0, 12, 99.9, 100.1)
-
-
-def _quote(symbol: str, age_ms: int, previous_close: float | None = 100.0) -> LastQuote:
-    bar = _bar(MINUTE_MS, close=101.0)
-    return LastQuote(symbol, NOW_MS - age_ms, 101.0, 100.9, 101.1, 5e6, 99.0, previous_close, bar)
-
-
-def _put_quotes(dynamodb: DynamoDBClient, origin: str, *quotes: LastQuote) -> None:
-    item: dict[str, AttributeValueTypeDef] = {
-        "pk": {"S": live_pk(origin)},
-        "sk": {"S": "0"},
-        "columns": {"B": pack_quotes(quotes)},
-    }
-    dynamodb.put_item(TableName="stock-charts", Item=item)
-
-
-def _put_bar(dynamodb: DynamoDBClient, origin: str, symbol: str, bar: Bar) -> None:
-    dynamodb.put_item(
-        TableName="stock-charts",
-        Item={
-            "pk": {"S": bars_pk(origin, symbol)},
-            "sk": {"S": iso_ms(bar.minute_ms)},
-            bar_attribute(symbol): bar_to_attribute(bar),
-        },
-    )
-
-
-def test_health_is_exactly_what_the_runbook_expects(api: Api) -> None:
-    answer = api.get("/health")
-    assert (answer.status, answer.text) == (200, '{"status":"healthy"}')
-
-
-def test_health_in_depth_tells_the_age_of_the_feed(api: Api, dynamodb: DynamoDBClient) -> None:
-    assert api.get("/health", depth="full").json["status"] == "degraded"  # no quote at all yet
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000), _quote("MSFT", 200_000))
-    health = api.get("/health", depth="full").json
-    Health.model_validate(health, strict=True)
-    assert health["status"] == "healthy"
-    assert health["origin"] == "simulated"
-    assert health["feed"] == {
-        "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "live": 1, "total": 2,
-    }  # fmt: skip
-    assert (health["stream_lag_seconds"], health["failed_batches"]) == (None, 0)
-
-
-@pytest.mark.parametrize(
-    ("now", "state", "status"),
-    [
-        ("2026-11-24T14:30:00.000Z", "stale", "degraded"),  # the market opens
-        ("2026-11-24T14:29:59.999Z", "closed", "healthy"),
-        ("2026-11-26T16:00:00.000Z", "closed", "healthy"),  # Thanksgiving
-    ],
-)
-def test_old_quotes_are_fine_while_the_market_is_closed(
-    services: Services, dynamodb: DynamoDBClient, now: str, state: str, status: str
-) -> None:
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 10**8))
-    api = Api(replace(services, session="regular", now_ms=lambda: ms_of_iso(now)))
-    health = api.get("/health", depth="full").json
-    assert (health["feed"]["state"], health["status"]) == (state, status)
-
-
-@pytest.mark.parametrize(("age_ms", "status"), [(1500.0, "healthy"), (61_000.0, "degraded")])
-def test_health_in_depth_tells_the_lag(
-    api: Api, dynamodb: DynamoDBClient, age_ms: float, status: str
-) -> None:
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
-    boto3.client("cloudwatch").put_metric_data(
-        Namespace="AWS/Lambda",
-        MetricData=[
-            {
-                "MetricName": "IteratorAge",
-                "Dimensions": [{"Name": "FunctionName", "Value": "stock-detector"}],
-                "Timestamp": datetime.fromtimestamp(NOW_MS / 1000 - 100, UTC),
-                "Unit": "Milliseconds",
-                "Value": age_ms,
-            }
-        ],
-    )
-    health = api.get("/health", depth="full").json
-    assert (health["status"], health["stream_lag_seconds"]) == (status, age_ms / 1000)
-
-
-def test_health_is_degraded_while_failed_batches_wait(api: Api, dynamodb: DynamoDBClient) -> None:
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 2000))
-    sqs = boto3.client("sqs")
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="stock-scanner-dlq")["QueueUrl"], MessageBody="x")
-    health = api.get("/health", depth="full").json
-    assert (health["status"], health["failed_batches"]) == ("degraded", 1)
+from tests.api.charts import MINUTE_MS, bar, last_quote, put_bar, put_quotes
 
 
 @pytest.mark.parametrize(
@@ -276,7 +174,7 @@ def test_an_unchanged_answer_is_a_304(api: Api, table: Table) -> None:
 
 
 def test_growing_older_alone_changes_no_tag(services: Services, dynamodb: DynamoDBClient) -> None:
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 0), _quote("MSFT", 0))
+    put_quotes(dynamodb, "simulated", last_quote("AAPL", 0), last_quote("MSFT", 0))
 
     def tickers(later_ms: int) -> Reply:
         return Api(replace(services, now_ms=lambda: NOW_MS + later_ms)).get("/tickers")
@@ -287,7 +185,9 @@ def test_growing_older_alone_changes_no_tag(services: Services, dynamodb: Dynamo
 
 
 def test_tickers_in_the_order_of_the_watch_list(api: Api, dynamodb: DynamoDBClient) -> None:
-    _put_quotes(dynamodb, "simulated", _quote("MSFT", 5000, previous_close=None), _quote("UNWATCHED", 0))
+    put_quotes(
+        dynamodb, "simulated", last_quote("MSFT", 5000, previous_close=None), last_quote("UNWATCHED", 0)
+    )
     listed = api.get("/tickers").json
     TickerList.model_validate(listed, strict=True)
     assert [(row["ticker"], row["state"]) for row in listed["tickers"]] == [
@@ -301,15 +201,15 @@ def test_tickers_in_the_order_of_the_watch_list(api: Api, dynamodb: DynamoDBClie
 
 
 def test_a_replay_lists_what_it_brought(api: Api, dynamodb: DynamoDBClient) -> None:
-    _put_quotes(dynamodb, "replay", _quote("SPY", 10**11))
+    put_quotes(dynamodb, "replay", last_quote("SPY", 10**11))
     listed = api.get("/tickers", source="replay-2013").json
     assert (listed["origin"], [row["ticker"] for row in listed["tickers"]]) == ("replay", ["SPY"])
 
 
 def test_bars_of_a_ticker_with_the_open_minute(api: Api, dynamodb: DynamoDBClient) -> None:
     for minutes_ago in (2, 1):
-        _put_bar(dynamodb, "simulated", "AAPL", _bar(MINUTE_MS - minutes_ago * 60_000))
-    _put_quotes(dynamodb, "simulated", _quote("AAPL", 0))
+        put_bar(dynamodb, "simulated", "AAPL", bar(MINUTE_MS - minutes_ago * 60_000))
+    put_quotes(dynamodb, "simulated", last_quote("AAPL", 0))
     answer = api.get("/quotes/AAPL").json
     BarList.model_validate(answer, strict=True)
     assert [bar["minute"] for bar in answer["bars"]] == [iso_ms(MINUTE_MS - n * 60_000) for n in (2, 1, 0)]
@@ -405,21 +305,3 @@ def test_an_error_does_not_repeat_what_is_long(api: Api, name: str) -> None:
     reply = api.get("/anomalies", **{name: "9" * 100_000})
     assert reply.status == 400
     assert len(reply.text) < 1000
-
-
-def test_the_depth_of_the_health_costs_strangers_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(
-        "botocore.client.BaseClient._make_api_call",
-        partialmethod(_counted, calls, BaseClient._make_api_call),  # type: ignore[attr-defined]
-    )
-    for _ in range(5):
-        assert api.get("/health", depth="full").status == 200
-    assert calls.count("GetMetricStatistics") == calls.count("GetQueueAttributes") == 1
-
-
-def _counted(
-    client: BaseClient, calls: list[str], call: Callable[..., object], name: str, arguments: object
-) -> object:
-    calls.append(name)
-    return call(client, name, arguments)

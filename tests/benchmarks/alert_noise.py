@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from consumers.alerts.model import Message
 from consumers.alerts.settings import AlertSettings
@@ -76,7 +75,7 @@ class Session:
     report: Report
     told: list[Told]
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, str | float]:
         """Its figures."""
         report, most = self.report, max(hour.before for hour in self.report.hours)
         return {

@@ -11,13 +11,15 @@ import json
 import math
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from botocore import xform_name
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
+Body = str | bytes | bytearray | IO[bytes] | IO[str]
 Json = dict[str, Any]
 
 INDEXES = {"anomalies": 2}
@@ -30,8 +32,6 @@ def item_bytes(item: Json) -> int:
 
 
 def _value_bytes(value: Json) -> int:
-    kind: str
-    of: Any
     ((kind, of),) = value.items()
     match kind:
         case "S":
@@ -77,25 +77,26 @@ class AwsStub:
         self._bars: dict[tuple[str, str], int] = {}
         self._objects: dict[str, bytes] = {}
 
-    def __call__(self, request: Any, **_: object) -> AWSResponse:
+    def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
         began = time.process_time()
         answer = self._answer(request)
         self.meter.stub_cpu += time.process_time() - began
         return answer
 
-    def _answer(self, request: Any) -> AWSResponse:
+    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
         target = request.headers.get("X-Amz-Target", b"")
         name = (target.decode() if isinstance(target, bytes) else target).rpartition(".")[2]
         body = request.body or b""
         if not name:
             return self._s3(request, body)
+        assert isinstance(body, bytes)
         self.meter.calls[name] += 1
         self.meter.sent_bytes[name] += len(body)
         answer = getattr(self, f"_{xform_name(name)}")(json.loads(body))
         return _response(request.url, json.dumps(answer).encode())
 
-    def _s3(self, request: Any, body: Any) -> AWSResponse:
-        data = body.read() if hasattr(body, "read") else bytes(body)
+    def _s3(self, request: AWSPreparedRequest, body: Body) -> AWSResponse:
+        data = body if isinstance(body, str | bytes | bytearray) else body.read()
         self.meter.calls[f"s3 {request.method}"] += 1
         self.meter.sent_bytes["s3"] += len(data)
         return _response(request.url, b"")
@@ -158,7 +159,7 @@ class _Raw:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def stream(self, *_: object, **__: object) -> Any:
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
         yield self._body
 
     def read(self, *_: object, **__: object) -> bytes:

@@ -33,7 +33,7 @@ class Contender(ABC):
         """Seconds of processor time so far that are not this contender's own."""
         return 0.0
 
-    def counted(self) -> dict[str, Any]:
+    def counted(self) -> dict[str, float]:
         """What was asked of AWS in the last round."""
         return {}
 

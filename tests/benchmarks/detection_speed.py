@@ -10,11 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from consumers.detectors.engine import engine
+from consumers.detectors.engine.columns import Integers
 
 TICKS = 10_000
 BATCHES = 30
@@ -28,7 +28,7 @@ RIVER_BAR = 15.0  # times as fast on polls
 def main() -> None:
     rng = np.random.default_rng(7)
     popular = 1.0 / np.arange(1, 501) ** 1.1
-    shapes: dict[str, tuple[int, Callable[[], Any], float | None]] = {
+    shapes: dict[str, tuple[int, Callable[[], Integers], float | None]] = {
         POLLS: (500, lambda: np.tile(np.arange(500), 20), 1_000_000),
         "80 polls of 125 symbols, one of 4 partitions": (125, lambda: np.tile(np.arange(125), 80), 500_000),
         "2 polls of 5,000 symbols": (5000, lambda: np.tile(np.arange(5000), 2), None),
@@ -55,7 +55,7 @@ def _verdict(value: float, bar: float | None) -> str:
     return f", asked for {bar:,.0f}: {'reached' if value >= bar else 'MISSED'}"
 
 
-def measure(rng: np.random.Generator, symbols: int, slots: Callable[[], Any]) -> list[float]:
+def measure(rng: np.random.Generator, symbols: int, slots: Callable[[], Integers]) -> list[float]:
     """Ticks a second of processor time in each batch, after two that warm up."""
     states = engine.new_states(symbols)
     thresholds = np.full((len(engine.KINDS), symbols), 2.5)
@@ -69,7 +69,7 @@ def measure(rng: np.random.Generator, symbols: int, slots: Callable[[], Any]) ->
         turn = np.empty(TICKS, np.int64)
         turn[order] = np.arange(TICKS) - np.repeat(np.cumsum(counts) - counts, counts)
         price = np.round(100.0 * (1.0 + 1e-4 * rng.standard_normal(TICKS)), 2)
-        volume = traded[slot] + 100.0 * (turn + 1) + rng.integers(0, 90, TICKS)
+        volume = np.asarray(traded[slot] + 100.0 * (turn + 1) + rng.integers(0, 90, TICKS), np.float64)
         ts = clock_ms[slot] + 1000 * (turn + 1)
         np.maximum.at(clock_ms, slot, ts)
         np.maximum.at(traded, slot, volume)

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from consumers.detectors.engine import engine
+from consumers.detectors.engine.columns import Flags, Floats
 from consumers.detectors.engine.signals import DAY_MS
 
 Json = dict[str, Any]
@@ -29,6 +30,19 @@ CALIBRATED = LEVELS.index(2.5)
 SAMPLED = 40
 # Tick, kind and score of an episode that opens.
 Opening = tuple[int, str, float]
+
+
+class Scorer(Protocol):
+    """The exam's own module."""
+
+    def metas(self, folder: str, only: str | None) -> list[Json]: ...
+    def rows(self, case: Json) -> list[tuple[int, str, float, float | None, float | None, float]]: ...
+    def run_lock(self, command: str, case: Json) -> tuple[Floats, Flags, list[str | None], float]: ...
+    def judge(
+        self, case: Json, flags: Flags, kinds: list[str | None]
+    ) -> tuple[list[Json], list[tuple[int, str]], int, int]: ...
+    def table(self, judged: list[Json]) -> Json: ...
+    def show(self, name: str, table: Json) -> None: ...
 
 
 def main() -> int:
@@ -45,7 +59,7 @@ def main() -> int:
         return 2
     sys.path.insert(0, str(arguments.exam))
     sys.dont_write_bytecode = True
-    scorer = importlib.import_module("score")
+    scorer = cast("Scorer", importlib.import_module("score"))
     cases = scorer.metas(str(arguments.cases or arguments.exam / "open"), arguments.only)
     levels = [2.5] if arguments.quick else list(LEVELS)
     found = [_found(scorer, case, levels) for case in cases]
@@ -115,7 +129,7 @@ def report_rates(judged: list[Json]) -> None:
             )
 
 
-def compare_lock_step(scorer: Any, cases: list[Json], found: list[list[Opening]]) -> bool:
+def compare_lock_step(scorer: Scorer, cases: list[Json], found: list[list[Opening]]) -> bool:
     """Whether `stock-monitor detect`, asked tick by tick, says the same of these cases as the engine in one go."""
     command = f"{ROOT}/.venv/bin/stock-monitor detect"
     different = []
@@ -130,7 +144,11 @@ def compare_lock_step(scorer: Any, cases: list[Json], found: list[list[Opening]]
 
 
 def leave_out(
-    scorer: Any, cases: list[Json], found: list[Any], name: str, group_of: Callable[[Json], str]
+    scorer: Scorer,
+    cases: list[Json],
+    found: list[dict[float, list[Opening]]],
+    name: str,
+    group_of: Callable[[Json], str],
 ) -> None:
     """Choose every kind's threshold on all groups but one, judge that one; print what it moves."""
     injected = [place for place, case in enumerate(cases) if case["type"] == "inject"]
@@ -140,12 +158,15 @@ def leave_out(
         for level in LEVELS
     }
     groups = sorted({group_of(cases[place]) for place in injected})
-    total = {level: sum(counts[place, level] for place in injected) for level in LEVELS}
+    total = {level: sum((counts[place, level] for place in injected), np.zeros(3)) for level in LEVELS}
     pooled, calibrated, chosen = np.zeros(3), np.zeros(3), Counter[float]()
     without = []
     for group in groups:
         mine = [place for place in injected if group_of(cases[place]) == group]
-        rest = {level: total[level] - sum(counts[place, level] for place in mine) for level in LEVELS}
+        rest = {
+            level: total[level] - sum((counts[place, level] for place in mine), np.zeros(3))
+            for level in LEVELS
+        }
         best = max(LEVELS, key=lambda level: (_f1(rest[level]), -abs(level - 2.5)))
         chosen[best] += 1
         pooled += sum(counts[place, best] for place in mine)
@@ -159,7 +180,7 @@ def leave_out(
     )
 
 
-def _found(scorer: Any, case: Json, levels: Sequence[float]) -> dict[float, list[Opening]]:
+def _found(scorer: Scorer, case: Json, levels: Sequence[float]) -> dict[float, list[Opening]]:
     """Run the engine over a case, as `stock-monitor detect` reads it, at each threshold."""
     rows = scorer.rows(case)
     taken, times, last = [], [], -1
@@ -188,7 +209,7 @@ def _field(key: str, case: Json) -> str:
     return str(case[key])
 
 
-def _by_day(days: list[int], volume: Any) -> Any:
+def _by_day(days: list[int], volume: Floats) -> Floats:
     """Return volumes summed over each UTC day."""
     total, sums, day = 0.0, [], None
     for its_day, shares in zip(days, volume.tolist(), strict=True):
@@ -198,7 +219,7 @@ def _by_day(days: list[int], volume: Any) -> Any:
     return np.array(sums)
 
 
-def _flags(ticks: int, openings: list[Opening]) -> tuple[Any, list[str | None]]:
+def _flags(ticks: int, openings: list[Opening]) -> tuple[Flags, list[str | None]]:
     """Return where an anomaly begins, and the kind of the highest score there."""
     flags = np.zeros(ticks, np.bool_)
     kinds: list[str | None] = [None] * ticks
@@ -207,12 +228,12 @@ def _flags(ticks: int, openings: list[Opening]) -> tuple[Any, list[str | None]]:
     return flags, kinds
 
 
-def _judged(scorer: Any, case: Json, openings: list[Opening]) -> Json:
+def _judged(scorer: Scorer, case: Json, openings: list[Opening]) -> Json:
     events, false, raw, benign = scorer.judge(case, *_flags(case["ticks"], openings))
     return {"m": case, "r": events, "fa": false, "raw": raw, "bn": benign, "t": 1.0, "n": case["ticks"]}
 
 
-def _counts(scorer: Any, case: Json, openings: list[Opening]) -> Any:
+def _counts(scorer: Scorer, case: Json, openings: list[Opening]) -> Floats:
     """Return events caught with the right kind, events, and alarms that were wrong."""
     judged = _judged(scorer, case, openings)
     named = sum(event["ok"] for event in judged["r"])
@@ -220,7 +241,7 @@ def _counts(scorer: Any, case: Json, openings: list[Opening]) -> Any:
     return np.array([named, len(judged["r"]), len(judged["fa"]) + misnamed], np.float64)
 
 
-def _f1(counts: Any) -> float:
+def _f1(counts: Floats) -> float:
     named, events, wrong = counts
     return float(2.0 * named / max(events + named + wrong, 1.0))
 

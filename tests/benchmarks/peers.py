@@ -21,6 +21,8 @@ import workload
 import zscore
 from contender import Contender, FedContender, run
 
+Anomaly = tuple[str, tuple[int, bool]]
+"""Symbol, and ts and verdict of a tick."""
 Json = dict[str, Any]
 
 BATCH_SIZE = 1000
@@ -55,11 +57,11 @@ class Bytewax(Contender):
                 del step_id, worker_index, worker_count
                 return Partition()
 
-        class Found(StatelessSinkPartition[Any]):
-            def write_batch(self, items: list[Any]) -> None:
+        class Found(StatelessSinkPartition[Anomaly]):
+            def write_batch(self, items: list[Anomaly]) -> None:
                 found.extend((key, ts) for key, (ts, _) in items)
 
-        class Sink(DynamicSink[Any]):
+        class Sink(DynamicSink[Anomaly]):
             def build(self, step_id: str, worker_index: int, worker_count: int) -> Found:
                 del step_id, worker_index, worker_count
                 return Found()
@@ -68,7 +70,9 @@ class Bytewax(Contender):
             tick = json.loads(message)
             return tick["symbol"], (tick["price"], tick["ts"])
 
-        def judge(state: zscore.Rolling | None, value: tuple[float, int]) -> Any:
+        def judge(
+            state: zscore.Rolling | None, value: tuple[float, int]
+        ) -> tuple[zscore.Rolling, tuple[int, bool]]:
             price, ts = value
             if state is None:
                 state = zscore.Rolling(price)

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +69,7 @@ class Ticks:
             columns = {name: kept[name] for name in ("ts", "price", "bid", "ask", "day_volume")}
             return Ticks(kept["symbols"].tolist(), **columns)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, str | float | None]]:
         """Tick by tick, as a consumer of one object per tick reads them."""
         columns = (self.price, self.bid, self.ask, self.day_volume)
         for ts, *poll in zip(self.ts.tolist(), *(column.tolist() for column in columns), strict=True):

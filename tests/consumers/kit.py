@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import NotRequired, TypedDict, TypeVar
 
 from aws_kinesis_agg import MAGIC
 from aws_kinesis_agg.aggregator import RecordAggregator
@@ -29,9 +29,33 @@ from producers.quote_batch import QuoteBatch, encode
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
-Row = Sequence[Any]
+Row = Sequence[str | float | None]
 """symbol, ts, price[, bid, ask, day volume]"""
-LambdaEvent = dict[str, list[dict[str, Any]]]
+
+
+class KinesisPart(TypedDict):
+    """What Lambda says of a record's place on the stream."""
+
+    kinesisSchemaVersion: NotRequired[str]
+    partitionKey: str
+    sequenceNumber: str
+    data: str
+    approximateArrivalTimestamp: float
+
+
+class LambdaRecord(TypedDict):
+    """A record of an event from a stream."""
+
+    kinesis: KinesisPart
+    eventID: str
+    eventSource: NotRequired[str]
+    eventVersion: NotRequired[str]
+    eventName: NotRequired[str]
+    awsRegion: NotRequired[str]
+    eventSourceARN: NotRequired[str]
+
+
+LambdaEvent = dict[str, list[LambdaRecord]]
 
 SHARD = "shardId-000000000000"
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeVar
 
-import boto3
 import pytest
 
 from localstack.settings import free_port
+from stream_infra.operations.endpoints import Endpoints
+from tests.consumers.kit import LambdaEvent
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "000000000000"
@@ -37,6 +38,16 @@ def handler(event, context):
 """
 
 
+T = TypeVar("T")
+
+
+class Delivery(TypedDict):
+    """An invocation of a function: when it began, in seconds since the epoch, and its event."""
+
+    started: float
+    event: LambdaEvent
+
+
 @dataclass
 class Lab:
     """What a test needs of a local AWS: streams, functions that note their events, mappings."""
@@ -46,17 +57,13 @@ class Lab:
     directory: Path
     ready_file: Path
 
-    def client(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]  # any service
-            service,
-            endpoint_url=self.url,
-            region_name=self.region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+    @property
+    def aws(self) -> Endpoints:
+        """Clients of it."""
+        return Endpoints(None, None, self.url, None)
 
     def stream(self, name: str, shards: int = 1) -> str:
-        kinesis = self.client("kinesis")
+        kinesis = self.aws.client("kinesis")
         kinesis.create_stream(StreamName=name, ShardCount=shards)
         self.eventually(
             lambda: (
@@ -70,7 +77,7 @@ class Lab:
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:
             archive.writestr("index.py", _HANDLER.format(body=body))
-        answer = self.client("lambda").create_function(
+        answer = self.aws.client("lambda").create_function(
             FunctionName=name,
             Runtime="python3.11",
             Role=f"arn:aws:iam::{ACCOUNT}:role/esm-role",
@@ -83,7 +90,7 @@ class Lab:
 
     def mapping(self, name: str, stream_arn: str, **settings: Any) -> str:
         """Create a mapping, disabled so that the emulator's own poller stays out of it."""
-        answer = self.client("lambda").create_event_source_mapping(
+        answer = self.aws.client("lambda").create_event_source_mapping(
             **{"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, **settings},
             FunctionName=name,
             EventSourceArn=stream_arn,
@@ -92,11 +99,11 @@ class Lab:
         return str(answer["UUID"])
 
     def put(self, name: str, *records: tuple[str, bytes]) -> None:
-        self.client("kinesis").put_records(
+        self.aws.client("kinesis").put_records(
             StreamName=name, Records=[{"PartitionKey": key, "Data": data} for key, data in records]
         )
 
-    def deliveries(self, name: str) -> list[dict[str, Any]]:
+    def deliveries(self, name: str) -> list[Delivery]:
         """The invocations so far: {"started": epoch seconds, "event": the Lambda event}."""
         file = self._deliveries_file(name)
         whole = file.read_text().splitlines(keepends=True) if file.exists() else []
@@ -106,7 +113,7 @@ class Lab:
         self,
         name: str,
         metric: str,
-        statistic: str = "Sum",
+        statistic: Literal["Sum", "Maximum"] = "Sum",
         *,
         namespace: str = "AWS/Lambda",
         dimensions: dict[str, str] | None = None,
@@ -114,7 +121,7 @@ class Lab:
         """A metric of a function (or of other dimensions) over the last half hour; 0 without data."""
         chosen = {"FunctionName": name} if dimensions is None else dimensions
         now = datetime.now(UTC)
-        answer = self.client("cloudwatch").get_metric_statistics(
+        answer = self.aws.client("cloudwatch").get_metric_statistics(
             Namespace=namespace,
             MetricName=metric,
             Dimensions=[{"Name": key, "Value": value} for key, value in chosen.items()],
@@ -133,7 +140,7 @@ class Lab:
 
         self.eventually(polling)
 
-    def eventually(self, check: Callable[[], object], seconds: float = 20.0) -> Any:
+    def eventually(self, check: Callable[[], T], seconds: float = 20.0) -> T:
         """The first true answer of `check`; fails after some seconds."""
         deadline = time.monotonic() + seconds
         while True:

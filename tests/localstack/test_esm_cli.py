@@ -115,7 +115,7 @@ def test_a_mapping_whose_stream_is_gone_holds_up_no_other(
         stream = own_lab.stream(name)
         own_lab.function(name, "return None")
         uuids[name] = own_lab.mapping(name, stream)
-    own_lab.client("kinesis").delete_stream(StreamName="esm-orphan")
+    own_lab.aws.client("kinesis").delete_stream(StreamName="esm-orphan")
     runner = start_runner(own_lab)
     own_lab.await_polling(uuids["esm-sound"])
     own_lab.stream("esm-orphan")

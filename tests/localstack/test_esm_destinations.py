@@ -33,7 +33,7 @@ def give_up(lab: Lab, name: str, destination: str, **settings: Any) -> None:
 @pytest.fixture
 def inbox(lab: Lab) -> Inbox:
     """Makes a queue: its ARN, and a look at the messages in it."""
-    sqs = lab.client("sqs")
+    sqs = lab.aws.client("sqs")
 
     def make(name: str) -> tuple[str, Callable[[], list[Json]]]:
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -53,8 +53,8 @@ def inbox(lab: Lab) -> Inbox:
 def test_a_topic_gets_the_metadata(lab: Lab, inbox: Inbox) -> None:
     """Lambda guide, "Retain discarded batch records": SQS and SNS get the metadata of the invocation only."""
     queue, look = inbox("esm-topic-inbox")
-    topic = lab.client("sns").create_topic(Name="esm-failures")["TopicArn"]
-    lab.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    topic = lab.aws.client("sns").create_topic(Name="esm-failures")["TopicArn"]
+    lab.aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
     give_up(lab, "esm-to-topic", topic)
     notification = lab.eventually(look)[0]
     message = json.loads(notification["Message"])
@@ -67,9 +67,10 @@ def test_a_topic_gets_the_metadata(lab: Lab, inbox: Inbox) -> None:
 def test_a_destination_that_comes_late_is_waited_for(lab: Lab) -> None:
     give_up(lab, "esm-late-bucket", "arn:aws:s3:::esm-late-bucket")
     lab.eventually(lambda: lab.deliveries("esm-late-bucket"))
-    s3 = lab.client("s3")
+    s3 = lab.aws.client("s3")
     s3.create_bucket(Bucket="esm-late-bucket")
     found = lab.eventually(lambda: s3.list_objects_v2(Bucket="esm-late-bucket").get("Contents"))
+    assert found
     body = json.loads(s3.get_object(Bucket="esm-late-bucket", Key=found[0]["Key"])["Body"].read())
     assert body.keys() == METADATA | {"payload"}
     assert len(json.loads(body["payload"])["Records"]) == 1

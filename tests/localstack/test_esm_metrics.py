@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from localstack.event_source_mapping.log_lines import ExecutionReader, embedded_metrics
 from localstack.event_source_mapping.metrics import Execution, InvocationLedger, Sample, requests
+from tests.consumers.kit import KinesisPart
 from tests.localstack.conftest import Lab, Runner
 
 TOLD = """print(json.dumps({"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
@@ -18,7 +19,7 @@ TOLD = """print(json.dumps({"_aws": {"Timestamp": int(time.time() * 1000), "Clou
 
 
 def alarm(lab: Lab, name: str, metric: str, topic: str) -> None:
-    lab.client("cloudwatch").put_metric_alarm(
+    lab.aws.client("cloudwatch").put_metric_alarm(
         AlarmName=name,
         Namespace="AWS/Lambda",
         MetricName=metric,
@@ -37,7 +38,7 @@ def test_errors_of_a_mapping_raise_an_alarm_that_tells_its_topic(
     own_lab: Lab, start_runner: Callable[..., Runner]
 ) -> None:
     """In a region of its own: MiniStack's alarms look at a metric under all dimensions."""
-    sqs, sns, name = own_lab.client("sqs"), own_lab.client("sns"), "esm-alarmed"
+    sqs, sns, name = own_lab.aws.client("sqs"), own_lab.aws.client("sns"), "esm-alarmed"
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = sns.create_topic(Name=name)["TopicArn"]
@@ -74,7 +75,7 @@ def test_embedded_metrics_of_a_mappings_function_are_metrics(lab: Lab) -> None:
         return float(lab.metric("", "Ticks", namespace="EsmTest", dimensions={"service": "detector"}))
 
     lab.eventually(lambda: ticks() == 7.0, seconds=40)
-    listed = lab.client("cloudwatch").list_metrics(Namespace="EsmTest")["Metrics"]
+    listed = lab.aws.client("cloudwatch").list_metrics(Namespace="EsmTest")["Metrics"]
     assert sorted(len(metric["Dimensions"]) for metric in listed) == [0, 1]
 
 
@@ -82,11 +83,13 @@ def test_reserved_concurrency_throttles_and_every_batch_comes_through_in_order(l
     """Lambda guide, "Configuring reserved concurrency": at its limit, a function's invocations are throttled."""
     stream = lab.stream("esm-reserved", shards=4)
     lab.function("esm-reserved", "time.sleep(0.3)")
-    lab.client("lambda").put_function_concurrency(FunctionName="esm-reserved", ReservedConcurrentExecutions=1)
+    lab.aws.client("lambda").put_function_concurrency(
+        FunctionName="esm-reserved", ReservedConcurrentExecutions=1
+    )
     lab.put("esm-reserved", *[(str(number % 8), str(number).encode()) for number in range(32)])
     lab.mapping("esm-reserved", stream, BatchSize=4, MaximumRetryAttempts=0)
 
-    def delivered() -> list[dict[str, Any]]:
+    def delivered() -> list[KinesisPart]:
         return [
             record["kinesis"]
             for delivery in lab.deliveries("esm-reserved")

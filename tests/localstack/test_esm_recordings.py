@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.consumers.kit import LambdaRecord
 from tests.localstack.conftest import Lab
 
 Json = dict[str, Any]
@@ -130,9 +131,9 @@ class InvocationOutcome:
 
     def _make_destination(self) -> str:
         if self.destination == ["s3"]:
-            self._lab.client("s3").create_bucket(Bucket=self._target)
+            self._lab.aws.client("s3").create_bucket(Bucket=self._target)
             return f"arn:aws:s3:::{self._target}"
-        self._lab.client("sqs").create_queue(QueueName=self._target)
+        self._lab.aws.client("sqs").create_queue(QueueName=self._target)
         return f"arn:aws:sqs:us-east-1:000000000000:{self._target}"
 
     def put_rest(self) -> None:
@@ -147,10 +148,10 @@ class InvocationOutcome:
         time.sleep(1)
         return [delivery["event"] for delivery in self._lab.deliveries(self._function)]
 
-    def records(self, count: int) -> list[Json]:
+    def records(self, count: int) -> list[LambdaRecord]:
         """The records delivered in order, whatever the batches, once there are `count`."""
 
-        def delivered() -> list[Json]:
+        def delivered() -> list[LambdaRecord]:
             return [
                 record
                 for delivery in self._lab.deliveries(self._function)
@@ -170,13 +171,13 @@ class InvocationOutcome:
         return body
 
     def _messages(self) -> list[str]:
-        sqs = self._lab.client("sqs")
+        sqs = self._lab.aws.client("sqs")
         url = sqs.get_queue_url(QueueName=self._target)["QueueUrl"]
         answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         return [message["Body"] for message in answer.get("Messages", [])]
 
     def _objects(self) -> list[str]:
-        s3 = self._lab.client("s3")
+        s3 = self._lab.aws.client("s3")
         keys = [item["Key"] for item in s3.list_objects_v2(Bucket=self._target).get("Contents", [])]
         assert all(
             re.fullmatch(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Message
 
 from localstack.api_stage import ApiStage
 
@@ -47,7 +47,7 @@ def ask(method: str, target: str, upstream: httpx.AsyncBaseTransport | None = No
             next(came, None) or await asyncio.get_running_loop().create_future()
         )  # stays until it is answered
 
-    async def send(message: MutableMapping[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.append(dict(message))
 
     async def answer() -> None:

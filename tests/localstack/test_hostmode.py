@@ -66,7 +66,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         each.close()
 
 
-def invoke(environment: Environment, event: Any, request_id: str = "1") -> tuple[Any, bool]:
+def invoke(environment: Environment, event: object, request_id: str = "1") -> tuple[Any, bool]:
     answer = environment.invoke(request_id, ARN, json.dumps(event).encode())
     return json.loads(answer.body), answer.is_error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from localstack.outbox import Outbox
 
@@ -17,7 +16,7 @@ ALERT = {
 }
 
 
-def notification(message: str, **more: str) -> dict[str, Any]:
+def notification(message: str, **more: str) -> dict[str, str]:
     return {"Type": "Notification", "Message": message, "Timestamp": "2026-11-24T14:30:00.000Z", **more}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Never
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localstack.programs_only import OwnPagesOnly, ProgramsOnly, foreign_page, sent_by_a_page
 
@@ -18,7 +18,7 @@ OWN = ["http://127.0.0.1:8080", "http://localhost:8080"]
 PROGRAM = {"host": "127.0.0.1:4566", "user-agent": "Boto3/1.43"}
 
 
-def call(guard: Any, kind: str, method: str, headers: dict[str, str]) -> list[Json]:
+def call(guard: ASGIApp, kind: str, method: str, headers: dict[str, str]) -> list[Json]:
     """What the guard sends for a request; an application behind it would answer 200."""
     sent: list[Json] = []
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -27,14 +27,17 @@ def call(guard: Any, kind: str, method: str, headers: dict[str, str]) -> list[Js
     async def receive() -> Json:
         return {"type": "http.request", "body": b""}
 
-    async def send(message: MutableMapping[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.append(dict(message))
 
-    asyncio.run(guard(scope, receive, send))
+    async def run() -> None:
+        await guard(scope, receive, send)
+
+    asyncio.run(run())
     return sent
 
 
-async def application(_scope: object, _receive: object, send: Any) -> None:
+async def application(_scope: object, _receive: object, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
@@ -109,11 +112,11 @@ def test_the_start_of_the_server_is_passed_on() -> None:
     """What receives the outbox's messages starts with it; a lifespan has no headers."""
     seen: list[str] = []
 
-    async def app(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del receive, send
         seen.append(scope["type"])
 
-    async def nothing(*_: object) -> Any:
+    async def nothing(*_: object) -> Never:
         raise AssertionError("nothing is sent or received here")
 
     for guard in (OwnPagesOnly(app, ["http://127.0.0.1:8080"]), ProgramsOnly(app)):

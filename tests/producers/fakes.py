@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +33,10 @@ Reply = tuple[int, dict[str, str], bytes]
 MIB = 1024 * 1024
 
 
+Failure = str | Collection[int]
+"""How a call fails: as a whole, or by the numbers of its entries."""
+
+
 @dataclass
 class StrictKinesis:
     """PutRecords with its documented limits: 500 entries, 5 MiB a call, 1 MiB a record with its keys.
@@ -42,7 +46,7 @@ class StrictKinesis:
     """
 
     stream: str = "stock-quotes"
-    failures: Iterator[Any] = field(default_factory=lambda: iter(()))
+    failures: Iterator[Failure] = field(default_factory=lambda: iter(()))
     calls: list[list[Json]] = field(default_factory=list)
     stored: list[Json] = field(default_factory=list)
 

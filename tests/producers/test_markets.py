@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pytest
 from pandas import isna
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_every_session_of_2015_to_2028_is_that_of_the_independent_calendar(exchange: str) -> None:
-    schedule: Any = _calendar(exchange).schedule
+    schedule = _calendar(exchange).schedule
     expected = {
         day.date(): [
             at.to_pydatetime() for at in (row.open, row.break_start, row.break_end, row.close) if not isna(at)

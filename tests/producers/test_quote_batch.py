@@ -21,6 +21,7 @@ from producers.quote_batch import (
     without_fresh_times,
 )
 
+Row = tuple[str, int, float, float | None, float | None, float | None, int | None]
 symbols = st.text("ABCXYZ0189.^=/_-", min_size=1, max_size=16)
 prices = st.floats(-MAX_PRICE, MAX_PRICE)
 times = st.integers(0, MAX_TS_MS)
@@ -35,13 +36,21 @@ rows = st.tuples(
 )
 
 
-def batch_of(table: list[Any], missing: list[str]) -> QuoteBatch:
-    symbol, ts, price, bid, ask, day_volume, quote_ts = ([row[i] for row in table] for i in range(7))
-    return QuoteBatch("alpaca", symbol, ts, price, bid, ask, day_volume, quote_ts, missing)
+def batch_of(table: list[Row], missing: list[str]) -> QuoteBatch:
+    batch = QuoteBatch("alpaca", [], [], [], [], [], [], [], missing)
+    for symbol, ts, price, bid, ask, day_volume, quote_ts in table:
+        batch.symbol.append(symbol)
+        batch.ts.append(ts)
+        batch.price.append(price)
+        batch.bid.append(bid)
+        batch.ask.append(ask)
+        batch.day_volume.append(day_volume)
+        batch.quote_ts.append(quote_ts)
+    return batch
 
 
 @given(st.lists(rows, max_size=30), st.lists(symbols, max_size=5))
-def test_what_is_encoded_is_decoded(table: list[Any], missing: list[str]) -> None:
+def test_what_is_encoded_is_decoded(table: list[Row], missing: list[str]) -> None:
     batch = batch_of(table, missing)
     assert decode(encode(batch)) == (batch, [])
 

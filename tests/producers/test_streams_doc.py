@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -26,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_examples_put_and_read_ticks(aws: Aws) -> None:  # noqa: ARG001 - moto is on
     boto3.client("kinesis").create_stream(StreamName="stock-quotes", ShardCount=2)
-    names: dict[str, Any] = {}
+    names: dict[str, list[tuple[str, int, float]]] = {}
     for block in blocks("python"):
         exec(block, names)  # noqa: S102 - our own document
     assert sorted((symbol, price) for symbol, _, price in names["ticks"]) == [

@@ -24,7 +24,7 @@ from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
-from tests.producers.fakes import Aws, Clock, StrictKinesis
+from tests.producers.fakes import Aws, Clock, Failure, StrictKinesis
 
 Json = dict[str, Any]
 
@@ -91,7 +91,7 @@ def test_every_tick_once_and_in_order(
     aws: Aws, kinesis: StrictKinesis, clock: Clock, detector: Detector, seed: int
 ) -> None:
     rng = random.Random(seed)
-    plans: list[Any] = ["fail all", "lose the answer", {0}, {1, 2}, {0, 1, 2, 3}, (), ()]
+    plans: list[Failure] = ["fail all", "lose the answer", {0}, {1, 2}, {0, 1, 2, 3}, (), ()]
     kinesis.failures = iter([rng.choice(plans) for _ in range(150)])
     aws.watch(SYMBOLS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -116,7 +116,7 @@ class FailingSsm:
 def test_a_scan_goes_on_with_its_list_when_ssm_is_away_for_a_while(
     aws: Aws, clock: Clock, error: Exception
 ) -> None:
-    ssm: Any = FailingSsm(aws.ssm, error)
+    ssm = cast("SSMClient", FailingSsm(aws.ssm, error))
     reader = WatchListReader(ssm, aws.s3, aws.parameter, clock)
     assert reader().symbols == ("AAPL",)
     clock.now_ms += REREAD_MS

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from consumers.stream.thresholds import Threshold
-    from producers.sources.replay import RejectedTick
+    from producers.recordings import RejectedTick
     from stream_infra.operations.offline.backtest import Outcome, Recording
 
 app = typer.Typer()

@@ -15,7 +15,7 @@ from stream_infra.operations.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from producers.sources.replay import RejectedTick, Tick
+    from producers.recordings import RejectedTick, Tick
     from stream_infra.operations.offline.lines import LineDetector
 
 app = typer.Typer()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.anomaly import Anomaly, to_json
-from producers.sources.replay import RejectedTick
+from producers.recordings import RejectedTick
 from stream_infra.operations.offline.history import History
 from stream_infra.operations.recordings import ticks_of
 
@@ -41,7 +41,7 @@ class Recording:
 
         Raises
         ------
-        ReplayError
+        RecordingError
             A file cannot be read, or not any further.
         """
         for file in files:
@@ -70,7 +70,7 @@ def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], 
 
     Raises
     ------
-    ReplayError
+    RecordingError
         A file cannot be read, or not any further.
     """
     rejected: list[RejectedTick] = []

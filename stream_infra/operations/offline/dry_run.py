@@ -11,7 +11,7 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Incident, Message
 from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
-from producers.sources.replay import RejectedTick, ReplayError
+from producers.recordings import RecordingError, RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import History
 
@@ -82,7 +82,7 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
     try:
         history = History(files, Threshold.parse(threshold), reject)
         events = [AlertEvent.of(*change) for change in history.changes()]
-    except (ReplayError, ThresholdError) as error:
+    except (RecordingError, ThresholdError) as error:
         raise InputError(str(error)) from error
     notifier = DryRun(settings, watched=len(history.tickers))
     notifier.live_through(events, then_ms=2 * DAY_MS)

@@ -16,7 +16,7 @@ from consumers.detector.effects import anomaly_of
 from consumers.detectors.engine import engine
 from consumers.stream.rows import Rows
 from consumers.stream.thresholds import Threshold
-from producers.sources.replay import RejectedTick, Tick
+from producers.recordings import RejectedTick, Tick
 from stream_infra.operations.recordings import ticks_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class History:
 
         Raises
         ------
-        ReplayError
+        RecordingError
             A file cannot be read, or not any further.
         """
         while chunk := list(islice(self._ticks, TICKS_AT_ONCE)):

@@ -11,7 +11,7 @@ import numpy as np
 from consumers.contracts.sentences import explain
 from consumers.detectors.engine import engine
 from consumers.stream.thresholds import Threshold
-from producers.sources.replay import BadRowError, RowReader, Tick, json_row
+from producers.recordings import BadRowError, RowReader, Tick, json_row
 
 _KINDS = len(engine.KINDS)
 

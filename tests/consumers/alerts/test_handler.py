@@ -89,8 +89,8 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
         one.cache_clear()
 
 
-def _body(severity: str = "high", **changes: Any) -> str:
-    return envelope(detected(make_anomaly(severity=severity, **changes)))
+def _body(severity: str = "high", ticker: str = "AAPL", ts_ms: int = T0_MS) -> str:
+    return envelope(detected(make_anomaly(ticker, ts_ms=ts_ms, severity=severity)))
 
 
 def test_a_bad_message_fails_alone_and_what_is_sent_is_the_incident(function: Function) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import boto3
 import pytest
@@ -84,7 +83,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
         metrics.clear_metrics()
 
 
-def event(payloads: list[bytes], arrival_ms: int) -> dict[str, list[dict[str, Any]]]:
+def event(payloads: list[bytes], arrival_ms: int) -> kit.LambdaEvent:
     return {
         "Records": [
             {
@@ -105,7 +104,7 @@ def ticks(symbols: list[str], ts: int, price: float) -> bytes:
     return kit.payload([(symbol, ts, price) for symbol in symbols])
 
 
-def emitted(metrics: Metrics) -> tuple[dict[str, Any], set[str]]:
+def emitted(metrics: Metrics) -> tuple[dict[str, list[float]], set[str]]:
     """Values by name, and the dimensions, as they go to the log."""
     entry = json.loads(json.dumps(metrics.serialize_metric_set()))
     metrics.clear_metrics()

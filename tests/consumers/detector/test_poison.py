@@ -181,7 +181,7 @@ def test_more_than_a_block_holds_takes_several() -> None:
     symbols = [f"S{i}" for i in range(300)]
     sent = []
     for i in range(200):  # prices and volumes of many random digits hardly shrink
-        rows = [
+        rows: list[kit.Row] = [
             (
                 symbol,
                 START_MS + i * 1000 + int(rng.integers(900)),

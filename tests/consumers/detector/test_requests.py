@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from aws_lambda_powertools import Logger, Metrics
+from botocore.model import OperationModel
 from moto import mock_aws
 
 from consumers.detector.settings import DetectorSettings
@@ -27,6 +28,9 @@ from consumers.stores.charts import GROUPS
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
 from tests.consumers import kit
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 Json = dict[str, Any]
 
@@ -81,7 +85,7 @@ class Meter:
     reads: int = 0
     updated: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
-    def asked(self, params: Json, model: Any, **_: object) -> None:
+    def asked(self, params: Json, model: OperationModel, **_: object) -> None:
         name, table = model.name, params.get("TableName", "")
         self.calls[f"{name} {table}".strip()] += 1
         if name == "PutItem":
@@ -94,7 +98,7 @@ class Meter:
                     units = write_units(request["PutRequest"]["Item"])
                     self.writes[of] += units * (1 + INDEXES * (of == "anomalies"))
 
-    def answered(self, parsed: Json, model: Any, **_: object) -> None:
+    def answered(self, parsed: Json, model: OperationModel, **_: object) -> None:
         if model.name in {"Query", "GetItem"}:
             items = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
             self.reads += max(1, math.ceil(sum(map(item_bytes, items)) / 4096))
@@ -103,7 +107,7 @@ class Meter:
         """Count from nothing again."""
         self.calls, self.writes, self.reads, self.updated = Counter(), Counter(), 0, Counter()
 
-    def settle(self, client: Any) -> None:
+    def settle(self, client: DynamoDBClient) -> None:
         """Charge updates at the size that their items have now, which only grow."""
         for (table, pk, sk), times in self.updated.items():
             item = client.get_item(TableName=table, Key={"pk": {"S": pk}, "sk": {"S": sk}})["Item"]

@@ -24,7 +24,9 @@ WINDOWS: dict[str, Json] = {
 }
 
 
-def sentence(kind: str, value: float, expected: float, beyond: float, **others: Any) -> str:
+def sentence(
+    kind: str, value: float, expected: float, beyond: float, **others: str | float | Json | None
+) -> str:
     facts: Json = {
         "ticker": "AAPL", "kind": kind, "change": "opened", "severity": "medium", "score": 4.25, "threshold": 2.5,
         "value": value, "expected": expected, "tolerance": beyond, "direction": "up",

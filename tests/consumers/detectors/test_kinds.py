@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from consumers.detectors.engine import engine
+from consumers.detectors.engine.columns import Floats
 from consumers.detectors.level_shift import split_of
 from tests.consumers.detectors.conftest import Market
 
@@ -16,11 +16,11 @@ MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 AT = 400
 
 
-def drift(ticks: int, step: float, length: int) -> Any:
+def drift(ticks: int, step: float, length: int) -> Floats:
     """Factors of a market that drifts by `step` a tick from AT on, and stays there."""
     steps = np.zeros(ticks)
     steps[AT : AT + length] = step
-    return np.cumprod(1.0 + steps)
+    return np.cumprod(1.0 + steps, dtype=np.float64)
 
 
 def near(market: Market, first: int, last: int, threshold: float = 2.5) -> list[tuple[str, int]]:

@@ -21,7 +21,8 @@ from stream_infra import names
 from stream_infra.cli.main import app
 from stream_infra.operations.endpoints import Endpoints
 from tests.consumers import kit
-from tests.consumers.faults.conftest import Lab, Proxy
+from tests.consumers.faults.conftest import Lab
+from tests.consumers.faults.proxy import Proxy
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ def one_pass(batches: list[QuoteBatch]) -> dict[tuple[str, str], Anomaly]:
 
 
 def scan(lab: Lab, table: str) -> list[Json]:
-    pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    pages = lab.aws.client("dynamodb").get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]
 
 
@@ -76,8 +77,8 @@ def test_what_is_discarded_comes_back_late_and_once(
     lab.deploy(proxy, RECORD_AGE_SECONDS)
     lab.announce_failed_batches()
     lab.run()
-    publisher = Publisher(lab.client("kinesis"), names.STREAM, PARTITIONS)
-    ledger = Ledger(lab.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
+    publisher = Publisher(lab.aws.client("kinesis"), names.STREAM, PARTITIONS)
+    ledger = Ledger(lab.aws.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
     batches = polls(time.time_ns() // 1_000_000 - 3_600_000)
     count = len(SYMBOLS)
 
@@ -95,7 +96,7 @@ def test_what_is_discarded_comes_back_late_and_once(
     publisher.publish(batches[:BEFORE])
     lab.eventually(lambda: applied() == count * BEFORE, 120)
     # A block is there before its effects; last quotes are the last of them.
-    charts = ChartTable(lab.client("dynamodb"), names.CHARTS_TABLE)
+    charts = ChartTable(lab.aws.client("dynamodb"), names.CHARTS_TABLE)
     newest = batches[BEFORE - 1].ts[0]
     lab.eventually(lambda: [quote.ts for quote in charts.last_quotes("live")] == [newest] * count, 60)
     proxy.is_down = True

@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,7 +25,8 @@ from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch, encode, select
 from stream_infra import names
 from tests.consumers import kit
-from tests.consumers.faults.conftest import Lab, Proxy
+from tests.consumers.faults.conftest import Lab
+from tests.consumers.faults.proxy import Proxy
 
 pytestmark = pytest.mark.e2e
 TICKS = int(os.environ.get("FAULT_TICKS", "20000"))
@@ -72,12 +74,18 @@ def one_pass(start_ms: int) -> kit.Memory:
     return memory
 
 
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef
+
+
 def told(lab: Lab) -> Counter[str]:
     """How often each anomaly was announced."""
-    sqs, ids = lab.client("sqs"), Counter[str]()
+    sqs, ids = lab.aws.client("sqs"), Counter[str]()
     url = sqs.get_queue_url(QueueName="told")["QueueUrl"]
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
+        entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)
+        ]
         ids.update(json.loads(message["Body"])["detail"]["data"]["id"] for message in messages)
         sqs.delete_message_batch(QueueUrl=url, Entries=entries)
     return ids
@@ -90,14 +98,14 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     lab.deploy(proxy)
     lab.run()
     start_ms = time.time_ns() // 1_000_000 - 4 * 3_600_000
-    ledger = Ledger(lab.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
+    ledger = Ledger(lab.aws.client("dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
 
     def applied() -> TickCounts:
         return ledger.counts_since({}, SOURCE)
 
     sent, polls, was_down, reshardings = 0, [], False, [SPLIT_AT, MERGE_AT]
     proxy.share = 0.02
-    publisher = Publisher(lab.client("kinesis"), names.STREAM, PARTITIONS)
+    publisher = Publisher(lab.aws.client("kinesis"), names.STREAM, PARTITIONS)
     for batch in market(start_ms):
         polls.append(batch)
         if len(polls) < POLLS_A_CALL and sent + len(polls) * len(SYMBOLS) < TICKS:
@@ -120,7 +128,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     proxy.share = 0.0
     time.sleep(5)
 
-    lineage = lab.client("kinesis").list_shards(StreamName=names.STREAM)["Shards"]
+    lineage = lab.aws.client("kinesis").list_shards(StreamName=names.STREAM)["Shards"]
     assert len(lineage) == 5  # two, the halves of the first, and the two together again
     assert {"ParentShardId", "AdjacentParentShardId"} <= lineage[-1].keys()
 
@@ -130,14 +138,14 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     assert counts.ticks_in == TICKS + counts.duplicate
 
     expected = one_pass(start_ms)
-    pages = lab.client("dynamodb").get_paginator("scan").paginate(TableName=names.ANOMALIES_TABLE)
+    pages = lab.aws.client("dynamodb").get_paginator("scan").paginate(TableName=names.ANOMALIES_TABLE)
     found = {(a.ticker, a.timestamp): a for page in pages for a in map(from_item, page["Items"])}
     assert found == expected.anomalies
     announced = told(lab)
     assert announced.keys() == {anomaly.id for anomaly in found.values()}
 
-    blocks = BlockTable(lab.client("dynamodb"), names.WINDOWS_TABLE)
-    snapshots = SnapshotBucket(lab.client("s3"), names.data_bucket("000000000000"))
+    blocks = BlockTable(lab.aws.client("dynamodb"), names.WINDOWS_TABLE)
+    snapshots = SnapshotBucket(lab.aws.client("s3"), names.data_bucket("000000000000"))
     read_from: set[str] = set()
     for partition in range(PARTITIONS):
         state = restore.newest(blocks, snapshots, partition)

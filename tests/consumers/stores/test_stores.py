@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never, cast
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
 from moto import mock_aws
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_ssm.client import SSMClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
 
 Json = dict[str, Any]
 
@@ -120,7 +124,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         yield Aws(dynamodb, s3, boto3.client("ssm"))
 
 
-def requests_of(client: Any) -> list[tuple[str, Json]]:
+def requests_of(client: BaseClient) -> list[tuple[str, Json]]:
     """The requests that a client makes from now on."""
     made: list[tuple[str, Json]] = []
     client.meta.events.register(
@@ -137,8 +141,8 @@ def refusing(error: Exception) -> Any:
     """A client of which every call raises."""
 
     class Client:
-        def __getattr__(self, name: str) -> Any:
-            def call(**_of: object) -> Any:
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            def call(**_of: object) -> Never:
                 raise error
 
             if name == "get_paginator":
@@ -332,7 +336,7 @@ def test_events_that_failed_are_sent_again_and_only_those() -> None:
 
 def test_events_that_are_refused_to_the_end_are_a_failure() -> None:
     answer = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "sorry"}]}
-    client: Any = SimpleNamespace(put_events=lambda Entries: answer)  # noqa: N803, ARG005
+    client = cast("EventBridgeClient", SimpleNamespace(put_events=lambda Entries: answer))  # noqa: N803, ARG005
     with pytest.raises(IOFailedError, match="1 events were rejected by bus: InternalFailure: sorry"):
         Bus(client, "bus", lambda _: None).put([detected(anomaly())])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,12 +65,14 @@ def bar_of(column: dict[str, float]) -> Bar:
 
 
 @given(st.lists(tick, max_size=60), st.lists(st.integers(1, 20), min_size=1, max_size=60))
-def test_bars_are_those_of_a_loop(ticks: list[Any], sizes: list[int]) -> None:
+def test_bars_are_those_of_a_loop(
+    ticks: list[tuple[int, int, float, float | None, float | None, float | None]], sizes: list[int]
+) -> None:
     clock = [NOON_MS] * SYMBOLS
     rows = []
-    for slot, later, *values in ticks:
+    for slot, later, price, bid, ask, volume in ticks:
         clock[slot] += later
-        rows.append((slot, clock[slot], *values))
+        rows.append((slot, clock[slot], price, bid, ask, volume))
 
     loop = [dict(zip(bars.FIELDS, bars.new_minutes(1)[:, 0].tolist(), strict=True)) for _ in clock]
     expected = [(row[0], bar) for row in rows if (bar := by_a_loop(loop[row[0]], *row[1:])) is not None]
@@ -81,9 +81,9 @@ def test_bars_are_those_of_a_loop(ticks: list[Any], sizes: list[int]) -> None:
     while rows:
         size = sizes.pop() if sizes else len(rows)
         batch, rows = sorted(rows[:size], key=lambda row: row[0]), rows[size:]
-        slot, ts, *columns = zip(*batch, strict=True)
+        slots, times, *columns = zip(*batch, strict=True)
         floats = (np.array(column, np.float64) for column in columns)
-        found += bars.advance(state, Ticks(np.array(slot), np.array(ts), *floats))
+        found += bars.advance(state, Ticks(np.array(slots), np.array(times), *floats))
 
     assert sorted(found, key=str) == sorted((bars.ClosedBar(*of) for of in expected), key=str)
     assert state.T.tolist() == [list(column.values()) for column in loop]

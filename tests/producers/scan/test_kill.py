@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +24,9 @@ from producers.source import Quotes
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
 from tests.producers.fakes import Aws, Clock, StrictKinesis
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SETTINGS = ScannerSettings(
     stream_name="stock-quotes",
@@ -45,19 +48,19 @@ class Mortal:
         self._left = calls
         self._made = made
 
-    def client(self, real: Any) -> Any:
+    def client(self, real: T) -> T:
         mortal = self
 
         class Client:
             exceptions = getattr(real, "exceptions", None)
 
-            def __getattr__(self, name: str) -> Any:
+            def __getattr__(self, name: str) -> Callable[..., object]:
                 return mortal.call(getattr(real, name))
 
-        return Client()
+        return cast("T", Client())
 
-    def call(self, real: Callable[..., Any]) -> Any:
-        def one(*positional: object, **named: object) -> Any:
+    def call(self, real: Callable[P, T]) -> Callable[P, T]:
+        def one(*positional: P.args, **named: P.kwargs) -> T:
             self._left -= 1
             if self._left < 0 or (self._left == 0 and not self._made):
                 raise KilledError
@@ -89,12 +92,12 @@ def scan(aws: Aws, kinesis: StrictKinesis, clock: Clock) -> Callable[..., None]:
     aws.watch("IBM,GE,BA,CAT")
 
     def run(answered: list[set[tuple[str, int]]], mortal: Mortal, owner: str, seconds: int) -> None:
-        s3, ssm, dynamodb = map(mortal.client, (aws.s3, aws.ssm, aws.dynamodb))
+        s3, ssm, dynamodb = mortal.client(aws.s3), mortal.client(aws.ssm), mortal.client(aws.dynamodb)
         parts = Parts(
             source=Noting(answered),
             watch_list=WatchListReader(ssm, s3, aws.parameter, clock),
             publisher=Publisher(
-                mortal.client(kinesis),
+                mortal.client(kinesis.client),
                 "stock-quotes",
                 4,
                 clock=clock.monotonic,
@@ -104,7 +107,7 @@ def scan(aws: Aws, kinesis: StrictKinesis, clock: Clock) -> Callable[..., None]:
             lease=Lease(dynamodb, aws.table, owner, 40_000),
             unsent=UnsentStore(s3, aws.bucket, 4),
             archive=Archive(s3, aws.bucket),
-            feed=FeedKeeper(dynamodb, aws.table, mortal.client(aws.bus), "stock-market"),
+            feed=FeedKeeper(dynamodb, aws.table, mortal.client(aws.bus.client), "stock-market"),
             clock_ms=clock,
             sleep=clock.sleep,
         )

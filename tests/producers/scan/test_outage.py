@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +118,7 @@ def test_an_outage_is_told_once_and_its_end_once_and_raises_no_price_anomaly(
     assert {kind for kind in anomalies(ticks) if kind in PRICE_KINDS} == set()
 
 
-def anomalies(ticks: list[tuple[Any, ...]]) -> list[str]:
+def anomalies(ticks: list[tuple[str, int, float, float | None, float | None, float | None]]) -> list[str]:
     columns = list(zip(*ticks, strict=True))
     floats = [np.array(column, np.float64) for column in columns[2:]]
     slots = np.array([SYMBOLS.index(symbol) for symbol in columns[0]], np.int64)

@@ -64,10 +64,16 @@ def parts(aws: Aws, kinesis: StrictKinesis, clock: Clock) -> MakeParts:
 
 
 def run(
-    parts: Parts, seconds: int = 55, config: ScannerSettings = SETTINGS, **request: Any
+    parts: Parts,
+    seconds: int = 55,
+    config: ScannerSettings = SETTINGS,
+    *,
+    polls: int | None = None,
+    backfill_minutes: int | None = None,
+    source: str = "",
 ) -> dict[str, Any]:
-    scan = Scan(parts, config)
-    return scan.run(ScanRequest(**request), parts.clock_ms() + seconds * 1000).as_dict()
+    request = ScanRequest(polls, backfill_minutes, source)
+    return Scan(parts, config).run(request, parts.clock_ms() + seconds * 1000).as_dict()
 
 
 def ticks_of(kinesis: StrictKinesis) -> list[tuple[str, int]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +29,7 @@ Answer = dict[str, int | None] | None  # the time of each ticker's quote (None: 
 
 def batch_of(answer: dict[str, int | None], watched: list[str], price: float = 100.0) -> QuoteBatch:
     symbols = [symbol for symbol in watched if symbol in answer]
-    nothing: list[Any] = [None] * len(symbols)
+    nothing: list[float | None] = [None] * len(symbols)
     missing = [symbol for symbol in watched if symbol not in answer]
     times = [answer[symbol] for symbol in symbols]
     return QuoteBatch(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ PAIRS = {
     "XDGUSD": {"altname": "XDGUSD", "wsname": "XDG/USD"},
 }
 # As in docs.kraken.com/api/docs/rest-api/get-ticker-information
-TICKER: dict[str, Any] = {
+TICKER: dict[str, list[str] | list[int] | str] = {
     "a": ["30300.10000", "1", "1.000"],
     "b": ["30300.00000", "1", "1.000"],
     "c": ["30303.20000", "0.00067643"],

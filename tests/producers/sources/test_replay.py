@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
-from producers.sources.replay import RejectedTick, ReplayError, RowReader, Tick, batches, paced, read_ticks
+from producers.recordings import RecordingError, RejectedTick, RowReader, Tick, read_ticks
+from producers.sources.replay import batches, paced
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"
 HEADER = "ts,symbol,price,bid,ask,volume\n"
@@ -83,7 +84,7 @@ def test_parquet_gives_the_same_ticks(tmp_path: Path) -> None:
 
 def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ReplayError, match=r"pip install pyarrow"):
+    with pytest.raises(RecordingError, match=r"pip install pyarrow"):
         read(tmp_path / "a.parquet")
 
 
@@ -157,7 +158,7 @@ def test_a_broken_json_line_is_rejected(tmp_path: Path, line: str, reason: str) 
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, name: str, text: str, reason: str) -> None:
-    with pytest.raises(ReplayError) as caught:
+    with pytest.raises(RecordingError) as caught:
         read(write(tmp_path / name, text))
     assert reason in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
@@ -165,7 +166,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, name: str, text: st
 
 @pytest.mark.parametrize("name", ["none.csv", "none.csv.gz", "none.parquet"])
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ReplayError, match="there is no such file"):
+    with pytest.raises(RecordingError, match="there is no such file"):
         read(tmp_path / name)
 
 
@@ -174,13 +175,13 @@ def test_a_file_that_is_cut_off_gives_its_ticks_and_then_says_so(tmp_path: Path)
     whole = gzip.compress((HEADER + rows).encode())
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
     ticks: list[Tick] = []
-    with pytest.raises(ReplayError, match="may be cut off"):
+    with pytest.raises(RecordingError, match="may be cut off"):
         ticks.extend(read_ticks(tmp_path / "cut.csv.gz", lambda _: None))
 
 
 def test_plain_text_under_a_gz_name_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_text(CSV)
-    with pytest.raises(ReplayError, match="cannot be unzipped after line 0"):
+    with pytest.raises(RecordingError, match="cannot be unzipped after line 0"):
         read(tmp_path / "a.csv.gz")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -191,7 +190,7 @@ def test_the_dashboard_is_small_enough_to_be_free(aws_templates: Templates) -> N
 
 
 def test_calls_are_traced_where_asked_for(aws_templates: Templates, tmp_path: Path) -> None:
-    def traced(templates: Templates) -> list[Any]:
+    def traced(templates: Templates) -> list[str | bool]:
         items = [
             item for stack in ("LambdaStack", "ApiStack") for item in templates[stack]["Resources"].values()
         ]

@@ -33,13 +33,6 @@ from tests.consumers.alerts.bench import opened
 Run = Callable[..., Result]
 
 
-class InMemory(Endpoints):
-    """A monitor whose AWS is in memory."""
-
-    def client(self, service: Any) -> Any:
-        return boto3.client(service)
-
-
 @pytest.fixture
 def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -63,7 +56,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def endpoints(_aws: None, monkeypatch: pytest.MonkeyPatch) -> Endpoints:
-    found = InMemory("https://monitor.example/", None, None, None)
+    found = Endpoints("https://monitor.example/", None, None, None)
     monkeypatch.setattr(alerts, "resolve", lambda _aws: found)
     return found
 

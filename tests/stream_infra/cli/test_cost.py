@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,7 +66,7 @@ def test_the_text_says_what_drives_it_and_what_was_assumed() -> None:
     st.sampled_from(["regular", "extended"]),
 )
 def test_more_tickers_and_longer_sessions_never_cost_less(
-    tickers: int, more: int, interval: float, session: Any
+    tickers: int, more: int, interval: float, session: cost.Session
 ) -> None:
     # Beyond 50 tickers a scan writes one object, beyond some 150 last quotes are written less often.
     if any(tickers <= edge < tickers + more for edge in (50, 160)):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from producers.recordings import RejectedTick, read_ticks
 from producers.source import MinuteBar, SourceError
 from producers.sources import history_of
-from producers.sources.replay import RejectedTick, read_ticks
 from stream_infra.cli.commands import history
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.minute_bars import Written, write

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
+from click import Command
 from typer.testing import CliRunner
 
 from stream_infra.cli import main
@@ -69,7 +69,7 @@ def test_help_lists_every_command_and_imports_none(run: Run) -> None:
     assert "LOADED []" in done.stderr
 
 
-def help_pages(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def help_pages(command: Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The help of a command, or that of each command of a group."""
     subcommands = getattr(command, "commands", {})
     for name, subcommand in subcommands.items():

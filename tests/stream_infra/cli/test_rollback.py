@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 Run = Callable[..., Result]
-
-
-class InMemory(Endpoints):
-    """A monitor whose AWS is in memory."""
-
-    def client(self, service: Any) -> Any:
-        return boto3.client(service)
 
 
 def code(text: str) -> bytes:
@@ -60,7 +53,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaClient]:
         for text in ("2", "3"):
             client.update_function_code(FunctionName="stock-detector", ZipFile=code(text), Publish=True)
         client.create_alias(FunctionName="stock-detector", Name="live", FunctionVersion="3")
-        monkeypatch.setattr(rollback, "resolve", lambda _aws: InMemory(None, None, None, None))
+        monkeypatch.setattr(rollback, "resolve", lambda _aws: Endpoints(None, None, None, None))
         yield client
 
 

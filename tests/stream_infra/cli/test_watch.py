@@ -30,7 +30,7 @@ class Local(Endpoints):
             return self
         return boto3.client(service, region_name="us-east-1")
 
-    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, dict[str, dict[str, str]]]:  # noqa: N803
         assert FunctionName == names.SCANNER
         return {"Environment": {"Variables": {"SOURCE": "simulated", "DATA_BUCKET": BUCKET}}}
 

@@ -57,7 +57,7 @@ RUNNING: Templates = {
 }
 
 
-def changed(path: str, value: Any) -> Templates:
+def changed(path: str, value: object) -> Templates:
     """The templates with one value changed; None removes it."""
     templates = copy.deepcopy(RUNNING)
     stack, resource, *keys = path.split("/")
@@ -93,7 +93,7 @@ def changed(path: str, value: Any) -> Templates:
     ],
 )
 def test_each_dangerous_change_has_a_name_and_others_have_none(
-    path: str, value: Any, names: list[str]
+    path: str, value: object, names: list[str]
 ) -> None:
     """CloudFormation template reference: which properties' update "requires: Replacement"."""
     found = dangerous(RUNNING, changed(path, value))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from botocore.exceptions import ClientError
 
@@ -34,7 +32,7 @@ class Account:
             raise ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "DescribeStacks")
         return {"Stacks": [{"StackStatus": self.stacks[StackName]}]}
 
-    def get_template(self, StackName: str) -> dict[str, Any]:  # noqa: N803  AWS's name
+    def get_template(self, StackName: str) -> dict[str, dict[str, object]]:  # noqa: N803  AWS's name
         return {"TemplateBody": {"Resources": {}, "Description": StackName}}
 
     def get_account_settings(self) -> dict[str, dict[str, int]]:

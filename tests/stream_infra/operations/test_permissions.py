@@ -18,8 +18,8 @@ class Simulator:
     def __init__(self, result: Json) -> None:
         self.result = result
 
-    def simulate_principal_policy(self, **asked: Any) -> Json:
-        return {"EvaluationResults": [{"EvalActionName": asked["ActionNames"][0], **self.result}]}
+    def simulate_principal_policy(self, *, ActionNames: list[str], **_: object) -> Json:  # noqa: N803  AWS's name
+        return {"EvaluationResults": [{"EvalActionName": ActionNames[0], **self.result}]}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""The parameters of requests: what each may be, in words for who sent it and as patterns for the document."""
+
+from __future__ import annotations
+
+from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import AfterValidator, BeforeValidator
+
+from api.times import day_text, iso_text, within_epoch
+from consumers.contracts.anomaly import KINDS, SEVERITIES
+from producers.quote_batch import (
+    SYMBOL_CHARACTERS,
+    SYMBOL_PATTERN,
+    SYMBOL_RULE,
+    is_source,
+    is_symbol,
+)
+
+# Patterns for the document only: what they reject is rejected in words by the functions below.
+_SYMBOL_PATTERN = f"^{SYMBOL_PATTERN.replace('A-Z', 'A-Za-z')}$"
+# One layer of %252F is the client's, as of every value in a path.
+_IN_PATH = f"([A-Za-z{SYMBOL_CHARACTERS.replace('A-Z', '').replace('/', '')}]|%2[Ff]){{1,32}}!?"
+_ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
+
+
+def _pattern(pattern: str) -> dict[str, Any]:
+    return {"pattern": pattern}
+
+
+def _names_pattern(names: tuple[str, ...]) -> dict[str, Any]:
+    one = f"({'|'.join(names)})"
+    return _pattern(f"^{one}(,{one})*$")
+
+
+def _decoded(text: object) -> str:
+    # A slash in a path is written %252F; a gateway may have undone one of its two layers.
+    return unquote(unquote(str(text)))
+
+
+def _symbol(text: object) -> str:
+    symbol = _decoded(text).upper()
+    if not is_symbol(symbol):
+        raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
+    return symbol
+
+
+def _source(source: str) -> str:
+    if not is_source(source):
+        raise ValueError("must be live, simulated, replay or the name of a source")
+    return source
+
+
+def _names(text: str, allowed: tuple[str, ...]) -> str:
+    names = text.split(",")
+    if any(name not in allowed for name in names):
+        raise ValueError(f"must be one or more of {', '.join(allowed)}, separated by commas")
+    return ",".join(name for name in allowed if name in names)
+
+
+def _kinds(text: str) -> str:
+    return _names(text, KINDS)
+
+
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        raise ValueError(f"must be one of {', '.join(KINDS)}")
+    return text
+
+
+def _severities(text: str) -> str:
+    return _names(text, SEVERITIES)
+
+
+TickerPath = Annotated[
+    str,
+    BeforeValidator(_symbol),
+    Path(
+        description=f"A ticker: {SYMBOL_RULE}. A slash in it is written %252F.",
+        json_schema_extra=_pattern(f"^{_IN_PATH}$"),
+    ),
+]
+IdPath = Annotated[
+    str,
+    BeforeValidator(_decoded),
+    Path(
+        description="The id of an anomaly: <ticker>-<epoch ms>-<kind>, and @<source> if it is not live.",
+        json_schema_extra=_pattern(_ID_PATTERN),
+    ),
+]
+TickerQuery = Annotated[
+    str,
+    BeforeValidator(_symbol),
+    Query(description=f"Only this ticker: {SYMBOL_RULE}.", json_schema_extra=_pattern(_SYMBOL_PATTERN)),
+]
+DateQuery = Annotated[
+    Date, BeforeValidator(day_text), Query(description="Only anomalies of this UTC day, YYYY-MM-DD.")
+]
+Instant = Annotated[datetime, BeforeValidator(iso_text), AfterValidator(within_epoch)]
+SinceQuery = Annotated[
+    Instant, Query(description="From this instant on (ISO 8601; UTC where no offset is given).")
+]
+UntilQuery = Annotated[
+    Instant, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
+]
+KindQuery = Annotated[
+    str,
+    AfterValidator(_kinds),
+    Query(
+        description=f"One or more kinds, separated by commas: {', '.join(KINDS)}.",
+        json_schema_extra=_names_pattern(KINDS),
+    ),
+]
+SeverityQuery = Annotated[
+    str,
+    AfterValidator(_severities),
+    Query(
+        description=f"One or more severities, separated by commas: {', '.join(SEVERITIES)}.",
+        json_schema_extra=_names_pattern(SEVERITIES),
+    ),
+]
+KindName = Annotated[
+    str,
+    AfterValidator(_kind),
+    Query(
+        alias="kind", description=f"One kind: {', '.join(KINDS)}.", json_schema_extra={"enum": list(KINDS)}
+    ),
+]
+LimitQuery = Annotated[int, Query(description="The most anomalies in one response.", ge=1, le=200)]
+CursorQuery = Annotated[
+    str,
+    Query(description="The `next` of the response before, to go on from there; all else stays the same."),
+]
+SourceQuery = Annotated[
+    str,
+    AfterValidator(_source),
+    Query(
+        description="live, simulated, replay, or the name of one source.",
+        json_schema_extra=_pattern("^[A-Za-z0-9._-]{1,64}$"),
+    ),
+]

@@ -1,0 +1,100 @@
+"""Where things stand on the page, at the widths of a phone, a tablet, a laptop and a wall."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Site
+
+pytestmark = pytest.mark.browser
+WIDTHS = {375: 760, 768: 1024, 1440: 900, 2560: 1300}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("query", ["", "?ticker=AAPL"])
+def test_7_nothing_jumps_while_the_page_loads(page: Page, site: Site, width: int, query: str) -> None:
+    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    page.add_init_script(
+        "window.shift = 0; window.moves = [];"
+        "new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) {"
+        " shift += entry.value; for (const { node, previousRect, currentRect } of entry.sources) moves.push("
+        " [node?.className || node?.id, previousRect.y, currentRect.y, currentRect.x - previousRect.x])"
+        " } }).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto(f"{site.url}{query}")
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    expect(page.locator("#events .event").first).to_be_attached()
+    page.wait_for_timeout(1500)
+    moved = page.evaluate("moves")
+    assert page.evaluate("shift") < 0.05, moved
+
+
+def test_8_a_tablet_has_all_of_it_on_one_screen(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 768, "height": 1024})
+    page.goto(site.url)
+    expect(page.locator("#chart canvas").first).to_be_visible()
+    for shown in ("#watch tbody tr", "#chart canvas", "#events .event"):
+        expect(page.locator(shown).first).to_be_in_viewport(ratio=0.9)
+
+
+@pytest.mark.parametrize("width", [1440, 375])
+def test_13_text_of_twice_the_size_overlaps_nothing(page: Page, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    overlaps = page.evaluate(
+        "[...document.querySelectorAll('#events .event')].slice(0, 10).flatMap((event) => {"
+        " const boxes = [...event.children].filter((child) => child.textContent && child.offsetWidth > 1)"
+        "   .map((child) => child.getBoundingClientRect());"
+        " return boxes.flatMap((a, n) => boxes.slice(n + 1).filter((b) => a.left < b.right - 1 && b.left < a.right - 1"
+        "   && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(() => event.textContent)) })"
+    )
+    assert overlaps == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_twenty_events_fit_on_a_screen(page: Page, site: Site) -> None:
+    for n in range(40):
+        site.put_anomaly("MSFT", site.bars["MSFT"][-n - 3].minute_ms + 7, "slow_drift", severity="low")
+    page.goto(site.url)
+    expect(page.locator("#events .event").nth(30)).to_be_attached()
+    heights = page.locator("#watch tbody tr").evaluate_all("rows => rows.map((row) => row.offsetHeight)")
+    assert all(24 <= height <= 28 for height in heights)
+    seen = page.locator("#events .event").evaluate_all(
+        "events => events.filter((event) => event.getBoundingClientRect().bottom <= innerHeight).length"
+    )
+    assert seen >= 20
+
+
+@pytest.mark.parametrize("width", [1440, 2560])
+def test_three_columns_use_the_whole_width(page: Page, site: Site, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    lefts = page.evaluate(
+        "['.watch-panel', '.ticker-view', '.events-panel'].map((name) => document.querySelector(name)"
+        ".getBoundingClientRect()).map((box) => [box.left, box.right, box.top])"
+    )
+    assert lefts[0][0] <= 10
+    assert lefts[2][1] >= width - 10
+    assert lefts[0][1] < lefts[1][0] < lefts[1][1] < lefts[2][0]
+    assert len({top for _, _, top in lefts}) == 1
+
+
+@pytest.mark.parametrize("view", ["events", "watch", "chart"])
+def test_a_phone_shows_one_of_three_and_goes_back(
+    page: Page, site: Site, view: Literal["events", "watch", "chart"]
+) -> None:
+    page.set_viewport_size({"width": 375, "height": 760})
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    page.get_by_role("button", name=view.capitalize(), exact=True).click()
+    shown = {"events": "#events", "watch": "#watch", "chart": "#ticker-view"}
+    for name, selector in shown.items():
+        expect(page.locator(selector)).to_be_visible(visible=name == view)
+    page.reload()
+    expect(page.locator(shown[view])).to_be_visible()
