@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from api.services import Services
 from tests.api.client import Api, Table, create_services, create_tables
+from tests.aws import aws_in_memory
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDBClient]:
+def dynamodb() -> Iterator[DynamoDBClient]:
     """A DynamoDB client whose tables are as StorageStack makes them."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+    with aws_in_memory():
         client = boto3.client("dynamodb")
         create_tables(client)
         yield client

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from moto import mock_aws
 from playwright.sync_api import Browser, Page, expect
 
+from tests.aws import aws_in_memory
 from tests.browser.site import Levers, Site, running_site
 
 PATIENCE_MS = 12_000
@@ -21,16 +21,8 @@ PATIENCE_MS = 12_000
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A monitor with ten tickers, four hours of bars and a few anomalies, all simulated."""
-    credentials = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in credentials.items():
-            patch.setenv(name, value)
-        with running_site() as running:
-            yield running
+    with aws_in_memory(), running_site() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -127,7 +127,7 @@ def test_a_crowd_of_requests_takes_turns_and_who_has_left_takes_none() -> None:
                     gone if leaves else await asyncio.get_running_loop().create_future()
                 )
 
-            async def send(message: MutableMapping[str, Any]) -> None:
+            async def send(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     statuses.append(message["status"])
 

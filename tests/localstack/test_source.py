@@ -13,7 +13,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from localstack import source
 from localstack.settings import LocalError, LocalSettings, aws_environment, read_settings
@@ -21,6 +20,7 @@ from producers.errors import MonitorError
 from producers.sources import get
 from stream_infra import names
 from stream_infra.config import ConfigError
+from tests.aws import aws_in_memory
 
 ALPACA = {"APCA_API_KEY_ID": "AK1", "APCA_API_SECRET_KEY": "s3cr3t"}
 # https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker
@@ -152,7 +152,7 @@ def test_a_source_that_answers_is_good_news(settings: LocalSettings) -> None:
 def test_keys_go_into_the_secret_and_nowhere_else(
     settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mock_aws():
+    with aws_in_memory():
         secrets = boto3.client("secretsmanager", "us-east-1")
         monkeypatch.setattr(source, "client", lambda *_: secrets)
         for second in ("s3cr3t", "n3w"):

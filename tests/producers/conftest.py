@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from producers.vendor import Vendor, VendorClient
+from tests.aws import aws_in_memory, create_table
 from tests.producers.fakes import Aws, Bus, Call, Clock, MakeClient, StrictKinesis, VendorStub
 
 
@@ -23,24 +23,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+def aws() -> Iterator[Aws]:
+    with aws_in_memory():
         made = Aws(boto3.client("s3"), boto3.client("ssm"), boto3.client("dynamodb"), Bus())
         boto3.client("events").create_event_bus(Name="stock-market")
         made.s3.create_bucket(Bucket=made.bucket)
-        made.dynamodb.create_table(
-            TableName=made.table,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(made.table, client=made.dynamodb)
         yield made
 
 

@@ -24,6 +24,7 @@ from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
+from tests.aws import create_table
 from tests.producers.fakes import Aws, Clock, Failure, StrictKinesis
 
 Json = dict[str, Any]
@@ -41,15 +42,7 @@ SETTINGS = ScannerSettings(
 @pytest.fixture
 def detector(aws: Aws) -> Detector:
     def table(name: str, keys: tuple[str, str]) -> None:
-        aws.dynamodb.create_table(
-            TableName=name,
-            KeySchema=[
-                {"AttributeName": keys[0], "KeyType": "HASH"},
-                {"AttributeName": keys[1], "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(name, *keys, client=aws.dynamodb)
 
     table("stock-anomalies", ("ticker", "timestamp"))
     table("stock-charts", ("pk", "sk"))

@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from consumers.alerts import handler as notifier
 from consumers.contracts.events import detected
+from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, envelope, make_anomaly
 
 Json = dict[str, Any]
@@ -23,15 +23,7 @@ class Function:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ms = T0_MS + 200
-        boto3.client("dynamodb").create_table(
-            TableName="stock-alerts",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table("stock-alerts")
         self.ssm, self.sqs, sns = boto3.client("ssm"), boto3.client("sqs"), boto3.client("sns")
         topic = sns.create_topic(Name="stock-tracker-alerts")["TopicArn"]
         self.outbox = self.sqs.create_queue(QueueName="outbox")["QueueUrl"]
@@ -76,14 +68,10 @@ class Function:
 
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     made_once = (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list)
     for one in made_once:
         one.cache_clear()
-    with mock_aws():
+    with aws_in_memory():
         yield Function(monkeypatch)
     for one in made_once:
         one.cache_clear()

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import boto3
 import pytest
 from aws_lambda_powertools import Logger, Metrics
-from moto import mock_aws
 
 from consumers.detector.handler import structured
 from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector, now_ms
 from producers.settings import SettingsError
+from tests.aws import aws_in_memory, create_table
 from tests.consumers import kit
 
 VARIABLES = {
@@ -52,27 +52,15 @@ class Parts:
 
 
 @pytest.fixture
-def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
+def parts() -> Iterator[Parts]:
     """A detector on moto's AWS, its metrics, and the events that it put."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with aws_in_memory():
         for table, keys in {
             "windows": ("pk", "sk"),
             "charts": ("pk", "sk"),
             "anomalies": ("ticker", "timestamp"),
         }.items():
-            boto3.client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": keys[0], "KeyType": "HASH"},
-                    {"AttributeName": keys[1], "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(table, *keys)
         boto3.client("s3").create_bucket(Bucket="bucket")
         boto3.client("events").create_event_bus(Name="bus")
         boto3.client("ssm").put_parameter(Name="/stock-tracker/threshold", Value="2.5", Type="String")

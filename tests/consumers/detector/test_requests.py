@@ -20,13 +20,13 @@ import boto3
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 from botocore.model import OperationModel
-from moto import mock_aws
 
 from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
 from consumers.stores.charts import GROUPS
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
+from tests.aws import aws_in_memory, create_table
 from tests.consumers import kit
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ class Meter:
 @contextmanager
 def aws() -> Iterator[Meter]:
     """moto's AWS, in which every client that is made by default is metered."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with pytest.MonkeyPatch.context() as patch, aws_in_memory():
         create()
         meter, session = Meter(), boto3.Session()
         session.events.register("before-parameter-build", meter.asked)
@@ -152,15 +150,7 @@ def create() -> None:
         ("windows", ("pk", "sk")),
         ("charts", ("pk", "sk")),
     ):
-        dynamodb.create_table(
-            TableName=table,
-            KeySchema=[
-                {"AttributeName": keys[0], "KeyType": "HASH"},
-                {"AttributeName": keys[1], "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(table, *keys, client=dynamodb)
     boto3.client("s3").create_bucket(Bucket="data")
     boto3.client("events").create_event_bus(Name="bus")
     boto3.client("ssm").put_parameter(Name="/threshold", Type="String", Value="2.5")

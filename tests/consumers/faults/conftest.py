@@ -24,6 +24,7 @@ from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX
 from stream_infra.operations.endpoints import Endpoints
+from tests.aws import create_table
 from tests.consumers.faults.proxy import FUNCTION_TIMEOUT_SECONDS, Proxy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -182,15 +183,7 @@ class Lab:
             (names.CHARTS_TABLE, ("pk", "sk")),
             (names.ANOMALIES_TABLE, ("ticker", "timestamp")),
         ):
-            dynamodb.create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": keys[0], "KeyType": "HASH"},
-                    {"AttributeName": keys[1], "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(table, *keys, client=dynamodb)
         self.aws.client("s3").create_bucket(Bucket=BUCKET)
         self.aws.client("ssm").put_parameter(Name=names.THRESHOLD_PARAMETER, Value="2.5", Type="String")
         self._bus()

@@ -13,7 +13,6 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from consumers.contracts.anomaly import Anomaly, anomaly_id, from_item, iso_ms, sort_key
 from consumers.contracts.charts import Bar, LastQuote
@@ -36,6 +35,7 @@ from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import RejectedRow
+from tests.aws import aws_in_memory, create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -101,24 +101,12 @@ class Aws:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws() -> Iterator[Aws]:
     """Clients of moto's AWS, and a table with keys pk and sk."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with aws_in_memory():
         dynamodb = boto3.client("dynamodb", config=CONFIG)
         for table, keys in ((TABLE, ("pk", "sk")), ("anomalies", ("ticker", "timestamp"))):
-            dynamodb.create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": keys[0], "KeyType": "HASH"},
-                    {"AttributeName": keys[1], "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[{"AttributeName": k, "AttributeType": "S"} for k in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(table, *keys, client=dynamodb)
         s3 = boto3.client("s3", config=CONFIG)
         s3.create_bucket(Bucket="bucket")
         yield Aws(dynamodb, s3, boto3.client("ssm"))

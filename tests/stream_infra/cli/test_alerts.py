@@ -15,7 +15,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from consumers.alerts.event import AlertEvent, AlertTest
@@ -28,27 +27,16 @@ from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
+from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import opened
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        boto3.client("dynamodb").create_table(
-            TableName="stock-alerts",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+def _aws() -> Iterator[None]:
+    with aws_in_memory():
+        create_table("stock-alerts")
         boto3.client("sns").create_topic(Name="stock-tracker-alerts")
         boto3.client("events").create_event_bus(Name="stock-market")
         yield

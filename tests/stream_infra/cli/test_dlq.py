@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from consumers.detector.invocation import Consumer
@@ -31,6 +30,7 @@ from stream_infra import names
 from stream_infra.cli.main import app
 from stream_infra.operations import dead_letters, redriving
 from stream_infra.operations.endpoints import Endpoints
+from tests.aws import aws_in_memory, create_table
 
 Json = Any
 """Events, items and answers of AWS and of the commands, as `json` and boto3 give them."""
@@ -166,14 +166,7 @@ def detector(here: Here) -> Consumer:
 def create(here: Here) -> World:
     for table in (names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ANOMALIES_TABLE):
         key = ("ticker", "timestamp") if table == names.ANOMALIES_TABLE else ("pk", "sk")
-        here.client("dynamodb").create_table(
-            TableName=table,
-            KeySchema=[
-                {"AttributeName": n, "KeyType": t} for n, t in zip(key, ("HASH", "RANGE"), strict=True)
-            ],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in key],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(table, *key, client=here.client("dynamodb"))
     here.client("s3").create_bucket(Bucket=BUCKET)
     here.client("ssm").put_parameter(Name=names.THRESHOLD_PARAMETER, Value="2.5", Type="String")
     here.client("kinesis").create_stream(StreamName=names.STREAM, ShardCount=1)
@@ -183,15 +176,11 @@ def create(here: Here) -> World:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     here = Here(None, None, None, None)
     for command in ("dlq", "quarantine"):
         monkeypatch.setattr(f"stream_infra.cli.commands.{command}.resolve", lambda _aws: here)
     monkeypatch.setattr(dead_letters, "_WAIT_SECONDS", 0)
-    with mock_aws():
+    with aws_in_memory():
         yield create(here)
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from stream_infra.cli.commands import rollback
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError, NotDeployedError
 from stream_infra.operations.versions import roll_back, versions_of
+from tests.aws import aws_in_memory
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -34,11 +34,7 @@ def code(text: str) -> bytes:
 @pytest.fixture
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaClient]:
     """Lambda with stock-detector at version 3, and no other function."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with aws_in_memory():
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         role = boto3.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         client = boto3.client("lambda")

@@ -9,7 +9,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from mypy_boto3_ssm.client import SSMClient
 from typer.testing import CliRunner
 
@@ -18,6 +17,7 @@ from stream_infra.cli.commands import watch
 from stream_infra.operations import watching
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
+from tests.aws import aws_in_memory, create_table
 
 BUCKET = "stock-scan-data-123456789012"
 
@@ -37,22 +37,10 @@ class Local(Endpoints):
 
 @pytest.fixture
 def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[SSMClient]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(watch, "resolve", lambda _aws: Local(None, None, None, None))
-    with mock_aws():
+    with aws_in_memory():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        boto3.client("dynamodb").create_table(
-            TableName=names.CHARTS_TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(names.CHARTS_TABLE)
         client = boto3.client("ssm")
         client.put_parameter(Name=names.TICKER_PARAMETER, Value="AAPL,MSFT", Type="String")
         yield client

@@ -7,23 +7,20 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from stream_infra import names
 from stream_infra.operations import doctor
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.gather import Gatherer
+from tests.aws import aws_in_memory
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def empty_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setattr(names, "STACKS", ())  # moto's CloudFormation needs packages that nothing else does
-    with mock_aws():
+    with aws_in_memory():
         yield
 
 

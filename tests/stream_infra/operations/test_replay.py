@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from consumers.contracts.counts import TickCounts
 from producers.errors import MonitorError
@@ -17,6 +16,7 @@ from stream_infra.operations import replay
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.replay import Replay, ReplayStalledError
 from stream_infra.operations.tail import Following, TickCursor, items
+from tests.aws import aws_in_memory, create_table
 
 SOURCE = "replay-test"
 
@@ -36,27 +36,13 @@ class Here(Endpoints):
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+def here() -> Iterator[Here]:
+    with aws_in_memory():
         endpoints = Here(None, None, None, None)
         endpoints.client("kinesis").create_stream(StreamName=names.STREAM, ShardCount=1)
         for table, sort in ((names.WINDOWS_TABLE, "sk"), (names.ANOMALIES_TABLE, "timestamp")):
             hash_key = "pk" if sort == "sk" else "ticker"
-            endpoints.client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": hash_key, "KeyType": "HASH"},
-                    {"AttributeName": sort, "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": name, "AttributeType": "S"} for name in (hash_key, sort)
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(table, hash_key, sort, client=endpoints.client("dynamodb"))
         yield endpoints
 
 

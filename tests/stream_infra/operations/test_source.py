@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 from producers import secret
@@ -18,6 +17,7 @@ from stream_infra.operations.doctor.inputs import feed
 from stream_infra.operations.facts import Facts, QuoteSource
 from stream_infra.operations.health import judge
 from stream_infra.operations.source import quote_source
+from tests.aws import aws_in_memory
 
 KEYS = '{"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t"}'
 FACTS = Facts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
@@ -26,7 +26,7 @@ FACTS = Facts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretsManagerClient]:
     monkeypatch.setattr(secret, "_read", {})
-    with mock_aws():
+    with aws_in_memory():
         client = boto3.client("secretsmanager", region_name="us-east-1")
         client.create_secret(Name="whole", SecretString=KEYS)
         client.create_secret(Name="half", SecretString='{"APCA_API_KEY_ID": "PK1"}')

@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from producers.partitions import partition_of
 from producers.publisher import Publisher
@@ -29,6 +28,7 @@ from stream_infra.operations.tail import (
     items,
     newest_arrivals,
 )
+from tests.aws import aws_in_memory
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -43,12 +43,8 @@ def _until_quiet(cursor: Cursor, lines: int | None = None) -> list[Item]:
 
 
 @pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[KinesisClient]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+def stream() -> Iterator[KinesisClient]:
+    with aws_in_memory():
         kinesis = boto3.client("kinesis")
         kinesis.create_stream(StreamName="quotes", ShardCount=2)
         yield kinesis
