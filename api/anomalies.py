@@ -220,13 +220,16 @@ def _source_terms(source: str | None, names: dict[str, str], values: dict[str, A
     if source is None:
         return []
     names["#source"] = "source"
+    if source == "backfill":
+        values[":backfill"] = {"S": "backfill-"}
+        return ["begins_with(#source, :backfill)"]
     if source in {"live", "replay"}:
         values |= {":replay": {"S": "replay"}, ":run": {"S": "replay-"}}
         replayed = "#source = :replay OR begins_with(#source, :run)"
         if source == "replay":
             return [f"({replayed})"]
-        values[":simulated"] = {"S": "simulated"}
-        return [f"NOT (#source = :simulated OR {replayed})"]
+        values |= {":simulated": {"S": "simulated"}, ":backfill": {"S": "backfill-"}}
+        return [f"NOT (#source = :simulated OR begins_with(#source, :backfill) OR {replayed})"]
     values[":source"] = {"S": source}
     return ["#source = :source"]
 

@@ -23,7 +23,9 @@ class AnomalyModel(BaseModel):
 
     id: str
     source: str = Field(description="Where the quotes came from.")
-    origin: Origin = Field(description="Whether they were real, simulated or replayed.")
+    origin: Origin = Field(
+        description="Whether they were real, of a real market's past (backfill), simulated or replayed."
+    )
     ticker: str
     timestamp: str = Field(description="Sort key: the instant (ISO 8601, ms, UTC), '#', the kind.")
     date: str = Field(description="UTC day, YYYY-MM-DD.")

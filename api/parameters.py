@@ -50,7 +50,7 @@ def _symbol(text: object) -> str:
 
 def _source(source: str) -> str:
     if not is_source(source):
-        raise ValueError("must be live, simulated, replay or the name of a source")
+        raise ValueError("must be live, backfill, simulated, replay or the name of a source")
     return source
 
 
@@ -138,7 +138,7 @@ SourceQuery = Annotated[
     str,
     AfterValidator(_source),
     Query(
-        description="live, simulated, replay, or the name of one source.",
+        description="live, backfill, simulated, replay, or the name of one source.",
         json_schema_extra=_pattern("^[A-Za-z0-9._-]{1,64}$"),
     ),
 ]

@@ -18,14 +18,14 @@ export interface AlertMessage {
   ticker: string | null;
   kind: string | null;
   severity: "low" | "medium" | "high" | "critical" | null;
-  origin: "live" | "simulated" | "replay" | null;
+  origin: "live" | "simulated" | "replay" | "backfill" | null;
   deliveries: Array<DeliveryModel>;
 }
 
 export interface AnomalyModel {
   id: string;
   source: string;
-  origin: "live" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay" | "backfill";
   ticker: string;
   timestamp: string;
   date: string;
@@ -50,7 +50,7 @@ export interface AnomalyPage {
 
 export interface BarList {
   ticker: string;
-  origin: "live" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay" | "backfill";
   since: string;
   until: string;
   bars: Array<BarModel>;
@@ -89,7 +89,7 @@ export interface Feed {
 export interface Health {
   status: "healthy" | "degraded";
   source?: string | null;
-  origin?: "live" | "simulated" | "replay" | null;
+  origin?: "live" | "simulated" | "replay" | "backfill" | null;
   feed?: Feed | null;
   stream_lag_seconds?: number | null;
   failed_batches?: number | null;
@@ -119,7 +119,7 @@ export interface IncidentMessage {
 
 export interface IncidentModel {
   id: string;
-  origin: "live" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay" | "backfill";
   subject: string;
   state: "open" | "acknowledged" | "resolved";
   severity: "low" | "medium" | "high" | "critical";
@@ -204,7 +204,7 @@ export interface Ticker {
 
 export interface TickerList {
   source: string;
-  origin: "live" | "simulated" | "replay";
+  origin: "live" | "simulated" | "replay" | "backfill";
   as_of: string;
   feed: Feed;
   tickers: Array<Ticker>;

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import boto3
@@ -15,15 +14,17 @@ from botocore.config import Config
 
 from producers.archive import Archive
 from producers.markets.listings import Listings
+from producers.origin import origin_of
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
 from producers.scan.scan import Parts, Scan, ScanReport, deadline
 from producers.scan.unsent import UnsentStore
+from producers.scan.warm_up import WarmUp, limits_of
 from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, SettingsError, scan_request, scanner_settings
-from producers.source import Source, SourceError
-from producers.sources import create, get
+from producers.source import Environment, Source, SourceError
+from producers.sources import create, get, history_of
 from producers.watch_list import WatchListReader
 
 _CLIENT = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
@@ -48,8 +49,10 @@ def _parts(settings: ScannerSettings, owner: str) -> Parts:
     s3, ssm, kinesis, dynamodb, events = map(_client, ("s3", "ssm", "kinesis", "dynamodb", "events"))
     feed = FeedKeeper(dynamodb, settings.scan_table, events, settings.bus_name)
     lease_ms = _LEASE_MS + 2 * round(settings.poll_interval_seconds * 1000)
+    source, environment = _source(settings, feed)
+    listings = Listings(settings.markets, get(settings.source).market)
     return Parts(
-        source=_source(settings, feed),
+        source=source,
         watch_list=WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms),
         publisher=Publisher(kinesis, settings.stream_name, settings.partitions),
         lease=Lease(dynamodb, settings.scan_table, owner, lease_ms),
@@ -58,21 +61,33 @@ def _parts(settings: ScannerSettings, owner: str) -> Parts:
         feed=feed,
         clock_ms=_now_ms,
         sleep=time.sleep,
-        market_of=Listings(settings.markets, get(settings.source).market),
+        market_of=listings,
+        warm_up=_warm_up(settings, environment, listings),
     )
 
 
-def _source(settings: ScannerSettings, feed: FeedKeeper) -> Source:
-    environment: Mapping[str, str] = os.environ
+def _source(settings: ScannerSettings, feed: FeedKeeper) -> tuple[Source, Environment]:
+    environment: Environment = os.environ
     try:
         if settings.source_secret:
             environment = environment_with_secret(
                 os.environ, _client("secretsmanager"), settings.source_secret
             )
-        return create(settings.source, environment, settings.source_mode)
+        return create(settings.source, environment, settings.source_mode), environment
     except (SourceError, SettingsError) as error:
         feed.record_unusable(settings.source, str(error), _now_ms())
         raise
+
+
+def _warm_up(settings: ScannerSettings, environment: Environment, listings: Listings) -> WarmUp | None:
+    spec = get(settings.source)
+    if origin_of(settings.source) != "live" or spec.history is None:
+        return None
+    limits = limits_of(spec.calls_per_minute, settings.poll_interval_seconds)
+    make = partial(history_of, settings.source, environment)
+    return WarmUp(
+        settings.source, make, market_of=listings, session=settings.session, limits=limits, clock_ms=_now_ms
+    )
 
 
 @lru_cache
@@ -91,6 +106,7 @@ def _emit(report: ScanReport, scan: str) -> None:
         "TicksWaiting": report.waiting,
         "RecordsResent": report.resent,
         "QuotesRepeated": report.repeated,
+        "TicksBackfilled": report.backfilled,
         "TickersMissing": len(report.missing),
         "TickersRejected": len(report.rejected),
         "ScansWithoutTicks": int(report.status == "ok" and report.ticks == 0),

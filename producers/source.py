@@ -21,7 +21,7 @@ ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)
 Mode = Literal["poll", "stream"]
 Column = Literal["bid", "ask", "day_volume", "quote_ts"]
 COLUMNS: Final[tuple[Column, ...]] = get_args(Column)
-RESERVED_NAMES: Final = frozenset({"live"})
+RESERVED_NAMES: Final = frozenset({"live", "backfill"})
 """Names of origins that no source may take: the API filters by either."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")

@@ -346,6 +346,11 @@ def poll_seconds(environment: Environment) -> float:
     return min(max(1.0, 0.8 * interval), 20.0)
 
 
+def history_environment(environment: Environment) -> Environment:
+    """Return the environment for a history: where nobody polls, each call may take its time."""
+    return {"POLL_INTERVAL_SECONDS": "20", **environment}
+
+
 def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> Quote | Missing:
     """Return the quote that `read` makes of a vendor's answer for one ticker.
 

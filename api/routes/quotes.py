@@ -17,7 +17,7 @@ from api.tickers import feed, ticker_rows
 from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar
-from producers.origin import origin_of
+from producers.origin import origin_of, windows_of
 
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
@@ -34,7 +34,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     )
     def list_tickers(source: SourceQuery | None = None) -> Response[str]:
         now_ms, name = services.now_ms(), source or services.source
-        origin = origin_of(name)
+        origin = origin_of(windows_of(name))
         quotes = services.charts.last_quotes(origin)
         # What was replayed need not be on the watch list: a replay shows what it brought.
         listed = sorted(quote.symbol for quote in quotes) if origin == "replay" else services.watch_list()
@@ -61,7 +61,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         source: SourceQuery | None = None,
     ) -> Response[str]:
         since_ms, until_ms = _span(since, until, services.now_ms())
-        origin = origin_of(source or services.source)
+        origin = origin_of(windows_of(source or services.source))
         bars = services.charts.bars(origin, ticker, since_ms, until_ms)
         payload = {
             "ticker": ticker,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
 from producers.errors import MonitorError
-from producers.origin import origin_of
+from producers.origin import origin_of, windows_of
 from producers.quote_batch import MAX_TS_MS
 
 if TYPE_CHECKING:
@@ -148,13 +148,15 @@ def sort_key(ts_ms: int, kind: str, source: str) -> str:
 def anomaly_id(ticker: str, ts_ms: int, kind: str, source: str) -> str:
     """Return the identity of the anomaly of a kind that a tick raised: the same however often it is found.
 
-    What is not live names its source: a replay or a simulation never stands for what really happened.
+    What is not live names its source: a replay or a simulation never stands for what really happened. A backfill
+    does: an anomaly that it opens may end, or get worse, by a live tick.
     """
     return f"{ticker}-{ts_ms}-{kind}{_of_source(source)}"
 
 
 def _of_source(source: str) -> str:
-    return "" if origin_of(source) == "live" else f"@{source}"
+    own = windows_of(source)
+    return "" if origin_of(own) == "live" else f"@{own}"
 
 
 def to_item(anomaly: Anomaly) -> dict[str, AttributeValueTypeDef]:

@@ -31,7 +31,7 @@ from consumers.windows.state import (
     Step,
     plan,
 )
-from producers.origin import origin_of
+from producers.origin import origin_of, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -209,7 +209,7 @@ class Partitions:
 
     def _put_quotes(self, step: Step) -> None:
         block = step.block
-        for origin in sorted({origin_of(s) for s, c in block.sources.items() if c.in_windows}):
+        for origin in sorted({origin_of(windows_of(s)) for s, c in block.sources.items() if c.in_windows}):
             written = self._quotes.get((block.partition, origin), _Written(0, 0))
             due = block.arrival_ms >= written.arrival_ms + _LARGE_QUOTES_EVERY_MS
             if written.size > _SMALL_QUOTES_BYTES and not due:

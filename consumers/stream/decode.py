@@ -18,7 +18,7 @@ import numpy as np
 from consumers.stream.kpl import is_whole_aggregate, record_digest, user_records
 from consumers.stream.records import KinesisRecord, Quarantined, lane_of
 from consumers.stream.rows import Floats, Rows, StreamRecord
-from producers.origin import origin_of
+from producers.origin import origin_of, windows_of
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, QuoteBatchError, RejectedRow, decode, select
 
@@ -258,10 +258,11 @@ def reason_of(rejected: Sequence[RejectedRow]) -> str:
 
 
 def _window_keys(batch: QuoteBatch) -> list[str]:
-    """Return the names of the windows of a batch's rows: what is not live has windows of its own."""
-    if origin_of(batch.source) == "live":
+    """Return the names of the windows of a batch's rows: what is neither live nor its past has windows of its own."""
+    source = windows_of(batch.source)
+    if origin_of(source) == "live":
         return batch.symbol
-    return [f"{batch.source}/{symbol}" for symbol in batch.symbol]
+    return [f"{source}/{symbol}" for symbol in batch.symbol]
 
 
 def _blank(rows: int) -> QuoteBatch:

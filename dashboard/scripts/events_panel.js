@@ -265,7 +265,7 @@ function buildFilters() {
     "select",
     { id: "filter-source", "aria-label": "Source", onchange: () => go({ origin: sources.value, ...(current().ticker ? {} : { source: "" }) }) },
     h("option", { value: "" }, "All sources"),
-    ...["live", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
+    ...["live", "backfill", "simulated", "replay"].map((value) => h("option", { value }, capitalized(value))),
   );
   byId("filters").replaceChildren(...chips, kinds, sources);
   syncFilters();

@@ -298,7 +298,8 @@ class OpenTicker {
   /** @param {PriceChart} chart @param {BarList} list @param {Anomaly[]} anomalies */
   #drawChart(chart, list, anomalies) {
     const { bars } = list;
-    const own = anomalies.filter((anomaly) => anomaly.origin === list.origin);
+    const origins = list.origin === "live" ? ["live", "backfill"] : [list.origin];
+    const own = anomalies.filter((anomaly) => origins.includes(anomaly.origin));
     const untilMs = Math.min(serverNow(), Date.parse(list.until));
     const fit = !this.#fitted && bars.length > 0 && this.#canvas.clientWidth > 0;
     chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs: list.origin === "replay" ? 0 : untilMs });

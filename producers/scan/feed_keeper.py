@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from producers.origin import origin_of
 from producers.quote_batch import QuoteBatch
 from producers.scan.staleness import FeedEvent, FeedMemory, FeedWatch
+from producers.scan.warm_up import WarmUpMemory
 from producers.source import Source
 from producers.vendor_state import VendorState
 
@@ -41,6 +43,7 @@ class _Kept(msgspec.Struct):
     memory: FeedMemory
     vendor_state: VendorState | None = None
     pending: list[FeedEvent] = []
+    warm_up: WarmUpMemory | None = None
 
 
 class FeedKeeper:
@@ -59,6 +62,8 @@ class FeedKeeper:
         self._pending: list[FeedEvent] = []
         self.problem: str | None = None
         """Why events wait, if some do."""
+        self.warm_up = WarmUpMemory()
+        """What is known of the past of live tickers, whatever their source."""
 
     def begin(self, name: str, source: Source) -> None:
         """Restore what is known of the feed of the source `name`, and give the source its vendor's state."""
@@ -67,6 +72,7 @@ class FeedKeeper:
         self._source = source
         self._watch = FeedWatch(name, kept.memory)
         self._pending = kept.pending
+        self.warm_up = kept.warm_up or _warm_up_before(kept.memory)
         if isinstance(source, HasVendorState) and kept.vendor_state and kept.memory.source == name:
             source.vendor_state = kept.vendor_state
 
@@ -96,7 +102,7 @@ class FeedKeeper:
     def save(self, now_ms: int) -> None:
         """Store what is known."""
         memory, vendor = self._watch.memory, self._vendor_state
-        kept = _Kept(memory, vendor, self._pending)
+        kept = _Kept(memory, vendor, self._pending, self.warm_up)
         item: dict[str, Any] = {
             **KEY,
             "state": {"B": zlib.compress(msgspec.msgpack.encode(kept), 6)},
@@ -173,6 +179,13 @@ def _decoded(item: Any) -> _Kept:
         return msgspec.msgpack.decode(zlib.decompress(item["state"]["B"]), type=_Kept)
     except (msgspec.MsgspecError, zlib.error):  # written by another version: begin anew
         return _Kept(FeedMemory())
+
+
+def _warm_up_before(memory: FeedMemory) -> WarmUpMemory:
+    """Return what is known of tickers that were watched before warm-ups were remembered."""
+    if origin_of(memory.source) != "live":
+        return WarmUpMemory()
+    return WarmUpMemory(dict.fromkeys(memory.tickers, memory.observed_ms))
 
 
 def _iso(ms: int) -> str:

@@ -21,6 +21,7 @@ from producers.quote_batch import QuoteBatch, select, usable, without_fresh_time
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease, LeaseLostError
 from producers.scan.unsent import UnsentStore
+from producers.scan.warm_up import WarmUp
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
 from producers.source import HasConnection, Source, SourceError, poll
 from producers.watch_list import WatchList
@@ -47,6 +48,7 @@ class ScanReport:
     """What a scan did: polls, and how many ticks went to which partition.
 
     `repeated` counts quotes that were none: old ones, and the last ones of a feed that has fallen silent.
+    `backfilled` counts the ticks that warmed tickers up.
     `missing` are the tickers that the source did not answer at least once, with the last reason, `rejected`
     what on the watch list is no ticker, `waiting` the ticks that the stream did not take and the next scan
     sends first, `feed` how the feed and the circuit breaker of its vendor are.
@@ -59,6 +61,7 @@ class ScanReport:
     resent: int = 0
     waiting: int = 0
     repeated: int = 0
+    backfilled: int = 0
     missing: dict[str, str] = field(default_factory=dict)
     rejected: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
@@ -82,6 +85,7 @@ class ScanReport:
             "resent": self.resent,
             "waiting": self.waiting,
             "repeated": self.repeated,
+            "backfilled": self.backfilled,
             "missing": sorted(self.missing)[:_NAMES_IN_REPORT],
             "missing_count": len(self.missing),
             "missing_reasons": dict(
@@ -111,6 +115,7 @@ class Parts:
     clock_ms: Callable[[], int]
     sleep: Callable[[float], None]
     market_of: Callable[[str], str] = market_of
+    warm_up: WarmUp | None = None
 
 
 class Scan:
@@ -208,7 +213,21 @@ class Scan:
             self._judge_feed(watched.symbols, None, ts_ms, str(error))
             return
         report.polls += 1
-        self._publish([self._observations(watched.symbols, batch, ts_ms)], publish_by_ms)
+        quotes = self._observations(watched.symbols, batch, ts_ms)
+        self._publish(self._warmed_up(quotes, ts_ms), publish_by_ms)
+
+    def _warmed_up(self, quotes: QuoteBatch, ts_ms: int) -> list[QuoteBatch]:
+        """Return what to publish of a poll: before a ticker's first quote comes its past."""
+        warm_up, feed = self._parts.warm_up, self._parts.feed
+        if warm_up is None:
+            return [quotes]
+        warmed = warm_up.run(feed.warm_up, quotes, ts_ms)
+        self.report.problems += warmed.problems
+        if warmed.past is None:
+            return [warmed.quotes]
+        self.report.backfilled += len(warmed.past)
+        feed.save(ts_ms)  # at once: after a kill nothing of it is sent again
+        return [warmed.past, warmed.quotes]
 
     def _observations(self, watched: Sequence[str], batch: QuoteBatch, ts_ms: int) -> QuoteBatch:
         """Return the batch without what a live market's feed only repeats."""

@@ -21,7 +21,15 @@ from producers.markets import new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamRejectedError, StreamSource
-from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
+from producers.vendor import (
+    VendorClient,
+    VendorSource,
+    client_of,
+    epoch_ms,
+    history_environment,
+    poll_seconds,
+    read_quote,
+)
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
 
 SYMBOLS_PER_CALL = 500
@@ -143,7 +151,8 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
 class AlpacaHistory:
     """Alpaca's historical bars, in pages of 10,000.
 
-    https://docs.alpaca.markets/reference/stockbars
+    https://docs.alpaca.markets/reference/stockbars; the free plan has no bars of all exchanges of the last 15 minutes,
+    and is answered with status 403 then: https://docs.alpaca.markets/docs/market-data-faq
     """
 
     def __init__(self, client: VendorClient, feed: str) -> None:
@@ -163,7 +172,7 @@ class AlpacaHistory:
         page: str | None = ""
         while page is not None:
             token = {"page_token": page} if page else {}
-            answer = self._client.pages(_BARS_PATH, {**asked, **self._feed, **token})
+            answer = self._page({**asked, **token})
             try:
                 bars = msgspec.convert(answer, _Bars)
             except msgspec.ValidationError as error:
@@ -173,6 +182,16 @@ class AlpacaHistory:
                 if at is not None and since_ms <= at < until_ms:
                     yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
             page = bars.next_page_token
+
+    def _page(self, asked: Mapping[str, str]) -> Any:
+        """Return a page; where the plan has no recent bars of all exchanges, those of IEX."""
+        try:
+            return self._client.pages(_BARS_PATH, {**asked, **self._feed})
+        except VendorError as error:
+            if self._feed or error.status != 403 or "SIP" not in str(error):
+                raise
+        self._feed = {"feed": "iex"}
+        return self._client.pages(_BARS_PATH, {**asked, **self._feed})
 
 
 class _MinuteBar(msgspec.Struct):
@@ -192,7 +211,7 @@ class _Bars(msgspec.Struct):
 def _history(environment: Environment) -> AlpacaHistory:
     client = client_of(
         SOURCE,
-        {**environment, "POLL_INTERVAL_SECONDS": "20"},
+        history_environment(environment),
         environment.get("APCA_API_DATA_URL") or _URL,
         _headers(environment),
     )

@@ -18,7 +18,15 @@ import msgspec
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamSource
-from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
+from producers.vendor import (
+    VendorClient,
+    VendorSource,
+    client_of,
+    epoch_ms,
+    history_environment,
+    poll_seconds,
+    read_quote,
+)
 from producers.vendor_state import RejectedRequestError
 
 _URL = "https://api.exchange.coinbase.com"
@@ -102,8 +110,8 @@ def _iso(ms: int) -> str:
 
 
 def _history(environment: Environment) -> CoinbaseHistory:
-    slow = {**environment, "POLL_INTERVAL_SECONDS": "20"}  # nobody polls again: take time to retry
-    return CoinbaseHistory(client_of(SOURCE, slow, environment.get("COINBASE_URL") or _URL))
+    url = environment.get("COINBASE_URL") or _URL
+    return CoinbaseHistory(client_of(SOURCE, history_environment(environment), url))
 
 
 class CoinbaseStream:

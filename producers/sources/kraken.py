@@ -10,22 +10,33 @@ https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from producers.quote_batch import Quote
-from producers.source import Environment, Missing, Option, Quotes, SourceSpec
+from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamSource
-from producers.vendor import VendorClient, VendorSource, client_of, epoch_ms, poll_seconds, read_quote
+from producers.vendor import (
+    VendorClient,
+    VendorSource,
+    client_of,
+    epoch_ms,
+    history_environment,
+    poll_seconds,
+    read_quote,
+)
 from producers.vendor_state import RateLimitedError, RejectedRequestError, TransientError, VendorError
 
 _URL = "https://api.kraken.com"
 _STREAM_URL = "wss://ws.kraken.com/v2"
 _CALLS_PER_MINUTE = 50
 PAIRS_PER_CALL = 200
+_CANDLES = 720
+_MINUTE_MS = 60_000
+_UNLISTED = "kraken lists no such pair; one is written like BTC/USD"
 _OWN_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # Kraken's codes, and what everybody else writes
 
 
@@ -46,12 +57,29 @@ class _Ticker(msgspec.Struct):
     v: list[float]
 
 
+class _Pairs:
+    """Kraken's names of the pairs that it lists, asked for once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def listed(
+        self, symbols: Sequence[str], result: Callable[[str, Mapping[str, str]], dict[str, Any]]
+    ) -> dict[str, str]:
+        """Return the names of those symbols that Kraken lists; `result` makes a call."""
+        if not self._names:
+            pairs = result("/0/public/AssetPairs", {})
+            self._names = {written: key for key, pair in pairs.items() for written in _written(key, pair)}
+        plain = {symbol: symbol.rpartition(":")[2].replace("-", "/") for symbol in symbols}
+        return {symbol: self._names[name] for symbol, name in plain.items() if name in self._names}
+
+
 class KrakenSource(VendorSource):
     """Polls Kraken; which pairs there are is asked once."""
 
     def __init__(self, client: VendorClient) -> None:
         super().__init__(client)
-        self._pairs: dict[str, str] = {}
+        self._pairs = _Pairs()
 
     def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:  # noqa: ARG002 - it gives no times
         """Poll once, in as many calls as the watch list takes.
@@ -62,11 +90,10 @@ class KrakenSource(VendorSource):
             If none of the calls was answered.
         """
         self._client.begin_poll()
-        unlisted = Missing("kraken lists no such pair; one is written like BTC/USD")
-        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, unlisted)
+        found: dict[str, Quote | Missing] = dict.fromkeys(symbols, Missing(_UNLISTED))
         errors: list[VendorError] = []
         try:
-            wanted = self._listed(symbols)
+            wanted = self._pairs.listed(symbols, self._result)
             names = list(dict.fromkeys(wanted.values()))
             for start in range(0, len(names), PAIRS_PER_CALL):
                 asked = names[start : start + PAIRS_PER_CALL]
@@ -79,23 +106,19 @@ class KrakenSource(VendorSource):
         self._client.end_poll(errors, answered=answered)
         return found
 
-    def _listed(self, symbols: Sequence[str]) -> dict[str, str]:
-        """Return Kraken's names of those symbols that it lists."""
-        if not self._pairs:
-            pairs = self._result("/0/public/AssetPairs", {})
-            self._pairs = {written: key for key, pair in pairs.items() for written in _written(key, pair)}
-        plain = {symbol: symbol.rpartition(":")[2].replace("-", "/") for symbol in symbols}
-        return {symbol: self._pairs[name] for symbol, name in plain.items() if name in self._pairs}
-
     def _result(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            answer = msgspec.convert(self._client.get(path, parameters), _Answer)
-        except msgspec.ValidationError as error:
-            raise VendorError(f"kraken answered what is no result: {error}") from error
-        for said in answer.error:
-            if said.startswith("E"):  # warnings begin with W
-                raise _error(said)
-        return answer.result or {}
+        return _result(self._client.get(path, parameters))
+
+
+def _result(answer: object) -> dict[str, Any]:
+    try:
+        said = msgspec.convert(answer, _Answer)
+    except msgspec.ValidationError as error:
+        raise VendorError(f"kraken answered what is no result: {error}") from error
+    for problem in said.error:
+        if problem.startswith("E"):  # warnings begin with W
+            raise _error(problem)
+    return said.result or {}
 
 
 def _error(said: str) -> VendorError:
@@ -122,6 +145,61 @@ def _quote(raw: object) -> Quote | Missing:
         return Missing("kraken answered without it")
     ticker = msgspec.convert(raw, _Ticker, strict=False)  # numbers come as text
     return Quote(ticker.c[0], ticker.b[0] or None, ticker.a[0] or None, ticker.v[0])
+
+
+class KrakenHistory:
+    """Kraken's candles of one minute: the newest 720, of which the last is not over yet.
+
+    https://docs.kraken.com/api-reference/market-data/get-ohlc-data
+    """
+
+    def __init__(self, client: VendorClient) -> None:
+        self._client = client
+        self._pairs = _Pairs()
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        """Return a pair's bars, the oldest first; minutes without a trade are left out."""
+        name = self._pairs.listed([symbol], self._result).get(symbol)
+        if name is None:
+            raise SourceError(f"{symbol}: {_UNLISTED}")
+        asked = {"pair": name, "interval": "1", "since": str(since_ms // 1000 - 60)}
+        found = [rows for key, rows in self._result("/0/public/OHLC", asked).items() if key != "last"]
+        try:
+            # Numbers come as text.
+            candles = msgspec.convert(found[0] if found else [], list[_Candle], strict=False)
+        except msgspec.ValidationError as error:
+            raise SourceError(f"kraken answered what are no candles of {symbol}: {error}") from error
+        oldest_ms = candles[0].time * 1000 if candles else since_ms
+        if len(candles) >= _CANDLES and oldest_ms > since_ms + _MINUTE_MS:
+            first = datetime.fromtimestamp(oldest_ms / 1000, UTC)
+            raise SourceError(
+                f"kraken keeps the newest {_CANDLES} minutes alone",
+                allowed=f"from {first:%Y-%m-%dT%H:%MZ} on",
+            )
+        for candle in candles[:-1]:
+            if since_ms <= candle.time * 1000 < until_ms and candle.count:
+                yield MinuteBar(
+                    candle.time * 1000, candle.open, candle.high, candle.low, candle.close, candle.volume
+                )
+
+    def _result(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+        return _result(self._client.pages(path, parameters))
+
+
+class _Candle(msgspec.Struct, array_like=True):
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    vwap: float
+    volume: float
+    count: int
+
+
+def _history(environment: Environment) -> KrakenHistory:
+    url = environment.get("KRAKEN_URL") or _URL
+    return KrakenHistory(client_of(SOURCE, history_environment(environment), url))
 
 
 class KrakenStream:
@@ -207,11 +285,12 @@ SOURCE = SourceSpec(
     columns=("bid", "ask", "day_volume"),
     poll=_poll,
     stream=_stream,
+    history=_history,
     options=(
         Option("KRAKEN_URL", "another address of the API"),
         Option("KRAKEN_STREAM_URL", "another address of the stream"),
     ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=PAIRS_PER_CALL,
-    limits="The volume of the day begins at 00:00 UTC.",
+    limits="The volume of the day begins at 00:00 UTC. History is the newest 720 minutes.",
 )

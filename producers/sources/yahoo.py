@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from threading import Event
@@ -19,13 +19,14 @@ from typing import Any
 
 from producers.http import NoReplyError, within
 from producers.quote_batch import Quote
-from producers.source import Environment, Missing, Quotes, SourceError, SourceSpec
-from producers.vendor import poll_seconds
+from producers.source import Environment, MinuteBar, Missing, Quotes, SourceError, SourceSpec
+from producers.vendor import history_environment, poll_seconds
 from producers.vendor_state import RateLimitedError, VendorState, limited
 
 MAX_SYMBOLS = 50
 _PAUSE_MS = 60_000
 _SHOWN = 160
+_SPAN_MS = 7 * 86_400_000
 
 
 class YahooSource:
@@ -100,6 +101,42 @@ class YahooSource:
         return Quote(price, day_volume=_number(known.get("regularMarketVolume")), quote_ts=ts)
 
 
+class YahooHistory:
+    """Yahoo's bars of one minute by yfinance: eight days a call, of the last thirty.
+
+    https://ranaroussi.github.io/yfinance/reference/yfinance.price_history.html
+    """
+
+    def __init__(self, yfinance: Any, seconds: float = 20.0) -> None:
+        self._yfinance = yfinance
+        self._seconds = seconds
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        """Return a ticker's bars, the oldest first; rows without a price are left out."""
+        for begin_ms in range(since_ms, until_ms, _SPAN_MS):
+            end_ms = min(begin_ms + _SPAN_MS, until_ms)
+            try:
+                frame = within(self._seconds, partial(self._frame, symbol, begin_ms, end_ms))
+            except NoReplyError as error:
+                raise SourceError(f"yahoo does not answer for {symbol}: {error.kind}") from error
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"[:_SHOWN]
+                raise SourceError(f"yahoo has no minutes of {symbol}: {said}") from error
+            for at, *values in frame[["Open", "High", "Low", "Close", "Volume"]].itertuples():
+                ts, (open_, high, low, close, volume) = round(at.timestamp() * 1000), values
+                if begin_ms <= ts < end_ms and all(map(math.isfinite, (open_, high, low, close))):
+                    yield MinuteBar(ts, open_, high, low, close, volume if math.isfinite(volume) else 0.0)
+
+    def _frame(self, symbol: str, begin_ms: int, end_ms: int, _is_abandoned: Event) -> Any:
+        begin, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (begin_ms, end_ms))
+        ticker = self._yfinance.Ticker(symbol)
+        return ticker.history(interval="1m", start=begin, end=end, prepost=True, auto_adjust=False)
+
+
+def _history(environment: Environment) -> YahooHistory:
+    return YahooHistory(import_module("yfinance"), poll_seconds(history_environment(environment)))
+
+
 def _number(value: object) -> float | None:
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -119,11 +156,12 @@ SOURCE = SourceSpec(
     market="XNYS",
     columns=("day_volume", "quote_ts"),
     poll=_poll,
+    history=_history,
     symbols_per_call=1,
     max_symbols=MAX_SYMBOLS,
     packages=("yfinance",),
     limits=(
         "No contract and no promise: for trying out, and not on AWS, whose addresses Yahoo limits. "
-        "Quotes of many exchanges are delayed by 15 minutes or more."
+        "Quotes of many exchanges are delayed by 15 minutes or more. History is the last 30 days."
     ),
 )

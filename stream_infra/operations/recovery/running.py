@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from consumers.contracts.counts import TickCounts
 from consumers.stores.charts import ChartTable
 from consumers.stores.windows import Ledger
-from producers.origin import origin_of
+from producers.origin import Origin, origin_of, windows_of
 from producers.partitions import partition_of
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
@@ -108,6 +108,11 @@ class _Tick(NamedTuple):
     symbol: str
     ts: int
 
+    @property
+    def origin(self) -> Origin:
+        """Of the windows that it moves."""
+        return origin_of(windows_of(self.source))
+
 
 def _partitions(endpoints: Endpoints) -> int:
     found = endpoints.client("lambda").get_function_configuration(FunctionName=names.DETECTOR)
@@ -140,15 +145,13 @@ def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]
             sleep(_READ_SECONDS)
         found += [_Tick(item["source"], item["ticker"], item["ts"]) for item in items if "error" not in item]
     return [
-        tick
-        for tick in found
-        if origin_of(tick.source) in _LIVE and tick.ts > known.get((origin_of(tick.source), tick.symbol), 0)
+        tick for tick in found if tick.origin in _LIVE and tick.ts > known.get((tick.origin, tick.symbol), 0)
     ]
 
 
 def _behind(endpoints: Endpoints, waiting: Iterable[_Tick]) -> tuple[str, ...]:
     known = _known(endpoints)
-    late = {tick.symbol for tick in waiting if tick.ts > known.get((origin_of(tick.source), tick.symbol), 0)}
+    late = {tick.symbol for tick in waiting if tick.ts > known.get((tick.origin, tick.symbol), 0)}
     return tuple(sorted(late))
 
 

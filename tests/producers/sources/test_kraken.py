@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from producers.source import SourceError, poll
-from producers.sources import create
+from producers.source import MinuteBar, SourceError, poll
+from producers.sources import create, history_of
 from producers.sources.kraken import PAIRS_PER_CALL, KrakenSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
@@ -121,3 +121,33 @@ def test_a_warning_is_no_error(source: KrakenSource, vendor: VendorStub) -> None
         PAIRS if "Asset" in call.path else {"XXBTZUSD": TICKER}, "WGeneral:Deprecated"
     )
     assert poll("kraken", source, ["BTC/USD"], NOW_MS).symbol == ["BTC/USD"]
+
+
+def candles(first: int, count: int) -> Reply:
+    """The shape of docs.kraken.com/api-reference/market-data/get-ohlc-data."""
+    rows = [
+        [first + 60 * n, "30306.1", "30306.2", "30305.7", "30305.9", "30306.1", "3.39", 23 if n % 2 else 0]
+        for n in range(count)
+    ]
+    return result({"XXBTZUSD": rows, "last": first + 60 * (count - 2)})
+
+
+def test_candles_are_bars_of_minutes_with_trades(vendor: VendorStub) -> None:
+    first = NOW_MS // 60_000 * 60
+    vendor.answer = lambda call: candles(first, 6) if call.path == "/0/public/OHLC" else answer(call)
+    history = history_of("kraken", {"KRAKEN_URL": vendor.url})
+    bars = list(history.minute_bars("BTC/USD", first * 1000, first * 1000 + 3_600_000))
+    assert bars == [  # the last is not over
+        MinuteBar((first + 60 * n) * 1000, 30306.1, 30306.2, 30305.7, 30305.9, 3.39) for n in (1, 3)
+    ]
+    assert vendor.calls[1].parameters == {"pair": "XXBTZUSD", "interval": "1", "since": str(first - 60)}
+    with pytest.raises(SourceError, match="AAPL: kraken lists no such pair"):
+        list(history.minute_bars("AAPL", 0, 60_000))
+
+
+def test_minutes_that_kraken_no_longer_has_are_not_left_out_in_silence(vendor: VendorStub) -> None:
+    first = NOW_MS // 60_000 * 60
+    vendor.answer = lambda call: candles(first, 720) if call.path == "/0/public/OHLC" else answer(call)
+    history = history_of("kraken", {"KRAKEN_URL": vendor.url})
+    with pytest.raises(SourceError, match=r"newest 720 minutes alone; must be from 2025-04-01T13:00Z on"):
+        list(history.minute_bars("BTC/USD", first * 1000 - 86_400_000, first * 1000 + 86_400_000))

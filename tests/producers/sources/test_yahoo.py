@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
-from producers.source import SourceError, poll
+from producers.source import MinuteBar, SourceError, poll
 from producers.sources import create
-from producers.sources.yahoo import YahooSource
+from producers.sources.yahoo import YahooHistory, YahooSource
 from producers.vendor_state import VendorState
 
 Answers = Mapping[str, object]
@@ -179,3 +180,52 @@ def test_tickers_take_turns_where_a_poll_has_no_time_for_all() -> None:
         source.vendor_state = state  # kept between scans
         polled.append(poll("yahoo", source, ["A", "B", "C", "D", "E"], NOW_MS).symbol)
     assert polled == [["A", "B"], ["C", "D"], ["A", "E"]]
+
+
+def test_minutes_of_yahoo_are_bars() -> None:
+    pandas = pytest.importorskip("pandas")
+    begin = datetime(2025, 11, 17, 14, 30, tzinfo=UTC)
+    asked: list[tuple[datetime, datetime]] = []
+
+    class Ticker:
+        def __init__(self, symbol: str) -> None:
+            assert symbol == "VOD.L"
+
+        def history(
+            self, *, interval: str, start: datetime, end: datetime, prepost: bool, auto_adjust: bool
+        ) -> object:
+            """yfinance/scrapers/history.py: an index of times with a zone, NaN where Yahoo has null."""
+            assert (interval, prepost, auto_adjust) == ("1m", True, False)
+            asked.append((start, end))
+            index = pandas.DatetimeIndex([start, start + timedelta(minutes=1)]).tz_convert("Europe/London")
+            prices = {"Open": [1.0, math.nan], "High": [2.0, 2.0], "Low": [0.5, 0.5], "Close": [1.5, 1.5]}
+            return pandas.DataFrame({**prices, "Volume": [10, 0]}, index=index)
+
+    bars = YahooHistory(SimpleNamespace(Ticker=Ticker)).minute_bars(
+        "VOD.L", ms(begin), ms(begin) + 8 * 86_400_000
+    )
+    assert list(bars) == [
+        MinuteBar(ms(begin) + days * 86_400_000, 1.0, 2.0, 0.5, 1.5, 10.0) for days in (0, 7)
+    ]
+    assert [end - start for start, end in asked] == [timedelta(days=7), timedelta(days=1)]
+
+
+def test_a_yahoo_that_hangs_or_fails_is_said() -> None:
+    class Ticker:
+        def __init__(self, symbol: str) -> None:
+            self._symbol = symbol
+
+        def history(self, **_: object) -> object:
+            if self._symbol == "HANGS":
+                Event().wait(30)
+            raise YFRateLimitError("Too Many Requests")
+
+    history = YahooHistory(SimpleNamespace(Ticker=Ticker), seconds=0.05)
+    with pytest.raises(SourceError, match="yahoo does not answer for HANGS: Timeout"):
+        list(history.minute_bars("HANGS", 0, 60_000))
+    with pytest.raises(SourceError, match="no minutes of AAPL: YFRateLimitError: Too Many Requests"):
+        list(history.minute_bars("AAPL", 0, 60_000))
+
+
+def ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

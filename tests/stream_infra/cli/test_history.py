@@ -103,12 +103,28 @@ def test_bars_of_alpaca_in_pages(vendor: VendorStub) -> None:
     assert vendor.calls[1].parameters["page_token"] == "QUFQTA=="
 
 
+def test_recent_bars_are_those_of_iex_where_the_plan_has_no_others(vendor: VendorStub) -> None:
+    # docs.alpaca.markets/docs/market-data-faq: status 403, and this message
+    recent = {"message": "subscription does not permit querying recent SIP data"}
+
+    def answer(call: Call) -> Reply:
+        if call.parameters.get("feed") != "iex":
+            return 403, {}, json.dumps(recent).encode()
+        return 200, {}, b'{"bars": {}, "next_page_token": null}'
+
+    vendor.answer = answer
+    keys = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "APCA_API_DATA_URL": vendor.url}
+    assert list(history_of("alpaca", keys).minute_bars("AAPL", T, T + 5 * MINUTE)) == []
+    with pytest.raises(SourceError, match="denies access"):  # a feed that was chosen is not changed
+        list(history_of("alpaca", {**keys, "ALPACA_FEED": "sip"}).minute_bars("AAPL", T, T + MINUTE))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
             ["AAPL", "--source", "finnhub", "-o", "a.csv"],
-            "finnhub has no history; must be one of alpaca, coinbase",
+            "finnhub has no history; must be one of alpaca, coinbase, kraken, yahoo",
         ),
         (["AAPL", "--source", "coinbase", "-o", "a.xls"], "must be a file named .csv"),
         (["A$", "--source", "coinbase", "-o", "a.csv"], "is no ticker"),
