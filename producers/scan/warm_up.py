@@ -24,6 +24,8 @@ MINUTES: Final = 30
 GAP_MINUTES: Final = 3
 """So many minutes of trading without a quote are filled in."""
 PATIENCE_MS: Final = 120_000
+MOST_AT_ONCE: Final = 500
+"""More tickers than this begin without bars: theirs would hold up the quotes on the stream."""
 REMEMBERED_MS: Final = 7 * 86_400_000
 """How long a ticker that is no longer watched is known: its windows have ticks that a backfill must not repeat."""
 _MINUTE_MS: Final = 60_000
@@ -95,10 +97,13 @@ class WarmUp:
         Whatever a history raises costs its ticker the warm-up, and is reported.
         """
         due = self._due(memory, batch.symbol, now_ms)
-        for ticker in due:
-            memory.waiting_ms.setdefault(ticker, now_ms)
         bars: dict[str, list[MinuteBar]] = {}
         problems: list[str] = []
+        if len(due) > MOST_AT_ONCE:
+            problems.append(f"{len(due)} tickers are not warmed up: at most {MOST_AT_ONCE} are at once")
+            due = {}
+        for ticker in due:
+            memory.waiting_ms.setdefault(ticker, now_ms)
         tried: set[str] = set()
         for ticker in sorted(due, key=memory.waiting_ms.__getitem__)[: self._limits.calls]:
             if self._clock_ms() - now_ms > self._limits.milliseconds:

@@ -218,6 +218,13 @@ def test_tickers_wait_for_their_turn_and_not_for_ever(clock: Clock) -> None:
     assert warm.run(memory, batch_of(*symbols, ts=clock()), clock()).past is None
 
 
+def test_a_crowd_begins_at_once(clock: Clock) -> None:
+    memory, bars = WarmUpMemory(), Bars()
+    warmed = warm_up(bars, clock).run(memory, batch_of(*(f"T{n}" for n in range(501)), ts=clock()), clock())
+    assert (warmed.past, len(warmed.quotes), bars.calls) == (None, 501, [])
+    assert warmed.problems == ["501 tickers are not warmed up: at most 500 are at once"]
+
+
 def test_slow_bars_end_the_turn(clock: Clock) -> None:
     class Slow(Bars):
         def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
