@@ -51,10 +51,7 @@ lock: .venv ## Pin every dependency anew
 
 test: lint ## Run all checks and tests
 	@$(MAKE) chromium aws-cli
-	@mkdir -p build; echo "The end-to-end tests mostly wait: they run beside the others, and their report comes last."; \
-	$(BIN)/python -m pytest -m e2e > build/end-to-end.log 2>&1 & beside=$$!; failed=0; \
-	$(BIN)/python -m pytest -m 'not e2e and not speed' || failed=$$?; \
-	wait $$beside || failed=$$?; cat build/end-to-end.log; exit $$failed
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m 'not speed'
 
 format: .venv ## Format the code and mend what the linter can
 	@$(BIN)/ruff format --quiet .

@@ -23,6 +23,15 @@ def pytest_configure() -> None:
     settings.load_profile("shared")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `pytest -n` run folders beside each other: what a session makes for a folder's tests is made once."""
+    for item in items:
+        folder = item.nodeid.partition("::")[0].rpartition("/")[0]
+        item.add_marker(pytest.mark.xdist_group(folder))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)  # what waits longest begins first
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A headless Chromium: the one named by CHROMIUM, else the one on the PATH.
