@@ -85,7 +85,10 @@ def test_ten_thousand_events_in_a_minute(endpoint: str, tmp_path: Path, tickers:
     assert max(growth) < GROWTH_KB
     assert len({message["id"] for message in load.published}) == len(load.published)
     # They come within a minute, of more tickers than make a market-wide move: one incident of each subject.
-    wide = {message["subject"] for message in load.published if message["subject"] in {"market", "feed"}}
+    at_once = [message for message in load.published if "subject" in message]
+    wide = {message["subject"] for message in at_once if message["subject"] in {"market", "feed"}}
     assert wide == ({"market", "feed"} if tickers == 500 else wide)
     # Of few tickers each has one message of its own, beside those of the market and the feed.
-    assert len(load.published) < (tickers if tickers == 500 else tickers + 3)
+    assert len(at_once) < (tickers if tickers == 500 else tickers + 3)
+    # What took longer than its group waits, on a busy machine, is in a digest of the two hours that are swept.
+    assert len(load.published) - len(at_once) <= 2
