@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
-from html import escape
 from typing import NamedTuple
 
 import httpx
@@ -28,20 +27,14 @@ from localstack.api_stage import ApiStage
 from localstack.clients import client
 from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
-from localstack.outbox import Outbox, OutboxMessage, drain
+from localstack.outbox import Outbox, drain
+from localstack.outbox_page import CHANNELS, SCRIPT, STYLE, html
 from localstack.programs_only import OwnPagesOnly
 from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 
 _SECURITY = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
-_OUTBOX_STYLE = (
-    ":root{color-scheme:light dark}"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
-    "article{border:1px solid color-mix(in srgb,currentColor 25%,transparent);border-radius:.5rem;padding:.75rem 1rem;"
-    "margin:1rem 0}header{font-size:.85rem;opacity:.75}h2{font-size:1rem;margin:.25rem 0}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0}"
-)
 
 
 class _File(NamedTuple):
@@ -88,22 +81,27 @@ class FrontDoor:
         found = self._s3.get_object(Bucket=bucket, Key=key)
         return _File(found["ETag"], found["ContentType"], found["Body"].read())
 
-    async def outbox(self, _: Request) -> Response:
-        """Return the page of sent messages, newest first."""
-        messages = "".join(_article(message) for message in reversed(self._outbox.after(0)[-200:]))
-        empty = "<p>Nothing was sent yet.</p>"
-        page = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            'content="width=device-width"><meta http-equiv="refresh" content="5"><title>Outbox</title>'
-            '<link rel="stylesheet" href="/outbox.css"></head><body><main><h1>Outbox</h1>'
-            "<p>Emails and SMS that SNS would have sent. On this machine nothing leaves.</p>"
-            f'{messages or empty}<p><a href="/">Dashboard</a></p></main></body></html>'
-        )
-        return HTMLResponse(page, headers=_SECURITY)
+    async def config(self, _: Request) -> Response:
+        """Return what the page is told of its monitor: nobody signs in here, and messages go to the outbox."""
+        return JSONResponse({"sign_in": None, "outbox": "/outbox"}, headers=_SECURITY)
+
+    async def outbox(self, request: Request) -> Response:
+        """Return a page of the sent messages, newest first."""
+        channel, page = request.query_params.get("channel", ""), request.query_params.get("page", "1")
+        if channel not in CHANNELS:
+            allowed = f"must be one of {', '.join(filter(None, CHANNELS))}, or left out"
+            return Response(f"channel={channel}: {allowed}\n", 400, _SECURITY, "text/plain")
+        if not page.isdecimal() or int(page[:9]) < 1:
+            return Response(f"page={page}: must be a whole number from 1\n", 400, _SECURITY, "text/plain")
+        return HTMLResponse(html(self._outbox.after(0), channel, int(page[:9])), headers=_SECURITY)
 
     async def outbox_style(self, _: Request) -> Response:
         """Return the page's style sheet: the policy allows none within the page."""
-        return Response(_OUTBOX_STYLE, media_type="text/css")
+        return Response(STYLE, 200, _SECURITY, "text/css")
+
+    async def outbox_script(self, _: Request) -> Response:
+        """Return the page's script: the policy allows none within the page."""
+        return Response(SCRIPT, 200, _SECURITY, "text/javascript")
 
     async def outbox_json(self, request: Request) -> Response:
         """Messages after number `after`, and whether what fills the outbox runs."""
@@ -112,12 +110,6 @@ class FrontDoor:
             return JSONResponse({"detail": f"after={after}: must be a whole number from 0"}, 400)
         messages = [asdict(message) for message in self._outbox.after(int(after))]
         return JSONResponse({"receiving": self._is_receiving(), "messages": messages})
-
-
-def _article(message: OutboxMessage) -> str:
-    subject = f"<h2>{escape(message.subject)}</h2>" if message.subject else ""
-    head = f"{message.protocol} to {message.to} · {message.sent_at}"
-    return f"<article><header>{escape(head)}</header>{subject}<pre>{escape(message.body)}</pre></article>"
 
 
 def build(settings: LocalSettings) -> Starlette:
@@ -141,7 +133,9 @@ def build(settings: LocalSettings) -> Starlette:
         routes=[
             Route("/outbox", door.outbox),
             Route("/outbox.css", door.outbox_style),
+            Route("/outbox.js", door.outbox_script),
             Route("/outbox.json", door.outbox_json),
+            Route("/config.json", door.config),
             Route("/{path:path}", door.file),
         ],
         # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).

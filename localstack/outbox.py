@@ -85,7 +85,11 @@ def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
             "body": alert["email"],
         }
         yield {"protocol": "sms", "to": "SMS subscribers", "subject": "", "body": alert["sms"]}
-    else:  # an alarm, or a message published by hand: every protocol gets the same text
+    elif isinstance(alert, dict) and {"AlarmName", "NewStateValue", "NewStateReason"} <= alert.keys():
+        # SNS sends alarms of CloudWatch as text, not as the JSON that programs get.
+        subject = notification.get("Subject") or f"{alert['NewStateValue']}: {alert['AlarmName']}"
+        yield {"protocol": "email", "to": "email subscribers", "subject": subject, "body": _alarm_text(alert)}
+    else:  # a message published by hand: every protocol gets the same text
         subject = (
             notification.get("Subject") or "AWS Notification Message"
         )  # what SNS writes where there is none
@@ -95,6 +99,19 @@ def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
             "subject": subject,
             "body": notification["Message"],
         }
+
+
+def _alarm_text(alarm: dict[str, Any]) -> str:
+    name, state, before = alarm["AlarmName"], alarm["NewStateValue"], alarm.get("OldStateValue", "unknown")
+    facts = {
+        "What it means": alarm.get("AlarmDescription"),
+        "Reason": alarm["NewStateReason"],
+        "When": alarm.get("StateChangeTime"),
+        "Region": alarm.get("Region"),
+        "Account": alarm.get("AWSAccountId"),
+    }
+    lines = [f"{label}: {value}" for label, value in facts.items() if value]
+    return "\n".join([f"The alarm {name} went from {before} to {state}.", "", *lines])
 
 
 def drain(sqs: Any, queue_name: str, outbox: Outbox, stop: threading.Event) -> None:

@@ -11,17 +11,20 @@ from consumers.alerts.rendering.texts import Content, content
 from consumers.alerts.settings import Way
 from consumers.alerts.view import incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
+from stream_infra.cli.text import table_text, time_of
 from stream_infra.operations.alert_desk import Found, Overview
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.offline.dry_run import Report
 
 
 def overview_text(overview: Overview) -> str:
-    """Return the silences, the incidents, and the messages, as lines."""
-    lines = [silence_line(silence) for silence in overview.silences]
-    lines += [incident_line(incident, overview.now_ms) for incident in overview.incidents]
-    lines += [_message_line(message_row(stored)) for stored in overview.messages]
-    return "\n".join(lines) if lines else "No incidents, no messages, nothing is silenced."
+    """Return the silences, the incidents, and the messages, each as a table."""
+    tables = [
+        *([_silences(overview.silences)] if overview.silences else []),
+        *([_incidents(overview.incidents, overview.now_ms)] if overview.incidents else []),
+        *([_messages([message_row(stored) for stored in overview.messages])] if overview.messages else []),
+    ]
+    return "\n\n".join(tables) if tables else "No incidents, no messages, nothing is silenced."
 
 
 def overview_json(overview: Overview) -> str:
@@ -42,12 +45,8 @@ def silence_line(silence: Silence) -> str:
 
 
 def incident_line(incident: Incident, now_ms: int) -> str:
-    """Return an incident as a line."""
-    row = incident_row(incident, now_ms)
-    acknowledged = f" until {row['acknowledged_until']}" if row["acknowledged_until"] else ""
-    waits = ", waits for a digest" if incident.waiting is not None else ""
-    about = f"{row['severity']}, {row['state']}{acknowledged}, {row['anomaly_count']} anomalies{waits}"
-    return f"{_at(incident.opened_ms)}  {incident.subject}  {about}  [{incident.id}]"
+    """Return an incident as a table of one row."""
+    return _incidents([incident], now_ms)
 
 
 def found_text(found: Found, endpoints: Endpoints) -> str:
@@ -57,7 +56,7 @@ def found_text(found: Found, endpoints: Endpoints) -> str:
         lines.append(found.why)
     for stored in found.messages:
         said = _content(found, endpoints, stored.message)
-        lines += ["", _message_line(message_row(stored))]
+        lines += ["", _messages([message_row(stored)])]
         lines += [_delivery_line(row) for row in message_row(stored)["deliveries"]]
         lines += ["", f"Subject: {said.subject}", "", said.email.rstrip(), "", f"SMS: {said.sms}"]
     return "\n".join(lines)
@@ -74,15 +73,23 @@ def found_json(found: Found, endpoints: Endpoints) -> str:
 
 
 def deliveries_text(overview: Overview) -> str:
-    """Return the deliveries of each message, those that are not done first."""
+    """Return the deliveries of each message as a table, those that are not done first."""
     rows = [
         (delivery, message)
         for message in map(message_row, overview.messages)
         for delivery in message["deliveries"]
     ]
+    if not rows:
+        return "No messages."
     rows.sort(key=lambda row: row[0]["status"] == "sent")
-    lines = [f"{_delivery_line(delivery).strip()}  {message['subject']}" for delivery, message in rows]
-    return "\n".join(lines) if lines else "No messages."
+    return table_text(
+        [
+            (row["channel"], row["status"], time_of(row["sent_at"]) if row["sent_at"] else "-",
+             f"{message['subject']} [{_outcome(row)}]")
+            for row, message in rows
+        ],
+        header=("CHANNEL", "STATUS", "SENT", "MESSAGE"),
+    )  # fmt: skip
 
 
 def test_text(sent: dict[str, Any], endpoints: Endpoints) -> str:
@@ -90,9 +97,10 @@ def test_text(sent: dict[str, Any], endpoints: Endpoints) -> str:
     lines = [_delivery_line(row).strip() for row in sent["deliveries"]]
     where = [f"See it: {endpoints.outbox}"] if endpoints.outbox else []
     caution = (
-        "Accepted by SNS means: SNS has it. Whether a mail or SMS arrives depends on confirmed subscriptions,"
+        "Accepted by SNS means: SNS has it. Whether a mail or SMS arrives depends on",
+        "confirmed subscriptions, and for SMS on the account's sandbox and registration.",
     )
-    return "\n".join([*lines, *where, f"{caution} and for SMS on the account's sandbox and registration."])
+    return "\n".join([*lines, *where, *caution])
 
 
 def way_text(way: Way) -> str:
@@ -106,7 +114,10 @@ def dry_run_text(report: Report) -> str:
     lines = list(report.reasons)
     if report.rejected > len(report.reasons):
         lines.append(f"and {report.rejected - len(report.reasons):,} more rows that cannot be used")
-    lines += [f"{_at(m.made_ms)}  {m.kind:<9}  {content(m, '', 'UTC').title}" for m in report.messages]
+    if report.messages:
+        lines.append(
+            table_text([(_at(m.made_ms), m.kind, content(m, "", "UTC").title) for m in report.messages])
+        )
     lines += ["", "hour              one a change   sent"]
     lines += [f"{_at(h.start_ms)[:16]}  {h.before:>12}  {h.after:>5}" for h in report.hours]
     most_before = max((hour.before for hour in report.hours), default=0)
@@ -150,17 +161,41 @@ def _content(found: Found, endpoints: Endpoints, message: Any) -> Content:
     return content(message, endpoints.dashboard or "", found.time_zone)
 
 
-def _message_line(row: dict[str, Any]) -> str:
-    at = (row["sent_at"] or row["made_at"])[:19].replace("T", " ")
-    return f"{at} UTC  {row['status']:<8}  {row['subject']}  [{row['id']}]"
+def _silences(silences: list[Silence]) -> str:
+    rows = [(silence.words, _at(silence.until_ms), silence.reason or "-") for silence in silences]
+    return table_text(rows, header=("SILENCED", "UNTIL", "REASON"))
+
+
+def _incidents(incidents: list[Incident], now_ms: int) -> str:
+    rows = []
+    for incident in incidents:
+        row = incident_row(incident, now_ms)
+        until = f", until {time_of(row['acknowledged_until'])}" if row["acknowledged_until"] else ""
+        waits = ", waits for a digest" if incident.waiting is not None else ""
+        count = f"{row['anomaly_count']:,} {'anomaly' if row['anomaly_count'] == 1 else 'anomalies'}"
+        about = f"{incident.subject}, {count}{until}{waits} [{incident.id}]"
+        rows.append((_at(incident.opened_ms), row["severity"], row["state"], about))
+    return table_text(rows, header=("OPENED", "SEVERITY", "STATE", "INCIDENT"))
+
+
+def _messages(messages: list[dict[str, Any]]) -> str:
+    rows = [
+        (time_of(row["sent_at"] or row["made_at"]), row["status"], f"{row['subject']} [{row['id']}]")
+        for row in messages
+    ]
+    return table_text(rows, header=("MADE OR SENT", "STATUS", "MESSAGE"))
 
 
 def _delivery_line(row: dict[str, Any]) -> str:
-    at = f" {row['sent_at'][:19].replace('T', ' ')} UTC" if row["sent_at"] else ""
+    at = f" {time_of(row['sent_at'])}" if row["sent_at"] else ""
+    return f"  {row['channel']}: {row['status']}{at}, {_outcome(row)}"
+
+
+def _outcome(row: dict[str, Any]) -> str:
     why = f": {row['error']}" if row["error"] else ""
     receipt = f", receipt {row['receipt']}" if row["receipt"] else ""
-    return f"  {row['channel']}: {row['status']}{at}, attempts {row['attempts']}{receipt}{why}"
+    return f"attempts {row['attempts']}{receipt}{why}"
 
 
 def _at(ms: int) -> str:
-    return f"{iso_ms(ms)[:19].replace('T', ' ')} UTC"
+    return time_of(iso_ms(ms))

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -94,11 +96,8 @@ def console(*, errors: bool = False) -> Console:
 
 
 def print_line(out: Console, line: Text) -> None:
-    """Print one line: cut to the width of a terminal, whole where it goes to a file or a program."""
-    if out.is_terminal:
-        out.print(line, no_wrap=True, overflow="ellipsis")
-    else:
-        out.print(line, soft_wrap=True)
+    """Print one line, cut to the width of the terminal, or to 80 characters: `--json` has all."""
+    out.print(line, no_wrap=True, overflow="ellipsis")
 
 
 def print_table(
@@ -115,6 +114,13 @@ def print_table(
     right
         Numbers of the columns that hold numbers.
     """
+    typer.echo(table_text(rows, header=header, right=right))
+
+
+def table_text(
+    rows: Iterable[tuple[str, ...]], *, header: tuple[str, ...] = (), right: tuple[int, ...] = ()
+) -> str:
+    """Return what `print_table` prints, without a line feed at the end."""
     from rich.table import Table  # noqa: PLC0415  --help must not pay for it
     from rich.text import Text  # noqa: PLC0415
 
@@ -131,4 +137,7 @@ def print_table(
         )
     for row in cells:
         table.add_row(*map(Text, row))
-    console().print(table)
+    out = console()
+    with out.capture() as captured:
+        out.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

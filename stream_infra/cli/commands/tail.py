@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ app = typer.Typer(no_args_is_help=True)
 HISTORY_MINUTES = {"ticks": 2, "anomalies": 24 * 60, "alerts": 24 * 60}
 """How far back the last lines are looked for where --since does not say."""
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "bold red", "critical": "bold white on red"}
+_ASIDE = re.compile(r"; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$")
 _Show = Callable[[Item], "Text"]
 
 Ticker = Annotated[str | None, typer.Option(help="Only this ticker.", metavar="TICKER")]
@@ -98,6 +100,8 @@ def anomalies(
     aws: options.Aws = False,
 ) -> None:
     """Follow anomalies as they are found; those of a replay, whose dates are old, with --since.
+
+    Lines are cut to the terminal's width, or to 80 characters; --json has all.
 
     Example: stock-monitor tail anomalies --since 1h --severity high --severity critical
     """
@@ -195,10 +199,17 @@ def _tick(item: Item) -> Text:
 def _anomaly(item: Item) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
+    ticker = one_line(item["ticker"])
     line = Text(f"{time_of(str(item['timestamp']))}  ")
     line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
-    line.append(f"  {one_line(item['kind'].replace('_', ' ')):<14}  {one_line(item['explanation'])}")
+    line.append(f"  {ticker:<6}  {one_line(item['kind'].replace('_', ' ')):<14}  ")
+    line.append(one_line(_told(item["explanation"], item["ticker"])))
     return line.append(f"  {one_line(item['source'])}{', late' if item['late'] else ''}", "dim")
+
+
+def _told(explanation: str, ticker: str) -> str:
+    """Return a sentence without what the columns beside it say."""
+    return _ASIDE.sub(".", explanation).removeprefix(f"{ticker} ").removeprefix(f"{ticker}'s ")
 
 
 def _alert(item: dict[str, Any]) -> Text:

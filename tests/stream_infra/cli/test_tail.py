@@ -82,7 +82,13 @@ def test_what_is_none_is_rejected_by_name(arguments: tuple[str, ...], says: str)
     assert says in result.stderr
 
 
-def test_a_terminal_gets_one_line_of_its_width_and_no_control_characters() -> None:
+def test_one_line_fits_80_columns_and_says_nothing_twice() -> None:
+    sentence = "AAPL rose 4.2 % in one tick; severity high, score 2.80 where alerts begin at 2.5."
+    assert tail._told(sentence, "AAPL") == "rose 4.2 % in one tick."
+    assert all(len(line) <= 80 for line in shown())
+
+
+def test_a_line_has_its_width_and_no_control_characters() -> None:
     item = anomaly(1, "high", "gap") | {
         "ticker": "A\x1b[2J",
         "source": "s\x07",
@@ -95,7 +101,7 @@ def test_a_terminal_gets_one_line_of_its_width_and_no_control_characters() -> No
         (line,) = file.getvalue().splitlines()
         assert "\x1b" not in line
         assert "\x07" not in line
-        assert len(line) <= 80 or not to_terminal
+        assert len(line) <= 80
 
 
 def test_times_have_a_zone_and_prices_their_digits() -> None:
