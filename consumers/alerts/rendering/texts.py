@@ -19,10 +19,11 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
-from consumers.contracts.anomaly import iso_ms
 
 SUBJECT_CHARACTERS = 99
 """SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
+LEAST_TEXT_SEPTETS = 72
+"""What an SMS says at least: with a longer link it goes without one."""
 NAMED = 5
 """Tickers that a title names."""
 RANKED = 10
@@ -69,11 +70,12 @@ class Content:
 
     @property
     def sms(self) -> str:
-        """One GSM-7 segment, with the link if both fit: half a link leads nowhere."""
+        """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it."""
         text = gsm7.spell(f"{self.title}, {self.at}".replace("\n", " "))
-        whole = gsm7.spell(f"{text} {self.link}") if self.link else text
-        if gsm7.septets(whole) <= gsm7.SEGMENT_SEPTETS:
-            return whole
+        if self.link and self.link == gsm7.spell(self.link):
+            room = gsm7.SEGMENT_SEPTETS - gsm7.septets(self.link) - 1
+            if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(text)):
+                return f"{gsm7.cut(text, room)} {self.link}"
         return gsm7.cut(text)
 
 
@@ -158,12 +160,10 @@ class _Writer:
         first_ms = min(line.opened_ms for line in digest.lines)
         last_ms = max(line.last_ms for line in digest.lines)
         more = digest.incidents - len(digest.lines)
-        named = ", ".join(f"{_line_subject(line)} ({line.severity})" for line in digest.lines[:2])
-        others = f" and {_count(digest.incidents - 2, 'other', 'others')}" if digest.incidents > 2 else ""
         count = _count(digest.incidents, "incident", "incidents")
         anomalies = _count(digest.anomalies, "anomaly", "anomalies")
         return Content(
-            f"{_label(digest.origin)}Digest: {count}: {named}{others}",
+            _fitting(f"{_label(digest.origin)}Digest: {count}", digest),
             (
                 f"{count}, {anomalies}, {self._moment(first_ms)} to {self._moment(last_ms)}",
                 *(self._line(line) for line in digest.lines),
@@ -199,13 +199,21 @@ class _Writer:
         return f"{self.dashboard_url}/" if self.dashboard_url else ""
 
     def _link(self, incident: Incident) -> str:
-        """Return where the page shows the incident's worst anomaly at its moment."""
-        if not self.dashboard_url or incident.is_wide:
+        """Return where the page shows the incident's worst anomaly: its id says the ticker and the moment."""
+        if not self.dashboard_url or not incident.samples:
             return self._home()
-        worst = incident.samples[0]
-        at = iso_ms(worst.began_ms)
-        query = {"ticker": worst.ticker, "at": at, "source": incident.origin, "anomaly": worst.id}
-        return f"{self._home()}?{urlencode(query, safe=':')}"
+        return f"{self._home()}?{urlencode({'anomaly': incident.samples[0].id}, safe=':@')}"
+
+
+def _fitting(start: str, digest: Digest) -> str:
+    """Return a title with as many of the worst incidents, two at most, as a subject has room for."""
+    for named in (2, 1):
+        shown = ", ".join(f"{_line_subject(line)} ({line.severity})" for line in digest.lines[:named])
+        more = digest.incidents - named
+        others = f" and {_count(more, 'other', 'others')}" if more > 0 else ""
+        if len(title := f"{start}: {shown}{others}") <= SUBJECT_CHARACTERS:
+            return title
+    return start
 
 
 def _subject(incident: Incident) -> str:

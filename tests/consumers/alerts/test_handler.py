@@ -92,7 +92,7 @@ def test_a_bad_message_fails_alone_and_what_is_sent_is_the_incident(function: Fu
     assert first["Subject"] == "HIGH: AAPL price spike, 189.12 against 185.4 expected"
     assert second["Subject"].startswith("HIGH: MSFT price spike")
     whole = json.loads(first["Message"])
-    assert "https://monitor.example/?ticker=AAPL&at=2026-11-24T14:30:00.000Z&source=live" in whole["email"]
+    assert "https://monitor.example/?anomaly=AAPL-" in whole["email"]
     assert whole["message"]["incident"] == "live-AAPL-1795530600000"
     values = {name: item["Value"] for name, item in first["MessageAttributes"].items()}
     assert values == {

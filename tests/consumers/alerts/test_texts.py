@@ -123,13 +123,14 @@ def test_the_alphabet_is_the_whole_of_the_standard() -> None:
         gsm7.septets("✓")
 
 
-def test_half_a_link_is_not_sent(bench: Bench) -> None:
-    bench.take(opened(severity="high"))
+def test_half_a_link_is_not_sent_and_a_whole_one_costs_the_end_of_the_text(bench: Bench) -> None:
+    bench.take(opened(severity="high", ticker="ABCDEFGHIJKLMNOPQRSTUVWXYZ.12345"))
     (message,) = bench.sent()
-    wanted = "https://m.example/?ticker=AAPL&at=2026-11-24T14:30:00.000Z&source=live&anomaly=AAPL-1795530600000-price_spike"
+    wanted = "https://m.example/?anomaly=ABCDEFGHIJKLMNOPQRSTUVWXYZ.12345-1795530600000-price_spike"
     said = content(message, "https://m.example", ZONE)
     assert said.link == wanted
-    assert "http" not in said.sms
+    assert said.sms.startswith("HIGH: ABCDEFGHIJKLMNOPQRSTUVWXYZ.12345 price spike")
+    assert said.sms.endswith(f"... {wanted}")
     test = Message("t", "test", 0, ("sns",))
     assert content(test, URL, ZONE).sms.endswith(URL)
     assert "http" not in content(test, "https://" + "d" * 150 + ".example/", ZONE).sms

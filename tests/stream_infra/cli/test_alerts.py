@@ -101,7 +101,7 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
     for id_ in (message["id"], message["incident_id"], event.anomaly.id):
         shown = json.loads(run("show", id_, "--json").output)
         assert shown["incident"]["id"] == message["incident_id"]
-        assert "https://monitor.example/?ticker=AAPL" in shown["messages"][0]["email"]
+        assert "https://monitor.example/?anomaly=AAPL-" in shown["messages"][0]["email"]
     assert "Subject: HIGH: AAPL price spike" in run("show", message["id"]).output
     assert "It waits for the digest at " in run("show", quiet.anomaly.id).output
     assert re.search(r"sns +sent +\S+ \S+Z +HIGH: AAPL", run("deliveries").output)
