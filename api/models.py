@@ -106,6 +106,8 @@ class BarModel(BaseModel):
     ticks: int
     bid: float | None
     ask: float | None
+    spread_low: float | None = Field(description="The least ask less bid of the minute.")
+    spread_high: float | None = Field(description="The greatest ask less bid of the minute.")
 
 
 class BarList(BaseModel):

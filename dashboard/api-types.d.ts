@@ -67,6 +67,8 @@ export interface BarModel {
   ticks: number;
   bid: number | null;
   ask: number | null;
+  spread_low: number | null;
+  spread_high: number | null;
 }
 
 export interface DeliveryModel {

@@ -95,4 +95,6 @@ def _bar(bar: Bar) -> dict[str, Any]:
         "ticks": bar.ticks,
         "bid": bar.bid,
         "ask": bar.ask,
+        "spread_low": bar.spread_low,
+        "spread_high": bar.spread_high,
     }

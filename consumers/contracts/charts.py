@@ -10,7 +10,10 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A minute of a symbol: `minute_ms` is its start (epoch ms UTC), `volume` in shares, None if unknown."""
+    """A minute of a symbol: `minute_ms` is its start (epoch ms UTC), `volume` in shares, None if unknown.
+
+    `bid` and `ask` are its last ones, `spread_low` and `spread_high` the least and the greatest ask less bid in it.
+    """
 
     minute_ms: int
     open: float
@@ -21,6 +24,8 @@ class Bar:
     ticks: int
     bid: float | None
     ask: float | None
+    spread_low: float | None = None
+    spread_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ Last quotes: one item per origin and partition of the stream, pk `live#<origin>`
 minute of every symbol as well.
 
 Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
-symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask]". Setting it
-again changes nothing. Bars hold positive prices only: what a bad tick said is in its anomaly.
+symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask,spread_low,
+spread_high]". Setting it again changes nothing. Bars hold positive prices only: what a bad tick said is in its anomaly.
 """
 
 from __future__ import annotations
@@ -178,8 +178,10 @@ def _ts(quote: LastQuote) -> int:
 
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:
-    """Return a closed bar as a DynamoDB string: one value costs the client a tenth of a list of eight."""
-    values = (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask)
+    """Return a closed bar as a DynamoDB string: one value costs the client a tenth of a list of ten."""
+    values = (
+        bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask, bar.spread_low, bar.spread_high
+    )  # fmt: skip
     return {"S": msgspec.json.encode(values).decode()}
 
 

@@ -16,7 +16,7 @@ from consumers.detectors.engine.engine import Ticks
 from consumers.stream.rows import Bools, Floats, Ints
 
 DAY_MS = 86_400_000
-# One row per field; a field is 0.0 when nothing is known (prices are positive), volumes are -1.0 then.
+# One row per field; a field is 0.0 when nothing is known (prices are positive), volumes and spreads are -1.0 then.
 FIELDS = (
     "minute",  # ms at which the open minute starts
     "open",
@@ -32,9 +32,11 @@ FIELDS = (
     "day_open",
     "previous_close",
     "ts",  # ms of the newest price
+    "spread_low",  # of the open minute: its least and its greatest ask less bid
+    "spread_high",
 )
-_NEW = np.array([[-1.0 if name.startswith("volume") else 0.0] for name in FIELDS])
-_M, _O, _H, _L, _C, _N, _BID, _ASK, _VB, _V, _DAY, _DO, _PC, _TS = range(len(FIELDS))
+_NEW = np.array([[-1.0 if name.startswith(("volume", "spread")) else 0.0] for name in FIELDS])
+_M, _O, _H, _L, _C, _N, _BID, _ASK, _VB, _V, _DAY, _DO, _PC, _TS, _SL, _SH = range(len(FIELDS))
 
 
 class ClosedBar(NamedTuple):
@@ -76,7 +78,7 @@ def advance(minutes: Floats, ticks: Ticks) -> list[ClosedBar]:
 
 
 class _Segments(NamedTuple):
-    """Ticks of one symbol in one minute, as columns; -1.0 is unknown in bid, ask, oldest and newest volume."""
+    """Ticks of one symbol in one minute, as columns; -1.0 is unknown in bid, ask, spreads, oldest and newest volume."""
 
     slot: Ints
     first: Bools  # of its symbol in this call
@@ -91,6 +93,8 @@ class _Segments(NamedTuple):
     oldest: Floats
     newest: Floats
     ts: Floats
+    spread_low: Floats
+    spread_high: Floats
 
 
 def _segments(ticks: Ticks) -> _Segments:
@@ -101,6 +105,8 @@ def _segments(ticks: Ticks) -> _Segments:
     starts = np.flatnonzero(first)
     ends = np.append(starts[1:], len(slot)) - 1
     of = slot[starts]
+    spread = np.where((bid > 0.0) & (ask >= bid), ask - bid, -1.0)  # crossed quotes have none
+    least = np.minimum.reduceat(np.where(spread < 0.0, np.inf, spread), starts)
     return _Segments(
         slot=of,
         first=np.append(True, of[1:] != of[:-1]),
@@ -115,6 +121,8 @@ def _segments(ticks: Ticks) -> _Segments:
         oldest=_oldest(volume, volume >= 0.0, starts, ends),
         newest=_newest(volume, volume >= 0.0, starts, ends),
         ts=ts[ends].astype(np.float64),
+        spread_low=np.where(np.isinf(least), -1.0, least),
+        spread_high=np.maximum.reduceat(spread, starts),
     )
 
 
@@ -135,6 +143,10 @@ def _merged(before: Floats, of: _Segments) -> tuple[Floats, Bools]:
     after[_BID] = _carried(of.bid, of.bid >= 0.0, before[_BID], first)
     after[_ASK] = _carried(of.ask, of.ask >= 0.0, before[_ASK], first)
     after[_V] = _carried(of.newest, of.newest >= 0.0, before[_V], first)
+    low_before = np.where(continued, before[_SL], -1.0)
+    is_lower = (of.spread_low >= 0.0) & ~((low_before >= 0.0) & (low_before < of.spread_low))
+    after[_SL] = np.where(is_lower, of.spread_low, low_before)
+    after[_SH] = np.maximum(np.where(continued, before[_SH], -1.0), of.spread_high)
     begun_at = np.where(continued, before[_VB], _shifted(after[_V], before[_V], first))
     after[_VB] = np.where(begun_at < 0.0, of.oldest, begun_at)
     day = of.minute // DAY_MS
@@ -181,6 +193,8 @@ def _bar_rows(minutes: Floats) -> list[tuple[Any, ...]]:
         minutes[_N].astype(np.int64).tolist(),
         _or_none(minutes[_BID], minutes[_BID] != 0.0),
         _or_none(minutes[_ASK], minutes[_ASK] != 0.0),
+        _or_none(minutes[_SL], minutes[_SL] >= 0.0),
+        _or_none(minutes[_SH], minutes[_SH] >= 0.0),
         strict=True,
     )
     return list(rows)

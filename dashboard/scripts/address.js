@@ -16,16 +16,28 @@
 
 const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind", "origin", "view", "incidents"]);
 
+/** The id of an anomaly, as messages link to it: ticker, epoch ms, kind, and the source unless it is live. */
+const ID = /^(?<ticker>.+)-(?<ms>\d{1,15})-[a-z_]{1,64}(?:@(?<source>[\w.-]{1,64}))?$/;
+
 /** @type {Set<(address: Address) => void>} */
 const listeners = new Set();
 
 /** What the address says now. @returns {Address} */
 export function current() {
   const params = new URLSearchParams(location.search);
-  const found = Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? ""]));
+  const implied = params.has("ticker") ? {} : ofAnomaly(params.get("anomaly") ?? "");
+  const found = Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? implied[name] ?? ""]));
   const ticker = found.ticker.trim().toUpperCase();
   const view = found.view || (ticker ? "chart" : "events");
   return /** @type {Address} */ ({ ...found, ticker, view });
+}
+
+/** What an id says by itself. @param {string} id @returns {Partial<Address>} */
+function ofAnomaly(id) {
+  const found = ID.exec(id)?.groups;
+  const at = new Date(Number(found?.ms));
+  if (!found || Number.isNaN(at.getTime())) return {};
+  return { ticker: found.ticker, at: at.toISOString(), source: found.source ?? "live" };
 }
 
 /**

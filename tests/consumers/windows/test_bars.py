@@ -17,7 +17,7 @@ tick = st.tuples(
     st.integers(0, SYMBOLS - 1),
     st.sampled_from([1, 900, 30_000, 60_000, 86_400_000]),
     st.sampled_from([0.0, -1.0, 10.0, 10.5, 11.0]),
-    st.sampled_from([None, 0.0, 9.5, 10.0]),
+    st.sampled_from([None, 0.0, 9.5, 10.0, 10.75]),
     st.sampled_from([None, 10.5, 11.0]),
     st.sampled_from([None, 0.0, 100.0, 250.0, 90.0]),
 )
@@ -34,6 +34,7 @@ def by_a_loop(column: dict[str, float], ts: int, price: float, *more: float | No
     if column["ticks"] == 0.0 or column["minute"] != minute:
         ended = bar_of(column) if column["ticks"] else None
         column.update(minute=minute, open=price, high=price, low=price, ticks=0.0)
+        column.update(spread_low=-1.0, spread_high=-1.0)
         column["volume_before"] = column["volume"]
     if column["volume_before"] < 0.0 and volume is not None:
         column["volume_before"] = volume
@@ -43,6 +44,9 @@ def by_a_loop(column: dict[str, float], ts: int, price: float, *more: float | No
     column["high"], column["low"] = max(column["high"], price), min(column["low"], price)
     column.update(close=price, ts=float(ts), ticks=column["ticks"] + 1)
     column.update({side: of for side, of in (("bid", bid), ("ask", ask)) if of is not None and of > 0.0})
+    if bid and ask and 0.0 < bid <= ask:
+        known = [of for of in (column["spread_low"], ask - bid) if of >= 0.0]
+        column.update(spread_low=min(known), spread_high=max(column["spread_high"], ask - bid))
     if volume is not None:
         column["volume"] = volume
     return ended
@@ -61,6 +65,8 @@ def bar_of(column: dict[str, float]) -> Bar:
         ticks=int(column["ticks"]),
         bid=column["bid"] or None,
         ask=column["ask"] or None,
+        spread_low=column["spread_low"] if column["spread_low"] >= 0.0 else None,
+        spread_high=column["spread_high"] if column["spread_high"] >= 0.0 else None,
     )
 
 
