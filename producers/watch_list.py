@@ -88,7 +88,7 @@ class WatchListReader:
             If the list cannot be used, or could not be fetched the first time.
         """
         now_ms = self._clock_ms()
-        if self._list is None or now_ms - self._read_ms >= REREAD_MS:
+        if self._list is None or not 0 <= now_ms - self._read_ms < REREAD_MS:
             try:
                 self._list = self._read()
             except WatchListUnavailableError:

@@ -29,6 +29,7 @@ from consumers.windows.state import (
     MAX_BLOCK_SOURCES,
     PartitionState,
     Step,
+    next_clock,
     plan,
 )
 from producers.origin import origin_of, windows_of
@@ -158,7 +159,7 @@ class Partitions:
     def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
-            step = fitting(self._states[partition], rows, threshold)
+            step = fitting(self._states[partition], rows, threshold, self._now_ms())
             # What raises must raise before the block is there: bisecting then finds the record.
             effects = effects_of(step)
             try:
@@ -211,7 +212,8 @@ class Partitions:
         block = step.block
         for origin in sorted({origin_of(windows_of(s)) for s, c in block.sources.items() if c.in_windows}):
             written = self._quotes.get((block.partition, origin), _Written(0, 0))
-            due = block.arrival_ms >= written.arrival_ms + _LARGE_QUOTES_EVERY_MS
+            passed_ms = block.arrival_ms - written.arrival_ms  # below 0 after the clock was set back
+            due = not 0 <= passed_ms < _LARGE_QUOTES_EVERY_MS
             if written.size > _SMALL_QUOTES_BYTES and not due:
                 continue
             quotes = last_quotes(step.state, origin)
@@ -294,15 +296,16 @@ def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
         yield Chunk(start, len(rows), before[0])
 
 
-def fitting(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
-    """Return the next block of as many of the rows as it may hold."""
-    rows = rows.slice(0, min(MAX_BLOCK_ROWS, _end_of_sources(rows)))
-    step = plan(state, rows, threshold)
+def fitting(state: PartitionState, rows: Rows, threshold: Threshold, now_ms: int) -> Step:
+    """Return the next block of as many of the rows as it may hold; `now_ms` shows arrivals that lie ahead."""
+    clock, stop = next_clock(state, rows, now_ms)
+    rows = rows.slice(0, min(MAX_BLOCK_ROWS, _end_of_sources(rows), stop))
+    step = plan(state, rows, threshold, clock)
     while len(rows) > 1 and (
         len(step.block.packed) > MAX_BLOCK_BYTES or _effect_calls(step) > MAX_EFFECT_CALLS
     ):
         rows = rows.slice(0, -(-len(rows) // 2))
-        step = plan(state, rows, threshold)
+        step = plan(state, rows, threshold, clock)
     return step
 
 

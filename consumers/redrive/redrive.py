@@ -151,7 +151,8 @@ class Redrive:
             at = chunk.start
             while at < chunk.stop:
                 left = rows.slice(at, chunk.stop)
-                step = fitting(_just_before(state, left), left, chunk.threshold)
+                # By the clock of then: what arrived is not ahead of it.
+                step = fitting(_just_before(state, left), left, chunk.threshold, rows.records[-1].arrival_ms)
                 self._commit(base, step, done)
                 state, at = step.state, at + len(step.rows)
 
@@ -175,7 +176,8 @@ class Redrive:
     def _around(self, partition: int, rows: Rows, lanes: Mapping[str, str]) -> Iterator[Block]:
         """Yield the blocks in which the rows can be, and the first ones after them, without their ticks."""
         arrivals = [rows.records[i].arrival_ms for i in np.unique(rows.record).tolist()]
-        low, high = 1, self._last(partition) + 1
+        newest = self._ports.blocks.last(partition)
+        low, high = 1, 1 if newest is None else newest.number + 1
         while low < high:
             middle = (low + high) // 2
             block = self._ports.blocks.get(partition, middle)
@@ -187,8 +189,9 @@ class Redrive:
         for block in self._ports.blocks.after(partition, low - 1):
             yield replace(block, packed=b"")
             left = {lane: end for lane, end in left.items() if not _is_beyond(block.spans.get(lane), end)}
-            # A block never spans two hours.
-            if not left or block.arrival_ms > max(arrivals) + HOUR_MS:
+            # A block never spans two hours. One that lies ahead of the newest is of before a clock was set back.
+            is_ahead = newest is not None and block.arrival_ms > newest.arrival_ms
+            if not left or (block.arrival_ms > max(arrivals) + HOUR_MS and not is_ahead):
                 return
 
 
@@ -203,7 +206,7 @@ def _news(effects: Effects, step: Step, base: PartitionState, found: Collection[
 
 def _just_before(state: PartitionState, rows: Rows) -> PartitionState:
     """Return the state to which the first of `rows` is the next of its lane, wherever earlier redrives got to."""
-    sequence, row = rows.offset_of(0)
+    sequence, row, _ = rows.offset_of(0)
     lane = rows.record_of(0).lane
     return replace(state, checkpoints={lane: StreamOffset(sequence, row - 1)} if row else {})
 

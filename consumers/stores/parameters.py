@@ -45,7 +45,7 @@ class ThresholdParameter:
     def history(self) -> ThresholdHistory:
         """Return all versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
         now_ms = self._now_ms()
-        if self._read_ms is not None and now_ms - self._read_ms < _FRESH_MS:
+        if self._read_ms is not None and 0 <= now_ms - self._read_ms < _FRESH_MS:
             return self._history
         with io(f"read the threshold {self._name}"):
             newest = self._current()

@@ -17,10 +17,14 @@ _LONGEST_KEY = 16
 
 
 class StreamOffset(NamedTuple):
-    """Where a row lies in its shard: sequence number, and its number among the record's rows of the partition."""
+    """Where a row lies in its shard: sequence number, and its number among the record's rows of the partition.
+
+    `arrival_ms` is when its record arrived (epoch ms), 0 where that is not known.
+    """
 
     sequence: str
     row: int
+    arrival_ms: int = 0
 
     def is_at_or_before(self, other: StreamOffset) -> bool:
         """Return whether this is `other`, or lies before it in the same shard.

@@ -72,7 +72,8 @@ class Rows:
 
     def offset_of(self, i: int) -> StreamOffset:
         """Return where row `i` lies in its shard."""
-        return StreamOffset(self.record_of(i).sequence, int(self.row[i]))
+        record = self.record_of(i)
+        return StreamOffset(record.sequence, int(self.row[i]), record.arrival_ms)
 
 
 def _selected(rows: Rows, at: slice | Ints, key: list[str]) -> Rows:

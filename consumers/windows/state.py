@@ -37,7 +37,16 @@ OTHER_SOURCES = "(others)"
 REPLAY_KEPT_HOURS = 24
 KEPT_HOURS = 90 * 24
 HOUR_MS = 3_600_000
+SET_BACK_MS = 60_000
+"""Arrivals that go back by more than that show a clock of the stream that was set right."""
 _BEFORE_ALL = StreamOffset("", -1)
+
+
+class SetBack(NamedTuple):
+    """The stream's clock was set back to `at_ms`; where `renumbered`, its sequence numbers with it."""
+
+    at_ms: int
+    renumbered: bool
 
 
 class Total(NamedTuple):
@@ -86,14 +95,16 @@ class Step(NamedTuple):
     rows: Rows
 
 
-def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
-    """Return the next block of `rows` (at least one; of one hour and under one threshold).
+def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack | None = None) -> Step:
+    """Return the next block of `rows` (at least one; of one hour, under one threshold, by one clock of the stream).
 
-    Rows that were here before or are not newer than their window are left out and counted.
+    Rows that were here before or are not newer than their window are left out and counted. `clock` says that the
+    stream's was set back just before them.
     """
     records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
-    base = _without_stale(state, arrival_ms)
+    base = _without_stale(_set_back(state, clock), arrival_ms)
+    noted = {} if clock is None else {"set_back": clock}
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
     order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
@@ -113,7 +124,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold) -> Step:
         sources=_counts(rows, applied, known),
         totals={},
         snapshot=state.snapshot,
-        packed=codec.pack(ticks, {"new": new_keys, **_sources_of(rows, order)}),
+        packed=codec.pack(ticks, {"new": new_keys, **_sources_of(rows, order), **noted}),
     )
     after, transitions, closed = _advance(base, block, new_keys, ticks, threshold)
     block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
@@ -171,10 +182,14 @@ def _replayed(
             f"partition {state.partition}: block {block.number} cannot follow block {state.number}"
         )
     ticks, header = codec.unpack(block.packed)
-    base = _without_stale(state, block.arrival_ms)
+    base = _without_stale(_set_back(state, _clock_of(header)), block.arrival_ms)
     threshold = Threshold.parse(block.threshold)
     after, transitions, closed = _advance(base, block, header["new"], ticks, threshold)
     return replace(after, snapshot=max(state.snapshot, block.snapshot)), transitions, closed, ticks, header
+
+
+def _clock_of(header: Mapping[str, Any]) -> SetBack | None:
+    return SetBack(*header["set_back"]) if "set_back" in header else None
 
 
 def _sources_of(rows: Rows, order: Ints) -> dict[str, Any]:
@@ -217,6 +232,49 @@ def _advance(
     return state, transitions, closed
 
 
+def next_clock(state: PartitionState, rows: Rows, now_ms: int) -> tuple[SetBack | None, int]:
+    """Return whether the stream's clock was set back just before the rows, and before which of them it is next.
+
+    Kinesis gives the records of a shard growing sequence numbers, and stamps them with its clock. A record that
+    follows another of its lane and arrived long before it shows that the clock was set back in between. So do
+    arrivals that still lie ahead of `now_ms`, where an emulator takes its sequence numbers from the same clock.
+    """
+    found = None
+    newest_ms = max((offset.arrival_ms for offset in state.checkpoints.values()), default=0)
+    latest_ms = now_ms + SET_BACK_MS
+    if newest_ms > latest_ms >= rows.record_of(0).arrival_ms:
+        found = SetBack(now_ms, renumbered=True)
+    last = dict(state.checkpoints) if found is None else {}
+    for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
+        record = rows.records[ordinal]
+        offset = StreamOffset(record.sequence, 0, record.arrival_ms)
+        before = last.get(record.lane)
+        if before is not None and offset.is_at_or_before(before):
+            continue
+        last[record.lane] = offset
+        if before is not None and offset.arrival_ms < before.arrival_ms - SET_BACK_MS:
+            if (at := int(rows.record.searchsorted(ordinal))) > 0:
+                return found, at
+            found = SetBack(offset.arrival_ms, renumbered=False)
+    return found, len(rows)
+
+
+def _set_back(state: PartitionState, clock: SetBack | None) -> PartitionState:
+    """Return the state without what lies ahead of a clock that was set back.
+
+    The windows that are ahead begin anew: they would take no tick until their time has come.
+    """
+    if clock is None:
+        return state
+    latest_ms = clock.at_ms + SET_BACK_MS
+    checkpoints = state.checkpoints
+    if clock.renumbered:
+        checkpoints = {lane: of for lane, of in checkpoints.items() if of.arrival_ms <= latest_ms}
+    ahead = np.flatnonzero(state.last_ts > latest_ms).tolist()
+    # The next snapshot is due by the new clock.
+    return replace(_without(state, ahead), checkpoints=checkpoints, snapshot_ms=0)
+
+
 def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
     """Return the state without the windows and totals that nothing touched for too long before `arrival_ms`."""
     hour = arrival_ms // HOUR_MS
@@ -227,9 +285,16 @@ def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
         for source, total in state.totals.items()
         if total.seen_hour >= hour - _kept_hours(origin_of(source))
     }
-    if not stale:
-        return state if len(totals) == len(state.totals) else replace(state, totals=totals)
-    kept = np.delete(np.arange(len(state.keys)), stale)
+    return (
+        replace(_without(state, stale), totals=totals) if stale or len(totals) < len(state.totals) else state
+    )
+
+
+def _without(state: PartitionState, slots: Sequence[int]) -> PartitionState:
+    """Return the state without the windows in `slots`."""
+    if not slots:
+        return state
+    kept = np.delete(np.arange(len(state.keys)), slots)
     keys = tuple(state.keys[i] for i in kept.tolist())
     return replace(
         state,
@@ -238,7 +303,6 @@ def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
         touched_hour=state.touched_hour[kept],
         detection=state.detection[:, kept],
         minutes=state.minutes[:, kept],
-        totals=totals,
         slots={key: slot for slot, key in enumerate(keys)},
     )
 

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.origin import origin_of
 from producers.quote_batch import QuoteBatch
+from producers.scan.lease import MAX_AHEAD_MS
 from producers.scan.staleness import FeedEvent, FeedMemory, FeedWatch
 from producers.scan.warm_up import WarmUpMemory
 from producers.source import Source
@@ -65,10 +66,15 @@ class FeedKeeper:
         self.warm_up = WarmUpMemory()
         """What is known of the past of live tickers, whatever their source."""
 
-    def begin(self, name: str, source: Source) -> None:
-        """Restore what is known of the feed of the source `name`, and give the source its vendor's state."""
+    def begin(self, name: str, source: Source, now_ms: int) -> None:
+        """Restore what is known of the feed of the source `name`, and give the source its vendor's state.
+
+        What was last observed in the future, by a clock that has been set right, is forgotten.
+        """
         answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
         kept = _decoded(answer.get("Item"))
+        if kept.memory.observed_ms > now_ms + MAX_AHEAD_MS:
+            kept = _Kept(FeedMemory(), pending=kept.pending)
         self._source = source
         self._watch = FeedWatch(name, kept.memory)
         self._pending = kept.pending

@@ -1,5 +1,7 @@
 """One scan at a time: a lease in DynamoDB, and with it the time of the last poll.
 
+Times far ahead of the clock are not believed: the clock of an earlier scan was ahead, and has been set right.
+
 A poll reserves its time on the lease before it publishes: the reservation fails when another scan has
 taken over, and times grow over all scans. So ticks of a symbol grow strictly even when scans overlap.
 """
@@ -20,10 +22,6 @@ class LeaseLostError(MonitorError):
     """Another scan holds the lease now."""
 
 
-class ClockError(MonitorError):
-    """The last poll was later than this machine's clock says it is now."""
-
-
 class Lease:
     """The right to scan, held by `owner` until it is released or runs out.
 
@@ -37,17 +35,24 @@ class Lease:
         self._owner = owner
         self._duration_ms = duration_ms
         self.last_ts = 0
+        self.correction: str | None = None
+        """What was corrected of the times that a clock left which was ahead."""
 
     def acquire(self, now_ms: int) -> bool:
         """Take the lease, unless another scan holds it."""
         answer = self._update(
             "SET #owner = :owner, until_ms = :until",
-            "attribute_not_exists(until_ms) OR until_ms < :now",
-            {":until": now_ms + self._duration_ms, ":now": now_ms},
+            "attribute_not_exists(until_ms) OR until_ms < :now OR until_ms > :latest",
+            {
+                ":until": now_ms + self._duration_ms,
+                ":now": now_ms,
+                ":latest": now_ms + self._duration_ms + MAX_AHEAD_MS,
+            },
         )
         if answer is None:
             return False
         self.last_ts = int(answer["Attributes"].get("last_ts", {"N": "0"})["N"])
+        self._correct(now_ms)
         return True
 
     def reserve(self, now_ms: int, ts_ms: int | None = None) -> int:
@@ -59,15 +64,9 @@ class Lease:
         ------
         LeaseLostError
             If another scan holds the lease.
-        ClockError
-            If the last poll lies too far ahead of the clock.
         """
+        self._correct(now_ms)
         ts = max(now_ms, self.last_ts + 1) if ts_ms is None else ts_ms
-        if ts - now_ms > MAX_AHEAD_MS:
-            raise ClockError(
-                f"the last poll was at {self.last_ts}, {ts - now_ms} ms ahead of this clock; must be at most"
-                f" {MAX_AHEAD_MS}. Wait, or correct last_ts of the item scan#lease in table {self._table}"
-            )
         answer = self._update(
             "SET until_ms = :until, last_ts = :ts",
             "#owner = :owner",
@@ -81,6 +80,15 @@ class Lease:
     def release(self) -> None:
         """Release the lease, if it is still held."""
         self._update("SET until_ms = :zero", "#owner = :owner", {":zero": 0})
+
+    def _correct(self, now_ms: int) -> None:
+        """Go on from `now_ms` if the last poll lies too far ahead of it for the detector to take what follows."""
+        if self.last_ts + 1 - now_ms > MAX_AHEAD_MS:
+            self.correction = (
+                f"the last poll was at {self.last_ts}, {self.last_ts - now_ms} ms ahead of this clock; must be at most"
+                f" {MAX_AHEAD_MS}: its clock was wrong, polls go on from {now_ms}"
+            )
+            self.last_ts = now_ms - 1
 
     def _update(self, update: str, condition: str, numbers: dict[str, int]) -> Any:
         try:

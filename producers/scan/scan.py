@@ -28,6 +28,8 @@ from producers.watch_list import WatchList
 
 SCAN_SECONDS = 55
 _RETRY_MS = 1_000
+_SET_BACK_MS = 60_000
+"""By so much a clock is never wrong before it is set right in small steps."""
 _FINISHING_SECONDS = 3.0  # to store and archive what a scan leaves, after its last poll
 BACKFILL_STEP_MS = 5_000
 _BACKFILL_CHUNK = 60
@@ -134,7 +136,7 @@ class Scan:
         ------
         ScanError
             If the request cannot be met, or the source failed in every poll.
-        WatchListError, ClockError, UnsentError, PublishError, QuoteBatchError
+        WatchListError, UnsentError, PublishError, QuoteBatchError
             As their classes say. What the stream did not take is stored all the same.
         """
         self._check(request)
@@ -149,7 +151,7 @@ class Scan:
                 at_the_end.callback(parts.lease.release)
                 at_the_end.callback(lambda: parts.archive.write(started_ms))
                 at_the_end.callback(self._store_waiting)
-                parts.feed.begin(self._settings.source, parts.source)
+                parts.feed.begin(self._settings.source, parts.source, started_ms)
                 if isinstance(parts.source, HasConnection):
                     at_the_end.callback(parts.source.close)
                 at_the_end.callback(self._save_feed)
@@ -176,6 +178,7 @@ class Scan:
         return True
 
     def _work(self, request: ScanRequest, deadline_ms: int) -> None:
+        self._note_correction()
         try:
             self._send_stored(deadline_ms)
             if request.backfill_minutes is None:
@@ -193,7 +196,11 @@ class Scan:
         interval_ms = round(self._settings.poll_interval_seconds * 1000)
         due_ms = self._parts.clock_ms()
         while self._is_open():
-            due_ms = max(due_ms + interval_ms, self._parts.clock_ms())
+            now_ms = self._parts.clock_ms()
+            if due_ms - now_ms > _SET_BACK_MS:
+                self.report.problems.append(f"the clock was set back by {due_ms - now_ms} ms: the scan ends")
+                break
+            due_ms = max(due_ms + interval_ms, now_ms)
             self._poll(publish_by_ms=min(due_ms, deadline_ms))
             if due_ms >= deadline_ms or self.report.polls + self.report.failed_polls == polls:
                 break
@@ -204,6 +211,7 @@ class Scan:
         watched = parts.watch_list()
         report.rejected = watched.rejected
         ts_ms = parts.lease.reserve(parts.clock_ms())
+        self._note_correction()
         symbols = self._in_session(watched.symbols, ts_ms)
         try:
             batch = poll(self._settings.source, parts.source, symbols, ts_ms)
@@ -228,6 +236,11 @@ class Scan:
         self.report.backfilled += len(warmed.past)
         feed.save(ts_ms)  # at once: after a kill nothing of it is sent again
         return [warmed.past, warmed.quotes]
+
+    def _note_correction(self) -> None:
+        correction, problems = self._parts.lease.correction, self.report.problems
+        if correction is not None and correction not in problems:
+            problems.append(correction)
 
     def _observations(self, watched: Sequence[str], batch: QuoteBatch, ts_ms: int) -> QuoteBatch:
         """Return the batch without what a live market's feed only repeats."""

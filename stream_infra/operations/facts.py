@@ -219,6 +219,8 @@ class Facts:
         Confirmed subscriptions of each topic.
     unseen
         What could not be examined, and why.
+    last_poll
+        Time of the scanner's last poll by its own clock; None if there was none.
     """
 
     now: datetime
@@ -247,6 +249,7 @@ class Facts:
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     buckets: Mapping[str, Bucket | None] = field(default_factory=dict)
     feed: Feed | None = None
+    last_poll: datetime | None = None
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
     denied: tuple[Denied, ...] = ()
     alarms: tuple[Alarm, ...] = ()

@@ -130,6 +130,7 @@ class Gatherer:
             parameters=self._each((names.TICKER_PARAMETER, names.THRESHOLD_PARAMETER), self._parameter),
             buckets=self._each(buckets, self._bucket),
             feed=self._each(("feed",), lambda _: self._feed()).get("feed"),
+            last_poll=self._each(("last poll",), lambda _: self._last_poll()).get("last poll"),
             subscribers=self._each(TOPICS, lambda topic: self._subscribers(topic, account)),
             denied=tuple(self._denied(found, account)),
             alarms=self._each(("alarms",), lambda _: self._alarms()).get("alarms") or (),
@@ -323,6 +324,13 @@ class Gatherer:
             stale_since=item.get("stale_since", ""),
             last_error=item.get("last_error", ""),
         )
+
+    def _last_poll(self) -> datetime | None:
+        found = self._client("dynamodb").get_item(
+            TableName=names.WINDOWS_TABLE, Key={"pk": {"S": "scan#lease"}, "sk": {"S": "lease"}}
+        )
+        last_ts = found.get("Item", {}).get("last_ts")
+        return None if last_ts is None else _time(int(last_ts["N"]))
 
     def _subscribers(self, topic: str, account: str) -> int:
         sns = self._client("sns")

@@ -214,6 +214,7 @@ _CHECKS: tuple[Check, ...] = (
     _mappings,
     inputs.parameters,
     inputs.feed,
+    inputs.clock,
     stores.stream,
     stores.tables,
     stores.buckets,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import Facts
+from stream_infra.operations.health import CLOCK_ERROR_SECONDS, STALE
 from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 
@@ -28,6 +29,38 @@ def parameters(facts: Facts) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 "parameter-partly-unusable", part, finding, because, back, section, severity="warning"
             )
+
+
+def clock(facts: Facts) -> Iterator[Diagnosis]:
+    """Find a producer's clock that is ahead, by its last poll or by what the windows hold, or far behind."""
+    windows = facts.windows
+    newest = max(windows.ticks.values(), default=None) if windows else None
+    seen = {"the scanner's last poll": facts.last_poll, "the newest tick in the windows": newest}
+    for what, at in seen.items():
+        ahead = 0.0 if at is None else facts.seconds_ahead(at)
+        if ahead > CLOCK_ERROR_SECONDS:
+            yield Diagnosis(
+                cause="clock-ahead",
+                part="scanner",
+                finding=f"{what} is {ahead:,.0f} s in the future",
+                because="the clock of the scanner's machine is, or was, ahead: ticks of the future are rejected;"
+                " with the first poll by a right clock all goes on",
+                remedy="date -u  # compare it with the clock of the machine",
+                section="out-of-order",
+                explains=("scanner", "stream", "windows"),
+            )
+            return
+    committed = max((at for at in windows.committed.values() if at), default=None) if windows else None
+    if newest and committed and facts.now - committed <= STALE < committed - newest and facts.market_open:
+        yield Diagnosis(
+            cause="clock-behind",
+            part="scanner",
+            finding=f"ticks arrive {(committed - newest).total_seconds():,.0f} s after their time",
+            because="the clock of their producer is behind, or what waited during an outage is sent now",
+            remedy="date -u  # compare it with the clock of the machine",
+            section="out-of-order",
+            explains=("windows",),
+        )
 
 
 def feed(facts: Facts) -> Iterator[Diagnosis]:

@@ -8,6 +8,7 @@ answers that get lost, and two processes at work on the same records at once. 50
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
@@ -34,7 +35,7 @@ POISON = (
     b'{"v":1,"source":"alpaca","symbol":["A","B"],"ts":[1],"price":[1]}',
 )
 
-EXAMPLES = max(500, settings().max_examples)
+EXAMPLES = int(os.environ.get("HISTORIES", "200"))
 FEW, MANY = 8, 200
 
 
@@ -47,6 +48,7 @@ class Stream:
         self.price = {(s, of): 50.0 + i for i, s in enumerate(self.symbols) for of in SOURCES}
         self.volume = dict.fromkeys(self.symbols, 0)
         self.now = START_MS
+        self.right_ms: int | None = None
         self.records: list[kit.Sent] = []
         self.sequence = 49_590_338_271_490_256_608_559_692_538_361_571_095
 
@@ -100,8 +102,18 @@ class Stream:
             self.add(kit.payload([ahead, self.row(self.symbols[1], "alpaca")]), 0)
         elif sort < 0.19:
             self.now += 26 * 3_600_000  # over night, and long enough for windows of a replay to be dropped
+        elif sort < 0.21:
+            self.turn_clock()
         else:
             self.quotes()
+
+    def turn_clock(self) -> None:
+        """Set the clock of the stream and its producers ahead, or right again."""
+        if self.right_ms is None:
+            self.right_ms = self.now
+            self.now += self.rng.choice((30_000, 90_000, 86_400_000))
+        else:
+            self.now, self.right_ms = self.right_ms + 5000, None
 
 
 @pytest.fixture(scope="module")

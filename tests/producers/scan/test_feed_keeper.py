@@ -34,7 +34,7 @@ def keeper(aws: Aws) -> MakeKeeper:
     def make(source: Vendor | None = None) -> FeedKeeper:
         made = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
         vendor = source or Vendor()
-        made.begin(vendor.name, vendor)
+        made.begin(vendor.name, vendor, START)
         return made
 
     return make
@@ -127,7 +127,7 @@ def test_the_documented_event_is_the_one_that_is_sent(aws: Aws) -> None:
     document = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()
     (documented,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     keeper = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
-    keeper.begin("alpaca", Vendor("alpaca"))
+    keeper.begin("alpaca", Vendor("alpaca"), START)
     watched = [f"T{i}" for i in range(10)]
     for poll in range(25):
         keeper.observe(watched, None, START + poll * 5_000, why="alpaca fails (status 503: sorry)")

@@ -24,6 +24,7 @@ from producers.scan.unsent import UnsentStore
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import Missing, Quotes, SourceError
 from producers.sources.simulated import SimulatedSource
+from producers.vendor_state import VendorState
 from producers.watch_list import WatchListError, WatchListReader
 from tests.producers.fakes import Aws, Clock, MakeParts, StrictKinesis
 
@@ -401,3 +402,56 @@ class Frozen(Recording):
         last = min(now_ms, close_ms)
         quotes[self._ticker] = Quote(70.0 + last % 1000, quote_ts=last)
         return quotes
+
+
+DAY_MS = 86_400_000
+
+
+def test_polls_go_on_after_a_clock_that_was_a_day_ahead(
+    parts: MakeParts, clock: Clock, kinesis: StrictKinesis
+) -> None:
+    run(parts())
+    clock.now_ms += DAY_MS
+    run(parts())
+    clock.now_ms -= DAY_MS
+    report = run(parts())
+    assert report["polls"] == 11
+    (problem,) = report["problems"]
+    assert "ahead of this clock; must be at most 4000: its clock was wrong, polls go on from" in problem
+    assert [ts for _, ts in ticks_of(kinesis)][-1] < START + DAY_MS
+    assert run(parts())["problems"] == []
+
+
+def test_a_scan_ends_when_the_clock_is_set_back_under_it(parts: MakeParts, clock: Clock) -> None:
+    made = parts()
+    clock.now_ms += DAY_MS
+    slept = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.sleep(seconds)
+        if len(slept) == 3:
+            clock.now_ms -= DAY_MS
+
+    report = run(replace(made, sleep=sleep))
+    assert report["problems"] == [f"the clock was set back by {DAY_MS} ms: the scan ends"]
+    assert report["polls"] == 3
+    assert max(slept) <= 5
+    assert run(parts())["polls"] == 11
+
+
+def test_a_breaker_that_opened_by_a_wrong_clock_does_not_stay_open(aws: Aws) -> None:
+    class Vendor:
+        vendor_state = VendorState(failures=9, open_until_ms=START + DAY_MS + 60_000)
+
+        def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+            raise AssertionError(f"not polled here: {symbols}, {now_ms}")
+
+    before = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
+    before.begin("alpaca", Vendor(), START + DAY_MS)
+    before.observe(["IBM"], None, START + DAY_MS, why="it fails")
+    before.save(START + DAY_MS)
+    after, vendor = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market"), Vendor()
+    vendor.vendor_state = VendorState()
+    after.begin("alpaca", vendor, START)
+    assert after.report(START)["breaker"] == "closed"

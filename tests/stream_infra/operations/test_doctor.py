@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.contracts.counts import TickCounts
 from stream_infra import names
 from stream_infra.operations.doctor import causes
 from stream_infra.operations.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
@@ -24,6 +25,7 @@ from stream_infra.operations.facts import (
     SourceMapping,
     Stream,
     Table,
+    Windows,
 )
 from stream_infra.operations.health import Finding
 
@@ -51,6 +53,8 @@ STALE = (Finding("stream", "failed", "newest record 9 min ago"), Finding("window
 
 def test_a_sound_monitor_has_nothing() -> None:
     assert causes.find(SOUND) == []
+    windows = Windows({0: NOW}, TickCounts(1, 1), {"AAPL": NOW + timedelta(seconds=3)})
+    assert causes.find(replace(SOUND, windows=windows, last_poll=NOW + timedelta(seconds=4))) == []
     assert healthy(diagnose([], (), (), local=False))
 
 
@@ -99,6 +103,17 @@ BROKEN: dict[str, tuple[Facts, str, str]] = {
         replace(SOUND, errors={names.SCANNER: LogErrors(1, "[ERROR] ClientError: An error occurred (AccessDenied"
                                                         "Exception) when calling the PutRecords operation", NOW)}),
         "missing-permission", "PutRecords",
+    ),
+    "scanner's clock is ahead": (
+        replace(SOUND, last_poll=NOW + timedelta(days=1)), "clock-ahead", "last poll is 86,400 s in the future",
+    ),
+    "windows are ahead": (
+        replace(SOUND, windows=Windows({0: NOW}, TickCounts(1, 1), {"AAPL": NOW + timedelta(hours=1)})),
+        "clock-ahead", "newest tick in the windows is 3,600 s in the future",
+    ),
+    "producer's clock is behind": (
+        replace(SOUND, windows=Windows({0: NOW}, TickCounts(1, 1), {"AAPL": NOW - timedelta(hours=1)})),
+        "clock-behind", "ticks arrive 3,600 s after their time",
     ),
     "stack failed": (
         replace(SOUND, stacks={**SOUND.stacks, "LambdaStack": "UPDATE_ROLLBACK_FAILED"}),
