@@ -17,6 +17,7 @@ import numpy as np
 from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
+from consumers.detector.crowded import without_place
 from consumers.detector.effects import Effects, effects_of, last_quotes
 from consumers.stores.charts import GROUPS, pack_columns
 from consumers.windows import restore, snapshot
@@ -142,7 +143,7 @@ class Partitions:
                     if self._now_ms() >= until_ms:
                         return Stop(committed, "the time of the invocation is up")
                     part = rows.slice(committed, chunk.stop)
-                    committed += self._commit(partition, part, chunk.threshold, report)
+                    committed += self._commit(partition, part, chunk.threshold, quarantined, report)
         except IOFailedError as error:
             return Stop(committed, str(error))
         return None
@@ -156,12 +157,21 @@ class Partitions:
             self._incomplete[partition] = step, effects_of(step)
         self._complete(partition)
 
-    def _commit(self, partition: int, rows: Rows, threshold: Threshold, report: Report) -> int:
+    def _commit(
+        self,
+        partition: int,
+        rows: Rows,
+        threshold: Threshold,
+        quarantined: Sequence[Quarantined],
+        report: Report,
+    ) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
             step = fitting(self._states[partition], rows, threshold, self._now_ms())
             # What raises must raise before the block is there: bisecting then finds the record.
             effects = effects_of(step)
+            if len(step.rejected):
+                self._ports.quarantine.put(without_place(step, partition, quarantined))
             try:
                 self._ports.blocks.put(step.block)
             except BlockExistsError:

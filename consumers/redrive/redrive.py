@@ -18,6 +18,7 @@ import numpy as np
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.detector.commit import MAX_LOST_RACES, chunks, fitting
+from consumers.detector.crowded import without_place
 from consumers.detector.effects import effects_of
 from consumers.redrive.gaps import by_gap, not_in
 from consumers.stream.decode import Decoder
@@ -158,6 +159,8 @@ class Redrive:
 
     def _commit(self, base: PartitionState, step: Step, done: Redriven) -> None:
         """Write the effects, in order; the backfill block commits."""
+        if len(step.rejected):
+            self._reject(step, done)
         effects = effects_of(step, late=True)
         late = self._ports.anomalies.put_late(effects.anomalies) if effects.anomalies else []
         found = {anomaly.id for anomaly in late}
@@ -168,6 +171,13 @@ class Redrive:
         for counts in step.block.sources.values():
             done.counts += counts
         self._on_rows(len(step.rows))
+
+    def _reject(self, step: Step, done: Redriven) -> None:
+        """Keep rows that found no place in the quarantine, where requeued ones are already."""
+        entries = without_place(step, step.block.partition, done.rejected)
+        done.rejected += [entry for entry in entries if entry not in done.rejected]
+        if fresh := [entry for entry in entries if "/" not in entry.shard]:
+            self._ports.quarantine.put(fresh)
 
     def _last(self, partition: int) -> int:
         newest = self._ports.blocks.last(partition)

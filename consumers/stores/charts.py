@@ -12,6 +12,7 @@ spread_high]". Setting it again changes nothing. Bars hold positive prices only:
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections import defaultdict
 from dataclasses import astuple
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from consumers.windows.block import Block
+
+logger = logging.getLogger(__name__)
 
 GROUPS = 64
 KEPT_SECONDS = 15 * 86_400
@@ -138,13 +141,19 @@ class ChartTable:
         values[":expires_at"] = {"N": str(arrival_ms // 1000 + KEPT_SECONDS)}
         sets = [f"#b{i} = :b{i}" for i in range(len(bars))]
         with io(f"set {len(bars)} bars in {pk} {sk}"):
-            self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": pk}, "sk": {"S": sk}},
-                UpdateExpression=f"SET expires_at = :expires_at, {', '.join(sets)}",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-            )
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"pk": {"S": pk}, "sk": {"S": sk}},
+                    UpdateExpression=f"SET expires_at = :expires_at, {', '.join(sets)}",
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                )
+            except ClientError as error:
+                if not _is_full(error):
+                    raise
+                # Thousands of symbols whose names were chosen to share it: a chart lacks them, nothing stops.
+                logger.error("item of bars is full", extra={"item": f"{pk} {sk}", "symbols": len(bars)})
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
         """Write a part of the last quotes as of a block, unless newer ones are there."""
@@ -171,6 +180,15 @@ class ChartTable:
             except ClientError as error:
                 if code_of(error) != CONDITION_FAILED:
                     raise
+
+
+def _is_full(error: ClientError) -> bool:
+    """Return whether an update would have made an item larger than DynamoDB takes (400 KB).
+
+    "Item size to update has exceeded the maximum allowed size" is a ValidationException:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+    """
+    return code_of(error) == "ValidationException" and "size" in str(error)
 
 
 def _ts(quote: LastQuote) -> int:

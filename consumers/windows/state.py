@@ -33,6 +33,10 @@ MAX_BLOCK_LANES = 64
 MAX_BLOCK_SOURCES = 100
 MAX_TOTALS = 200
 OTHER_SOURCES = "(others)"
+MAX_WINDOWS = 25_000
+"""A partition remembers so many symbols; 50,000 tickers over four partitions are half of that in each."""
+CROWDED = 20_000
+"""With more windows than that, those that nothing touches are forgotten after a day."""
 # A run of a replay is over in hours; a ticker may be taken off the watch list and come back weeks later.
 REPLAY_KEPT_HOURS = 24
 KEPT_HOURS = 90 * 24
@@ -85,7 +89,8 @@ class PartitionState:
 class Step(NamedTuple):
     """A block to commit, the state after it, and what its ticks brought about.
 
-    `transitions` point into `rows`, the rows of the ticks in the block.
+    `transitions` point into `rows`, the rows of the ticks in the block. `rejected` are those rows that found no
+    place: of symbols beyond `MAX_WINDOWS`.
     """
 
     block: Block
@@ -93,6 +98,7 @@ class Step(NamedTuple):
     transitions: list[engine.Transition]
     closed: list[bars.ClosedBar]
     rows: Rows
+    rejected: Ints
 
 
 def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack | None = None) -> Step:
@@ -107,6 +113,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     noted = {} if clock is None else {"set_back": clock}
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
+    is_rejected = (slot < 0) & ~rows.bad & ~known
     order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
     ticks = engine.Ticks(
         slot[order], rows.ts[order], rows.price[order], rows.bid[order], rows.ask[order], rows.day_volume[order]
@@ -121,7 +128,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
         digests=digests,
         threshold=threshold.text,
         detector_version=engine.DETECTOR_VERSION,
-        sources=_counts(rows, applied, known),
+        sources=_counts(rows, applied, known, rows.bad | is_rejected),
         totals={},
         snapshot=state.snapshot,
         packed=codec.pack(ticks, {"new": new_keys, **_sources_of(rows, order), **noted}),
@@ -129,7 +136,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     after, transitions, closed = _advance(base, block, new_keys, ticks, threshold)
     block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
     found = [t._replace(row=int(order[t.row])) for t in transitions]
-    return Step(block, after, found, closed, rows)
+    return Step(block, after, found, closed, rows, np.flatnonzero(is_rejected))
 
 
 def replay(state: PartitionState, block: Block) -> PartitionState:
@@ -171,7 +178,7 @@ def retrace(state: PartitionState, block: Block) -> Step:
         day_volume=ticks.day_volume,
         bad=np.zeros(count, np.bool_),
     )
-    return Step(block, after, transitions, closed, rows)
+    return Step(block, after, transitions, closed, rows, np.zeros(0, np.int64))
 
 
 def _replayed(
@@ -279,7 +286,10 @@ def _without_stale(state: PartitionState, arrival_ms: int) -> PartitionState:
     """Return the state without the windows and totals that nothing touched for too long before `arrival_ms`."""
     hour = arrival_ms // HOUR_MS
     old = np.flatnonzero(state.touched_hour < hour - REPLAY_KEPT_HOURS).tolist()
-    stale = [i for i in old if state.touched_hour[i] < hour - _kept_hours(split_key(state.keys[i])[0])]
+    is_crowded = len(state.keys) > CROWDED
+    stale = [
+        i for i in old if _beyond(hour, int(state.touched_hour[i]), state.keys[i], is_crowded=is_crowded)
+    ]
     totals = {
         source: total
         for source, total in state.totals.items()
@@ -311,6 +321,11 @@ def _kept_hours(origin: str) -> int:
     return REPLAY_KEPT_HOURS if origin == "replay" else KEPT_HOURS
 
 
+def _beyond(hour: int, touched_hour: int, key: str, *, is_crowded: bool) -> bool:
+    kept = REPLAY_KEPT_HOURS if is_crowded else _kept_hours(split_key(key)[0])
+    return touched_hour < hour - kept
+
+
 def _known(
     state: PartitionState, rows: Rows, records: Sequence[StreamRecord]
 ) -> tuple[Bools, tuple[str, ...]]:
@@ -334,11 +349,16 @@ def _known(
 
 
 def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, list[str]]:
-    """Return the slot of each row, -1 for one that is left out, and the keys of windows that begin, in order."""
+    """Return the slot of each row, and the keys of windows that begin, in order.
+
+    The slot is -1 for a row that is left out, and for one whose window would be one too many.
+    """
     slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
     new: dict[str, int] = {}
     for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
-        slot[i] = new.setdefault(rows.key[i], len(state.keys) + len(new))
+        place = new.get(rows.key[i], len(state.keys) + len(new))
+        if place < MAX_WINDOWS:
+            slot[i] = new.setdefault(rows.key[i], place)
     slot[left_out] = -1
     return slot, list(new)
 
@@ -361,9 +381,9 @@ def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
     return newer
 
 
-def _counts(rows: Rows, applied: Bools, known: Bools) -> dict[str, TickCounts]:
+def _counts(rows: Rows, applied: Bools, known: Bools, bad: Bools) -> dict[str, TickCounts]:
     """Return what became of the rows, by source."""
-    quarantined = rows.bad & ~known
+    quarantined = bad & ~known
     old = ~applied & ~quarantined
     counts = {}
     for source in np.flatnonzero(np.bincount(rows.source)).tolist():

@@ -1,7 +1,9 @@
 """Keeps what is known of the feed in DynamoDB, and puts its events on the bus `stock-market`.
 
 The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for `status`
-and `doctor`: source, breaker, stale_since, stale_tickers, last_error, updated.
+and `doctor`: source, breaker, stale_since, stale_tickers, last_error, updated. A state of tens of thousands of tickers
+is more than an item takes: its further parts are items of their own, sk `feed/1` and so on, and `parts` and `checksum`
+say what belongs together.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 EVENT_SOURCE = "stock-monitor"
 KEY = {"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
 _EVENTS_PER_CALL = 10
+_PART_BYTES = 350_000
+_ERROR_CHARACTERS = 1_000
 
 
 @runtime_checkable
@@ -72,7 +76,7 @@ class FeedKeeper:
         What was last observed in the future, by a clock that has been set right, is forgotten.
         """
         answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
-        kept = _decoded(answer.get("Item"))
+        kept = self._decoded(answer.get("Item"))
         if kept.memory.observed_ms > now_ms + MAX_AHEAD_MS:
             kept = _Kept(FeedMemory(), pending=kept.pending)
         self._source = source
@@ -109,13 +113,19 @@ class FeedKeeper:
         """Store what is known."""
         memory, vendor = self._watch.memory, self._vendor_state
         kept = _Kept(memory, vendor, self._pending, self.warm_up)
+        state = zlib.compress(msgspec.msgpack.encode(kept), 6)
+        parts = [state[at : at + _PART_BYTES] for at in range(0, len(state), _PART_BYTES)]
+        for number, part in enumerate(parts[1:], 1):
+            self._dynamodb.put_item(TableName=self._table, Item={**_part_key(number), "state": {"B": part}})
         item: dict[str, Any] = {
             **KEY,
-            "state": {"B": zlib.compress(msgspec.msgpack.encode(kept), 6)},
+            "state": {"B": parts[0]},
+            "parts": {"N": str(len(parts))},
+            "checksum": {"N": str(zlib.crc32(state))},
             "source": {"S": memory.source},
             "stale_tickers": {"N": str(len(memory.stale_tickers))},
             "breaker": {"S": vendor.breaker(now_ms) if vendor else "closed"},
-            "last_error": {"S": vendor.last_error if vendor else ""},
+            "last_error": {"S": vendor.last_error[:_ERROR_CHARACTERS] if vendor else ""},
             "updated": {"S": _iso(now_ms)},
         }
         if memory.stale_since_ms:
@@ -131,7 +141,7 @@ class FeedKeeper:
             ExpressionAttributeNames={"#source": "source"},
             ExpressionAttributeValues={
                 ":source": {"S": name},
-                ":why": {"S": why},
+                ":why": {"S": why[:_ERROR_CHARACTERS]},
                 ":now": {"S": _iso(now_ms)},
             },
         )
@@ -152,6 +162,23 @@ class FeedKeeper:
     @property
     def _vendor_state(self) -> VendorState | None:
         return self._source.vendor_state if isinstance(self._source, HasVendorState) else None
+
+    def _decoded(self, item: Any) -> _Kept:
+        if item is None or "state" not in item:
+            return _Kept(FeedMemory())
+        state = b"".join(
+            [item["state"]["B"], *map(self._part, range(1, int(item.get("parts", {"N": "1"})["N"])))]
+        )
+        if "checksum" in item and zlib.crc32(state) != int(item["checksum"]["N"]):
+            return _Kept(FeedMemory())  # a scan was killed between two parts: begin anew
+        try:
+            return msgspec.msgpack.decode(zlib.decompress(state), type=_Kept)
+        except (msgspec.MsgspecError, zlib.error):  # written by another version: begin anew
+            return _Kept(FeedMemory())
+
+    def _part(self, number: int) -> bytes:
+        answer = self._dynamodb.get_item(TableName=self._table, Key=_part_key(number), ConsistentRead=True)
+        return bytes(answer.get("Item", {"state": {"B": b""}})["state"]["B"])
 
     def _send(self) -> str | None:
         while self._pending:
@@ -178,13 +205,8 @@ class FeedKeeper:
         }
 
 
-def _decoded(item: Any) -> _Kept:
-    if item is None or "state" not in item:
-        return _Kept(FeedMemory())
-    try:
-        return msgspec.msgpack.decode(zlib.decompress(item["state"]["B"]), type=_Kept)
-    except (msgspec.MsgspecError, zlib.error):  # written by another version: begin anew
-        return _Kept(FeedMemory())
+def _part_key(number: int) -> dict[str, Any]:
+    return {"pk": KEY["pk"], "sk": {"S": f"{KEY['sk']['S']}/{number}"}}
 
 
 def _warm_up_before(memory: FeedMemory) -> WarmUpMemory:

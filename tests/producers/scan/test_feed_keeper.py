@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from producers.scan.feed_keeper import KEY, FeedKeeper
+from producers.scan.feed_keeper import KEY, FeedKeeper, _Kept
+from producers.scan.staleness import FeedMemory, FeedWatch, TickerMemory
 from producers.source import Quotes
 from producers.vendor_state import BREAKER_FAILURES, VendorState
+from producers.watch_list import MAX_SYMBOLS
 from tests.producers.fakes import Aws
 
 START = 1_763_996_400_000
@@ -132,3 +135,32 @@ def test_the_documented_event_is_the_one_that_is_sent(aws: Aws) -> None:
     for poll in range(25):
         keeper.observe(watched, None, START + poll * 5_000, why="alpaca fails (status 503: sorry)")
     assert [entry["Detail"] for entry in aws.bus.sent] == [json.loads(documented)]
+
+
+def test_the_memory_of_the_longest_watch_list_is_kept_whole(aws: Aws) -> None:
+    """50,000 tickers are more than an item of DynamoDB takes (400 KB): the state goes on in further items."""
+    rng = random.Random(1)
+    memory = FeedMemory("acme", START)
+    memory.tickers = {
+        f"{i:05d}{rng.randrange(10**20):020d}": TickerMemory(
+            rng.getrandbits(62), rng.randrange(10**6), 0, rng.randrange(10**6)
+        )
+        for i in range(MAX_SYMBOLS)
+    }
+    kept = _Kept(memory)
+    first = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
+    first._watch = FeedWatch("acme", memory)
+    first.save(START)
+    pages = aws.dynamodb.get_paginator("scan").paginate(TableName=aws.table)
+    items = [item for page in pages for item in page["Items"] if item["pk"] == KEY["pk"]]
+    assert len(items) > 3
+    assert max(len(item["state"]["B"]) for item in items) < 400_000 - 10_000
+    again = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
+    again.begin("acme", Vendor(), START)
+    assert again._watch.memory == kept.memory
+    # A scan that was killed between two parts leaves what does not belong together.
+    part = next(item for item in items if item["sk"]["S"] == "feed/1")
+    aws.dynamodb.put_item(TableName=aws.table, Item={**part, "state": {"B": b"older"}})
+    torn = FeedKeeper(aws.dynamodb, aws.table, aws.bus.client, "stock-market")
+    torn.begin("acme", Vendor(), START)
+    assert torn._watch.memory.tickers == {}
