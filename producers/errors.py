@@ -41,11 +41,12 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> did_you_mean("alpca", ["alpaca", "yahoo"])
+    >>> did_you_mean("Alpca", ["alpaca", "yahoo"])
     " (did you mean 'alpaca'?)"
     """
-    close = get_close_matches(given.lower(), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(given.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
 class ArgumentError(MonitorError, ValueError):

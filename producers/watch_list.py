@@ -49,18 +49,27 @@ def parse(value: str, origin: str) -> WatchList:
     WatchListError
         If no ticker is left, or there are too many.
     """
-    items = dict.fromkeys(item.upper() for item in _BETWEEN.split(value) if item)
-    symbols = tuple(item for item in items if is_symbol(item))
+    found = dict.fromkeys(items(value))
+    symbols = tuple(item for item in found if _is_ticker(item))
     rejected = tuple(
         f"{origin}: {item[:40]!r} is no ticker; must be {SYMBOL_RULE}"
-        for item in items
-        if not is_symbol(item)
+        for item in found
+        if not _is_ticker(item)
     )
     if not symbols:
         raise WatchListError(f"{origin} is {value[:80]!r}, which names no ticker; must be {_ALLOWED}")
     if len(symbols) > MAX_SYMBOLS:
         raise WatchListError(f"{origin} names {len(symbols)} tickers; must be at most {MAX_SYMBOLS}")
     return WatchList(symbols, rejected)
+
+
+def items(value: str) -> list[str]:
+    """Return what stands in a list, in capitals, whether it is a ticker or not."""
+    return [item.upper() for item in _BETWEEN.split(value) if item]
+
+
+def _is_ticker(item: str) -> bool:
+    return is_symbol(item) and "://" not in item  # a reference that is misspelt is no ticker
 
 
 def is_reference(value: str) -> bool:

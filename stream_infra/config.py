@@ -20,28 +20,39 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from producers import sources
-from producers.errors import ArgumentError, MonitorError, did_you_mean
-from producers.markets import ALWAYS_OPEN, NEW_YORK, Session
-from producers.markets.listings import Listings
+from producers.errors import MonitorError, did_you_mean
+from producers.markets import ALWAYS_OPEN, Session
 from producers.settings import explain
 from producers.source import Mode, SourceError
-from producers.watch_list import WatchListError, is_reference, parse
+from stream_infra.setting_types import (
+    Account,
+    Email,
+    Markets,
+    Number,
+    Options,
+    Packages,
+    Region,
+    SourceName,
+    Threshold,
+    Tickers,
+    Url,
+    Whole,
+    normal_name,
+)
 
 FILE = "monitor.toml"
 LOCAL, PROD = "local", "prod"
@@ -50,9 +61,6 @@ DEFAULT_PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"[A-Za-z_]\w*")
 """What looks like a setting in the CDK's context, whose own keys hold ``@``, ``:``, ``/`` or ``-``."""
-_PARAMETER_LIMIT = 4096
-"""Characters in a value of an SSM parameter of the standard tier:
-https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
 _NOT_IN_FILE = {"target": "must be left out: the deployment [local] is the one on the local AWS"}
 _AWS_KEYS = (
     "account",
@@ -74,16 +82,6 @@ class ConfigError(MonitorError, ValueError):
     """A deployment's settings cannot work; every wrong one is named, with what is allowed."""
 
 
-def _is_no_truth_value(given: object) -> object:
-    if isinstance(given, bool):
-        raise ValueError(f"{str(given).lower()}; must be a number")
-    return given
-
-
-Whole = Annotated[int, BeforeValidator(_is_no_truth_value)]
-Number = Annotated[float, BeforeValidator(_is_no_truth_value)]
-
-
 class Given(NamedTuple):
     """A setting's value and where it was given, as a person would look for it: ``"-c shards"``."""
 
@@ -97,27 +95,27 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     target: Literal["aws", "local"] = "aws"
-    account: str | None = None
-    region: str | None = None
-    source: str = "alpaca"
-    source_options: dict[str, str] = {}
+    account: Account | None = None
+    region: Region | None = None
+    source: SourceName = "alpaca"
+    source_options: Options = {}
     """Variables that change what the source does, as docs/sources.md lists them; never a key."""
     source_mode: Mode | None = None
     """Whether the source polls or streams; without it, as the source usually does."""
-    markets: str = ""
+    markets: Markets = ""
     """Markets of tickers whose form does not say theirs, as in ``ABC=XLON,XYZ=XETR`` (docs/sources.md)."""
-    packages: tuple[str, ...] = ()
+    packages: Packages = ()
     """Installed packages that add detectors or sources, or are needed by one that does; deployed with the functions."""
     session: Session = "regular"
     """When quotes are polled; without it, always for a source whose market never closes."""
     access: Literal["private", "public"] = "private"
     """Who may read on AWS: those who signed in, or anybody. Changes always need a sign-in."""
-    tickers: str = DEFAULT_TICKERS
+    tickers: Tickers = DEFAULT_TICKERS
     """The watch list at first: tickers as a list or separated by commas, or ``s3://bucket/key``.
 
     Without it, ten US stocks, or four pairs for a source of crypto alone.
     """
-    threshold: str = "2.5"
+    threshold: Threshold = "2.5"
     """A number, or a table as the parameter ``/stock-tracker/threshold`` holds it."""
     poll_interval_seconds: Annotated[Number, Field(ge=1, le=60)] = 5
     shards: Annotated[Whole, Field(ge=1, le=64)] = 1
@@ -127,11 +125,11 @@ class Config(BaseModel):
     concurrency_limit: Annotated[Whole, Field(ge=0)] = 5
     """Concurrent detectors allowed; 0 reserves nothing (a new account with a quota of 10 cannot)."""
     retain_data: bool = True
-    dashboard_url: str = ""
+    dashboard_url: Url = ""
     """Where links in alerts lead; empty means the deployed distribution."""
-    monthly_cost_limit: Annotated[Number, Field(gt=0)] = 30
+    monthly_cost_limit: Annotated[Number, Field(gt=0, allow_inf_nan=False)] = 30
     """Charges of a month (USD) above which the operators are notified; the metric is that of the whole account."""
-    operations_email: str = ""
+    operations_email: Email = ""
     """Who is notified of alarms, once they confirmed AWS's email; empty subscribes nobody."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
@@ -150,28 +148,6 @@ class Config(BaseModel):
             implied["tickers"] = DEFAULT_PAIRS
         return {**implied, **given}
 
-    @field_validator("source", mode="before")
-    @classmethod
-    def _is_a_source(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        try:
-            sources.get_pollable(given)
-        except SourceError as error:
-            suggestion = "" if given in sources.names() else did_you_mean(given, sources.names())
-            what = f"{error.what}{suggestion}"
-            raise ValueError(f"{what}; must be {error.allowed}" if error.allowed else what) from error
-        return given
-
-    @field_validator("markets")
-    @classmethod
-    def _are_markets_of_tickers(cls, given: str) -> str:
-        try:
-            Listings(given, NEW_YORK)
-        except ArgumentError as error:
-            raise ValueError(str(error)) from error
-        return given
-
     @model_validator(mode="after")
     def _source_has_the_mode(self) -> Self:
         modes = sources.get_pollable(self.source).modes
@@ -181,83 +157,24 @@ class Config(BaseModel):
             )
         return self
 
-    @field_validator("packages", mode="before")
-    @classmethod
-    def _is_a_list(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        return (
-            json.loads(given)
-            if given.startswith("[")
-            else [name for name in re.split(r"[\s,]+", given) if name]
-        )
-
-    @field_validator("packages")
-    @classmethod
-    def _are_installed(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        for name in given:
-            try:
-                distribution(name)
-            except (PackageNotFoundError, ValueError) as error:
-                allowed = "the name of an installed package, as `pip list` shows it"
-                raise ValueError(f"package {name!r} is not installed; must be {allowed}") from error
-        return given
-
     @model_validator(mode="after")
-    def _source_is_deployed(self) -> Self:
-        spec_of_package = {
-            point.name: point.dist.name for point in entry_points(group=EXTENSION_GROUPS[1]) if point.dist
+    def _extensions_are_named(self) -> Self:
+        """Every detector that is installed counts, so its package must be deployed; of sources the chosen one's."""
+        named = {normal_name(name) for name in self.packages}
+        adding = {
+            point.dist.name: f"detector {point.name}"
+            for point in entry_points(group=EXTENSION_GROUPS[0])
+            if point.dist
         }
-        package = spec_of_package.get(self.source)
-        if package is not None and package not in self.packages:
-            raise ValueError(
-                f"source {self.source} is of the package {package}, which must be named in packages"
-            )
+        if package := sources.package_of(self.source):
+            adding[package] = f"source {self.source}"
+        for package, what in adding.items():
+            if normal_name(package) not in named:
+                raise ValueError(
+                    f"{what} is of the package {package}, which is installed here and not named in packages; "
+                    f'must be named, as in packages = ["{package}"], or not be installed'
+                )
         return self
-
-    @field_validator("source_options", mode="before")
-    @classmethod
-    def _is_an_object(cls, given: object) -> object:
-        return json.loads(given) if isinstance(given, str) and given.startswith("{") else given
-
-    @field_validator("tickers", mode="before")
-    @classmethod
-    def _is_a_watch_list(cls, given: object) -> object:
-        if isinstance(given, list) and all(isinstance(item, str) for item in given):
-            given = ",".join(given)
-        if not isinstance(given, str) or is_reference(given):
-            return given
-        try:
-            listed = parse(given, "the watch list")
-        except WatchListError as error:
-            raise ValueError(str(error)) from error
-        if listed.rejected:
-            raise ValueError("; ".join(listed.rejected))
-        text = ",".join(listed.symbols)
-        if len(text) > _PARAMETER_LIMIT:
-            raise ValueError(
-                f"{len(listed.symbols)} tickers have {len(text)} characters; must be {_PARAMETER_LIMIT} at most: "
-                "put a longer list into the data bucket and name it, as in s3://bucket/watch-lists/all.csv"
-            )
-        return text
-
-    @field_validator("threshold", mode="before")
-    @classmethod
-    def _is_a_threshold(cls, given: object) -> str:
-        from consumers.stream.thresholds import Threshold, ThresholdError  # noqa: PLC0415  numpy: not for --help
-
-        text = given if isinstance(given, str) else json.dumps(given)
-        try:
-            return Threshold.parse(text).text
-        except ThresholdError as error:
-            raise ValueError(str(error)) from error
-
-    @field_validator("operations_email")
-    @classmethod
-    def _is_an_address(cls, given: str) -> str:
-        if given and not re.fullmatch(r"[^@\s]+@[^@\s]+", given):
-            raise ValueError(f"{given!r}; must be an email address, as in ops@example.com")
-        return given
 
     @model_validator(mode="after")
     def _lanes_fit_the_limit(self) -> Self:
@@ -328,6 +245,16 @@ def read_deployments(path: Path | None) -> dict[str, dict[str, object]]:
     return content
 
 
+def _other_type(key: str, value: object) -> str:
+    """Return what a value of the file must be where its type is another; only ``-c`` gives numbers as text."""
+    usual = Config.model_fields[key].default if key in Config.model_fields else None
+    if isinstance(usual, bool):
+        return "" if isinstance(value, bool) else "true or false, without quotes"
+    if isinstance(usual, int | float) and isinstance(value, str):
+        return "a number, without quotes"
+    return ""
+
+
 def load(
     name: str,
     path: Path | None,
@@ -358,8 +285,21 @@ def load(
     ]
     if name == LOCAL:
         problems += [f"{where[key]} must be left out: {_ONLY_ON_AWS}" for key in _AWS_KEYS if key in section]
+    other = {
+        key: rule for key in section if key not in overrides and (rule := _other_type(key, section[key]))
+    }
+    problems += [f"{where[key]}: {section[key]!r}; must be {rule}" for key, rule in other.items()]
     given = {**defaults, **section, **{key: of.value for key, of in overrides.items()}}
+    given = {key: value for key, value in given.items() if key not in other}
     fields = [field for field in Config.model_fields if field not in _NOT_IN_FILE]
+    problems += [
+        f"{FILE} [{another}] {key}: unknown setting {key!r}{did_you_mean(key, fields)}; "
+        f"must be one of {', '.join(fields)}"
+        for another, settings in deployments.items()
+        if another != name
+        for key in settings
+        if key not in Config.model_fields
+    ]
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
@@ -385,6 +325,9 @@ def read_context(context: Mapping[str, object], folder: Path) -> Config:
         If a key is unknown or a value is not allowed; every one is named.
     """
     given = {key: value for key, value in context.items() if _SETTING.fullmatch(key) and value is not None}
+    for key in context:
+        if (meant := key.strip().replace("-", "_").replace(" ", "_")) != key and meant in Config.model_fields:
+            raise ConfigError(f"unknown setting {key!r} (did you mean {meant!r}?)", where=f"-c {key}")
     name = given.pop("deployment", LOCAL if given.get("target") == LOCAL else PROD)
     overrides = {key: Given(value, f"-c {key}") for key, value in given.items()}
     defaults = {

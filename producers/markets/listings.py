@@ -20,7 +20,7 @@ class Listings:
     Raises
     ------
     ArgumentError
-        If a setting is no ticker and market.
+        If a setting is no ticker and market, or names a ticker twice.
 
     Examples
     --------
@@ -40,6 +40,8 @@ class Listings:
                     f"{item!r} in the markets of tickers", allowed=f"TICKER=MARKET, a ticker {SYMBOL_RULE}"
                 )
             check_market(market)
+            if ticker.upper() in self._known:
+                raise ArgumentError(f"{ticker.upper()} is there twice", allowed="one market for a ticker")
             self._known[ticker.upper()] = market
 
     def __call__(self, symbol: str) -> str:

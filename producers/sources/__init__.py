@@ -19,6 +19,7 @@ from producers.source import History, Mode, Source, SourceError, SourceSpec, Sou
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"
+_PACKAGE = "package "
 
 
 class Found(NamedTuple):
@@ -77,6 +78,14 @@ def get_pollable(name: str) -> SourceSpec:
     if not spec.modes:
         raise SourceError(f"source {name} cannot be polled: run `stock-monitor replay FILE` for a recording")
     return spec
+
+
+def package_of(name: str) -> str:
+    """Return the distribution that adds the source called `name`; empty for one of the monitor's own."""
+    if not entry_points(group=ENTRY_POINT_GROUP):
+        return ""
+    place = next((found.place for found in describe() if found.name == name), "")
+    return place.removeprefix(_PACKAGE) if place.startswith(_PACKAGE) else ""
 
 
 def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) -> Source:
@@ -143,7 +152,7 @@ def _places(name: str | None = None) -> Iterator[_Place]:
     points = entry_points(group=ENTRY_POINT_GROUP)
     for point in points if name is None else points.select(name=name):
         package = point.dist.name if point.dist else point.value
-        yield _Place(point.name, f"package {package}", point.load)
+        yield _Place(point.name, f"{_PACKAGE}{package}", point.load)
 
 
 def _loader(module: str) -> Callable[[], object]:

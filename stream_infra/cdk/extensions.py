@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from producers.errors import MonitorError
 from stream_infra.config import EXTENSION_GROUPS
+from stream_infra.setting_types import normal_name
 
 PRODUCT = "stock-market-anomaly-monitor"
 _METADATA = ("METADATA", "entry_points.txt", "top_level.txt")
@@ -48,7 +49,7 @@ def files_of(packages: Sequence[str], bundled: Collection[str]) -> list[File]:
     ExtensionError
         If a package holds compiled code, or needs one that neither the bundle nor `packages` holds.
     """
-    there = {_normal(name) for name in (*packages, *bundled, PRODUCT)}
+    there = {normal_name(name) for name in (*packages, *bundled, PRODUCT)}
     found: dict[PurePosixPath, File] = {}
     for name in packages:
         package = distribution(name)
@@ -67,13 +68,9 @@ def files_of(packages: Sequence[str], bundled: Collection[str]) -> list[File]:
     return [found[name] for name in sorted(found)]
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _needs(package: Distribution) -> set[str]:
     always = (line for line in package.requires or () if "extra ==" not in line)
-    return {_normal(found[0]) for line in always if (found := re.match(r"[A-Za-z0-9._-]+", line))}
+    return {normal_name(found[0]) for line in always if (found := re.match(r"[A-Za-z0-9._-]+", line))}
 
 
 def _files(package: Distribution) -> Iterator[File]:

@@ -95,11 +95,39 @@ def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
         ('session = "nightly"', r"\[prod\] session: 'nightly'; must be 'regular', 'extended' or 'always'"),
         ('access = "open"', r"\[prod\] access: 'open'; must be 'private' or 'public'"),
         ('operations_email = "ops"', r"\[prod\] operations_email: 'ops'; must be an email address"),
+        ('operations_email = "ops@example"', r"\[prod\] operations_email: 'ops@example'; must be an email"),
         ('target = "local"', r"\[prod\] target must be left out"),
+        ('tickers = ["AAPL", ""]', r"\[prod\] tickers: '' is no ticker; must be 1 to 32 of"),
+        ('tickers = ["AAPL", 5]', r"\[prod\] tickers: 5 is no ticker; must be 1 to 32 of"),
+        ('tickers = ["BRK B"]', r"\[prod\] tickers: 'BRK B' is no ticker"),
+        ('tickers = "AAPL, aapl"', r"\[prod\] tickers: AAPL is there twice; must be there once"),
+        ('tickers = "s3://bucket"', r"\[prod\] tickers: 's3://bucket' is no reference.*s3://bucket/key"),
+        ('tickers = "s4://bucket/key,AAPL"', r"\[prod\] tickers: .*'S4://BUCKET/KEY' is no ticker"),
+        ("tickers = 5", r"\[prod\] tickers: 5; must be tickers, as a list or separated by commas"),
+        ('markets = "ABC=XLON,abc=XETR"', r"\[prod\] markets: ABC is there twice; must be one market"),
+        ('shards = "2"', r"\[prod\] shards: '2'; must be a number, without quotes$"),
+        ('tracing = "on"', r"\[prod\] tracing: 'on'; must be true or false, without quotes$"),
+        ("retain_data = 1", r"\[prod\] retain_data: 1; must be true or false, without quotes$"),
+        ("monthly_cost_limit = inf", r"\[prod\] monthly_cost_limit: inf; must be a finite number"),
+        ("poll_interval_seconds = nan", r"\[prod\] poll_interval_seconds: nan; must be"),
+        ('dashboard_url = "javascript:alert(1)"', r"\[prod\] dashboard_url: .*; must be a URL, as in"),
+        ('dashboard_url = "http://[::1"', r"\[prod\] dashboard_url: .*; must be a URL, as in"),
+        ('account = "12"', r"\[prod\] account: '12'; must be the 12 digits of an AWS account"),
+        ('region = "us-esat-1"', r"\[prod\] region: unknown region 'us-esat-1' \(did you mean 'us-"),
+        ("packages = [5]", r"\[prod\] packages: \[5\]; must be names of installed packages"),
+        ('packages = "[pytest"', r"\[prod\] packages: '\[pytest'; must be JSON"),
+        ('packages = ["typing_extensions", "typing-extensions"]', r"\[prod\] packages: .* is there twice"),
+        ("source_options = { ALPACA_FEED = 5 }", r"\[prod\] source_options: .*5.*; must be a table"),
+        ('source_options = { ALPACA_FED = "iex" }', r"source_options: unknown 'ALPACA_FED' \(did you mean"),
     ],
 )
 def test_what_cannot_work_is_named_with_what_is_allowed(tmp_path: Path, line: str, said: str) -> None:
     assert re.search(said, problem(tmp_path, f"[prod]\n{line}\n"))
+
+
+def test_an_unknown_key_of_another_deployment_is_named_too(tmp_path: Path) -> None:
+    said = problem(tmp_path, "[prod]\nshards = 2\n[staging]\nshard = 4\n")
+    assert f"{FILE} [staging] shard: unknown setting 'shard' (did you mean 'shards'?)" in said
 
 
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
@@ -151,6 +179,10 @@ def test_the_context_of_the_cdk_overrides_the_file(tmp_path: Path, monkeypatch: 
     assert read_context({"target": "local"}, tmp_path).local
     with pytest.raises(ConfigError, match=r"-c shard: unknown setting 'shard' \(did you mean 'shards'\?\)"):
         read_context({**own, "shard": "4"}, tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"-c batching-window-seconds: .*did you mean 'batching_window_seconds'"
+    ):
+        read_context({**own, "batching-window-seconds": "4"}, tmp_path)
     with pytest.raises(ConfigError, match="-c target: 'nowhere'; must be 'aws' or 'local'"):
         read_context({"target": "nowhere"}, tmp_path)
 

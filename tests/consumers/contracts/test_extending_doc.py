@@ -48,7 +48,8 @@ with mock_aws():
 
     from stream_infra.config import Config
 
-    assert Config(threshold=json.dumps({"kinds": {kind: 2.4}})).threshold
+    packages = tuple(filter(None, [os.environ.get("PACKAGE")]))
+    assert Config(threshold=json.dumps({"kinds": {kind: 2.4}}), packages=packages).threshold
     threshold = Threshold.parse(json.dumps({"kinds": {kind: 2.4}}))
     # The scanner gets the distortions as text.
     market = SimulatedSource(distortions=from_text(to_text(kinds.distortions())))
@@ -186,7 +187,8 @@ def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-detectors\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[stock_monitor.detectors]\n{kind} = my_detectors:DETECTOR\n")
-    is_a_kind_everywhere(outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind)), kind, "Whipsaw")
+    found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind, PACKAGE="my-detectors"))
+    is_a_kind_everywhere(found, kind, "Whipsaw")
 
 
 HALVES = [

@@ -102,3 +102,16 @@ def test_the_setting_takes_installed_packages_only(installed: Path, tmp_path: Pa
         ConfigError, match=r"\[prod\] packages: .*'my-detector' is not installed; must be the name"
     ):
         load("prod", file)
+
+
+def test_a_detector_that_is_installed_and_not_named_is_rejected(installed: Path, tmp_path: Path) -> None:
+    """Here its kind would have a threshold and be simulated; the functions would not know it."""
+    del installed
+    file = tmp_path / "monitor.toml"
+    file.write_text('[prod]\nsource = "alpaca"\n')
+    with pytest.raises(
+        ConfigError, match=r"detector whipsaw is of the package my-detectors, .*packages = \[\"my-detectors"
+    ):
+        load("prod", file)
+    file.write_text('[prod]\npackages = ["My_Detectors"]\n')  # as package indices compare names
+    assert load("prod", file).packages == ("My_Detectors",)

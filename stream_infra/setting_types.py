@@ -1,0 +1,180 @@
+"""The types of settings: what a value may be, checked alike whether it stands in `monitor.toml` or behind ``-c``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from producers import sources
+from producers.errors import ArgumentError, did_you_mean
+from producers.markets import NEW_YORK
+from producers.markets.listings import Listings
+from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.source import SourceError
+from producers.watch_list import WatchListError, is_reference, items, parse
+
+_PARAMETER_LIMIT = 4096
+"""Characters in a value of an SSM parameter of the standard tier:
+https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
+
+
+def normal_name(distribution_name: str) -> str:
+    """Return the name of a distribution as package indices compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution_name).lower()
+
+
+def _number(given: object) -> object:
+    if isinstance(given, bool):
+        raise ValueError(f"{str(given).lower()}; must be a number")
+    return given
+
+
+def _source(given: str) -> str:
+    try:
+        sources.get_pollable(given)
+    except SourceError as error:
+        suggestion = "" if given in sources.names() else did_you_mean(given, sources.names())
+        what = f"{error.what}{suggestion}"
+        raise ValueError(f"{what}; must be {error.allowed}" if error.allowed else what) from error
+    return given
+
+
+def _options(given: object) -> object:
+    given = _json(given) if isinstance(given, str) else given
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise ValueError(f"{given!r}; must be a table of variables with their values in quotes")
+    return given
+
+
+def _markets(given: str) -> str:
+    try:
+        Listings(given, NEW_YORK)
+    except ArgumentError as error:
+        raise ValueError(str(error)) from error
+    return given
+
+
+def _packages(given: object) -> object:
+    if isinstance(given, str):
+        given = _json(given) if given.startswith("[") else re.findall(r"[^\s,]+", given)
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"{given!r}; must be names of installed packages, as a list")
+    _once(map(normal_name, given))
+    for name in given:
+        try:
+            distribution(name)
+        except (PackageNotFoundError, ValueError) as error:
+            allowed = "the name of an installed package, as `pip list` shows it"
+            raise ValueError(f"package {name!r} is not installed; must be {allowed}") from error
+    return given
+
+
+def _tickers(given: object) -> str:
+    text = _joined(given) if isinstance(given, list) else given
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r}; must be tickers, as a list or separated by commas")
+    if is_reference(text):
+        return text
+    if text.lower().startswith("s3:"):
+        raise ValueError(f"{text!r} is no reference to an object; must be s3://bucket/key")
+    try:
+        listed = parse(text, "the watch list")
+    except WatchListError as error:
+        raise ValueError(str(error)) from error
+    if listed.rejected:
+        raise ValueError("; ".join(listed.rejected))
+    text = ",".join(_once(items(text)))
+    if len(text) > _PARAMETER_LIMIT:
+        raise ValueError(
+            f"{len(listed.symbols)} tickers have {len(text)} characters; must be {_PARAMETER_LIMIT} at most: "
+            "put a longer list into the data bucket and name it, as in s3://bucket/watch-lists/all.csv"
+        )
+    return text
+
+
+def _joined(given: list[object]) -> str:
+    tickers = [item for item in given if isinstance(item, str) and is_symbol(item.upper())]
+    if other := [item for item in given if item not in tickers]:
+        raise ValueError(f"{other[0]!r} is no ticker; must be {SYMBOL_RULE}")
+    return ",".join(tickers)
+
+
+def _threshold(given: object) -> str:
+    from consumers.stream.thresholds import Threshold, ThresholdError  # noqa: PLC0415  numpy: not for --help
+
+    text = given if isinstance(given, str) else json.dumps(given)
+    try:
+        return Threshold.parse(text).text
+    except ThresholdError as error:
+        raise ValueError(str(error)) from error
+
+
+def _email(given: str) -> str:
+    if given and not re.fullmatch(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+", given):
+        raise ValueError(f"{given!r}; must be an email address, as in ops@example.com")
+    return given
+
+
+def _url(given: str) -> str:
+    try:
+        parts = urlsplit(given)
+        is_page = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", given)
+    except ValueError:
+        is_page = False
+    if given and not is_page:
+        raise ValueError(f"{given!r}; must be a URL, as in https://monitor.example.com/")
+    return given
+
+
+def _account(given: str) -> str:
+    if not re.fullmatch(r"[0-9]{12}", given):
+        raise ValueError(f"{given!r}; must be the 12 digits of an AWS account, in quotes")
+    return given
+
+
+def _region(given: str) -> str:
+    from botocore.session import Session  # noqa: PLC0415  only where a region is named
+
+    aws = Session()
+    known = [
+        of for part in aws.get_available_partitions() for of in aws.get_available_regions("lambda", part)
+    ]
+    if given not in known:
+        suggestion = did_you_mean(given, known)
+        raise ValueError(f"unknown region {given!r}{suggestion}; must be one of AWS's, as us-east-1")
+    return given
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}; must be JSON ({error})") from error
+
+
+def _once(given: Iterable[str]) -> list[str]:
+    counts = Counter(given)
+    if twice := [item for item, count in counts.items() if count > 1]:
+        raise ValueError(f"{twice[0]} is there twice; must be there once")
+    return list(counts)
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number)]
+Account = Annotated[str, AfterValidator(_account)]
+Region = Annotated[str, AfterValidator(_region)]
+SourceName = Annotated[str, AfterValidator(_source)]
+Options = Annotated[dict[str, str], BeforeValidator(_options)]
+Markets = Annotated[str, AfterValidator(_markets)]
+Packages = Annotated[tuple[str, ...], BeforeValidator(_packages)]
+Tickers = Annotated[str, BeforeValidator(_tickers)]
+Threshold = Annotated[str, BeforeValidator(_threshold)]
+Email = Annotated[str, AfterValidator(_email)]
+Url = Annotated[str, AfterValidator(_url)]
