@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
+from producers.declaration import Check, are_some, check, is_count, is_list, is_positive, is_text, takes
 from producers.errors import MonitorError
+from producers.markets import markets
 from producers.quote_batch import SOURCE_RULE, Quote, QuoteBatch, is_source
 
 Asset = Literal["stocks", "etfs", "indices", "fx", "crypto", "futures", "options"]
@@ -25,8 +27,14 @@ RESERVED_NAMES: Final = frozenset({"live", "backfill"})
 """Names of origins that no source may take: the API filters by either."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_VARIABLE_RULE = "1 to 64 of A-Z 0-9 _, beginning with a letter"
+_NO_LIMIT = "or None where there is no limit"
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SHOWN = 160
+
+
+def _is_variable(name: object) -> bool:
+    return isinstance(name, str) and bool(_VARIABLE.fullmatch(name))
 
 
 class SourceError(MonitorError):
@@ -121,6 +129,13 @@ class Key:
     variable: str
     where: str
 
+    def __post_init__(self) -> None:
+        checks = (
+            ("variable", self.variable, _VARIABLE_RULE, _is_variable(self.variable)),
+            ("where", self.where, "where to get one, as a clause", is_text(self.where)),
+        )
+        check(checks, SourceSpecError, f"key {self.variable!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -139,6 +154,14 @@ class Option:
     variable: str
     about: str
     allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("variable", self.variable, _VARIABLE_RULE, _is_variable(self.variable)),
+            ("about", self.about, "what it chooses, as a clause", is_text(self.about)),
+            ("allowed", self.allowed, "texts, as a tuple", is_list(self.allowed, str)),
+        )
+        check(checks, SourceSpecError, f"option {self.variable!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +222,7 @@ class SourceSpec:
     limits: str = ""
 
     def __post_init__(self) -> None:
-        problem = _problem_of(self)
-        if problem:
-            raise SourceSpecError(problem, where=f"source {self.name!r}")
+        check(_checks(self), SourceSpecError, f"source {self.name!r}")
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -220,8 +241,7 @@ class SourceSpec:
             If a package is missing, or as `check_settings` does.
         """
         for package in self.missing_packages():
-            extra = f"'stock-market-anomaly-monitor[{self.name}]' or {package}"
-            raise SourceError(f"source {self.name} needs the package {package}: pip install {extra}")
+            raise SourceError(f"source {self.name} needs the package {package}: pip install {package}")
         self.check_settings(environment)
 
     def check_settings(self, environment: Environment) -> None:
@@ -241,10 +261,6 @@ class SourceSpec:
                 raise SourceError(
                     f"{option.variable} is {value!r}", where=f"source {self.name}", allowed=allowed
                 )
-
-    def missing_keys(self, environment: Environment) -> list[Key]:
-        """Return the keys that the environment does not hold."""
-        return [key for key in self.keys if not environment.get(key.variable, "").strip()]
 
     def missing_packages(self) -> list[str]:
         """Return the distributions that the source needs and that are not installed."""
@@ -319,53 +335,37 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _problem_of(spec: SourceSpec) -> str:
-    """Return what is wrong with a declaration, or an empty text."""
-    return _wrong_name(spec.name) or _wrong_makers(spec) or _wrong_facts(spec) or _wrong_needs(spec)
+def _checks(spec: SourceSpec) -> Iterator[Check]:
+    """Yield every part of a declaration with what it must be."""
+    maker = "None, or a function of the environment that makes the source"
+    named = f"{SOURCE_RULE}, and not {', '.join(sorted(RESERVED_NAMES))} or what begins with replay-"
+    yield "name", spec.name, named, _is_name(spec.name)
+    yield "summary", spec.summary, "a clause: what it quotes", is_text(spec.summary)
+    some = bool(spec.assets) and are_some(spec.assets, ASSETS)
+    yield "assets", spec.assets, f"some of {', '.join(ASSETS)}, as a tuple", some
+    yield "market", spec.market, f"one of {', '.join(markets())}", spec.market in markets()
+    allowed = f"some of {', '.join(COLUMNS)}, as a tuple"
+    yield "columns", spec.columns, allowed, are_some(spec.columns, COLUMNS)
+    for name, made in (("poll", spec.poll), ("stream", spec.stream), ("history", spec.history)):
+        yield name, made, maker, made is None or takes(made, 1)
+    yield "is_recorded", spec.is_recorded, "True or False", isinstance(spec.is_recorded, bool)
+    yield "poll and stream", None, "left out of a recording", not (spec.is_recorded and spec.modes)
+    made_by = "a function of the environment that makes the source, at least one of them"
+    yield "poll and stream", None, made_by, bool(spec.is_recorded or spec.modes)
+    yield "keys", spec.keys, "Keys, as a tuple", is_list(spec.keys, Key)
+    yield "options", spec.options, "Options, as a tuple", is_list(spec.options, Option)
+    variables = [key.variable for key in spec.keys] + [option.variable for option in spec.options]
+    yield "variables", variables, "each of one key or option", len(set(variables)) == len(variables)
+    rate = spec.calls_per_minute
+    yield "calls_per_minute", rate, f"a number above 0, {_NO_LIMIT}", rate is None or is_positive(rate)
+    for name, limit in (("symbols_per_call", spec.symbols_per_call), ("max_symbols", spec.max_symbols)):
+        yield name, limit, f"a whole number from 1, {_NO_LIMIT}", limit is None or is_count(limit)
+    are_named = is_list(spec.packages, str) and all(map(_DISTRIBUTION.fullmatch, spec.packages))
+    yield "packages", spec.packages, "names of distributions, as a tuple", are_named
+    yield "limits", spec.limits, "sentences, or an empty text", isinstance(spec.limits, str)
 
 
-def _wrong_name(name: object) -> str:
-    if not isinstance(name, str) or not is_source(name) or name in RESERVED_NAMES:
-        reserved = ", ".join(sorted(RESERVED_NAMES))
-        return f"name is {name!r}: it must be {SOURCE_RULE}, and not {reserved}"
-    return ""
-
-
-def _wrong_makers(spec: SourceSpec) -> str:
-    if spec.is_recorded:
-        return "poll and stream must be left out of a recording" if spec.modes else ""
-    if not spec.modes:
-        return "poll and stream are None: one must be what makes the source from the environment"
-    makers = {"poll": spec.poll, "stream": spec.stream}
-    wrong = [name for name, maker in makers.items() if maker is not None and not callable(maker)]
-    return f"{wrong[0]} must be what makes the source from the environment" if wrong else ""
-
-
-def _wrong_facts(spec: SourceSpec) -> str:
-    if not spec.summary:
-        return "summary is empty: it must say what the source quotes"
-    if not spec.assets or not set(spec.assets) <= set(ASSETS):
-        return f"assets is {spec.assets!r}: it must be some of {', '.join(ASSETS)}"
-    if not set(spec.columns) <= set(COLUMNS):
-        return f"columns is {spec.columns!r}: it must be some of {', '.join(COLUMNS)}"
-    if not isinstance(spec.market, str) or not spec.market:
-        return f"market is {spec.market!r}: it must be the name of a calendar, such as XNYS, 24/7 or fx"
-    for name in ("calls_per_minute", "symbols_per_call", "max_symbols"):
-        limit = getattr(spec, name)
-        if limit is not None and not limit > 0:
-            return f"{name} is {limit!r}: it must be above 0, or None where there is no limit"
-    return ""
-
-
-def _wrong_needs(spec: SourceSpec) -> str:
-    variables = [*(key.variable for key in spec.keys), *(option.variable for option in spec.options)]
-    for variable in variables:
-        if not _VARIABLE.fullmatch(variable):
-            return f"variable {variable!r}: it must be 1 to 64 of A-Z 0-9 _, beginning with a letter"
-    for key in spec.keys:
-        if not key.where:
-            return f"key {key.variable}: where must say where to get one"
-    for package in spec.packages:
-        if not _DISTRIBUTION.fullmatch(package):
-            return f"package {package!r}: it must be the name of a distribution"
-    return ""
+def _is_name(name: object) -> bool:
+    if not isinstance(name, str) or not is_source(name):
+        return False
+    return name not in RESERVED_NAMES and not name.startswith("replay-")

@@ -74,8 +74,8 @@ _AWS_KEYS = (
 _ONLY_ON_AWS = "the local AWS has no use for it"
 
 
-EXTENSION_GROUPS = ("stock_monitor.detectors", "stock_monitor.sources")
-"""Groups of entry points by which a package adds detectors and sources (docs/extending.md)."""
+EXTENSION_GROUPS = ("stock_monitor.detectors", "stock_monitor.sources", "stock_monitor.channels")
+"""Groups of entry points by which a package adds detectors, sources and channels (docs/extending.md)."""
 
 
 class ConfigError(MonitorError, ValueError):

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
-from types import FunctionType, MappingProxyType
+from types import FunctionType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
+from producers.declaration import Check, check, is_count, is_text, takes
 from producers.errors import MonitorError
 from producers.simulation.distortion import Distortion
 
@@ -22,7 +23,6 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{1,31}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 Subject = Literal["market", "feed", "print"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
-NO_FIELDS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class DetectorSpecError(MonitorError, ValueError):
@@ -107,61 +107,45 @@ class DetectorSpec:
     note: Callable[[Any, Any], str] | None = None
 
     def __post_init__(self) -> None:
-        for name, value, allowed, is_allowed in (
-            ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and _KIND.fullmatch(self.kind)),
-            ("label", self.label, "the kind's name for people", _is_text(self.label)),
-            ("summary", self.summary, "a clause: what is compared with what", _is_text(self.summary)),
+        flags = ("is_first", "may_follow_halt", "has_direction", "is_feigned_by_misprints")
+        checks: tuple[Check, ...] = (
+            ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and bool(_KIND.fullmatch(self.kind))),
+            ("label", self.label, "the kind's name for people", is_text(self.label)),
+            ("summary", self.summary, "a clause: what is compared with what", is_text(self.summary)),
             ("score", self.score, "a function (xp, s, x) of its file", _is_score(self.score)),
-            ("window", self.window, "a function of (s, x)", _takes(self.window, 2)),
-            ("sentence", self.sentence, "a function of Facts", _takes(self.sentence, 1)),
-            ("note", self.note, "a function of (s, x)", self.note is None or _takes(self.note, 2)),
-            ("over", self.over, "a clause: what is so again when it ends", _is_text(self.over)),
+            ("window", self.window, "a function of (s, x)", takes(self.window, 2)),
+            ("sentence", self.sentence, "a function of Facts", takes(self.sentence, 1)),
+            ("note", self.note, "a function of (s, x)", self.note is None or takes(self.note, 2)),
+            ("over", self.over, "a clause: what is so again when it ends", is_text(self.over)),
             ("fields", self.fields, "names of fields with what they mean", _are_fields(self.fields)),
-            ("rearm_ticks", self.rearm_ticks, "a whole number from 1", _is_count(self.rearm_ticks)),
+            ("rearm_ticks", self.rearm_ticks, "a whole number from 1", is_count(self.rearm_ticks)),
             ("concerns", self.concerns, f"one of {', '.join(SUBJECTS)}", self.concerns in SUBJECTS),
+            *(
+                (name, value := getattr(self, name), "True or False", isinstance(value, bool))
+                for name in flags
+            ),
             (
                 "distortion",
                 self.distortion,
                 f"a Distortion of kind {self.kind!r}",
                 self._has_own_distortion(),
             ),
-        ):
-            if not is_allowed:
-                raise DetectorSpecError(
-                    f"{name} is {value!r}", where=f"detector {self.kind!r}", allowed=allowed
-                )
+        )
+        check(checks, DetectorSpecError, f"detector {self.kind!r}")
 
     def _has_own_distortion(self) -> bool:
         return isinstance(self.distortion, Distortion) and self.distortion.kind == self.kind
-
-
-def _takes(function: object, count: int) -> bool:
-    if not callable(function):
-        return False
-    try:
-        signature(function).bind(*range(count))
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _is_score(function: object) -> bool:
     """Whether it can be compiled for floats: a function of its module, whose namespace is called `xp`."""
     if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__.strip("<>"):
         return False
-    return _takes(function, 3) and next(iter(signature(function).parameters)) == "xp"
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    return takes(function, 3) and next(iter(signature(function).parameters)) == "xp"
 
 
 def _are_fields(fields: object) -> bool:
     return isinstance(fields, Mapping) and all(
-        isinstance(name, str) and _FIELD.fullmatch(name) and _is_text(meaning)
+        isinstance(name, str) and _FIELD.fullmatch(name) and is_text(meaning)
         for name, meaning in fields.items()
     )

@@ -7,10 +7,12 @@ A `Distortion` is data: a detector declares its own, and the scanner receives al
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final, Literal, get_args
 
 import msgspec
 
+from producers.declaration import Check, check, is_list, is_positive, is_text
 from producers.errors import MonitorError
 
 VARIABLE: Final = "DISTORTIONS"
@@ -60,17 +62,22 @@ class Distortion(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     is_silent: bool = False
 
     def __post_init__(self) -> None:
-        for field, value, allowed, is_allowed in (
-            ("kind", self.kind, "the name of a kind", bool(self.kind)),
-            ("seconds", self.seconds, "above 0 and at most 240", 0.0 < self.seconds <= LONGEST_SECONDS),
+        is_short = is_positive(self.seconds) and self.seconds <= LONGEST_SECONDS
+        factors = [("spread_factor", self.spread_factor), ("volume_factor", self.volume_factor)]
+        flags = [("is_frozen", self.is_frozen), ("is_silent", self.is_silent)]
+        checks: tuple[Check, ...] = (
+            ("kind", self.kind, "the name of a kind", is_text(self.kind)),
+            ("seconds", self.seconds, "above 0 and at most 240", is_short),
             ("move", self.move, f"one of {', '.join(MOVES)}", self.move in MOVES),
-            ("spread_factor", self.spread_factor, "at least 1", self.spread_factor >= 1.0),
-            ("volume_factor", self.volume_factor, "at least 1", self.volume_factor >= 1.0),
-        ):
-            if not is_allowed:
-                raise DistortionError(
-                    f"{field} is {value!r}", where=f"distortion {self.kind!r}", allowed=allowed
-                )
+            *((name, value, "at least 1", is_positive(value) and value >= 1.0) for name, value in factors),
+            ("price_factors", self.price_factors, "numbers, as a tuple", _are_numbers(self.price_factors)),
+            *((name, value, "True or False", isinstance(value, bool)) for name, value in flags),
+        )
+        check(checks, DistortionError, f"distortion {self.kind!r}")
+
+
+def _are_numbers(factors: object) -> bool:
+    return is_list(factors, int | float) and all(map(isfinite, factors))
 
 
 def to_text(distortions: Iterable[Distortion]) -> str:

@@ -17,6 +17,7 @@ AWS client are reported alike. Ctrl-C exits with 130; a command needs to handle 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -87,8 +88,9 @@ def load(name: str) -> Any:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
+            package = _distribution_of(error.name or "")
             raise FailedError(
-                f"{name} needs the Python package {error.name!r}: run `make .venv`, or `pip install {error.name}`"
+                f"{name} needs the Python package {package}: run `make .venv`, or `pip install {package}`"
             ) from error
         raise FailedError(f"{name} is not part of this installation") from error
     command = typer.main.get_command(module.app)
@@ -97,6 +99,19 @@ def load(name: str) -> Any:
     ]
     _plain(command)
     return command
+
+
+def _distribution_of(module: str) -> str:
+    """Return what to install for a module that is missing: the requirement of the monitor that begins like it."""
+    from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415  only where something is missing
+
+    top = module.partition(".")[0].replace("_", "-")
+    try:
+        needed = requires("stock-market-anomaly-monitor") or []
+    except PackageNotFoundError:
+        needed = []
+    named = (re.split(r"[^A-Za-z0-9.-]", line, maxsplit=1)[0] for line in needed)
+    return next((name for name in named if name.startswith(top)), top)
 
 
 def _plain(command: Any) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_one_file_adds_one(folder: Callable[[str, str], None], file: str) -> Non
         ("raise RuntimeError('not today')", "RuntimeError: not today"),
         ("A = 1", "declares no source: SOURCE must be a SourceSpec"),
         (HALF, "declared in part: missing 2 required keyword-only arguments: 'assets' and 'market'"),
-        (SOUND.replace('("stocks",)', '("bonds",)'), r"assets is \('bonds',\): it must be some of stocks"),
+        (SOUND.replace('("stocks",)', '("bonds",)'), r"assets is \('bonds',\); must be some of stocks"),
     ],
 )
 def test_what_cannot_be_loaded_is_named_and_the_others_go_on(
@@ -175,22 +176,59 @@ def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
     [
         ({"name": "a b"}, "name is 'a b'"),
         ({"name": "live"}, "name is 'live'"),
-        ({"summary": ""}, "summary is empty"),
+        ({"name": "replay-1"}, "name is 'replay-1'; must be .* and not live or what begins with replay-"),
+        ({"name": None}, "name is None"),
+        ({"summary": ""}, "summary is ''"),
+        ({"summary": 5}, "summary is 5; must be a clause"),
         ({"assets": ()}, r"assets is \(\)"),
+        ({"assets": 5}, "assets is 5; must be some of stocks"),
+        ({"assets": ("stocks", "stocks")}, "assets is .*; must be some of stocks"),
         ({"columns": ("price",)}, "columns is .*some of bid, ask"),
+        ({"columns": None}, "columns is None"),
         ({"market": ""}, "market is ''"),
-        ({"poll": None}, "poll and stream are None"),
-        ({"stream": 5}, "stream must be what makes the source"),
-        ({"is_recorded": True}, "poll and stream must be left out of a recording"),
-        ({"calls_per_minute": 0}, "calls_per_minute is 0: it must be above 0"),
-        ({"keys": (Key("acme-key", "ask"),)}, "variable 'acme-key'"),
-        ({"keys": (Key("ACME_KEY", ""),)}, "key ACME_KEY: where must say where to get one"),
-        ({"packages": ("../acme",)}, "package '../acme'"),
+        ({"market": "NYSE"}, "market is 'NYSE'; must be one of 24/7, fx, .*XNYS"),
+        ({"poll": None}, "poll and stream is None; must be a function"),
+        ({"poll": lambda: None}, "poll is .*; must be None, or a function of the environment"),
+        ({"stream": 5}, "stream is 5; must be None, or a function of the environment"),
+        ({"history": "acme"}, "history is 'acme'; must be None, or a function of the environment"),
+        ({"is_recorded": True}, "poll and stream is None; must be left out of a recording"),
+        ({"is_recorded": "no"}, "is_recorded is 'no'; must be True or False"),
+        ({"calls_per_minute": 0}, "calls_per_minute is 0; must be a number above 0, or None"),
+        ({"calls_per_minute": "many"}, "calls_per_minute is 'many'"),
+        ({"symbols_per_call": 2.5}, "symbols_per_call is 2.5; must be a whole number from 1"),
+        ({"max_symbols": True}, "max_symbols is True"),
+        ({"keys": ("ACME_KEY",)}, r"keys is \('ACME_KEY',\); must be Keys, as a tuple"),
+        ({"keys": Key("ACME_KEY", "ask")}, "keys is Key.*; must be Keys, as a tuple"),
+        ({"options": None}, "options is None; must be Options"),
+        (
+            {"keys": (Key("A", "ask"),), "options": (Option("A", "a feed"),)},
+            "variables is .*; must be each of one key or option",
+        ),
+        ({"packages": ("../acme",)}, r"packages is \('../acme',\)"),
+        ({"packages": "yfinance"}, "packages is 'yfinance'; must be names of distributions, as a tuple"),
+        ({"limits": None}, "limits is None"),
     ],
 )
 def test_half_a_declaration_says_what_is_missing(change: dict[str, object], why: str) -> None:
     with pytest.raises(SourceSpecError, match=f"source .*{why}"):
         replace(SPEC, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Key("acme-key", "ask"), "key 'acme-key': variable is 'acme-key'; must be 1 to 64 of A-Z"),
+        (lambda: Key("ACME_KEY", ""), "key 'ACME_KEY': where is ''; must be where to get one"),
+        (lambda: Option("ACME_FEED", ""), "option 'ACME_FEED': about is ''; must be what it chooses"),
+        (
+            lambda: Option("ACME_FEED", "a feed", cast("tuple[str]", "fast")),
+            "allowed is 'fast'; must be texts",
+        ),
+    ],
+)
+def test_half_a_key_or_option_says_what_is_missing(make: Callable[[], object], why: str) -> None:
+    with pytest.raises(SourceSpecError, match=why):
+        make()
 
 
 @pytest.mark.parametrize(

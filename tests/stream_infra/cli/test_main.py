@@ -183,3 +183,10 @@ def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
 def test_the_options_of_the_completion_are_there() -> None:
     result = CliRunner().invoke(main.app, ["--help"])
     assert "--install-completion" in result.output
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("aws_cdk", "aws-cdk-lib"), ("pyarrow.parquet", "pyarrow"), ("mine", "mine")]
+)
+def test_what_is_missing_is_named_as_it_is_installed(module: str, package: str) -> None:
+    assert main._distribution_of(module) == package
