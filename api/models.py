@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from api.parameters import Instant
+from consumers.alerts.links import TOKEN_CHARACTERS
 from consumers.alerts.model import DeliveryStatus, IncidentState, MessageKind
 from producers.origin import Origin
 
@@ -254,6 +255,14 @@ class SilenceRequest(BaseModel):
 
     until: Instant = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
     reason: str = Field("", max_length=200, description="Why, for those who read it later.")
+
+
+class LinkRequest(BaseModel):
+    """What stands behind `#do=` in a link of a message."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(max_length=TOKEN_CHARACTERS)
 
 
 class Removed(BaseModel):

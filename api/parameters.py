@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BeforeValidator
 
 from api.times import day_text, iso_text, within_epoch
+from consumers.alerts.model import is_incident_id
 from consumers.contracts.anomaly import KINDS, SEVERITIES
 from producers.quote_batch import (
     SYMBOL_CHARACTERS,
@@ -46,6 +47,12 @@ def _symbol(text: object) -> str:
     if not is_symbol(symbol):
         raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
     return symbol
+
+
+def _incident_id(text: str) -> str:
+    if not is_incident_id(text):
+        raise ValueError("must be <origin>-<subject>-<epoch ms>, such as live-AAPL-1763994600123")
+    return text
 
 
 def _source(source: str) -> str:
@@ -89,6 +96,15 @@ IdPath = Annotated[
     Path(
         description="The id of an anomaly: <ticker>-<epoch ms>-<kind>, and @<source> if it is not live.",
         json_schema_extra=_pattern(_ID_PATTERN),
+    ),
+]
+IncidentPath = Annotated[
+    str,
+    BeforeValidator(_decoded),
+    AfterValidator(_incident_id),
+    Path(
+        description="The id of an incident: <origin>-<subject>-<epoch ms>.",
+        json_schema_extra=_pattern(f"^[a-z-]{{4,24}}-{_IN_PATH}-[0-9]{{1,14}}$"),
     ),
 ]
 TickerQuery = Annotated[

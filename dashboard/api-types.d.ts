@@ -8,7 +8,7 @@ export interface AlertList {
 
 export interface AlertMessage {
   id: string;
-  message_kind: "opened" | "escalated" | "repeated" | "resolved" | "digest" | "test";
+  message_kind: "opened" | "escalated" | "repeated" | "acknowledged" | "resolved" | "digest" | "test";
   status: "pending" | "sent" | "failed";
   subject: string;
   made_at: string;
@@ -114,7 +114,7 @@ export interface IncidentList {
 
 export interface IncidentMessage {
   id: string;
-  kind: "opened" | "escalated" | "repeated" | "resolved" | "digest" | "test";
+  kind: "opened" | "escalated" | "repeated" | "acknowledged" | "resolved" | "digest" | "test";
   made_at: string;
   channels: Array<string>;
 }
@@ -154,6 +154,10 @@ export interface Kind {
 export interface KindList {
   kinds: Array<Kind>;
   count: number;
+}
+
+export interface LinkRequest {
+  token: string;
 }
 
 export interface ProblemModel {

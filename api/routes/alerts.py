@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import secrets
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -12,14 +13,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
 from api.alerts import acknowledgement_row, in_force, silence_row
-from api.models import AlertList, IncidentList, Removed, SilenceRequest
+from api.models import AlertList, IncidentList, IncidentModel, LinkRequest, Removed, SilenceRequest
 from api.models import Silence as SilenceModel
-from api.parameters import IdPath, KindName, SinceQuery, TickerPath, TickerQuery
-from api.problems import Problem, bad_request
+from api.parameters import IdPath, IncidentPath, KindName, SinceQuery, TickerPath, TickerQuery
+from api.problems import Problem, bad_request, shown
 from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
+from consumers.alerts import links
+from consumers.alerts.links import LinkError
 from consumers.alerts.model import Acknowledgement, Incident, Silence
 from consumers.alerts.table import ConflictError
 from consumers.alerts.view import incident_row, message_row
@@ -29,8 +32,6 @@ _DAY_MS = 86_400_000
 DEFAULT_SPAN_MS = _DAY_MS
 MAX_SPAN_MS = 7 * _DAY_MS
 MAX_SILENCE_MS = 30 * _DAY_MS
-ATTEMPTS = 5
-"""Tries to acknowledge an incident against events that change it meanwhile."""
 
 AllQuery = Annotated[bool, Query(alias="all", description="true: all tickers and kinds.")]
 
@@ -41,6 +42,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     def allow_write() -> None:
         require_sign_in(app.current_event.get("requestContext") or {}, writes_open=services.writes_open)
 
+    def who() -> str:
+        return caller(app.current_event.get("requestContext") or {})
+
     @app.get("/alerts", summary="Messages and silences", responses=responses(AlertList, "Newest first.", 400))
     def list_alerts(since: SinceQuery | None = None) -> Response[str]:
         now_ms = services.now_ms()
@@ -48,13 +52,6 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         messages = [message_row(one) for one in stored][::-1]
         silences = in_force(services.alerts, now_ms)
         return respond({"alerts": messages, "count": len(messages), "silences": silences}, if_none_match(app))
-
-    @app.get("/incidents", summary="Incidents", responses=responses(IncidentList, "Newest first.", 400))
-    def list_incidents(since: SinceQuery | None = None) -> Response[str]:
-        now_ms = services.now_ms()
-        found = services.alerts.incidents(_since_ms(since, now_ms), now_ms)
-        rows = [incident_row(incident, now_ms) for incident in found][::-1]
-        return respond({"incidents": rows, "count": len(rows)}, if_none_match(app))
 
     @app.put(
         "/alerts/silences",
@@ -102,9 +99,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         key_of(ticker, anomaly_id)
         until_ms = _until_ms(wanted.until, services.now_ms())
         incident = _incident_of(services, anomaly_id)
-        by = caller(app.current_event.get("requestContext") or {})
-        known = Acknowledgement(by, until_ms, incident.peak, wanted.reason, anomaly_id)
-        return respond(acknowledgement_row(_acknowledged(services, incident, known)), None)
+        known = Acknowledgement(who(), until_ms, 0, wanted.reason, anomaly_id)
+        return respond(acknowledgement_row(_acknowledged(services, incident.id, known)), None)
 
     @app.delete(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
@@ -118,8 +114,65 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         if incident.state(services.now_ms()) != "acknowledged":
             absent = f"{anomaly_id}: it is not acknowledged"
             raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
-        _acknowledged(services, incident, None)
+        _acknowledged(services, incident.id, None)
         return respond({"removed": anomaly_id}, None)
+
+    _register_incidents(app, services, allow_write, who)
+
+
+def _register_incidents(
+    app: APIGatewayRestResolver, services: Services, allow_write: Callable[[], None], who: Callable[[], str]
+) -> None:
+    @app.get("/incidents", summary="Incidents", responses=responses(IncidentList, "Newest first.", 400))
+    def list_incidents(since: SinceQuery | None = None) -> Response[str]:
+        now_ms = services.now_ms()
+        found = services.alerts.incidents(_since_ms(since, now_ms), now_ms)
+        rows = [incident_row(incident, now_ms) for incident in found][::-1]
+        return respond({"incidents": rows, "count": len(rows)}, if_none_match(app))
+
+    @app.get(
+        "/incidents/<incident_id>",
+        summary="An incident",
+        responses=responses(IncidentModel, "As it is now, or the one that it was merged into.", 400, 404),
+    )
+    def get_incident(incident_id: IncidentPath) -> Response[str]:
+        incident = services.alerts.incident(incident_id)
+        if incident is None:
+            raise _unknown(incident_id)
+        return respond(incident_row(incident, services.now_ms()), if_none_match(app))
+
+    @app.post(
+        "/incidents/<incident_id>/acknowledge",
+        summary="Acknowledge an incident: no more of it is sent unless it gets worse",
+        responses=responses(IncidentModel, "As it is now.", 400, 401, 404, tagged=False),
+    )
+    def acknowledge_incident(
+        incident_id: IncidentPath, wanted: Annotated[SilenceRequest, Body()]
+    ) -> Response[str]:
+        allow_write()
+        known = Acknowledgement(who(), _until_ms(wanted.until, services.now_ms()), 0, wanted.reason)
+        return respond(incident_row(_acknowledged(services, incident_id, known), services.now_ms()), None)
+
+    @app.delete(
+        "/incidents/<incident_id>/acknowledge",
+        summary="Withdraw the acknowledgement of an incident",
+        responses=responses(IncidentModel, "As it is now.", 400, 401, 404, tagged=False),
+    )
+    def withdraw_incident(incident_id: IncidentPath) -> Response[str]:
+        allow_write()
+        return respond(incident_row(_acknowledged(services, incident_id, None), services.now_ms()), None)
+
+    @app.post(
+        "/links",
+        summary="Do what a link in a message allows; needs no sign-in",
+        responses=responses(IncidentModel, "Done: the incident as it is now.", 400, 404, 410, tagged=False),
+    )
+    def follow_link(wanted: Annotated[LinkRequest, Body()]) -> Response[str]:
+        try:
+            incident = _follow(services, wanted.token)
+        except LinkError as error:
+            raise Problem(HTTPStatus.GONE, error.what, where="token", allowed=error.allowed) from error
+        return respond(incident_row(incident, services.now_ms()), None)
 
 
 def _incident_of(services: Services, anomaly_id: str) -> Incident:
@@ -130,15 +183,36 @@ def _incident_of(services: Services, anomaly_id: str) -> Incident:
     return incident
 
 
-def _acknowledged(services: Services, incident: Incident, known: Acknowledgement | None) -> Incident:
-    for _ in range(ATTEMPTS):
-        try:
-            services.alerts.acknowledge(incident, known, services.now_ms())
-        except ConflictError:
-            incident = services.alerts.incident(incident.id) or incident
-        else:
-            return replace(incident, acknowledgement=known)
-    raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the incident changes all the while: try again")
+def _acknowledged(services: Services, id_: str, known: Acknowledgement | None, link: str = "") -> Incident:
+    try:
+        incident = services.alerts.acknowledge(id_, known, services.now_ms(), link)
+    except ConflictError as error:
+        changes = "the incident changes all the while: try again"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, changes) from error
+    if incident is None:
+        raise _unknown(id_)
+    return incident
+
+
+def _unknown(id_: str) -> Problem:
+    return Problem(
+        HTTPStatus.NOT_FOUND, f"incident_id is {shown(id_)}: no such incident", where="incident_id"
+    )
+
+
+def _follow(services: Services, token: str) -> Incident:
+    """Do what a link allows; return its incident then."""
+    now_ms = services.now_ms()
+    allowed = links.verify(services.alerts.link_key(secrets.token_bytes, now_ms), token, now_ms)
+    if allowed.action == "acknowledge":
+        known = Acknowledgement(allowed.by, now_ms + links.ACKNOWLEDGED_MS, 0)
+        return _acknowledged(services, allowed.incident, known, allowed.use)
+    incident = services.alerts.incident(allowed.incident)
+    if incident is None:
+        raise _unknown(allowed.incident)
+    until_ms = now_ms + links.SILENCED_MS
+    services.alerts.put_silence(Silence(until_ms, incident.subject, by=allowed.by), allowed.use)
+    return incident
 
 
 def _since_ms(since: datetime | None, now_ms: int) -> int:

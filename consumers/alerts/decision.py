@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from consumers.alerts import incidents, policy
+from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKind, Move, Record
 from consumers.alerts.places import group_of, group_place, incident_place, record_place
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertCache, AlertStore, resolve
+from consumers.alerts.store import AlertStore
 
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""

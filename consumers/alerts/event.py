@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.alerts.model import AnomalySummary, Pending
+from consumers.alerts.model import AnomalySummary, Pending, one_line
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
 from producers.errors import MonitorError
@@ -66,7 +66,7 @@ class AlertEvent:
             value=anomaly.value,
             expected=anomaly.expected,
             unit=str(anomaly.window.get("unit", "")),
-            explanation=_printable(anomaly.explanation)[:EXPLANATION_CHARACTERS],
+            explanation=one_line(anomaly.explanation)[:EXPLANATION_CHARACTERS],
         )
         return cls(change, summary, at_ms, anomaly.source, anomaly.late)
 
@@ -191,8 +191,8 @@ def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
         began_ms=began_ms,
         value=data.value,
         expected=data.expected,
-        unit=_printable(data.window.unit),
-        explanation=_printable(data.explanation[:EXPLANATION_CHARACTERS]),
+        unit=one_line(data.window.unit),
+        explanation=one_line(data.explanation[:EXPLANATION_CHARACTERS]),
     )
     return AlertEvent(change, summary, at_ms, data.source, data.late)
 
@@ -205,8 +205,3 @@ def _moment(field: str, text: str, now_ms: int) -> int:
     if not 0 <= ms <= now_ms + FUTURE_MS:
         raise AlertEventError(text[:40], where=field, allowed="between 1970 and now")
     return ms
-
-
-def _printable(text: str) -> str:
-    """Return `text` with a space for each character that a terminal or a mail would act upon."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -151,15 +152,17 @@ def _notifier() -> Notifier:
     import boto3  # noqa: PLC0415
 
     settings = _settings()
+    store = AlertStore(DynamoTable(boto3.client("dynamodb"), settings.alerts_table))
     outlets = Outlets(
         boto3.client,
         topic_arn=settings.topic_arn,
         secret_prefix=settings.channel_secrets,
         dashboard_url=settings.dashboard_url,
         clock=_now_ms,
+        link_key=cache(lambda: store.link_key(secrets.token_bytes, _now_ms())),
     )
     return Notifier(
-        AlertStore(DynamoTable(boto3.client("dynamodb"), settings.alerts_table)),
+        store,
         outlets.send,
         dead_letter=dead_letters(boto3.client("sqs"), settings.dead_letter_queue_url, logger),
         clock=_now_ms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,11 +18,12 @@ LISTED = 20
 """Incidents that a digest lists; the others are counted."""
 HIGH = SEVERITIES.index("high")
 
+_INCIDENT_ID = re.compile(r"[a-z-]{1,64}-[^\s#]{1,64}-[0-9]{1,14}")
 MARKET, FEED = "market", "feed"
 """Subjects of incidents over many tickers: a market-wide move, and a stall of the feed."""
 
 IncidentState = Literal["open", "acknowledged", "resolved"]
-MessageKind = Literal["opened", "escalated", "repeated", "resolved", "digest", "test"]
+MessageKind = Literal["opened", "escalated", "repeated", "acknowledged", "resolved", "digest", "test"]
 DeliveryStatus = Literal["pending", "sending", "sent", "failed"]
 
 
@@ -82,6 +84,8 @@ class Acknowledgement:
     ----------
     anomaly
         Id of the anomaly by which the person named the incident; "" where it was named itself.
+    announced
+        Whether the channels that keep a state of their own were notified.
     """
 
     by: str
@@ -89,6 +93,7 @@ class Acknowledgement:
     rank: int
     reason: str = ""
     anomaly: str = ""
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +200,25 @@ class Incident:
         return "acknowledged" if acknowledged is not None and acknowledged.until_ms > now_ms else "open"
 
 
+def one_line(text: str) -> str:
+    r"""Return `text` with a space for each character that a terminal or a mail would act upon.
+
+    Examples
+    --------
+    >>> one_line("AAPL\r\nBcc: all")
+    'AAPL  Bcc: all'
+    """
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
 def incident_id(origin: str, subject: str, first_ms: int) -> str:
     """Return the id of the incident that an anomaly opened, by its time (epoch ms UTC)."""
     return f"{origin}-{subject}-{first_ms}"
+
+
+def is_incident_id(text: str) -> bool:
+    """Return whether a text can be the id of an incident."""
+    return _INCIDENT_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

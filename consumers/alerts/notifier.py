@@ -12,6 +12,7 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import incidents, policy
+from consumers.alerts.cache import AlertCache
 from consumers.alerts.decision import Decision, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
@@ -25,7 +26,7 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.places import digest_place, incident_place
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertCache, AlertStore
+from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
 from consumers.contracts.kinds import is_misprint
 
@@ -207,7 +208,9 @@ class Notifier:
                 what = policy.what_is_due(incident, silences, now_ms, settings)
                 after, message = self._done(what, incident, cache, now_ms, settings)
                 messages += [message] if message is not None else []
-                due_ms = policy.due_ms(after, settings) if what is not None else now_ms + MINUTE_MS
+                due_ms = policy.due_ms(after, settings)
+                if what is None and due_ms is not None:  # it has to wait
+                    due_ms = max(due_ms, now_ms + MINUTE_MS)
                 cache.put(incident_place(id_), replace(after, due_ms=due_ms))
             self._store.commit(cache, messages, now_ms)
             return messages
@@ -225,8 +228,6 @@ class Notifier:
         """Return an incident after what was due is done, with the message about it if there is one."""
         if what == "timeout":
             return incidents.timed_out(incident), None
-        if what == "resolved" and not policy.is_end_worth_a_message(incident, settings):
-            return replace(incident, end_notified=True), None
         if what == "digest" and incident.waiting is not None:
             channels = incident.waiting.channels
             digest = self._store.load_digest(cache, incident.origin, channels)
@@ -234,8 +235,11 @@ class Notifier:
             digest = digest.with_line(incidents.line_of(incident, now_ms))
             cache.put(digest_place(incident.origin, channels), digest)
             return policy.noted(incident, "digest", _digest_id(digest), channels, now_ms), None
-        if what in {"resolved", "repeated"}:
-            return with_message(what, incident, incident.channels, now_ms)
+        if what in {"acknowledged", "repeated", "resolved"}:
+            channels = policy.recipients(what, incident, settings)
+            if channels:
+                return with_message(what, incident, channels, now_ms)
+            return replace(incident, end_notified=True), None
         return incident, None
 
     def _finish_digests(self, now_ms: int) -> None:
@@ -260,7 +264,7 @@ def _is_kept_back(
     message: Message, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
 ) -> bool:
     """Return whether a silence or a mute timing forbids to send a pending message now."""
-    if message.kind == "test":
+    if message.kind in {"test", "acknowledged"}:
         return False
     rank = -1 if message.incident is None else message.incident.peak
     cause = message.cause

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from consumers.alerts import channels
+from consumers.alerts import channels, links
 from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.delivery import DeadLetter
 from consumers.alerts.event import DELIVERY_EVENT
@@ -34,6 +34,8 @@ class Outlets:
         Makes a client of an AWS service, as `boto3.client` does.
     secret_prefix
         The secret of a channel is called so, with its name behind.
+    link_key
+        Returns the key that signs the links in messages.
     """
 
     def __init__(
@@ -44,18 +46,25 @@ class Outlets:
         secret_prefix: str,
         dashboard_url: str,
         clock: Callable[[], int],
+        link_key: Callable[[], bytes],
     ) -> None:
         self._client = client
         self._topic_arn = topic_arn
         self._secret_prefix = secret_prefix
         self._dashboard_url = dashboard_url
         self._clock = clock
+        self._link_key = link_key
         self._made: dict[str, tuple[object, Channel]] = {}
         self._clients: dict[str, Any] = {}
 
     def send(self, name: str, message: Message, settings: AlertSettings) -> str:
         """Send a message through a channel; return its receipt. Raises `ChannelError`, and botocore's errors."""
-        said = content(message, self._dashboard_url, settings.time_zone)
+        said = content(
+            message,
+            self._dashboard_url,
+            settings.time_zone,
+            lambda action: links.sign(self._link_key(), links.grant(action, message, name)),
+        )
         try:
             return self._channel(name, settings).send(message, said)
         except ChannelError:

@@ -55,7 +55,7 @@ NOTIFICATIONS = 20
 NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
-Due = Literal["digest", "repeated", "resolved", "timeout"]
+Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
 
 
 def subject_of(kind: str) -> str | None:
@@ -125,7 +125,10 @@ def decide(
     if way.notify == "at_once" and is_fresh(event, now_ms, settings) and not silenced:
         after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
         return after, "opened" if incident.notified_rank < 0 else "escalated", way
-    return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, way.channels)), None, way
+    # A digest would be open for good where an incident is open until it is resolved.
+    stateful = settings.stateful(way.channels)
+    channels = tuple(name for name in way.channels if name not in stateful) or way.channels
+    return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, channels)), None, way
 
 
 SIMULATED_HISTORY_MS = 120_000
@@ -175,8 +178,9 @@ def what_is_due(
 
 
 def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
-    if incident.merged_into:
-        return []
+    if incident.merged_into:  # its place is taken by another, which such a channel does not know
+        is_left = settings.stateful(incident.channels) and not incident.end_notified
+        return [(incident.updated_ms, "resolved")] if is_left else []
     dues: list[tuple[int, Due]] = []
     if incident.waiting is not None:
         dues.append((settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), "digest"))
@@ -185,6 +189,8 @@ def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
         dues.append(((incident.updated_ms + RESOLVE_TIMEOUT_MS) // HOUR_MS * HOUR_MS, "timeout"))
         if incident.channels:
             known = incident.acknowledgement
+            if known is not None and not known.announced and settings.stateful(incident.channels):
+                dues.append((incident.updated_ms, "acknowledged"))
             quiet_ms = known.until_ms if known is not None else 0
             dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
     elif incident.channels and not incident.end_notified:
@@ -195,7 +201,7 @@ def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
 def _may_send(
     incident: Incident, what: Due, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
 ) -> bool:
-    if what == "timeout":
+    if what in {"timeout", "acknowledged"}:  # an acknowledgement stops the paging elsewhere
         return True
     worst = incident.samples[0]
     ticker, kind = worst.ticker, worst.kind
@@ -205,10 +211,18 @@ def _may_send(
     return not is_silenced(silences, ticker, kind, now_ms) and not settings.is_muted(now_ms, rank)
 
 
-def is_end_worth_a_message(incident: Incident, settings: AlertSettings) -> bool:
-    """Return whether an incident lasted long enough for a message about its end."""
+def recipients(what: Due | None, incident: Incident, settings: AlertSettings) -> tuple[str, ...]:
+    """Return the channels that get a message about what is due of an incident by itself."""
+    if what == "repeated":
+        return incident.channels
+    stateful = settings.stateful(incident.channels)
+    if what == "acknowledged":
+        return stateful
+    if what != "resolved":
+        return ()
     ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
-    return ended_ms - incident.opened_ms >= settings.resolved_after_ms
+    lasted = ended_ms - incident.opened_ms >= settings.resolved_after_ms and not incident.merged_into
+    return incident.channels if lasted else stateful
 
 
 def noted(
@@ -227,5 +241,8 @@ def noted(
         return replace(incident, notified_rank=rank, waiting=None)
     if kind == "resolved":
         return replace(incident, end_notified=True)
+    if kind == "acknowledged":
+        known = incident.acknowledgement
+        return replace(incident, acknowledgement=known and replace(known, announced=True))
     notified_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
     return replace(incident, channels=notified_channels, notified_ms=now_ms, end_notified=False)

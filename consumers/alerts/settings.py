@@ -237,6 +237,11 @@ class AlertSettings(_Strict):
         """All channels: `sns`, and those that are set up."""
         return (DEFAULT_CHANNEL, *self.channels)
 
+    def stateful(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some channels in which an incident is open until it is resolved there."""
+        types = {name: self.channels[name].type for name in channels if name in self.channels}
+        return tuple(name for name, type_ in types.items() if registry.declared(type_).keeps_state)
+
     @property
     def repeat_interval_ms(self) -> int:
         """The repeat interval in milliseconds."""

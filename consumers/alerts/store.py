@@ -10,6 +10,8 @@ Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a que
 ``moves#<origin>``     ``<ms>#<anomaly id>``            `model.Move`s of a batch
 ``silence``            ``<scope>``                      `model.Silence`
 ``acknowledged``       ``<incident id>``                an incident that somebody acknowledged
+``link``               ``key``                          the key that signs links in messages
+``link``               ``used#<action>#<message id>``   a link that was used
 ``digest``             ``<origin>#<channels>``          `model.Digest` that is being put together
 ``messages#<day>``     ``<made ms>#<id>``               `model.Message`
 ``messages#<day>``     ``<made ms>#<id>#><channel>``    `model.Delivery` of it
@@ -22,114 +24,52 @@ delivered twice or concurrently has one effect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from consumers.alerts import incidents
+from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.event import AlertEvent
+from consumers.alerts.links import KEY_BYTES, LinkError
+from consumers.alerts.message_store import MESSAGE_DAYS, MessageStore, decode, encode, new_message
 from consumers.alerts.model import (
     FEED,
     MARKET,
     Acknowledgement,
-    Delivery,
     Digest,
     Incident,
     Message,
     Move,
-    Pending,
     Record,
     Silence,
 )
 from consumers.alerts.places import (
     days_between,
-    delivery_place,
     digest_place,
     due_place,
     expiry,
     group_of,
     group_place,
     incident_place,
-    message_place,
-    pending_place,
     record_place,
 )
-from consumers.alerts.table import ConflictError, Delete, Place, Put, Table
+from consumers.alerts.table import ConflictError, Delete, Place, Put
 
 RECORD_DAYS = 15
 """The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
-INCIDENT_DAYS = MESSAGE_DAYS = 90
-"""More than the longest silence, so that what it defers is still sent."""
+INCIDENT_DAYS = MESSAGE_DAYS
 MOVES_DAYS = 1
+ATTEMPTS = 5
+"""Tries to acknowledge an incident against events that change it meanwhile."""
+KEY_DAYS = 3650
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""
 
-_T = TypeVar("_T")
 
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A message and what became of it in each channel."""
-
-    message: Message
-    deliveries: tuple[Delivery, ...]
-
-    @property
-    def status(self) -> str:
-        """Return "sent" where every channel took it, "failed" where one never will, else "pending"."""
-        states = {delivery.status for delivery in self.deliveries}
-        if "failed" in states:
-            return "failed"
-        return "sent" if states == {"sent"} else "pending"
-
-    @property
-    def sent_ms(self) -> int:
-        """When the first channel took it, epoch ms UTC; 0 if none did."""
-        return min((delivery.sent_ms for delivery in self.deliveries if delivery.sent_ms), default=0)
-
-
-@dataclass
-class AlertCache:
-    """What is remembered that matters for a batch of events, and what changed of it."""
-
-    silences: tuple[Silence, ...] = ()
-    moves: dict[str, list[Move]] = field(default_factory=dict)
-    _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
-    _now: dict[Place, object] = field(default_factory=dict)
-
-    def hold(self, place: Place, version: int, state: object) -> None:
-        """Remember what the table holds; None of version 0 for nothing."""
-        self._held[place] = version, state
-        self._now[place] = state
-
-    def holds(self, place: Place) -> bool:
-        """Return whether it is known what the table holds there."""
-        return place in self._held
-
-    def put(self, place: Place, state: object) -> None:
-        """Change what will be written."""
-        self._now[place] = state
-
-    def get(self, place: Place, type_: type[_T]) -> _T | None:
-        """Return what is there, None for nothing."""
-        found = self._now[place] if place in self._held else self._now.get(place)
-        return found if isinstance(found, type_) else None
-
-    def changed(self) -> Iterator[tuple[Place, int, object, object]]:
-        """Yield what changed: its place, the version before, what there was, and what there is now."""
-        for place, state in self._now.items():
-            version, before = self._held.get(place, (0, None))
-            if state != before:
-                yield place, version, before, state
-
-
-class AlertStore:
+class AlertStore(MessageStore):
     """Reads and writes the table. Errors of the table are raised as they come."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
 
     def load(self, events: Sequence[AlertEvent]) -> AlertCache:
         """Return what is remembered that matters for events; strongly consistent."""
@@ -185,27 +125,45 @@ class AlertStore:
                 held = before if isinstance(before, Incident) else None
                 writes += _due_writes(held, state, now_ms)
             days = RECORD_DAYS if isinstance(state, Record) else INCIDENT_DAYS
-            writes.append(Put(place, _text(state), expiry(now_ms, days), version))
+            writes.append(Put(place, encode(state), expiry(now_ms, days), version))
         for message in messages:
-            writes += _new_message(message, now_ms)
+            writes += new_message(message, now_ms)
         by_origin: dict[str, list[tuple[AlertEvent, Move]]] = {}
         for event, move in moves:
             by_origin.setdefault(event.origin, []).append((event, move))
         for origin, found in by_origin.items():
             first = found[0][0]
             place = f"moves#{origin}", f"{first.at_ms:013d}#{first.anomaly.id}"
-            writes.append(Put(place, _text([move for _, move in found]), expiry(now_ms, MOVES_DAYS)))
+            writes.append(Put(place, encode([move for _, move in found]), expiry(now_ms, MOVES_DAYS)))
         if writes:
             self._table.write(writes)
 
     def silences(self) -> list[Silence]:
         """Return all silences, ended ones for a day too."""
-        return [_decode(item.body, Silence) for item in self._table.query("silence")]
+        return [decode(item.body, Silence) for item in self._table.query("silence")]
 
-    def put_silence(self, silence: Silence) -> None:
-        """Silence, in place of a silence of the same scope."""
+    def put_silence(self, silence: Silence, link: str = "") -> None:
+        """Silence, in place of a silence of the same scope. See `acknowledge` for `link` and its error."""
         place = "silence", silence.scope
-        self._table.write([Put(place, _text(silence), expiry(silence.until_ms, 1))])
+        made = Put(place, encode(silence), expiry(silence.until_ms, 1))
+        try:
+            self._table.write([made, *_used(link, silence.until_ms)])
+        except ConflictError:
+            self._check_unused(link)
+            raise
+
+    def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
+        """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""
+        place = "link", "key"
+        for _ in range(2):
+            if found := self._table.read([place]):
+                return bytes.fromhex(decode(found[place].body, str))
+            try:
+                key = encode(make(KEY_BYTES).hex())
+                self._table.write([Put(place, key, expiry(now_ms, KEY_DAYS), 0)])
+            except ConflictError:
+                continue  # another one made it
+        return bytes.fromhex(decode(self._table.read([place])[place].body, str))
 
     def delete_silence(self, scope: str) -> bool:
         """Forget a silence; return whether there was one."""
@@ -224,7 +182,7 @@ class AlertStore:
     def incident_of(self, anomaly_id: str) -> Incident | None:
         """Return the incident that an anomaly belongs to; None if it is not known."""
         found = self._table.read([record_place(anomaly_id)])
-        records = [_decode(item.body, Record) for item in found.values()]
+        records = [decode(item.body, Record) for item in found.values()]
         return self.incident(records[0].incident) if records else None
 
     def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:
@@ -232,33 +190,65 @@ class AlertStore:
         for day in days_between(since_ms, until_ms):
             after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
             for item in self._table.query(f"incidents#{day}", after=after, until=until):
-                incident = _decode(item.body, Incident)
+                incident = decode(item.body, Incident)
                 if not incident.merged_into:
                     yield incident
 
-    def acknowledge(self, incident: Incident, acknowledgement: Acknowledgement | None, now_ms: int) -> None:
-        """Acknowledge an incident, or take that back with None.
+    def acknowledge(
+        self, id_: str, known: Acknowledgement | None, now_ms: int, link: str = ""
+    ) -> Incident | None:
+        """Acknowledge an incident at the severity that it has reached, or take that back with None.
+
+        Parameters
+        ----------
+        link
+            What a link in a message allows once (`links.Grant.use`); "" for none.
+
+        Returns
+        -------
+        Incident | None
+            The incident as it is then; None where no incident of that id is known.
 
         Raises
         ------
         ConflictError
-            The incident changed since it was read; try again.
+            The incident changed all the while.
+        LinkError
+            The link was used.
         """
-        place, index = incident_place(incident.id), ("acknowledged", incident.id)
-        item = self._table.read([place]).get(place)
-        if item is None or _decode(item.body, Incident) != incident:
-            raise ConflictError(f"incident {incident.id} changed")
-        after = replace(incident, acknowledgement=acknowledgement)
-        listed = (
-            Delete(index)
-            if acknowledgement is None
-            else Put(index, _text(incident.id), expiry(acknowledgement.until_ms, 1))
-        )
-        self._table.write([Put(place, _text(after), expiry(now_ms, INCIDENT_DAYS), item.version), listed])
+        for _ in range(ATTEMPTS):
+            incident = self.incident(id_)
+            if incident is None:
+                return None
+            place, index = incident_place(incident.id), ("acknowledged", incident.id)
+            item = self._table.read([place]).get(place)
+            if item is None or decode(item.body, Incident) != incident:
+                continue
+            known = known and replace(known, rank=incident.peak)
+            # The next sweep finds what is due; what waits for a digest is known already.
+            waiting = incident.waiting if known is None else None
+            after = replace(incident, acknowledgement=known, waiting=waiting, due_ms=now_ms)
+            writes: list[Put | Delete] = [
+                Put(place, encode(after), expiry(now_ms, INCIDENT_DAYS), item.version),
+                Delete(index) if known is None else Put(index, encode(after.id), expiry(known.until_ms, 1)),
+                *_due_writes(incident, after, now_ms),
+                *_used(link, now_ms),
+            ]
+            try:
+                self._table.write(writes)
+            except ConflictError:
+                self._check_unused(link)
+                continue
+            return after
+        raise ConflictError(f"incident {id_} changes all the while")
+
+    def _check_unused(self, link: str) -> None:
+        if link and self._table.read([_used_place(link)]):
+            raise LinkError("the link was used", where="token", allowed="one that was not")
 
     def acknowledged(self, now_ms: int) -> list[Incident]:
         """Return the incidents that are acknowledged at `now_ms`."""
-        ids = [_decode(item.body, str) for item in self._table.query("acknowledged")]
+        ids = [decode(item.body, str) for item in self._table.query("acknowledged")]
         cache = AlertCache()
         self.load_incidents(cache, ids)
         found = (cache.get(incident_place(id_), Incident) for id_ in ids)
@@ -267,7 +257,7 @@ class AlertStore:
     def due(self, until_ms: int) -> Iterator[tuple[str, Place]]:
         """Yield ids of incidents that are due by then (epoch ms UTC), the first first, and where that is listed."""
         for item in self._table.query("due", until=f"{until_ms:013d}~"):
-            yield _decode(item.body, str), item.place
+            yield decode(item.body, str), item.place
 
     def forget(self, place: Place) -> None:
         """Drop an entry that lists what is no longer so."""
@@ -275,7 +265,7 @@ class AlertStore:
 
     def open_digests(self) -> list[tuple[Digest, int]]:
         """Return the digests that are being put together, with their versions."""
-        return [(_decode(item.body, Digest), item.version) for item in self._table.query("digest")]
+        return [(decode(item.body, Digest), item.version) for item in self._table.query("digest")]
 
     def load_digest(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> Digest | None:
         """Add to a cache the digest that is being put together for these, and return it."""
@@ -293,75 +283,7 @@ class AlertStore:
             Someone else did, or added to it: it is of another version by now.
         """
         place = digest_place(digest.origin, digest.channels)
-        self._table.write([Delete(place, version), *_new_message(message, now_ms)])
-
-    def put_message(self, message: Message, now_ms: int) -> None:
-        """Make a message; one of the same id and time is a `ConflictError`."""
-        self._table.write(list(_new_message(message, now_ms)))
-
-    def message(self, id_: str, made_ms: int) -> Message | None:
-        """Return a message by its id and when it was made; None once it has expired."""
-        found = self._table.read([message_place(id_, made_ms)])
-        return next((_decode(item.body, Message) for item in found.values()), None)
-
-    def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
-        """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
-        for day in days_between(since_ms, until_ms):
-            message: Message | None = None
-            deliveries: list[Delivery] = []
-            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
-            for item in self._table.query(f"messages#{day}", after=after, until=until):
-                if "#>" in item.place[1]:
-                    deliveries.append(_decode(item.body, Delivery))
-                    continue
-                if message is not None:
-                    yield StoredMessage(message, tuple(deliveries))
-                message, deliveries = _decode(item.body, Message), []
-            if message is not None:
-                yield StoredMessage(message, tuple(deliveries))
-
-    def pending(self) -> Iterator[Pending]:
-        """Yield deliveries that are not known to be done, the oldest first."""
-        for item in self._table.query("pending"):
-            yield _decode(item.body, Pending)
-
-    def delivery(self, pending: Pending) -> tuple[Delivery, int] | None:
-        """Return a delivery and its version; None once it has expired."""
-        found = self._table.read([delivery_place(pending)])
-        return next(((_decode(item.body, Delivery), item.version) for item in found.values()), None)
-
-    def put_delivery(self, pending: Pending, delivery: Delivery, version: int, now_ms: int) -> None:
-        """Write a delivery over that version of it; what is done is no longer pending.
-
-        Raises
-        ------
-        ConflictError
-            It is of another version by now.
-        """
-        writes: list[Put | Delete] = [
-            Put(delivery_place(pending), _text(delivery), expiry(now_ms, MESSAGE_DAYS), version)
-        ]
-        if delivery.status in {"sent", "failed"}:
-            writes.append(Delete(pending_place(pending)))
-        self._table.write(writes)
-
-    def reopen(self, pending: Pending, now_ms: int) -> None:
-        """Let a delivery that failed for good be tried again; one that is done or expired stays as it is."""
-        found = self.delivery(pending)
-        if found is not None and found[0].status == "failed":
-            delivery, version = found
-            again = replace(delivery, status="pending", next_ms=now_ms)
-            expires_at = expiry(now_ms, MESSAGE_DAYS)
-            self._table.write(
-                [
-                    Put(delivery_place(pending), _text(again), expires_at, version),
-                    Put(pending_place(pending), _text(pending), expires_at),
-                ]
-            )
-
-    def forget_pending(self, pending: Pending) -> None:
-        """Take a delivery that is done, or whose message expired, off the list of pending ones."""
-        self._table.write([Delete(pending_place(pending))])
+        self._table.write([Delete(place, version), *new_message(message, now_ms)])
 
     def _hold(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
         places = list(places)
@@ -371,15 +293,7 @@ class AlertStore:
             if item is None:
                 cache.hold(place, 0, None)
             else:
-                cache.hold(place, item.version, _decode(item.body, type_))
-
-
-def resolve(cache: AlertCache, id_: str) -> Incident | None:
-    """Return an incident of a cache, or the one that it was merged into."""
-    incident = cache.get(incident_place(id_), Incident)
-    while incident is not None and incident.merged_into:
-        incident = cache.get(incident_place(incident.merged_into), Incident)
-    return incident
+                cache.hold(place, item.version, decode(item.body, type_))
 
 
 def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:
@@ -390,21 +304,13 @@ def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterat
     if listed is not None:
         yield Delete(due_place(listed, after.id))
     if after.due_ms is not None:
-        yield Put(due_place(after.due_ms, after.id), _text(after.id), expiry(now_ms, INCIDENT_DAYS))
+        yield Put(due_place(after.due_ms, after.id), encode(after.id), expiry(now_ms, INCIDENT_DAYS))
 
 
-def _new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:
-    expires_at = expiry(now_ms, MESSAGE_DAYS)
-    yield Put(message_place(message.id, message.made_ms), _text(message), expires_at, 0)
-    for channel in message.channels:
-        pending = Pending(message.id, message.made_ms, channel)
-        yield Put(delivery_place(pending), _text(Delivery(channel)), expires_at, 0)
-        yield Put(pending_place(pending), _text(pending), expires_at)
+def _used_place(link: str) -> Place:
+    return "link", f"used#{link}"
 
 
-def _text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _decode(text: str, type_: type[_T]) -> _T:
-    return msgspec.json.decode(text, type=type_)
+def _used(link: str, now_ms: int) -> list[Put | Delete]:
+    """Return the write that makes a second use of a link a conflict."""
+    return [Put(_used_place(link), encode(link), expiry(now_ms, 2), 0)] if link else []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Incident, Silence
 from consumers.alerts.rendering.texts import content
-from consumers.alerts.store import StoredMessage
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 
 

@@ -81,7 +81,7 @@ export class Actions {
   }
 }
 
-const MESSAGES = { opened: "Alert", escalated: "Escalation", repeated: "Reminder", resolved: "Resolved", digest: "Digest", test: "Test" };
+const MESSAGES = { opened: "Alert", escalated: "Escalation", repeated: "Reminder", acknowledged: "Acknowledgement", resolved: "Resolved", digest: "Digest", test: "Test" };
 
 /** The strip of all silences, each with its end. @param {HTMLElement} box */
 export function showSilences(box) {

@@ -10,7 +10,7 @@
  * @property {string} severity severities shown, comma-separated, or "" for all
  * @property {string} kind kinds shown, or "" for all
  * @property {string} origin origins or the source shown, or "" for all
- * @property {string} incidents which incidents are listed: open, acknowledged or resolved; "" lists anomalies
+ * @property {string} incidents which incidents are listed: open, acknowledged or resolved, or those in the state that "its" incident is in; "" lists anomalies
  * @property {string} view what a phone shows: events, watch or chart
  */
 
@@ -37,7 +37,7 @@ function ofAnomaly(id) {
   const found = ID.exec(id)?.groups;
   const at = new Date(Number(found?.ms));
   if (!found || Number.isNaN(at.getTime())) return {};
-  return { ticker: found.ticker, at: at.toISOString(), source: found.source ?? "live" };
+  return { ticker: found.ticker, at: at.toISOString(), source: found.source ?? "live", incidents: "its" };
 }
 
 /**
@@ -88,7 +88,7 @@ export function followLinks() {
     if (!plain || !link) return;
     event.preventDefault();
     const params = new URLSearchParams(link.getAttribute("href") ?? "?");
-    go({ at: "", source: "", anomaly: "", view: "", ...Object.fromEntries(params) });
+    go({ at: "", source: "", anomaly: "", incidents: current().incidents === "its" ? "" : current().incidents, view: "", ...Object.fromEntries(params) });
   });
 }
 

@@ -61,7 +61,7 @@ export async function get(url) {
 
 /**
  * Change something.
- * @param {"PUT" | "DELETE"} method
+ * @param {"POST" | "PUT" | "DELETE"} method
  * @param {string} url
  * @param {object} [body]
  * @returns {Promise<any>}

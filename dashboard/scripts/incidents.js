@@ -1,6 +1,6 @@
 // Incidents by state: what belongs together is one line, which opens in place.
 
-import { Poll, resource } from "./api.js";
+import { Poll, resource, send } from "./api.js";
 import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
@@ -12,9 +12,10 @@ import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
 
 const EVERY_MS = 3000;
 const AFTER_MS = 500;
+const ACKNOWLEDGED_MS = 4 * 3_600_000;
 /** Of the tabs: a state of incidents, or all anomalies. */
 const LABELS = { "": "Anomalies", open: "Open", acknowledged: "Acknowledged", resolved: "Resolved" };
-const MESSAGES = { opened: "Notified", escalated: "Escalation sent", repeated: "Repeated", resolved: "Resolution sent", digest: "In a digest", test: "Test sent" };
+const MESSAGES = { opened: "Notified", escalated: "Escalation sent", repeated: "Repeated", acknowledged: "Acknowledgement sent", resolved: "Resolution sent", digest: "In a digest", test: "Test sent" };
 
 /** The tabs over the list of events, and the list of the incidents in the chosen state. */
 export class IncidentsPanel {
@@ -23,13 +24,15 @@ export class IncidentsPanel {
   #items = new Map();
   /** @type {IncidentList | null} */
   #found = null;
+  /** @type {Poll} */
+  #poll;
 
   constructor() {
     const tabs = Object.entries(LABELS).map(([state, label]) =>
       h("button", { type: "button", dataset: { state }, onclick: () => go({ incidents: state }) }, h("span", {}, label), h("span", { className: "count" })),
     );
     byId("states").replaceChildren(...tabs);
-    new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
+    this.#poll = new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
     onAddress(() => this.#show());
     this.#show();
   }
@@ -42,17 +45,32 @@ export class IncidentsPanel {
   }
 
   #show() {
-    const { incidents: asked, anomaly } = current();
+    const { incidents, anomaly } = current();
+    const its = this.#found?.incidents.find((each) => each.anomalies.some(({ id }) => id === anomaly));
+    const asked = incidents === "its" ? its?.state ?? "" : incidents;
     const state = Object.hasOwn(LABELS, asked) ? asked : "";
     byId("events-anomalies").hidden = state !== "";
     byId("events-incidents").hidden = state === "";
-    const incidents = this.#found?.incidents ?? [];
+    const all = this.#found?.incidents ?? [];
     for (const tab of byId("states").querySelectorAll("button")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.state === state));
       const [, count] = tab.children;
-      if (tab.dataset.state) setText(count, this.#found ? String(incidents.filter((each) => each.state === tab.dataset.state).length) : "");
+      if (tab.dataset.state) setText(count, this.#found ? String(all.filter((each) => each.state === tab.dataset.state).length) : "");
     }
-    if (state !== "") this.#render(incidents.filter((each) => each.state === state), state, anomaly);
+    if (state !== "") this.#render(all.filter((each) => each.state === state), state, anomaly);
+  }
+
+  /** @param {Incident} incident */
+  async #toggle({ id, state }) {
+    const path = resource(["incidents", id, "acknowledge"]);
+    try {
+      if (state === "acknowledged") await send("DELETE", path);
+      else await send("POST", path, { until: new Date(serverNow() + ACKNOWLEDGED_MS).toISOString() });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      byId("announcer").textContent = `That was not done: ${error.message}`;
+    }
+    await this.#poll.now();
   }
 
   /** @param {Incident[]} incidents @param {string} state @param {string} chosen */
@@ -62,7 +80,7 @@ export class IncidentsPanel {
     for (const incident of incidents) {
       const item = before.get(incident.id) ?? h("li", {}, h("a", { className: "event", "data-nav": "", tabIndex: -1 }), h("div", { className: "incident-detail" }));
       this.#items.set(incident.id, item);
-      redraw(item, incident, incident.anomalies.some(({ id }) => id === chosen));
+      redraw(item, incident, incident.anomalies.some(({ id }) => id === chosen), (each) => void this.#toggle(each));
     }
     if (incidents.length) arrange(this.#list, [...this.#items.values()]);
     else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, this.#found ? `No ${state} incident` : "Loading"), this.#found && h("p", {}, "of the last 24 hours"))));
@@ -70,8 +88,8 @@ export class IncidentsPanel {
   }
 }
 
-/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen */
-function redraw(item, incident, isOpen) {
+/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen @param {(incident: Incident) => void} toggle */
+function redraw(item, incident, isOpen, toggle) {
   const [link, detail] = /** @type {Iterable<HTMLElement>} */ (item.children);
   const [first] = incident.anomalies;
   const openedMs = Date.parse(incident.opened_at);
@@ -92,14 +110,15 @@ function redraw(item, incident, isOpen) {
     h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, momentInMarket(openedMs, serverNow()).replace(/ ET$/, "")),
   );
   detail.hidden = !isOpen;
-  if (isOpen) fill(detail, ...details(incident));
+  if (isOpen) fill(detail, ...details(incident, toggle));
 }
 
-/** @param {Incident} incident */
-function details(incident) {
+/** @param {Incident} incident @param {(incident: Incident) => void} toggle */
+function details(incident, toggle) {
   const lasted = age((Date.parse(incident.resolved_at ?? incident.last_at) - Date.parse(incident.opened_at)) / 1000);
   const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
   return [
+    incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: () => toggle(incident) }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h"),
     h("p", {}, `${capitalized(incident.state)} for ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${momentInMarket(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     incident.tickers.length > 1 && h("p", {}, incident.tickers.slice(0, 8).map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),

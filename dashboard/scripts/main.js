@@ -5,6 +5,7 @@ import { byId, h } from "./dom.js";
 import { EventsPanel } from "./events_panel.js";
 import { IncidentsPanel } from "./incidents.js";
 import { listenToKeys } from "./keyboard.js";
+import { offerLink } from "./links.js";
 import { silences } from "./silences.js";
 import { finishSignIn, isSignedIn, signOut } from "./session.js";
 import { Status } from "./status.js";
@@ -12,6 +13,7 @@ import { initTheme } from "./theme.js";
 import { TickerView } from "./ticker_view.js";
 import { WatchList } from "./watch_list.js";
 
+await offerLink();
 await finishSignIn();
 const status = new Status();
 const tickerView = new TickerView();

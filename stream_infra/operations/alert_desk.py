@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from consumers.alerts import policy
-from consumers.alerts.model import Acknowledgement, Incident, Silence
+from consumers.alerts.message_store import StoredMessage
+from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
 from consumers.alerts.parameters import PARAMETER
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
-from consumers.alerts.store import AlertStore, StoredMessage
+from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
 from consumers.alerts.view import message_row
 from consumers.contracts import events
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 DAY_MS = 86_400_000
-ATTEMPTS = 5
-"""Tries to acknowledge an incident against events that change it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -
 
 def _incident(store: AlertStore, id_: str) -> Incident | None:
     found = store.incident_of(id_)
-    if found is None and id_.rpartition("-")[2].isdecimal() and len(id_.rpartition("-")[2]) < 15:
+    if found is None and is_incident_id(id_):
         return store.incident(id_)
     return found
 
@@ -124,20 +123,16 @@ def acknowledge(
     FailedError
         It changed all the while.
     """
-    for _ in range(ATTEMPTS):
-        incident = _incident(store, id_.partition("#")[0])
-        if incident is None:
-            raise InputError(
-                f"{id_}: no incident is known of that", allowed="the id of an anomaly or incident"
-            )
-        anomaly = "" if incident.id == id_ else id_.partition("#")[0]
-        known = Acknowledgement(by, until_ms, incident.peak, reason, anomaly)
-        try:
-            store.acknowledge(incident, known, _ms(now))
-        except ConflictError:
-            continue
-        return store.incident(incident.id) or incident
-    raise FailedError(f"{id_}: the incident changes all the while; try again")
+    found = _incident(store, id_.partition("#")[0])
+    anomaly = "" if found is None or found.id == id_ else id_.partition("#")[0]
+    known = Acknowledgement(by, until_ms, 0, reason, anomaly)
+    try:
+        incident = found and store.acknowledge(found.id, known, _ms(now))
+    except ConflictError as error:
+        raise FailedError(f"{error}; try again") from error
+    if incident is None:
+        raise InputError(f"{id_}: no incident is known of that", allowed="the id of an anomaly or incident")
+    return incident
 
 
 def send_test(

@@ -19,7 +19,8 @@ from stream_infra.operations.web_client import get_json
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
-    from consumers.alerts.store import AlertStore, StoredMessage
+    from consumers.alerts.message_store import StoredMessage
+from consumers.alerts.store import AlertStore
 
 Item = dict[str, Any]
 PAGE = 200

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from api.models import AlertList, IncidentList, ProblemModel, Removed
+from api.models import AlertList, IncidentList, IncidentModel, ProblemModel, Removed
 from api.models import Silence as SilenceModel
 from api.services import Services
+from consumers.alerts import links
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Acknowledgement, Message, Silence
 from consumers.alerts.notifier import Notifier
@@ -65,6 +67,60 @@ def test_messages_are_listed_newest_first_over_the_change_of_a_day(
     assert (listed["alerts"][1]["status"], listed["alerts"][1]["sent_at"]) == ("pending", None)
     assert api.get("/alerts", since=iso_ms(yesterday - 6 * HOUR_MS)).json["count"] == 3
     assert api.get("/alerts", since=iso_ms(NOW_MS + 1)).status == 400
+
+
+def _token(services: Services, action: links.Action, message: str = "#1", until_ms: int = 0) -> str:
+    id_ = f"simulated-TSLA-{NOW_MS - 1000}"
+    until_s = (until_ms or NOW_MS + HOUR_MS) // 1000
+    allowed = links.Grant(action, id_, id_ + message, "desk", until_s)
+    return links.sign(services.alerts.link_key(secrets.token_bytes, NOW_MS), allowed)
+
+
+@pytest.mark.usefixtures("notified")
+def test_a_link_acts_once_and_without_a_sign_in(services: Services) -> None:
+    api = Api(replace(services, writes_open=False))
+    token = _token(services, "acknowledge")
+    reply = api.send("POST", "/links", {"token": token})
+    IncidentModel.model_validate(reply.json, strict=True)
+    assert (reply.status, reply.json["state"]) == (200, "acknowledged")
+    assert reply.json["acknowledged_by"] == "a link sent to desk"
+    assert reply.json["acknowledged_until"] == iso_ms(NOW_MS + 4 * HOUR_MS)
+    for bad, said in (
+        (token, "the link was used"),
+        (_token(services, "silence", until_ms=NOW_MS), "the link has expired"),
+        (token[:-8] + "AAAAAAAA", "not of this monitor"),
+        ("nonsense", "the link is not of this monitor"),
+    ):
+        refused = api.send("POST", "/links", {"token": bad})
+        ProblemModel.model_validate(refused.json)
+        assert refused.status == 410
+        assert said in refused.json["detail"]
+    assert api.send("POST", "/links", {"token": "x" * 2000}).status == 400
+    assert api.send("POST", "/links", {"token": _token(services, "silence")}).status == 200
+    (silence,) = services.alerts.silences()
+    assert (silence.ticker, silence.by, silence.until_ms) == ("TSLA", "a link sent to desk", NOW_MS + HOUR_MS)
+    id_ = f"simulated-TSLA-{NOW_MS - 1000}"
+    assert api.send("POST", f"/incidents/{id_}/acknowledge", {"until": LATER}).status == 401
+    assert api.send("DELETE", f"/incidents/{id_}/acknowledge").status == 401
+
+
+@pytest.mark.usefixtures("notified")
+def test_an_incident_is_acknowledged_by_its_id(api: Api) -> None:
+    path = f"/incidents/simulated-TSLA-{NOW_MS - 1000}"
+    assert api.get(path).json["state"] == "open"
+    known = api.send("POST", f"{path}/acknowledge", {"until": LATER, "reason": "mine"}).json
+    IncidentModel.model_validate(known, strict=True)
+    assert (known["state"], known["acknowledged_until"]) == ("acknowledged", LATER)
+    assert api.get(path).json == known
+    assert api.send("DELETE", f"{path}/acknowledge").json["state"] == "open"
+    for path, status in (
+        ("/incidents/live-TSLA-1", 404),
+        ("/incidents/nonsense", 400),
+        ("/incidents/live-A-1x", 400),
+    ):
+        assert api.get(path).status == status
+        reply = api.send("POST", f"{path}/acknowledge", {"until": LATER})
+        assert (reply.status, reply.json["where"]) == (status, "incident_id")
 
 
 def test_incidents_are_listed_with_their_state(api: Api, notified: Notifier, anomaly: Anomaly) -> None:

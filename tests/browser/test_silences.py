@@ -29,7 +29,7 @@ def alerts(site: Site) -> Iterator[AlertStore]:
     for silence in store.silences():
         store.delete_silence(silence.scope)
     for incident in store.acknowledged(0):
-        store.acknowledge(incident, None, incident.updated_ms)
+        store.acknowledge(incident.id, None, incident.updated_ms)
 
 
 def _announce(site: Site, anomaly: Anomaly) -> None:
@@ -88,7 +88,7 @@ def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alert
     incident = alerts.incident_of(anomaly.id)
     assert incident is not None
     now_ms = page.evaluate("Date.now()")
-    alerts.acknowledge(incident, Acknowledgement("me", now_ms + HOUR_MS, 3, anomaly=anomaly.id), now_ms)
+    alerts.acknowledge(incident.id, Acknowledgement("me", now_ms + HOUR_MS, 3, anomaly=anomaly.id), now_ms)
     expect(item).to_contain_text("Acknowledged", timeout=40_000)
     expect(item).to_be_focused()
     page.mouse.up()

@@ -66,6 +66,8 @@ class Channel(ABC):
         What it takes from Secrets Manager.
     characters
         The longest text that it takes.
+    keeps_state
+        Whether an incident is open there until it is resolved: such a channel gets every acknowledgement and end.
     """
 
     name: ClassVar[str]
@@ -73,6 +75,7 @@ class Channel(ABC):
     optional: ClassVar[frozenset[str]] = frozenset()
     secrets: ClassVar[Mapping[str, str]] = {}
     characters: ClassVar[int]
+    keeps_state: ClassVar[bool] = False
 
     def __init__(self, setup: Setup) -> None:
         self.check(setup.settings)

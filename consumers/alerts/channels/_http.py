@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
@@ -101,9 +101,60 @@ def as_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def cut(text: str, characters: int) -> str:
-    """Return the start of a text; that it was cut is shown."""
-    return text if len(text) <= characters else text[: characters - 1].rstrip() + "…"
+def utf16(text: str) -> int:
+    """Return the length of a text in UTF-16 units: no vendor counts more for a character."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def utf8(text: str) -> int:
+    """Return the length of a text in bytes of UTF-8."""
+    return len(text.encode())
+
+
+def cut(text: str, limit: int, size: Callable[[str], int] = utf16) -> str:
+    """Return the start of a text; that it was cut is shown.
+
+    Examples
+    --------
+    >>> cut("a long text", 7), cut("a text", 7)
+    ('a long…', 'a text')
+    """
+    if size(text) <= limit:
+        return text
+    kept = text[:limit]
+    while size(f"{kept}…") > limit:
+        kept = kept[: -max(1, (size(kept) - limit) // 4)]
+    return f"{kept.rstrip()}…"
+
+
+def fitted(
+    lines: Sequence[str],
+    limit: int,
+    size: Callable[[str], int] = utf16,
+    write: Callable[[str], str] = str,
+) -> str:
+    r"""Return as many whole lines as a channel takes, and how many more there are.
+
+    Parameters
+    ----------
+    write
+        Escapes a line. What is cut is cut before: half an escape would be shown, or rejected.
+
+    Examples
+    --------
+    >>> fitted(["one", "two", "three"], 20)
+    'one\nand 2 more lines'
+    """
+    for kept in range(len(lines), 0, -1):
+        rest = len(lines) - kept
+        more = [f"and {rest} more {'line' if rest == 1 else 'lines'}"] if rest else []
+        text = "\n".join([*map(write, lines[:kept]), *more])
+        if size(text) <= limit:
+            return text
+    longest = limit
+    while size(text := write(cut(lines[0], longest, size))) > limit:
+        longest = longest * 4 // 5
+    return text
 
 
 def field_of(answer: Any, *path: str) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of, fitted, utf16
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
 TITLE, DESCRIPTION = 256, 4096
-"""Characters of an embed's title and description (Embed Limits)."""
+"""Characters of an embed's title and description; 6,000 is the limit of all embeds of a message together.
+
+https://docs.discord.com/developers/resources/message#embed-object-embed-limits
+"""
+_MARKUP = re.compile(r"([\\*_~`|<>\[\]#])")
+"""What begins markup: https://support.discord.com/hc/en-us/articles/210298617"""
 _COLOURS = {"low": 0x8A8D91, "medium": 0xC98A00, "high": 0xD9480F, "critical": 0xC2255C, "": 0x3B5B92}
 
 
@@ -24,9 +30,12 @@ class Discord(HttpChannel):
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
+        buttons = " · ".join(f"[{_escaped(button.label)}]({button.url})" for button in content.buttons)
+        room = DESCRIPTION - utf16(buttons) - 2
+        lines = fitted(content.lines, room, write=_escaped)
         embed: dict[str, Any] = {
-            "title": cut(content.title, TITLE),
-            "description": cut("\n".join(content.lines), DESCRIPTION),
+            "title": fitted([content.title], TITLE, write=_escaped),
+            "description": f"{lines}\n\n{buttons}" if buttons else lines,
             "color": _COLOURS[content.severity],
         }
         if content.link:
@@ -44,3 +53,7 @@ class Discord(HttpChannel):
             return round(float(field_of(answer, "retry_after")) * 1000)
         except (ValueError, OverflowError):
             return super().retry_after_ms(answer, headers)
+
+
+def _escaped(text: str) -> str:
+    return _MARKUP.sub(r"\\\1", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of, fitted, utf8
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
@@ -18,18 +18,24 @@ class Ntfy(HttpChannel):
     settings: ClassVar[dict[str, str]] = {"url": "the address of a server of one's own"}
     optional: ClassVar[frozenset[str]] = frozenset({"url"})
     secrets: ClassVar[dict[str, str]] = {"topic": "the name of the topic"}
-    characters: ClassVar[int] = 4096 // 4  # the limit is in bytes of UTF-8
+    characters: ClassVar[int] = (
+        4096 // 4
+    )  # the limit is 4,096 bytes: https://docs.ntfy.sh/publish/#limitations
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         body: dict[str, Any] = {
             "topic": self.setup.secrets["topic"],
             "title": cut(content.title, 250),
-            "message": cut("\n".join(content.lines), self.characters),
+            "message": fitted(content.lines, 4 * self.characters, utf8),
             "priority": 3 if message.kind == "resolved" else _PRIORITIES[content.severity],
         }
         if content.link:
             body["click"] = content.link
+        if content.buttons:  # three at most: https://docs.ntfy.sh/publish/#action-buttons
+            body["actions"] = [
+                {"action": "view", "label": button.label, "url": button.url} for button in content.buttons[:3]
+            ]
         token = self.setup.secrets.get("token")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return Post(self.setup.settings.get("url", "https://ntfy.sh"), as_json(body), headers)

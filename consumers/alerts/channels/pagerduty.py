@@ -1,4 +1,7 @@
-"""PagerDuty, by its Events API v2: https://developer.pagerduty.com/docs/events-api-v2-overview."""
+"""PagerDuty, by its Events API v2: https://developer.pagerduty.com/docs/events-api-v2-overview.
+
+An incident there is open until it is resolved, so it gets every acknowledgement and every end.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,25 @@ from consumers.contracts.anomaly import iso_ms
 
 _SEVERITIES = {"critical": "critical", "high": "error", "medium": "warning", "low": "info", "": "info"}
 
+_EVENTS = {"acknowledged": "acknowledge", "resolved": "resolve"}
+
 
 class PagerDuty(HttpChannel):
-    """Triggers and resolves: an incident here is one alert there, by its id as the key of deduplication."""
+    """Triggers, acknowledges and resolves: an incident here is one alert there, by its id as `dedup_key`."""
 
     name: ClassVar[str] = "pagerduty"
     settings: ClassVar[dict[str, str]] = {"url": "the address of the service region, such as that of the EU"}
     optional: ClassVar[frozenset[str]] = frozenset({"url"})
     secrets: ClassVar[dict[str, str]] = {"routing_key": "the integration key of a service"}
-    characters: ClassVar[int] = 1024
+    characters: ClassVar[int] = 1024  # of the summary; 255 of the key: `docs/send-alert-event` there
+    keeps_state: ClassVar[bool] = True
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         body: dict[str, Any] = {
             "routing_key": self.setup.secrets["routing_key"],
-            "event_action": "resolve" if message.kind == "resolved" else "trigger",
-            "dedup_key": message.incident.id if message.incident is not None else message.id,
+            "event_action": _EVENTS.get(message.kind, "trigger"),
+            "dedup_key": (message.incident.id if message.incident is not None else message.id)[:255],
             "payload": {
                 "summary": cut(content.title, self.characters),
                 "source": "stock-monitor",
@@ -35,8 +41,8 @@ class PagerDuty(HttpChannel):
                 "custom_details": {"lines": list(content.lines)},
             },
         }
-        if content.link:
-            body["links"] = [{"href": content.link, "text": "See it"}]
+        if content.links:
+            body["links"] = [{"href": url, "text": label} for label, url in content.links]
         server = self.setup.settings.get("url", "https://events.pagerduty.com")
         return Post(f"{server}/v2/enqueue", as_json(body))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, fitted
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
-HEADER, TEXT = 150, 3000
-"""Characters of a header block's text, and of a section's (Block Kit reference)."""
+HEADER, TEXT, BUTTON = 150, 3000, 75
+"""Characters of the text of a header, of a section and of a button. A message has at most 50 blocks, one of buttons 25.
+
+https://docs.slack.dev/reference/block-kit/blocks, https://docs.slack.dev/reference/block-kit/block-elements/button-element
+"""
 
 
 class Slack(HttpChannel):
-    """Posts blocks: a header, the lines, and a button to the page."""
+    """Posts blocks: a header, the lines, and buttons that lead to the page."""
 
     name: ClassVar[str] = "slack"
     secrets: ClassVar[dict[str, str]] = {"webhook_url": "the address of an incoming webhook"}
@@ -23,18 +26,24 @@ class Slack(HttpChannel):
         """See `HttpChannel.post`."""
         del message
         title = {"type": "plain_text", "text": cut(content.title, HEADER), "emoji": False}
-        lines = cut("\n".join(map(_escaped, content.lines)), TEXT)
+        lines = fitted(content.lines, TEXT, write=_escaped)
         blocks: list[dict[str, Any]] = [
             {"type": "header", "text": title},
             {"type": "section", "text": {"type": "mrkdwn", "text": lines, "verbatim": True}},
         ]
-        if content.link:
-            see = {"type": "plain_text", "text": "See it"}
-            button = {"type": "button", "text": see, "url": content.link, "action_id": "see"}
-            blocks.append({"type": "actions", "elements": [button]})
-        return Post(
-            self.setup.secrets["webhook_url"], as_json({"text": _escaped(content.title), "blocks": blocks})
-        )
+        elements = [
+            {
+                "type": "button",
+                "text": {"type": "plain_text", "text": cut(label, BUTTON)},
+                "url": url,
+                "action_id": f"button-{number}",
+            }
+            for number, (label, url) in enumerate(content.links)
+        ]
+        if elements:
+            blocks.append({"type": "actions", "elements": elements})
+        text = fitted([content.title], TEXT, write=_escaped)
+        return Post(self.setup.secrets["webhook_url"], as_json({"text": text, "blocks": blocks}))
 
 
 def _escaped(text: str) -> str:

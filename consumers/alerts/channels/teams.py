@@ -5,13 +5,21 @@ https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connector
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, utf16
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
+CARD = 28 * 1024
+"""Bytes of a message, at two a character.
+
+https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
+"""
+TITLE = 1000
 _STYLES = {"critical": "attention", "high": "warning"}
+_LARGE = {"size": "large", "weight": "bolder"}
 
 
 class Teams(HttpChannel):
@@ -19,33 +27,44 @@ class Teams(HttpChannel):
 
     name: ClassVar[str] = "teams"
     secrets: ClassVar[dict[str, str]] = {"webhook_url": "the address of the workflow"}
-    characters: ClassVar[int] = 5000  # of 28 KB for the whole card, in UTF-16 and escaped
+    characters: ClassVar[int] = CARD // 2
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
-        title = {
-            "type": "TextBlock",
-            "text": content.title,
-            "size": "large",
-            "weight": "bolder",
-            "wrap": True,
-        }
-        lines = {"type": "TextBlock", "text": cut("\n\n".join(content.lines), self.characters), "wrap": True}
-        style = _STYLES.get(content.severity, "default")
-        card: dict[str, Any] = {
-            "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-            "type": "AdaptiveCard",
-            "version": "1.4",
-            "body": [{"type": "Container", "style": style, "items": [title]}, lines],
-        }
-        if content.link:
-            card["actions"] = [{"type": "Action.OpenUrl", "title": "See it", "url": content.link}]
-        attachment = {
-            "contentType": "application/vnd.microsoft.card.adaptive",
-            "contentUrl": None,
-            "content": card,
-        }
-        return Post(
-            self.setup.secrets["webhook_url"], as_json({"type": "message", "attachments": [attachment]})
-        )
+        body = b""
+        for kept in range(len(content.lines), -1, -1):
+            rest = len(content.lines) - kept
+            more = [f"and {rest} more lines"] if rest else []
+            body = as_json(_card(content, [*content.lines[:kept], *more]))
+            if 2 * utf16(body.decode()) <= CARD:
+                break
+        return Post(self.setup.secrets["webhook_url"], body)
+
+
+def _card(content: Content, lines: Sequence[str]) -> dict[str, Any]:
+    style = _STYLES.get(content.severity, "default")
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [
+            {"type": "Container", "style": style, "items": [_text(cut(content.title, TITLE), **_LARGE)]},
+            *map(_text, lines),
+        ],
+    }
+    if content.links:
+        card["actions"] = [
+            {"type": "Action.OpenUrl", "title": label, "url": url} for label, url in content.links
+        ]
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": card,
+    }
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _text(text: str, **style: str) -> dict[str, Any]:
+    """Return a text in which nothing is markup: a TextBlock has Markdown, a TextRun none."""
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": text, **style}]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of
+from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of, fitted
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
@@ -20,20 +21,21 @@ class Telegram(HttpChannel):
     }
     optional: ClassVar[frozenset[str]] = frozenset({"url"})
     secrets: ClassVar[dict[str, str]] = {"bot_token": "the token that BotFather gave"}
-    characters: ClassVar[int] = 4096
+    characters: ClassVar[int] = 4096  # "after entities parsing"; there are none
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
-        text = "\n".join([content.title, "", *content.lines])
+        lines = [content.title, "", *content.lines]
         body: dict[str, Any] = {
             "chat_id": self.setup.settings["chat_id"],
-            "text": cut(text, self.characters),
+            "text": fitted(lines, self.characters),
             "link_preview_options": {"is_disabled": True},
         }
-        if content.link:
-            button = {"text": "See it", "url": content.link}
-            body["reply_markup"] = {"inline_keyboard": [[button]]}
+        # It rejects a message whose button leads to a machine that only its owner can reach.
+        if content.links and urlsplit(content.link).hostname not in {"127.0.0.1", "localhost"}:
+            keyboard = [[{"text": label, "url": url}] for label, url in content.links]
+            body["reply_markup"] = {"inline_keyboard": keyboard}
         server = self.setup.settings.get("url", "https://api.telegram.org")
         return Post(f"{server}/bot{self.setup.secrets['bot_token']}/sendMessage", as_json(body))
 

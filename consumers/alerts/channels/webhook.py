@@ -57,6 +57,7 @@ def _payload(message: Message, content: Content) -> dict[str, Any]:
         "title": content.title,
         "lines": list(content.lines),
         "link": content.link or None,
+        "buttons": [{"label": button.label, "url": button.url} for button in content.buttons],
     }
     if incident is None:
         return {**about, "incident": None}

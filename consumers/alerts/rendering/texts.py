@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
+from consumers.alerts.links import Action
 from consumers.alerts.model import (
     FEED,
     TICKERS,
@@ -15,7 +16,9 @@ from consumers.alerts.model import (
     DigestLine,
     Incident,
     Message,
+    MessageKind,
     TickerMove,
+    one_line,
 )
 from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
@@ -29,6 +32,14 @@ NAMED = 5
 RANKED = 10
 """Tickers that a message ranks."""
 _CHANGES = {"escalated": "Now ", "repeated": "Still "}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """What a person can do from a message: words, and the address that offers it."""
+
+    label: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class Content:
         Where to see it; "" where no dashboard is known.
     at
         When, as text with its time zone.
+    buttons
+        What a person can do about it.
     """
 
     title: str
@@ -54,24 +67,31 @@ class Content:
     severity: str
     link: str
     at: str
+    buttons: tuple[Button, ...] = ()
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The link and the buttons, as words and addresses."""
+        see = (("See it", self.link),) if self.link else ()
+        return (*see, *((button.label, button.url) for button in self.buttons))
 
     @property
     def subject(self) -> str:
         """The title as SNS takes it for the subject of an email."""
         plain = gsm7.spell(self.title).encode("ascii", "replace").decode()
-        plain = "".join(char if char.isprintable() else " " for char in plain)
         return plain if len(plain) <= SUBJECT_CHARACTERS else plain[: SUBJECT_CHARACTERS - 3].rstrip() + "..."
 
     @property
     def email(self) -> str:
         """The text of an email."""
         see = ["", f"See it: {self.link}"] if self.link else []
+        see += [f"{button.label}: {button.url}" for button in self.buttons]
         return "\n".join([self.title, "", *self.lines, *see]) + "\n"
 
     @property
     def sms(self) -> str:
         """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it."""
-        text = gsm7.spell(f"{self.title}, {self.at}".replace("\n", " "))
+        text = gsm7.spell(f"{self.title}, {self.at}")
         if self.link and self.link == gsm7.spell(self.link):
             room = gsm7.SEGMENT_SEPTETS - gsm7.septets(self.link) - 1
             if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(text)):
@@ -79,15 +99,49 @@ class Content:
         return gsm7.cut(text)
 
 
-def content(message: Message, dashboard_url: str, time_zone: str) -> Content:
-    """Return what a message says, with times in a time zone and links to the dashboard ("" for none)."""
+def content(
+    message: Message, dashboard_url: str, time_zone: str, token: Callable[[Action], str] | None = None
+) -> Content:
+    """Return what a message says, with times in a time zone and links to the dashboard ("" for none).
+
+    Parameters
+    ----------
+    token
+        Returns the token of a link (see `links`); without it there are no buttons.
+    """
     say = _Writer(dashboard_url.rstrip("/"), time_zone)
+    said = _said(message, say)
+    if token is None or not dashboard_url or message.incident is None:
+        return _printable(said)
+    buttons = [
+        Button(label, f"{said.link}#do={token(action)}")
+        for action, label in _actions(message.kind, message.incident)
+    ]
+    return _printable(replace(said, buttons=tuple(buttons)))
+
+
+def _actions(kind: MessageKind, incident: Incident) -> Iterator[tuple[Action, str]]:
+    if kind in {"opened", "escalated", "repeated"}:
+        yield "acknowledge", "Acknowledge for 4 h"
+        if not incident.is_wide:
+            yield "silence", f"Silence {incident.subject} for 1 h"
+
+
+def _printable(said: Content) -> Content:
+    """Return a message without characters that a mail or a terminal would act upon, such as line ends in a title."""
+    title, *lines = (one_line(text) for text in (said.title, *said.lines))
+    return replace(said, title=title, lines=tuple(lines))
+
+
+def _said(message: Message, say: _Writer) -> Content:
     if message.digest is not None:
         return say.digest(message.digest)
     if message.incident is None or message.cause is None:
         return say.test(message.made_ms)
     if message.kind == "resolved":
         return say.resolved(message.incident)
+    if message.kind == "acknowledged":
+        return say.acknowledged(message.incident)
     if message.incident.is_wide:
         return say.wide(message, message.incident)
     return say.single(message, message.incident, message.cause)
@@ -140,6 +194,17 @@ class _Writer:
             incident.severity,
             self._link(incident),
             self._moment(incident.opened_ms),
+        )
+
+    def acknowledged(self, incident: Incident) -> Content:
+        known = incident.acknowledgement
+        by = f" by {known.by} until {self._moment(known.until_ms)}" if known is not None else ""
+        return Content(
+            f"{_label(incident.origin)}Acknowledged{by}: {_subject(incident)}",
+            tuple(self._facts(incident)),
+            incident.severity,
+            self._link(incident),
+            self._moment(incident.last_ms),
         )
 
     def resolved(self, incident: Incident) -> Content:

@@ -17,13 +17,15 @@ from constructs import Construct
 from stream_infra.cdk.constructs.permissions import acknowledge
 from stream_infra.config import Config
 
-READS, WRITES = ("GET",), ("PUT", "DELETE")
+READS, WRITES = ("GET",), ("POST", "PUT", "DELETE")
 TOKEN_PATH = "oauth2/token"  # noqa: S105  a path
 _REASONS = {
     "COG8": "Only an administrator makes users, and each has a one-time code; the plus tier is paid by the user.",
 }
 _PUBLIC = "Reads are public by this deployment's setting; changes need a sign-in."
 _HEALTH = "Monitors outside request /health without a sign-in; it says no more than whether all is well."
+
+_LINKS = "A link in a message is a permission by itself: signed, for a day, for one use."
 
 
 class SignIn(Construct):
@@ -55,7 +57,7 @@ class SignIn(Construct):
         acknowledge(self.pool, _REASONS)
 
     def guard(self, api: apigateway.RestApi, *, public: bool) -> None:
-        """Put the pool before every method but /health; where reads are `public`, before changes only."""
+        """Put the pool before every method but /health and /links; where reads are `public`, before changes only."""
         authorizer = apigateway.CognitoUserPoolsAuthorizer(self, "Authorizer", cognito_user_pools=[self.pool])
         guarded: dict[str, Any] = {
             "authorizer": authorizer,
@@ -65,6 +67,8 @@ class SignIn(Construct):
         reads = free if public else guarded
         health = api.root.add_resource("health").add_method("GET", **free)
         acknowledge(health, {"APIG4": _HEALTH, "COG4": _HEALTH})
+        links = api.root.add_resource("links").add_method("POST", **free)
+        acknowledge(links, {"APIG4": _LINKS, "COG4": _LINKS})
         for resource in (api.root, api.root.add_resource("{proxy+}")):
             for verb in READS:
                 read = resource.add_method(verb, **reads)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consumers.alerts import channels
 from consumers.alerts.channels import Channel, ChannelError, Setup, _http
 from consumers.alerts.channels.webhook import SIGNATURE, sign
-from consumers.alerts.model import Message
+from consumers.alerts.model import Acknowledgement, Message
 from consumers.alerts.rendering.texts import content
-from tests.consumers.alerts.bench import T0_MS, URL, Bench, opened, over, worse
+from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
 
 APPROVED = Path(__file__).parent / "approved" / "channels"
 SECRET = "sesame-0123456789"  # what must be in no error
@@ -92,6 +94,12 @@ def _messages() -> dict[str, Message]:
     bench.take(spike, opened(severity="low", ticker="KO", kind="slow_drift"))
     bench.take(worse(spike, T0_MS + 5000, "critical"))
     bench.take(over(spike, T0_MS + 95_000))
+    critical = next(one for one in bench.sent() if one.kind == "escalated")
+    assert critical.incident is not None
+    known = Acknowledgement("desk@example.com", T0_MS + HOUR_MS, 3)
+    acknowledged = replace(
+        critical, kind="acknowledged", incident=replace(critical.incident, acknowledgement=known)
+    )
     crash = [
         opened(T0_MS + 200_000 + n, "high", ticker=f"T{n}", value=-0.01, unit="return") for n in range(4)
     ]
@@ -99,7 +107,12 @@ def _messages() -> dict[str, Message]:
     bench.sweep(after_minutes=60)
     found: dict[str, Message] = {message.kind: message for message in reversed(bench.sent())}
     market = next(one for one in bench.sent() if one.incident is not None and one.incident.is_wide)
-    return {**found, "market": market, "test": Message("test-1", "test", T0_MS, ("sns",))}
+    return {
+        **found,
+        "acknowledged": acknowledged,
+        "market": market,
+        "test": Message("test-1", "test", T0_MS, ("sns",)),
+    }
 
 
 MESSAGES = _messages()
@@ -176,7 +189,7 @@ UNACCEPTABLE = {
 
 
 def _send(channel: Channel, message: Message) -> str:
-    return channel.send(message, content(message, URL, "America/New_York"))
+    return channel.send(message, content(message, URL, "America/New_York", lambda action: f"{action}-token"))
 
 
 def _failure(channel: Channel) -> ChannelError:
@@ -273,6 +286,99 @@ def test_what_is_missing_is_named(name: str) -> None:
         declared(Setup(settings))
     with pytest.raises(ChannelError, match="setting 'colour' is unknown"):
         declared.check({**settings, "colour": "red"})
+
+
+@pytest.mark.parametrize("name", HTTP_CHANNELS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 5000,
+        "€" * 5000,
+        "🚨" * 5000,
+        "&<>" * 1700,
+        "*_[a](b)~`|" * 450,
+        "\r\nBcc: all\x00\x1b[2J",
+        "\ud800",
+    ],
+    ids=["long", "bytes", "pairs", "entities", "markup", "control", "surrogate"],
+)
+def test_every_text_is_fitted_to_what_the_channel_takes(vendor: Vendor, name: str, text: str) -> None:
+    """The limits, and where they are documented, are beside each channel's code."""
+    vendor.answer, _ = TAKEN[name]
+    message = MESSAGES["opened"]
+    assert message.incident is not None
+    assert message.cause is not None
+    cause = replace(message.cause, ticker=f"AAPL{text}", explanation=text)
+    incident = replace(message.incident, subject=f"AAPL{text}", samples=(cause,) * 10)
+    channel = vendor.channel(name)
+    said = content(
+        replace(message, cause=cause, incident=incident), URL, "UTC", lambda action: f"{action}-t" * 50
+    )
+    assert said.title.isprintable()
+    channel.send(message, said)
+    posted: dict[str, Any] = json.loads(vendor.got[-1][2])
+    checks = {
+        "slack": _fits_slack,
+        "discord": _fits_discord,
+        "telegram": _fits_telegram,
+        "teams": _fits_teams,
+    }
+    checks |= {"pagerduty": _fits_pagerduty, "ntfy": _fits_ntfy}
+    if name in checks:  # a webhook takes any text
+        checks[name](posted)
+    assert len(vendor.got[-1][2]) < 256 * 1024
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _fits_slack(posted: dict[str, Any]) -> None:
+    blocks = posted["blocks"]
+    assert len(blocks) <= 50
+    assert _units(blocks[0]["text"]["text"]) <= 150
+    assert 0 < _units(blocks[1]["text"]["text"]) <= 3000
+    assert not re.search(r"&(?!amp;|lt;|gt;)|[<>]", blocks[1]["text"]["text"])  # no half of an entity
+    elements = blocks[2]["elements"]
+    assert len({one["action_id"] for one in elements}) == len(elements) <= 25
+    assert all(_units(one["text"]["text"]) <= 75 for one in elements)
+    assert all(len(one["url"]) <= 3000 for one in elements)
+
+
+def _fits_discord(posted: dict[str, Any]) -> None:
+    (embed,) = posted["embeds"]
+    assert 0 < _units(embed["title"]) <= 256
+    assert 0 < _units(embed["description"]) <= 4096
+    assert "[Acknowledge for 4 h](http" in embed["description"]
+    assert not re.search(r"(?<!\\)(\\\\)*[*~`|]", embed["description"])  # what begins markup is escaped
+
+
+def _fits_telegram(posted: dict[str, Any]) -> None:
+    assert 0 < _units(posted["text"]) <= 4096
+    assert "parse_mode" not in posted  # nothing is markup
+
+
+def _fits_teams(posted: dict[str, Any]) -> None:
+    assert len(json.dumps(posted, ensure_ascii=False).encode("utf-16-le")) <= 28 * 1024
+    assert '"TextBlock"' not in json.dumps(posted)  # which knows Markdown
+
+
+def _fits_pagerduty(posted: dict[str, Any]) -> None:
+    assert 0 < _units(posted["payload"]["summary"]) <= 1024
+    assert len(posted["dedup_key"]) <= 255
+
+
+def _fits_ntfy(posted: dict[str, Any]) -> None:
+    assert 0 < len(posted["message"].encode()) <= 4096
+    assert len(posted["title"].encode()) <= 1000
+    assert len(posted["actions"]) <= 3
+
+
+def test_a_link_to_this_machine_is_no_button_in_telegram(vendor: Vendor) -> None:
+    vendor.answer, _ = TAKEN["telegram"]
+    channel, message = vendor.channel("telegram"), MESSAGES["opened"]
+    channel.send(message, content(message, "http://127.0.0.1:8080", "UTC"))
+    assert "reply_markup" not in json.loads(vendor.got[-1][2])
 
 
 def test_a_receiver_can_tell_who_sent_it_and_when(vendor: Vendor) -> None:

@@ -6,8 +6,9 @@ from datetime import time
 
 import pytest
 
+from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Acknowledgement, Silence
-from consumers.alerts.settings import AlertSettings, MuteTiming, Route
+from consumers.alerts.settings import AlertSettings, ChannelSettings, MuteTiming, Route
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
 
 
@@ -90,7 +91,7 @@ def test_what_goes_on_is_repeated_until_somebody_acknowledges_it(bench: Bench) -
     bench.sweep(after_minutes=2)
     assert bench.kinds() == ["opened", "repeated"]
     until_ms = bench.now_ms + 8 * HOUR_MS
-    bench.store.acknowledge(bench.incident(event), Acknowledgement("me", until_ms, 2), bench.now_ms)
+    bench.store.acknowledge(bench.incident(event).id, Acknowledgement("me", until_ms, 2), bench.now_ms)
     assert bench.incident(event).state(bench.now_ms) == "acknowledged"
     bench.sweep(after_minutes=5 * 60)
     assert bench.kinds() == ["opened", "repeated"]
@@ -101,11 +102,61 @@ def test_what_goes_on_is_repeated_until_somebody_acknowledges_it(bench: Bench) -
 def test_what_is_acknowledged_is_told_again_only_if_it_gets_worse(bench: Bench) -> None:
     event = opened(severity="medium")
     bench.take(event)
-    incident = bench.incident(event)
-    bench.store.acknowledge(incident, Acknowledgement("me", bench.now_ms + HOUR_MS, 2), bench.now_ms)
-    assert bench.take(worse(event, T0_MS + 1000, "high")) == [None]
-    assert bench.take(worse(event, T0_MS + 2000, "critical")) == ["opened"]
+    _acknowledge(bench, event)
+    assert bench.take(opened(T0_MS + 1000, "medium", kind="gap")) == [None]
+    bench.sweep(after_minutes=45)
+    assert bench.kinds() == []
+    assert bench.take(worse(event, bench.now_ms, "high")) == ["opened"]
+    _acknowledge(bench, event)
+    assert bench.take(worse(event, bench.now_ms, "critical")) == ["escalated"]
     assert bench.incident(event).state(bench.now_ms) == "open"
+
+
+def _acknowledge(bench: Bench, event: AlertEvent) -> None:
+    known = Acknowledgement("me", bench.now_ms + HOUR_MS, 0)
+    assert bench.store.acknowledge(bench.incident(event).id, known, bench.now_ms) is not None
+
+
+@pytest.fixture
+def pager() -> Bench:
+    """A notifier with a channel in which an incident is open until it is resolved."""
+    return Bench(settings=AlertSettings(channels={"pager": ChannelSettings(type="pagerduty")}), watched=4)
+
+
+def test_an_acknowledgement_is_sent_to_what_keeps_a_state_and_to_nothing_else(pager: Bench) -> None:
+    event = opened(severity="high")
+    pager.take(event)
+    pager.store.put_silence(Silence(pager.now_ms + HOUR_MS, "AAPL"))
+    _acknowledge(pager, event)
+    pager.sweep(after_minutes=1)
+    pager.sweep(after_minutes=1)
+    assert [message.kind for message in pager.sent("pager")] == ["opened", "acknowledged"]
+    assert pager.kinds() == ["opened"]
+    (due,) = pager.store.due(pager.now_ms + 5 * HOUR_MS)
+    assert int(due[1][1].partition("#")[0]) >= pager.now_ms + 30 * MINUTE_MS  # no sweep looks at it before
+
+
+def test_what_keeps_a_state_is_sent_every_end_and_no_digest(pager: Bench) -> None:
+    short = opened(severity="high")
+    pager.take(short, opened(severity="low", ticker="KO"))
+    pager.take(over(short, T0_MS + 5_000))
+    pager.sweep(after_minutes=60)
+    assert [message.kind for message in pager.sent("pager")] == ["opened", "resolved"]
+    assert pager.kinds() == ["opened", "digest"]
+
+
+def test_what_a_market_wide_incident_takes_over_is_resolved_where_a_state_is_kept(pager: Bench) -> None:
+    crash = [opened(T0_MS + n, "high", ticker=f"T{n}", unit="return", value=-0.01) for n in range(4)]
+    for event in crash:
+        pager.take(event)
+    pager.sweep(after_minutes=1)
+    of: dict[str, list[str]] = {}
+    for message in pager.sent("pager"):
+        assert message.incident is not None
+        of.setdefault(message.incident.id, []).append(message.kind)
+    assert of.pop("live-market-1795530600003") == ["opened"]
+    assert list(of.values()) == [["opened", "resolved"]] * 3
+    assert pager.kinds() == ["opened"] * 4
 
 
 def test_an_incident_of_which_nothing_is_heard_for_a_day_is_over(bench: Bench) -> None:

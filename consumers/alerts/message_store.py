@@ -1,0 +1,133 @@
+"""Reads and writes messages and what became of them in each channel: the rows `messages` and `pending` of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import msgspec
+
+from consumers.alerts.model import Delivery, Message, Pending
+from consumers.alerts.places import days_between, delivery_place, expiry, message_place, pending_place
+from consumers.alerts.table import Delete, Put, Table
+
+MESSAGE_DAYS = 90
+"""More than the longest silence, so that what it defers is still sent."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message and what became of it in each channel."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+
+    @property
+    def status(self) -> str:
+        """Return "sent" where every channel took it, "failed" where one never will, else "pending"."""
+        states = {delivery.status for delivery in self.deliveries}
+        if "failed" in states:
+            return "failed"
+        return "sent" if states == {"sent"} else "pending"
+
+    @property
+    def sent_ms(self) -> int:
+        """When the first channel took it, epoch ms UTC; 0 if none did."""
+        return min((delivery.sent_ms for delivery in self.deliveries if delivery.sent_ms), default=0)
+
+
+class MessageStore:
+    """Reads and writes messages and deliveries. Errors of the table are raised as they come."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def put_message(self, message: Message, now_ms: int) -> None:
+        """Make a message; one of the same id and time is a `ConflictError`."""
+        self._table.write(list(new_message(message, now_ms)))
+
+    def message(self, id_: str, made_ms: int) -> Message | None:
+        """Return a message by its id and when it was made; None once it has expired."""
+        found = self._table.read([message_place(id_, made_ms)])
+        return next((decode(item.body, Message) for item in found.values()), None)
+
+    def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
+        """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
+        for day in days_between(since_ms, until_ms):
+            message: Message | None = None
+            deliveries: list[Delivery] = []
+            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
+            for item in self._table.query(f"messages#{day}", after=after, until=until):
+                if "#>" in item.place[1]:
+                    deliveries.append(decode(item.body, Delivery))
+                    continue
+                if message is not None:
+                    yield StoredMessage(message, tuple(deliveries))
+                message, deliveries = decode(item.body, Message), []
+            if message is not None:
+                yield StoredMessage(message, tuple(deliveries))
+
+    def pending(self) -> Iterator[Pending]:
+        """Yield deliveries that are not known to be done, the oldest first."""
+        for item in self._table.query("pending"):
+            yield decode(item.body, Pending)
+
+    def delivery(self, pending: Pending) -> tuple[Delivery, int] | None:
+        """Return a delivery and its version; None once it has expired."""
+        found = self._table.read([delivery_place(pending)])
+        return next(((decode(item.body, Delivery), item.version) for item in found.values()), None)
+
+    def put_delivery(self, pending: Pending, delivery: Delivery, version: int, now_ms: int) -> None:
+        """Write a delivery over that version of it; what is done is no longer pending.
+
+        Raises
+        ------
+        ConflictError
+            It is of another version by now.
+        """
+        writes: list[Put | Delete] = [
+            Put(delivery_place(pending), encode(delivery), expiry(now_ms, MESSAGE_DAYS), version)
+        ]
+        if delivery.status in {"sent", "failed"}:
+            writes.append(Delete(pending_place(pending)))
+        self._table.write(writes)
+
+    def reopen(self, pending: Pending, now_ms: int) -> None:
+        """Let a delivery that failed for good be tried again; one that is done or expired stays as it is."""
+        found = self.delivery(pending)
+        if found is not None and found[0].status == "failed":
+            delivery, version = found
+            again = replace(delivery, status="pending", next_ms=now_ms)
+            expires_at = expiry(now_ms, MESSAGE_DAYS)
+            self._table.write(
+                [
+                    Put(delivery_place(pending), encode(again), expires_at, version),
+                    Put(pending_place(pending), encode(pending), expires_at),
+                ]
+            )
+
+    def forget_pending(self, pending: Pending) -> None:
+        """Take a delivery that is done, or whose message expired, off the list of pending ones."""
+        self._table.write([Delete(pending_place(pending))])
+
+
+def new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:
+    """Yield the writes of a message and of its deliveries, all pending."""
+    expires_at = expiry(now_ms, MESSAGE_DAYS)
+    yield Put(message_place(message.id, message.made_ms), encode(message), expires_at, 0)
+    for channel in message.channels:
+        pending = Pending(message.id, message.made_ms, channel)
+        yield Put(delivery_place(pending), encode(Delivery(channel)), expires_at, 0)
+        yield Put(pending_place(pending), encode(pending), expires_at)
+
+
+def encode(value: object) -> str:
+    """Return the body of an item."""
+    return msgspec.json.encode(value).decode()
+
+
+def decode(text: str, type_: type[_T]) -> _T:
+    """Return what the body of an item holds."""
+    return msgspec.json.decode(text, type=type_)
