@@ -2,8 +2,9 @@
 
 The windows have moved on since. So the state as of the gap is restored, the missing rows are applied to it,
 and what they show is written as late anomalies and announced. Backfill blocks, beside the partition's run of
-blocks, record what was brought back. As for live ticks, the block is the commit: doing it again, from the
-start or from where it stopped, changes nothing, and two at once are as one.
+blocks, record what was brought back. As for live ticks, the block is the commit, its effects follow, and the next
+block comes after them: doing it again, from the start or from where it stopped, writes at most the effects of the
+newest block again, equal, and two at once are as one.
 """
 
 from __future__ import annotations
@@ -131,8 +132,13 @@ class Redrive:
         """Apply rows to the state `base`, on top of what redrives brought back there before."""
         for _ in range(MAX_LOST_RACES):
             backfill = list(self._ports.backfill_blocks.after(base.partition, base.number))
+            state = base
+            if backfill:
+                newest = restore.own_step(reduce(replay, backfill[:-1], base), backfill[-1])
+                self._write(base, newest)  # whoever put it may have ended before that
+                state = newest.state
             try:
-                self._apply(base, reduce(replay, backfill, base), not_in(rows, backfill), thresholds, done)
+                self._apply(base, state, not_in(rows, backfill), thresholds, done)
             except BlockExistsError:
                 continue
             return
@@ -158,19 +164,23 @@ class Redrive:
                 state, at = step.state, at + len(step.rows)
 
     def _commit(self, base: PartitionState, step: Step, done: Redriven) -> None:
-        """Write the effects, in order; the backfill block commits."""
+        """Commit by the backfill block, then write its effects."""
         if len(step.rejected):
             self._reject(step, done)
+        self._ports.backfill_blocks.put(base.number, step.block)
+        done.anomalies += self._write(base, step)
+        for counts in step.block.sources.values():
+            done.counts += counts
+        self._on_rows(len(step.rows))
+
+    def _write(self, base: PartitionState, step: Step) -> list[str]:
+        """Write the effects of a step, in order; return the ids of the late anomalies."""
         effects = effects_of(step, late=True)
         late = self._ports.anomalies.put_late(effects.anomalies) if effects.anomalies else []
         found = {anomaly.id for anomaly in late}
         if sent := list(_news(effects, step, base, found)):
             self._ports.bus.put(sent)
-        self._ports.backfill_blocks.put(base.number, step.block)
-        done.anomalies += sorted(found)
-        for counts in step.block.sources.values():
-            done.counts += counts
-        self._on_rows(len(step.rows))
+        return sorted(found)
 
     def _reject(self, step: Step, done: Redriven) -> None:
         """Keep rows that found no place in the quarantine, where requeued ones are already."""

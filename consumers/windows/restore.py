@@ -96,11 +96,14 @@ def _advanced(state: PartitionState, blocks: Iterable[Block]) -> tuple[Partition
         state, last = replay(state, last) if last else state, checked
     if last is None:
         return state, None
-    step = retrace(state, last)
-    if last.detector_version != engine.DETECTOR_VERSION:
-        # Other detectors scored it: what they found, these cannot say.
-        step = step._replace(transitions=[])
+    step = own_step(state, last)
     return step.state, step
+
+
+def own_step(state: PartitionState, block: Block) -> Step:
+    """Return the step that a block is after a state, without what other detectors found: these cannot say it."""
+    step = retrace(state, block)
+    return step if block.detector_version == engine.DETECTOR_VERSION else step._replace(transitions=[])
 
 
 def _next(number: int, block: Block) -> Block:
