@@ -27,7 +27,7 @@ def require_sign_in(request_context: Mapping[str, Any], *, writes_open: bool) ->
     if not (authorizer.get("claims") or {}).get("sub") and not identity.get("userArn"):
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
-            "changing alerts needs a sign-in",
+            "a change needs a sign-in",
             where="Authorization",
             allowed="a token of the user pool, or a request signed with IAM credentials",
         )

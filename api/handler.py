@@ -11,6 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
 
 from api.anomalies import AnomalyStore
 from api.app import create_app
@@ -18,20 +19,23 @@ from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from api.settings import ApiSettings
-from api.watch_list import WatchedTickers
+from api.watch_list import WatchedTickers, WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.stores.charts import ChartTable
-from producers.watch_list import WatchListReader
+from producers.markets.listings import Listings
+from producers.watch_list import WatchListReader, WatchListWriter
 
 _logger = Logger(service="stock-api-handler")
 _DETECTOR = "stock-detector"
+_ONCE = Config(read_timeout=8, retries={"total_max_attempts": 1})  # the API has ten seconds to answer
 
 
 @cache
 def _app() -> APIGatewayRestResolver:
     settings = ApiSettings.from_environment(os.environ)
-    dynamodb = boto3.client("dynamodb")
+    dynamodb, ssm, s3 = boto3.client("dynamodb"), boto3.client("ssm"), boto3.client("s3")
+    writer = WatchListWriter(ssm, s3, settings.ticker_parameter, settings.data_bucket)
     return create_app(
         Services(
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
@@ -40,12 +44,12 @@ def _app() -> APIGatewayRestResolver:
             depth=Depth(
                 boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
             ),
-            watch_list=WatchedTickers(
-                WatchListReader(boto3.client("ssm"), boto3.client("s3"), settings.ticker_parameter, _now_ms)
-            ),
+            watch_list=WatchedTickers(WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms)),
+            editor=WatchListEditor(boto3.client("lambda", config=_ONCE), settings.scanner, writer),
             source=settings.source,
             now_ms=_now_ms,
             session=settings.session,
+            market_of=Listings(settings.markets, settings.market),
             writes_open=settings.writes_open,
         )
     )

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from api.parameters import Instant
+from api.parameters import Instant, TickerName
 from consumers.alerts.links import TOKEN_CHARACTERS
 from consumers.alerts.model import DeliveryStatus, IncidentState, MessageKind
 from producers.origin import Origin
 
 Severity = Literal["low", "medium", "high", "critical"]
-TickerState = Literal["live", "stale", "missing"]
+TickerState = Literal["live", "stale", "closed", "missing"]
 FeedState = Literal["live", "stale", "missing", "closed"]
 
 
@@ -58,8 +58,10 @@ class Ticker(BaseModel):
 
     ticker: str
     state: TickerState = Field(
-        description="live, stale (no quote for a while), or missing (no quote at all)."
+        description="live, stale (no quote for a while), closed (so is its market), or missing (no quote at all)."
     )
+    market: str = Field(description="Its market: a code of ISO 10383, 24/7 or fx.")
+    open: bool = Field(description="Whether quotes of it are expected now.")
     ts: str | None = Field(description="When the last quote was observed (ISO 8601, ms, UTC).")
     age_seconds: float | None = Field(description="Age of the last quote at `as_of`.")
     price: float | None
@@ -93,6 +95,27 @@ class TickerList(BaseModel):
     feed: Feed
     tickers: list[Ticker]
     count: int
+
+
+class WatchListRequest(BaseModel):
+    """The watch list as it shall be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tickers: list[TickerName] = Field(
+        min_length=1, max_length=1_000, description="All tickers, in their order; each is kept once."
+    )
+    unchecked: bool = Field(False, description="true: do not ask the source whether it quotes what is new.")
+
+
+class WatchListChange(BaseModel):
+    """What was changed of the watch list, by whom and when; in force within a minute."""
+
+    tickers: list[str]
+    added: list[str]
+    removed: list[str]
+    by: str
+    at: str = Field(description="ISO 8601, ms, UTC.")
 
 
 class BarModel(BaseModel):

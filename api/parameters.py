@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import is_incident_id
@@ -53,6 +53,13 @@ def _incident_id(text: str) -> str:
     if not is_incident_id(text):
         raise ValueError("must be <origin>-<subject>-<epoch ms>, such as live-AAPL-1763994600123")
     return text
+
+
+def _written(text: object) -> str:
+    symbol = text.strip().upper() if isinstance(text, str) else ""
+    if not is_symbol(symbol):
+        raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
+    return symbol
 
 
 def _source(source: str) -> str:
@@ -106,6 +113,9 @@ IncidentPath = Annotated[
         description="The id of an incident: <origin>-<subject>-<epoch ms>.",
         json_schema_extra=_pattern(f"^[a-z-]{{4,24}}-{_IN_PATH}-[0-9]{{1,14}}$"),
     ),
+]
+TickerName = Annotated[
+    str, BeforeValidator(_written), WithJsonSchema({"type": "string", "pattern": _SYMBOL_PATTERN})
 ]
 TickerQuery = Annotated[
     str,

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from api.anomalies import AnomalyStore
 from api.depth import Depth
+from api.watch_list import WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.stores.charts import ChartTable
-from producers.markets import Session, is_open
+from producers.markets import Session, market_of
+from producers.markets.listings import traded
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Stores and clocks of the API; `watch_list` returns the tickers in order, `now_ms` epoch ms UTC.
 
-    `session` is when quotes are expected. `writes_open` lets writes pass without a sign-in: for 127.0.0.1 only.
+    `editor` changes the watch list. `session` is when quotes are expected, `market_of` each ticker's market.
+    `writes_open` lets writes pass without a sign-in: for 127.0.0.1 only.
     """
 
     anomalies: AnomalyStore
@@ -25,11 +28,14 @@ class Services:
     charts: ChartTable
     depth: Depth
     watch_list: Callable[[], list[str]]
+    editor: WatchListEditor
     source: str
     now_ms: Callable[[], int]
     session: Session = "always"
+    market_of: Callable[[str], str] = market_of
     writes_open: bool = False
 
-    def is_market_open(self) -> bool:
-        """Return whether quotes are expected now."""
-        return is_open(self.session, datetime.fromtimestamp(self.now_ms() / 1000, UTC))
+    def traded(self, tickers: Sequence[str]) -> frozenset[str]:
+        """Return the tickers of which quotes are expected now."""
+        at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
+        return frozenset(traded(tickers, self.session, at, self.market_of))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from producers.markets import Session
+from producers.markets import NEW_YORK, Session
 from producers.settings import read_environment
 
 
@@ -20,9 +20,14 @@ class ApiSettings(msgspec.Struct, frozen=True, rename=str.upper):
     charts_table: str
     alerts_table: str
     dead_letter_queue_url: str
+    data_bucket: str = ""
+    scanner: str = "stock-scanner"
     ticker_parameter: str = "/stock-tracker/ticker"
     source: str = "simulated"
     session: Session = "always"
+    market: str = NEW_YORK
+    """Of tickers whose form, or `markets` (``ABC=XLON,XYZ=XETR``), names no other."""
+    markets: str = ""
     writes: str = "signed-in"
 
     @property

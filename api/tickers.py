@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Protocol
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import LastQuote
@@ -11,30 +11,48 @@ from consumers.contracts.charts import LastQuote
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 
 
-def ticker_rows(watch_list: Sequence[str], quotes: Iterable[LastQuote], now_ms: int) -> list[dict[str, Any]]:
+class Markets(Protocol):
+    """Says each ticker's market, and whether quotes of it are expected now."""
+
+    def market_of(self, ticker: str, /) -> str:
+        """Return the market of a ticker."""
+
+    def traded(self, tickers: Sequence[str]) -> Collection[str]:
+        """Return the tickers of which quotes are expected now."""
+
+
+def ticker_rows(
+    watch_list: Sequence[str], quotes: Iterable[LastQuote], now_ms: int, markets: Markets
+) -> list[dict[str, Any]]:
     """Return one row per ticker, in the order of the watch list (`api.models.Ticker`)."""
     by_symbol = {quote.symbol: quote for quote in quotes}
-    return [_row(ticker, by_symbol.get(ticker), now_ms) for ticker in watch_list]
+    traded = markets.traded(watch_list)
+    rows: list[dict[str, Any]] = []
+    for ticker in watch_list:
+        row = _row(ticker, by_symbol.get(ticker), now_ms)
+        if row["state"] == "stale" and ticker not in traded:
+            row["state"] = "closed"
+        rows.append({**row, "market": markets.market_of(ticker), "open": ticker in traded})
+    return rows
 
 
-def feed(rows: Sequence[dict[str, Any]], is_market_open: Callable[[], bool]) -> dict[str, Any]:
-    """Return how fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while the market is closed."""
+def feed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while markets are closed."""
     newest = max((row["ts"] for row in rows if row["ts"] is not None), default=None)
-    live = sum(row["state"] == "live" for row in rows)
     ages = [row["age_seconds"] for row in rows if row["age_seconds"] is not None]
     return {
-        "state": _feed_state(live, newest, is_market_open),
+        "state": _feed_state(rows, newest),
         "last_quote_at": newest,
         "age_seconds": min(ages, default=None),
-        "live": live,
+        "live": sum(row["state"] == "live" for row in rows),
         "total": len(rows),
     }
 
 
-def _feed_state(live: int, newest: str | None, is_market_open: Callable[[], bool]) -> str:
-    if live:
+def _feed_state(rows: Sequence[dict[str, Any]], newest: str | None) -> str:
+    if any(row["state"] == "live" for row in rows):
         return "live"
-    if not is_market_open():
+    if rows and not any(row["open"] for row in rows):
         return "closed"
     return "missing" if newest is None else "stale"
 

@@ -195,7 +195,9 @@ export interface Stats {
 
 export interface Ticker {
   ticker: string;
-  state: "live" | "stale" | "missing";
+  state: "live" | "stale" | "closed" | "missing";
+  market: string;
+  open: boolean;
   ts: string | null;
   age_seconds: number | null;
   price: number | null;
@@ -215,4 +217,17 @@ export interface TickerList {
   feed: Feed;
   tickers: Array<Ticker>;
   count: number;
+}
+
+export interface WatchListChange {
+  tickers: Array<string>;
+  added: Array<string>;
+  removed: Array<string>;
+  by: string;
+  at: string;
+}
+
+export interface WatchListRequest {
+  tickers: Array<string>;
+  unchecked?: boolean;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from producers.scan.unsent import UnsentStore
 from producers.scan.warm_up import WarmUp, limits_of
 from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, SettingsError, scan_request, scanner_settings
-from producers.source import Environment, Source, SourceError
+from producers.source import Environment, Source, SourceError, unquoted
 from producers.sources import create, get, history_of
 from producers.watch_list import WatchListReader
 
@@ -33,9 +34,14 @@ _logger = Logger(service="stock-scanner")
 
 
 def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
-    """Run one scan and return its report; for a scheduled event, or {"polls": 1}, or a backfill."""
+    """Run one scan and return its report; for a scheduled event, or {"polls": 1}, or a backfill.
+
+    For {"validate": [tickers]} return which of them the source does not quote, or why it cannot be queried.
+    """
     settings = scanner_settings(os.environ)
     request = scan_request(event or {})
+    if request.validate:
+        return _validated(settings, request.validate)
     scan = Scan(_parts(settings, context.aws_request_id), settings)
     try:
         return scan.run(
@@ -43,6 +49,21 @@ def handler(event: dict[str, Any] | None, context: Any) -> dict[str, Any]:
         ).as_dict()
     finally:
         _emit(scan.report, context.aws_request_id)
+
+
+def _validated(settings: ScannerSettings, tickers: Sequence[str]) -> dict[str, Any]:
+    try:
+        source = create(settings.source, _environment(settings))
+        return {"rejected": unquoted(settings.source, source, tickers, _now_ms())}
+    except (SourceError, SettingsError) as error:
+        return {"problem": str(error)}
+
+
+def _environment(settings: ScannerSettings) -> Environment:
+    """Return the environment with the source's keys."""
+    if not settings.source_secret:
+        return os.environ
+    return environment_with_secret(os.environ, _client("secretsmanager"), settings.source_secret)
 
 
 def _parts(settings: ScannerSettings, owner: str) -> Parts:
@@ -67,12 +88,8 @@ def _parts(settings: ScannerSettings, owner: str) -> Parts:
 
 
 def _source(settings: ScannerSettings, feed: FeedKeeper) -> tuple[Source, Environment]:
-    environment: Environment = os.environ
     try:
-        if settings.source_secret:
-            environment = environment_with_secret(
-                os.environ, _client("secretsmanager"), settings.source_secret
-            )
+        environment = _environment(settings)
         return create(settings.source, environment, settings.source_mode), environment
     except (SourceError, SettingsError) as error:
         feed.record_unusable(settings.source, str(error), _now_ms())

@@ -72,12 +72,14 @@ class ScanRequest(msgspec.Struct, frozen=True):
     """What an invocation may request; a scheduled event requests nothing special.
 
     `polls` ends the scan after so many polls. `backfill_minutes` produces that much simulated history
-    instead of polling. `source` is that of a scheduled event (`aws.events`).
+    instead of polling. `validate` polls once for these tickers, publishes nothing, and says which the source does
+    not quote. `source` is that of a scheduled event (`aws.events`).
     """
 
     polls: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     backfill_minutes: Annotated[int, Meta(ge=1, le=240)] | None = None
     source: str = ""
+    validate: Annotated[tuple[str, ...], Meta(max_length=1_000)] = ()
 
 
 def scanner_settings(environment: Mapping[str, str]) -> ScannerSettings:

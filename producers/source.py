@@ -31,6 +31,7 @@ _VARIABLE_RULE = "1 to 64 of A-Z 0-9 _, beginning with a letter"
 _NO_LIMIT = "or None where there is no limit"
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SHOWN = 160
+_NO_ANSWER: Final = "the source does not answer for it"
 
 
 def _is_variable(name: object) -> bool:
@@ -301,6 +302,18 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
     except Exception as error:
         raise SourceError(f"source {name} failed: {type(error).__name__}: {error}"[:_SHOWN]) from error
     return batch_of(name, found, now_ms)
+
+
+def unquoted(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> dict[str, str]:
+    """Return those of `symbols` that source `name` does not quote at `now_ms` (epoch ms UTC), with the reason.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot answer.
+    """
+    batch = poll(name, source, symbols, now_ms)
+    return {symbol: batch.reasons.get(symbol, _NO_ANSWER) for symbol in batch.missing}
 
 
 def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:

@@ -7,7 +7,7 @@ Its value is a comma-separated list, or `s3://bucket/key` for a list that is too
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 REREAD_MS = 30_000
 MAX_SYMBOLS = 50_000
+PARAMETER_CHARACTERS = 4_096
+"""Characters in a value of an SSM parameter of the standard tier:
+https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
+_NOTE_CHARACTERS = 1_024
+_LONG_LIST = "watch-lists/tickers.csv"
 _BETWEEN = re.compile(r"[,\s\ufeff]+")  # U+FEFF: the mark that Windows puts before the first ticker
 _S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
 _ALLOWED = f"a comma-separated list of tickers ({SYMBOL_RULE}) or s3://bucket/key"
@@ -135,3 +140,61 @@ class WatchListReader:
             raise WatchListUnavailableError(f"{origin} refers to s3://{bucket}/{key}: {error}") from error
         except UnicodeDecodeError as error:
             raise WatchListError(f"{origin} refers to s3://{bucket}/{key}, which is no UTF-8 text") from error
+
+
+class WatchListWriter:
+    """Writes the watch list to the SSM parameter, or to the object that it names then, for a longer list.
+
+    Parameters
+    ----------
+    bucket
+        The data bucket, for a list that is too long for a parameter.
+    """
+
+    def __init__(self, ssm: SSMClient, s3: S3Client, parameter: str, bucket: str) -> None:
+        self._ssm = ssm
+        self._s3 = s3
+        self._parameter = parameter
+        self._bucket = bucket
+
+    def write(self, symbols: Sequence[str], note: str) -> None:
+        """Write the tickers; the scanner uses them within a minute.
+
+        Parameters
+        ----------
+        note
+            Who changed what: the description of this version in the parameter's history, beside the time.
+
+        Raises
+        ------
+        WatchListError
+            If there is none.
+        """
+        if not symbols:
+            raise WatchListError("the watch list would be empty", allowed="at least one ticker")
+        value = ",".join(symbols)
+        if len(value) > PARAMETER_CHARACTERS:
+            self._s3.put_object(Bucket=self._bucket, Key=_LONG_LIST, Body=value.encode())
+            value = f"s3://{self._bucket}/{_LONG_LIST}"
+        self._ssm.put_parameter(
+            Name=self._parameter,
+            Value=value,
+            Type="String",
+            Overwrite=True,
+            Description=note[:_NOTE_CHARACTERS],
+        )
+
+
+def change_note(by: str, before: Sequence[str], after: Sequence[str]) -> str:
+    """Return who changed what of the watch list, in a sentence.
+
+    Examples
+    --------
+    >>> change_note("ann@example.org", ["KO", "GE"], ["KO", "IBM"])
+    'ann@example.org added IBM, removed GE'
+    """
+    known, kept = set(before), set(after)
+    added = [symbol for symbol in after if symbol not in known]
+    removed = [symbol for symbol in before if symbol not in kept]
+    parts = [f"{verb} {', '.join(of)}" for verb, of in (("added", added), ("removed", removed)) if of]
+    return f"{by} {', '.join(parts) or 'changed nothing but the order'}"

@@ -28,8 +28,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         if depth is None:
             return respond({"status": "healthy"}, if_none_match(app))
         origin, now_ms = origin_of(services.source), services.now_ms()
-        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(origin), now_ms)
-        freshness = feed(rows, services.is_market_open)
+        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(origin), now_ms, services)
+        freshness = feed(rows)
         lag, failed = services.depth.read(now_ms)
         payload = {
             "status": _status(freshness["state"], lag, failed),

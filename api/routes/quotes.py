@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from api.models import BarList, TickerList
+from api.access import caller, require_sign_in
+from api.models import BarList, TickerList, WatchListChange, WatchListRequest
 from api.parameters import SinceQuery, SourceQuery, TickerPath, UntilQuery
-from api.problems import bad_request
+from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
@@ -18,7 +21,9 @@ from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar
 from producers.origin import origin_of, windows_of
+from producers.watch_list import change_note
 
+_logger = Logger(service="stock-api-handler")
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
 MAX_SPAN_MS = 48 * _HOUR_MS
@@ -38,16 +43,26 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         quotes = services.charts.last_quotes(origin)
         # What was replayed need not be on the watch list: a replay shows what it brought.
         listed = sorted(quote.symbol for quote in quotes) if origin == "replay" else services.watch_list()
-        rows = ticker_rows(listed, quotes, now_ms)
+        rows = ticker_rows(listed, quotes, now_ms, services)
         payload = {
             "source": name,
             "origin": origin,
             "as_of": iso_ms(now_ms),
-            "feed": feed(rows, services.is_market_open),
+            "feed": feed(rows),
             "tickers": rows,
             "count": len(rows),
         }
         return respond(payload, if_none_match(app))
+
+    @app.put(
+        "/tickers",
+        summary="Change the watch list",
+        responses=responses(WatchListChange, "In force within a minute.", 400, 401, tagged=False),
+    )
+    def put_tickers(wanted: Annotated[WatchListRequest, Body()]) -> Response[str]:
+        context = app.current_event.get("requestContext") or {}
+        require_sign_in(context, writes_open=services.writes_open)
+        return respond(_changed(services, wanted, caller(context)), None)
 
     @app.get(
         "/quotes/<ticker>",
@@ -72,6 +87,29 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "count": len(bars),
         }
         return respond(payload, if_none_match(app))
+
+
+def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str, Any]:
+    """Write the watch list, unless the source does not quote what is new on it."""
+    before, after = services.watch_list(), list(dict.fromkeys(wanted.tickers))
+    added = [ticker for ticker in after if ticker not in before]
+    if added and not wanted.unchecked and (rejected := services.editor.rejected(added)):
+        reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
+        raise Problem.bad_request(
+            f"source {services.source} does not quote {', '.join(rejected)} ({reasons})",
+            where="tickers",
+            allowed="tickers that it quotes, or unchecked true",
+        )
+    note = change_note(by, before, after)
+    services.editor.write(after, note)
+    _logger.info("watch list changed", extra={"by": by, "change": note})
+    return {
+        "tickers": after,
+        "added": added,
+        "removed": [ticker for ticker in before if ticker not in after],
+        "by": by,
+        "at": iso_ms(services.now_ms()),
+    }
 
 
 def _span(since: datetime | None, until: datetime | None, now_ms: int) -> tuple[int, int]:

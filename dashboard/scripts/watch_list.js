@@ -245,7 +245,7 @@ function showNumbers({ cells, row }, ticker) {
 function showState(line, ticker, anomaly, rest) {
   const seconds = ticker.ts === null ? null : Math.max(0, (serverNow() - Date.parse(ticker.ts)) / 1000);
   setText(line.state, stateText(ticker, seconds, rest));
-  line.state.className = ticker.state === "live" || rest ? "soft" : "down";
+  line.state.className = ticker.state === "live" || ticker.state === "closed" || rest ? "soft" : "down";
   if (line.marked === (anomaly?.id ?? "")) return;
   line.marked = anomaly?.id ?? "";
   line.state.previousElementSibling?.remove();
@@ -259,6 +259,7 @@ function showState(line, ticker, anomaly, rest) {
 function stateText(ticker, seconds, rest) {
   if (seconds === null) return "no quote";
   if (rest) return rest === "closed" ? age(seconds) : rest;
+  if (ticker.state === "closed") return `closed, ${age(seconds)}`;
   return ticker.state === "live" ? age(seconds) : `stale, ${age(seconds)}`;
 }
 

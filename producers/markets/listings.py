@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
 from producers.errors import ArgumentError
-from producers.markets import check_market, market_of
+from producers.markets import Session, check_market, is_open, market_of
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 
@@ -49,3 +52,19 @@ class Listings:
         if symbol not in self._known:
             self._known[symbol] = market_of(symbol, self._listing)
         return self._known[symbol]
+
+
+def traded(
+    tickers: Sequence[str], session: Session, at: datetime, market_of: Callable[[str], str]
+) -> Sequence[str]:
+    """Return the tickers whose own market is in the session at a time (aware).
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> traded(["IBM", "7203.T", "BTC-USD"], "regular", datetime(2025, 11, 25, 1, tzinfo=UTC), market_of)
+    ['7203.T', 'BTC-USD']
+    """
+    markets = {ticker: market_of(ticker) for ticker in tickers}
+    is_on = {market: is_open(session, at, market) for market in set(markets.values())}
+    return tickers if all(is_on.values()) else [ticker for ticker in tickers if is_on[markets[ticker]]]

@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.archive import Archive
 from producers.errors import MonitorError
-from producers.markets import Session, is_open, market_of
+from producers.markets import Session, market_of
+from producers.markets.listings import traded
 from producers.origin import origin_of
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
@@ -278,9 +279,7 @@ class Scan:
 
     def _traded(self, watched: Sequence[str], session: Session, ts_ms: int) -> Sequence[str]:
         at = datetime.fromtimestamp(ts_ms / 1000, UTC)
-        markets = {ticker: self._parts.market_of(ticker) for ticker in watched}
-        is_on = {market: is_open(session, at, market) for market in set(markets.values())}
-        return watched if all(is_on.values()) else [ticker for ticker in watched if is_on[markets[ticker]]]
+        return traded(watched, session, at, self._parts.market_of)
 
     @property
     def _is_live(self) -> bool:

@@ -149,6 +149,10 @@ class QuoteSource:
 
     Parameters
     ----------
+    mode
+        poll or stream.
+    markets
+        Those of the watched tickers, each with whether it is open.
     keys
         The variables that the secret holds.
     problem
@@ -158,7 +162,8 @@ class QuoteSource:
     """
 
     name: str
-    market: str = ""
+    mode: str = ""
+    markets: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     problem: str = ""
     broken: tuple[str, ...] = ()

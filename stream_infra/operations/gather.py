@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,16 +49,28 @@ _NEW = timedelta(minutes=2)
 _GONE = ("NotFound", "NonExistent", "NoSuch", "404")
 _COUNTED = 1000
 _LINES = 10_000
+_ANY_TICKER = "A"
+"""Stands for a watch list that cannot be read: it has the market of its source."""
 # Lambda's own line of an unhandled error, our structured logs, and the last line of a traceback.
 _ERROR = re.compile(r'\[ERROR\]|"level": ?"(?:ERROR|CRITICAL)"|Task timed out|^[\w.]*(?:Error|Exception): ')
 
 
-def market_open(scanner: dict[str, str], now: datetime) -> bool:
-    """Return whether the session named in the scanner's environment is open, and quotes are to be expected."""
-    from producers.markets import SESSIONS, is_open  # noqa: PLC0415  loads a calendar
+def market_open(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> bool:
+    """Return whether quotes are to be expected: a ticker's own market is in the scanner's session."""
+    from producers.errors import ArgumentError  # noqa: PLC0415  loads calendars
+    from producers.markets import SESSIONS  # noqa: PLC0415
+    from producers.markets.listings import Listings, traded  # noqa: PLC0415
+    from producers.source import SourceError  # noqa: PLC0415
+    from producers.sources import get_pollable  # noqa: PLC0415
 
     session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
-    return session is None or is_open(session, now)
+    if session is None:
+        return True
+    try:
+        market_of = Listings(scanner.get("MARKETS", ""), get_pollable(scanner.get("SOURCE", "")).market)
+    except (SourceError, ArgumentError):
+        return True  # the check of the source says what is wrong
+    return bool(traded(tickers or [_ANY_TICKER], session, now, market_of))
 
 
 class Gatherer:
@@ -103,9 +115,10 @@ class Gatherer:
         scanner: dict[str, Any] = found.get(names.SCANNER) or {}
         environment = scanner.get("Environment", {}).get("Variables", {})
         deployed = scanner.get("LastModified")
+        watched = self._each(("watch list",), lambda _: self._watched()).get("watch list") or ()
         facts = replace(
             facts,
-            market_open=market_open(environment, self._now),
+            market_open=market_open(environment, watched, self._now),
             just_deployed=bool(deployed and self._now - datetime.fromisoformat(deployed) <= _NEW),
             functions=self._each(found, lambda name: self._function(found[name], thorough=thorough)),
             rules=self._each(RULES, self._rule),
@@ -115,7 +128,7 @@ class Gatherer:
                 names.STREAM, Stream()
             ),
             windows=self._each(("windows",), lambda _: self._windows(environment)).get("windows"),
-            source=self._each(("source",), lambda _: self._source(environment)).get("source"),
+            source=self._each(("source",), lambda _: self._source(environment, watched)).get("source"),
         )
         return self._more(facts, found) if thorough else facts
 
@@ -296,10 +309,12 @@ class Gatherer:
             tickers={partition: tuple(tickers) for partition, tickers in watched.items()},
         )
 
-    def _source(self, scanner: dict[str, str]) -> QuoteSource | None:
+    def _source(self, scanner: dict[str, str], watched: Sequence[str]) -> QuoteSource | None:
         from stream_infra.operations.source import quote_source  # noqa: PLC0415  loads the sources
 
-        return quote_source(scanner, self._client("secretsmanager")) if "SOURCE" in scanner else None
+        if "SOURCE" not in scanner:
+            return None
+        return quote_source(scanner, self._client("secretsmanager"), watched, self._now)
 
     def _watched(self) -> tuple[str, ...]:
         from producers.watch_list import WatchListError, WatchListReader  # noqa: PLC0415

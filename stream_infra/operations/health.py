@@ -104,7 +104,8 @@ def _source(facts: Facts) -> Iterator[Finding]:
         return
     keys = f"keys present: {', '.join(source.keys)}" if source.keys else "needs no key"
     broken = f"; cannot be used: {', '.join(source.broken)}" if source.broken else ""
-    yield Finding("source", "ok", f"{source.name}, market {source.market}, {keys}{broken}")
+    market = f"market{'s' if len(source.markets) > 1 else ''} {', '.join(source.markets)}"
+    yield Finding("source", "ok", f"{source.name}, by {source.mode}, {market}; {keys}{broken}")
 
 
 def _detector(facts: Facts) -> Iterator[Finding]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from botocore.exceptions import ClientError
 
+from producers.errors import ArgumentError
+from producers.markets import is_open
+from producers.markets.listings import Listings
 from producers.secret import SecretsClient, environment_with_secret
 from producers.settings import SettingsError
 from producers.source import SourceError
@@ -13,7 +17,9 @@ from producers.sources import describe, get_pollable
 from stream_infra.operations.facts import QuoteSource
 
 
-def quote_source(scanner: Mapping[str, str], secrets: SecretsClient) -> QuoteSource:
+def quote_source(
+    scanner: Mapping[str, str], secrets: SecretsClient, watched: Sequence[str], now: datetime
+) -> QuoteSource:
     """Return what the scanner's source is, and why the scanner cannot use it if that is so.
 
     Parameters
@@ -22,6 +28,8 @@ def quote_source(scanner: Mapping[str, str], secrets: SecretsClient) -> QuoteSou
         The variables of the function stock-scanner.
     secrets
         A client of Secrets Manager, for the secret that the variables name.
+    watched, now
+        The tickers, for their markets, and when to say whether these are open.
 
     Raises
     ------
@@ -34,13 +42,25 @@ def quote_source(scanner: Mapping[str, str], secrets: SecretsClient) -> QuoteSou
     except SourceError as error:
         return QuoteSource(name, problem=str(error))
     broken = tuple(f"{each.name} ({each.problem})" for each in describe() if each.spec is None)
-    found = QuoteSource(name, spec.market, tuple(key.variable for key in spec.keys), broken=broken)
     try:
+        found = QuoteSource(
+            name,
+            scanner.get("SOURCE_MODE") or spec.modes[0],
+            _markets(Listings(scanner.get("MARKETS", ""), spec.market), watched, now) or (spec.market,),
+            tuple(key.variable for key in spec.keys),
+            broken=broken,
+        )
         spec.check_settings(environment_with_secret(scanner, secrets, secret) if secret else scanner)
     except SettingsError as error:
         if isinstance(denied := error.__cause__, ClientError) and "AccessDenied" in str(denied):
             raise denied from error
-        return QuoteSource(name, spec.market, problem=str(error))
-    except SourceError as error:
-        return QuoteSource(name, spec.market, problem=str(error))
+        return QuoteSource(name, problem=str(error))
+    except (SourceError, ArgumentError) as error:
+        return QuoteSource(name, problem=str(error))
     return found
+
+
+def _markets(market_of: Listings, watched: Sequence[str], now: datetime) -> tuple[str, ...]:
+    """Return the markets of the tickers, each with whether it is open now."""
+    markets = sorted({market_of(ticker) for ticker in watched})
+    return tuple(f"{market} {'open' if is_open('regular', now, market) else 'closed'}" for market in markets)

@@ -1,82 +1,49 @@
-"""The watch list as operators change it: read, validated with the source, and written where the scanner reads it."""
+"""The watch list as operators see it, and what the source says of tickers that they add."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from consumers.stores.charts import ChartTable
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.secret import environment_with_secret
-from producers.source import Quotes, SourceError
+from producers.source import SourceError, unquoted
 from producers.sources import create, get_pollable
-from producers.watch_list import WatchListReader
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_ssm import SSMClient
-
-PARAMETER_CHARACTERS = 4096
-"""Characters in a value of an SSM parameter of the standard tier:
-https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
-_LONG_LIST = "watch-lists/tickers.csv"
+MOST_COVERED = 100
+"""Of more tickers the minutes are not read: each is a query."""
+WARM_UP_TICKS = 60
+"""So many ticks before a verdict: WARMUP_TICKS of the detectors, which are not loaded for a list."""
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A ticker of the watch list: its market, whether that trades now, and its newest quote's time, if it has one."""
+    """A ticker of the watch list: its market, whether that trades now, and its newest quote's time, if it has one.
+
+    `minutes` of the last hour had quotes, `ticks` came in them; -1 where that was not read.
+    """
 
     ticker: str
     market: str
     is_open: bool
     quoted: datetime | None
+    minutes: int = -1
+    ticks: int = -1
 
-
-class WatchListStore:
-    """The watch list in the parameter `/stock-tracker/ticker`, or in the object of S3 that it names.
-
-    Parameters
-    ----------
-    bucket
-        The data bucket, for a list that is too long for a parameter.
-    """
-
-    def __init__(self, ssm: SSMClient, s3: S3Client, bucket: str) -> None:
-        self._ssm = ssm
-        self._s3 = s3
-        self._bucket = bucket
-
-    def read(self) -> tuple[str, ...]:
-        """Return the tickers, each once.
-
-        Raises
-        ------
-        WatchListError
-            If the list cannot be read or used.
-        """
-        return WatchListReader(self._ssm, self._s3, names.TICKER_PARAMETER, lambda: 0)().symbols
-
-    def write(self, tickers: Sequence[str]) -> None:
-        """Write the tickers; the scanner uses them within a minute.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
-        if not tickers:
-            raise InputError("the watch list would be empty", allowed="at least one ticker")
-        value = ",".join(tickers)
-        if len(value) > PARAMETER_CHARACTERS:
-            self._s3.put_object(Bucket=self._bucket, Key=_LONG_LIST, Body=value.encode())
-            value = f"s3://{self._bucket}/{_LONG_LIST}"
-        self._ssm.put_parameter(Name=names.TICKER_PARAMETER, Value=value, Type="String", Overwrite=True)
+    @property
+    def warm_up(self) -> str:
+        """How far the warm-up is, by the last hour."""
+        if self.ticks < 0:
+            return "not read"
+        return "done" if self.ticks >= WARM_UP_TICKS else f"{self.ticks} of {WARM_UP_TICKS} ticks"
 
 
 def tickers_of(words: Sequence[str]) -> list[str]:
@@ -126,19 +93,24 @@ class ScannerSource:
         """
         now_ms = round(now.timestamp() * 1000)
         try:
-            quotes: Quotes = create(self.name, {**self._environment, "POLL_INTERVAL_SECONDS": "20"}).quotes(
-                tickers, now_ms
-            )
+            source = create(self.name, {**self._environment, "POLL_INTERVAL_SECONDS": "20"})
+            return unquoted(self.name, source, tickers, now_ms)
         except SourceError as error:
             raise FailedError(
                 f"the tickers cannot be validated: {error}; --unchecked adds them all the same"
             ) from error
-        found = {ticker: quotes.get(ticker) for ticker in tickers}
-        return {
-            ticker: str(getattr(quote, "reason", "")) or "the source does not answer for it"
-            for ticker, quote in found.items()
-            if not hasattr(quote, "price") and getattr(quote, "is_asked", True)
-        }
+
+
+def covered(rows: Sequence[Watched], charts: ChartTable, origin: str, now: datetime) -> list[Watched]:
+    """Return the rows with what the last hour brought, if they are few."""
+    if len(rows) > MOST_COVERED:
+        return list(rows)
+    now_ms = round(now.timestamp() * 1000)
+    found = []
+    for row in rows:
+        bars = charts.bars(origin, row.ticker, now_ms - _HOUR_MS, now_ms)
+        found.append(replace(row, minutes=len(bars), ticks=sum(bar.ticks for bar in bars)))
+    return found
 
 
 def utc_of(ts_ms: int) -> datetime:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import boto3
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -17,16 +18,17 @@ from api.app import create_app
 from api.depth import Depth
 from api.event import normalized
 from api.services import Services
-from api.watch_list import WatchedTickers
+from api.watch_list import WatchedTickers, WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
 from consumers.stores.charts import ChartTable
-from producers.watch_list import WatchListReader
+from producers.watch_list import WatchListReader, WatchListWriter
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import CreateTableInputTypeDef, KeySchemaElementTypeDef
+    from mypy_boto3_lambda import LambdaClient
 
 NOW_MS = 1_795_530_600_123  # 2026-11-24T14:30:00.123Z
 PARAMETER = "/stock-tracker/ticker"
@@ -189,6 +191,29 @@ def _create(client: DynamoDBClient, name: str, keys: tuple[str, str], indexes: d
     client.create_table(**definition)
 
 
+class FakeScanner:
+    """stock-scanner as Lambda invokes it: knows no ticker NOPE; `answer` in place of that."""
+
+    def __init__(self, answer: Mapping[str, object] | None = None, error: str | None = None) -> None:
+        self._answer = answer
+        self._error = error
+
+    @property
+    def client(self) -> LambdaClient:
+        """This, as the client that the API takes."""
+        return cast("LambdaClient", self)
+
+    def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, object]:  # noqa: N803
+        assert FunctionName == "stock-scanner"
+        asked = json.loads(Payload)["validate"]
+        known: Mapping[str, object] = {
+            "rejected": {ticker: "acme knows no such ticker" for ticker in asked if ticker == "NOPE"}
+        }
+        body = json.dumps(self._answer or known).encode()
+        failed = {"FunctionError": self._error} if self._error else {}
+        return {"StatusCode": 200, "Payload": BytesIO(body), **failed}
+
+
 def create_services(dynamodb: DynamoDBClient) -> Services:
     """Return stores on moto's tables, a watch list of AAPL and MSFT, and the clock at NOW_MS."""
     ssm, sqs = boto3.client("ssm"), boto3.client("sqs")
@@ -200,6 +225,9 @@ def create_services(dynamodb: DynamoDBClient) -> Services:
         charts=ChartTable(dynamodb, "stock-charts"),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchedTickers(WatchListReader(ssm, boto3.client("s3"), PARAMETER, lambda: NOW_MS)),
+        editor=WatchListEditor(
+            FakeScanner().client, "stock-scanner", WatchListWriter(ssm, boto3.client("s3"), PARAMETER, "data")
+        ),
         source="simulated",
         now_ms=lambda: NOW_MS,
         writes_open=True,

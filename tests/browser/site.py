@@ -22,12 +22,14 @@ import boto3
 from api.anomalies import AnomalyStore
 from api.depth import Depth
 from api.services import Services
+from api.watch_list import WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, iso_ms
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
 from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
 from producers.markets import SESSIONS, Session
+from producers.watch_list import WatchListWriter
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 from tests.api.client import AnomalyChanges, Api, JsonObject, Table, create_tables, make_anomaly
 
@@ -245,6 +247,11 @@ def _services(site: Site) -> Services:
         charts=ChartTable(site.dynamodb, "stock-charts"),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=lambda: site.levers.tickers,
+        editor=WatchListEditor(
+            boto3.client("lambda"),
+            "stock-scanner",
+            WatchListWriter(boto3.client("ssm"), boto3.client("s3"), "/stock-tracker/ticker", "data"),
+        ),
         source="simulated",
         now_ms=lambda: epoch_now_ms() + site.levers.ahead_ms,
         writes_open=True,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
+from aws_cdk import ArnFormat, CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from producers.sources import get_pollable
 from stream_infra import names
 from stream_infra.cdk.constructs.permissions import (
     acknowledge,
@@ -63,9 +64,12 @@ class ApiStack(Stack):
                 "WINDOWS_TABLE": storage.windows.table_name,
                 "ALERTS_TABLE": storage.alerts.table_name,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
+                "DATA_BUCKET": storage.data.bucket_name,
                 "DEAD_LETTER_QUEUE_URL": storage.dead_letters.queue_url,
                 "SOURCE": config.source,
                 "SESSION": config.session,
+                "MARKET": get_pollable(config.source).market,
+                **({"MARKETS": config.markets} if config.markets else {}),
                 "WRITES": "open" if config.local else "signed-in",
             },
             config=config,
@@ -78,7 +82,14 @@ class ApiStack(Stack):
         parameter = self.format_arn(
             service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
         )
-        allow(self.handler, parameter, "ssm:GetParameter")
+        allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
+        scanner = self.format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=names.SCANNER,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        allow(self.handler, scanner, "lambda:InvokeFunction")  # to validate tickers with its source
         storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # silences
         storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
         allow_everywhere(
@@ -86,7 +97,7 @@ class ApiStack(Stack):
             "cloudwatch:GetMetricStatistics",
             why="CloudWatch knows no resources for this action.",
         )
-        allow_objects(self.handler, "watch-lists/", "s3:GetObject")
+        allow_objects(self.handler, "watch-lists/", "s3:GetObject", "s3:PutObject")
         allow_listing(self.handler)
         self.api = self._rest_api(config)
         self.sign_in = None if config.local else SignIn(self, "SignIn", config=config)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +19,7 @@ from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from stream_infra.operations.watching import ScannerSource, WatchListStore
+    from stream_infra.operations.watching import ScannerSource
 
 app = typer.Typer(no_args_is_help=True)
 Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")]
@@ -32,22 +35,30 @@ def watch() -> None:
 
 @app.command("list")
 def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Show the watch list: the market of each ticker, whether it trades now, and its newest quote.
+    """Show the watch list: each ticker's market, whether it trades now, its newest quote, coverage and warm-up.
 
     Example: stock-monitor watch list
     """
     from consumers.stores.charts import ChartTable  # noqa: PLC0415  --help must not pay for it
     from producers.origin import origin_of  # noqa: PLC0415
-    from stream_infra.operations.watching import utc_of  # noqa: PLC0415
+    from stream_infra.operations.watching import covered, utc_of  # noqa: PLC0415
 
     endpoints = resolve(aws)
-    source, store = _open(endpoints)
+    source, tickers, _ = _open(endpoints)
     table = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
     quoted = {quote.symbol: utc_of(quote.ts) for quote in table.last_quotes(origin_of(source.name))}
-    rows = source.watched(store.read(), quoted, datetime.now(UTC))
+    now = datetime.now(UTC)
+    rows = covered(source.watched(tickers, quoted, now), table, origin_of(source.name), now)
     if as_json:
         listed = [
-            {"ticker": row.ticker, "market": row.market, "open": row.is_open, "quoted": _iso(row.quoted)}
+            {
+                "ticker": row.ticker,
+                "market": row.market,
+                "open": row.is_open,
+                "quoted": _iso(row.quoted),
+                "minutes": row.minutes if row.minutes >= 0 else None,
+                "warm_up": row.warm_up,
+            }
             for row in rows
         ]
         typer.echo(json.dumps({"source": source.name, "tickers": listed}))
@@ -57,11 +68,16 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     from stream_infra.cli.text import console  # noqa: PLC0415
 
     shown = Table(title=f"{len(rows)} tickers of {source.name}", title_justify="left")
-    for name in ("ticker", "market", "now", "newest quote"):
+    for name in ("ticker", "market", "now", "newest quote", "minutes of the last hour", "warm-up"):
         shown.add_column(name)
     for row in rows:
         shown.add_row(
-            row.ticker, row.market, "open" if row.is_open else "closed", _iso(row.quoted) or "none yet"
+            row.ticker,
+            row.market,
+            "open" if row.is_open else "closed",
+            _iso(row.quoted) or "none yet",
+            f"{row.minutes} of 60" if row.minutes >= 0 else "not read",
+            row.warm_up,
         )
     console().print(shown)
 
@@ -83,11 +99,13 @@ def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
     """
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
 
-    _, store = _open(resolve(aws))
-    gone, before = tickers_of(tickers), store.read()
+    _, before, write = _open(resolve(aws))
+    gone = tickers_of(tickers)
     if unknown := [ticker for ticker in gone if ticker not in before]:
         raise InputError(f"{unknown[0]} is not watched", allowed=f"of {', '.join(before[:20])}")
-    store.write([ticker for ticker in before if ticker not in gone])
+    if not (kept := [ticker for ticker in before if ticker not in gone]):
+        raise InputError("the watch list would be empty", allowed="at least one ticker")
+    write(kept)
     typer.echo(f"removed {', '.join(gone)}; in force within a minute")
 
 
@@ -118,15 +136,14 @@ def import_(
 def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> None:
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
 
-    source, store = _open(resolve(aws))
-    before = store.read()
+    source, before, write = _open(resolve(aws))
     new = [ticker for ticker in tickers_of(words) if ticker not in before]
     rejected = {} if unchecked or not new else source.rejected(new, datetime.now(UTC))
     if rejected:
         reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
         raise InputError(f"{source.name} does not quote {', '.join(rejected)} ({reasons})")
     if new:
-        store.write([*before, *new])
+        write([*before, *new])
     rows = source.watched(new, {}, datetime.now(UTC))
     typer.echo(
         f"added {', '.join(f'{row.ticker} ({row.market})' for row in rows)}; in force within a minute"
@@ -135,11 +152,17 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
     )
 
 
-def _open(endpoints: Endpoints) -> tuple[ScannerSource, WatchListStore]:
-    from stream_infra.operations.watching import ScannerSource, WatchListStore  # noqa: PLC0415
+def _open(endpoints: Endpoints) -> tuple[ScannerSource, tuple[str, ...], Callable[[Sequence[str]], None]]:
+    """Return the source, the watch list, and what writes another one in its place."""
+    from producers.watch_list import WatchListReader, WatchListWriter, change_note  # noqa: PLC0415
+    from stream_infra.operations.watching import ScannerSource  # noqa: PLC0415
 
     source = ScannerSource(endpoints, os.environ)
-    return source, WatchListStore(endpoints.client("ssm"), endpoints.client("s3"), source.bucket)
+    ssm, s3 = endpoints.client("ssm"), endpoints.client("s3")
+    before = WatchListReader(ssm, s3, names.TICKER_PARAMETER, lambda: 0)().symbols
+    writer = WatchListWriter(ssm, s3, names.TICKER_PARAMETER, source.bucket)
+    note = partial(change_note, f"stock-monitor watch ({getuser()})", before)
+    return source, before, lambda after: writer.write(after, note(after))
 
 
 def _iso(at: datetime | None) -> str | None:

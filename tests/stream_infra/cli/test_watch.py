@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import pytest
 from mypy_boto3_ssm.client import SSMClient
 from typer.testing import CliRunner
 
+from consumers.contracts.charts import Bar
+from consumers.detectors.engine.columns import WARMUP_TICKS
+from consumers.stores.charts import ChartTable
 from stream_infra import names
 from stream_infra.cli.commands import watch
 from stream_infra.operations import watching
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
+from stream_infra.operations.watching import WARM_UP_TICKS
 from tests.aws import aws_in_memory, create_table
 
 BUCKET = "stock-scan-data-123456789012"
@@ -68,7 +73,14 @@ def test_tickers_are_added_and_removed(ssm: SSMClient) -> None:
 def test_the_list_shows_markets_and_quotes(ssm: SSMClient) -> None:  # noqa: ARG001 - the AWS
     listed = json.loads(run("list", "--json"))
     assert listed["source"] == "simulated"
-    assert listed["tickers"][0] == {"ticker": "AAPL", "market": "24/7", "open": True, "quoted": None}
+    assert listed["tickers"][0] == {
+        "ticker": "AAPL",
+        "market": "24/7",
+        "open": True,
+        "quoted": None,
+        "minutes": 0,
+        "warm_up": "0 of 60 ticks",
+    }
     assert "newest quote" in run("list")
 
 
@@ -104,3 +116,21 @@ def test_a_long_list_goes_to_the_bucket(ssm: SSMClient, tmp_path: Path) -> None:
     assert len(json.loads(run("list", "--json"))["tickers"]) == 902
     run("remove", *[f"S{i:05}" for i in range(890)])
     assert value(ssm).startswith("AAPL,MSFT,S00890")
+
+
+def test_the_list_shows_coverage_and_warm_up(ssm: SSMClient) -> None:  # noqa: ARG001 - the AWS
+    now_ms = time.time_ns() // 1_000_000 // 60_000 * 60_000
+    bars = [Bar(now_ms - n * 60_000, 1.0, 1.0, 1.0, 1.0, None, 4, None, None) for n in range(1, 31)]
+    ChartTable(boto3.client("dynamodb"), names.CHARTS_TABLE).put_bars(
+        [("simulated", "MSFT", bar) for bar in bars], now_ms
+    )
+    aapl, msft = json.loads(run("list", "--json"))["tickers"]
+    assert (aapl["minutes"], aapl["warm_up"]) == (0, "0 of 60 ticks")
+    assert (msft["minutes"], msft["warm_up"]) == (30, "done")
+    assert WARM_UP_TICKS == WARMUP_TICKS
+
+
+def test_a_change_is_on_record(ssm: SSMClient) -> None:
+    run("add", "KO", "--unchecked")
+    newest = ssm.get_parameter_history(Name=names.TICKER_PARAMETER)["Parameters"][-1]
+    assert newest["Description"].endswith("added KO")
