@@ -117,7 +117,7 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Tabl
         ("/anomalies", {"since": "2026-11-24T10:00Z", "until": "2026-11-24T09:00Z"}, "since", "before until"),
         ("/anomalies", {"kind": "price_spike,oops"}, "kind", "bad_tick, frozen_feed"),
         ("/anomalies", {"severity": "urgent"}, "severity", "low, medium, high, critical"),
-        ("/anomalies", {"source": "a b"}, "source", "live, simulated, replay"),
+        ("/anomalies", {"source": "a b"}, "source", "live, backfill, simulated, replay"),
         ("/anomalies", {"tikcer": "AAPL"}, "tikcer", "date, since, until, ticker"),
         ("/anomalies/AAPL/oops", {}, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),
         ("/anomalies/AAPL/MSFT-1-gap", {}, "anomaly_id", "AAPL-"),
