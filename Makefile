@@ -51,7 +51,7 @@ lock: .venv ## Pin every dependency anew
 
 test: lint ## Run all checks and tests
 	@$(MAKE) chromium aws-cli
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m 'not speed'
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m 'not speed'
 
 format: .venv ## Format the code and mend what the linter can
 	@$(BIN)/ruff format --quiet .

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_configure() -> None:
@@ -23,13 +24,21 @@ def pytest_configure() -> None:
     settings.load_profile("shared")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let `pytest -n` run folders beside each other: what a session makes for a folder's tests is made once."""
-    for item in items:
-        folder = item.nodeid.partition("::")[0].rpartition("/")[0]
-        item.add_marker(pytest.mark.xdist_group(folder))
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)  # what waits longest begins first
+    """Begin with what waits longest: end to end."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+class _Folders(LoadScopeScheduling):
+    """What `pytest -n` runs beside each other: folders, as what a session makes for a folder is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling:
+    """Give pytest-xdist that order."""
+    return _Folders(config)
 
 
 @pytest.fixture(scope="module")
