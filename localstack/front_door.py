@@ -82,7 +82,7 @@ class FrontDoor:
         return _File(found["ETag"], found["ContentType"], found["Body"].read())
 
     async def config(self, _: Request) -> Response:
-        """Return what the page is told of its monitor: nobody signs in here, and messages go to the outbox."""
+        """Return what the page gets to know of its monitor: nobody signs in here, and messages go to the outbox."""
         return JSONResponse({"sign_in": None, "outbox": "/outbox"}, headers=_SECURITY)
 
     async def outbox(self, request: Request) -> Response:

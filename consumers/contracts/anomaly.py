@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from consumers.contracts.detector import KIND_PATTERN
 from consumers.contracts.kinds import KINDS
 from producers.errors import MonitorError
 from producers.origin import origin_of, windows_of
@@ -39,7 +40,7 @@ SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
 
 _EXAMPLE = "AAPL-1763994600123-price_spike"
 _ID = re.compile(
-    r"(?P<ticker>.+)-(?P<ts>[0-9]{1,15})-(?P<kind>[a-z_]{1,64})(?:@(?P<source>[A-Za-z0-9._-]{1,64}))?"
+    rf"(?P<ticker>.+)-(?P<ts>[0-9]{{1,15}})-(?P<kind>{KIND_PATTERN})(?:@(?P<source>[A-Za-z0-9._-]{{1,64}}))?"
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

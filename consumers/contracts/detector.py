@@ -19,7 +19,8 @@ from producers.errors import MonitorError
 from producers.simulation.distortion import Distortion
 
 KIND_RULE: Final = "2 to 32 of a-z 0-9 _, beginning with a letter"
-_KIND = re.compile(r"[a-z][a-z0-9_]{1,31}")
+KIND_PATTERN: Final = "[a-z][a-z0-9_]{1,31}"
+_KIND = re.compile(KIND_PATTERN)
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 Subject = Literal["market", "feed", "print"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
@@ -107,6 +108,7 @@ class DetectorSpec:
     note: Callable[[Any, Any], str] | None = None
 
     def __post_init__(self) -> None:
+        is_own = self.is_feigned_by_misprints and self.concerns == "print"
         flags = ("is_first", "may_follow_halt", "has_direction", "is_feigned_by_misprints")
         checks: tuple[Check, ...] = (
             ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and bool(_KIND.fullmatch(self.kind))),
@@ -124,6 +126,7 @@ class DetectorSpec:
                 (name, value := getattr(self, name), "True or False", isinstance(value, bool))
                 for name in flags
             ),
+            ("is_feigned_by_misprints", True, "left out of what concerns the print", not is_own),
             (
                 "distortion",
                 self.distortion,

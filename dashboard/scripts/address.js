@@ -17,7 +17,7 @@
 const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "severity", "kind", "origin", "view", "incidents"]);
 
 /** The id of an anomaly, as messages link to it: ticker, epoch ms, kind, and the source unless it is live. */
-const ID = /^(?<ticker>.+)-(?<ms>\d{1,15})-[a-z_]{1,64}(?:@(?<source>[\w.-]{1,64}))?$/;
+const ID = /^(?<ticker>.+)-(?<ms>\d{1,15})-[a-z][a-z0-9_]{1,31}(?:@(?<source>[\w.-]{1,64}))?$/;
 
 /** @type {Set<(address: Address) => void>} */
 const listeners = new Set();

@@ -35,8 +35,9 @@ class Distortion(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     seconds
         How long it is to be seen, up to 240. Several polls of the default interval (5 s) fit in.
     move
-        What the price does, by some 30 to 50 standard deviations of five seconds: ``jump`` and come back at the end,
-        ``shift`` and come back slowly afterwards, ``drift`` there over the whole time, ``shake`` to and fro.
+        What the price does, by some 15 to 50 standard deviations of a return over five seconds: ``jump`` and come
+        back at the end, ``shift`` and come back slowly afterwards, ``drift`` there over the whole time, ``shake`` to
+        and fro.
     spread_factor, volume_factor
         What the bid-ask spread, and the volume a second, are multiplied with.
     price_factors

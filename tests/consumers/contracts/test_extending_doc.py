@@ -173,11 +173,11 @@ def test_one_added_file_is_a_kind_from_the_threshold_to_the_api(tmp_path: Path) 
 
 def test_the_same_under_another_name(tmp_path: Path) -> None:
     _, path = added_file(tmp_path)
-    text = path.read_text().replace("whipsaw", "there_and_back").replace("Whipsaw", "There and back")
+    text = path.read_text().replace("whipsaw", "swing_180").replace("Whipsaw", "Swing")
     path.unlink()
-    path.with_name("there_and_back.py").write_text(text)
-    found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND="there_and_back"))
-    is_a_kind_everywhere(found, "there_and_back", "There and back")
+    path.with_name("swing_180.py").write_text(text)
+    found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND="swing_180"))
+    is_a_kind_everywhere(found, "swing_180", "Swing")
 
 
 def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
@@ -222,6 +222,16 @@ HALVES = [
     ('move="jump"', 'move="sideways"', "move is 'sideways'; must be one of none, jump, shift"),
     ("score=score", "score=lambda xp, s, x: score(xp, s, x)", "must be a function (xp, s, x) of its file"),
     ("window=window", "window=_sentence", "window is"),
+    ('{"unit": "return", ', '{"units": "return", ', "must be a dict with a text called unit"),
+    ("int(min(x.age, 240.0))", "np.int64(3)", "window, sentence or note fails: NameError"),
+    ('"ticks": int(', '"ticks": float("nan") * (', "window, sentence or note fails: ValueError"),
+    ('return f"{moved', 'f"{moved', "sentence is None; must be a function that returns a text"),
+    ("DetectorSpec(\n", "DetectorSpec(\n    is_first='no',\n", "is_first is 'no'; must be True or False"),
+    (
+        "DetectorSpec(\n",
+        "DetectorSpec(\n    concerns='print', is_feigned_by_misprints=True,\n",
+        "is_feigned_by_misprints is True; must be left out of what concerns the print",
+    ),
     ('fields={"whipsaw_change": "return of the tick before"}', "fields={}", "score fails: AttributeError"),
     ("xp.where(opposite, kept, 0.0)", "kept if opposite else 0.0", "score fails: ValueError"),
     ("return judged / x.scale", "return judged - 1.0", "finite numbers, of which the score is at least 0"),
