@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
-class _Folders(LoadScopeScheduling):
+class _Folders(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """What `pytest -n` runs beside each other: folders, as what a session makes for a folder is made once."""
 
     def _split_scope(self, nodeid: str) -> str:
