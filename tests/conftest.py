@@ -36,9 +36,9 @@ class _Folders(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has n
         return nodeid.partition("::")[0].rpartition("/")[0]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """Give pytest-xdist that order."""
-    return _Folders(config)
+    return _Folders(config, log)
 
 
 @pytest.fixture(scope="module")
