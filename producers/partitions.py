@@ -15,7 +15,7 @@ _HASH_KEYS = 1 << 128  # Kinesis maps a record to a shard by a 128-bit hash key
 
 def partition_of(symbol: str, partitions: int) -> int:
     """Return the partition (0 to partitions - 1) of a symbol: CRC-32 modulo `partitions`, the same everywhere."""
-    return crc32(symbol.encode()) % partitions
+    return crc32(symbol.encode(errors="surrogatepass")) % partitions
 
 
 def partition_key(partition: int) -> str:

@@ -178,7 +178,7 @@ def failed_batch(text: str | bytes) -> FailedBatch:
 def _decoded(text: str | bytes, type_: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=type_)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise LetterError(f"no invocation record of a failed batch: {error}") from error
 
 
@@ -195,7 +195,7 @@ def _records(payload: Any) -> tuple[KinesisRecord, ...] | None:
     try:
         event = msgspec.json.decode(payload) if isinstance(payload, str) else payload
         return tuple(records_of(event))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise LetterError(f"its payload is no event of a Kinesis stream: {error}") from error
 
 

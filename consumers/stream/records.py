@@ -64,8 +64,11 @@ def lane_of(shard: str, partition_key: str) -> str:
     'shardId-000000000000/3'
     """
     is_short = partition_key.isascii() and partition_key.isprintable() and len(partition_key) <= _LONGEST_KEY
-    key = partition_key if is_short else hashlib.blake2b(partition_key.encode(), digest_size=8).hexdigest()
-    return f"{shard}/{key}"
+    if is_short:
+        return f"{shard}/{partition_key}"
+    return (
+        f"{shard}/{hashlib.blake2b(partition_key.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
+    )
 
 
 class KinesisRecord(NamedTuple):

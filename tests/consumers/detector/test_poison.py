@@ -239,3 +239,10 @@ def test_names_of_windows_and_symbols_with_a_slash() -> None:
     assert split_key("BRK/B") == ("live", "BRK/B")
     assert split_key("simulated/BRK/B") == ("simulated", "BRK/B")
     assert split_key("replay-a/BRK/B") == ("replay", "BRK/B")
+
+
+def test_a_partition_key_that_is_no_text_costs_nothing() -> None:
+    """JSON may hold half of a character; a fuzzer found that it crashed the function."""
+    memory = kit.Memory()
+    sent = kit.Sent(kit.payload([("AAPL", START_MS, 50.0)]), "1", START_MS, "\ud800")
+    assert kit.consumer(memory).consume(kit.event([sent]), 1 << 62).counts.in_windows == 1

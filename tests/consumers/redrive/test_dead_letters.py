@@ -204,3 +204,9 @@ def test_an_invocation_record_that_is_damaged_is_said_to_be() -> None:
         failed_batch(json.dumps(record))
     record["payload"] = json.dumps(kit.event([kit.Sent(b"x", "1", 1)]))
     assert failed_batch(json.dumps(record)).stream == "stock-quotes"
+
+
+@pytest.mark.parametrize("body", ["\ud800", '{"KinesisBatchInfo": "\ud800"}'])
+def test_a_message_that_is_no_text_is_unknown(body: str) -> None:
+    """A fuzzer found that it ended every command of the queue."""
+    assert isinstance(letter(body), Unknown)
