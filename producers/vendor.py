@@ -39,6 +39,8 @@ _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
 _SHOWN = 160
 _UNLIMITED = 60_000.0  # calls a minute
+_PATIENCE_SECONDS = 900.0
+_INTERVAL = "POLL_INTERVAL_SECONDS"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
 
@@ -66,6 +68,8 @@ class VendorClient:
         Who is called.
     poll_seconds
         How long a poll may take with all its waiting and retries.
+    patience_seconds
+        How long a call of a history may wait for its turn.
     clock_ms, sleep, rng
         Epoch milliseconds, waiting, and the jitter.
     """
@@ -75,6 +79,7 @@ class VendorClient:
         vendor: Vendor,
         poll_seconds: float,
         *,
+        patience_seconds: float = 0.0,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
@@ -84,6 +89,7 @@ class VendorClient:
         self.vendor = vendor
         self.state = VendorState(calls_per_minute=vendor.calls_per_minute)
         self._poll_ms = round(poll_seconds * 1000)
+        self._patience_ms = round(patience_seconds * 1000)
         self._clock_ms = clock_ms
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
@@ -169,18 +175,26 @@ class VendorClient:
         return answer
 
     def pages(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """Return the answer to one call of a history, which waits for its turn however long that takes.
+        """Return the answer to one call of a history, which waits for its turn, and as long as the vendor asks.
 
         Raises
         ------
         SourceError
-            If the vendor does not answer.
+            If the vendor does not answer, or asks for more patience than there is.
         """
-        now_ms = self._clock_ms()
-        due_ms = max(self.state.blocked_until_ms, self.state.next_call_ms - _BURST_MS)
-        if due_ms > now_ms:
-            self._sleep((due_ms - now_ms) / 1000)
-        return self.poll(path, parameters)
+        give_up_ms = self._clock_ms() + self._patience_ms
+        while True:
+            now_ms = self._clock_ms()
+            due_ms = max(self.state.blocked_until_ms, self.state.next_call_ms - _BURST_MS)
+            if due_ms > give_up_ms:
+                raise RateLimitedError(limited(self.vendor.name, due_ms), 429)
+            if due_ms > now_ms:
+                self._sleep((due_ms - now_ms) / 1000)
+            try:
+                return self.poll(path, parameters)
+            except RateLimitedError:
+                if self._clock_ms() >= give_up_ms:
+                    raise
 
     def _wait_for_turn(self) -> None:
         # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
@@ -312,7 +326,12 @@ class VendorSource:
 
 
 def client_of(
-    spec: SourceSpec, environment: Environment, url: str, headers: Mapping[str, str] | None = None
+    spec: SourceSpec,
+    environment: Environment,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    patience_seconds: float = 0.0,
 ) -> VendorClient:
     """Return a client for the source's vendor at `url`, within the limits that the source declares.
 
@@ -320,13 +339,31 @@ def client_of(
     ----------
     headers
         Sent with every call, the keys among them.
+    patience_seconds
+        How long a call of a history may wait for its turn.
     """
     check = (
         f"check {' and '.join(key.variable for key in spec.keys)}, and that the plan covers what is asked for"
     )
     hint = check if spec.keys else "no key is needed: the address may be blocked where the monitor runs"
     vendor = Vendor(spec.name, url, headers or {}, spec.calls_per_minute or _UNLIMITED, hint)
-    return VendorClient(vendor, poll_seconds(environment))
+    return VendorClient(vendor, poll_seconds(environment), patience_seconds=patience_seconds)
+
+
+def history_client_of(
+    spec: SourceSpec, environment: Environment, url: str, headers: Mapping[str, str] | None = None
+) -> VendorClient:
+    """Return a client for the history of the source's vendor.
+
+    Where nobody polls, a call takes its time and waits as long as the vendor asks; quotes never wait for bars.
+    """
+    patience = 0.0 if _INTERVAL in environment else _PATIENCE_SECONDS
+    return client_of(spec, history_environment(environment), url, headers, patience_seconds=patience)
+
+
+def history_environment(environment: Environment) -> Environment:
+    """Return the environment of a history: where nobody polls, a call takes its time."""
+    return {_INTERVAL: "20", **environment}
 
 
 def poll_seconds(environment: Environment) -> float:
@@ -337,18 +374,10 @@ def poll_seconds(environment: Environment) -> float:
     SourceError
         If the variable holds no number.
     """
-    interval = _number(environment.get("POLL_INTERVAL_SECONDS", "5"))
+    interval = _number(environment.get(_INTERVAL, "5"))
     if interval is None:
-        raise SourceError(
-            f"POLL_INTERVAL_SECONDS is {environment['POLL_INTERVAL_SECONDS']!r}",
-            allowed="a number of seconds",
-        )
+        raise SourceError(f"{_INTERVAL} is {environment[_INTERVAL]!r}", allowed="a number of seconds")
     return min(max(1.0, 0.8 * interval), 20.0)
-
-
-def history_environment(environment: Environment) -> Environment:
-    """Return the environment for a history: where nobody polls, each call may take its time."""
-    return {"POLL_INTERVAL_SECONDS": "20", **environment}
 
 
 def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> Quote | Missing:

@@ -27,7 +27,9 @@ from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
 from producers.source import HasConnection, Source, SourceError, poll
 from producers.watch_list import WatchList
 
-SCAN_SECONDS = 55
+SCAN_SECONDS = 58
+"""Of a minute, so that polls of up to two seconds apart leave no hole before the next scan's first."""
+_BY_HAND_SECONDS = 55
 _RETRY_MS = 1_000
 _SET_BACK_MS = 60_000
 """By so much a clock is never wrong before it is set right in small steps."""
@@ -363,11 +365,13 @@ class Scan:
 def deadline(request: ScanRequest, now_ms: int, remaining_ms: int) -> int:
     """Return when a scan's last poll is due at the latest (epoch ms).
 
-    A scheduled scan has 55 s from its start, as the next starts a minute after it did. One started by
-    hand ends before the minute does, to be out of the schedule's way. None outlasts its function.
+    A scheduled scan has 58 s from its start, as the next starts a minute after it did. One started by
+    hand ends by the minute's 55th second, to be out of the schedule's way. None outlasts its function.
     """
-    by_rhythm = now_ms if request.source == SCHEDULED else now_ms // _MINUTE_MS * _MINUTE_MS
+    by_rhythm = now_ms + SCAN_SECONDS * 1000
+    if request.source != SCHEDULED:
+        by_rhythm = now_ms // _MINUTE_MS * _MINUTE_MS + _BY_HAND_SECONDS * 1000
     by_function = now_ms + remaining_ms - round(_FINISHING_SECONDS * 1000)
     if request.backfill_minutes is not None:
         return by_function
-    return min(by_rhythm + SCAN_SECONDS * 1000, by_function)
+    return min(by_rhythm, by_function)

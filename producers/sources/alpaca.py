@@ -26,7 +26,7 @@ from producers.vendor import (
     VendorSource,
     client_of,
     epoch_ms,
-    history_environment,
+    history_client_of,
     poll_seconds,
     read_quote,
 )
@@ -209,9 +209,9 @@ class _Bars(msgspec.Struct):
 
 
 def _history(environment: Environment) -> AlpacaHistory:
-    client = client_of(
+    client = history_client_of(
         SOURCE,
-        history_environment(environment),
+        environment,
         environment.get("APCA_API_DATA_URL") or _URL,
         _headers(environment),
     )

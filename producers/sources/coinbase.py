@@ -23,7 +23,7 @@ from producers.vendor import (
     VendorSource,
     client_of,
     epoch_ms,
-    history_environment,
+    history_client_of,
     poll_seconds,
     read_quote,
 )
@@ -111,7 +111,7 @@ def _iso(ms: int) -> str:
 
 def _history(environment: Environment) -> CoinbaseHistory:
     url = environment.get("COINBASE_URL") or _URL
-    return CoinbaseHistory(client_of(SOURCE, history_environment(environment), url))
+    return CoinbaseHistory(history_client_of(SOURCE, environment, url))
 
 
 class CoinbaseStream:

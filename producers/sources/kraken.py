@@ -24,7 +24,7 @@ from producers.vendor import (
     VendorSource,
     client_of,
     epoch_ms,
-    history_environment,
+    history_client_of,
     poll_seconds,
     read_quote,
 )
@@ -199,7 +199,7 @@ class _Candle(msgspec.Struct, array_like=True):
 
 def _history(environment: Environment) -> KrakenHistory:
     url = environment.get("KRAKEN_URL") or _URL
-    return KrakenHistory(client_of(SOURCE, history_environment(environment), url))
+    return KrakenHistory(history_client_of(SOURCE, environment, url))
 
 
 class KrakenStream:

@@ -1,16 +1,18 @@
-"""Writes a vendor's minute bars to a CSV file that `backtest` and `replay` read; what is there already stays."""
+"""Writes a vendor's minute bars to a CSV or Parquet file that `backtest` and `replay` read; what is there stays."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from producers.source import History, MinuteBar
 from stream_infra.operations.errors import InputError
 
 COLUMNS = ("ts", "symbol", "price", "volume", "open", "high", "low")
+FORMATS = (".csv", ".parquet")
 _MINUTE_MS = 60_000
 
 
@@ -20,6 +22,82 @@ class Written(NamedTuple):
     ticker: str
     new: int
     kept: int
+
+
+def save(
+    file: Path,
+    history: History,
+    tickers: Sequence[str],
+    span: tuple[int, int],
+    show: Callable[[str], None],
+) -> list[Written]:
+    """Write the bars that begin within `span` (from, to; epoch ms UTC) to a file named .csv or .parquet.
+
+    A Parquet file cannot be continued in place: the rows are collected in a CSV file beside it, which stays if the
+    vendor fails meanwhile, for the next call to go on from.
+
+    Raises
+    ------
+    InputError
+        If the file is named otherwise, holds something else, or has none of the tickers' minutes in the end.
+    SourceError
+        If the vendor does not answer; what was written by then stays.
+    """
+    if file.suffix.lower() not in FORMATS:
+        raise InputError(f"-o {file}", allowed=f"a file named {' or '.join(FORMATS)}")
+    if file.suffix.lower() == ".csv":
+        done = list(write(file, history, tickers, span, show))
+    else:
+        pyarrow = _pyarrow()
+        rows = file.with_name(f"{file.name}.part.csv")
+        if file.exists() and not rows.exists():
+            _unpack(pyarrow, file, rows)
+        done = list(write(rows, history, tickers, span, show))
+        _pack(pyarrow, rows, file)
+    if empty := [one.ticker for one in done if not one.new + one.kept]:
+        raise InputError(f"there are no minutes of {', '.join(empty)} in that time")
+    return done
+
+
+def _pyarrow() -> Any:
+    try:
+        return import_module("pyarrow")
+    except ImportError as error:
+        raise InputError(
+            "Parquet needs the package pyarrow: pip install 'stock-market-anomaly-monitor[parquet]'"
+        ) from error
+
+
+def _pack(pyarrow: Any, rows: Path, file: Path) -> None:
+    """Make a Parquet file of a CSV file, which goes then."""
+    kinds = {"ts": pyarrow.int64(), "symbol": pyarrow.string()}
+    types = {name: kinds.get(name, pyarrow.float64()) for name in COLUMNS}
+    options = import_module("pyarrow.csv").ConvertOptions(column_types=types)
+    table = import_module("pyarrow.csv").read_csv(rows, convert_options=options)
+    unfinished = file.with_name(f"{file.name}.part")
+    import_module("pyarrow.parquet").write_table(table, unfinished)
+    unfinished.replace(file)
+    rows.unlink()
+
+
+def _unpack(pyarrow: Any, file: Path, rows: Path) -> None:
+    """Make a CSV file of a Parquet file, to continue it."""
+    try:
+        table = import_module("pyarrow.parquet").read_table(file)
+    except pyarrow.ArrowException as error:
+        raise _another(file) from error
+    if tuple(table.column_names) != COLUMNS:
+        raise _another(file)
+    options = import_module("pyarrow.csv").WriteOptions(quoting_style="needed")
+    import_module("pyarrow.csv").write_csv(table, rows, options)
+    rows.write_text(rows.read_text().replace('"', "", 2 * len(COLUMNS)))  # pyarrow quotes the header
+
+
+def _another(file: Path) -> InputError:
+    return InputError(
+        f"{file} is there and holds something else",
+        allowed=f"a file with the columns {', '.join(COLUMNS)}",
+    )
 
 
 def write(
@@ -55,7 +133,8 @@ def write(
                 new += 1
                 if new % 500 == 0:
                     opened.flush()
-                    show(f"{ticker}: {new:,} minutes")
+                    percent = 100 * (bar.ts - since_ms) // (until_ms - since_ms)
+                    show(f"{ticker}: {new:,} minutes, {percent} %")
             yield Written(ticker, new, counts.get(ticker, 0))
 
 
@@ -75,10 +154,7 @@ def _resume(file: Path) -> tuple[dict[str, int], dict[str, int]]:
         file.write_bytes(whole)
     lines = whole.decode("utf-8", errors="replace").splitlines()
     if lines and tuple(lines[0].split(",")) != COLUMNS:
-        raise InputError(
-            f"{file} is there and holds something else",
-            allowed=f"a file with the columns {', '.join(COLUMNS)}",
-        )
+        raise _another(file)
     for row in csv.reader(lines[1:]):
         ticker, at = row[1], int(row[0])
         counts[ticker] = counts.get(ticker, 0) + 1

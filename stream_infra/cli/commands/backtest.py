@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stream_infra.cli import options
+from stream_infra.cli.commands.history import Since, Until, fetch
 from stream_infra.cli.text import one_line, print_table, time_of
 from stream_infra.operations.errors import InputError
 
@@ -26,7 +28,23 @@ _SHOWN_REJECTIONS = 5
 
 @app.command()
 def backtest(
-    files: Annotated[list[Path], typer.Argument(help="Recorded ticks: .csv, .jsonl (also .gz), .parquet.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="Recorded ticks: .csv, .jsonl (also .gz), .parquet; with --source tickers.",
+            metavar="FILE... | TICKER...",
+        ),
+    ],
+    *,
+    source: Annotated[
+        str | None, typer.Option(help="Fetch minute bars of the tickers from this source.", metavar="NAME")
+    ] = None,
+    since: Since = "1d",
+    until: Until = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Keep what was fetched: .csv or .parquet.", metavar="FILE"),
+    ] = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,21 +60,40 @@ def backtest(
     """Say what the detectors would have found in recordings; no monitor is needed.
 
     Example: stock-monitor backtest october.csv.gz --threshold 2.5 --threshold 4 --html october.html
+
+    Example: stock-monitor backtest BTC-USD --source coinbase --from 7d
     """
     from consumers.stream.thresholds import Threshold  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.offline import backtest as core  # noqa: PLC0415
 
     thresholds = [Threshold.parse(text) for text in threshold or ["2.5"]]
     recording = core.Recording()
-    with _progress("reading", recording):
-        recording.read(files)
-    outcomes = [_run(files, one) for one in thresholds]
+    with _recorded(what, source, since, until, output) as files:
+        with _progress("reading", recording):
+            recording.read(files)
+        outcomes = [_run(files, one) for one in thresholds]
     if html is not None:
         _write(html, core.picture(recording, outcomes[0]))
     if as_json:
         typer.echo(json.dumps(core.as_dict(recording, outcomes)))
     else:
         _print(recording, outcomes)
+
+
+@contextmanager
+def _recorded(
+    what: Sequence[str], source: str | None, since: str, until: str | None, output: Path | None
+) -> Iterator[list[Path]]:
+    """Give the files that were named, or one with what is fetched of the tickers that were."""
+    if source is None:
+        if output is not None:
+            raise InputError("-o is given without --source: there is nothing to fetch")
+        yield [Path(name) for name in what]
+        return
+    with TemporaryDirectory() as folder:
+        file = output or Path(folder, "minutes.csv")
+        fetch(what, file, source=source, since=since, until=until)
+        yield [file]
 
 
 def _run(files: Sequence[Path], threshold: Threshold) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,12 @@ from stream_infra.operations.errors import InputError
 from stream_infra.operations.times import moment
 
 app = typer.Typer()
+Since = Annotated[
+    str, typer.Option("--from", help="First minute: an age such as 7d, or a time.", metavar="WHEN")
+]
+Until = Annotated[
+    str | None, typer.Option("--to", help="Up to then: an age or a time; without it now.", metavar="WHEN")
+]
 
 
 @app.command()
@@ -23,26 +30,39 @@ def history(
     source: Annotated[
         str, typer.Option(help="The source whose history it is.", metavar="NAME", envvar="SOURCE")
     ],
-    since: Annotated[
-        str, typer.Option("--from", help="First minute: an age such as 7d, or a time.", metavar="WHEN")
-    ] = "1d",
-    until: Annotated[
-        str | None, typer.Option("--to", help="Up to then: an age or a time; without it now.", metavar="WHEN")
-    ] = None,
+    since: Since = "1d",
+    until: Until = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="CSV file; one that is there is continued.", metavar="FILE")
+        Path,
+        typer.Option(
+            "-o", "--output", help=".csv or .parquet; one that is there is continued.", metavar="FILE"
+        ),
     ],
 ) -> None:
-    """Fetch minute bars of the past into a CSV file, as fast as the vendor allows.
+    """Fetch minute bars of the past into a file, as fast as the vendor allows.
 
     Example: stock-monitor history BTC-USD --source coinbase --from 7d -o btc.csv
     """
+    fetch(tickers, output, source=source, since=since, until=until)
+    typer.echo(f"{output}: try it with stock-monitor backtest {output}")
+
+
+def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str, until: str | None) -> None:
+    """Fetch minute bars of a source into a file; shows how far it is.
+
+    Raises
+    ------
+    InputError
+        If the span, a ticker or the file's name is none.
+    SourceError
+        If the source has no history, or does not answer.
+    """
     from producers.sources import history_of  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations.minute_bars import write  # noqa: PLC0415
+    from stream_infra.operations.minute_bars import FORMATS, save  # noqa: PLC0415
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415
 
-    if output.suffix.lower() != ".csv":
-        raise InputError(f"-o {output}", allowed="a file named .csv")
+    if output.suffix.lower() not in FORMATS:
+        raise InputError(f"-o {output}", allowed=f"a file named {' or '.join(FORMATS)}")
     now = datetime.now(UTC)
     begin, end = moment(since, now), now if until is None else moment(until, now)
     if begin >= end:
@@ -50,6 +70,5 @@ def history(
     found = history_of(source, os.environ)
     span = (round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
     with options.working("fetching", quiet=False) as show:
-        for done in write(output, found, tickers_of(tickers), span, show):
-            typer.echo(f"{done.ticker}: {done.new:,} minutes added, {done.kept:,} were there")
-    typer.echo(f"{output}: try it with stock-monitor backtest {output}")
+        for done in save(output, found, tickers_of(tickers), span, show):
+            typer.echo(f"{done.ticker}: {done.new:,} minutes added, {done.kept:,} were there", err=True)

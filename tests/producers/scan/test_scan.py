@@ -332,7 +332,7 @@ def test_scans_lose_and_double_nothing_whatever_the_stream_rejects(
 @pytest.mark.parametrize(
     ("request_", "second", "remaining", "expected"),
     [
-        (ScanRequest(source="aws.events"), 20, 120, 75),  # 55 s from its start
+        (ScanRequest(source="aws.events"), 20, 120, 78),  # 58 s from its start
         (ScanRequest(), 20, 120, 55),  # by hand: until the minute's 55th second
         (ScanRequest(), 58, 120, 55),
         (ScanRequest(source="aws.events"), 20, 30, 47),  # a short function: 3 s before its end

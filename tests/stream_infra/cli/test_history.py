@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,16 @@ from typer.testing import CliRunner
 from producers.recordings import RejectedTick, read_ticks
 from producers.source import MinuteBar, SourceError
 from producers.sources import history_of
-from stream_infra.cli.commands import history
+from producers.vendor_state import RateLimitedError
+from stream_infra.cli.commands import backtest, history
 from stream_infra.operations.errors import InputError
-from stream_infra.operations.minute_bars import Written, write
+from stream_infra.operations.minute_bars import Written, save, write
+from tests.producers.conftest import clock as clock_fixture
 from tests.producers.conftest import vendor as vendor_fixture
-from tests.producers.fakes import Call, Reply, VendorStub
+from tests.producers.conftest import vendor_client as vendor_client_fixture
+from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
-vendor = vendor_fixture
+vendor, clock, vendor_client = vendor_fixture, clock_fixture, vendor_client_fixture
 T = 1_743_512_400_000  # 2025-04-01T13:00:00Z
 MINUTE = 60_000
 
@@ -53,6 +57,68 @@ def test_what_was_written_is_read_and_not_fetched_again(tmp_path: Path) -> None:
         (ticker, T + n * MINUTE + MINUTE - 1) for ticker in ("A", "B") for n in range(5)
     ]
     assert ticks[-1].day_volume == 50.0
+
+
+def test_a_parquet_file_is_continued(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    file, rows = tmp_path / "bars.parquet", tmp_path / "bars.parquet.part.csv"
+    with pytest.raises(SourceError):
+        save(file, Made(7), ["A", "B"], (T, T + 5 * MINUTE), lambda _: None)
+    assert (file.exists(), rows.exists()) == (False, True)
+    assert save(file, Made(), ["A", "B"], (T, T + 5 * MINUTE), lambda _: None) == [
+        Written("A", 0, 5),
+        Written("B", 3, 2),
+    ]
+    assert save(file, Made(), ["A"], (T, T + 6 * MINUTE), lambda _: None) == [Written("A", 1, 5)]
+    assert list(tmp_path.iterdir()) == [file]
+    ticks = list(read_ticks(file, lambda row: pytest.fail(str(row))))
+    assert sorted((tick.symbol, tick.ts) for tick in ticks) == [
+        *(("A", T + n * MINUTE + MINUTE - 1) for n in range(6)),
+        *(("B", T + n * MINUTE + MINUTE - 1) for n in range(5)),
+    ]
+
+
+def test_no_minutes_are_not_a_success(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there are no minutes of A in that time"):
+        save(tmp_path / "a.csv", Made(), ["A"], (T + 1, T + 2), lambda _: None)
+
+
+def test_a_vendor_that_asks_to_wait_is_waited_for(
+    vendor: VendorStub, clock: Clock, vendor_client: MakeClient
+) -> None:
+    client = vendor_client(vendor.url, "coinbase", 480)
+    client._patience_ms = 600_000
+    at = datetime.fromtimestamp(clock() / 1000 + 120, UTC)
+    vendor.script((429, {"Retry-After": format_datetime(at, usegmt=True)}, b""), (200, {}, b"[1]"))
+    began = clock()
+    assert client.pages("/candles", {}) == [1]
+    assert 119_000 <= clock() - began <= 125_000
+    client._patience_ms = 0
+    vendor.script((429, {"Retry-After": "120"}, b""))
+    with pytest.raises(RateLimitedError):
+        client.pages("/candles", {})
+    assert clock() - began <= 130_000
+
+
+def test_backtest_takes_the_arguments_of_history(
+    vendor: VendorStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(call: Call) -> Reply:
+        begin, end = (datetime.fromisoformat(call.parameters[name]).timestamp() for name in ("start", "end"))
+        times = range(int(begin), int(end) + 1, 60)
+        rows = [[at, 99.0, 101.0, 100.0, 100.0 + at // 60 % 7 / 10, 10.25] for at in times]
+        return 200, {}, json.dumps(rows).encode()
+
+    vendor.answer = answer
+    monkeypatch.setenv("COINBASE_URL", vendor.url)
+    kept = tmp_path / "btc.csv"
+    arguments = ["BTC-USD", "--source", "coinbase", "--from", "2h", "-o", str(kept), "--json"]
+    done = CliRunner().invoke(backtest.app, arguments)
+    assert done.exception is None, done.output
+    assert json.loads(done.stdout)["ticks"] >= 118
+    assert kept.exists()
+    done = CliRunner().invoke(backtest.app, [str(kept), "-o", "b.csv"])
+    assert "-o is given without --source" in str(done.exception)
 
 
 def test_another_file_is_not_written_into(tmp_path: Path) -> None:
@@ -126,7 +192,7 @@ def test_recent_bars_are_those_of_iex_where_the_plan_has_no_others(vendor: Vendo
             ["AAPL", "--source", "finnhub", "-o", "a.csv"],
             "finnhub has no history; must be one of alpaca, coinbase, kraken, yahoo",
         ),
-        (["AAPL", "--source", "coinbase", "-o", "a.xls"], "must be a file named .csv"),
+        (["AAPL", "--source", "coinbase", "-o", "a.xls"], "must be a file named .csv or .parquet"),
         (["A$", "--source", "coinbase", "-o", "a.csv"], "is no ticker"),
         (["A", "--source", "coinbase", "--from", "1h", "--to", "2h", "-o", "a.csv"], "is not before"),
     ],
