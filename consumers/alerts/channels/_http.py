@@ -121,10 +121,10 @@ def cut(text: str, limit: int, size: Callable[[str], int] = utf16) -> str:
     """
     if size(text) <= limit:
         return text
-    kept = text[:limit]
-    while size(f"{kept}…") > limit:
+    kept = text[: max(0, limit)]
+    while kept and size(f"{kept}…") > limit:
         kept = kept[: -max(1, (size(kept) - limit) // 4)]
-    return f"{kept.rstrip()}…"
+    return f"{kept.rstrip()}…" if kept else ""
 
 
 def fitted(
@@ -151,8 +151,8 @@ def fitted(
         text = "\n".join([*map(write, lines[:kept]), *more])
         if size(text) <= limit:
             return text
-    longest = limit
-    while size(text := write(cut(lines[0], longest, size))) > limit:
+    longest = max(0, limit)
+    while size(text := write(cut(lines[0], longest, size))) > limit and longest:
         longest = longest * 4 // 5
     return text
 

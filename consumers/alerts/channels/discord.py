@@ -30,7 +30,11 @@ class Discord(HttpChannel):
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
-        buttons = " · ".join(f"[{_escaped(button.label)}]({button.url})" for button in content.buttons)
+        buttons = ""
+        for button in content.buttons:
+            longer = f"{buttons} · [{_escaped(button.label)}]({button.url})".removeprefix(" · ")
+            if utf16(longer) <= DESCRIPTION // 2:  # the text comes first
+                buttons = longer
         room = DESCRIPTION - utf16(buttons) - 2
         lines = fitted(content.lines, room, write=_escaped)
         embed: dict[str, Any] = {

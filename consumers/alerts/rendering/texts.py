@@ -130,7 +130,8 @@ def _actions(kind: MessageKind, incident: Incident) -> Iterator[tuple[Action, st
 def _printable(said: Content) -> Content:
     """Return a message without characters that a mail or a terminal would act upon, such as line ends in a title."""
     title, *lines = (one_line(text) for text in (said.title, *said.lines))
-    return replace(said, title=title, lines=tuple(lines))
+    buttons = tuple(replace(button, label=one_line(button.label)) for button in said.buttons)
+    return replace(said, title=title, lines=tuple(lines), buttons=buttons)
 
 
 def _said(message: Message, say: _Writer) -> Content:

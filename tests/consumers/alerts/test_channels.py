@@ -8,16 +8,19 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumers.alerts import channels
 from consumers.alerts.channels import Channel, ChannelError, Setup, _http
+from consumers.alerts.channels._http import cut, fitted, utf8, utf16
 from consumers.alerts.channels.webhook import SIGNATURE, sign
 from consumers.alerts.model import Acknowledgement, Message
 from consumers.alerts.rendering.texts import content
@@ -407,3 +410,17 @@ def test_no_part_of_a_secret_is_told_wherever_it_stands(vendor: Vendor, status: 
         assert "***" in told or len(told) >= _http.SAID
         for part in (SECRET[:10], "a-path", "triggers"):
             assert part not in told
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4),
+    st.integers(-5, 60),
+    st.sampled_from([utf16, utf8]),
+    st.sampled_from([str, lambda line: line.replace("&", "&amp;")]),
+)
+def test_lines_are_fitted_to_any_room(
+    lines: list[str], limit: int, size: Callable[[str], int], write: Callable[[str], str]
+) -> None:
+    """It ends, and what it gives fits, for no room and for less than none too."""
+    assert size(fitted(lines, limit, size, write)) <= max(0, limit)
+    assert size(cut(lines[0], limit, size)) <= max(0, limit)
