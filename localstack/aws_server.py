@@ -2,26 +2,37 @@
 
 MiniStack is an ASGI application (``hypercorn ministack.app:app`` is one of its documented ways to start it); its
 own command serves it to every web page as well.
+
+It saves what it holds when its lifespan ends. So that a kill costs minutes and not the run, a fork of the process ends
+its lifespan every few minutes: it has all data of one moment, and writes them beside those of the last run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
+import signal
 import sys
+import threading
+import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
 
 from localstack.programs_only import ProgramsOnly
-from localstack.saved_state import SaveErrors, finish
+from localstack.saved_state import SaveErrors, finish, keep
 from localstack.settings import HOST
 
 _KEEP_ALIVE_SECONDS = 75
+_FORK_SECONDS = 120.0
+"""A fork that takes longer waits for a lock that another thread held: it is ended, and the next one tried."""
 _SAVE_SECONDS = 3600.0
 """Hypercorn's own minute would end the process in the middle of a large state."""
 
@@ -38,9 +49,70 @@ def main() -> int:
     config.shutdown_timeout = _SAVE_SECONDS
     errors = SaveErrors()
     logging.getLogger("persistence").addHandler(errors)
+    directory, every_s = Path(os.environ["STOCK_MONITOR_DIR"]), float(os.environ["SAVE_EVERY_SECONDS"])
+    threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
     asyncio.run(serve(ProgramsOnly(app), config))  # type: ignore[arg-type]  # Starlette's types are looser
-    finish(Path(os.environ["STOCK_MONITOR_DIR"]), errors.messages)
+    finish(directory, errors.messages)
     return 1 if errors.messages else 0
+
+
+def _save_regularly(directory: Path, every_s: float, errors: SaveErrors) -> None:
+    while True:
+        time.sleep(every_s)
+        try:
+            if not keep(directory, lambda folder: _save_by_a_fork(folder, errors)):
+                logging.getLogger(__name__).warning("the data were not saved: the copy before them stays")
+        except OSError as error:  # a full disk, say
+            logging.getLogger(__name__).warning(
+                "the data were not saved, the copy before them stays: %s", error
+            )
+
+
+def _save_by_a_fork(folder: Path, errors: SaveErrors) -> bool:
+    """Write the data of this moment below a folder; return whether all were written."""
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # threads are not there in the fork: it needs none
+        pid = os.fork()
+    if pid == 0:
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.chdir(folder)  # STATE_DIR is below it
+            errors.messages.clear()
+            asyncio.run(_end_lifespan())
+            os._exit(1 if errors.messages else 0)
+        finally:
+            os._exit(2)
+    return _ended_well(pid)
+
+
+async def _end_lifespan() -> None:
+    """Tell the application that the server ends: https://asgi.readthedocs.io/en/latest/specs/lifespan.html."""
+
+    async def receive() -> Any:
+        return {"type": "lifespan.shutdown"}
+
+    async def send(_message: Any) -> None:
+        return
+
+    await app(
+        {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}, receive, send
+    )
+
+
+def _ended_well(pid: int) -> bool:
+    deadline = time.monotonic() + _FORK_SECONDS
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status == 0
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return False
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The emulated AWS of the local monitor: MiniStack, an AWS in one process, without Docker.
 
 Functions run as its child processes. It keeps its state in memory and writes it to `.local/aws/` when it is asked to
-end, so it is always ended by SIGTERM and given the time it needs.
+end, so it is always ended by SIGTERM and given the time it needs. A copy is saved every few minutes while it runs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def start(settings: LocalSettings) -> str:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "1",
-        "STATE_DIR": str(state / "state"),
+        "STATE_DIR": saved_state.STATE,
+        "SAVE_EVERY_SECONDS": str(saved_state.EVERY_SECONDS),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(state / "s3"),
         "TMPDIR": str(settings.directory / "tmp"),

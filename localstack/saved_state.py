@@ -1,22 +1,29 @@
-"""What the local monitor keeps between two runs: whole, or as it was after the last run that ended well.
+"""What the local monitor keeps between two runs: whole, or as it was when it was last saved.
 
 MiniStack writes its state only as it ends, file by file. A run that was killed leaves files of two moments, which
 together are no state at all. So a run that ended well leaves a mark; the next one makes a copy of everything before
-it starts, and a run that finds no mark goes back to that copy.
+it starts, which is replaced every few minutes while it runs (`keep`), and a run that finds no mark goes back to it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 _AWS = "aws"
+STATE = f"{_AWS}/state"
+"""Where MiniStack writes its state, below the folder in which it runs."""
 _KEPT = (_AWS, "deployed", "backfilled", "checkpoints.json")
 """What has to be of one moment: the data of the local AWS, and what we noted about it."""
+EVERY_SECONDS = 300.0
+"""A copy takes a second or two of CPU, so that a kill costs five minutes at most."""
 _COPY = "last-saved"
+_BEFORE = "saved-before"
+"""The copy while a newer one takes its place."""
 _MARK = "saved"
 _FAILED = "not-saved"
 
@@ -31,6 +38,29 @@ class SaveErrors(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Collect one message."""
         self.messages.append(record.getMessage())
+
+
+def keep(directory: Path, save: Callable[[Path], bool]) -> bool:
+    """Replace the copy by one of now, whole or not at all; `save` writes the local AWS's data as they are now.
+
+    Parameters
+    ----------
+    save
+        Takes the folder in which it writes `aws/state`; returns whether all of it was written.
+    """
+    partial = directory / f"{_COPY}.partial"
+    _remove(partial)
+    (partial / STATE).mkdir(parents=True)
+    # Older than the data: what the detector was given since then is delivered again, which changes nothing.
+    for name in _KEPT[1:]:
+        _put(directory / name, partial / name)
+    if not save(partial):
+        _remove(partial)
+        return False
+    _put(directory / _AWS / "s3", partial / _AWS / "s3")
+    (partial / _AWS / _MARK).write_text(f"{datetime.now(UTC):%FT%T}Z\n")
+    _replace(directory, partial)
+    return True
 
 
 def finish(directory: Path, errors: Sequence[str], now: datetime | None = None) -> None:
@@ -63,9 +93,11 @@ def prepare(directory: Path) -> str:
     aws, copy = directory / _AWS, directory / _COPY
     mark = aws / _MARK
     if mark.exists():
-        _copy(directory, copy)
+        _copy(directory)
         mark.unlink()
         return ""
+    if not copy.is_dir() and (directory / _BEFORE).is_dir():
+        (directory / _BEFORE).rename(copy)
     if not aws.is_dir():
         return ""
     for name in _KEPT:
@@ -79,21 +111,37 @@ def prepare(directory: Path) -> str:
     return f"the last run was killed before it had saved its data: back to those of {since}"
 
 
-def _copy(directory: Path, copy: Path) -> None:
-    partial = copy.with_suffix(".partial")
+def _copy(directory: Path) -> None:
+    partial = directory / f"{_COPY}.partial"
     _remove(partial)
     partial.mkdir()
     for name in _KEPT:
         _put(directory / name, partial / name)
-    _remove(copy)
+    _replace(directory, partial)
+
+
+def _replace(directory: Path, partial: Path) -> None:
+    """Put a whole copy in the place of the one before; at any moment one of them is there."""
+    copy, before = directory / _COPY, directory / _BEFORE
+    if copy.is_dir():
+        _remove(before)
+        copy.rename(before)
     partial.rename(copy)
+    _remove(before)
 
 
 def _put(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, copy_function=_copied)
     elif source.exists():
         shutil.copy2(source, target)
+
+
+def _copied(source: str, target: str) -> str:
+    """Copy a file, unless it is gone meanwhile: objects come and go while the local AWS runs."""
+    with contextlib.suppress(FileNotFoundError):
+        return shutil.copy2(source, target)
+    return target
 
 
 def _remove(path: Path) -> None:

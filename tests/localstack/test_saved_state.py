@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from localstack import saved_state
+from localstack import emulator, saved_state
+from localstack.clients import client
+from localstack.settings import LocalSettings, free_port
 
 THEN = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -78,3 +82,67 @@ def test_a_copy_that_was_interrupted_does_no_harm(tmp_path: Path, monkeypatch: p
 
 def _fail(*_: object, **__: object) -> None:
     raise OSError("the disk is full")
+
+
+def test_a_copy_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    run(tmp_path, "first")
+    saved_state.finish(tmp_path, [], THEN)
+    run(tmp_path, "second")
+
+    def save(folder: Path) -> bool:
+        (folder / saved_state.STATE / "kinesis.json").write_text("while it ran")
+        return True
+
+    assert saved_state.keep(tmp_path, save)
+    assert not saved_state.keep(tmp_path, lambda _: False)
+    with pytest.raises(OSError, match="disk"):
+        saved_state.keep(tmp_path, full_disk)
+    assert "back to those of 20" in saved_state.prepare(tmp_path)
+    assert held(tmp_path) == {"while it ran", "second"}
+
+
+def full_disk(folder: Path) -> bool:
+    raise OSError(f"no space on the disk of {folder}")
+
+
+@pytest.mark.parametrize(
+    "copies", [("last-saved",), ("saved-before",), ("saved-before", "last-saved.partial")]
+)
+def test_at_any_moment_of_a_save_one_copy_is_there(tmp_path: Path, copies: tuple[str, ...]) -> None:
+    run(tmp_path, "first")
+    saved_state.finish(tmp_path, [], THEN)
+    run(tmp_path, "second")
+    (tmp_path / "last-saved").rename(tmp_path / copies[0])
+    for name in copies[1:]:
+        shutil.copytree(tmp_path / copies[0], tmp_path / name)
+    assert saved_state.prepare(tmp_path).endswith("back to those of 2026-11-28T12:00:00Z")
+    assert held(tmp_path) == {"first"}
+
+
+def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_state, "EVERY_SECONDS", 0.2)
+    settings = LocalSettings(tmp_path, free_port(), free_port())
+    aws = emulator.emulator(settings)
+    try:
+        emulator.start(settings)
+        ssm = client(settings, "ssm")
+        ssm.put_parameter(Name="kept", Value="yes", Type="String")
+        aws.wait_until(lambda: '"kept"' in saved(tmp_path), 60)
+        pid = aws.pid()
+        assert pid is not None
+        os.killpg(pid, signal.SIGKILL)
+        aws.stop()
+        assert "back to those of 20" in emulator.start(settings)
+        assert client(settings, "ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "yes"
+    finally:
+        aws.stop()
+
+
+def saved(directory: Path) -> str:
+    path = directory / "last-saved" / saved_state.STATE / "ssm.json"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
