@@ -5,6 +5,7 @@ python -m localstack.front_door
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import threading
@@ -13,8 +14,9 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 import httpx
-import uvicorn
 from botocore.exceptions import ClientError
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -34,6 +36,8 @@ from localstack.settings import ACCOUNT, HOST, LocalSettings, read_settings
 from stream_infra import names
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 
+IDLE_SECONDS = 30
+"""Longer than any pause between the polls of a page; what says nothing, or half of something, goes."""
 _SECURITY = {"content-security-policy": CONTENT_SECURITY_POLICY, "x-content-type-options": "nosniff"}
 
 
@@ -153,10 +157,17 @@ def build(settings: LocalSettings) -> Starlette:
 def main() -> int:
     """Serve until SIGTERM."""
     settings = read_settings()
-    uvicorn.run(
-        build(settings), host=HOST, port=settings.port, log_level="warning", access_log=False, lifespan="on"
-    )
+    asyncio.run(serve(build(settings), server(settings.port)))  # type: ignore[arg-type]  # Starlette's types are looser
     return 0
+
+
+def server(port: int) -> Config:
+    """Return how the front door is served: a connection on which nothing whole is asked for does not stay."""
+    config = Config()
+    config.bind = [f"{HOST}:{port}"]
+    config.keep_alive_timeout = IDLE_SECONDS
+    config.loglevel = "WARNING"
+    return config
 
 
 if __name__ == "__main__":

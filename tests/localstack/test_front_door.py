@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import pytest
+from hypercorn.asyncio import serve
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message
 
+from localstack import front_door
 from localstack.api_stage import ApiStage
+from localstack.settings import HOST, free_port, port_is_free
 
 Json = dict[str, Any]
 
@@ -141,3 +145,32 @@ def test_a_crowd_of_requests_takes_turns_and_who_has_left_takes_none() -> None:
     assert asyncio.run(crowd()) == [200] * 40
     assert most == 4
     assert asked == 40
+
+
+def test_half_open_connections_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """600 of them were there for good: each is a file of the process, of which it has a thousand."""
+    monkeypatch.setattr(front_door, "IDLE_SECONDS", 0.5)
+    port = free_port()
+
+    async def run() -> list[bytes]:
+        app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("a page"))])
+        over = asyncio.Event()
+        serving = asyncio.create_task(serve(app, front_door.server(port), shutdown_trigger=over.wait))  # type: ignore[arg-type]
+        while port_is_free(port):  # noqa: ASYNC110  of a server, which sets no event
+            await asyncio.sleep(0.01)
+        opened = [await asyncio.open_connection(HOST, port) for _ in range(60)]
+        for _, writer in opened[::2]:
+            writer.write(b"GET / HTTP/1.1\r\nHost: 127")
+            await writer.drain()
+        left = [await asyncio.wait_for(reader.read(), 60) for reader, _ in opened]
+        for _, writer in opened:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://{HOST}:{port}/")).text == "a page"
+        over.set()
+        await serving
+        return left
+
+    assert set(asyncio.run(run())) <= {b""}
