@@ -40,7 +40,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "OL": "XOSL", "WA": "XWAR", "PR": "XPRA", "BD": "XBUD", "IS": "XIST", "SR": "XSAU", "JO": "XJSE",
     "NS": "XBOM", "BO": "XBOM", "KA": "XKAR", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "T": "XTKS", "KS": "XKRX",
     "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "KL": "XKLS", "JK": "XIDX", "BK": "XBKK", "PS": "XPHS",
-    "AX": "XASX", "NZ": "XNZE",
+    "AX": "XASX", "NZ": "XNZE", "AT": "ASEX", "TA": "XTAE", "RO": "XBSE", "IC": "XICE", "TL": "XTAL", "RG": "XRIS",
+    "VS": "XLIT",
 }  # fmt: skip
 _CRYPTO = frozenset(
     {"BINANCE", "COINBASE", "KRAKEN", "BITSTAMP", "BITFINEX", "BYBIT", "OKX", "GEMINI", "KUCOIN", "HUOBI"}
