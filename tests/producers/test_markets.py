@@ -80,7 +80,8 @@ def test_extended_hours(market: str, moment: str, expected: bool) -> None:
     ("symbol", "market"),
     [
         ("AAPL", "XNYS"), ("BRK.B", "XNYS"), ("BRK-B", "XNYS"), ("^GSPC", "XNYS"), ("0700.HK", "XHKG"),
-        ("VOD.L", "XLON"), ("OPAP.AT", "ASEX"), ("TEVA.TA", "XTAE"), ("M&M.NS", "XBOM"), ("SAP.DE", "XETR"), ("7203.T", "XTKS"), ("ES=F", "CMES"),
+        ("OPAP.AT", "ASEX"), ("TEVA.TA", "XTAE"), ("BRD.RO", "XBSE"),
+        ("VOD.L", "XLON"), ("M&M.NS", "XBOM"), ("SAP.DE", "XETR"), ("7203.T", "XTKS"), ("ES=F", "CMES"),
         ("BINANCE:BTCUSDT", "24/7"), ("OANDA:EUR_USD", "fx"), ("EURUSD=X", "fx"), ("EUR/USD", "fx"),
         ("BTC/USD", "24/7"), ("BTC-USD", "24/7"), ("AAPL250117C00150000", "XNYS"), (".L", "XNYS"),
     ],
