@@ -1,7 +1,8 @@
-"""volume_burst: the volume of three ticks against its usual size and its own heavy tail.
+"""volume_burst: the volume of one, three and ten ticks against its usual size and its own heavy tail.
 
 The square root tames the tail of volumes. Only ticks that trade are counted: many ticks of a quiet instrument do
-not, and zeros say nothing of how large a volume may be. The limit is learned (see `tail`).
+not, and zeros say nothing of how large a volume may be. The limit of each span is learned (see `tail`), and what is
+usual in the last hours before a session ends is learned over days.
 """
 
 from __future__ import annotations
@@ -10,50 +11,103 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import number, times
-from consumers.detectors.engine.signals import VOLUME_TICKS
-from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
+from consumers.detectors.engine.signals import DAY_MS, VOLUME_TICKS
+from consumers.detectors.engine.tail import LEAST_HIGH, VOLUME_ROSE
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.namespace import Condition, Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 4.8
+# Of one, three and ten ticks: the reach, and the quantile and excess that are assumed before any is learned, which are
+# usual for minutes of shares. Single ticks are loud more often than several in a row.
+ONE, THREE, TEN = (5.6, 2.24, 0.57), (4.4, 1.92, 0.35), (5.1, 1.68, 0.2)
 CLIP = 2.0  # a square root teaches the mean at most this many means
 LEAST_RATIO = 1.5
 LEAST_ROOT = 1e-9
+# Minutes before the time of day at which the last session ended: volumes grow towards it.
+CLOSE_1, CLOSE_2, CLOSE_3, CLOSE_4 = 5.0 * 60_000.0, 20.0 * 60_000.0, 60.0 * 60_000.0, 160.0 * 60_000.0
+AFTER_CLOSE = -60_000.0
+CLOSE_GAIN, CLOSE_CLIP = 0.02, 4.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
-    """Return (score, shares a tick over three ticks, usual shares a tick, how many more are still normal)."""
+    """Return (score, shares a tick over the rarest span, usual shares a tick, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     usual = maximum(s.volume, LEAST_ROOT)
-    ratio = x.volume_recent / usual
-    high, excess = s.volume_high + FIRST_HIGH, s.volume_excess + FIRST_EXCESS
-    limit = maximum(high + REACH * excess, LEAST_RATIO)
-    over = ratio > high
-    s.volume_high = maximum(high * where(over, ROSE, x.fell_volume), LEAST_HIGH) - FIRST_HIGH
-    taught = minimum(ratio, limit) - high - excess
-    s.volume_excess = s.volume_excess + where(over, taught, 0.0) * x.gain_tail_volume
+    ended = x.new_session & (x.age > 0.0)
+    if xp.any(ended):
+        s.close_time = where(ended, s.tick_time, s.close_time)
+    s.tick_time = x.time + 1.0
+    left = s.close_time - s.tick_time
+    left = where(left < -0.5 * DAY_MS, left + DAY_MS, left)
+    closing = (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4)
+    if xp.any(closing):
+        usual = _at_the_close(xp, s, x, (closing, left, usual))
+
+    # Of the three spans the rarest counts.
+    ratio, over = x.volume_one / usual, 1.0
+    limit, s.one_high, s.one_excess = _learned(xp, x, ratio, (s.one_high, s.one_excess, *ONE))
+    three = x.volume_three / usual
+    other, s.three_high, s.three_excess = _learned(xp, x, three, (s.three_high, s.three_excess, *THREE))
+    rarer = three * limit > ratio * other
+    ratio, limit, over = where(rarer, three, ratio), where(rarer, other, limit), where(rarer, 3.0, over)
+    ten = x.volume_ten / usual
+    other, s.ten_high, s.ten_excess = _learned(xp, x, ten, (s.ten_high, s.ten_excess, *TEN))
+    rarer = ten * limit > ratio * other
+    ratio, limit, x.over_volumes = where(rarer, ten, ratio), where(rarer, other, limit), where(rarer, 10.0, over)
+
     cap = CLIP * s.volume + x.open_volume
     s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
-    expected = usual * usual
     # A tick that comes after a silence carries the volume of several.
     judged = where(x.volume_warm, ratio, 0.0) / (limit * x.root_lapse)
-    return judged * 2.5, x.volume_recent * x.volume_recent, expected, expected * (limit * limit - 1.0)
+    value, expected = ratio * usual, usual * usual
+    return judged * 2.5, value * value, expected, expected * (limit * limit - 1.0)
+
+
+def _learned(
+    xp: Namespace, x: Signals, ratio: Number, tail: tuple[Number, Number, float, float, float]
+) -> tuple[Number, Number, Number]:
+    """Return the limit of a span, and its tail moved on by `ratio`."""
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    learned_high, learned_excess, reach, first_high, first_excess = tail
+    high, excess = learned_high + first_high, learned_excess + first_excess
+    limit = maximum(high + reach * excess, LEAST_RATIO)
+    over = ratio > high
+    moved = maximum(high * where(over, VOLUME_ROSE, x.fell_volume), LEAST_HIGH) - first_high
+    taught = minimum(ratio, limit) - high - excess
+    return limit, moved, learned_excess + where(over, taught, 0.0) * x.gain_tail_volume
+
+
+def _at_the_close(
+    xp: Namespace, s: State, x: Signals, closing: tuple[Condition, Number, Number]
+) -> Number:
+    """Return the usual root so long before the close; learn how much larger it is then."""
+    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    near, left, usual = closing
+    first, second, third = left < CLOSE_1, left < CLOSE_2, left < CLOSE_3
+    grown = where(first, s.close_1, where(second, s.close_2, where(third, s.close_3, s.close_4)))
+    taught = minimum(x.volume_root / usual, CLOSE_CLIP) - 1.0 - grown
+    moved = where(near & x.traded & (s.volume > 0.0), grown + taught * CLOSE_GAIN, grown)
+    s.close_1 = where(near & first, moved, s.close_1)
+    s.close_2 = where(near & second & xp.negate(first), moved, s.close_2)
+    s.close_3 = where(near & third & xp.negate(second), moved, s.close_3)
+    s.close_4 = where(near & xp.negate(third), moved, s.close_4)
+    return usual * where(near, 1.0 + maximum(grown, 0.0), 1.0)
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
     """Return what the volume was compared with."""
     del s
-    return {"unit": "shares", "ticks": int(min(x.age, VOLUME_TICKS)), "over_ticks": 3}
+    return {"unit": "shares", "ticks": int(min(x.age, VOLUME_TICKS)), "over_ticks": int(x.over_volumes)}
 
 
 def _sentence(facts: Facts) -> str:
     over, of = facts.window["over_ticks"], facts.window["ticks"]
+    span = "in one tick" if over == 1 else f"a tick over {over} ticks"
     return (
-        f"traded {facts.value:,.0f} shares a tick over {over} ticks, {times(facts)} the usual"
+        f"traded {facts.value:,.0f} shares {span}, {times(facts)} the usual"
         f" {number(facts.expected)} of the last {of} ticks"
     )
 
@@ -61,7 +115,7 @@ def _sentence(facts: Facts) -> str:
 DETECTOR = DetectorSpec(
     kind="volume_burst",
     label="Volume burst",
-    summary="the volume of three ticks against its usual size and its own heavy tail",
+    summary="the volume of one, three and ten ticks against its usual size and its own heavy tail",
     score=score,
     window=window,
     sentence=_sentence,
@@ -69,8 +123,18 @@ DETECTOR = DetectorSpec(
     distortion=Distortion(kind="volume_burst", seconds=30.0, volume_factor=40.0),
     fields={
         "volume": "mean square root of a tick's volume over some 60 ticks that traded",
-        "volume_high": "98 % quantile of the ratio to that mean, less its first value",
-        "volume_excess": "mean excess over it, less its first value",
+        "one_high": "98 % quantile of the ratio to that mean, less its first value",
+        "one_excess": "mean excess over it, less its first value",
+        "three_high": "the same of the mean of three ticks",
+        "three_excess": "mean excess over it, less its first value",
+        "ten_high": "the same of the mean of ten ticks",
+        "ten_excess": "mean excess over it, less its first value",
+        "tick_time": "ms of the UTC day of the last tick, plus one",
+        "close_time": "ms of the UTC day of the last tick of the last session, plus one",
+        "close_1": "how much larger volumes are in the last 5 minutes before that time, less one",
+        "close_2": "in the last 20",
+        "close_3": "in the last 60",
+        "close_4": "in the last 160",
     },
     may_follow_halt=True,
 )

@@ -21,8 +21,8 @@ from consumers.detectors.engine.signals import (
     SPREAD_TICKS,
     VOLUME_TICKS,
 )
-from consumers.detectors.engine.state import MEMORY_FIELDS
-from consumers.detectors.engine.tail import EXCEEDANCES, FELL, QUANTILE
+from consumers.detectors.engine.state import MEMORY_FIELDS, VOLUME_MEMORY
+from consumers.detectors.engine.tail import EXCEEDANCES, FELL, QUANTILE, VOLUME_FELL
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.plan import Plan
@@ -41,6 +41,8 @@ UNCLIPPED_TICKS = 20.0
 UNCLIPPED = 1e30
 
 
+# What is assumed of the tail of volumes counts as much as so many of them; it is learned from more.
+ASSUMED_VOLUMES, VOLUME_TAIL_TICKS = 600.0, 20_000.0
 # A tail is learned from some hundred exceedances of its quantile (see `tail`).
 TAIL_TICKS = EXCEEDANCES / (1.0 - QUANTILE)
 
@@ -190,21 +192,26 @@ def _volumes(memory: _Memory, day_volume: Floats, warm: Flags) -> dict[str, NDAr
     known = (total_before > 0.0) & (total >= total_before)
     volume = np.where(known, total - total_before, 0.0)
     root = np.sqrt(volume)
-    root_1 = memory.before("volume_1", root)
-    root_2 = memory.before("volume_2", root_1)
+    roots = [root]
+    for name in VOLUME_MEMORY:
+        roots.append(memory.before(name, roots[-1]))
+    three = roots[0] + roots[1] + roots[2]
+    ten = sum(roots[3:], three)
     traded = volume > 0.0
     volumes = memory.count("volumes", traded)
-    recent = np.where(traded & (volumes > UNCLIPPED_TICKS), (root + root_1 + root_2) / 3.0, 0.0)
+    judged = traded & (volumes > UNCLIPPED_TICKS)
     return {
         "volume_root": root,
-        "volume_recent": recent,
+        "volume_one": np.where(judged, root, 0.0),
+        "volume_three": np.where(judged, three / 3.0, 0.0),
+        "volume_ten": np.where(judged, ten / 10.0, 0.0),
         "volume_warm": warm & (volumes > WARMUP_TICKS),
         "gain_volume": np.where(traded, _gain(volumes, VOLUME_TICKS), 0.0),
         "open_volume": _open(volumes),
-        "gain_tail_volume": _gain_tail(volumes),
-        "fell_volume": np.where(recent > 0.0, FELL, 1.0),
+        "gain_tail_volume": _gain_tail(volumes + ASSUMED_VOLUMES, VOLUME_TAIL_TICKS),
+        "fell_volume": np.where(judged, VOLUME_FELL, 1.0),
         "traded": traded,
-        "same_volume": traded & (root == root_1),
+        "same_volume": traded & (root == roots[1]),
     }
 
 
@@ -248,9 +255,9 @@ def _gain(count: Floats, window: float) -> Floats:
     return 1.0 / np.minimum(np.maximum(count, 1.0), window)
 
 
-def _gain_tail(count: Floats) -> Floats:
+def _gain_tail(count: Floats, most: float = TAIL_TICKS) -> Floats:
     """Return the weight of an exceedance after `count` values, of which some 2 % were exceedances."""
-    return 1.0 / (1.0 + np.minimum(count, TAIL_TICKS) * (1.0 - QUANTILE))
+    return 1.0 / (1.0 + np.minimum(count, most) * (1.0 - QUANTILE))
 
 
 def _open(count: Floats) -> Floats:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 # Windows in ticks, known volumes, known spreads: exponential weights after a plain mean.
 SLOW_TICKS, FAST_TICKS = 240.0, 15.0
-VOLUME_TICKS = 60.0
+VOLUME_TICKS = 75.0
 SPREAD_TICKS, SPREAD_FAST_TICKS = 400.0, 60.0
 # A pause of four hours or more ends a session: overnight, weekend, holiday.
 SESSION_BREAK_MS = 4.0 * 3_600_000.0
@@ -78,7 +78,9 @@ class Signals:
     gain_spread_fast: Number
     open_spread: Number
     volume_root: Number  # square root of this tick's volume, 0 where unknown
-    volume_recent: Number  # mean of this square root and the two before; 0 without a trade or a baseline
+    volume_one: Number  # the same; 0 without a trade or a baseline
+    volume_three: Number  # mean of this square root and the two before
+    volume_ten: Number  # and the nine before
     volume_warm: Condition  # that baseline is warmed up
     gain_volume: Number  # 0 where nothing was traded
     open_volume: Number
@@ -101,6 +103,7 @@ class Signals:
     size_paced: Number = field(init=False)  # the same, divided by root_lapse
     believed: Condition = field(init=False)
     over_ticks: Number = field(init=False)  # ticks of the return that price_spike judges
+    over_volumes: Number = field(init=False)  # ticks of the volume that volume_burst judges
 
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(each.name for each in fields(Signals) if each.init)

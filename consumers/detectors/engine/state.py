@@ -14,6 +14,8 @@ from consumers.contracts.kinds import KINDS, REGISTRY
 if TYPE_CHECKING:
     from consumers.detectors.engine.namespace import Number
 
+# Square roots of the volumes of the nine ticks before, the last one first.
+VOLUME_MEMORY: tuple[str, ...] = tuple(f"volume_{ago}" for ago in range(1, 10))
 MEMORY_FIELDS: tuple[str, ...] = (
     "count",  # ticks seen
     "last_ts",  # ms
@@ -27,8 +29,7 @@ MEMORY_FIELDS: tuple[str, ...] = (
     "spread_2",  # and of the one before
     "changes",  # ticks that changed something
     "volumes",  # number of known volumes above zero
-    "volume_1",  # square root of the volume of the last tick
-    "volume_2",  # and of the one before
+    *VOLUME_MEMORY,
 )
 
 

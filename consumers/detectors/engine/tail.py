@@ -10,6 +10,8 @@ no more than one at the limit. A state holds both less their first values, so th
 from __future__ import annotations
 
 QUANTILE, STEP = 0.98, 0.05
+VOLUME_STEP = 0.025  # volumes repeat themselves less than returns do
+VOLUME_ROSE, VOLUME_FELL = 1.0 + QUANTILE * VOLUME_STEP, 1.0 - (1.0 - QUANTILE) * VOLUME_STEP
 ROSE, FELL = 1.0 + QUANTILE * STEP, 1.0 - (1.0 - QUANTILE) * STEP
 # What is assumed before anything is learned; the statistics are about one on a usual tick, and so the least quantile.
 FIRST_HIGH, FIRST_EXCESS = 2.0, 0.5
