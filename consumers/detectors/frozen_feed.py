@@ -1,7 +1,8 @@
 """frozen_feed: ticks that repeat each other for longer than chance allows.
 
 Three runs are counted: ticks that change nothing (price, quotes, volume); ticks that repeat price, quotes and a volume
-(a bar sent again); trades outside of quotes that stand still (stale quotes under a live price).
+(a bar sent again); trades outside of quotes that stand still (stale quotes under a live price). Of the latter two a
+tick counts as little as its pause is shorter than usual: one order is often filled by many trades at once.
 
 A run of a process without memory that lasts on average m ticks is longer than n with a probability of some
 exp(-2 n / (2 m - 1)); where activity comes in waves, the tail is heavier and learned (see `tail`). The limit is where
@@ -59,7 +60,8 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
         other, s.repeats_high, s.repeats_excess = _learned(
             xp, s.repeats, ended, (s.repeats_high, s.repeats_excess)
         )
-        s.repeats = where(x.repeated, s.repeats + 1.0, where(x.traded, 0.0, s.repeats))
+        lasted = minimum(x.pause / x.pace, 1.0)
+        s.repeats = where(x.repeated, s.repeats + lasted, where(x.traded, 0.0, s.repeats))
         rarer = s.repeats / other > found
         longest, limit = where(rarer, s.repeats, longest), where(rarer, other, limit)
         found = longest / limit
@@ -68,7 +70,8 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
         other, s.strays_high, s.strays_excess = _learned(
             xp, s.strays, x.requoted, (s.strays_high, s.strays_excess)
         )
-        s.strays = where(x.strayed, s.strays + 1.0, where(x.requoted, 0.0, s.strays))
+        lasted = minimum(x.pause / x.pace, 1.0)
+        s.strays = where(x.strayed, s.strays + lasted, where(x.requoted, 0.0, s.strays))
         rarer = s.strays / other > found
         longest, limit = where(rarer, s.strays, longest), where(rarer, other, limit)
         found = longest / limit
@@ -103,9 +106,9 @@ def _sentence(facts: Facts) -> str:
     limit = f"where {facts.expected + facts.tolerance:,.0f} or more are not chance"
     run = facts.window.get("run")
     if run == "repeated trades":
-        return f"has repeated one trade {facts.value:,.0f} times, with its price, quotes and volume, {limit}"
+        return f"has repeated one trade, with its price, quotes and volume, for {facts.value:,.0f} usual pauses, {limit}"
     if run == "stale quotes":
-        return f"has traded {facts.value:,.0f} times outside of quotes that stand still, {limit}"
+        return f"has traded outside of quotes that stand still for {facts.value:,.0f} usual pauses, {limit}"
     return (
         f"has not changed for {facts.value:,.0f} ticks ({duration(facts.window['seconds'])}): price, quotes and"
         f" volume repeat, {limit}"

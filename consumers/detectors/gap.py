@@ -1,7 +1,7 @@
 """gap: no tick for much longer than usual, noticed when the next one comes.
 
-The limit is nine usual pauses, 2.25 times the longest usual pause, and at least 15 s. The end of a session is no
-gap, nor is a pause that ends at the time of day at which the last long one ended (a daily break).
+The limit is learned from the instrument's own pauses (see `tail`). The end of a session is no gap, nor is a pause
+that ends at the time of day at which the last long one ended (a daily break).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 10.0
+REACH = 11.0
 # So many pauses are no gap however regular the ticks are: a poll or two may get lost.
 LEAST_PAUSES = 4.0
 # A break of at least this length is remembered by the time of day at which it ends, to this precision.

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 15.0
-CLIP, SLACK = 1.0, 0.18  # in root mean squares of a move
+OPERATING_SUM = 10.5
+CLIP, SLACK = 1.0, 0.25  # in root mean squares of a move
+# A tick without a move takes so much off, so that a drift ends where the price stands still.
+LEAK = 0.005
 MOST = 4.0 * OPERATING_SUM
 WARMUP_TICKS = 150.0
 SQUARE_CLIP = 9.0
@@ -33,7 +35,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
     step = maximum(minimum(change / deviation, CLIP), -CLIP)
     moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & xp.negate(x.new_session)
-    step, slack = where(moved, step, 0.0), where(moved, SLACK, 0.0)
+    step, slack = where(moved, step, 0.0), where(moved, SLACK, LEAK)
     base = where(s.last_price > 0.0, s.last_price, x.price)
     rising, falling = s.up > 0.0, s.down > 0.0
     s.up_from = where(rising, s.up_from, base)
