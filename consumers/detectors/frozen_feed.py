@@ -106,7 +106,7 @@ def _sentence(facts: Facts) -> str:
     limit = f"where {facts.expected + facts.tolerance:,.0f} or more are not chance"
     run = facts.window.get("run")
     if run == "repeated trades":
-        return f"has repeated one trade, with its price, quotes and volume, for {facts.value:,.0f} usual pauses, {limit}"
+        return f"has repeated a trade, price, quotes and volume, for {facts.value:,.0f} usual pauses, {limit}"
     if run == "stale quotes":
         return f"has traded outside of quotes that stand still for {facts.value:,.0f} usual pauses, {limit}"
     return (

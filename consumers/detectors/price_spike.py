@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 REACH = 6.5
 # Scales below which no return is an anomaly.
-LEAST_SCALES = 5.0
+LEAST_SCALES = 6.0
 # So much further from usual is a return in the first minutes of a session before it is an anomaly.
 OPENING_FACTOR = 1.5
-# The sum of three returns in scales of one: some 1.5 times as many are as rare, as bounces cancel out in it.
-THREE_PART = 1.0 / 1.5
+# The sum of three returns in scales of one: some 1.4 times as many are as rare, as bounces cancel out in it.
+THREE_PART = 1.0 / 1.4
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:

@@ -56,7 +56,11 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     ten = x.volume_ten / usual
     other, s.ten_high, s.ten_excess = _learned(xp, x, ten, (s.ten_high, s.ten_excess, *TEN))
     rarer = ten * limit > ratio * other
-    ratio, limit, x.over_volumes = where(rarer, ten, ratio), where(rarer, other, limit), where(rarer, 10.0, over)
+    ratio, limit, x.over_volumes = (
+        where(rarer, ten, ratio),
+        where(rarer, other, limit),
+        where(rarer, 10.0, over),
+    )
 
     cap = CLIP * s.volume + x.open_volume
     s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
@@ -80,9 +84,7 @@ def _learned(
     return limit, moved, learned_excess + where(over, taught, 0.0) * x.gain_tail_volume
 
 
-def _at_the_close(
-    xp: Namespace, s: State, x: Signals, closing: tuple[Condition, Number, Number]
-) -> Number:
+def _at_the_close(xp: Namespace, s: State, x: Signals, closing: tuple[Condition, Number, Number]) -> Number:
     """Return the usual root so long before the close; learn how much larger it is then."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     near, left, usual = closing

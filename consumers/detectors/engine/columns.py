@@ -22,7 +22,7 @@ from consumers.detectors.engine.signals import (
     VOLUME_TICKS,
 )
 from consumers.detectors.engine.state import MEMORY_FIELDS, VOLUME_MEMORY
-from consumers.detectors.engine.tail import EXCEEDANCES, FELL, QUANTILE, VOLUME_FELL
+from consumers.detectors.engine.tail import ASSUMED, EXCEEDANCES, FELL, QUANTILE, VOLUME_FELL
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.plan import Plan
@@ -41,10 +41,10 @@ UNCLIPPED_TICKS = 20.0
 UNCLIPPED = 1e30
 
 
-# What is assumed of the tail of volumes counts as much as so many of them; it is learned from more.
-ASSUMED_VOLUMES, VOLUME_TAIL_TICKS = 600.0, 20_000.0
-# A tail is learned from some hundred exceedances of its quantile (see `tail`).
+# A tail is learned from some four hundred exceedances of its quantile (see `tail`); what is assumed before any is
+# learned counts as much as twelve.
 TAIL_TICKS = EXCEEDANCES / (1.0 - QUANTILE)
+ASSUMED_TICKS = ASSUMED / (1.0 - QUANTILE)
 
 
 # After k changes, the predictive distribution of a run without change is wider by some 1 + 7 / k + 32 / k**2; its mean
@@ -208,7 +208,7 @@ def _volumes(memory: _Memory, day_volume: Floats, warm: Flags) -> dict[str, NDAr
         "volume_warm": warm & (volumes > WARMUP_TICKS),
         "gain_volume": np.where(traded, _gain(volumes, VOLUME_TICKS), 0.0),
         "open_volume": _open(volumes),
-        "gain_tail_volume": _gain_tail(volumes + ASSUMED_VOLUMES, VOLUME_TAIL_TICKS),
+        "gain_tail_volume": _gain_tail(volumes),
         "fell_volume": np.where(judged, VOLUME_FELL, 1.0),
         "traded": traded,
         "same_volume": traded & (root == roots[1]),
@@ -226,7 +226,7 @@ def _spreads(memory: _Memory, spread: Floats, warm: Flags) -> dict[str, NDArray[
         "gain_spread": np.where(spread > 0.0, _gain(spreads, SPREAD_TICKS), 0.0),
         "gain_spread_fast": np.where(spread > 0.0, _gain(spreads, SPREAD_FAST_TICKS), 0.0),
         "open_spread": _open(spreads),
-        "gain_tail_spread": _gain_tail(spreads),
+        "gain_tail_spread": _gain_tail(spreads, assumed=0.0),
         "fell_spread": np.where(spread > 0.0, FELL, 1.0),
     }
 
@@ -255,9 +255,9 @@ def _gain(count: Floats, window: float) -> Floats:
     return 1.0 / np.minimum(np.maximum(count, 1.0), window)
 
 
-def _gain_tail(count: Floats, most: float = TAIL_TICKS) -> Floats:
+def _gain_tail(count: Floats, *, assumed: float = ASSUMED_TICKS) -> Floats:
     """Return the weight of an exceedance after `count` values, of which some 2 % were exceedances."""
-    return 1.0 / (1.0 + np.minimum(count, most) * (1.0 - QUANTILE))
+    return 1.0 / (1.0 + np.minimum(count + assumed, TAIL_TICKS) * (1.0 - QUANTILE))
 
 
 def _open(count: Floats) -> Floats:

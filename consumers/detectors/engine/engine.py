@@ -35,7 +35,7 @@ __all__ = [
     "new_states",
 ]
 
-DETECTOR_VERSION = 2
+DETECTOR_VERSION = 3
 # Rounds of fewer symbols run faster on floats than on arrays.
 NARROW = 28
 

@@ -16,5 +16,5 @@ ROSE, FELL = 1.0 + QUANTILE * STEP, 1.0 - (1.0 - QUANTILE) * STEP
 # What is assumed before anything is learned; the statistics are about one on a usual tick, and so the least quantile.
 FIRST_HIGH, FIRST_EXCESS = 2.0, 0.5
 LEAST_HIGH = 1.0
-# Exceedances over which the mean excess is averaged.
-EXCEEDANCES = 100.0
+# Exceedances over which the mean excess is averaged, and how many the first excess counts as.
+EXCEEDANCES, ASSUMED = 400.0, 12.0
