@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 12.0
+REACH = 13.0
 # So many pauses are no gap however regular the ticks are: a poll or two may get lost.
 LEAST_PAUSES = 4.0
 # A break of at least this length is remembered by the time of day at which it ends, to this precision.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 6.5
+REACH = 6.8
 # Scales below which no return is an anomaly.
 LEAST_SCALES = 6.0
 # So much further from usual is a return in the first minutes of a session before it is an anomaly.
