@@ -106,7 +106,7 @@ class RowReader:
             If the row cannot be used.
         """
         symbol = _symbol(row.get("symbol"))
-        own_ts = _time_ms("ts", row.get("ts"))
+        own_ts = time_ms("ts", row.get("ts"))
         price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
         if price is None:
             raise BadRowError("price is empty; must be a number")
@@ -114,7 +114,7 @@ class RowReader:
         ask = _number("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
         day_volume = _number("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
         volume = _number("volume", row.get("volume"), 0, MAX_VOLUME)
-        quote_ts = None if _is_empty(row.get("quote_ts")) else _time_ms("quote_ts", row["quote_ts"])
+        quote_ts = None if _is_empty(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
         ts = self._growing(symbol, own_ts, line)
         if day_volume is None and volume is not None:
             day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
@@ -163,7 +163,14 @@ def _number(name: str, value: Any, low: float, high: float) -> float | None:
     return number
 
 
-def _time_ms(name: str, value: Any) -> int:
+def time_ms(name: str, value: Any) -> int:
+    """Return the time that a value of column `name` says, in epoch milliseconds.
+
+    Raises
+    ------
+    BadRowError
+        If it is none.
+    """
     ms = _whole_ms(value)
     if ms is None or not 0 <= ms <= MAX_TS_MS:
         raise BadRowError(

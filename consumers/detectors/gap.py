@@ -35,8 +35,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     limit = maximum(high + REACH * excess, LEAST_PAUSES)
     over = ratio > high
     s.pause_high = maximum(high * where(over, ROSE, FELL), LEAST_HIGH) - FIRST_HIGH
-    taught = minimum(ratio, limit) - high - excess
-    s.pause_excess = s.pause_excess + where(over, taught, 0.0) * x.gain_tail
+    if xp.maybe(over):
+        taught = minimum(ratio, limit) - high - excess
+        s.pause_excess = s.pause_excess + where(over, taught, 0.0) * x.gain_tail
     judged = where(x.warm, ratio, 0.0)
     long_break = x.pause >= LONG_BREAK_MS
     if xp.any(long_break):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONFIRMED_AFTER = 2.0  # ticks
 # A jump of fewer scales than this is not followed up: it is far from any limit.
-CANDIDATE_SCALES = 3.0
+CANDIDATE_SCALES = 4.0
 # A session may open this far away from the last one: beyond it lies a split, a merger, or a fault.
 OVERNIGHT_RETURN = 0.2
 

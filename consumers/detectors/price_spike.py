@@ -54,8 +54,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
         over = over & xp.negate(x.opening)
         fell = where(x.opening, 1.0, FELL)
     s.spike_high = maximum(high * where(over, ROSE, fell), LEAST_HIGH) - FIRST_HIGH
-    taught = minimum(ratio, limit) - high - excess
-    s.spike_excess = s.spike_excess + where(over, taught, 0.0) * x.gain_tail
+    if xp.maybe(over):
+        taught = minimum(ratio, limit) - high - excess
+        s.spike_excess = s.spike_excess + where(over, taught, 0.0) * x.gain_tail
     if xp.any(x.opening):
         limit = where(x.opening, OPENING_FACTOR * limit, limit)
     return where(x.warm, ratio, 0.0) / limit * 2.5, where(at_once, x.change, since), 0.0, x.scale

@@ -40,8 +40,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     limit = maximum(high + REACH * excess, LEAST_RATIO)
     over = ratio > high
     s.spread_high = maximum(high * where(over, ROSE, x.fell_spread), LEAST_HIGH) - FIRST_HIGH
-    taught = minimum(ratio, limit) - high - excess
-    s.spread_excess = s.spread_excess + where(over, taught, 0.0) * x.gain_tail_spread
+    if xp.maybe(over):
+        taught = minimum(ratio, limit) - high - excess
+        s.spread_excess = s.spread_excess + where(over, taught, 0.0) * x.gain_tail_spread
     cap = CLIP * larger + x.open_spread
     taught = minimum(x.spread, cap)
     s.spread = s.spread + x.gain_spread * (taught - s.spread)

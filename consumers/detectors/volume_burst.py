@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import number, times
 from consumers.detectors.engine.signals import DAY_MS, VOLUME_TICKS
-from consumers.detectors.engine.tail import LEAST_HIGH, VOLUME_ROSE
+from consumers.detectors.engine.tail import VOLUME_ROSE
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ LEAST_RATIO = 1.5
 LEAST_ROOT = 1e-9
 # Minutes before the time of day at which the last session ended: volumes grow towards it.
 CLOSE_1, CLOSE_2, CLOSE_3, CLOSE_4 = 5.0 * 60_000.0, 20.0 * 60_000.0, 60.0 * 60_000.0, 160.0 * 60_000.0
-AFTER_CLOSE = -60_000.0
+AFTER_CLOSE, HALF_DAY = -60_000.0, 0.5 * DAY_MS
+WORTH_NAMING = 0.7  # part of the limit
 CLOSE_GAIN, CLOSE_CLIP = 0.02, 4.0
 
 
@@ -36,36 +37,35 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     """Return (score, shares a tick over the rarest span, usual shares a tick, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     usual = maximum(s.volume, LEAST_ROOT)
-    ended = x.new_session & (x.age > 0.0)
-    if xp.any(ended):
-        s.close_time = where(ended, s.tick_time, s.close_time)
+    if xp.any(x.new_session):
+        s.close_time = where(x.new_session, s.tick_time, s.close_time)
     s.tick_time = x.time + 1.0
-    left = s.close_time - s.tick_time
-    left = where(left < -0.5 * DAY_MS, left + DAY_MS, left)
-    closing = (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4)
-    if xp.any(closing):
-        usual = _at_the_close(xp, s, x, (closing, left, usual))
+    if xp.any(s.close_time > 0.0):
+        left = s.close_time - s.tick_time
+        left = where(left < -HALF_DAY, left + DAY_MS, left)
+        near = (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4)
+        if xp.any(near):
+            usual = _at_the_close(xp, s, x, (near, left, usual))
 
-    # Of the three spans the rarest counts.
-    ratio, over = x.volume_one / usual, 1.0
-    limit, s.one_high, s.one_excess = _learned(xp, x, ratio, (s.one_high, s.one_excess, *ONE))
-    three = x.volume_three / usual
-    other, s.three_high, s.three_excess = _learned(xp, x, three, (s.three_high, s.three_excess, *THREE))
-    rarer = three * limit > ratio * other
-    ratio, limit, over = where(rarer, three, ratio), where(rarer, other, limit), where(rarer, 3.0, over)
-    ten = x.volume_ten / usual
-    other, s.ten_high, s.ten_excess = _learned(xp, x, ten, (s.ten_high, s.ten_excess, *TEN))
-    rarer = ten * limit > ratio * other
-    ratio, limit, x.over_volumes = (
-        where(rarer, ten, ratio),
-        where(rarer, other, limit),
-        where(rarer, 10.0, over),
-    )
+    one, three, ten = x.volume_one / usual, x.volume_three / usual, x.volume_ten / usual
+    limit_1, s.one_high, s.one_excess = _learned(xp, x, one, (s.one_high, s.one_excess, *ONE))
+    limit_3, s.three_high, s.three_excess = _learned(xp, x, three, (s.three_high, s.three_excess, *THREE))
+    limit_10, s.ten_high, s.ten_excess = _learned(xp, x, ten, (s.ten_high, s.ten_excess, *TEN))
+    rarity_1, rarity_3, rarity_10 = one / limit_1, three / limit_3, ten / limit_10
+    # Of the three spans the rarest counts; what is far from rare is described by three ticks.
+    rarity = maximum(maximum(rarity_1, rarity_3), rarity_10)
+    ratio, limit, x.over_volumes = three, limit_3, 3.0
+    named = rarity > WORTH_NAMING
+    if xp.any(named):
+        is_one, is_ten = named & (rarity_1 == rarity), named & (rarity_10 == rarity)
+        ratio = where(is_one, one, where(is_ten, ten, three))
+        limit = where(is_one, limit_1, where(is_ten, limit_10, limit_3))
+        x.over_volumes = where(is_one, 1.0, where(is_ten, 10.0, 3.0))
 
     cap = CLIP * s.volume + x.open_volume
     s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
     # A tick that comes after a silence carries the volume of several.
-    judged = where(x.volume_warm, ratio, 0.0) / (limit * x.root_lapse)
+    judged = where(x.volume_warm, rarity, 0.0) / x.root_lapse
     value, expected = ratio * usual, usual * usual
     return judged * 2.5, value * value, expected, expected * (limit * limit - 1.0)
 
@@ -79,9 +79,11 @@ def _learned(
     high, excess = learned_high + first_high, learned_excess + first_excess
     limit = maximum(high + reach * excess, LEAST_RATIO)
     over = ratio > high
-    moved = maximum(high * where(over, VOLUME_ROSE, x.fell_volume), LEAST_HIGH) - first_high
-    taught = minimum(ratio, limit) - high - excess
-    return limit, moved, learned_excess + where(over, taught, 0.0) * x.gain_tail_volume
+    moved = high * where(over, VOLUME_ROSE, x.fell_volume) - first_high
+    if xp.maybe(over):
+        taught = minimum(ratio, limit) - high - excess
+        learned_excess = learned_excess + where(over, taught, 0.0) * x.gain_tail_volume
+    return limit, moved, learned_excess
 
 
 def _at_the_close(xp: Namespace, s: State, x: Signals, closing: tuple[Condition, Number, Number]) -> Number:

@@ -115,11 +115,11 @@ def _wide_rounds(states: Floats, call: _Call, wide: int) -> None:
     _load(s, recursive)
     for start, stop in zip(plan.starts[:wide], plan.starts[1:], strict=False):
         if stop - start < width:  # the symbols at the end have no further tick
-            _store(s, recursive, width)
+            recursive[:, :width] = _stored(s, width)
             width = stop - start
             _load(s, recursive[:, :width])
         _wide_round(call, slice(start, stop), s, episodes[:, :width], thresholds[:, :width])
-    _store(s, recursive, width)
+    recursive[:, :width] = _stored(s, width)
     states[RECURSIVE, plan.slots] = recursive
     states[EPISODES, plan.slots] = episodes
 
@@ -141,14 +141,16 @@ def _wide_round(call: _Call, ticks: slice, s: State, episodes: Floats, threshold
 
 
 def _load(s: State, recursive: Floats) -> None:
-    # A copy: a detector may move one field into another, which must then not change with `recursive`.
-    for name, line in zip(RECURSIVE_FIELDS, recursive.copy(), strict=True):
+    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
         setattr(s, name, line)
 
 
-def _store(s: State, recursive: Floats, width: int) -> None:
-    for name, line in zip(RECURSIVE_FIELDS, recursive, strict=True):
-        line[:width] = getattr(s, name)
+def _stored(s: State, width: int) -> Floats:
+    # A new array: a detector may have moved one field, a view of what was loaded, into another.
+    stored = np.empty((len(RECURSIVE_FIELDS), width))
+    for name, line in zip(RECURSIVE_FIELDS, stored, strict=True):
+        line[:] = getattr(s, name)
+    return stored
 
 
 class _Picked:
@@ -159,7 +161,8 @@ class _Picked:
         self._i = i
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)[self._i].item()
+        value = getattr(self._source, name)
+        return value[self._i].item() if isinstance(value, np.ndarray) else value
 
 
 def _narrow_rounds(states: Floats, call: _Call, wide: int) -> None:

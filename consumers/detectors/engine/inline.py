@@ -83,7 +83,7 @@ class _Inliner(ast.NodeTransformer):
             return ast.IfExp(condition, yes, no)
         if name in _COMPARISONS:
             return self._larger(_COMPARISONS[name](), *node.args)
-        if name == "any":
+        if name in ("any", "maybe"):
             return node.args[0]
         if name == "negate":
             return ast.UnaryOp(ast.Not(), node.args[0])

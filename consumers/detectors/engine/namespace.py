@@ -25,7 +25,11 @@ Condition = Any
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """`where(c, a, b)`, `maximum`, `minimum`, `sqrt`, `absolute`, `negate` (logical not) and `any`."""
+    """`where(c, a, b)`, `maximum`, `minimum`, `sqrt`, `absolute`, `negate` (logical not), `any` and `maybe`.
+
+    `if xp.maybe(c)` skips what changes nothing where `c` is false: on floats by `c`, on arrays never, as asking
+    all of them costs more than a few operations.
+    """
 
     where: Callable[[Condition, Number, Number], Number]
     maximum: Callable[[Number, Number], Number]
@@ -34,6 +38,12 @@ class Namespace:
     absolute: Callable[[Number], Number]
     negate: Callable[[Condition], Condition]
     any: Callable[[Condition], bool]
+    maybe: Callable[[Condition], bool]
+
+
+def _always(condition: Condition) -> bool:
+    del condition
+    return True
 
 
 def _any(condition: Condition) -> bool:
@@ -49,5 +59,6 @@ FLOATS = Namespace(
     absolute=abs,
     negate=operator.not_,
     any=bool,
+    maybe=bool,
 )
-ARRAYS = Namespace(np.where, np.maximum, np.minimum, np.sqrt, np.abs, np.logical_not, _any)
+ARRAYS = Namespace(np.where, np.maximum, np.minimum, np.sqrt, np.abs, np.logical_not, _any, _always)

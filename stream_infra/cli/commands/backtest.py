@@ -12,7 +12,7 @@ import typer
 
 from stream_infra.cli import options
 from stream_infra.cli.commands.history import Since, Until, fetch
-from stream_infra.cli.text import one_line, print_table, time_of
+from stream_infra.cli.text import clock, one_line, print_table, time_of
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
     from producers.recordings import RejectedTick
     from stream_infra.operations.offline.backtest import Outcome, Recording
+    from stream_infra.operations.offline.labels import Evaluation, KindCounts, Label
 
 app = typer.Typer()
 _SHOWN_REJECTIONS = 5
@@ -55,6 +56,14 @@ def backtest(
         Path | None,
         typer.Option("--html", help="Draw prices with marks, at the first threshold.", metavar="FILE"),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="What happened, as CSV with ticker, start, end, kind[, accept]: say how well it was found.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Say what the detectors would have found in recordings; no monitor is needed.
@@ -65,19 +74,30 @@ def backtest(
     """
     from consumers.stream.thresholds import Threshold  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.offline import backtest as core  # noqa: PLC0415
+    from stream_infra.operations.offline.labels import as_dict as labels_as_dict  # noqa: PLC0415
+    from stream_infra.operations.offline.labels import read_labels  # noqa: PLC0415
 
     thresholds = [Threshold.parse(text) for text in threshold or ["2.5"]]
     recording = core.Recording()
     with _recorded(what, source, since, until, output) as files:
         with _progress("reading", recording):
             recording.read(files)
+        events = read_labels(labels, recording) if labels is not None else []
         outcomes = [_run(files, one) for one in thresholds]
     if html is not None:
         _write(html, core.picture(recording, outcomes[0]))
     if as_json:
-        typer.echo(json.dumps(core.as_dict(recording, outcomes)))
+        report = core.as_dict(recording, outcomes)
+        if events:
+            for one, evaluation in zip(
+                report["thresholds"], _evaluated(recording, outcomes, events), strict=True
+            ):
+                one["evaluation"] = labels_as_dict(evaluation)
+        typer.echo(json.dumps(report))
     else:
         _print(recording, outcomes)
+        if events:
+            _print_evaluation(recording, outcomes, events)
 
 
 @contextmanager
@@ -160,6 +180,47 @@ def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
         f"{recording.ticks:,} ticks of {len(recording.prices)} symbols on {len(recording.days)} symbol-days"
     )
     _print_rejected(outcomes[0].rejected)
+
+
+def _evaluated(
+    recording: Recording, outcomes: Sequence[Outcome], events: Sequence[Label]
+) -> list[Evaluation]:
+    from stream_infra.operations.offline.labels import evaluate  # noqa: PLC0415
+
+    return [evaluate(events, outcome.anomalies, len(recording.days)) for outcome in outcomes]
+
+
+def _print_evaluation(recording: Recording, outcomes: Sequence[Outcome], events: Sequence[Label]) -> None:
+    """Print how well each threshold found the labels, and by kind for the first one."""
+    found = _evaluated(recording, outcomes, events)
+    header = ("labels", "found", "recall", "false", "precision", "F1")
+    numbers = tuple(range(1, 8))
+    typer.echo()
+    print_table(
+        (
+            (outcome.threshold, *_cells(one.total), f"{one.false_per_day:.2f}")
+            for outcome, one in zip(outcomes, found, strict=True)
+        ),
+        header=("threshold", *header, "false a day"),
+        right=(0, *numbers),
+    )
+    typer.echo()
+    by_kind = found[0].by_kind.items()
+    print_table(
+        ((kind, *_cells(counts)) for kind, counts in by_kind), header=("kind", *header), right=numbers
+    )
+    if found[0].missed:
+        typer.echo(f"\nNot found at threshold {outcomes[0].threshold}:")
+        print_table(
+            (f"line {label.line}", label.ticker, clock(label.start_ms), label.kind)
+            for label in found[0].missed
+        )
+
+
+def _cells(counts: KindCounts) -> tuple[str, ...]:
+    parts = ("-" if part is None else f"{part:.2f}" for part in (counts.recall, counts.precision, counts.f1))
+    recall, precision, f1 = parts
+    return (f"{counts.labels:,}", f"{counts.found:,}", recall, f"{counts.false:,}", precision, f1)
 
 
 def _print_rejected(rejected: Sequence[RejectedTick]) -> None:

@@ -131,7 +131,7 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
     price_at = dict(zip(times, prices, strict=True))
     marks, items = [], []
     for anomaly in anomalies:
-        ts = _opened_ms(anomaly)
+        ts = opened_ms(anomaly)
         text = html.escape(anomaly.explanation)
         marks.append(
             f'<circle cx="{x(ts):.1f}" cy="{y(price_at.get(ts, low)):.1f}" r="5" fill-opacity=".75"'
@@ -165,7 +165,8 @@ def _thinned(times: array[int], prices: array[float]) -> list[tuple[int, float]]
     return found
 
 
-def _opened_ms(anomaly: Anomaly) -> int:
+def opened_ms(anomaly: Anomaly) -> int:
+    """Return when the anomaly began, in epoch milliseconds."""
     at = datetime.fromisoformat(anomaly.timestamp.partition("#")[0])
     return round(at.timestamp() * 1000)
 

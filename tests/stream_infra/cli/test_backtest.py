@@ -82,3 +82,85 @@ def test_a_threshold_that_is_none_is_rejected(recording: Path) -> None:
     result = CliRunner().invoke(app, ["backtest", str(recording), "--threshold", "0"])
     assert result.exit_code == 1
     assert "the threshold is 0" in result.stderr
+
+
+def _labelled(recording: Path, *rows: str, header: str = "ticker,start,end,kind,accept") -> Path:
+    file = recording.with_name("labels.csv")
+    file.write_text("\n".join([header, *rows]) + "\n")
+    return file
+
+
+def _at(row: int) -> str:
+    return str(START_MS + 1000 * row)
+
+
+def test_labels_say_how_well_each_kind_is_found(recording: Path) -> None:
+    labels = _labelled(
+        recording,
+        f"aapl,{_at(400)},{_at(402)},level_shift,price_spike",
+        f"KO,{_at(300)},{_at(300)},bad_tick,",
+        f"KO,{_at(500)},2026-11-24T14:38:30Z,volume_burst,",
+    )
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])
+    evaluation = json.loads(result.stdout)["thresholds"][0]["evaluation"]
+    assert (evaluation["labels"], evaluation["found"], evaluation["false"]) == (3, 2, 0)
+    assert evaluation["precision"] == 1.0
+    assert evaluation["recall"] == pytest.approx(2 / 3)
+    assert evaluation["f1"] == pytest.approx(0.8)
+    assert evaluation["by_kind"]["volume_burst"] == {
+        "labels": 1, "found": 0, "false": 0, "recall": 0.0, "precision": None, "f1": 0.0,
+    }  # fmt: skip
+    assert [missed["line"] for missed in evaluation["missed"]] == [4]
+
+
+def test_an_anomaly_outside_of_labels_or_of_another_kind_is_false(recording: Path) -> None:
+    labels = _labelled(recording, f"KO,{_at(300)},{_at(300)},gap", header="ticker,start,end,kind")
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])
+    report = json.loads(result.stdout)["thresholds"][0]
+    evaluation = report["evaluation"]
+    # Of AAPL every anomaly, of KO the bad tick where a gap was labelled.
+    assert evaluation["false"] == len(report["anomalies"])
+    assert evaluation["false_per_symbol_day"] == evaluation["false"] / 2
+    assert evaluation["by_kind"]["bad_tick"]["false"] == 1
+
+
+def test_an_evaluation_fits_eighty_columns(recording: Path) -> None:
+    labels = _labelled(recording, f"KO,{_at(500)},{_at(510)},volume_burst,price_spike bad_tick")
+    options = ["--labels", str(labels), "--threshold", "2.5", "--threshold", "4"]
+    result = CliRunner().invoke(app, ["backtest", str(recording), *options])
+    assert result.exit_code == 0, result.output
+    assert "false a day" in result.stdout
+    assert re.search(
+        r"Not found at threshold 2.5:\nline 2 +KO +2026-11-24 14:38:20Z +volume_burst", result.stdout
+    )
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (f"N A,{_at(1)},{_at(2)},gap,", "labels.csv:2: column ticker is 'N A'"),
+        (f"MSFT,{_at(1)},{_at(2)},gap,", "labels.csv:2: column ticker is 'MSFT'; must be a ticker of the recordings"),
+        (f"KO,yesterday,{_at(2)},gap,", "labels.csv:2: column start is 'yesterday'"),
+        (f"KO,{START_MS // 1000},{_at(2)},gap,", "looks like seconds"),
+        (f"KO,{_at(2)},{_at(1)},gap,", "labels.csv:2: column end is"),
+        (f"KO,{_at(9000)},{_at(9001)},gap,", "labels.csv:2: column start is"),
+        (f"KO,{_at(1)},{_at(2)},crash,", "labels.csv:2: column kind is 'crash'; must be of"),
+        (f"KO,{_at(1)},{_at(2)},gap,crash", "labels.csv:2: column accept is 'crash'"),
+        (f"KO,{_at(1)},{_at(2)}", "labels.csv:2: has 3 values; must be 5, as in the header"),
+        ("", "holds no label"),
+    ],
+)  # fmt: skip
+def test_a_bad_label_is_rejected_by_row_and_column(recording: Path, row: str, said: str) -> None:
+    labels = _labelled(recording, row)
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels)])
+    assert result.exit_code != 0
+    assert said in re.sub(r"\s+", " ", str(result.exception) + result.output)
+
+
+@pytest.mark.parametrize("header", ["ticker,start,kind", "ticker,start,end,kind,note", ""])
+def test_labels_with_other_columns_are_rejected(recording: Path, header: str) -> None:
+    labels = _labelled(recording, header=header)
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels)])
+    assert result.exit_code != 0
+    assert "column" in str(result.exception) + result.output
