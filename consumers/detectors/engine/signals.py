@@ -121,7 +121,8 @@ def observe(xp: Namespace, s: State, tick: tuple[Any, ...]) -> Signals:
     x.opening = x.ts - s.session_ts < OPENING_MS
     # Before there is a pace, no time has passed.
     x.pace = where(s.pace > 0.0, s.pace, UNPACED)
-    x.root_lapse = xp.sqrt(xp.minimum(maximum(x.waited / x.pace, 1.0), LONGEST_LAPSE))
+    # A true price after misprints had as long to move as they lasted.
+    x.root_lapse = xp.sqrt(xp.minimum(maximum((x.waited + s.missed) / x.pace, 1.0), LONGEST_LAPSE))
     # In the geometric mean of a slow and a fast scale both the usual day and the last minutes have a say.
     x.scale = maximum(xp.sqrt(s.slow * s.fast), maximum(MOVE_FLOOR * s.move, SCALE_FLOOR)) * x.root_lapse
 
@@ -154,3 +155,4 @@ def learn(xp: Namespace, s: State, x: Signals) -> None:
     typical = minimum(size, where(s.moves > 20.0, CLIP * s.move, size))
     s.move = s.move + moved * (typical - s.move) / minimum(maximum(s.moves, 1.0), MOVES)
     s.last_price = where(x.believed, x.price, s.last_price)
+    s.missed = where(x.believed, 0.0, s.missed + x.pause)

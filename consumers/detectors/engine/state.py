@@ -40,6 +40,7 @@ SHARED_FIELDS: dict[str, str] = {
     "session_ts": "ms of the first tick after the end of a session",
     "frozen": "1 while the feed repeats itself for longer than chance allows",
     "last_price": "last price believed",
+    "missed": "ms of the ticks since, whose prices were not believed",
     "slow": "scale of a tick's return over some 240 ticks",
     "fast": "the same over some 15 ticks",
     "move": "mean size of a return that is not zero",
