@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import body, openapi, problems
 from api.problems import Problem
-from api.routes import alerts, anomalies, health, quotes
+from api.routes import alerts, anomalies, health, quotes, rules
 from api.services import Services
 from producers.watch_list import WatchListUnavailableError
 
@@ -30,6 +30,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     anomalies.register(app, services)
     alerts.register(app, services)
     quotes.register(app, services)
+    rules.register(app, services)
     openapi.register(app)
     _register_problems(app)
     return app

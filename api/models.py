@@ -294,6 +294,31 @@ class Removed(BaseModel):
     removed: str
 
 
+class RuleModel(BaseModel):
+    """A person's own rule; `when` it is met an anomaly of the kind `rule` says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.", max_length=32)
+    when: Literal["above", "below", "moves", "spread", "volume"] = Field(
+        description="The price rises above or falls below `value`, or moves `value` percent within `minutes`; the"
+        " spread is `value` basis points or wider; a tick trades `value` times its usual volume."
+    )
+    value: float
+    ticker: str = Field("", description="Empty for every ticker.", max_length=32)
+    minutes: float = Field(0, description="Of moves: 1 to 240.")
+    repeat: Literal["once", "daily", "always"] = "always"
+    hysteresis: float = Field(0.1, description="Percent to go back before it can be met again.")
+    severity: Severity = "high"
+
+
+class RuleList(BaseModel):
+    """A person's own rules."""
+
+    rules: list[RuleModel]
+    count: int
+
+
 class Stats(BaseModel):
     """Numbers of anomalies by severity."""
 

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import is_incident_id
-from consumers.contracts.anomaly import KINDS, SEVERITIES
+from consumers.contracts.anomaly import SEVERITIES
+from consumers.contracts.kinds import EVERY_KIND
 from producers.quote_batch import (
     SYMBOL_CHARACTERS,
     SYMBOL_PATTERN,
@@ -25,7 +26,7 @@ from producers.quote_batch import (
 _SYMBOL_PATTERN = f"^{SYMBOL_PATTERN.replace('A-Z', 'A-Za-z')}$"
 # One layer of %252F is the client's, as of every value in a path.
 _IN_PATH = f"([A-Za-z{SYMBOL_CHARACTERS.replace('A-Z', '').replace('/', '')}]|%2[Ff]){{1,32}}!?"
-_ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(KINDS)})$"
+_ID_PATTERN = f"^{_IN_PATH}-[0-9]{{1,15}}-({'|'.join(EVERY_KIND)})$"
 
 
 def _pattern(pattern: str) -> dict[str, Any]:
@@ -76,12 +77,12 @@ def _names(text: str, allowed: tuple[str, ...]) -> str:
 
 
 def _kinds(text: str) -> str:
-    return _names(text, KINDS)
+    return _names(text, EVERY_KIND)
 
 
 def _kind(text: str) -> str:
-    if text not in KINDS:
-        raise ValueError(f"must be one of {', '.join(KINDS)}")
+    if text not in EVERY_KIND:
+        raise ValueError(f"must be one of {', '.join(EVERY_KIND)}")
     return text
 
 
@@ -136,8 +137,8 @@ KindQuery = Annotated[
     str,
     AfterValidator(_kinds),
     Query(
-        description=f"One or more kinds, separated by commas: {', '.join(KINDS)}.",
-        json_schema_extra=_names_pattern(KINDS),
+        description=f"One or more kinds, separated by commas: {', '.join(EVERY_KIND)}.",
+        json_schema_extra=_names_pattern(EVERY_KIND),
     ),
 ]
 SeverityQuery = Annotated[
@@ -152,7 +153,9 @@ KindName = Annotated[
     str,
     AfterValidator(_kind),
     Query(
-        alias="kind", description=f"One kind: {', '.join(KINDS)}.", json_schema_extra={"enum": list(KINDS)}
+        alias="kind",
+        description=f"One kind: {', '.join(EVERY_KIND)}.",
+        json_schema_extra={"enum": list(EVERY_KIND)},
     ),
 ]
 LimitQuery = Annotated[int, Query(description="The most anomalies in one response.", ge=1, le=200)]

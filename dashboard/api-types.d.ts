@@ -173,6 +173,22 @@ export interface Removed {
   removed: string;
 }
 
+export interface RuleList {
+  rules: Array<RuleModel>;
+  count: number;
+}
+
+export interface RuleModel {
+  id: string;
+  when: "above" | "below" | "moves" | "spread" | "volume";
+  value: number;
+  ticker?: string;
+  minutes?: number;
+  repeat?: "once" | "daily" | "always";
+  hysteresis?: number;
+  severity?: "low" | "medium" | "high" | "critical";
+}
+
 export interface Silence {
   ticker: string | null;
   kind: string | null;

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_TICKERS_APART = 50
-_ALL = "_all"  # no ticker: those have no small letters
+ALL = "_all"  # no ticker: those have no small letters
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,9 +51,9 @@ class Archive:
             When the scan started (epoch ms), which names the objects.
         """
         if len(self._lines) <= MAX_TICKERS_APART:
-            parts = {_folder(symbol): lines for symbol, lines in self._lines.items()}
+            parts = {folder_of(symbol): lines for symbol, lines in self._lines.items()}
         else:
-            parts = {_ALL: [line for lines in self._lines.values() for line in lines]}
+            parts = {ALL: [line for lines in self._lines.values() for line in lines]}
         self._lines = {}
         return [self._put(folder, started_ms, lines) for folder, lines in parts.items()]
 
@@ -71,7 +71,8 @@ class Archive:
                 return key
 
 
-def _folder(symbol: str) -> str:
+def folder_of(symbol: str) -> str:
+    """Return the folder of a ticker's objects."""
     name = quote(symbol, safe="^=")
     return name if name.strip(".") else name.replace(".", "%2E")  # . and .. mean something in a path
 

@@ -22,6 +22,7 @@ DIGEST_RULE = "StockNotifierDigest"
 ANOMALY_RULE = "StockAnomalies"
 FAILED_BATCH_RULE = "StockFailedBatches"
 TICKER_PARAMETER = "/stock-tracker/ticker"
+RULES_PARAMETER = "/stock-tracker/rules"
 THRESHOLD_PARAMETER = "/stock-tracker/threshold"
 ALERTS_PARAMETER = "/stock-tracker/alerts"
 SOURCE_SECRET = "stock-tracker/source-keys"  # noqa: S105  its name

@@ -31,7 +31,7 @@ from api.routes.common import if_none_match, key_of, responses
 from api.services import Services
 from api.times import epoch_ms
 from consumers.contracts.anomaly import KINDS, Anomaly, iso_ms, to_json
-from consumers.contracts.kinds import spec_of
+from consumers.contracts.kinds import RULE, spec_of
 from producers.origin import origin_of
 
 STATS_MAX_AGE_SECONDS = 10
@@ -133,6 +133,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 def _kinds() -> dict[str, Any]:
     specs = [spec_of(kind) for kind in KINDS]
     kinds = [{"kind": spec.kind, "label": spec.label, "summary": spec.summary} for spec in specs]
+    kinds.append({"kind": RULE, "label": "Rule", "summary": "what a person's own rule names"})
     return {"kinds": kinds, "count": len(kinds)}
 
 

@@ -13,6 +13,7 @@ from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKin
 from consumers.alerts.places import group_of, group_place, incident_place, record_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
+from consumers.contracts.kinds import RULE
 
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
@@ -110,6 +111,8 @@ class Decision:
         return self._own(event)
 
     def _own(self, event: AlertEvent) -> Incident:
+        if event.anomaly.kind == RULE:  # whoever made it wants to know each time
+            return self._open(event, group_of(event), event.anomaly.ticker)
         return self._newest(event, group_of(event)) or self._open(
             event, group_of(event), event.anomaly.ticker
         )

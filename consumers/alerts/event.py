@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from consumers.alerts.model import AnomalySummary, Pending, one_line
-from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, ms_of_iso
+from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
+from consumers.contracts.kinds import EVERY_KIND
 from producers.errors import MonitorError
 from producers.origin import Origin, origin_of
 from producers.quote_batch import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
@@ -171,7 +172,7 @@ def parse(body: str, now_ms: int) -> AlertEvent | AlertTest | Pending:
 def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
     for field, value, right, allowed in (
         ("ticker", data.ticker, is_symbol(data.ticker), SYMBOL_RULE),
-        ("kind", data.kind, data.kind in KINDS, f"one of {', '.join(KINDS)}"),
+        ("kind", data.kind, data.kind in EVERY_KIND, f"one of {', '.join(EVERY_KIND)}"),
         ("severity", data.severity, data.severity in SEVERITIES, f"one of {', '.join(SEVERITIES)}"),
         ("source", data.source, is_source(data.source), SOURCE_RULE),
         ("value", data.value, math.isfinite(data.value), "a finite number"),

@@ -18,7 +18,7 @@ from consumers.alerts.model import (
     TickerMove,
     incident_id,
 )
-from consumers.contracts.kinds import is_misprint
+from consumers.contracts.kinds import RULE, is_misprint
 
 
 def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
@@ -31,9 +31,9 @@ def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
     watched
         Tickers on the watch list.
     """
-    began_ms = event.anomaly.began_ms
+    began_ms, is_rule = event.anomaly.began_ms, event.anomaly.kind == RULE
     incident = Incident(
-        id=incident_id(event.origin + ("-late" if event.late else ""), subject, began_ms),
+        id=incident_id(f"{event.origin}{'-late' * event.late}{'-rule' * is_rule}", subject, began_ms),
         origin=event.origin,
         subject=subject,
         opened_ms=began_ms,

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Pending
 from consumers.alerts.table import Place
+from consumers.contracts.kinds import RULE
 
 DAY_MS = 86_400_000
 
 
 def group_of(event: AlertEvent) -> str:
-    """Return the subject of an event's own group; late anomalies never join live ones."""
-    return f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
+    """Return the subject of an event's own group; late anomalies never join live ones, nor does a rule any other."""
+    group = f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
+    return f"{group}#rule" if event.anomaly.kind == RULE else group
 
 
 def group_place(origin: str, subject: str) -> Place:

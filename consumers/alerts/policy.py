@@ -41,7 +41,7 @@ from consumers.alerts.model import (
     Waiting,
 )
 from consumers.alerts.settings import AlertSettings, News, Way
-from consumers.contracts.kinds import REGISTRY, spec_of
+from consumers.contracts.kinds import REGISTRY, RULE, spec_of
 
 GROUP_MS = 2 * MINUTE_MS
 """Anomalies of a ticker that are no further apart are one incident."""
@@ -60,6 +60,8 @@ Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
 
 def subject_of(kind: str) -> str | None:
     """Return the subject of incidents over many tickers that a kind belongs to; None if to none."""
+    if kind == RULE:
+        return None
     concerns = (
         spec_of(kind).concerns if kind in REGISTRY else "market"
     )  # a newer detector's events can come first

@@ -21,7 +21,8 @@ from pydantic import (
 
 from consumers.alerts import channels as registry
 from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS
-from consumers.contracts.anomaly import KINDS, SEVERITIES
+from consumers.contracts.anomaly import SEVERITIES
+from consumers.contracts.kinds import EVERY_KIND
 from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.settings import SettingsError, explain
@@ -62,7 +63,7 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-_Kind = Annotated[str, _one_of("kind of anomaly", KINDS)]
+_Kind = Annotated[str, _one_of("kind of anomaly", EVERY_KIND)]
 _Severity = Annotated[str, _one_of("severity", SEVERITIES)]
 _Origin = Annotated[str, _one_of("origin", get_args(Origin))]
 _Weekday = Annotated[str, _one_of("weekday", WEEKDAYS)]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.detector import KIND_PATTERN
-from consumers.contracts.kinds import KINDS
+from consumers.contracts.kinds import EVERY_KIND, KINDS
 from producers.errors import MonitorError
 from producers.origin import origin_of, windows_of
 from producers.quote_batch import MAX_TS_MS
@@ -116,7 +116,11 @@ class AnomalyKey(NamedTuple):
         found = _ID.fullmatch(text)
         if found is not None:
             ticker, ts_ms, kind, source = found["ticker"], int(found["ts"]), found["kind"], found["source"]
-            if kind in KINDS and ts_ms <= MAX_TS_MS and anomaly_id(ticker, ts_ms, kind, source or "") == text:
+            if (
+                kind in EVERY_KIND
+                and ts_ms <= MAX_TS_MS
+                and anomaly_id(ticker, ts_ms, kind, source or "") == text
+            ):
                 return cls(ticker, ts_ms, kind, source or "")
         raise AnomalyIdError(
             f"{text[:200]!r} is no id of an anomaly",

@@ -90,6 +90,9 @@ def register(declarations: Iterable[tuple[str, Callable[[], object]]]) -> dict[s
 REGISTRY: Final = register(_declarations())
 KINDS: Final[tuple[str, ...]] = tuple(REGISTRY)
 """All kinds, in the order in which detectors run and in which every table of scores and thresholds has them."""
+RULE: Final = "rule"
+"""The kind of a person's own rule that was met; no detector finds it."""
+EVERY_KIND: Final[tuple[str, ...]] = (*KINDS, RULE)
 
 
 def spec_of(kind: str) -> DetectorSpec:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from consumers.contracts.kinds import KINDS
+from consumers.contracts.kinds import EVERY_KIND
 
 COMMITTED: Final = Path("docs/events.schema.json")
 _KIND_ENUM = re.compile(r'("kind": \{\s*"enum": )\[[^\]]*\]')
@@ -18,7 +18,7 @@ _KIND_ENUM = re.compile(r'("kind": \{\s*"enum": )\[[^\]]*\]')
 
 def with_kinds(text: str) -> str:
     """Return the text of the schema with the kinds of this installation; all else stays."""
-    return _KIND_ENUM.sub(lambda found: found[1] + json.dumps(KINDS), text)
+    return _KIND_ENUM.sub(lambda found: found[1] + json.dumps(EVERY_KIND), text)
 
 
 def schema(text: str) -> dict[str, Any]:

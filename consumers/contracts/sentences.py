@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.contracts.detector import Facts
-from consumers.contracts.kinds import spec_of
+from consumers.contracts.kinds import RULE, spec_of
 from consumers.contracts.wording import number
 
 
@@ -30,6 +30,8 @@ def explain(
     `consumers.detectors.engine.engine.Transition`.
     """
     del direction
+    if kind == RULE:
+        return f"{ticker} {window['said']}."
     spec = spec_of(kind)
     if change == "ended":
         return f"{ticker}: the {kind.replace('_', ' ')} is over, {spec.over}."

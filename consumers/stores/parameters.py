@@ -1,4 +1,4 @@
-"""The threshold parameter in SSM, with its history."""
+"""The threshold parameter and the rules in SSM, with their histories."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from consumers.stores.calls import code_of, io
+from consumers.stream.rules import PARAMETER
 from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, ThresholdHistory, ThresholdVersion
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
 
 
 class ThresholdParameter:
-    """Reads the parameter's history when its version changed; queries the version at most every 25 s.
+    """Reads the histories of the threshold and of the rules when a version changed; queries it at most every 25 s.
 
     A parameter that is deleted and created again starts at version 1 again: a version is known by its number and
     the time it was set. What was in force before it was created again stays in the history of this process.
@@ -32,53 +33,70 @@ class ThresholdParameter:
         name: str,
         now_ms: Callable[[], int],
         on_rejected: Callable[[ThresholdVersion, str], None],
+        rules: str = PARAMETER,
     ) -> None:
-        self._client = client
-        self._name = name
+        self._threshold, self._rules = _Versions(client, name), _Versions(client, rules)
         self._now_ms = now_ms
         self._on_rejected = on_rejected
-        self._newest: ThresholdVersion | None = None
-        self._versions: list[ThresholdVersion] = []
         self._read_ms: int | None = None
         self._history = ThresholdHistory([])
 
     def history(self) -> ThresholdHistory:
         """Return all versions, none missed that was set `EFFECTIVE_AFTER_MS` or more ago."""
         now_ms = self._now_ms()
-        if self._read_ms is not None and 0 <= now_ms - self._read_ms < _FRESH_MS:
+        if self._read_ms is not None and now_ms - self._read_ms < _FRESH_MS:
             return self._history
-        with io(f"read the threshold {self._name}"):
-            newest = self._current()
-            if self._read_ms is None or newest != self._newest:
-                self._read(newest)
+        is_first = self._read_ms is None
+        with io(f"read the threshold {self._threshold.name} and the rules {self._rules.name}"):
+            changed = [of.refresh() for of in (self._threshold, self._rules)]
+        if is_first or any(changed):
+            self._report(ThresholdHistory(self._threshold.all, self._rules.all), is_first=is_first)
+        if self._threshold.newest is None and (is_first or changed[0]):
+            self._on_rejected(
+                ThresholdVersion(0, now_ms, ""), "the parameter does not exist: 2.5 is in force"
+            )
         self._read_ms = now_ms
         return self._history
 
+    def _report(self, history: ThresholdHistory, *, is_first: bool) -> None:
+        known = {rejected.version for rejected in self._history.rejected}
+        newest = {self._threshold.newest, self._rules.newest}
+        self._history = history
+        for rejected in history.rejected:
+            if rejected.version not in known and (not is_first or rejected.version in newest):
+                self._on_rejected(*rejected)
+
+
+class _Versions:
+    """All versions of a parameter."""
+
+    def __init__(self, client: SSMClient, name: str) -> None:
+        self._client = client
+        self.name = name
+        self.newest: ThresholdVersion | None = None
+        self.all: list[ThresholdVersion] = []
+
+    def refresh(self) -> bool:
+        """Read the history if the newest version is another than before; return whether it is."""
+        newest = self._current()
+        if newest == self.newest:
+            return False
+        read = [] if newest is None else self._history()
+        since_ms = min((version.set_ms for version in read), default=0)
+        self.all = [version for version in self.all if version.set_ms < since_ms] + read
+        self.newest = newest
+        return True
+
     def _current(self) -> ThresholdVersion | None:
         try:
-            return _version(self._client.get_parameter(Name=self._name)["Parameter"])
+            return _version(self._client.get_parameter(Name=self.name)["Parameter"])
         except ClientError as error:
             if code_of(error) != "ParameterNotFound":
                 raise
             return None
 
-    def _read(self, newest: ThresholdVersion | None) -> None:
-        read = [] if newest is None else self._all()
-        since_ms = min((version.set_ms for version in read), default=0)
-        self._versions = [version for version in self._versions if version.set_ms < since_ms] + read
-        known = {rejected.version for rejected in self._history.rejected}
-        self._newest, self._history = newest, ThresholdHistory(self._versions)
-        for rejected in self._history.rejected:
-            is_newest = newest is not None and rejected.version.number == newest.number
-            if rejected.version not in known and (self._read_ms is not None or is_newest):
-                self._on_rejected(*rejected)
-        if newest is None:
-            self._on_rejected(
-                ThresholdVersion(0, self._now_ms(), ""), "the parameter does not exist: 2.5 is in force"
-            )
-
-    def _all(self) -> list[ThresholdVersion]:
-        pages = self._client.get_paginator("get_parameter_history").paginate(Name=self._name)
+    def _history(self) -> list[ThresholdVersion]:
+        pages = self._client.get_paginator("get_parameter_history").paginate(Name=self.name)
         return [_version(of) for page in pages for of in page["Parameters"]]
 
 

@@ -8,13 +8,15 @@ that can matter, and all who score the record agree.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from consumers.contracts.kinds import KINDS
+from consumers.stream import rules
 from consumers.stream.rows import Floats, split_key
+from consumers.stream.rules import Rule, RuleError
 from producers.errors import MonitorError
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
@@ -49,13 +51,14 @@ class RejectedVersion(NamedTuple):
 class Threshold:
     """Scores at or above it are anomalies.
 
-    `text` is the parameter's value. Per ticker beats per kind beats default.
+    `text` is the parameter's value. Per ticker beats per kind beats default. `rules` are in force with it.
     """
 
     text: str
     default: float
     kinds: Mapping[str, float] = field(default_factory=dict)
     tickers: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
@@ -98,9 +101,12 @@ class Threshold:
 
 
 class ThresholdHistory:
-    """All versions of the parameter, those that cannot be used set aside in `rejected`."""
+    """All versions of the parameter and of the rules, those that cannot be used set aside in `rejected`."""
 
-    def __init__(self, versions: Sequence[ThresholdVersion]) -> None:
+    def __init__(
+        self, versions: Sequence[ThresholdVersion], of_rules: Sequence[ThresholdVersion] = ()
+    ) -> None:
+        self._rules: list[tuple[int, tuple[Rule, ...]]] = []
         self._usable: list[tuple[int, Threshold]] = []
         self.rejected: list[RejectedVersion] = []
         for version in sorted(versions, key=lambda version: (version.set_ms, version.number)):
@@ -108,15 +114,23 @@ class ThresholdHistory:
                 self._usable.append((version.set_ms, Threshold.parse(version.value)))
             except ThresholdError as error:
                 self.rejected.append(RejectedVersion(version, str(error)))
+        for version in sorted(of_rules, key=lambda version: (version.set_ms, version.number)):
+            try:
+                self._rules.append((version.set_ms, rules.parse(version.value)))
+            except RuleError as error:
+                self.rejected.append(RejectedVersion(version, str(error)))
         self._first = self._usable[0][1] if self._usable else Threshold.parse(DEFAULT)
 
     def in_force(self, arrival_ms: int) -> Threshold:
         """Return the threshold for records that arrived at `arrival_ms`: the last usable one in effect by then.
 
-        Before the first version took effect, that one; without any usable version, `DEFAULT`.
+        Before the first version took effect, that one; without any usable version, `DEFAULT`. Rules are in force from
+        their first version on.
         """
         latest = arrival_ms - EFFECTIVE_AFTER_MS
-        return next((threshold for at, threshold in reversed(self._usable) if at <= latest), self._first)
+        found = next((threshold for at, threshold in reversed(self._usable) if at <= latest), self._first)
+        own = next((of for at, of in reversed(self._rules) if at <= latest), ())
+        return replace(found, rules=own) if own else found
 
 
 _ALLOWED = (

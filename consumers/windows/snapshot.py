@@ -42,6 +42,7 @@ class _Head(msgspec.Struct):
     digests: tuple[str, ...]
     totals: dict[str, tuple[dict[str, int], int]]
     snapshot_ms: int
+    rules: dict[str, dict[str, tuple[float, ...]]] = {}
 
 
 def dump(state: PartitionState) -> bytes:
@@ -58,6 +59,7 @@ def dump(state: PartitionState) -> bytes:
         state.digests,
         {source: (total.counts.as_dict(), total.seen_hour) for source, total in state.totals.items()},
         state.snapshot_ms,
+        {key: dict(of) for key, of in state.rules.items()},
     )
     text = msgspec.json.encode(head)
     arrays = (state.last_ts, state.touched_hour, state.detection, state.minutes)
@@ -117,4 +119,5 @@ def _state(head: _Head, raw: bytes, start: int) -> PartitionState:
         # A snapshot of others is followed by one of these detectors at once, for all later starts to begin from.
         snapshot_ms=head.snapshot_ms if is_own else 0,
         slots={key: slot for slot, key in enumerate(head.keys)},
+        rules=head.rules,
     )

@@ -16,8 +16,9 @@ from consumers.contracts.counts import TickCounts
 from consumers.detectors.engine import engine
 from consumers.stream.records import Span, StreamOffset
 from consumers.stream.rows import Bools, Floats, Ints, Rows, StreamRecord, split_key
+from consumers.stream.rules import parse, write
 from consumers.stream.thresholds import Threshold
-from consumers.windows import bars, codec
+from consumers.windows import bars, codec, rules
 from consumers.windows.block import Block
 from producers.origin import origin_of
 
@@ -84,6 +85,7 @@ class PartitionState:
     snapshot: int = 0
     snapshot_ms: int = 0
     slots: dict[str, int] = field(default_factory=dict)
+    rules: rules.Memory = field(default_factory=dict)
 
 
 class Step(NamedTuple):
@@ -110,7 +112,9 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = _without_stale(_set_back(state, clock), arrival_ms)
-    noted = {} if clock is None else {"set_back": clock}
+    noted: dict[str, Any] = {} if clock is None else {"set_back": clock}
+    if threshold.rules:
+        noted["rules"] = write(threshold.rules)
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
     is_rejected = (slot < 0) & ~rows.bad & ~known
@@ -120,6 +124,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     )  # fmt: skip
     applied = np.zeros(len(rows), np.bool_)
     applied[order] = True
+    header = {"new": new_keys, **_sources_of(rows, order), **noted}
     block = Block(
         partition=state.partition,
         number=base.number + 1,
@@ -131,9 +136,9 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
         sources=_counts(rows, applied, known, rows.bad | is_rejected),
         totals={},
         snapshot=state.snapshot,
-        packed=codec.pack(ticks, {"new": new_keys, **_sources_of(rows, order), **noted}),
+        packed=codec.pack(ticks, header),
     )
-    after, transitions, closed = _advance(base, block, new_keys, ticks, threshold)
+    after, transitions, closed = _advance(base, block, header, ticks, threshold)
     block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
     found = [t._replace(row=int(order[t.row])) for t in transitions]
     return Step(block, after, found, closed, rows, np.flatnonzero(is_rejected))
@@ -191,7 +196,9 @@ def _replayed(
     ticks, header = codec.unpack(block.packed)
     base = _without_stale(_set_back(state, _clock_of(header)), block.arrival_ms)
     threshold = Threshold.parse(block.threshold)
-    after, transitions, closed = _advance(base, block, header["new"], ticks, threshold)
+    if "rules" in header:
+        threshold = replace(threshold, rules=parse(header["rules"]))
+    after, transitions, closed = _advance(base, block, header, ticks, threshold)
     return replace(after, snapshot=max(state.snapshot, block.snapshot)), transitions, closed, ticks, header
 
 
@@ -210,8 +217,13 @@ def _sources_of(rows: Rows, order: Ints) -> dict[str, Any]:
 
 
 def _advance(
-    base: PartitionState, block: Block, new_keys: Sequence[str], ticks: engine.Ticks, threshold: Threshold
+    base: PartitionState,
+    block: Block,
+    header: Mapping[str, Any],
+    ticks: engine.Ticks,
+    threshold: Threshold,
 ) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar]]:
+    new_keys: Sequence[str] = header["new"]
     new, hour = len(new_keys), block.arrival_ms // HOUR_MS
     keys = (*base.keys, *new_keys)
     detection = np.concatenate((base.detection, engine.new_states(new)), axis=1)
@@ -219,6 +231,9 @@ def _advance(
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
     transitions = engine.apply(detection, ticks, threshold.table(keys)) if len(ticks.slot) else []
+    memory, met = rules.advance(base.rules, keys, ticks, _is_past(header, len(ticks.slot)), threshold.rules)
+    if met:
+        transitions = sorted([*transitions, *met], key=lambda one: one.row)
     closed = bars.advance(minutes, ticks)
     newest = np.flatnonzero(np.diff(ticks.slot, append=-1))  # sorted by slot, in order within each
     last_ts[ticks.slot[newest]] = ticks.ts[newest]
@@ -235,8 +250,16 @@ def _advance(
         digests=(*base.digests, *block.digests)[-REMEMBERED_DIGESTS:],
         totals=_totals(base.totals, block.sources, hour),
         slots=_numbered(base, new_keys),
+        rules=memory,
     )
     return state, transitions, closed
+
+
+def _is_past(header: Mapping[str, Any], count: int) -> Bools:
+    """Return which ticks of a block are of a backfill."""
+    names = header.get("sources") or [""]
+    is_past = np.array([origin_of(name) == "backfill" for name in names])
+    return is_past[np.array(header.get("source", [0] * count), np.int64)]
 
 
 def next_clock(state: PartitionState, rows: Rows, now_ms: int) -> tuple[SetBack | None, int]:
@@ -314,6 +337,7 @@ def _without(state: PartitionState, slots: Sequence[int]) -> PartitionState:
         detection=state.detection[:, kept],
         minutes=state.minutes[:, kept],
         slots={key: slot for slot, key in enumerate(keys)},
+        rules={key: of for key, of in state.rules.items() if key in keys},
     )
 
 

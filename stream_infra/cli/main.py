@@ -42,6 +42,7 @@ COMMANDS = {
     "detect": "Score ticks of a file or of standard input, offline.",
     "backtest": "Show what the detectors would have found in recordings.",
     "alerts": "List, show, test and silence alerts.",
+    "rules": "Add, list, remove and test rules of your own.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
     "config": "Check monitor.toml and show the settings in force.",
     "deploy": "Deploy to AWS, after a look at what would change.",

@@ -37,6 +37,7 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
             table(names.WINDOWS_TABLE): _EVERY,
             table(names.CHARTS_TABLE): ("dynamodb:PutItem",),
             parameter(names.THRESHOLD_PARAMETER): ("ssm:GetParameterHistory",),
+            parameter(names.RULES_PARAMETER): ("ssm:GetParameterHistory",),
             f"{data}/snapshots/1": ("s3:GetObject", "s3:PutObject"),
             f"{data}/quarantine/1": ("s3:PutObject",),
             f"arn:aws:events:{region}:{account}:event-bus/{names.BUS}": ("events:PutEvents",),

@@ -168,6 +168,7 @@ class Memory:
     quarantine: dict[tuple[str, str, int, int], Quarantined] = field(default_factory=dict)
     attempts: dict[tuple[str, str], int] = field(default_factory=dict)
     versions: list[ThresholdVersion] = field(default_factory=lambda: [ThresholdVersion(1, 0, "2.5")])
+    rules: list[ThresholdVersion] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
 
     def copy(self) -> Memory:
@@ -315,7 +316,7 @@ class _Quarantine(_Port):
 
 class _Thresholds(_Port):
     def history(self) -> ThresholdHistory:
-        return self.faults.around(lambda: ThresholdHistory(self.memory.versions))
+        return self.faults.around(lambda: ThresholdHistory(self.memory.versions, self.memory.rules))
 
 
 class _Attempts(_Port):

@@ -22,6 +22,7 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
+from consumers.contracts.kinds import RULE
 
 SUBJECT_CHARACTERS = 99
 """SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
@@ -164,8 +165,11 @@ class _Writer:
         )
         others = [one for one in incident.samples if one.id != cause.id]
         counted = incident.anomalies - 1 - len(others)
+        title = f"{change}: {cause.ticker} {_words(cause.kind)}, {against}"
+        if cause.kind == RULE:
+            title = f"{change}: {cause.explanation.rstrip('.')}"
         return Content(
-            f"{change}: {cause.ticker} {_words(cause.kind)}, {against}",
+            title,
             (
                 cause.explanation,
                 *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),

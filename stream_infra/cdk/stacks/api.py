@@ -79,10 +79,9 @@ class ApiStack(Stack):
             allow(self.handler, resource, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
         for table in (storage.charts, storage.windows, storage.alerts):
             table.grant(self.handler, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-        parameter = self.format_arn(
-            service="ssm", resource="parameter", resource_name=names.TICKER_PARAMETER.lstrip("/")
-        )
-        allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
+        for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER):
+            parameter = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
+            allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
         scanner = self.format_arn(
             service="lambda",
             resource="function",

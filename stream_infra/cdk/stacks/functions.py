@@ -208,7 +208,8 @@ class LambdaStack(Stack):
         allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name
         allow_listing(detector)
         allow_events(detector, self._stream.bus, *get_args(DetailType))
-        self._read_parameters(detector, names.THRESHOLD_PARAMETER)
+        for parameter in (names.THRESHOLD_PARAMETER, names.RULES_PARAMETER):
+            self._read_parameters(detector, parameter)
         return detector
 
     def _notifier(self) -> lambda_.Function:

@@ -315,15 +315,15 @@ def _overview(endpoints: Endpoints, since: str) -> Overview:
 
 
 def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[str | None, str | None]:
-    from consumers.contracts.anomaly import KINDS  # noqa: PLC0415
+    from consumers.contracts.kinds import EVERY_KIND  # noqa: PLC0415
     from producers.quote_batch import SYMBOL_RULE, is_symbol  # noqa: PLC0415
 
     if everything == (ticker is not None or kind is not None):
         raise InputError("what is meant? Allowed are --ticker, --kind or both, or else --all")
     if ticker is not None and not is_symbol(ticker.upper()):
         raise InputError(f"--ticker {ticker} is no ticker", allowed=SYMBOL_RULE)
-    if kind is not None and kind not in KINDS:
-        raise InputError(f"--kind {kind} is no kind", allowed=f"one of {', '.join(KINDS)}")
+    if kind is not None and kind not in EVERY_KIND:
+        raise InputError(f"--kind {kind} is no kind", allowed=f"one of {', '.join(EVERY_KIND)}")
     return ticker.upper() if ticker else None, kind
 
 

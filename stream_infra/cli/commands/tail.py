@@ -107,7 +107,7 @@ def anomalies(
     """
     wanted = {
         "severity": _named("severity", severity, "SEVERITIES"),
-        "kind": _named("kind", kind, "KINDS"),
+        "kind": _named("kind", kind, "EVERY_KIND"),
     }
     moment = _since(since, "anomalies")
     cursor = following.AnomalyCursor(

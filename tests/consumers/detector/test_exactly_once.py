@@ -132,6 +132,12 @@ def assert_same(one: dict[str, object], other: dict[str, object]) -> None:
         assert other[name] == value, name
 
 
+RULES = (
+    '[{"id":"m","when":"moves","value":0.02,"minutes":1},{"id":"d","when":"moves","value":0.05,"minutes":2,'
+    '"repeat":"once"},{"id":"s","when":"spread","value":2},{"id":"v","when":"volume","value":2,"repeat":"daily"}]'
+)
+
+
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_delivery_has_the_outcome_of_one_pass(
@@ -149,6 +155,8 @@ def test_any_delivery_has_the_outcome_of_one_pass(
     ]
     once, many = memory.copy(), memory.copy()
     once.versions = many.versions = versions
+    of_rules = data.draw(st.sampled_from((RULES, "[]", "bad", RULES.replace("0.02", "0.03"))))
+    once.rules = many.rules = [ThresholdVersion(1, 0, RULES), ThresholdVersion(2, changed_ms, of_rules)]
 
     kit.consumer(once).consume(kit.event(stream.records), 1 << 62)
     Delivery(many, stream.records, data).run()

@@ -36,7 +36,10 @@ def guards(templates: Templates) -> dict[tuple[str, str], str]:
 
 def test_by_default_only_health_is_told_to_strangers(aws_templates: Templates) -> None:
     found = guards(aws_templates)
-    assert {where for where, guard in found.items() if guard == "NONE"} == {("GET", "health")}
+    assert {where for where, guard in found.items() if guard == "NONE"} == {
+        ("GET", "health"),
+        ("POST", "links"),
+    }
     assert set(found.values()) == {"NONE", "COGNITO_USER_POOLS"}
     assert {verb for verb, path in found if path == "{proxy+}"} == verbs_of_the_api()
 
@@ -49,8 +52,9 @@ def test_public_means_that_reads_are_and_changes_are_not(
     tmp_path: Path,
 ) -> None:
     found = guards(templates_of(synthesize(tmp_path, access="public")))
-    for (verb, _), guard in found.items():
-        assert guard == ("NONE" if verb == "GET" else "COGNITO_USER_POOLS")
+    for (verb, path), guard in found.items():
+        is_free = verb == "GET" or path == "links"  # a link in a message is a permission by itself
+        assert guard == ("NONE" if is_free else "COGNITO_USER_POOLS")
 
 
 def test_locally_there_is_nobody_to_ask(local_templates: Templates) -> None:

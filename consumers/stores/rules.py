@@ -1,0 +1,68 @@
+"""The parameter of a person's own rules in SSM: read and changed by the command line and the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.stream import rules
+from consumers.stream.rules import Rule, RuleError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm.client import SSMClient
+
+
+class UnknownRuleError(RuleError):
+    """There is no rule of that id."""
+
+
+class RuleParameter:
+    """The rules. Errors of the store are raised as they come."""
+
+    def __init__(self, ssm: SSMClient) -> None:
+        self._ssm = ssm
+
+    def read(self) -> tuple[Rule, ...]:
+        """Return the rules; none where there is no parameter.
+
+        Raises
+        ------
+        RuleError
+            The parameter holds something else.
+        """
+        try:
+            return rules.parse(self._ssm.get_parameter(Name=rules.PARAMETER)["Parameter"]["Value"])
+        except self._ssm.exceptions.ParameterNotFound:
+            return ()
+
+    def add(self, rule: Rule) -> Rule:
+        """Add a rule, and return it as it is written.
+
+        Raises
+        ------
+        RuleError
+            It is not allowed, by itself or beside the others.
+        """
+        rule = rules.check(rule)
+        self._put((*self.read(), rule))
+        return rule
+
+    def remove(self, id_: str) -> Rule:
+        """Remove a rule, and return it.
+
+        Raises
+        ------
+        UnknownRuleError
+            There is none of that id.
+        """
+        known = self.read()
+        found = next((rule for rule in known if rule.id == id_), None)
+        if found is None:
+            ids = ", ".join(rule.id for rule in known)
+            raise UnknownRuleError(f"no rule is called {id_[:40]!r}", allowed=ids and f"one of {ids}")
+        self._put(tuple(rule for rule in known if rule is not found))
+        return found
+
+    def _put(self, wanted: tuple[Rule, ...]) -> None:
+        self._ssm.put_parameter(
+            Name=rules.PARAMETER, Value=rules.write(wanted), Type="String", Overwrite=True
+        )
