@@ -88,10 +88,10 @@ def _events(ticker: str, rows: list[dict[str, Any]], wanted: tuple[Rule, ...]) -
 
 
 def _anomaly(ticker: str, met: Transition) -> Anomaly:
-    told = met._asdict()
-    ts_ms, row = told.pop("opened_ts"), told.pop("row")
-    explanation = explain(ticker=ticker, **told)
-    del told["change"], told["note"], row
+    fields = met._asdict()
+    ts_ms, row = fields.pop("opened_ts"), fields.pop("row")
+    explanation = explain(ticker=ticker, **fields)
+    del fields["change"], fields["note"], row
     return Anomaly(
         id=anomaly_id(ticker, ts_ms, RULE, ARCHIVED),
         source=ARCHIVED,
@@ -100,7 +100,7 @@ def _anomaly(ticker: str, met: Transition) -> Anomaly:
         date=iso_ms(ts_ms)[:10],
         late=False,
         explanation=explanation,
-        **told,
+        **fields,
     )
 
 

@@ -12,7 +12,8 @@ from botocore.exceptions import EndpointConnectionError
 from api.anomalies import AnomalyQuery, AnomalyStore, Page
 from api.models import AnomalyModel, AnomalyPage, BarList, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
-from consumers.contracts.anomaly import KINDS, iso_ms
+from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.kinds import EVERY_KIND
 from tests.api.client import NOW_MS, Api, Reply, Table
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def test_a_store_that_does_not_respond_is_a_503_that_says_try_again(
 
 def test_the_kinds_are_those_of_the_detectors(api: Api) -> None:
     listed = KindList.model_validate(api.get("/kinds").json, strict=True)
-    assert [kind.kind for kind in listed.kinds] == list(KINDS)
+    assert [kind.kind for kind in listed.kinds] == list(EVERY_KIND)
     assert all(kind.label and kind.summary for kind in listed.kinds)
 
 

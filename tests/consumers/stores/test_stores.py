@@ -411,7 +411,7 @@ def test_the_threshold_is_read_when_it_changed_and_a_bad_one_is_told_once(aws: A
     assert look() == 3.0
     asked = len(made)
     assert look() == 3.0
-    assert [name for name, _ in made[asked:]] == ["GetParameter"]
+    assert [name for name, _ in made[asked:]] == ["GetParameter"] * 2  # of the threshold, and of the rules
     aws.ssm.put_parameter(Name="/t", Value="much", Type="String", Overwrite=True)
     for _ in range(3):
         assert look() == 3.0
