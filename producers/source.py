@@ -17,6 +17,7 @@ from producers.declaration import Check, are_some, check, is_count, is_list, is_
 from producers.errors import MonitorError
 from producers.markets import markets
 from producers.quote_batch import SOURCE_RULE, Quote, QuoteBatch, is_source
+from producers.redaction import redacted, shows_key
 
 Asset = Literal["stocks", "etfs", "indices", "fx", "crypto", "futures", "options"]
 ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)
@@ -30,7 +31,6 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _VARIABLE_RULE = "1 to 64 of A-Z 0-9 _, beginning with a letter"
 _NO_LIMIT = "or None where there is no limit"
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_SHOWN = 160
 _NO_ANSWER: Final = "the source does not answer for it"
 
 
@@ -267,13 +267,6 @@ class SourceSpec:
         """Return the distributions that the source needs and that are not installed."""
         return [name for name in self.packages if not _is_installed(name)]
 
-    def redacted(self, text: str, environment: Environment) -> str:
-        """Return the text, shortened, without the values of the source's keys."""
-        for key in self.keys:
-            if secret := environment.get(key.variable, "").strip():
-                text = text.replace(secret, "***")
-        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
     def _check_key(self, key: Key, value: str) -> None:
         if not value:
             raise SourceError(f"source {self.name} needs a key and {key.variable} is not set: {key.where}")
@@ -292,16 +285,25 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
     ------
     SourceError
         If the source cannot answer. Whatever else it raises becomes one: a source that fails in a way nobody
-        thought of is a failed poll, not a dead scan.
+        thought of is a failed poll, not a dead scan. No error, and no reason, shows a key of the source.
     """
     try:
         quotes = source.quotes(symbols, now_ms)
-        found = {symbol: quotes.get(symbol, Missing()) for symbol in symbols}
-    except SourceError:
+        found = {symbol: _discreet(name, quotes.get(symbol, Missing())) for symbol in symbols}
+    except SourceError as error:
+        if shows_key(name, str(error)):
+            raise SourceError(redacted(name, str(error))) from None
         raise
-    except Exception as error:
-        raise SourceError(f"source {name} failed: {type(error).__name__}: {error}"[:_SHOWN]) from error
+    except Exception as error:  # noqa: BLE001 - raised as a failed poll; its cause is left out where it shows a key
+        said = f"source {name} failed: {type(error).__name__}: {error}"
+        raise SourceError(redacted(name, said)) from (None if shows_key(name, said) else error)
     return batch_of(name, found, now_ms)
+
+
+def _discreet(name: str, quote: Quote | Missing) -> Quote | Missing:
+    if isinstance(quote, Missing) and quote.reason:
+        return quote._replace(reason=redacted(name, quote.reason))
+    return quote
 
 
 def unquoted(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
+from producers.redaction import keep_secret, redacted
 from producers.source import History, Mode, Source, SourceError, SourceSpec, SourceSpecError
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
@@ -103,12 +104,13 @@ def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) 
     if maker is None:
         raise SourceError(f"source {name} does not {mode}", allowed=f"{' or '.join(spec.modes)}")
     spec.check(environment)
+    keep_secret(name, (environment[key.variable].strip() for key in spec.keys))
     try:
         return maker(environment)
     except SourceError:
         raise
     except Exception as error:
-        said = spec.redacted(f"{type(error).__name__}: {error}", environment)
+        said = redacted(name, f"{type(error).__name__}: {error}")
         raise SourceError(f"source {name} does not start: {said}") from error
 
 

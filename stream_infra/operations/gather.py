@@ -36,7 +36,7 @@ from stream_infra.operations.facts import (
 from stream_infra.operations.tail import newest_arrivals
 
 if TYPE_CHECKING:
-    from producers.markets import Session
+    pass
 
 T = TypeVar("T")
 TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
@@ -49,28 +49,8 @@ _NEW = timedelta(minutes=2)
 _GONE = ("NotFound", "NonExistent", "NoSuch", "404")
 _COUNTED = 1000
 _LINES = 10_000
-_ANY_TICKER = "A"
-"""Stands for a watch list that cannot be read: it has the market of its source."""
 # Lambda's own line of an unhandled error, our structured logs, and the last line of a traceback.
 _ERROR = re.compile(r'\[ERROR\]|"level": ?"(?:ERROR|CRITICAL)"|Task timed out|^[\w.]*(?:Error|Exception): ')
-
-
-def market_open(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> bool:
-    """Return whether quotes are to be expected: a ticker's own market is in the scanner's session."""
-    from producers.errors import ArgumentError  # noqa: PLC0415  loads calendars
-    from producers.markets import SESSIONS  # noqa: PLC0415
-    from producers.markets.listings import Listings, traded  # noqa: PLC0415
-    from producers.source import SourceError  # noqa: PLC0415
-    from producers.sources import get_pollable  # noqa: PLC0415
-
-    session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
-    if session is None:
-        return True
-    try:
-        market_of = Listings(scanner.get("MARKETS", ""), get_pollable(scanner.get("SOURCE", "")).market)
-    except (SourceError, ArgumentError):
-        return True  # the check of the source says what is wrong
-    return bool(traded(tickers or [_ANY_TICKER], session, now, market_of))
 
 
 class Gatherer:
@@ -118,7 +98,7 @@ class Gatherer:
         watched = self._each(("watch list",), lambda _: self._watched()).get("watch list") or ()
         facts = replace(
             facts,
-            market_open=market_open(environment, watched, self._now),
+            market_open=self._market_open(environment, watched),
             just_deployed=bool(deployed and self._now - datetime.fromisoformat(deployed) <= _NEW),
             functions=self._each(found, lambda name: self._function(found[name], thorough=thorough)),
             rules=self._each(RULES, self._rule),
@@ -315,6 +295,11 @@ class Gatherer:
         if "SOURCE" not in scanner:
             return None
         return quote_source(scanner, self._client("secretsmanager"), watched, self._now)
+
+    def _market_open(self, scanner: Mapping[str, str], watched: Sequence[str]) -> bool:
+        from stream_infra.operations.source import market_open  # noqa: PLC0415  loads calendars
+
+        return market_open(scanner, watched, self._now)
 
     def _watched(self) -> tuple[str, ...]:
         from producers.watch_list import WatchListError, WatchListReader  # noqa: PLC0415

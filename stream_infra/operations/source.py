@@ -8,13 +8,28 @@ from datetime import datetime
 from botocore.exceptions import ClientError
 
 from producers.errors import ArgumentError
-from producers.markets import is_open
-from producers.markets.listings import Listings
+from producers.markets import SESSIONS, Session, is_open
+from producers.markets.listings import Listings, traded
 from producers.secret import SecretsClient, environment_with_secret
 from producers.settings import SettingsError
 from producers.source import SourceError
 from producers.sources import describe, get_pollable
 from stream_infra.operations.facts import QuoteSource
+
+_ANY_TICKER = "A"
+"""Stands for a watch list that cannot be read: it has the market of its source."""
+
+
+def market_open(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> bool:
+    """Return whether quotes are to be expected: a ticker's own market is in the scanner's session."""
+    session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
+    if session is None:
+        return True
+    try:
+        market_of = Listings(scanner.get("MARKETS", ""), get_pollable(scanner.get("SOURCE", "")).market)
+    except (SourceError, ArgumentError):
+        return True  # the check of the source says what is wrong
+    return bool(traded(tickers or [_ANY_TICKER], session, now, market_of))
 
 
 def quote_source(

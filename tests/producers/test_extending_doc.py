@@ -19,6 +19,7 @@ TEXT = (ROOT / "docs" / "extending.md").read_text()
 
 PROGRAM = """
 import json, os
+from datetime import UTC, datetime
 import boto3
 from moto import mock_aws
 
@@ -48,7 +49,8 @@ with mock_aws():
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name="empty", SecretString="{}")
     scanner = {"SOURCE": name, "SOURCE_SECRET": "empty"}
-    lacks = quote_source(scanner, secrets).problem
+    now = datetime.now(UTC)
+    lacks = quote_source(scanner, secrets, ['AAPL'], now).problem
     keys = {key.variable: "k3y" for key in get(name).keys}
     secrets.create_secret(Name="keys", SecretString=json.dumps(keys))
     report = producers.handler.handler({"polls": 1}, Context())
@@ -56,7 +58,7 @@ with mock_aws():
         "problems": [found.problem for found in describe() if found.problem],
         "setting": Config(source=name).source,
         "lacks": lacks,
-        "has": quote_source({**scanner, "SOURCE_SECRET": "keys"}, secrets).problem,
+        "has": quote_source({**scanner, "SOURCE_SECRET": "keys"}, secrets, ["AAPL"], now).problem,
         "report": report,
     }))
 """

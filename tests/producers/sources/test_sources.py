@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -176,7 +176,7 @@ def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
     [
         ({"name": "a b"}, "name is 'a b'"),
         ({"name": "live"}, "name is 'live'"),
-        ({"name": "replay-1"}, "name is 'replay-1'; must be .* and not live or what begins with replay-"),
+        ({"name": "replay-1"}, "name is 'replay-1'; must be .* and not .*live or what begins with replay-"),
         ({"name": None}, "name is None"),
         ({"summary": ""}, "summary is ''"),
         ({"summary": 5}, "summary is 5; must be a clause"),
@@ -283,3 +283,27 @@ def test_what_was_not_asked_for_is_left_out_and_what_is_not_answered_is_missing(
 )
 def test_the_name_says_the_origin(source: str, origin: Origin) -> None:
     assert origin_of(source) == origin
+
+
+@pytest.mark.parametrize("error", [ValueError, SourceError])
+def test_no_message_of_a_source_shows_its_key(
+    folder: Callable[[str, str], None], error: type[Exception]
+) -> None:
+    folder("acme", SOUND)
+    create("acme", {"ACME_KEY": "s3cr3t"})  # what is made with a key says nothing of it
+    with pytest.raises(SourceError, match=r"401 for \*\*\*") as caught:
+        poll("acme", Failing(error("401 for s3cr3t" + "x" * 500)), ["AAPL"], 1)
+    assert caught.value.__cause__ is None
+    batch = poll("acme", Plain({"AAPL": Missing("s3cr3t may not see it")}), ["AAPL"], 1)
+    assert batch.reasons == {"AAPL": "*** may not see it"}
+
+
+class Failing:
+    """A source that fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        del symbols, now_ms
+        raise self._error

@@ -15,9 +15,8 @@ from producers import secret
 from producers.sources import Found
 from stream_infra.operations.doctor.inputs import feed
 from stream_infra.operations.facts import Facts, QuoteSource
-from stream_infra.operations.gather import market_open
 from stream_infra.operations.health import judge
-from stream_infra.operations.source import quote_source
+from stream_infra.operations.source import market_open, quote_source
 from tests.aws import aws_in_memory
 
 KEYS = '{"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t"}'
