@@ -191,7 +191,7 @@ def start_runner(settings: LocalSettings) -> bool:
 
 def _backfill(settings: LocalSettings, config: Config) -> str:
     if origin_of(config.source) != "simulated":
-        return "from the vendor, with the first quotes"
+        return "from the vendor, if it has any, with the first quotes"
     mark = settings.directory / _BACKFILLED
     if mark.exists():
         return "there already"

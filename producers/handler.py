@@ -123,7 +123,6 @@ def _emit(report: ScanReport, scan: str) -> None:
         "TicksWaiting": report.waiting,
         "RecordsResent": report.resent,
         "QuotesRepeated": report.repeated,
-        "TicksBackfilled": report.backfilled,
         "TickersMissing": len(report.missing),
         "TickersRejected": len(report.rejected),
         "ScansWithoutTicks": int(report.status == "ok" and report.ticks == 0),
