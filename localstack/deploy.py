@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def _all_complete(settings: LocalSettings) -> bool:
 
 def _run(settings: LocalSettings, arguments: list[str], folder: Path, progress: Progress) -> None:
     environment = cdk_environment(settings)
-    command = [str(find_node().binary), str(cdk()), *arguments, "--ci", "--no-color", "--no-notices"]
+    bound = [sys.executable, "-m", "localstack.bound"]  # a deployment goes on with nobody
+    command = [*bound, str(find_node().binary), str(cdk()), *arguments, "--ci", "--no-color", "--no-notices"]
     log = settings.log("cdk")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as record:

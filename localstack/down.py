@@ -11,7 +11,7 @@ from rich.text import Text
 
 from localstack import saved_state
 from localstack.emulator import emulator
-from localstack.settings import LocalError, LocalSettings, read_settings
+from localstack.settings import LocalError, LocalSettings, read_settings, unusable
 from localstack.up import alone, front_door, runner
 from producers.errors import MonitorError
 
@@ -56,6 +56,11 @@ def main() -> int:
         down(settings, console, forget=arguments.forget)
     except MonitorError as error:
         Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
+        return 1
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            Text("✗ ", "red").append(unusable(error), ""), highlight=False
+        )
         return 1
     except KeyboardInterrupt:
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import socket
@@ -69,6 +70,15 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings:
             f"STOCK_MONITOR_AWS_PORT and STOCK_MONITOR_PORT are both {settings.port}: they must differ"
         )
     return settings
+
+
+def unusable(error: OSError) -> str:
+    """Return in a sentence what the system does not let the local monitor do: a full disk, a folder of others."""
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or 'no file named'}): make room, then run it again"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{reason}. The folder of the local monitor (STOCK_MONITOR_DIR, or .local) must be writable"
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

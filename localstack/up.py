@@ -27,7 +27,15 @@ from rich.text import Text
 from localstack import deploy, emulator, site, source
 from localstack.clients import client
 from localstack.processes import Process
-from localstack.settings import HOST, LocalError, LocalSettings, aws_environment, port_is_free, read_settings
+from localstack.settings import (
+    HOST,
+    LocalError,
+    LocalSettings,
+    aws_environment,
+    port_is_free,
+    read_settings,
+    unusable,
+)
 from producers.errors import MonitorError
 from producers.origin import origin_of
 from producers.settings import SCHEDULED
@@ -246,6 +254,11 @@ def main() -> int:
         up(read_settings(), console)
     except MonitorError as error:
         Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
+        return 1
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            Text("✗ ", "red").append(unusable(error), ""), highlight=False
+        )
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted. `make up` goes on where it stopped; `make down` ends what was started.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from localstack.processes import Process
-from localstack.settings import LocalError, LocalSettings
+from localstack.settings import ROOT, LocalError, LocalSettings, unusable
+from stream_infra.operations.programs import started
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
 PARENT = """
@@ -67,3 +70,46 @@ def test_a_program_that_ends_at_once_is_reported_with_the_end_of_its_log(process
     process.start([sys.executable, "-c", "import sys; sys.exit('no such table')"], os.environ)
     with pytest.raises(LocalError, match=r"(?s)thing ended at once:.*no such table"):
         process.wait_until(lambda: False, 10)
+
+
+def test_what_a_killed_parent_started_ends(tmp_path: Path) -> None:
+    """`make up`, killed in the middle of a deployment, leaves no CDK behind."""
+    pid_file = tmp_path / "pid"
+    inner = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    bound = [sys.executable, "-m", "localstack.bound", sys.executable, "-c", inner]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({bound!r})"], cwd=ROOT
+    )
+    deadline = time.monotonic() + 60
+    while not pid_file.exists() or not pid_file.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    while started(child):
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_folder_that_cannot_be_used_is_one_sentence(command: str, tmp_path: Path) -> None:
+    """Root may write everywhere, so the folder is below a file."""
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", f"localstack.{command}"],
+        env={**os.environ, "STOCK_MONITOR_DIR": str(tmp_path / "file" / "local"), "SOURCE": "simulated"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert ("must be writable" in said) if command == "up" else ("Nothing runs" in said or "must be" in said)
+
+
+def test_a_full_disk_is_said() -> None:
+    assert unusable(OSError(errno.ENOSPC, "No space left on device", "/x/lock")) == (
+        "the disk is full (/x/lock): make room, then run it again"
+    )
