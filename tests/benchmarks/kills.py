@@ -2,7 +2,7 @@
 """Kills a random program of the local monitor, brings all up again, and says how long that took and what it cost.
 
 ``PYTHONPATH=. python tests/benchmarks/kills.py 30 [SEED]`` beside `make up`, on the ports of the environment. Every
-round kills one program, or all of them as a power cut does, at a random moment; the balance of ticks must hold after it.
+round kills one program, or all as a power cut does, at a random moment; the balance of ticks must hold after it.
 """
 
 from __future__ import annotations
