@@ -31,6 +31,9 @@ MAX_RECORD_ROWS = 50_000
 MAX_ENTRIES = 100
 """More bad rows of a user record, or bad user records of a record, are quarantined as one whole."""
 UNKNOWN_SOURCE = "unknown"
+_YEAR_MS = 366 * 86_400_000
+_SURELY_MS = 100_000_000_000
+"""Seconds of our time lie below it: only in March 1973 do milliseconds reach it."""
 
 
 class _Part(NamedTuple):
@@ -220,21 +223,25 @@ def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[Re
         If the payload as a whole is unusable.
     """
     batch, rejected = decode(payload)
-    latest_ms = arrival_ms + MAX_AHEAD_MS
-    if not batch.ts or max(batch.ts) <= latest_ms:
+    if not batch.ts or (max(batch.ts) <= arrival_ms + MAX_AHEAD_MS and min(batch.ts) >= _SURELY_MS):
         return batch, rejected
     numbers = usable_rows(batch, rejected)
-    kept = [i for i, ts in enumerate(batch.ts) if ts <= latest_ms]
-    ahead = [
-        RejectedRow(
-            numbers[i],
-            batch.symbol[i],
-            f"ts is {ts}; must be at most {MAX_AHEAD_MS} ms beyond the record's arrival at {arrival_ms}",
-        )
-        for i, ts in enumerate(batch.ts)
-        if ts > latest_ms
+    reasons = [_untimely(ts, arrival_ms) for ts in batch.ts]
+    kept = [i for i, reason in enumerate(reasons) if not reason]
+    untimely = [
+        RejectedRow(numbers[i], batch.symbol[i], reason) for i, reason in enumerate(reasons) if reason
     ]
-    return select(batch, kept, batch.missing), [*rejected, *ahead]
+    return select(batch, kept, batch.missing), [*rejected, *untimely]
+
+
+def _untimely(ts: int, arrival_ms: int) -> str:
+    """Return why a time cannot be one of a record that arrived at `arrival_ms`; empty if it can."""
+    for unit, in_ms in (("seconds", ts * 1000), ("microseconds", ts // 1000)):
+        if abs(in_ms - arrival_ms) < _YEAR_MS:
+            return f"ts is {ts}, which looks like {unit}; must be milliseconds since 1970"
+    if ts > arrival_ms + MAX_AHEAD_MS:
+        return f"ts is {ts}; must be at most {MAX_AHEAD_MS} ms beyond the record's arrival at {arrival_ms}"
+    return ""
 
 
 def usable_rows(batch: QuoteBatch, rejected: Sequence[RejectedRow]) -> list[int]:
