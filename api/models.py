@@ -105,7 +105,9 @@ class WatchListRequest(BaseModel):
     tickers: list[TickerName] = Field(
         min_length=1, max_length=1_000, description="All tickers, in their order; each is kept once."
     )
-    unchecked: bool = Field(False, description="true: do not ask the source whether it quotes what is new.")
+    unchecked: bool = Field(
+        False, strict=True, description="true: do not ask the source whether it quotes what is new."
+    )
 
 
 class WatchListChange(BaseModel):
@@ -297,18 +299,20 @@ class Removed(BaseModel):
 class RuleModel(BaseModel):
     """A person's own rule; `when` it is met an anomaly of the kind `rule` says so."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    id: str = Field(description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.", max_length=32)
+    id: str = Field(
+        description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.", pattern="^[A-Za-z0-9-]{1,32}$"
+    )
     when: Literal["above", "below", "moves", "spread", "volume"] = Field(
         description="The price rises above or falls below `value`, or moves `value` percent within `minutes`; the"
         " spread is `value` basis points or wider; a tick trades `value` times its usual volume."
     )
     value: float
-    ticker: str = Field("", description="Empty for every ticker.", max_length=32)
-    minutes: float = Field(0, description="Of moves: 1 to 240.")
+    ticker: TickerName | Literal[""] = Field("", description="Empty for every ticker.")
+    minutes: float = Field(0, ge=0, le=240, description="Of moves: 1 to 240.")
     repeat: Literal["once", "daily", "always"] = "always"
-    hysteresis: float = Field(0.1, description="Percent to go back before it can be met again.")
+    hysteresis: float = Field(0.1, ge=0, le=50, description="Percent to go back before it can be met again.")
     severity: Severity = "high"
 
 

@@ -182,7 +182,7 @@ export interface RuleModel {
   id: string;
   when: "above" | "below" | "moves" | "spread" | "volume";
   value: number;
-  ticker?: string;
+  ticker?: string | "";
   minutes?: number;
   repeat?: "once" | "daily" | "always";
   hysteresis?: number;
