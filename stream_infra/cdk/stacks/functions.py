@@ -57,6 +57,10 @@ SCHEDULES = {
     "extended": ScanSchedule("8-23,0-1", "MON-SAT", "DAY(beat) > 6 || (HOUR(beat) > 1 && HOUR(beat) < 8)"),
 }
 
+_OLD_PYTHON = {
+    "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
+    "and a newer one is taken with them."
+}
 NOTIFIER_CONCURRENCY = 5
 """Two functions take 10,000 events a minute (docs/performance.md); many more would only wait for one another, and
 take their places of the account's concurrency from the detector."""
@@ -294,20 +298,7 @@ def function(
     concurrency: int = 0,
 ) -> lambda_.Function:
     """Return a function as all of ours are: with role and log of its own, structured logs, settings by environment."""
-    log_group = logs.LogGroup(
-        scope,
-        f"{name}-logs",
-        log_group_name=f"/aws/lambda/{name}",
-        retention=logs.RetentionDays.ONE_MONTH,
-        removal_policy=RemovalPolicy.DESTROY,
-    )
-    role = iam.Role(
-        scope,
-        f"{name}-ServiceRole",
-        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-        description=f"What {name} may do",
-    )
-    log_group.grant_write(role)
+    log_group, role = _log_and_role(scope, name)
     made = lambda_.Function(
         scope,
         name,
@@ -332,16 +323,29 @@ def function(
             **environment,
         },
     )
-    acknowledge(
-        made,
-        {
-            "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
-            "and a newer one is taken with them."
-        },
-    )
+    acknowledge(made, _OLD_PYTHON)
     if config.tracing:
         acknowledge(role, {"IAM5[Resource::*]": "X-Ray knows no resources for what a traced function does."})
     return made
+
+
+def _log_and_role(scope: Construct, name: str) -> tuple[logs.LogGroup, iam.Role]:
+    """Return a log of a month, and a role that may write to it and nothing else yet."""
+    log_group = logs.LogGroup(
+        scope,
+        f"{name}-logs",
+        log_group_name=f"/aws/lambda/{name}",
+        retention=logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    role = iam.Role(
+        scope,
+        f"{name}-ServiceRole",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=f"What {name} may do",
+    )
+    log_group.grant_write(role)
+    return log_group, role
 
 
 @jsii.implements(lambda_.IEventSourceDlq)
