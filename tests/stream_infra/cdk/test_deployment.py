@@ -91,7 +91,7 @@ def test_every_trigger_calls_the_alias(aws_templates: Templates) -> None:
         item["Properties"]["Integration"]["Uri"]
         for item in resources(aws_templates, "AWS::ApiGateway::Method").values()
     ]
-    assert len(called) == 11
+    assert len(called) == 14
     for target in called:
         assert any(alias in json.dumps(target) for alias in aliases), target
 
