@@ -1,7 +1,7 @@
 // What a person can do about an anomaly: acknowledge it, or silence more of its kind.
 
 import { arrange, h, setText } from "./dom.js";
-import { inMarket, momentInMarket } from "./format.js";
+import { moment, momentToMinute } from "./format.js";
 import { serverNow } from "./clock.js";
 import { kindName } from "./kinds.js";
 import { silences } from "./silences.js";
@@ -49,7 +49,7 @@ export class Actions {
     const states = [
       acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}${acknowledgement.reason ? ` (${acknowledgement.reason})` : ""}.`,
       silence && `Silenced until ${untilWords(silence)}${silence.reason ? ` (${silence.reason})` : ""}.`,
-      ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${inMarket(Date.parse(message.sent_at))} ET.` : `${MESSAGES[message.message_kind]} is being sent.`)),
+      ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${moment(Date.parse(message.sent_at), serverNow())}.` : `${MESSAGES[message.message_kind]} is being sent.`)),
     ];
     setText(this.#status, states.filter(Boolean).join(" "));
   }
@@ -118,4 +118,4 @@ function words({ ticker, kind }) {
 }
 
 /** @param {Silence} silence */
-const untilWords = (silence) => momentInMarket(Date.parse(silence.until), serverNow()).replace(/:\d\d ET$/, " ET");
+const untilWords = (silence) => momentToMinute(Date.parse(silence.until), serverNow());

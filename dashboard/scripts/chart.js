@@ -5,10 +5,10 @@ import {
   CandlestickSeries,
   CrosshairMode,
   HistogramSeries,
-  LineSeries,
   createChart,
 } from "../vendor/lightweight-charts.js";
-import { marketClockSeconds, price as priceText } from "./format.js";
+import { price as priceText, wallSeconds } from "./format.js";
+import { MINUTE_MS, spreadOf } from "./chart_bars.js";
 import { Overlay } from "./chart_overlay.js";
 import { emptySpans, misprintsOf, scaleOf, slotsOf } from "./chart_scale.js";
 import { SEVERITIES, momentOf } from "./kinds.js";
@@ -20,13 +20,12 @@ import { colour } from "./theme.js";
 /** @typedef {import("./chart_scale.js").Slot} Slot */
 /** @typedef {{anomaly: Anomaly, minute: string}} Mark */
 
-const MINUTE_MS = 60_000;
 /** Room beside the newest bar for the number of marks beside it. */
 const NEWEST_PIXELS = 24;
-/** Minutes on either side of an anomaly that is opened. */
+/** Bars on either side of an anomaly that is opened. */
 const AROUND = 30;
 
-/** A chart in `box`; `onBar` is called with the bar under the pointer (or null) and its anomalies, `onChoose` with the anomaly clicked on. */
+/** A chart in `box`; `onBar` is called with the bar under the pointer (or null) and its anomalies, `onChoose` with the anomaly clicked on, `onView` with whether the newest bar is in view. */
 export class PriceChart {
   #box;
   #chart;
@@ -50,12 +49,14 @@ export class PriceChart {
   #lines = [];
   #band;
   #chosen = "";
+  /** The greatest spread that would have been normal at the chosen anomaly, or 0: it is in view. */
+  #spreadLimit = 0;
 
   /**
    * @param {HTMLElement} box
-   * @param {{onBar: (bar: Bar | null, anomalies: Anomaly[]) => void, onChoose: (anomaly: Anomaly) => void}} listeners
+   * @param {{onBar: (bar: Bar | null, anomalies: Anomaly[]) => void, onChoose: (anomaly: Anomaly) => void, onView: (newest: boolean) => void}} listeners
    */
-  constructor(box, { onBar, onChoose }) {
+  constructor(box, { onBar, onChoose, onView }) {
     this.#box = box;
     this.#chart = createChart(box, {
       autoSize: true,
@@ -70,8 +71,9 @@ export class PriceChart {
     this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: () => this.#scale() });
     this.#price.attachPrimitive(this.#overlay);
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
-    this.#spread = this.#chart.addSeries(LineSeries, { lineWidth: 1, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false }, 2);
     const unlabelled = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
+    // From the least to the greatest spread of each bar.
+    this.#spread = this.#chart.addSeries(CandlestickSeries, { priceLineVisible: false, lastValueVisible: false, borderVisible: true, wickVisible: false, autoscaleInfoProvider: (/** @type {() => import("../vendor/lightweight-charts.js").AutoscaleInfo | null} */ usual) => this.#spreadScale(usual()) }, 2);
     this.#band = this.#chart.addSeries(BaselineSeries, { ...unlabelled, lineWidth: 1, lineStyle: 2, autoscaleInfoProvider: () => null });
     const [prices, volumes, spreads] = this.#chart.panes();
     prices.setStretchFactor(6);
@@ -87,28 +89,29 @@ export class PriceChart {
     };
     this.#chart.subscribeClick(chooseNext);
     this.#chart.subscribeDblClick(chooseNext); // in the place of a second click that follows soon
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((view) => onView(!view || view.to >= this.#slots.length - 1));
     this.recolour();
   }
 
   /**
-   * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, `digits` are the instrument's.
+   * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, a bar lasts `stepMs`, `digits` are the instrument's.
    * @param {Bar[]} bars
    * @param {Anomaly[]} anomalies
-   * @param {{fit: boolean, chosen: string, digits: number, untilMs: number}} options
+   * @param {{fit: boolean, chosen: string, digits: number, untilMs: number, stepMs: number}} options
    */
-  draw(bars, anomalies, { fit, chosen, digits, untilMs }) {
+  draw(bars, anomalies, { fit, chosen, digits, untilMs, stepMs }) {
     this.#bars = bars;
     this.#chosen = chosen;
     const first = bars.length ? Date.parse(bars[0].minute) : 0;
     // One offset for the whole chart keeps times growing where a clock is put back.
-    this.#offsetSeconds = first ? marketClockSeconds(first) - first / 1000 : 0;
-    this.#slots = slotsOf(bars, untilMs);
+    this.#offsetSeconds = first ? wallSeconds(first) - first / 1000 : 0;
+    this.#slots = slotsOf(bars, untilMs, stepMs);
     this.#misprints = misprintsOf(this.#slots);
     this.#byTime = new Map(bars.map((bar) => [this.#time(bar), bar]));
     if (digits !== this.#digits) this.#useDigits(digits);
     this.#price.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && { open: bar.open, high: bar.high, low: bar.low, close: bar.close }) })));
     this.#drawVolume();
-    this.#spread.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && bar.bid !== null && bar.ask !== null && { value: bar.ask - bar.bid }) })));
+    this.#drawSpread();
     this.#marks = anomalies.flatMap((anomaly) => {
       const bar = barOf(bars, anomaly);
       return bar ? [{ anomaly, minute: bar.minute }] : [];
@@ -149,6 +152,13 @@ export class PriceChart {
     return scale && { priceRange: { minValue: scale.low, maxValue: scale.high }, margins: { above: 22, below: 22 } };
   }
 
+  /** @param {import("../vendor/lightweight-charts.js").AutoscaleInfo | null} usual */
+  #spreadScale(usual) {
+    if (!usual?.priceRange) return usual;
+    const { minValue, maxValue } = usual.priceRange;
+    return { ...usual, priceRange: { minValue: Math.min(0, minValue), maxValue: Math.max(maxValue, this.#spreadLimit * 1.05) } };
+  }
+
   /** The anomalies of the bar at a time of the axis, the worst first. @param {number} time */
   #anomaliesAt(time) {
     const minute = this.#byTime.get(time)?.minute;
@@ -164,7 +174,8 @@ export class PriceChart {
       grid: { vertLines: { color: grid }, horzLines: { color: grid } },
     });
     this.#price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
-    this.#spread.applyOptions({ color: colour("--accent") });
+    const spread = colour("--accent");
+    this.#spread.applyOptions({ upColor: spread, downColor: spread, borderUpColor: spread, borderDownColor: spread });
     const [accent, wash] = [colour("--accent"), colour("--accent-band")];
     this.#band.applyOptions({ topLineColor: accent, bottomLineColor: accent, topFillColor1: wash, topFillColor2: wash, bottomFillColor1: wash, bottomFillColor2: wash });
     this.#drawVolume();
@@ -190,6 +201,15 @@ export class PriceChart {
     this.#volume.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && { value: bar.volume ?? 0, color }) })));
   }
 
+  #drawSpread() {
+    const ranges = this.#slots.map(({ bar }) => bar && spreadOf(bar));
+    this.#spread.setData(this.#slots.map(({ minuteMs }, n) => {
+      const [low, high] = ranges[n] ?? [];
+      return { time: this.#at(minuteMs), ...(low !== undefined && high !== undefined && { open: low, low, high, close: high }) };
+    }));
+    this.#box.dataset.spread = JSON.stringify(ranges.reduce((widest, range) => (range && range[1] > (widest?.[1] ?? -1) ? range : widest), null));
+  }
+
   #drawMarks() {
     const marked = [...new Set(this.#marks.map(({ minute }) => minute))];
     const marks = marked.flatMap((minute) => {
@@ -213,15 +233,17 @@ export class PriceChart {
   #drawExpected(anomaly) {
     for (const line of this.#lines) this.#spread.removePriceLine(line);
     this.#lines = [];
+    this.#spreadLimit = 0;
     const at = anomaly ? this.#bars.findIndex((bar) => bar === barOf(this.#bars, anomaly)) : -1;
     const band = anomaly && at >= 0 ? normalPrices(anomaly, this.#bars[at - 1]) : null;
     if (band) this.#band.applyOptions({ baseValue: { type: "price", price: band.low } });
     this.#band.setData((band ? this.#bars : []).map((bar) => ({ time: /** @type {Time} */ (this.#time(bar)), value: band?.high ?? 0 })));
     this.#box.dataset.band = JSON.stringify(band);
     if (anomaly && at >= 0 && anomaly.window.unit === "spread") {
-      const price = limitOf(anomaly) * this.#bars[at].close;
+      const price = (this.#spreadLimit = limitOf(anomaly) * this.#bars[at].close);
       this.#lines.push(this.#spread.createPriceLine({ price, color: colour("--accent"), lineWidth: 1, lineStyle: 2, title: "normal up to" }));
     }
+    this.#box.dataset.spreadLimit = String(this.#spreadLimit);
   }
 }
 

@@ -1,41 +1,41 @@
 // Which prices a chart is scaled by, and where nothing came.
 
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
-/** @typedef {{minuteMs: number, bar: Bar | null}} Slot a minute of the axis; without a bar nothing came in it */
+/** @typedef {{minuteMs: number, bar: Bar | null}} Slot a bar's room on the axis, from `minuteMs` on; without a bar nothing came in it */
 
-const MINUTE_MS = 60_000;
 /** A pause longer than this is a closed market: the axis leaves it out. */
-const LONGEST_PAUSE_MINUTES = 180;
+const LONGEST_PAUSE_MS = 180 * 60_000;
 /** How many times the range of the bulk a price may lie outside of it. */
 const REACH = 4;
 /** The least range of the bulk, as a part of the price: a quiet minute is no scale. */
 const LEAST_RANGE = 0.003;
 
 /**
- * The minutes of the axis: those with bars, those between them, and those since the last one.
+ * The rooms of the axis: those with bars, those between them, and those since the last one.
  * @param {Bar[]} bars oldest first
  * @param {number} untilMs
+ * @param {number} stepMs how long a bar lasts
  * @returns {Slot[]}
  */
-export function slotsOf(bars, untilMs) {
+export function slotsOf(bars, untilMs, stepMs) {
   /** @type {Slot[]} */
   const slots = [];
   for (const bar of bars) {
     const minuteMs = Date.parse(bar.minute);
-    pause(slots, minuteMs);
+    pause(slots, minuteMs, stepMs);
     slots.push({ minuteMs, bar });
   }
-  pause(slots, Math.floor(untilMs / MINUTE_MS) * MINUTE_MS - MINUTE_MS); // the open minute may have no tick yet
+  pause(slots, Math.floor(untilMs / stepMs) * stepMs - stepMs, stepMs); // the open one may have no tick yet
   return slots;
 }
 
-/** @param {Slot[]} slots @param {number} untilMs */
-function pause(slots, untilMs) {
+/** @param {Slot[]} slots @param {number} untilMs @param {number} stepMs */
+function pause(slots, untilMs, stepMs) {
   const last = slots.at(-1);
   if (!last) return;
-  const missing = Math.round((untilMs - last.minuteMs) / MINUTE_MS) - 1;
-  if (missing > LONGEST_PAUSE_MINUTES) return;
-  for (let n = 1; n <= missing; n++) slots.push({ minuteMs: last.minuteMs + n * MINUTE_MS, bar: null });
+  const missing = Math.round((untilMs - last.minuteMs) / stepMs) - 1;
+  if (missing * stepMs > LONGEST_PAUSE_MS) return;
+  for (let n = 1; n <= missing; n++) slots.push({ minuteMs: last.minuteMs + n * stepMs, bar: null });
 }
 
 /**

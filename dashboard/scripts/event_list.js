@@ -2,18 +2,24 @@
 
 import { serverNow } from "./clock.js";
 import { arrange, fill, h, keepTabStop, setText } from "./dom.js";
-import { dayInMarket, inViewer, momentForViewer, momentInMarket, viewerIsElsewhere } from "./format.js";
+import { bareMoment, dayOf, inViewer, momentForViewer, viewerIsElsewhere } from "./format.js";
 import { arrowOf, kindName, linkTo, momentOf, sentenceOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {{item: HTMLLIElement, look: string}} Line `look` is what it shows besides its anomaly */
 
+/** How close to each other, and in how many tickers, anomalies of a kind are one stall of the feed or one move of the market. */
+const AT_ONCE_MS = 5000;
+const AT_ONCE_TICKERS = 4;
+
 /** Fills a list; an item is changed in place, for a new one under a pressed pointer would swallow the click. */
 export class EventList {
   #list;
   /** @type {Map<string, Line>} by id */
   #lines = new Map();
+  /** @type {Set<string>} ids of the oldest of each run that was unfolded */
+  #unfolded = new Set();
 
   /** @param {HTMLElement} list */
   constructor(list) {
@@ -29,7 +35,7 @@ export class EventList {
     const before = this.#lines;
     this.#lines = new Map();
     const now = serverNow();
-    const today = dayInMarket(now);
+    const today = dayOf(now);
     const acknowledgements = new Set(silences.inForce.map((silence) => silence.acknowledged));
     for (const anomaly of anomalies) {
       const line = before.get(anomaly.id) ?? { item: eventItem(anomaly, fresh.has(anomaly.id)), look: "" };
@@ -43,7 +49,31 @@ export class EventList {
     }
     if (anomalies.length) arrange(this.#list, [...this.#lines.values()].map(({ item }) => item));
     else this.tell(message);
-    keepTabStop(this.#list, ".event");
+    this.#fold(anomalies, chosen);
+    keepTabStop(this.#list, "li:not([hidden]) > .event");
+  }
+
+  /** Show one line of what happened to many tickers at once, and how to see the rest. @param {Anomaly[]} anomalies @param {string} chosen */
+  #fold(anomalies, chosen) {
+    for (const run of runsOf(anomalies)) {
+      const [first, ...others] = run.toReversed();
+      const isOpen = this.#unfolded.has(first.id) || others.some(({ id }) => id === chosen);
+      const tickers = new Set(run.map(({ ticker }) => ticker)).size;
+      const isFolded = tickers >= AT_ONCE_TICKERS && !isOpen;
+      for (const { id } of others) this.#lines.get(id)?.item.toggleAttribute("hidden", isFolded);
+      const item = this.#lines.get(first.id)?.item;
+      item?.toggleAttribute("hidden", false);
+      const button = item?.querySelector(".unfold");
+      if (!isFolded) button?.remove();
+      else if (button) setText(button, `and ${tickers - 1} more tickers at once`);
+      else item?.append(h("button", { className: "link-button unfold", type: "button", onclick: () => this.#unfold(first.id, anomalies, chosen) }, `and ${tickers - 1} more tickers at once`));
+    }
+  }
+
+  /** @param {string} id @param {Anomaly[]} anomalies @param {string} chosen */
+  #unfold(id, anomalies, chosen) {
+    this.#unfolded.add(id);
+    this.#fold(anomalies, chosen);
   }
 
   /** Scroll an anomaly into view. @param {string} id */
@@ -56,6 +86,18 @@ export class EventList {
     this.#lines.clear();
     fill(this.#list, h("li", {}, message));
   }
+}
+
+/** Anomalies of one kind that follow closely on each other. @param {Anomaly[]} anomalies newest first */
+function runsOf(anomalies) {
+  /** @type {Anomaly[][]} */
+  const runs = [];
+  for (const anomaly of anomalies) {
+    const run = runs.at(-1);
+    if (run && run[0].kind === anomaly.kind && momentOf(run[0]) - momentOf(anomaly) <= AT_ONCE_MS) run.push(anomaly);
+    else runs.push([anomaly]);
+  }
+  return runs;
 }
 
 /** The list item of an anomaly, without what `redraw` adds. @param {Anomaly} anomaly @param {boolean} isNew */
@@ -94,7 +136,7 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   if (!link || !time || !meta) throw new Error(`the item of ${anomaly.id} has no link, time or notes`);
   if (isChosen) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
-  setText(time, momentInMarket(ms, now).replace(/ ET$/, ""));
+  setText(time, bareMoment(ms, now));
   fill(
     meta,
     usualSource !== "" && anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),

@@ -7,6 +7,7 @@ import { current, go, onAddress } from "./address.js";
 import { showSilences } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
+import { notify } from "./notify.js";
 import { SEVERITIES, capitalized, kindName, loadKinds, momentOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
@@ -129,7 +130,10 @@ export class EventsPanel {
     }
     this.#loaded = true;
     this.#list.setAttribute("aria-busy", "false");
-    if (!first && fresh.length) announce(fresh);
+    if (!first && fresh.length) {
+      announce(fresh);
+      notify(fresh);
+    }
     this.#render(first ? new Set() : new Set(fresh.map((anomaly) => anomaly.id)));
   }
 

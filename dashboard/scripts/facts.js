@@ -2,7 +2,7 @@
 
 import { serverNow } from "./clock.js";
 import { h } from "./dom.js";
-import { momentForViewer, momentInMarket, number, price, short } from "./format.js";
+import { age, moment, momentForViewer, number, price, short, viewerIsElsewhere } from "./format.js";
 import { capitalized, kindName, momentOf, sentenceOf, severityMark } from "./kinds.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
@@ -26,13 +26,13 @@ const WINDOW = {
   seconds: ["For", "s"],
 };
 
-/** The anomaly in full. @param {Anomaly} anomaly */
-export function details(anomaly) {
+/** The anomaly in full, and what became of it. @param {Anomaly} anomaly @param {import("../api-types.d.ts").IncidentAnomaly} [life] */
+export function details(anomaly, life) {
   const late = anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late");
   return [
     h("h3", {}, severityMark(anomaly.severity), kindName(anomaly.kind), late),
     h("p", {}, sentenceOf(anomaly)),
-    h("dl", { className: "facts" }, ...facts(anomaly).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    h("dl", { className: "facts" }, ...[...facts(anomaly), ...became(anomaly, life)].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
   ];
 }
 
@@ -43,8 +43,8 @@ function facts(anomaly) {
   const words = UNITS[unit] ?? number;
   const measured = (/** @type {number | null} */ value) => (value === null ? "–" : words(value));
   return [
-    ["When", momentInMarket(ms, serverNow())],
-    ["Your time", momentForViewer(ms)],
+    ["When", moment(ms, serverNow())],
+    .../** @type {[string, string][]} */ (viewerIsElsewhere(ms) ? [["Your time", momentForViewer(ms)]] : []),
     ["Value", measured(anomaly.value)],
     // Of a pause there is no usual length, only one that is rare.
     .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(anomaly.expected)], ["Give or take", measured(anomaly.tolerance)]]),
@@ -52,6 +52,14 @@ function facts(anomaly) {
     ...Object.entries(window).map(([name, value]) => windowFact(name, value)),
     ["Source", anomaly.source],
   ];
+}
+
+/** Whether it goes on, and how bad it got. @param {Anomaly} anomaly @param {import("../api-types.d.ts").IncidentAnomaly} [life] @returns {[string, string][]} */
+function became(anomaly, life) {
+  if (!life) return [];
+  const lasted = (/** @type {number} */ untilMs) => age((untilMs - momentOf(anomaly)) / 1000);
+  const state = life.ended_at === null ? `goes on, for ${lasted(serverNow())}` : `over after ${lasted(Date.parse(life.ended_at))}`;
+  return [["State", life.severity === anomaly.severity ? state : `${state}; escalated to ${life.severity}`]];
 }
 
 /** @param {string} name @param {unknown} value @returns {[string, string]} */

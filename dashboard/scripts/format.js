@@ -1,7 +1,11 @@
 // Numbers, ages and instants as people read them.
 
-export const MARKET_ZONE = "America/New_York";
+const MARKET_ZONE = "America/New_York";
 const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+/** Whose time the page tells. @type {Record<string, string>} */
+const ZONES = { market: MARKET_ZONE, viewer: viewerZone, utc: "UTC" };
+export const ZONE_KEY = "zone";
+const zone = ZONES[localStorage.getItem(ZONE_KEY) ?? "market"] ?? MARKET_ZONE;
 
 /** @param {string} timeZone @param {Intl.DateTimeFormatOptions} options */
 const formatter = (timeZone, options) => new Intl.DateTimeFormat("en-GB", { timeZone, hourCycle: "h23", ...options });
@@ -10,12 +14,15 @@ const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
 /** @type {Intl.DateTimeFormatOptions} */
 const DAY = { day: "numeric", month: "short" };
 const marketTime = formatter(MARKET_ZONE, TIME);
-const marketMinute = formatter(MARKET_ZONE, { hour: "2-digit", minute: "2-digit" });
-const viewerTime = formatter(viewerZone, TIME);
-const marketDay = formatter(MARKET_ZONE, DAY);
-const marketDate = formatter(MARKET_ZONE, { ...DAY, year: "numeric" });
-const viewerDay = formatter(viewerZone, DAY);
 const marketParts = formatter(MARKET_ZONE, { year: "numeric", month: "numeric", day: "numeric", ...TIME });
+const viewerTime = formatter(viewerZone, TIME);
+const viewerDay = formatter(viewerZone, DAY);
+const time = formatter(zone, TIME);
+const minute = formatter(zone, { hour: "2-digit", minute: "2-digit" });
+const day = formatter(zone, DAY);
+const date = formatter(zone, { ...DAY, year: "numeric" });
+const parts = formatter(zone, { year: "numeric", month: "numeric", day: "numeric", ...TIME });
+const names = formatter(zone, { timeZoneName: "short" });
 // Made once: toLocaleString makes one for every number, which takes as long as drawing a row.
 /** @param {Intl.NumberFormatOptions} options */
 const numbers = (options) => new Intl.NumberFormat("en-US", options);
@@ -26,27 +33,45 @@ const fiveDigits = numbers({ maximumSignificantDigits: 5 });
 const fourDigits = numbers({ maximumSignificantDigits: 4 });
 const whole = numbers({ maximumSignificantDigits: 21 });
 
-/** Whether the viewer's clock shows another time than New York's. */
-export const viewerIsElsewhere = (/** @type {number} */ ms) => viewerTime.format(ms) !== marketTime.format(ms);
+/** The name of the page's time zone at an instant: ET, UTC, GMT+9. @param {number} ms */
+export function zoneName(ms) {
+  if (zone === MARKET_ZONE) return "ET";
+  return names.formatToParts(ms).find(({ type }) => type === "timeZoneName")?.value ?? zone;
+}
+
+/** Whether the viewer's clock shows another time than the page. @param {number} ms */
+export const viewerIsElsewhere = (ms) => viewerTime.format(ms) !== time.format(ms);
+/** Whether the viewer's clock shows another time than New York's. @param {number} ms */
+export const viewerIsAbroad = (ms) => viewerTime.format(ms) !== marketTime.format(ms);
 
 /** Time of day in New York. @param {number} ms */
 export const inMarket = (ms) => marketTime.format(ms);
-/** Hour and minute in New York. @param {number} ms */
-export const minuteInMarket = (ms) => marketMinute.format(ms);
 /** Time of day for the viewer. @param {number} ms */
 export const inViewer = (ms) => viewerTime.format(ms);
-/** Day and month in New York. @param {number} ms */
-export const dayInMarket = (ms) => marketDay.format(ms);
+/** Hour and minute, with the zone. @param {number} ms */
+export const minuteOf = (ms) => `${minute.format(ms)} ${zoneName(ms)}`;
+/** Day and month. @param {number} ms */
+export const dayOf = (ms) => day.format(ms);
 
 /**
- * New York time; with its day where that is not today, with the year where it is not this one.
+ * A moment without its zone, for lists whose zone is said once; with its day where that is not today, with the year
+ * where it is not this one.
  * @param {number} ms
  * @param {number} nowMs
  */
-export function momentInMarket(ms, nowMs) {
-  if (marketDate.format(ms) === marketDate.format(nowMs)) return `${inMarket(ms)} ET`;
+export const bareMoment = (ms, nowMs) => `${dayBefore(ms, nowMs)}${time.format(ms)}`;
+
+/** The same with its zone. @param {number} ms @param {number} nowMs */
+export const moment = (ms, nowMs) => `${bareMoment(ms, nowMs)} ${zoneName(ms)}`;
+
+/** The same to the minute. @param {number} ms @param {number} nowMs */
+export const momentToMinute = (ms, nowMs) => `${dayBefore(ms, nowMs)}${minuteOf(ms)}`;
+
+/** @param {number} ms @param {number} nowMs */
+function dayBefore(ms, nowMs) {
+  if (date.format(ms) === date.format(nowMs)) return "";
   const near = Math.abs(nowMs - ms) < 300 * 86_400_000;
-  return `${(near ? marketDay : marketDate).format(ms)}, ${inMarket(ms)} ET`;
+  return `${(near ? day : date).format(ms)}, `;
 }
 
 /** The same instant on the viewer's clock. @param {number} ms */
@@ -124,16 +149,16 @@ export function short(value) {
 }
 
 /**
- * Epoch seconds whose UTC reading is the wall clock in New York at `ms`: chart libraries draw days in UTC.
+ * Epoch seconds whose UTC reading is the wall clock of the page's zone at `ms`: chart libraries draw days in UTC.
  * @param {number} ms
  */
-export function marketClockSeconds(ms) {
-  const fields = Object.fromEntries(marketParts.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
-  return Date.UTC(fields.year, fields.month - 1, fields.day, fields.hour, fields.minute, fields.second) / 1000;
-}
+export const wallSeconds = (ms) => secondsOf(parts, ms);
 
 /** When the day began in New York, epoch ms. @param {number} ms */
-export function marketMidnight(ms) {
-  const sinceMidnight = marketClockSeconds(ms) % 86_400;
-  return Math.floor(ms / 1000) * 1000 - sinceMidnight * 1000;
+export const marketMidnight = (ms) => Math.floor(ms / 1000) * 1000 - (secondsOf(marketParts, ms) % 86_400) * 1000;
+
+/** @param {Intl.DateTimeFormat} clock @param {number} ms */
+function secondsOf(clock, ms) {
+  const fields = Object.fromEntries(clock.formatToParts(ms).map((part) => [part.type, Number(part.value)]));
+  return Date.UTC(fields.year, fields.month - 1, fields.day, fields.hour, fields.minute, fields.second) / 1000;
 }

@@ -4,11 +4,12 @@ import { Poll, resource, send } from "./api.js";
 import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
-import { age, change, momentInMarket } from "./format.js";
+import { age, bareMoment, change, moment } from "./format.js";
 import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
 
 /** @typedef {import("../api-types.d.ts").IncidentModel} Incident */
 /** @typedef {import("../api-types.d.ts").IncidentList} IncidentList */
+/** @typedef {import("../api-types.d.ts").IncidentAnomaly} Life */
 
 const EVERY_MS = 3000;
 const AFTER_MS = 500;
@@ -17,45 +18,68 @@ const ACKNOWLEDGED_MS = 4 * 3_600_000;
 const LABELS = { "": "Anomalies", open: "Open", acknowledged: "Acknowledged", resolved: "Resolved" };
 const MESSAGES = { opened: "Notified", escalated: "Escalation sent", repeated: "Repeated", acknowledged: "Acknowledgement sent", resolved: "Resolution sent", digest: "In a digest", test: "Test sent" };
 
+/** The incidents of the last day; a "change" event announces new ones. */
+class Incidents extends EventTarget {
+  /** @type {IncidentList | null} */
+  found = null;
+  /** @type {Map<string, Life>} by id of the anomaly */
+  #lives = new Map();
+  /** @type {Poll | null} */
+  #poll = null;
+
+  start() {
+    this.#poll = new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
+  }
+
+  async refresh() {
+    await this.#poll?.now();
+  }
+
+  /** What became of an anomaly, where its incident still lists it. @param {string} id */
+  lifeOf(id) {
+    return this.#lives.get(id);
+  }
+
+  /** @param {IncidentList} found */
+  #take(found) {
+    if (found === this.found) return;
+    this.found = found;
+    this.#lives = new Map(found.incidents.flatMap(({ anomalies }) => anomalies.map((one) => [one.id, one])));
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export const incidents = new Incidents();
+
 /** The tabs over the list of events, and the list of the incidents in the chosen state. */
 export class IncidentsPanel {
   #list = byId("incidents");
   /** @type {Map<string, HTMLLIElement>} by id */
   #items = new Map();
-  /** @type {IncidentList | null} */
-  #found = null;
-  /** @type {Poll} */
-  #poll;
 
   constructor() {
     const tabs = Object.entries(LABELS).map(([state, label]) =>
       h("button", { type: "button", dataset: { state }, onclick: () => go({ incidents: state }) }, h("span", {}, label), h("span", { className: "count" })),
     );
     byId("states").replaceChildren(...tabs);
-    this.#poll = new Poll(() => resource(["incidents"]), (found) => this.#take(found), { everyMs: EVERY_MS, afterMs: AFTER_MS, quiet: true });
+    incidents.addEventListener("change", () => this.#show());
+    incidents.start();
     onAddress(() => this.#show());
     this.#show();
   }
 
-  /** @param {IncidentList} found */
-  #take(found) {
-    if (found === this.#found) return;
-    this.#found = found;
-    this.#show();
-  }
-
   #show() {
-    const { incidents, anomaly } = current();
-    const its = this.#found?.incidents.find((each) => each.anomalies.some(({ id }) => id === anomaly));
-    const asked = incidents === "its" ? its?.state ?? "" : incidents;
+    const { incidents: wanted, anomaly } = current();
+    const its = incidents.found?.incidents.find((each) => each.anomalies.some(({ id }) => id === anomaly));
+    const asked = wanted === "its" ? its?.state ?? "" : wanted;
     const state = Object.hasOwn(LABELS, asked) ? asked : "";
     byId("events-anomalies").hidden = state !== "";
     byId("events-incidents").hidden = state === "";
-    const all = this.#found?.incidents ?? [];
+    const all = incidents.found?.incidents ?? [];
     for (const tab of byId("states").querySelectorAll("button")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.state === state));
       const [, count] = tab.children;
-      if (tab.dataset.state) setText(count, this.#found ? String(all.filter((each) => each.state === tab.dataset.state).length) : "");
+      if (tab.dataset.state) setText(count, incidents.found ? String(all.filter((each) => each.state === tab.dataset.state).length) : "");
     }
     if (state !== "") this.#render(all.filter((each) => each.state === state), state, anomaly);
   }
@@ -70,20 +94,20 @@ export class IncidentsPanel {
       if (!(error instanceof Error)) throw error;
       byId("announcer").textContent = `That was not done: ${error.message}`;
     }
-    await this.#poll.now();
+    await incidents.refresh();
   }
 
-  /** @param {Incident[]} incidents @param {string} state @param {string} chosen */
-  #render(incidents, state, chosen) {
+  /** @param {Incident[]} shown @param {string} state @param {string} chosen */
+  #render(shown, state, chosen) {
     const before = this.#items;
     this.#items = new Map();
-    for (const incident of incidents) {
+    for (const incident of shown) {
       const item = before.get(incident.id) ?? h("li", {}, h("a", { className: "event", "data-nav": "", tabIndex: -1 }), h("div", { className: "incident-detail" }));
       this.#items.set(incident.id, item);
       redraw(item, incident, incident.anomalies.some(({ id }) => id === chosen), (each) => void this.#toggle(each));
     }
-    if (incidents.length) arrange(this.#list, [...this.#items.values()]);
-    else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, this.#found ? `No ${state} incident` : "Loading"), this.#found && h("p", {}, "of the last 24 hours"))));
+    if (shown.length) arrange(this.#list, [...this.#items.values()]);
+    else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, incidents.found ? `No ${state} incident` : "Loading"), incidents.found && h("p", {}, "of the last 24 hours"))));
     keepTabStop(this.#list, ".event");
   }
 }
@@ -107,7 +131,7 @@ function redraw(item, incident, isOpen, toggle) {
     h("span", { className: "event-kind" }, first ? kindName(first.kind) : ""),
     h("span", { className: "event-sentence" }, first ? withoutAside(first.explanation) : ""),
     h("span", { className: "event-meta" }, incident.anomaly_count > 1 && h("span", {}, `${incident.anomaly_count}×`), incident.late && h("span", {}, "late")),
-    h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, momentInMarket(openedMs, serverNow()).replace(/ ET$/, "")),
+    h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, bareMoment(openedMs, serverNow())),
   );
   detail.hidden = !isOpen;
   if (isOpen) fill(detail, ...details(incident, toggle));
@@ -120,8 +144,8 @@ function details(incident, toggle) {
   return [
     incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: () => toggle(incident) }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h"),
     h("p", {}, `${capitalized(incident.state)} for ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
-    h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${momentInMarket(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
+    h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     incident.tickers.length > 1 && h("p", {}, incident.tickers.slice(0, 8).map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
-    ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${momentInMarket(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),
+    ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${moment(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),
   ];
 }

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-const LISTS = { "#events, #incidents, .own-events": ".event", "#watch": "tbody a" };
+const LISTS = { "#events, #incidents, .own-events": "li:not([hidden]) > .event", "#watch": "tbody a" };
 
 /** @type {Record<string, () => void>} */
 const SHORTCUTS = {
@@ -13,6 +13,7 @@ const SHORTCUTS = {
   w: () => focusOn("#watch tbody a[tabindex='0']"),
   e: () => focusOn(".events-scroll:not([hidden]) .event[tabindex='0']"),
   "/": () => focusOn("#find-ticker"),
+  ",": () => byId("open-settings").click(),
   "?": () => help().showModal(),
 };
 
@@ -20,7 +21,7 @@ const SHORTCUTS = {
 export function listenToKeys() {
   byId("help").addEventListener("click", () => help().showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.metaKey || event.ctrlKey || event.altKey || help().open) return;
+    if (event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog[open]")) return;
     const target = event.target instanceof Element ? event.target : document.body;
     if (target.closest("input, select, textarea")) {
       if (event.key === "Escape" && target instanceof HTMLElement) target.blur();
@@ -69,7 +70,7 @@ function rowsAround(target) {
 
 /** Open the next anomaly of the list, or the one before. @param {number} by */
 function step(by) {
-  const links = [...document.querySelectorAll(".events-scroll:not([hidden]) .event")];
+  const links = [...document.querySelectorAll(".events-scroll:not([hidden]) li:not([hidden]) > .event")];
   const at = links.findIndex((link) => link.getAttribute("aria-current") === "true");
   const next = links[at < 0 ? 0 : at + by];
   if (next instanceof HTMLElement) next.click();

@@ -21,6 +21,9 @@ export function loadKinds(onKinds) {
   }, { everyMs: 5000, quiet: true });
 }
 
+/** All kinds with the words for them. */
+export const kinds = () => [...labels];
+
 /** @type {Record<Severity, string>} */
 export const SHAPES = {
   critical: "M8 1 15 8 8 15 1 8Z",

@@ -10,9 +10,14 @@ import { silences } from "./silences.js";
 import { finishSignIn, isSignedIn, signOut } from "./session.js";
 import { Status } from "./status.js";
 import { initTheme } from "./theme.js";
+import { applyDensity } from "./preferences.js";
+import { initSettings } from "./settings.js";
+import { showOutbox } from "./outbox.js";
+import { tour } from "./tour.js";
 import { TickerView } from "./ticker_view.js";
 import { WatchList } from "./watch_list.js";
 
+applyDensity();
 await offerLink();
 await finishSignIn();
 const status = new Status();
@@ -35,6 +40,9 @@ byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());
 
 listenToKeys();
+initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? []);
+tour();
+void showOutbox();
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
 

@@ -10,6 +10,7 @@ const MARGIN_MS = 60_000;
 const NEW_MS = 30_000;
 
 /** @typedef {{domain: string, client_id: string}} SignIn where people sign in, and as which client */
+/** @typedef {{sign_in: SignIn | null, outbox?: string}} PageConfig `outbox` is where messages are kept that are not sent */
 /** @typedef {{token: string, refresh: string, endsAt: number, since: number}} Tokens epoch ms */
 /** @typedef {{state: string, verifier: string, search: string}} Pending */
 
@@ -17,7 +18,7 @@ const NEW_MS = 30_000;
 let tokens = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
 /** @type {Promise<void> | null} */
 let busy = null;
-/** @type {Promise<SignIn | null> | null} asked for at most once */
+/** @type {Promise<PageConfig> | null} asked for at most once */
 let config = null;
 let leaving = false;
 
@@ -100,7 +101,12 @@ function once(work) {
 }
 
 function signInConfig() {
-  config ??= fetch(CONFIG).then(async (response) => (response.ok ? (await response.json()).sign_in : null));
+  return pageConfig().then((found) => found.sign_in);
+}
+
+/** What the page is told of its monitor, asked for once; without an answer, nothing. @returns {Promise<PageConfig>} */
+export function pageConfig() {
+  config ??= fetch(CONFIG).then((response) => (response.ok ? response.json() : { sign_in: null }), () => ({ sign_in: null }));
   return config;
 }
 

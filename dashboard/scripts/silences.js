@@ -52,7 +52,7 @@ class Silences extends EventTarget {
 
   /** @param {Pick<Anomaly, "ticker" | "kind">} what @param {number} hours @param {string} reason */
   async silence({ ticker, kind }, hours, reason) {
-    await this.#send("PUT", resource(["alerts", "silences"], { ticker, kind }), { until: after(hours), reason });
+    await this.#send("PUT", resource(["alerts", "silences"], { ticker, kind, all: ticker || kind ? "" : "true" }), { until: after(hours), reason });
   }
 
   /** @param {Silence} silence */

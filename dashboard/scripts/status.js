@@ -3,7 +3,7 @@
 import { connection, Poll, resource } from "./api.js";
 import { serverNow } from "./clock.js";
 import { byId, setText } from "./dom.js";
-import { age, inMarket, inViewer, minuteInMarket, viewerIsElsewhere } from "./format.js";
+import { age, inMarket, inViewer, minuteOf, viewerIsAbroad, zoneName } from "./format.js";
 
 /** @typedef {import("../api-types.d.ts").Health} Health */
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
@@ -33,8 +33,14 @@ export class Status {
     this.#show();
   }
 
-  /** @param {TickerList} list */
+  /** @returns {TickerList | null} */
+  get list() {
+    return this.#list;
+  }
+
+  /** @param {TickerList | null} list */
   set list(list) {
+    if (!list) return;
     this.#list = list;
     const badge = byId("source-badge");
     badge.className = `badge badge-${list.origin}`;
@@ -71,7 +77,8 @@ export class Status {
     const now = serverNow();
     setText(byId("clock-market"), inMarket(now));
     setText(byId("clock-local"), inViewer(now));
-    byId("clock-local-item").hidden = !viewerIsElsewhere(now);
+    setText(byId("zone"), zoneName(now));
+    byId("clock-local-item").hidden = !viewerIsAbroad(now);
   }
 
   #showBanner() {
@@ -81,7 +88,7 @@ export class Status {
     document.body.classList.toggle("is-disconnected", lost);
     document.body.classList.toggle("is-stale", !lost && byId("feed-status").dataset.state === "stale");
     if (!lost) return;
-    const known = this.#list ? ` What you see is from ${minuteInMarket(lostAt)} ET.` : "";
+    const known = this.#list ? ` What you see is from ${minuteOf(lostAt)}.` : "";
     setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);
   }
 }

@@ -4,12 +4,14 @@ import { Actions } from "./actions.js";
 import { Poll, connection, resource } from "./api.js";
 import { current, go, href, onAddress } from "./address.js";
 import { PriceChart } from "./chart.js";
+import { LENGTHS, MINUTE_MS, longer, spreadOf } from "./chart_bars.js";
 import { serverNow } from "./clock.js";
 import { byId, fill, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
 import { skeleton } from "./events_panel.js";
+import { incidents } from "./incidents.js";
 import { details } from "./facts.js";
-import { change, dayInMarket, digitsOf, digitsOfQuote, momentInMarket, percent, price, volume } from "./format.js";
+import { change, dayOf, digitsOf, digitsOfQuote, minuteOf, moment, momentToMinute, percent, price, volume, zoneName } from "./format.js";
 import { kindName, momentOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
@@ -20,7 +22,6 @@ import { silences } from "./silences.js";
 /** @typedef {import("./address.js").Address} Address */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 
-const MINUTE_MS = 60_000;
 const LIVE_MS = 2000;
 const PAST_MS = 20_000;
 /** @type {Record<string, [string, number]>} label and minutes */
@@ -106,12 +107,14 @@ class OpenTicker {
   #actions = new Actions();
   #detail = h("div", { className: "detail", hidden: true }, this.#facts, this.#actions.element);
   #onSilences = () => this.#draw();
+  #onIncidents = () => this.#page && this.#drawList(this.#page.anomalies, this.#bars?.origin ?? "");
   #onConnection = () => this.#showOutage();
   #legend = h("p", { className: "chart-legend" });
   #tip = h("ul", { className: "chart-tip", hidden: true, "aria-hidden": "true" });
   #empty = h("div", { className: "chart-empty empty", hidden: true });
   #canvas = h("div", { className: "chart", role: "img", id: "chart", "aria-label": "Chart" });
   #range = h("span");
+  #toNewest = h("button", { className: "button to-newest", type: "button", hidden: true, onclick: () => this.#chart?.showNewest() }, "Back to live");
   /** @type {BarList | null} */
   #bars = null;
   /** @type {AnomalyPage | null} */
@@ -141,6 +144,7 @@ class OpenTicker {
     ];
     if (list) this.showQuote(list);
     silences.addEventListener("change", this.#onSilences);
+    incidents.addEventListener("change", this.#onIncidents);
     connection.addEventListener("change", this.#onConnection);
     this.#showOutage();
   }
@@ -157,6 +161,7 @@ class OpenTicker {
     this.#chart = new PriceChart(this.#canvas, {
       onBar: (bar, anomalies) => this.#showBar(bar, anomalies),
       onChoose: (anomaly) => go({ anomaly: anomaly.id }, { replace: true }),
+      onView: (newest) => (this.#toNewest.hidden = newest || this.#address.at !== ""),
     });
     this.#size.observe(this.#canvas);
     this.#draw();
@@ -165,6 +170,7 @@ class OpenTicker {
   close() {
     this.#closed = true;
     silences.removeEventListener("change", this.#onSilences);
+    incidents.removeEventListener("change", this.#onIncidents);
     connection.removeEventListener("change", this.#onConnection);
     for (const poll of this.#polls) poll.stop();
     this.#size.disconnect();
@@ -176,11 +182,11 @@ class OpenTicker {
   }
 
   /** Whether what an address asks for is on this chart: it then stays as it is. @param {Address} address */
-  covers({ ticker, source, range, at, anomaly }) {
+  covers({ ticker, source, range, bars, at, anomaly }) {
     const own = this.#address;
     const usual = this.#list?.source ?? "";
     const sameSource = (source || usual) === (own.source || usual) || source === this.#bars?.origin;
-    if (ticker !== own.ticker || range !== own.range || !sameSource) return false;
+    if (ticker !== own.ticker || range !== own.range || bars !== own.bars || !sameSource) return false;
     if (at === own.at) return true;
     const [first, last] = [this.#bars?.bars.at(0), this.#bars?.bars.at(-1)];
     const ms = Date.parse(at);
@@ -215,6 +221,11 @@ class OpenTicker {
     setText(byId("ticker-note"), known && ticker.reference_kind ? against[ticker.reference_kind] : "");
   }
 
+  /** How many a bar lasts. */
+  get #minutes() {
+    return Object.hasOwn(LENGTHS, this.#address.bars) ? Number(this.#address.bars) : 1;
+  }
+
   /** The decimals of this instrument's prices. */
   get #digits() {
     const row = this.#list?.tickers.find(({ ticker }) => ticker === this.#address.ticker);
@@ -232,7 +243,7 @@ class OpenTicker {
   }
 
   #head() {
-    const { ticker, source, at, range } = this.#address;
+    const { ticker, source, at, range, bars } = this.#address;
     return h(
       "div",
       {},
@@ -244,7 +255,7 @@ class OpenTicker {
         h("span", { id: "ticker-change", className: "ticker-change" }),
         h("span", { id: "ticker-note", className: "panel-note" }),
         h("span", { id: "ticker-source", className: "badge badge-replay", hidden: true }, source),
-        at && h("a", { className: "back", href: href({ ticker, range }), "data-nav": "" }, "Back to live"),
+        at && h("a", { className: "back", href: href({ ticker, range, bars }), "data-nav": "" }, "Back to live"),
       ),
     );
   }
@@ -254,6 +265,12 @@ class OpenTicker {
     const buttons = Object.entries(RANGES).map(([value, [label]]) =>
       h("button", { type: "button", "aria-pressed": String(value === range), onclick: () => go({ range: value }, { replace: true }) }, label),
     );
+    const lengths = h(
+      "select",
+      { id: "bar-length", "aria-label": "Length of a bar", onchange: () => go({ bars: lengths.value === "1" ? "" : lengths.value }, { replace: true }) },
+      ...Object.entries(LENGTHS).map(([value, words]) => h("option", { value }, words)),
+    );
+    lengths.value = String(this.#minutes);
     this.#events.tell(skeleton());
     return h(
       "div",
@@ -261,9 +278,9 @@ class OpenTicker {
       h(
         "div",
         { className: "chart-panel" },
-        h("div", { className: "chart-head" }, h("div", { className: "segmented", role: "group", "aria-label": "Time range" }, ...buttons), this.#legend),
-        h("div", { className: "chart-box" }, this.#canvas, this.#tip, this.#empty),
-        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread by minute; shaded: nothing came")),
+        h("div", { className: "chart-head" }, h("div", { className: "segmented", role: "group", "aria-label": "Time range" }, ...buttons), lengths, this.#legend),
+        h("div", { className: "chart-box" }, this.#canvas, this.#tip, this.#toNewest, this.#empty),
+        h("div", { className: "chart-foot" }, this.#range, h("span", {}, "Price · volume · spread, least to greatest; shaded: nothing came")),
       ),
       h(
         "section",
@@ -297,12 +314,12 @@ class OpenTicker {
 
   /** @param {PriceChart} chart @param {BarList} list @param {Anomaly[]} anomalies */
   #drawChart(chart, list, anomalies) {
-    const { bars } = list;
+    const bars = longer(list.bars, this.#minutes);
     const origins = list.origin === "live" ? ["live", "backfill"] : [list.origin];
     const own = anomalies.filter((anomaly) => origins.includes(anomaly.origin));
     const untilMs = Math.min(serverNow(), Date.parse(list.until));
     const fit = !this.#fitted && bars.length > 0 && this.#canvas.clientWidth > 0;
-    chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs: list.origin === "replay" ? 0 : untilMs });
+    chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs: list.origin === "replay" ? 0 : untilMs, stepMs: this.#minutes * MINUTE_MS });
     this.#fitted ||= fit;
     if (this.#fitted && this.#page && !this.#zoomed) {
       this.#zoomed = true;
@@ -311,7 +328,7 @@ class OpenTicker {
     this.#empty.hidden = bars.length > 0;
     if (!bars.length) this.#showEmpty(list, anomalies);
     this.#canvas.setAttribute("aria-label", described(this.#address.ticker, bars, own));
-    setText(this.#range, bars.length ? `${span(bars)}, New York time` : "");
+    setText(this.#range, bars.length ? span(bars) : "");
     this.#showLegend(null);
     if (this.#list) this.showQuote(this.#list);
   }
@@ -338,7 +355,7 @@ class OpenTicker {
     const chosen = anomalies.find((anomaly) => anomaly.id === this.#chosen);
     this.#detail.hidden = !chosen;
     if (!chosen) return;
-    fill(this.#facts, ...details(chosen));
+    fill(this.#facts, ...details(chosen, incidents.lifeOf(chosen.id)));
     this.#actions.show(chosen);
   }
 
@@ -346,20 +363,21 @@ class OpenTicker {
   #showBar(bar, anomalies) {
     this.#showLegend(bar);
     this.#tip.hidden = !anomalies.length;
-    fill(this.#tip, ...anomalies.map((anomaly) => h("li", {}, severityMark(anomaly.severity), ` ${kindName(anomaly.kind)}, ${momentInMarket(momentOf(anomaly), serverNow())}`)));
+    fill(this.#tip, ...anomalies.map((anomaly) => h("li", {}, severityMark(anomaly.severity), ` ${kindName(anomaly.kind)}, ${moment(momentOf(anomaly), serverNow())}`)));
   }
 
   /** @param {Bar | null} bar */
   #showLegend(bar) {
-    const shown = bar ?? this.#bars?.bars.at(-1);
+    const shown = bar ?? longer(this.#bars?.bars ?? [], this.#minutes).at(-1);
     if (!shown) return fill(this.#legend);
     const ms = Date.parse(shown.minute);
     const digits = this.#digits;
-    const spread = shown.bid !== null && shown.ask !== null ? price(shown.ask - shown.bid, digits) : "–";
+    const range = spreadOf(shown);
+    const spread = range ? [...new Set(range.map((value) => price(value, digits)))].join("–") : "–";
     const values = { O: price(shown.open, digits), H: price(shown.high, digits), L: price(shown.low, digits), C: price(shown.close, digits), V: volume(shown.volume), Spread: spread };
     fill(
       this.#legend,
-      h("span", { className: "legend-time" }, momentInMarket(ms, serverNow()).replace(/:00 ET$/, " ET")),
+      h("span", { className: "legend-time" }, momentToMinute(ms, serverNow())),
       ...Object.entries(values).map(([name, value]) => h("span", { className: "legend-value" }, h("span", {}, `${name} `), value)),
     );
   }
@@ -378,12 +396,12 @@ function described(ticker, bars, anomalies) {
   if (!last) return `Chart of ${ticker}: no quotes in this range`;
   const low = Math.min(...bars.map((bar) => bar.low));
   const high = Math.max(...bars.map((bar) => bar.high));
-  return `Chart of ${ticker}, ${span(bars)}: ${bars.length} minutes, from ${price(low)} to ${price(high)}, last ${price(last.close)}, ${anomalies.length} anomalies marked; they are listed next to it`;
+  return `Chart of ${ticker}, ${span(bars)}: ${bars.length} bars, from ${price(low)} to ${price(high)}, last ${price(last.close)}, ${anomalies.length} anomalies marked; they are listed next to it`;
 }
 
 /** @param {Bar[]} bars */
 function span(bars) {
   const [first, last] = [Date.parse(bars[0].minute), Date.parse(bars[bars.length - 1].minute)];
   const now = serverNow();
-  return `${momentInMarket(first, now)} to ${dayInMarket(first) === dayInMarket(last) ? momentInMarket(last, last) : momentInMarket(last, now)}`.replaceAll(":00 ET", "");
+  return `${momentToMinute(first, now).replace(` ${zoneName(first)}`, "")} to ${dayOf(first) === dayOf(last) ? minuteOf(last) : momentToMinute(last, now)}`;
 }

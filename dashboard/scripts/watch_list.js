@@ -5,6 +5,7 @@ import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
 import { skeleton } from "./events_panel.js";
+import { prefer, preference } from "./preferences.js";
 import { age, change, digitsOfQuote, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
 import { sparkline } from "./sparkline.js";
@@ -12,7 +13,7 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly; `shown`: whose numbers are in it */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, mark: HTMLElement | null, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly; `shown`: whose numbers are in it */
 
 const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
@@ -37,7 +38,9 @@ export class WatchList {
   #table = null;
   /** @type {Map<string, number>} by column, the characters of its longest text so far */
   #longest = new Map();
-  /** @type {TickerList | null} */
+  /** @type {TickerList | null} what the API responded */
+  #answer = null;
+  /** @type {TickerList | null} the same in the order that is shown */
   #last = null;
   /** How many rows are not up to date, and from which on. */
   #due = 0;
@@ -88,14 +91,35 @@ export class WatchList {
   #forget() {
     this.#lines.clear();
     this.#table = null;
-    this.#last = null;
+    this.#last = this.#answer = null;
     this.#box.replaceChildren(skeleton());
     this.#box.setAttribute("aria-busy", "true");
   }
 
   /** @param {TickerList} list */
   #take(list) {
-    if (list === this.#last) return;
+    if (list === this.#answer) return;
+    this.#answer = list;
+    this.#show({ ...list, tickers: this.#sorted(list.tickers) });
+  }
+
+  /** @param {Ticker[]} tickers in the order of the watch list */
+  #sorted(tickers) {
+    const by = preference("sort");
+    if (by === "ticker") return tickers.toSorted((a, b) => a.ticker.localeCompare(b.ticker));
+    if (by === "change") return tickers.toSorted((a, b) => Math.abs(b.change_percent ?? 0) - Math.abs(a.change_percent ?? 0));
+    const worst = (/** @type {Ticker} */ { ticker }) => (this.#recent.has(ticker) ? rank(/** @type {Anomaly} */ (this.#recent.get(ticker))) : SEVERITIES.length);
+    return by === "anomaly" ? tickers.toSorted((a, b) => worst(a) - worst(b)) : tickers;
+  }
+
+  /** @param {string} by */
+  #sortBy(by) {
+    prefer("sort", preference("sort") === by ? "list" : by);
+    if (this.#answer) this.#show({ ...this.#answer, tickers: this.#sorted(this.#answer.tickers) });
+  }
+
+  /** @param {TickerList} list */
+  #show(list) {
     this.#last = list;
     setServerTime(list.as_of);
     this.#box.setAttribute("aria-busy", "false");
@@ -185,14 +209,22 @@ export class WatchList {
   }
 
   #newTable() {
-    const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col", role: "columnheader" }, text));
+    const head = COLUMNS.map(([className, text]) => h("th", { className, scope: "col", role: "columnheader" }, this.#heading(className, text)));
     const table = h(
       "table",
       { className: "watch", role: "table", "aria-labelledby": "watch-title" }, // laid out otherwise, a table is none to some readers
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, "Ticker"), ...head)),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, h("th", { scope: "col", role: "columnheader" }, this.#heading("ticker", "Ticker")), ...head)),
     );
     this.#box.replaceChildren(table);
     return table;
+  }
+
+  /** A column's title; that of a column to sort by is a button. @param {string} column @param {string} text */
+  #heading(column, text) {
+    const by = { ticker: "ticker", change: "change", "state-cell": "anomaly" }[column];
+    if (!by) return text;
+    const words = by === "anomaly" ? "the worst anomaly of the last 15 minutes" : by;
+    return h("button", { className: "sort", type: "button", title: `Sort by ${words}; again: as listed`, onclick: () => this.#sortBy(by) }, text);
   }
 
   /** @param {string} ticker @returns {Line} */
@@ -201,10 +233,11 @@ export class WatchList {
     const link = h("a", { href, "data-nav": "", tabIndex: -1, title: ticker }, ticker);
     const cells = Object.fromEntries(COLUMNS.map(([className]) => [className.split(" ").at(-1), h("td", { className, role: "cell" })]));
     const state = h("span");
-    cells["state-cell"].append(h("span", { className: "state" }, state));
+    cells["state-cell"].append(h("span", { className: "state" }, h("span", { className: "visually-hidden" }), state));
     const row = h("tr", { role: "row", dataset: { ticker } }, h("th", { scope: "row", role: "rowheader" }, link), ...Object.values(cells));
     sparkline(cells.spark, { ticker, source: this.#source });
-    const line = { row, cells, state, marked: "", shown: null };
+    /** @type {Line} */
+    const line = { row, cells, state, mark: null, marked: "", shown: null };
     this.#lines.set(ticker, line);
     return line;
   }
@@ -244,23 +277,28 @@ function showNumbers({ cells, row }, ticker) {
  */
 function showState(line, ticker, anomaly, rest) {
   const seconds = ticker.ts === null ? null : Math.max(0, (serverNow() - Date.parse(ticker.ts)) / 1000);
-  setText(line.state, stateText(ticker, seconds, rest));
-  line.state.className = ticker.state === "live" || ticker.state === "closed" || rest ? "soft" : "down";
+  const isStale = seconds !== null && ticker.state === "stale" && !rest;
+  const isQuiet = ticker.state === "live" || ticker.state === "closed" || rest !== "";
+  setText(line.state, stateText(seconds, rest));
+  if (line.state.previousSibling) setText(line.state.previousSibling, isStale ? "stale, " : ticker.state === "closed" ? "closed, " : "");
+  line.state.className = isQuiet ? "soft" : isStale ? "down is-old" : "down";
+  line.state.title = isStale ? `no new quote for ${age(seconds)}` : ticker.state === "closed" ? `${ticker.market}: closed` : "";
   if (line.marked === (anomaly?.id ?? "")) return;
   line.marked = anomaly?.id ?? "";
-  line.state.previousElementSibling?.remove();
+  line.mark?.remove();
+  line.mark = null;
   if (!anomaly) return;
   const mark = severityMark(anomaly.severity, true);
   mark.title = `${kindName(anomaly.kind)}, ${anomaly.severity}, in the last 15 minutes`;
-  line.state.before(mark);
+  line.mark = mark;
+  line.state.parentElement?.prepend(mark);
 }
 
-/** @param {Ticker} ticker @param {number | null} seconds @param {string} rest */
-function stateText(ticker, seconds, rest) {
+/** @param {number | null} seconds @param {string} rest */
+function stateText(seconds, rest) {
   if (seconds === null) return "no quote";
   if (rest) return rest === "closed" ? age(seconds) : rest;
-  if (ticker.state === "closed") return `closed, ${age(seconds)}`;
-  return ticker.state === "live" ? age(seconds) : `stale, ${age(seconds)}`;
+  return age(seconds);
 }
 
 /** @param {number | null} value */

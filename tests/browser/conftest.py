@@ -16,6 +16,9 @@ from tests.browser.site import Levers, Site, running_site
 PATIENCE_MS = 12_000
 """How long a condition may take on a busy machine; what asserts a speed is in `make bench`."""
 
+NOT_NEW = "localStorage.tour ??= 'done'"
+"""Whoever opens the page was here before: the tour is shown to newcomers only."""
+
 
 # Not of the session: while one mocked AWS is there, no other test gets an empty one.
 @pytest.fixture(scope="module")
@@ -62,6 +65,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     """A fresh page of 1440 x 900."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin")
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(NOT_NEW)
     expect.set_options(timeout=PATIENCE_MS)
     yield context.new_page()
     context.close()

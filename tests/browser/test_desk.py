@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar
-from tests.browser.conftest import Console
+from tests.browser.conftest import NOT_NEW, Console
 from tests.browser.site import Site
 
 pytestmark = pytest.mark.browser
@@ -148,6 +148,7 @@ def test_6_stacked_marks_are_all_reached(page: Page, site: Site) -> None:
 
 def test_7_a_thumb_on_the_chart_moves_the_page(chromium: Browser, site: Site) -> None:
     context = chromium.new_context(viewport={"width": 375, "height": 640}, has_touch=True, is_mobile=True)
+    context.add_init_script(NOT_NEW)
     page = context.new_page()
     page.goto(f"{site.url}?ticker=AAPL")
     expect(page.locator("#chart canvas").first).to_be_visible()

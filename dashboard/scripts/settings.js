@@ -1,0 +1,157 @@
+// What can be set from the page: on this device, and of the monitor by the API's write routes.
+
+import { get, resource } from "./api.js";
+import { showSilences } from "./actions.js";
+import { serverNow } from "./clock.js";
+import { byId, h, setText } from "./dom.js";
+import { ZONE_KEY } from "./format.js";
+import { SEVERITIES, capitalized, kinds } from "./kinds.js";
+import { sound } from "./notify.js";
+import { prefer, preference } from "./preferences.js";
+import { silences } from "./silences.js";
+import { tour } from "./tour.js";
+
+/** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
+
+const DAY_MS = 86_400_000;
+const PREVIEW_DAYS = 3;
+const PAGE = 200;
+/** What a preview reads at most; it says so where there are more. */
+const MOST_PAGES = 10;
+const THRESHOLDS = [2.5, 3, 4, 5, 6, 8, 10];
+
+/** The dialog; `tickers` returns the watch list. @param {() => string[]} tickers */
+export function initSettings(tickers) {
+  const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
+  const open = () => {
+    if (!dialog.childElementCount) build(dialog, tickers);
+    dialog.showModal();
+  };
+  byId("open-settings").addEventListener("click", open);
+}
+
+/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers */
+function build(dialog, tickers) {
+  const severities = { off: "Off", ...Object.fromEntries(SEVERITIES.map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])) };
+  const zone = field("Times in", { market: "New York (ET)", viewer: "My time zone", utc: "UTC" }, localStorage.getItem(ZONE_KEY) ?? "market", (value) => {
+    localStorage.setItem(ZONE_KEY, value);
+    location.reload();
+  });
+  const density = field("Rows", { compact: "Compact", comfortable: "Comfortable" }, preference("density"), (value) => prefer("density", value));
+  const loud = field("Sound", severities, preference("sound"), (value) => {
+    prefer("sound", value);
+    if (value !== "off") sound();
+  });
+  const desktop = field("Desktop notification", severities, preference("desktop"), (value) => void wantDesktop(value));
+  const note = h("p", { className: "panel-note", id: "desktop-note", role: "status" });
+  dialog.append(
+    h("h2", { id: "settings-title" }, "Settings"),
+    h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
+    silenceForm(tickers),
+    thresholdPreview(tickers),
+    h(
+      "form",
+      { method: "dialog", className: "dialog-foot" },
+      h("button", { className: "link-button", type: "button", onclick: () => (dialog.close(), tour(true)) }, "Show the tour"),
+      h("button", { className: "button" }, "Close"),
+    ),
+  );
+}
+
+/** Notifications need the browser's consent. @param {string} value */
+async function wantDesktop(value) {
+  prefer("desktop", value);
+  if (value === "off") return setText(byId("desktop-note"), "");
+  const allowed = "Notification" in window ? await Notification.requestPermission() : "denied";
+  setText(byId("desktop-note"), allowed === "granted" ? "Shown while this page is open." : "The browser does not allow notifications of this page.");
+}
+
+/**
+ * @param {string} label
+ * @param {Record<string, string>} options
+ * @param {string} value
+ * @param {(value: string) => void} onChange
+ */
+function field(label, options, value, onChange) {
+  const select = h("select", { onchange: () => onChange(select.value) }, ...Object.entries(options).map(([name, words]) => h("option", { value: name }, words)));
+  select.value = value;
+  return h("label", {}, h("span", {}, label), select);
+}
+
+/** @param {string} label @param {HTMLElement} input */
+const labelled = (label, input) => h("label", {}, h("span", {}, label), input);
+
+/** @param {() => string[]} tickers */
+const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
+const kindChoice = () => h("select", {}, h("option", { value: "" }, "All kinds"), ...kinds().map(([value, words]) => h("option", { value }, words)));
+
+/** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers */
+function silenceForm(tickers) {
+  const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
+  const hours = h("select", {}, ...Object.entries({ 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" }).map(([value, words]) => h("option", { value }, words)));
+  const reason = h("input", { type: "text", maxLength: 200, autocomplete: "off" });
+  const note = h("p", { className: "panel-note", role: "status" });
+  const list = h("div", { className: "silences" });
+  const put = async () => {
+    try {
+      await silences.silence({ ticker: ticker.value, kind: kind.value }, Number(hours.value), reason.value);
+      setText(note, "Silenced: no alert of this is sent; a digest lists them afterwards.");
+      reason.value = "";
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `That was not done: ${error.message}`);
+    }
+  };
+  silences.addEventListener("change", () => showSilences(list));
+  showSilences(list);
+  const button = h("button", { className: "button", type: "button", onclick: () => void put() }, "Silence");
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Quiet times"),
+    h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), labelled("For", hours), labelled("Why", reason), button),
+    note,
+    list,
+  );
+}
+
+/** What another threshold would have found. @param {() => string[]} tickers */
+function thresholdPreview(tickers) {
+  const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
+  const table = h("dl", { className: "preview" });
+  const note = h("p", { className: "panel-note", role: "status" });
+  const read = async () => {
+    setText(note, "Reading the last days …");
+    try {
+      const { scores, complete, days } = await lastScores(ticker.value, kind.value);
+      const aDay = (/** @type {number} */ from) => Math.round(scores.filter((score) => score >= from).length / days);
+      table.replaceChildren(...THRESHOLDS.map((from) => h("div", {}, h("dt", {}, from.toFixed(1)), h("dd", {}, `${aDay(from)} a day`))));
+      const span = days < PREVIEW_DAYS ? `${Math.round(days * 24)} hours` : `${PREVIEW_DAYS} days`;
+      setText(note, `Of ${scores.length}${complete ? "" : " or more"} anomalies in the last ${span}. What is in force is the parameter /stock-tracker/threshold (runbook).`);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `The last days could not be read: ${error.message}`);
+    }
+  };
+  const button = h("button", { className: "button", type: "button", onclick: () => void read() }, "Preview");
+  return h("section", {}, h("h3", {}, "Threshold"), h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), button), table, note);
+}
+
+/** The scores of the last days, and how many days they cover. @param {string} ticker @param {string} kind */
+async function lastScores(ticker, kind) {
+  const now = serverNow();
+  const since = new Date(now - PREVIEW_DAYS * DAY_MS).toISOString();
+  /** @type {number[]} */
+  const scores = [];
+  let [cursor, oldest] = ["", now];
+  for (let n = 0; n < MOST_PAGES; n++) {
+    /** @type {AnomalyPage} */
+    const page = await get(resource(["anomalies"], { since, ticker, kind, limit: PAGE, cursor }));
+    scores.push(...page.anomalies.map(({ score }) => score));
+    const last = page.anomalies.at(-1);
+    if (last) oldest = Date.parse(last.timestamp.split("#")[0]);
+    cursor = page.next ?? "";
+    if (!cursor) break;
+  }
+  return { scores, complete: !cursor, days: Math.max(1 / 24, (now - oldest) / DAY_MS) };
+}
