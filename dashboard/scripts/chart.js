@@ -134,7 +134,11 @@ export class PriceChart {
 
   /** Show the newest bars again. */
   showNewest() {
-    this.#chart.timeScale().scrollToRealTime();
+    const scale = this.#chart.timeScale();
+    const view = scale.getVisibleLogicalRange();
+    const width = view ? view.to - view.from : 2 * AROUND;
+    const to = this.#slots.length + 0.03 * width;
+    scale.setVisibleLogicalRange({ from: to - width, to });
   }
 
   /** @param {number} digits */

@@ -148,6 +148,7 @@ def test_an_incident_is_one_line_by_state_and_opens_in_place(page: Page, site: S
     incident.click()
     expect(page).to_have_url(re.compile("incidents=open"))
     expect(page.locator("#ticker-title")).to_have_text("KO")
+    expect(page.locator(".facts")).to_contain_text(re.compile(r"Stategoes on, for \d+ min"))
     detail = page.locator(".incident-detail", has_text="2 anomalies")
     expect(detail.get_by_role("link")).to_have_count(2)
     page.get_by_role("button", name="Acknowledge", exact=True).click()

@@ -1,0 +1,95 @@
+"""What the chart shows of spreads, of longer bars, of stalls, and what a link of a message opens."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Site
+
+pytestmark = pytest.mark.browser
+
+
+def test_3_a_spread_that_widened_within_a_minute_is_seen_beside_what_was_normal(
+    page: Page, site: Site
+) -> None:
+    bar = site.bars["XOM"][-25]
+    site.put_bars("simulated", "XOM", [replace(bar, spread_low=0.01, spread_high=0.47)])
+    blowout = site.put_anomaly(
+        "XOM",
+        bar.minute_ms + 4000,
+        "spread_blowout",
+        window={"unit": "spread"},
+        value=0.004,
+        score=10.0,
+        threshold=2.5,
+    )
+    page.goto(f"{site.url}?anomaly={quote(blowout.id)}")
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-spread", "[0.01,0.47]")
+    expect(chart).to_have_attribute("data-spread-limit", re.compile(r"^0\.1"))
+    limit = float(chart.get_attribute("data-spread-limit") or "")
+    assert limit == pytest.approx(
+        0.001 * bar.close
+    )  # a quarter of the spread, as the score is four thresholds
+
+
+def test_5_the_link_of_a_message_opens_its_anomaly(page: Page, site: Site) -> None:
+    moment = site.bars["AMZN"][30].minute_ms + 1500
+    anomaly = site.put_anomaly("AMZN", moment, "level_shift", explanation="AMZN stepped up.", severity="low")
+    assert anomaly.id.endswith("@simulated")
+    page.goto(f"{site.url}?anomaly={anomaly.id}")
+    expect(page.locator("#ticker-title")).to_have_text("AMZN")
+    expect(page.locator(".detail")).to_contain_text("AMZN stepped up.")
+    expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Back to live").click()
+    expect(page).to_have_url(re.compile(r"\?ticker=AMZN$"))
+
+
+def test_bars_of_a_quarter_of_an_hour_hold_what_the_minutes_held(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}?ticker=MSFT")
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-bars", re.compile(r"^2[34]\d$"))
+    page.get_by_label("Length of a bar").select_option("15 min")
+    expect(page).to_have_url(re.compile("bars=15"))
+    expect(chart).to_have_attribute("data-bars", re.compile(r"^1[67]$"))
+    scale = json.loads(chart.get_attribute("data-scale") or "")
+    bars = site.bars["MSFT"]
+    assert scale["high"] == pytest.approx(max(bar.high for bar in bars[5:]), rel=0.002)
+    for mark in json.loads(chart.get_attribute("data-marks") or ""):
+        assert re.search(r":(00|15|30|45):00\.000Z$", mark["minute"])
+
+
+def test_a_chart_that_was_moved_back_stays_and_goes_back_to_live(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}?ticker=KO&range=1h")
+    back = page.get_by_role("button", name="Back to live")
+    expect(page.locator("#chart canvas").first).to_be_visible()
+    expect(back).to_be_hidden()
+    page.mouse.move(700, 350)
+    page.mouse.down()
+    page.mouse.move(1000, 350, steps=8)
+    page.mouse.up()
+    expect(back).to_be_visible()
+    with page.expect_response("**/api/quotes/KO*"):
+        pass
+    expect(back).to_be_visible()  # a poll moves nothing
+    back.click()
+    expect(back).to_be_hidden()
+
+
+def test_14_a_stall_of_the_feed_is_one_line_and_unfolds(page: Page, site: Site) -> None:
+    moment = site.bars["KO"][-70].minute_ms
+    for ticker in ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META"):
+        site.put_anomaly(ticker, moment + 500, "gap", severity="low", explanation=f"{ticker} paused.")
+    page.goto(f"{site.url}?kind=gap&severity=low")
+    shown = page.locator("#events li:not([hidden]) > .event")
+    expect(shown).to_have_count(1)
+    page.keyboard.press("j")
+    expect(shown).to_have_attribute("aria-current", "true")
+    page.get_by_role("button", name="and 5 more tickers at once").click()
+    expect(shown).to_have_count(6)

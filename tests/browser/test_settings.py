@@ -1,0 +1,108 @@
+"""What a viewer sets: time zone, rows, notifications, silences, a look at thresholds; the tour; what an app needs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import NOT_NEW
+from tests.browser.site import Site
+
+pytestmark = pytest.mark.browser
+DASHBOARD = Path(__file__).parents[2] / "dashboard"
+
+
+@pytest.mark.parametrize(
+    ("viewer", "zone", "name"),
+    [("Asia/Tokyo", "viewer", "GMT+9"), ("America/New_York", "market", "ET"), ("Asia/Tokyo", "utc", "UTC")],
+)
+def test_18_the_page_tells_one_time_and_names_its_zone(
+    chromium: Browser, site: Site, viewer: str, zone: str, name: str
+) -> None:
+    context = chromium.new_context(timezone_id=viewer, viewport={"width": 1440, "height": 900})
+    context.add_init_script(f"{NOT_NEW}; localStorage.zone = '{zone}'")
+    page = context.new_page()
+    page.goto(site.url)
+    expect(page.locator("#zone")).to_have_text(name)
+    expect(page.locator(".chart-foot")).to_contain_text(re.compile(rf"\d\d:\d\d {re.escape(name)}"))
+    page.locator("#events .event").first.click()
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text(f" {name}")
+    expect(facts.get_by_text("Your time")).to_have_count(1 if zone == "utc" else 0)
+    expect(page.locator("#clock-local-item")).to_be_visible(visible=viewer == "Asia/Tokyo")
+    context.close()
+
+
+def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> None:
+    page.add_init_script(
+        "window.shown = []; window.Notification = class { static permission = 'granted';"
+        " static requestPermission() { return Promise.resolve('granted') }"
+        " constructor(title, { body }) { shown.push(`${title}: ${body}`) } }"
+    )
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    page.keyboard.press(",")
+    dialog = page.get_by_role("dialog", name="Settings")
+    dialog.get_by_label("Rows").select_option("Comfortable")
+    assert page.locator("#watch tbody tr").first.evaluate("row => row.offsetHeight") == 32
+    dialog.get_by_label("Desktop notification").select_option("High and worse")
+    expect(dialog).to_contain_text("Shown while this page is open.")
+    dialog.get_by_role("button", name="Preview").click()
+    expect(dialog.locator(".preview")).to_contain_text(re.compile(r"2\.5\d+ a day.*10\.00 a day"))
+    dialog.get_by_label("Ticker").first.select_option("TSLA")
+    dialog.get_by_label("Why").fill("earnings")
+    dialog.get_by_role("button", name="Silence", exact=True).click()
+    expect(dialog.locator(".silences")).to_contain_text("TSLA (until")
+    dialog.get_by_role("button", name="Expire TSLA").click()
+    expect(dialog.locator(".silence-item")).to_have_count(0)
+    dialog.get_by_role("button", name="Close").click()
+    newest = site.bars["JPM"][-1].minute_ms
+    site.put_anomaly("JPM", newest + 2, severity="low", explanation="JPM: nothing to speak of.")
+    site.put_anomaly("JPM", newest + 3, severity="high", explanation="JPM rose.")
+    page.wait_for_function("() => shown.length")
+    assert page.evaluate("shown") == ["JPM: Price spike, high (and 1 more): JPM rose."]
+    page.reload()
+    assert page.locator("html").get_attribute("data-density") == "comfortable"
+
+
+def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
+    page = chromium.new_page()
+    page.goto(site.url)
+    card = page.get_by_role("complementary")
+    for n, button in enumerate(("Next", "Next", "Done"), start=1):
+        expect(card).to_contain_text(f"{n} of 3")
+        card.get_by_role("button", name=button).click()
+    expect(card).to_have_count(0)
+    page.reload()
+    expect(page.locator("#events .event").first).to_be_visible()
+    expect(card).to_have_count(0)
+    page.close()
+
+
+def test_the_watch_list_is_sorted_by_what_is_pressed(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    rows = page.locator("#watch tbody tr")
+    expect(rows).to_have_count(10)
+    expect(page.locator('#watch tr[data-ticker="NVDA"] .severity')).to_be_visible()
+    names = "rows => rows.map((row) => row.dataset.ticker)"
+    page.get_by_role("button", name="Ticker").click()
+    assert rows.evaluate_all(names) == sorted(site.levers.tickers)
+    page.get_by_role("button", name="Age").click()
+    expect(rows.first).to_have_attribute("data-ticker", "NVDA")  # critical a moment ago
+    page.get_by_role("button", name="Age").click()
+    assert rows.evaluate_all(names) == site.levers.tickers
+
+
+def test_it_can_be_installed() -> None:
+    manifest = json.loads((DASHBOARD / "manifest.webmanifest").read_text(encoding="utf-8"))
+    assert {"name", "start_url", "display", "icons"} <= manifest.keys()
+    for icon in manifest["icons"]:
+        if icon["type"] == "image/png":
+            data = (DASHBOARD / icon["src"]).read_bytes()
+            width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))
+            assert f"{width}x{height}" == icon["sizes"]
+    assert {icon["sizes"] for icon in manifest["icons"]} >= {"192x192", "512x512"}
