@@ -65,7 +65,7 @@ function became(anomaly, life) {
 /** @param {string} name @param {unknown} value @returns {[string, string]} */
 function windowFact(name, value) {
   const [label, follows] = WINDOW[name] ?? [capitalized(name.replaceAll("_", " ")), ""];
-  if (typeof value === "number") return [label, `${short(value)} ${follows}`.trim()];
+  if (typeof value === "number") return [label, `${short(value)} ${value === 1 ? follows.replace(/s$/, "") : follows}`.trim()];
   if (typeof value === "boolean") return [label, value ? "yes" : "no"];
   return [label, typeof value === "string" ? value : JSON.stringify(value)];
 }

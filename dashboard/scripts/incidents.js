@@ -139,13 +139,15 @@ function redraw(item, incident, isOpen, toggle) {
 
 /** @param {Incident} incident @param {(incident: Incident) => void} toggle */
 function details(incident, toggle) {
-  const lasted = age((Date.parse(incident.resolved_at ?? incident.last_at) - Date.parse(incident.opened_at)) / 1000);
+  const endMs = incident.resolved_at ? Date.parse(incident.resolved_at) : serverNow();
+  const lasted = age((endMs - Date.parse(incident.opened_at)) / 1000);
+  const moves = incident.tickers.filter(({ move }) => move !== 0).slice(0, 8);
   const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
   return [
     incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: () => toggle(incident) }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h"),
-    h("p", {}, `${capitalized(incident.state)} for ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
+    h("p", {}, `${capitalized(incident.state)} ${incident.state === "resolved" ? "after" : "for"} ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
-    incident.tickers.length > 1 && h("p", {}, incident.tickers.slice(0, 8).map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
+    moves.length > 1 && h("p", {}, moves.map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
     ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${moment(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),
   ];
 }
