@@ -1,6 +1,6 @@
 // What can be set from the page: on this device, and of the monitor by the API's write routes.
 
-import { get, resource } from "./api.js";
+import { get, resource, send } from "./api.js";
 import { showSilences } from "./actions.js";
 import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
@@ -47,6 +47,7 @@ function build(dialog, tickers) {
   dialog.append(
     h("h2", { id: "settings-title" }, "Settings"),
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
+    watchListForm(tickers),
     silenceForm(tickers),
     thresholdPreview(tickers),
     h(
@@ -84,6 +85,27 @@ const labelled = (label, input) => h("label", {}, h("span", {}, label), input);
 /** @param {() => string[]} tickers */
 const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
 const kindChoice = () => h("select", {}, h("option", { value: "" }, "All kinds"), ...kinds().map(([value, words]) => h("option", { value }, words)));
+
+/** The watch list of everybody: all tickers, in their order. @param {() => string[]} tickers */
+function watchListForm(tickers) {
+  const input = h("textarea", { rows: 2, spellcheck: false, autocapitalize: "characters" });
+  input.value = tickers().join(" ");
+  const note = h("p", { className: "panel-note", role: "status" });
+  const save = async () => {
+    setText(note, "Asking the source for what is new …");
+    try {
+      /** @type {import("../api-types.d.ts").WatchListChange} */
+      const { added, removed, by } = await send("PUT", resource(["tickers"]), { tickers: input.value.split(/[\s,]+/).filter(Boolean) });
+      const changes = [added.length && `added ${added.join(", ")}`, removed.length && `removed ${removed.join(", ")}`].filter(Boolean).join("; ");
+      setText(note, changes ? `Saved by ${by}: ${changes}. In force within a minute.` : "Nothing changed.");
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `That was not done: ${error.message}`);
+    }
+  };
+  const button = h("button", { className: "button", type: "button", onclick: () => void save() }, "Save");
+  return h("section", {}, h("h3", {}, "Watch list"), h("div", { className: "fields" }, labelled("Tickers", input), button), note);
+}
 
 /** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers */
 function silenceForm(tickers) {

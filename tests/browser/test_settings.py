@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import NOT_NEW
 from tests.browser.site import Site
+from tests.browser.test_states import violations
 
 pytestmark = pytest.mark.browser
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
@@ -53,12 +54,28 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     expect(dialog).to_contain_text("Shown while this page is open.")
     dialog.get_by_role("button", name="Preview").click()
     expect(dialog.locator(".preview")).to_contain_text(re.compile(r"2\.5\d+ a day.*10\.00 a day"))
-    dialog.get_by_label("Ticker").first.select_option("TSLA")
+    dialog.get_by_label("Ticker", exact=True).first.select_option("TSLA")
     dialog.get_by_label("Why").fill("earnings")
     dialog.get_by_role("button", name="Silence", exact=True).click()
     expect(dialog.locator(".silences")).to_contain_text("TSLA (until")
     dialog.get_by_role("button", name="Expire TSLA").click()
     expect(dialog.locator(".silence-item")).to_have_count(0)
+    asked: list[object] = []
+
+    def change(route: Route) -> None:
+        if route.request.method != "PUT":
+            route.fallback()
+            return
+        asked.append(route.request.post_data_json)
+        answer = {"tickers": ["AAPL"], "added": ["SPY"], "removed": ["KO"], "by": "ann@example.com", "at": ""}
+        route.fulfill(json=answer)
+
+    page.route("**/api/tickers", change)
+    dialog.get_by_label("Tickers").fill("AAPL, SPY")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("Saved by ann@example.com: added SPY; removed KO.")
+    assert asked == [{"tickers": ["AAPL", "SPY"]}]
+    assert violations(page) == []
     dialog.get_by_role("button", name="Close").click()
     newest = site.bars["JPM"][-1].minute_ms
     site.put_anomaly("JPM", newest + 2, severity="low", explanation="JPM: nothing to speak of.")
