@@ -54,9 +54,10 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     expect(dialog).to_contain_text("Shown while this page is open.")
     dialog.get_by_role("button", name="Preview").click()
     expect(dialog.locator(".preview")).to_contain_text(re.compile(r"2\.5\d+ a day.*10\.00 a day"))
-    dialog.get_by_label("Ticker", exact=True).first.select_option("TSLA")
-    dialog.get_by_label("Why").fill("earnings")
-    dialog.get_by_role("button", name="Silence", exact=True).click()
+    quiet = dialog.locator("section", has_text="Quiet times")
+    quiet.get_by_label("Ticker").select_option("TSLA")
+    quiet.get_by_label("Why").fill("earnings")
+    quiet.get_by_role("button", name="Silence", exact=True).click()
     expect(dialog.locator(".silences")).to_contain_text("TSLA (until")
     dialog.get_by_role("button", name="Expire TSLA").click()
     expect(dialog.locator(".silence-item")).to_have_count(0)
@@ -71,7 +72,7 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
         route.fulfill(json=answer)
 
     page.route("**/api/tickers", change)
-    dialog.get_by_label("Tickers").fill("AAPL, SPY")
+    dialog.locator("section", has_text="Watch list").get_by_label("Tickers").fill("AAPL, SPY")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_contain_text("Saved by ann@example.com: added SPY; removed KO.")
     assert asked == [{"tickers": ["AAPL", "SPY"]}]
