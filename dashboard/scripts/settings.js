@@ -23,15 +23,18 @@ const THRESHOLDS = [2.5, 3, 4, 5, 6, 8, 10];
 /** The dialog; `tickers` returns the watch list. @param {() => string[]} tickers */
 export function initSettings(tickers) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
-  const open = () => {
-    if (!dialog.childElementCount) build(dialog, tickers);
+  const show = () => {
+    const open = new AbortController();
+    dialog.replaceChildren();
+    build(dialog, tickers, open.signal); // anew: the watch list and what is silenced may have changed
+    dialog.addEventListener("close", () => open.abort(), { once: true });
     dialog.showModal();
   };
-  byId("open-settings").addEventListener("click", open);
+  byId("open-settings").addEventListener("click", show);
 }
 
-/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers */
-function build(dialog, tickers) {
+/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers @param {AbortSignal} closed */
+function build(dialog, tickers, closed) {
   const severities = { off: "Off", ...Object.fromEntries(SEVERITIES.map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])) };
   const zone = field("Times in", { market: "New York (ET)", viewer: "My time zone", utc: "UTC" }, localStorage.getItem(ZONE_KEY) ?? "market", (value) => {
     localStorage.setItem(ZONE_KEY, value);
@@ -48,7 +51,7 @@ function build(dialog, tickers) {
     h("h2", { id: "settings-title" }, "Settings"),
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
     watchListForm(tickers),
-    silenceForm(tickers),
+    silenceForm(tickers, closed),
     thresholdPreview(tickers),
     h(
       "form",
@@ -107,8 +110,8 @@ function watchListForm(tickers) {
   return h("section", {}, h("h3", {}, "Watch list"), h("div", { className: "fields" }, labelled("Tickers", input), button), note);
 }
 
-/** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers */
-function silenceForm(tickers) {
+/** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers @param {AbortSignal} closed */
+function silenceForm(tickers, closed) {
   const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
   const hours = h("select", {}, ...Object.entries({ 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" }).map(([value, words]) => h("option", { value }, words)));
   const reason = h("input", { type: "text", maxLength: 200, autocomplete: "off" });
@@ -124,7 +127,7 @@ function silenceForm(tickers) {
       setText(note, `That was not done: ${error.message}`);
     }
   };
-  silences.addEventListener("change", () => showSilences(list));
+  silences.addEventListener("change", () => showSilences(list), { signal: closed });
   showSilences(list);
   const button = h("button", { className: "button", type: "button", onclick: () => void put() }, "Silence");
   return h(

@@ -46,6 +46,7 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     )
     page.goto(site.url)
     expect(page.locator("#events .event").first).to_be_visible()
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
     page.keyboard.press(",")
     dialog = page.get_by_role("dialog", name="Settings")
     dialog.get_by_label("Rows").select_option("Comfortable")
