@@ -104,7 +104,7 @@ function signInConfig() {
   return pageConfig().then((found) => found.sign_in);
 }
 
-/** What the page is told of its monitor, asked for once; without an answer, nothing. @returns {Promise<PageConfig>} */
+/** What config.json says of this monitor, asked for once; without an answer, nothing. @returns {Promise<PageConfig>} */
 export function pageConfig() {
   config ??= fetch(CONFIG).then((response) => (response.ok ? response.json() : { sign_in: null }), () => ({ sign_in: null }));
   return config;
