@@ -44,7 +44,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         try:
             rule = services.rules.add(of_object(wanted.model_dump()))
         except RuleError as error:
-            raise Problem.bad_request(error.what, where=error.where, allowed=error.allowed) from error
+            what = f"{error.where}: {error.what}" if error.where else error.what
+            raise Problem.bad_request(what, where="rule", allowed=error.allowed) from error
         return respond(_row(rule), None)
 
     @app.delete(

@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from api.models import AlertList, IncidentList, IncidentModel, ProblemModel, Removed
+from api.models import AlertList, IncidentList, IncidentModel, ProblemModel, Removed, RuleModel
 from api.models import Silence as SilenceModel
 from api.services import Services
 from consumers.alerts import links
@@ -294,3 +294,24 @@ def test_writes_need_a_caller_that_the_gateway_vouches_for(
         }
         assert api.invoke(event).status == (200 if passes else 401)
     assert services.alerts.silences() == []
+
+
+def test_rules_are_added_listed_and_removed(api: Api) -> None:
+    wanted = {"id": "aapl-200", "when": "above", "value": 200, "ticker": "aapl", "repeat": "daily"}
+    added = api.send("POST", "/rules", wanted)
+    RuleModel.model_validate(added.json)
+    assert (added.status, added.json["ticker"], added.json["severity"]) == (200, "AAPL", "high")
+    assert api.get("/rules").json == {"rules": [added.json], "count": 1}
+    for changes, said in (
+        ({}, "two rules have the id 'aapl-200'; must be an id each"),
+        ({"id": "b", "when": "moves"}, "must be a percentage from 0.01 to 90"),
+        ({"id": "b", "ticker": ""}, "must be named, where a price is the limit"),
+    ):
+        rejected = api.send("POST", "/rules", {**wanted, **changes})
+        ProblemModel.model_validate(rejected.json)
+        assert (rejected.status, rejected.json["where"]) == (400, "rule")
+        assert said in rejected.json["detail"]
+    assert api.send("POST", "/rules", {**wanted, "colour": "red"}).status == 400
+    assert api.send("DELETE", "/rules/aapl-200").json == {"removed": "aapl-200"}
+    assert api.send("DELETE", "/rules/aapl-200").status == 404
+    assert api.get("/rules").json["count"] == 0
