@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -16,7 +17,9 @@ from consumers.alerts.settings import AlertSettings, ChannelSettings
 from consumers.stores.parameters import ThresholdParameter
 from consumers.stream.rules import PARAMETER
 from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, ThresholdVersion
+from producers.archive import Archive
 from producers.partitions import partition_of
+from stream_infra import names
 from stream_infra.cli.commands import rules
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import aws_in_memory
@@ -146,3 +149,27 @@ def test_a_rule_that_is_gone_is_named_and_a_bad_one_rejected() -> None:
     assert "a: any ticker: the spread is 50 bp or wider" in run.invoke(rules.app, ["list"]).output
     assert run.invoke(rules.app, ["remove", "a"]).exit_code == 0
     assert run.invoke(rules.app, ["list"]).output == "No rules.\n"
+
+
+def test_the_last_day_is_replayed_and_nothing_is_sent() -> None:
+    s3 = boto3.client("s3")
+    bucket = names.data_bucket("123456789012")
+    s3.create_bucket(Bucket=bucket)
+    now = datetime.now(UTC)
+    start_ms = round(now.timestamp() * 1000) - 3_600_000
+    run = CliRunner()
+    assert run.invoke(rules.app, ["add", "level", "--ticker", "AAPL", "--above", "200"]).exit_code == 0
+    assert "no quotes of AAPL were archived" in str(run.invoke(rules.app, ["test"]).exception)
+    archive = Archive(s3, bucket)
+    for second, price in enumerate([199.0, 201.0, 198.0, 202.0]):
+        archive.add(kit.quote_batch([("AAPL", start_ms + 1000 * second, price), ("KO", start_ms, 300.0)]))
+    archive.write(start_ms)
+    result = run.invoke(rules.app, ["test", "level", "--json"])
+    assert result.exit_code == 0, result.exception
+    found = json.loads(result.output)
+    assert (found["ticks"], found["tickers"]) == (4, ["AAPL"])
+    assert [message["title"] for message in found["messages"]] == [
+        "HIGH: AAPL rose above 200: 201 (rule level)",
+        "HIGH: AAPL rose above 200: 202 (rule level)",
+    ]
+    assert "2 messages over 4 ticks of AAPL. None was sent." in run.invoke(rules.app, ["test"]).output
