@@ -39,7 +39,7 @@ _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
 _SHOWN = 160
 _UNLIMITED = 60_000.0  # calls a minute
-_PATIENCE_SECONDS = 900.0
+_RETRY_SECONDS = 900.0
 _INTERVAL = "POLL_INTERVAL_SECONDS"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class VendorClient:
         Who is called.
     poll_seconds
         How long a poll may take with all its waiting and retries.
-    patience_seconds
+    retry_seconds
         How long a call of a history may wait for its turn.
     clock_ms, sleep, rng
         Epoch milliseconds, waiting, and the jitter.
@@ -79,7 +79,7 @@ class VendorClient:
         vendor: Vendor,
         poll_seconds: float,
         *,
-        patience_seconds: float = 0.0,
+        retry_seconds: float = 0.0,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
@@ -89,7 +89,7 @@ class VendorClient:
         self.vendor = vendor
         self.state = VendorState(calls_per_minute=vendor.calls_per_minute)
         self._poll_ms = round(poll_seconds * 1000)
-        self._patience_ms = round(patience_seconds * 1000)
+        self._retry_ms = round(retry_seconds * 1000)
         self._clock_ms = clock_ms
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
@@ -180,9 +180,9 @@ class VendorClient:
         Raises
         ------
         SourceError
-            If the vendor does not answer, or asks for more patience than there is.
+            If the vendor does not answer, or asks for a longer wait than it is tried again.
         """
-        give_up_ms = self._clock_ms() + self._patience_ms
+        give_up_ms = self._clock_ms() + self._retry_ms
         while True:
             now_ms = self._clock_ms()
             due_ms = max(self.state.blocked_until_ms, self.state.next_call_ms - _BURST_MS)
@@ -331,7 +331,7 @@ def client_of(
     url: str,
     headers: Mapping[str, str] | None = None,
     *,
-    patience_seconds: float = 0.0,
+    retry_seconds: float = 0.0,
 ) -> VendorClient:
     """Return a client for the source's vendor at `url`, within the limits that the source declares.
 
@@ -339,7 +339,7 @@ def client_of(
     ----------
     headers
         Sent with every call, the keys among them.
-    patience_seconds
+    retry_seconds
         How long a call of a history may wait for its turn.
     """
     check = (
@@ -347,7 +347,7 @@ def client_of(
     )
     hint = check if spec.keys else "no key is needed: the address may be blocked where the monitor runs"
     vendor = Vendor(spec.name, url, headers or {}, spec.calls_per_minute or _UNLIMITED, hint)
-    return VendorClient(vendor, poll_seconds(environment), patience_seconds=patience_seconds)
+    return VendorClient(vendor, poll_seconds(environment), retry_seconds=retry_seconds)
 
 
 def history_client_of(
@@ -357,8 +357,8 @@ def history_client_of(
 
     Where nobody polls, a call takes its time and waits as long as the vendor asks; quotes never wait for bars.
     """
-    patience = 0.0 if _INTERVAL in environment else _PATIENCE_SECONDS
-    return client_of(spec, history_environment(environment), url, headers, patience_seconds=patience)
+    retry = 0.0 if _INTERVAL in environment else _RETRY_SECONDS
+    return client_of(spec, history_environment(environment), url, headers, retry_seconds=retry)
 
 
 def history_environment(environment: Environment) -> Environment:

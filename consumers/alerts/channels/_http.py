@@ -142,8 +142,8 @@ def fitted(
 
     Examples
     --------
-    >>> fitted(["one", "two", "three"], 20)
-    'one\nand 2 more lines'
+    >>> fitted(["one", "two", "a third and longer line"], 25)
+    'one\ntwo\nand 1 more line'
     """
     for kept in range(len(lines), 0, -1):
         rest = len(lines) - kept
