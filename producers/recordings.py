@@ -110,11 +110,11 @@ class RowReader:
         price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
         if price is None:
             raise BadRowError("price is empty; must be a number")
-        bid = _number("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
-        ask = _number("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
-        day_volume = _number("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
-        volume = _number("volume", row.get("volume"), 0, MAX_VOLUME)
-        quote_ts = None if _is_empty(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
+        bid = _optional("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
+        ask = _optional("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
+        day_volume = _optional("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
+        volume = _optional("volume", row.get("volume"), 0, MAX_VOLUME)
+        quote_ts = None if _is_unknown(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
         ts = self._growing(symbol, own_ts, line)
         if day_volume is None and volume is not None:
             day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
@@ -139,8 +139,20 @@ class RowReader:
         return total
 
 
+_UNKNOWN = {"", "nan", "null", "none", "na", "n/a", "<na>", "nat"}
+
+
 def _is_empty(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _is_unknown(value: Any) -> bool:
+    """Return whether an optional value is left empty, as pandas, NumPy, JSON and R write that."""
+    return _is_empty(value) or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
+
+
+def _optional(name: str, value: Any, low: float, high: float) -> float | None:
+    return None if _is_unknown(value) else _number(name, value, low, high)
 
 
 def _symbol(value: Any) -> str:
@@ -177,9 +189,16 @@ def time_ms(name: str, value: Any) -> int:
             f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
             " or a time such as 2025-11-24T14:30:00.123Z"
         )
-    if 0 < ms < _SECONDS_NOT_MS:
+    if 0 < ms < _SECONDS_NOT_MS and _is_number(value):
         raise BadRowError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
     return ms
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a bare number, whose unit can be mistaken; a date of 1971 is one like any other."""
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and bool(_WHOLE.fullmatch(value.strip()))
+    )
 
 
 def _whole_ms(value: Any) -> int | None:

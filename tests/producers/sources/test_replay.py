@@ -268,3 +268,25 @@ def test_a_whole_number_is_one_with_or_without_a_point(tmp_path: Path, written: 
     rejected: list[RejectedTick] = []
     assert [tick.ts for tick in read_ticks(file, rejected.append)] == [T]
     assert rejected == []
+
+
+@pytest.mark.parametrize("unknown", ["NaN", "nan", "null", "NULL", "None", "NA", "n/a", " "])
+@pytest.mark.parametrize("column", range(3))
+def test_an_optional_value_that_is_not_known_costs_no_row(tmp_path: Path, unknown: str, column: int) -> None:
+    values = ["", "", ""]
+    values[column] = unknown
+    path = tmp_path / "day.csv"
+    path.write_text(f"ts,symbol,price,bid,ask,day_volume\n{T},AAPL,189.1,{','.join(values)}\n")
+    rejected: list[RejectedTick] = []
+    (tick,) = read_ticks(path, rejected.append)
+    assert rejected == []
+    assert (tick.price, tick.bid, tick.ask, tick.day_volume) == (189.1, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "ts"), [("1971-01-04T21:00:00Z", 31_870_800_000), ("1970-01-21T10:00:00Z", 1_764_000_000)]
+)
+def test_an_old_date_is_a_time_like_any_other(tmp_path: Path, text: str, ts: int) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text(f"ts,symbol,price\n{text},IBM,4.1\n")
+    assert [tick.ts for tick in read_ticks(path, lambda row: pytest.fail(str(row)))] == [ts]
