@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import body, openapi, problems
 from api.problems import Problem
-from api.routes import alerts, anomalies, health, quotes, rules
+from api.routes import alerts, anomalies, health, quotes, rules, safety
 from api.services import Services
 from producers.watch_list import WatchListUnavailableError
 
@@ -31,6 +31,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     alerts.register(app, services)
     quotes.register(app, services)
     rules.register(app, services)
+    safety.register(app, services)
     openapi.register(app)
     _register_problems(app)
     return app

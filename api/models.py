@@ -120,6 +120,41 @@ class WatchListChange(BaseModel):
     at: str = Field(description="ISO 8601, ms, UTC.")
 
 
+class SafetyReason(BaseModel):
+    """One reason why a ticker is not safe to trade."""
+
+    code: Literal[
+        "market_closed",
+        "no_quote",
+        "stale_quote",
+        "doubtful_quotes",
+        "feed_stalled",
+        "critical_incident",
+        "monitor_unreachable",
+    ] = Field(description="monitor_unreachable is said by a client: the API did not respond to it.")
+    detail: str = Field(description="The same for people.")
+    incident_id: str | None = Field(description="The incident that is the reason, if one is.")
+
+
+class Safety(BaseModel):
+    """Whether a ticker is safe to trade: a fresh quote that nothing contradicts, no critical incident, an open market.
+
+    It is true or false as `safe` is.
+    """
+
+    ticker: str
+    safe: bool
+    reasons: list[SafetyReason] = Field(description="Why not; empty if it is safe.")
+    source: str
+    origin: Origin
+    as_of: str = Field(description="The server's clock (ISO 8601, ms, UTC).")
+    quote: Ticker
+
+    def __bool__(self) -> bool:
+        """Return `safe`, so that a condition never takes a no for a yes."""
+        return self.safe
+
+
 class BarModel(BaseModel):
     """One minute of one ticker."""
 

@@ -189,6 +189,22 @@ export interface RuleModel {
   severity?: "low" | "medium" | "high" | "critical";
 }
 
+export interface Safety {
+  ticker: string;
+  safe: boolean;
+  reasons: Array<SafetyReason>;
+  source: string;
+  origin: "live" | "simulated" | "replay" | "backfill";
+  as_of: string;
+  quote: Ticker;
+}
+
+export interface SafetyReason {
+  code: "market_closed" | "no_quote" | "stale_quote" | "doubtful_quotes" | "feed_stalled" | "critical_incident" | "monitor_unreachable";
+  detail: string;
+  incident_id: string | null;
+}
+
 export interface Silence {
   ticker: string | null;
   kind: string | null;

@@ -266,7 +266,7 @@ class VendorClient:
 
     def _blocked_until(self, headers: Mapping[str, str]) -> int:
         now_ms = self._clock_ms()
-        asked_ms, reset = _retry_after(headers, now_ms), _number(headers.get("X-RateLimit-Reset"))
+        asked_ms, reset = retry_after_ms(headers, now_ms), _number(headers.get("X-RateLimit-Reset"))
         if asked_ms is not None:
             until_ms = asked_ms
         elif reset is not None:  # epoch seconds
@@ -398,8 +398,8 @@ def epoch_ms(at: datetime | None) -> int | None:
     return max(0, (at - _EPOCH) // timedelta(milliseconds=1))
 
 
-def _retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
-    """Return until when the vendor asks not to be called (epoch ms), by seconds or by a date (RFC 9110, 10.2.3)."""
+def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
+    """Return until when a server asks not to be called (epoch ms), by seconds or by a date (RFC 9110, 10.2.3)."""
     text = headers.get("Retry-After")
     seconds = _number(text)
     if seconds is not None:

@@ -259,6 +259,19 @@ class AlertStore(MessageStore):
         for item in self._table.query("due", until=f"{until_ms:013d}~"):
             yield decode(item.body, str), item.place
 
+    def unresolved(self, origin: str, subjects: Iterable[str]) -> list[Incident]:
+        """Return the incidents of these subjects that go on; late ones are none of them.
+
+        An incident that is not resolved is always listed as due, at the latest when it times out.
+        """
+        groups = {f"{origin}-{subject}" for subject in subjects}
+        listed = (decode(item.body, str) for item in self._table.query("due"))
+        ids = sorted(id_ for id_ in set(listed) if id_.rpartition("-")[0] in groups)
+        cache = AlertCache()
+        self.load_incidents(cache, ids)
+        found = (cache.get(incident_place(id_), Incident) for id_ in ids)
+        return [one for one in found if one is not None and one.resolved_ms is None and not one.merged_into]
+
     def forget(self, place: Place) -> None:
         """Drop an entry that lists what is no longer so."""
         self._table.write([Delete(place)])
