@@ -23,7 +23,7 @@ MINUTES: Final = 30
 """Of trading: as many as detectors need, few enough for them to learn the pace of the quotes soon."""
 GAP_MINUTES: Final = 3
 """So many minutes of trading without a quote are filled in."""
-PATIENCE_MS: Final = 120_000
+MAX_WAIT_MS: Final = 120_000
 MOST_AT_ONCE: Final = 500
 """More tickers than this begin without bars: theirs would hold up the quotes on the stream."""
 REMEMBERED_MS: Final = 7 * 86_400_000
@@ -116,7 +116,7 @@ class WarmUp:
         waiting = {
             ticker
             for ticker in due
-            if ticker not in tried and now_ms - memory.waiting_ms[ticker] < PATIENCE_MS
+            if ticker not in tried and now_ms - memory.waiting_ms[ticker] < MAX_WAIT_MS
         }
         rows = [row for row, ticker in enumerate(batch.symbol) if ticker not in waiting]
         quotes = batch if len(rows) == len(batch) else select(batch, rows, batch.missing)

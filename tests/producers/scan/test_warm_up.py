@@ -15,7 +15,7 @@ import pytest
 from consumers.detector.wiring import Detector
 from producers.quote_batch import Quote, QuoteBatch
 from producers.scan.scan import Scan, ScanError
-from producers.scan.warm_up import PATIENCE_MS, Limits, WarmUp, WarmUpMemory
+from producers.scan.warm_up import MAX_WAIT_MS, Limits, WarmUp, WarmUpMemory
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import History, MinuteBar, Quotes, SourceError
 from tests.consumers.kit import SHARD, Sent, event
@@ -211,7 +211,7 @@ def test_tickers_wait_for_their_turn_and_not_for_ever(clock: Clock) -> None:
     clock.sleep(5)
     second = warm.run(memory, batch_of(*symbols, ts=clock()), clock())
     assert second.quotes.symbol == ["T0", "T1", "T2", "T3"]
-    clock.sleep(PATIENCE_MS / 1000)
+    clock.sleep(MAX_WAIT_MS / 1000)
     last = warm.run(memory, batch_of(*symbols, ts=clock()), clock())
     assert len(last.quotes) == 100
     clock.sleep(5)

@@ -87,13 +87,13 @@ def test_a_vendor_that_asks_to_wait_is_waited_for(
     vendor: VendorStub, clock: Clock, vendor_client: MakeClient
 ) -> None:
     client = vendor_client(vendor.url, "coinbase", 480)
-    client._patience_ms = 600_000
+    client._retry_ms = 600_000
     at = datetime.fromtimestamp(clock() / 1000 + 120, UTC)
     vendor.script((429, {"Retry-After": format_datetime(at, usegmt=True)}, b""), (200, {}, b"[1]"))
     began = clock()
     assert client.pages("/candles", {}) == [1]
     assert 119_000 <= clock() - began <= 125_000
-    client._patience_ms = 0
+    client._retry_ms = 0
     vendor.script((429, {"Retry-After": "120"}, b""))
     with pytest.raises(RateLimitedError):
         client.pages("/candles", {})
