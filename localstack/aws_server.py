@@ -27,8 +27,10 @@ from hypercorn.config import Config
 from ministack.app import app
 
 from localstack.programs_only import ProgramsOnly
+from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import SaveErrors, finish, keep
 from localstack.settings import HOST
+from localstack.strict_aws import StrictAws
 
 _KEEP_ALIVE_SECONDS = 75
 _FORK_SECONDS = 120.0
@@ -47,11 +49,16 @@ def main() -> int:
     config.keep_alive_timeout = _KEEP_ALIVE_SECONDS
     config.loglevel = os.environ.get("LOG_LEVEL", "WARNING")
     config.shutdown_timeout = _SAVE_SECONDS
+    directory = Path(os.environ["STOCK_MONITOR_DIR"])
+    rights = Rights()
+    rights.load(directory / RIGHTS)
     errors = SaveErrors()
     logging.getLogger("persistence").addHandler(errors)
-    directory, every_s = Path(os.environ["STOCK_MONITOR_DIR"]), float(os.environ["SAVE_EVERY_SECONDS"])
+    every_s = float(os.environ["SAVE_EVERY_SECONDS"])
     threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
-    asyncio.run(serve(ProgramsOnly(app), config))  # type: ignore[arg-type]  # Starlette's types are looser
+    # Starlette's types are looser.
+    asyncio.run(serve(ProgramsOnly(StrictAws(app, rights)), config))  # type: ignore[arg-type]
+    rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0
 

@@ -130,6 +130,15 @@ def _subscribe_outbox(settings: LocalSettings) -> None:
     sqs, sns = client(settings, "sqs"), client(settings, "sns")
     url = sqs.create_queue(QueueName=OUTBOX_QUEUE)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    # SNS guide, "Subscribing an Amazon SQS queue": the queue has to let the topic send.
+    may_send = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = {"Version": "2012-10-17", "Statement": [may_send]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
     topics = {topic["TopicArn"].rsplit(":", 1)[1]: topic["TopicArn"] for topic in sns.list_topics()["Topics"]}
     for name in (names.ALERTS_TOPIC, names.OPERATIONS_TOPIC):
         sns.subscribe(

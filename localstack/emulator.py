@@ -58,6 +58,7 @@ def start(settings: LocalSettings) -> str:
         "GATEWAY_PORT": str(settings.aws_port),
         "BIND_HOST": HOST,  # its default is every interface
         "MINISTACK_HOST": "localhost",
+        "AUTH": "true",
         "LAMBDA_EXECUTOR": "local",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

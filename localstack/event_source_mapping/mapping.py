@@ -74,7 +74,7 @@ class MappingRunner:
         ClientError, BotoCoreError
             when the stream or the function cannot be described; the next call tries again.
         """
-        shards = list_shards(self._clients.kinesis, self.settings.stream_arn)
+        shards = list_shards(self._of_role().kinesis, self.settings.stream_arn)
         self._retire()
         for shard in shards:
             if shard.closed and shard.shard_id in self._workers:
@@ -105,7 +105,7 @@ class MappingRunner:
             settings=self.settings,
             source=self._event_source(shard.shard_id),
             start=offset,
-            kinesis=self._clients.kinesis,
+            kinesis=self._of_role().kinesis,
             sender=self._sender,
             pool=self._pool,
             on_offset=lambda shard_id, at: self._checkpoints.put(self.settings.uuid, shard_id, at),
@@ -114,13 +114,17 @@ class MappingRunner:
         self._workers[shard.shard_id] = worker
         worker.start()
 
-    def _event_source(self, shard_id: str) -> EventSource:
+    def _of_role(self) -> Clients:
+        return self._clients.of_role(self._role())
+
+    def _role(self) -> str:
         if self._role_arn is None:
-            # Not GetFunctionConfiguration, which LocalStack 4.9 does not answer for an alias.
-            function = self._clients.functions.get_function(FunctionName=self.settings.function_arn)
-            self._role_arn = function["Configuration"]["Role"]
+            self._role_arn = self._clients.role_of(self.settings.function_arn)
+        return self._role_arn
+
+    def _event_source(self, shard_id: str) -> EventSource:
         region = self.settings.stream_arn.split(":")[3]
-        return EventSource(self.settings.stream_arn, shard_id, region, self._role_arn)
+        return EventSource(self.settings.stream_arn, shard_id, region, self._role())
 
     def stop(self) -> None:
         """Start nothing more; see `join`."""

@@ -170,7 +170,10 @@ class ShardWorker:
 
     def _get_records(self, iterator: str) -> "GetRecordsOutputTypeDef":
         limit = max(1, min(_GET_RECORDS_LIMIT, self._processor.room))
-        return self._kinesis.get_records(ShardIterator=iterator, Limit=limit)
+        # With the stream's name: what a role may read is judged by it, and MiniStack does not see it in the iterator.
+        return self._kinesis.get_records(
+            ShardIterator=iterator, StreamARN=self._source.stream_arn, Limit=limit
+        )
 
     def _open_iterator(self) -> str:
         opened = time.time()

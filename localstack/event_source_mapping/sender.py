@@ -120,7 +120,8 @@ class Sender:
         key = s3_key(settings.uuid, shard_id, now, str(uuid.uuid4()))
         for attempt in range(_DELIVERY_ATTEMPTS):
             try:
-                self._deliver(settings.on_failure_destination, message, discarded, key)
+                clients = self._clients.of_role(self._clients.role_of(settings.function_arn))
+                _deliver(clients, settings.on_failure_destination, message, discarded, key)
             except (BotoCoreError, ClientError) as error:
                 logger.error(
                     "destination_failed destination=%s attempt=%d error=%s",
@@ -133,16 +134,15 @@ class Sender:
                 return
         self._on_undelivered(settings.function_name)
 
-    def _deliver(self, arn: str, message: dict[str, Any], discarded: Discarded, key: str) -> None:
-        service, account, resource = arn.split(":")[2], arn.split(":")[4], arn.split(":", 5)[5]
-        if service == "s3":
-            self._clients.s3.put_object(
-                Bucket=resource.split("/")[0], Key=key, Body=s3_object(message, discarded.records)
-            )
-        elif service == "sns":
-            self._clients.sns.publish(TopicArn=arn, Message=json.dumps(message))
-        else:
-            url = self._clients.sqs.get_queue_url(QueueName=resource, QueueOwnerAWSAccountId=account)[
-                "QueueUrl"
-            ]
-            self._clients.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message))
+
+def _deliver(clients: Clients, arn: str, message: dict[str, Any], discarded: Discarded, key: str) -> None:
+    service, account, resource = arn.split(":")[2], arn.split(":")[4], arn.split(":", 5)[5]
+    if service == "s3":
+        clients.s3.put_object(
+            Bucket=resource.split("/")[0], Key=key, Body=s3_object(message, discarded.records)
+        )
+    elif service == "sns":
+        clients.sns.publish(TopicArn=arn, Message=json.dumps(message))
+    else:
+        url = clients.sqs.get_queue_url(QueueName=resource, QueueOwnerAWSAccountId=account)["QueueUrl"]
+        clients.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message))

@@ -27,6 +27,11 @@ NOT_ON_LOCALSTACK = {
 """What LocalStack 4.9.2 does not show, by a part of the test's name or of the commands that it runs."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what judges the whole run at its end."""
+    items.sort(key=lambda item: item.path.name == "test_rights.py")
+
+
 @pytest.fixture(scope="package")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""

@@ -82,7 +82,7 @@ class Monitor:
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=600,
         )
 
     def get(self, path: str) -> Any:

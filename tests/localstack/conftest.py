@@ -18,12 +18,20 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 import pytest
 
-from localstack.settings import free_port
+from localstack import emulator
+from localstack.settings import LocalSettings, free_port
 from stream_infra.operations.endpoints import Endpoints
 from tests.consumers.kit import LambdaEvent
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "000000000000"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+"""Of a role that functions have."""
 _HANDLER = """
 import base64, json, os, time
 
@@ -182,6 +190,15 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def strict_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a local AWS as `make up` starts it, which judges rights and sizes."""
+    settings = LocalSettings(tmp_path_factory.mktemp("strict"), free_port(), free_port(), None)
+    emulator.start(settings)
+    yield settings.aws
+    assert emulator.emulator(settings).stop()
 
 
 def _await_health(url: str, process: "subprocess.Popen[bytes]") -> None:

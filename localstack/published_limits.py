@@ -1,0 +1,105 @@
+"""Limits that AWS publishes and MiniStack does not keep; those of DynamoDB, Kinesis, SQS and SNS it keeps itself.
+
+`tests/localstack/test_published_limits.py` names the rule of each, and tests MiniStack's own beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+INVOKE_BYTES = 6 * 1024 * 1024
+ASYNCHRONOUS_BYTES = 1024 * 1024
+ANSWER_BYTES = INVOKE_BYTES + 100
+EVENTS_BYTES = 1024 * 1024
+STANDARD_PARAMETER_CHARACTERS = 4096
+ADVANCED_PARAMETER_CHARACTERS = 8192
+KEY_BYTES = 1024
+
+_INVOKE = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
+
+
+class Excess(NamedTuple):
+    """An answer of AWS to what is too large."""
+
+    status: int
+    code: str
+    message: str
+
+
+def is_invocation(method: str, path: str) -> bool:
+    """Return whether a request is Lambda's Invoke."""
+    return method == "POST" and _INVOKE.fullmatch(path) is not None
+
+
+def excessive_payload(kind: str, size: int) -> Excess | None:
+    """Return what Lambda answers to a payload of `size` bytes; `kind` is the header X-Amz-Invocation-Type."""
+    kind = kind or "RequestResponse"
+    limit = ASYNCHRONOUS_BYTES if kind == "Event" else INVOKE_BYTES
+    if size <= limit:
+        return None
+    message = f"{size} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
+    return Excess(413, "RequestTooLargeException", message)
+
+
+def excessive_answer(size: int) -> bytes | None:
+    """Return what Lambda gives in place of a function's answer of `size` bytes, with X-Amz-Function-Error."""
+    if size <= ANSWER_BYTES:
+        return None
+    said = f"Response payload size exceeded maximum allowed payload size ({ANSWER_BYTES} bytes)."
+    return json.dumps({"errorMessage": said, "errorType": "Function.ResponseSizeTooLarge"}).encode()
+
+
+def excessive_key(path: str) -> Excess | None:
+    """Return what S3 answers to the key in a path `/bucket/key`, decoded."""
+    _, _, key = path.lstrip("/").partition("/")
+    if len(key.encode()) <= KEY_BYTES:
+        return None
+    return Excess(400, "KeyTooLongError", "Your key is too long")
+
+
+def excessive_events(body: bytes) -> Excess | None:
+    """Return what EventBridge answers to the body of PutEvents."""
+    if len(body) < EVENTS_BYTES:  # the entries are smaller than what they are sent in
+        return None
+    if sum(map(entry_bytes, json.loads(body).get("Entries", []))) < EVENTS_BYTES:
+        return None
+    return Excess(400, "ValidationException", "Total size of the entries in the request is over the limit.")
+
+
+def entry_bytes(entry: Mapping[str, Any]) -> int:
+    """Return the size of an entry of PutEvents, as the guide counts it ("Calculating PutEvents event entry size").
+
+    >>> entry_bytes({"Source": "s", "DetailType": "dé", "Detail": "{}", "Time": 1, "Resources": ["arn"]})
+    23
+    """
+    texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")]
+    texts += entry.get("Resources") or []
+    return sum(len(text.encode()) for text in texts) + (14 if entry.get("Time") is not None else 0)
+
+
+def excessive_parameter(body: bytes) -> Excess | None:
+    """Return what Parameter Store answers to the body of PutParameter."""
+    if len(body) <= STANDARD_PARAMETER_CHARACTERS:
+        return None
+    asked = json.loads(body)
+    size, tier = len(asked.get("Value", "")), asked.get("Tier", "Standard")
+    if size <= STANDARD_PARAMETER_CHARACTERS or (
+        tier != "Standard" and size <= ADVANCED_PARAMETER_CHARACTERS
+    ):
+        return None
+    if tier == "Standard":
+        message = (
+            f"Standard tier parameters support a maximum parameter value of {STANDARD_PARAMETER_CHARACTERS} "
+            "characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
+            "tier. For more information, see "
+            "https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html"
+        )
+    else:
+        message = (
+            f"Advanced tier parameters support a maximum parameter value of {ADVANCED_PARAMETER_CHARACTERS} "
+            "characters."
+        )
+    return Excess(400, "ValidationException", message)

@@ -1,0 +1,198 @@
+"""Judges the calls of functions by the policies of their roles, and keeps which statement allowed what.
+
+MiniStack judges them too, by all but two condition keys (`localstack.request_keys`). What it finds is not told, so the
+same evaluator is asked here again, statement by statement: what no call ever needed can be taken away.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ministack.core.iam_actions import (
+    dynamodb_resource_arns,
+    dynamodb_transaction_checks,
+    extract_iam_action,
+    extract_resource_arn,
+    s3_additional_checks,
+)
+from ministack.core.iam_evaluator import EvalContext, ParsedStatement, evaluate, resolve_principal
+
+from localstack.settings import ACCOUNT, REGION
+
+RIGHTS = "rights.json"
+"""File of the record, in the local monitor's folder."""
+ROLE_KEYS = "ASIA"
+"""Start of the access key ids of a role's session (IAM guide, "Unique identifiers")."""
+_ROLE_SECONDS = 1.0
+"""How long a role's policies are remembered, while a deployment changes them; IAM's own changes take longer."""
+
+
+class Request(NamedTuple):
+    """A signed call, as it came."""
+
+    access_key: str
+    service: str
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+    conditions: Mapping[str, list[str]]
+    """Condition keys that the evaluator does not read from the request itself."""
+
+
+class Denial(NamedTuple):
+    """What a role may not do."""
+
+    principal: str
+    action: str
+    resource: str
+
+
+class Allowed(NamedTuple):
+    """A kind of call that was allowed: each of `statements` alone would have done."""
+
+    role: str
+    action: str
+    place: str
+    statements: frozenset[str]
+
+
+class _Role(NamedTuple):
+    name: str
+    principal: str
+    account: str
+    statements: list[tuple[str, ParsedStatement]]
+    until: float
+
+
+@dataclass
+class Rights:
+    """The judge, and its record."""
+
+    used: set[Allowed] = field(default_factory=set)
+    _roles: dict[str, _Role] = field(default_factory=dict)
+
+    def judge(self, request: Request) -> Denial | None:
+        """Record what allowed a call; return what its role's policies do not allow."""
+        role = self._role(request.access_key)
+        if role is None:  # an unknown key: MiniStack rejects it
+            return None
+        for action, resource in checks(request):
+            context = EvalContext(
+                principal_arn=role.principal,
+                principal_type="AssumedRole",
+                principal_account=role.account,
+                action=action,
+                resource_arn=resource,
+                region=REGION,
+                secure_transport=True,
+                service_context={key.lower(): value for key, value in request.conditions.items()},
+            )
+            decisions = {
+                text: evaluate(context, [[statement]]).decision for text, statement in role.statements
+            }
+            allowing = frozenset(text for text, decision in decisions.items() if decision == "Allow")
+            if not allowing or "Deny" in decisions.values():
+                return Denial(role.principal, action, resource)
+            self.used.add(Allowed(role.name, action, place(resource), allowing))
+        return None
+
+    def _role(self, access_key: str) -> _Role | None:
+        known = self._roles.get(access_key)
+        now = time.monotonic()
+        if known is None or known.until < now:
+            found = resolve_principal(access_key, ACCOUNT)
+            policies = getattr(found, "policies", None)
+            if policies is None:
+                return None
+            statements = [
+                (statement_text(vars(statement)), statement)
+                for document in policies
+                for statement in document
+            ]
+            name = found.arn.split("/")[1]
+            known = _Role(name, found.arn, found.account, statements, now + _ROLE_SECONDS)
+            self._roles[access_key] = known
+        return known
+
+    def forget_roles(self) -> None:
+        """Look at roles' policies anew, as they may have changed."""
+        self._roles.clear()
+
+    def save(self, file: Path) -> None:
+        """Write the record, for the next start."""
+        file.write_text(json.dumps(self.as_json()))
+
+    def load(self, file: Path) -> None:
+        """Read what an earlier run recorded, if there is any."""
+        if file.exists():
+            self.used |= from_json(json.loads(file.read_text()))
+
+    def as_json(self) -> list[tuple[str, str, str, list[str]]]:
+        """Return the record as (role, action, place, statements)."""
+        return [(one.role, one.action, one.place, sorted(one.statements)) for one in self.used]
+
+
+def from_json(said: Iterable[tuple[str, str, str, list[str]]]) -> set[Allowed]:
+    """Return a record that `Rights.as_json` gave."""
+    return {Allowed(role, action, where, frozenset(texts)) for role, action, where, texts in said}
+
+
+def place(resource: str) -> str:
+    """Return what is kept of a resource: all of its name, but an object's only up to its key's first slash.
+
+    >>> place("arn:aws:s3:::data/raw-data/AAPL/1.json"), place("arn:aws:sqs:us-east-1:1:q")
+    ('arn:aws:s3:::data/raw-data/', 'arn:aws:sqs:us-east-1:1:q')
+    """
+    bucket, slash, key = resource.partition("/")
+    return f"{bucket}/{key.partition('/')[0]}/" if slash and ":s3:::" in bucket else resource
+
+
+def statement_text(statement: Mapping[str, Any]) -> str:
+    """Return what a statement says in one form, whether it was parsed or is part of a document.
+
+    >>> statement_text({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+    '{"actions": ["s3:GetObject"], "conditions": {}, "effect": "Allow", "resources": ["*"]}'
+    """
+    plain = {
+        "effect": statement.get("effect") or statement.get("Effect"),
+        "actions": _sorted(statement.get("actions") or statement.get("Action") or []),
+        "resources": _sorted(statement.get("resources") or statement.get("Resource") or []),
+        "conditions": statement.get("conditions") or statement.get("Condition") or {},
+    }
+    return json.dumps(plain, sort_keys=True)
+
+
+def _sorted(values: str | Iterable[str]) -> list[str]:
+    return [values] if isinstance(values, str) else sorted(values)
+
+
+def checks(request: Request) -> list[tuple[str, str]]:
+    """Return the (action, resource) pairs that AWS authorizes a call as; most have one.
+
+    Raises
+    ------
+    LookupError
+        If the action is not known: what is not judged must not pass.
+    """
+    service, method, path, query, headers, body = request[1:7]
+    action = extract_iam_action(service, method, path, headers, body, query)
+    if action is None:
+        raise LookupError(f"no IAM action is known for {service} {method} {path}")
+    if service == "dynamodb":
+        return _dynamodb_checks(action, body) or [(action, "*")]
+    resource = extract_resource_arn(service, method, path, headers, body, query, REGION, ACCOUNT)
+    further = s3_additional_checks(method, path, headers, body, query) if service == "s3" else []
+    return [(action, resource), *further]
+
+
+def _dynamodb_checks(action: str, body: bytes) -> list[tuple[str, str]]:
+    """Return what a transaction is authorized as, its parts, and a batch, each of its tables."""
+    parts = list(dynamodb_transaction_checks(action, body, REGION, ACCOUNT))
+    return parts or [(action, arn) for arn in dynamodb_resource_arns(body, REGION, ACCOUNT)]

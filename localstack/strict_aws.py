@@ -1,0 +1,221 @@
+"""Makes the embedded local AWS refuse what AWS refuses: rights that were not deployed, and sizes above its limits.
+
+MiniStack judges every call by the policies that are deployed when `AUTH` is set (identity, resource and key policies;
+a function's calls come with the credentials of its role), and it keeps most published limits. This layer in front of
+it adds what it leaves out: two condition keys (`request_keys`), the other limits (`published_limits`), and the record
+of which right was used (`rights`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+import httpx
+from ministack.core.iam_actions import identity_denial_message
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localstack import published_limits
+from localstack.published_limits import Excess
+from localstack.request_keys import event_keys, leading_keys, tables_of
+from localstack.rights import ROLE_KEYS, Denial, Request, Rights
+from localstack.settings import REGION
+
+RECORD = "/_stock_monitor/rights"
+"""Answers what `localstack.rights_report` reads."""
+_OVER_TLS = (b"x-forwarded-proto", b"https")
+"""A program reaches AWS by TLS, and policies deny what is not (`aws:SecureTransport`); here it is the loopback."""
+_JSON_1_0, _JSON_1_1 = "application/x-amz-json-1.0", "application/x-amz-json-1.1"
+_JSON = {"dynamodb": _JSON_1_0, "events": _JSON_1_1, "ssm": _JSON_1_1, "lambda": "application/json"}
+_CHANGE_ROLES = {"iam", "cloudformation"}
+_EVENTS, _PARAMETER = "AWSEvents.PutEvents", "AmazonSSM.PutParameter"
+_EXCESSES = {_EVENTS: published_limits.excessive_events, _PARAMETER: published_limits.excessive_parameter}
+
+
+class StrictAws:
+    """An ASGI middleware: what AWS would deny is answered with AWS's error, before `app` sees it."""
+
+    def __init__(self, app: ASGIApp, rights: Rights) -> None:
+        self._app, self._rights = app, rights
+        self._key_names: dict[str, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what AWS would take."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["path"] == RECORD:
+            await JSONResponse(self._rights.as_json())(scope, receive, send)
+            return
+        call = _Call(scope, receive)
+        if call.service in _CHANGE_ROLES:
+            self._rights.forget_roles()
+        answer = await self._refusal(call)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        if published_limits.is_invocation(call.method, call.path):
+            send = _with_limited_answer(send)
+        await self._app({**scope, "headers": [*scope["headers"], _OVER_TLS]}, call.receive, send)
+
+    async def _refusal(self, call: _Call) -> Response | None:
+        """Limits first: services check what a request is before they ask who may do it (`too large` has no owner)."""
+        if excess := await _excess(call):
+            return _error(call.service, excess)
+        if call.access_key.startswith(ROLE_KEYS):
+            request = await self._request(call)
+            if (denial := self._rights.judge(request)) and request.conditions:
+                return _denied(
+                    call.service, denial
+                )  # all else MiniStack denies, by the same policies and more
+        return None
+
+    async def _request(self, call: _Call) -> Request:
+        body = await call.body() if call.service != "s3" or call.method == "POST" else b""
+        query = parse_qs(call.query, keep_blank_values=True)
+        if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            query |= parse_qs(body.decode(), keep_blank_values=True)
+        conditions: dict[str, list[str]] = {}
+        if call.service == "dynamodb":
+            for table in tables_of(body) - self._key_names.keys():
+                self._key_names[table] = await self._partition_key(table)
+            if keys := leading_keys(body, self._key_names):
+                conditions = {"dynamodb:LeadingKeys": keys}
+        elif call.target == _EVENTS:
+            conditions = event_keys(body)
+        return Request(
+            call.access_key,
+            call.service,
+            call.method,
+            call.path,
+            query,
+            dict(call.headers),
+            body,
+            conditions,
+        )
+
+    async def _partition_key(self, table: str) -> str:
+        """Ask MiniStack itself, once a table."""
+        headers = {
+            "x-amz-target": "DynamoDB_20120810.DescribeTable",
+            "content-type": _JSON_1_0,
+            "authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/dynamodb/aws4_request",
+        }
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            answer = await client.post("/", headers=headers, json={"TableName": table})
+        schema = answer.json().get("Table", {}).get("KeySchema", [])
+        return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), "")
+
+
+class _Call:
+    """One request; its body is read once, and only if something has to be known of it."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: str = scope["query_string"].decode()
+        self.headers = Headers(scope=scope)
+        self.target = self.headers.get("x-amz-target", "")
+        self.access_key, self.service = _credential(self.headers.get("authorization", ""))
+        self._receive = receive
+        self._body: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body, as its sender says."""
+        said = self.headers.get("content-length", "0")
+        return int(said) if said.isdigit() else 0
+
+    async def body(self) -> bytes:
+        """Read the body to its end."""
+        if self._body is None:
+            parts, more = [], True
+            while more:
+                message = await self._receive()
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            self._body = b"".join(parts)
+            self._unread: bytes | None = self._body
+        return self._body
+
+    async def receive(self) -> Message:
+        """Give the application the body, read or not."""
+        if self._body is None or self._unread is None:
+            return await self._receive()
+        body, self._unread = self._unread, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _credential(authorization: str) -> tuple[str, str]:
+    """Return access key id and service of a request signed with version 4; empty for any other.
+
+    >>> _credential("AWS4-HMAC-SHA256 Credential=ASIAX/20260101/us-east-1/s3/aws4_request, SignedHeaders=host")
+    ('ASIAX', 's3')
+    """
+    _, found, rest = authorization.partition("Credential=")
+    parts = rest.split(",", 1)[0].split("/")
+    return (parts[0], parts[3]) if found and len(parts) > 4 else ("", "")
+
+
+async def _excess(call: _Call) -> Excess | None:
+    if published_limits.is_invocation(call.method, call.path):
+        kind = call.headers.get("x-amz-invocation-type", "")
+        return published_limits.excessive_payload(kind, call.size)
+    if call.service == "s3":
+        return published_limits.excessive_key(call.path)
+    if (judge := _EXCESSES.get(call.target)) and call.size > published_limits.STANDARD_PARAMETER_CHARACTERS:
+        return judge(await call.body())
+    return None
+
+
+def _error(service: str, excess: Excess) -> Response:
+    request_id = str(uuid.uuid4())
+    if service == "s3":
+        text = (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{excess.code}</Code>'
+            f"<Message>{excess.message}</Message><RequestId>{request_id}</RequestId></Error>"
+        )
+        return Response(text, excess.status, {"x-amz-request-id": request_id}, "application/xml")
+    body = {"__type": excess.code, "message": excess.message, "Message": excess.message}
+    headers = {"x-amzn-errortype": excess.code, "x-amzn-requestid": request_id}
+    return Response(json.dumps(body), excess.status, headers, _JSON.get(service, _JSON_1_0))
+
+
+def _denied(service: str, denial: Denial) -> Response:
+    message = identity_denial_message(denial.action, denial.principal, denial.resource, explicit_deny=False)
+    return _error(service, Excess(400, "AccessDeniedException", message))
+
+
+def _with_limited_answer(send: Send) -> Callable[[Message], Awaitable[None]]:
+    """Hold an answer back until its size is known."""
+    start: Message = {}
+    parts: list[bytes] = []
+
+    async def limited(message: Message) -> None:
+        nonlocal start
+        if message["type"] == "http.response.start":
+            start = message
+            return
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        parts.append(message.get("body", b""))
+        if message.get("more_body", False):
+            return
+        body = b"".join(parts)
+        if replaced := published_limits.excessive_answer(len(body)):
+            kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+            lengths = [
+                (b"content-length", str(len(replaced)).encode()),
+                (b"x-amz-function-error", b"Unhandled"),
+            ]
+            start, body = {**start, "headers": [*kept, *lengths]}, replaced
+        await send(start)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return limited

@@ -1,0 +1,194 @@
+"""Sizes that AWS rejects are rejected by the local AWS, with AWS's error. Each rule is named where it is tested."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from localstack.settings import REGION
+from tests.localstack.conftest import TRUST
+
+KB, MB = 1024, 1024 * 1024
+Client = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def aws(strict_url: str) -> Client:
+    session = boto3.session.Session("test", "test", region_name=REGION)
+    return lambda service: session.client(service, endpoint_url=strict_url)  # type: ignore[call-overload]
+
+
+def rejected(call: Callable[..., Any], **arguments: Any) -> str:
+    with pytest.raises(ClientError) as error:
+        call(**arguments)
+    return str(error.value.response["Error"]["Code"])
+
+
+@pytest.fixture(scope="module")
+def table(aws: Client) -> str:
+    aws("dynamodb").create_table(
+        TableName="limited",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return "limited"
+
+
+def item(size: int, key: str = "a") -> dict[str, Any]:
+    """An item of `size` bytes: names and values count (DynamoDB guide, "DynamoDB item sizes and formats")."""
+    return {"pk": {"S": key}, "b": {"B": b"x" * (size - len("pk") - len(key) - len("b"))}}
+
+
+def test_an_item_above_400_kb_is_rejected(aws: Client, table: str) -> None:
+    """DynamoDB guide, "Service, account, and table quotas": an item has 400 KB at most, names included."""
+    dynamodb = aws("dynamodb")
+    dynamodb.put_item(TableName=table, Item=item(400 * KB))
+    assert rejected(dynamodb.put_item, TableName=table, Item=item(400 * KB + 1)) == "ValidationException"
+    batch = {table: [{"PutRequest": {"Item": item(400 * KB + 1)}}]}
+    assert rejected(dynamodb.batch_write_item, RequestItems=batch) == "ValidationException"
+    growing = {
+        "Key": {"pk": {"S": "a"}},
+        "UpdateExpression": "SET c = :c",
+        "ExpressionAttributeValues": {":c": {"B": b"x" * 100}},
+    }
+    assert rejected(dynamodb.update_item, TableName=table, **growing) == "ValidationException"
+
+
+def test_transactions_and_batches_have_their_limits(aws: Client, table: str) -> None:
+    """DynamoDB API reference: TransactWriteItems 100 actions and 4 MB, BatchWriteItem 25, BatchGetItem 100 items."""
+    dynamodb = aws("dynamodb")
+
+    def puts(count: int, size: int = 100) -> list[Any]:
+        return [{"Put": {"TableName": table, "Item": item(size, f"{n:03d}")}} for n in range(count)]
+
+    dynamodb.transact_write_items(TransactItems=puts(100))
+    assert rejected(dynamodb.transact_write_items, TransactItems=puts(101)) == "ValidationException"
+    assert rejected(dynamodb.transact_write_items, TransactItems=puts(11, 390 * KB)) == "ValidationException"
+    written = [{"PutRequest": {"Item": item(100, f"{n:03d}")}} for n in range(26)]
+    assert rejected(dynamodb.batch_write_item, RequestItems={table: written}) == "ValidationException"
+    keys = [{"pk": {"S": f"{n:03d}"}} for n in range(101)]
+    assert rejected(dynamodb.batch_get_item, RequestItems={table: {"Keys": keys}}) == "ValidationException"
+
+
+@pytest.fixture(scope="module")
+def echo(aws: Client) -> str:
+    """A function that answers with as many bytes as it is asked for."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(
+            "index.py", 'def handler(event, context):\n    return "x" * event.get("answer", 0)\n'
+        )
+    role = aws("iam").create_role(RoleName="echo", AssumeRolePolicyDocument=json.dumps(TRUST))
+    aws("lambda").create_function(
+        FunctionName="echo",
+        Runtime="python3.11",
+        Role=role["Role"]["Arn"],
+        Handler="index.handler",
+        Code={"ZipFile": package.getvalue()},
+        Timeout=60,
+    )
+    return "echo"
+
+
+def payload(size: int) -> bytes:
+    return json.dumps({"pad": ""}).encode().replace(b'""', b'"' + b"x" * (size - len('{"pad": ""}')) + b'"')
+
+
+def test_a_payload_above_6_mb_is_rejected(aws: Client, echo: str) -> None:
+    """Lambda guide, "Lambda quotas": 6 MB each for request and response of a synchronous invocation."""
+    invoke = aws("lambda").invoke
+    assert "FunctionError" not in invoke(FunctionName=echo, Payload=payload(6 * MB))
+    with pytest.raises(
+        ClientError, match=r"6291457 byte payload is too large .* \(limit 6291456 bytes\)"
+    ) as error:
+        invoke(FunctionName=echo, Payload=payload(6 * MB + 1))
+    assert error.value.response["Error"]["Code"] == "RequestTooLargeException"
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
+def test_an_answer_above_6_mb_is_an_error_of_the_function(aws: Client, echo: str) -> None:
+    """Lambda guide, "Troubleshoot invocation issues": Function.ResponseSizeTooLarge."""
+    answer = aws("lambda").invoke(FunctionName=echo, Payload=b'{"answer": 6291600}')
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.load(answer["Payload"])["errorType"] == "Function.ResponseSizeTooLarge"
+    small = aws("lambda").invoke(FunctionName=echo, Payload=b'{"answer": 10}')
+    assert json.load(small["Payload"]) == "x" * 10
+
+
+def test_an_asynchronous_payload_above_1_mb_is_rejected(aws: Client, echo: str) -> None:
+    """Lambda API reference, Invoke: 1 MB for asynchronous invocations (256 KB until October 2025)."""
+    invoke = aws("lambda").invoke
+    assert invoke(FunctionName=echo, InvocationType="Event", Payload=payload(MB))["StatusCode"] == 202
+    too_large = {"FunctionName": echo, "InvocationType": "Event", "Payload": payload(MB + 1)}
+    assert rejected(invoke, **too_large) == "RequestTooLargeException"
+
+
+def test_put_records_has_its_limits(aws: Client) -> None:
+    """Kinesis API reference, PutRecords: 500 records; a record of 1 MiB unless the stream allows more; a request of
+    10 MiB (5 MiB until October 2025, which MiniStack still keeps)."""
+    kinesis = aws("kinesis")
+    kinesis.create_stream(StreamName="limited", ShardCount=1)
+
+    def records(count: int, size: int) -> list[Any]:
+        return [{"Data": b"x" * size, "PartitionKey": "k"}] * count
+
+    over = (records(501, 1), records(1, MB + 1), records(11, MB))
+    codes = [rejected(kinesis.put_records, StreamName="limited", Records=one) for one in over]
+    assert set(codes) <= {"ValidationException", "InvalidArgumentException"}
+
+
+def test_put_events_has_its_limits(aws: Client) -> None:
+    """EventBridge API reference, PutEvents: 10 entries, together less than 1 MB (256 KB until January 2026)."""
+    put = aws("events").put_events
+
+    def entries(count: int, size: int) -> list[Any]:
+        detail = json.dumps({"pad": "x" * size})
+        return [{"Source": "s", "DetailType": "d", "Detail": detail}] * count
+
+    assert put(Entries=entries(10, 100 * KB))["FailedEntryCount"] == 0
+    assert rejected(put, Entries=entries(11, 1)) == "ValidationException"
+    assert rejected(put, Entries=entries(10, 105 * KB)) == "ValidationException"
+
+
+def test_a_message_above_the_limit_of_its_queue_or_topic_is_rejected(aws: Client) -> None:
+    """SQS API reference, SendMessage: 1 MiB, of a batch all together. SNS, Publish: 256 KiB by default."""
+    sqs, sns = aws("sqs"), aws("sns")
+    url = sqs.create_queue(QueueName="limited")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="x" * MB)
+    too_long = rejected(sqs.send_message, QueueUrl=url, MessageBody="x" * (MB + 1))
+    assert too_long in {"InvalidParameterValue", "InvalidMessageContents"}
+    two = [{"Id": name, "MessageBody": "x" * (MB // 2 + 1)} for name in "ab"]
+    assert "BatchRequestTooLong" in rejected(sqs.send_message_batch, QueueUrl=url, Entries=two)
+    topic = sns.create_topic(Name="limited")["TopicArn"]
+    sns.publish(TopicArn=topic, Message="x" * 256 * KB)
+    assert rejected(sns.publish, TopicArn=topic, Message="x" * (256 * KB + 1)) == "InvalidParameter"
+
+
+def test_a_parameter_above_4_kb_needs_the_advanced_tier(aws: Client) -> None:
+    """Systems Manager API reference, PutParameter: 4 KB in the standard tier, 8 KB in the advanced one."""
+    put = aws("ssm").put_parameter
+    put(Name="/limited", Type="String", Value="x" * 4096, Overwrite=True)
+    assert (
+        rejected(put, Name="/limited", Type="String", Value="x" * 4097, Overwrite=True)
+        == "ValidationException"
+    )
+    put(Name="/advanced", Type="String", Value="x" * 8192, Tier="Advanced")
+    wide = {"Name": "/wide", "Type": "String", "Value": "x" * 8193, "Tier": "Advanced"}
+    assert rejected(put, **wide) == "ValidationException"
+
+
+def test_a_key_above_1024_bytes_is_rejected(aws: Client) -> None:
+    """S3 guide, "Naming Amazon S3 objects": at most 1,024 bytes of UTF-8."""
+    s3, bucket = aws("s3"), f"limited-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="é" * 100, Body=b"")
+    assert rejected(s3.put_object, Bucket=bucket, Key="é" * 513, Body=b"") == "KeyTooLongError"
