@@ -20,6 +20,19 @@ REPLACED_WITH: Mapping[str, tuple[str, ...]] = {
 }
 
 
+NAMES = (
+    "close-access",
+    "fewer-shards",
+    "open-access",
+    "other-partitions",
+    "other-source",
+    "remove-data",
+    "remove-subscriber",
+    "replace-data",
+)
+"""Every dangerous change, as it is allowed."""
+
+
 class Change(NamedTuple):
     """A change that is made only if it is allowed by its name."""
 

@@ -115,6 +115,17 @@ def changes(client: Client, assembly: Path) -> list[Change]:
     return dangerous(running(client), wanted)
 
 
+def difference(assembly: Path) -> None:
+    """Show on standard error what an assembly would change beside what runs; it only reads.
+
+    Raises
+    ------
+    FailedError
+        It could not be compared.
+    """
+    cdk(["diff", "--method", "template", "--app", str(assembly)])
+
+
 def synthesize(deployment: str) -> Path:
     """Return a new assembly of a deployment.
 

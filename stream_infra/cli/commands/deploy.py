@@ -28,7 +28,12 @@ def deploy(
     *,
     allow: Annotated[
         list[str] | None,
-        typer.Option("--allow", help="Make this dangerous change; may be repeated.", metavar="CHANGE"),
+        typer.Option(
+            "--allow",
+            envvar="STOCK_MONITOR_ALLOW",
+            help="Make this dangerous change; may be repeated. The variable takes several, separated by spaces.",
+            metavar="CHANGE",
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say what is missing and what would be dangerous.")
@@ -37,14 +42,18 @@ def deploy(
 ) -> None:
     """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
 
-    A change that could lose data, ticks or people (fewer shards, other partitions, another source, access opened
-    or closed, a subscriber removed, a table replaced) is rejected unless `--allow` names it.
+    The difference to what runs is shown first. A change that could lose data, ticks or people (fewer shards, other
+    partitions, another source, access opened or closed, a subscriber removed, a table replaced) is rejected unless
+    `--allow` names it.
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
     from stream_infra.config import find_file, load  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations import deployment as deploying  # noqa: PLC0415
+    from stream_infra.operations.changes import NAMES  # noqa: PLC0415
 
+    if unknown := sorted(set(allow or ()) - set(NAMES)):
+        raise InputError(f"{', '.join(unknown)}: no such change", where="--allow", allowed=", ".join(NAMES))
     config = load(deployment, find_file(Path.cwd()))
     if config.local:
         raise InputError(
@@ -57,6 +66,7 @@ def deploy(
         _say([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
         raise InputError(f"{len(problems)} things are missing; nothing was changed")
     assembly = deploying.synthesize(deployment)
+    deploying.difference(assembly)
     dangers = deploying.changes(client, assembly)
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:

@@ -56,3 +56,23 @@ def test_workflows_keep_no_keys_and_ask_for_few_rights(path: Path) -> None:
         if "uses" in step:
             assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
         assert "${{ github.event" not in step.get("run", ""), "text of a stranger would be run"
+
+
+def test_a_deployment_is_compared_before_it_is_approved() -> None:
+    """GitHub's docs, "Deployments and environments": a job waits for the reviewers of its environment before it starts.
+
+    So what they approve has to come from a job before it, which fails where a dangerous change is not allowed by name.
+    """
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+    plan, deploy = jobs["plan"], jobs["deploy"]
+    assert (deploy["needs"], deploy["environment"]) == ("plan", "production")
+    assert plan["environment"] != "production"
+    assert plan["steps"][-1]["run"] == '.venv/bin/stock-monitor deploy "$DEPLOYMENT" --check'
+    roles = {
+        step["with"]["role-to-assume"]
+        for step in steps({"jobs": jobs})
+        if "role-to-assume" in step.get("with", {})
+    }
+    assert len(roles) == 2, "what compares only reads"
+    for step in steps({"jobs": jobs}):
+        assert "${{ inputs" not in step.get("run", ""), "text of a person would be run"
