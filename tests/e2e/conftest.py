@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from localstack.settings import free_port
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import ROOT, Monitor
 
 _OLDER_VERSION = "its CopyObject refuses an older version over the newest, which S3 takes"
 NOT_ON_LOCALSTACK = {
@@ -27,11 +27,6 @@ NOT_ON_LOCALSTACK = {
 """What LocalStack 4.9.2 does not show, by a part of the test's name or of the commands that it runs."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what judges the whole run at its end."""
-    items.sort(key=lambda item: item.path.name == "test_rights.py")
-
-
 @pytest.fixture(scope="package")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""
@@ -43,6 +38,10 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         yield started
+        if not endpoint:
+            report = started.make("localstack.rights_report")
+            (ROOT / "build").mkdir(exist_ok=True)
+            (ROOT / "build" / "rights.txt").write_text(report.stdout + report.stderr)
     finally:
         down = started.make("localstack.down")
         assert down.returncode == 0, down.stdout + down.stderr
