@@ -1,7 +1,7 @@
 """Judges the calls of functions by the policies of their roles, and keeps which statement allowed what.
 
-MiniStack judges them too, by all but two condition keys (`localstack.request_keys`). What it finds is not told, so the
-same evaluator is asked here again, statement by statement: what no call ever needed can be taken away.
+MiniStack judges them too, by all but two condition keys (`localstack.request_keys`). It does not say what allowed a
+call, so the same evaluator is called here again, statement by statement: what no call ever needed can be taken away.
 """
 
 from __future__ import annotations
