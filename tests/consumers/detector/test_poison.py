@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aws_kinesis_agg import MAGIC
+from aws_kinesis_agg import MAGIC, deaggregator  # noqa: F401  messages_pb2 needs its path
 from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
