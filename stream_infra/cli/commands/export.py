@@ -1,0 +1,137 @@
+"""``stock-monitor export``: anomalies, quotes and incidents into a file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_infra.cli import options
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.times import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stream_infra.operations.endpoints import Endpoints
+    from stream_infra.operations.export.run import Request
+    from stream_infra.operations.export.tables import Part, Span
+
+app = typer.Typer(no_args_is_help=True)
+
+Since = Annotated[
+    str, typer.Option("--from", help="From then on: an age such as 7d, or a time.", metavar="WHEN")
+]
+Until = Annotated[
+    str | None, typer.Option("--to", help="Up to then: an age or a time; without it now.", metavar="WHEN")
+]
+Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only this one; give several.")]
+Output = Annotated[
+    Path, typer.Option("-o", "--output", help="A new file: .csv, .jsonl or .parquet.", metavar="FILE")
+]
+
+
+@app.command()
+def anomalies(
+    *,
+    output: Output,
+    since: Since = "1d",
+    until: Until = None,
+    ticker: Tickers = None,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Export anomalies by their times.
+
+    Example: stock-monitor export anomalies --from 7d -o anomalies.parquet
+    """
+    _export("anomalies", output, since, until, ticker, as_json=as_json, aws=aws)
+
+
+@app.command()
+def quotes(
+    *,
+    output: Output,
+    since: Since = "1d",
+    until: Until = None,
+    ticker: Tickers = None,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Export the ticks of the raw archive, by day, ticker and time, for backtest, detect and replay.
+
+    Example: stock-monitor export quotes --from 1d --ticker AAPL -o aapl.csv
+    """
+    _export("quotes", output, since, until, ticker, as_json=as_json, aws=aws)
+
+
+@app.command()
+def incidents(
+    *,
+    output: Output,
+    since: Since = "1d",
+    until: Until = None,
+    ticker: Tickers = None,
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Export incidents as they are now, by when they began.
+
+    Example: stock-monitor export incidents --from 7d -o incidents.csv
+    """
+    _export("incidents", output, since, until, ticker, as_json=as_json, aws=aws)
+
+
+def _export(
+    table: str,
+    output: Path,
+    since: str,
+    until: str | None,
+    tickers: list[str] | None,
+    *,
+    as_json: bool,
+    aws: bool,
+) -> None:
+    import json  # noqa: PLC0415  --help must not pay for it
+
+    import msgspec  # noqa: PLC0415
+
+    from stream_infra.operations import endpoints  # noqa: PLC0415
+    from stream_infra.operations.export import run  # noqa: PLC0415
+    from stream_infra.operations.export.tables import Span  # noqa: PLC0415
+    from stream_infra.operations.watching import tickers_of  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    begin, end = moment(since, now), now if until is None else moment(until, now)
+    if begin >= end:
+        raise InputError(f"--from {since} is not before --to {until or 'now'}", allowed="a span of time")
+    named = tuple(tickers_of(tickers)) if tickers else ()
+    request = msgspec.convert({"table": table, "since": since, "until": until, "tickers": named}, run.Request)
+    span = Span(round(begin.timestamp() * 1000), round(end.timestamp() * 1000), named)
+    start = run.begin(output, request, span)
+    parts = _parts(endpoints.resolve(aws), request, start.span)
+    with options.working(f"exporting {table}", quiet=as_json) as show:
+        done = run.export(output, start, parts, show)
+    if as_json:
+        typer.echo(json.dumps({"file": str(output), **done._asdict()}))
+        return
+    kept = f", {done.kept:,} of them from before it was interrupted" if done.kept else ""
+    typer.echo(f"{output}: {done.rows:,} {table}{kept}")
+
+
+def _parts(monitor: Endpoints, request: Request, span: Span) -> Iterator[Part]:
+    from stream_infra import names  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.export import tables  # noqa: PLC0415
+
+    if request.table == "quotes":
+        return tables.quotes(monitor.client("s3"), names.data_bucket(monitor.account()), span)
+    dynamodb = monitor.client("dynamodb")
+    if request.table == "anomalies":
+        return tables.anomalies(dynamodb, names.ANOMALIES_TABLE, span)
+    from consumers.alerts.store import AlertStore  # noqa: PLC0415
+    from consumers.alerts.table import DynamoTable  # noqa: PLC0415
+
+    store = AlertStore(DynamoTable(dynamodb, names.ALERTS_TABLE))
+    return tables.incidents(store, span, round(datetime.now(UTC).timestamp() * 1000))

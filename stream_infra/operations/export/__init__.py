@@ -1,0 +1,1 @@
+"""Writes what the monitor has found and seen to a file: CSV, JSON Lines or Parquet."""
