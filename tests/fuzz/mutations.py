@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from typing import Any
 
 NUMBERS = (
     "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e-400", "-0.0", "0", "-1", "1.5", "1763996400",
@@ -36,11 +35,11 @@ def _odd(rng: random.Random) -> str:
     )
 
 
-def odd_json(rng: random.Random, good: Any) -> str:
+def odd_json(rng: random.Random, good: object) -> str:
     """Return JSON like `good`, with values replaced, left out, doubled or added."""
     values: list[str] = []
 
-    def changed(value: Any, depth: int) -> Any:
+    def changed(value: object, depth: int) -> object:
         if rng.random() < (0.02 if depth == 0 else 0.12):
             values.append(_odd(rng))
             return f"{_RAW}{len(values) - 1}{_RAW}"
@@ -77,6 +76,6 @@ def odd_bytes(rng: random.Random, good: bytes) -> bytes:
     return bytes(data)
 
 
-def any_of(rng: random.Random, *made: Callable[[random.Random], Any]) -> Any:
+def any_of(rng: random.Random, *made: Callable[[random.Random], object]) -> object:
     """Return what one of the functions makes."""
     return rng.choice(made)(rng)

@@ -214,7 +214,7 @@ def test_the_dead_letter_queue_takes_any_messages() -> None:
             assert done.counts.balance(), where
 
 
-def parameter(rng: random.Random, good: Any) -> str:
+def parameter(rng: random.Random, good: object) -> str:
     made: str = any_of(
         rng,
         lambda r: odd_json(r, good),
@@ -231,7 +231,7 @@ ALERTS = {
     "routes": [{"channels": ["desk"], "severities": ["high"], "tickers": ["AAPL"]}],
     "mute_timings": {"night": {"from": "22:00", "until": "07:00"}},
 }
-PARAMETERS: dict[str, tuple[Any, Callable[[str], object]]] = {
+PARAMETERS: dict[str, tuple[object, Callable[[str], object]]] = {
     "threshold": (THRESHOLD, Threshold.parse),
     "watch list": ("AAPL,MSFT,BRK.B", lambda text: watch_list.parse(text, "/stock-tracker/ticker")),
     "alerts": (ALERTS, alert_settings.parse),

@@ -26,7 +26,7 @@ def aws(strict_url: str) -> Client:
     return lambda service: session.client(service, endpoint_url=strict_url)  # type: ignore[call-overload]
 
 
-def rejected(call: Callable[..., Any], **arguments: Any) -> str:
+def rejected(call: Callable[..., object], **arguments: object) -> str:
     with pytest.raises(ClientError) as error:
         call(**arguments)
     return str(error.value.response["Error"]["Code"])
@@ -43,7 +43,7 @@ def table(aws: Client) -> str:
     return "limited"
 
 
-def item(size: int, key: str = "a") -> dict[str, Any]:
+def item(size: int, key: str = "a") -> dict[str, object]:
     """An item of `size` bytes: names and values count (DynamoDB guide, "DynamoDB item sizes and formats")."""
     return {"pk": {"S": key}, "b": {"B": b"x" * (size - len("pk") - len(key) - len("b"))}}
 
@@ -67,7 +67,7 @@ def test_transactions_and_batches_have_their_limits(aws: Client, table: str) -> 
     """DynamoDB API reference: TransactWriteItems 100 actions and 4 MB, BatchWriteItem 25, BatchGetItem 100 items."""
     dynamodb = aws("dynamodb")
 
-    def puts(count: int, size: int = 100) -> list[Any]:
+    def puts(count: int, size: int = 100) -> list[dict[str, object]]:
         return [{"Put": {"TableName": table, "Item": item(size, f"{n:03d}")}} for n in range(count)]
 
     dynamodb.transact_write_items(TransactItems=puts(100))
@@ -138,7 +138,7 @@ def test_put_records_has_its_limits(aws: Client) -> None:
     kinesis = aws("kinesis")
     kinesis.create_stream(StreamName="limited", ShardCount=1)
 
-    def records(count: int, size: int) -> list[Any]:
+    def records(count: int, size: int) -> list[dict[str, object]]:
         return [{"Data": b"x" * size, "PartitionKey": "k"}] * count
 
     over = (records(501, 1), records(1, MB + 1), records(11, MB))
@@ -150,7 +150,7 @@ def test_put_events_has_its_limits(aws: Client) -> None:
     """EventBridge API reference, PutEvents: 10 entries, together less than 1 MB (256 KB until January 2026)."""
     put = aws("events").put_events
 
-    def entries(count: int, size: int) -> list[Any]:
+    def entries(count: int, size: int) -> list[dict[str, object]]:
         detail = json.dumps({"pad": "x" * size})
         return [{"Source": "s", "DetailType": "d", "Detail": detail}] * count
 

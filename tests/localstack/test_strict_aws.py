@@ -38,7 +38,7 @@ class Role:
     def own(self, service: str) -> Any:
         return self.session.client(service, endpoint_url=self._url)  # type: ignore[call-overload]
 
-    def may(self, *statements: dict[str, Any]) -> None:
+    def may(self, *statements: dict[str, object]) -> None:
         document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         self.client("iam").put_role_policy(RoleName=self.name, PolicyName="may", PolicyDocument=document)
 
@@ -71,7 +71,7 @@ def table(strict_url: str) -> Iterator[str]:
     dynamodb.delete_table(TableName="judged")
 
 
-def allow(resource: str, *actions: str, condition: dict[str, Any] | None = None) -> dict[str, Any]:
+def allow(resource: str, *actions: str, condition: dict[str, object] | None = None) -> dict[str, object]:
     made = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
     return made | ({"Condition": condition} if condition else {})
 
@@ -151,7 +151,7 @@ LEADING = [
 
 @pytest.mark.parametrize(("operation", "arguments"), LEADING)
 def test_items_of_other_partition_keys_are_denied(
-    role: Role, table: str, operation: str, arguments: dict[str, Any]
+    role: Role, table: str, operation: str, arguments: dict[str, object]
 ) -> None:
     """DynamoDB guide, "Using IAM policy conditions for fine-grained access control": dynamodb:LeadingKeys."""
     condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["mine#*"]}}

@@ -27,6 +27,7 @@ from consumers.alerts.rendering.texts import content
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
 
 APPROVED = Path(__file__).parent / "approved" / "channels"
+Json = dict[str, Any]
 SECRET = "sesame-0123456789"  # what must be in no error
 
 
@@ -319,7 +320,7 @@ def test_every_text_is_fitted_to_what_the_channel_takes(vendor: Vendor, name: st
     )
     assert said.title.isprintable()
     channel.send(message, said)
-    posted: dict[str, Any] = json.loads(vendor.got[-1][2])
+    posted: Json = json.loads(vendor.got[-1][2])
     checks = {
         "slack": _fits_slack,
         "discord": _fits_discord,
@@ -336,7 +337,7 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _fits_slack(posted: dict[str, Any]) -> None:
+def _fits_slack(posted: Json) -> None:
     blocks = posted["blocks"]
     assert len(blocks) <= 50
     assert _units(blocks[0]["text"]["text"]) <= 150
@@ -348,7 +349,7 @@ def _fits_slack(posted: dict[str, Any]) -> None:
     assert all(len(one["url"]) <= 3000 for one in elements)
 
 
-def _fits_discord(posted: dict[str, Any]) -> None:
+def _fits_discord(posted: Json) -> None:
     (embed,) = posted["embeds"]
     assert 0 < _units(embed["title"]) <= 256
     assert 0 < _units(embed["description"]) <= 4096
@@ -356,22 +357,22 @@ def _fits_discord(posted: dict[str, Any]) -> None:
     assert not re.search(r"(?<!\\)(\\\\)*[*~`|]", embed["description"])  # what begins markup is escaped
 
 
-def _fits_telegram(posted: dict[str, Any]) -> None:
+def _fits_telegram(posted: Json) -> None:
     assert 0 < _units(posted["text"]) <= 4096
     assert "parse_mode" not in posted  # nothing is markup
 
 
-def _fits_teams(posted: dict[str, Any]) -> None:
+def _fits_teams(posted: Json) -> None:
     assert len(json.dumps(posted, ensure_ascii=False).encode("utf-16-le")) <= 28 * 1024
     assert '"TextBlock"' not in json.dumps(posted)  # which knows Markdown
 
 
-def _fits_pagerduty(posted: dict[str, Any]) -> None:
+def _fits_pagerduty(posted: Json) -> None:
     assert 0 < _units(posted["payload"]["summary"]) <= 1024
     assert len(posted["dedup_key"]) <= 255
 
 
-def _fits_ntfy(posted: dict[str, Any]) -> None:
+def _fits_ntfy(posted: Json) -> None:
     assert 0 < len(posted["message"].encode()) <= 4096
     assert len(posted["title"].encode()) <= 1000
     assert len(posted["actions"]) <= 3
