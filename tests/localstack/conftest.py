@@ -270,6 +270,7 @@ def start_runner() -> Iterator[Callable[..., Runner]]:
 
 
 @pytest.fixture
-def own_lab(ministack_url: str, tmp_path: Path) -> Lab:
+def own_lab(ministack_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A region of its own, for tests that start and stop runners."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     return Lab(ministack_url, "eu-west-1", tmp_path, tmp_path / "ready.json")

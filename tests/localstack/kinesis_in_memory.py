@@ -107,7 +107,7 @@ class Stream:
                 )
             return {"ShardIterator": f"{arguments['ShardId']}/{start}"}
 
-    def get_records(self, *, ShardIterator: str, Limit: int) -> Json:  # noqa: N803  AWS's names
+    def get_records(self, *, ShardIterator: str, StreamARN: str, Limit: int) -> Json:  # noqa: ARG002, N803  AWS's
         self._reach()
         with self.lock:
             self.reads += 1

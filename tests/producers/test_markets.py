@@ -92,7 +92,7 @@ def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
 
 
 def test_an_unknown_market_is_rejected_by_name() -> None:
-    with pytest.raises(ArgumentError, match=r"unknown market 'XNYZ'; must be one of 24/7, fx, BVMF"):
+    with pytest.raises(ArgumentError, match=r"unknown market 'XNYZ'; must be one of 24/7, fx, ASEX, BVMF"):
         check_market("XNYZ")
     with pytest.raises(ArgumentError, match="unknown market"):
         trading_hours("regular", date(2026, 1, 5), "NYSE!")
