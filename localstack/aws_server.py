@@ -30,7 +30,7 @@ from localstack.programs_only import ProgramsOnly
 from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import SaveErrors, finish, keep
 from localstack.settings import HOST
-from localstack.strict_aws import StrictAws
+from localstack.strict_aws import StrictAws, know_principals_by_their_role
 
 _KEEP_ALIVE_SECONDS = 75
 _FORK_SECONDS = 120.0
@@ -57,6 +57,7 @@ def main() -> int:
     every_s = float(os.environ["SAVE_EVERY_SECONDS"])
     threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
     # Starlette's types are looser.
+    know_principals_by_their_role()
     asyncio.run(serve(ProgramsOnly(StrictAws(app, rights)), config))  # type: ignore[arg-type]
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

@@ -9,11 +9,13 @@ of which right was used (`rights`).
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import httpx
+from ministack.core import iam_evaluator
 from ministack.core.iam_actions import identity_denial_message
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -34,6 +36,26 @@ _JSON = {"dynamodb": _JSON_1_0, "events": _JSON_1_1, "ssm": _JSON_1_1, "lambda":
 _CHANGE_ROLES = {"iam", "cloudformation"}
 _EVENTS, _PARAMETER = "AWSEvents.PutEvents", "AmazonSSM.PutParameter"
 _EXCESSES = {_EVENTS: published_limits.excessive_events, _PARAMETER: published_limits.excessive_parameter}
+
+
+_SESSION = re.compile(r"arn:aws:sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/.+")
+
+
+def know_principals_by_their_role() -> None:
+    """Let MiniStack resolve `aws:PrincipalArn` as AWS does: of a session, it is the ARN of the role that was assumed.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+    MiniStack 1.5.33 gives the session's own.
+    """
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolved(key: str, context: iam_evaluator.EvalContext) -> object:
+        value = resolve(key, context)
+        if key.lower() == "aws:principalarn" and (found := _SESSION.fullmatch(str(value))):
+            return f"arn:aws:iam::{found['account']}:role/{found['role']}"
+        return value
+
+    iam_evaluator._resolve_condition_key = resolved
 
 
 class StrictAws:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from typing import TypeVar
 
 NUMBERS = (
     "NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1e-400", "-0.0", "0", "-1", "1.5", "1763996400",
@@ -19,6 +20,7 @@ TEXTS = (
 )  # fmt: skip
 NESTED = tuple(opening * 1500 + "1" + closing * 1500 for opening, closing in (("[", "]"), ('{"a":', "}")))
 _RAW = "\ue000"
+T = TypeVar("T")
 
 
 def _odd(rng: random.Random) -> str:
@@ -76,6 +78,6 @@ def odd_bytes(rng: random.Random, good: bytes) -> bytes:
     return bytes(data)
 
 
-def any_of(rng: random.Random, *made: Callable[[random.Random], object]) -> object:
+def any_of(rng: random.Random, *made: Callable[[random.Random], T]) -> T:
     """Return what one of the functions makes."""
     return rng.choice(made)(rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.request import urlopen
 
@@ -38,7 +38,7 @@ class Role:
     def own(self, service: str) -> Any:
         return self.session.client(service, endpoint_url=self._url)  # type: ignore[call-overload]
 
-    def may(self, *statements: dict[str, object]) -> None:
+    def may(self, *statements: Mapping[str, object]) -> None:
         document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         self.client("iam").put_role_policy(RoleName=self.name, PolicyName="may", PolicyDocument=document)
 
@@ -71,7 +71,7 @@ def table(strict_url: str) -> Iterator[str]:
     dynamodb.delete_table(TableName="judged")
 
 
-def allow(resource: str, *actions: str, condition: dict[str, object] | None = None) -> dict[str, object]:
+def allow(resource: str, *actions: str, condition: Mapping[str, object] | None = None) -> dict[str, object]:
     made = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
     return made | ({"Condition": condition} if condition else {})
 
@@ -195,6 +195,26 @@ def test_a_policy_that_denies_what_is_not_tls_lets_programs_in(role: Role) -> No
     )
     with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
         role.own("s3").put_object(Bucket=bucket, Key="a/b", Body=b"1")
+
+
+def test_a_session_is_the_role_that_was_assumed(role: Role) -> None:
+    """IAM guide, "aws:PrincipalArn": for a role's session "the request context returns the ARN of the role"."""
+    topic = role.client("sns").create_topic(Name=f"t-{uuid.uuid4()}")["TopicArn"]
+    role.may(allow(topic, "sns:Publish"))
+
+    def only(pattern: str) -> None:
+        condition = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::000000000000:role/{pattern}"}}
+        deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic}
+        policy = {"Version": "2012-10-17", "Statement": [deny | {"Condition": condition}]}
+        role.client("sns").set_topic_attributes(
+            TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(policy)
+        )
+
+    only(f"{role.name[:-4]}*")
+    role.own("sns").publish(TopicArn=topic, Message="hello")
+    only("another*")
+    with pytest.raises(ClientError, match="not authorized to perform: SNS:Publish"):
+        role.own("sns").publish(TopicArn=topic, Message="hello")
 
 
 def test_the_record_says_which_statements_were_needed(role: Role, table: str) -> None:
