@@ -150,7 +150,8 @@ class AwsStub:
 
 
 def _parameter(name: str) -> Json:
-    return {"Name": name, "Type": "String", "Value": "2.5", "Version": 1, "LastModifiedDate": 1.7e9}
+    value = "[]" if name.endswith("/rules") else "2.5"
+    return {"Name": name, "Type": "String", "Value": value, "Version": 1, "LastModifiedDate": 1.7e9}
 
 
 class _Raw:
