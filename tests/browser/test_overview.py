@@ -83,7 +83,9 @@ def test_a_hidden_page_asks_rarely_and_catches_up_when_shown(page: Page, site: S
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.wait_for_timeout(4000)
-    assert requests == []
+    # What was due already when the page was hidden may be asked once; shown, it asks for anomalies each second.
+    asked = [request.partition("?")[0] for request in requests]
+    assert len(asked) == len(set(asked))
     with page.expect_request("**/api/anomalies?*"), page.expect_request("**/api/tickers"):
         page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
 
