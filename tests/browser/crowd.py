@@ -138,7 +138,9 @@ def browse(page: Page, hand: Hand, ticker: str) -> None:
     expect(others).to_have_count(0)
     hand.press("filter taken away", page.locator('#filters [data-severity="critical"]'))
     expect(others.first).to_be_visible()
-    for _ in range(3):
+    for _ in range(3):  # one page after the other: a press while one is fetched asks for no second one
+        oldest = events.last.get_attribute("data-id") or ""
         hand.press("show older", page.get_by_role("button", name="Show older"))
+        expect(events.last).not_to_have_attribute("data-id", oldest)
     expect(page.locator("#events-newer")).to_be_visible()
     hand.key("Escape")
