@@ -29,16 +29,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
-class _Folders(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """What `pytest -n` runs beside each other: folders, as what a session makes for a folder is made once."""
+_TOGETHER = ("tests/e2e/", "tests/localstack/", "tests/stream_infra/cdk/")
+"""Folders whose tests share what a session makes once: a running monitor, a local AWS, synthesized stacks."""
+
+
+class _Files(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """What `pytest -n` runs beside each other: files, and the folders of `_TOGETHER` whole."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in _TOGETHER if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """Give pytest-xdist that order."""
-    return _Folders(config, log)
+    return _Files(config, log)
 
 
 @pytest.fixture(scope="module")

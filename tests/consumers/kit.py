@@ -170,6 +170,11 @@ class Memory:
     versions: list[ThresholdVersion] = field(default_factory=lambda: [ThresholdVersion(1, 0, "2.5")])
     rules: list[ThresholdVersion] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
+    written_anew: list[tuple[int, int]] = field(default_factory=list)
+    """From and to which minute (ms) a clock that was ahead dated ticks: bars of theirs are not compared.
+
+    The chart keeps the newer bar of a minute: the right one, but for a minute that the clock left and came back to.
+    """
 
     def copy(self) -> Memory:
         copied = {name: type(of)(of) for name, of in vars(self).items()}
@@ -290,7 +295,8 @@ class _Charts(_Port):
         assert arrival_ms > 0
         for origin, symbol, bar in bars:
             key = (origin, symbol, bar.minute_ms)
-            self.faults.around(partial(self.memory.keep, self.memory.bars, key, bar))
+            is_compared = not any(a <= bar.minute_ms <= b for a, b in self.memory.written_anew)
+            self.faults.around(partial(self.memory.keep, self.memory.bars if is_compared else {}, key, bar))
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
         assert as_of_ms > 0

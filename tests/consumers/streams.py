@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import cache
 
+from consumers.contracts.charts import MINUTE_MS
 from producers.partitions import partition_of
 from tests.consumers import kit
 
@@ -32,6 +33,8 @@ class Stream:
         self.volume = dict.fromkeys(self.symbols, 0)
         self.now = START_MS
         self.right_ms: int | None = None
+        self.misdated: list[tuple[int, int]] = []
+        """The first and the last minute (ms) in which a clock that was ahead dated ticks."""
         self.records: list[kit.Sent] = []
         self.sequence = 49_590_338_271_490_256_608_559_692_538_361_571_095
 
@@ -96,6 +99,7 @@ class Stream:
             self.right_ms = self.now
             self.now += self.rng.choice((30_000, 90_000, 86_400_000))
         else:
+            self.misdated.append((self.right_ms // MINUTE_MS * MINUTE_MS, self.now))
             self.now, self.right_ms = self.right_ms + 5000, None
 
 
@@ -111,7 +115,12 @@ def warmed() -> tuple[kit.Memory, Stream]:
             ]
             stream.add(kit.payload(rows), partition)
     memory = kit.Memory()
-    assert kit.consumer(memory).consume(kit.event(stream.records), 1 << 62).failed_sequence is None
+    consumer, newest = kit.consumer(memory), len(stream.records) - PARTITIONS
+    for records in (
+        stream.records[:newest],
+        stream.records[newest:],
+    ):  # what is stored ends in a snapshot and a block
+        assert consumer.consume(kit.event(records), 1 << 62).failed_sequence is None
     return memory, stream
 
 

@@ -21,7 +21,7 @@ from consumers.windows import restore
 from tests.consumers import kit
 from tests.consumers.streams import FEW, MANY, PARTITIONS, START_MS, Stream, continued, warmed
 
-EXAMPLES = int(os.environ.get("HISTORIES", "150"))
+EXAMPLES = int(os.environ.get("HISTORIES", "500"))
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,7 @@ def test_any_delivery_has_the_outcome_of_one_pass(
         ThresholdVersion(2, changed_ms, data.draw(st.sampled_from(("1.0", "9", "bad")))),
     ]
     once, many = memory.copy(), memory.copy()
+    once.written_anew = many.written_anew = stream.misdated
     once.versions = many.versions = versions
     of_rules = data.draw(st.sampled_from((RULES, "[]", "bad", RULES.replace("0.02", "0.03"))))
     once.rules = many.rules = [ThresholdVersion(1, 0, RULES), ThresholdVersion(2, changed_ms, of_rules)]
