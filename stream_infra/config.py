@@ -269,8 +269,9 @@ def load(
         If a key is unknown or a value is not allowed; every one is named.
     """
     deployments = read_deployments(path)
-    if name not in deployments and name not in {LOCAL, PROD}:
-        known = sorted({*deployments, LOCAL, PROD})
+    known = sorted(deployments) if did_you_mean(name, deployments) else sorted({*deployments, LOCAL, PROD})
+    # [local] and [prod] may be left out; but a file with [locl] in it is more likely to mean one of them by it.
+    if name not in deployments and not (name in {LOCAL, PROD} and name in known):
         raise ConfigError(
             f"unknown deployment {name!r}{did_you_mean(name, known)}",
             where=FILE,

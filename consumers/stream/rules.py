@@ -22,7 +22,7 @@ MAX_MINUTES: Final = 240
 When = Literal["above", "below", "moves", "spread", "volume"]
 Repeat = Literal["once", "daily", "always"]
 _SEVERITIES = ("low", "medium", "high", "critical")
-_VALUES: Final[dict[str, tuple[float, float, str]]] = {
+VALUES: Final[dict[str, tuple[float, float, str]]] = {
     "above": (-1e12, 1e12, "a price"),
     "below": (-1e12, 1e12, "a price"),
     "moves": (0.01, 90.0, "a percentage from 0.01 to 90"),
@@ -87,7 +87,7 @@ def check(rule: Rule) -> Rule:
     RuleError
         Something in it is not allowed.
     """
-    lowest, highest, allowed = _VALUES[rule.when]
+    lowest, highest, allowed = VALUES[rule.when]
     ticker = rule.ticker.strip().upper()
     is_id = 0 < len(rule.id) <= 32 and all(c.isascii() and (c.isalnum() or c == "-") for c in rule.id)
     level = rule.when in {"above", "below"}

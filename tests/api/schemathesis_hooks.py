@@ -15,6 +15,8 @@ import schemathesis
 from schemathesis import Case, CheckContext, Response
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from consumers.stream.rules import MAX_CHARACTERS, MAX_MINUTES, MAX_RULES, VALUES
+
 _ANOMALIES = ("GET /anomalies", "GET /anomalies/{ticker}")
 _ONE = "/anomalies/{ticker}/{anomaly_id}"
 _IDENTIFIED = (f"GET {_ONE}", f"PUT {_ONE}/acknowledgement", f"DELETE {_ONE}/acknowledgement")
@@ -36,9 +38,19 @@ RULES = [
     ((*_ANOMALIES, "GET /quotes/{ticker}", "GET /stats"), "until", _EDGES),
     ((*_ANOMALIES, "GET /stats"), "since", "an instant before until"),
     (_UNTIL, "until", _EDGES),
-    # What a limit may be, and whether minutes and a ticker are named, depends on what a rule watches.
-    (("POST /rules",), "rule", ""),
-    (("POST /rules",), "/stock-tracker/rules", ""),  # two of one id, or more than the parameter holds
+    # What a limit may be, and whether minutes and a ticker are named, depends on what a rule watches; that an id is
+    # taken or the parameter full depends on the other rules.
+    *(
+        (("POST /rules",), "rule", allowed)
+        for allowed in (
+            *dict.fromkeys(allowed for _, _, allowed in VALUES.values()),
+            "named, where a price is the limit",
+            f"1 to {MAX_MINUTES} for moves",
+            "an id each",
+            f"at most {MAX_RULES}",
+            f"at most {MAX_CHARACTERS},",
+        )
+    ),
     (_IDENTIFIED, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),  # the id of another ticker
 ]
 _ID = re.compile(r"(?P<ticker>.+)-(?P<ts>\d{1,13})-[a-z_]+")

@@ -148,6 +148,14 @@ def test_a_file_of_another_shape_is_rejected(tmp_path: Path) -> None:
     assert "unknown deployment 'prodd' (did you mean 'prod'?)" in problem(tmp_path, "", "prodd")
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"), [("locl", "local"), ("loca", "local"), ("prd", "prod"), ("prod-eu", "prod")]
+)
+def test_a_misspelt_section_is_not_left_out_in_silence(tmp_path: Path, written: str, asked: str) -> None:
+    said = problem(tmp_path, f"[{written}]\nthreshold = 3", asked)
+    assert f"unknown deployment '{asked}' (did you mean '{written}'?)" in said
+
+
 def test_the_message_of_an_override_names_where_it_was_given(tmp_path: Path) -> None:
     path = write(tmp_path, '[prod]\nsource = "alpca"\n')
     with pytest.raises(ConfigError, match=r"^SOURCE: unknown source 'yaho' \(did you mean 'yahoo'\?\)"):
