@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -207,6 +207,48 @@ class StreamSource:
             self._newest.clear()
             self._awaited.clear()
             self._changed.notify_all()
+
+
+class JoinedStreams:
+    """Several streams of a vendor, each of its own tickers, opened when one of them is watched.
+
+    Parameters
+    ----------
+    streams
+        The streams.
+    which
+        Returns the index of a ticker's stream.
+    """
+
+    def __init__(self, streams: Sequence[StreamSource], which: Callable[[str], int]) -> None:
+        self._streams, self._which = streams, which
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        """Return the newest quotes of all; where one stream fails, its own tickers are missing.
+
+        Raises
+        ------
+        SourceError
+            If every stream that is needed fails.
+        """
+        found: dict[str, Quote | Missing] = {}
+        failed: list[SourceError] = []
+        needed = sorted({self._which(symbol) for symbol in symbols})
+        for index in needed:
+            own = [symbol for symbol in symbols if self._which(symbol) == index]
+            try:
+                found.update(self._streams[index].quotes(own, now_ms))
+            except SourceError as error:
+                failed.append(error)
+                found.update(dict.fromkeys(own, Missing(str(error))))
+        if failed and len(failed) == len(needed):
+            raise failed[0]
+        return found
+
+    def close(self) -> None:
+        """End all connections."""
+        for stream in self._streams:
+            stream.close()
 
 
 def _merged(before: Quote | Missing | None, news: Quote | Missing) -> Quote | Missing:

@@ -1,9 +1,13 @@
-"""Alpaca's market data: snapshots of many stocks in one call.
+"""Alpaca's market data: snapshots of many stocks, or crypto pairs, in one call.
 
 Shape and meaning: https://docs.alpaca.markets/reference/stocksnapshots-1; errors and keys:
 https://docs.alpaca.markets/docs/market-data-faq; 200 calls a minute without a subscription:
 https://alpaca.markets/support/usage-limit-api-calls/. The names of the variables are those of Alpaca's
 own Python SDK. Without ALPACA_FEED Alpaca takes the best feed that the key may read.
+
+Crypto pairs such as BTC/USD have addresses of their own: https://docs.alpaca.markets/reference/cryptosnapshots-1,
+https://docs.alpaca.markets/docs/real-time-crypto-pricing-data. Their daily bar begins at midnight in Chicago, so no
+volume of the day is taken from it.
 """
 
 from __future__ import annotations
@@ -17,10 +21,10 @@ from typing import Any
 
 import msgspec
 
-from producers.markets import new_york
+from producers.markets import market_of, new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
-from producers.streaming import StreamRejectedError, StreamSource
+from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource
 from producers.vendor import (
     VendorClient,
     VendorSource,
@@ -37,7 +41,10 @@ _URL = "https://data.alpaca.markets"
 _STREAM_URL = "wss://stream.data.alpaca.markets/v2"
 _REJECTED = frozenset({401, 402, 404, 405, 409})  # not authenticated, key, too late, too many tickers, plan
 _BARS_PATH = "/v2/stocks/bars"
+_CRYPTO_BARS_PATH = "/v1beta3/crypto/us/bars"
 _PATH = "/v2/stocks/snapshots"
+_CRYPTO_PATH = "/v1beta3/crypto/us/snapshots"
+_CRYPTO_STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
 _CALLS_PER_MINUTE = 200
 _WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
 _FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
@@ -68,6 +75,17 @@ class _Snapshot(msgspec.Struct, rename="camel"):
     daily_bar: _Bar | None = None
 
 
+def pair_of(symbol: str) -> str:
+    """Return Alpaca's name of a crypto pair; empty for anything else.
+
+    Examples
+    --------
+    >>> pair_of("BTC-USD"), pair_of("ETH/USD"), pair_of("BRK.B")
+    ('BTC/USD', 'ETH/USD', '')
+    """
+    return symbol.rpartition(":")[2].replace("-", "/") if market_of(symbol, "XNYS") == "24/7" else ""
+
+
 class AlpacaSource(VendorSource):
     """Polls Alpaca's snapshots."""
 
@@ -87,11 +105,21 @@ class AlpacaSource(VendorSource):
         self._client.begin_poll()
         snapshots: dict[str, Any] = {}
         errors: list[VendorError] = []
-        asked = [symbol for symbol in symbols if symbol not in self._rejected]
+        names = {symbol: pair_of(symbol) or symbol for symbol in symbols}
+        asked = [name for name in dict.fromkeys(names.values()) if name not in self._rejected]
+        stocks, pairs = (
+            [name for name in asked if not pair_of(name)],
+            [name for name in asked if pair_of(name)],
+        )
+        calls = [
+            (path, of[start : start + SYMBOLS_PER_CALL])
+            for path, of in ((_PATH, stocks), (_CRYPTO_PATH, pairs))
+            for start in range(0, len(of), SYMBOLS_PER_CALL)
+        ]
         answered = 0
-        for start in range(0, len(asked), SYMBOLS_PER_CALL):
+        for path, chunk in calls:
             try:
-                snapshots.update(self._chunk(asked[start : start + SYMBOLS_PER_CALL]))
+                snapshots.update(self._chunk(path, chunk))
                 answered += 1
             except VendorError as error:
                 errors.append(error)
@@ -99,23 +127,29 @@ class AlpacaSource(VendorSource):
                     break
         self._client.end_poll(errors, answered=answered > 0)
         unanswered = str(errors[-1]) if errors else "alpaca knows no such ticker"
-        found = {symbol: Missing(self._rejected.get(symbol, unanswered)) for symbol in symbols}
-        return {**found, **_quotes(snapshots, now_ms)}
+        quotes = _quotes(snapshots, now_ms)
+        return {
+            symbol: quotes.get(name) or Missing(self._rejected.get(name, unanswered))
+            for symbol, name in names.items()
+        }
 
-    def _chunk(self, symbols: list[str]) -> dict[str, Any]:
+    def _chunk(self, path: str, symbols: list[str]) -> dict[str, Any]:
         """Return the snapshots of some symbols; one that Alpaca rejects does not cost the others theirs."""
         if not symbols:
             return {}
         try:
-            answer = self._client.get(_PATH, {"symbols": ",".join(symbols), **self._feed})
+            feed = self._feed if path == _PATH else {}
+            answer = self._client.get(path, {"symbols": ",".join(symbols), **feed})
         except RejectedRequestError as error:
             named = _NAMED.search(str(error))
             rejected = set(_WORD.findall(named[1])) & set(symbols) if named else set()
             if len(symbols) == 1 or rejected:
                 self._rejected.update(dict.fromkeys(rejected or symbols, str(error)))
-                return self._chunk([symbol for symbol in symbols if symbol not in self._rejected])
+                return self._chunk(path, [symbol for symbol in symbols if symbol not in self._rejected])
             middle = len(symbols) // 2
-            return {**self._chunk(symbols[:middle]), **self._chunk(symbols[middle:])}
+            return {**self._chunk(path, symbols[:middle]), **self._chunk(path, symbols[middle:])}
+        if path == _CRYPTO_PATH and isinstance(answer, dict):
+            answer = answer.get("snapshots")
         if not isinstance(answer, dict):
             raise VendorError(f"alpaca answered a JSON {type(answer).__name__}: expected is an object")
         return answer
@@ -125,10 +159,19 @@ def _quotes(snapshots: Mapping[str, Any], now_ms: int) -> dict[str, Quote | Miss
     now = _EPOCH + timedelta(milliseconds=now_ms)
     new_york_now = new_york(now.date())
 
-    def read(raw: Any) -> Quote | Missing:
-        return _quote(raw, new_york_now, now.astimezone(new_york_now).date())
+    today = now.astimezone(new_york_now).date()
 
-    return {symbol: read_quote(SOURCE.name, read, raw) for symbol, raw in snapshots.items()}
+    def read(raw: Any) -> Quote | Missing:
+        return _quote(raw, new_york_now, today)
+
+    def read_pair(raw: Any) -> Quote | Missing:
+        quote = read(raw)
+        return quote._replace(day_volume=None) if isinstance(quote, Quote) else quote
+
+    return {
+        name: read_quote(SOURCE.name, read_pair if pair_of(name) else read, raw)
+        for name, raw in snapshots.items()
+    }
 
 
 def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
@@ -162,8 +205,9 @@ class AlpacaHistory:
     def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
         """Return a ticker's bars, the oldest first."""
         begin, end = (_EPOCH + timedelta(milliseconds=ms) for ms in (since_ms, until_ms))
+        name = pair_of(symbol) or symbol
         asked = {
-            "symbols": symbol,
+            "symbols": name,
             "timeframe": "1Min",
             "limit": "10000",
             "start": begin.isoformat(),
@@ -172,12 +216,15 @@ class AlpacaHistory:
         page: str | None = ""
         while page is not None:
             token = {"page_token": page} if page else {}
-            answer = self._page({**asked, **token})
+            if pair_of(name):
+                answer = self._client.pages(_CRYPTO_BARS_PATH, {**asked, **token})
+            else:
+                answer = self._page({**asked, **token})
             try:
                 bars = msgspec.convert(answer, _Bars)
             except msgspec.ValidationError as error:
                 raise SourceError(f"alpaca answered what are no bars of {symbol}: {error}") from error
-            for bar in (bars.bars or {}).get(symbol, []):
+            for bar in (bars.bars or {}).get(name, []):
                 at = epoch_ms(bar.t)
                 if at is not None and since_ms <= at < until_ms:
                     yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
@@ -226,7 +273,7 @@ def _headers(environment: Environment) -> dict[str, str]:
 
 
 class AlpacaStream:
-    """Alpaca's WebSocket of stocks: trades and quotes, after the key was accepted.
+    """A WebSocket of Alpaca, of stocks or of crypto: trades and quotes, after the key was accepted.
 
     Messages and error codes: https://docs.alpaca.markets/docs/streaming-market-data
     """
@@ -239,8 +286,8 @@ class AlpacaStream:
         self._auth = json.dumps({"action": "auth", "key": key, "secret": secret})
 
     def name_of(self, symbol: str) -> str:
-        """Return the ticker as it is."""
-        return symbol
+        """Return a crypto pair as Alpaca writes it, anything else as it is."""
+        return pair_of(symbol) or symbol
 
     def opening(self) -> Iterable[str]:
         """Return the message with the key; subscriptions wait until it was accepted."""
@@ -291,11 +338,15 @@ def _stream_error(said: _Said) -> Exception:
     )  # such as 406, another connection is not closed yet
 
 
-def _stream(environment: Environment) -> StreamSource:
+def _stream(environment: Environment) -> JoinedStreams:
     feed = environment.get("ALPACA_FEED") or "iex"
     url = environment.get("ALPACA_STREAM_URL") or f"{_STREAM_URL}/{feed}"
+    crypto_url = environment.get("ALPACA_CRYPTO_STREAM_URL") or _CRYPTO_STREAM_URL
     key, secret = environment["APCA_API_KEY_ID"].strip(), environment["APCA_API_SECRET_KEY"].strip()
-    return StreamSource(AlpacaStream(url, key, secret), poll_seconds(environment))
+    streams = [
+        StreamSource(AlpacaStream(of, key, secret), poll_seconds(environment)) for of in (url, crypto_url)
+    ]
+    return JoinedStreams(streams, lambda symbol: int(bool(pair_of(symbol))))
 
 
 def _poll(environment: Environment) -> AlpacaSource:
@@ -306,8 +357,8 @@ def _poll(environment: Environment) -> AlpacaSource:
 
 SOURCE = SourceSpec(
     name="alpaca",
-    summary="US stocks and ETFs by Alpaca's snapshots",
-    assets=("stocks", "etfs"),
+    summary="US stocks and ETFs, and crypto pairs such as BTC/USD, by Alpaca's snapshots",
+    assets=("stocks", "etfs", "crypto"),
     market="XNYS",
     columns=("bid", "ask", "day_volume", "quote_ts"),
     poll=_poll,
@@ -317,12 +368,14 @@ SOURCE = SourceSpec(
     options=(
         Option("ALPACA_FEED", "the feed; unset is the best that the plan may read", _FEEDS),
         Option("APCA_API_DATA_URL", "another address of the API"),
-        Option("ALPACA_STREAM_URL", "another address of the stream"),
+        Option("ALPACA_STREAM_URL", "another address of the stream of stocks"),
+        Option("ALPACA_CRYPTO_STREAM_URL", "another address of the stream of crypto pairs"),
     ),
     calls_per_minute=_CALLS_PER_MINUTE,
     symbols_per_call=SYMBOLS_PER_CALL,
     limits=(
         "The free plan carries the trades and quotes of one exchange, IEX: 2 to 3 % of the market's volume. "
-        "Prices follow the market; volumes and spreads are those of IEX alone, thinner and wider."
+        "Prices follow the market; volumes and spreads are those of IEX alone, thinner and wider. "
+        "Crypto is what is traded at Alpaca itself, without volume."
     ),
 )

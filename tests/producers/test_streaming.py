@@ -263,6 +263,29 @@ def test_a_connection_that_is_never_free_is_said(exchange: Exchange, stream: Cal
     assert len(exchange.connections) <= 8, "the pauses between its attempts grow"
 
 
+def test_stocks_and_crypto_come_from_a_stream_each_and_fail_alone(
+    exchange: Exchange, stream: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crypto: docs.alpaca.markets/docs/real-time-crypto-pricing-data, the same messages at another address."""
+    crypto = Exchange()
+    monkeypatch.setitem(KEYS, "ALPACA_CRYPTO_STREAM_URL", crypto.url)
+    try:
+        exchange.answer = crypto.answer = alpaca
+        source = stream("alpaca")
+        assert sample("alpaca", source, ["AAPL", "BTC-USD"]).symbol == ["AAPL", "BTC-USD"]
+        subscribed = [of["trades"] for at in (exchange, crypto) for of in at.received if "trades" in of]
+        assert subscribed == [["AAPL"], ["BTC/USD"]]
+    finally:
+        crypto.close()
+    crypto.cut()
+    until = time.monotonic() + 20
+    while "BTC-USD" not in (batch := poll("alpaca", source, ["AAPL", "BTC-USD"], NOW_MS)).missing:
+        assert time.monotonic() < until, "a stream that is gone is not noticed"
+        time.sleep(0.05)
+    assert (batch.symbol, batch.price) == (["AAPL"], [126.55])
+    assert "the stream of alpaca is not connected" in batch.reasons["BTC-USD"]
+
+
 def test_a_stream_that_is_cut_again_and_again_comes_back_each_time(
     exchange: Exchange, stream: Callable[[str], Source]
 ) -> None:

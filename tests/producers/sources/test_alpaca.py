@@ -262,3 +262,33 @@ def test_an_answer_of_another_shape_is_an_error(source: AlpacaSource, vendor: Ve
     vendor.script(answered([1, 2]))
     with pytest.raises(SourceError, match="alpaca answered a JSON list: expected is an object"):
         poll("alpaca", source, ["AAPL"], NOW_MS)
+
+
+def test_crypto_pairs_are_asked_for_at_their_own_address(source: AlpacaSource, vendor: VendorStub) -> None:
+    """As in docs.alpaca.markets/reference/cryptosnapshots-1: below `snapshots`, with ids of trades and no feed."""
+
+    def answer(call: Call) -> Reply:
+        asked = call.parameters["symbols"].split(",")
+        if call.path == "/v2/stocks/snapshots":
+            assert asked == ["AAPL"]
+            return answered({"AAPL": snapshot()})
+        assert call.path == "/v1beta3/crypto/us/snapshots"
+        return answered({"snapshots": {name: snapshot() for name in asked if name != "NOPE/USD"}})
+
+    vendor.answer = answer
+    batch = poll("alpaca", source, ["BTC/USD", "AAPL", "ETH-USD", "NOPE/USD"], NOW_MS)
+    assert batch.symbol == ["BTC/USD", "AAPL", "ETH-USD"]
+    assert [volume is None for volume in batch.day_volume] == [True, False, True]
+    assert batch.reasons == {"NOPE/USD": "alpaca knows no such ticker"}
+
+
+def test_stocks_that_fail_cost_crypto_nothing(source: AlpacaSource, vendor: VendorStub) -> None:
+    def answer(call: Call) -> Reply:
+        if call.path == "/v2/stocks/snapshots":
+            return 500, {}, b'{"message": "internal server error occurred"}'
+        return answered({"snapshots": {"BTC/USD": snapshot()}})
+
+    vendor.answer = answer
+    batch = poll("alpaca", source, ["BTC/USD", "AAPL"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["BTC/USD"], ["AAPL"])
+    assert "internal server error" in batch.reasons["AAPL"]
