@@ -87,14 +87,16 @@ class Feed(BaseModel):
 
 
 class TickerList(BaseModel):
-    """The watch list with the last quotes."""
+    """A page of the watch list with the last quotes; `feed` is about all of it."""
 
     source: str
     origin: Origin
     as_of: str = Field(description="The server's clock (ISO 8601, ms, UTC).")
     feed: Feed
     tickers: list[Ticker]
-    count: int
+    count: int = Field(description="Tickers of this page; `feed.total` is how many there are.")
+    offset: int = Field(description="How many come before this page.")
+    next: int | None = Field(description="The offset of the next page; null: this is the last one.")
 
 
 class WatchListRequest(BaseModel):

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from api.tickers import Order
 from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import is_incident_id
 from consumers.contracts.anomaly import SEVERITIES
@@ -21,6 +22,7 @@ from producers.quote_batch import (
     is_source,
     is_symbol,
 )
+from producers.watch_list import MAX_SYMBOLS
 
 # Patterns for the document only: what they reject is rejected in words by the functions below.
 _SYMBOL_PATTERN = f"^{SYMBOL_PATTERN.replace('A-Z', 'A-Za-z')}$"
@@ -90,6 +92,34 @@ def _severities(text: str) -> str:
     return _names(text, SEVERITIES)
 
 
+MOST_ROWS = 1_000
+"""Rows of a page of `/tickers`: some 0.27 MB of the 6 MB that Lambda answers, and what `PUT /tickers` takes."""
+_MOST_FIRST = 100
+
+
+def _symbols(text: str) -> str:
+    symbols = [_symbol(part) for part in text.split(",")]
+    if len(symbols) > _MOST_FIRST:
+        raise ValueError(f"must be at most {_MOST_FIRST} tickers")
+    return ",".join(dict.fromkeys(symbols))
+
+
+RowsQuery = Annotated[int, Query(description="At most so many tickers.", ge=1, le=MOST_ROWS)]
+OffsetQuery = Annotated[
+    int,
+    Query(description="Leave out so many before: the `next` of an earlier response.", ge=0, le=MAX_SYMBOLS),
+]
+OrderQuery = Annotated[
+    Order, Query(description="As listed, by ticker, or by the size of the change, the largest first.")
+]
+FirstQuery = Annotated[
+    str,
+    AfterValidator(_symbols),
+    Query(
+        description=f"Up to {_MOST_FIRST} tickers, separated by commas, that come before all others, if watched.",
+        json_schema_extra=_pattern(f"^{_SYMBOL_PATTERN[1:-1]}(,{_SYMBOL_PATTERN[1:-1]})*$"),
+    ),
+]
 TickerPath = Annotated[
     str,
     BeforeValidator(_symbol),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import LastQuote
+from consumers.stores.charts import LastQuotes
 
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 
@@ -21,40 +22,78 @@ class Markets(Protocol):
         """Return the tickers of which quotes are expected now."""
 
 
-def ticker_rows(
-    watch_list: Sequence[str], quotes: Iterable[LastQuote], now_ms: int, markets: Markets
-) -> list[dict[str, Any]]:
-    """Return one row per ticker, in the order of the watch list (`api.models.Ticker`)."""
-    by_symbol = {quote.symbol: quote for quote in quotes}
-    traded = markets.traded(watch_list)
-    rows: list[dict[str, Any]] = []
-    for ticker in watch_list:
-        row = _row(ticker, by_symbol.get(ticker), now_ms)
-        if row["state"] == "stale" and ticker not in traded:
+Order = Literal["list", "ticker", "change"]
+"""As listed, by name, or by the size of the change."""
+
+
+class Board:
+    """The watch list beside its last quotes; a row is made when it is asked for.
+
+    Parameters
+    ----------
+    watch_list
+        The tickers in their order.
+    now_ms
+        Epoch ms UTC.
+    """
+
+    def __init__(self, watch_list: Sequence[str], quotes: LastQuotes, now_ms: int, markets: Markets) -> None:
+        self._watch_list = watch_list
+        self._quotes = quotes
+        self._now_ms = now_ms
+        self._markets = markets
+        self._traded = markets.traded(watch_list)
+
+    def feed(self) -> dict[str, Any]:
+        """Return how fresh all quotes are (`api.models.Feed`); old ones are fine while markets are closed."""
+        times = [ts for ticker in self._watch_list if (ts := self._quotes.ts.get(ticker)) is not None]
+        newest = max(times, default=None)
+        live_from = self._now_ms - STALE_AFTER_MS
+        live = sum(ts >= live_from for ts in times)
+        return {
+            "state": self._feed_state(newest, live),
+            "last_quote_at": None if newest is None else iso_ms(newest),
+            "age_seconds": None if newest is None else max(0, self._now_ms - newest) / 1000,
+            "live": live,
+            "total": len(self._watch_list),
+        }
+
+    def _feed_state(self, newest: int | None, live: int) -> str:
+        if live:
+            return "live"
+        if self._watch_list and not self._traded:
+            return "closed"
+        return "missing" if newest is None else "stale"
+
+    def arranged(self, order: Order, first: Sequence[str] = ()) -> Sequence[str]:
+        """Return the tickers in an order, and before all others those of `first` that are watched."""
+        tickers = self._watch_list
+        if order == "ticker":
+            tickers = sorted(tickers)
+        elif order == "change":
+            tickers = sorted(tickers, key=self._size_of_change, reverse=True)
+        if not first:
+            return tickers
+        watched, ahead = set(tickers), set(first)
+        return [*(one for one in first if one in watched), *(one for one in tickers if one not in ahead)]
+
+    def _size_of_change(self, ticker: str) -> float:
+        if ticker not in self._quotes.ts:
+            return 0.0
+        price, previous_close, opened = self._quotes.reference(ticker)
+        reference = opened if previous_close is None else previous_close
+        return abs(price / reference - 1.0) if reference else 0.0
+
+    def rows(self, tickers: Iterable[str]) -> list[dict[str, Any]]:
+        """Return one row per ticker (`api.models.Ticker`)."""
+        return [self._row(ticker) for ticker in tickers]
+
+    def _row(self, ticker: str) -> dict[str, Any]:
+        row = _row(ticker, self._quotes.get(ticker), self._now_ms)
+        is_open = ticker in self._traded
+        if row["state"] == "stale" and not is_open:
             row["state"] = "closed"
-        rows.append({**row, "market": markets.market_of(ticker), "open": ticker in traded})
-    return rows
-
-
-def feed(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return how fresh the rows are as a whole (`api.models.Feed`); old quotes are fine while markets are closed."""
-    newest = max((row["ts"] for row in rows if row["ts"] is not None), default=None)
-    ages = [row["age_seconds"] for row in rows if row["age_seconds"] is not None]
-    return {
-        "state": _feed_state(rows, newest),
-        "last_quote_at": newest,
-        "age_seconds": min(ages, default=None),
-        "live": sum(row["state"] == "live" for row in rows),
-        "total": len(rows),
-    }
-
-
-def _feed_state(rows: Sequence[dict[str, Any]], newest: str | None) -> str:
-    if any(row["state"] == "live" for row in rows):
-        return "live"
-    if rows and not any(row["open"] for row in rows):
-        return "closed"
-    return "missing" if newest is None else "stale"
+        return {**row, "market": self._markets.market_of(ticker), "open": is_open}
 
 
 def _row(ticker: str, quote: LastQuote | None, now_ms: int) -> dict[str, Any]:

@@ -249,6 +249,8 @@ export interface TickerList {
   feed: Feed;
   tickers: Array<Ticker>;
   count: number;
+  offset: number;
+  next: number | null;
 }
 
 export interface WatchListChange {

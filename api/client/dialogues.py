@@ -172,8 +172,13 @@ def health() -> Dialogue[Health]:
 
 
 def tickers() -> Dialogue[TickerList]:
-    """Return the watch list."""
-    return TickerList.model_validate((yield Request("/tickers")))
+    """Return the watch list, page by page to its end."""
+    whole = page = TickerList.model_validate((yield Request("/tickers")))
+    rows = [*page.tickers]
+    while page.next is not None:
+        page = TickerList.model_validate((yield Request("/tickers", {"offset": str(page.next)})))
+        rows += page.tickers
+    return whole.model_copy(update={"tickers": rows, "count": len(rows), "next": None})
 
 
 def bars(ticker: str, query: Mapping[str, str]) -> Dialogue[list[BarModel]]:

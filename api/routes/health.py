@@ -11,7 +11,7 @@ from api.models import Health
 from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
-from api.tickers import feed, ticker_rows
+from api.tickers import Board
 from producers.origin import origin_of
 
 LAG_LIMIT_SECONDS = 60
@@ -28,8 +28,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         if depth is None:
             return respond({"status": "healthy"}, if_none_match(app))
         origin, now_ms = origin_of(services.source), services.now_ms()
-        rows = ticker_rows(services.watch_list(), services.charts.last_quotes(origin), now_ms, services)
-        freshness = feed(rows)
+        quotes = services.charts.last_quotes(origin)
+        freshness = Board(services.watch_list(), quotes, now_ms, services).feed()
         lag, failed = services.depth.read(now_ms)
         payload = {
             "status": _status(freshness["state"], lag, failed),

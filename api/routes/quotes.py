@@ -11,12 +11,22 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import caller, require_sign_in
 from api.models import BarList, TickerList, WatchListChange, WatchListRequest
-from api.parameters import SinceQuery, SourceQuery, TickerPath, UntilQuery
+from api.parameters import (
+    MOST_ROWS,
+    FirstQuery,
+    OffsetQuery,
+    OrderQuery,
+    RowsQuery,
+    SinceQuery,
+    SourceQuery,
+    TickerPath,
+    UntilQuery,
+)
 from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
-from api.tickers import feed, ticker_rows
+from api.tickers import Board
 from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar
@@ -35,22 +45,32 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.get(
         "/tickers",
         summary="The watch list",
-        responses=responses(TickerList, "The tickers in the order of the watch list.", 400),
+        responses=responses(TickerList, "The tickers, a page of them.", 400),
     )
-    def list_tickers(source: SourceQuery | None = None) -> Response[str]:
+    def list_tickers(
+        source: SourceQuery | None = None,
+        limit: RowsQuery = MOST_ROWS,
+        offset: OffsetQuery = 0,
+        order: OrderQuery = "list",
+        first: FirstQuery | None = None,
+    ) -> Response[str]:
         now_ms, name = services.now_ms(), source or services.source
         origin = origin_of(windows_of(name))
         quotes = services.charts.last_quotes(origin)
         # What was replayed need not be on the watch list: a replay shows what it brought.
-        listed = sorted(quote.symbol for quote in quotes) if origin == "replay" else services.watch_list()
-        rows = ticker_rows(listed, quotes, now_ms, services)
+        listed = sorted(quotes.ts) if origin == "replay" else services.watch_list()
+        board = Board(listed, quotes, now_ms, services)
+        ahead = first.split(",") if first else ()
+        rows = board.rows(board.arranged(order, ahead)[offset : offset + limit])
         payload = {
             "source": name,
             "origin": origin,
             "as_of": iso_ms(now_ms),
-            "feed": feed(rows),
+            "feed": board.feed(),
             "tickers": rows,
             "count": len(rows),
+            "offset": offset,
+            "next": offset + len(rows) if rows and offset + len(rows) < len(listed) else None,
         }
         return respond(payload, if_none_match(app))
 

@@ -13,7 +13,7 @@ from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.safety import MAX_AGE_SECONDS, reasons, subjects
 from api.services import Services
-from api.tickers import ticker_rows
+from api.tickers import Board
 from consumers.contracts.anomaly import iso_ms
 from producers.origin import origin_of, windows_of
 
@@ -35,8 +35,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     ) -> Response[str]:
         now_ms, name = services.now_ms(), source or services.source
         origin = origin_of(windows_of(name))
-        quote = {one.symbol: one for one in services.charts.last_quotes(origin)}.get(ticker)
-        (row,) = ticker_rows([ticker], [quote] if quote else [], now_ms, services)
+        quotes = services.charts.last_quotes(origin)
+        quote, (row,) = quotes.get(ticker), Board([ticker], quotes, now_ms, services).rows([ticker])
         found = reasons(
             ticker,
             quote,

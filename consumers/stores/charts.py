@@ -66,14 +66,79 @@ def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
     return pack_columns(QuoteColumns(*([row[i] for row in rows] for i in range(len(QuoteColumns._fields)))))
 
 
-def unpack_quotes(packed: bytes) -> list[LastQuote]:
+class PackedQuotes(msgspec.Struct):
+    """What `pack_columns` packed; bars stay JSON until they are asked for, as most of them never are."""
+
+    symbol: list[str]
+    ts: list[int]
+    price: list[float]
+    bid: list[float | None]
+    ask: list[float | None]
+    day_volume: list[float | None]
+    open: list[float]
+    previous_close: list[float | None]
+    bar: list[msgspec.Raw]
+
+
+_unpack = msgspec.json.Decoder(PackedQuotes).decode
+
+
+def unpack_quotes(packed: bytes) -> PackedQuotes:
     """Return the last quotes that `pack_columns` packed."""
-    columns = json.loads(zlib.decompress(packed))
-    bars = [Bar(*values) for values in columns.pop("bar")]
-    return [
-        LastQuote(**dict(zip(columns, values, strict=True)), bar=bar)
-        for values, bar in zip(zip(*columns.values(), strict=True), bars, strict=True)
-    ]
+    return _unpack(zlib.decompress(packed))
+
+
+class LastQuotes:
+    """The newest quote of every symbol; one is made when it is asked for, as there may be tens of thousands.
+
+    Parameters
+    ----------
+    parts
+        Columns of quotes. A symbol may have moved from part to part, and the part where it was is not written any
+        more: its newest quote counts.
+
+    Attributes
+    ----------
+    ts
+        Of each symbol: when it was observed, epoch ms UTC.
+    """
+
+    def __init__(self, parts: Iterable[PackedQuotes]) -> None:
+        self.ts: dict[str, int] = {}
+        self._places: dict[str, tuple[PackedQuotes, int]] = {}
+        for part in parts:
+            for row, (symbol, ts) in enumerate(zip(part.symbol, part.ts, strict=True)):
+                if ts >= self.ts.get(symbol, ts):
+                    self.ts[symbol] = ts
+                    self._places[symbol] = part, row
+
+    def get(self, symbol: str) -> LastQuote | None:
+        """Return the newest quote of a symbol, None if there is none."""
+        if symbol not in self._places:
+            return None
+        part, row = self._places[symbol]
+        return LastQuote(
+            symbol=symbol,
+            ts=part.ts[row],
+            price=part.price[row],
+            bid=part.bid[row],
+            ask=part.ask[row],
+            day_volume=part.day_volume[row],
+            open=part.open[row],
+            previous_close=part.previous_close[row],
+            bar=Bar(*msgspec.json.decode(part.bar[row])),
+        )
+
+    def reference(self, symbol: str) -> tuple[float, float | None, float]:
+        """Return the newest price of a symbol, its previous close and the day's first price."""
+        part, row = self._places[symbol]
+        return part.price[row], part.previous_close[row], part.open[row]
+
+    def __iter__(self) -> Iterator[LastQuote]:
+        """Return the quotes, oldest first."""
+        for symbol in sorted(self.ts, key=self.ts.__getitem__):
+            if (quote := self.get(symbol)) is not None:
+                yield quote
 
 
 class ChartTable:
@@ -83,7 +148,7 @@ class ChartTable:
         self._client = client
         self._table = table
 
-    def last_quotes(self, origin: str) -> list[LastQuote]:
+    def last_quotes(self, origin: str) -> LastQuotes:
         """Return the newest quote of every symbol that sources of the class ("live", "simulated", "replay") sent."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
@@ -91,18 +156,14 @@ class ChartTable:
             ExpressionAttributeValues={":pk": {"S": live_pk(origin)}},
         )
         items = (item for page in pages for item in page["Items"])
-        quotes: dict[str, LastQuote] = {}
-        # A symbol may have moved from part to part, and the part where it was is not written any more.
-        for quote in sorted((of for item in items for of in unpack_quotes(item["columns"]["B"])), key=_ts):
-            quotes[quote.symbol] = quote
-        return list(quotes.values())
+        return LastQuotes(unpack_quotes(item["columns"]["B"]) for item in items)
 
     def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
         """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
         bars = {bar.minute_ms: bar for bar in self._closed(origin, symbol, since_ms, until_ms)}
-        for quote in self.last_quotes(origin):
-            if quote.symbol == symbol and since_ms <= quote.bar.minute_ms < until_ms:
-                bars.setdefault(quote.bar.minute_ms, quote.bar)
+        quote = self.last_quotes(origin).get(symbol)
+        if quote is not None and since_ms <= quote.bar.minute_ms < until_ms:
+            bars.setdefault(quote.bar.minute_ms, quote.bar)
         return [bars[minute] for minute in sorted(bars)]
 
     def _closed(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
@@ -189,10 +250,6 @@ def _is_full(error: ClientError) -> bool:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
     """
     return code_of(error) == "ValidationException" and "size" in str(error)
-
-
-def _ts(quote: LastQuote) -> int:
-    return quote.ts
 
 
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:

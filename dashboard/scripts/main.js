@@ -40,7 +40,7 @@ byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());
 
 listenToKeys();
-initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? []);
+initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? [], () => status.list?.feed.total ?? 0);
 tour();
 void showOutbox();
 initTheme(byId("theme"), () => tickerView.recolour());

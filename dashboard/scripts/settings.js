@@ -20,21 +20,25 @@ const PAGE = 200;
 const MOST_PAGES = 10;
 const THRESHOLDS = [2.5, 3, 4, 5, 6, 8, 10];
 
-/** The dialog; `tickers` returns the watch list. @param {() => string[]} tickers */
-export function initSettings(tickers) {
+/**
+ * The dialog; `tickers` returns the watch list as far as the page shows it, `total` how many it has.
+ * @param {() => string[]} tickers
+ * @param {() => number} total
+ */
+export function initSettings(tickers, total) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
   const show = () => {
     const open = new AbortController();
     dialog.replaceChildren();
-    build(dialog, tickers, open.signal); // anew: the watch list and what is silenced may have changed
+    build(dialog, tickers, total, open.signal); // anew: the watch list and what is silenced may have changed
     dialog.addEventListener("close", () => open.abort(), { once: true });
     dialog.showModal();
   };
   byId("open-settings").addEventListener("click", show);
 }
 
-/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers @param {AbortSignal} closed */
-function build(dialog, tickers, closed) {
+/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers @param {() => number} total @param {AbortSignal} closed */
+function build(dialog, tickers, total, closed) {
   const severities = { off: "Off", ...Object.fromEntries(SEVERITIES.map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])) };
   const zone = field("Times in", { market: "New York (ET)", viewer: "My time zone", utc: "UTC" }, localStorage.getItem(ZONE_KEY) ?? "market", (value) => {
     localStorage.setItem(ZONE_KEY, value);
@@ -50,7 +54,7 @@ function build(dialog, tickers, closed) {
   dialog.append(
     h("h2", { id: "settings-title" }, "Settings"),
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
-    watchListForm(tickers),
+    tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
     silenceForm(tickers, closed),
     thresholdPreview(tickers),
     h(
@@ -88,6 +92,12 @@ const labelled = (label, input) => h("label", {}, h("span", {}, label), input);
 /** @param {() => string[]} tickers */
 const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
 const kindChoice = () => h("select", {}, h("option", { value: "" }, "All kinds"), ...kinds().map(([value, words]) => h("option", { value }, words)));
+
+/** A list of which the page shows a part cannot be saved from it: the rest would be lost. @param {number} total */
+function longWatchList(total) {
+  const text = `It has ${total.toLocaleString("en-US")} tickers, more than can be changed here: stock-monitor watch add and remove change it, or whoever keeps the list that /stock-tracker/ticker names.`;
+  return h("section", {}, h("h3", {}, "Watch list"), h("p", { className: "panel-note" }, text));
+}
 
 /** The watch list of everybody: all tickers, in their order. @param {() => string[]} tickers */
 function watchListForm(tickers) {

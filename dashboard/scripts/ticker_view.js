@@ -212,7 +212,10 @@ class OpenTicker {
     this.#list = list;
     byId("ticker-source").hidden = [list.source, list.origin, ""].includes(this.#address.source);
     const ticker = list.tickers.find((row) => row.ticker === this.#address.ticker);
-    setText(byId("ticker-price"), ticker ? price(ticker.price, this.#digits) : "");
+    // Of a long list the page knows a part: what it does not list has the price of its newest bar.
+    const elsewhere = list.tickers.length < list.feed.total ? (this.#bars?.bars.at(-1)?.close ?? null) : null;
+    const last = ticker ? ticker.price : elsewhere;
+    setText(byId("ticker-price"), ticker || last !== null ? price(last, this.#digits) : "");
     const element = byId("ticker-change");
     const known = ticker && ticker.change_percent !== null;
     setText(element, known ? `${change(ticker.change, this.#digits)} (${percent(ticker.change_percent)})` : "");

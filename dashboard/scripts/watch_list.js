@@ -19,6 +19,10 @@ const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
 /** Rows that are laid out together or, out of sight, not at all, and are brought up to date in one go. */
 const GROUP = 25;
+/** Tickers that are listed at once; a longer list is turned over by pages, in an order that the API gives it. */
+const PAGE = 500;
+/** Tickers with a recent anomaly that come first on the first page of a longer list. */
+const MOST_FIRST = 100;
 /** @type {[string, string][]} class, whose last word is the column's name, and heading */
 const COLUMNS = [
   ["price", "Last"],
@@ -52,11 +56,20 @@ export class WatchList {
   /** @type {(list: TickerList) => void} */
   #onList;
 
+  #offset = 0;
+  /** Whether the list is longer than a page. */
+  #paged = false;
+  #pages = h("span", { role: "status" });
+  #before = h("button", { className: "button", type: "button", onclick: () => this.#turn(-PAGE) }, "Previous");
+  #after = h("button", { className: "button", type: "button", onclick: () => this.#turn(PAGE) }, "Next");
+  #poll;
+
   /** @param {(list: TickerList) => void} onList */
   constructor(onList) {
     this.#onList = onList;
     this.#box.replaceChildren(skeleton());
-    const poll = new Poll(() => resource(["tickers"], { source: this.#source }), (list) => this.#take(list), {
+    fill(byId("watch-pages"), this.#before, this.#pages, this.#after);
+    this.#poll = new Poll(() => this.#question(), (list) => this.#take(list), {
       everyMs: EVERY_MS,
       onProblem: (problem) => this.#showProblem(problem.message),
     });
@@ -64,8 +77,9 @@ export class WatchList {
       this.#markOpen();
       if (listSource() === this.#source) return;
       this.#source = listSource();
+      this.#offset = 0;
       this.#forget();
-      void poll.now();
+      void this.#poll.now();
     });
     setInterval(() => void this.#update(), 1000);
   }
@@ -96,15 +110,46 @@ export class WatchList {
     this.#box.setAttribute("aria-busy", "true");
   }
 
+  /** What is asked of the API: the page of a list that has several, in the order that is wanted of all of them. */
+  #question() {
+    const by = this.#paged ? preference("sort") : "list";
+    const first = by === "anomaly" ? [...this.#recent.values()].toSorted((a, b) => rank(a) - rank(b)).slice(0, MOST_FIRST) : [];
+    return resource(["tickers"], {
+      source: this.#source,
+      limit: PAGE,
+      offset: this.#offset || undefined,
+      order: by === "ticker" || by === "change" ? by : undefined,
+      first: first.map(({ ticker }) => ticker).join(),
+    });
+  }
+
+  /** Turn the pages. @param {number} by */
+  #turn(by) {
+    this.#offset = Math.max(0, this.#offset + by);
+    this.#box.scrollTo(0, 0);
+    void this.#poll.now();
+  }
+
   /** @param {TickerList} list */
   #take(list) {
     if (list === this.#answer) return;
+    if (!list.tickers.length && this.#offset) return this.#turn(-this.#offset); // the list has become shorter
     this.#answer = list;
+    const { total } = list.feed;
+    byId("watch-pages").hidden = total <= PAGE;
+    setText(this.#pages, `${(list.offset + 1).toLocaleString("en-US")}–${(list.offset + list.tickers.length).toLocaleString("en-US")} of ${total.toLocaleString("en-US")}`);
+    [this.#before.disabled, this.#after.disabled] = [!list.offset, list.next === null];
+    const paged = total > PAGE;
+    if (paged !== this.#paged) {
+      this.#paged = paged;
+      if (preference("sort") !== "list") void this.#poll.now();
+    }
     this.#show({ ...list, tickers: this.#sorted(list.tickers) });
   }
 
   /** @param {Ticker[]} tickers in the order of the watch list */
   #sorted(tickers) {
+    if (this.#paged) return tickers;
     const by = preference("sort");
     if (by === "ticker") return tickers.toSorted((a, b) => a.ticker.localeCompare(b.ticker));
     if (by === "change") return tickers.toSorted((a, b) => Math.abs(b.change_percent ?? 0) - Math.abs(a.change_percent ?? 0));
@@ -115,7 +160,8 @@ export class WatchList {
   /** @param {string} by */
   #sortBy(by) {
     prefer("sort", preference("sort") === by ? "list" : by);
-    if (this.#answer) this.#show({ ...this.#answer, tickers: this.#sorted(this.#answer.tickers) });
+    if (this.#paged) this.#turn(-this.#offset);
+    else if (this.#answer) this.#show({ ...this.#answer, tickers: this.#sorted(this.#answer.tickers) });
   }
 
   /** @param {TickerList} list */
@@ -127,7 +173,7 @@ export class WatchList {
     else this.#showEmpty(list);
     void this.#update();
     const closed = list.feed.state === "closed";
-    setText(byId("watch-summary"), closed ? "The market is closed" : `${list.feed.live} of ${list.feed.total} with fresh quotes`);
+    setText(byId("watch-summary"), closed ? "The market is closed" : `${list.feed.live.toLocaleString("en-US")} of ${list.feed.total.toLocaleString("en-US")} with fresh quotes`);
     this.#onList(list);
   }
 
@@ -151,6 +197,7 @@ export class WatchList {
     const table = (this.#table ??= this.#newTable());
     const focused = document.activeElement;
     const rows = list.tickers.map(({ ticker }) => (this.#lines.get(ticker) ?? this.#line(ticker)).row);
+    if (this.#lines.size > 2 * PAGE) this.#drop(new Set(list.tickers.map(({ ticker }) => ticker)));
     const groups = Math.ceil(rows.length / GROUP);
     for (let n = 0; n < groups; n++) {
       const group = rows.slice(n * GROUP, (n + 1) * GROUP);
@@ -164,6 +211,11 @@ export class WatchList {
     this.#markOpen();
     const moved = document.activeElement !== focused; // into another group
     if (moved && focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+  }
+
+  /** Forget the rows of pages that were turned over. @param {Set<string>} kept */
+  #drop(kept) {
+    for (const ticker of [...this.#lines.keys()]) if (!kept.has(ticker)) this.#lines.delete(ticker);
   }
 
   /** Bring all rows up to date, a group at a time: a press is answered before the next one. */

@@ -82,7 +82,7 @@ class Crowd:
         feed = {"state": "live", "last_quote_at": as_of, "age_seconds": 0.5, "live": 500, "total": 500}
         return {
             "source": "simulated", "origin": "simulated", "as_of": as_of, "feed": feed,
-            "tickers": [_ticker(name, self._now_ms, step) for name in TICKERS], "count": 500,
+            "tickers": [_ticker(name, self._now_ms, step) for name in TICKERS], "count": 500, "offset": 0, "next": None,
         }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def test_the_last_quotes_of_many_symbols_are_split() -> None:
     later = kit.Sent(kit.payload([(symbols[0], START_MS + 20_000, 50.0)]), "99999", START_MS + 20_000)
     assert kit.consumer(memory, partitions=1).consume(kit.event([later]), 1 << 62).failed_sequence is None
     packed = [of for _, of in memory.quotes.values()]
-    assert {quote.symbol for of in packed for quote in unpack_quotes(of)} == set(symbols)
+    assert {symbol for of in packed for symbol in unpack_quotes(of).symbol} == set(symbols)
     assert max(map(len, packed)) < LARGEST_ITEM
 
 

@@ -359,9 +359,9 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Aws) -> None:
     charts.put_quotes(
         "live", block(7), 0, T_MS - 1, pack_quotes([quote(T_MS - 1)])
     )  # an older block comes late
-    assert store.last_quotes("live") == [quote(T_MS)]
+    assert list(store.last_quotes("live")) == [quote(T_MS)]
     charts.put_quotes("live", block(1), 0, T_MS + 9, pack_quotes([quote(T_MS + 9)]))  # blocks began anew
-    assert store.last_quotes("live") == [quote(T_MS + 9)]
+    assert list(store.last_quotes("live")) == [quote(T_MS + 9)]
 
 
 def test_snapshots_and_quarantine_are_kept_in_the_bucket(aws: Aws) -> None:
