@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import body, openapi, problems
 from api.problems import Problem
-from api.routes import alerts, anomalies, health, quotes, rules, safety
+from api.routes import alerts, anomalies, health, quotes, rules, safety, schemas
 from api.services import Services
 from producers.watch_list import WatchListUnavailableError
 
@@ -32,6 +32,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     quotes.register(app, services)
     rules.register(app, services)
     safety.register(app, services)
+    schemas.register(app)
     openapi.register(app)
     _register_problems(app)
     return app

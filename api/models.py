@@ -398,4 +398,4 @@ class ProblemModel(BaseModel):
 
 
 class Document(RootModel[dict[str, Any]]):
-    """An OpenAPI document."""
+    """An OpenAPI or AsyncAPI document, or a JSON Schema."""

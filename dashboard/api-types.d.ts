@@ -169,6 +169,14 @@ export interface ProblemModel {
   allowed?: string | null;
 }
 
+export interface PublishedSchema {
+  name: string;
+  title: string;
+  version: string;
+  id: string;
+  path: string;
+}
+
 export interface Removed {
   removed: string;
 }
@@ -203,6 +211,11 @@ export interface SafetyReason {
   code: "market_closed" | "no_quote" | "stale_quote" | "doubtful_quotes" | "feed_stalled" | "critical_incident" | "monitor_unreachable";
   detail: string;
   incident_id: string | null;
+}
+
+export interface SchemaList {
+  schemas: Array<PublishedSchema>;
+  count: number;
 }
 
 export interface Silence {

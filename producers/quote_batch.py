@@ -44,9 +44,9 @@ SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ -"
 _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
 _Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
 _Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
-_OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
+OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
 _MAX_COMMAS = 8 * MAX_ROWS
-_COLUMNS = ("symbol", "ts", "price", *_OPTIONAL_COLUMNS)
+COLUMNS = ("symbol", "ts", "price", *OPTIONAL_COLUMNS)
 _KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
 
@@ -101,7 +101,7 @@ class QuoteBatch:
         return len(self.symbol)
 
 
-class _Wire(msgspec.Struct):
+class Wire(msgspec.Struct):
     """What a well-formed payload is; anything else takes the slow path, which explains itself."""
 
     v: int
@@ -116,7 +116,7 @@ class _Wire(msgspec.Struct):
     missing: list[str] | None = None
 
 
-_decode_wire = msgspec.json.Decoder(_Wire).decode
+_decode_wire = msgspec.json.Decoder(Wire).decode
 _decode_symbols = msgspec.json.Decoder(list[str]).decode
 _encode_json = msgspec.json.Encoder().encode
 
@@ -154,7 +154,7 @@ def encode(batch: QuoteBatch) -> bytes:
         "ts": batch.ts,
         "price": batch.price,
     }
-    for name in _OPTIONAL_COLUMNS:
+    for name in OPTIONAL_COLUMNS:
         column = getattr(batch, name)
         if not column or any(value is not None for value in column):
             columns[name] = column if name != "day_volume" else [_short(value) for value in column]
@@ -212,9 +212,9 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
     QuoteBatchError
         If the columns differ in length.
     """
-    columns = [getattr(batch, name) for name in _COLUMNS]
+    columns = [getattr(batch, name) for name in COLUMNS]
     if len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(_COLUMNS, columns, strict=True))
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(COLUMNS, columns, strict=True))
         raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}; must be of equal length")
     rows = list(zip(*columns, strict=True))
     reasons = [_why_rejected(row) for row in rows]
@@ -242,7 +242,7 @@ def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteB
     )
 
 
-def _fast_batch(wire: _Wire, symbols: list[str]) -> QuoteBatch | None:
+def _fast_batch(wire: Wire, symbols: list[str]) -> QuoteBatch | None:
     rows = len(symbols)
     unknown: list[None] = [None] * rows
     batch = QuoteBatch(
@@ -260,7 +260,7 @@ def _fast_batch(wire: _Wire, symbols: list[str]) -> QuoteBatch | None:
         wire.v == VERSION
         and rows <= MAX_ROWS
         and is_source(wire.source)
-        and all(len(getattr(batch, name)) == rows for name in _COLUMNS)
+        and all(len(getattr(batch, name)) == rows for name in COLUMNS)
     )
     return batch if fits else None
 
@@ -277,12 +277,12 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
     missing = _missing(record)
     batch = QuoteBatch(source, [], [], [], [], [], [], [], missing)
     rejected: list[RejectedRow] = []
-    for row, values in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True)):
+    for row, values in enumerate(zip(*(columns[name] for name in COLUMNS), strict=True)):
         reason = _why_rejected(values)
         if reason is not None:
             rejected.append(RejectedRow(row, str(values[0])[:64], reason))
             continue
-        for name, value in zip(_COLUMNS, values, strict=True):
+        for name, value in zip(COLUMNS, values, strict=True):
             kind = _KINDS.get(name)
             getattr(batch, name).append(value if kind is None or value is None else kind(value))
     return batch, rejected
@@ -319,9 +319,9 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
     symbols = record.get("symbol")
     rows = len(symbols) if isinstance(symbols, list) else 1
     columns: dict[str, list[Any]] = {}
-    for name in _COLUMNS:
+    for name in COLUMNS:
         value = record.get(name)
-        if value is None and name not in _OPTIONAL_COLUMNS:
+        if value is None and name not in OPTIONAL_COLUMNS:
             raise QuoteBatchError(f"column {name} is missing: symbol, ts and price are required")
         if value is None:
             value = [None] * rows

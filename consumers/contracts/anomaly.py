@@ -10,7 +10,9 @@ import math
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from consumers.contracts.detector import KIND_PATTERN
 from consumers.contracts.kinds import EVERY_KIND, KINDS
@@ -62,22 +64,43 @@ class Anomaly:
     `late` marks what a redrive found after the fact.
     """
 
-    id: str
-    source: str
+    id: Annotated[
+        str,
+        Meta(
+            description="`<ticker>-<epoch ms>-<kind>`, and `@<source>` if it is not live: the same however often "
+            "the anomaly is found."
+        ),
+    ]
+    source: Annotated[
+        str,
+        Meta(description="Where the quotes come from; `simulated` and `replay-…` are not real ones."),
+    ]
     ticker: str
-    timestamp: str
-    date: str
-    kind: str
-    severity: str
-    score: float
+    timestamp: Annotated[
+        str,
+        Meta(
+            description="`<time>#<kind>` of the tick that raised it, and `@<source>` if it is not live: the sort "
+            "key of the table."
+        ),
+    ]
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$")]
+    kind: Annotated[str, Meta(extra_json_schema={"enum": list(EVERY_KIND)})]
+    severity: Annotated[str, Meta(extra_json_schema={"enum": list(SEVERITIES)})]
+    score: Annotated[float, Meta(description="How unusual, on the scale of `threshold`.")]
     threshold: float
-    value: float
+    value: Annotated[float, Meta(description="What was seen, in the unit that `window` names.")]
     expected: float
     tolerance: float
-    direction: str
-    late: bool
-    explanation: str
-    window: dict[str, Any]
+    direction: Annotated[str, Meta(extra_json_schema={"enum": ["up", "down", "none"]})]
+    late: Annotated[bool, Meta(description="Found by a redrive, after the fact.")]
+    explanation: Annotated[str, Meta(description="One sentence.")]
+    window: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What it was compared with.",
+            extra_json_schema={"required": ["unit"], "properties": {"unit": {"type": "string"}}},
+        ),
+    ]
 
 
 def iso_ms(ts_ms: int) -> str:

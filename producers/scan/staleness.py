@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
+from producers.contract import Time
 from producers.quote_batch import QuoteBatch
 
 FEED_THRESHOLD_MS = 120_000
@@ -28,12 +30,26 @@ LAST_QUOTES_MS = 30_000
 """How long a silent feed's last quotes still count as observations."""
 MAX_TICKER_THRESHOLD_MS = 4 * 3_600_000
 EVENT_VERSION = 1
+EMITTED_BY = "stock-scanner"
 _MAX_STEP_MS = 120_000
 _PAUSE_MS = 600_000
 _TICKERS_NAMED = 100
 
 
 FeedEventType = Literal["FeedStale", "FeedRecovered"]
+
+
+class FeedData(msgspec.Struct, frozen=True):
+    """An outage of a feed as the bus shows it."""
+
+    source: str
+    scope: Literal["feed", "tickers"]
+    tickers: Annotated[list[str], Meta(max_length=_TICKERS_NAMED, description="The first hundred of them.")]
+    ticker_count: Annotated[int, Meta(ge=0)]
+    since: Time
+    at: Time
+    duration_seconds: Annotated[float, Meta(ge=0)]
+    reason: str
 
 
 class FeedEvent(msgspec.Struct, frozen=True):
@@ -62,19 +78,21 @@ class FeedEvent(msgspec.Struct, frozen=True):
             "metadata": {
                 "version": EVENT_VERSION,
                 "event_id": self.event_id,
-                "emitted_by": "stock-scanner",
+                "emitted_by": EMITTED_BY,
                 "correlation_id": f"{self.source}-{self.scope}-{self.since_ms}",
             },
-            "data": {
-                "source": self.source,
-                "scope": self.scope,
-                "tickers": self.tickers[:_TICKERS_NAMED],
-                "ticker_count": len(self.tickers),
-                "since": _iso(self.since_ms),
-                "at": _iso(self.at_ms),
-                "duration_seconds": (self.at_ms - self.since_ms) / 1000,
-                "reason": self.reason,
-            },
+            "data": msgspec.to_builtins(
+                FeedData(
+                    source=self.source,
+                    scope=self.scope,
+                    tickers=self.tickers[:_TICKERS_NAMED],
+                    ticker_count=len(self.tickers),
+                    since=_iso(self.since_ms),
+                    at=_iso(self.at_ms),
+                    duration_seconds=(self.at_ms - self.since_ms) / 1000,
+                    reason=self.reason,
+                )
+            ),
         }
 
 

@@ -12,6 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from api.anomalies import AnomalyQuery, AnomalyStore, Page
 from api.models import AnomalyModel, AnomalyPage, BarList, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
+from consumers.contracts import schema
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.kinds import EVERY_KIND
 from tests.api.client import NOW_MS, Api, Reply, Table
@@ -306,3 +307,14 @@ def test_an_error_does_not_repeat_what_is_long(api: Api, name: str) -> None:
     reply = api.get("/anomalies", **{name: "9" * 100_000})
     assert reply.status == 400
     assert len(reply.text) < 1000
+
+
+def test_the_contracts_have_an_address(api: Api) -> None:
+    listed = api.get("/schemas").json
+    assert [row["name"] for row in listed["schemas"]] == list(schema.TITLES)
+    for row in listed["schemas"]:
+        answer = api.get(row["path"])
+        assert answer.json == schema.published(row["name"])
+        assert (answer.json.get("$id") or answer.json["id"]) == row["id"]
+    unknown = api.get("/schemas/nothing")
+    assert (unknown.status, "asyncapi" in unknown.json["allowed"]) == (400, True)

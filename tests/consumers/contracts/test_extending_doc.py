@@ -99,7 +99,7 @@ with mock_aws():
         return answer["statusCode"], json.loads(answer["body"])
 
     detail = events.detected(anomaly).detail
-    document = schema.schema(Path(os.environ["SCHEMA"]).read_text())
+    document = schema.published("events")
     event_schema = {**document, "$ref": "#/$defs/AnomalyDetected"}
     print("FOUND" + json.dumps({
         "kinds": kinds.KINDS,
@@ -134,8 +134,7 @@ def added_file(tmp_path: Path) -> tuple[str, Path]:
 def run(command: list[str], cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    schema = str(ROOT / "docs" / "events.schema.json")
-    environment = {**kept, **keys, "PYTHONPATH": str(cwd), "SCHEMA": schema, **more}
+    environment = {**kept, **keys, "PYTHONPATH": str(cwd), **more}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
 
 
