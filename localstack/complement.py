@@ -61,6 +61,20 @@ def _function(settings: LocalSettings, function: str, properties: Resource) -> N
         )
 
 
+def _topic(settings: LocalSettings, topic: str, properties: Resource) -> None:
+    """AWS::SNS::Topic: KmsMasterKeyId. The key of our own is found by its description, the managed one has an alias."""
+    key = properties.get("KmsMasterKeyId")
+    if isinstance(key, dict) and "Fn::GetAtt" in key:
+        pages = client(settings, "kms").get_paginator("list_keys").paginate()
+        keys = (of["KeyId"] for page in pages for of in page["Keys"])
+        found = (client(settings, "kms").describe_key(KeyId=id_)["KeyMetadata"] for id_ in keys)
+        key = next((of["Arn"] for of in found if names.OPERATIONS_TOPIC in of.get("Description", "")), None)
+    if isinstance(key, str):
+        client(settings, "sns").set_topic_attributes(
+            TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue=key
+        )
+
+
 def _asynchronous(settings: LocalSettings, _: str, properties: Resource) -> None:
     """AWS::Lambda::EventInvokeConfig: the whole resource."""
     queue = client(settings, "sqs").get_queue_url(QueueName=names.DEAD_LETTER_QUEUE)["QueueUrl"]
@@ -150,6 +164,7 @@ _APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {
     "AWS::DynamoDB::Table": _table,
     "AWS::Lambda::Function": _function,
     "AWS::Lambda::EventInvokeConfig": _asynchronous,
+    "AWS::SNS::Topic": _topic,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::S3::Bucket": _bucket,
 }

@@ -1,10 +1,10 @@
-"""Where quotes come from, by the name of their source: a live market, its past, a simulation, a replay."""
+"""Where quotes come from, by the name of their source: a live market, its past, a simulation, a replay, a proof."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
-Origin = Literal["live", "simulated", "replay", "backfill"]
+Origin = Literal["live", "simulated", "replay", "backfill", "verify"]
 _BACKFILL: Final = "backfill-"
 
 
@@ -15,9 +15,11 @@ def origin_of(source: str) -> Origin:
     --------
     >>> origin_of("alpaca"), origin_of("simulated"), origin_of("replay-2025-11-24"), origin_of("backfill-alpaca")
     ('live', 'simulated', 'replay', 'backfill')
+    >>> origin_of("verify-20261129T0010-1f2e")  # of `stock-monitor verify`: nobody is notified, and it is deleted after
+    'verify'
     """
     match source.partition("-")[0]:
-        case "simulated" | "replay" | "backfill" as origin:
+        case "simulated" | "replay" | "backfill" | "verify" as origin:
             return origin
         case _:
             return "live"

@@ -24,7 +24,8 @@ ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)
 Mode = Literal["poll", "stream"]
 Column = Literal["bid", "ask", "day_volume", "quote_ts"]
 COLUMNS: Final[tuple[Column, ...]] = get_args(Column)
-RESERVED_NAMES: Final = frozenset({"live", "backfill"})
+RESERVED_NAMES: Final = frozenset({"live", "backfill", "verify"})
+RESERVED_PREFIXES: Final = ("replay-", "verify-")
 """Names of origins that no source may take: the API filters by either."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -353,7 +354,7 @@ def _is_installed(name: str) -> bool:
 def _checks(spec: SourceSpec) -> Iterator[Check]:
     """Yield every part of a declaration with what it must be."""
     maker = "None, or a function of the environment that makes the source"
-    named = f"{SOURCE_RULE}, and not {', '.join(sorted(RESERVED_NAMES))} or what begins with replay-"
+    named = f"{SOURCE_RULE}, and not {', '.join(sorted(RESERVED_NAMES))} or what begins with {' or '.join(RESERVED_PREFIXES)}"
     yield "name", spec.name, named, _is_name(spec.name)
     yield "summary", spec.summary, "a clause: what it quotes", is_text(spec.summary)
     some = bool(spec.assets) and are_some(spec.assets, ASSETS)
@@ -383,4 +384,4 @@ def _checks(spec: SourceSpec) -> Iterator[Check]:
 def _is_name(name: object) -> bool:
     if not isinstance(name, str) or not is_source(name):
         return False
-    return name not in RESERVED_NAMES and not name.startswith("replay-")
+    return name not in RESERVED_NAMES and not name.startswith(RESERVED_PREFIXES)

@@ -33,6 +33,13 @@ DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"
 API_HANDLER = "stock-api-handler"
 FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER)
+HANDLERS = {
+    SCANNER: "producers.handler.handler",
+    DETECTOR: "consumers.detector.handler.handler",
+    NOTIFIER: "consumers.alerts.handler.handler",
+    API_HANDLER: "api.handler.handler",
+}
+"""What Lambda calls in each function."""
 LIVE = "live"
 """The alias of every function that its triggers call."""
 REST_API = "stock-api"

@@ -342,7 +342,7 @@ def _without(state: PartitionState, slots: Sequence[int]) -> PartitionState:
 
 
 def _kept_hours(origin: str) -> int:
-    return REPLAY_KEPT_HOURS if origin == "replay" else KEPT_HOURS
+    return REPLAY_KEPT_HOURS if origin in {"replay", "verify"} else KEPT_HOURS
 
 
 def _beyond(hour: int, touched_hour: int, key: str, *, is_crowded: bool) -> bool:

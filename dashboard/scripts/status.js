@@ -12,12 +12,13 @@ const DEPTH_EVERY_MS = 60_000;
 const DEPTH_AFTER_MS = 900;
 const LATE_SECONDS = 60;
 
-const LABELS = { live: "Live", simulated: "Simulated", replay: "Replay", backfill: "Backfill" };
+const LABELS = { live: "Live", simulated: "Simulated", replay: "Replay", backfill: "Backfill", verify: "Verify" };
 const TITLES = {
   live: "Live quotes",
   simulated: "A simulated market: nothing here is a real price",
   replay: "Recorded quotes, played again",
   backfill: "A vendor's minute bars of the past",
+  verify: "Sent by stock-monitor verify",
 };
 
 /** The status in the top bar. */

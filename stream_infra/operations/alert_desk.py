@@ -100,7 +100,7 @@ def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -
         due_ms = max(settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), now_ms)
         return f"It waits for the digest at {iso_ms(due_ms)}, or for the end of what silences it."
     if incident.origin not in policy.NOTIFIED:
-        return "It is of a backfill, which notifies nobody."
+        return f"Its origin is {incident.origin}, which notifies nobody."
     return "No message: it is acknowledged, or a route says never."
 
 

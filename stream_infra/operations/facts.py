@@ -30,6 +30,8 @@ class Function:
         Reserved concurrency; None if none is reserved.
     throttles
         Calls that Lambda throttled in the last minutes.
+    wrong_handler
+        What it calls in place of its own handler; empty if it calls that.
     """
 
     state: str = "Active"
@@ -38,6 +40,7 @@ class Function:
     last_ran: datetime | None = None
     reserved: int | None = None
     throttles: float = 0
+    wrong_handler: str = ""
 
     @property
     def works(self) -> bool:
@@ -75,10 +78,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket; `has_index` if it holds an index.html."""
+    """A bucket; `has_index` if it holds an index.html, `announces` if EventBridge gets its events."""
 
     versioned: bool = True
     has_index: bool = True
+    announces: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,12 @@ class Facts:
         By the name of the function that they feed.
     subscribers
         Confirmed subscriptions of each topic.
+    topic_keys
+        Why the key of a topic keeps messages from it; empty if it does not.
+    queue_policies
+        Why the policy of a queue that a rule sends to keeps its messages away; empty if it does not.
+    silent_alarms
+        Alarms that would notify nobody.
     unseen
         What could not be examined, and why.
     last_poll
@@ -256,6 +266,9 @@ class Facts:
     feed: Feed | None = None
     last_poll: datetime | None = None
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
+    topic_keys: Mapping[str, str | None] = field(default_factory=dict)
+    queue_policies: Mapping[str, str | None] = field(default_factory=dict)
+    silent_alarms: tuple[str, ...] = ()
     denied: tuple[Denied, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     quarantined: int = 0

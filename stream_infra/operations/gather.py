@@ -16,10 +16,9 @@ from consumers.stores.windows import Ledger
 from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
-from stream_infra.operations import pages, permissions, programs
+from stream_infra.operations import pages, permissions, programs, wiring
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.facts import (
-    Alarm,
     Bucket,
     Denied,
     Facts,
@@ -124,9 +123,23 @@ class Gatherer:
             buckets=self._each(buckets, self._bucket),
             feed=self._each(("feed",), lambda _: self._feed()).get("feed"),
             last_poll=self._each(("last poll",), lambda _: self._last_poll()).get("last poll"),
-            subscribers=self._each(TOPICS, lambda topic: self._subscribers(topic, account)),
+            subscribers=self._each(
+                TOPICS, lambda topic: wiring.subscribers(self._client("sns"), topic, account)
+            ),
+            topic_keys=self._each(
+                TOPICS,
+                lambda topic: wiring.topic_key(self._client("sns"), self._client("kms"), topic, account),
+            ),
+            queue_policies=self._each(
+                wiring.SENT_BY_RULES, lambda queue: wiring.queue_policy(self._client("sqs"), queue, account)
+            ),
+            silent_alarms=self._each(
+                ("alarm actions",), lambda _: wiring.silent_alarms(self._client("cloudwatch"))
+            ).get("alarm actions")
+            or (),
             denied=tuple(self._denied(found, account)),
-            alarms=self._each(("alarms",), lambda _: self._alarms()).get("alarms") or (),
+            alarms=self._each(("alarms",), lambda _: wiring.ringing(self._client("cloudwatch"))).get("alarms")
+            or (),
             quarantined=self._each(("quarantine",), lambda _: self._quarantined(account)).get("quarantine")
             or 0,
             errors={
@@ -184,6 +197,10 @@ class Gatherer:
         return replace(
             function,
             reserved=limit.get("ReservedConcurrentExecutions"),
+            wrong_handler=self._each(
+                (f"{name}:{names.LIVE}",), lambda _: wiring.wrong_handler(self._client("lambda"), found)
+            ).get(f"{name}:{names.LIVE}")
+            or "",
             throttles=self._sum("AWS/Lambda", "Throttles", FunctionName=name),
         )
 
@@ -256,7 +273,8 @@ class Gatherer:
         s3 = self._client("s3")
         versioning = s3.get_bucket_versioning(Bucket=name).get("Status")
         index = s3.list_objects_v2(Bucket=name, Prefix="index.html", MaxKeys=1).get("Contents", [])
-        return Bucket(versioned=versioning == "Enabled", has_index=bool(index))
+        announced = s3.get_bucket_notification_configuration(Bucket=name)
+        return Bucket(versioning == "Enabled", bool(index), "EventBridgeConfiguration" in announced)
 
     def _stream(self, *, thorough: bool) -> Stream:
         found = self._client("kinesis").describe_stream_summary(StreamName=names.STREAM)
@@ -332,12 +350,6 @@ class Gatherer:
         last_ts = found.get("Item", {}).get("last_ts")
         return None if last_ts is None else _time(int(last_ts["N"]))
 
-    def _subscribers(self, topic: str, account: str) -> int:
-        sns = self._client("sns")
-        arn = f"arn:aws:sns:{sns.meta.region_name}:{account}:{topic}"
-        found = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
-        return sum(subscription["SubscriptionArn"].startswith("arn:") for subscription in found)
-
     def _denied(self, functions: dict[str, Any], account: str) -> Iterator[Denied]:
         iam, region = self._client("iam"), self._client("lambda").meta.region_name
 
@@ -348,14 +360,6 @@ class Gatherer:
 
         for found in self._each([name for name, of in functions.items() if of], denied).values():
             yield from found or ()
-
-    def _alarms(self) -> tuple[Alarm, ...]:
-        paginator = self._client("cloudwatch").get_paginator("describe_alarms")
-        return tuple(
-            Alarm(alarm["AlarmName"], alarm.get("AlarmDescription", ""), alarm.get("StateReason", ""))
-            for page in paginator.paginate(StateValue="ALARM")
-            for alarm in page["MetricAlarms"]
-        )
 
     def _quarantined(self, account: str) -> int:
         found = self._client("s3").list_objects_v2(

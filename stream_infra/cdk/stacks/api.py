@@ -51,7 +51,6 @@ class ApiStack(Stack):
         self.handler = function(
             self,
             names.API_HANDLER,
-            "api.handler.handler",
             bundle,
             description="Serves health, anomalies, tickers and quotes",
             memory_mb=512,

@@ -95,7 +95,6 @@ class LambdaStack(Stack):
         scanner = function(
             self,
             names.SCANNER,
-            "producers.handler.handler",
             self._bundles[names.SCANNER],
             description="Polls quotes of the watch list and puts them on the stream",
             memory_mb=512,
@@ -161,7 +160,6 @@ class LambdaStack(Stack):
         detector = function(
             self,
             names.DETECTOR,
-            "consumers.detector.handler.handler",
             self._bundles[names.DETECTOR],
             description="Keeps windows, scores every tick, writes and announces anomalies",
             memory_mb=1024,
@@ -221,7 +219,6 @@ class LambdaStack(Stack):
         notifier = function(
             self,
             names.NOTIFIER,
-            "consumers.alerts.handler.handler",
             self._bundles[names.NOTIFIER],
             description="Turns anomalies into incidents, and notifies people of them",
             memory_mb=256,
@@ -287,7 +284,6 @@ class LambdaStack(Stack):
 def function(
     scope: Construct,
     name: str,
-    handler: str,
     bundle: Path,
     *,
     description: str,
@@ -306,7 +302,7 @@ def function(
         description=description,
         runtime=lambda_.Runtime(f"python{runtime_version(config.target)}", lambda_.RuntimeFamily.PYTHON),
         architecture=lambda_.Architecture.X86_64 if is_x86(config.target) else lambda_.Architecture.ARM_64,
-        handler=handler,
+        handler=names.HANDLERS[name],
         code=lambda_.Code.from_asset(str(bundle)),
         memory_size=memory_mb,
         timeout=timeout,

@@ -97,6 +97,17 @@ def _functions(facts: Facts) -> Iterator[Diagnosis]:
                 section="failed-deployment",
                 explains=follows,
             )
+        elif function.wrong_handler:
+            yield Diagnosis(
+                cause="wrong-handler",
+                part=part,
+                finding=f"{name} calls {function.wrong_handler}, not {names.HANDLERS[name]}",
+                because="its configuration was changed: the version that runs, or the next one, fails on every call",
+                remedy=f"stock-monitor rollback {name}; then: "
+                f"aws lambda update-function-configuration --function-name {name} --handler {names.HANDLERS[name]}",
+                section="failed-deployment",
+                explains=follows,
+            )
         else:
             yield from _throttled_function(name, part, function, follows)
 
@@ -222,5 +233,8 @@ _CHECKS: tuple[Check, ...] = (
     stores.queues,
     stores.quarantine,
     stores.subscribers,
+    stores.policies,
+    stores.keys,
+    stores.alarms,
     _unseen,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stream_infra import names
-from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
+from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
 from stream_infra.operations.facts import Facts
 
 _TABLE_READERS = {
@@ -93,6 +93,17 @@ def buckets(facts: Facts) -> Iterator[Diagnosis]:
                 section="restore-an-object",
                 severity="warning",
             )
+        if bucket and not is_site and not bucket.announces:
+            yield Diagnosis(
+                cause="bucket-is-silent",
+                part="dead letters",
+                finding=f"{name} sends no events to EventBridge",
+                because="its notification was removed: failed batches stay in it, and nobody hears of them",
+                remedy=f"aws s3api put-bucket-notification-configuration --bucket {name} "
+                "--notification-configuration '{\"EventBridgeConfiguration\": {}}'",
+                section="failed-batches-are-not-announced",
+                explains=("dead letters",),
+            )
 
 
 def stream(facts: Facts) -> Iterator[Diagnosis]:
@@ -170,3 +181,57 @@ def subscribers(facts: Facts) -> Iterator[Diagnosis]:
                 section="subscriptions",
                 severity="warning",
             )
+
+
+def policies(facts: Facts) -> Iterator[Diagnosis]:
+    """Find queues whose policy keeps out what a rule sends."""
+    for name, problem in facts.queue_policies.items():
+        if problem:
+            of_alerts = name == names.NOTIFIER_QUEUE
+            yield Diagnosis(
+                cause="queue-policy",
+                part="notifier queue" if of_alerts else "dead letters",
+                finding=f"EventBridge may not send to {name}: {problem}",
+                because="its policy was changed: "
+                + (
+                    "anomalies are found and nobody is notified"
+                    if of_alerts
+                    else "failed batches are not announced"
+                ),
+                remedy=LOST_LOCAL if facts.local else LOST,
+                section="queue-policies",
+                explains=("bus", "notifier", "notifier queue") if of_alerts else ("dead letters",),
+            )
+
+
+def keys(facts: Facts) -> Iterator[Diagnosis]:
+    """Find topics whose key keeps messages from them."""
+    for topic, problem in facts.topic_keys.items():
+        if problem:
+            of_alarms = topic == names.OPERATIONS_TOPIC
+            yield Diagnosis(
+                cause="topic-key",
+                part="alarms" if of_alarms else "notifier",
+                finding=f"nothing can be published to {topic}: {problem}",
+                because="its key was disabled, deleted or changed: "
+                + ("alarms ring and nobody is notified" if of_alarms else "messages are not sent"),
+                remedy=LOST_LOCAL
+                if facts.local
+                else "aws kms enable-key --key-id KEY (cancel-key-deletion before), or deploy StreamStack again",
+                section="topic-keys",
+                explains=() if of_alarms else ("notifier",),
+            )
+
+
+def alarms(facts: Facts) -> Iterator[Diagnosis]:
+    """Find alarms that would notify nobody."""
+    if facts.silent_alarms:
+        yield Diagnosis(
+            cause="alarm-without-action",
+            part="alarms",
+            finding=f"{', '.join(facts.silent_alarms)}: rings and notifies nobody",
+            because="its action was disabled or removed",
+            remedy=f"aws cloudwatch enable-alarm-actions --alarm-names {' '.join(facts.silent_alarms)}; "
+            f"if it has none: {LOST_LOCAL if facts.local else LOST}",
+            section="alarm-actions",
+        )
