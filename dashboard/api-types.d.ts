@@ -18,14 +18,14 @@ export interface AlertMessage {
   ticker: string | null;
   kind: string | null;
   severity: "low" | "medium" | "high" | "critical" | null;
-  origin: "live" | "simulated" | "replay" | "backfill" | null;
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify" | null;
   deliveries: Array<DeliveryModel>;
 }
 
 export interface AnomalyModel {
   id: string;
   source: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   ticker: string;
   timestamp: string;
   date: string;
@@ -50,7 +50,7 @@ export interface AnomalyPage {
 
 export interface BarList {
   ticker: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   since: string;
   until: string;
   bars: Array<BarModel>;
@@ -91,7 +91,7 @@ export interface Feed {
 export interface Health {
   status: "healthy" | "degraded";
   source?: string | null;
-  origin?: "live" | "simulated" | "replay" | "backfill" | null;
+  origin?: "live" | "simulated" | "replay" | "backfill" | "verify" | null;
   feed?: Feed | null;
   stream_lag_seconds?: number | null;
   failed_batches?: number | null;
@@ -121,7 +121,7 @@ export interface IncidentMessage {
 
 export interface IncidentModel {
   id: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   subject: string;
   state: "open" | "acknowledged" | "resolved";
   severity: "low" | "medium" | "high" | "critical";
@@ -202,7 +202,7 @@ export interface Safety {
   safe: boolean;
   reasons: Array<SafetyReason>;
   source: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   as_of: string;
   quote: Ticker;
 }
@@ -257,7 +257,7 @@ export interface Ticker {
 
 export interface TickerList {
   source: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   as_of: string;
   feed: Feed;
   tickers: Array<Ticker>;

@@ -253,6 +253,53 @@ def nobody_subscribed(monitor: Monitor) -> Iterator[None]:
         sns.subscribe(TopicArn=topic, Protocol=subscription["Protocol"], Endpoint=subscription["Endpoint"])
 
 
+@contextmanager
+def queue_policy_removed(monitor: Monitor) -> Iterator[None]:
+    sqs = monitor.client("sqs")
+    url = sqs.get_queue_url(QueueName="stock-notifier-queue")["QueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    yield
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+@contextmanager
+def topic_key_disabled(monitor: Monitor) -> Iterator[None]:
+    kms, topic = monitor.client("kms"), "arn:aws:sns:us-east-1:000000000000:stock-tracker-operations"
+    key = monitor.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
+    kms.disable_key(KeyId=key)
+    yield
+    kms.enable_key(KeyId=key)
+
+
+@contextmanager
+def alarm_without_action(monitor: Monitor) -> Iterator[None]:
+    cloudwatch, alarms = monitor.client("cloudwatch"), ["api-latency"]
+    cloudwatch.disable_alarm_actions(AlarmNames=alarms)
+    yield
+    cloudwatch.enable_alarm_actions(AlarmNames=alarms)
+
+
+@contextmanager
+def bucket_silent(monitor: Monitor) -> Iterator[None]:
+    s3 = monitor.client("s3")
+    s3.put_bucket_notification_configuration(Bucket=DATA, NotificationConfiguration={})
+    yield
+    s3.put_bucket_notification_configuration(
+        Bucket=DATA, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+
+
+@contextmanager
+def wrong_handler(monitor: Monitor) -> Iterator[None]:
+    """In the next version; what runs goes on."""
+    client, name = monitor.client("lambda"), "stock-notifier"
+    before = client.get_function_configuration(FunctionName=name)["Handler"]
+    client.update_function_configuration(FunctionName=name, Handler="consumers.nobody.handler")
+    yield
+    client.update_function_configuration(FunctionName=name, Handler=before)
+
+
 BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     # what is broken: how, severity, cause, words of the finding and its reason, words of the remedy
     "schedule": (schedule_stopped, "failed", "schedule-stopped", "StockScannerSchedule", "enable-rule"),
@@ -279,6 +326,11 @@ BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     "mapping": (mapping_disabled, "failed", "mapping-disabled", "stock-notifier", "--enabled"),
     "alarm": (alarm_ringing, "warning", "alarm", "stock-quotes-throttles", ""),
     "quarantine": (record_quarantined, "warning", "quarantined-records", "in the quarantine", "quarantine list"),
+    "queue policy": (queue_policy_removed, "failed", "queue-policy", "stock-notifier-queue", "make clean up"),
+    "topic key": (topic_key_disabled, "failed", "topic-key", "stock-tracker-operations", ""),
+    "alarm action": (alarm_without_action, "failed", "alarm-without-action", "api-latency", "enable-alarm-actions"),
+    "bucket notification": (bucket_silent, "failed", "bucket-is-silent", DATA, "put-bucket-notification-configuration"),
+    "handler": (wrong_handler, "failed", "wrong-handler", "consumers.nobody.handler", "consumers.alerts.handler"),
     "subscription": (nobody_subscribed, "warning", "nobody-is-notified", "stock-tracker-operations", "subscribe"),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from stream_infra.cli import options
 from stream_infra.cli.text import print_table
-from stream_infra.operations.errors import InputError
+from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def deploy(
 
     The difference to what runs is shown first. A change that could lose data, ticks or people (fewer shards, other
     partitions, another source, access opened or closed, a subscriber removed, a table replaced) is rejected unless
-    `--allow` names it.
+    `--allow` names it. At the end the proof is made that it works (`stock-monitor verify --aws`).
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
@@ -71,7 +72,21 @@ def deploy(
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:
         deploying.deploy(assembly)
-        typer.echo("Deployed. Look at it: stock-monitor status --aws", err=True)
+        _prove(config.region, as_json=as_json)
+
+
+def _prove(region: str | None, *, as_json: bool) -> None:
+    """Prove that what was deployed works; the deployment stays either way."""
+    from stream_infra.cli.commands.verify import prove  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.endpoints import resolve  # noqa: PLC0415
+
+    if region is not None:
+        os.environ["AWS_DEFAULT_REGION"] = region  # of the deployment, whatever the shell's is
+    typer.echo("Deployed. The proof that it works:", err=True)
+    if not prove(resolve(aws=True), as_json=as_json):
+        raise FailedError(
+            "it is deployed, and does not work: mend what is named, then stock-monitor verify --aws"
+        )
 
 
 def _judge(dangers: list[Change], allowed: set[str], *, as_json: bool) -> None:

@@ -41,26 +41,26 @@ def delete(endpoints: Endpoints, sent: Sent, test_ms: int | None, key: str) -> N
 
 def _all(endpoints: Endpoints, sent: Sent, test_ms: int | None, key: str) -> Iterator[tuple[str, Any]]:
     dynamodb = endpoints.client("dynamodb")
-    yield from _anomalies(dynamodb, sent)
+    found = _anomalies(dynamodb, sent)
+    yield from _alerts(dynamodb, [sent.anomaly, *(item["id"]["S"] for item in found)], test_ms)
+    for item in found:
+        yield _item(dynamodb, names.ANOMALIES_TABLE, {name: item[name] for name in ("ticker", "timestamp")})
     yield from _charts(dynamodb)
-    yield from _alerts(dynamodb, sent, test_ms)
     yield from _objects(endpoints, key)
 
 
-def _anomalies(dynamodb: Any, sent: Sent) -> Iterator[tuple[str, Any]]:
+def _anomalies(dynamodb: Any, sent: Sent) -> list[Any]:
+    """Return all that were found in its ticks: a low threshold finds more than one."""
     pages = dynamodb.get_paginator("query").paginate(
         TableName=names.ANOMALIES_TABLE,
         KeyConditionExpression="ticker = :ticker",
         FilterExpression="#s = :source",
-        ExpressionAttributeNames={"#s": "source", "#t": "timestamp"},
+        ExpressionAttributeNames={"#s": "source", "#t": "timestamp", "#i": "id"},
         ExpressionAttributeValues={":ticker": {"S": TICKER}, ":source": {"S": sent.source}},
-        ProjectionExpression="ticker, #t",
+        ProjectionExpression="ticker, #t, #i",
         ConsistentRead=True,
     )
-    for item in [item for page in pages for item in page["Items"]]:
-        yield _item(
-            dynamodb, names.ANOMALIES_TABLE, {"ticker": item["ticker"], "timestamp": item["timestamp"]}
-        )
+    return [item for page in pages for item in page["Items"]]
 
 
 def _charts(dynamodb: Any) -> Iterator[tuple[str, Any]]:
@@ -76,20 +76,20 @@ def _charts(dynamodb: Any) -> Iterator[tuple[str, Any]]:
             yield _item(dynamodb, names.CHARTS_TABLE, {"pk": item["pk"], "sk": item["sk"]})
 
 
-def _alerts(dynamodb: Any, sent: Sent, test_ms: int | None) -> Iterator[tuple[str, Any]]:
+def _alerts(dynamodb: Any, anomalies: list[str], test_ms: int | None) -> Iterator[tuple[str, Any]]:
     table = DynamoTable(dynamodb, names.ALERTS_TABLE)
-    for place in dict.fromkeys(_alert_places(table, sent, test_ms)):
+    for place in dict.fromkeys(_alert_places(table, anomalies, test_ms)):
         if table.read([place]):
             yield " ".join((names.ALERTS_TABLE, *place)), _removal(table, place)
 
 
-def _alert_places(table: DynamoTable, sent: Sent, test_ms: int | None) -> Iterator[Place]:
-    record = record_place(sent.anomaly)
-    if found := table.read([record]).get(record):
+def _alert_places(table: DynamoTable, anomalies: list[str], test_ms: int | None) -> Iterator[Place]:
+    records = [record_place(anomaly) for anomaly in anomalies]
+    for found in table.read(records).values():
         incident = str(json.loads(found.body)["incident"])
         yield incident_place(incident)
         yield from (item.place for item in table.query("due") if item.place[1].endswith(f"#{incident}"))
-    yield record
+    yield from records
     yield group_place(ORIGIN, TICKER)
     yield from (item.place for item in table.query(f"moves#{ORIGIN}"))
     if test_ms is not None:

@@ -65,7 +65,7 @@ def remove_abandoned(endpoints: Endpoints, account: str) -> None:
     for url in sqs.list_queues(QueueNamePrefix=PREFIX).get("QueueUrls", []):
         wanted: Any = ["CreatedTimestamp"]
         made = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
-        if time.time() - int(made["CreatedTimestamp"]) > ABANDONED_SECONDS:
+        if time.time() - float(made["CreatedTimestamp"]) > ABANDONED_SECONDS:
             _remove(sns, sqs, arns, url.rpartition("/")[2], url)
 
 
@@ -89,4 +89,5 @@ def _remove(sns: Any, sqs: Any, topics: list[str], name: str, url: str) -> None:
                 if subscription["Endpoint"].endswith(f":{name}"):
                     sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
     if url:
-        sqs.delete_queue(QueueUrl=url)
+        with suppress(sqs.exceptions.QueueDoesNotExist):
+            sqs.delete_queue(QueueUrl=url)
