@@ -32,7 +32,7 @@ from stream_infra.operations.errors import FailedError, UnreachableError
 
 COMMANDS = {
     "status": "Show whether each part works, how stale it is, and what to do.",
-    "verify": "Prove that a deployment works: a recording through all of it, to a message.",
+    "verify": "Prove that it works: a recording through all of it.",
     "doctor": "Name the cause of whatever does not work, and the remedy.",
     "tail": "Follow ticks, anomalies or alerts as they come.",
     "quote": "Request quotes from a source, as the scanner does.",
