@@ -354,7 +354,8 @@ def _is_installed(name: str) -> bool:
 def _checks(spec: SourceSpec) -> Iterator[Check]:
     """Yield every part of a declaration with what it must be."""
     maker = "None, or a function of the environment that makes the source"
-    named = f"{SOURCE_RULE}, and not {', '.join(sorted(RESERVED_NAMES))} or what begins with {' or '.join(RESERVED_PREFIXES)}"
+    reserved = f"{', '.join(sorted(RESERVED_NAMES))} or what begins with {' or '.join(RESERVED_PREFIXES)}"
+    named = f"{SOURCE_RULE}, and not {reserved}"
     yield "name", spec.name, named, _is_name(spec.name)
     yield "summary", spec.summary, "a clause: what it quotes", is_text(spec.summary)
     some = bool(spec.assets) and are_some(spec.assets, ASSETS)
