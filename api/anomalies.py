@@ -228,7 +228,11 @@ def _source_terms(source: str | None, names: dict[str, str], values: dict[str, A
         replayed = "#source = :replay OR begins_with(#source, :run)"
         if source == "replay":
             return [f"({replayed})"]
-        values |= {":simulated": {"S": "simulated"}, ":backfill": {"S": "backfill-"}, ":verify": {"S": "verify-"}}
+        values |= {
+            ":simulated": {"S": "simulated"},
+            ":backfill": {"S": "backfill-"},
+            ":verify": {"S": "verify-"},
+        }
         past = "begins_with(#source, :backfill) OR begins_with(#source, :verify)"
         return [f"NOT (#source = :simulated OR {past} OR {replayed})"]
     values[":source"] = {"S": source}
