@@ -25,7 +25,7 @@ class AnomalyModel(BaseModel):
     id: str
     source: str = Field(description="Where the quotes came from.")
     origin: Origin = Field(
-        description="Whether they were real, of a real market's past (backfill), simulated, replayed or a proof (verify)."
+        description="Real, of a real market's past (backfill), simulated, replayed, or a proof (verify)."
     )
     ticker: str
     timestamp: str = Field(description="Sort key: the instant (ISO 8601, ms, UTC), '#', the kind.")
