@@ -14,7 +14,7 @@ from producers.quote_batch import COLUMNS, OPTIONAL_COLUMNS, SYMBOL_PATTERN, VER
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 QUOTE_BATCH_VERSION: Final = f"{VERSION}.0.0"
-"""The first number is `v`: it changes when a batch that was allowed is not allowed any more."""
+"""The first number is `v`: it changes when a batch that was accepted no longer is."""
 
 Time = Annotated[
     str,
