@@ -10,7 +10,7 @@ from producers.errors import ArgumentError
 from producers.quote_batch import (
     QuoteBatch,
 )
-from producers.recordings import Tick
+from producers.recorded_rows import Tick
 from producers.source import ASSETS, SourceSpec
 
 ROWS_PER_BATCH = 500

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from producers.recordings import RejectedTick, Tick, read_ticks
+from producers.recorded_rows import Tick, TickColumns
+from producers.recordings import RejectedTick, read_columns, read_ticks
 from stream_infra.operations.errors import InputError
 
+T = TypeVar("T")
+Reject = Callable[[RejectedTick], None]
 
-def ticks_of(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tick]:
+
+def ticks_of(path: Path, reject: Reject) -> Iterator[Tick]:
     """Yield the ticks of a file in its order; rows that cannot be used go to `reject`.
 
     Raises
@@ -19,6 +24,15 @@ def ticks_of(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tic
     producers.recordings.RecordingError
         The file cannot be read, or not any further.
     """
+    return _used(path, read_ticks, reject)
+
+
+def columns_of(path: Path, reject: Reject) -> Iterator[TickColumns]:
+    """Yield the same by columns, thousands of ticks at once; raises the same."""
+    return _used(path, read_columns, reject)
+
+
+def _used(path: Path, read: Callable[[Path, Reject], Iterator[T]], reject: Reject) -> Iterator[T]:
     first: list[RejectedTick] = []
     rejected = 0
 
@@ -30,9 +44,9 @@ def ticks_of(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tic
         reject(row)
 
     used = False
-    for tick in read_ticks(path, count):
+    for item in read(path, count):
         used = True
-        yield tick
+        yield item
     if not used:
         why = f"all {rejected:,} rows were rejected, the first one: {first[0]}" if first else "it has no rows"
         raise InputError(f"no tick in it can be used: {why}", where=str(path))

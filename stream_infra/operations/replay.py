@@ -13,7 +13,8 @@ from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
 from producers.publisher import Publisher
-from producers.recordings import RejectedTick, Tick
+from producers.recorded_rows import Tick
+from producers.recordings import RejectedTick
 from producers.sources.replay import batches, paced
 from stream_infra import names
 from stream_infra.operations.recordings import ticks_of

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from producers.archive import MAX_TICKERS_APART, Archive
-from producers.recordings import RejectedTick, Tick, read_ticks
+from producers.recorded_rows import Tick
+from producers.recordings import RejectedTick, read_ticks
 from tests.producers.fakes import Aws, make_batch
 
 STARTED = 1_763_996_400_123  # 2025-11-24T15:00:00.123Z

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,6 @@ from stream_infra.operations.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from consumers.stream.thresholds import Threshold
     from producers.recordings import RejectedTick
     from stream_infra.operations.offline.backtest import Outcome, Recording
     from stream_infra.operations.offline.labels import Evaluation, KindCounts, Label
@@ -78,12 +77,10 @@ def backtest(
     from stream_infra.operations.offline.labels import read_labels  # noqa: PLC0415
 
     thresholds = [Threshold.parse(text) for text in threshold or ["2.5"]]
-    recording = core.Recording()
-    with _recorded(what, source, since, until, output) as files:
-        with _progress("reading", recording):
-            recording.read(files)
-        events = read_labels(labels, recording) if labels is not None else []
-        outcomes = [_run(files, one) for one in thresholds]
+    recording = core.Recording(keeps_prices=html is not None or labels is not None)
+    with _recorded(what, source, since, until, output) as files, _progress(recording):
+        outcomes = core.run(files, thresholds, recording)
+    events = read_labels(labels, recording) if labels is not None else []
     if html is not None:
         _write(html, core.picture(recording, outcomes[0]))
     if as_json:
@@ -116,32 +113,23 @@ def _recorded(
         yield [file]
 
 
-def _run(files: Sequence[Path], threshold: Threshold) -> Outcome:
-    from stream_infra.operations.offline import backtest as core  # noqa: PLC0415
-
-    counting: list[Any] = []
-    with _progress(f"threshold {threshold.default:g}", counting):
-        return core.run(files, threshold, counting.append)
-
-
 @contextmanager
-def _progress(what: str, counting: Any) -> Iterator[None]:
-    """On a terminal, how many ticks are done; `counting` has `ticks`, or holds what has."""
+def _progress(recording: Recording) -> Iterator[None]:
+    """On a terminal, how many ticks are done."""
     from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     class Ticks(ProgressColumn):
         def render(self, task: Task) -> Text:
             del task
-            done = sum(one.ticks for one in (counting if isinstance(counting, list) else [counting]))
-            return Text(f"{done:,} ticks")
+            return Text(f"{recording.ticks:,} ticks")
 
     from stream_infra.cli.text import console as new_console  # noqa: PLC0415
 
     console = new_console(errors=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), Ticks())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        progress.add_task(what, total=None)
+        progress.add_task("detecting", total=None)
         yield
 
 
@@ -177,7 +165,7 @@ def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
         right=(0, 1, 2),
     )
     typer.echo(
-        f"{recording.ticks:,} ticks of {len(recording.prices)} symbols on {len(recording.days)} symbol-days"
+        f"{recording.ticks:,} ticks of {len(recording.tickers)} symbols on {len(recording.days)} symbol-days"
     )
     _print_rejected(outcomes[0].rejected)
 

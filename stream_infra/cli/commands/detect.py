@@ -15,7 +15,8 @@ from stream_infra.operations.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from producers.recordings import RejectedTick, Tick
+    from producers.recorded_rows import Tick
+    from producers.recordings import RejectedTick
     from stream_infra.operations.offline.lines import LineDetector
 
 app = typer.Typer()

@@ -5,21 +5,24 @@ from __future__ import annotations
 import html
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from consumers.contracts.anomaly import Anomaly, to_json
 from producers.recordings import RejectedTick
-from stream_infra.operations.offline.history import History
-from stream_infra.operations.recordings import ticks_of
+from stream_infra.operations.offline.history import Detection
+from stream_infra.operations.offline.reading import Block, blocks
 
 if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
 
 DAY_MS = 86_400_000
+_DAY_BITS = 24
 WIDTH, HEIGHT, MARGIN = 1200, 320, 40
 _COLOURS = {"low": "#8a8d91", "medium": "#c98a00", "high": "#d9480f", "critical": "#c2255c"}
 _STYLE = (
@@ -30,27 +33,32 @@ _STYLE = (
 
 @dataclass
 class Recording:
-    """Prices of each ticker, and on how many days each was seen."""
+    """How much was read: ticks, tickers, and on how many days each was seen; prices if they are wanted.
 
+    Attributes
+    ----------
+    keeps_prices
+        Remember times and prices of every ticker, for pictures and labels: 16 bytes a tick.
+    """
+
+    keeps_prices: bool = False
     prices: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     days: set[tuple[str, int]] = field(default_factory=set)
+    tickers: list[str] = field(default_factory=list)
     ticks: int = 0
 
-    def read(self, files: Iterable[Path]) -> None:
-        """Add the ticks of the files, as far as they can be used.
-
-        Raises
-        ------
-        RecordingError
-            A file cannot be read, or not any further.
-        """
-        for file in files:
-            for tick in ticks_of(file, _left_to_history):
-                times, prices = self.prices.setdefault(tick.symbol, (array("q"), array("d")))
-                times.append(tick.ts)
-                prices.append(tick.price)
-                self.days.add((tick.symbol, tick.ts // DAY_MS))
-                self.ticks += 1
+    def add(self, block: Block) -> None:
+        """Add the ticks of a block."""
+        self.tickers += block.new
+        slot, ts = block.ticks.slot, block.ticks.ts
+        seen = np.unique(slot << _DAY_BITS | ts // DAY_MS).tolist()
+        self.days.update((self.tickers[one >> _DAY_BITS], one & ((1 << _DAY_BITS) - 1)) for one in seen)
+        self.ticks += len(ts)
+        if self.keeps_prices:
+            for at in np.unique(slot).tolist():
+                times, prices = self.prices.setdefault(self.tickers[at], (array("q"), array("d")))
+                times.frombytes(ts[slot == at].tobytes())
+                prices.frombytes(block.ticks.price[slot == at].tobytes())
 
 
 class Outcome(NamedTuple):
@@ -65,19 +73,23 @@ class Outcome(NamedTuple):
         return dict(Counter(anomaly.kind for anomaly in self.anomalies).most_common())
 
 
-def run(files: Sequence[Path], threshold: Threshold, began: Callable[[History], None]) -> Outcome:
-    """Detect in the files, in the order of their times; `began` is given the history that counts its ticks.
+def run(files: Sequence[Path], thresholds: Sequence[Threshold], recording: Recording) -> list[Outcome]:
+    """Detect in the files at each threshold, in the order of their times; `recording` counts what was read.
 
     Raises
     ------
-    RecordingError
-        A file cannot be read, or not any further.
+    InputError, RecordingError
+        A file cannot be read, or not any further, or holds no tick that can be used.
     """
     rejected: list[RejectedTick] = []
-    history = History(files, threshold, rejected.append)
-    began(history)
-    anomalies = [found.anomaly for found in history.changes() if found.change == "detected"]
-    return Outcome(threshold.text, anomalies, rejected)
+    detections = [Detection(threshold) for threshold in thresholds]
+    outcomes = [Outcome(threshold.text, [], rejected) for threshold in thresholds]
+    for block in blocks(files, rejected.append):
+        recording.add(block)
+        for detection, outcome in zip(detections, outcomes, strict=True):
+            found = detection.changes(block)
+            outcome.anomalies.extend(change.anomaly for change in found if change.change == "detected")
+    return outcomes
 
 
 def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -147,11 +159,6 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">{_moment(last)}</text></svg>'
         f"<ul>{''.join(items)}</ul>"
     )
-
-
-def _left_to_history(rejected: RejectedTick) -> None:
-    """Rows that cannot be used are reported once, by the run that detects."""
-    del rejected
 
 
 def _thinned(times: array[int], prices: array[float]) -> list[tuple[int, float]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
 from producers.quote_batch import SYMBOL_RULE, is_symbol
-from producers.recordings import BadRowError, time_ms
+from producers.recorded_rows import BadRowError, time_ms
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.backtest import opened_ms
 

@@ -11,7 +11,8 @@ import numpy as np
 from consumers.contracts.sentences import explain
 from consumers.detectors.engine import engine
 from consumers.stream.thresholds import Threshold
-from producers.recordings import BadRowError, RowReader, Tick, json_row
+from producers.recorded_rows import BadRowError, RowReader, Tick
+from producers.recordings import json_row
 
 _KINDS = len(engine.KINDS)
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
-from producers.recordings import RecordingError, RejectedTick, RowReader, Tick, read_ticks
+from producers.recorded_rows import RowReader, Tick
+from producers.recordings import RecordingError, RejectedTick, read_ticks
 from producers.sources.replay import batches, paced
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"

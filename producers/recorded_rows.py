@@ -1,0 +1,321 @@
+"""What recorded rows say: row by row with exact errors, or a block of rows by columns where all of them are plain.
+
+Both give the same ticks. Times grow and volumes add up over a symbol's rows, so one `RowReader` reads a whole file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from producers.errors import MonitorError
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, is_symbol
+
+_DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
+_WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
+
+
+class Tick(NamedTuple):
+    """One recorded tick, ready to be published."""
+
+    symbol: str
+    ts: int
+    price: float
+    bid: float | None
+    ask: float | None
+    day_volume: float | None
+    quote_ts: int | None
+
+
+class TickColumns(NamedTuple):
+    """Ticks by columns of equal length, in the order of `Tick`."""
+
+    symbol: list[str]
+    ts: list[int]
+    price: list[float]
+    bid: list[float | None]
+    ask: list[float | None]
+    day_volume: list[float | None]
+    quote_ts: list[int | None]
+
+
+class BadRowError(MonitorError, ValueError):
+    """A row cannot be used; the message says why and what is allowed."""
+
+
+class RowReader:
+    """Gives each symbol growing times and a cumulative volume."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[int, int]] = {}  # the file's own ts of the row before, and its line
+        self._given: dict[str, int] = {}
+        self._volume: dict[str, tuple[int, float]] = {}  # UTC day, shares so far
+
+    def tick(self, row: Mapping[str, Any], line: int) -> Tick:
+        """Return the tick of a row; `line` is its number, for errors.
+
+        Raises
+        ------
+        BadRowError
+            If the row cannot be used.
+        """
+        symbol = _symbol(row.get("symbol"))
+        own_ts = time_ms("ts", row.get("ts"))
+        price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
+        if price is None:
+            raise BadRowError("price is empty; must be a number")
+        bid = _optional("bid", row.get("bid"), -MAX_PRICE, MAX_PRICE)
+        ask = _optional("ask", row.get("ask"), -MAX_PRICE, MAX_PRICE)
+        day_volume = _optional("day_volume", row.get("day_volume"), 0, MAX_VOLUME)
+        volume = _optional("volume", row.get("volume"), 0, MAX_VOLUME)
+        quote_ts = None if _is_unknown(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
+        ts = self._growing(symbol, own_ts, line)
+        if day_volume is None and volume is not None:
+            day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
+        return Tick(symbol, ts, price, bid, ask, day_volume, quote_ts)
+
+    def columns(self, values: Mapping[str, Sequence[Any]], line: int) -> TickColumns | None:
+        """Return the ticks of a block of rows; None, and nothing is changed, unless all of them are plain.
+
+        What `tick` makes of the same rows is the same. Rows that are not plain are wrong, or written in one of the
+        rarer ways that `tick` takes.
+
+        Parameters
+        ----------
+        values
+            The columns of the file, by name.
+        line
+            The number of the first row; each has a line of its own.
+        """
+        try:
+            symbols = _each(values["symbol"], _symbol)
+            own = _times("ts", values["ts"])
+            price = _numbers(values["price"], -MAX_PRICE, is_required=True)
+            bid, ask = (_numbers(values.get(name), -MAX_PRICE, MAX_PRICE) for name in ("bid", "ask"))
+            day_volume, volume = (
+                _numbers(values.get(name), 0, MAX_VOLUME) for name in ("day_volume", "volume")
+            )
+            quoted = values.get("quote_ts")
+            quote_ts = None if quoted is None else _times("quote_ts", quoted)
+        except (ValueError, TypeError):  # BadRowError is one
+            return None
+        if day_volume is not None and volume is not None and None in day_volume:
+            return None
+        grown = self._grown(symbols, own, line)
+        if grown is None:
+            return None
+        if day_volume is None and volume is not None:
+            day_volume = [
+                None if one is None else self._summed(symbol, ts // _DAY_MS, one)
+                for symbol, ts, one in zip(symbols, own, volume, strict=True)
+            ]
+        unknown: list[Any] = [None] * len(symbols)
+        return TickColumns(
+            symbols,
+            grown,
+            price,  # type: ignore[arg-type] # required ones are all known
+            unknown if bid is None else bid,
+            unknown if ask is None else ask,
+            unknown if day_volume is None else day_volume,
+            unknown if quote_ts is None else quote_ts,
+        )
+
+    def _grown(self, symbols: Sequence[str], own: Sequence[int], line: int) -> list[int] | None:
+        """Return growing times of all rows, or None if those of a symbol are not in order."""
+        given, grown = dict(self._given), list[int]()
+        # Where the file's own time is before the one that was given, both.
+        apart = {symbol: (given[symbol], ts) for symbol, (ts, _) in self._read.items() if ts != given[symbol]}
+        for symbol, ts in zip(symbols, own, strict=True):
+            last = given.get(symbol, -1)
+            if ts > last:
+                given[symbol] = ts
+                grown.append(ts)
+                continue
+            at, before = apart.get(symbol, (last, last))
+            if ts < (before if at == last else last):
+                return None
+            given[symbol] = last + 1
+            apart[symbol] = last + 1, ts
+            grown.append(last + 1)
+        self._given = given
+        lines = range(line, line + len(own))
+        self._read |= dict(zip(symbols, zip(own, lines, strict=True), strict=True))
+        return grown
+
+    def _growing(self, symbol: str, own_ts: int, line: int) -> int:
+        before, its_line = self._read.get(symbol, (-1, 0))
+        if own_ts < before:
+            raise BadRowError(
+                f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
+                " rows must be in the order of time for each symbol"
+            )
+        self._read[symbol] = own_ts, line
+        ts = max(own_ts, self._given.get(symbol, -1) + 1)
+        self._given[symbol] = ts
+        return ts
+
+    def _summed(self, symbol: str, day: int, volume: float) -> float:
+        its_day, so_far = self._volume.get(symbol, (day, 0.0))
+        total = volume if its_day != day else so_far + volume
+        self._volume[symbol] = day, total
+        return total
+
+
+def _each(column: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
+    """Return what is read of each value, reading equal ones once."""
+    known = {value: read(value) for value in set(column)}
+    return [known[value] for value in column]
+
+
+def _times(name: str, column: Sequence[Any]) -> list[Any]:
+    """Return times of a column of texts or numbers; empty ones are None where they may be.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One is none, or not plain.
+    """
+    if name == "ts" and isinstance(column[0], str):
+        digits = "".join(column)
+        if digits.isascii() and digits.isdecimal():
+            column = list(map(int, column))
+    if isinstance(column[0], int) and set(map(type, column)) == {int}:
+        if not _SECONDS_NOT_MS <= min(column) <= max(column) <= MAX_TS_MS:
+            raise ValueError(name)
+        return list(column)
+    if name == "ts":
+        return _each(column, lambda value: time_ms(name, value))
+    return _each(column, lambda value: None if _is_unknown(value) else time_ms(name, value))
+
+
+def _numbers(
+    column: Sequence[Any] | None, low: float, high: float = MAX_PRICE, *, is_required: bool = False
+) -> list[float | None] | None:
+    """Return the numbers of a column of texts or numbers; empty ones are None where they may be.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One is none, or not plain.
+    """
+    if column is None:
+        return None
+    if isinstance(column[0], bool):  # a number to Python alone
+        raise TypeError(bool)
+    try:
+        found = list(map(float, column))
+    except (ValueError, TypeError):
+        if is_required:
+            raise
+        return _partial(column, low, high)
+    # A sum is finite if all are: comparisons do not see what is none.
+    if not (low <= min(found) and max(found) <= high and math.isfinite(sum(found))):
+        raise ValueError(low, high)
+    return list(found)
+
+
+def _partial(column: Sequence[Any], low: float, high: float) -> list[float | None]:
+    """Return the numbers of a column in which some are left empty."""
+    known = [value for value in column if value is not None and value != ""]
+    if not known:
+        return [None] * len(column)
+    if len(known) == len(column):
+        raise ValueError(column)
+    left = iter(_numbers(known, low, high) or ())
+    return [None if value is None or value == "" else next(left) for value in column]
+
+
+_UNKNOWN = {"", "nan", "null", "none", "na", "n/a", "<na>", "nat"}
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _is_unknown(value: Any) -> bool:
+    """Return whether an optional value is left empty, as pandas, NumPy, JSON and R write that."""
+    return _is_empty(value) or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
+
+
+def _optional(name: str, value: Any, low: float, high: float) -> float | None:
+    return None if _is_unknown(value) else _number(name, value, low, high)
+
+
+def _symbol(value: Any) -> str:
+    symbol = value.strip().upper() if isinstance(value, str) else value
+    if not isinstance(symbol, str) or not is_symbol(symbol):
+        raise BadRowError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
+    return symbol
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float | None:
+    """Return the number, or None when there is none."""
+    if _is_empty(value):
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high:
+        raise BadRowError(f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}")
+    return number
+
+
+def time_ms(name: str, value: Any) -> int:
+    """Return the time that a value of column `name` says, in epoch milliseconds.
+
+    Raises
+    ------
+    BadRowError
+        If it is none.
+    """
+    ms = _whole_ms(value)
+    if ms is None or not 0 <= ms <= MAX_TS_MS:
+        raise BadRowError(
+            f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
+            " or a time such as 2025-11-24T14:30:00.123Z"
+        )
+    if 0 < ms < _SECONDS_NOT_MS and _is_number(value):
+        raise BadRowError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
+    return ms
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a bare number, whose unit can be mistaken; a date of 1971 is one like any other."""
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and bool(_WHOLE.fullmatch(value.strip()))
+    )
+
+
+def _whole_ms(value: Any) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, datetime):  # from Parquet, where no offset means UTC
+        return _epoch_ms(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return _parsed_ms(value.strip()) if isinstance(value, str) else None
+
+
+def _parsed_ms(text: str) -> int | None:
+    if _WHOLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _epoch_ms(at) if at.tzinfo else None
+
+
+def _epoch_ms(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

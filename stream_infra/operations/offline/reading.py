@@ -1,0 +1,145 @@
+"""Reads recordings for detection, by columns; large ones in a process of their own, so that two cores work."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumers.detectors.engine.engine import Ticks
+from producers.errors import MonitorError
+from producers.recorded_rows import Tick, TickColumns
+from producers.recordings import ROWS_AT_ONCE, RejectedTick
+from stream_infra.operations.errors import InputError
+from stream_infra.operations.recordings import columns_of, ticks_of
+
+WORTH_A_PROCESS = 24_000_000
+"""Bytes of CSV from which on a second process saves more than its start costs: half a million rows."""
+_DENSITY = {".parquet": 10, ".gz": 4}
+"""How many times smaller such a file is than the same rows as CSV."""
+Reject = Callable[[RejectedTick], None]
+
+
+class Block(NamedTuple):
+    """Ticks that follow one another.
+
+    Attributes
+    ----------
+    new
+        Tickers that were not met before; `ticks.slot` counts all of them in the order in which they came.
+    """
+
+    new: list[str]
+    ticks: Ticks
+
+
+def blocks(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+    """Yield the ticks of recordings in the order of their times; rows that cannot be used go to `reject`.
+
+    Raises
+    ------
+    InputError
+        There is no tick in a file that can be used.
+    producers.recordings.RecordingError
+        A file cannot be read, or not any further.
+    """
+    sizes = (file.stat().st_size * _DENSITY.get(file.suffix.lower(), 1) for file in files if file.is_file())
+    if sum(sizes) < WORTH_A_PROCESS:
+        return _read(files, reject)
+    return _read_beside(files, reject)
+
+
+def _read(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+    slots: dict[str, int] = {}
+    for columns in columns_of(files[0], reject) if len(files) == 1 else _merged(files, reject):
+        new = [symbol for symbol in dict.fromkeys(columns.symbol) if symbol not in slots]
+        slots.update(zip(new, range(len(slots), len(slots) + len(new)), strict=True))
+        ticks = Ticks(
+            slot=np.array(list(map(slots.__getitem__, columns.symbol)), np.int64),
+            ts=np.array(columns.ts, np.int64),
+            price=np.array(columns.price, np.float64),
+            bid=_floats(columns.bid),
+            ask=_floats(columns.ask),
+            day_volume=_floats(columns.day_volume),
+        )
+        yield Block(new, ticks)
+
+
+def _floats(values: list[float | None]) -> NDArray[np.float64]:
+    return np.array(values, np.float64)  # None becomes NaN
+
+
+def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
+    """Yield the ticks of several files, merged by their times; a ticker's ticks must not overlap."""
+    last_ts: dict[str, int] = {}
+
+    def newer(items: Iterable[tuple[Path, Tick]]) -> Iterator[Tick]:
+        for file, tick in items:
+            if tick.ts > last_ts.get(tick.symbol, -1):
+                last_ts[tick.symbol] = tick.ts
+                yield tick
+                continue
+            late = f"ts {tick.ts} of {tick.symbol} is not after that of another file; must be one file for a time"
+            reject(RejectedTick(file.name, 0, late))
+
+    merged = newer(heapq.merge(*(_named(file, reject) for file in files), key=lambda item: item[1].ts))
+    while chunk := list(islice(merged, ROWS_AT_ONCE)):
+        yield TickColumns(*map(list, zip(*chunk, strict=True)))
+
+
+def _named(file: Path, reject: Reject) -> Iterator[tuple[Path, Tick]]:
+    for tick in ticks_of(file, reject):
+        yield file, tick
+
+
+class _Failed(NamedTuple):
+    """What ended the reading, as it crosses to the other process."""
+
+    kind: type[MonitorError]
+    text: str
+
+
+def _read_beside(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+    """Do as `_read` in a process of its own, which is at most a pipe's content ahead."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(list(files), theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            try:
+                item = ours.recv()
+            except EOFError as error:
+                raise InputError("the process that reads the files ended before it was done") from error
+            if item is None:
+                return
+            if isinstance(item, _Failed):
+                raise item.kind(item.text)
+            if isinstance(item, RejectedTick):
+                reject(item)
+            else:
+                yield item
+    finally:
+        ours.close()
+        process.kill()  # it waits to send, if anything
+        process.join()
+
+
+def _send(files: Sequence[Path], to: Connection) -> None:
+    last: _Failed | None = None
+    with suppress(BrokenPipeError):  # whoever reads has enough
+        try:
+            for block in _read(files, to.send):
+                to.send(block)
+        except MonitorError as error:
+            last = _Failed(type(error), str(error))
+        to.send(last)

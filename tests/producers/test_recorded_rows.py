@@ -1,0 +1,154 @@
+"""A block of rows read by columns gives the ticks that its rows give one by one, and the same rejections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producers import recordings
+from producers.recorded_rows import RowReader, Tick
+from producers.recordings import RejectedTick, read_columns, read_ticks
+
+T = 1_763_996_400_000
+PLAIN = {
+    "ts": [f"{T + n}" for n in (0, 0, 1, 5, 1000, 86_400_000)],
+    "symbol": ["AAPL", "KO", "ko", " KO "],
+    "price": ["189.12", "1e2", "0", "-3.5", "007"],
+    "bid": ["189.1", "", "1_0", "0"],
+    "ask": ["189.3", ""],
+    "day_volume": ["5", "", "100"],
+    "volume": ["5", "", "0.1", "7.25"],
+    "quote_ts": [f"{T}", "", "2025-11-24T15:00:00.123456Z"],
+    "comment": ["", "x"],
+}
+ODD = {
+    "ts": [
+        f"{T}.0",
+        " 5 ",
+        "",
+        "2025-11-24T15:00:00Z",
+        "2025-11-24T15:00:00",
+        "1763996400",
+        "٣",
+        "-1",
+        f"{T}0000",
+    ],
+    "symbol": ["", "A$", '"KO"', '"K', "K\udc80"],
+    "price": ["", "nan", "inf", "1e16", "x", "True", "0x1p3"],
+    "bid": ["NaN", "null", " ", "-inf", "1e300"],
+    "ask": ["N/A", "x", "1e16"],
+    "day_volume": ["-1", "nan", "1e19"],
+    "volume": ["-1", "NA"],
+    "quote_ts": ["5", "nan", "yesterday"],
+    "comment": ["a,b", '"a,b"', "\r"],
+}
+NAMES = tuple(PLAIN)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[str, int]:
+    """A file of CSV, most of whose values are plain, and how many of its rows are read at once."""
+    names = ("ts", "symbol", "price", *draw(st.lists(st.sampled_from(NAMES[3:]), unique=True)))
+    odd = draw(st.sampled_from([0, 0, 1, 3]))
+    lines = []
+    for _ in range(draw(st.integers(0, 24))):
+        values = {name: draw(st.sampled_from(PLAIN[name])) for name in names}
+        lines.append(values)
+    for _ in range(odd if lines else 0):
+        name = draw(st.sampled_from(names))
+        lines[draw(st.integers(0, len(lines) - 1))][name] = draw(st.sampled_from(ODD[name]))
+    texts = [",".join(line.values()) for line in lines]
+    if draw(st.booleans()) and texts:
+        texts.insert(draw(st.integers(0, len(texts))), draw(st.sampled_from(["", "  ", ",", "1,2,3,4"])))
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    text = end.join([",".join(names), *texts]) + draw(st.sampled_from(["", end]))
+    return text, draw(st.sampled_from([1, 2, 5, 100]))
+
+
+def one_by_one(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+    rejected: list[RejectedTick] = []
+    with mock.patch.object(RowReader, "columns", return_value=None):
+        return list(read_ticks(path, rejected.append)), rejected
+
+
+def by_columns(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+    rejected: list[RejectedTick] = []
+    blocks = list(read_columns(path, rejected.append))
+    return [Tick(*row) for block in blocks for row in zip(*block, strict=True)], rejected
+
+
+def as_both(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+    rejected: list[RejectedTick] = []
+    return list(read_ticks(path, rejected.append)), rejected
+
+
+def exact(ticks: list[Tick]) -> list[str]:
+    """Return texts that differ where a bit or a type does."""
+    return [repr(tuple(tick)) for tick in ticks]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files())
+def test_columns_are_the_rows(tmp_path: Path, file: tuple[str, int]) -> None:
+    text, at_once = file
+    path = tmp_path / "ticks.csv"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with mock.patch.object(recordings, "ROWS_AT_ONCE", at_once):
+        ticks, rejected = one_by_one(path)
+        for read in (by_columns, as_both):
+            found, left_out = read(path)
+            assert exact(found) == exact(ticks)
+            assert left_out == rejected
+
+
+def test_plain_rows_are_read_by_columns(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.csv"
+    rows = "".join(f"{T + n // 2},{'AB'[n % 2]},1.5,,{n},7\n" for n in range(40))
+    path.write_text(f"ts,symbol,price,bid,ask,volume\n{rows}")
+    with mock.patch.object(RowReader, "tick", side_effect=AssertionError("one by one")):
+        (block,) = read_columns(path, lambda row: pytest.fail(str(row)))
+    assert block.day_volume[-1] == 140.0
+
+
+def test_columns_of_parquet_are_its_rows(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
+    columns = {
+        "ts": pyarrow.array([T, T, T + 1, T + 2], pyarrow.timestamp("ms", "UTC")),
+        "symbol": ["A", "B", "A", "A"],
+        "price": [1.5, 2.0, float("nan"), 0.0],
+        "bid": [1.0, None, float("nan"), 2.0],
+        "volume": [3, None, 4, 5],
+        "comment": [[1], [2], None, []],
+    }
+    path = tmp_path / "ticks.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+    for at_once in (1, 4):
+        with mock.patch.object(recordings, "ROWS_AT_ONCE", at_once):
+            ticks, rejected = one_by_one(path)
+            found, left_out = by_columns(path)
+        assert (exact(found), left_out) == (exact(ticks), rejected)
+        assert [row.line for row in rejected] == [3]
+
+
+def test_what_comes_before_an_error_is_read(tmp_path: Path) -> None:
+    def lines(count: int) -> Iterator[str]:
+        yield "ts,symbol,price\n"
+        yield from (f"{T + n},A,1\n" for n in range(count))
+        raise EOFError("cut")
+
+    path, found = tmp_path / "cut.csv", list[Tick]()
+    opened: Callable[..., Any] = mock.MagicMock()
+    opened.return_value.__enter__.return_value = lines(7)  # type: ignore[attr-defined]
+    with (
+        mock.patch.object(recordings, "_opened", opened),
+        pytest.raises(recordings.RecordingError, match="after line 8"),
+    ):
+        found.extend(read_ticks(path, lambda row: pytest.fail(str(row))))
+    assert len(found) == 7
