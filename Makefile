@@ -45,7 +45,7 @@ node_modules/.installed: package-lock.json .npmrc .venv/.installed
 	@touch $@
 
 lock: .venv ## Pin every dependency anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra client --extra parquet --extra yahoo --extra local --extra dev --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra client --extra mcp --extra parquet --extra yahoo --extra local --extra dev --no-header --quiet --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/python -W ignore -m producers.markets.generate
 	@npm update --package-lock-only --silent
 

@@ -86,10 +86,17 @@ class Monitor:
         return self._complete(dialogues.tickers())
 
     def bars(
-        self, ticker: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        ticker: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        source: str | None = None,
     ) -> list[BarModel]:
         """Return minute bars, the oldest first; of the last 7 hours unless `since` and `until` (aware) are given."""
-        return self._complete(dialogues.bars(ticker, dialogues.parameters(since=since, until=until)))
+        return self._complete(
+            dialogues.bars(ticker, dialogues.parameters(since=since, until=until, source=source))
+        )
 
     def _complete(self, dialogue: Dialogue[T]) -> T:
         step = next(dialogue)

@@ -62,10 +62,17 @@ class AsyncMonitor:
         return await self._complete(dialogues.tickers())
 
     async def bars(
-        self, ticker: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        ticker: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        source: str | None = None,
     ) -> list[BarModel]:
         """See `Monitor.bars`."""
-        return await self._complete(dialogues.bars(ticker, dialogues.parameters(since=since, until=until)))
+        return await self._complete(
+            dialogues.bars(ticker, dialogues.parameters(since=since, until=until, source=source))
+        )
 
     async def _complete(self, dialogue: Dialogue[T]) -> T:
         step = next(dialogue)

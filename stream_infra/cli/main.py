@@ -51,6 +51,7 @@ COMMANDS = {
     "cost": "Estimate what a month on AWS costs, and what drives it.",
     "rollback": "Let a function's triggers call an older version of its code.",
     "recover": "Bring back data and settings; stop and start.",
+    "mcp": "Serve tools for assistants by the Model Context Protocol.",
     "quarantine": "Look into the records that could not be read.",
 }
 
