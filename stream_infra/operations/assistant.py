@@ -232,9 +232,8 @@ def _register_examinations(server: MCPServer, ports: Ports) -> None:
         from stream_infra.operations.offline import backtest as core  # noqa: PLC0415  numpy
 
         recording = core.Recording()
-        recording.read([Path(file)])
-        outcome = core.run([Path(file)], Threshold.parse(str(threshold)), lambda _: None)
-        return {**core.as_dict(recording, [outcome])["thresholds"][0], "ticks": recording.ticks}
+        outcomes = core.run([Path(file)], [Threshold.parse(str(threshold))], recording)
+        return {**core.as_dict(recording, outcomes)["thresholds"][0], "ticks": recording.ticks}
 
     @server.tool(annotations=_READS)
     @_said
