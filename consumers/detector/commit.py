@@ -215,7 +215,7 @@ class Partitions:
         if effects.events:
             self._ports.bus.put(effects.events)
         if effects.bars:
-            self._ports.charts.put_bars(effects.bars, block.arrival_ms)
+            self._ports.charts.put_bars(effects.bars, block.arrival_ms, len(step.state.keys))
         self._put_quotes(step)
 
     def _put_quotes(self, step: Step) -> None:

@@ -29,8 +29,11 @@ class AnomalyStore(Protocol):
 class ChartWriter(Protocol):
     """Bars and last quotes."""
 
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
-        """Write closed bars, each with its origin and symbol; writing one again changes nothing."""
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
+        """Write closed bars, each with its origin and symbol; writing one again changes nothing.
+
+        `windows` is how many their partition has.
+        """
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
         """Write a part of the last quotes as of a block, unless newer ones are there."""

@@ -5,8 +5,10 @@ Last quotes: one item per origin and partition of the stream, pk `live#<origin>`
 minute of every symbol as well.
 
 Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
-symbol, set when the symbol's minute closes: "[open,high,low,close,volume,ticks,bid,ask,spread_low,
-spread_high]". Setting it again changes nothing. Bars hold positive prices only: what a bad tick said is in its anomaly.
+symbol. Where a partition has thousands of symbols it is `bars#<origin>#512/<group>`, modulo 512: a write and a read of
+an item cost its size. An attribute is set when the symbol's minute closes, to
+"[open,high,low,close,volume,ticks,bid,ask,spread_low,spread_high]". Setting it again changes nothing. Bars hold
+positive prices only: what a bad tick said is in its anomaly.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GROUPS = 64
+MANY_GROUPS = 512
+MANY_WINDOWS = 1_600
+"""Windows of a partition from which on its bars go to the larger number of groups."""
 KEPT_SECONDS = 15 * 86_400
 _ATTRIBUTE_PREFIX = "b:"
 _BARS_PER_UPDATE = 100
@@ -45,9 +50,23 @@ def live_pk(origin: str) -> str:
     return f"live#{origin}"
 
 
-def bars_pk(origin: str, symbol: str) -> str:
-    """Return the partition key of the minute bars of a symbol and of those that share its items."""
-    return f"bars#{origin}#{zlib.crc32(symbol.encode()) % GROUPS}"
+def bars_pk(origin: str, symbol: str, windows: int = 0) -> str:
+    """Return the partition key of the minute bars of a symbol and of those that share its items.
+
+    Parameters
+    ----------
+    windows
+        How many its partition has.
+    """
+    number = zlib.crc32(symbol.encode())
+    if windows > MANY_WINDOWS:
+        return f"bars#{origin}#{MANY_GROUPS}/{number % MANY_GROUPS}"
+    return f"bars#{origin}#{number % GROUPS}"
+
+
+def bars_pks(origin: str, symbol: str) -> tuple[str, str]:
+    """Return both partition keys that minute bars of a symbol may have."""
+    return bars_pk(origin, symbol), bars_pk(origin, symbol, MANY_WINDOWS + 1)
 
 
 def bar_attribute(symbol: str) -> str:
@@ -160,13 +179,16 @@ class ChartTable:
 
     def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
         """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
-        bars = {bar.minute_ms: bar for bar in self._closed(origin, symbol, since_ms, until_ms)}
-        quote = self.last_quotes(origin).get(symbol)
+        quotes = self.last_quotes(origin)
+        # Its bars are in the second of these only if its partition has, or had, many windows.
+        pks = bars_pks(origin, symbol)[: 1 + (len(quotes.ts) > MANY_WINDOWS)]
+        bars = {bar.minute_ms: bar for pk in pks for bar in self._closed(pk, symbol, since_ms, until_ms)}
+        quote = quotes.get(symbol)
         if quote is not None and since_ms <= quote.bar.minute_ms < until_ms:
             bars.setdefault(quote.bar.minute_ms, quote.bar)
         return [bars[minute] for minute in sorted(bars)]
 
-    def _closed(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
+    def _closed(self, pk: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
         first = max(0, -(-since_ms // MINUTE_MS) * MINUTE_MS)
         if until_ms <= first:
             return
@@ -174,7 +196,7 @@ class ChartTable:
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
             ExpressionAttributeValues={
-                ":pk": {"S": bars_pk(origin, symbol)},
+                ":pk": {"S": pk},
                 ":low": {"S": iso_ms(first)},
                 ":high": {"S": iso_ms(until_ms - 1)},
             },
@@ -186,11 +208,11 @@ class ChartTable:
                 if (attribute := item.get(bar_attribute(symbol))) is not None:
                     yield bar_from_attribute(ms_of_iso(item["sk"]["S"]), attribute)
 
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
-        """Set closed bars in the items of their minute and group."""
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
+        """Set closed bars in the items of their minute and group; `windows` is how many their partition has."""
         items: dict[tuple[str, int], dict[str, Bar]] = defaultdict(dict)
         for origin, symbol, bar in bars:
-            items[bars_pk(origin, symbol), bar.minute_ms][symbol] = bar
+            items[bars_pk(origin, symbol, windows), bar.minute_ms][symbol] = bar
         for (pk, minute_ms), of_symbols in items.items():
             sk, pairs = iso_ms(minute_ms), sorted(of_symbols.items())
             for start in range(0, len(pairs), _BARS_PER_UPDATE):

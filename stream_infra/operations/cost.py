@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from consumers.stores.charts import GROUPS, MANY_GROUPS, MANY_WINDOWS
 from producers.sources import get
 from stream_infra.config import Config
 from stream_infra.operations import prices
@@ -130,6 +131,33 @@ class Estimate:
         return dict(sorted(found.items(), key=lambda item: -item[1][1]))
 
 
+class Size(NamedTuple):
+    """What to set for so many tickers, polled every second; `list_place` is where they are listed."""
+
+    tickers: int
+    shards: int
+    partitions: int
+    batching_window_seconds: int
+    list_place: str
+
+    def estimate(self, session: Session, config: Config) -> Estimate:
+        """Return a month with these settings, the others as `config` says."""
+        own = {
+            "shards": self.shards,
+            "partitions": self.partitions,
+            "batching_window_seconds": self.batching_window_seconds,
+        }
+        return estimate(self.tickers, 1, session, config.model_copy(update=own))
+
+
+SIZES = (
+    Size(10, 1, 4, 0, "SSM"),
+    Size(500, 1, 4, 0, "SSM"),
+    Size(5_000, 1, 4, 5, "S3"),
+    Size(50_000, 4, 16, 5, "S3"),
+)
+
+
 def estimate(tickers: int, interval_seconds: float, session: Session, config: Config) -> Estimate:
     """Return a month of `tickers` polled every `interval_seconds` in `session`, deployed as `config` says."""
     use = _Use(tickers, interval_seconds, session, config)
@@ -214,7 +242,10 @@ def _tables(use: _Use) -> Iterator[Line]:
     block = RATES.block_bytes + RATES.block_tick_bytes * n
     quotes = 250 + RATES.quote_bytes * n
     often = use.polls if quotes <= 2 * KIB else use.minutes * 4  # as consumers/detector/commit.py has it
-    bars = min(64, use.tickers) * math.ceil(use.tickers / 64 * RATES.bar_bytes / KIB)
+    # As consumers/stores/charts.py has it: an update of up to 100 bars costs the size of its item.
+    groups = MANY_GROUPS if n > MANY_WINDOWS else GROUPS
+    share = use.tickers / groups
+    bars = min(groups, use.tickers) * math.ceil(share / 100) * math.ceil(share * RATES.bar_bytes / KIB)
     writes = use.polls * use.partitions * math.ceil(block / KIB)
     writes += often * use.partitions * math.ceil(quotes / KIB)
     writes += use.minutes * bars + use.minutes * 5  # lease and state of the feed

@@ -6,6 +6,7 @@ Processor time, without decoding and storing. river's HalfSpaceTrees run on one 
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 from consumers.detectors.engine import engine
 from consumers.detectors.engine.columns import Integers
 
+RESULTS = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 TICKS = 10_000
 BATCHES = 30
 
@@ -35,18 +37,27 @@ def main() -> None:
         "500 symbols, Zipf": (500, lambda: rng.choice(500, TICKS, p=popular / popular.sum()), 150_000),
         "one symbol": (1, lambda: np.zeros(TICKS, np.int64), 100_000),
     }
-    polls = 0.0
+    polls, report = 0.0, dict[str, list[float]]()
     for name, (symbols, slots, bar) in shapes.items():
         rates = measure(rng, symbols, slots)
         median = float(np.median(rates))
         polls = median if name == POLLS else polls
+        report[name] = [median, min(rates), max(rates)]
         print(f"{name:<46} {median:>10,.0f} ticks/s (best {max(rates):,.0f}){_verdict(median, bar)}")
+    _add(report)
     print(f"state: {len(engine.STATE_FIELDS) * 8} bytes a symbol")
     trees = peer()
     if trees is not None:
         name, faster = "river's HalfSpaceTrees, one value a tick", polls / trees
         verdict = _verdict(faster, RIVER_BAR)
         print(f"{name:<46} {trees:>10,.0f} ticks/s; ours on polls are {faster:,.0f} times as fast{verdict}")
+
+
+def _add(report: dict[str, list[float]]) -> None:
+    """Put ticks a second (median, least, most) beside the other figures, if `bench.py` has written them."""
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text()) | {"detection_ticks_a_second": report}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def _verdict(value: float, bar: float | None) -> str:

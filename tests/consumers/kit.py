@@ -291,8 +291,9 @@ class _Anomalies(_Port):
 
 
 class _Charts(_Port):
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int) -> None:
+    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
         assert arrival_ms > 0
+        assert windows > 0
         for origin, symbol, bar in bars:
             key = (origin, symbol, bar.minute_ms)
             is_compared = not any(a <= bar.minute_ms <= b for a, b in self.memory.written_anew)

@@ -11,7 +11,9 @@ import typer
 from stream_infra.cli import options
 
 if TYPE_CHECKING:
-    from stream_infra.operations.cost import Estimate, Session
+    from collections.abc import Sequence
+
+    from stream_infra.operations.cost import Estimate, Session, Size
 
 app = typer.Typer()
 _DRIVERS_SHOWN = 5
@@ -19,6 +21,7 @@ _DRIVERS_SHOWN = 5
 
 @app.command()
 def cost(
+    *,
     tickers: Annotated[int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1)] = 20,
     interval: Annotated[
         float | None,
@@ -36,6 +39,10 @@ def cost(
     deployment: Annotated[
         str, typer.Option("--deployment", help="Its name in monitor.toml.", metavar="NAME")
     ] = "prod",
+    sizes: Annotated[
+        bool,
+        typer.Option("--sizes", help="What to set for 10, 500, 5,000 and 50,000 tickers, and what it costs."),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Estimate what a month on AWS costs, by service, and say what drives it. It needs no AWS.
@@ -43,6 +50,8 @@ def cost(
     Prices are those of US East (N. Virginia) in a table with its date; see docs/cost.md.
 
     Example: stock-monitor cost --tickers 500 --interval 5
+
+    Example: stock-monitor cost --sizes
     """
     from stream_infra.config import find_file, load  # noqa: PLC0415
     from stream_infra.operations import cost as model  # noqa: PLC0415  --help must not pay for it
@@ -50,11 +59,50 @@ def cost(
     config = load(deployment, find_file(Path.cwd()))
     interval = interval or config.poll_interval_seconds
     session = session or config.session
+    if sizes:
+        rows = [(size, size.estimate(_session(session), config)) for size in model.SIZES]
+        _print_sizes(rows, session, as_json=as_json)
+        return
     found = model.estimate(tickers, interval, _session(session), config)
     if as_json:
         typer.echo(json.dumps(_as_dict(found, tickers, interval, session)))
     else:
         typer.echo("\n".join(_lines(found, tickers, interval, session)))
+
+
+def _print_sizes(rows: Sequence[tuple[Size, Estimate]], session: str, *, as_json: bool) -> None:
+    from stream_infra.cli.text import print_table  # noqa: PLC0415
+
+    if as_json:
+        report = [
+            {**size._asdict(), "session": session, "dollars_a_month": round(found.dollars, 2)}
+            for size, found in rows
+        ]
+        typer.echo(json.dumps(report))
+        return
+    typer.echo(f"Polled every second, session {session}: what to set, and US dollars a month\n")
+    print_table(
+        (_size_row(size, found) for size, found in rows),
+        header=("tickers", "shards", "partitions", "window", "list in", "to pay", "list price", "dearest"),
+        right=(0, 1, 2, 3, 5, 6),
+    )
+    typer.echo(
+        "\nwindow: batching_window_seconds. A list in S3 is named by /stock-tracker/ticker: s3://bucket/key."
+    )
+
+
+def _size_row(size: Size, found: Estimate) -> tuple[str, ...]:
+    service, (_, listed) = next(iter(found.by_service().items()))
+    return (
+        f"{size.tickers:,}",
+        str(size.shards),
+        str(size.partitions),
+        str(size.batching_window_seconds),
+        size.list_place,
+        f"{found.dollars:,.0f}",
+        f"{found.list_dollars:,.0f}",
+        f"{service} {listed:,.0f}",
+    )
 
 
 def _session(given: str) -> Session:

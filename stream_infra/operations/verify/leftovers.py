@@ -12,7 +12,7 @@ from typing import Any
 
 from consumers.alerts.places import group_place, incident_place, message_place, record_place
 from consumers.alerts.table import Delete, DynamoTable, Place
-from consumers.stores.charts import bars_pk, live_pk
+from consumers.stores.charts import bars_pks, live_pk
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.verify.sent import TICKER, Sent
@@ -64,7 +64,7 @@ def _anomalies(dynamodb: Any, sent: Sent) -> list[Any]:
 
 
 def _charts(dynamodb: Any) -> Iterator[tuple[str, Any]]:
-    for pk in (live_pk(ORIGIN), bars_pk(ORIGIN, TICKER)):
+    for pk in (live_pk(ORIGIN), *bars_pks(ORIGIN, TICKER)):
         pages = dynamodb.get_paginator("query").paginate(
             TableName=names.CHARTS_TABLE,
             KeyConditionExpression="pk = :pk",

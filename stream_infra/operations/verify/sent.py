@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from consumers.contracts.anomaly import anomaly_id, iso_ms
 from producers.partitions import partition_of
 from producers.publisher import Publisher
-from producers.recordings import Tick, read_ticks
+from producers.recorded_rows import Tick
+from producers.recordings import read_ticks
 from producers.sources.replay import batches
 from stream_infra import names
 from stream_infra.operations.errors import FailedError

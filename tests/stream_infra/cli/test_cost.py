@@ -97,3 +97,14 @@ def test_a_session_that_is_none_is_rejected() -> None:
     done = run("--session", "night")
     assert isinstance(done.exception, InputError)
     assert str(done.exception) == "--session: 'night'; must be one of regular, extended, always"
+
+
+def test_the_document_has_the_sizes_that_the_command_prints() -> None:
+    document = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+    header, *rows = run("--sizes").stdout.split("\n\n")[1].splitlines()
+    assert header.split()[:3] == ["tickers", "shards", "partitions"]
+    for row in rows:
+        assert f"| {' | '.join(re.split(r'  +', row.strip()))} |" in document
+    report = json.loads(run("--sizes", "--json").stdout)
+    assert [size["tickers"] for size in report] == [10, 500, 5_000, 50_000]
+    assert all(size["dollars_a_month"] > 0 for size in report)
