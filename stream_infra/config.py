@@ -70,6 +70,7 @@ _AWS_KEYS = (
     "operations_email",
     "monthly_cost_limit",
     "tracing",
+    "api_log_role",
 )
 _ONLY_ON_AWS = "the local AWS has no use for it"
 
@@ -131,6 +132,9 @@ class Config(BaseModel):
     """Charges of a month (USD) above which the operators are notified; the metric is that of the whole account."""
     operations_email: Email = ""
     """Who is notified of alarms, once they confirmed AWS's email; empty subscribes nobody."""
+    api_log_role: Literal["own", "account"] = "own"
+    """The role with which API Gateway writes logs is one of the whole account and region: deploy our own, or let the
+    one that is set there write ours too."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
 

@@ -87,7 +87,39 @@ def _keys(client: Client, config: Config) -> Iterator[Problem]:
         )
 
 
-_CHECKS = (_account, _stacks, _concurrency, _keys)
+def _log_role(client: Client, config: Config) -> Iterator[Problem]:
+    """Find a role of somebody else that ours would replace.
+
+    CloudFormation reference, AWS::ApiGateway::Account: the role is one of the account and region; a second such
+    resource overwrites the first, and deleting it does not bring the former role back.
+    """
+    if config.api_log_role == "account":
+        if not _log_role_in_force(client):
+            yield Problem(
+                "api_log_role is account, and API Gateway has no role here with which it writes logs",
+                'set api_log_role = "own" in monitor.toml',
+            )
+        return
+    role = _log_role_in_force(client)
+    if role and role.rpartition("/")[2] not in _roles(client, "ApiStack"):
+        yield Problem(
+            f"API Gateway writes the logs of this account and region with {role}: a deployment would replace it",
+            'set api_log_role = "account" in monitor.toml: that role then writes our logs too',
+        )
+
+
+def _log_role_in_force(client: Client) -> str:
+    return str(client("apigateway").get_account().get("cloudwatchRoleArn") or "")
+
+
+def _roles(client: Client, stack: str) -> set[str]:
+    if _status(client, stack) is None:
+        return set()
+    found = client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    return {str(item.get("PhysicalResourceId")) for item in found if item["ResourceType"] == "AWS::IAM::Role"}
+
+
+_CHECKS = (_account, _stacks, _concurrency, _keys, _log_role)
 
 
 def _status(client: Client, stack: str) -> str | None:

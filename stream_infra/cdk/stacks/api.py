@@ -124,7 +124,7 @@ class ApiStack(Stack):
             proxy=config.local,  # elsewhere `SignIn.guard` adds the methods
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             min_compression_size=Size.kibibytes(1),
-            cloud_watch_role=True,
+            cloud_watch_role=config.api_log_role == "own",
             deploy_options=apigateway.StageOptions(
                 stage_name=names.STAGE,
                 throttling_rate_limit=100,

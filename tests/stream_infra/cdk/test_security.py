@@ -23,7 +23,7 @@ from stream_infra import names
 from stream_infra.cdk.constructs import permissions
 from stream_infra.cdk.stacks import api, dashboard, functions, storage
 from stream_infra.operations.permissions import needed
-from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize
+from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 
 Change = Callable[[cdk.App], None]
 ROOT = Path(__file__).resolve().parents[3]
@@ -367,3 +367,15 @@ def test_another_origin_gets_no_permission_to_write(aws_templates: Templates) ->
     assert "Access-Control-Allow" not in json.dumps(aws_templates)
     sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "localstack").glob("*.py")]
     assert not [path for path in sources if "access-control-allow" in path.read_text().lower()]
+
+
+def test_the_account_s_role_of_api_gateways_logs_may_stay(aws_templates: Templates, tmp_path: Path) -> None:
+    """CloudFormation reference, AWS::ApiGateway::Account: each such resource overwrites the role of the one before."""
+
+    def accounts(templates: Templates) -> int:
+        return sum(
+            item["Type"] == "AWS::ApiGateway::Account" for item in templates["ApiStack"]["Resources"].values()
+        )
+
+    assert accounts(aws_templates) == 1
+    assert accounts(templates_of(synthesize(tmp_path, api_log_role="account"))) == 0

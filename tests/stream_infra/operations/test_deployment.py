@@ -16,8 +16,14 @@ class Account:
     """An account as far as the checks see it; itself the client of every service."""
 
     def __init__(
-        self, *, stacks: dict[str, str] | None = None, concurrency: int = 1000, has_secret: bool = True
+        self,
+        *,
+        stacks: dict[str, str] | None = None,
+        concurrency: int = 1000,
+        has_secret: bool = True,
+        log_role: str = "",
     ) -> None:
+        self.log_role = log_role
         self.stacks = GOOD if stacks is None else stacks
         self.concurrency, self.has_secret = concurrency, has_secret
 
@@ -37,6 +43,16 @@ class Account:
 
     def get_account_settings(self) -> dict[str, dict[str, int]]:
         return {"AccountLimit": {"ConcurrentExecutions": self.concurrency}}
+
+    def get_account(self) -> dict[str, str]:
+        return (
+            {"cloudwatchRoleArn": f"arn:aws:iam::111122223333:role/{self.log_role}"} if self.log_role else {}
+        )
+
+    def describe_stack_resources(self, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
+        assert StackName == "ApiStack"
+        ours = {"ResourceType": "AWS::IAM::Role", "PhysicalResourceId": "ApiStack-ApiCloudWatchRole-1"}
+        return {"StackResources": [ours]}
 
     def describe_secret(self, SecretId: str) -> None:  # noqa: N803  AWS's name
         assert SecretId == names.SOURCE_SECRET
@@ -62,6 +78,8 @@ def test_a_prepared_account_has_no_problem() -> None:
         (Account(concurrency=10), CONFIG, "the account's concurrency is 10"),
         (Account(concurrency=129), CONFIG, "30 reserved would leave less than 100"),
         (Account(has_secret=False), CONFIG, "there is no secret stock-tracker/source-keys"),
+        (Account(log_role="of-another-team"), CONFIG, "of-another-team: a deployment would replace it"),
+        (Account(), CONFIG.model_copy(update={"api_log_role": "account"}), "has no role here"),
     ],
 )
 def test_what_would_let_a_deployment_fail_is_said_before(account: Account, config: Config, what: str) -> None:
@@ -75,6 +93,17 @@ def test_what_would_let_a_deployment_fail_is_said_before(account: Account, confi
 
 def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:
     assert preflight(Account(concurrency=10), CONFIG.model_copy(update={"concurrency_limit": 0})) == []
+
+
+def test_the_role_of_api_gateways_logs_is_not_taken_over() -> None:
+    """CloudFormation reference, AWS::ApiGateway::Account: one role for the account and region, overwritten by the last.
+
+    Ours from an earlier deployment may stay; that of somebody else stays where the settings say so.
+    """
+    of_account = CONFIG.model_copy(update={"api_log_role": "account"})
+    assert preflight(Account(log_role="of-another-team"), of_account) == []
+    deployed = {**GOOD, "ApiStack": "UPDATE_COMPLETE"}
+    assert preflight(Account(log_role="ApiStack-ApiCloudWatchRole-1", stacks=deployed), CONFIG) == []
 
 
 def test_a_source_without_keys_needs_no_secret() -> None:
