@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from api.parameters import Instant, TickerName
+from consumers.alerts.context import Verdict
 from consumers.alerts.links import TOKEN_CHARACTERS
 from consumers.alerts.model import DeliveryStatus, IncidentState, MessageKind
 from producers.origin import Origin
@@ -280,6 +281,25 @@ class IncidentMessage(BaseModel):
     channels: list[str]
 
 
+class IncidentContext(BaseModel):
+    """What the market did in the minutes before an incident. Moves are returns; null where one is not known."""
+
+    verdict: Verdict | None = Field(description="What explains the move; null where that is not known.")
+    why: str = Field(description="Why there is no verdict; empty where there is one.")
+    move: float | None = Field(description="The ticker's own, over 5 minutes.")
+    median: float | None = Field(description="The median of the other watched tickers' moves.")
+    others: int = Field(description="Of how many.")
+    index: str = Field(description="The index ticker that is watched; empty for none.")
+    index_move: float | None
+    beta: float | None = Field(description="How much the ticker usually moves with the index.")
+    residual: float | None = Field(
+        description="The move less beta times the index's, or less the median where no beta is known."
+    )
+    sector: str = Field(description="The group of the settings that holds the ticker; empty for none.")
+    sector_move: float | None = Field(description="The median of the sector's other tickers.")
+    sentence: str = Field(description="The same for people.")
+
+
 class IncidentModel(BaseModel):
     """Anomalies that belong together, with a state: what people are notified of."""
 
@@ -300,6 +320,7 @@ class IncidentModel(BaseModel):
     open_count: int = Field(description="Anomalies that go on.")
     anomalies: list[IncidentAnomaly] = Field(description="The worst.")
     tickers: list[IncidentTicker] = Field(description="Who moved first; empty for an incident of one ticker.")
+    context: IncidentContext | None = Field(description="null for an incident of before there was any.")
     messages: list[IncidentMessage]
 
 

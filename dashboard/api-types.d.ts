@@ -107,6 +107,21 @@ export interface IncidentAnomaly {
   explanation: string;
 }
 
+export interface IncidentContext {
+  verdict: "company" | "sector-wide" | "market" | null;
+  why: string;
+  move: number | null;
+  median: number | null;
+  others: number;
+  index: string;
+  index_move: number | null;
+  beta: number | null;
+  residual: number | null;
+  sector: string;
+  sector_move: number | null;
+  sentence: string;
+}
+
 export interface IncidentList {
   incidents: Array<IncidentModel>;
   count: number;
@@ -135,6 +150,7 @@ export interface IncidentModel {
   open_count: number;
   anomalies: Array<IncidentAnomaly>;
   tickers: Array<IncidentTicker>;
+  context: IncidentContext | null;
   messages: Array<IncidentMessage>;
 }
 

@@ -17,6 +17,7 @@ CONTRACTS = [contract["name"] for contract in SETTINGS["contracts"]]
 PLANTED = (
     ("Data flows left to right", "producers/partitions.py", "import api.models"),
     ("Within consumers", "consumers/stream/rows.py", "import consumers.windows.state"),
+    ("The alerts know the contracts", "consumers/alerts/cache.py", "import consumers.windows.bars"),
     ("Nobody in consumers knows the alerts", "consumers/windows/codec.py", "import consumers.alerts.handler"),
     ("Handlers are at the edge", "api/app.py", "import api.handler"),
     ("What wires the detector", "consumers/redrive/redrive.py", "import consumers.detector.wiring"),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from consumers.alerts import incidents, policy
 from consumers.alerts.cache import AlertCache, resolve
+from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKind, Move, Record
 from consumers.alerts.places import group_of, group_place, incident_place, record_place
@@ -15,6 +16,8 @@ from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.contracts.kinds import RULE
 
+ContextOf = Callable[[AlertEvent, Incident, AlertSettings], Context]
+"""Returns what the market did at the moment of an event, for its incident; raises nothing of a store's."""
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
 
@@ -28,8 +31,11 @@ class Decision:
         cache: AlertCache,
         now_ms: int,
         settings: AlertSettings,
+        *,
         watched: Callable[[], int],
+        context: ContextOf,
     ) -> None:
+        self._context = context
         self._store = store
         self._cache = cache
         self._now_ms = now_ms
@@ -64,6 +70,8 @@ class Decision:
         incident, kind, way = policy.decide(
             event, incident, self._cache.silences, self._now_ms, self._settings
         )
+        if kind is not None or incident.context is None:
+            incident = replace(incident, context=self._context(event, incident, self._settings))
         if kind is not None:
             self._news.setdefault(incident.id, []).append((kind, event, way.channels))
         self._cache.put(record_place(event.anomaly.id), record)

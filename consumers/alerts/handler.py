@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aws_lambda_powertools import Logger
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import event as events
 from consumers.alerts.event import AlertEvent, AlertTest
+from consumers.alerts.market import MarketReader
 from consumers.alerts.model import Pending
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
@@ -26,6 +28,7 @@ from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.settings import AlertSettingsError
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, DynamoTable
+from consumers.stores.charts import ChartTable
 from producers.settings import read_environment
 from producers.watch_list import WatchListError, WatchListReader
 
@@ -35,10 +38,15 @@ if TYPE_CHECKING:
 logger = Logger(service="stock-notifier")
 
 
+_SOON = Config(connect_timeout=0.3, read_timeout=0.4, retries={"total_max_attempts": 1})
+"""An alert goes out without its context rather than late."""
+
+
 class NotifierSettings(msgspec.Struct, frozen=True, rename=str.upper):
     """Names of what the notifier uses; the variables are called like the fields, in capitals."""
 
     alerts_table: str
+    charts_table: str
     topic_arn: str
     ticker_parameter: str
     channel_secrets: str
@@ -153,6 +161,7 @@ def _notifier() -> Notifier:
 
     settings = _settings()
     store = AlertStore(DynamoTable(boto3.client("dynamodb"), settings.alerts_table))
+    charts = ChartTable(boto3.client("dynamodb", config=_SOON), settings.charts_table)
     outlets = Outlets(
         boto3.client,
         topic_arn=settings.topic_arn,
@@ -169,4 +178,5 @@ def _notifier() -> Notifier:
         watched=_watched,
         pause=_pause,
         run=side_by_side,
+        context=MarketReader(charts, lambda: _watch_list()().symbols, _now_ms).context,
     )

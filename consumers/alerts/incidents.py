@@ -119,6 +119,7 @@ def line_of(incident: Incident, now_ms: int) -> DigestLine:
         late=incident.late,
         kind=worst.kind,
         explanation=worst.explanation,
+        verdict=(incident.context and incident.context.verdict) or "",
     )
 
 

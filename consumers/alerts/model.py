@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from consumers.alerts.context import Context
 from consumers.contracts.anomaly import SEVERITIES
 
 MINUTE_MS = 60_000
@@ -153,6 +154,8 @@ class Incident:
         Those that were notified at once, and are notified of its end.
     sequence
         How many messages were made.
+    context
+        What the market did when it began, or when it was last sent at once; None where nobody looked.
     """
 
     id: str
@@ -181,6 +184,7 @@ class Incident:
     notifications: tuple[Notification, ...] = ()
     sequence: int = 0
     due_ms: int | None = None
+    context: Context | None = None
 
     @property
     def severity(self) -> str:
@@ -292,6 +296,7 @@ class DigestLine:
     late: bool
     kind: str
     explanation: str
+    verdict: str = ""
 
     @property
     def rank(self) -> int:

@@ -13,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts import incidents, policy
 from consumers.alerts.cache import AlertCache
-from consumers.alerts.decision import Decision, with_message
+from consumers.alerts.context import Context
+from consumers.alerts.decision import ContextOf, Decision, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import (
@@ -60,6 +61,11 @@ class Taken:
     error: Exception | None = None
 
 
+def no_context(_event: AlertEvent, _incident: Incident, _settings: AlertSettings) -> Context:
+    """Return none: what reads no bars knows nothing of the market."""
+    return Context(why="bars were not read")
+
+
 class Notifier:
     """Takes events in, and sweeps once a minute.
 
@@ -73,6 +79,8 @@ class Notifier:
         Returns how many tickers are on the watch list; 0 if that is not known.
     pause
         Waits a short, growing, random time before the try of the given number.
+    context
+        See `decision.ContextOf`.
     """
 
     def __init__(
@@ -85,7 +93,9 @@ class Notifier:
         watched: Callable[[], int],
         pause: Callable[[int], None],
         run: Run = map,
+        context: ContextOf = no_context,
     ) -> None:
+        self._context = context
         self._store = store
         self._clock = clock
         self._watched = watched
@@ -155,7 +165,14 @@ class Notifier:
             return [taken for event in events for taken in self._decided([event], settings)]
 
     def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
-        decision = Decision(self._store, self._store.load(events), self._clock(), settings, self._watched)
+        decision = Decision(
+            self._store,
+            self._store.load(events),
+            self._clock(),
+            settings,
+            watched=self._watched,
+            context=self._context,
+        )
         order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
         decision.look_around(order)
         for event in order:

@@ -181,6 +181,15 @@ class DigestTimes(_Strict):
         return round(due.timestamp() * 1000)
 
 
+class ContextSettings(_Strict):
+    """What a ticker's move is compared with."""
+
+    index: Annotated[tuple[_Ticker, ...], _Some] = ("SPY", "VOO", "IVV", "QQQ")
+    """The first of these that is watched stands for the market."""
+    sectors: dict[str, Annotated[tuple[_Ticker, ...], Field(min_length=2, max_length=200)]] = {}
+    """Tickers that belong together, by a name of the user's."""
+
+
 class ChannelSettings(_Strict):
     """One channel: its type, and what that type is set up with. Its secrets are in Secrets Manager."""
 
@@ -214,6 +223,7 @@ class AlertSettings(_Strict):
     stale_after_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
     """An anomaly that is learned of later than this goes to a digest, as late ones do."""
     market_wide: MarketWide | None = MarketWide()
+    context: ContextSettings = ContextSettings()
 
     @field_validator("channels")
     @classmethod
@@ -295,6 +305,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "routes": Route,
     "digest": DigestTimes,
     "channels": ChannelSettings,
+    "context": ContextSettings,
 }
 
 

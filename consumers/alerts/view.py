@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Incident, Silence
-from consumers.alerts.rendering.texts import content
+from consumers.alerts.rendering.texts import content, sentence
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 
 
@@ -48,6 +49,8 @@ def incident_row(incident: Incident, now_ms: int) -> dict[str, Any]:
             }
             for move in incident.tickers
         ],
+        "context": incident.context
+        and {**asdict(incident.context), "sentence": sentence(incident.context, incident.subject)},
         "messages": [
             {
                 "id": made.message_id,

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote, QuoteColumns
+from consumers.contracts.errors import IOFailedError
 from consumers.stores.calls import CONDITION_FAILED, code_of, io
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ MANY_WINDOWS = 1_600
 KEPT_SECONDS = 15 * 86_400
 _ATTRIBUTE_PREFIX = "b:"
 _BARS_PER_UPDATE = 100
+_BATCH_GET_ITEMS = 100
+_CLOSES_CALLS = 8
 
 
 def live_pk(origin: str) -> str:
@@ -67,6 +70,11 @@ def bars_pk(origin: str, symbol: str, windows: int = 0) -> str:
 def bars_pks(origin: str, symbol: str) -> tuple[str, str]:
     """Return both partition keys that minute bars of a symbol may have."""
     return bars_pk(origin, symbol), bars_pk(origin, symbol, MANY_WINDOWS + 1)
+
+
+def _read_pks(origin: str, symbol: str, windows: int) -> tuple[str, ...]:
+    """Return where bars of a symbol may be: in the second of these only if its partition has, or had, many windows."""
+    return bars_pks(origin, symbol)[: 1 + (windows > MANY_WINDOWS)]
 
 
 def bar_attribute(symbol: str) -> str:
@@ -180,13 +188,19 @@ class ChartTable:
     def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
         """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
         quotes = self.last_quotes(origin)
-        # Its bars are in the second of these only if its partition has, or had, many windows.
-        pks = bars_pks(origin, symbol)[: 1 + (len(quotes.ts) > MANY_WINDOWS)]
-        bars = {bar.minute_ms: bar for pk in pks for bar in self._closed(pk, symbol, since_ms, until_ms)}
+        closed = self.closed_bars(origin, symbol, since_ms, until_ms, len(quotes.ts))
+        bars = {bar.minute_ms: bar for bar in closed}
         quote = quotes.get(symbol)
         if quote is not None and since_ms <= quote.bar.minute_ms < until_ms:
             bars.setdefault(quote.bar.minute_ms, quote.bar)
         return [bars[minute] for minute in sorted(bars)]
+
+    def closed_bars(
+        self, origin: str, symbol: str, since_ms: int, until_ms: int, windows: int
+    ) -> Iterator[Bar]:
+        """Yield the closed minutes that start in since_ms <= start < until_ms; `windows` as in `closes`."""
+        for pk in _read_pks(origin, symbol, windows):
+            yield from self._closed(pk, symbol, since_ms, until_ms)
 
     def _closed(self, pk: str, symbol: str, since_ms: int, until_ms: int) -> Iterator[Bar]:
         first = max(0, -(-since_ms // MINUTE_MS) * MINUTE_MS)
@@ -207,6 +221,51 @@ class ChartTable:
             for item in page["Items"]:
                 if (attribute := item.get(bar_attribute(symbol))) is not None:
                     yield bar_from_attribute(ms_of_iso(item["sk"]["S"]), attribute)
+
+    def closes(
+        self, origin: str, symbols: Sequence[str], minutes: Iterable[int], windows: int
+    ) -> dict[int, dict[str, float]]:
+        """Return the closes of symbols in closed minutes (epoch ms UTC of their start), by minute and symbol.
+
+        One item for each minute and group of symbols, whatever else it holds.
+
+        Parameters
+        ----------
+        windows
+            How many symbols their partition may have.
+
+        Raises
+        ------
+        IOFailedError
+            Not all could be read.
+        """
+        names = {f"#b{n}": bar_attribute(symbol) for n, symbol in enumerate(symbols)}
+        by_attribute = dict(zip(names.values(), symbols, strict=True))
+        rest: list[Any] = [
+            {"pk": {"S": pk}, "sk": {"S": iso_ms(minute)}}
+            for minute in minutes
+            for pk in sorted({pk for symbol in symbols for pk in _read_pks(origin, symbol, windows)})
+        ]
+        found: dict[int, dict[str, float]] = defaultdict(dict)
+        for _ in range(_CLOSES_CALLS):
+            if not rest:
+                return dict(found)
+            wanted: Any = {
+                self._table: {
+                    "Keys": rest[:_BATCH_GET_ITEMS],
+                    "ProjectionExpression": ", ".join(["sk", *names]),
+                    "ExpressionAttributeNames": names,
+                }
+            }
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            for item in answer["Responses"].get(self._table, []):
+                minute_ms = ms_of_iso(item.pop("sk")["S"])
+                for attribute, bar in item.items():
+                    close = bar_from_attribute(minute_ms, bar).close
+                    found[minute_ms][by_attribute[attribute]] = close
+            unread: Any = answer.get("UnprocessedKeys") or {}
+            rest = [*unread.get(self._table, {}).get("Keys", []), *rest[_BATCH_GET_ITEMS:]]
+        raise IOFailedError(f"{len(rest)} items of bars stayed unread by {self._table}: throttled")
 
     def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
         """Set closed bars in the items of their minute and group; `windows` is how many their partition has."""

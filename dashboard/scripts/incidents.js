@@ -146,6 +146,7 @@ function details(incident, toggle) {
   return [
     incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: () => toggle(incident) }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h"),
     h("p", {}, `${capitalized(incident.state)} ${incident.state === "resolved" ? "after" : "for"} ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
+    incident.context && h("p", { className: "incident-context" }, incident.context.sentence),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     moves.length > 1 && h("p", {}, moves.map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
     ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${moment(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from consumers.alerts.model import Incident, Silence
-from consumers.alerts.rendering.texts import Content, content
+from consumers.alerts.rendering.texts import Content, content, sentence
 from consumers.alerts.settings import Way
 from consumers.alerts.view import incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
@@ -52,6 +52,8 @@ def incident_line(incident: Incident, now_ms: int) -> str:
 def found_text(found: Found, endpoints: Endpoints) -> str:
     """Return what became of an anomaly, an incident or a message, with the texts of the messages."""
     lines = [incident_line(found.incident, found.now_ms)] if found.incident is not None else []
+    if found.incident is not None and found.incident.context is not None:
+        lines.append(sentence(found.incident.context, found.incident.subject))
     if found.incident is not None and not found.messages:
         lines.append(found.why)
     for stored in found.messages:
@@ -173,7 +175,9 @@ def _incidents(incidents: list[Incident], now_ms: int) -> str:
         until = f", until {time_of(row['acknowledged_until'])}" if row["acknowledged_until"] else ""
         waits = ", waits for a digest" if incident.waiting is not None else ""
         count = f"{row['anomaly_count']:,} {'anomaly' if row['anomaly_count'] == 1 else 'anomalies'}"
-        about = f"{incident.subject}, {count}{until}{waits} [{incident.id}]"
+        context = row["context"]
+        verdict = f", {context['verdict']}" if context and context["verdict"] else ""
+        about = f"{incident.subject}, {count}{verdict}{until}{waits} [{incident.id}]"
         rows.append((_at(incident.opened_ms), row["severity"], row["state"], about))
     return table_text(rows, header=("OPENED", "SEVERITY", "STATE", "INCIDENT"))
 

@@ -45,6 +45,7 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
         names.NOTIFIER: {
             f"arn:aws:sqs:{region}:{account}:{names.NOTIFIER_QUEUE}": ("sqs:ReceiveMessage",),
             table(names.ALERTS_TABLE): ("dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem"),
+            table(names.CHARTS_TABLE): ("dynamodb:BatchGetItem", "dynamodb:Query"),
             f"arn:aws:sns:{region}:{account}:{names.ALERTS_TOPIC}": ("sns:Publish",),
             parameter(names.TICKER_PARAMETER): ("ssm:GetParameter",),
         },

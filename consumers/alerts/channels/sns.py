@@ -66,6 +66,7 @@ def _about(message: Message) -> dict[str, Any]:
         "state": incident.state(message.made_ms),
         "anomaly_count": incident.anomalies,
         "anomaly": message.cause.id,
+        "verdict": incident.context and incident.context.verdict,
         "tickers": [move.ticker for move in incident.tickers] or [incident.subject],
     }
 

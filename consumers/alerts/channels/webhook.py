@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of
@@ -81,5 +82,6 @@ def _payload(message: Message, content: Content) -> dict[str, Any]:
             "anomaly_count": incident.anomalies,
             "anomalies": [one.id for one in incident.samples],
             "tickers": tickers,
+            "context": incident.context and asdict(incident.context),
         },
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
+from consumers.alerts.context import MINUTES, Context
 from consumers.alerts.links import Action
 from consumers.alerts.model import (
     FEED,
@@ -165,7 +166,9 @@ class _Writer:
         )
         others = [one for one in incident.samples if one.id != cause.id]
         counted = incident.anomalies - 1 - len(others)
-        title = f"{change}: {cause.ticker} {_words(cause.kind)}, {against}"
+        verdict = incident.context and incident.context.verdict
+        of = f"{verdict}, " if verdict else ""
+        title = f"{change}: {cause.ticker} {_words(cause.kind)}, {of}{against}"
         if cause.kind == RULE:
             title = f"{change}: {cause.explanation.rstrip('.')}"
         return Content(
@@ -247,10 +250,13 @@ class _Writer:
     def _line(self, line: DigestLine) -> str:
         late = ", found late" if line.late else ""
         count = f", {line.anomalies:,} anomalies" if line.anomalies > 1 else ""
-        about = f"{line.severity}, {line.state}{count}{late}"
+        verdict = f", {line.verdict}" if line.verdict else ""
+        about = f"{line.severity}, {line.state}{count}{verdict}{late}"
         return f"{self._clock(line.opened_ms)}  {_line_subject(line)} ({about}): {line.explanation}"
 
     def _facts(self, incident: Incident) -> Iterator[str]:
+        if incident.context is not None:
+            yield sentence(incident.context, incident.subject)
         yield f"Began {self._moment(incident.opened_ms)}, {_count(incident.anomalies, 'anomaly', 'anomalies')}"
         yield f"Incident {incident.id}"
 
@@ -273,6 +279,32 @@ class _Writer:
         if not self.dashboard_url or not incident.samples:
             return self._home()
         return f"{self._home()}?{urlencode({'anomaly': incident.samples[0].id}, safe=':@')}"
+
+
+def sentence(context: Context, subject: str) -> str:
+    """Return what the market did, and what that makes of a subject's move, as a sentence."""
+    facts = []
+    if context.move is not None:
+        facts.append(f"{subject} {_percent(context.move)}")
+    if context.median is not None:
+        others = "all" if context.move is None else "the other"
+        facts.append(f"{others} {context.others:,} tickers {_percent(context.median)} (median)")
+    if context.index_move is not None:
+        usual = f" (beta {context.beta:.2f})" if context.beta is not None else ""
+        facts.append(f"{context.index} {_percent(context.index_move)}{usual}")
+    if context.sector_move is not None:
+        facts.append(f"{context.sector} {_percent(context.sector_move)}")
+    if context.residual is not None:
+        facts.append(f"{_percent(context.residual)} its own")
+    said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
+    if context.verdict is not None:
+        return f"{context.verdict.capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
+    unknown = f"Company or market is not known: {context.why}"
+    return f"{unknown}. {said}." if said else f"{unknown}."
+
+
+def _percent(move: float) -> str:
+    return f"{move * 100:+.2f} %"
 
 
 def _fitting(start: str, digest: Digest) -> str:

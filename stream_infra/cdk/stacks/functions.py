@@ -225,6 +225,7 @@ class LambdaStack(Stack):
             timeout=NOTIFIER_TIMEOUT,
             environment={
                 "ALERTS_TABLE": storage.alerts.table_name,
+                "CHARTS_TABLE": storage.charts.table_name,
                 "TOPIC_ARN": stream.alerts.topic_arn,
                 "DASHBOARD_URL": self._dashboard_url,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
@@ -249,6 +250,8 @@ class LambdaStack(Stack):
             "dynamodb:PutItem",
             "dynamodb:DeleteItem",
         )
+        # The bars of the market, for an incident's context.
+        allow_items(notifier, storage.charts, ["bars#*", "live#*"], "dynamodb:BatchGetItem", "dynamodb:Query")
         stream.alerts.grant_publish(notifier)
         allow(notifier, stream.undelivered.queue_arn, "sqs:SendMessage")
         allow_channel_secrets(notifier)

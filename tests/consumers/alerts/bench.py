@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field, replace
 
 from consumers.alerts.channels import ChannelError
+from consumers.alerts.context import Context
+from consumers.alerts.decision import ContextOf
 from consumers.alerts.event import AlertEvent, parse
 from consumers.alerts.model import Delivery, Incident, Message
 from consumers.alerts.notifier import Notifier, Sweep
@@ -103,6 +105,15 @@ def over(event: AlertEvent, at_ms: int) -> AlertEvent:
     return replace(event, change="ended", at_ms=at_ms)
 
 
+def company(event: AlertEvent, incident: Incident, _settings: AlertSettings) -> Context:
+    """Return a context in which a ticker moves by itself, or the market as a whole."""
+    if event.anomaly.kind in {"gap", "frozen_feed", "bad_tick"}:
+        return Context(why="what is wrong are the quotes: they do not say how the price moved")
+    if incident.is_wide:
+        return Context("market", "", None, -0.021, 10, "SPY", -0.018)
+    return Context("company", "", 0.0212, 0.0004, 9, "SPY", 0.001, 1.2, 0.02)
+
+
 class Phones:
     """Channels that keep what they are sent; those in `down` take nothing."""
 
@@ -129,6 +140,7 @@ class Bench:
     watched: int = 0
     phones: Phones = field(default_factory=Phones)
     dead: list[tuple[Message, Delivery]] = field(default_factory=list)
+    context: ContextOf = field(default=company)
 
     def __post_init__(self) -> None:
         self.store = AlertStore(self.table)
@@ -139,6 +151,7 @@ class Bench:
             clock=lambda: self.now_ms,
             watched=lambda: self.watched,
             pause=lambda _attempt: None,
+            context=self.context,
         )
 
     def take(self, *events: AlertEvent, at_ms: int | None = None) -> list[str | None]:

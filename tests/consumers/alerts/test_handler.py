@@ -32,6 +32,7 @@ class Function:
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
         for name, value in {
             "ALERTS_TABLE": "stock-alerts",
+            "CHARTS_TABLE": "stock-charts",
             "TOPIC_ARN": topic,
             "DASHBOARD_URL": "https://monitor.example",
             "TICKER_PARAMETER": "/stock-tracker/ticker",

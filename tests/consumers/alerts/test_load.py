@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
     "ALERTS_TABLE": "stock-alerts",
+    "CHARTS_TABLE": "stock-charts",
     "TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:stock-tracker-alerts",
     "TICKER_PARAMETER": "/stock-tracker/ticker",
     "CHANNEL_SECRETS": "stock-tracker/channels/",

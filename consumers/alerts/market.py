@@ -1,0 +1,133 @@
+"""Reads what the market did around a moment from `stock-charts`: few reads, of bounded size, or why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.alerts.context import MINUTES, Context, beta_of, context_of
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.model import FEED, MINUTE_MS, Incident
+from consumers.alerts.settings import AlertSettings
+from consumers.contracts.errors import IOFailedError
+from consumers.contracts.kinds import REGISTRY, spec_of
+from producers.watch_list import WatchListError
+
+if TYPE_CHECKING:
+    from consumers.stores.charts import ChartTable
+
+READ_TICKERS = 200
+"""Of the watch list: the median of more says the same."""
+BETA_MINUTES = 120
+PATIENCE_MS = 400
+"""After so long no further read is begun: an alert does not wait for its context."""
+KEPT_MS = 1_000
+AHEAD_MS = 10_000
+"""How much newer than the moment a last quote may be."""
+KEPT_BETAS = 1_000
+_SUDDEN = frozenset({"price_spike", "level_shift"})
+"""Kinds whose value is the return of the last ticks."""
+_UNREADABLE = "the bars cannot be read now"
+
+
+class MarketReader:
+    """Says what the market did at the moment of an event.
+
+    Parameters
+    ----------
+    tickers
+        Returns the watch list.
+    clock
+        Returns the time now, epoch ms UTC.
+    """
+
+    def __init__(
+        self, charts: ChartTable, tickers: Callable[[], Sequence[str]], clock: Callable[[], int]
+    ) -> None:
+        self._charts = charts
+        self._tickers = tickers
+        self._clock = clock
+        self._moves: dict[tuple[str, int, frozenset[str]], tuple[int, dict[str, float], dict[str, int]]] = {}
+        self._betas: dict[tuple[str, str, str, int], float | None] = {}
+
+    def context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
+        """Return the context of an incident at the moment of its event; never raises what a store raises."""
+        if incident.subject == FEED:
+            return Context(why="a stall of the feed: prices are old")
+        concerns = spec_of(event.anomaly.kind).concerns if event.anomaly.kind in REGISTRY else "market"
+        if concerns != "market":
+            return Context(why="what is wrong are the quotes: they do not say how the price moved")
+        try:
+            return self._context(event, incident, settings)
+        except (ClientError, BotoCoreError, IOFailedError, WatchListError):
+            return Context(why=_UNREADABLE)
+
+    def _context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
+        began_ms = self._clock()
+        ticker, watched = event.anomaly.ticker, self._tickers()
+        index = next((one for one in settings.context.index if one in watched), "")
+        sectors = settings.context.sectors
+        peers = [one for of in sectors.values() if ticker in of for one in of]
+        wanted = frozenset([*watched[:READ_TICKERS], *peers[:READ_TICKERS], *filter(None, (ticker, index))])
+        moves, read_to = self._read_moves(event, wanted)
+        if incident.is_wide:
+            return context_of(None, moves, index=index)
+        if ticker in moves and _is_ahead(event, read_to.get(ticker, 0)):
+            moves = {**moves, ticker: (1 + moves[ticker]) * (1 + event.anomaly.value) - 1}
+        beta = None
+        if index and index != ticker and self._clock() < began_ms + PATIENCE_MS:
+            beta = self._beta(event, ticker, index)
+        return context_of(ticker, moves, index=index, beta=beta, sectors=sectors)
+
+    def _read_moves(
+        self, event: AlertEvent, wanted: frozenset[str]
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        """Return the move of each ticker, and when (epoch ms UTC) its price is of."""
+        now_ms, until_ms = self._clock(), _minute(event.at_ms)
+        key = event.origin, until_ms, wanted
+        kept = self._moves.get(key)
+        if kept is not None and 0 <= now_ms - kept[0] < KEPT_MS:
+            return kept[1], kept[2]
+        since_ms = until_ms - (MINUTES + 1) * MINUTE_MS
+        minutes = [since_ms, *([until_ms] if now_ms >= until_ms + MINUTE_MS else [])]
+        closes = self._charts.closes(event.origin, sorted(wanted), minutes)
+        now = {ticker: (price, until_ms + MINUTE_MS) for ticker, price in closes.get(until_ms, {}).items()}
+        for quote in self._charts.last_quotes(event.origin):
+            if quote.symbol in wanted and until_ms - MINUTE_MS <= quote.ts <= event.at_ms + AHEAD_MS:
+                now[quote.symbol] = quote.price, quote.ts
+        then = closes.get(since_ms, {})
+        moves = {of: now[of][0] / then[of] - 1 for of in sorted(now) if then.get(of, 0) > 0}
+        moves = {of: move for of, move in moves.items() if isfinite(move)}
+        read_to = {of: ts for of, (_, ts) in now.items()}
+        self._moves = {key: (now_ms, moves, read_to)}
+        return moves, read_to
+
+    def _beta(self, event: AlertEvent, ticker: str, index: str) -> float | None:
+        until_ms = _minute(event.at_ms) - MINUTES * MINUTE_MS
+        key = event.origin, ticker, index, until_ms
+        if key not in self._betas:
+            if len(self._betas) >= KEPT_BETAS:
+                self._betas.clear()
+            since_ms = until_ms - BETA_MINUTES * MINUTE_MS
+            own, of_index = (
+                {
+                    bar.minute_ms // MINUTE_MS: bar.close
+                    for bar in self._charts.closed_bars(event.origin, symbol, since_ms, until_ms)
+                    if bar.close > 0
+                }
+                for symbol in (ticker, index)
+            )
+            self._betas[key] = beta_of(own, of_index)
+        return self._betas[key]
+
+
+def _minute(ms: int) -> int:
+    return ms // MINUTE_MS * MINUTE_MS
+
+
+def _is_ahead(event: AlertEvent, read_to_ms: int) -> bool:
+    """Return whether the charts do not have the very tick yet that the event is about; it is sent before them."""
+    return event.anomaly.kind in _SUDDEN and read_to_ms < event.anomaly.began_ms
