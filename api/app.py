@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import body, openapi, problems
 from api.problems import Problem
-from api.routes import alerts, anomalies, health, quotes, rules, safety, schemas
+from api.routes import alerts, anomalies, health, incidents, quotes, rules, safety, schemas
 from api.services import Services
 from producers.watch_list import WatchListUnavailableError
 
@@ -29,6 +29,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     health.register(app, services)
     anomalies.register(app, services)
     alerts.register(app, services)
+    incidents.register(app, services)
     quotes.register(app, services)
     rules.register(app, services)
     safety.register(app, services)

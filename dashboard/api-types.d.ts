@@ -1,5 +1,10 @@
 // Written by `python -m api.contract` from the OpenAPI document.
 
+export interface AfterModel {
+  minutes: number;
+  move: number | null;
+}
+
 export interface AlertList {
   alerts: Array<AlertMessage>;
   count: number;
@@ -88,6 +93,18 @@ export interface Feed {
   total: number;
 }
 
+export interface FeedbackModel {
+  anomaly_id: string;
+  useful: boolean;
+  by: string;
+  at: string;
+}
+
+export interface FeedbackRequest {
+  useful: boolean;
+  anomaly_id?: string;
+}
+
 export interface Health {
   status: "healthy" | "degraded";
   source?: string | null;
@@ -120,6 +137,28 @@ export interface IncidentContext {
   sector: string;
   sector_move: number | null;
   sentence: string;
+}
+
+export interface IncidentDetail {
+  id: string;
+  origin: "live" | "simulated" | "replay" | "backfill";
+  subject: string;
+  state: "open" | "acknowledged" | "resolved";
+  severity: "low" | "medium" | "high" | "critical";
+  opened_at: string;
+  last_at: string;
+  resolved_at: string | null;
+  acknowledged_by: string | null;
+  acknowledged_until: string | null;
+  late: boolean;
+  anomaly_count: number;
+  open_count: number;
+  anomalies: Array<IncidentAnomaly>;
+  tickers: Array<IncidentTicker>;
+  context: IncidentContext | null;
+  messages: Array<IncidentMessage>;
+  feedback: Array<FeedbackModel>;
+  after: Array<AfterModel>;
 }
 
 export interface IncidentList {

@@ -16,12 +16,14 @@ from api.alerts import acknowledgement_row, in_force, silence_row
 from api.models import AlertList, IncidentList, IncidentModel, LinkRequest, Removed, SilenceRequest
 from api.models import Silence as SilenceModel
 from api.parameters import IdPath, IncidentPath, KindName, SinceQuery, TickerPath, TickerQuery
-from api.problems import Problem, bad_request, shown
+from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, key_of, responses
+from api.routes.incidents import incident_known, unknown
 from api.services import Services
 from api.times import epoch_ms
 from consumers.alerts import links
+from consumers.alerts.feedback import feedback_of
 from consumers.alerts.links import LinkError
 from consumers.alerts.model import Acknowledgement, Incident, Silence
 from consumers.alerts.table import ConflictError
@@ -130,17 +132,6 @@ def _register_incidents(
         rows = [incident_row(incident, now_ms) for incident in found][::-1]
         return respond({"incidents": rows, "count": len(rows)}, if_none_match(app))
 
-    @app.get(
-        "/incidents/<incident_id>",
-        summary="An incident",
-        responses=responses(IncidentModel, "As it is now, or the one that it was merged into.", 400, 404),
-    )
-    def get_incident(incident_id: IncidentPath) -> Response[str]:
-        incident = services.alerts.incident(incident_id)
-        if incident is None:
-            raise _unknown(incident_id)
-        return respond(incident_row(incident, services.now_ms()), if_none_match(app))
-
     @app.post(
         "/incidents/<incident_id>/acknowledge",
         summary="Acknowledge an incident: no more of it is sent unless it gets worse",
@@ -190,14 +181,8 @@ def _acknowledged(services: Services, id_: str, known: Acknowledgement | None, l
         changes = "the incident changes all the while: try again"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, changes) from error
     if incident is None:
-        raise _unknown(id_)
+        raise unknown(id_)
     return incident
-
-
-def _unknown(id_: str) -> Problem:
-    return Problem(
-        HTTPStatus.NOT_FOUND, f"incident_id is {shown(id_)}: no such incident", where="incident_id"
-    )
 
 
 def _follow(services: Services, token: str) -> Incident:
@@ -207,9 +192,12 @@ def _follow(services: Services, token: str) -> Incident:
     if allowed.action == "acknowledge":
         known = Acknowledgement(allowed.by, now_ms + links.ACKNOWLEDGED_MS, 0)
         return _acknowledged(services, allowed.incident, known, allowed.use)
-    incident = services.alerts.incident(allowed.incident)
-    if incident is None:
-        raise _unknown(allowed.incident)
+    incident = incident_known(services, allowed.incident)
+    if allowed.action != "silence":
+        said = feedback_of(incident, useful=allowed.action == "useful", by=allowed.by, at_ms=now_ms)
+        if said is not None:
+            services.alerts.put_feedback(said, allowed.use)
+        return incident
     until_ms = now_ms + links.SILENCED_MS
     services.alerts.put_silence(Silence(until_ms, incident.subject, by=allowed.by), allowed.use)
     return incident

@@ -17,7 +17,7 @@ import msgspec
 from consumers.alerts.model import HOUR_MS, Message
 from producers.errors import MonitorError
 
-Action = Literal["acknowledge", "silence"]
+Action = Literal["acknowledge", "silence", "useful", "noise"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 VALID_MS: Final = 24 * HOUR_MS
 ACKNOWLEDGED_MS: Final = 4 * HOUR_MS

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.context import MINUTES, Context, beta_of, context_of
 from consumers.alerts.event import AlertEvent
+from consumers.alerts.feedback import AFTER_MINUTES
 from consumers.alerts.model import FEED, MINUTE_MS, Incident
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.errors import IOFailedError
@@ -95,9 +96,10 @@ class MarketReader:
         minutes = [since_ms, *([until_ms] if now_ms >= until_ms + MINUTE_MS else [])]
         closes = self._charts.closes(event.origin, sorted(wanted), minutes)
         now = {ticker: (price, until_ms + MINUTE_MS) for ticker, price in closes.get(until_ms, {}).items()}
-        for quote in self._charts.last_quotes(event.origin):
-            if quote.symbol in wanted and until_ms - MINUTE_MS <= quote.ts <= event.at_ms + AHEAD_MS:
-                now[quote.symbol] = quote.price, quote.ts
+        quotes = self._charts.last_quotes(event.origin)
+        for ticker in wanted:
+            if until_ms - MINUTE_MS <= quotes.ts.get(ticker, 0) <= event.at_ms + AHEAD_MS:
+                now[ticker] = quotes.reference(ticker)[0], quotes.ts[ticker]
         then = closes.get(since_ms, {})
         moves = {of: now[of][0] / then[of] - 1 for of in sorted(now) if then.get(of, 0) > 0}
         moves = {of: move for of, move in moves.items() if isfinite(move)}
@@ -122,6 +124,26 @@ class MarketReader:
             )
             self._betas[key] = beta_of(own, of_index)
         return self._betas[key]
+
+
+def moves_after(charts: ChartTable, incident: Incident) -> list[tuple[int, float | None]]:
+    """Return what the price did by `AFTER_MINUTES` after the minute in which the worst anomaly began.
+
+    None for a minute that is not over, or in which nothing was quoted. One read of three items at most; it raises
+    what the table raises.
+    """
+    if incident.is_wide or not incident.samples:
+        return []
+    worst = incident.samples[0]
+    began_ms = _minute(worst.began_ms)
+    minutes = {after: began_ms + after * MINUTE_MS for after in AFTER_MINUTES}
+    closes = charts.closes(incident.origin, [worst.ticker], [began_ms, *minutes.values()])
+    prices = {minute: of.get(worst.ticker, 0.0) for minute, of in closes.items()}
+    then = prices.get(began_ms, 0.0)
+    return [
+        (after, prices[minute] / then - 1 if then > 0 and prices.get(minute, 0.0) > 0 else None)
+        for after, minute in minutes.items()
+    ]
 
 
 def _minute(ms: int) -> int:

@@ -34,6 +34,12 @@ def incident_place(id_: str) -> Place:
     return f"incidents#{day_of(first_ms)}", f"{first_ms:013d}#{id_}"
 
 
+def feedback_place(incident: str, at_ms: int) -> Place:
+    """Where it is what was said of an incident at a moment."""
+    first_ms = int(incident.rpartition("-")[2])
+    return f"feedback#{day_of(first_ms)}", f"{first_ms:013d}#{incident}#{at_ms:013d}"
+
+
 def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
     """Where the digest for these is put together."""
     return "digest", f"{origin}#{','.join(channels)}"

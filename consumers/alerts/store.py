@@ -12,6 +12,7 @@ Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a que
 ``acknowledged``       ``<incident id>``                an incident that somebody acknowledged
 ``link``               ``key``                          the key that signs links in messages
 ``link``               ``used#<action>#<message id>``   a link that was used
+``feedback#<day>``     ``<first ms>#<incident>#<ms>``   `feedback.Feedback`, by the day of its incident
 ``digest``             ``<origin>#<channels>``          `model.Digest` that is being put together
 ``messages#<day>``     ``<made ms>#<id>``               `model.Message`
 ``messages#<day>``     ``<made ms>#<id>#><channel>``    `model.Delivery` of it
@@ -32,6 +33,7 @@ import msgspec
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.event import AlertEvent
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.links import KEY_BYTES, LinkError
 from consumers.alerts.message_store import MESSAGE_DAYS, MessageStore, decode, encode, new_message
 from consumers.alerts.model import (
@@ -50,6 +52,7 @@ from consumers.alerts.places import (
     digest_place,
     due_place,
     expiry,
+    feedback_place,
     group_of,
     group_place,
     incident_place,
@@ -60,6 +63,7 @@ from consumers.alerts.table import ConflictError, Delete, Place, Put
 RECORD_DAYS = 15
 """The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
 INCIDENT_DAYS = MESSAGE_DAYS
+FEEDBACK_DAYS = 400
 MOVES_DAYS = 1
 ATTEMPTS = 5
 """Tries to acknowledge an incident against events that change it meanwhile."""
@@ -151,6 +155,32 @@ class AlertStore(MessageStore):
         except ConflictError:
             self._check_unused(link)
             raise
+
+    def put_feedback(self, said: Feedback, link: str = "") -> None:
+        """Remember what a person said of an incident, beside what was said before.
+
+        See `acknowledge` for `link` and its error.
+        """
+        place = feedback_place(said.incident, said.at_ms)
+        made = Put(place, encode(said), expiry(said.at_ms, FEEDBACK_DAYS))
+        try:
+            self._table.write([made, *_used(link, said.at_ms)])
+        except ConflictError:
+            self._check_unused(link)
+            raise
+
+    def feedback_of(self, incident_id: str) -> list[Feedback]:
+        """Return what was said of an incident, the oldest first."""
+        pk, first = feedback_place(incident_id, 0)
+        until = feedback_place(incident_id, 10**13 - 1)[1]
+        return [decode(item.body, Feedback) for item in self._table.query(pk, after=first, until=until)]
+
+    def feedback(self, since_ms: int, until_ms: int) -> Iterator[Feedback]:
+        """Yield what was said of incidents that began in a span (epoch ms UTC), by their beginning."""
+        for day in days_between(since_ms, until_ms):
+            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
+            for item in self._table.query(f"feedback#{day}", after=after, until=until):
+                yield decode(item.body, Feedback)
 
     def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
         """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""

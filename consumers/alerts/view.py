@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Incident, Silence
 from consumers.alerts.rendering.texts import content, sentence
@@ -93,6 +94,11 @@ def message_row(stored: StoredMessage) -> dict[str, Any]:
             for one in stored.deliveries
         ],
     }
+
+
+def feedback_row(said: Feedback) -> dict[str, Any]:
+    """Return what a person said of an incident."""
+    return {"anomaly_id": said.anomaly, "useful": said.useful, "by": said.by, "at": iso_ms(said.at_ms)}
 
 
 def silence_row(silence: Silence) -> dict[str, Any]:

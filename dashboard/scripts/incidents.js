@@ -1,6 +1,6 @@
 // Incidents by state: what belongs together is one line, which opens in place.
 
-import { Poll, resource, send } from "./api.js";
+import { Poll, get, resource, send } from "./api.js";
 import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
@@ -10,9 +10,11 @@ import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
 /** @typedef {import("../api-types.d.ts").IncidentModel} Incident */
 /** @typedef {import("../api-types.d.ts").IncidentList} IncidentList */
 /** @typedef {import("../api-types.d.ts").IncidentAnomaly} Life */
+/** @typedef {import("../api-types.d.ts").IncidentDetail} Detail */
 
 const EVERY_MS = 3000;
 const AFTER_MS = 500;
+const DETAIL_AGE_MS = 30_000;
 const ACKNOWLEDGED_MS = 4 * 3_600_000;
 /** Of the tabs: a state of incidents, or all anomalies. */
 const LABELS = { "": "Anomalies", open: "Open", acknowledged: "Acknowledged", resolved: "Resolved" };
@@ -56,6 +58,8 @@ export class IncidentsPanel {
   #list = byId("incidents");
   /** @type {Map<string, HTMLLIElement>} by id */
   #items = new Map();
+  /** What is open, as it was last read. @type {{id: string, readMs: number, found: Detail | null}} */
+  #opened = { id: "", readMs: 0, found: null };
 
   constructor() {
     const tabs = Object.entries(LABELS).map(([state, label]) =>
@@ -97,6 +101,35 @@ export class IncidentsPanel {
     await incidents.refresh();
   }
 
+  /** What people said of an incident and what the price did since: read when it opens, and now and then. @param {string} id */
+  async #read(id) {
+    if (this.#opened.id === id && Date.now() < this.#opened.readMs + DETAIL_AGE_MS) return;
+    this.#opened = { id, readMs: Date.now(), found: this.#opened.id === id ? this.#opened.found : null };
+    try {
+      this.#know(await get(resource(["incidents", id])));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error; // the incident shows without it, and it is read again
+    }
+  }
+
+  /** @param {Detail} found */
+  #know(found) {
+    if (this.#opened.id !== found.id) return;
+    this.#opened.found = found;
+    this.#show();
+  }
+
+  /** @param {Incident} incident @param {boolean} useful */
+  async #rate({ id }, useful) {
+    try {
+      this.#know(await send("POST", resource(["incidents", id, "feedback"]), { useful }));
+      byId("announcer").textContent = useful ? "Noted as useful." : "Noted as noise.";
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      byId("announcer").textContent = `That was not done: ${error.message}`;
+    }
+  }
+
   /** @param {Incident[]} shown @param {string} state @param {string} chosen */
   #render(shown, state, chosen) {
     const before = this.#items;
@@ -104,7 +137,10 @@ export class IncidentsPanel {
     for (const incident of shown) {
       const item = before.get(incident.id) ?? h("li", {}, h("a", { className: "event", "data-nav": "", tabIndex: -1 }), h("div", { className: "incident-detail" }));
       this.#items.set(incident.id, item);
-      redraw(item, incident, incident.anomalies.some(({ id }) => id === chosen), (each) => void this.#toggle(each));
+      const isOpen = incident.anomalies.some(({ id }) => id === chosen);
+      if (isOpen) void this.#read(incident.id);
+      const found = this.#opened.id === incident.id ? this.#opened.found : null;
+      redraw(item, incident, isOpen, [toggleButton(incident, () => void this.#toggle(incident)), ...judgement(found, (useful) => void this.#rate(incident, useful))]);
     }
     if (shown.length) arrange(this.#list, [...this.#items.values()]);
     else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, incidents.found ? `No ${state} incident` : "Loading"), incidents.found && h("p", {}, "of the last 24 hours"))));
@@ -112,8 +148,24 @@ export class IncidentsPanel {
   }
 }
 
-/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen @param {(incident: Incident) => void} toggle */
-function redraw(item, incident, isOpen, toggle) {
+/** @param {Incident} incident @param {() => void} toggle */
+function toggleButton(incident, toggle) {
+  return incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: toggle }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h");
+}
+
+/** Buttons to say whether it was useful, what was said, and what the price did since. @param {Detail | null} found @param {(useful: boolean) => void} rate */
+function judgement(found, rate) {
+  const last = found?.feedback.at(-1);
+  const moves = found?.after.filter(({ move }) => move !== null) ?? [];
+  const button = (/** @type {boolean} */ useful, /** @type {string} */ label) => h("button", { className: "button", type: "button", ariaPressed: String(last?.useful === useful), onclick: () => rate(useful) }, label);
+  return [
+    h("div", { className: "incident-feedback", role: "group", ariaLabel: "Was it useful?" }, button(true, "Useful"), button(false, "Noise"), last && h("span", {}, `${last.useful ? "useful" : "noise"}, says ${last.by}`)),
+    moves.length > 0 && h("p", {}, `The price since: ${moves.map(({ minutes, move }) => `${change(100 * (move ?? 0))}% after ${minutes} min`).join(", ")}.`),
+  ];
+}
+
+/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen @param {(Node | false)[]} actions */
+function redraw(item, incident, isOpen, actions) {
   const [link, detail] = /** @type {Iterable<HTMLElement>} */ (item.children);
   const [first] = incident.anomalies;
   const openedMs = Date.parse(incident.opened_at);
@@ -134,17 +186,16 @@ function redraw(item, incident, isOpen, toggle) {
     h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, bareMoment(openedMs, serverNow())),
   );
   detail.hidden = !isOpen;
-  if (isOpen) fill(detail, ...details(incident, toggle));
+  if (isOpen) fill(detail, ...actions, ...details(incident));
 }
 
-/** @param {Incident} incident @param {(incident: Incident) => void} toggle */
-function details(incident, toggle) {
+/** @param {Incident} incident */
+function details(incident) {
   const endMs = incident.resolved_at ? Date.parse(incident.resolved_at) : serverNow();
   const lasted = age((endMs - Date.parse(incident.opened_at)) / 1000);
   const moves = incident.tickers.filter(({ move }) => move !== 0).slice(0, 8);
   const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
   return [
-    incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: () => toggle(incident) }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h"),
     h("p", {}, `${capitalized(incident.state)} ${incident.state === "resolved" ? "after" : "for"} ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
     incident.context && h("p", { className: "incident-context" }, incident.context.sentence),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),

@@ -7,6 +7,8 @@ import { h, setText } from "./dom.js";
 const OFFERS = {
   acknowledge: { title: "Acknowledge this incident?", what: "No more of it is sent for 4 hours, unless it gets worse.", done: "Acknowledged for 4 hours." },
   silence: { title: "Silence this ticker?", what: "No alert of it is sent for an hour; a digest lists them afterwards.", done: "Silenced for an hour." },
+  useful: { title: "Call this alert useful?", what: "It counts for how well this kind of alert does; nothing else changes.", done: "Noted as useful." },
+  noise: { title: "Call this alert noise?", what: "It counts for how well this kind of alert does; nothing else changes.", done: "Noted as noise." },
 };
 
 /** Offer what the link allows that led here, if one did; resolves once a person agreed or declined. */

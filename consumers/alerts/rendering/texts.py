@@ -127,6 +127,9 @@ def _actions(kind: MessageKind, incident: Incident) -> Iterator[tuple[Action, st
         yield "acknowledge", "Acknowledge for 4 h"
         if not incident.is_wide:
             yield "silence", f"Silence {incident.subject} for 1 h"
+    if kind != "acknowledged":
+        yield "noise", "Noise"
+        yield "useful", "Useful"
 
 
 def _printable(said: Content) -> Content:

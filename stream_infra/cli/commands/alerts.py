@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_infra.cli import options
+from stream_infra.cli import alert_feedback, options
 from stream_infra.operations import times
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 routes = typer.Typer(no_args_is_help=True, help="See where news goes, and try it.")
 app.add_typer(routes, name="routes")
+app.add_typer(alert_feedback.app)
 
 TickerOption = Annotated[str | None, typer.Option("--ticker", help="Only this ticker.", metavar="TICKER")]
 KindOption = Annotated[

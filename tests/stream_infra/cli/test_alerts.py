@@ -9,6 +9,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
-from stream_infra.cli import alert_view
+from consumers.stores.anomalies import AnomalyTable
+from stream_infra.cli import alert_feedback, alert_view
 from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
-from tests.aws import aws_in_memory, create_table
-from tests.consumers.alerts.bench import opened
+from tests.api.client import create_tables
+from tests.aws import aws_in_memory
+from tests.consumers.alerts.bench import make_anomaly, opened
 
 Run = Callable[..., Result]
 
@@ -36,7 +39,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def _aws() -> Iterator[None]:
     with aws_in_memory():
-        create_table("stock-alerts")
+        create_tables(boto3.client("dynamodb"))
         boto3.client("sns").create_topic(Name="stock-tracker-alerts")
         boto3.client("events").create_event_bus(Name="stock-market")
         yield
@@ -45,7 +48,8 @@ def _aws() -> Iterator[None]:
 @pytest.fixture
 def endpoints(_aws: None, monkeypatch: pytest.MonkeyPatch) -> Endpoints:
     found = Endpoints("https://monitor.example/", None, None, None)
-    monkeypatch.setattr(alerts, "resolve", lambda _aws: found)
+    for module in (alerts, alert_feedback):
+        monkeypatch.setattr(module, "resolve", lambda _aws: found)
     return found
 
 
@@ -151,6 +155,34 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
         assert (row["state"], row["id"]) == ("acknowledged", f"live-AAPL-{event.at_ms}")
     assert re.search(r"acknowledged +AAPL, 1 anomaly, until \S+", run("list").output)
     assert isinstance(run("ack", "BRK-B").exception, InputError)
+
+
+def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
+    run: Run, notifier: Notifier, endpoints: Endpoints
+) -> None:
+    assert run("quality").output.startswith("Nobody said of an incident since ")
+    first, scores = _now_ms(), (3.0, 3.1, 3.2, 6.4, 7.0, 3.3)
+    made = [
+        replace(make_anomaly(f"T{n}", ts_ms=first - 180_000 * n, severity="high"), score=score)
+        for n, score in enumerate(scores)
+    ]
+    AnomalyTable(endpoints.client("dynamodb"), "stock-anomalies").put(made)
+    notifier.take(
+        [AlertEvent.of("detected", one, first - 180_000 * n) for n, one in enumerate(made)], AlertSettings()
+    )
+    for n, word in enumerate(("noise", "noise", "noise", "useful", "useful")):
+        done = run(word, made[n].id if n % 2 else f"live-T{n}-{first - 180_000 * n}")
+        assert done.output.replace("\n", " ").endswith(f"is noted as {word}. ")
+    assert isinstance(run("useful", "AAPL-1-gap").exception, InputError)
+    found = json.loads(run("quality", "--json").output)
+    assert found["precision"][0]["precision"] == pytest.approx(0.4)
+    assert found["proposals"] == [
+        {"kind": "price_spike", "now": 2.5, "threshold": 6.4, "noise": 3, "noise_gone": 3, "useful": 2,
+         "anomalies": 6, "anomalies_gone": 4}
+    ]  # fmt: skip
+    text = run("quality").output
+    assert "price_spike: threshold 6.4 instead of 2.5." in text
+    assert "3 of 3 called noise, 0 of 2 called useful" in text
 
 
 def test_settings_are_checked_before_they_are_in_force(
