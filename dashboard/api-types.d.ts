@@ -141,7 +141,7 @@ export interface IncidentContext {
 
 export interface IncidentDetail {
   id: string;
-  origin: "live" | "simulated" | "replay" | "backfill";
+  origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   subject: string;
   state: "open" | "acknowledged" | "resolved";
   severity: "low" | "medium" | "high" | "critical";
