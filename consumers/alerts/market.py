@@ -15,6 +15,7 @@ from consumers.alerts.model import FEED, MINUTE_MS, Incident
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.errors import IOFailedError
 from consumers.contracts.kinds import REGISTRY, spec_of
+from consumers.stores.charts import MANY_WINDOWS
 from producers.watch_list import WatchListError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class MarketReader:
         self._tickers = tickers
         self._clock = clock
         self._moves: dict[tuple[str, int, frozenset[str]], tuple[int, dict[str, float], dict[str, int]]] = {}
+        self._windows = 0
         self._betas: dict[tuple[str, str, str, int], float | None] = {}
 
     def context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
@@ -94,9 +96,10 @@ class MarketReader:
             return kept[1], kept[2]
         since_ms = until_ms - (MINUTES + 1) * MINUTE_MS
         minutes = [since_ms, *([until_ms] if now_ms >= until_ms + MINUTE_MS else [])]
-        closes = self._charts.closes(event.origin, sorted(wanted), minutes)
-        now = {ticker: (price, until_ms + MINUTE_MS) for ticker, price in closes.get(until_ms, {}).items()}
         quotes = self._charts.last_quotes(event.origin)
+        self._windows = len(quotes.ts)
+        closes = self._charts.closes(event.origin, sorted(wanted), minutes, self._windows)
+        now = {ticker: (price, until_ms + MINUTE_MS) for ticker, price in closes.get(until_ms, {}).items()}
         for ticker in wanted:
             if until_ms - MINUTE_MS <= quotes.ts.get(ticker, 0) <= event.at_ms + AHEAD_MS:
                 now[ticker] = quotes.reference(ticker)[0], quotes.ts[ticker]
@@ -117,7 +120,9 @@ class MarketReader:
             own, of_index = (
                 {
                     bar.minute_ms // MINUTE_MS: bar.close
-                    for bar in self._charts.closed_bars(event.origin, symbol, since_ms, until_ms)
+                    for bar in self._charts.closed_bars(
+                        event.origin, symbol, since_ms, until_ms, self._windows
+                    )
                     if bar.close > 0
                 }
                 for symbol in (ticker, index)
@@ -129,7 +134,7 @@ class MarketReader:
 def moves_after(charts: ChartTable, incident: Incident) -> list[tuple[int, float | None]]:
     """Return what the price did by `AFTER_MINUTES` after the minute in which the worst anomaly began.
 
-    None for a minute that is not over, or in which nothing was quoted. One read of three items at most; it raises
+    None for a minute that is not over, or in which nothing was quoted. One read of six items at most; it raises
     what the table raises.
     """
     if incident.is_wide or not incident.samples:
@@ -137,7 +142,9 @@ def moves_after(charts: ChartTable, incident: Incident) -> list[tuple[int, float
     worst = incident.samples[0]
     began_ms = _minute(worst.began_ms)
     minutes = {after: began_ms + after * MINUTE_MS for after in AFTER_MINUTES}
-    closes = charts.closes(incident.origin, [worst.ticker], [began_ms, *minutes.values()])
+    closes = charts.closes(
+        incident.origin, [worst.ticker], [began_ms, *minutes.values()], MANY_WINDOWS + 1
+    )  # six items are as good as three
     prices = {minute: of.get(worst.ticker, 0.0) for minute, of in closes.items()}
     then = prices.get(began_ms, 0.0)
     return [

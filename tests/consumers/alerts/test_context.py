@@ -20,7 +20,7 @@ from consumers.alerts.rendering.texts import content, sentence
 from consumers.alerts.settings import AlertSettings, parse
 from consumers.alerts.view import incident_row
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import ChartTable, live_pk, pack_quotes
+from consumers.stores.charts import MANY_WINDOWS, ChartTable, live_pk, pack_quotes
 from producers.watch_list import WatchListError
 from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import MINUTE_MS, T0_MS, Bench, opened, worse
@@ -112,8 +112,14 @@ def _bar(minute_ms: int, close: float) -> Bar:
     return Bar(minute_ms, close, close, close, close, 1.0, 1, None, None)
 
 
+@pytest.fixture(params=[1, 2_000])
+def windows(request: pytest.FixtureRequest) -> int:
+    """How many symbols a partition has: bars of many are elsewhere."""
+    return int(request.param)
+
+
 @pytest.fixture
-def charts() -> Iterator[ChartTable]:
+def charts(windows: int) -> Iterator[ChartTable]:
     """SPY rises 0.1 % and AAPL 0.2 % in every other minute; then SPY stands still and AAPL jumps 3 %."""
     with aws_in_memory():
         create_table("stock-charts")
@@ -133,7 +139,7 @@ def charts() -> Iterator[ChartTable]:
                 ("live", ticker, _bar(MINUTE - (45 - n) * MINUTE_MS, close))
                 for ticker, close in closes.items()
             ]
-        table.put_bars(bars, T0_MS)
+        table.put_bars(bars, T0_MS, windows)
         quotes = [
             LastQuote(
                 ticker,
@@ -148,6 +154,7 @@ def charts() -> Iterator[ChartTable]:
             )
             for _, ticker, bar in bars[-5:]
         ]
+        quotes += [replace(quotes[0], symbol=f"X{n}") for n in range(windows)]
         item: Any = {"pk": {"S": live_pk("live")}, "sk": {"S": "0"}, "columns": {"B": pack_quotes(quotes)}}
         client.put_item(TableName="stock-charts", Item=item)
         yield table
@@ -251,16 +258,19 @@ class _Counted:
 
 
 @pytest.mark.usefixtures("charts")
-def test_reads_are_few_and_an_outage_costs_the_context_only() -> None:
+def test_reads_are_few_and_an_outage_costs_the_context_only(windows: int) -> None:
     watched = ["SPY", *[f"T{n}" for n in range(5_000)]]
     client = _Counted(boto3.client("dynamodb"))
     reader = _reader(ChartTable(cast("Any", client), "stock-charts"), watched)
     for n in range(10):
         reader.context(opened(T0_MS + n, ticker="AAPL"), _incident(), AlertSettings())
-    assert len(client.calls) == 4  # one batch of bars, the last quotes, and the bars of AAPL and of SPY
-    (request,) = [call for call in client.calls if not isinstance(call, str)]
-    wanted = request["RequestItems"]["stock-charts"]
-    assert len(wanted["Keys"]) <= 64
+    many = windows > MANY_WINDOWS
+    # The last quotes, the bars of a minute, and those of AAPL and of SPY.
+    assert len(client.calls) <= (8 if many else 4)
+    requests = [call for call in client.calls if not isinstance(call, str)]
+    wanted = requests[0]["RequestItems"]["stock-charts"]
+    assert len(requests) <= (3 if many else 1)
+    assert len(wanted["Keys"]) <= (100 if many else 64)
     assert len(wanted["ExpressionAttributeNames"]) <= READ_TICKERS + 2
     down = _Counted(boto3.client("dynamodb"), until=0)
     bench = Bench(context=_reader(ChartTable(cast("Any", down), "stock-charts"), WATCHED).context)
