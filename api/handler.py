@@ -23,6 +23,7 @@ from api.watch_list import WatchedTickers, WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.stores.charts import ChartTable
+from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.markets.listings import Listings
 from producers.watch_list import WatchListReader, WatchListWriter
@@ -42,7 +43,8 @@ def _app() -> APIGatewayRestResolver:
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
             alerts=AlertStore(DynamoTable(dynamodb, settings.alerts_table)),
             charts=ChartTable(dynamodb, settings.charts_table),
-            rules=RuleParameter(boto3.client("ssm")),
+            rules=RuleParameter(ssm),
+            thresholds=ThresholdEditor(ssm),
             depth=Depth(
                 boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
             ),

@@ -392,33 +392,6 @@ class Removed(BaseModel):
     removed: str
 
 
-class RuleModel(BaseModel):
-    """A person's own rule; `when` it is met an anomaly of the kind `rule` says so."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    id: str = Field(
-        description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.", pattern="^[A-Za-z0-9-]{1,32}$"
-    )
-    when: Literal["above", "below", "moves", "spread", "volume"] = Field(
-        description="The price rises above or falls below `value`, or moves `value` percent within `minutes`; the"
-        " spread is `value` basis points or wider; a tick trades `value` times its usual volume."
-    )
-    value: float
-    ticker: TickerName | Literal[""] = Field("", description="Empty for every ticker.")
-    minutes: float = Field(0, ge=0, le=240, description="Of moves: 1 to 240.")
-    repeat: Literal["once", "daily", "always"] = "always"
-    hysteresis: float = Field(0.1, ge=0, le=50, description="Percent to go back before it can be met again.")
-    severity: Severity = "high"
-
-
-class RuleList(BaseModel):
-    """A person's own rules."""
-
-    rules: list[RuleModel]
-    count: int
-
-
 class Stats(BaseModel):
     """Numbers of anomalies by severity."""
 

@@ -11,6 +11,7 @@ from api.depth import Depth
 from api.watch_list import WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.stores.charts import ChartTable
+from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.markets import Session, market_of
 from producers.markets.listings import traded
@@ -28,6 +29,7 @@ class Services:
     alerts: AlertStore
     charts: ChartTable
     rules: RuleParameter
+    thresholds: ThresholdEditor
     depth: Depth
     watch_list: Callable[[], list[str]]
     editor: WatchListEditor

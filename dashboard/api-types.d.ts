@@ -293,6 +293,26 @@ export interface Stats {
   complete: boolean;
 }
 
+export interface ThresholdChange {
+  default: number;
+  kinds: Record<string, number>;
+  tickers: Record<string, number | Record<string, number>>;
+  by: string;
+  at: string;
+}
+
+export interface ThresholdRequest {
+  value: number | null;
+  ticker?: string | "";
+  kind?: "" | "bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst";
+}
+
+export interface Thresholds {
+  default: number;
+  kinds: Record<string, number>;
+  tickers: Record<string, number | Record<string, number>>;
+}
+
 export interface Ticker {
   ticker: string;
   state: "live" | "stale" | "closed" | "missing";

@@ -24,7 +24,7 @@ MAX_SYMBOLS = 50_000
 PARAMETER_CHARACTERS = 4_096
 """Characters in a value of an SSM parameter of the standard tier:
 https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
-_NOTE_CHARACTERS = 1_024
+NOTE_CHARACTERS = 1_024
 _LONG_LIST = "watch-lists/tickers.csv"
 _BETWEEN = re.compile(r"[,\s\ufeff]+")  # U+FEFF: the mark that Windows puts before the first ticker
 _S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
@@ -181,7 +181,7 @@ class WatchListWriter:
             Value=value,
             Type="String",
             Overwrite=True,
-            Description=note[:_NOTE_CHARACTERS],
+            Description=note[:NOTE_CHARACTERS],
         )
 
 

@@ -1,4 +1,4 @@
-"""/rules: a person's own."""
+"""/rules, a person's own, and /thresholds: what is judged, and from where on it is an anomaly."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
-from api.access import require_sign_in
-from api.models import Removed, RuleList, RuleModel
+from api.access import caller, require_sign_in
+from api.models import Removed
 from api.problems import Problem
 from api.responses import respond
 from api.routes.common import if_none_match, responses
+from api.rule_models import RuleList, RuleModel, ThresholdChange, ThresholdRequest, Thresholds
 from api.services import Services
+from consumers.contracts.anomaly import iso_ms
 from consumers.stores.rules import UnknownRuleError
 from consumers.stream.rules import Rule, RuleError, of_object
+from consumers.stream.thresholds import Threshold, ThresholdError
+
+_logger = Logger(service="stock-api-handler")
 
 RuleId = Annotated[
     str, Path(description="The id of a rule.", json_schema_extra={"pattern": "^[A-Za-z0-9-]{1,32}$"})
@@ -24,10 +30,13 @@ RuleId = Annotated[
 
 
 def register(app: APIGatewayRestResolver, services: Services) -> None:
-    """Add the routes of rules."""
+    """Add the routes of rules and thresholds."""
 
-    def allow_write() -> None:
-        require_sign_in(app.current_event.get("requestContext") or {}, writes_open=services.writes_open)
+    def allow_write() -> str:
+        """Return who writes."""
+        context = app.current_event.get("requestContext") or {}
+        require_sign_in(context, writes_open=services.writes_open)
+        return caller(context)
 
     @app.get("/rules", summary="A person's own rules", responses=responses(RuleList, "In their order.", 400))
     def list_rules() -> Response[str]:
@@ -40,9 +49,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(RuleModel, "As it is written.", 400, 401, tagged=False),
     )
     def add_rule(wanted: Annotated[RuleModel, Body()]) -> Response[str]:
-        allow_write()
+        by = allow_write()
         try:
-            rule = services.rules.add(of_object(wanted.model_dump()))
+            rule = services.rules.add(of_object(wanted.model_dump()), by)
         except RuleError as error:
             what = f"{error.where}: {error.what}" if error.where else error.what
             raise Problem.bad_request(what, where="rule", allowed=error.allowed) from error
@@ -54,12 +63,38 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(Removed, "It is removed.", 400, 401, 404, tagged=False),
     )
     def remove_rule(rule_id: RuleId) -> Response[str]:
-        allow_write()
+        by = allow_write()
         try:
-            services.rules.remove(rule_id)
+            services.rules.remove(rule_id, by)
         except UnknownRuleError as error:
             raise Problem(HTTPStatus.NOT_FOUND, error.what, where="rule_id") from error
         return respond({"removed": rule_id}, None)
+
+    @app.get(
+        "/thresholds",
+        summary="The scores from which on a tick is an anomaly",
+        responses=responses(Thresholds, "As the parameter has them.", 400),
+    )
+    def get_thresholds() -> Response[str]:
+        return respond(_scores(services.thresholds.read()), if_none_match(app))
+
+    @app.put(
+        "/thresholds",
+        summary="Set one threshold, or leave it to the wider one",
+        responses=responses(ThresholdChange, "In force within a minute.", 400, 401, tagged=False),
+    )
+    def put_threshold(wanted: Annotated[ThresholdRequest, Body()]) -> Response[str]:
+        by = allow_write()
+        try:
+            after = services.thresholds.change(wanted.value, wanted.ticker, wanted.kind, by)
+        except ThresholdError as error:
+            raise Problem.bad_request(error.what, where="value", allowed=error.allowed) from error
+        _logger.info("threshold changed", extra={"by": by, **wanted.model_dump()})
+        return respond({**_scores(after), "by": by, "at": iso_ms(services.now_ms())}, None)
+
+
+def _scores(threshold: Threshold) -> dict[str, Any]:
+    return {"default": threshold.default, "kinds": threshold.kinds, "tickers": threshold.tickers}
 
 
 def _row(rule: Rule) -> dict[str, Any]:

@@ -8,7 +8,16 @@ from botocore.exceptions import ClientError
 
 from consumers.stores.calls import code_of, io
 from consumers.stream.rules import PARAMETER
-from consumers.stream.thresholds import EFFECTIVE_AFTER_MS, ThresholdHistory, ThresholdVersion
+from consumers.stream.thresholds import (
+    DEFAULT,
+    EFFECTIVE_AFTER_MS,
+    Threshold,
+    ThresholdError,
+    ThresholdHistory,
+    ThresholdVersion,
+)
+from consumers.stream.thresholds import PARAMETER as THRESHOLD
+from producers.watch_list import NOTE_CHARACTERS, PARAMETER_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +27,53 @@ if TYPE_CHECKING:
 
 # Older than this a response might miss a version that is in effect; the rest is for clocks that differ.
 _FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
+
+
+class ThresholdEditor:
+    """Reads and changes the threshold, for the API and the command line. Errors of the store are raised."""
+
+    def __init__(self, ssm: SSMClient) -> None:
+        self._ssm = ssm
+
+    def read(self) -> Threshold:
+        """Return the threshold as the parameter has it; the default where there is none.
+
+        Raises
+        ------
+        ThresholdError
+            The parameter holds something else.
+        """
+        try:
+            return Threshold.parse(self._ssm.get_parameter(Name=THRESHOLD)["Parameter"]["Value"])
+        except self._ssm.exceptions.ParameterNotFound:
+            return Threshold.parse(DEFAULT)
+
+    def change(self, value: float | None, ticker: str, kind: str, by: str) -> Threshold:
+        """Set one threshold, or leave it to the wider one, as `Threshold.changed` does; in force within a minute.
+
+        Who changed what stands in the parameter's history.
+
+        Raises
+        ------
+        ThresholdError
+            It is not allowed.
+        """
+        before = self.read()
+        after = before.changed(value, ticker, kind)
+        if len(after.text) > PARAMETER_CHARACTERS:
+            raise ThresholdError(
+                "the thresholds are too many", allowed=f"at most {PARAMETER_CHARACTERS} characters"
+            )
+        of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
+        note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
+        self._ssm.put_parameter(
+            Name=THRESHOLD,
+            Value=after.text,
+            Type="String",
+            Overwrite=True,
+            Description=note[:NOTE_CHARACTERS],
+        )
+        return after
 
 
 class ThresholdParameter:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from consumers.stream import rules
 from consumers.stream.rules import Rule, RuleError
+from producers.watch_list import NOTE_CHARACTERS
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
@@ -34,8 +35,8 @@ class RuleParameter:
         except self._ssm.exceptions.ParameterNotFound:
             return ()
 
-    def add(self, rule: Rule) -> Rule:
-        """Add a rule, and return it as it is written.
+    def add(self, rule: Rule, by: str) -> Rule:
+        """Add a rule, and return it as it is written; `by` stands with it in the parameter's history.
 
         Raises
         ------
@@ -43,10 +44,10 @@ class RuleParameter:
             It is not allowed, by itself or beside the others.
         """
         rule = rules.check(rule)
-        self._put((*self.read(), rule))
+        self._put((*self.read(), rule), f"{by} added {rule.id}")
         return rule
 
-    def remove(self, id_: str) -> Rule:
+    def remove(self, id_: str, by: str) -> Rule:
         """Remove a rule, and return it.
 
         Raises
@@ -59,10 +60,14 @@ class RuleParameter:
         if found is None:
             ids = ", ".join(rule.id for rule in known)
             raise UnknownRuleError(f"no rule is called {id_[:40]!r}", allowed=ids and f"one of {ids}")
-        self._put(tuple(rule for rule in known if rule is not found))
+        self._put(tuple(rule for rule in known if rule is not found), f"{by} removed {id_}")
         return found
 
-    def _put(self, wanted: tuple[Rule, ...]) -> None:
+    def _put(self, wanted: tuple[Rule, ...], note: str) -> None:
         self._ssm.put_parameter(
-            Name=rules.PARAMETER, Value=rules.write(wanted), Type="String", Overwrite=True
+            Name=rules.PARAMETER,
+            Value=rules.write(wanted),
+            Type="String",
+            Overwrite=True,
+            Description=note[:NOTE_CHARACTERS],
         )

@@ -23,6 +23,7 @@ from producers.quote_batch import SYMBOL_RULE, is_symbol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+PARAMETER = "/stock-tracker/threshold"
 DEFAULT = "2.5"
 EFFECTIVE_AFTER_MS = 30_000
 LOWEST, HIGHEST = 0.1, 1000.0
@@ -85,6 +86,43 @@ class Threshold:
         default = _number("default", value.get("default", float(DEFAULT)))
         kinds = _by_kind("kinds", value.get("kinds", {}))
         return cls(text, default, kinds, _by_ticker(value.get("tickers", {})))
+
+    def changed(self, value: float | None, ticker: str = "", kind: str = "") -> Threshold:
+        """Return it with one threshold set, or left to the wider one (`value` None): of a ticker, a kind, or both.
+
+        Without either it is the default, which None sets to `DEFAULT`.
+
+        Raises
+        ------
+        ThresholdError
+            If the result is not allowed.
+
+        Examples
+        --------
+        >>> Threshold.parse("2.5").changed(4.0, "TSLA", "gap").text
+        '{"default":2.5,"tickers":{"TSLA":{"gap":4.0}}}'
+        >>> Threshold.parse('{"kinds": {"gap": 3}}').changed(None, kind="gap").text
+        '2.5'
+        """
+        default, kinds, tickers = self.default, dict(self.kinds), dict(self.tickers)
+        if ticker:
+            of = tickers.pop(ticker.upper(), {})
+            if kind:
+                own = dict.fromkeys(KINDS, of) if isinstance(of, float) else dict(of)
+                _set(own, kind, value)
+                of = own
+            else:
+                of = {} if value is None else value
+            if of != {}:
+                tickers[ticker.upper()] = of
+        elif kind:
+            _set(kinds, kind, value)
+        else:
+            default = float(DEFAULT) if value is None else value
+        written: dict[str, Any] = {"default": default}
+        written |= {name: of for name, of in (("kinds", kinds), ("tickers", tickers)) if of}
+        plain = f"{default:g}" if len(written) == 1 else json.dumps(written, separators=(",", ":"))
+        return Threshold.parse(plain)
 
     def table(self, keys: Sequence[str]) -> Floats:
         """Return the thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
@@ -169,6 +207,13 @@ def _number(where: str, value: Any) -> float:
     if not is_number or not LOWEST <= value <= HIGHEST:  # neither NaN nor a number too long for a float is
         raise ThresholdError(f"{where} is {_shown(value)}", allowed=_ALLOWED)
     return float(value)
+
+
+def _set(of: dict[str, float], kind: str, value: float | None) -> None:
+    if value is None:
+        of.pop(kind, None)
+    else:
+        of[kind] = value
 
 
 def _shown(value: Any) -> str:

@@ -12,6 +12,7 @@ import { silences } from "./silences.js";
 import { tour } from "./tour.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
+/** @typedef {import("../api-types.d.ts").Thresholds} Thresholds */
 
 const DAY_MS = 86_400_000;
 const PREVIEW_DAYS = 3;
@@ -56,7 +57,7 @@ function build(dialog, tickers, total, closed) {
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
     tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
     silenceForm(tickers, closed),
-    thresholdPreview(tickers),
+    thresholdForm(tickers),
     h(
       "form",
       { method: "dialog", className: "dialog-foot" },
@@ -150,9 +151,10 @@ function silenceForm(tickers, closed) {
   );
 }
 
-/** What another threshold would have found. @param {() => string[]} tickers */
-function thresholdPreview(tickers) {
+/** From which score on a tick is an anomaly, and what another one would have found. @param {() => string[]} tickers */
+function thresholdForm(tickers) {
   const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
+  const score = h("input", { type: "number", min: "0.1", max: "1000", step: "0.1" });
   const table = h("dl", { className: "preview" });
   const note = h("p", { className: "panel-note", role: "status" });
   const read = async () => {
@@ -162,14 +164,49 @@ function thresholdPreview(tickers) {
       const aDay = (/** @type {number} */ from) => Math.round(scores.filter((score) => score >= from).length / days);
       table.replaceChildren(...THRESHOLDS.map((from) => h("div", {}, h("dt", {}, from.toFixed(1)), h("dd", {}, `${aDay(from)} a day`))));
       const span = days < PREVIEW_DAYS ? `${Math.round(days * 24)} hours` : `${PREVIEW_DAYS} days`;
-      setText(note, `Of ${scores.length}${complete ? "" : " or more"} anomalies in the last ${span}. What is in force is the parameter /stock-tracker/threshold (runbook).`);
+      setText(note, `Of ${scores.length}${complete ? "" : " or more"} anomalies in the last ${span}; what a lower one would have found is not known.`);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       setText(note, `The last days could not be read: ${error.message}`);
     }
   };
-  const button = h("button", { className: "button", type: "button", onclick: () => void read() }, "Preview");
-  return h("section", {}, h("h3", {}, "Threshold"), h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), button), table, note);
+  /** @type {Thresholds | null} */
+  let inForce = null;
+  const show = () => {
+    const own = inForce && inForceFor(inForce, ticker.value, kind.value);
+    if (own) score.value = String(own);
+  };
+  /** @param {number | null} value */
+  const set = async (value) => {
+    if (value !== null && !score.reportValidity()) return;
+    try {
+      /** @type {import("../api-types.d.ts").ThresholdChange} */
+      const change = await send("PUT", resource(["thresholds"]), { value, ticker: ticker.value, kind: kind.value });
+      inForce = change;
+      show();
+      setText(note, `Set by ${change.by} to ${score.value}. In force within a minute.`);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `That was not done: ${error.message}`);
+    }
+  };
+  for (const choice of [ticker, kind]) choice.addEventListener("change", show);
+  get(resource(["thresholds"])).then(
+    (found) => ((inForce = found), show()),
+    (error) => setText(note, `What is in force could not be read: ${error.message}`),
+  );
+  const preview = h("button", { className: "button", type: "button", onclick: () => void read() }, "Preview");
+  const save = h("button", { className: "button", type: "button", onclick: () => void set(score.valueAsNumber) }, "Set");
+  const unset = h("button", { className: "link-button", type: "button", onclick: () => void set(null) }, "Back to the usual");
+  const fields = h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), labelled("Score", score), save, unset, preview);
+  return h("section", {}, h("h3", {}, "Threshold"), fields, table, note);
+}
+
+/** Per ticker before per kind before the default. @param {Thresholds} thresholds @param {string} ticker @param {string} kind */
+function inForceFor(thresholds, ticker, kind) {
+  const own = thresholds.tickers[ticker];
+  if (typeof own === "number") return own;
+  return own?.[kind] ?? thresholds.kinds[kind] ?? thresholds.default;
 }
 
 /** The scores of the last days, and how many days they cover. @param {string} ticker @param {string} kind */

@@ -45,6 +45,7 @@ COMMANDS = {
     "backtest": "Show what the detectors would have found in recordings.",
     "alerts": "List, show, test and silence alerts.",
     "rules": "Add, list, remove and test rules of your own.",
+    "thresholds": "List and set from which score on a tick is an anomaly.",
     "dlq": "Look into the dead-letter queue and redrive what is in it.",
     "config": "Check monitor.toml and show the settings in force.",
     "deploy": "Deploy to AWS, after a look at what would change.",

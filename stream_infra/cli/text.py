@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from getpass import getuser
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _HARMLESS = {"\n", "\t"}
+
+
+def author(command: str) -> str:
+    """Return who changes something by a command, for the history of what is changed."""
+    return f"stock-monitor {command} ({getuser()})"
 
 
 def printable(text: str) -> str:

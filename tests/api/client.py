@@ -23,6 +23,7 @@ from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
 from consumers.stores.charts import ChartTable
+from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.watch_list import WatchListReader, WatchListWriter
 
@@ -225,6 +226,7 @@ def create_services(dynamodb: DynamoDBClient) -> Services:
         alerts=AlertStore(DynamoTable(dynamodb, "stock-alerts")),
         charts=ChartTable(dynamodb, "stock-charts"),
         rules=RuleParameter(ssm),
+        thresholds=ThresholdEditor(ssm),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchedTickers(WatchListReader(ssm, boto3.client("s3"), PARAMETER, lambda: NOW_MS)),
         editor=WatchListEditor(

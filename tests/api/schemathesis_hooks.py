@@ -51,6 +51,7 @@ RULES = [
             f"at most {MAX_CHARACTERS},",
         )
     ),
+    (("PUT /thresholds",), "value", "at most 4096 characters"),  # of many tickers together
     (_IDENTIFIED, "anomaly_id", "<ticker>-<epoch ms>-<kind>"),  # the id of another ticker
 ]
 _ID = re.compile(r"(?P<ticker>.+)-(?P<ts>\d{1,13})-[a-z_]+")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 from api.models import (
@@ -17,9 +18,9 @@ from api.models import (
     IncidentModel,
     ProblemModel,
     Removed,
-    RuleModel,
 )
 from api.models import Silence as SilenceModel
+from api.rule_models import RuleModel
 from api.services import Services
 from consumers.alerts import links
 from consumers.alerts.event import AlertEvent
@@ -361,3 +362,32 @@ def test_rules_are_added_listed_and_removed(api: Api) -> None:
     assert api.send("DELETE", "/rules/aapl-200").json == {"removed": "aapl-200"}
     assert api.send("DELETE", "/rules/aapl-200").status == 404
     assert api.get("/rules").json["count"] == 0
+
+
+def test_thresholds_are_set_one_by_one_and_say_by_whom(api: Api) -> None:
+    assert api.get("/thresholds").json == {"default": 2.5, "kinds": {}, "tickers": {}}
+    signed = api.send("PUT", "/thresholds", {"value": 4, "ticker": "TSLA", "kind": "gap"})
+    assert (signed.status, signed.json["tickers"], signed.json["by"]) == (
+        200,
+        {"TSLA": {"gap": 4}},
+        "somebody",
+    )
+    api.send("PUT", "/thresholds", {"value": 3, "kind": "gap"})
+    api.send("PUT", "/thresholds", {"value": 5, "ticker": "KO"})
+    api.send("PUT", "/thresholds", {"value": 2})
+    found = api.get("/thresholds").json
+    assert found == {"default": 2, "kinds": {"gap": 3}, "tickers": {"TSLA": {"gap": 4}, "KO": 5}}
+    history = boto3.client("ssm").get_parameter_history(Name="/stock-tracker/threshold")["Parameters"]
+    assert [version["Description"] for version in history][-2:] == [
+        "somebody set KO to 5",
+        "somebody set default to 2",
+    ]
+    for wrong in (
+        {"value": 0},
+        {"value": 3, "kind": "gape"},
+        {"value": "3"},
+        {"value": 3, "tickers": "KO"},
+        {},
+    ):
+        assert api.send("PUT", "/thresholds", wrong).status == 400
+    assert api.get("/thresholds").json == found

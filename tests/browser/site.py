@@ -28,6 +28,7 @@ from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, iso_ms
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
 from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
+from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.markets import SESSIONS, Session
 from producers.watch_list import WatchListWriter
@@ -249,6 +250,7 @@ def _services(site: Site) -> Services:
         alerts=AlertStore(DynamoTable(site.dynamodb, "stock-alerts")),
         charts=ChartTable(site.dynamodb, "stock-charts"),
         rules=RuleParameter(boto3.client("ssm")),
+        thresholds=ThresholdEditor(boto3.client("ssm")),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=lambda: site.levers.tickers,
         editor=WatchListEditor(

@@ -78,7 +78,7 @@ class ApiStack(Stack):
             allow(self.handler, resource, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
         for table in (storage.charts, storage.windows, storage.alerts):
             table.grant(self.handler, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-        for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER):
+        for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER, names.THRESHOLD_PARAMETER):
             parameter = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
             allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
         scanner = self.format_arn(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_infra.cli import options
+from stream_infra.cli.text import author
 from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
@@ -77,7 +78,7 @@ def add(
     rule = of_object(
         {**wanted, "repeat": repeat, "hysteresis": hysteresis, "severity": severity}, f"rule {id_!r}"
     )
-    rule = RuleParameter(resolve(aws).client("ssm")).add(rule)
+    rule = RuleParameter(resolve(aws).client("ssm")).add(rule, author("rules"))
     typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
 
 
@@ -103,7 +104,7 @@ def remove(id_: Id, as_json: options.AsJson = False, aws: options.Aws = False) -
     """
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
 
-    removed = RuleParameter(resolve(aws).client("ssm")).remove(id_)
+    removed = RuleParameter(resolve(aws).client("ssm")).remove(id_, author("rules"))
     typer.echo(
         json.dumps({"removed": removed.id}) if as_json else f"{removed.id} is removed: {removed.words}"
     )

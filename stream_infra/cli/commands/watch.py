@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,13 +154,14 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
 def _open(endpoints: Endpoints) -> tuple[ScannerSource, tuple[str, ...], Callable[[Sequence[str]], None]]:
     """Return the source, the watch list, and what writes another one in its place."""
     from producers.watch_list import WatchListReader, WatchListWriter, change_note  # noqa: PLC0415
+    from stream_infra.cli.text import author  # noqa: PLC0415
     from stream_infra.operations.watching import ScannerSource  # noqa: PLC0415
 
     source = ScannerSource(endpoints, os.environ)
     ssm, s3 = endpoints.client("ssm"), endpoints.client("s3")
     before = WatchListReader(ssm, s3, names.TICKER_PARAMETER, lambda: 0)().symbols
     writer = WatchListWriter(ssm, s3, names.TICKER_PARAMETER, source.bucket)
-    note = partial(change_note, f"stock-monitor watch ({getuser()})", before)
+    note = partial(change_note, author("watch"), before)
     return source, before, lambda after: writer.write(after, note(after))
 
 

@@ -1,0 +1,86 @@
+"""``stock-monitor thresholds``: the scores from which on a tick is an anomaly; list and set them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_infra.cli import options
+from stream_infra.cli.text import author
+from stream_infra.operations.endpoints import resolve
+
+if TYPE_CHECKING:
+    from consumers.stream.thresholds import Threshold
+
+app = typer.Typer(no_args_is_help=True)
+Ticker = Annotated[str, typer.Option("--ticker", help="The ticker; every one without it.", metavar="TICKER")]
+Kind = Annotated[str, typer.Option("--kind", help="The kind; every one without it.", metavar="KIND")]
+
+
+@app.callback()
+def thresholds() -> None:
+    """Set from which score on a tick is an anomaly: by default, by kind, by ticker."""
+
+
+@app.command("list")
+def list_(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
+    """List the thresholds in force.
+
+    Example: stock-monitor thresholds list
+    """
+    from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415  --help must not pay for it
+
+    _show(ThresholdEditor(resolve(aws).client("ssm")).read(), as_json=as_json)
+
+
+@app.command("set")
+def set_(
+    value: Annotated[float, typer.Argument(help="A score from 0.1 to 1000; 2.5 is usual.", metavar="SCORE")],
+    *,
+    ticker: Ticker = "",
+    kind: Kind = "",
+    as_json: options.AsJson = False,
+    aws: options.Aws = False,
+) -> None:
+    """Set one threshold; it is in force within a minute. Without options it is the default.
+
+    Example: stock-monitor thresholds set 4 --kind gap --ticker TSLA
+    """
+    _change(value, ticker, kind, as_json=as_json, aws=aws)
+
+
+@app.command()
+def unset(
+    *, ticker: Ticker = "", kind: Kind = "", as_json: options.AsJson = False, aws: options.Aws = False
+) -> None:
+    """Leave one threshold to the wider one: of the kind, or the default, which goes back to 2.5.
+
+    Example: stock-monitor thresholds unset --ticker TSLA
+    """
+    _change(None, ticker, kind, as_json=as_json, aws=aws)
+
+
+def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: bool) -> None:
+    from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415
+
+    editor = ThresholdEditor(resolve(aws).client("ssm"))
+    _show(editor.change(value, ticker, kind, author("thresholds")), as_json=as_json)
+    if not as_json:
+        typer.echo("In force within a minute.")
+
+
+def _show(threshold: Threshold, *, as_json: bool) -> None:
+    found: dict[str, Any] = {
+        "default": threshold.default, "kinds": threshold.kinds, "tickers": threshold.tickers,
+    }  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    lines = [f"default  {threshold.default:g}"]
+    lines += [f"{kind}  {of:g}" for kind, of in threshold.kinds.items()]
+    for ticker, of in threshold.tickers.items():
+        by_kind = {"": of} if isinstance(of, float) else of
+        lines += [f"{' '.join(filter(None, (ticker, kind)))}  {number:g}" for kind, number in by_kind.items()]
+    typer.echo("\n".join(lines))
