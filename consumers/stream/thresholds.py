@@ -11,11 +11,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
-from consumers.stream.rows import Floats, split_key
 from consumers.stream.rules import Rule, RuleError
 from producers.errors import MonitorError
 from producers.quote_batch import SYMBOL_RULE, is_symbol
@@ -104,6 +101,8 @@ class Threshold:
         >>> Threshold.parse('{"kinds": {"gap": 3}}').changed(None, kind="gap").text
         '2.5'
         """
+        if kind and kind not in KINDS:
+            raise ThresholdError(f"the kind is {_shown(kind)}", allowed=f"one of {', '.join(KINDS)}")
         default, kinds, tickers = self.default, dict(self.kinds), dict(self.tickers)
         if ticker:
             of = tickers.pop(ticker.upper(), {})
@@ -123,19 +122,6 @@ class Threshold:
         written |= {name: of for name, of in (("kinds", kinds), ("tickers", tickers)) if of}
         plain = f"{default:g}" if len(written) == 1 else json.dumps(written, separators=(",", ":"))
         return Threshold.parse(plain)
-
-    def table(self, keys: Sequence[str]) -> Floats:
-        """Return the thresholds of all kinds for the windows `keys`, shape (9, len(keys))."""
-        column = np.array([self.kinds.get(kind, self.default) for kind in KINDS])
-        table = np.repeat(column[:, np.newaxis], len(keys), axis=1)
-        if self.tickers:
-            for slot, key in enumerate(keys):
-                of = self.tickers.get(split_key(key)[1])
-                if isinstance(of, float):
-                    table[:, slot] = of
-                elif of is not None:
-                    table[:, slot] = [of.get(kind, column[i]) for i, kind in enumerate(KINDS)]
-        return table
 
 
 class ThresholdHistory:

@@ -17,6 +17,7 @@ from consumers.detectors.engine import engine
 from consumers.stream.records import Span, StreamOffset
 from consumers.stream.rows import Bools, Floats, Ints, Rows, StreamRecord, split_key
 from consumers.stream.rules import parse, write
+from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 from consumers.windows import bars, codec, rules
 from consumers.windows.block import Block
@@ -230,7 +231,7 @@ def _advance(
     minutes = np.concatenate((base.minutes, bars.new_minutes(new)), axis=1)
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
-    transitions = engine.apply(detection, ticks, threshold.table(keys)) if len(ticks.slot) else []
+    transitions = engine.apply(detection, ticks, table(threshold, keys)) if len(ticks.slot) else []
     memory, met = rules.advance(base.rules, keys, ticks, _is_past(header, len(ticks.slot)), threshold.rules)
     if met:
         transitions = sorted([*transitions, *met], key=lambda one: one.row)

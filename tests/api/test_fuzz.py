@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from api import contract, models
+from api import contract
 from api.services import Services
 from consumers.contracts.anomaly import KINDS, iso_ms
 from tests.api.client import NOW_MS, Api, JsonObject
@@ -108,5 +109,11 @@ def test_every_response_is_a_described_one(
         .items()
     )
     assert reply.headers["Content-Type"] == content_type
-    model = getattr(models, described["schema"]["$ref"].rsplit("/", 1)[-1])
-    model.model_validate_json(reply.text, strict=True)
+    name = described["schema"]["$ref"].rsplit("/", 1)[-1]
+    _models(BaseModel)[name].model_validate_json(reply.text, strict=True)
+
+
+def _models(of: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """All models of the API by name, wherever they are defined."""
+    found = {model.__name__: model for model in of.__subclasses__()}
+    return found | {name: model for one in found.values() for name, model in _models(one).items()}

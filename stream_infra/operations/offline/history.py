@@ -13,6 +13,7 @@ from consumers.contracts.anomaly import Anomaly
 from consumers.detector.effects import anomaly_of
 from consumers.detectors.engine import engine
 from consumers.stream.rows import Rows
+from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 from producers.recordings import RejectedTick
 from stream_infra.operations.offline.reading import Block, blocks
@@ -80,7 +81,7 @@ class Detection:
         if block.new:
             self.tickers = (*self.tickers, *block.new)
             self._states = np.concatenate((self._states, engine.new_states(len(block.new))), axis=1)
-        found = engine.apply(self._states, block.ticks, self.threshold.table(self.tickers))
+        found = engine.apply(self._states, block.ticks, table(self.threshold, self.tickers))
         if found:
             rows = _rows([self.tickers[slot] for slot in block.ticks.slot.tolist()], block.ticks)
             yield from (_change(transition, rows) for transition in found)

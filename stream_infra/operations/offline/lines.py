@@ -10,6 +10,7 @@ import numpy as np
 
 from consumers.contracts.sentences import explain
 from consumers.detectors.engine import engine
+from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 from producers.recorded_rows import BadRowError, RowReader, Tick
 from producers.recordings import json_row
@@ -77,7 +78,7 @@ class LineDetector:
         )
         symbols = tuple(self._slots)
         scores = np.empty((_KINDS, len(rows)))
-        found = engine.apply(self._states, ticks, self._threshold.table(symbols), scores)
+        found = engine.apply(self._states, ticks, table(self._threshold, symbols), scores)
         kinds = scores.argmax(axis=0).tolist()
         answers = [
             {"score": round(score, 4), "flag": False, "kind": engine.KINDS[kind] if score > 0.0 else None}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.kinds import KINDS
+from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 
 SCORES = st.floats(0.1, 1000.0).map(lambda value: round(value, 3))
@@ -26,9 +27,9 @@ BEFORE = st.fixed_dictionaries(
 def in_force(threshold: Threshold) -> dict[tuple[str, str], float]:
     """The threshold of each ticker and kind; PLAIN is a ticker that is not named."""
     tickers = (*TICKERS, "PLAIN")
-    table = threshold.table(tickers)
+    found = table(threshold, tickers)
     return {
-        (ticker, kind): float(table[row, slot])
+        (ticker, kind): float(found[row, slot])
         for slot, ticker in enumerate(tickers)
         for row, kind in enumerate(KINDS)
     }
