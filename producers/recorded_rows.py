@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+
+import msgspec
 
 from producers.errors import MonitorError
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, is_symbol
@@ -54,6 +58,7 @@ class RowReader:
     def __init__(self) -> None:
         self._read: dict[str, tuple[int, int]] = {}  # the file's own ts of the row before, and its line
         self._given: dict[str, int] = {}
+        self._latest = -1  # of all that were given
         self._volume: dict[str, tuple[int, float]] = {}  # UTC day, shares so far
 
     def tick(self, row: Mapping[str, Any], line: int) -> Tick:
@@ -125,8 +130,14 @@ class RowReader:
             unknown if quote_ts is None else quote_ts,
         )
 
-    def _grown(self, symbols: Sequence[str], own: Sequence[int], line: int) -> list[int] | None:
+    def _grown(self, symbols: list[str], own: list[int], line: int) -> list[int] | None:
         """Return growing times of all rows, or None if those of a symbol are not in order."""
+        if self._is_growing(symbols, own):
+            self._given |= zip(symbols, own, strict=True)
+            newest = dict(zip(symbols, range(len(own)), strict=True))
+            self._read |= {symbol: (own[row], line + row) for symbol, row in newest.items()}
+            self._latest = own[-1]
+            return own
         given, grown = dict(self._given), list[int]()
         # Where the file's own time is before the one that was given, both.
         apart = {symbol: (given[symbol], ts) for symbol, (ts, _) in self._read.items() if ts != given[symbol]}
@@ -143,9 +154,25 @@ class RowReader:
             apart[symbol] = last + 1, ts
             grown.append(last + 1)
         self._given = given
+        self._latest = max(self._latest, *given.values())
         lines = range(line, line + len(own))
         self._read |= dict(zip(symbols, zip(own, lines, strict=True), strict=True))
         return grown
+
+    def _is_growing(self, symbols: list[str], own: list[int]) -> bool:
+        """Return whether times grow over all symbols, as polls and minutes do, and for each one strictly."""
+        if own[0] < self._latest or own != sorted(own):
+            return False
+        start = 0
+        while start < len(own):
+            stop = bisect_right(own, own[start], start)
+            polled = symbols[start:stop]
+            if len(set(polled)) < len(polled):
+                return False
+            if own[start] == self._latest and any(self._given.get(one) == self._latest for one in polled):
+                return False
+            start = stop
+        return True
 
     def _growing(self, symbol: str, own_ts: int, line: int) -> int:
         before, its_line = self._read.get(symbol, (-1, 0))
@@ -157,6 +184,7 @@ class RowReader:
         self._read[symbol] = own_ts, line
         ts = max(own_ts, self._given.get(symbol, -1) + 1)
         self._given[symbol] = ts
+        self._latest = max(self._latest, ts)
         return ts
 
     def _summed(self, symbol: str, day: int, volume: float) -> float:
@@ -169,7 +197,7 @@ class RowReader:
 def _each(column: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
     """Return what is read of each value, reading equal ones once."""
     known = {value: read(value) for value in set(column)}
-    return [known[value] for value in column]
+    return list(map(known.__getitem__, column))
 
 
 def _times(name: str, column: Sequence[Any]) -> list[Any]:
@@ -180,10 +208,6 @@ def _times(name: str, column: Sequence[Any]) -> list[Any]:
     ValueError, TypeError
         One is none, or not plain.
     """
-    if name == "ts" and isinstance(column[0], str):
-        digits = "".join(column)
-        if digits.isascii() and digits.isdecimal():
-            column = list(map(int, column))
     if isinstance(column[0], int) and set(map(type, column)) == {int}:
         if not _SECONDS_NOT_MS <= min(column) <= max(column) <= MAX_TS_MS:
             raise ValueError(name)
@@ -208,7 +232,7 @@ def _numbers(
     if isinstance(column[0], bool):  # a number to Python alone
         raise TypeError(bool)
     try:
-        found = list(map(float, column))
+        found = _floats(column)
     except (ValueError, TypeError):
         if is_required:
             raise
@@ -216,7 +240,28 @@ def _numbers(
     # A sum is finite if all are: comparisons do not see what is none.
     if not (low <= min(found) and max(found) <= high and math.isfinite(sum(found))):
         raise ValueError(low, high)
-    return list(found)
+    return found  # type: ignore[return-value] # all are known
+
+
+def _floats(column: Sequence[Any]) -> list[float]:
+    """Return the numbers of a column without an empty one.
+
+    Texts are read as JSON, at a third of the time, unless one of them is none or has a sign: JSON's -0 has none.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One is no number.
+    """
+    if isinstance(column[0], str) and "-" not in (text := ",".join(column)):
+        with suppress(msgspec.DecodeError):
+            found = _decode(f"[{text}]")
+            if len(found) == len(column):
+                return found
+    return list(map(float, column))
+
+
+_decode = msgspec.json.Decoder(list[float]).decode
 
 
 def _partial(column: Sequence[Any], low: float, high: float) -> list[float | None]:

@@ -15,7 +15,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -181,7 +181,7 @@ def _csv_columns(header: list[str], texts: list[str]) -> Callable[[], Mapping[st
     """Return how to read the lines by columns, or None where values are quoted, lines are empty or of other lengths."""
     text = "".join(texts)
     commas = len(header) - 1
-    if _QUOTES in text or any(line.count(",") != commas for line in texts):
+    if _QUOTES in text or set(map(str.count, texts, repeat(","))) != {commas}:
         return None
     if "\r" in text:
         text = text.replace("\r\n", "\n")

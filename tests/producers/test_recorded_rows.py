@@ -19,7 +19,7 @@ T = 1_763_996_400_000
 PLAIN = {
     "ts": [f"{T + n}" for n in (0, 0, 1, 5, 1000, 86_400_000)],
     "symbol": ["AAPL", "KO", "ko", " KO "],
-    "price": ["189.12", "1e2", "0", "-3.5", "007"],
+    "price": ["189.12", "1e2", "0", "-3.5", "007", "-0", ".5"],
     "bid": ["189.1", "", "1_0", "0"],
     "ask": ["189.3", ""],
     "day_volume": ["5", "", "100"],
@@ -105,6 +105,20 @@ def test_columns_are_the_rows(tmp_path: Path, file: tuple[str, int]) -> None:
             found, left_out = read(path)
             assert exact(found) == exact(ticks)
             assert left_out == rejected
+
+
+@given(st.lists(st.floats(0, 1e15) | st.integers(0, 10**18).map(float), min_size=1, max_size=40), st.data())
+def test_numbers_are_those_of_float(values: list[float], data: st.DataObject) -> None:
+    formats = st.sampled_from(["{!r}", "{:.2f}", "{:.17g}", "{:.25f}", " {!r} ", "{:e}", "{:.0f}"])
+    texts = [data.draw(formats).format(value) for value in values]
+    rows = {"ts": [str(T + n) for n in range(len(texts))], "symbol": ["A"] * len(texts), "price": texts}
+    block = RowReader().columns(rows, 1)
+    expected = [float(text) for text in texts]
+    if max(expected) <= 1e15:
+        assert block is not None
+        assert list(map(repr, block.price)) == list(map(repr, expected))
+    else:
+        assert block is None
 
 
 def test_plain_rows_are_read_by_columns(tmp_path: Path) -> None:
