@@ -16,13 +16,14 @@ from localstack.settings import LocalSettings
 from stream_infra import names
 
 OUTBOX_QUEUE = "stock-outbox"
+EVENTS_RULE = "FollowEvents"
 Resource = dict[str, Any]
 Resolve = Callable[[Any], str]
 """Physical value of a template's `Ref` or `Fn::GetAtt`."""
 
 
 def complement(settings: LocalSettings, assembly: Path) -> None:
-    """Set what each function of `_APPLY` names, keep an archive of the bus, and subscribe the outbox."""
+    """Set what each function of `_APPLY` names, keep an archive of the bus, and subscribe the front door."""
     for stack in names.STACKS:
         resources = json.loads((assembly / f"{stack}.template.json").read_text())["Resources"]
         physical = _physical_ids(settings, stack)
@@ -140,14 +141,14 @@ def _rule(rule: Resource) -> Resource:
 
 
 def _subscribe_outbox(settings: LocalSettings) -> None:
-    """Email and SMS of SNS are a log line here: a queue of the front door's receives what they would have said."""
+    """Let the front door's queue receive what email and SMS of SNS would have said, and the events of the bus."""
     sqs, sns = client(settings, "sqs"), client(settings, "sns")
     url = sqs.create_queue(QueueName=OUTBOX_QUEUE)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    # SNS guide, "Subscribing an Amazon SQS queue": the queue has to let the topic send.
+    # SNS guide, "Subscribing an Amazon SQS queue": the queue has to let the topic send; so has it the bus.
     may_send = {
         "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
+        "Principal": {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]},
         "Action": "sqs:SendMessage",
         "Resource": arn,
     }
@@ -158,6 +159,10 @@ def _subscribe_outbox(settings: LocalSettings) -> None:
         sns.subscribe(
             TopicArn=topics[name], Protocol="sqs", Endpoint=arn
         )  # subscribing again changes nothing
+    events = client(settings, "events")
+    pattern = json.dumps({"source": [names.EVENT_SOURCE]})
+    events.put_rule(Name=EVENTS_RULE, EventBusName=names.BUS, EventPattern=pattern)
+    events.put_targets(Rule=EVENTS_RULE, EventBusName=names.BUS, Targets=[{"Id": OUTBOX_QUEUE, "Arn": arn}])
 
 
 _APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {

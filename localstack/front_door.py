@@ -1,4 +1,6 @@
-"""One origin for the browser, as CloudFront is on AWS: the dashboard at `/`, the API under `/api`, the outbox beside.
+"""One origin for the browser, as CloudFront is on AWS: the dashboard at `/`, the API under `/api`.
+
+Beside them the outbox at `/outbox` and the events of the bus at `/events`.
 
 python -m localstack.front_door
 """
@@ -11,7 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 from botocore.exceptions import ClientError
@@ -29,6 +31,8 @@ from localstack.api_stage import ApiStage
 from localstack.clients import client
 from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
+from localstack.event_log import EventLog
+from localstack.event_stream import EventStream
 from localstack.outbox import Outbox, drain
 from localstack.outbox_page import CHANNELS, SCRIPT, STYLE, html
 from localstack.programs_only import OwnPagesOnly
@@ -121,8 +125,13 @@ def build(settings: LocalSettings) -> Starlette:
     stage = f"{settings.aws}/restapis/{api_id(settings)}/{names.STAGE}/_user_request_"
     api = httpx.AsyncClient(base_url=stage, timeout=30, trust_env=False)
     outbox = Outbox(settings.directory / "outbox.jsonl")
+    log = EventLog(settings.directory / "events.jsonl")
     stop = threading.Event()
-    drainer = threading.Thread(target=drain, args=(client(settings, "sqs"), OUTBOX_QUEUE, outbox, stop))
+
+    def add(delivery: str, body: dict[str, Any]) -> None:
+        (log if "detail-type" in body else outbox).add(delivery, body)
+
+    drainer = threading.Thread(target=drain, args=(client(settings, "sqs"), OUTBOX_QUEUE, add, stop))
     door = FrontDoor(settings, outbox, drainer.is_alive)
 
     @contextlib.asynccontextmanager
@@ -140,6 +149,7 @@ def build(settings: LocalSettings) -> Starlette:
             Route("/outbox.js", door.outbox_script),
             Route("/outbox.json", door.outbox_json),
             Route("/config.json", door.config),
+            Route("/events", EventStream(log).respond),
             Route("/{path:path}", door.file),
         ],
         # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,17 @@ def _alarm_text(alarm: dict[str, Any]) -> str:
     return "\n".join([f"The alarm {name} went from {before} to {state}.", "", *lines])
 
 
-def drain(sqs: Any, queue_name: str, outbox: Outbox, stop: threading.Event) -> None:
-    """Move notifications from the queue to the outbox until `stop` is set."""
+def drain(
+    sqs: Any, queue_name: str, add: Callable[[str, dict[str, Any]], None], stop: threading.Event
+) -> None:
+    """Give what comes by the queue to `add`, with the id of its delivery, until `stop` is set."""
     url = None
     while not stop.is_set():
         try:
             url = url or sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_SECONDS)
             for message in answer.get("Messages", []):
-                outbox.add(message["MessageId"], json.loads(message["Body"]))
+                add(message["MessageId"], json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (BotoCoreError, ClientError):
             stop.wait(

@@ -91,7 +91,7 @@ class Confirmation(BaseModel):
 
 def build(ports: Ports) -> MCPServer:
     """Return the server; it is run by the caller."""
-    server: MCPServer = MCPServer("stock-monitor", instructions=INSTRUCTIONS)
+    server: MCPServer = MCPServer("stock-monitor", instructions=INSTRUCTIONS, log_level="WARNING")
     _register_reads(server, ports)
     _register_silence(server, ports)
     _register_examinations(server, ports)

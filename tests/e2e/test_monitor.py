@@ -10,7 +10,9 @@ import random
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,18 @@ def test_anomalies_arrive_with_a_reason(monitor: Monitor) -> None:
     ticker = found[0]["ticker"]
     alone = monitor.get(f"/api/anomalies/{ticker}?limit=1")
     assert (alone["count"], alone["anomalies"][0]["ticker"]) == (1, ticker)
+
+
+def test_events_of_the_bus_can_be_followed(monitor: Monitor) -> None:
+    def followed() -> list[str]:
+        """The first events that are kept, after an id that nobody gave."""
+        url = f"{monitor.origin}/events?after=none"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            names = (line.decode().strip() for line in response if line.startswith(b"event: "))
+            return list(islice(names, 2))
+
+    monitor.eventually(lambda: monitor.get("/api/anomalies")["anomalies"], 120, "an anomaly")
+    assert followed() == ["event: Gap", "event: AnomalyDetected"]
 
 
 def test_an_anomaly_is_one_email_and_one_sms(monitor: Monitor) -> None:

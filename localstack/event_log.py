@@ -1,0 +1,108 @@
+"""The events of the bus in the order in which they came, numbered, for whoever follows them at `/events`.
+
+The queue of the front door receives them (see `complement`); the log keeps the last of them over a restart.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+KEPT = 10_000
+"""Events that somebody who was away can still get."""
+
+
+class LoggedEvent(NamedTuple):
+    """An event of the bus: `n` counts from 1 in its log."""
+
+    n: int
+    event_id: str
+    detail_type: str
+    detail: dict[str, Any]
+
+    @property
+    def ticker(self) -> str | None:
+        """The ticker that it is about; None where it is about none, or many."""
+        found = self.detail["data"].get("ticker")
+        return found if isinstance(found, str) else None
+
+
+class EventLog:
+    """The last events, on disk and in memory; safe for one writer and many readers in threads."""
+
+    def __init__(self, path: Path, kept: int = KEPT) -> None:
+        self._path, self._kept = path, kept
+        self._lock = threading.Lock()
+        self.name, self._events = _read(path, kept)
+        self._known = {event.event_id for event in self._events}
+        self._written = 0
+        self._rewrite()
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest event; 0 where there is none."""
+        return self._events[-1].n if self._events else 0
+
+    def add(self, _delivery: str, event: dict[str, Any]) -> None:
+        """Add an event of the bus; the same occurrence a second time changes nothing."""
+        detail = event["detail"]
+        event_id = detail["metadata"]["event_id"]
+        with self._lock:
+            if event_id in self._known:
+                return
+            added = LoggedEvent(self.newest + 1, event_id, event["detail-type"], detail)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(_line(added))
+            self._events.append(added)
+            self._known.add(event_id)
+            self._written += 1
+            while len(self._events) > self._kept:
+                self._known.discard(self._events.popleft().event_id)
+            if self._written >= self._kept:
+                self._rewrite()
+
+    def id_of(self, event: LoggedEvent) -> str:
+        """Return the id by which a follower goes on after an event."""
+        return f"{self.name}-{event.n}"
+
+    def after(self, n: int) -> list[LoggedEvent]:
+        """Return the events with a greater number than `n` that are kept."""
+        if n >= self.newest:
+            return []
+        with self._lock:
+            first = self._events[0].n
+            return list(islice(self._events, max(0, n - first + 1), None))
+
+    def number_of(self, id_: str) -> int | None:
+        """Return the number in an id, None if it is none of this log, or of one that is not kept any more."""
+        name, _, number = id_.rpartition("-")
+        if name != self.name or not number.isascii() or not number.isdecimal() or len(number) > 15:
+            return None
+        n = int(number)
+        first = self._events[0].n if self._events else 1
+        return n if first - 1 <= n <= self.newest else None
+
+    def _rewrite(self) -> None:
+        whole = self._path.with_name(f"{self._path.name}.new")
+        lines = [json.dumps({"log": self.name}) + "\n", *map(_line, self._events)]
+        whole.write_text("".join(lines), encoding="utf-8")
+        whole.replace(self._path)
+        self._written = 0
+
+
+def _line(event: LoggedEvent) -> str:
+    return json.dumps(event) + "\n"
+
+
+def _read(path: Path, kept: int) -> tuple[str, deque[LoggedEvent]]:
+    """Return a log's name and its last events; a line that a crash cut off is left out, as the queue has it still."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    whole = [json.loads(line) for line in lines if line.endswith("\n")]
+    if not whole:
+        return secrets.token_hex(4), deque()
+    return whole[0]["log"], deque((LoggedEvent(*values) for values in whole[1:]), maxlen=kept)
