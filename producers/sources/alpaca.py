@@ -376,6 +376,7 @@ SOURCE = SourceSpec(
     limits=(
         "The free plan carries the trades and quotes of one exchange, IEX: 2 to 3 % of the market's volume. "
         "Prices follow the market; volumes and spreads are those of IEX alone, thinner and wider. "
-        "Crypto is what is traded at Alpaca itself, without volume."
+        "Crypto is what is traded at Alpaca itself, without volume; on AWS it is scanned at night and on weekends "
+        "where the deployment's `tickers` name a pair or its `session` is `always`."
     ),
 )

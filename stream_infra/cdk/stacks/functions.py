@@ -20,9 +20,11 @@ from constructs import Construct
 from consumers.contracts.events import DetailType
 from consumers.contracts.kinds import distortions
 from producers.markets import NEW_YORK
+from producers.markets.listings import Listings
 from producers.scan.staleness import FeedEventType
 from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
+from producers.watch_list import is_reference
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
 from stream_infra.cdk.constructs.permissions import (
@@ -358,9 +360,15 @@ class _FailedBatches:
 
 
 def scan_schedule(config: Config) -> ScanSchedule | None:
-    """Return when scans are started; None for every minute, for a source that may list any other market."""
+    """Return when scans are started; None for every minute.
+
+    That is so for a source of other markets, and where the watch list begins with tickers of one: Alpaca has crypto.
+    """
     spec = get(config.source)
-    is_american = spec.market == NEW_YORK and set(spec.assets) <= {"stocks", "etfs"}
+    listings = Listings(config.markets, spec.market)
+    is_american = spec.market == NEW_YORK and set(spec.assets) <= {"stocks", "etfs", "crypto"}
+    if not is_reference(config.tickers):
+        is_american &= all(listings(ticker) == NEW_YORK for ticker in config.tickers.split(","))
     if config.local or config.session == "always" or not is_american:
         return None
     return SCHEDULES[config.session]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from stream_infra import names
+from stream_infra.cdk.stacks.functions import scan_schedule
 from stream_infra.config import Config
 from tests.stream_infra.cdk.assembly import Properties, Templates
 
@@ -150,6 +153,23 @@ def test_both_targets_have_the_same_resources_but_for_what_the_emulator_refuses(
 def test_the_schedule_covers_the_session_in_summer_and_winter_time(aws_templates: Templates) -> None:
     schedule = named(aws_templates, "AWS::Events::Rule", "Name")["StockScannerSchedule"]
     assert schedule["ScheduleExpression"] == "cron(* 13-21 ? * MON-FRI *)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_always"),
+    [
+        ({}, False),
+        ({"tickers": "AAPL,BTC/USD"}, True),
+        ({"tickers": "AAPL,VOD.L"}, True),
+        ({"tickers": "AAPL,VOD", "markets": "VOD=XLON"}, True),
+        ({"session": "always"}, True),
+        ({"source": "finnhub"}, True),
+    ],
+)
+def test_scans_are_started_all_day_where_another_market_may_be_watched(
+    settings: dict[str, str], *, is_always: bool
+) -> None:
+    assert (scan_schedule(Config(**settings)) is None) == is_always
 
 
 def test_data_is_kept_when_a_stack_is_deleted(aws_templates: Templates) -> None:
