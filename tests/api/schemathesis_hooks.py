@@ -31,6 +31,11 @@ RULES = [
     (_SILENCES, "all", "a ticker, a kind, both, or all=true without them"),
     (_UNTIL, "until", "an instant after now"),
     (
+        ("POST /incidents/{incident_id}/feedback",),
+        "anomaly_id",
+        "one of the anomalies that the incident lists",
+    ),
+    (
         (*_ANOMALIES, "GET /alerts", "GET /incidents", "GET /quotes/{ticker}", "GET /stats"),
         "since",
         _EDGES,

@@ -187,6 +187,9 @@ def _request_handler(site: Site, apis: dict[Session, Api], lock: threading.Lock)
         def do_PUT(self) -> None:
             self.do_GET()
 
+        def do_POST(self) -> None:
+            self.do_GET()
+
         def do_DELETE(self) -> None:
             self.do_GET()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Acknowledgement, Silence
 from consumers.alerts.notifier import Notifier
@@ -32,7 +33,7 @@ def alerts(site: Site) -> Iterator[AlertStore]:
         store.acknowledge(incident.id, None, incident.updated_ms)
 
 
-def _announce(site: Site, anomaly: Anomaly) -> None:
+def _announce(site: Site, anomaly: Anomaly, context: Context | None = None) -> None:
     """Let the notifier take an anomaly into an incident."""
     at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
     notifier = Notifier(
@@ -42,6 +43,7 @@ def _announce(site: Site, anomaly: Anomaly) -> None:
         clock=lambda: at_ms,
         watched=lambda: 0,
         pause=lambda _attempt: None,
+        context=lambda _event, _incident, _settings: context or Context(why="bars were not read"),
     )
     notifier.take([AlertEvent.of("detected", anomaly, at_ms)], AlertSettings())
 
@@ -157,3 +159,40 @@ def test_an_incident_is_one_line_by_state_and_opens_in_place(page: Page, site: S
     expect(incident).to_have_count(1)
     page.get_by_role("button", name="Anomalies", exact=True).click()
     expect(page.locator("#events .event").first).to_be_visible()
+
+
+def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noise(
+    page: Page, site: Site, alerts: AlertStore
+) -> None:
+    minute_ms = site.bars["JPM"][-20].minute_ms
+    anomaly = site.put_anomaly("JPM", minute_ms + 9000, "price_spike", severity="high")
+    context = Context("company", "", 0.031, 0.0004, 9, "SPY", 0.001, 1.2, 0.0298)
+    _announce(site, anomaly, context)
+    incident = alerts.incident_of(anomaly.id)
+    assert incident is not None
+    page.goto(f"{site.url}?incidents=open")
+    page.locator("#incidents .event", has_text="JPM").click()
+    detail = page.locator(".incident-detail", has_text="Company: in 5 min JPM +3.10 %")
+    expect(detail).to_contain_text("SPY +0.10 % (beta 1.20)")
+    expect(detail).to_contain_text(re.compile(r"The price since: .*% after 5 min"))
+    noise = detail.get_by_role("button", name="Noise")
+    expect(noise).to_have_attribute("aria-pressed", "false")
+    noise.click()
+    expect(noise).to_have_attribute("aria-pressed", "true")
+    expect(detail).to_contain_text("noise, says")
+    detail.get_by_role("button", name="Useful").click()
+    expect(noise).to_have_attribute("aria-pressed", "false")
+    assert [one.useful for one in alerts.feedback_of(incident.id)] == [False, True]
+
+
+@pytest.mark.usefixtures("alerts")
+def test_a_rejected_judgement_says_why(page: Page, site: Site, console: Console) -> None:
+    anomaly = site.put_anomaly("XOM", site.bars["XOM"][-15].minute_ms + 9000, "price_spike", severity="high")
+    _announce(site, anomaly)
+    page.goto(f"{site.url}?incidents=open")
+    page.locator("#incidents .event", has_text="XOM").click()
+    refusal = {"status": 503, "title": "Unavailable", "detail": "a store did not respond"}
+    page.route("**/feedback", lambda route: route.fulfill(status=503, json=refusal))
+    page.locator(".incident-detail:visible").get_by_role("button", name="Useful").click()
+    expect(page.locator("#announcer")).to_have_text("That was not done: a store did not respond")
+    console.expect("503")
