@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 
 from consumers.alerts.model import Message
-from consumers.alerts.settings import AlertSettings
+from consumers.alerts.settings import AlertSettings, parse
 from consumers.contracts.anomaly import AnomalyKey
 from stream_infra.operations.offline import dry_run
 from stream_infra.operations.offline.dry_run import Report
@@ -117,9 +117,18 @@ def _recording(path: Path) -> Recording:
     return Recording(path.name.removesuffix(".gz"), rows, events)
 
 
-def sessions(recordings: list[Recording]) -> list[Session]:
+EVERYTHING_AT_ONCE = parse('{"routes": [{"notify": "at_once"}]}')
+"""What one who watches few tickers may set: low and medium ones do not wait for a digest either."""
+
+
+def as_recorded(recordings: list[Recording], settings: AlertSettings) -> Session:
+    """The recordings at their own times."""
+    return _run("as recorded", [(recording, 0) for recording in recordings], settings)
+
+
+def sessions(recordings: list[Recording], settings: AlertSettings) -> list[Session]:
     """As they were recorded; then all on one day, one after the other within the hour, and at the same minute."""
-    made = [_run("as recorded", [(recording, 0) for recording in recordings])]
+    made = [as_recorded(recordings, settings)]
     first, second = _casts(recordings)
     shifts: list[tuple[str, Callable[[int, Dated], int]]] = [
         ("one day", lambda _, event: (TOGETHER_MS // DAY_MS - event.since_ms // DAY_MS) * DAY_MS),
@@ -130,7 +139,7 @@ def sessions(recordings: list[Recording]) -> list[Session]:
     for name, shift in shifts:
         for number, cast in enumerate((first, second), 1):
             moved = [(recording, shift(n, event)) for n, (recording, event) in enumerate(cast)]
-            made.append(_run(f"{name} ({number})", moved))
+            made.append(_run(f"{name} ({number})", moved, settings))
     return made
 
 
@@ -147,10 +156,10 @@ def _casts(recordings: list[Recording]) -> tuple[list[tuple[Recording, Dated]], 
     return [found[0] for found in by_ticker.values()], [found[-1] for found in by_ticker.values()]
 
 
-def _run(name: str, moved: list[tuple[Recording, int]]) -> Session:
+def _run(name: str, moved: list[tuple[Recording, int]], settings: AlertSettings) -> Session:
     with tempfile.TemporaryDirectory() as folder:
         files = [_write(Path(folder), recording, shift_ms) for recording, shift_ms in moved]
-        report = dry_run.run(files, AlertSettings(), "2.5")
+        report = dry_run.run(files, settings, "2.5")
     assert report.rejected == 0, report.reasons
     dated = [
         Dated(event.ticker, event.what, event.since_ms + shift_ms, event.until_ms + shift_ms)
@@ -232,6 +241,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     default = ROOT.parent / "shared" / "exam" / "open"
     parser.add_argument("--recordings", type=Path, default=default, help="the folder of the recordings")
+    parser.add_argument("--at-once", action="store_true", help="send low and medium ones at once, too")
     parser.add_argument("--json", action="store_true", help="for programs")
     arguments = parser.parse_args()
     recordings = load(arguments.recordings)
@@ -240,9 +250,10 @@ def main() -> int:
             f"No recordings in {arguments.recordings}: name their folder with --recordings", file=sys.stderr
         )
         return 2
-    made = sessions(recordings)
+    made = sessions(recordings, EVERYTHING_AT_ONCE if arguments.at_once else AlertSettings())
     if arguments.json:
-        print(json.dumps([session.row() for session in made]))
+        calm = as_recorded(recordings, EVERYTHING_AT_ONCE)
+        print(json.dumps({"sessions": [session.row() for session in made], "at_once": calm.row()}))
         return 0
     print(table(made))
     for session in made[1:3]:
