@@ -6,7 +6,7 @@ import pytest
 
 from consumers.alerts.model import HIGH
 from consumers.alerts.policy import SIMULATED_HISTORY_MS
-from tests.benchmarks.thirty_minutes import SOON_MS, START_MS, Watched, table, watch
+from tests.consumers.alerts.thirty_minutes import SOON_MS, START_MS, Watched, table, watch
 
 
 @pytest.fixture(scope="module")
