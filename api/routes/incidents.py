@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import caller, require_sign_in
-from api.models import FeedbackRequest, IncidentDetail
+from api.incident_models import FeedbackRequest, IncidentDetail
 from api.parameters import IncidentPath
 from api.problems import Problem, bad_request, shown
 from api.responses import respond

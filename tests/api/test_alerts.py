@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from api.incident_models import IncidentDetail
 from api.models import (
     AlertList,
-    IncidentDetail,
     IncidentList,
     IncidentModel,
     ProblemModel,
