@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections import deque
+from collections import Counter, deque
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ class EventLog:
         self._lock = threading.Lock()
         self.name, self._events = _read(path, kept)
         self._known = {event.event_id for event in self._events}
+        self._counts = Counter(map(_labels, self._events))
         self._written = 0
         self._rewrite()
 
@@ -59,12 +60,18 @@ class EventLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(added))
             self._events.append(added)
+            self._counts[_labels(added)] += 1
             self._known.add(event_id)
             self._written += 1
             while len(self._events) > self._kept:
                 self._known.discard(self._events.popleft().event_id)
             if self._written >= self._kept:
                 self._rewrite()
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """Return how many events came, by detail type, kind and severity ("" where it has none); it only grows."""
+        with self._lock:
+            return dict(self._counts)
 
     def id_of(self, event: LoggedEvent) -> str:
         """Return the id by which a follower goes on after an event."""
@@ -93,6 +100,11 @@ class EventLog:
         whole.write_text("".join(lines), encoding="utf-8")
         whole.replace(self._path)
         self._written = 0
+
+
+def _labels(event: LoggedEvent) -> tuple[str, str, str]:
+    data = event.detail["data"]
+    return event.detail_type, str(data.get("kind", "")), str(data.get("severity", ""))
 
 
 def _line(event: LoggedEvent) -> str:

@@ -1,6 +1,6 @@
 """One origin for the browser, as CloudFront is on AWS: the dashboard at `/`, the API under `/api`.
 
-Beside them the outbox at `/outbox` and the events of the bus at `/events`.
+Beside them the outbox at `/outbox`, the events of the bus at `/events` and metrics at `/metrics`.
 
 python -m localstack.front_door
 """
@@ -33,6 +33,7 @@ from localstack.complement import OUTBOX_QUEUE
 from localstack.deploy import api_id
 from localstack.event_log import EventLog
 from localstack.event_stream import EventStream
+from localstack.metrics_page import MetricsPage
 from localstack.outbox import Outbox, drain
 from localstack.outbox_page import CHANNELS, SCRIPT, STYLE, html
 from localstack.programs_only import OwnPagesOnly
@@ -150,6 +151,7 @@ def build(settings: LocalSettings) -> Starlette:
             Route("/outbox.json", door.outbox_json),
             Route("/config.json", door.config),
             Route("/events", EventStream(log).respond),
+            Route("/metrics", MetricsPage(api, log, outbox).respond),
             Route("/{path:path}", door.file),
         ],
         # Only our own names: a page elsewhere must not reach this port under a name of its own (DNS rebinding).

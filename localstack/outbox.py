@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ class Outbox:
         """Messages with a greater number than `n`."""
         with self._lock:
             return self._messages[max(n, 0) :]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many messages there are by protocol."""
+        with self._lock:
+            return dict(Counter(message.protocol for message in self._messages))
 
     def add(self, delivery: str, notification: dict[str, Any]) -> None:
         """Record one SNS notification; one that is recorded already (the queue repeats) changes nothing."""
