@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
@@ -26,7 +28,7 @@ from stream_infra import names
 from stream_infra.cli.commands import export as command
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
-from stream_infra.operations.export import run
+from stream_infra.operations.export import formats, run
 from stream_infra.operations.export.tables import COLUMNS, Part, Row, Span
 from tests.api.client import Table, create_tables
 from tests.aws import aws_in_memory
@@ -223,6 +225,41 @@ def test_an_interrupted_export_goes_on_where_it_was(
     assert done_at_last.kept == again.rows
     assert shown[-2:] == [f"{PARTS * ROWS_A_PART} rows, up to {PARTS - 1}", "writing x.jsonl"]
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
+
+
+def quotes_of(count: int) -> Iterator[Part]:
+    """So many quotes, a part for each hundred, made as they are read."""
+
+    unknown = dict.fromkeys(("bid", "ask", "day_volume", "quote_ts"))
+
+    def rows(start: int) -> Iterator[Row]:
+        for n in range(start, start + 100):
+            yield {"ts": T + n, "symbol": "AAPL", "price": 100 + n / 100, **unknown}
+
+    return (Part(f"{start:09}", partial(rows, start)) for start in range(0, count, 100))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """EXPORT_ROWS=1000000 by hand; docs/export.md has the figures."""
+    monkeypatch.setattr(formats, "ROWS_AT_ONCE", 1000)
+    request = run.Request("quotes", "1d", None, ())
+
+    def peak(count: int) -> int:
+        file, shown = tmp_path / f"{count}.{suffix}", list[str]()
+        start = run.begin(file, request, Span(T, T + DAY))
+        tracemalloc.start()
+        done = run.export(file, start, quotes_of(count), lambda text: shown.__setitem__(slice(None), [text]))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (done.rows, shown) == (count, [f"writing {file.name}"])
+        return most
+
+    many = int(os.environ.get("EXPORT_ROWS", "20000"))
+    few = peak(2000)
+    assert peak(many) < few * 1.2 + 65_536
 
 
 def test_what_cannot_be_exported_is_said_before_anything_is_read(tmp_path: Path) -> None:
