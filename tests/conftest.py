@@ -25,12 +25,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits longest: end to end."""
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(prefix) for prefix in _LONGEST])
 
 
 _TOGETHER = ("tests/e2e/", "tests/localstack/", "tests/stream_infra/cdk/")
 """Folders whose tests share what a session makes once: a running monitor, a local AWS, synthesized stacks."""
+_LONGEST = (*_TOGETHER, "tests/packaging/", "tests/consumers/detector/test_exactly_once.py")
 
 
 class _Files(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
