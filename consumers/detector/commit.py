@@ -21,16 +21,14 @@ from consumers.detector.crowded import without_place
 from consumers.detector.effects import Effects, effects_of, last_quotes
 from consumers.stores.charts import GROUPS, pack_columns
 from consumers.windows import restore, snapshot
+from consumers.windows.partition import HOUR_MS, PartitionState, next_clock
 from consumers.windows.ports import BlockExistsError
 from consumers.windows.state import (
-    HOUR_MS,
     MAX_BLOCK_BYTES,
     MAX_BLOCK_LANES,
     MAX_BLOCK_ROWS,
     MAX_BLOCK_SOURCES,
-    PartitionState,
     Step,
-    next_clock,
     plan,
 )
 from producers.origin import origin_of, windows_of

@@ -15,7 +15,8 @@ from consumers.windows import bars
 if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition
     from consumers.stream.rows import Rows
-    from consumers.windows.state import PartitionState, Step
+    from consumers.windows.partition import PartitionState
+    from consumers.windows.state import Step
 
 
 class Effects(NamedTuple):

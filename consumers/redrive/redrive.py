@@ -25,8 +25,9 @@ from consumers.redrive.gaps import by_gap, not_in
 from consumers.stream.decode import Decoder
 from consumers.stream.records import StreamOffset, lane_of
 from consumers.windows import restore
+from consumers.windows.partition import HOUR_MS
 from consumers.windows.ports import BlockExistsError
-from consumers.windows.state import HOUR_MS, replay, spans_of
+from consumers.windows.state import replay, spans_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from consumers.stream.rows import Rows
     from consumers.stream.thresholds import ThresholdHistory
     from consumers.windows.block import Block
-    from consumers.windows.state import PartitionState, Step
+    from consumers.windows.partition import PartitionState
+    from consumers.windows.state import Step
 
 # Arrival times are approximate: neighbours in a shard may be in another order by them.
 _ARRIVAL_MARGIN_MS = 60_000

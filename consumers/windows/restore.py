@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from consumers.detectors.engine import engine
 from consumers.windows import snapshot
-from consumers.windows.state import HOUR_MS, PartitionState, Step, Total, replay, retrace
+from consumers.windows.partition import HOUR_MS, PartitionState, Total
+from consumers.windows.state import Step, replay, retrace
 from producers.errors import MonitorError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from consumers.detectors.engine import engine
 from consumers.stream.records import StreamOffset
 from consumers.windows import bars
 from consumers.windows.compression import DamagedError, compress, decompress
-from consumers.windows.state import PartitionState, Total
+from consumers.windows.partition import PartitionState, Total
 from producers.errors import MonitorError
 
 FORMAT = 2

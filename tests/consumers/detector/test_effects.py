@@ -7,7 +7,8 @@ import pytest
 from consumers.detector import commit
 from consumers.detector.effects import Effects
 from consumers.stream.thresholds import Threshold, ThresholdError
-from consumers.windows.state import PartitionState, Step
+from consumers.windows.partition import PartitionState
+from consumers.windows.state import Step
 from tests.consumers import kit
 
 START_MS = 1_795_000_000_000

@@ -31,7 +31,7 @@ from consumers.redrive.requeue import requeue
 from consumers.stores.charts import ChartTable, unpack_quotes
 from consumers.stores.windows import block_to_item
 from consumers.stream.thresholds import ThresholdVersion
-from consumers.windows import restore, state
+from consumers.windows import partition, restore, state
 from consumers.windows.block import Block
 from consumers.windows.state import MAX_TOTALS, OTHER_SOURCES
 from producers.quote_batch import decode
@@ -185,7 +185,7 @@ def test_a_crowded_partition_forgets_in_a_day_what_nobody_sends_any_more(
 ) -> None:
     monkeypatch.setattr(state, "MAX_WINDOWS", 50)
     monkeypatch.setattr(crowded, "MAX_WINDOWS", 50)
-    monkeypatch.setattr(state, "CROWDED", 40)
+    monkeypatch.setattr(partition, "CROWDED", 40)
     consumer = kit.consumer(kit.Memory(), partitions=1)
     assert consumer.consume(kit.event([crowd(50, 0, 1)]), 1 << 62).counts.in_windows == 50
     fresh = [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from consumers.detector.commit import Report
 from consumers.stream.rows import split_key
 from consumers.windows import restore
-from consumers.windows.state import PartitionState
+from consumers.windows.partition import PartitionState
 from tests.consumers import kit
 
 START_MS = 1_795_000_000_000

@@ -15,7 +15,8 @@ import pytest
 from consumers.detectors.engine import engine
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
-from consumers.windows.state import PartitionState, replay
+from consumers.windows.partition import PartitionState
+from consumers.windows.state import replay
 from producers.partitions import partition_of
 from tests.consumers import kit
 

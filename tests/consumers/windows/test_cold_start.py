@@ -8,7 +8,8 @@ import pytest
 
 from consumers.windows import restore
 from consumers.windows.block import Block
-from consumers.windows.state import PartitionState, replay
+from consumers.windows.partition import PartitionState
+from consumers.windows.state import replay
 from tests.consumers import kit
 
 START_MS = 1_795_000_020_000  # a full minute

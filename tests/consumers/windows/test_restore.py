@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from consumers.windows import restore, snapshot
+from consumers.windows.partition import PartitionState
 from consumers.windows.ports import BlockStore, SnapshotStore
-from consumers.windows.state import PartitionState
 from tests.consumers import kit
 
 START_MS = 1_795_000_000_000

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.detectors.engine import engine
 from consumers.windows import restore, snapshot
-from consumers.windows.state import PartitionState
+from consumers.windows.partition import PartitionState
 from tests.consumers import kit
 
 
