@@ -45,7 +45,8 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     endpoints = resolve(aws)
     source, tickers, _ = _open(endpoints)
     table = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
-    quoted = {quote.symbol: utc_of(quote.ts) for quote in table.last_quotes(origin_of(source.name))}
+    newest = table.last_quotes(origin_of(source.name)).ts
+    quoted = {symbol: utc_of(ts) for symbol, ts in newest.items()}
     now = datetime.now(UTC)
     rows = covered(source.watched(tickers, quoted, now), table, origin_of(source.name), now)
     if as_json:

@@ -122,7 +122,7 @@ def _partitions(endpoints: Endpoints) -> int:
 def _known(endpoints: Endpoints) -> dict[tuple[str, str], int]:
     """Time of the last tick in the windows, by origin and symbol."""
     store = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
-    return {(class_, quote.symbol): quote.ts for class_ in _LIVE for quote in store.last_quotes(class_)}
+    return {(class_, symbol): ts for class_ in _LIVE for symbol, ts in store.last_quotes(class_).ts.items()}
 
 
 def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]:
