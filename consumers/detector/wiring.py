@@ -69,6 +69,8 @@ class Detector:
 
     def _measure(self, report: Report, took_ms: int) -> None:
         count, counts = MetricUnit.Count, report.counts
+        if report.records == counts.ticks_in == counts.duplicate == 1 and not report.failed_sequence:
+            return  # the canary of a quiet night: each metric costs by the hour in which it is sent
         for name, value in (
             ("TicksIn", counts.ticks_in),
             ("TicksInWindows", counts.in_windows),

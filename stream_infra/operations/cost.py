@@ -67,7 +67,8 @@ class _Rates(NamedTuple):
     anomalies_of_a_ticker_a_day: float = 1
     scanner_metrics: int = 12
     detector_metrics: int = 12
-    alarm_metrics: int = 27
+    alarm_metrics: int = 28
+    canaries_an_hour: int = 12
     line_kib: float = 1.6
 
 
@@ -216,6 +217,7 @@ def _stream(use: _Use) -> Iterator[Line]:
     yield Line(prices.SHARD_HOUR, HOURS * use.config.shards, f"{use.config.shards} shard(s), used or not")
     units = math.ceil(use.in_a_partition * RATES.tick_bytes / 25_600) * use.partitions
     yield Line(prices.PUT_UNIT, use.polls * units, "polls x partitions")
+    yield Line(prices.PUT_UNIT, HOURS * RATES.canaries_an_hour, "the canary")
     yield Line(prices.KEY_REQUEST, HOURS * 60 / 5 * 2 * use.config.shards, "the stream's encryption")
 
 
@@ -224,6 +226,8 @@ def _functions(use: _Use) -> Iterator[Line]:
     scanned = use.minutes * RATES.scan_seconds + closed * RATES.closed_scan_seconds
     yield Line(prices.LAMBDA_GB_SECOND, scanned * 0.5, "stock-scanner: minutes of the session")
     per_tick = use.polls * use.tickers * RATES.detector_tick_seconds
+    canaries = HOURS * RATES.canaries_an_hour
+    yield Line(prices.LAMBDA_GB_SECOND, canaries * RATES.detector_seconds, "stock-detector: the canary")
     detected = use.detector_invocations * RATES.detector_seconds + per_tick
     yield Line(prices.LAMBDA_GB_SECOND, detected, "stock-detector: polls")
     sweeps = HOURS * 60
@@ -233,7 +237,7 @@ def _functions(use: _Use) -> Iterator[Line]:
     yield Line(
         prices.LAMBDA_GB_SECOND, use.api_requests * RATES.api_seconds / 2, "stock-api-handler: readers"
     )
-    requests = use.scans + use.detector_invocations + sweeps + use.anomalies + use.api_requests
+    requests = use.scans + use.detector_invocations + canaries + sweeps + use.anomalies + use.api_requests
     yield Line(prices.LAMBDA_REQUEST, requests, "polls, readers, minutes")
 
 
@@ -248,6 +252,7 @@ def _tables(use: _Use) -> Iterator[Line]:
     bars = min(groups, use.tickers) * math.ceil(share / 100) * math.ceil(share * RATES.bar_bytes / KIB)
     writes = use.polls * use.partitions * math.ceil(block / KIB)
     writes += often * use.partitions * math.ceil(quotes / KIB)
+    writes += HOURS * RATES.canaries_an_hour  # a block of the canary's
     writes += use.minutes * bars + use.minutes * 5  # lease and state of the feed
     writes += use.anomalies * 3 * 3 + use.anomalies * 6  # two indexes; what the notifier remembers
     yield Line(prices.WRITE_UNIT, writes, "polls x partitions; minutes x tickers")

@@ -100,7 +100,7 @@ class Gatherer:
             market_open=self._market_open(environment, watched),
             just_deployed=bool(deployed and self._now - datetime.fromisoformat(deployed) <= _NEW),
             functions=self._each(found, lambda name: self._function(found[name], thorough=thorough)),
-            rules=self._each(RULES, self._rule),
+            rules=self._each(RULES if facts.local else (*RULES, names.CANARY_RULE), self._rule),
             queues=self._each(QUEUES, self._depth),
             tables=self._each(TABLES, lambda name: self._table(name, thorough=thorough)),
             stream=self._each((names.STREAM,), lambda _: self._stream(thorough=thorough)).get(

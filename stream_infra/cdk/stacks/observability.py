@@ -63,6 +63,7 @@ class ObservabilityStack(Stack):
             *self._alerts(functions, stream),
             *self._api(api),
             *self._queues_and_throttles(storage, stream, functions, api),
+            *self._heartbeat(functions),
             *self._cost(),
         ]
         alarms = [self._alarm(watch) for watch in watches]
@@ -148,6 +149,22 @@ class ObservabilityStack(Stack):
                 metrics.of_detector("ThresholdsRejected"),
                 1,
             ),
+        ]
+
+    def _heartbeat(self, functions: LambdaStack) -> list[Watch]:
+        if self._config.local:
+            return []  # there is no canary
+        return [
+            Watch(
+                "stock-heartbeat",
+                "heartbeat",
+                "The detector took nothing for 15 minutes, not even the canary's tick.",
+                metrics.of_function(functions.detector, "Invocations"),
+                1,
+                _BELOW,
+                periods=3,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )
         ]
 
     def _alerts(self, functions: LambdaStack, stream: StreamStack) -> list[Watch]:

@@ -20,6 +20,10 @@ NOTIFIER_TIMEOUT = Duration.seconds(60)
 NOTIFIER_ROLE = "LambdaStack-stocknotifierServiceRole"
 """Start of the name that CloudFormation gives to the role of the function stock-notifier."""
 
+CANARY_MINUTES = 5
+CANARY = {"v": 1, "source": "verify-canary", "symbol": "CANARY", "ts": 1_764_000_000_000, "price": 1}
+"""The canary's tick: of an origin of which nobody is notified, and never beside a real one."""
+
 
 class StreamStack(Stack):
     """Stream, bus, topics and the notifier's queue."""
@@ -36,8 +40,9 @@ class StreamStack(Stack):
             encryption=kinesis.StreamEncryption.MANAGED,
         )
         self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
-        if not config.local:  # the emulator's CloudFormation rejects the type: localstack/complement.py
-            self._archive()
+        if not config.local:
+            self._archive()  # the emulator's CloudFormation rejects the type: localstack/complement.py
+            self._canary()  # locally the simulated market never closes
         self.alerts = self._alerts()
         self.operations = self._operations(config)
 
@@ -59,6 +64,27 @@ class StreamStack(Stack):
                 detail_type=["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "AlertTest"],
             ),
             targets=[targets.SqsQueue(self.notifications)],
+        )
+
+    def _canary(self) -> None:
+        """Send the same tick every few minutes, so that a stream that is silent at night is known to be sound.
+
+        After the first of a day it is a duplicate: a block in stock-windows counts it, and nothing else happens. Its
+        partition key is the event's source (`names.CANARY_KEY`), which no partition has.
+        """
+        events.Rule(
+            self,
+            "Canary",
+            rule_name=names.CANARY_RULE,
+            description="A tick by which the alarm stock-heartbeat knows at any hour whether ticks come through",
+            schedule=events.Schedule.rate(Duration.minutes(CANARY_MINUTES)),
+            targets=[
+                targets.KinesisStream(
+                    self.quotes,
+                    partition_key_path="$.source",
+                    message=events.RuleTargetInput.from_object(CANARY),
+                )
+            ],
         )
 
     def _archive(self) -> None:

@@ -39,6 +39,7 @@ _RULES = {
         ("notifier",),
     ),
     names.ANOMALY_RULE: ("bus", "rules", "anomalies are found and nobody is notified", ("bus", "notifier")),
+    names.CANARY_RULE: ("detector", "heartbeat", "at night nothing shows that ticks come through", ()),
     names.FAILED_BATCH_RULE: ("dead letters", "rules", "failed batches are not announced", ()),
 }
 

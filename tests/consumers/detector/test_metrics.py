@@ -20,6 +20,9 @@ from producers.settings import SettingsError
 from tests.aws import aws_in_memory, create_table
 from tests.consumers import kit
 
+CANARY = {"v": 1, "source": "verify-canary", "symbol": "CANARY", "ts": 1_764_000_000_000, "price": 1}
+"""As stream_infra/cdk/stacks/stream.py has it, which a test of this room does not import."""
+
 VARIABLES = {
     "PARTITIONS": "2",
     "ANOMALIES_TABLE": "anomalies",
@@ -188,3 +191,23 @@ def test_a_tick_can_be_followed_to_the_events_that_it_caused(
     assert entry["message"] == "AnomalyDetected"
     assert (entry["tick_ms"], entry["sequence"]) == (start_ms + 290_000, str(start_ms + 290_040))
     assert (entry["shard"], entry["source"]) == ("shardId-000000000000", "alpaca")
+
+
+def test_the_canary_alone_sends_no_metrics_after_its_first_tick(parts: Parts) -> None:
+    """CloudWatch pricing: a metric costs by the hours in which it is sent, and the canary comes around the clock."""
+    payload = json.dumps(CANARY).encode()
+    arrival_ms = now_ms()
+
+    def beat() -> kit.LambdaEvent:
+        nonlocal arrival_ms
+        arrival_ms += 300_000
+        return event([payload], arrival_ms)
+
+    assert parts.detector.handle(beat(), 60_000) == {"batchItemFailures": []}
+    assert emitted(parts.metrics)[0]["TicksInWindows"] == [1.0]
+    for _ in range(3):
+        assert parts.detector.handle(beat(), 60_000) == {"batchItemFailures": []}
+        assert not parts.metrics.metric_set
+    beside = event([payload, ticks(["AAA"], arrival_ms, 50.0)], arrival_ms + 1000)
+    parts.detector.handle(beside, 60_000)
+    assert emitted(parts.metrics)[0]["TicksIn"] == [2.0], "real ones are told of as ever"

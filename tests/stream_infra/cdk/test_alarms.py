@@ -9,6 +9,8 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
+from producers.origin import origin_of
+from producers.quote_batch import decode
 from stream_infra import names
 from stream_infra.cdk.stacks.functions import SCHEDULES
 from stream_infra.operations import cost
@@ -41,6 +43,7 @@ ALARMS = {
     "stock-windows-throttles": "table-throttles",
     "stock-charts-throttles": "table-throttles",
     "stock-alerts-throttles": "table-throttles",
+    "stock-heartbeat": "heartbeat",
     "stock-monthly-cost": "cost",
 }
 
@@ -115,6 +118,31 @@ def test_a_scanner_that_is_not_started_is_noticed_but_not_at_night(aws_templates
     assert expression == ("IF(DAY(beat) > 5 || HOUR(beat) < 13 || HOUR(beat) > 21, 1, FILL(found, 0))"), (
         "the hours of the schedule"
     )
+
+
+def test_silence_rings_at_any_hour_for_the_canary_never_stops(
+    aws_templates: Templates, local_templates: Templates
+) -> None:
+    """CloudWatch guide, "Configuring how CloudWatch alarms treat missing data": `breaching`."""
+    alarm = alarms(aws_templates)["stock-heartbeat"]
+    assert (alarm["TreatMissingData"], alarm["ComparisonOperator"]) == ("breaching", "LessThanThreshold")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Invocations"), "costs no metric"
+    assert "stock-heartbeat" not in alarms(local_templates)
+
+    def canaries(templates: Templates) -> list[Properties]:
+        found = templates["StreamStack"]["Resources"].values()
+        return [
+            item["Properties"] for item in found if item.get("Properties", {}).get("Name") == "StockCanary"
+        ]
+
+    (rule,) = canaries(aws_templates)
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(5 minutes)", "ENABLED")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] >= 2 * 300, "one that is late rings nobody"
+    (target,) = rule["Targets"]
+    batch, rejected = decode(target["Input"].encode())
+    assert (batch.symbol, rejected, origin_of(batch.source)) == (["CANARY"], [], "verify")
+    assert target["KinesisParameters"] == {"PartitionKeyPath": "$.source"}
+    assert canaries(local_templates) == []
 
 
 @pytest.mark.parametrize("session", sorted(SCHEDULES))
