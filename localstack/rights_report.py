@@ -65,7 +65,7 @@ def collect(settings: LocalSettings) -> list[Use]:
     LocalError
         If it keeps no record, or does not answer.
     """
-    calls = _recorded(settings)
+    calls = recorded(settings)
     lambda_, iam = client(settings, "lambda"), client(settings, "iam")
     found: list[Use] = []
     for function in names.FUNCTIONS:
@@ -74,7 +74,14 @@ def collect(settings: LocalSettings) -> list[Use]:
     return found
 
 
-def _recorded(settings: LocalSettings) -> set[Allowed]:
+def recorded(settings: LocalSettings) -> set[Allowed]:
+    """Return every call that the local AWS allowed a role.
+
+    Raises
+    ------
+    LocalError
+        If it keeps no record, or does not answer.
+    """
     try:
         with urllib.request.urlopen(f"{settings.aws}{RECORD}", timeout=20) as answer:  # noqa: S310
             return from_json(json.load(answer))

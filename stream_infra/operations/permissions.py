@@ -9,7 +9,7 @@ from stream_infra import names
 from stream_infra.operations.facts import Denied
 
 _WRITE = ("dynamodb:GetItem", "dynamodb:PutItem")
-_EVERY = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem")
+_EVERY = ("dynamodb:Query", "dynamodb:PutItem")
 _READ = ("dynamodb:GetItem", "dynamodb:Query")
 
 
@@ -51,8 +51,8 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
         },
         names.API_HANDLER: {
             table(names.ANOMALIES_TABLE): _READ,
-            table(names.CHARTS_TABLE): _READ,
-            table(names.ALERTS_TABLE): _READ,
+            table(names.CHARTS_TABLE): ("dynamodb:Query",),
+            table(names.ALERTS_TABLE): ("dynamodb:BatchGetItem", "dynamodb:Query"),
             parameter(names.TICKER_PARAMETER): ("ssm:GetParameter",),
         },
     }

@@ -27,6 +27,11 @@ NOT_ON_LOCALSTACK = {
 """What LocalStack 4.9.2 does not show, by a part of the test's name or of the commands that it runs."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the judgement of all calls after the tests that make them."""
+    items.sort(key=lambda item: item.name == "test_every_call_is_known")
+
+
 @pytest.fixture(scope="package")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""

@@ -8,9 +8,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localstack.settings import REGION
+from localstack.rights import place
+from localstack.rights_report import recorded
+from localstack.settings import ACCOUNT, REGION, read_settings
 from stream_infra import names
 from tests.e2e.monitor import Monitor
+from tests.rights import Account
 
 pytestmark = pytest.mark.e2e
 
@@ -45,3 +48,27 @@ def test_a_function_s_credentials_do_not_reach_the_work_of_another(monitor: Moni
     event = {"EventBusName": names.BUS, "Source": names.EVENT_SOURCE, "Detail": "{}"}
     with pytest.raises(ClientError, match="not authorized to perform: events:PutEvents"):
         scanner.client("events").put_events(Entries=[event | {"DetailType": "AnomalyDetected"}])
+
+
+def test_every_call_is_known(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests before made functions do is what tests/stream_infra/cdk/test_rights.py judges roles by.
+
+    conftest.py puts it last.
+    """
+    for name, value in monitor.environment().items():
+        monkeypatch.setenv(name, value)
+    account, functions = Account(ACCOUNT), monitor.client("lambda")
+    of_role = {
+        functions.get_function(FunctionName=name)["Configuration"]["Role"].rsplit("/", 1)[1]: name
+        for name in names.FUNCTIONS
+    }
+    known = {
+        (name, call.action, place(call.resource)) for name in names.FUNCTIONS for call in account.calls(name)
+    }
+    made = {
+        (of_role[call.role], call.action, call.place)
+        for call in recorded(read_settings())
+        if call.role in of_role
+    }
+    assert made, "nothing was recorded"
+    assert made - known == set()

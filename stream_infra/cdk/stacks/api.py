@@ -60,7 +60,6 @@ class ApiStack(Stack):
                 "PARTITIONS": str(config.partitions),
                 "ANOMALIES_TABLE": storage.anomalies.table_name,
                 "CHARTS_TABLE": storage.charts.table_name,
-                "WINDOWS_TABLE": storage.windows.table_name,
                 "ALERTS_TABLE": storage.alerts.table_name,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
                 "DATA_BUCKET": storage.data.bucket_name,
@@ -74,10 +73,11 @@ class ApiStack(Stack):
             config=config,
         )
         anomalies = storage.anomalies.table_arn
-        for resource in (anomalies, *(f"{anomalies}/index/{index}" for index in INDEXES)):
-            allow(self.handler, resource, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-        for table in (storage.charts, storage.windows, storage.alerts):
-            table.grant(self.handler, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+        allow(self.handler, anomalies, "dynamodb:GetItem", "dynamodb:Query")
+        for index in INDEXES:
+            allow(self.handler, f"{anomalies}/index/{index}", "dynamodb:Query")
+        allow(self.handler, storage.charts.table_arn, "dynamodb:Query")
+        allow(self.handler, storage.alerts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
         for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER, names.THRESHOLD_PARAMETER):
             parameter = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
             allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
@@ -88,8 +88,8 @@ class ApiStack(Stack):
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         allow(self.handler, scanner, "lambda:InvokeFunction")  # to validate tickers with its source
-        storage.alerts.grant(self.handler, "dynamodb:PutItem", "dynamodb:DeleteItem")  # silences
-        storage.dead_letters.grant(self.handler, "sqs:GetQueueAttributes")
+        allow(self.handler, storage.alerts.table_arn, "dynamodb:PutItem", "dynamodb:DeleteItem")  # silences
+        allow(self.handler, storage.dead_letters.queue_arn, "sqs:GetQueueAttributes")
         allow_everywhere(
             self.handler,
             "cloudwatch:GetMetricStatistics",

@@ -11,7 +11,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -125,13 +124,16 @@ class LambdaStack(Stack):
         alias.configure_async_invoke(
             retry_attempts=0,
             max_event_age=Duration.seconds(60),
-            on_failure=destinations.SqsDestination(storage.dead_letters),
+            on_failure=_DeadLetters(storage.dead_letters.queue_arn),
         )
-        self._stream.quotes.grant_write(scanner)
+        allow(
+            scanner, storage.dead_letters.queue_arn, "sqs:SendMessage"
+        )  # Lambda sends in the function's name
+        allow(scanner, self._stream.quotes.stream_arn, "kinesis:PutRecords")
         allow_events(scanner, self._stream.bus, *get_args(FeedEventType))
         if has_keys:
             keys = secretsmanager.Secret.from_secret_name_v2(self, "SourceKeys", names.SOURCE_SECRET)
-            keys.grant_read(scanner)
+            allow(scanner, f"{keys.secret_arn}-??????", "secretsmanager:GetSecretValue")
         # Its lease and the state of the feed: the blocks beside them are the detector's alone.
         allow_items(
             scanner,
@@ -145,7 +147,7 @@ class LambdaStack(Stack):
         allow_objects(scanner, "unsent/", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
         allow_objects(scanner, "watch-lists/", "s3:GetObject")
         allow_listing(scanner)
-        self._read_parameters(scanner, names.TICKER_PARAMETER)
+        self._read_parameter(scanner, names.TICKER_PARAMETER)
         events.Rule(
             self,
             "Schedule",
@@ -196,12 +198,11 @@ class LambdaStack(Stack):
                 on_failure=_FailedBatches(),
             )
         )
-        allow(detector, storage.anomalies.table_arn, "dynamodb:PutItem", "dynamodb:BatchWriteItem")
+        allow(detector, storage.anomalies.table_arn, "dynamodb:BatchWriteItem")
         allow_items(
             detector,
             storage.windows,
             ["partition#*", "attempts#*"],
-            "dynamodb:GetItem",
             "dynamodb:Query",
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",
@@ -213,7 +214,7 @@ class LambdaStack(Stack):
         allow_listing(detector)
         allow_events(detector, self._stream.bus, *get_args(DetailType))
         for parameter in (names.THRESHOLD_PARAMETER, names.RULES_PARAMETER):
-            self._read_parameters(detector, parameter)
+            self._read_parameter(detector, parameter, history=True)
         return detector
 
     def _notifier(self) -> lambda_.Function:
@@ -259,8 +260,8 @@ class LambdaStack(Stack):
         allow_channel_secrets(notifier)
         allow_objects(notifier, "watch-lists/", "s3:GetObject")
         allow_listing(notifier)
-        for parameter in (names.ALERTS_PARAMETER, names.TICKER_PARAMETER):
-            self._read_parameters(notifier, parameter)
+        self._read_parameter(notifier, names.ALERTS_PARAMETER, history=True)
+        self._read_parameter(notifier, names.TICKER_PARAMETER)
         events.Rule(
             self,
             "Digest",
@@ -275,15 +276,10 @@ class LambdaStack(Stack):
         )
         return notifier
 
-    def _read_parameters(self, grantee: lambda_.Function, name: str) -> None:
-        grantee.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory"],
-                resources=[
-                    self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
-                ],
-            )
-        )
+    def _read_parameter(self, grantee: lambda_.Function, name: str, *, history: bool = False) -> None:
+        """Let a function read a parameter; with its history, to go on with the last value that can be used."""
+        arn = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
+        allow(grantee, arn, "ssm:GetParameter", *(["ssm:GetParameterHistory"] if history else []))
 
 
 def function(
@@ -347,6 +343,23 @@ def _log_and_role(scope: Construct, name: str) -> tuple[logs.LogGroup, iam.Role]
     )
     log_group.grant_write(role)
     return log_group, role
+
+
+@jsii.implements(lambda_.IDestination)
+class _DeadLetters:
+    """A queue as destination; the CDK's own gives the function more rights than Lambda needs to send."""
+
+    def __init__(self, queue_arn: str) -> None:
+        self._queue_arn = queue_arn
+
+    def bind(
+        self,
+        _scope: Construct,
+        _function: lambda_.IFunction,
+        *,
+        type: lambda_.DestinationType,  # noqa: A002, ARG002
+    ) -> lambda_.DestinationConfig:
+        return lambda_.DestinationConfig(destination=self._queue_arn)
 
 
 @jsii.implements(lambda_.IEventSourceDlq)

@@ -179,7 +179,7 @@ def actions_on(templates: Templates, function: str, part: str) -> dict[str, Prop
     ("function", "keys", "actions"),
     [
         ("stock-scanner", ["scan#feed", "scan#lease"], {"GetItem", "PutItem", "UpdateItem"}),
-        ("stock-detector", ["partition#*", "attempts#*"], {"GetItem", "Query", "PutItem", "UpdateItem"}),
+        ("stock-detector", ["partition#*", "attempts#*"], {"Query", "PutItem", "UpdateItem"}),
     ],
 )
 def test_a_function_reaches_its_own_items_of_stock_windows_only(
@@ -228,7 +228,7 @@ def test_what_the_doctor_examines_is_what_the_roles_grant(aws_templates: Templat
 
 def test_the_detector_only_writes_anomalies_and_charts(aws_templates: Templates) -> None:
     anomalies = actions_on(aws_templates, "stock-detector", "Anomalies")
-    assert set(anomalies) == {"dynamodb:PutItem", "dynamodb:BatchWriteItem"}
+    assert set(anomalies) == {"dynamodb:BatchWriteItem"}
     assert set(actions_on(aws_templates, "stock-detector", "Charts")) == {
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
