@@ -108,6 +108,12 @@ class Account:
             # Lambda guide, "Using Lambda with Amazon SQS", permissions of the role.
             *on(queue, *moves, "sqs:GetQueueAttributes"),
             *on(self.table(names.ALERTS_TABLE), *items),
+            *on(
+                self.table(names.CHARTS_TABLE),
+                "dynamodb:BatchGetItem",
+                "dynamodb:Query",
+                keys={"dynamodb:LeadingKeys": ["bars#live#1", "live#live"]},
+            ),
             *on(self.arn("sns", names.ALERTS_TOPIC), "sns:Publish"),
             *on(self.arn("sqs", names.NOTIFIER_DEAD_LETTER_QUEUE), "sqs:SendMessage"),
             *on(
