@@ -269,6 +269,7 @@ def _objects(use: _Use) -> Iterator[Line]:
     yield Line(
         prices.S3_PUT, use.minutes * (archived + use.partitions), "minutes x tickers, up to 50 tickers"
     )
+    yield Line(prices.S3_PUT, HOURS * RATES.canaries_an_hour, "a snapshot of the canary's")
     stored = use.polls * use.tickers * 25 * 12 / GIB + 1
     yield Line(prices.S3_GB, stored, "a year of raw quotes, compressed")
 
