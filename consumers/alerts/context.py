@@ -126,7 +126,7 @@ def _verdict(
     ticker: str, move: float | None, expected: float | None, sector_move: float | None, others: int
 ) -> tuple[Verdict | None, str]:
     if move is None:
-        return None, f"no price of {ticker} of {MINUTES} minutes before is known"
+        return None, f"no price of {ticker} is known, of then or of {MINUTES} minutes before"
     if expected is None:
         of = "1 other ticker are" if others == 1 else f"{others} other tickers are"
         return None, f"prices of {of} known, a median needs {OTHERS}"

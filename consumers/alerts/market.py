@@ -26,6 +26,8 @@ READ_TICKERS = 200
 BETA_MINUTES = 120
 PATIENCE_MS = 400
 """After so long no further read is begun: an alert does not wait for its context."""
+DOWN_MS = 10_000
+"""After reads that failed or were slow none is made for so long: a batch of alerts waits for one of them at most."""
 KEPT_MS = 1_000
 AHEAD_MS = 10_000
 """How much newer than the moment a last quote may be."""
@@ -54,6 +56,7 @@ class MarketReader:
         self._clock = clock
         self._moves: dict[tuple[str, int, frozenset[str]], tuple[int, dict[str, float], dict[str, int]]] = {}
         self._windows = 0
+        self._down_until_ms = 0
         self._betas: dict[tuple[str, str, str, int], float | None] = {}
 
     def context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
@@ -63,10 +66,17 @@ class MarketReader:
         concerns = spec_of(event.anomaly.kind).concerns if event.anomaly.kind in REGISTRY else "market"
         if concerns != "market":
             return Context(why="what is wrong are the quotes: they do not say how the price moved")
-        try:
-            return self._context(event, incident, settings)
-        except (ClientError, BotoCoreError, IOFailedError, WatchListError):
+        began_ms = self._clock()
+        if began_ms < self._down_until_ms:
             return Context(why=_UNREADABLE)
+        try:
+            found = self._context(event, incident, settings)
+        except (ClientError, BotoCoreError, IOFailedError, WatchListError):
+            self._down_until_ms = self._clock() + DOWN_MS
+            return Context(why=_UNREADABLE)
+        if self._clock() >= began_ms + PATIENCE_MS:
+            self._down_until_ms = self._clock() + DOWN_MS
+        return found
 
     def _context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
         began_ms = self._clock()

@@ -227,7 +227,7 @@ def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(cha
             ["AAPL", "KO"],
             "prices of 1 other ticker are known, a median needs 3",
         ),
-        ("price_spike", "NEW", WATCHED, "no price of NEW of 5 minutes before is known"),
+        ("price_spike", "NEW", WATCHED, "no price of NEW is known, of then or of 5 minutes before"),
     ],
 )
 def test_what_is_not_known_says_why(
@@ -274,9 +274,10 @@ def test_reads_are_few_and_an_outage_costs_the_context_only(windows: int) -> Non
     assert len(wanted["ExpressionAttributeNames"]) <= READ_TICKERS + 2
     down = _Counted(boto3.client("dynamodb"), until=0)
     bench = Bench(context=_reader(ChartTable(cast("Any", down), "stock-charts"), WATCHED).context)
-    event = opened(severity="critical")
-    assert bench.take(event) == ["opened"]
-    assert bench.incident(event).context == Context(why="the bars cannot be read now")
+    events = [opened(T0_MS + n, "critical", ticker=f"T{n}") for n in range(10)]
+    assert bench.take(*events) == ["opened"] * 10
+    assert bench.incident(events[9]).context == Context(why="the bars cannot be read now")
+    assert len(down.calls) == 2  # the last quotes, then the bars: nine alerts do not wait for them again
 
 
 def test_a_watch_list_that_cannot_be_read_and_slow_reads_cost_no_alert(charts: ChartTable) -> None:
@@ -289,6 +290,7 @@ def test_a_watch_list_that_cannot_be_read_and_slow_reads_cost_no_alert(charts: C
     slow = MarketReader(charts, lambda: WATCHED, lambda: next(clock))
     found = slow.context(opened(), _incident(), AlertSettings())
     assert (found.verdict, found.beta) == ("company", None)
+    assert slow.context(opened(), _incident(), AlertSettings()).why == "the bars cannot be read now"
 
 
 def test_an_escalation_is_of_its_own_moment(bench: Bench) -> None:
