@@ -86,7 +86,7 @@ def test_a_hidden_page_asks_rarely_and_catches_up_when_shown(page: Page, site: S
     # What was due already when the page was hidden may be asked once; shown, it asks for anomalies each second.
     asked = [request.partition("?")[0] for request in requests]
     assert len(asked) == len(set(asked))
-    with page.expect_request("**/api/anomalies?*"), page.expect_request("**/api/tickers"):
+    with page.expect_request("**/api/anomalies?*"), page.expect_request("**/api/tickers?*"):
         page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
