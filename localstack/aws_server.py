@@ -26,6 +26,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
 
+from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.programs_only import ProgramsOnly
 from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import SaveErrors, finish, keep
@@ -58,6 +59,7 @@ def main() -> int:
     threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
     # Starlette's types are looser.
     know_principals_by_their_role()
+    judge_alarms_by_their_dimensions()
     asyncio.run(serve(ProgramsOnly(StrictAws(app, rights)), config))  # type: ignore[arg-type]
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

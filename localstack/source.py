@@ -185,7 +185,8 @@ def describe(config: Config, spec: SourceSpec, now: datetime | None = None) -> s
     """Return what is polled, how often, and whether its market is open, for a person."""
     origin = origin_of(config.source)
     what = config.source if origin == config.source else f"{config.source}, {origin}"
-    parts = [f"{what}, polled every {config.poll_interval_seconds:g} s"]
+    how = "streamed, sampled" if config.source_mode == "stream" else "polled"
+    parts = [f"{what}, {how} every {config.poll_interval_seconds:g} s"]
     if spec.keys:
         parts.append(f"keys present: {', '.join(key.variable for key in spec.keys)}")
     if closed := _closed(config, spec, now or datetime.now(UTC)):

@@ -30,17 +30,12 @@ def _is_quiet(cloudwatch: "CloudWatchClient", alarm: "MetricAlarmTypeDef", now: 
     window = period * (alarm.get("EvaluationPeriods", 1) + 1)
     if alarm["StateUpdatedTimestamp"].timestamp() > now - window:
         return False
-    # An emulator may look at the metric's data under all dimensions: only where none has any are we of one mind.
-    metrics = cloudwatch.list_metrics(Namespace=alarm["Namespace"], MetricName=alarm["MetricName"])["Metrics"]
-    return not any(
-        cloudwatch.get_metric_statistics(
-            Namespace=alarm["Namespace"],
-            MetricName=alarm["MetricName"],
-            Dimensions=metric["Dimensions"],
-            StartTime=datetime.fromtimestamp(now - window, UTC),
-            EndTime=datetime.fromtimestamp(now + 60, UTC),
-            Period=period,
-            Statistics=["SampleCount"],
-        )["Datapoints"]
-        for metric in metrics
-    )
+    return not cloudwatch.get_metric_statistics(
+        Namespace=alarm["Namespace"],
+        MetricName=alarm["MetricName"],
+        Dimensions=alarm.get("Dimensions", []),
+        StartTime=datetime.fromtimestamp(now - window, UTC),
+        EndTime=datetime.fromtimestamp(now + 60, UTC),
+        Period=period,
+        Statistics=["SampleCount"],
+    )["Datapoints"]

@@ -118,7 +118,7 @@ class Windows:
     ticks
         Time of the newest tick of each ticker that the scanner's source sent.
     tickers
-        Watched tickers of each partition, as far as the watch list is known.
+        Watched tickers of each partition of which quotes are expected now, as far as the watch list is known.
     """
 
     committed: Mapping[int, datetime | None]

@@ -289,11 +289,13 @@ class Gatherer:
         )
 
     def _windows(self, scanner: dict[str, str]) -> Windows:
+        from stream_infra.operations.source import traded_now  # noqa: PLC0415  loads calendars
+
         partitions = int(scanner.get("PARTITIONS", "4"))
         ledger = Ledger(self._client("dynamodb"), names.WINDOWS_TABLE, partitions)
         arrivals = ledger.arrivals()
         watched: dict[int, list[str]] = {}
-        for ticker in self._watched():
+        for ticker in traded_now(scanner, self._watched(), self._now):
             watched.setdefault(partition_of(ticker, partitions), []).append(ticker)
         return Windows(
             committed={n: _time(arrivals[n]) if n in arrivals else None for n in range(partitions)},

@@ -20,16 +20,21 @@ _ANY_TICKER = "A"
 """Stands for a watch list that cannot be read: it has the market of its source."""
 
 
-def market_open(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> bool:
-    """Return whether quotes are to be expected: a ticker's own market is in the scanner's session."""
+def traded_now(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> Sequence[str]:
+    """Return the tickers of which quotes are to be expected: their own market is in the scanner's session."""
     session: Session | None = next((known for known in SESSIONS if known == scanner.get("SESSION")), None)
     if session is None:
-        return True
+        return tickers
     try:
         market_of = Listings(scanner.get("MARKETS", ""), get_pollable(scanner.get("SOURCE", "")).market)
     except (SourceError, ArgumentError):
-        return True  # the check of the source says what is wrong
-    return bool(traded(tickers or [_ANY_TICKER], session, now, market_of))
+        return tickers  # the check of the source says what is wrong
+    return traded(tickers, session, now, market_of)
+
+
+def market_open(scanner: Mapping[str, str], tickers: Sequence[str], now: datetime) -> bool:
+    """Return whether quotes of any ticker are to be expected."""
+    return bool(traded_now(scanner, tickers or [_ANY_TICKER], now))
 
 
 def quote_source(

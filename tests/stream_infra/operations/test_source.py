@@ -16,7 +16,7 @@ from producers.sources import Found
 from stream_infra.operations.doctor.inputs import feed
 from stream_infra.operations.facts import Facts, QuoteSource
 from stream_infra.operations.health import judge
-from stream_infra.operations.source import market_open, quote_source
+from stream_infra.operations.source import market_open, quote_source, traded_now
 from tests.aws import aws_in_memory
 
 KEYS = '{"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t"}'
@@ -132,3 +132,11 @@ def test_each_market_is_named_with_whether_it_is_open(secrets: SecretsManagerCli
     now = datetime(2026, 11, 24, 9, tzinfo=UTC)
     found = quote_source({"SOURCE": "yahoo"}, secrets, ["IBM", "VOD.L", "BTC-USD"], now)
     assert found.markets == ("24/7 open", "XLON open", "XNYS closed")
+
+
+def test_quotes_are_expected_of_those_whose_own_market_is_open() -> None:
+    """Else a partition of closed markets would be told as one that stands still."""
+    saturday = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    scanner = {"SOURCE": "alpaca", "SESSION": "regular"}
+    assert list(traded_now(scanner, ["AAPL", "BTC/USD", "7203.T"], saturday)) == ["BTC/USD"]
+    assert list(traded_now({"SOURCE": "alpaca"}, ["AAPL"], saturday)) == ["AAPL"]
