@@ -162,9 +162,9 @@ class Lab:
         return self.directory / f"{name}.jsonl"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of a MiniStack that only this test session uses."""
+    """The endpoint of a MiniStack that only the tests of this folder use."""
     directory = tmp_path_factory.mktemp("ministack")
     port = free_port()
     environment = {
@@ -192,7 +192,7 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(timeout=20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strict_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a local AWS as `make up` starts it, which judges rights and sizes."""
     settings = LocalSettings(tmp_path_factory.mktemp("strict"), free_port(), free_port(), None)
@@ -243,9 +243,9 @@ class Runner:
         return self.process.wait(timeout=15)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(ministack_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A region in which one runner drives every disabled mapping for the whole session."""
+    """A region in which one runner drives every disabled mapping for all tests of this folder."""
     directory = tmp_path_factory.mktemp("lab")
     lab = Lab(ministack_url, "us-east-1", directory, directory / "ready.json")
     runner = Runner(lab)

@@ -9,19 +9,19 @@ import pytest
 from tests.stream_infra.cdk.assembly import Templates, synthesize, templates_of
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aws_assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As deployed to AWS with the defaults."""
     return synthesize(tmp_path_factory.mktemp("aws"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aws_templates(aws_assembly: Path) -> Templates:
     """As deployed to AWS with the defaults."""
     return templates_of(aws_assembly)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """As deployed to the local AWS."""
     return templates_of(
