@@ -25,7 +25,7 @@ from consumers.detector import commit, effects
 from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
 from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
-from consumers.windows import bars, snapshot, state
+from consumers.windows import bars, partition, snapshot, state
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 
@@ -173,7 +173,7 @@ class Full(FedContender):
 
 
 def _use_zscore() -> None:
-    for module in (state, snapshot):
+    for module in (state, partition, snapshot):
         module.engine = zscore_engine  # type: ignore[attr-defined]
 
 
