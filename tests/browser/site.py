@@ -269,7 +269,7 @@ def _services(site: Site) -> Services:
 
 def _seed_bars(site: Site) -> None:
     """Write all bars at once: thousands of updates would take longer than the tests."""
-    items: dict[tuple[str, str], dict[str, Any]] = {}
+    items: dict[tuple[str, str], dict[str, object]] = {}
     for symbol, bars in site.bars.items():
         for bar in bars:
             pk, sk = bars_pk("simulated", symbol), iso_ms(bar.minute_ms)

@@ -246,13 +246,13 @@ class _Counted:
     def __init__(self, client: Any, until: int = 99) -> None:
         self._client, self.calls, self._until = client, list[Any](), until
 
-    def batch_get_item(self, **request: Any) -> Any:
+    def batch_get_item(self, **request: object) -> object:
         self.calls.append(request)
         if len(self.calls) > self._until:
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "BatchGetItem")
         return self._client.batch_get_item(**request)
 
-    def get_paginator(self, name: str) -> Any:
+    def get_paginator(self, name: str) -> object:
         self.calls.append(name)
         return self._client.get_paginator(name)
 

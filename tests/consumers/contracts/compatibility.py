@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
-Json = Any
+Json = object
 Path = tuple[str, ...]
 
 _WORDING = {"description", "title", "summary"}

@@ -93,7 +93,7 @@ def test_both_documents_say_the_same_of_an_event() -> None:
             }
 
 
-def references(value: Any) -> Iterator[str]:
+def references(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         yield from ([value["$ref"]] if isinstance(value.get("$ref"), str) else [])
         for one in value.values():
@@ -104,13 +104,13 @@ def references(value: Any) -> Iterator[str]:
 
 
 def _resolves(document: Json, reference: str) -> bool:
-    found: Any = document
+    found: object = document
     for part in reference.removeprefix("#/").split("/"):
         found = found.get(part) if isinstance(found, dict) else None
     return found is not None
 
 
-def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in items:
         yield (*path, key)
