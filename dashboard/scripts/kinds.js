@@ -12,11 +12,17 @@ export const SEVERITIES = ["critical", "high", "medium", "low"];
 /** @type {Map<string, string>} the words for each kind, from the API */
 const labels = new Map();
 
+/** @type {() => void} */
+let tellKinds = () => {};
+/** Kept once the kinds are known. @type {Promise<void>} */
+export const kindsKnown = new Promise((resolve) => (tellKinds = resolve));
+
 /** Fill in what the detectors of this monitor find; `onKinds` is called with the kinds and their labels. @param {(kinds: [string, string][]) => void} onKinds */
 export function loadKinds(onKinds) {
   const poll = new Poll(() => resource(["kinds"]), (/** @type {import("../api-types.d.ts").KindList} */ { kinds }) => {
     for (const { kind, label } of kinds) labels.set(kind, label);
     onKinds([...labels]);
+    tellKinds();
     poll.stop();
   }, { everyMs: 5000, quiet: true });
 }

@@ -5,7 +5,7 @@ import { showSilences } from "./actions.js";
 import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
 import { ZONE_KEY } from "./format.js";
-import { SEVERITIES, capitalized, kinds } from "./kinds.js";
+import { SEVERITIES, capitalized, kinds, kindsKnown } from "./kinds.js";
 import { sound } from "./notify.js";
 import { prefer, preference } from "./preferences.js";
 import { silences } from "./silences.js";
@@ -92,7 +92,13 @@ const labelled = (label, input) => h("label", {}, h("span", {}, label), input);
 
 /** @param {() => string[]} tickers */
 const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
-const kindChoice = () => h("select", {}, h("option", { value: "" }, "All kinds"), ...kinds().map(([value, words]) => h("option", { value }, words)));
+
+/** The kinds come from the API, perhaps after the dialog was opened. */
+function kindChoice() {
+  const select = h("select", {}, h("option", { value: "" }, "All kinds"));
+  void kindsKnown.then(() => select.append(...kinds().map(([value, words]) => h("option", { value }, words))));
+  return select;
+}
 
 /** A list of which the page shows a part cannot be saved from it: the rest would be lost. @param {number} total */
 function longWatchList(total) {

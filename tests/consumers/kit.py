@@ -300,7 +300,7 @@ class _Charts(_Port):
             self.faults.around(partial(self.memory.keep, self.memory.bars if is_compared else {}, key, bar))
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
-        assert as_of_ms > 0
+        assert as_of_ms >= 0
         self.faults.around(lambda: self._put_quotes((origin, block.partition, part), block.number, packed))
 
     def _put_quotes(self, key: tuple[str, int, int], number: int, packed: bytes) -> None:

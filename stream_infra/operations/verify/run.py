@@ -37,6 +37,8 @@ from stream_infra.operations.web_client import get, get_json
 
 STEP_SECONDS = 60
 POLL_SECONDS = 0.5
+LATE_SECONDS = 20
+"""How long what was sent is looked for and deleted after a proof that did not end: ticks may be on their way."""
 FAILED_BATCHES = "aws/lambda/verify/"
 """Below the prefix where Lambda writes failed batches, and no function's own."""
 ALARM = "stock-scanner-dlq-messages"
@@ -55,6 +57,8 @@ class Context:
     clock: ModuleType
     test_ms: int | None = None
     alarm_before: str = ""
+    is_under_way: bool = False
+    """Ticks were sent, and not all steps that follow them passed."""
 
     @property
     def batch_key(self) -> str:
@@ -111,6 +115,7 @@ def _steps(context: Context, gather: Callable[[], Facts]) -> Iterator[Result]:
         if not result.passed:
             failed.add(kind.name)
         yield result
+    context.is_under_way &= bool(failed)
 
 
 def _made(kind: StepKind, step: Callable[[], str], gather: Callable[[], Facts], clock: ModuleType) -> Result:
@@ -130,6 +135,7 @@ def _stream(context: Context) -> str:
     partitions = detector_settings(endpoints).partitions
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
     heads = ledger.heads()
+    context.is_under_way = True
     sent.send(endpoints.client("kinesis"), partitions)
     wanted = len(sent.ticks)
 
@@ -291,7 +297,12 @@ def _clean(context: Context) -> None:
             endpoints.client("cloudwatch").set_alarm_state(
                 AlarmName=ALARM, StateValue="OK", StateReason=reason
             )
-    leftovers.delete(endpoints, context.sent, context.test_ms, context.batch_key)
+    ends = context.clock.monotonic() + (LATE_SECONDS if context.is_under_way else 0)
+    while True:
+        leftovers.delete(endpoints, context.sent, context.test_ms, context.batch_key)
+        if context.clock.monotonic() >= ends:
+            break
+        context.clock.sleep(POLL_SECONDS)
 
 
 def _nothing_left(context: Context) -> Result:

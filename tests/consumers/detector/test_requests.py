@@ -226,7 +226,7 @@ def test_requests_of_an_invocation(minute: list[Meter]) -> None:
         assert calls["PutItem windows"] == PARTITIONS  # the commits
         assert calls["PutItem charts"] <= PARTITIONS  # last quotes
         assert calls["PutObject"] <= PARTITIONS  # snapshots
-        assert calls["GetParameter"] <= 1
+        assert calls["GetParameter"] <= 2  # the threshold and the rules, every 25 s
         assert calls["UpdateItem charts"] <= GROUPS  # bars that closed
         usual = {"Query windows", "PutItem windows", "PutItem charts", "PutObject", "GetParameter"}
         assert set(calls) <= usual | {"UpdateItem charts", "BatchWriteItem", "PutEvents"}
