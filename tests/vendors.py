@@ -14,13 +14,12 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-Json = dict[str, Any]
+from tests.json_types import Json
 
 
 def price_of(name: str, at: float) -> float:

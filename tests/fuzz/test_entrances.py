@@ -14,7 +14,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -34,6 +33,7 @@ from stream_infra.operations.dead_letters import shown
 from tests.consumers import kit
 from tests.consumers.alerts.bench import MINUTE_MS, T0_MS, URL, Bench, envelope, make_anomaly
 from tests.fuzz.mutations import NESTED, NUMBERS, TEXTS, any_of, odd_bytes, odd_json
+from tests.json_types import Json
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
 SEED = int(os.environ.get("FUZZ_SEED", "0")) or time.time_ns()
@@ -41,7 +41,6 @@ STALL_SECONDS = 5.0
 MOST_BYTES = 200_000
 """Of a payload: five of them are a record of 1 MiB."""
 START_MS = 1_795_000_000_000
-Json = dict[str, Any]
 
 
 def tries(what: str) -> Iterator[tuple[int, random.Random]]:

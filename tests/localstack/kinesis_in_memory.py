@@ -5,14 +5,15 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tests.json_types import Json
 
 if TYPE_CHECKING:
     pass
 
-Json = dict[str, Any]
 
 STREAM_ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/quotes"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:detector"

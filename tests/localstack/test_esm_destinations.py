@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.json_types import Json
 from tests.localstack.conftest import Lab
 
 ALWAYS = "raise ValueError('always')"
 METADATA = {"requestContext", "responseContext", "version", "timestamp", "KinesisBatchInfo"}
 
 
-Json = dict[str, Any]
 Inbox = Callable[[str], tuple[str, Callable[[], list[Json]]]]
 
 

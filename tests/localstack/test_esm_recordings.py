@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from tests.consumers.kit import LambdaRecord
+from tests.json_types import Json
 from tests.localstack.conftest import Lab
-
-Json = dict[str, Any]
 
 RECORDINGS = Path(__file__).parents[3] / "shared/aws-recorded/kinesis_event_source_mapping.json"
 pytestmark = pytest.mark.skipif(

@@ -8,7 +8,6 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -23,8 +22,7 @@ from localstack.event_log import EventLog
 from localstack.event_stream import EventStream
 from localstack.settings import HOST, free_port, port_is_free
 from tests.api.client import make_anomaly
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 T = 1_795_530_600_000
 TICKERS = ("AAPL", "MSFT", "NVDA", "BRK.B")

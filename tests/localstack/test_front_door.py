@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -19,8 +18,7 @@ from starlette.types import Message
 from localstack import front_door
 from localstack.api_stage import ApiStage
 from localstack.settings import HOST, free_port, port_is_free
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 STAGE = "http://aws/restapis/abc/prod/_user_request_"
 

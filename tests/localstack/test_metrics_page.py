@@ -27,10 +27,10 @@ from stream_infra import names
 from tests.api.charts import last_quote, put_quotes
 from tests.api.client import NOW_MS, Api, Table, create_services, create_tables, make_anomaly
 from tests.aws import aws_in_memory
+from tests.json_types import Json
 from tests.localstack.test_event_stream import of_the_bus
 from tests.localstack.test_outbox import ALERT, notification
 
-Json = dict[str, Any]
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
 GRAFANA = Path(__file__).parents[2] / "docs" / "grafana"

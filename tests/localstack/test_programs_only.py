@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Never
+from typing import Never
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localstack.programs_only import OwnPagesOnly, ProgramsOnly, foreign_page, sent_by_a_page
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 OWN = ["http://127.0.0.1:8080", "http://localhost:8080"]
 PROGRAM = {"host": "127.0.0.1:4566", "user-agent": "Boto3/1.43"}

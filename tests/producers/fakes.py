@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import aws_kinesis_agg.deaggregator  # noqa: F401 - the message class imports only after it
 from aws_kinesis_agg import MAGIC, messages_pb2
@@ -15,6 +15,7 @@ from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, decode
 from producers.scan.scan import Parts
 from producers.vendor import VendorClient
+from tests.json_types import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
-Json = dict[str, Any]
 
 MakeClient = Callable[..., VendorClient]
 MakeParts = Callable[..., Parts]

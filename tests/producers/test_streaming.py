@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -17,9 +16,9 @@ from producers.quote_batch import QuoteBatch
 from producers.source import HasConnection, Source, SourceError, poll
 from producers.sources import create
 from producers.streaming import StreamSource
+from tests.json_types import Json
 
 NOW_MS = 1_743_512_405_000
-Json = dict[str, Any]
 Answer = Callable[[ServerConnection, Json], None]
 KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "FINNHUB_API_KEY": "s3cr3t"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import random
 from functools import partial
-from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger, Metrics
@@ -25,9 +24,8 @@ from producers.settings import ScannerSettings, ScanRequest
 from producers.sources.simulated import SimulatedSource
 from producers.watch_list import WatchListReader
 from tests.aws import create_table
+from tests.json_types import Json
 from tests.producers.fakes import Aws, Clock, Failure, StrictKinesis
-
-Json = dict[str, Any]
 
 SYMBOLS = "IBM,GE,BA,CAT,XOM,CVX,KO,PEP"
 SETTINGS = ScannerSettings(

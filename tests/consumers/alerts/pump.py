@@ -14,15 +14,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from consumers.alerts import handler as notifier
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.events import Event, detected, ended, escalated
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 BATCH = 10  # of the event source mapping in stream_infra/cdk/stacks/functions.py
 RECEIVES = 5

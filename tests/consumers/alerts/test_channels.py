@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,9 +24,9 @@ from consumers.alerts.channels.webhook import SIGNATURE, sign
 from consumers.alerts.model import Acknowledgement, Message
 from consumers.alerts.rendering.texts import content
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
+from tests.json_types import Json
 
 APPROVED = Path(__file__).parent / "approved" / "channels"
-Json = dict[str, Any]
 SECRET = "sesame-0123456789"  # what must be in no error
 
 

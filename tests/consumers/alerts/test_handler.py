@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import boto3
 import pytest
@@ -14,8 +13,7 @@ from consumers.alerts import handler as notifier
 from consumers.contracts.events import detected
 from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, envelope, make_anomaly
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 
 class Function:

@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
-Json = dict[str, Any]
+from tests.json_types import Json
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

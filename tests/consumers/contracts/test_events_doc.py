@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -16,8 +15,7 @@ from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
 from producers.scan.staleness import FeedMemory, FeedWatch
 from tests.consumers import kit
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "events.schema.json").read_text())

@@ -9,11 +9,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-Json = dict[str, Any]
+from tests.json_types import Json
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "extending.md").read_text()

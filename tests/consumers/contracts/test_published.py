@@ -16,8 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from consumers.contracts import schema
 from consumers.contracts.schema import Name
 from tests.consumers.contracts.compatibility import Change, change, grown, leaves
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 ROOT = Path(__file__).parents[3]
 NAMES: tuple[Name, ...] = get_args(Name)

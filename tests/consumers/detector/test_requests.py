@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -28,11 +28,11 @@ from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, encode
 from tests.aws import aws_in_memory, create_table
 from tests.consumers import kit
+from tests.json_types import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Json = dict[str, Any]
 
 PARTITIONS = 4
 BATCH_SECONDS = 5

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from consumers.contracts.kinds import KINDS
 from consumers.contracts.sentences import explain
+from tests.json_types import Json
 
 RETURNS = {"unit": "return", "ticks": 240}
-Json = dict[str, Any]
 WINDOWS: dict[str, Json] = {
     "price_spike": RETURNS,
     "level_shift": {**RETURNS, "overnight": False},

@@ -23,8 +23,7 @@ from stream_infra.operations.endpoints import Endpoints
 from tests.consumers import kit
 from tests.consumers.faults.conftest import Lab
 from tests.consumers.faults.proxy import Proxy
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 pytestmark = pytest.mark.e2e
 PARTITIONS = 4

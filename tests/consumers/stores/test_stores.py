@@ -38,6 +38,7 @@ from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import RejectedRow
 from tests.aws import aws_in_memory, create_table
+from tests.json_types import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-Json = dict[str, Any]
 
 T_MS = 1_795_530_600_123
 TABLE = "table"

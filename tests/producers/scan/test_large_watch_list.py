@@ -10,12 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from producers.publisher import MAX_AGGREGATE_BYTES
+from tests.json_types import Json
 from tests.producers.fakes import Call, Reply, VendorStub
-
-Json = dict[str, Any]
 
 ROOT = Path(__file__).parents[3]
 TICKERS, POLLS = 5_000, 3

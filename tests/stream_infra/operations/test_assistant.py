@@ -28,8 +28,8 @@ from tests.api.charts import put_bar
 from tests.api.client import NOW_MS, Table, create_services, create_tables
 from tests.api.served import served
 from tests.aws import aws_in_memory
+from tests.json_types import Json
 
-Json = dict[str, Any]
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 ENDS = ["legacy", "auto"]
 """Both generations of the protocol: the question comes amid the call, or as its first response."""

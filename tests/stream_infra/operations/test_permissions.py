@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from stream_infra.operations.permissions import denied
-
-Json = dict[str, Any]
+from tests.json_types import Json
 
 STATEMENT = {"SourcePolicyId": "Boundary", "SourcePolicyType": "IAM Policy"}
 """As in the example answer of SimulatePrincipalPolicy in the IAM API reference."""
