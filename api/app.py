@@ -17,6 +17,7 @@ from api import body, openapi, problems
 from api.problems import Problem
 from api.routes import alerts, anomalies, health, incidents, quotes, rules, safety, schemas
 from api.services import Services
+from consumers.stores.parameters import UnusableParameterError
 from producers.watch_list import WatchListUnavailableError
 
 _logger = Logger(service="stock-api-handler")
@@ -56,7 +57,12 @@ def _register_problems(app: APIGatewayRestResolver) -> None:
     app.exception_handler(Problem)(problems.respond)
     app.exception_handler(RequestValidationError)(_on_bad_parameters)
     app.exception_handler([ClientError, BotoCoreError, WatchListUnavailableError])(_on_store_failure)
+    app.exception_handler(UnusableParameterError)(_on_unusable_parameter)
     app.not_found(on_unknown_path)
+
+
+def _on_unusable_parameter(error: UnusableParameterError) -> Response[str]:
+    return problems.respond(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
 
 def _on_bad_parameters(error: RequestValidationError) -> Response[str]:

@@ -17,6 +17,7 @@ from consumers.stream.thresholds import (
     ThresholdVersion,
 )
 from consumers.stream.thresholds import PARAMETER as THRESHOLD
+from producers.errors import MonitorError
 from producers.watch_list import NOTE_CHARACTERS, PARAMETER_CHARACTERS
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 # Older than this a response might miss a version that is in effect; the rest is for clocks that differ.
 _FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
+
+
+class UnusableParameterError(MonitorError):
+    """A parameter holds what cannot be used, put there by hand: it must be mended before a part of it is changed."""
 
 
 class ThresholdEditor:
@@ -40,13 +45,15 @@ class ThresholdEditor:
 
         Raises
         ------
-        ThresholdError
+        UnusableParameterError
             The parameter holds something else.
         """
         try:
             return Threshold.parse(self._ssm.get_parameter(Name=THRESHOLD)["Parameter"]["Value"])
         except self._ssm.exceptions.ParameterNotFound:
             return Threshold.parse(DEFAULT)
+        except ThresholdError as error:
+            raise UnusableParameterError(error.what, where=THRESHOLD, allowed=error.allowed) from error
 
     def change(self, value: float | None, ticker: str, kind: str, by: str) -> Threshold:
         """Set one threshold, or leave it to the wider one, as `Threshold.changed` does; in force within a minute.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consumers.stores.parameters import UnusableParameterError
 from consumers.stream import rules
 from consumers.stream.rules import Rule, RuleError
 from producers.watch_list import NOTE_CHARACTERS
@@ -27,13 +28,15 @@ class RuleParameter:
 
         Raises
         ------
-        RuleError
+        UnusableParameterError
             The parameter holds something else.
         """
         try:
             return rules.parse(self._ssm.get_parameter(Name=rules.PARAMETER)["Parameter"]["Value"])
         except self._ssm.exceptions.ParameterNotFound:
             return ()
+        except RuleError as error:
+            raise UnusableParameterError(error.what, where=rules.PARAMETER, allowed=error.allowed) from error
 
     def add(self, rule: Rule, by: str) -> Rule:
         """Add a rule, and return it as it is written; `by` stands with it in the parameter's history.

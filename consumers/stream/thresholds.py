@@ -120,8 +120,7 @@ class Threshold:
             default = float(DEFAULT) if value is None else value
         written: dict[str, Any] = {"default": default}
         written |= {name: of for name, of in (("kinds", kinds), ("tickers", tickers)) if of}
-        plain = f"{default:g}" if len(written) == 1 else json.dumps(written, separators=(",", ":"))
-        return Threshold.parse(plain)
+        return Threshold.parse(json.dumps(default if len(written) == 1 else written, separators=(",", ":")))
 
 
 class ThresholdHistory:

@@ -391,3 +391,23 @@ def test_thresholds_are_set_one_by_one_and_say_by_whom(api: Api) -> None:
     ):
         assert api.send("PUT", "/thresholds", wrong).status == 400
     assert api.get("/thresholds").json == found
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "change"),
+    [
+        ("/thresholds", "/stock-tracker/threshold", ("PUT", {"value": 3})),
+        (
+            "/rules",
+            "/stock-tracker/rules",
+            ("POST", {"id": "a", "when": "above", "value": 2, "ticker": "KO"}),
+        ),
+    ],
+)
+def test_a_parameter_that_was_spoilt_by_hand_is_named(
+    api: Api, path: str, name: str, change: tuple[str, dict[str, object]]
+) -> None:
+    boto3.client("ssm").put_parameter(Name=name, Value="{", Type="String", Overwrite=True)
+    for answer in (api.get(path), api.send(change[0], path, change[1])):
+        assert answer.status == 503
+        assert name in answer.text

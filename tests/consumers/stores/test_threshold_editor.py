@@ -11,7 +11,7 @@ from consumers.contracts.kinds import KINDS
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 
-SCORES = st.floats(0.1, 1000.0).map(lambda value: round(value, 3))
+SCORES = st.floats(0.1, 1000.0)
 TICKERS = ("KO", "TSLA")
 BEFORE = st.fixed_dictionaries(
     {"default": SCORES},
