@@ -7,6 +7,7 @@ end, so it is always ended by SIGTERM and given the time it needs. A copy is sav
 from __future__ import annotations
 
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from producers.settings import ScannerSettings
 from producers.sources import describe
 
 RUNNING = "running"
+_ENDING_SECONDS = 5
 
 
 def emulator(settings: LocalSettings) -> Process:
@@ -45,7 +47,7 @@ def start(settings: LocalSettings) -> str:
     if process.pid() is not None:
         process.wait_until(lambda: is_healthy(settings), 60)
         return RUNNING
-    if not port_is_free(settings.aws_port):
+    if not _becomes_free(settings.aws_port):
         raise LocalError(
             f"port {settings.aws_port} on {HOST} is taken by another program: end it, "
             "or choose another with STOCK_MONITOR_AWS_PORT=<port>"
@@ -74,6 +76,16 @@ def start(settings: LocalSettings) -> str:
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings), 60)
     return f"started; {lost}" if lost else "started"
+
+
+def _becomes_free(port: int) -> bool:
+    """Return whether nothing listens on it; one that was killed may still be ending."""
+    ends = time.monotonic() + _ENDING_SECONDS
+    while not port_is_free(port):
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def without_quotes_settings(environment: Mapping[str, str]) -> dict[str, str]:

@@ -200,7 +200,8 @@ def test_start_waits_until_all_that_waited_is_in_the_windows(monitor: Monitor) -
     assert proof["accounted"] >= proof["waiting"] >= waiting.total() == 160
     assert not waiting - in_blocks(monitor, heads)
     counts = ledger(monitor).counts_since(heads, "drill")
-    assert (counts.ticks_in, counts.in_windows, counts.balance()) == (160, 160, True)
+    # A batch whose invocation did not end in time comes again, and is counted again.
+    assert (counts.ticks_in - counts.duplicate, counts.in_windows, counts.balance()) == (160, 160, True)
 
 
 def test_a_complete_stop_and_restart_loses_no_tick_that_the_stream_holds(monitor: Monitor) -> None:
@@ -214,4 +215,5 @@ def test_a_complete_stop_and_restart_loses_no_tick_that_the_stream_holds(monitor
     assert done(monitor, "start")["complete"] is True
     monitor.eventually(lambda: not waiting - in_blocks(monitor, heads), 60, "all that waited is in blocks")
     counts = ledger(monitor).counts_since(heads, "drill")
-    assert (counts.ticks_in, counts.in_windows, counts.balance()) == (160, 160, True)
+    # A batch whose invocation did not end in time comes again, and is counted again.
+    assert (counts.ticks_in - counts.duplicate, counts.in_windows, counts.balance()) == (160, 160, True)

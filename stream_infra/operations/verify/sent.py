@@ -69,9 +69,15 @@ class Sent:
 
     def send(self, kinesis: Any, partitions: int) -> None:
         """Publish the ticks as the scanner does."""
-        client: Any = _Recording(kinesis, self.records)
+        self._publish(_Recording(kinesis, self.records), partitions, self.ticks)
+
+    def send_first_again(self, kinesis: Any, partitions: int) -> None:
+        """Publish the first tick once more."""
+        self._publish(kinesis, partitions, self.ticks[:1])
+
+    def _publish(self, client: Any, partitions: int, ticks: list[Tick]) -> None:
         report = Publisher(client, names.STREAM, partitions).publish(
-            batches(self.ticks, self.source), _SEND_SECONDS
+            batches(ticks, self.source), _SEND_SECONDS
         )
         if report.waiting:
             raise FailedError(

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from consumers.alerts.table import DynamoTable, Put
+from consumers.detector.invocation import Consumer
 from consumers.redrive.dead_letters import failed_batch
 from consumers.stream.kpl import user_records
 from consumers.stream.thresholds import Threshold
@@ -39,6 +40,7 @@ from stream_infra.operations.verify import judgement, leftovers, run, subscriber
 from stream_infra.operations.verify.judgement import Result
 from stream_infra.operations.verify.sent import KIND, TICKER, Sent
 from tests.aws import aws_in_memory, create_table
+from tests.consumers import kit
 from tests.stream_infra.operations.test_doctor import DATA, NOW, SOUND
 
 HERE = Endpoints(None, None, None, None)
@@ -180,6 +182,49 @@ class TestRecording:
         assert sum(len(decode(payload)[0]) for payload in payloads) == len(sent.ticks)
         assert {one.partition_key for one in batch.records} == {str(partition_of(TICKER, 4))}
 
+    @pytest.mark.parametrize("again", [True, False])
+    def test_once_its_first_tick_came_again_nothing_deleted_comes_back(self, *, again: bool) -> None:
+        memory, stream = kit.Memory(), Taken()
+        sent = Sent(datetime.fromtimestamp(kit.NOW_MS / 1000, UTC))
+        sent.send(stream, 2)
+        first = kit.consumer(memory)
+        stream.deliver(first)
+        found = (memory.anomalies, memory.events, memory.bars, memory.quotes)
+        assert all(found)
+        for kept in found:
+            kept.clear()
+        if again:
+            sent.send_first_again(stream, 2)
+            stream.deliver(first)
+        stream.deliver(kit.consumer(memory), kit.payload([(TICKER, kit.NOW_MS + 5_000, 100.0)], "coinbase"))
+        origins = {anomaly.source for anomaly in memory.anomalies.values()} | {of for of, *_ in memory.bars}
+        assert any("verify" in of for of in origins) is not again
+
+
+class Taken:
+    """A stream that holds what was put until it is delivered."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._taken = 1000
+
+    def put_records(self, **request: Any) -> Any:
+        """Take all."""
+        self._waiting += [entry["Data"] for entry in request["Records"]]
+        records = [
+            {"ShardId": kit.SHARD, "SequenceNumber": str(index)} for index in range(len(self._waiting))
+        ]
+        return {"FailedRecordCount": 0, "Records": records[-len(request["Records"]) :]}
+
+    def deliver(self, consumer: Consumer, *more: bytes) -> None:
+        """Deliver what waits and `more`."""
+        records = []
+        for data in (*self._waiting, *more):
+            self._taken += 1
+            records.append(kit.Sent(data, str(self._taken), kit.NOW_MS))
+        self._waiting.clear()
+        assert not consumer.consume(kit.event(records), 1 << 62).response()["batchItemFailures"]
+
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
@@ -199,6 +244,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
 
 
 def steps_of(patch: pytest.MonkeyPatch, *steps: Callable[[run.Context], str]) -> None:
+    patch.setattr(run, "EVENT_SECONDS", 0)  # no event is on its way: nothing runs beside the test
     kinds = (judgement.STREAM, judgement.TABLE, judgement.ALARM)
     patch.setattr(run, "_STEPS", tuple(zip(kinds, steps, strict=True)))
 
