@@ -145,10 +145,11 @@ def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, list[str]]]:
 
 
 def _opened(path: Path, zipped: bool) -> IO[str]:
-    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is rejected, not the file.
+    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is rejected, not the file. Lines end as
+    # any system ends them: LF, CR LF or CR.
     if zipped:
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="\n")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape")
 
 
 def _csv_blocks(path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator[_Block]:
@@ -169,7 +170,7 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     """Return the names of the columns, or None for a line that is empty."""
     if not text.strip():
         return None
-    values = _csv_values(text.rstrip("\r\n"))
+    values = _csv_values(text.rstrip("\n"))
     if isinstance(values, BadRowError):
         raise RecordingError(f"{path}:{line}: the header is not CSV: {values}")
     header = [name.strip().lower() for name in values]
@@ -183,10 +184,8 @@ def _csv_columns(header: list[str], texts: list[str]) -> Callable[[], Mapping[st
     commas = len(header) - 1
     if _QUOTES in text or set(map(str.count, texts, repeat(","))) != {commas}:
         return None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
     values = text.removesuffix("\n").replace("\n", ",").split(",")
-    if "\r" in text or len(values) != len(texts) * len(header) or not commas:
+    if len(values) != len(texts) * len(header) or not commas:
         return None
     return lambda: {name: values[at :: len(header)] for at, name in enumerate(header)}
 
@@ -195,7 +194,7 @@ def _csv_rows(header: list[str], first: int, texts: list[str]) -> Iterator[tuple
     for line, text in enumerate(texts, first):
         if not text.strip():
             continue
-        values = _csv_values(text.rstrip("\r\n"))
+        values = _csv_values(text.rstrip("\n"))
         if isinstance(values, BadRowError):
             yield line, values
         elif len(values) != len(header):
@@ -236,7 +235,7 @@ def _json_rows(first: int, texts: list[str]) -> Iterator[tuple[int, _Row]]:
         if not text.strip():
             continue
         try:
-            yield line, json_row(text.rstrip("\r\n"))
+            yield line, json_row(text.rstrip("\n"))
         except BadRowError as error:
             yield line, error
 

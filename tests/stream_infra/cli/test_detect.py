@@ -162,6 +162,16 @@ def test_nothing_read_is_an_error_and_not_nothing_found(command: str, content: s
     assert "anomalies" not in result.stdout
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_lines_end_as_any_system_ends_them(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / "ticks.csv"
+    rows = [f"{START_MS + i * 1000},AAPL,{189 + i / 100}" for i in range(3)]
+    file.write_bytes(ending.join(["ts,symbol,price", *rows, ""]).encode())
+    done = run(str(file))
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+    assert "3 ticks" in CliRunner().invoke(app, ["backtest", str(file)]).output
+
+
 def test_an_empty_standard_input_is_an_error() -> None:
     done = run(stdin=b"\n\n")
     assert done.returncode == 1
