@@ -27,6 +27,7 @@ from hypercorn.config import Config
 from ministack.app import app
 
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
+from localstack.growth import keep_calls_small
 from localstack.programs_only import ProgramsOnly
 from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import SaveErrors, finish, keep
@@ -60,6 +61,7 @@ def main() -> int:
     # Starlette's types are looser.
     know_principals_by_their_role()
     judge_alarms_by_their_dimensions()
+    keep_calls_small()
     asyncio.run(serve(ProgramsOnly(StrictAws(app, rights)), config))  # type: ignore[arg-type]
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

@@ -48,6 +48,8 @@ AT_ONCE = 4
 """As many things as the page asks for when it opens."""
 API_SECONDS = 180
 """The first start of its functions takes a second, and on a machine that does much else a minute."""
+_GATEWAY_SECONDS = 30
+"""API Gateway itself waits 29 s for a function."""
 _BACKFILLED = "backfilled"
 
 
@@ -163,9 +165,9 @@ def _start_front_door(settings: LocalSettings) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, seconds: float = 5) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):  # noqa: S310  our own loopback address
+        with urllib.request.urlopen(url, timeout=seconds):  # noqa: S310  our own loopback address
             return True
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
@@ -174,9 +176,14 @@ def _answers(url: str) -> bool:
 def _open_api(settings: LocalSettings) -> None:
     """Ask the API as a page does that opens, which would wait for the first start of its functions otherwise."""
     url = f"{settings.origin}/api/health"
+
+    def answers(_: int) -> bool:
+        # Who gives up sooner and asks again starts one more process, and all of them late.
+        return _answers(url, _GATEWAY_SECONDS)
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            front_door(settings).wait_until(lambda: all(pool.map(_answers, [url] * AT_ONCE)), API_SECONDS)
+            front_door(settings).wait_until(lambda: all(pool.map(answers, range(AT_ONCE))), API_SECONDS)
         except LocalError as error:
             raise LocalError(
                 f"{url} does not answer: `stock-monitor doctor` names the cause\n{error}"
