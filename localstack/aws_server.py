@@ -27,6 +27,7 @@ from hypercorn.config import Config
 from ministack.app import app
 
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
+from localstack.arrivals import Arrivals
 from localstack.growth import keep_calls_small
 from localstack.programs_only import ProgramsOnly
 from localstack.rights import RIGHTS, Rights
@@ -62,7 +63,7 @@ def main() -> int:
     know_principals_by_their_role()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
-    asyncio.run(serve(ProgramsOnly(StrictAws(app, rights)), config))  # type: ignore[arg-type]
+    asyncio.run(serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))  # type: ignore[arg-type]
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sender = Sender(clients, observer.on_invocation, observer.on_undelivered)
     supervisor = Supervisor(options, clients, checkpoints, sender)
     observer.start(supervisor.driven_functions)
+    supervisor.watch(arguments.endpoint_url)
     code = _run(supervisor)
     observer.stop(_LAST_METRICS_SECONDS)
     return code

@@ -66,6 +66,11 @@ class MappingRunner:
         for worker in self._workers.values():
             worker.reconfigure(settings)
 
+    def wake(self) -> None:
+        """Poll every shard at once: records came."""
+        for worker in list(self._workers.values()):
+            worker.wake()
+
     def refresh_shards(self) -> None:
         """Look at the stream's shards, retire finished workers and start what may be read now.
 

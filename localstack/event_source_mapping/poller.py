@@ -66,6 +66,7 @@ class ShardWorker:
         self._iterator: str | None = None
         self._iterator_until = 0.0
         self._next_poll = 0.0
+        self._woken = False
         self._last_record = 0.0
         self._in_trouble = False
         self._thread = threading.Thread(target=self._run, name=f"shard-{source.shard_id}", daemon=True)
@@ -78,6 +79,12 @@ class ShardWorker:
         """Use other settings from the next decision on."""
         with self._changed:
             self._processor.reconfigure(settings)
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Poll at once: records came."""
+        with self._changed:
+            self._woken, self._next_poll = True, 0.0
             self._changed.notify()
 
     def note_closed(self) -> None:
@@ -109,6 +116,7 @@ class ShardWorker:
                 if not (may_poll and time.time() >= self._next_poll):
                     self._changed.wait(self._pause(may_poll=may_poll))
                     continue
+                self._woken = False
             self._poll()
 
     def _over(self) -> bool:
@@ -210,9 +218,8 @@ class ShardWorker:
                 self._processor.offer(records, now)
                 self._report_offset()
             self._closed = at_end
-            self._next_poll = (
-                now if records and behind else now + self._poll_interval(now - self._last_record)
-            )
+            at_once = self._woken or (records and behind)
+            self._next_poll = now if at_once else now + self._poll_interval(now - self._last_record)
         self.reading.set()
 
     def _record(self, raw: Any) -> Record:

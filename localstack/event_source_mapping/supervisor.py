@@ -10,6 +10,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localstack.event_source_mapping.arrivals import ArrivalWatch
 from localstack.event_source_mapping.checkpoints import Checkpoints, write_atomically
 from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.mapping import MappingRunner
@@ -28,6 +29,8 @@ REFRESH_SECONDS = 2.0
 _TICK_SECONDS = 0.5
 _DRAIN_SECONDS = 3.0
 _QUIET_AFTER_SECONDS = 15.0
+_TOLD_SECONDS = 2.0
+"""Between polls of a shard whose records are announced: no announcement is missed for longer."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Supervisor:
         self._without_stream: set[str] = set()
         self._driven: frozenset[str] = frozenset()
         self._shards = 0
+        self._arrivals: ArrivalWatch | None = None
 
     def stop(self) -> None:
         """Ask `run` to come to an end; safe to call from a signal handler."""
@@ -80,12 +84,23 @@ class Supervisor:
             self._stop.wait(_TICK_SECONDS)
         self._wind_up()
 
+    def watch(self, endpoint: str) -> None:
+        """Let the local AWS at `endpoint` say when records come."""
+        self._arrivals = ArrivalWatch(endpoint, self._wake)
+        self._arrivals.start()
+
+    def _wake(self) -> None:
+        for runner in list(self._runners.values()):
+            runner.wake()
+
     def driven_functions(self) -> frozenset[str]:
         """Return the functions that the runner invokes; for other threads."""
         return self._driven
 
     def poll_interval(self, quiet_seconds: float) -> float:
         """Seconds until the next poll of a shard that had its last record `quiet_seconds` ago."""
+        if self._arrivals is not None and self._arrivals.is_told:
+            return _TOLD_SECONDS
         return poll_interval(self._shards, quiet_seconds)
 
     def _refresh(self) -> None:
@@ -180,6 +195,8 @@ class Supervisor:
         self._announced = polling
 
     def _wind_up(self) -> None:
+        if self._arrivals is not None:
+            self._arrivals.stop()
         for runner in self._runners.values():
             runner.stop()
         deadline = time.monotonic() + _DRAIN_SECONDS
