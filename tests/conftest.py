@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
@@ -22,6 +25,9 @@ def pytest_configure() -> None:
         "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("shared")
+    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.
+    read = functools.cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    JSONFileLoader.load_file = lambda _, path: read(path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
