@@ -27,7 +27,11 @@ def pytest_configure() -> None:
     settings.load_profile("shared")
     # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.
     read = functools.cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
-    JSONFileLoader.load_file = lambda _, path: read(path)
+
+    def load_file(_: JSONFileLoader, path: str) -> object:
+        return read(path)
+
+    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
