@@ -22,15 +22,18 @@ IMPORT_AT_MOST = 1.0
 # None of them is used in the detector's process, and each would cost its cold start 50 ms or more.
 UNUSED = ("pydantic", "pandas", "holidays", "typer", "aws_lambda_powertools.utilities.parser")
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", "OMP_NUM_THREADS": "1"}
+_WRITTEN = """
+import json, turns
+full = turns.compare(turns.Case(5000, 5), ("full",), 1)["full"].answer
+print(json.dumps({
+    "wcu_per_million": sum(full["write_units"].values()) / full["ticks"] * 1e6, "anomalies": full["found"],
+}))
+"""
 _COMPARED = """
 import json, turns
 naive = turns.compare(turns.Case(20, 20, 20), ("naive", "powertools"), 1)["naive"]
-full = turns.compare(turns.Case(5000, 5), ("committed", "full"), 1)
-print(json.dumps({
-    "naive_ratio": naive.median / full["committed"].median,
-    "wcu_per_million": sum(full["full"].answer["write_units"].values()) / full["full"].answer["ticks"] * 1e6,
-    "anomalies": full["full"].answer["found"],
-}))
+full = turns.compare(turns.Case(5000, 5), ("committed", "full"), 1)["committed"]
+print(json.dumps(naive.median / full.median))
 """
 
 
@@ -43,22 +46,18 @@ def told(code: str) -> Any:
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def compared() -> Json:
-    """A minute of 5,000 symbols, and some ticks by reading and writing for each."""
-    found: Json = told(_COMPARED)
-    return found
+@pytest.mark.speed
+def test_a_tick_costs_a_thousandth_of_a_read_and_a_write() -> None:
+    assert told(_COMPARED) >= NAIVE_AT_LEAST
 
 
-def test_a_tick_costs_a_thousandth_of_a_read_and_a_write(compared: Json) -> None:
-    assert compared["naive_ratio"] >= NAIVE_AT_LEAST
+def test_write_units_of_a_million_ticks() -> None:
+    written = told(_WRITTEN)
+    assert written["wcu_per_million"] <= 10_000
+    assert not written["anomalies"].startswith("0:")  # what is found is written as well
 
 
-def test_write_units_of_a_million_ticks(compared: Json) -> None:
-    assert compared["wcu_per_million"] <= 10_000
-    assert not compared["anomalies"].startswith("0:")  # what is found is written as well
-
-
+@pytest.mark.speed
 def test_the_detector_starts_in_less_time_than_what_people_import() -> None:
     code = (
         "import json, sys, cold\n"
