@@ -30,7 +30,7 @@ class Arrivals:
         self._next = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer who waits; pass on everything else."""
+        """Serve whoever waits; pass on everything else."""
         if scope["type"] == "http" and scope["path"] == PATH:
             after = parse_qs(scope["query_string"].decode()).get("after", [""])[0]
             if str(self._count) == after:

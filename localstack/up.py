@@ -178,7 +178,7 @@ def _open_api(settings: LocalSettings) -> None:
     url = f"{settings.origin}/api/health"
 
     def answers(_: int) -> bool:
-        # Who gives up sooner and asks again starts one more process, and all of them late.
+        # Whoever stops waiting sooner and calls again makes one more process start, and all of them late.
         return _answers(url, _GATEWAY_SECONDS)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

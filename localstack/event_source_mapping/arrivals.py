@@ -22,7 +22,7 @@ class ArrivalWatch:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
         self._on_arrival = on_arrival
         self._stop = threading.Event()
-        self.is_told = False
+        self.is_announced = False
         """Whether the local AWS says when records come."""
         self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
 
@@ -39,16 +39,16 @@ class ArrivalWatch:
         while not self._stop.is_set():
             try:
                 with self._opener.open(f"{self._url}{count}", timeout=WAIT_SECONDS + 10) as answer:
-                    told = int(json.load(answer))
+                    newest = int(json.load(answer))
             except (OSError, ValueError, TypeError) as error:  # HTTPError is an OSError
-                self.is_told = False
+                self.is_announced = False
                 if isinstance(error, urllib.error.HTTPError):
                     logger.info("arrivals_unknown status=%s: shards are polled", error.code)
                     return
                 count = -1
                 self._stop.wait(_AGAIN_SECONDS)
                 continue
-            self.is_told = True
-            if told != count:
-                count = told
+            self.is_announced = True
+            if newest != count:
+                count = newest
                 self._on_arrival()

@@ -29,7 +29,7 @@ REFRESH_SECONDS = 2.0
 _TICK_SECONDS = 0.5
 _DRAIN_SECONDS = 3.0
 _QUIET_AFTER_SECONDS = 15.0
-_TOLD_SECONDS = 2.0
+_ANNOUNCED_SECONDS = 2.0
 """Between polls of a shard whose records are announced: no announcement is missed for longer."""
 
 
@@ -99,8 +99,8 @@ class Supervisor:
 
     def poll_interval(self, quiet_seconds: float) -> float:
         """Seconds until the next poll of a shard that had its last record `quiet_seconds` ago."""
-        if self._arrivals is not None and self._arrivals.is_told:
-            return _TOLD_SECONDS
+        if self._arrivals is not None and self._arrivals.is_announced:
+            return _ANNOUNCED_SECONDS
         return poll_interval(self._shards, quiet_seconds)
 
     def _refresh(self) -> None:

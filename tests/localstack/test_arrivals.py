@@ -55,7 +55,7 @@ async def ask(app: Any, path: str, query: str = "", target: str = "", *, gone: b
         ("DynamoDB_20120810.PutItem", False),
     ],
 )
-def test_who_waits_is_told_of_the_next_put_and_of_nothing_else(
+def test_who_waits_is_announced_of_the_next_put_and_of_nothing_else(
     call: str, *, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> list[int]:
@@ -91,11 +91,11 @@ class Local:
             def do_GET(self) -> None:
                 local.asked.append(self.path)
                 local.let.acquire(timeout=20)
-                told = left.pop(0) if left else None
-                self.send_response(200 if told is not None else 404)
+                answer = left.pop(0) if left else None
+                self.send_response(200 if answer is not None else 404)
                 self.end_headers()
-                if told is not None:
-                    self.wfile.write(str(told).encode())
+                if answer is not None:
+                    self.wfile.write(str(answer).encode())
 
             def log_message(self, *_: object) -> None:
                 return
@@ -117,18 +117,18 @@ def local() -> Iterator[Local]:
 
 
 def test_each_arrival_is_acted_on_once_and_an_aws_that_cannot_say_is_polled(local: Local) -> None:
-    told = threading.Semaphore(0)
-    watch = ArrivalWatch(f"{local.url}/", told.release)
+    came = threading.Semaphore(0)
+    watch = ArrivalWatch(f"{local.url}/", came.release)
     watch.start()
     for _ in range(2):  # 7, 8
         local.let.release()
-        assert told.acquire(timeout=20)
-    assert watch.is_told
+        assert came.acquire(timeout=20)
+    assert watch.is_announced
     for _ in range(2):  # 8 again, then an error
         local.let.release()
     watch._thread.join(20)
     assert not watch._thread.is_alive()
-    assert not watch.is_told
-    assert not told.acquire(blocking=False)
+    assert not watch.is_announced
+    assert not came.acquire(blocking=False)
     assert local.asked == [f"{PATH}?after={count}" for count in (-1, 7, 8, 8)]
     watch.stop()

@@ -68,7 +68,7 @@ def test_an_answer_that_drips_ends_at_the_deadline(dripping: Dripping) -> None:
 def test_a_poll_has_one_deadline_with_its_retries(dripping: Dripping) -> None:
     source = create("coinbase", {"COINBASE_URL": dripping.url, "POLL_INTERVAL_SECONDS": "1"})
     began = time.monotonic()
-    with pytest.raises(SourceError, match="coinbase does not answer: Timeout"):
+    with pytest.raises(SourceError, match=r"coinbase does not answer: .*Timeout"):
         poll("coinbase", source, ["BTC-USD"], 1)
     assert time.monotonic() - began < 25
 
