@@ -211,6 +211,9 @@ class DeliveryModel(BaseModel):
     sent_at: str | None
     receipt: str | None = Field(description="What the channel calls the message.")
     error: str | None = Field(description="Why the last attempt failed.")
+    picture: str | None = Field(
+        description="What became of the picture of the chart: sent, or why it was not; null: none was tried."
+    )
 
 
 class AlertMessage(BaseModel):

@@ -83,6 +83,7 @@ export interface DeliveryModel {
   sent_at: string | null;
   receipt: string | null;
   error: string | null;
+  picture: string | null;
 }
 
 export interface Feed {

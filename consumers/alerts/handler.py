@@ -25,6 +25,7 @@ from consumers.alerts.model import Pending
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
 from consumers.alerts.parameters import PARAMETER, SettingsReader
+from consumers.alerts.pictures import PicturePorts, drawer
 from consumers.alerts.settings import AlertSettingsError
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, DynamoTable
@@ -179,4 +180,5 @@ def _notifier() -> Notifier:
         pause=_pause,
         run=side_by_side,
         context=MarketReader(charts, lambda: _watch_list()().symbols, _now_ms).context,
+        pictures=PicturePorts(drawer(charts), outlets.add_picture, outlets.carries_pictures),
     )

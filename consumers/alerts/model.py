@@ -363,6 +363,8 @@ class Delivery:
         What the channel calls the message.
     error
         Why the last attempt failed; holds no secret.
+    picture
+        What became of the picture of the chart: "" for none, "sent", or why it was not.
     """
 
     channel: str
@@ -372,6 +374,7 @@ class Delivery:
     sent_ms: int = 0
     receipt: str = ""
     error: str = ""
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)

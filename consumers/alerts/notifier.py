@@ -25,6 +25,7 @@ from consumers.alerts.model import (
     Pending,
     Silence,
 )
+from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
@@ -81,6 +82,8 @@ class Notifier:
         Waits a short, growing, random time before the try of the given number.
     context
         See `decision.ContextOf`.
+    pictures
+        Draws and adds pictures to messages; None where there are none.
     """
 
     def __init__(
@@ -94,8 +97,10 @@ class Notifier:
         pause: Callable[[int], None],
         run: Run = map,
         context: ContextOf = no_context,
+        pictures: PicturePorts | None = None,
     ) -> None:
         self._context = context
+        self._pictures = pictures
         self._store = store
         self._clock = clock
         self._watched = watched
@@ -144,6 +149,8 @@ class Notifier:
             tries[pending.channel] += 1
             again = partial(self._again, pending, silences, now_ms, settings)
             sent += self._guarded(errors, again) or False
+        if self._pictures is not None and self._clock() < now_ms + SWEEP_MS:  # after all messages
+            self._guarded(errors, partial(self._add_pictures, self._pictures, silences, now_ms, settings))
         return Sweep(sent, len(due), tuple(errors))
 
     @staticmethod
@@ -205,6 +212,14 @@ class Notifier:
         if message is not None and _is_kept_back(message, silences, now_ms, settings):
             return False
         return self._deliverer.again(pending, settings)
+
+    def _add_pictures(
+        self, pictures: PicturePorts, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
+    ) -> int:
+        def is_kept_back(message: Message) -> bool:
+            return _is_kept_back(message, silences, now_ms, settings)
+
+        return add_pictures(self._store, pictures, settings, self._clock, is_kept_back)
 
     def _do_due(
         self,

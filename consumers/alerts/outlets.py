@@ -13,7 +13,7 @@ from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.delivery import DeadLetter
 from consumers.alerts.event import DELIVERY_EVENT
 from consumers.alerts.model import Delivery, Message, Pending
-from consumers.alerts.rendering.texts import content
+from consumers.alerts.rendering.texts import Content, content
 from consumers.alerts.settings import DEFAULT_CHANNEL, AlertSettings
 from consumers.contracts.events import VERSION
 
@@ -59,17 +59,34 @@ class Outlets:
 
     def send(self, name: str, message: Message, settings: AlertSettings) -> str:
         """Send a message through a channel; return its receipt. Raises `ChannelError`, and botocore's errors."""
-        said = content(
+        try:
+            return self._channel(name, settings).send(message, self._said(name, message, settings))
+        except ChannelError:
+            self._made.pop(name, None)  # its secret may have been replaced
+            raise
+
+    def carries_pictures(self, name: str, settings: AlertSettings) -> bool:
+        """Return whether a picture can be added to what the channel of a name took."""
+        wanted = settings.channels.get(name)
+        try:
+            return wanted is not None and channels.declared(wanted.type).carries_pictures
+        except ChannelError:  # its package is no longer there
+            return False
+
+    def add_picture(
+        self, name: str, receipt: str, message: Message, settings: AlertSettings, png: bytes
+    ) -> None:
+        """Add a picture to a message that a channel took. Raises what `send` raises."""
+        said = self._said(name, message, settings)
+        self._channel(name, settings).add_picture(receipt, message, said, png)
+
+    def _said(self, name: str, message: Message, settings: AlertSettings) -> Content:
+        return content(
             message,
             self._dashboard_url,
             settings.time_zone,
             lambda action: links.sign(self._link_key(), links.grant(action, message, name)),
         )
-        try:
-            return self._channel(name, settings).send(message, said)
-        except ChannelError:
-            self._made.pop(name, None)  # its secret may have been replaced
-            raise
 
     def _channel(self, name: str, settings: AlertSettings) -> Channel:
         wanted = settings.channels.get(name)

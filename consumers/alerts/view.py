@@ -90,6 +90,7 @@ def message_row(stored: StoredMessage) -> dict[str, Any]:
                 "sent_at": iso_ms(one.sent_ms) if one.sent_ms else None,
                 "receipt": one.receipt or None,
                 "error": one.error or None,
+                "picture": one.picture or None,
             }
             for one in stored.deliveries
         ],

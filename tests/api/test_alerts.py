@@ -76,7 +76,7 @@ def test_messages_are_listed_newest_first_over_the_change_of_a_day(
         "sent_at": iso_ms(NOW_MS), "incident_id": incident, "anomaly_id": anomaly.id, "ticker": "TSLA",
         "kind": "price_spike", "severity": "high", "origin": "simulated",
         "deliveries": [{"channel": "sns", "status": "sent", "attempts": 1, "sent_at": iso_ms(NOW_MS),
-                        "receipt": "receipt-1", "error": None}],
+                        "receipt": "receipt-1", "error": None, "picture": None}],
     }  # fmt: skip
     assert (listed["alerts"][1]["status"], listed["alerts"][1]["sent_at"]) == ("pending", None)
     assert api.get("/alerts", since=iso_ms(yesterday - 6 * HOUR_MS)).json["count"] == 3

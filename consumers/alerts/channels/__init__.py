@@ -68,6 +68,8 @@ class Channel(ABC):
         The longest text that it takes.
     keeps_state
         Whether an incident is open there until it is resolved: such a channel gets every acknowledgement and end.
+    carries_pictures
+        Whether a picture can be added to a message that it took: see `add_picture`.
     """
 
     name: ClassVar[str]
@@ -76,6 +78,7 @@ class Channel(ABC):
     secrets: ClassVar[Mapping[str, str]] = {}
     characters: ClassVar[int]
     keeps_state: ClassVar[bool] = False
+    carries_pictures: ClassVar[bool] = False
 
     def __init__(self, setup: Setup) -> None:
         self.check(setup.settings)
@@ -110,6 +113,22 @@ class Channel(ABC):
         ChannelError
             The channel did not take it.
         """
+
+    def add_picture(self, receipt: str, message: Message, content: Content, png: bytes) -> None:
+        """Add a picture to a message that the channel took, without a sound.
+
+        Parameters
+        ----------
+        receipt
+            What `send` returned.
+
+        Raises
+        ------
+        ChannelError
+            The channel did not take it.
+        """
+        del receipt, message, content, png
+        raise ChannelError("it carries no pictures", where=self.name, final=True)
 
 
 def names() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from abc import abstractmethod
@@ -19,6 +20,7 @@ from consumers.alerts.rendering.texts import Content
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
 ANSWER_BYTES = 64 * 1024
+PICTURE_NAME = "chart.png"
 SAID = 200
 """Characters of an answer that an error quotes."""
 # Another try may succeed: too many requests, a timeout of theirs, and keys or hooks that a person can mend meanwhile.
@@ -32,6 +34,7 @@ class Post:
     url: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
 
 
 class HttpChannel(Channel):
@@ -52,17 +55,24 @@ class HttpChannel(Channel):
 
     def send(self, message: Message, content: Content) -> str:
         """See `Channel.send`."""
-        post = self.post(message, content)
+        return self._without_secrets(self.receipt(self.exchange(self.post(message, content))))[:SAID]
+
+    def exchange(self, post: Post) -> Any:
+        """Post, and return the answer (parsed JSON, or text); what is not taken is a `ChannelError`."""
         headers = {"Content-Type": self.content_type, "User-Agent": "stock-monitor", **post.headers}
         try:
             response = self._pool.request(
-                "POST", _checked(self.name, post.url), body=post.body, headers=headers, preload_content=False
+                post.method,
+                _checked(self.name, post.url),
+                body=post.body,
+                headers=headers,
+                preload_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise ChannelError(f"no answer ({type(error).__name__})", where=self.name) from None
         answer = _read(response)
         if 200 <= response.status < 300:
-            return self._without_secrets(self.receipt(answer))[:SAID]
+            return answer
         said = self._without_secrets(str(answer))[:SAID]
         raise ChannelError(
             f"HTTP {response.status}: {said}",
@@ -85,7 +95,7 @@ class HttpChannel(Channel):
 
 
 def _parts(secret: str) -> list[str]:
-    """Return a secret, and what makes an address secret: its path, its query, and the values in that."""
+    """Return a secret, and what makes an address secret: its path and the tokens in it, its query and the values."""
     try:
         parts = urlsplit(secret)
     except ValueError:
@@ -93,7 +103,16 @@ def _parts(secret: str) -> list[str]:
     values = [pair.partition("=")[2] for pair in parts.query.split("&")]
     plain = [value for _, value in parse_qsl(parts.query)]
     found = [part for part in (secret, parts.path, parts.query) if len(part) > 1]
-    return [*found, *(value for value in (*values, *plain) if len(value) > 3)]
+    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not part.isalpha()]
+    return [*found, *tokens, *(value for value in (*values, *plain) if len(value) > 3)]
+
+
+def as_form(png: bytes, file_field: str, **texts: str) -> tuple[bytes, dict[str, str]]:
+    """Return a form (RFC 7578) of texts and a picture, and the headers that say what it is."""
+    fields: dict[str, Any] = {**texts, file_field: (PICTURE_NAME, png, "image/png")}
+    boundary = f"stock-monitor-{hashlib.sha256(png).hexdigest()[:32]}"
+    body, content_type = urllib3.encode_multipart_formdata(fields, boundary)
+    return body, {"Content-Type": content_type}
 
 
 def as_json(value: object) -> bytes:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of, fitted, utf16
+from consumers.alerts.channels._http import (
+    PICTURE_NAME,
+    HttpChannel,
+    Post,
+    as_form,
+    as_json,
+    field_of,
+    fitted,
+    utf16,
+)
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
-TITLE, DESCRIPTION = 256, 4096
-"""Characters of an embed's title and description; 6,000 is the limit of all embeds of a message together.
+TITLE, DESCRIPTION, DESCRIBED = 256, 4096, 1024
+"""Characters of an embed's title and description, and of what describes a file.
 
+6,000 is the limit of all embeds of a message together:
 https://docs.discord.com/developers/resources/message#embed-object-embed-limits
 """
 _MARKUP = re.compile(r"([\\*_~`|<>\[\]#])")
@@ -26,26 +37,26 @@ class Discord(HttpChannel):
     name: ClassVar[str] = "discord"
     secrets: ClassVar[dict[str, str]] = {"webhook_url": "the address of a webhook"}
     characters: ClassVar[int] = DESCRIPTION
+    carries_pictures: ClassVar[bool] = True
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
-        buttons = ""
-        for button in content.buttons:
-            longer = f"{buttons} · [{_escaped(button.label)}]({button.url})".removeprefix(" · ")
-            if utf16(longer) <= DESCRIPTION // 2:  # the text comes first
-                buttons = longer
-        room = DESCRIPTION - utf16(buttons) - 2
-        lines = fitted(content.lines, room, write=_escaped)
-        embed: dict[str, Any] = {
-            "title": fitted([content.title], TITLE, write=_escaped),
-            "description": f"{lines}\n\n{buttons}" if buttons else lines,
-            "color": _COLOURS[content.severity],
-        }
-        if content.link:
-            embed["url"] = content.link
-        body = {"embeds": [embed], "allowed_mentions": {"parse": []}}
+        body = {"embeds": [_embed(content)], "allowed_mentions": {"parse": []}}
         return Post(f"{self.setup.secrets['webhook_url']}?wait=true", as_json(body))
+
+    def add_picture(self, receipt: str, message: Message, content: Content, png: bytes) -> None:
+        """See `Channel.add_picture`; the message is edited, which notifies nobody.
+
+        https://docs.discord.com/developers/resources/webhook#edit-webhook-message, with the file as
+        https://docs.discord.com/developers/reference#uploading-files says.
+        """
+        del message
+        embed = {**_embed(content), "image": {"url": f"attachment://{PICTURE_NAME}"}}
+        attachment = {"id": 0, "filename": PICTURE_NAME, "description": content.title[:DESCRIBED]}
+        payload = {"embeds": [embed], "attachments": [attachment], "allowed_mentions": {"parse": []}}
+        body, headers = as_form(png, "files[0]", payload_json=json.dumps(payload, ensure_ascii=False))
+        self.exchange(Post(f"{self.setup.secrets['webhook_url']}/messages/{receipt}", body, headers, "PATCH"))
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""
@@ -57,6 +68,24 @@ class Discord(HttpChannel):
             return round(float(field_of(answer, "retry_after")) * 1000)
         except (ValueError, OverflowError):
             return super().retry_after_ms(answer, headers)
+
+
+def _embed(content: Content) -> dict[str, Any]:
+    buttons = ""
+    for button in content.buttons:
+        longer = f"{buttons} · [{_escaped(button.label)}]({button.url})".removeprefix(" · ")
+        if utf16(longer) <= DESCRIPTION // 2:  # the text comes first
+            buttons = longer
+    room = DESCRIPTION - utf16(buttons) - 2
+    lines = fitted(content.lines, room, write=_escaped)
+    embed: dict[str, Any] = {
+        "title": fitted([content.title], TITLE, write=_escaped),
+        "description": f"{lines}\n\n{buttons}" if buttons else lines,
+        "color": _COLOURS[content.severity],
+    }
+    if content.link:
+        embed["url"] = content.link
+    return embed
 
 
 def _escaped(text: str) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from email.header import Header
 from typing import Any, ClassVar
+from urllib.parse import quote
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, field_of, fitted, utf8
+from consumers.alerts.channels._http import (
+    PICTURE_NAME,
+    HttpChannel,
+    Post,
+    as_json,
+    cut,
+    field_of,
+    fitted,
+    utf8,
+)
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
@@ -21,6 +32,7 @@ class Ntfy(HttpChannel):
     characters: ClassVar[int] = (
         4096 // 4
     )  # the limit is 4,096 bytes: https://docs.ntfy.sh/publish/#limitations
+    carries_pictures: ClassVar[bool] = True
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
@@ -36,9 +48,34 @@ class Ntfy(HttpChannel):
             body["actions"] = [
                 {"action": "view", "label": button.label, "url": button.url} for button in content.buttons[:3]
             ]
+        return Post(self._server, as_json(body), self._authorization)
+
+    def add_picture(self, receipt: str, message: Message, content: Content, png: bytes) -> None:
+        """See `Channel.add_picture`; the picture is a message of its own, of the least priority.
+
+        https://docs.ntfy.sh/publish/#attach-local-file; headers other than ASCII are written as RFC 2047 says.
+        """
+        del receipt, message
+        headers = {
+            "Title": Header(cut(content.title, 250), "utf-8", maxlinelen=2_000).encode(),
+            "Filename": PICTURE_NAME,
+            "Priority": "1",
+            "Content-Type": "image/png",
+            **({"Click": content.link} if content.link.isascii() and content.link else {}),
+            **self._authorization,
+        }
+        self.exchange(
+            Post(f"{self._server}/{quote(self.setup.secrets['topic'], safe='')}", png, headers, "PUT")
+        )
+
+    @property
+    def _server(self) -> str:
+        return self.setup.settings.get("url", "https://ntfy.sh").rstrip("/")
+
+    @property
+    def _authorization(self) -> dict[str, str]:
         token = self.setup.secrets.get("token")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return Post(self.setup.settings.get("url", "https://ntfy.sh"), as_json(body), headers)
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""

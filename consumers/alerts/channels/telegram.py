@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of, fitted
+from consumers.alerts.channels._http import HttpChannel, Post, as_form, as_json, cut, field_of, fitted
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
+
+CAPTION = 1024
+"""Characters of a photo's caption "after entities parsing"."""
 
 
 class Telegram(HttpChannel):
@@ -22,6 +26,7 @@ class Telegram(HttpChannel):
     optional: ClassVar[frozenset[str]] = frozenset({"url"})
     secrets: ClassVar[dict[str, str]] = {"bot_token": "the token that BotFather gave"}
     characters: ClassVar[int] = 4096  # "after entities parsing"; there are none
+    carries_pictures: ClassVar[bool] = True
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
@@ -36,8 +41,25 @@ class Telegram(HttpChannel):
         if content.links and urlsplit(content.link).hostname not in {"127.0.0.1", "localhost"}:
             keyboard = [[{"text": label, "url": url}] for label, url in content.links]
             body["reply_markup"] = {"inline_keyboard": keyboard}
+        return Post(self._method("sendMessage"), as_json(body))
+
+    def add_picture(self, receipt: str, message: Message, content: Content, png: bytes) -> None:
+        """See `Channel.add_picture`; the picture is a silent reply: https://core.telegram.org/bots/api#sendphoto."""
+        del message
+        reply = {"message_id": int(receipt), "allow_sending_without_reply": True}
+        body, headers = as_form(
+            png,
+            "photo",
+            chat_id=self.setup.settings["chat_id"],
+            caption=cut(content.title, CAPTION),
+            disable_notification="true",
+            reply_parameters=json.dumps(reply),
+        )
+        self.exchange(Post(self._method("sendPhoto"), body, headers))
+
+    def _method(self, name: str) -> str:
         server = self.setup.settings.get("url", "https://api.telegram.org")
-        return Post(f"{server}/bot{self.setup.secrets['bot_token']}/sendMessage", as_json(body))
+        return f"{server}/bot{self.setup.secrets['bot_token']}/{name}"
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""

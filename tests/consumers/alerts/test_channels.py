@@ -6,11 +6,8 @@ import hashlib
 import hmac
 import json
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,71 +21,10 @@ from consumers.alerts.channels.webhook import SIGNATURE, sign
 from consumers.alerts.model import Acknowledgement, Message
 from consumers.alerts.rendering.texts import content
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
+from tests.consumers.alerts.vendor import SECRET, Answer, Vendor
 from tests.json_types import Json
 
 APPROVED = Path(__file__).parent / "approved" / "channels"
-SECRET = "sesame-0123456789"  # what must be in no error
-
-
-@dataclass
-class Answer:
-    """What the server answers: a status, a body, headers; `cut` announces more than it sends."""
-
-    status: int
-    body: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False
-    wait_seconds: float = 0.0
-
-
-class Vendor:
-    """A server that answers as it is told to, and keeps what it got."""
-
-    def __init__(self) -> None:
-        self.answer = Answer(200)
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        vendor = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                vendor.got.append((self.path, dict(self.headers), body))
-                answer = vendor.answer
-                time.sleep(answer.wait_seconds)
-                self.send_response_only(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body) + 100 * answer.cut))
-                self.end_headers()
-                self.wfile.write(answer.body.encode())
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def channel(self, name: str) -> Channel:
-        """Return a channel that is set up with this server."""
-        declared = channels.declared(name)
-        settings = {key: self.url if key == "url" else "-100123" for key in declared.settings}
-        secrets = dict.fromkeys(declared.secrets, SECRET)
-        if "webhook_url" in secrets:
-            secrets["webhook_url"] = f"{self.url}/hooks/{SECRET}"
-        return declared(Setup(settings, secrets, lambda: T0_MS))
-
-    def json(self) -> object:
-        """Return what was posted last."""
-        return json.loads(self.got[-1][2])
-
-
-@pytest.fixture
-def vendor() -> Iterator[Vendor]:
-    made = Vendor()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 def _messages() -> dict[str, Message]:
