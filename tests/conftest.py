@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import os
 import shutil
 import signal
 from collections.abc import Iterator
-from functools import partial
+from pathlib import Path
 
+import msgspec
 import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import HealthCheck, settings
@@ -25,13 +27,20 @@ def pytest_configure() -> None:
         "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("shared")
-    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.
-    read = functools.cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time. Each gets
+    # a model of its own: clients and moto change them.
+    held = functools.cache(_model)
+    JSONFileLoader.load_file = lambda _, path: (text := held(path)) and msgspec.json.decode(text)  # type: ignore[method-assign, assignment]
 
-    def load_file(_: JSONFileLoader, path: str) -> object:
-        return read(path)
 
-    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]
+def _model(path: str) -> bytes | None:
+    for suffix, read in (
+        (".json", Path.read_bytes),
+        (".json.gz", lambda file: gzip.decompress(file.read_bytes())),
+    ):
+        if (file := Path(path + suffix)).is_file():
+            return read(file)
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -114,7 +114,7 @@ def decimals(prices: Sequence[float]) -> int:
     Examples
     --------
     >>> decimals([189.1, 190.2]), decimals([1.08712, 1.0874]), decimals([1e-8, 1.2e-8]), decimals([0.0])
-    (2, 5, 10, 2)
+    (2, 6, 11, 2)
     """
     largest = max((abs(price) for price in prices), default=0.0)
     if largest <= 0 or not isfinite(largest):
