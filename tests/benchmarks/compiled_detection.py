@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from consumers.detectors.engine import engine, signals
-from consumers.detectors.engine.columns import Floats, Integers, Ticks, read_columns
+from consumers.detectors.engine.ticks import Floats, Integers, Ticks, read_columns
 from consumers.detectors.engine.pipeline import DETECTORS
 from consumers.detectors.engine.plan import plan_rounds
 from consumers.detectors.engine.signals import COLUMN_FIELDS, Signals

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.columns import Integers
+from consumers.detectors.engine.ticks import Integers
 
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 TICKS = 10_000

@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.columns import Flags, Floats
+from consumers.detectors.engine.ticks import Flags, Floats
 from consumers.detectors.engine.signals import DAY_MS
 
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from zscore import LEAST_VARIANCE, LIMIT, WINDOW
 
-from consumers.detectors.engine.columns import Floats, Ticks
+from consumers.detectors.engine.ticks import Floats, Ticks
 from consumers.detectors.engine.engine import KINDS, Transition
 from consumers.detectors.engine.plan import Integers, plan_rounds
 

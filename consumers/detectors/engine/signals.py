@@ -1,13 +1,13 @@
 """The signals that several detectors read: pause, return and its scale, computed once a tick.
 
-`observe` reads the state as it was before the tick; `learn` moves it on after all detectors have scored,
-so that no tick is judged by what it taught.
+`observe` reads the state as it was before the tick, after `reading.read` said what the tick is by itself; `learn` moves
+the state on after all detectors have scored, so that no tick is judged by what it taught.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.namespace import Condition, Namespace, Number
@@ -38,13 +38,9 @@ PACE_STEP, PACE_CLIP = 0.02, 4.0
 UNPACED = 1e30
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Signals:
-    """One tick of one symbol (floats), or one tick of each of many symbols (arrays).
-
-    The fields that a caller gives are `COLUMN_FIELDS`: `columns` computes them for all ticks of a call at once.
-    "Relative" means divided by the middle of the quotes, or the price.
-    """
+    """One tick of one symbol. "Relative" means divided by the middle of the quotes, or the price."""
 
     ts: Number  # ms
     time: Number  # ms of the UTC day
@@ -89,30 +85,24 @@ class Signals:
     gain_tail_spread: Number  # and of spreads
     fell_volume: Number  # factors of their quantiles after a value that is none
     fell_spread: Number
-    # Against the state, by `observe`.
-    waited: Number = field(init=False)  # ms in which the price could move: the pause, or a halt
-    new_session: Condition = field(init=False)  # a session ended before this tick
-    opening: Condition = field(init=False)  # it began less than OPENING_MS ago
-    pace: Number = field(init=False)  # usual ms between ticks, UNPACED where unknown
-    root_lapse: Number = field(init=False)  # square root of that time in usual pauses, from 1
-    scale: Number = field(init=False)  # robust scale of a return in that time
-    change: Number = field(
-        init=False
-    )  # return since the last believed price; 0 when this price is not believed
-    size: Number = field(init=False)  # its absolute value
-    size_paced: Number = field(init=False)  # the same, divided by root_lapse
-    believed: Condition = field(init=False)
-    over_ticks: Number = field(init=False)  # ticks of the return that price_spike judges
-    over_volumes: Number = field(init=False)  # ticks of the volume that volume_burst judges
+    # What follows is against the recursions of the state, by `observe`.
+    waited: Number  # ms in which the price could move: the pause, or a halt
+    new_session: Condition  # a session ended before this tick
+    opening: Condition  # it began less than OPENING_MS ago
+    pace: Number  # usual ms between ticks, UNPACED where unknown
+    root_lapse: Number  # square root of that time in usual pauses, from 1
+    scale: Number  # robust scale of a return in that time
+    change: Number  # return since the last believed price; 0 when this price is not believed
+    size: Number  # its absolute value
+    size_paced: Number  # the same, divided by root_lapse
+    believed: Condition
+    over_ticks: Number  # ticks of the return that price_spike judges
+    over_volumes: Number  # ticks of the volume that volume_burst judges
 
 
-COLUMN_FIELDS: tuple[str, ...] = tuple(each.name for each in fields(Signals) if each.init)
-
-
-def observe(xp: Namespace, s: State, tick: tuple[Any, ...]) -> Signals:
-    """Return the signals of one tick, given in the order of `COLUMN_FIELDS`, against the state before it."""
+def observe(xp: Namespace, s: State, x: Signals) -> None:
+    """Complete the signals of one tick that was read, against the state before it."""
     where, maximum = xp.where, xp.maximum
-    x = Signals(*tick)
     # After a halt in which the feed only repeated itself, the price had as long to move as after a silence.
     halted = s.frozen > 0.0
     x.waited = where(halted, x.ts - s.changed_ts, x.pause) if xp.any(halted) else x.pause
@@ -131,7 +121,6 @@ def observe(xp: Namespace, s: State, tick: tuple[Any, ...]) -> Signals:
     x.size = xp.absolute(x.change)
     x.size_paced = x.size / x.root_lapse
     x.believed = x.valid
-    return x
 
 
 def learn(xp: Namespace, s: State, x: Signals) -> None:

@@ -1,7 +1,7 @@
 """Everything that is remembered of a symbol between two ticks: one float64 per field, 0.0 = never seen.
 
-Three groups of rows: the memory of the last ticks (moved on for all ticks of a call at once, see `columns`), the
-recursions of signals and detectors (moved on tick by tick), and the episodes.
+Three groups of rows: the memory of the last ticks (moved on by `reading`), the recursions of signals and detectors, and
+the episodes.
 """
 
 from __future__ import annotations
@@ -62,10 +62,13 @@ def _check_fields() -> None:
             )
 
 
-class State:
-    """What signals and detectors remember; each field is a float, or an array with one element per symbol."""
+FIELDS: tuple[str, ...] = MEMORY_FIELDS + RECURSIVE_FIELDS
 
-    __slots__ = RECURSIVE_FIELDS
+
+class State:
+    """What reading, signals and detectors remember of a symbol; each field is a float."""
+
+    __slots__ = FIELDS
 
     if TYPE_CHECKING:  # the fields are those that the detectors declare
 
@@ -73,15 +76,11 @@ class State:
         def __setattr__(self, name: str, value: Number) -> None: ...
 
 
-# Of each kind: the severity of its open episode (0 = armed), the time (ms) of the tick that opened it,
-# and the number of the last tick that kept it open.
-LEVEL, OPENED, HOT = 0, len(KINDS), 2 * len(KINDS)
+# Of each kind: see `episodes.Episode`.
 EPISODE_FIELDS: tuple[str, ...] = tuple(
     f"{kind}_{what}" for what in ("level", "opened", "hot") for kind in KINDS
 )
 
 _check_fields()
-STATE_FIELDS: tuple[str, ...] = MEMORY_FIELDS + RECURSIVE_FIELDS + EPISODE_FIELDS
-MEMORY = slice(0, len(MEMORY_FIELDS))
-RECURSIVE = slice(MEMORY.stop, MEMORY.stop + len(RECURSIVE_FIELDS))
-EPISODES = slice(RECURSIVE.stop, RECURSIVE.stop + len(EPISODE_FIELDS))
+STATE_FIELDS: tuple[str, ...] = FIELDS + EPISODE_FIELDS
+EPISODES = slice(len(FIELDS), len(STATE_FIELDS))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.columns import Floats, Integers
+from consumers.detectors.engine.ticks import Floats, Integers
 
 SECOND_MS = 1000
 # 2026-11-24 14:30 UTC, the opening of a session in New York.

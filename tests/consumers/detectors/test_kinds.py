@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.columns import Floats
+from consumers.detectors.engine.ticks import Floats
 from consumers.detectors.level_shift import split_of
 from tests.consumers.detectors.conftest import Market
 

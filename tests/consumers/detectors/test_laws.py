@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.columns import Floats
+from consumers.detectors.engine.ticks import Floats
 from consumers.detectors.engine.state import EPISODES
 from tests.consumers.detectors.conftest import Market
 

@@ -1,0 +1,125 @@
+"""The loop over the ticks, compiled: gets the arrays of a call, and as callbacks the detectors that are not compiled."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from consumers.contracts.kinds import REGISTRY
+from consumers.detectors.engine.library import Library
+from consumers.detectors.engine.namespace import FLOATS
+from consumers.detectors.engine.signals import Signals
+from consumers.detectors.engine.state import FIELDS, STATE_FIELDS
+from consumers.detectors.engine.ticks import Floats, Integers, Ticks
+
+_KINDS = len(REGISTRY)
+_Readings, _Changes = ctypes.c_double * (4 * _KINDS), ctypes.c_double * (3 * _KINDS)
+_FAILED = -1
+
+
+class Stop(NamedTuple):
+    """A tick that changed an episode."""
+
+    row: int
+    changes: Sequence[Sequence[float]]
+    """Of each kind: what changed (see `episodes`; 0 for nothing), the level, and the ms at which it opened."""
+    readings: Sequence[Sequence[float]]
+    s: Any
+    x: Any
+
+
+class _Call(ctypes.Structure):
+    """As `Call` in loop.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("count", "fields", "kinds", "held")),
+        *((name, ctypes.c_void_p) for name in ("order", "slot", "ts", "price", "bid", "ask", "day_volume", "states")),
+        *((name, ctypes.c_int64) for name in ("row_stride", "slot_stride")),
+        *((name, ctypes.c_void_p) for name in ("rows", "thresholds")),
+        *((name, ctypes.c_int64) for name in ("kind_stride", "threshold_stride")),
+        *((name, ctypes.c_void_p) for name in ("scores",)),
+        *((name, ctypes.c_int64) for name in ("score_stride",)),
+        *((n, ctypes.c_void_p) for n in ("detectors", "rearm_ticks", "state", "signals", "readings", "changes")),
+    )
+
+
+class _Signals(ctypes.Structure):
+    _fields_ = tuple(
+        (each.name, ctypes.c_bool if each.type == "Condition" else ctypes.c_double) for each in fields(Signals)
+    )
+
+
+class Loop:
+    """The loop of a library, with the detectors of the registry.
+
+    Parameters
+    ----------
+    library
+        It has the loop, and the scores of all kinds or of some.
+    """
+
+    def __init__(self, library: Library) -> None:
+        own = [name for name in FIELDS if name not in library.fields]
+        names = [*library.fields, *own, *STATE_FIELDS[len(FIELDS) :]]
+        self._run = library.code.run
+        self._state = type(
+            "State", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_double) for name in names]}
+        )
+        self._rows = np.array([STATE_FIELDS.index(name) for name in names])
+        self._rearm_ticks = np.array([float(each.spec.rearm_ticks) for each in REGISTRY.values()])
+        called = ctypes.CFUNCTYPE(
+            ctypes.c_int,
+            ctypes.POINTER(self._state),
+            ctypes.POINTER(_Signals),
+            ctypes.POINTER(ctypes.c_double),
+        )
+        self._errors: list[BaseException] = []
+        self._scores = [
+            getattr(library.code, f"score_{kind}") if kind in library.kinds else called(self._python(of.spec.score))
+            for kind, of in REGISTRY.items()
+        ]
+        self._detectors = (ctypes.c_void_p * _KINDS)(
+            *(ctypes.cast(score, ctypes.c_void_p).value for score in self._scores)
+        )
+
+    def _python(self, score: Callable[..., Sequence[float]]) -> Callable[..., int]:
+        """Return what the loop calls for a detector that is not compiled; a callback cannot raise."""
+
+        def called(s: Any, x: Any, reading: Any) -> int:
+            try:
+                reading[0], reading[1], reading[2], reading[3] = score(FLOATS, s.contents, x.contents)
+            except BaseException as error:  # noqa: BLE001 - raised by `run`
+                self._errors.append(error)
+                return 1
+            return 0
+
+        return called
+
+    def run(
+        self, states: Floats, ticks: Ticks, order: Integers, thresholds: Floats, scores: Floats | None
+    ) -> Iterator[Stop]:
+        """Run the ticks in `order`, symbol after symbol; yield those that changed an episode."""
+        s, x, readings, changes = self._state(), _Signals(), _Readings(), _Changes()
+        columns = [np.ascontiguousarray(column) for column in ticks]
+        addresses = [column.ctypes.data for column in (order, *columns)]
+        row_stride, slot_stride = (stride // states.itemsize for stride in states.strides)
+        kind_stride, threshold_stride = (stride // thresholds.itemsize for stride in thresholds.strides)
+        call = _Call(
+            len(order), len(FIELDS), _KINDS, -1, *addresses, states.ctypes.data, row_stride, slot_stride,
+            self._rows.ctypes.data, thresholds.ctypes.data, kind_stride, threshold_stride,
+            None if scores is None else scores.ctypes.data, 0 if scores is None else scores.strides[0] // 8,
+            ctypes.addressof(self._detectors), self._rearm_ticks.ctypes.data,
+            ctypes.addressof(s), ctypes.addressof(x), ctypes.addressof(readings), ctypes.addressof(changes),
+        )  # fmt: skip
+        at = 0
+        while (at := self._run(ctypes.byref(call), ctypes.c_int64(at))) < len(order):
+            if at == _FAILED:
+                raise self._errors.pop()
+            changed = [changes[3 * kind : 3 * kind + 3] for kind in range(_KINDS)]
+            read = [readings[4 * kind : 4 * kind + 4] for kind in range(_KINDS)]
+            yield Stop(int(order[at]), changed, read, s, x)
+            at += 1

@@ -1,0 +1,337 @@
+"""Makes C of the detectors' own Python, and of that a library for each platform: `python -m ….compiler` in `make`.
+
+Every function of the namespace `xp` that a tick runs through becomes a C function of doubles, operation by operation
+in the order of the source; `loop.c` calls them tick by tick. The compiler is told to fuse nothing, so the bits are
+those of the uncompiled source (tests/consumers/detectors/test_compiled.py). A detector that cannot be put into C is
+left out and runs as Python. Free of numpy, and of all that a wheel is built without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import json
+import platform
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from consumers.contracts.kinds import REGISTRY
+from consumers.detectors.engine import episodes, reading, signals
+from consumers.detectors.engine.library import FOLDER, LOOP, fingerprints, name_of
+from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
+from producers.errors import MonitorError
+
+PLATFORMS = {
+    "linux-x86_64": "x86_64-linux-gnu",
+    "linux-aarch64": "aarch64-linux-gnu",
+    "darwin-x86_64": "x86_64-macos",
+    "darwin-arm64": "aarch64-macos",
+}
+"""What a library is made for, by the name that Python has for the platform, and the compiler's name for it."""
+FLAGS = (
+    "-shared", "-fPIC", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-std=c11", "-g0",
+    "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
+)  # fmt: skip
+_OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&", ast.Or: "||",
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
+_CALLS = {
+    "maximum": "maximum", "minimum": "minimum", "sqrt": "__builtin_sqrt", "absolute": "__builtin_fabs",
+    "abs": "__builtin_fabs",
+}  # fmt: skip
+
+
+class CompileError(MonitorError):
+    """A function cannot be put into C; says where and what it holds."""
+
+
+class _Function:
+    """A function as C; what it calls is put into `library` before it."""
+
+    def __init__(self, function: FunctionType, library: _Library) -> None:
+        self._known = function.__globals__
+        self._library = library
+        self._place = f"{Path(function.__code__.co_filename).name}, {function.__name__}"
+        (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+        assert isinstance(parsed, ast.FunctionDef)
+        self._parsed = parsed
+        self._arguments = {each.arg: _type(each.annotation) for each in parsed.args.args if each.arg != "xp"}
+        self._tuples = {each.arg: _elements(each.annotation) for each in parsed.args.args}
+        self._locals: dict[str, str] = {}
+        self.returns = _type(parsed.returns)
+        self.name = f"{function.__module__.rpartition('.')[2]}_{function.__name__.strip('_')}"
+
+    def text(self) -> str:
+        body = "".join(f"    {line}\n" for line in self._block(self._parsed.body))
+        held = "".join(f"    {kind} {name}_;\n" for name, kind in sorted(self._locals.items()))
+        arguments = ", ".join(f"{kind}{name}" for name, kind in self._spelt())
+        return f"static inline {self.returns} {self.name}({arguments})\n{{\n{held}{body}}}\n\n"
+
+    def _spelt(self) -> Iterator[tuple[str, str]]:
+        for name, kind in self._arguments.items():
+            yield (name, kind) if kind.endswith("*") else (f"{name}_", f"{kind} ")
+
+    def _block(self, nodes: list[ast.stmt]) -> Iterator[str]:
+        for node in nodes:
+            yield from self._statement(node)
+
+    def _statement(self, node: ast.stmt) -> Iterator[str]:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())) | ast.Delete() | ast.Pass():
+                pass
+            case ast.Expr(value=ast.Call() as call):
+                yield f"{self._value(call)};"
+            case ast.Assign(targets=[target], value=value):
+                yield from self._assign(target, value)
+            case ast.AugAssign(target=target, op=operator, value=value):
+                left = ast.parse(ast.unparse(target), mode="eval").body
+                yield from self._assign(target, ast.BinOp(left, operator, value))
+            case ast.If(test=test, body=body, orelse=other):
+                yield f"if ({self._value(test)}) {{"
+                yield from (f"    {line}" for line in self._block(body))
+                if other:
+                    yield "} else {"
+                    yield from (f"    {line}" for line in self._block(other))
+                yield "}"
+            case ast.Return(value=value):
+                yield "return;" if value is None else f"return {self._value(value)};"
+            case _:
+                raise self._cannot(node)
+
+    def _assign(self, target: ast.expr, value: ast.expr) -> Iterator[str]:
+        parts = value.elts if isinstance(value, ast.Tuple) else [value]
+        if all(isinstance(part, ast.Attribute) and ast.unparse(part).startswith("xp.") for part in parts):
+            return
+        if not isinstance(target, ast.Tuple):
+            yield f"{self._target(target, self._kind(value))} = {self._value(value)};"
+            return
+        kinds = self._kinds(value, len(target.elts))
+        yield "{"
+        yield f"    {_tuple(len(kinds))} held = {self._value(value)};"
+        for i, (each, kind) in enumerate(zip(target.elts, kinds, strict=True)):
+            yield f"    {self._target(each, kind)} = held.e[{i}];"
+        yield "}"
+
+    def _kinds(self, value: ast.expr, count: int) -> list[str]:
+        if isinstance(value, ast.Tuple):
+            return [self._kind(each) for each in value.elts]
+        if isinstance(value, ast.Name) and self._tuples.get(value.id):
+            return self._tuples[value.id]
+        return ["double"] * count
+
+    def _target(self, node: ast.expr, kind: str) -> str:
+        if isinstance(node, ast.Name) and node.id not in self._arguments:
+            if self._locals.setdefault(node.id, kind) != kind:
+                self._locals[node.id] = "double"
+        return self._value(node)
+
+    def _kind(self, node: ast.expr) -> str:
+        """Return whether an expression is a double, a condition or a tuple."""
+        match node:
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.Constant(value=bool()):
+                return "_Bool"
+            case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
+                return "_Bool"
+            case ast.Name(id=name):
+                return self._locals.get(name) or self._arguments.get(name) or "double"
+            case ast.Attribute(value=ast.Name(id="x"), attr=name):
+                return self._library.signals.get(name, "double")
+            case ast.IfExp(body=body):
+                return self._kind(body)
+            case ast.Tuple(elts=elements):
+                return _tuple(len(self._spread(elements)))
+            case ast.Call(func=called, args=arguments):
+                name = ast.unparse(called).removeprefix("xp.")
+                if name in {"negate", "any", "maybe", "bool"}:
+                    return "_Bool"
+                if name == "where":
+                    return self._kind(arguments[1])
+                return "double" if name in _CALLS or name in {"min", "max"} else self._called(name, node).returns
+        return "double"
+
+    def _value(self, node: ast.expr) -> str:
+        match node:
+            case ast.Constant(value=bool() as value):
+                return str(int(value))
+            case ast.Constant(value=int() | float() as value):
+                return float(value).hex()
+            case ast.Name(id=name):
+                return self._name(name, node)
+            case ast.Attribute(value=ast.Name(id="s" | "x" | "e" as of), attr=name):
+                return f"{of}->{name}_"
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
+                return f"({self._value(left)} {_OPERATORS[type(operator)]} {self._value(right)})"
+            case ast.BoolOp(op=operator, values=values):
+                return f"({f' {_OPERATORS[type(operator)]} '.join(map(self._value, values))})"
+            case ast.Compare(left=left, ops=operators, comparators=others):
+                sides = [self._value(each) for each in (left, *others)]
+                pairs = zip(sides, operators, sides[1:], strict=False)
+                return " & ".join(f"({a} {self._operator(op)} {b})" for a, op, b in pairs)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return f"(-{self._value(operand)})"
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return f"(!{self._value(operand)})"
+            case ast.IfExp(test=test, body=body, orelse=other):
+                return f"({self._value(test)} ? {self._value(body)} : {self._value(other)})"
+            case ast.Tuple(elts=elements):
+                values = self._spread(elements)
+                return f"({_tuple(len(values))}){{{{{', '.join(values)}}}}}"
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int() as at)):
+                return f"{name}_.e[{at}]"
+            case ast.Call(func=called, args=arguments, keywords=[]):
+                return self._call(ast.unparse(called).removeprefix("xp."), arguments, node)
+        raise self._cannot(node)
+
+    def _operator(self, operator: ast.cmpop) -> str:
+        if type(operator) not in _OPERATORS:
+            raise self._cannot(operator)
+        return _OPERATORS[type(operator)]
+
+    def _name(self, name: str, node: ast.expr) -> str:
+        if name in self._locals or name in self._arguments:
+            return name if self._arguments.get(name, "").endswith("*") else f"{name}_"
+        if isinstance(value := self._known.get(name), int | float):
+            return float(value).hex()
+        raise self._cannot(node)
+
+    def _spread(self, elements: list[ast.expr]) -> list[str]:
+        values: list[str] = []
+        for each in elements:
+            if isinstance(each, ast.Starred) and isinstance(each.value, ast.Name):
+                values += [float(value).hex() for value in self._known[each.value.id]]
+            else:
+                values.append(self._value(each))
+        return values
+
+    def _call(self, name: str, arguments: list[ast.expr], node: ast.expr) -> str:
+        passed = [self._value(each) for each in arguments if ast.unparse(each) != "xp"]
+        if name == "where":
+            return f"({passed[0]} ? {passed[1]} : {passed[2]})"
+        if name in {"any", "maybe", "bool"}:
+            return passed[0]
+        if name == "negate":
+            return f"(!{passed[0]})"
+        if name in {"min", "max"} and len(passed) == 2:  # of two equal ones Python takes the first
+            return f"{name}imum({passed[1]}, {passed[0]})"
+        return f"{_CALLS.get(name) or self._called(name, node).name}({', '.join(passed)})"
+
+    def _called(self, name: str, node: ast.AST) -> _Function:
+        if isinstance(function := self._known.get(name), FunctionType):
+            return self._library.add(function)
+        raise self._cannot(node)
+
+    def _cannot(self, node: ast.AST) -> CompileError:
+        allowed = "assignments, if, return, + - * /, comparisons, and what xp has"
+        return CompileError(f"`{ast.unparse(node)}` has no counterpart in C", where=self._place, allowed=allowed)
+
+
+def _type(annotation: ast.expr | None) -> str:
+    text = "None" if annotation is None else ast.unparse(annotation)
+    if text.startswith("tuple["):
+        return _tuple(len(_elements(annotation)))
+    known = {"None": "void", "State": "State *", "Signals": "Signals *", "Episode": "Episode *", "Condition": "_Bool"}
+    return known.get(text, "_Bool" if text == "bool" else "double")
+
+
+def _elements(annotation: ast.expr | None) -> list[str]:
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple):
+        return [_type(each) for each in annotation.slice.elts]
+    return []
+
+
+def _tuple(count: int) -> str:
+    return f"tuple{count}"
+
+
+class _Library:
+    """The C text of all that a tick runs through."""
+
+    def __init__(self) -> None:
+        self.signals = {each.name: "_Bool" if each.type == "Condition" else "double" for each in fields(signals.Signals)}
+        self._functions: dict[FunctionType, _Function] = {}
+        self._texts: list[str] = []
+        self.kinds: list[str] = []
+
+    def add(self, function: FunctionType | Callable[..., Any]) -> _Function:
+        assert isinstance(function, FunctionType)
+        if function not in self._functions:
+            made = _Function(function, self)
+            text = made.text()  # what it calls comes before it
+            self._functions[function] = made
+            self._texts.append(text)
+        return self._functions[function]
+
+    def text(self) -> str:
+        for function in (reading.read, signals.observe, signals.learn, episodes.move_on):
+            self.add(function)
+        specs = [of.spec for of in REGISTRY.values() if of.place.startswith("consumers/detectors/")]
+        state = [*MEMORY_FIELDS, *SHARED_FIELDS, *(name for spec in specs for name in spec.fields)]
+        for spec in specs:
+            before = len(self._texts)
+            try:
+                score = self.add(spec.score)
+            except CompileError as error:
+                del self._texts[before:]
+                print(f"{spec.kind} runs uncompiled: {error}", file=sys.stderr)
+                continue
+            self.kinds.append(spec.kind)
+            self._texts.append(
+                f"EXPORT int score_{spec.kind}(State *s, Signals *x, double *reading)\n{{\n"
+                f"    tuple4 found = {score.name}(s, x);\n"
+                "    for (int i = 0; i < 4; i++) reading[i] = found.e[i];\n    return 0;\n}\n\n"
+            )
+        made_of = json.dumps({"sources": fingerprints(), "kinds": self.kinds, "fields": state})
+        structs = (
+            ("State", ((name, "double") for name in state)),
+            ("Signals", self.signals.items()),
+            ("Episode", ((each.name, "double") for each in fields(episodes.Episode))),
+        )
+        parts = [f"EXPORT const char made_of[] = {json.dumps(made_of)};\n"]
+        parts += [f"typedef struct {{ double e[{n}]; }} tuple{n};\n" for n in range(2, 9)]
+        parts.append(f"static const double ENDED = {episodes.ENDED.hex()};\n")
+        for name, members in structs:
+            parts.append(f"typedef struct {{ {' '.join(f'{kind} {member}_;' for member, kind in members)} }} {name};\n")
+        head, marker, loop = LOOP.read_text().partition("/* The detectors come here. */\n")
+        return "".join((head, *parts, *self._texts, marker, loop))
+
+
+def build(compiler: Path, folder: Path, names: list[str]) -> None:
+    """Compile the detectors for platforms, each into its library in the engine's folder.
+
+    Raises
+    ------
+    CompileError
+        If the compiler failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "detectors.c"
+    source.write_text(_Library().text())
+    for name in names:
+        made = folder / name_of(name)
+        command = [str(compiler), "-m", "ziglang", "cc", "-target", PLATFORMS[name], *FLAGS, "-o", str(made), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CompileError(f"{name}: {done.stderr.strip()}")
+        made.replace(FOLDER / made.name)
+
+
+def main() -> None:
+    """Compile for every platform, or for the named ones."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--compiler", type=Path, default=Path(sys.executable), help="a Python that has ziglang")
+    parser.add_argument("--folder", type=Path, default=Path("build/compiled"), help="where the C text is left")
+    parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=f"of {', '.join(PLATFORMS)}")
+    options = parser.parse_args()
+    build(options.compiler, options.folder, options.platforms or list(PLATFORMS))
+
+
+if __name__ == "__main__":
+    main()

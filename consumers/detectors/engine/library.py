@@ -1,0 +1,63 @@
+"""Where the compiled detectors are, and whether they are those of the source at hand (`compiler` makes them)."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).parent
+LOOP = FOLDER / "loop.c"
+_ENGINE = ("compiler.py", "episodes.py", "loop.c", "namespace.py", "reading.py", "signals.py", "state.py", "tail.py")
+
+
+class Library(NamedTuple):
+    """The compiled loop, the kinds whose scores it has, and the fields that its State begins with."""
+
+    code: ctypes.CDLL
+    kinds: frozenset[str]
+    fields: tuple[str, ...]
+
+
+def name_of(platform_name: str) -> str:
+    """Return the name of the library's file for a platform, ``linux-x86_64``."""
+    return f"compiled-{platform_name}.so"
+
+
+def this_platform() -> str:
+    """Return the platform that this Python runs on."""
+    return f"{platform.system().lower()}-{platform.machine()}"
+
+
+def fingerprints() -> dict[str, str]:
+    """Return of each source that is compiled, by its path from the engine's folder, what it holds."""
+    sources = [FOLDER / name for name in _ENGINE] + sorted(FOLDER.parent.glob("*.py"))
+    return {_relative(path): _fingerprint(path) for path in sources}
+
+
+def find() -> Library | None:
+    """Return the library of this platform, or None where there is none, or one of other sources."""
+    path = FOLDER / name_of(this_platform())
+    if not path.exists():
+        return None
+    try:
+        code = ctypes.CDLL(str(path))
+    except OSError:  # of another C library or processor: the source runs as it is
+        return None
+    code.run.restype = ctypes.c_int64
+    made_of = json.loads(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(code, "made_of"))))
+    sources = {FOLDER.parent / name: found for name, found in made_of["sources"].items()}
+    if any(not source.exists() or _fingerprint(source) != found for source, found in sources.items()):
+        return None
+    return Library(code, frozenset(made_of["kinds"]), tuple(made_of["fields"]))
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(FOLDER.parent).as_posix()
+
+
+def _fingerprint(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
