@@ -1,7 +1,7 @@
 """Run every detector once before the engine starts: what would fail on some tick later fails now, by name.
 
-A score that names a field nobody declared, or divides by what may be 0, fails only when it runs. So it runs here, on two
-ticks. Then the second tick is put into words, as if it were an anomaly.
+A score that names a field nobody declared, or divides by what may be 0, fails only when it runs. So it runs here, on
+two ticks. Then the second tick is put into words, as if it were an anomaly.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def check(detectors: Iterable[Registered]) -> None:
             setattr(s, name, 0.0)
         for turn, tick in enumerate(_TICKS):
             x.ts, x.time = float(_FIRST_MS + 1000 * turn), float(_FIRST_MS % DAY_MS)
-            read(FLOATS, s, x, *tick)
+            x.price, x.bid, x.ask, x.day_volume = tick
+            read(FLOATS, s, x)
             x.warm = turn > 0
             observe(FLOATS, s, x)
             _check_reading(place, _reading(place, spec, s, x))

@@ -1,4 +1,4 @@
-"""The loop over the ticks, compiled: gets the arrays of a call, and as callbacks the detectors that are not compiled."""
+"""The loop over the ticks, compiled: gets the arrays of a call, and callbacks for detectors that are not compiled."""
 
 from __future__ import annotations
 
@@ -37,19 +37,26 @@ class _Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("count", "fields", "kinds", "held")),
-        *((name, ctypes.c_void_p) for name in ("order", "slot", "ts", "price", "bid", "ask", "day_volume", "states")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("order", "slot", "ts", "price", "bid", "ask", "day_volume", "states")
+        ),
         *((name, ctypes.c_int64) for name in ("row_stride", "slot_stride")),
         *((name, ctypes.c_void_p) for name in ("rows", "thresholds")),
         *((name, ctypes.c_int64) for name in ("kind_stride", "threshold_stride")),
         *((name, ctypes.c_void_p) for name in ("scores",)),
         *((name, ctypes.c_int64) for name in ("score_stride",)),
-        *((n, ctypes.c_void_p) for n in ("detectors", "rearm_ticks", "state", "signals", "readings", "changes")),
+        *(
+            (n, ctypes.c_void_p)
+            for n in ("detectors", "rearm_ticks", "state", "signals", "readings", "changes")
+        ),
     )
 
 
 class _Signals(ctypes.Structure):
     _fields_ = tuple(
-        (each.name, ctypes.c_bool if each.type == "Condition" else ctypes.c_double) for each in fields(Signals)
+        (each.name, ctypes.c_bool if each.type == "Condition" else ctypes.c_double)
+        for each in fields(Signals)
     )
 
 
@@ -79,7 +86,9 @@ class Loop:
         )
         self._errors: list[BaseException] = []
         self._scores = [
-            getattr(library.code, f"score_{kind}") if kind in library.kinds else called(self._python(of.spec.score))
+            getattr(library.code, f"score_{kind}")
+            if kind in library.kinds
+            else called(self._python(of.spec.score))
             for kind, of in REGISTRY.items()
         ]
         self._detectors = (ctypes.c_void_p * _KINDS)(

@@ -12,7 +12,6 @@ import argparse
 import ast
 import inspect
 import json
-import platform
 import subprocess
 import sys
 import textwrap
@@ -40,9 +39,10 @@ FLAGS = (
     "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
 )  # fmt: skip
 _OPERATORS: dict[type[ast.AST], str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&", ast.Or: "||",
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&",
+    ast.Or: "||", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
+_CONDITIONS = {"negate": "!", "any": "", "maybe": ""}
 _CALLS = {
     "maximum": "maximum", "minimum": "minimum", "sqrt": "__builtin_sqrt", "absolute": "__builtin_fabs",
     "abs": "__builtin_fabs",
@@ -56,12 +56,13 @@ class CompileError(MonitorError):
 class _Function:
     """A function as C; what it calls is put into `library` before it."""
 
-    def __init__(self, function: FunctionType, library: _Library) -> None:
-        self._known = function.__globals__
+    def __init__(self, function: Callable[..., Any], library: _Library) -> None:
+        self._known = inspect.unwrap(function).__globals__
         self._library = library
-        self._place = f"{Path(function.__code__.co_filename).name}, {function.__name__}"
+        self._place = f"{function.__module__}.{function.__name__}"
         (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-        assert isinstance(parsed, ast.FunctionDef)
+        if not isinstance(parsed, ast.FunctionDef):
+            raise self._cannot(parsed)
         self._parsed = parsed
         self._arguments = {each.arg: _type(each.annotation) for each in parsed.args.args if each.arg != "xp"}
         self._tuples = {each.arg: _elements(each.annotation) for each in parsed.args.args}
@@ -97,9 +98,7 @@ class _Function:
             case ast.If(test=test, body=body, orelse=other):
                 yield f"if ({self._value(test)}) {{"
                 yield from (f"    {line}" for line in self._block(body))
-                if other:
-                    yield "} else {"
-                    yield from (f"    {line}" for line in self._block(other))
+                yield from ("} else {", *(f"    {line}" for line in self._block(other))) if other else ()
                 yield "}"
             case ast.Return(value=value):
                 yield "return;" if value is None else f"return {self._value(value)};"
@@ -109,9 +108,10 @@ class _Function:
     def _assign(self, target: ast.expr, value: ast.expr) -> Iterator[str]:
         parts = value.elts if isinstance(value, ast.Tuple) else [value]
         if all(isinstance(part, ast.Attribute) and ast.unparse(part).startswith("xp.") for part in parts):
-            return
+            return  # where, maximum = xp.where, xp.maximum
         if not isinstance(target, ast.Tuple):
-            yield f"{self._target(target, self._kind(value))} = {self._value(value)};"
+            found = self._value(value)
+            yield f"{self._target(target, self._kind(value))} = {found};"
             return
         kinds = self._kinds(value, len(target.elts))
         yield "{"
@@ -120,107 +120,99 @@ class _Function:
             yield f"    {self._target(each, kind)} = held.e[{i}];"
         yield "}"
 
-    def _kinds(self, value: ast.expr, count: int) -> list[str]:
-        if isinstance(value, ast.Tuple):
-            return [self._kind(each) for each in value.elts]
-        if isinstance(value, ast.Name) and self._tuples.get(value.id):
-            return self._tuples[value.id]
-        return ["double"] * count
-
     def _target(self, node: ast.expr, kind: str) -> str:
         if isinstance(node, ast.Name) and node.id not in self._arguments:
-            if self._locals.setdefault(node.id, kind) != kind:
-                self._locals[node.id] = "double"
+            known = self._locals.setdefault(node.id, kind)
+            self._locals[node.id] = kind if known == kind else "double"
         return self._value(node)
 
+    def _kinds(self, value: ast.expr, count: int) -> list[str]:
+        """Return the types of the elements of a tuple."""
+        if isinstance(value, ast.Tuple):
+            return [self._kind(each) for each in value.elts]
+        return self._tuples.get(ast.unparse(value)) or ["double"] * count
+
     def _kind(self, node: ast.expr) -> str:
-        """Return whether an expression is a double, a condition or a tuple."""
+        """Return the type of an expression: a condition, a tuple, or a double."""
+        found = "double"
         match node:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()) | ast.Constant(value=bool()):
-                return "_Bool"
+                found = "_Bool"
             case ast.BinOp(op=ast.BitAnd() | ast.BitOr()):
-                return "_Bool"
+                found = "_Bool"
             case ast.Name(id=name):
-                return self._locals.get(name) or self._arguments.get(name) or "double"
+                found = self._locals.get(name) or self._arguments.get(name, found)
             case ast.Attribute(value=ast.Name(id="x"), attr=name):
-                return self._library.signals.get(name, "double")
+                found = self._library.signals.get(name, found)
             case ast.IfExp(body=body):
-                return self._kind(body)
-            case ast.Tuple(elts=elements):
-                return _tuple(len(self._spread(elements)))
+                found = self._kind(body)
             case ast.Call(func=called, args=arguments):
                 name = ast.unparse(called).removeprefix("xp.")
-                if name in {"negate", "any", "maybe", "bool"}:
-                    return "_Bool"
-                if name == "where":
-                    return self._kind(arguments[1])
-                return "double" if name in _CALLS or name in {"min", "max"} else self._called(name, node).returns
-        return "double"
+                if name in _CONDITIONS:
+                    found = "_Bool"
+                elif name == "where":
+                    found = self._kind(arguments[1])
+                elif name not in _CALLS:
+                    found = self._called(name, node).returns
+        return found
 
     def _value(self, node: ast.expr) -> str:
+        """Return an expression as C."""
+        found: str | None = None
         match node:
-            case ast.Constant(value=bool() as value):
-                return str(int(value))
             case ast.Constant(value=int() | float() as value):
-                return float(value).hex()
+                found = float(value).hex()
             case ast.Name(id=name):
-                return self._name(name, node)
+                found = self._name(name)
             case ast.Attribute(value=ast.Name(id="s" | "x" | "e" as of), attr=name):
-                return f"{of}->{name}_"
+                found = f"{of}->{name}_"
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int() as at)):
+                found = f"{name}_.e[{at}]"
+            case ast.Tuple(elts=elements):
+                found = self._made(elements)
+            case ast.Call(func=called, args=arguments, keywords=[]):
+                found = self._call(ast.unparse(called).removeprefix("xp."), arguments, node)
+            case _:
+                found = self._computed(node)
+        if found is None:
+            raise self._cannot(node)
+        return found
+
+    def _computed(self, node: ast.expr) -> str | None:
+        match node:
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
                 return f"({self._value(left)} {_OPERATORS[type(operator)]} {self._value(right)})"
             case ast.BoolOp(op=operator, values=values):
                 return f"({f' {_OPERATORS[type(operator)]} '.join(map(self._value, values))})"
-            case ast.Compare(left=left, ops=operators, comparators=others):
-                sides = [self._value(each) for each in (left, *others)]
-                pairs = zip(sides, operators, sides[1:], strict=False)
-                return " & ".join(f"({a} {self._operator(op)} {b})" for a, op, b in pairs)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return f"(-{self._value(operand)})"
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return f"(!{self._value(operand)})"
+            case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in _OPERATORS:
+                return f"({self._value(left)} {_OPERATORS[type(operator)]} {self._value(right)})"
+            case ast.UnaryOp(op=ast.USub() | ast.Not() as operator, operand=operand):
+                return f"({'-' if isinstance(operator, ast.USub) else '!'}{self._value(operand)})"
             case ast.IfExp(test=test, body=body, orelse=other):
                 return f"({self._value(test)} ? {self._value(body)} : {self._value(other)})"
-            case ast.Tuple(elts=elements):
-                values = self._spread(elements)
-                return f"({_tuple(len(values))}){{{{{', '.join(values)}}}}}"
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int() as at)):
-                return f"{name}_.e[{at}]"
-            case ast.Call(func=called, args=arguments, keywords=[]):
-                return self._call(ast.unparse(called).removeprefix("xp."), arguments, node)
-        raise self._cannot(node)
+        return None
 
-    def _operator(self, operator: ast.cmpop) -> str:
-        if type(operator) not in _OPERATORS:
-            raise self._cannot(operator)
-        return _OPERATORS[type(operator)]
-
-    def _name(self, name: str, node: ast.expr) -> str:
+    def _name(self, name: str) -> str | None:
         if name in self._locals or name in self._arguments:
             return name if self._arguments.get(name, "").endswith("*") else f"{name}_"
-        if isinstance(value := self._known.get(name), int | float):
-            return float(value).hex()
-        raise self._cannot(node)
+        value = self._known.get(name)
+        return float(value).hex() if isinstance(value, int | float) else None
 
-    def _spread(self, elements: list[ast.expr]) -> list[str]:
+    def _made(self, elements: list[ast.expr]) -> str:
         values: list[str] = []
         for each in elements:
             if isinstance(each, ast.Starred) and isinstance(each.value, ast.Name):
                 values += [float(value).hex() for value in self._known[each.value.id]]
             else:
                 values.append(self._value(each))
-        return values
+        return f"({_tuple(len(values))}){{{{{', '.join(values)}}}}}"
 
     def _call(self, name: str, arguments: list[ast.expr], node: ast.expr) -> str:
         passed = [self._value(each) for each in arguments if ast.unparse(each) != "xp"]
         if name == "where":
             return f"({passed[0]} ? {passed[1]} : {passed[2]})"
-        if name in {"any", "maybe", "bool"}:
-            return passed[0]
-        if name == "negate":
-            return f"(!{passed[0]})"
-        if name in {"min", "max"} and len(passed) == 2:  # of two equal ones Python takes the first
-            return f"{name}imum({passed[1]}, {passed[0]})"
+        if name in _CONDITIONS:
+            return f"({_CONDITIONS[name]}{passed[0]})"
         return f"{_CALLS.get(name) or self._called(name, node).name}({', '.join(passed)})"
 
     def _called(self, name: str, node: ast.AST) -> _Function:
@@ -230,14 +222,22 @@ class _Function:
 
     def _cannot(self, node: ast.AST) -> CompileError:
         allowed = "assignments, if, return, + - * /, comparisons, and what xp has"
-        return CompileError(f"`{ast.unparse(node)}` has no counterpart in C", where=self._place, allowed=allowed)
+        return CompileError(
+            f"`{ast.unparse(node)}` has no counterpart in C", where=self._place, allowed=allowed
+        )
 
 
 def _type(annotation: ast.expr | None) -> str:
     text = "None" if annotation is None else ast.unparse(annotation)
     if text.startswith("tuple["):
         return _tuple(len(_elements(annotation)))
-    known = {"None": "void", "State": "State *", "Signals": "Signals *", "Episode": "Episode *", "Condition": "_Bool"}
+    known = {
+        "None": "void",
+        "State": "State *",
+        "Signals": "Signals *",
+        "Episode": "Episode *",
+        "Condition": "_Bool",
+    }
     return known.get(text, "_Bool" if text == "bool" else "double")
 
 
@@ -255,13 +255,15 @@ class _Library:
     """The C text of all that a tick runs through."""
 
     def __init__(self) -> None:
-        self.signals = {each.name: "_Bool" if each.type == "Condition" else "double" for each in fields(signals.Signals)}
-        self._functions: dict[FunctionType, _Function] = {}
+        self.signals = {
+            each.name: "_Bool" if each.type == "Condition" else "double" for each in fields(signals.Signals)
+        }
+        self._functions: dict[Callable[..., Any], _Function] = {}
         self._texts: list[str] = []
         self.kinds: list[str] = []
 
-    def add(self, function: FunctionType | Callable[..., Any]) -> _Function:
-        assert isinstance(function, FunctionType)
+    def add(self, function: Callable[..., Any]) -> _Function:
+        """Return a function as C, put before all that calls it."""
         if function not in self._functions:
             made = _Function(function, self)
             text = made.text()  # what it calls comes before it
@@ -280,7 +282,7 @@ class _Library:
                 score = self.add(spec.score)
             except CompileError as error:
                 del self._texts[before:]
-                print(f"{spec.kind} runs uncompiled: {error}", file=sys.stderr)
+                sys.stderr.write(f"{spec.kind} runs uncompiled: {error}\n")
                 continue
             self.kinds.append(spec.kind)
             self._texts.append(
@@ -298,7 +300,9 @@ class _Library:
         parts += [f"typedef struct {{ double e[{n}]; }} tuple{n};\n" for n in range(2, 9)]
         parts.append(f"static const double ENDED = {episodes.ENDED.hex()};\n")
         for name, members in structs:
-            parts.append(f"typedef struct {{ {' '.join(f'{kind} {member}_;' for member, kind in members)} }} {name};\n")
+            parts.append(
+                f"typedef struct {{ {' '.join(f'{kind} {member}_;' for member, kind in members)} }} {name};\n"
+            )
         head, marker, loop = LOOP.read_text().partition("/* The detectors come here. */\n")
         return "".join((head, *parts, *self._texts, marker, loop))
 
@@ -316,7 +320,18 @@ def build(compiler: Path, folder: Path, names: list[str]) -> None:
     source.write_text(_Library().text())
     for name in names:
         made = folder / name_of(name)
-        command = [str(compiler), "-m", "ziglang", "cc", "-target", PLATFORMS[name], *FLAGS, "-o", str(made), str(source)]
+        command = [
+            str(compiler),
+            "-m",
+            "ziglang",
+            "cc",
+            "-target",
+            PLATFORMS[name],
+            *FLAGS,
+            "-o",
+            str(made),
+            str(source),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompileError(f"{name}: {done.stderr.strip()}")
@@ -326,8 +341,12 @@ def build(compiler: Path, folder: Path, names: list[str]) -> None:
 def main() -> None:
     """Compile for every platform, or for the named ones."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--compiler", type=Path, default=Path(sys.executable), help="a Python that has ziglang")
-    parser.add_argument("--folder", type=Path, default=Path("build/compiled"), help="where the C text is left")
+    parser.add_argument(
+        "--compiler", type=Path, default=Path(sys.executable), help="a Python that has ziglang"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/compiled"), help="where the C text is left"
+    )
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=f"of {', '.join(PLATFORMS)}")
     options = parser.parse_args()
     build(options.compiler, options.folder, options.platforms or list(PLATFORMS))

@@ -104,51 +104,52 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | Non
 def _run(
     states: Floats, ticks: Ticks, order: Integers, thresholds: Floats, scores: Floats | None
 ) -> Iterator[Stop]:
-    """Run the ticks uncompiled; yield those that changed an episode."""
+    """Run the ticks in `order`, symbol after symbol, uncompiled; yield those that changed an episode."""
     s, x = State(), Signals()
     starts = np.flatnonzero(np.diff(ticks.slot[order], prepend=-1))
     for rows in np.split(order, starts[1:]):
         slot = int(ticks.slot[rows[0]])
-        held = states[:, slot].tolist()
+        held, limits = states[:, slot].tolist(), thresholds[:, slot].tolist()
         for name, value in zip(FIELDS, held, strict=False):
             setattr(s, name, value)
-        of_kinds = len(KINDS)
-        episodes = [Episode(*held[len(FIELDS) + kind :: of_kinds]) for kind in range(of_kinds)]
-        limits = thresholds[:, slot].tolist()
+        episodes = [
+            Episode(level, opened, hot, float(spec.rearm_ticks))
+            for level, opened, hot, spec in zip(
+                *np.reshape(held[len(FIELDS) :], (3, -1)).tolist(), DETECTORS, strict=True
+            )
+        ]
         columns = (column[rows].tolist() for column in ticks[1:])
-        for row, (ts, *values) in zip(rows.tolist(), zip(*columns, strict=True), strict=True):
+        for row, (ts, x.price, x.bid, x.ask, x.day_volume) in zip(
+            rows.tolist(), zip(*columns, strict=True), strict=True
+        ):
             x.ts, x.time = float(ts), float(ts % DAY_MS)
-            readings = step(s, x, values, DETECTORS)
+            readings = _step(s, x)
             if scores is not None:
                 scores[:, row] = [reading[0] for reading in readings]
             changes = [
-                _moved_on(episode, reading[0], limit, spec, x)
-                for episode, reading, limit, spec in zip(episodes, readings, limits, DETECTORS, strict=True)
+                _moved_on(episode, x, reading[0], limit)
+                for episode, reading, limit in zip(episodes, readings, limits, strict=True)
             ]
             if any(change[0] for change in changes):
                 yield Stop(row, changes, readings, s, x)
-        states[:, slot] = [
-            *(getattr(s, name) for name in FIELDS),
-            *(getattr(episode, name) for name in ("level", "opened", "hot") for episode in episodes),
+        held = [getattr(s, name) for name in FIELDS]
+        states[:, slot] = held + [
+            getattr(each, name) for name in ("level", "opened", "hot") for each in episodes
         ]
 
 
-def step(
-    s: State, x: Signals, values: Sequence[float], detectors: Sequence[DetectorSpec]
-) -> list[tuple[float, ...]]:
-    """Run a tick (price, bid, ask, day volume) through detectors; return their readings."""
-    read(FLOATS, s, x, *values)
+def _step(s: State, x: Signals) -> Sequence[Sequence[float]]:
+    """Run a tick through the detectors; return their readings."""
+    read(FLOATS, s, x)
     observe(FLOATS, s, x)
-    readings = [spec.score(FLOATS, s, x) for spec in detectors]
+    readings = [spec.score(FLOATS, s, x) for spec in DETECTORS]
     # Last, so that no tick is judged by what it taught.
     learn(FLOATS, s, x)
     return readings
 
 
-def _moved_on(
-    episode: Episode, score: float, threshold: float, spec: DetectorSpec, x: Signals
-) -> tuple[float, ...]:
-    change = move_on(FLOATS, episode, score, threshold, spec.rearm_ticks, x.ts, x.age)
+def _moved_on(episode: Episode, x: Signals, score: float, threshold: float) -> Sequence[float]:
+    change = move_on(FLOATS, episode, x, score, threshold)
     moved = (change, episode.level, episode.opened)
     if change == ENDED:
         episode.level = episode.opened = episode.hot = 0.0

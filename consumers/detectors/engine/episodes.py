@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.namespace import Namespace, Number
+    from consumers.detectors.engine.signals import Signals
 
 # A score of 2.5 is the operating point; the larger, the rarer and the further from normal.
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
@@ -28,24 +29,23 @@ class Episode:
     level: Number
     opened: Number  # ms of the tick that opened it
     hot: Number  # number of the last tick that kept it open
+    rearm_ticks: Number  # of the kind: after so many that did not, it ends
 
 
-def move_on(
-    xp: Namespace, e: Episode, score: Number, threshold: Number, rearm_ticks: Number, ts: Number, age: Number
-) -> Number:
-    """Move an episode on by a tick, and return what changed. One that ended is as it was before; clearing it is next."""
+def move_on(xp: Namespace, e: Episode, x: Signals, score: Number, threshold: Number) -> Number:
+    """Move an episode on by a tick, and return what changed. The caller clears one that ended."""
     if score >= threshold:
-        e.hot = age
+        e.hot = x.age
         reached = _level_of(xp, score)
         if reached > e.level:
             change = xp.where(e.level > 0.0, ESCALATED, OPENED)
-            e.opened = xp.where(e.level > 0.0, e.opened, ts)
+            e.opened = xp.where(e.level > 0.0, e.opened, x.ts)
             e.level = reached
             return change
     elif e.level > 0.0:
         if score >= STAYS_OPEN * threshold:
-            e.hot = age
-        elif age - e.hot >= rearm_ticks:
+            e.hot = x.age
+        elif x.age - e.hot >= e.rearm_ticks:
             return ENDED
     return UNCHANGED
 

@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 LOOP = FOLDER / "loop.c"
-_ENGINE = ("compiler.py", "episodes.py", "loop.c", "namespace.py", "reading.py", "signals.py", "state.py", "tail.py")
+_ENGINE = (
+    "compiler.py",
+    "episodes.py",
+    "loop.c",
+    "namespace.py",
+    "reading.py",
+    "signals.py",
+    "state.py",
+    "tail.py",
+)
 
 
 class Library(NamedTuple):

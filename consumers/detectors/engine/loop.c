@@ -54,13 +54,13 @@ static int move_on(Call *c, const double *thresholds)
         double *change = c->changes + 3 * k;
         change[0] = 0.0;
         if (!(score >= threshold || level[k] > 0.0)) continue;
-        Episode e = {level[k], opened[k], hot[k]};
-        change[0] = episodes_move_on(&e, score, threshold, c->rearm_ticks[k], c->signals->ts_, c->signals->age_);
+        Episode e = {level[k], opened[k], hot[k], c->rearm_ticks[k]};
+        change[0] = episodes_move_on(&e, c->signals, score, threshold);
         if (change[0] != 0.0) {
             change[1] = e.level_;
             change[2] = e.opened_;
             is_changed = 1;
-            if (change[0] == ENDED) e = (Episode){0.0, 0.0, 0.0};
+            if (change[0] == ENDED) e.level_ = e.opened_ = e.hot_ = 0.0;
         }
         level[k] = e.level_, opened[k] = e.opened_, hot[k] = e.hot_;
     }
@@ -81,7 +81,9 @@ EXPORT int64_t run(Call *c, int64_t at)
         }
         x->ts_ = (double)c->ts[row];
         x->time_ = (double)((c->ts[row] % DAY_MS + DAY_MS) % DAY_MS);
-        reading_read(s, x, c->price[row], c->bid[row], c->ask[row], c->day_volume[row]);
+        x->price_ = c->price[row], x->bid_ = c->bid[row], x->ask_ = c->ask[row];
+        x->day_volume_ = c->day_volume[row];
+        reading_read(s, x);
         signals_observe(s, x);
         for (int64_t k = 0; k < c->kinds; k++)
             if (c->detectors[k](s, x, c->readings + 4 * k)) return -1;

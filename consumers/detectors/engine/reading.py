@@ -38,10 +38,11 @@ FEW_1, FEW_2 = 7.0, 32.0
 RUNS, UNKNOWN = 100.0, 1e9
 
 
-def read(
-    xp: Namespace, s: State, x: Signals, price: Number, bid: Number, ask: Number, day_volume: Number
-) -> None:
-    """Read a tick whose time `x` has; move the memory of the last ticks on. NaN is unknown, in comparisons false."""
+def read(xp: Namespace, s: State, x: Signals) -> None:
+    """Complete the signals of a tick whose `TICK_FIELDS` are as it came; move the memory of the last ticks on.
+
+    NaN is unknown, and false in comparisons.
+    """
     x.age = s.count
     s.count = x.age + 1.0
     x.warm = x.age >= WARMUP_TICKS
@@ -50,19 +51,20 @@ def read(
     x.open_ = _open(xp, x.age)
     x.gain_slow, x.gain_fast = _gain(xp, s.count, SLOW_TICKS), _gain(xp, s.count, FAST_TICKS)
     x.gain_tail = _gain_tail(xp, x.age + ASSUMED_TICKS)
-    _read_quotes(xp, s, x, price, bid, ask)
-    _read_volume(xp, s, x, day_volume)
+    _read_quotes(xp, s, x)
+    _read_volume(xp, s, x)
     _read_spread(xp, s, x)
     _read_run(xp, s, x)
 
 
-def _read_quotes(xp: Namespace, s: State, x: Signals, price: Number, bid: Number, ask: Number) -> None:
+def _read_quotes(xp: Namespace, s: State, x: Signals) -> None:
     where = xp.where
+    price = x.price
     x.valid = _is_price(xp, price)
     is_number = price - price == 0.0
     x.shown = where(is_number & (price != 0.0), price, 0.0)
     x.price = where(x.valid, price, 0.0)
-    x.bid, x.ask = where(_is_price(xp, bid), bid, 0.0), where(_is_price(xp, ask), ask, 0.0)
+    x.bid, x.ask = where(_is_price(xp, x.bid), x.bid, 0.0), where(_is_price(xp, x.ask), x.ask, 0.0)
     both = (x.bid > 0.0) & (x.ask > 0.0)
     x.quoted = (x.bid > 0.0) | (x.ask > 0.0)
     # Relative to the quotes where they are known: a misprint must not make its spread look wide.
@@ -99,8 +101,9 @@ def _is_price(xp: Namespace, price: Number) -> Condition:
     return (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE)
 
 
-def _read_volume(xp: Namespace, s: State, x: Signals, day_volume: Number) -> None:
+def _read_volume(xp: Namespace, s: State, x: Signals) -> None:
     where = xp.where
+    day_volume = x.day_volume
     total = where((day_volume >= 0.0) & (day_volume <= HIGHEST_VOLUME), day_volume + 1.0, 0.0)
     known = (s.seen_volume > 0.0) & (total >= s.seen_volume)
     volume = where(known, total - s.seen_volume, 0.0)

@@ -48,10 +48,11 @@ class Signals:
     warm: Condition  # enough of them for a verdict
     valid: Condition  # the price has returns
     price: Number  # 0 where not valid
-    shown: Number  # the price as it came
+    shown: Number  # the price as it came, 0 where that is no number
     quoted: Condition  # bid or ask is known and could be a price
     bid: Number  # 0 where unknown
     ask: Number
+    day_volume: Number  # shares of the session so far, as it came
     wide: Number  # distance of bid and ask in bids, 0 where unknown or crossed
     crossed: Number  # relative depth by which the bid exceeds the ask, else 0
     outside: Number  # relative distance of the price from the quotes around it, else 0
