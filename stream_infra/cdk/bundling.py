@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from consumers.detectors.engine.library import PLATFORMS, name_of, this_platform
 from producers.errors import MonitorError
 from producers.sources import get_pollable
 from stream_infra import names
@@ -126,6 +127,7 @@ def bundle(
     distributions = _with_their_needs(LOCK, contents.distributions, needs)
     requirements = _locked(LOCK, distributions)
     files = [file for room in contents.rooms for file in files_below(root / room, PurePosixPath(room))]
+    files = _with_own_library(files, function, target)
     files += files_of(packages, distributions)
     workspace = root if (root / "pyproject.toml").exists() else Path.cwd()
     folder = (
@@ -137,6 +139,26 @@ def bundle(
         if not folder.is_dir():
             _build(files, folder, function, target, requirements)
     return folder
+
+
+def _with_own_library(files: Iterable[File], function: str, target: Target) -> list[File]:
+    """Return the files, of the compiled detectors only those of the platform, and only where they run.
+
+    Raises
+    ------
+    BundleError
+        If there are none for AWS: what is deployed must not run at a hundredth of its speed.
+    """
+    own = (
+        name_of("linux-aarch64" if target == "aws" else this_platform()) if function == names.DETECTOR else ""
+    )
+    libraries = {name_of(platform) for platform in PLATFORMS}
+    kept = [file for file in files if file.name.name == own or file.name.name not in libraries]
+    if own and target == "aws" and not any(file.name.name == own for file in kept):
+        raise BundleError(
+            f"bundle of {function} for {target}: the detectors are not compiled; run `make compiled`"
+        )
+    return kept
 
 
 def _build(files: list[File], folder: Path, function: str, target: Target, requirements: str) -> None:

@@ -18,8 +18,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.ticks import Flags, Floats
 from consumers.detectors.engine.signals import DAY_MS
+from consumers.detectors.engine.ticks import Flags, Floats
 
 Json = dict[str, Any]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from zscore import LEAST_VARIANCE, LIMIT, WINDOW
 
-from consumers.detectors.engine.ticks import Floats, Ticks
 from consumers.detectors.engine.engine import KINDS, Transition
-from consumers.detectors.engine.plan import Integers, plan_rounds
+from consumers.detectors.engine.ticks import Floats, Integers, Ticks
 
 DETECTOR_VERSION = 1
 STATE_FIELDS = (*(f"price_{i}" for i in range(WINDOW)), "count", "anchor", "total", "squares")
@@ -23,17 +22,24 @@ def new_states(n: int) -> Floats:
 def apply(states: Floats, ticks: Ticks, thresholds: Floats) -> list[Transition]:
     """Judge ticks in order, move `states` (changed in place), answer each tick that is an anomaly."""
     del thresholds
-    plan = plan_rounds(ticks.slot)
     found: list[Transition] = []
-    after = states[_COUNT:, plan.slots]
-    price = ticks.price[plan.rows]
-    for start, stop in zip(plan.starts, plan.starts[1:], strict=False):
-        width = stop - start
-        for place, z in _round(states, plan.slots[:width], after[:, :width], price[start:stop]):
-            found.append(_transition(ticks, int(plan.rows[start + place]), z))
-    states[_COUNT:, plan.slots] = after
+    for rows in _rounds(ticks.slot):
+        slots = ticks.slot[rows]
+        after = states[_COUNT:, slots]
+        for place, z in _round(states, slots, after, ticks.price[rows]):
+            found.append(_transition(ticks, int(rows[place]), z))
+        states[_COUNT:, slots] = after
     found.sort(key=lambda transition: transition.row)
     return found
+
+
+def _rounds(slot: Integers) -> list[Integers]:
+    """Return ticks, given by their slots in time order, in rounds: round k holds every symbol's k-th tick."""
+    order = np.argsort(slot, kind="stable")
+    first = np.flatnonzero(np.diff(slot[order], prepend=-1))
+    counts = np.diff(first, append=len(slot))
+    turn = np.arange(len(slot)) - np.repeat(first, counts)
+    return np.split(order[np.argsort(turn, kind="stable")], np.cumsum(np.bincount(turn))[:-1])
 
 
 def _round(states: Floats, slots: Integers, after: Floats, price: Floats) -> list[tuple[int, float]]:

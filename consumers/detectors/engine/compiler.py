@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import FunctionType
@@ -23,20 +23,14 @@ from typing import Any
 
 from consumers.contracts.kinds import REGISTRY
 from consumers.detectors.engine import episodes, reading, signals
-from consumers.detectors.engine.library import FOLDER, LOOP, fingerprints, name_of
+from consumers.detectors.engine.library import FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
 from producers.errors import MonitorError
 
-PLATFORMS = {
-    "linux-x86_64": "x86_64-linux-gnu",
-    "linux-aarch64": "aarch64-linux-gnu",
-    "darwin-x86_64": "x86_64-macos",
-    "darwin-arm64": "aarch64-macos",
-}
-"""What a library is made for, by the name that Python has for the platform, and the compiler's name for it."""
 FLAGS = (
-    "-shared", "-fPIC", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-std=c11", "-g0",
-    "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-unused-but-set-variable",
+    "-shared", "-fPIC", "-nostdlib", "-ffreestanding", "-O2", "-ffp-contract=off", "-fno-math-errno",
+    "-fvisibility=hidden", "-std=c11", "-g0", "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable",
+    "-Wno-unused-but-set-variable",
 )  # fmt: skip
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&",
@@ -261,6 +255,7 @@ class _Library:
         self._functions: dict[Callable[..., Any], _Function] = {}
         self._texts: list[str] = []
         self.kinds: list[str] = []
+        self.made_of = ""
 
     def add(self, function: Callable[..., Any]) -> _Function:
         """Return a function as C, put before all that calls it."""
@@ -290,13 +285,15 @@ class _Library:
                 f"    tuple4 found = {score.name}(s, x);\n"
                 "    for (int i = 0; i < 4; i++) reading[i] = found.e[i];\n    return 0;\n}\n\n"
             )
-        made_of = json.dumps({"sources": fingerprints(), "kinds": self.kinds, "fields": state})
+        self.made_of = json.dumps(
+            {"sources": fingerprints(), "kinds": self.kinds, "fields": state}, separators=(",", ":")
+        )
         structs = (
             ("State", ((name, "double") for name in state)),
             ("Signals", self.signals.items()),
             ("Episode", ((each.name, "double") for each in fields(episodes.Episode))),
         )
-        parts = [f"EXPORT const char made_of[] = {json.dumps(made_of)};\n"]
+        parts = [f"EXPORT const char made_of[] = {json.dumps(self.made_of)};\n"]
         parts += [f"typedef struct {{ double e[{n}]; }} tuple{n};\n" for n in range(2, 9)]
         parts.append(f"static const double ENDED = {episodes.ENDED.hex()};\n")
         for name, members in structs:
@@ -307,35 +304,34 @@ class _Library:
         return "".join((head, *parts, *self._texts, marker, loop))
 
 
-def build(compiler: Path, folder: Path, names: list[str]) -> None:
-    """Compile the detectors for platforms, each into its library in the engine's folder.
+def build(compiler: Path, folder: Path, names: Sequence[str] = tuple(PLATFORMS)) -> None:
+    """Compile the detectors for platforms, each into its library in the engine's folder; what is current stays.
+
+    Parameters
+    ----------
+    compiler
+        A Python that has the package ziglang.
+    folder
+        Where the C text is left.
 
     Raises
     ------
     CompileError
-        If the compiler failed.
+        If the compiler is not there, or failed.
     """
+    text = _Library()
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "detectors.c"
-    source.write_text(_Library().text())
+    source.write_text(text.text())
     for name in names:
-        made = folder / name_of(name)
-        command = [
-            str(compiler),
-            "-m",
-            "ziglang",
-            "cc",
-            "-target",
-            PLATFORMS[name],
-            *FLAGS,
-            "-o",
-            str(made),
-            str(source),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        target, made = FOLDER / name_of(name), folder / name_of(name)
+        if target.exists() and text.made_of.encode() in target.read_bytes():
+            continue
+        command = (compiler, "-m", "ziglang", "cc", "-target", PLATFORMS[name], *FLAGS, "-o", made, source)
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if done.returncode:
-            raise CompileError(f"{name}: {done.stderr.strip()}")
-        made.replace(FOLDER / made.name)
+            raise CompileError(done.stderr.strip(), where=f"the detectors for {name}")
+        made.replace(target)  # never half of one, and never changed while a process has it
 
 
 def main() -> None:
@@ -349,7 +345,7 @@ def main() -> None:
     )
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=f"of {', '.join(PLATFORMS)}")
     options = parser.parse_args()
-    build(options.compiler, options.folder, options.platforms or list(PLATFORMS))
+    build(options.compiler, options.folder, options.platforms or tuple(PLATFORMS))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,13 @@ import platform
 from pathlib import Path
 from typing import NamedTuple
 
+PLATFORMS = {
+    "linux-x86_64": "x86_64-linux-gnu",
+    "linux-aarch64": "aarch64-linux-gnu",
+    "darwin-x86_64": "x86_64-macos",
+    "darwin-arm64": "aarch64-macos",
+}
+"""What a library is made for, by the name that Python has for the platform, and the compiler's name for it."""
 FOLDER = Path(__file__).parent
 LOOP = FOLDER / "loop.c"
 _ENGINE = (

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.ticks import Floats
 from consumers.detectors.engine.state import EPISODES
+from consumers.detectors.engine.ticks import Floats
 from tests.consumers.detectors.conftest import Market
 
 KINDS = len(engine.KINDS)
