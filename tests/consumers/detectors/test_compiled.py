@@ -128,7 +128,7 @@ def test_a_library_of_other_sources_is_not_used(
 def test_there_is_a_library_of_each_platform_of_these_sources(platform: str) -> None:
     held = (library.FOLDER / library.name_of(platform)).read_bytes()
     for name, found in library.fingerprints().items():
-        assert f'"{name}": "{found}"'.encode() in held
+        assert f'"{name}":"{found}"'.encode() in held
 
 
 def test_no_multiply_add_is_fused_on_arm64() -> None:
