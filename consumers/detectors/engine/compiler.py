@@ -1,7 +1,7 @@
 """Makes C of the detectors' own Python, and of that a library for each platform: `python -m ….compiler` in `make`.
 
 Every function of the namespace `xp` that a tick runs through becomes a C function of doubles, operation by operation
-in the order of the source; `loop.c` calls them tick by tick. The compiler is told to fuse nothing, so the bits are
+in the order of the source; `loop.c` calls them tick by tick. The compiler may fuse nothing, so the bits are
 those of the uncompiled source (tests/consumers/detectors/test_compiled.py). A detector that cannot be put into C is
 left out and runs as Python. Free of numpy, and of all that a wheel is built without.
 """
