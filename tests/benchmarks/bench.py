@@ -32,19 +32,19 @@ Json = dict[str, Any]
 
 # key: whether more is better, and the bar
 BARS = {
-    "zscore_vs_bytewax": (True, 10.0),
-    "zscore_vs_powertools": (True, 12.0),
-    "zscore_vs_river": (True, 12.0),
-    "zscore_vs_quix": (True, 20.0),
-    "committed_vs_bytewax": (True, 6.0),
-    "full_vs_bytewax_zscore": (True, 3.0),
-    "naive_ratio": (True, 1000.0),
-    "wcu_per_million": (False, 10_000.0),
+    "zscore_vs_bytewax": (True, 20.0),
+    "zscore_vs_powertools": (True, 25.0),
+    "zscore_vs_river": (True, 25.0),
+    "zscore_vs_quix": (True, 40.0),
+    "committed_vs_bytewax": (True, 10.0),
+    "full_vs_bytewax_zscore": (True, 6.0),
+    "naive_ratio": (True, 1500.0),
+    "wcu_per_million": (False, 8_000.0),
     "usd_per_million_vs_naive": (False, 1 / 50),
     "usd_vs_flink_24x7": (False, 1 / 5),
     "per_tick_cost_50k_vs_500": (False, 1.5),
     "cold_import_vs_typical": (False, 0.5),
-    "bundle_mb": (False, 80.0),
+    "bundle_mb": (False, 55.0),
     "memory_mb_50k": (False, 512.0),
 }
 RATIOS = {

@@ -31,11 +31,11 @@ def main() -> None:
     rng = np.random.default_rng(7)
     popular = 1.0 / np.arange(1, 501) ** 1.1
     shapes: dict[str, tuple[int, Callable[[], Integers], float | None]] = {
-        POLLS: (500, lambda: np.tile(np.arange(500), 20), 1_000_000),
-        "80 polls of 125 symbols, one of 4 partitions": (125, lambda: np.tile(np.arange(125), 80), 500_000),
+        POLLS: (500, lambda: np.tile(np.arange(500), 20), 4_000_000),
+        "80 polls of 125 symbols, one of 4 partitions": (125, lambda: np.tile(np.arange(125), 80), 4_000_000),
         "2 polls of 5,000 symbols": (5000, lambda: np.tile(np.arange(5000), 2), None),
-        "500 symbols, Zipf": (500, lambda: rng.choice(500, TICKS, p=popular / popular.sum()), 150_000),
-        "one symbol": (1, lambda: np.zeros(TICKS, np.int64), 100_000),
+        "500 symbols, Zipf": (500, lambda: rng.choice(500, TICKS, p=popular / popular.sum()), 3_000_000),
+        "one symbol": (1, lambda: np.zeros(TICKS, np.int64), 3_000_000),
     }
     polls, report = 0.0, dict[str, list[float]]()
     for name, (symbols, slots, bar) in shapes.items():
