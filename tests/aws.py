@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+MINISTACK = (
+    "-c",
+    "from localstack.growth import keep_calls_small; from ministack.app import main; keep_calls_small(); main()",
+)
+"""What Python runs a MiniStack with that has nothing of ours but cheap calls."""
+
+
 @contextmanager
 def aws_in_memory() -> Iterator[None]:
     """Have every client go to moto's AWS, which is empty and takes the credentials that it sets itself."""

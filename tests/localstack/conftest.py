@@ -21,6 +21,7 @@ import pytest
 from localstack import emulator
 from localstack.settings import LocalSettings, free_port
 from stream_infra.operations.endpoints import Endpoints
+from tests.aws import MINISTACK
 from tests.consumers.kit import LambdaEvent
 
 REPOSITORY = Path(__file__).parents[2]
@@ -182,7 +183,7 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     with (directory / "ministack.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"], env=environment, stdout=log, stderr=log, cwd=directory
+            [sys.executable, *MINISTACK], env=environment, stdout=log, stderr=log, cwd=directory
         )
     try:
         _await_health(f"http://127.0.0.1:{port}/_ministack/health", process)

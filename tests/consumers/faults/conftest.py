@@ -24,7 +24,7 @@ from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX
 from stream_infra.operations.endpoints import Endpoints
-from tests.aws import create_table
+from tests.aws import MINISTACK, create_table
 from tests.consumers.faults.proxy import FUNCTION_TIMEOUT_SECONDS, Proxy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -118,7 +118,7 @@ class Lab:
             "TMPDIR": str(self.directory),
         }
         with (self.directory / "ministack.log").open("a") as log:
-            command = [sys.executable, "-m", "ministack"]
+            command = [sys.executable, *MINISTACK]
             self.emulator = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, cwd=self.directory
             )
