@@ -72,4 +72,5 @@ def _is_after(block: Block, lane: str, offset: StreamOffset, arrival_ms: int) ->
     span = block.spans.get(lane)
     if span is not None and offset.sequence.isdecimal() and span.last.sequence.isdecimal():
         return offset.is_at_or_before(span.last)
-    return block.arrival_ms > arrival_ms
+    # At the same millisecond too: where it lies must not depend on which blocks there are by now.
+    return block.arrival_ms >= arrival_ms

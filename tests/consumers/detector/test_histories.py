@@ -247,6 +247,11 @@ def check(seed: int) -> Counter[str]:
     )
 
 
+def test_a_batch_of_the_same_millisecond_as_a_block_of_another_shard_lies_before_it() -> None:
+    """It lay after the block when it was redriven at the end, and before it when at once: found by its seed."""
+    check(7100)
+
+
 @pytest.mark.parametrize("first", range(SEED, SEED + HISTORIES, AT_ONCE))
 def test_each_origin_has_the_outcome_of_one_pass(first: int) -> None:
     happened: Counter[str] = Counter()
