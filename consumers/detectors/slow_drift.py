@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 10.5
-CLIP, SLACK = 1.0, 0.25  # in root mean squares of a move
+OPERATING_SUM = 8.0
+CLIP, SLACK = 0.8, 0.25  # in root mean squares of a move
 # A tick without a move takes so much off, so that a drift ends where the price stands still.
 LEAK = 0.005
 MOST = 4.0 * OPERATING_SUM

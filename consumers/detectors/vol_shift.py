@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 9.0
-SLACK = 0.6
-MOST = 4.0 * OPERATING_SUM
+OPERATING_SUM = 8.0
+SLACK = 0.4
+# Where volatility comes in waves, the sum itself is often high: the limit is at least so many times the value that it
+# exceeds on one move of fifty. A sum beyond the limit teaches nothing of what is usual.
+USUAL_SUMS, STEP, RARE = 4.0, 0.05, 0.02
+MOST = 4.0  # limits
 USUAL_MOVES, DEVIATION_MOVES, RECENT_MOVES = 300.0, 100.0, 12.0
 CLIP = 3.0  # square roots: nine times the usual size
 WARMUP_MOVES, UNCLIPPED_MOVES = 60.0, 20.0
@@ -40,7 +43,10 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
     relative = minimum(root / usual, CLIP) - 1.0
     allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
-    rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST)
+    limit = maximum(s.rise_high * USUAL_SUMS, OPERATING_SUM)
+    rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST * limit)
+    within = learned * where(x.opening | (rise >= limit), 0.0, STEP)
+    s.rise_high = maximum(s.rise_high + within * (where(rise > s.rise_high, 1.0, 0.0) - RARE), 0.0)
     s.rise = where(x.opening, 0.0, rise)
     s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
     judged = where(x.warm & (s.moves >= WARMUP_MOVES), s.rise, 0.0)
@@ -53,7 +59,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     recent = 1.0 + s.root_fast
     beyond = 1.0 + SLACK * allowed
     return (
-        judged * (2.5 / OPERATING_SUM),
+        judged / limit * 2.5,
         recent * recent * expected,
         expected,
         expected * (beyond * beyond - 1.0),
@@ -87,6 +93,7 @@ DETECTOR = DetectorSpec(
         "root": "mean square root of the size of a move",
         "root_fast": "the same over some 12 moves, relative, less one",
         "rise": "CUSUM of the relative square root",
+        "rise_high": "98 % quantile of that CUSUM",
         "root_spread": "mean absolute deviation of the relative square root",
     },
     is_feigned_by_misprints=True,

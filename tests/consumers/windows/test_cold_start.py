@@ -53,5 +53,5 @@ def test_a_symbol_takes_less_than_a_kibibyte(memory: kit.Memory) -> None:
     state = restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
     columns = (state.detection, state.minutes, state.last_ts, state.touched_hour)
     assert state.detection.nbytes <= 1024 * SYMBOLS
-    assert sum(column.nbytes for column in columns) <= 1048 * SYMBOLS  # with the minute's bar and two times
+    assert sum(column.nbytes for column in columns) <= 1056 * SYMBOLS  # with the minute's bar and two times
     assert len(memory.snapshots[0, 61]) <= 1024 * SYMBOLS
