@@ -55,7 +55,7 @@ class DetectorSpec:
         ``score(xp, s, x)`` returns (score, value, expected, tolerance) of one tick. A score of 2.5 is the point at
         which anomalies begin; it never depends on the threshold. `xp` is the namespace of operations, `s` the state
         before the tick, which it moves on, and `x` the signals of the tick. It is a function of the module that
-        declares it, which is compiled once for arrays and once for floats.
+        declares it, which is compiled to C where it can be.
     window
         ``window(s, x)`` returns what the tick was compared with, as JSON-able values; ``unit`` is the unit of value,
         expected and tolerance.
