@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.state import State
 
 OPERATING_SUM = 8.0
-SLACK = 0.4
+SLACK = 0.6
 # Where volatility comes in waves, the sum itself is often high: the limit is at least so many times the value that it
 # exceeds on one move of fifty. A sum beyond the limit teaches nothing of what is usual.
 USUAL_SUMS, STEP, RARE = 4.0, 0.05, 0.02

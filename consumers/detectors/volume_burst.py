@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Of one, three and ten ticks: the reach, and the quantile and excess that are assumed before any is learned, which are
 # usual for minutes of shares. Single ticks are loud more often than several in a row.
-ONE, THREE, TEN = (6.0, 2.24, 0.57), (4.4, 1.92, 0.35), (4.8, 1.68, 0.2)
+ONE, THREE, TEN = (6.0, 2.24, 0.57), (4.5, 1.92, 0.35), (4.8, 1.68, 0.2)
 CLIP = 2.0  # a square root teaches the mean at most this many means
 LEAST_RATIO = 1.5
 LEAST_ROOT = 1e-9
