@@ -68,8 +68,8 @@ def test_the_text_says_what_drives_it_and_what_was_assumed() -> None:
 def test_more_tickers_and_longer_sessions_never_cost_less(
     tickers: int, more: int, interval: float, session: cost.Session
 ) -> None:
-    # Beyond 50 tickers a scan writes one object, beyond some 150 last quotes are written less often.
-    if any(tickers <= edge < tickers + more for edge in (50, 160)):
+    # Beyond 50 tickers a scan writes one object, beyond 156 last quotes are written less often.
+    if any(tickers <= edge < tickers + more for edge in (50, 156)):
         return
     small = cost.estimate(tickers, interval, session, Config())
     large = cost.estimate(tickers + more, interval, session, Config())
