@@ -10,7 +10,7 @@ from consumers.alerts import incidents, policy
 from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKind, Move, Record
+from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKind, Move, Pending, Record
 from consumers.alerts.places import group_of, group_place, incident_place, record_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
@@ -44,6 +44,7 @@ class Decision:
         self._around: dict[str, list[Move]] = defaultdict(list)
         self._moves: list[tuple[AlertEvent, Move]] = []
         self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
+        self._again: dict[int, list[Pending]] = {}
 
     def look_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
@@ -62,6 +63,7 @@ class Decision:
         """Take an event into its incident; one that was taken before changes nothing."""
         record = self._cache.get(record_place(event.anomaly.id), Record)
         if record is not None and event.key in record.seen:
+            self._again[id(event)] = self._made_before(record)
             return
         incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
         if incident is None:  # it expired
@@ -94,6 +96,20 @@ class Decision:
             self._put(incident)
         self._store.commit(self._cache, messages.values(), self._now_ms, self._moves)
         return messages
+
+    def again(self, event: AlertEvent) -> tuple[Pending, ...]:
+        """Return what was to be sent at once when an event came first: a crash may have kept it back."""
+        return tuple(self._again.get(id(event), ()))
+
+    def _made_before(self, record: Record) -> list[Pending]:
+        of = self._cache.get(incident_place(record.incident), Incident), resolve(self._cache, record.incident)
+        made = {one.message_id: one for incident in of if incident for one in incident.notifications}
+        return [
+            Pending(one.message_id, one.made_ms, channel)
+            for one in made.values()
+            if one.kind in {"opened", "escalated"}
+            for channel in one.channels
+        ]
 
     def _put(self, incident: Incident) -> None:
         due_ms = policy.due_ms(incident, self._settings)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LEASE_MS = 120_000
 """How long a claim lasts: twice the function's timeout, so that its owner is surely gone."""
+WRITE_ATTEMPTS = 3
+"""Tries to write a claim, and to mark what was sent."""
 RETRY_MS = 30_000
 LONGEST_RETRY_MS = 15 * 60_000
 GIVE_UP_MS = 24 * HOUR_MS
@@ -47,11 +49,25 @@ class Deliverer:
         Returns the time now, epoch ms UTC.
     dead_letter
         Takes what a channel will never take.
+    pause
+        Waits before the next try of a write.
+    owner
+        Distinguishes the claims of this process from those of all others.
     """
 
     def __init__(
-        self, store: AlertStore, send: Send, dead_letter: DeadLetter, clock: Callable[[], int], run: Run
+        self,
+        store: AlertStore,
+        send: Send,
+        dead_letter: DeadLetter,
+        clock: Callable[[], int],
+        run: Run,
+        *,
+        pause: Callable[[int], None],
+        owner: str,
     ) -> None:
+        self._pause = pause
+        self._owner = owner
         self._store = store
         self._send = send
         self._dead_letter = dead_letter
@@ -108,18 +124,34 @@ class Deliverer:
     def _attempt(
         self, message: Message, pending: Pending, delivery: Delivery, version: int, settings: AlertSettings
     ) -> bool:
+        until_ms = self._clock() + LEASE_MS
+        attempts = delivery.attempts + 1
         claimed = replace(
-            delivery, status="sending", attempts=delivery.attempts + 1, next_ms=self._clock() + LEASE_MS
+            delivery, status="sending", attempts=attempts, next_ms=until_ms, claimed_by=self._owner
         )
-        try:
-            self._store.put_delivery(pending, claimed, version, self._clock())
-        except ConflictError:
+        if not self._written(pending, claimed, version):
             return False  # another function has it
         after = self._outcome(message, claimed, settings)
         if after.status == "failed":
             self._dead_letter(message, after)
-        self._store.put_delivery(pending, after, version + 1, self._clock())
+        self._written(pending, after, version + 1)
         return after.status == "sent"
+
+    def _written(self, pending: Pending, delivery: Delivery, version: int) -> bool:
+        """Write a delivery over a version of it; return whether it holds now, though an answer may have been lost."""
+        for attempt in range(1, WRITE_ATTEMPTS + 1):
+            try:
+                self._store.put_delivery(pending, delivery, version, self._clock())
+            except ConflictError:
+                found = self._store.delivery(pending)
+                return found is not None and found[0] == delivery
+            except (ClientError, BotoCoreError):
+                if attempt == WRITE_ATTEMPTS:
+                    raise
+                self._pause(attempt)
+            else:
+                return True
+        return False
 
     def _outcome(self, message: Message, claimed: Delivery, settings: AlertSettings) -> Delivery:
         try:

@@ -179,6 +179,7 @@ def _notifier() -> Notifier:
         watched=_watched,
         pause=_pause,
         run=side_by_side,
+        owner=secrets.token_hex(8),
         context=MarketReader(charts, lambda: _watch_list()().symbols, _now_ms).context,
         pictures=PicturePorts(drawer(charts), outlets.add_picture, outlets.carries_pictures),
     )

@@ -359,6 +359,8 @@ class Delivery:
         How often it was claimed.
     next_ms
         Not tried before; while `sending`, when the claim ends. Epoch ms UTC.
+    claimed_by
+        Whose the newest claim is: one process of the notifier.
     receipt
         What the channel calls the message.
     error
@@ -375,6 +377,7 @@ class Delivery:
     receipt: str = ""
     error: str = ""
     picture: str = ""
+    claimed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

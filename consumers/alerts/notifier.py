@@ -55,11 +55,18 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of an event: the message it led to, or the error with which it has to come again."""
+    """What became of an event: the message it led to, or the error with which it has to come again.
+
+    Attributes
+    ----------
+    again
+        What it led to when it came before.
+    """
 
     event: AlertEvent
     message: Message | None = None
     error: Exception | None = None
+    again: tuple[Pending, ...] = ()
 
 
 def no_context(_event: AlertEvent, _incident: Incident, _settings: AlertSettings) -> Context:
@@ -72,7 +79,7 @@ class Notifier:
 
     Parameters
     ----------
-    send, dead_letter, run
+    send, dead_letter, run, owner
         See `delivery.Deliverer`.
     clock
         Returns the time now, epoch ms UTC.
@@ -96,6 +103,7 @@ class Notifier:
         watched: Callable[[], int],
         pause: Callable[[int], None],
         run: Run = map,
+        owner: str = "",
         context: ContextOf = no_context,
         pictures: PicturePorts | None = None,
     ) -> None:
@@ -105,16 +113,27 @@ class Notifier:
         self._clock = clock
         self._watched = watched
         self._pause = pause
-        self._deliverer = Deliverer(store, send, dead_letter, clock, run)
+        self._deliverer = Deliverer(store, send, dead_letter, clock, run, pause=pause, owner=owner)
 
     def take(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
         """Take a batch of events in, each once however often it comes, and send their messages.
 
-        Of an event with an error nothing was changed. A message that could not be sent is pending: a sweep sends it.
+        An event with an error has to come again, to the same effect. A message that could not be sent is pending: a
+        sweep sends it, or the event if it comes again before.
         """
         taken = self._decided(events, settings)
         self._deliverer.deliver((one.message for one in taken if one.message is not None), settings)
+        if again := list(dict.fromkeys(pending for one in taken for pending in one.again)):
+            try:
+                self._send_again(again, settings)
+            except (ConflictError, ClientError, BotoCoreError) as error:
+                return [replace(one, error=error) if one.again else one for one in taken]
         return taken
+
+    def _send_again(self, found: Sequence[Pending], settings: AlertSettings) -> None:
+        silences, now_ms = tuple(self._store.silences()), self._clock()
+        for pending in found:
+            self._again(pending, silences, now_ms, settings)
 
     def test(self, request: AlertTest, settings: AlertSettings) -> int:
         """Send a test to every channel; return how many took it. A request that comes again changes nothing."""
@@ -185,7 +204,7 @@ class Notifier:
         for event in order:
             decision.take(event)
         messages = decision.commit()
-        return [Taken(event, messages.get(id(event))) for event in events]
+        return [Taken(event, messages.get(id(event)), again=decision.again(event)) for event in events]
 
     def _do_chunk(
         self,

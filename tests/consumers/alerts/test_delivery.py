@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 from botocore.exceptions import ClientError
 
 from consumers.alerts import notifier
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import Delivery, Message
+from consumers.alerts.model import Delivery, Message, Silence
 from consumers.alerts.outlets import side_by_side
 from consumers.alerts.settings import AlertSettings
+from consumers.alerts.table import Delete, MemoryTable, Put
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over
 
 TWO = AlertSettings.model_validate(
@@ -95,6 +97,41 @@ def test_what_a_channel_s_code_breaks_on_is_its_failure_and_shows_no_secret(two:
     two.take(opened(severity="critical"))
     assert len(two.sent()) == 1
     assert _of_desk(two).error == "KeyError"
+
+
+class ForgetfulTable(MemoryTable):
+    """A table that does what it is asked, and then says nothing, at the n-th write."""
+
+    def __init__(self, silent: int) -> None:
+        super().__init__()
+        self._silent = silent
+
+    def write(self, writes: Sequence[Put | Delete]) -> None:
+        super().write(writes)
+        self._silent -= 1
+        if self._silent == 0:
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "no answer"}}, "PutItem")
+
+
+@pytest.mark.parametrize("silent", [2, 3])
+def test_a_write_whose_answer_is_lost_neither_delays_nor_repeats_a_message(silent: int) -> None:
+    """The second write of an event is the claim, the third the mark; DynamoDB may have applied either unanswered."""
+    bench = Bench(ForgetfulTable(silent))
+    bench.take(opened(severity="critical"))
+    assert len(bench.sent()) == 1
+    assert list(bench.store.pending()) == []
+
+
+def test_an_event_that_comes_again_sends_what_a_crash_kept_back_unless_it_is_silenced() -> None:
+    bench = Bench()
+    for ticker in ("AAPL", "MSFT"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bench.notifier._deliverer, "deliver", lambda *_: None)  # killed before it sends
+            bench.take(opened(severity="critical", ticker=ticker))
+    bench.store.put_silence(Silence(T0_MS + HOUR_MS, "MSFT"))
+    for _ in range(2):
+        bench.take(opened(severity="critical"), opened(severity="critical", ticker="MSFT"))
+    assert [message.cause and message.cause.ticker for message in bench.sent()] == ["AAPL"]
 
 
 def test_a_claim_that_ran_out_is_taken_over(two: Bench) -> None:
