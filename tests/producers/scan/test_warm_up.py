@@ -59,16 +59,19 @@ class Bars:
 
 
 class Calm:
-    """A source of calm prices; one of `jumps` is 3 % higher from its moment on."""
+    """A source of calm prices; one of `jumps` is 3 % higher from its moment on, or as many times as `factor` says."""
 
-    def __init__(self, jumps: dict[str, int] | None = None, fails_until_ms: int = 0) -> None:
+    def __init__(
+        self, jumps: dict[str, int] | None = None, fails_until_ms: int = 0, factor: float = 1.03
+    ) -> None:
         self.jumps = jumps or {}
+        self.factor = factor
         self.fails_until_ms = fails_until_ms
 
     def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
         if now_ms < self.fails_until_ms:
             raise SourceError("acme fails")
-        factor = {s: 1.03 if now_ms >= self.jumps.get(s, 10**15) else 1.0 for s in symbols}
+        factor = {s: self.factor if now_ms >= self.jumps.get(s, 10**15) else 1.0 for s in symbols}
         return {s: Quote(price_at(s, now_ms) * factor[s], quote_ts=now_ms) for s in symbols}
 
 
