@@ -60,7 +60,7 @@ node_modules/.installed: package-lock.json .npmrc .venv/.installed
 	@touch $@
 
 lock: .venv ## Pin every dependency anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra client --extra mcp --extra parquet --extra yahoo --extra local --extra dev --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra client --extra mcp --extra parquet --extra sql --extra yahoo --extra local --extra dev --no-header --quiet --upgrade pyproject.toml -o requirements.lock
 	@echo ziglang | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade - -o requirements-compiler.lock
 	@$(BIN)/python -W ignore -m producers.markets.generate
 	@npm update --package-lock-only --silent

@@ -12,7 +12,7 @@ from consumers.contracts.errors import IOFailedError
 from consumers.stores.calls import BACKOFF_SECONDS, CONDITION_FAILED, code_of, io
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
@@ -42,6 +42,19 @@ class AnomalyTable:
     def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
         """Write anomalies where there are none; return those that are there as late ones now."""
         return [anomaly for anomaly in anomalies if self._put_if_absent(anomaly) or self._is_late(anomaly)]
+
+    def found_on(self, day: str) -> Iterator[Anomaly]:
+        """Yield the anomalies of a UTC day, by their times."""
+        with io(f"read the anomalies of {day}"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="DateIndex",
+                KeyConditionExpression="#date = :day",
+                ExpressionAttributeNames={"#date": "date"},
+                ExpressionAttributeValues={":day": {"S": day}},
+            )
+            for page in pages:
+                yield from map(from_item, page["Items"])
 
     def _is_late(self, anomaly: Anomaly) -> bool:
         with io(f"read anomaly {anomaly.id}"):

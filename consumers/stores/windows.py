@@ -105,6 +105,25 @@ class BackfillBlockTable:
             for page in pages:
                 yield from map(block_from_item, page["Items"])
 
+    def listed(self, partition: int) -> dict[int, list[Block]]:
+        """Return all backfill blocks of a partition, in order, by the block that they go on from."""
+        found: dict[int, list[Block]] = {}
+        with io(f"read the backfill blocks of partition {partition}"):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": partition_pk(partition)},
+                    ":sk": {"S": BACKFILL_PREFIX},
+                },
+                ConsistentRead=True,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    gap = int(item["sk"]["S"].split("#")[1])
+                    found.setdefault(gap, []).append(block_from_item(item))
+        return found
+
     def put(self, number: int, block: Block) -> None:
         """Commit a backfill block that goes on from block `number`; raise `BlockExistsError` if there is one."""
         sk = f"{BACKFILL_PREFIX}{number:012d}#{block.number:012d}"

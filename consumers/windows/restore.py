@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from consumers.detectors.engine import engine
 from consumers.windows import snapshot
 from consumers.windows.partition import HOUR_MS, PartitionState, Total
-from consumers.windows.state import Step, replay, retrace
+from consumers.windows.state import Step, follow, replay, retrace
 from producers.errors import MonitorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from consumers.windows.block import Block
     from consumers.windows.ports import BlockStore, SnapshotStore
@@ -74,6 +74,61 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
         if state.number == number:
             break
     return state
+
+
+def followed(blocks: BlockStore, snapshots: SnapshotStore, partition: int, after: int) -> Iterator[Step]:
+    """Yield the steps of the blocks after block number `after`, unscored.
+
+    Where blocks or a snapshot are gone, the steps go on with the first block whose state is known.
+    """
+    state: PartitionState | None = None
+    at = after
+    while state is None:
+        first = next(iter(blocks.after(partition, at)), None)
+        if first is None:
+            return
+        if first.number != at + 1 or at != after:
+            logger.error("blocks are gone", extra={"partition": partition, "after": at, "next": first.number})
+        try:
+            found = _snapshot(snapshots, partition, first.snapshot)
+            _next(found.number, next(iter(blocks.after(partition, found.number))))
+            state = found
+        except GoneError as error:
+            logger.error("a block cannot be read", extra={"partition": partition, "reason": str(error)})
+            at = first.number
+    for block in blocks.after(partition, state.number):
+        step = follow(state, _next(state.number, block))
+        if block.number > after:
+            yield step
+        state = step.state
+
+
+def followed_late(
+    blocks: BlockStore, snapshots: SnapshotStore, gap: int, backfill: Sequence[Block]
+) -> Iterator[Step]:
+    """Yield the steps of all backfill blocks that go on from block number `gap`, unscored.
+
+    Raises
+    ------
+    GoneError
+        If the state as of the gap is gone.
+    """
+    partition = backfill[0].partition
+    state = PartitionState(partition)
+    if gap:
+        gone = f"partition {partition}: block {gap} is gone; blocks are kept for 15 days"
+        block = blocks.get(partition, gap)
+        if block is None:
+            raise GoneError(gone)
+        state = _snapshot(snapshots, partition, block.snapshot)
+        for later in blocks.after(partition, state.number):
+            if state.number == gap:
+                break
+            state = follow(state, _next(state.number, later)).state
+    for block in backfill:
+        step = follow(state, block)
+        yield step
+        state = step.state
 
 
 def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> PartitionState:

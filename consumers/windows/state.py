@@ -118,7 +118,24 @@ def retrace(state: PartitionState, block: Block) -> Step:
     ValueError
         If the block cannot follow the state.
     """
-    after, transitions, closed, ticks, sources = _replayed(state, block)
+    return _step(block, _replayed(state, block))
+
+
+def follow(state: PartitionState, block: Block) -> Step:
+    """Return the step that `block` is after `state`, unscored: its ticks and bars, in a hundredth of the time.
+
+    The state after it has the windows' keys and minutes of `replay`, and nothing that detectors remember.
+
+    Raises
+    ------
+    ValueError
+        If the block cannot follow the state.
+    """
+    return _step(block, _replayed(state, block, is_scored=False))
+
+
+def _step(block: Block, replayed: _Replayed) -> Step:
+    after, transitions, closed, ticks, sources = replayed
     count, indices = len(ticks.slot), sources.get("source")
     # A block of before its rows' sources were kept: it is of one source nearly always.
     names = sources.get("sources") or sorted(of for of, counts in block.sources.items() if counts.in_windows)
@@ -139,9 +156,15 @@ def retrace(state: PartitionState, block: Block) -> Step:
     return Step(block, after, transitions, closed, rows, np.zeros(0, np.int64))
 
 
-def _replayed(
-    state: PartitionState, block: Block
-) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar], engine.Ticks, dict[str, Any]]:
+class _Replayed(NamedTuple):
+    state: PartitionState
+    transitions: list[engine.Transition]
+    closed: list[bars.ClosedBar]
+    ticks: engine.Ticks
+    header: dict[str, Any]
+
+
+def _replayed(state: PartitionState, block: Block, *, is_scored: bool = True) -> _Replayed:
     if block.number != state.number + 1:
         raise ValueError(
             f"partition {state.partition}: block {block.number} cannot follow block {state.number}"
@@ -151,8 +174,9 @@ def _replayed(
     threshold = Threshold.parse(block.threshold)
     if "rules" in header:
         threshold = replace(threshold, rules=parse(header["rules"]))
-    after, transitions, closed = _advance(base, block, header, ticks, threshold)
-    return replace(after, snapshot=max(state.snapshot, block.snapshot)), transitions, closed, ticks, header
+    after, transitions, closed = _advance(base, block, header, ticks, threshold, is_scored=is_scored)
+    after = replace(after, snapshot=max(state.snapshot, block.snapshot))
+    return _Replayed(after, transitions, closed, ticks, header)
 
 
 def _clock_of(header: Mapping[str, Any]) -> SetBack | None:
@@ -175,6 +199,8 @@ def _advance(
     header: Mapping[str, Any],
     ticks: engine.Ticks,
     threshold: Threshold,
+    *,
+    is_scored: bool = True,
 ) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar]]:
     new_keys: Sequence[str] = header["new"]
     new, hour = len(new_keys), block.arrival_ms // HOUR_MS
@@ -183,10 +209,14 @@ def _advance(
     minutes = np.concatenate((base.minutes, bars.new_minutes(new)), axis=1)
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
-    transitions = engine.apply(detection, ticks, table(threshold, keys)) if len(ticks.slot) else []
-    memory, met = rules.advance(base.rules, keys, ticks, _is_past(header, len(ticks.slot)), threshold.rules)
-    if met:
-        transitions = sorted([*transitions, *met], key=lambda one: one.row)
+    transitions: list[engine.Transition] = []
+    memory = base.rules
+    if is_scored:
+        transitions = engine.apply(detection, ticks, table(threshold, keys)) if len(ticks.slot) else []
+        is_past = _is_past(header, len(ticks.slot))
+        memory, met = rules.advance(base.rules, keys, ticks, is_past, threshold.rules)
+        if met:
+            transitions = sorted([*transitions, *met], key=lambda one: one.row)
     closed = bars.advance(minutes, ticks)
     newest = np.flatnonzero(np.diff(ticks.slot, append=-1))  # sorted by slot, in order within each
     last_ts[ticks.slot[newest]] = ticks.ts[newest]

@@ -1,0 +1,1 @@
+"""The lake: what the monitor has seen and found, as Parquet that Athena and DuckDB read (docs/lake.md)."""
