@@ -10,8 +10,18 @@ from consumers.alerts import incidents, policy
 from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.model import AnomalySummary, Incident, Message, MessageKind, Move, Pending, Record
-from consumers.alerts.places import group_of, group_place, incident_place, record_place
+from consumers.alerts.model import (
+    HOUR_MS,
+    AnomalySummary,
+    Digest,
+    Incident,
+    Message,
+    MessageKind,
+    Move,
+    Pending,
+    Record,
+)
+from consumers.alerts.places import digested_place, group_of, group_place, incident_place, record_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.contracts.kinds import RULE
@@ -44,6 +54,7 @@ class Decision:
         self._around: dict[str, list[Move]] = defaultdict(list)
         self._moves: list[tuple[AlertEvent, Move]] = []
         self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
+        self._minor: list[tuple[str, AlertEvent]] = []
         self._again: dict[int, list[Pending]] = {}
 
     def look_around(self, events: Sequence[AlertEvent]) -> None:
@@ -74,7 +85,9 @@ class Decision:
         )
         if kind is not None or incident.context is None:
             incident = replace(incident, context=self._context(event, incident, self._settings))
-        if kind is not None:
+        if kind == "digest":
+            self._minor.append((incident.id, event))
+        elif kind is not None:
             self._news.setdefault(incident.id, []).append((kind, event, way.channels))
         self._cache.put(record_place(event.anomaly.id), record)
         self._put(incident)
@@ -94,8 +107,28 @@ class Decision:
                 news[0][0], incident, channels, self._now_ms, cause.anomaly
             )
             self._put(incident)
+        self._first_digests(messages)
         self._store.commit(self._cache, messages.values(), self._now_ms, self._moves)
         return messages
+
+    def _first_digests(self, messages: dict[int, Message]) -> None:
+        """Make digests of the minor news where there was none for an hour."""
+        digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
+        for id_, event in self._minor:
+            incident = self._cache.get(incident_place(id_), Incident)
+            if (
+                incident is None or incident.waiting is None
+            ):  # sent at once, merged, or in such a digest by now
+                continue
+            key = incident.origin, incident.waiting.channels
+            if key not in digests and self._now_ms - self._store.load_digested(self._cache, *key) < HOUR_MS:
+                continue
+            digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
+            digests[key] = digest.with_line(incidents.line_of(incident, self._now_ms)), first
+            self._put(policy.noted(incident, "digest", digest_id(digest), digest.channels, self._now_ms))
+            self._cache.put(digested_place(*key), self._now_ms)
+        for digest, first in digests.values():
+            messages[id(first)] = digest_message(digest, self._now_ms)
 
     def again(self, event: AlertEvent) -> tuple[Pending, ...]:
         """Return what was to be sent at once when an event came first: a crash may have kept it back."""
@@ -186,6 +219,16 @@ class Decision:
             return held  # of the same moment: disorder made another one the newest, or it was merged
         self._cache.put(group_place(event.origin, group), incident.id)
         return incident
+
+
+def digest_id(digest: Digest) -> str:
+    """Return the id of a digest's message."""
+    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"
+
+
+def digest_message(digest: Digest, now_ms: int) -> Message:
+    """Return the message of a digest."""
+    return Message(digest_id(digest), "digest", now_ms, digest.channels, digest=digest)
 
 
 def with_message(

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts import incidents, policy
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf, Decision, with_message
+from consumers.alerts.decision import ContextOf, Decision, digest_id, digest_message, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import (
@@ -285,7 +285,7 @@ class Notifier:
             digest = digest or Digest(incident.origin, channels, now_ms)
             digest = digest.with_line(incidents.line_of(incident, now_ms))
             cache.put(digest_place(incident.origin, channels), digest)
-            return policy.noted(incident, "digest", _digest_id(digest), channels, now_ms), None
+            return policy.noted(incident, "digest", digest_id(digest), channels, now_ms), None
         if what in {"acknowledged", "repeated", "resolved"}:
             channels = policy.recipients(what, incident, settings)
             if channels:
@@ -295,8 +295,7 @@ class Notifier:
 
     def _finish_digests(self, now_ms: int) -> None:
         for digest, version in self._store.open_digests():
-            message = Message(_digest_id(digest), "digest", now_ms, digest.channels, digest=digest)
-            self._store.finish_digest(digest, version, message, now_ms)
+            self._store.finish_digest(digest, version, digest_message(digest, now_ms), now_ms)
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS):
@@ -305,10 +304,6 @@ class Notifier:
             except ConflictError:
                 self._pause(attempt)
         return change()
-
-
-def _digest_id(digest: Digest) -> str:
-    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"
 
 
 def _is_kept_back(

@@ -45,6 +45,11 @@ def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
     return "digest", f"{origin}#{','.join(channels)}"
 
 
+def digested_place(origin: str, channels: tuple[str, ...]) -> Place:
+    """Where it is when the last digest for these was made, epoch ms UTC."""
+    return "digested", digest_place(origin, channels)[1]
+
+
 def message_place(id_: str, made_ms: int) -> Place:
     """Where a message is."""
     return f"messages#{day_of(made_ms)}", f"{made_ms:013d}#{id_}"

@@ -4,7 +4,8 @@ group by
     Anomalies of one ticker that follow one another within two minutes are one incident. Anomalies of a share of
     the watch list within a minute are one: a stall of the feed (gaps, frozen feeds), or a market-wide move.
 group wait
-    None for high and critical: they are sent at once, always. Medium and low wait for the next digest.
+    None for high and critical: they are sent at once, always. Medium and low go to digests: after an hour without
+    one the first is a digest at once, what follows waits for that of the full hour.
 group interval
     People are notified again of an incident as soon as it gets worse. More anomalies that are no worse are counted
     in it, and its last message says how many.
@@ -110,6 +111,8 @@ def decide(
 ) -> tuple[Incident, MessageKind | None, Way]:
     """Return what an event means for people: the incident after it, the message to send now if any, and where to.
 
+    A digest is sent now only if there was none for an hour: who knows the others decides that.
+
     Parameters
     ----------
     incident
@@ -130,7 +133,10 @@ def decide(
     # A digest would be open for good where an incident is open until it is resolved.
     stateful = settings.stateful(way.channels)
     channels = tuple(name for name in way.channels if name not in stateful) or way.channels
-    return _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, channels)), None, way
+    after = _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, channels))
+    may_be_first = settings.digest.every == "hour" and way.notify == "digest" and not silenced
+    may_be_first &= is_fresh(event, now_ms, settings) and not settings.is_muted(now_ms, -1)
+    return after, "digest" if may_be_first else None, way
 
 
 SIMULATED_HISTORY_MS = 120_000

@@ -14,6 +14,7 @@ Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a que
 ``link``               ``used#<action>#<message id>``   a link that was used
 ``feedback#<day>``     ``<first ms>#<incident>#<ms>``   `feedback.Feedback`, by the day of its incident
 ``digest``             ``<origin>#<channels>``          `model.Digest` that is being put together
+``digested``           ``<origin>#<channels>``          when the last digest was made, epoch ms UTC
 ``messages#<day>``     ``<made ms>#<id>``               `model.Message`
 ``messages#<day>``     ``<made ms>#<id>#><channel>``    `model.Delivery` of it
 ``pending``            ``<made ms>#<id>#><channel>``    `Pending`: a delivery that is not known to be done
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
@@ -50,6 +52,7 @@ from consumers.alerts.model import (
 from consumers.alerts.places import (
     days_between,
     digest_place,
+    digested_place,
     due_place,
     expiry,
     feedback_place,
@@ -68,6 +71,7 @@ MOVES_DAYS = 1
 ATTEMPTS = 5
 """Tries to acknowledge an incident against events that change it meanwhile."""
 KEY_DAYS = 3650
+_T = TypeVar("_T")
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""
 
@@ -312,10 +316,11 @@ class AlertStore(MessageStore):
 
     def load_digest(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> Digest | None:
         """Add to a cache the digest that is being put together for these, and return it."""
-        place = digest_place(origin, channels)
-        if not cache.holds(place):
-            self._hold(cache, [place], Digest)
-        return cache.get(place, Digest)
+        return self._also(cache, digest_place(origin, channels), Digest)
+
+    def load_digested(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> int:
+        """Add to a cache when the last digest for these was made, and return it (epoch ms UTC; 0 for never)."""
+        return self._also(cache, digested_place(origin, channels), int) or 0
 
     def finish_digest(self, digest: Digest, version: int, message: Message, now_ms: int) -> None:
         """Make the message of a digest and close it.
@@ -326,7 +331,14 @@ class AlertStore(MessageStore):
             Someone else did, or added to it: it is of another version by now.
         """
         place = digest_place(digest.origin, digest.channels)
-        self._table.write([Delete(place, version), *new_message(message, now_ms)])
+        last = digested_place(digest.origin, digest.channels)
+        made = Put(last, encode(now_ms), expiry(now_ms, INCIDENT_DAYS))
+        self._table.write([Delete(place, version), made, *new_message(message, now_ms)])
+
+    def _also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
+        if not cache.holds(place):
+            self._hold(cache, [place], type_)
+        return cache.get(place, type_)
 
     def _hold(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
         places = list(places)

@@ -11,10 +11,11 @@ from consumers.alerts.decision import ContextOf
 from consumers.alerts.event import AlertEvent, parse
 from consumers.alerts.model import Delivery, Incident, Message
 from consumers.alerts.notifier import Notifier, Sweep
+from consumers.alerts.places import digested_place
 from consumers.alerts.rendering.texts import Content, content
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.alerts.table import MemoryTable, Table
+from consumers.alerts.table import MemoryTable, Put, Table
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.events import Event, detected
 
@@ -162,6 +163,15 @@ class Bench:
             if one.error is not None:
                 raise one.error
         return [None if one.message is None else one.message.kind for one in taken]
+
+    def had_a_digest(self) -> Bench:
+        """Let a digest have been sent just now, so that what is medium or low waits."""
+        named = self.settings.channel_names
+        for channels in [named, *((name,) for name in named)]:
+            for origin in ("live", "simulated"):
+                place = digested_place(origin, channels)
+                self.table.write([Put(place, str(self.now_ms), self.now_ms)])
+        return self
 
     def sweep(self, after_minutes: float = 0) -> Sweep:
         """Let time pass, then sweep."""

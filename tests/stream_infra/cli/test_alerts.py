@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from consumers.alerts.event import AlertEvent, AlertTest
+from consumers.alerts.model import Silence
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
@@ -88,7 +89,11 @@ def test_nothing_yet(run: Run) -> None:
 def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: Notifier) -> None:
     first = _now_ms()
     event, quiet = _opened(first), opened(first, "low", ticker="MSFT")
-    notifier.take([event, quiet], AlertSettings())
+    notifier.take([event], AlertSettings())
+    silence = Silence(first + 3_600_000, "MSFT")
+    notifier._store.put_silence(silence)
+    notifier.take([quiet], AlertSettings())
+    notifier._store.delete_silence(silence.scope)
     listed = json.loads(run("list", "--json").output)
     (message,) = listed["messages"]
     assert (message["status"], message["message_kind"], message["deliveries"][0]["attempts"]) == (
