@@ -25,6 +25,7 @@ from consumers.alerts.table import DynamoTable
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
+from producers.archive import ArchiveReader
 from producers.markets.listings import Listings
 from producers.watch_list import WatchListReader, WatchListWriter
 
@@ -43,6 +44,7 @@ def _app() -> APIGatewayRestResolver:
             anomalies=AnomalyStore(dynamodb, settings.anomalies_table),
             alerts=AlertStore(DynamoTable(dynamodb, settings.alerts_table)),
             charts=ChartTable(dynamodb, settings.charts_table),
+            archive=ArchiveReader(s3, settings.data_bucket),
             rules=RuleParameter(ssm),
             thresholds=ThresholdEditor(ssm),
             depth=Depth(

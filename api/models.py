@@ -159,9 +159,9 @@ class Safety(BaseModel):
 
 
 class BarModel(BaseModel):
-    """One minute of one ticker."""
+    """One bar of one ticker: a minute, or as long as `length` says."""
 
-    minute: str = Field(description="Start of the minute (ISO 8601, ms, UTC).")
+    minute: str = Field(description="Start of the bar (ISO 8601, ms, UTC).")
     open: float
     high: float
     low: float
@@ -170,12 +170,12 @@ class BarModel(BaseModel):
     ticks: int
     bid: float | None
     ask: float | None
-    spread_low: float | None = Field(description="The least ask less bid of the minute.")
-    spread_high: float | None = Field(description="The greatest ask less bid of the minute.")
+    spread_low: float | None = Field(description="The least ask less bid of the bar.")
+    spread_high: float | None = Field(description="The greatest ask less bid of the bar.")
 
 
 class BarList(BaseModel):
-    """Minute bars, oldest first; minutes without a tick are left out."""
+    """Bars, oldest first; those without a tick are left out."""
 
     ticker: str
     origin: Origin

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date as Date  # noqa: N812  the name `date` is a parameter's
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
@@ -162,6 +163,16 @@ SinceQuery = Annotated[
 ]
 UntilQuery = Annotated[
     Instant, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
+]
+Length = Literal["1s", "5s", "15s", "1m"]
+"""How long a bar lasts."""
+LENGTHS_MS: Mapping[Length, int] = {"1s": 1000, "5s": 5000, "15s": 15_000, "1m": 60_000}
+LengthQuery = Annotated[
+    Length,
+    Query(
+        description="How long a bar lasts. Those below a minute are of what scans archived, at most an hour, and "
+        "come when the scan of their minute has ended."
+    ),
 ]
 KindQuery = Annotated[
     str,

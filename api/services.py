@@ -13,6 +13,7 @@ from consumers.alerts.store import AlertStore
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
+from producers.archive import ArchiveReader
 from producers.markets import Session, market_of
 from producers.markets.listings import traded
 
@@ -28,6 +29,7 @@ class Services:
     anomalies: AnomalyStore
     alerts: AlertStore
     charts: ChartTable
+    archive: ArchiveReader
     rules: RuleParameter
     thresholds: ThresholdEditor
     depth: Depth

@@ -8,6 +8,8 @@ cost some $200 a month in requests.
 from __future__ import annotations
 
 import gzip
+import re
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,11 +20,31 @@ from botocore.exceptions import ClientError
 from producers.quote_batch import QuoteBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from mypy_boto3_s3 import S3Client
 
 MAX_TICKERS_APART = 50
 ALL = "_all"  # no ticker: those have no small letters
+LONGEST_SCAN_MS = 120_000
+"""An object is named by the start of its scan: it may hold ticks of so long after that."""
+_REMEMBERED = 256
 _encode = msgspec.json.Encoder().encode
+
+
+class ArchivedTick(msgspec.Struct, frozen=True):
+    """A line of the archive: `ts` is epoch ms UTC, what was not quoted is None."""
+
+    symbol: str
+    ts: int
+    price: float
+    bid: float | None = None
+    ask: float | None = None
+    day_volume: float | None = None
+    quote_ts: int | None = None
+
+
+_decode = msgspec.json.Decoder(ArchivedTick).decode
 
 
 class Archive:
@@ -69,6 +91,51 @@ class Archive:
                 started_ms += 1000  # two scans began in one second: the name after it is free
             else:
                 return key
+
+
+class ArchiveReader:
+    """Reads what was archived of a ticker; no object ever changes, so that the last ones read are remembered."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._remembered: OrderedDict[tuple[str, str], Sequence[ArchivedTick]] = OrderedDict()
+
+    def ticks(self, symbol: str, since_ms: int, until_ms: int) -> list[ArchivedTick]:
+        """Return the ticks since_ms <= ts < until_ms, by time, each time once; what boto3 raises passes through."""
+        found = {
+            tick.ts: tick
+            for folder in (folder_of(symbol), ALL)
+            for key in self._keys(folder, since_ms, until_ms)
+            for tick in self._read(key, symbol)
+            if since_ms <= tick.ts < until_ms
+        }
+        return [found[ts] for ts in sorted(found)]
+
+    def _keys(self, folder: str, since_ms: int, until_ms: int) -> Iterator[str]:
+        last = archive_key(folder, until_ms)
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket,
+            Prefix=f"raw-data/{folder}/",
+            StartAfter=archive_key(folder, max(0, since_ms - LONGEST_SCAN_MS)),
+        )
+        for page in pages:
+            for item in page.get("Contents", ()):
+                if item["Key"] > last:
+                    return
+                yield item["Key"]
+
+    def _read(self, key: str, symbol: str) -> Sequence[ArchivedTick]:
+        name = key, symbol
+        if name in self._remembered:
+            self._remembered.move_to_end(name)
+            return self._remembered[name]
+        lines = gzip.decompress(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+        own = re.compile(b'^{"symbol":%s,.*$' % re.escape(_encode(symbol)), re.MULTILINE)
+        ticks = self._remembered[name] = tuple(map(_decode, own.findall(lines)))
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return ticks
 
 
 def folder_of(symbol: str) -> str:

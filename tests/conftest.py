@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import os
@@ -66,12 +67,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     return _Files(config, log)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium: the one named by CHROMIUM, else the one on the PATH.
-
-    Of a module, not of the session: while it is there, an event loop runs, and no other test could run its own.
-    """
+@contextlib.contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run a headless Chromium: the one named by CHROMIUM, else the one on the PATH."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     path = path or shutil.which("google-chrome")
     if not path:
@@ -81,3 +79,13 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments, chromium_sandbox=False)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium.
+
+    Of a module, not of the session: while it is there, an event loop runs, and no other test could run its own.
+    """
+    with running_chromium() as browser:
+        yield browser

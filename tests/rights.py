@@ -142,6 +142,7 @@ class Account:
             *on(self.arn("sqs", names.DEAD_LETTER_QUEUE), "sqs:GetQueueAttributes"),
             *on("*", "cloudwatch:GetMetricStatistics"),
             *on(f"{self.data}/watch-lists/1", "s3:GetObject", "s3:PutObject"),
+            *on(f"{self.data}/raw-data/AAPL/1", "s3:GetObject"),
             *on(self.data, "s3:ListBucket"),
         ]
 

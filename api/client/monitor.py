@@ -15,6 +15,7 @@ from api.client.attempts import LOCAL, Attempts, body_of, http_options
 from api.client.dialogues import Dialogue, Found, Pause, Request, Stream, T
 from api.client.errors import ApiUnavailableError
 from api.models import AnomalyModel, BarModel, Health, IncidentModel, Safety, TickerList
+from api.parameters import Length
 
 
 class Monitor:
@@ -92,10 +93,16 @@ class Monitor:
         since: datetime | None = None,
         until: datetime | None = None,
         source: str | None = None,
+        length: Length = "1m",
     ) -> list[BarModel]:
-        """Return minute bars, the oldest first; of the last 7 hours unless `since` and `until` (aware) are given."""
+        """Return bars, the oldest first; of the last 7 hours unless `since` and `until` (aware) are given.
+
+        Those below a minute are of an hour at most.
+        """
         return self._complete(
-            dialogues.bars(ticker, dialogues.parameters(since=since, until=until, source=source))
+            dialogues.bars(
+                ticker, dialogues.parameters(since=since, until=until, source=source, length=length)
+            )
         )
 
     def _complete(self, dialogue: Dialogue[T]) -> T:

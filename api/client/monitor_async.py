@@ -16,6 +16,7 @@ from api.client.attempts import LOCAL, Attempts, body_of, http_options
 from api.client.dialogues import Dialogue, Found, Pause, Request, Stream, T
 from api.client.errors import ApiUnavailableError
 from api.models import AnomalyModel, BarModel, Health, IncidentModel, Safety, TickerList
+from api.parameters import Length
 
 
 class AsyncMonitor:
@@ -68,10 +69,13 @@ class AsyncMonitor:
         since: datetime | None = None,
         until: datetime | None = None,
         source: str | None = None,
+        length: Length = "1m",
     ) -> list[BarModel]:
         """See `Monitor.bars`."""
         return await self._complete(
-            dialogues.bars(ticker, dialogues.parameters(since=since, until=until, source=source))
+            dialogues.bars(
+                ticker, dialogues.parameters(since=since, until=until, source=source, length=length)
+            )
         )
 
     async def _complete(self, dialogue: Dialogue[T]) -> T:

@@ -1,4 +1,4 @@
-"""/tickers: the watch list with last quotes; /quotes/{ticker}: minute bars for charts."""
+"""/tickers: the watch list with last quotes; /quotes/{ticker}: bars for charts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from api.access import caller, require_sign_in
 from api.models import BarList, TickerList, WatchListChange, WatchListRequest
 from api.parameters import (
+    LENGTHS_MS,
     MOST_ROWS,
     FirstQuery,
+    LengthQuery,
     OffsetQuery,
     OrderQuery,
     RowsQuery,
@@ -26,10 +28,11 @@ from api.problems import Problem, bad_request
 from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
+from api.short_bars import short_bars
 from api.tickers import Board
 from api.times import epoch_ms
 from consumers.contracts.anomaly import iso_ms
-from consumers.contracts.charts import Bar
+from consumers.contracts.charts import MINUTE_MS, Bar
 from producers.origin import origin_of, windows_of
 from producers.watch_list import change_note
 
@@ -37,6 +40,8 @@ _logger = Logger(service="stock-api-handler")
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
 MAX_SPAN_MS = 48 * _HOUR_MS
+SHORT_SPAN_MS = _HOUR_MS
+"""Of bars below a minute: an hour of them is read from as many objects as it has minutes."""
 
 
 def register(app: APIGatewayRestResolver, services: Services) -> None:
@@ -86,7 +91,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
     @app.get(
         "/quotes/<ticker>",
-        summary="Minute bars of one ticker",
+        summary="Bars of one ticker",
         responses=responses(BarList, "Bars, oldest first.", 400, 404),
     )
     def list_bars(
@@ -94,10 +99,15 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         since: SinceQuery | None = None,
         until: UntilQuery | None = None,
         source: SourceQuery | None = None,
+        length: LengthQuery = "1m",
     ) -> Response[str]:
-        since_ms, until_ms = _span(since, until, services.now_ms())
+        length_ms = LENGTHS_MS[length]
+        since_ms, until_ms = _span(since, until, services.now_ms(), length_ms)
         origin = origin_of(windows_of(source or services.source))
-        bars = services.charts.bars(origin, ticker, since_ms, until_ms)
+        if length_ms == MINUTE_MS:
+            bars = services.charts.bars(origin, ticker, since_ms, until_ms)
+        else:
+            bars = _short(services, origin, ticker, (since_ms, until_ms), length_ms)
         payload = {
             "ticker": ticker,
             "origin": origin,
@@ -132,13 +142,31 @@ def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str,
     }
 
 
-def _span(since: datetime | None, until: datetime | None, now_ms: int) -> tuple[int, int]:
+def _short(
+    services: Services, origin: str, ticker: str, span_ms: tuple[int, int], length_ms: int
+) -> list[Bar]:
+    """Return bars of some seconds; scans archive what the configured source sent, and nothing else."""
+    if origin != origin_of(services.source):
+        return []
+    since_ms, until_ms = span_ms
+    # What the first bar's volume is the growth since is one of the ticks before it.
+    ticks = services.archive.ticks(ticker, max(0, since_ms - MINUTE_MS), until_ms)
+    return [bar for bar in short_bars(ticks, length_ms) if bar.minute_ms >= since_ms]
+
+
+def _span(since: datetime | None, until: datetime | None, now_ms: int, length_ms: int) -> tuple[int, int]:
     """Return whole minutes by default, so that all polls within one minute are the same request."""
+    usual_ms, most_ms = DEFAULT_SPAN_MS, MAX_SPAN_MS
+    if length_ms < MINUTE_MS:
+        usual_ms = most_ms = SHORT_SPAN_MS
     until_ms = epoch_ms(until) if until else now_ms // 60_000 * 60_000 + 60_000
-    since_ms = epoch_ms(since) if since else max(0, until_ms - DEFAULT_SPAN_MS)
-    if not 0 <= until_ms - since_ms <= MAX_SPAN_MS:
-        allowed = f"an instant up to {MAX_SPAN_MS // _HOUR_MS} hours before until ({iso_ms(until_ms)})"
-        raise bad_request("since", iso_ms(since_ms), allowed)
+    since_ms = epoch_ms(since) if since else max(0, until_ms - usual_ms)
+    if not 0 <= until_ms - since_ms <= most_ms:
+        hours = most_ms // _HOUR_MS
+        span = "an hour" if hours == 1 else f"{hours} hours"
+        raise bad_request(
+            "since", iso_ms(since_ms), f"an instant up to {span} before until ({iso_ms(until_ms)})"
+        )
     return since_ms, until_ms
 
 

@@ -7,7 +7,9 @@
  * @property {string} source a source or an origin, or "" for the configured one
  * @property {string} anomaly id of the chosen anomaly, or ""
  * @property {string} range span of the chart
- * @property {string} bars minutes that a bar of the chart lasts, or "" for one
+ * @property {string} bars how long a bar of the chart lasts: minutes, or seconds with an s; "" for a minute
+ * @property {string} style line, or "" for candles
+ * @property {string} compare a second ticker in the chart, or ""
  * @property {string} severity severities shown, comma-separated, or "" for all
  * @property {string} kind kinds shown, or "" for all
  * @property {string} origin origins or the source shown, or "" for all
@@ -15,7 +17,7 @@
  * @property {string} view what a phone shows: events, watch or chart
  */
 
-const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "bars", "severity", "kind", "origin", "view", "incidents"]);
+const NAMES = /** @type {const} */ (["ticker", "at", "source", "anomaly", "range", "bars", "style", "compare", "severity", "kind", "origin", "view", "incidents"]);
 
 /** The id of an anomaly, as messages link to it: ticker, epoch ms, kind, and the source unless it is live. */
 const ID = /^(?<ticker>.+)-(?<ms>\d{1,15})-[a-z][a-z0-9_]{1,31}(?:@(?<source>[\w.-]{1,64}))?$/;

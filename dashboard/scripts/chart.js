@@ -10,6 +10,7 @@ import {
 import { price as priceText, wallSeconds } from "./format.js";
 import { MINUTE_MS, spreadOf } from "./chart_bars.js";
 import { Overlay } from "./chart_overlay.js";
+import { ComparedLine, priceSeries } from "./chart_price.js";
 import { emptySpans, misprintsOf, scaleOf, slotsOf } from "./chart_scale.js";
 import { SEVERITIES, momentOf } from "./kinds.js";
 import { colour } from "./theme.js";
@@ -19,6 +20,7 @@ import { colour } from "./theme.js";
 /** @typedef {import("../vendor/lightweight-charts.js").Time} Time */
 /** @typedef {import("./chart_scale.js").Slot} Slot */
 /** @typedef {{anomaly: Anomaly, minute: string}} Mark */
+/** @typedef {import("./chart_price.js").Compared} Compared */
 
 /** Room beside the newest bar for the number of marks beside it. */
 const NEWEST_PIXELS = 24;
@@ -29,7 +31,9 @@ const AROUND = 30;
 export class PriceChart {
   #box;
   #chart;
+  #prices;
   #price;
+  #compared;
   #volume;
   #spread;
   #overlay = new Overlay();
@@ -54,9 +58,9 @@ export class PriceChart {
 
   /**
    * @param {HTMLElement} box
-   * @param {{onBar: (bar: Bar | null, anomalies: Anomaly[]) => void, onChoose: (anomaly: Anomaly) => void, onView: (newest: boolean) => void}} listeners
+   * @param {{isLine: boolean, onBar: (bar: Bar | null, anomalies: Anomaly[]) => void, onChoose: (anomaly: Anomaly) => void, onView: (newest: boolean) => void}} listeners
    */
-  constructor(box, { onBar, onChoose, onView }) {
+  constructor(box, { isLine, onBar, onChoose, onView }) {
     this.#box = box;
     this.#chart = createChart(box, {
       autoSize: true,
@@ -68,7 +72,9 @@ export class PriceChart {
       // A thumb that moves up or down on it moves the page.
       handleScroll: { vertTouchDrag: false },
     });
-    this.#price = this.#chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: () => this.#scale() });
+    this.#prices = priceSeries(this.#chart, isLine, () => this.#scale());
+    this.#price = this.#prices.series;
+    this.#compared = new ComparedLine(this.#chart);
     this.#price.attachPrimitive(this.#overlay);
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
     const unlabelled = { priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false };
@@ -94,14 +100,16 @@ export class PriceChart {
   }
 
   /**
-   * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, a bar lasts `stepMs`, `digits` are the instrument's.
+   * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, a bar lasts `stepMs`, `digits` are the instrument's,
+   * `compared` is a second ticker.
    * @param {Bar[]} bars
    * @param {Anomaly[]} anomalies
-   * @param {{fit: boolean, chosen: string, digits: number, untilMs: number, stepMs: number}} options
+   * @param {{fit: boolean, chosen: string, digits: number, untilMs: number, stepMs: number, compared: Compared | null}} options
    */
-  draw(bars, anomalies, { fit, chosen, digits, untilMs, stepMs }) {
+  draw(bars, anomalies, { fit, chosen, digits, untilMs, stepMs, compared }) {
     this.#bars = bars;
     this.#chosen = chosen;
+    this.#chart.timeScale().applyOptions({ secondsVisible: stepMs < MINUTE_MS });
     const first = bars.length ? Date.parse(bars[0].minute) : 0;
     // One offset for the whole chart keeps times growing where a clock is put back.
     this.#offsetSeconds = first ? wallSeconds(first) - first / 1000 : 0;
@@ -109,7 +117,9 @@ export class PriceChart {
     this.#misprints = misprintsOf(this.#slots);
     this.#byTime = new Map(bars.map((bar) => [this.#time(bar), bar]));
     if (digits !== this.#digits) this.#useDigits(digits);
-    this.#price.setData(this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), ...(bar && { open: bar.open, high: bar.high, low: bar.low, close: bar.close }) })));
+    const places = this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), bar }));
+    this.#prices.show(places);
+    this.#box.dataset.compared = JSON.stringify(this.#compared.show(places, compared));
     this.#drawVolume();
     this.#drawSpread();
     this.#marks = anomalies.flatMap((anomaly) => {
@@ -145,7 +155,7 @@ export class PriceChart {
   #useDigits(digits) {
     this.#digits = digits;
     const priceFormat = /** @type {const} */ ({ type: "custom", formatter: (/** @type {number} */ value) => priceText(value, digits), minMove: 10 ** -digits });
-    for (const series of [this.#price, this.#spread, this.#band]) series.applyOptions({ priceFormat });
+    for (const series of [this.#price, this.#compared.series, this.#spread, this.#band]) series.applyOptions({ priceFormat });
   }
 
   /** By the bulk of the prices in view. @returns {import("../vendor/lightweight-charts.js").AutoscaleInfo | null} */
@@ -172,12 +182,13 @@ export class PriceChart {
 
   /** Take the colours of the theme. */
   recolour() {
-    const [up, down, grid, text] = ["--up", "--down", "--grid", "--text-soft"].map(colour);
+    const [grid, text] = ["--grid", "--text-soft"].map(colour);
     this.#chart.applyOptions({
       layout: { background: { color: colour("--surface") }, textColor: text, panes: { separatorColor: grid, separatorHoverColor: grid } },
       grid: { vertLines: { color: grid }, horzLines: { color: grid } },
     });
-    this.#price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    this.#prices.recolour();
+    this.#compared.recolour();
     const spread = colour("--accent");
     this.#spread.applyOptions({ upColor: spread, downColor: spread, borderUpColor: spread, borderDownColor: spread });
     const [accent, wash] = [colour("--accent"), colour("--accent-band")];
@@ -272,8 +283,8 @@ function normalPrices(anomaly, before) {
   return { low: before.close * (1 + expected - reach), high: before.close * (1 + expected + reach) };
 }
 
-/** The bar that an anomaly belongs to: its minute's, or the last one before it. @param {Bar[]} bars @param {Anomaly} anomaly */
+/** The bar that an anomaly belongs to: the one of its moment, or the last one before it. @param {Bar[]} bars @param {Anomaly} anomaly */
 function barOf(bars, anomaly) {
-  const minuteMs = Math.floor(momentOf(anomaly) / MINUTE_MS) * MINUTE_MS;
-  return bars.findLast((bar) => Date.parse(bar.minute) <= minuteMs);
+  const ms = momentOf(anomaly);
+  return bars.findLast((bar) => Date.parse(bar.minute) <= ms);
 }

@@ -1,5 +1,7 @@
 // Which prices a chart is scaled by, and where nothing came.
 
+import { MINUTE_MS } from "./chart_bars.js";
+
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
 /** @typedef {{minuteMs: number, bar: Bar | null}} Slot a bar's room on the axis, from `minuteMs` on; without a bar nothing came in it */
 
@@ -18,15 +20,23 @@ const LEAST_RANGE = 0.003;
  * @returns {Slot[]}
  */
 export function slotsOf(bars, untilMs, stepMs) {
+  const everyMs = Math.max(stepMs, usualDistance(bars, stepMs));
   /** @type {Slot[]} */
   const slots = [];
   for (const bar of bars) {
     const minuteMs = Date.parse(bar.minute);
-    pause(slots, minuteMs, stepMs);
+    pause(slots, minuteMs, everyMs);
     slots.push({ minuteMs, bar });
   }
-  pause(slots, Math.floor(untilMs / stepMs) * stepMs - stepMs, stepMs); // the open one may have no tick yet
+  pause(slots, Math.floor(untilMs / everyMs) * everyMs - everyMs, everyMs); // the open one may have no tick yet
   return slots;
+}
+
+/** From one bar to the next: a source that is polled every few seconds leaves seconds out, which is no gap. @param {Bar[]} bars @param {number} stepMs */
+function usualDistance(bars, stepMs) {
+  if (stepMs >= MINUTE_MS || bars.length < 2) return stepMs;
+  const distances = bars.slice(1).map(({ minute }, n) => Date.parse(minute) - Date.parse(bars[n].minute));
+  return distances.toSorted((a, b) => a - b)[distances.length >> 1];
 }
 
 /** @param {Slot[]} slots @param {number} untilMs @param {number} stepMs */

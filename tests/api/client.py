@@ -25,6 +25,7 @@ from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
+from producers.archive import ArchiveReader
 from producers.watch_list import WatchListReader, WatchListWriter
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 NOW_MS = 1_795_530_600_123  # 2026-11-24T14:30:00.123Z
 PARAMETER = "/stock-tracker/ticker"
+DATA_BUCKET = "data"
 
 JsonObject = dict[str, Any]
 
@@ -218,19 +220,21 @@ class FakeScanner:
 
 def create_services(dynamodb: DynamoDBClient) -> Services:
     """Return stores on moto's tables, a watch list of AAPL and MSFT, and the clock at NOW_MS."""
-    ssm, sqs = boto3.client("ssm"), boto3.client("sqs")
+    ssm, sqs, s3 = boto3.client("ssm"), boto3.client("sqs"), boto3.client("s3")
     queue_url = sqs.create_queue(QueueName="stock-scanner-dlq")["QueueUrl"]
+    s3.create_bucket(Bucket=DATA_BUCKET)
     ssm.put_parameter(Name=PARAMETER, Value="AAPL, msft", Type="String", Overwrite=True)
     return Services(
         anomalies=AnomalyStore(dynamodb, "stock-anomalies"),
         alerts=AlertStore(DynamoTable(dynamodb, "stock-alerts")),
         charts=ChartTable(dynamodb, "stock-charts"),
+        archive=ArchiveReader(s3, DATA_BUCKET),
         rules=RuleParameter(ssm),
         thresholds=ThresholdEditor(ssm),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
-        watch_list=WatchedTickers(WatchListReader(ssm, boto3.client("s3"), PARAMETER, lambda: NOW_MS)),
+        watch_list=WatchedTickers(WatchListReader(ssm, s3, PARAMETER, lambda: NOW_MS)),
         editor=WatchListEditor(
-            FakeScanner().client, "stock-scanner", WatchListWriter(ssm, boto3.client("s3"), PARAMETER, "data")
+            FakeScanner().client, "stock-scanner", WatchListWriter(ssm, s3, PARAMETER, DATA_BUCKET)
         ),
         source="simulated",
         now_ms=lambda: NOW_MS,

@@ -28,6 +28,7 @@ RULES = [
     (_ANOMALIES, "cursor", "the `next` of an earlier response to the same query"),
     (("GET /alerts", "GET /incidents"), "since", "an instant of the last 7 days"),
     (("GET /quotes/{ticker}",), "since", "an instant up to 48 hours before until"),
+    (("GET /quotes/{ticker}",), "since", "an instant up to an hour before until"),  # of bars below a minute
     (_SILENCES, "all", "a ticker, a kind, both, or all=true without them"),
     (_UNTIL, "until", "an instant after now"),
     (

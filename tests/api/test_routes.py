@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -15,7 +16,9 @@ from api.services import Services
 from consumers.contracts import schema
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.kinds import EVERY_KIND
-from tests.api.client import NOW_MS, Api, Reply, Table
+from producers.archive import Archive
+from producers.quote_batch import QuoteBatch
+from tests.api.client import DATA_BUCKET, NOW_MS, Api, Reply, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -219,6 +222,42 @@ def test_bars_of_a_ticker_with_the_open_minute(api: Api, dynamodb: DynamoDBClien
     assert api.get("/quotes/AAPL", source="replay").json["bars"] == []
     narrow = api.get("/quotes/AAPL", since=iso_ms(MINUTE_MS - 60_000), until=iso_ms(MINUTE_MS)).json
     assert narrow["count"] == 1
+
+
+def test_bars_below_a_minute_are_of_what_scans_archived(api: Api) -> None:
+    archive = Archive(boto3.client("s3"), DATA_BUCKET)
+    ticks = [
+        (0, 100.0, 99.9, 10.0),
+        (400, 102.0, 99.0, 12.0),
+        (5000, 101.0, None, None),
+        (9999, -1.0, None, 15.0),
+    ]
+    for at_ms, price, bid, day_volume in ticks:
+        ts = MINUTE_MS - 60_000 + at_ms
+        archive.add(
+            QuoteBatch("simulated", ["AAPL"], [ts], [price], [bid], [bid and 100.0], [day_volume], [None], [])
+        )
+    archive.write(MINUTE_MS - 60_000)
+    answer = api.get("/quotes/AAPL", length="5s").json
+    BarList.model_validate(answer, strict=True)
+    first, second = answer["bars"]
+    assert (first["open"], first["high"], first["low"], first["close"], first["ticks"]) == (
+        100,
+        102,
+        100,
+        102,
+        2,
+    )
+    assert (first["spread_low"], first["spread_high"]) == (pytest.approx(0.1), 1)
+    assert first["volume"] is None  # what was traded before it is not known
+    assert (second["minute"], second["close"], second["bid"]) == (iso_ms(MINUTE_MS - 55_000), 101, None)
+    (only,) = api.get("/quotes/AAPL", length="1s", since=iso_ms(MINUTE_MS - 56_000)).json["bars"]
+    assert only["minute"] == second["minute"]
+    assert api.get("/quotes/AAPL", length="5s", source="replay").json["bars"] == []
+    assert api.get("/quotes/MSFT", length="5s").json["bars"] == []
+    too_long = api.get("/quotes/AAPL", length="5s", since=iso_ms(NOW_MS - 7_200_000))
+    assert too_long.status == 400
+    assert "up to an hour before" in too_long.json["allowed"]
 
 
 def test_stats_count_a_day_by_severity(api: Api, table: Table) -> None:

@@ -6,18 +6,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.aws import aws_in_memory
 from tests.browser.site import Levers, Site, running_site
+from tests.conftest import running_chromium
 
 PATIENCE_MS = 12_000
 """How long a condition may take on a busy machine; what asserts a speed is in `make bench`."""
 
 NOT_NEW = "localStorage.tour ??= 'done'"
 """Whoever opens the page was here before: the tour is shown to newcomers only."""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all of these tests, each of which has a context, as a new browser would be, of its own."""
+    with running_chromium() as browser:
+        yield browser
+
+
+def open_context(chromium: Browser, *, newcomer: bool = False, **options: Any) -> BrowserContext:
+    """Return a context without animations, as they would be drawn sixty times a second for nobody to see."""
+    context = chromium.new_context(**{"reduced_motion": "reduce", **options})
+    context.set_default_timeout(PATIENCE_MS)
+    if not newcomer:
+        context.add_init_script(NOT_NEW)
+    expect.set_options(timeout=PATIENCE_MS)
+    return context
 
 
 # Not of the session: while one mocked AWS is there, no other test gets an empty one.
@@ -63,10 +82,7 @@ class Console:
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A fresh page of 1440 x 900."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin")
-    context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script(NOT_NEW)
-    expect.set_options(timeout=PATIENCE_MS)
+    context = open_context(chromium, viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin")
     yield context.new_page()
     context.close()
 

@@ -9,12 +9,12 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -23,14 +23,20 @@ from api.anomalies import AnomalyStore
 from api.depth import Depth
 from api.services import Services
 from api.watch_list import WatchListEditor
+from consumers.alerts.context import Context
+from consumers.alerts.event import AlertEvent, Change
+from consumers.alerts.notifier import Notifier
+from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
-from consumers.contracts.anomaly import Anomaly, iso_ms
+from consumers.contracts.anomaly import Anomaly, ms_of_iso
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
-from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
+from consumers.stores.charts import ChartTable, live_pk, pack_quotes
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
+from producers.archive import Archive, ArchiveReader
 from producers.markets import SESSIONS, Session
+from producers.quote_batch import QuoteBatch
 from producers.watch_list import WatchListWriter
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 from tests.api.client import AnomalyChanges, Api, JsonObject, Table, create_tables, make_anomaly
@@ -44,8 +50,9 @@ TICKERS = {
     "META": 604.5, "TSLA": 401.2, "JPM": 303.6, "XOM": 117.3, "KO": 71.2,
 }  # fmt: skip
 HISTORY_MINUTES = 240
-MOST_WRITES = 25
-"""Items that BatchWriteItem takes at once."""
+FEW_BARS = 10
+"""A ticker with no more is new: it has no previous close."""
+DATA_BUCKET = "data"
 Query = dict[str, list[str]]
 StandIn = Callable[[str, Query], JsonObject | None]
 """Given a path below /api/ and its query: what to return in the API's place, or None to let the API respond."""
@@ -71,6 +78,7 @@ class Site:
         self.url = ""
         self.dynamodb = dynamodb
         self.bars = bars
+        self.charts = _Charts(dynamodb, "stock-charts")
         self.levers = Levers()
         self._table = Table(dynamodb)
 
@@ -99,16 +107,66 @@ class Site:
             },
         )
 
+    def announce(
+        self,
+        anomaly: Anomaly,
+        context: Context | None = None,
+        *,
+        change: Change = "detected",
+        at_ms: int | None = None,
+    ) -> None:
+        """Let the notifier take an anomaly into an incident, or what became of it."""
+        now_ms = at_ms or ms_of_iso(anomaly.timestamp.partition("#")[0])
+        notifier = Notifier(
+            AlertStore(DynamoTable(self.dynamodb, "stock-alerts")),
+            lambda _channel, _message, _settings: "",
+            dead_letter=lambda _message, _delivery: None,
+            clock=lambda: now_ms,
+            watched=lambda: 0,
+            pause=lambda _attempt: None,
+            context=lambda _event, _incident, _settings: context or Context(why="bars were not read"),
+        )
+        notifier.take([AlertEvent.of(change, anomaly, now_ms)], AlertSettings())
+
     def put_bars(self, origin: str, symbol: str, bars: list[Bar]) -> None:
-        """Write closed minute bars of one symbol."""
-        for bar in bars:
-            self.dynamodb.update_item(
-                TableName="stock-charts",
-                Key={"pk": {"S": bars_pk(origin, symbol)}, "sk": {"S": iso_ms(bar.minute_ms)}},
-                UpdateExpression="SET #bar = :bar",
-                ExpressionAttributeNames={"#bar": bar_attribute(symbol)},
-                ExpressionAttributeValues={":bar": bar_to_attribute(bar)},
-            )
+        """Have closed minute bars of one symbol."""
+        self.charts.kept.setdefault((origin, symbol), {}).update({bar.minute_ms: bar for bar in bars})
+
+
+class _Charts(ChartTable):
+    """Last quotes in the table, closed bars in memory: reading hours of them from moto would take most of a test."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        super().__init__(dynamodb, table)
+        self.kept: dict[tuple[str, str], dict[int, Bar]] = {}
+
+    def closed_bars(
+        self, origin: str, symbol: str, since_ms: int, until_ms: int, windows: int
+    ) -> Iterator[Bar]:
+        del windows
+        bars = self.kept.get((origin, symbol), {})
+        return iter([bars[at] for at in sorted(bars) if since_ms <= at < until_ms])
+
+    def closes(
+        self, origin: str, symbols: Sequence[str], minutes: Iterable[int], windows: int
+    ) -> dict[int, dict[str, float]]:
+        del windows
+        kept = {symbol: self.kept.get((origin, symbol), {}) for symbol in symbols}
+        found = {
+            at: {symbol: bars[at].close for symbol, bars in kept.items() if at in bars} for at in minutes
+        }
+        return {at: closes for at, closes in found.items() if closes}
+
+
+def archive_ticks(symbol: str, ticks: list[tuple[int, float]]) -> None:
+    """Archive a scan's ticks (epoch ms and price) as the scanner does."""
+    archive = Archive(boto3.client("s3"), DATA_BUCKET)
+    for ts, price in ticks:
+        spread = round(price * 0.0001, 2)
+        archive.add(
+            QuoteBatch("simulated", [symbol], [ts], [price], [price], [price + spread], [None], [None], [])
+        )
+    archive.write(ticks[0][0])
 
 
 def epoch_now_ms() -> int:
@@ -148,7 +206,7 @@ def _last_quote(symbol: str, bars: list[Bar], now_ms: int) -> LastQuote:
         newest.ask,
         volume,
         bars[0].open,
-        bars[0].open * 0.997,
+        bars[0].open * 0.997 if len(bars) > FEW_BARS else None,
         newest,
     )
 
@@ -229,6 +287,7 @@ def running_site(minutes: int = HISTORY_MINUTES) -> Iterator[Site]:
     """Run a monitor with ten tickers, hours of bars and a few anomalies, all simulated; AWS is mocked already."""
     dynamodb = boto3.client("dynamodb")
     create_tables(dynamodb)
+    boto3.client("s3").create_bucket(Bucket=DATA_BUCKET)
     first = epoch_now_ms() // MINUTE_MS * MINUTE_MS - minutes * MINUTE_MS
     bars = {symbol: random_walk(symbol, price, first, minutes) for symbol, price in TICKERS.items()}
     site = Site(dynamodb, bars)
@@ -251,7 +310,8 @@ def _services(site: Site) -> Services:
     return Services(
         anomalies=AnomalyStore(site.dynamodb, "stock-anomalies"),
         alerts=AlertStore(DynamoTable(site.dynamodb, "stock-alerts")),
-        charts=ChartTable(site.dynamodb, "stock-charts"),
+        charts=site.charts,
+        archive=ArchiveReader(boto3.client("s3"), DATA_BUCKET),
         rules=RuleParameter(boto3.client("ssm")),
         thresholds=ThresholdEditor(boto3.client("ssm")),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
@@ -259,7 +319,7 @@ def _services(site: Site) -> Services:
         editor=WatchListEditor(
             boto3.client("lambda"),
             "stock-scanner",
-            WatchListWriter(boto3.client("ssm"), boto3.client("s3"), "/stock-tracker/ticker", "data"),
+            WatchListWriter(boto3.client("ssm"), boto3.client("s3"), "/stock-tracker/ticker", DATA_BUCKET),
         ),
         source="simulated",
         now_ms=lambda: epoch_now_ms() + site.levers.ahead_ms,
@@ -267,21 +327,9 @@ def _services(site: Site) -> Services:
     )
 
 
-def _seed_bars(site: Site) -> None:
-    """Write all bars at once: thousands of updates would take longer than the tests."""
-    items: dict[tuple[str, str], dict[str, object]] = {}
-    for symbol, bars in site.bars.items():
-        for bar in bars:
-            pk, sk = bars_pk("simulated", symbol), iso_ms(bar.minute_ms)
-            item = items.setdefault((pk, sk), {"pk": {"S": pk}, "sk": {"S": sk}})
-            item[bar_attribute(symbol)] = bar_to_attribute(bar)
-    puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items.values()]
-    for start in range(0, len(puts), MOST_WRITES):
-        site.dynamodb.batch_write_item(RequestItems={"stock-charts": puts[start : start + MOST_WRITES]})
-
-
 def _seed(site: Site) -> None:
-    _seed_bars(site)
+    for symbol, bars in site.bars.items():
+        site.put_bars("simulated", symbol, bars)
     site.put_quotes()
     newest = site.bars["AAPL"][-1].minute_ms
     for ticker, minutes_ago, kind, severity, direction, sentence in STORIES:

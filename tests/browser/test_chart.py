@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.site import Site
+from consumers.contracts.anomaly import iso_ms
+from tests.browser.site import Site, archive_ticks
 
 pytestmark = pytest.mark.browser
 
@@ -93,3 +94,49 @@ def test_14_a_stall_of_the_feed_is_one_line_and_unfolds(page: Page, site: Site) 
     expect(shown).to_have_attribute("aria-current", "true")
     page.get_by_role("button", name="and 5 more tickers at once").click()
     expect(shown).to_have_count(6)
+
+
+def test_bars_of_five_seconds_are_drawn_from_archived_ticks_and_what_came_since(
+    page: Page, site: Site
+) -> None:
+    minute = site.bars["META"][-8].minute_ms
+    # Polled every five seconds, and for half a minute not at all.
+    polled = [(minute + 5000 * n, 600.0 + n / 100) for n in range(24) if not 10 <= n < 16]
+    archive_ticks("META", polled)
+    spike = site.put_anomaly("META", minute + 95_500, "price_spike", severity="high")
+    page.goto(f"{site.url}?anomaly={quote(spike.id)}")
+    page.get_by_label("Length of a bar").select_option("5 s")
+    expect(page).to_have_url(re.compile("bars=5s"))
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-bars", str(len(polled)))
+    (marked,) = [one for one in json.loads(chart.get_attribute("data-marks") or "") if one["id"] == spike.id]
+    assert marked["minute"] == iso_ms(minute + 95_000)
+    empty = json.loads(chart.get_attribute("data-empty") or "")
+    assert empty == [[iso_ms(minute + 50_000), iso_ms(minute + 75_000)]]
+    expect(page.locator(".legend-time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d ET$"))
+    # At one second no poll is a gap by itself; live, what the page sees comes before it is archived.
+    page.goto(f"{site.url}?ticker=META&bars=1s")
+    expect(chart).to_have_attribute("data-bars", str(len(polled) + 1))
+    site.put_quotes()
+    expect(chart).to_have_attribute("data-bars", str(len(polled) + 2))
+
+
+def test_a_line_is_compared_with_a_second_ticker(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}?ticker=MSFT&range=1h")
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("data-compared", "null")
+    page.get_by_label("Compare with a second ticker").fill("aapl")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("compare=AAPL"))
+    expect(chart).to_have_attribute("data-compared", re.compile(r"\d"))
+    further = float(chart.get_attribute("data-compared") or "")
+    moves = [bars[-1].close / bars[-59].close for bars in (site.bars["MSFT"], site.bars["AAPL"])]
+    assert further == pytest.approx(moves[0] - moves[1], abs=0.004)  # the open minute, and the hour's edge
+    page.get_by_label("Candles or a line").select_option("Line")
+    expect(page).to_have_url(re.compile("style=line"))
+    expect(chart).to_have_attribute("data-bars", re.compile(r"^(5\d|60)$"))
+    page.locator('#watch tr[data-ticker="KO"] a').click()
+    expect(page.locator("#ticker-title")).to_have_text("KO")
+    expect(page.get_by_label("Candles or a line")).to_have_value(
+        "line"
+    )  # a look is kept from ticker to ticker

@@ -13,12 +13,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar
-from tests.browser.conftest import NOT_NEW, Console
+from localstack.outbox import OutboxMessage
+from localstack.outbox_page import STYLE, html
+from tests.browser.conftest import Console, open_context
 from tests.browser.site import Site
+from tests.browser.test_states import violations
 
 pytestmark = pytest.mark.browser
-MINUTE_MS = 60_000
-WIDTHS = {375: 760, 768: 1024, 1440: 900, 2560: 1300}
+LONGEST = "ABCDEFGH.IJKLMNO-PQRSTUVWXYZ=X:1"
+"""As many characters as a ticker may have."""
 
 
 def scaled(bar: Bar, factor: float, digits: int, shift: float = 0.0) -> Bar:
@@ -49,6 +52,7 @@ def listed(site: Site) -> Iterator[dict[str, list[Bar]]]:
         "CL=F": [scaled(bar, 0.01, 2, round(-37.63 - last * 0.01, 6)) for bar in bars],
         "INDEX": [scaled(bar, 412_345.5 / last, 1) for bar in bars],
         "ABCDEFGH.IJKLMNO": bars,
+        LONGEST: bars,
     }
     before = dict(site.bars)
     site.bars.update(found)
@@ -147,8 +151,7 @@ def test_6_stacked_marks_are_all_reached(page: Page, site: Site) -> None:
 
 
 def test_7_a_thumb_on_the_chart_moves_the_page(chromium: Browser, site: Site) -> None:
-    context = chromium.new_context(viewport={"width": 375, "height": 640}, has_touch=True, is_mobile=True)
-    context.add_init_script(NOT_NEW)
+    context = open_context(chromium, viewport={"width": 375, "height": 640}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(f"{site.url}?ticker=AAPL")
     expect(page.locator("#chart canvas").first).to_be_visible()
@@ -189,20 +192,25 @@ def test_9_every_price_has_the_digits_of_its_instrument(
     expect(page.locator("#ticker-price")).to_have_text(re.compile(r"^−37\.\d\d$"))
 
 
-@pytest.mark.parametrize("width", [1440, 2560])
 @pytest.mark.usefixtures("listed")
-def test_10_long_tickers_and_prices_push_nothing_out(page: Page, site: Site, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 1000})
+def test_10_long_tickers_and_prices_push_nothing_out(page: Page, site: Site) -> None:
     page.goto(site.url)
-    expect(page.locator("#watch tbody tr")).to_have_count(15)
+    expect(page.locator("#watch tbody tr")).to_have_count(16)
     expect(page.locator('#watch tr[data-ticker="INDEX"] .price')).to_contain_text("41")
+    for width in (1440, 2560):
+        page.set_viewport_size({"width": width, "height": 1000})
+        _assert_nothing_is_pushed_out(page)
+
+
+def _assert_nothing_is_pushed_out(page: Page) -> None:
     assert page.evaluate("watch.scrollWidth <= watch.clientWidth")
     beyond = page.evaluate(
         "[...document.querySelectorAll('#watch tbody td')].filter((cell) => cell.offsetWidth && "
         "cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)"
     )
     assert beyond == []
-    expect(page.locator('#watch a[title="ABCDEFGH.IJKLMNO"]')).to_be_visible()
+    for ticker in ("ABCDEFGH.IJKLMNO", LONGEST):
+        expect(page.locator(f'#watch a[title="{ticker}"]')).to_be_visible()
 
 
 def test_11_who_may_not_see_it_is_told(page: Page, site: Site, console: Console) -> None:
@@ -314,3 +322,37 @@ def test_22_no_text_says_what_a_mark_says_already(page: Page, site: Site) -> Non
     page.locator(".own-events .event").first.click()
     expect(page.locator(".detail p").first).to_have_text("KO had the same quote for 96 s.")
     expect(page.locator(".facts")).not_to_contain_text("Give or take")
+
+
+def test_19_the_outbox_is_read_on_a_phone_and_links_back(page: Page) -> None:
+    link = "https://monitor.example/?anomaly=AAPL-1763996400123-price_spike"
+    text = f"AAPL rose 1.2% in one tick.\n\nOpen it: {link}"
+    sent = [
+        OutboxMessage(
+            n,
+            ("email", "sms")[n % 2],
+            "ann@example.com",
+            "AAPL rose",
+            text,
+            "2026-11-24T14:30:00.000Z",
+            str(n),
+        )
+        for n in range(60)
+    ]
+    page.set_viewport_size({"width": 375, "height": 760})
+    page.set_content(re.sub(r"<(link|script)[^>]*>(</script>)?", "", html(sent, "", 1)))
+    page.add_style_tag(content=STYLE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    articles = page.get_by_role("article")
+    expect(articles).to_have_count(20)  # a page of them, not all
+    expect(articles.first.get_by_role("link", name=link)).to_have_attribute("href", link)
+    expect(articles.first).to_contain_text("SMS to ann@example.com, Tue 24 Nov, 14:30:00 UTC")
+    expect(page.get_by_role("link", name="Back to the page")).to_be_visible()
+    expect(page.get_by_role("link", name="Older")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_19_the_page_has_a_link_to_the_outbox(page: Page, site: Site) -> None:
+    page.route("**/config.json", lambda route: route.fulfill(json={"sign_in": None, "outbox": "outbox"}))
+    page.goto(site.url)
+    expect(page.get_by_role("link", name="Outbox")).to_have_attribute("href", "outbox")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import NOT_NEW
+from tests.browser.conftest import open_context
 from tests.browser.site import Site
 from tests.browser.test_states import violations
 
@@ -24,8 +24,8 @@ DASHBOARD = Path(__file__).parents[2] / "dashboard"
 def test_18_the_page_tells_one_time_and_names_its_zone(
     chromium: Browser, site: Site, viewer: str, zone: str, name: str
 ) -> None:
-    context = chromium.new_context(timezone_id=viewer, viewport={"width": 1440, "height": 900})
-    context.add_init_script(f"{NOT_NEW}; localStorage.zone = '{zone}'")
+    context = open_context(chromium, timezone_id=viewer, viewport={"width": 1440, "height": 900})
+    context.add_init_script(f"localStorage.zone = '{zone}'")
     page = context.new_page()
     page.goto(site.url)
     expect(page.locator("#zone")).to_have_text(name)
@@ -105,7 +105,8 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
 
 
 def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
-    page = chromium.new_page()
+    context = open_context(chromium, newcomer=True)
+    page = context.new_page()
     page.goto(site.url)
     card = page.get_by_role("complementary")
     for n, button in enumerate(("Next", "Next", "Done"), start=1):
@@ -115,7 +116,7 @@ def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None
     page.reload()
     expect(page.locator("#events .event").first).to_be_visible()
     expect(card).to_have_count(0)
-    page.close()
+    context.close()
 
 
 def test_the_watch_list_is_sorted_by_what_is_pressed(page: Page, site: Site) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from consumers.alerts.context import Context
-from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Acknowledgement, Silence
-from consumers.alerts.notifier import Notifier
-from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
-from consumers.contracts.anomaly import Anomaly, iso_ms, ms_of_iso
+from consumers.contracts.anomaly import Anomaly, iso_ms
 from tests.browser.conftest import Console
 from tests.browser.site import Site
 
@@ -33,26 +31,11 @@ def alerts(site: Site) -> Iterator[AlertStore]:
         store.acknowledge(incident.id, None, incident.updated_ms)
 
 
-def _announce(site: Site, anomaly: Anomaly, context: Context | None = None) -> None:
-    """Let the notifier take an anomaly into an incident."""
-    at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0])
-    notifier = Notifier(
-        AlertStore(DynamoTable(site.dynamodb, "stock-alerts")),
-        lambda _channel, _message, _settings: "",
-        dead_letter=lambda _message, _delivery: None,
-        clock=lambda: at_ms,
-        watched=lambda: 0,
-        pause=lambda _attempt: None,
-        context=lambda _event, _incident, _settings: context or Context(why="bars were not read"),
-    )
-    notifier.take([AlertEvent.of("detected", anomaly, at_ms)], AlertSettings())
-
-
 def _open(page: Page, site: Site) -> Anomaly:
     """Open the moment of a new anomaly of META."""
     moment = site.bars["META"][-40].minute_ms + 9000
     anomaly = site.put_anomaly("META", moment, "volume_burst", severity="medium")
-    _announce(site, anomaly)
+    site.announce(anomaly)
     page.goto(f"{site.url}?ticker=META&at={iso_ms(moment)}&source=simulated&anomaly={anomaly.id}")
     expect(page.locator(".detail")).to_be_visible()
     return anomaly
@@ -86,7 +69,7 @@ def test_focus_and_press_stay_when_an_item_changes(page: Page, site: Site, alert
     item.focus()
     item.hover()
     page.mouse.down()
-    _announce(site, anomaly)
+    site.announce(anomaly)
     incident = alerts.incident_of(anomaly.id)
     assert incident is not None
     now_ms = page.evaluate("Date.now()")
@@ -141,8 +124,8 @@ def test_an_incident_is_one_line_by_state_and_opens_in_place(page: Page, site: S
     moment = site.bars["KO"][-20].minute_ms + 9000
     first = site.put_anomaly("KO", moment, "volume_burst", severity="critical")
     second = site.put_anomaly("KO", moment + 5000, "price_spike", severity="high")
-    _announce(site, first)
-    _announce(site, second)
+    site.announce(first)
+    site.announce(second)
     page.goto(f"{site.url}?incidents=open")
     incident = page.locator("#incidents .event", has_text="KO")
     expect(incident).to_have_count(1)
@@ -167,7 +150,7 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
     minute_ms = site.bars["JPM"][-20].minute_ms
     anomaly = site.put_anomaly("JPM", minute_ms + 9000, "price_spike", severity="high")
     context = Context("company", "", 0.031, 0.0004, 9, "SPY", 0.001, 1.2, 0.0298)
-    _announce(site, anomaly, context)
+    site.announce(anomaly, context)
     incident = alerts.incident_of(anomaly.id)
     assert incident is not None
     page.goto(f"{site.url}?incidents=open")
@@ -186,9 +169,23 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
 
 
 @pytest.mark.usefixtures("alerts")
+def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site: Site) -> None:
+    moment = site.bars["AMZN"][-18].minute_ms + 9000
+    anomaly = site.put_anomaly("AMZN", moment, "volume_burst", severity="medium")
+    site.announce(anomaly)
+    page.goto(f"{site.url}?anomaly={anomaly.id}")
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text(re.compile(r"Stategoes on, for \d+ min"))
+    site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 20_000)
+    expect(facts).to_contain_text(re.compile(r"goes on, for \d+ min; escalated to critical"))
+    site.announce(replace(anomaly, severity="critical"), change="ended", at_ms=moment + 95_000)
+    expect(facts).to_contain_text("over after 2 min; escalated to critical")
+
+
+@pytest.mark.usefixtures("alerts")
 def test_a_rejected_judgement_says_why(page: Page, site: Site, console: Console) -> None:
     anomaly = site.put_anomaly("XOM", site.bars["XOM"][-15].minute_ms + 9000, "price_spike", severity="high")
-    _announce(site, anomaly)
+    site.announce(anomaly)
     page.goto(f"{site.url}?incidents=open")
     page.locator("#incidents .event", has_text="XOM").click()
     refusal = {"status": 503, "title": "Unavailable", "detail": "a store did not respond"}

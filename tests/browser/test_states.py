@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -38,67 +38,56 @@ def settle(page: Page) -> None:
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 768, 1440])
-def test_axe_finds_nothing_on_any_view(page: Page, site: Site, scheme: Scheme, width: int) -> None:
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 900})
+LOOKS: list[tuple[int, Scheme]] = [
+    (375, "light"), (375, "dark"), (768, "dark"), (1440, "light"), (1440, "dark"), (2560, "light"),
+]  # fmt: skip
+"""Colours depend on the theme, places on the width: each of both in each view."""
+
+
+def test_axe_finds_nothing_on_any_view(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
     expect(page.locator("#events .event").first).to_be_visible()
-    settle(page)
-    assert violations(page) == []
-    page.locator("#events .event").first.click()
-    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("anomalies marked"))
-    expect(page.locator(".detail")).to_be_visible()
-    settle(page)
-    assert violations(page) == []
+    for view in ("events", "chart"):
+        if view == "chart":
+            page.set_viewport_size({"width": 1440, "height": 900})
+            page.locator("#events .event").first.click()
+            expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("anomalies marked"))
+            expect(page.locator(".detail")).to_be_visible()
+        for width, scheme in LOOKS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            settle(page)
+            assert violations(page) == [], (view, width, scheme)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_when_things_are_bad(
-    page: Page, site: Site, console: Console, scheme: Scheme
-) -> None:
-    page.emulate_media(color_scheme=scheme)
+def test_axe_finds_nothing_when_things_are_bad(page: Page, site: Site, console: Console) -> None:
     site.levers.ahead_ms = 600_000
     page.goto(f"{site.url}?kind=price_spike&severity=low")
     expect(page.locator("#events")).to_contain_text("Nothing matches these filters")
     expect(page.locator("#feed-text")).to_contain_text("No new quotes for")
+    assert violations(page) == []  # stale
     site.levers.reachable = False
     expect(page.locator("#banner")).to_be_visible()
-    assert violations(page) == []
+    for scheme in get_args(Scheme):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert violations(page) == [], scheme
     console.expect("502")
 
 
-@pytest.mark.parametrize("width", [320, 375, 768, 1440, 2560])
-def test_nothing_is_cut_off_at_any_width(page: Page, site: Site, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    for query in ("", "?ticker=AAPL"):
-        page.goto(site.url + query)
-        shown = "#chart canvas" if query else "#events .event"
-        page.locator(shown).first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.goto(site.url)
-    expect(page.locator("#events .event").first).to_be_visible()
-    box = page.evaluate("document.querySelector('#events .event-sentence').getBoundingClientRect().toJSON()")
-    assert box["width"] > 0
-    assert box["left"] >= 0
-    assert box["right"] <= width
-
-
-@pytest.mark.parametrize("width", [1440, 1920, 2560])
-@pytest.mark.parametrize("state", ["live", "stale"])
-def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(
-    page: Page, site: Site, width: int, state: str
-) -> None:
-    page.set_viewport_size({"width": width, "height": 400})  # some of the rows are out of sight
-    site.levers.ahead_ms = 600_000 if state == "stale" else 0
+def test_the_columns_of_the_watch_list_are_in_line_and_wide_enough(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(10)
     expect(page.locator("#events .event").first).to_be_visible()
-    expect(page.locator("#watch tbody tr").first).to_contain_text(
-        "stale, 10 min" if state == "stale" else " s"
-    )
+    for ahead_ms, state in ((0, " s"), (600_000, "stale, 10 min")):
+        site.levers.ahead_ms = ahead_ms
+        for width in (1440, 1920, 2560):
+            page.set_viewport_size({"width": width, "height": 400})  # some of the rows are out of sight
+            expect(page.locator("#watch tbody tr").first).to_contain_text(state)
+            _assert_in_line(page)
+
+
+def _assert_in_line(page: Page) -> None:
     rows = page.evaluate(
         "[...document.querySelectorAll('.watch tr')].map((row) => [...row.children].filter((cell) => cell.offsetWidth)"
         ".map((cell) => [Math.round(cell.getBoundingClientRect().right), cell.scrollWidth - cell.clientWidth]))"
@@ -185,6 +174,22 @@ def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Site) -> N
     expect(row).to_contain_text("no quote")
     row.locator("a").click()
     expect(page.locator(".chart-empty")).to_contain_text("No simulated quotes of NEWCO")
+
+
+def test_a_new_ticker_says_how_far_its_warm_up_is(page: Page, site: Site) -> None:
+    site.levers.tickers = ["AAPL", "NEWCO"]
+    bars = site.bars["NEWCO"] = site.bars["KO"][-3:]
+    site.put_bars("simulated", "NEWCO", bars)
+    site.put_quotes()
+    page.goto(f"{site.url}?ticker=NEWCO")
+    expect(page.locator("#warm-up")).to_have_text(
+        "Warming up, 48 of 60 ticks"
+    )  # and those of the open minute
+    site.put_bars("simulated", "NEWCO", site.bars["KO"][-8:])
+    expect(page.locator("#warm-up")).to_be_hidden()
+    page.locator('#watch tr[data-ticker="AAPL"] a').click()
+    expect(page.locator("#warm-up")).to_be_hidden()
+    del site.bars["NEWCO"]
 
 
 def test_an_outage_is_told_and_survived(page: Page, site: Site, console: Console) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.archive import MAX_TICKERS_APART, Archive
+from producers.archive import MAX_TICKERS_APART, Archive, ArchiveReader
 from producers.recorded_rows import Tick
 from producers.recordings import RejectedTick, read_ticks
 from tests.producers.fakes import Aws, make_batch
@@ -49,6 +49,23 @@ def test_a_large_watch_list_has_one_object_per_scan(aws: Aws, tmp_path: Path) ->
     assert sorted((tick.symbol, tick.ts) for tick in ticks) == sorted(
         (s, STARTED + i) for s in symbols for i in (0, 1)
     )
+
+
+def test_a_ticker_is_read_back_from_objects_of_its_own_and_of_all(aws: Aws) -> None:
+    few, many = Archive(aws.s3, aws.bucket), Archive(aws.s3, aws.bucket)
+    few.add(make_batch(["A", "AA"], STARTED))
+    few.write(STARTED)
+    many.add(make_batch(["AA", "A", *(f"S{i}" for i in range(MAX_TICKERS_APART))], STARTED + 60_000))
+    many.write(STARTED + 60_000)
+    reader = ArchiveReader(aws.s3, aws.bucket)
+    for _ in range(2):  # read, and remembered
+        ticks = reader.ticks("A", STARTED, STARTED + 60_001)
+        assert [(tick.symbol, tick.ts, tick.price) for tick in ticks] == [
+            ("A", STARTED, 100.0),
+            ("A", STARTED + 60_000, 100.0),
+        ]
+    assert [tick.ts for tick in reader.ticks("AA", STARTED + 1, STARTED + 60_001)] == [STARTED + 60_000]
+    assert reader.ticks("A", STARTED + 1, STARTED + 60_000) == []
 
 
 def test_a_second_scan_in_the_same_second_overwrites_nothing(aws: Aws) -> None:

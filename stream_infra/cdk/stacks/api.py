@@ -96,6 +96,7 @@ class ApiStack(Stack):
             why="CloudWatch knows no resources for this action.",
         )
         allow_objects(self.handler, "watch-lists/", "s3:GetObject", "s3:PutObject")
+        allow_objects(self.handler, "raw-data/", "s3:GetObject")  # bars below a minute
         allow_listing(self.handler)
         self.api = self._rest_api(config)
         self.sign_in = None if config.local else SignIn(self, "SignIn", config=config)
