@@ -113,8 +113,18 @@ def _burst(site: Site, fall: Anomaly) -> Anomaly:
 
 
 def _scaled(bar: Bar, factor: float) -> Bar:
-    names = ("open", "high", "low", "close", "bid", "ask")
-    return replace(bar, **{name: round((getattr(bar, name) or 0.0) * factor, 2) for name in names})
+    def price(value: float | None) -> float:
+        return round((value or 0.0) * factor, 2)
+
+    return replace(
+        bar,
+        open=price(bar.open),
+        high=price(bar.high),
+        low=price(bar.low),
+        close=price(bar.close),
+        bid=price(bar.bid),
+        ask=price(bar.ask),
+    )
 
 
 @contextmanager
