@@ -1,7 +1,7 @@
 """gap: no tick for much longer than usual, noticed when the next one comes.
 
 The limit is learned from the instrument's own pauses (see `tail`). The end of a session is no gap, nor is a pause
-that ends at the time of day at which the last long one ended (a daily break).
+that ends at the time of day at which the last one within a session ended (a daily break, a lunch break).
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     if xp.any(long_break):
         apart = xp.absolute(x.time + 1.0 - s.break_time)
         daily = (s.break_time > 0.0) & (minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
-        judged = where(long_break & daily, 0.0, judged)
-        s.break_time = where(long_break, x.time + 1.0, s.break_time)
+        # The first break of a week, after clocks have changed: it ends when the session began the day before.
+        first = xp.absolute(x.ts - s.session_ts - DAY_MS) < SAME_TIME_MS
+        judged = where(long_break & (daily | first), 0.0, judged)
+        s.break_time = where(long_break & (x.pause < SESSION_BREAK_MS), x.time + 1.0, s.break_time)
     usual = s.pace * 0.001
     return judged / limit * 2.5, x.pause * 0.001, usual, (limit - 1.0) * usual
 
@@ -74,7 +76,7 @@ DETECTOR = DetectorSpec(
     fields={
         "pause_high": "98 % quantile of a pause in usual pauses, less its first value",
         "pause_excess": "mean excess over it, less its first value",
-        "break_time": "ms of the UTC day at which ticks came back after the last long pause, plus one",
+        "break_time": "ms of the UTC day at which the last long pause within a session ended, plus one",
     },
     has_direction=False,
     concerns="feed",

@@ -37,7 +37,7 @@ __all__ = [
     "new_states",
 ]
 
-DETECTOR_VERSION = 4
+DETECTOR_VERSION = 5
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
 
 check(REGISTRY.values())
