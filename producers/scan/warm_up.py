@@ -3,7 +3,9 @@
 The bars go on the stream as ticks of origin `backfill`, ahead of the first quote: windows learn from them, charts
 show them, nobody is notified of them. A minute becomes four ticks, 15 s apart: open, low and high (the one nearer to
 the open first), close. Closes alone would teach detectors that a price never stands still, and candles would have no
-height. A ticker waits for its bars at most two minutes, and has its quotes without them then.
+height. A minute's volume is spread evenly over its ticks, as volumes of the day that end at that of the first quote;
+where they would begin below zero, in the session before, the ticks have none. A ticker waits for its bars at most two
+minutes, and has its quotes without them then.
 """
 
 from __future__ import annotations
@@ -121,7 +123,7 @@ class WarmUp:
         rows = [row for row, ticker in enumerate(batch.symbol) if ticker not in waiting]
         quotes = batch if len(rows) == len(batch) else select(batch, rows, batch.missing)
         self._remember(memory, quotes, waiting, now_ms)
-        past = self._past(bars)
+        past = self._past(bars, dict(zip(batch.symbol, batch.day_volume, strict=True)))
         return WarmedUp(past if len(past) else None, quotes, problems)
 
     def _due(self, memory: WarmUpMemory, symbols: Sequence[str], now_ms: int) -> dict[str, int]:
@@ -163,17 +165,24 @@ class WarmUp:
         }
         return [found[minute]._replace(ts=minute) for minute in sorted(found)][-MINUTES:]
 
-    def _past(self, bars: Mapping[str, Sequence[MinuteBar]]) -> QuoteBatch:
-        rows = [(ticker, *tick) for ticker, of in bars.items() for bar in of for tick in ticks_of(bar)]
+    def _past(
+        self, bars: Mapping[str, Sequence[MinuteBar]], traded: Mapping[str, float | None]
+    ) -> QuoteBatch:
+        rows = [
+            (ticker, *tick, volume)
+            for ticker, of in bars.items()
+            for (bar, volumes) in zip(of, volumes_of(of, traded[ticker]), strict=True)
+            for tick, volume in zip(ticks_of(bar), volumes, strict=True)
+        ]
         unknown: list[None] = [None] * len(rows)
         return QuoteBatch(
             source=backfill_of(self._source),
-            symbol=[ticker for ticker, _, _ in rows],
-            ts=[ts for _, ts, _ in rows],
-            price=[price for _, _, price in rows],
+            symbol=[ticker for ticker, _, _, _ in rows],
+            ts=[ts for _, ts, _, _ in rows],
+            price=[price for _, _, price, _ in rows],
             bid=[*unknown],
             ask=[*unknown],
-            day_volume=[*unknown],
+            day_volume=[volume for _, _, _, volume in rows],
             quote_ts=[*unknown],
             missing=[],
         )
@@ -198,6 +207,27 @@ def ticks_of(bar: MinuteBar) -> list[tuple[int, float]]:
     ends = (bar.low, bar.high) if bar.open - bar.low <= bar.high - bar.open else (bar.high, bar.low)
     prices = (bar.open, *ends, bar.close)
     return [(bar.ts + offset, price) for offset, price in zip(_OFFSETS_MS, prices, strict=True)]
+
+
+def volumes_of(bars: Sequence[MinuteBar], traded: float | None) -> list[list[float | None]]:
+    """Return the volume of the day at each of the four ticks of each bar; `traded` is that of the quote after them.
+
+    Examples
+    --------
+    >>> bars = [MinuteBar(60_000 * n, 1.0, 1.0, 1.0, 1.0, volume=40.0) for n in range(3)]
+    >>> volumes_of(bars, 95.0)
+    [[None, None, 5.0, 15.0], [25.0, 35.0, 45.0, 55.0], [65.0, 75.0, 85.0, 95.0]]
+    >>> volumes_of(bars[:1], None)
+    [[None, None, None, None]]
+    """
+    left, found = traded, list[list[float | None]]()
+    for bar in reversed(bars):
+        of: list[float | None] = []
+        for _ in _OFFSETS_MS:
+            of.insert(0, left)
+            left = None if left is None or left < bar.volume / 4 else left - bar.volume / 4
+        found.insert(0, of)
+    return found
 
 
 def limits_of(calls_per_minute: float | None, poll_interval_seconds: float) -> Limits:

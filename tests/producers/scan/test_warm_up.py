@@ -143,6 +143,45 @@ def test_a_ticker_added_while_running_is_judged_within_one_scan_of_its_warm_up(
     assert len(minutes) >= 25
 
 
+class Traded(Calm):
+    """Calm prices, with 120 units a minute, and 3,000 at once at `burst_ms`."""
+
+    burst_ms = 10**15
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        volume = 1e6 + now_ms % 86_400_000 / 1000 * 2 + (3_000.0 if now_ms >= self.burst_ms else 0.0)
+        found = super().quotes(symbols, now_ms)
+        return {
+            s: quote._replace(day_volume=volume) for s, quote in found.items() if isinstance(quote, Quote)
+        }
+
+
+class Uneven(Bars):
+    """Minutes of 80 to 160 units."""
+
+    def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
+        for bar in super().minute_bars(symbol, since_ms, until_ms):
+            yield bar._replace(volume=80.0 + crc32(str(bar.ts).encode()) % 81)
+
+
+@pytest.mark.parametrize("history", [Uneven(), Bars("IBM")], ids=["warmed up", "without bars"])
+def test_volumes_are_learned_from_the_bars(
+    parts: MakeParts, kinesis: StrictKinesis, aws: Aws, detector: Detector, history: Bars
+) -> None:
+    aws.watch("IBM")
+    source, clock = Traded(), parts().clock_ms
+    assert isinstance(clock, Clock)
+    source.burst_ms = clock() + 40_000
+    run(parts, source, warm_up(history, clock))
+    volumes = [volume for batch in kinesis.batches() for volume in batch.day_volume]
+    known = [volume for volume in volumes if volume is not None]
+    assert known == sorted(known), "the first quote's volume is the last of the bars'"
+    deliver(detector, kinesis, clock)
+    items = aws.dynamodb.scan(TableName="stock-anomalies")["Items"]
+    found = {(item["kind"]["S"], item["source"]["S"]) for item in items}
+    assert (("volume_burst", "coinbase") in found) == (not history.fails)
+
+
 def test_an_anomaly_of_the_past_is_of_origin_backfill(
     parts: MakeParts, kinesis: StrictKinesis, clock: Clock, aws: Aws, detector: Detector
 ) -> None:
