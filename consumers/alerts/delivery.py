@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import HOUR_MS, Delivery, Message, Pending
+from consumers.alerts.model import HOUR_MS, Delivery, Message, Pending, one_line
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
@@ -27,6 +27,8 @@ WRITE_ATTEMPTS = 3
 """Tries to write a claim, and to mark what was sent."""
 RETRY_MS = 30_000
 LONGEST_RETRY_MS = 15 * 60_000
+LONGEST_WISH_MS = HOUR_MS
+"""A channel that wants to be left alone for longer is tried all the same: what it says may be wrong."""
 GIVE_UP_MS = 24 * HOUR_MS
 """A message that a channel does not take for this long is a dead letter."""
 
@@ -112,7 +114,8 @@ class Deliverer:
     def _is_left_alone(self, channel: str, message: Message, now_ms: int) -> bool:
         """Return whether a channel failed lately and the message can wait; one about a critical incident cannot."""
         is_critical = message.incident is not None and message.incident.severity == "critical"
-        return not is_critical and self._down_until.get(channel, 0) > now_ms
+        left_ms = self._down_until.get(channel, 0) - now_ms
+        return not is_critical and 0 < left_ms <= RETRY_MS  # more: the clock went back
 
     def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
         pending = Pending(message.id, message.made_ms, channel)
@@ -163,7 +166,8 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001  a channel may be anybody's code: its failure is its own
             return self._failed(message, claimed, type(error).__name__)
         self._down_until.pop(claimed.channel, None)
-        return replace(claimed, status="sent", sent_ms=self._clock(), next_ms=0, receipt=receipt, error="")
+        sent_ms, receipt = self._clock(), one_line(str(receipt))[:300]
+        return replace(claimed, status="sent", sent_ms=sent_ms, next_ms=0, receipt=receipt, error="")
 
     def _failed(
         self,
@@ -174,9 +178,10 @@ class Deliverer:
         *,
         final: bool = False,
     ) -> Delivery:
-        now_ms = self._clock()
+        now_ms, reason = self._clock(), one_line(reason)[:300]
         if final or now_ms - message.made_ms >= GIVE_UP_MS:
-            return replace(claimed, status="failed", error=reason[:300])
-        wait_ms = max(retry_after_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
+            return replace(claimed, status="failed", error=reason)
+        wish_ms = min(retry_after_ms, LONGEST_WISH_MS)
+        wait_ms = max(wish_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
         self._down_until[claimed.channel] = now_ms + min(wait_ms, RETRY_MS)
-        return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason[:300])
+        return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason)

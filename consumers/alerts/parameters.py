@@ -43,7 +43,7 @@ class SettingsReader:
     def settings(self) -> AlertSettings:
         """Return the settings in force, at most `KEPT_MS` old."""
         now_ms = self._clock()
-        if self._settings is None or now_ms >= self._read_ms + KEPT_MS:
+        if self._settings is None or not 0 <= now_ms - self._read_ms < KEPT_MS:
             self._settings = self._read()
             self._read_ms = now_ms
         return self._settings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import MINUTE_MS, Delivery, Message, Pending
+from consumers.alerts.model import MINUTE_MS, Delivery, Message, Pending, one_line
 from consumers.alerts.rendering.picture import BEFORE_MINUTES, picture
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.table import ConflictError
@@ -127,7 +127,7 @@ def _added(
     try:
         ports.add(delivery.channel, delivery.receipt, message, settings, png)
     except ChannelError as error:
-        return str(error)[:300]
+        return one_line(str(error))[:300]
     except Exception as error:  # noqa: BLE001  a channel may be anybody's code: the message is sent all the same
         return type(error).__name__
     return "sent"

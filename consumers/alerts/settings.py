@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, Self, get_args
@@ -63,6 +65,18 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _clock(value: object) -> object:
+    if isinstance(value, str | time) and getattr(value, "tzinfo", None) is None:
+        return value
+    raise ValueError("no time of the day; must be one such as 18:00")
+
+
+def _local(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a time with a zone; must be one such as 18:00, time_zone says where")
+    return value
+
+
 _Kind = Annotated[str, _one_of("kind of anomaly", EVERY_KIND)]
 _Severity = Annotated[str, _one_of("severity", SEVERITIES)]
 _Origin = Annotated[str, _one_of("origin", get_args(Origin))]
@@ -70,6 +84,7 @@ _Weekday = Annotated[str, _one_of("weekday", WEEKDAYS)]
 _Ticker = Annotated[str, AfterValidator(_ticker)]
 _Zone = Annotated[str, AfterValidator(_zone)]
 _Some = BeforeValidator(_listed)
+_Time = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
 
 
 class _Strict(BaseModel):
@@ -79,29 +94,28 @@ class _Strict(BaseModel):
 class Hours(_Strict):
     """Hours of some or all days of the week, in the time zone of the settings unless it names one."""
 
-    start: Annotated[time, Field(alias="from")]
-    end: Annotated[time, Field(alias="until")]
-    weekday: Annotated[tuple[_Weekday, ...], _Some] = WEEKDAYS
+    start: Annotated[_Time, Field(alias="from")]
+    end: Annotated[_Time, Field(alias="until")]
+    weekday: Annotated[tuple[_Weekday, ...], Field(min_length=1), _Some] = WEEKDAYS
     time_zone: _Zone | None = None
 
     @model_validator(mode="after")
     def _some_hours(self) -> Self:
-        if self.start == self.end or self.start.tzinfo or self.end.tzinfo:
+        if self.start == self.end:
             raise ValueError("from and until: must be two different times such as 22:00 and 07:00")
         return self
 
     def holds(self, now_ms: int, time_zone: str) -> bool:
-        """Return whether `now_ms` (epoch ms UTC) is in these hours; those past midnight are of the day they began."""
+        """Return whether `now_ms` (epoch ms UTC) is in these hours; those past midnight are of the day they began.
+
+        They are those of a clock on the wall: an hour that comes twice as daylight saving ends is in them twice.
+        """
         now = datetime.fromtimestamp(now_ms / 1000, zone(self.time_zone or time_zone))
-        for days in (-1, 0):
-            day = now.date() + timedelta(days=days)
-            began = datetime.combine(day, self.start, now.tzinfo)
-            overnight = timedelta(days=int(self.end < self.start))
-            ends = datetime.combine(day + overnight, self.end, now.tzinfo)
-            in_force = WEEKDAYS[day.weekday()] in self.weekday
-            if in_force and began.astimezone(UTC) <= now.astimezone(UTC) < ends.astimezone(UTC):
-                return True
-        return False
+        at, is_night = now.time(), self.end < self.start
+        is_next_day = is_night and at < self.end
+        day = (now.date() - timedelta(days=int(is_next_day))).weekday()
+        holds = is_next_day or (self.start <= at and (is_night or at < self.end))
+        return holds and WEEKDAYS[day] in self.weekday
 
 
 class MuteTiming(Hours):
@@ -128,7 +142,7 @@ class MarketWide(_Strict):
 class Route(_Strict):
     """Where news goes that matches every field; a field that is left out matches all."""
 
-    severity: Annotated[tuple[_Severity, ...], _Some] = SEVERITIES
+    severity: Annotated[tuple[_Severity, ...], Field(min_length=1), _Some] = SEVERITIES
     ticker: Annotated[tuple[_Ticker, ...], _Some] = ()
     kind: Annotated[tuple[_Kind, ...], _Some] = ()
     origin: Annotated[tuple[_Origin, ...], _Some] = ()
@@ -169,7 +183,7 @@ class DigestTimes(_Strict):
     """When digests go out: at every full hour (the first after an hour without one at once), or once a day."""
 
     every: Literal["hour", "day"] = "hour"
-    at: time = time(8)
+    at: _Time = time(8)
 
     def next_ms(self, since_ms: int, time_zone: str) -> int:
         """Return when the next digest after `since_ms` is due; both are epoch ms UTC."""
@@ -293,10 +307,21 @@ def parse(text: str) -> AlertSettings:
     AlertSettingsError
         No JSON object, an unknown name, or a value that is not allowed.
     """
+    with suppress(json.JSONDecodeError, RecursionError):  # it is said better below
+        json.loads(text, object_pairs_hook=_once)
     try:
         return AlertSettings.model_validate_json(text)
     except ValidationError as error:
         raise AlertSettingsError("; ".join(explain(error.errors(), _allowed, str))) from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise AlertSettingsError(f"{twice!r} stands twice", allowed="one of a name in an object")
+    return found
 
 
 _MODELS: dict[str, type[BaseModel]] = {

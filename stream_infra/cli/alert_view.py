@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.model import Incident, Silence
 from consumers.alerts.rendering.texts import Content, content, sentence
 from consumers.alerts.settings import Way
-from consumers.alerts.view import incident_row, message_row, silence_row
+from consumers.alerts.view import feedback_row, incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
 from stream_infra.cli.text import table_text, time_of
 from stream_infra.operations.alert_desk import Found, Overview
@@ -54,6 +55,9 @@ def found_text(found: Found, endpoints: Endpoints) -> str:
     lines = [incident_line(found.incident, found.now_ms)] if found.incident is not None else []
     if found.incident is not None and found.incident.context is not None:
         lines.append(sentence(found.incident.context, found.incident.subject))
+    lines += [_said_line(said) for said in found.said]
+    if known := [f"{minutes} min: {move * 100:+.2f} %" for minutes, move in found.after if move is not None]:
+        lines.append(f"The price after {', after '.join(known)}.")
     if found.incident is not None and not found.messages:
         lines.append(found.why)
     for stored in found.messages:
@@ -71,7 +75,11 @@ def found_json(found: Found, endpoints: Endpoints) -> str:
         said = _content(found, endpoints, stored.message)
         messages.append({**message_row(stored), "email": said.email, "sms": said.sms})
     incident = found.incident and incident_row(found.incident, found.now_ms)
-    return json.dumps({"incident": incident, "why": found.why, "messages": messages})
+    judged = {
+        "feedback": [feedback_row(one) for one in found.said],
+        "after": [{"minutes": minutes, "move": move} for minutes, move in found.after],
+    }
+    return json.dumps({"incident": incident, **judged, "why": found.why, "messages": messages})
 
 
 def deliveries_text(overview: Overview) -> str:
@@ -157,6 +165,11 @@ def dry_run_json(report: Report) -> str:
             ],
         }
     )
+
+
+def _said_line(said: Feedback) -> str:
+    word = "Useful" if said.useful else "Noise"
+    return f"{word}, says {said.by} at {_at(said.at_ms)} of {said.ticker} {said.kind}, {said.severity}."
 
 
 def _content(found: Found, endpoints: Endpoints, message: Any) -> Content:

@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from consumers.alerts import policy
+from consumers.alerts.feedback import Feedback
+from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
 from consumers.alerts.parameters import PARAMETER
@@ -18,6 +20,7 @@ from consumers.alerts.table import ConflictError
 from consumers.alerts.view import message_row
 from consumers.contracts import events
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
+from consumers.stores.charts import ChartTable
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
@@ -49,6 +52,10 @@ class Found:
     ----------
     why
         Why there is no message; "" where there is one.
+    said
+        What people said of the incident, the oldest first.
+    after
+        What the price did so many minutes after its worst anomaly, a share of the price; None where that is not known.
     """
 
     now_ms: int
@@ -56,6 +63,8 @@ class Found:
     messages: list[StoredMessage]
     why: str
     time_zone: str
+    said: list[Feedback]
+    after: list[tuple[int, float | None]]
 
 
 def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
@@ -66,7 +75,7 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     return Overview(now_ms, incidents, list(store.messages(since_ms, now_ms)), silences)
 
 
-def look_up(store: AlertStore, settings: AlertSettings, id_: str, now: datetime) -> Found:
+def look_up(store: AlertStore, charts: ChartTable, settings: AlertSettings, id_: str, now: datetime) -> Found:
     """Return what became of an anomaly, an incident or a message, by its id.
 
     Raises
@@ -90,7 +99,15 @@ def look_up(store: AlertStore, settings: AlertSettings, id_: str, now: datetime)
             allowed="the id of an anomaly of the last 15 days such as AAPL-1763996400123-price_spike, or of an"
             " incident or a message as `stock-monitor alerts list` shows them",
         )
-    return Found(now_ms, incident, messages, _why_none(incident, settings, now_ms), settings.time_zone)
+    return Found(
+        now_ms=now_ms,
+        incident=incident,
+        messages=messages,
+        why=_why_none(incident, settings, now_ms),
+        time_zone=settings.time_zone,
+        said=store.feedback_of(incident.id) if incident is not None else [],
+        after=moves_after(charts, incident) if incident is not None else [],
+    )
 
 
 def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -> str:

@@ -45,6 +45,13 @@ class HttpChannel(Channel):
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
     )
 
+    @classmethod
+    def check(cls, settings: Mapping[str, str]) -> None:
+        """See `Channel.check`."""
+        super().check(settings)
+        if url := settings.get("url"):
+            _checked(cls.name, url)
+
     @abstractmethod
     def post(self, message: Message, content: Content) -> Post:
         """Return what is posted for a message."""
@@ -184,7 +191,10 @@ def field_of(answer: Any, *path: str) -> str:
 
 
 def _checked(name: str, url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1"):
         return url
     raise ChannelError("its address is not acceptable", where=name, allowed="an https:// address")
@@ -204,7 +214,7 @@ def _read(response: urllib3.BaseHTTPResponse) -> Any:
         response.close()
     try:
         return json.loads(found)
-    except ValueError:
+    except (ValueError, RecursionError):
         return found.decode(errors="replace")
 
 

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -87,16 +87,19 @@ def show(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show what became of an anomaly: its incident, the messages with their texts, or why there is none.
+    """Show what became of an anomaly: its incident, what people said of it, the price since, and the messages.
 
     Example: stock-monitor alerts show AAPL-1763996400123-price_spike
     """
+    from consumers.stores.charts import ChartTable  # noqa: PLC0415
+    from stream_infra import names  # noqa: PLC0415
     from stream_infra.cli import alert_view  # noqa: PLC0415
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     endpoints = resolve(aws)
     settings = alert_desk.settings_in_force(endpoints.client("ssm"))
-    found = alert_desk.look_up(_store(endpoints), settings, alert, datetime.now(UTC))
+    charts = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
+    found = alert_desk.look_up(_store(endpoints), charts, settings, alert, datetime.now(UTC))
     _print(alert_view.found_json(found, endpoints) if as_json else alert_view.found_text(found, endpoints))
 
 
@@ -213,11 +216,14 @@ def preview(
     """
     from consumers.alerts.settings import News  # noqa: PLC0415
     from consumers.contracts.anomaly import SEVERITIES  # noqa: PLC0415
+    from producers.origin import Origin  # noqa: PLC0415
     from stream_infra.cli import alert_view  # noqa: PLC0415
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     if severity not in SEVERITIES:
         raise InputError(repr(severity), where="--severity", allowed=f"one of {', '.join(SEVERITIES)}")
+    if origin not in get_args(Origin):
+        raise InputError(repr(origin), where="--origin", allowed=f"one of {', '.join(get_args(Origin))}")
     symbol, known = _covered(ticker, kind, everything=False)
     if settings_file is None:
         settings = alert_desk.settings_in_force(resolve(aws).client("ssm"))

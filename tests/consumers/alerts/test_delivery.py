@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -90,6 +91,34 @@ def test_a_channel_is_left_alone_for_as_long_as_it_says(two: Bench) -> None:
     del two.phones.down["desk"]
     assert two.sweep(after_minutes=4).sent == 0
     assert two.sweep(after_minutes=1).sent == 1
+
+
+def test_a_channel_that_wants_to_be_left_alone_for_years_is_tried_within_the_hour(two: Bench) -> None:
+    two.phones.down["desk"] = ChannelError("HTTP 429", where="desk", retry_after_ms=10**300)
+    two.take(opened(severity="critical"))
+    del two.phones.down["desk"]
+    assert two.sweep(after_minutes=59).sent == 0
+    assert two.sweep(after_minutes=1).sent == 1
+
+
+@pytest.mark.parametrize("said", ["\ud800", "\x1b[2J" * 200, None])
+def test_what_a_channel_says_can_be_stored_and_shown(two: Bench, said: Any) -> None:
+    two.phones.down["desk"] = ChannelError(f"HTTP 500: {said}", where="desk")
+    two.phones.receipt = said
+    two.take(opened(severity="critical"))
+    two.sweep(after_minutes=1)
+    (stored,) = two.store.messages(T0_MS, two.now_ms)
+    assert [one.status for one in stored.deliveries] == ["pending", "sent"]
+    assert all((one.error + one.receipt).isprintable() for one in stored.deliveries)
+    assert len(two.sent()) == 1
+
+
+def test_a_clock_that_goes_back_leaves_no_channel_alone_for_longer(two: Bench) -> None:
+    two.take(opened(severity="high"))
+    two.now_ms -= HOUR_MS
+    del two.phones.down["desk"]
+    two.take(opened(T0_MS - HOUR_MS, "high", ticker="MSFT"))
+    assert len(two.sent("desk")) == 1
 
 
 def test_what_a_channel_s_code_breaks_on_is_its_failure_and_shows_no_secret(two: Bench) -> None:

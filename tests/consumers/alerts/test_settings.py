@@ -96,6 +96,19 @@ def test_everything_may_be_set() -> None:
         ('{"mute_timings": [{"from": "07:00", "until": "07:00"}]}', "must be two different times"),
         ('{"time_zone": "New York"}', "time_zone: no time zone; must be a name such as"),
         ('{"digest": {"every": "minute"}}', "digest.every"),
+        (
+            '{"digest": {"every": "day", "at": 18}}',
+            "digest.at: no time of the day; must be one such as 18:00",
+        ),
+        ('{"digest": {"at": "18:00Z"}}', "digest.at: a time with a zone; must be one such as 18:00"),
+        ('{"mute_timings": [{"from": 22, "until": "07:00"}]}', "mute_timings.0.from: no time of the day"),
+        ('{"routes": [{"severity": []}]}', "routes.0.severity"),
+        ('{"mute_timings": [{"from": "22:00", "until": "07:00", "weekday": []}]}', "mute_timings.0.weekday"),
+        ('{"routes": [], "routes": [{"notify": "never"}]}', "'routes' stands twice"),
+        (
+            '{"channels": {"desk": {"type": "webhook", "settings": {"url": "http://example.com"}}}}',
+            "channels.desk: webhook: its address is not acceptable; must be an https:// address",
+        ),
         ('{"market_wide": {"share": 40}}', r"market_wide.share: 40; must be less than or equal to 1"),
     ],
 )
@@ -127,6 +140,28 @@ def _ms(text: str) -> int:
 )
 def test_hours_are_those_of_their_time_zone(now: str, in_force: bool) -> None:
     hours = Hours.model_validate({"from": "22:00", "until": "07:00"})
+    assert hours.holds(_ms(now), "America/New_York") == in_force
+
+
+def test_what_is_shown_can_be_put_in_force() -> None:
+    held = parse(
+        '{"routes": [{"ticker": "AAPL", "hours": {"from": "09:30", "until": "16:00"}}, {"channels": []}]}'
+    )
+    assert parse(held.model_dump_json(by_alias=True)) == held
+
+
+@pytest.mark.parametrize(
+    ("now", "in_force"),
+    [
+        ("2026-11-01T05:30", True),  # 01:30 in New York, and an hour later once more
+        ("2026-11-01T06:30", True),
+        ("2026-11-01T06:50", False),
+        ("2026-03-08T06:30", True),  # half an hour before 02:00 becomes 03:00
+        ("2026-03-08T07:00", False),
+    ],
+)
+def test_hours_are_those_of_a_clock_on_the_wall(now: str, in_force: bool) -> None:
+    hours = Hours.model_validate({"from": "01:15", "until": "01:45"})
     assert hours.holds(_ms(now), "America/New_York") == in_force
 
 

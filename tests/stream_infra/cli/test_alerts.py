@@ -24,7 +24,9 @@ from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
+from consumers.contracts.charts import Bar
 from consumers.stores.anomalies import AnomalyTable
+from consumers.stores.charts import ChartTable
 from stream_infra.cli import alert_feedback, alert_view
 from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
@@ -188,6 +190,26 @@ def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
     text = run("quality").output
     assert "price_spike: threshold 6.4 instead of 2.5." in text
     assert "3 of 3 called noise, 0 of 2 called useful" in text
+
+
+def test_what_is_shown_says_what_people_said_and_what_the_price_did(
+    run: Run, notifier: Notifier, endpoints: Endpoints
+) -> None:
+    began_ms = (_now_ms() - 840_000) // 60_000 * 60_000  # what is older is in digests only
+    event = _opened(began_ms)
+    bars = [
+        ("live", "AAPL", Bar(began_ms + after * 60_000, close, close, close, close, 1.0, 1, None, None))
+        for after, close in ((0, 200.0), (5, 190.0))
+    ]
+    ChartTable(endpoints.client("dynamodb"), "stock-charts").put_bars(bars, began_ms, 1)
+    notifier.take([event], AlertSettings())
+    run("noise", event.anomaly.id)
+    text = run("show", event.anomaly.id).output
+    assert re.search(r"^Noise, says \S+ at .+Z of AAPL price_spike, high.$", text, re.MULTILINE)
+    assert "The price after 5 min: -5.00 %." in text
+    shown = json.loads(run("show", event.anomaly.id, "--json").output)
+    assert [one["useful"] for one in shown["feedback"]] == [False]
+    assert shown["after"] == [{"minutes": 5, "move": pytest.approx(-0.05)}, {"minutes": 30, "move": None}]
 
 
 def test_settings_are_checked_before_they_are_in_force(
