@@ -32,6 +32,8 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _VARIABLE_RULE = "1 to 64 of A-Z 0-9 _, beginning with a letter"
 _NO_LIMIT = "or None where there is no limit"
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_MAX_AHEAD_MS: Final = 60_000
+"""Clocks differ by so much; an exchange's time that is further in the future is none."""
 _NO_ANSWER: Final = "the source does not answer for it"
 
 
@@ -320,7 +322,11 @@ def unquoted(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> 
 
 
 def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:
-    """Return the quotes as a batch of source `name`, observed at `now_ms` (epoch ms UTC)."""
+    """Return the quotes as a batch of source `name`, observed at `now_ms` (epoch ms UTC).
+
+    A quote's own time that is more than a minute in the future is left out: it is in another unit, or wrong, and
+    every later quote of the ticker would be older.
+    """
     answered = {symbol: quote for symbol, quote in quotes.items() if isinstance(quote, Quote)}
     missing = {
         symbol: quote.reason
@@ -337,7 +343,7 @@ def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:
         bid=bid,
         ask=ask,
         day_volume=day_volume,
-        quote_ts=quote_ts,
+        quote_ts=[None if at is None or at > now_ms + _MAX_AHEAD_MS else at for at in quote_ts],
         missing=list(missing),
         reasons={symbol: reason for symbol, reason in missing.items() if reason},
     )

@@ -12,8 +12,9 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+import msgspec
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,6 +28,7 @@ _READ_SECONDS: Final = 0.25
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _MAX_PAUSE_SECONDS: Final = 4.0
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+T = TypeVar("T")
 _NO_QUOTE: Final = Missing("no quote of it came yet")
 
 
@@ -249,6 +251,13 @@ class JoinedStreams:
         """End all connections."""
         for stream in self._streams:
             stream.close()
+
+
+def readable(items: Iterable[object], kind: type[T]) -> Iterator[T]:
+    """Return a message's items as `kind`; one that is none costs no other of the message."""
+    for item in items:
+        with suppress(msgspec.ValidationError):
+            yield msgspec.convert(item, kind, strict=False)
 
 
 def _merged(before: Quote | Missing | None, news: Quote | Missing) -> Quote | Missing:

@@ -6,6 +6,7 @@ A vendor's limits outlast a process: what has to be remembered between polls, sc
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,12 @@ _UNLIMITED = 60_000.0  # calls a minute
 _RETRY_SECONDS = 900.0
 _INTERVAL = "POLL_INTERVAL_SECONDS"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
+_NOT_JSON = (
+    msgspec.MsgspecError,
+    ValueError,
+    RecursionError,
+)  # ValueError: no UTF-8, or no JSON to Python either
 T = TypeVar("T")
 
 
@@ -224,13 +231,16 @@ class VendorClient:
         if answer.status != 200:
             raise self._failure(answer.status, answer.headers, answer.body)
         try:
-            return msgspec.json.decode(answer.body)
-        except msgspec.MsgspecError as error:
+            return _decoded(answer.body)
+        except _NOT_JSON as error:
             text = _shortened(answer.body.decode(errors="replace"))
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         name, said = self.vendor.name, self._said(body)
+        if 300 <= status < 400:
+            to = f"it redirects to {headers.get('Location')}; check its address, or sign in to the network"
+            said = self._said(to.encode())
         if status == 429:
             until_ms = self._blocked_until(headers)
             self.state.blocked_until_ms = until_ms
@@ -248,8 +258,8 @@ class VendorClient:
     def _said(self, body: bytes) -> str:
         text = body.decode(errors="replace")
         try:
-            content = msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+            content = _decoded(body)
+        except _NOT_JSON:
             content = None
         if isinstance(content, dict):
             text = str(content.get("message") or content.get("error") or text)
@@ -409,6 +419,17 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
     except ValueError:
         return None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
+
+
+def _decoded(body: bytes) -> Any:
+    """Return the JSON in an answer; NaN and Infinity, which are none, cost the values that they stand for alone."""
+    text = body.removeprefix(_MARK)
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise
+        return json.loads(text)
 
 
 def _number(text: str | None) -> float | None:

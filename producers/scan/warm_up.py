@@ -10,6 +10,7 @@ minutes, and has its quotes without them then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -222,6 +223,8 @@ def volumes_of(bars: Sequence[MinuteBar], traded: float | None) -> list[list[flo
     """
     left, found = traded, list[list[float | None]]()
     for bar in reversed(bars):
+        if not 0.0 <= bar.volume < math.inf:
+            left = None
         of: list[float | None] = []
         for _ in _OFFSETS_MS:
             of.insert(0, left)

@@ -24,7 +24,7 @@ import msgspec
 from producers.markets import market_of, new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
-from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource
+from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource, readable
 from producers.vendor import (
     VendorClient,
     VendorSource,
@@ -175,7 +175,9 @@ def _quotes(snapshots: Mapping[str, Any], now_ms: int) -> dict[str, Quote | Miss
 
 
 def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
-    snapshot = msgspec.convert(raw or {}, _Snapshot)  # null: a symbol that it knows and has no data of
+    snapshot = msgspec.convert(
+        raw or {}, _Snapshot, strict=False
+    )  # null: a symbol that it knows and has no data of
     trade, quote, bar = snapshot.latest_trade, snapshot.latest_quote, snapshot.daily_bar
     if trade is None:
         return Missing("alpaca has no trade of it")
@@ -304,7 +306,7 @@ class AlpacaStream:
 
     def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
         """Return what a message says of tickers: trades have a price, quotes a bid and an ask."""
-        for said in msgspec.json.decode(message, type=list[_Said]):
+        for said in readable(msgspec.json.decode(message, type=list[Any]), _Said):
             at = epoch_ms(said.t)
             if said.T == "t" and said.p is not None:
                 yield said.S, Quote(said.p, quote_ts=at)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, Key, Missing, Option, Quotes, SourceSpec
-from producers.streaming import StreamRejectedError, StreamSource
+from producers.streaming import StreamRejectedError, StreamSource, readable
 from producers.vendor import VendorSource, client_of, poll_seconds, read_quote
 
 _URL = "https://finnhub.io/api/v1"
@@ -26,7 +27,7 @@ _WHERE = "make one at https://finnhub.io/register"
 
 class _Quote(msgspec.Struct):
     c: float
-    t: int
+    t: float  # seconds
 
 
 class FinnhubSource(VendorSource):
@@ -52,10 +53,10 @@ class FinnhubSource(VendorSource):
 
 
 def _quote(answer: object) -> Quote | Missing:
-    quote = msgspec.convert(answer, _Quote)
+    quote = msgspec.convert(answer, _Quote, strict=False)
     if quote.t <= 0:  # it answers zeros for a symbol that it does not know
         return Missing("finnhub knows no such ticker")
-    return Quote(quote.c, quote_ts=quote.t * 1000)
+    return Quote(quote.c, quote_ts=int(quote.t * 1000))
 
 
 class FinnhubStream:
@@ -93,7 +94,7 @@ class FinnhubStream:
             if "key" in said.msg.lower():
                 raise StreamRejectedError(f"finnhub rejects the key ({said.msg}): check FINNHUB_API_KEY")
             raise ConnectionError(f"finnhub says: {said.msg}")
-        for trade in said.data:
+        for trade in readable(said.data, _Trade):
             yield trade.s, Quote(trade.p, quote_ts=trade.t)
 
 
@@ -105,7 +106,7 @@ class _Trade(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     type: str
-    data: list[_Trade] = []
+    data: list[Any] = []
     msg: str = ""
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
-from producers.streaming import StreamSource
+from producers.streaming import StreamSource, readable
 from producers.vendor import (
     VendorClient,
     VendorSource,
@@ -237,8 +237,7 @@ class KrakenStream:
         if said.method == "subscribe" and said.success is False:
             yield said.symbol, Missing(f"kraken rejects the pair ({said.error}); one is written like BTC/USD")
         elif said.channel == "ticker":
-            for raw in said.data:
-                pair = msgspec.convert(raw, _Streamed)
+            for pair in readable(said.data, _Streamed):
                 yield (
                     pair.symbol,
                     Quote(pair.last, pair.bid or None, pair.ask or None, quote_ts=epoch_ms(pair.timestamp)),

@@ -326,6 +326,36 @@ def test_an_odd_message_ends_no_stream(odd: str, exchange: Exchange, stream: Cal
     assert len(exchange.connections) == 1
 
 
+@pytest.mark.parametrize("name", ["alpaca", "kraken", "finnhub"])
+def test_an_odd_item_costs_no_other_of_its_message(
+    name: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    """These vendors put several tickers into one message; the pages are those above."""
+    odd: dict[str, object] = {
+        "alpaca": [
+            {"T": "t", "S": "NEWCO", "p": None, "t": 5, "code": "x"},
+            7,
+            {"T": "t", "S": "AAPL", "p": 1.5},
+        ],
+        "kraken": {"channel": "ticker", "data": [{"symbol": 5}, None, {"symbol": "BTC/USD", "last": 1.5}]},
+        "finnhub": {
+            "type": "trade",
+            "data": [{"s": "NEWCO", "p": "x"}, {"s": "BTC/USD", "p": "1.5", "t": 1}],
+        },
+    }
+    answer, symbol, _ = VENDORS[name][0], "AAPL" if name == "alpaca" else "BTC/USD", None
+
+    def both(connection: ServerConnection, message: Json) -> None:
+        answer(connection, message)
+        connection.send(json.dumps(odd[name]))
+
+    exchange.answer = both
+    source, until = stream(name), time.monotonic() + 20
+    while sample(name, source, [symbol]).price != [1.5]:
+        assert time.monotonic() < until
+    assert len(exchange.connections) == 1
+
+
 def test_the_watch_list_may_change_while_it_streams(
     exchange: Exchange, stream: Callable[[str], Source]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from itertools import pairwise
@@ -50,7 +51,18 @@ def test_a_call_carries_the_key_in_its_headers_and_the_answer_is_its_json(
 
 @pytest.mark.parametrize(
     "passing",
-    [FAILS, (500, {}, b""), (408, {}, b""), (200, {}, b"<html>"), (200, {}, b'{"price": NaN}'), None],
+    [
+        FAILS,
+        (500, {}, b""),
+        (408, {}, b""),
+        (200, {}, b"<html>"),
+        (200, {}, b'{"price": NaN'),
+        (200, {}, b'{"message": "\xe9"}'),
+        (200, {}, b"[" * 100_000),
+        (200, {"Content-Encoding": "gzip"}, b"no gzip"),
+        None,
+    ],
+    ids=str,
 )
 def test_what_may_pass_is_tried_again_after_growing_pauses(
     vendor: VendorStub, vendor_client: MakeClient, clock: Clock, passing: Reply
@@ -60,6 +72,35 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(
     assert poll(vendor_client(vendor.url)) == {"fine": True}
     assert len(vendor.calls) == 3
     assert 0 < clock.now_ms - before <= 1_200
+
+
+@pytest.mark.parametrize(
+    ("body", "price"),
+    [
+        (b'\xef\xbb\xbf{"A": 1.5, "B": 2}', 1.5),
+        (b'{"A": NaN, "B": 2}', math.nan),
+        (b'{"A": -Infinity, "B": 2}', -math.inf),
+    ],
+)
+def test_what_is_nearly_json_is_read(
+    vendor: VendorStub, vendor_client: MakeClient, body: bytes, price: float
+) -> None:
+    """As servers in other languages write it; a value that is no number is rejected with its own row."""
+    vendor.script((200, {}, body))
+    found = poll(vendor_client(vendor.url))
+    assert repr(found) == repr({"A": price, "B": 2})
+    assert len(vendor.calls) == 1
+
+
+def test_a_login_page_that_a_network_puts_between_is_said(
+    vendor: VendorStub, vendor_client: MakeClient
+) -> None:
+    vendor.script((302, {"Location": "https://login.example/?from=s3cr3t-key"}, b""))
+    with pytest.raises(
+        VendorError, match=r"status 302: it redirects to https://login.example/\?from=\*\*\*; check"
+    ):
+        poll(vendor_client(vendor.url))
+    assert [call.path for call in vendor.calls] == ["/quotes"], "a key goes nowhere else"
 
 
 def test_what_does_not_pass_within_the_poll_is_an_error_that_says_what(

@@ -15,7 +15,7 @@ import pytest
 from consumers.detector.wiring import Detector
 from producers.quote_batch import Quote, QuoteBatch
 from producers.scan.scan import Scan, ScanError
-from producers.scan.warm_up import MAX_WAIT_MS, Limits, WarmUp, WarmUpMemory
+from producers.scan.warm_up import MAX_WAIT_MS, Limits, WarmUp, WarmUpMemory, volumes_of
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import History, MinuteBar, Quotes, SourceError
 from tests.consumers.kit import SHARD, Sent, event
@@ -180,6 +180,12 @@ def test_volumes_are_learned_from_the_bars(
     items = aws.dynamodb.scan(TableName="stock-anomalies")["Items"]
     found = {(item["kind"]["S"], item["source"]["S"]) for item in items}
     assert (("volume_burst", "coinbase") in found) == (not history.fails)
+
+
+@pytest.mark.parametrize("odd", [-5.0, float("nan"), float("inf")])
+def test_a_volume_that_is_none_leaves_the_volumes_before_it_unknown(odd: float) -> None:
+    bars = [MinuteBar(MINUTE * n, 1.0, 1.0, 1.0, 1.0, odd if n == 1 else 8.0) for n in range(3)]
+    assert volumes_of(bars, 100.0) == [[None] * 4, [None] * 4, [94.0, 96.0, 98.0, 100.0]]
 
 
 def test_an_anomaly_of_the_past_is_of_origin_backfill(

@@ -148,6 +148,8 @@ def test_symbols_it_has_no_data_of_are_missing(source: AlpacaSource, vendor: Ven
         {"dailyBar": []},
         {"latestTrade": {"t": 0, "p": "1"}},
         {"latestTrade": None, "dailyBar": 7},
+        {"latestTrade": {"t": "2126-01-01T00:00:00Z", "p": 3.0}},
+        {"latestTrade": {"t": "2025-04-01T13:00:00Z", "p": "soon"}},
     ],
 )
 def test_one_tickers_odd_answer_costs_no_other_anything(

@@ -98,6 +98,23 @@ def test_the_turn_goes_on_in_the_next_process(
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"c": "189.12", "t": "1582641000"}', (189.12, 1582641000_000)),
+        (b'{"c": 189.12, "t": 1582641000.0}', (189.12, 1582641000_000)),
+        (b'{"c": 189.12, "t": 1582641005000}', (189.12, None)),
+    ],
+    ids=["texts", "a whole number with a point", "milliseconds"],
+)
+def test_numbers_in_another_form_are_read(
+    source: FinnhubSource, vendor: VendorStub, body: bytes, expected: tuple[float, int | None]
+) -> None:
+    vendor.script((200, {}, body))
+    batch = poll("finnhub", source, ["AAPL"], NOW_MS)
+    assert (batch.price[0], batch.quote_ts[0]) == expected
+
+
+@pytest.mark.parametrize(
     ("status", "body", "message"),
     [
         (

@@ -12,6 +12,8 @@ import pytest
 
 from producers import sources
 from producers.origin import Origin, origin_of
+from producers.quote_batch import Quote, usable
+from producers.scan.staleness import FeedMemory, FeedWatch
 from producers.source import (
     Key,
     Missing,
@@ -272,6 +274,21 @@ def test_whatever_a_source_raises_is_a_failed_poll(raised: Exception) -> None:
     # yfinance raised TypeError and IndexError on what Yahoo answered: yfinance issue 2676
     with pytest.raises(SourceError, match=f"source acme failed: {type(raised).__name__}"):
         poll("acme", Plain(raised), ["AAPL"], 1)
+
+
+@pytest.mark.parametrize("unit", [1000, 10**6], ids=["microseconds", "nanoseconds"])
+def test_one_time_in_another_unit_does_not_make_all_later_quotes_of_its_ticker_old(unit: int) -> None:
+    now_ms, feed, rows = 1_763_996_400_000, FeedWatch("acme", FeedMemory()), list[list[int]]()
+    for step in range(3):
+        at = now_ms + 5000 * step
+        said = at * unit if step == 0 else at - 100
+        batch = poll(
+            "acme", Plain({"A": Quote(1.5, quote_ts=said), "B": Quote(1.5, quote_ts=at)}), ["A", "B"], at
+        )
+        assert batch.quote_ts == [None if step == 0 else said, at]
+        assert usable(batch)[1] == []
+        rows.append(feed.observe(["A", "B"], batch, at).rows)
+    assert rows == [[0, 1]] * 3
 
 
 def test_what_was_not_asked_for_is_left_out_and_what_is_not_answered_is_missing() -> None:
