@@ -22,6 +22,7 @@ DIGEST_RULE = "StockNotifierDigest"
 ANOMALY_RULE = "StockAnomalies"
 FAILED_BATCH_RULE = "StockFailedBatches"
 CANARY_RULE = "StockCanary"
+LAKE_RULE = "StockLake"
 CANARY_KEY = "aws.events"
 """Partition key of the canary's records on the stream: the source of a scheduled event."""
 TICKER_PARAMETER = "/stock-tracker/ticker"
@@ -35,17 +36,25 @@ SCANNER = "stock-scanner"
 DETECTOR = "stock-detector"
 NOTIFIER = "stock-notifier"
 API_HANDLER = "stock-api-handler"
-FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER)
+LAKE = "stock-lake"
+FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER, LAKE)
 HANDLERS = {
     SCANNER: "producers.handler.handler",
     DETECTOR: "consumers.detector.handler.handler",
     NOTIFIER: "consumers.alerts.handler.handler",
     API_HANDLER: "api.handler.handler",
+    LAKE: "consumers.lake.handler.handler",
 }
 """What Lambda calls in each function."""
 LIVE = "live"
 """The alias of every function that its triggers call."""
 REST_API = "stock-api"
+LAKE_DATABASE = "stock_monitor"
+"""Of the Glue catalog: names of its tables are those of the lake."""
+WORKGROUP = "stock-monitor"
+"""Of Athena."""
+ATHENA_RESULTS = "athena-results/"
+"""Start of the keys of Athena's answers in the data bucket."""
 API_CONCURRENCY = 20
 """Requests at once: at 30 ms each, six times as many a second as the stage lets through. A flood of them takes
 neither the detector's concurrency nor the rest of the account's."""

@@ -46,6 +46,7 @@ class Account:
             names.DETECTOR: self._detector,
             names.NOTIFIER: self._notifier,
             names.API_HANDLER: self._api,
+            names.LAKE: self._lake,
         }
         # Lambda guide, "Defining Lambda function permissions with an execution role": it writes logs in its name.
         log = self.arn("logs", f"log-group:/aws/lambda/{function}:log-stream:1")
@@ -143,6 +144,24 @@ class Account:
             *on("*", "cloudwatch:GetMetricStatistics"),
             *on(f"{self.data}/watch-lists/1", "s3:GetObject", "s3:PutObject"),
             *on(f"{self.data}/raw-data/AAPL/1", "s3:GetObject"),
+            *on(self.data, "s3:ListBucket"),
+        ]
+
+    def _lake(self) -> list[Call]:
+        windows, alerts = self.table(names.WINDOWS_TABLE), self.table(names.ALERTS_TABLE)
+        days = [f"{of}#2026-11-24" for of in ("incidents", "messages", "feedback")]
+        return [
+            *on(
+                windows, "dynamodb:Query", "dynamodb:GetItem", keys={"dynamodb:LeadingKeys": ["partition#0"]}
+            ),
+            *on(f"{self.table(names.ANOMALIES_TABLE)}/index/DateIndex", "dynamodb:Query"),
+            *(
+                call
+                for day in days
+                for call in on(alerts, "dynamodb:Query", keys={"dynamodb:LeadingKeys": [day]})
+            ),
+            *on(f"{self.data}/snapshots/1", "s3:GetObject"),
+            *on(f"{self.data}/lake/1", "s3:GetObject", "s3:PutObject"),
             *on(self.data, "s3:ListBucket"),
         ]
 

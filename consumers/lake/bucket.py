@@ -1,4 +1,4 @@
-"""The lake in the data bucket: one object a day and table, and how far the run of blocks was taken in.
+"""The lake in the data bucket: one object a table and day (ticks: hour), and how far the blocks were taken in.
 
 An object is replaced whole, on the condition that it is the one that was read: a reader sees each row once at any
 moment, and of two writers the slower one fails and is run again.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
-from consumers.lake.tables import PREFIX, LakeTable, day_key
+from consumers.lake.tables import PREFIX
 from consumers.stores.calls import code_of, io
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ class LakeBucket:
         with io(f"write {STATE_KEY}"):
             self._client.put_object(Bucket=self._bucket, Key=STATE_KEY, Body=msgspec.json.encode(state))
 
-    def look(self, table: LakeTable, day: str) -> Found | None:
-        """Return what is known of a day of a table, None if it is not there."""
-        key = day_key(table.name, day)
+    def look(self, key: str) -> Found | None:
+        """Return what is known of an object, None if it is not there."""
         with io(f"look at {key}"):
             try:
                 found = self._client.head_object(Bucket=self._bucket, Key=key)
@@ -87,9 +86,8 @@ class LakeBucket:
                 return None
         return Found(found["ETag"], found["Metadata"].get(_DIGEST, ""))
 
-    def fetch(self, table: LakeTable, day: str, file: Path) -> str | None:
-        """Write a day of a table into a file; return its ETag, None if it is not there."""
-        key = day_key(table.name, day)
+    def fetch(self, key: str, file: Path) -> str | None:
+        """Write an object into a file; return its ETag, None if it is not there."""
         with io(f"read {key}"):
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=key)
@@ -101,8 +99,8 @@ class LakeBucket:
                 shutil.copyfileobj(found["Body"], opened)
             return found["ETag"]
 
-    def put(self, table: LakeTable, day: str, file: Path, *, instead_of: str | None, digest: str) -> None:
-        """Put a day of a table in place of the object with that ETag; None: there was none.
+    def put(self, key: str, file: Path, *, instead_of: str | None, digest: str) -> None:
+        """Put an object in place of the one with that ETag; None: there was none.
 
         S3 guide, "Conditional writes": with If-Match a write succeeds only while the ETag is the same, with
         If-None-Match only while there is no object; else it is 412, or 409 where another write is under way.
@@ -112,7 +110,6 @@ class LakeBucket:
         IOFailedError
             Somebody else put it meanwhile.
         """
-        key = day_key(table.name, day)
         with io(f"write {key}"), file.open("rb") as body:
             if instead_of is None:
                 self._client.put_object(

@@ -20,12 +20,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from consumers.lake import parquet, rows
-from consumers.lake.tables import TABLES, LakeTable, TableName
+from consumers.lake.tables import TABLES, LakeTable, TableName, object_key
 from consumers.windows import restore
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 60
 """So long a day of incidents, deliveries and feedback is read anew; stock-alerts keeps them longer than that."""
-MAX_ROWS = 500_000
-"""Ticks that are taken in at once: some 100 MB of disk."""
-DAY_MS = 86_400_000
+MAX_ROWS = 4_000_000
+"""Ticks that are taken in at once: some 600 MB of disk."""
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 _encode = msgspec.json.Encoder().encode
 logger = logging.getLogger(__name__)
 
@@ -76,12 +77,11 @@ class LakePorts:
 
 @dataclass
 class LakeReport:
-    """What a run did; `is_done` says whether it took in all that there was."""
+    """What a run did: the rows of the objects that it wrote, and whether it took in all that there was."""
 
     blocks: int = 0
     late_blocks: int = 0
     rows: dict[str, int] = field(default_factory=dict)
-    days_written: int = 0
     is_done: bool = True
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,9 +130,9 @@ class Lake:
             if not days.count:
                 return False
             today = _day(self._ports.now_ms())
-            for (name, day), file in days.files.items():
-                self._merge(TABLES[name], day, file, report)
-                state.days[day] = today
+            for place, file in days.files.items():
+                self._merge(place, file, report)
+                state.days[place.day] = today
             self._ports.bucket.save(state)
             return days.is_full
 
@@ -173,12 +173,13 @@ class Lake:
         except restore.GoneError as error:
             logger.error("late ticks stay out of the lake", extra={"gap": gap, "reason": str(error)})
 
-    def _merge(self, table: LakeTable, day: str, file: Path, report: LakeReport) -> None:
+    def _merge(self, place: Place, file: Path, report: LakeReport) -> None:
+        table, key = TABLES[place.table], object_key(*place)
         if table.name == "bars":  # a minute can come anew where the clock of the stream was set back
             _write_rows(file, rows.newest_rows(_read_rows(file), table.key))
         before = file.with_suffix(".before")
-        etag = self._ports.bucket.fetch(table, day, before)
-        self._put(table, day, file, report, before=before if etag else None, etag=etag)
+        etag = self._ports.bucket.fetch(key, before)
+        self._put(table, key, file, report, before=before if etag else None, etag=etag)
 
     def _refresh(self, state: LakeState, until_ms: int, report: LakeReport) -> None:
         """Write anew the days of the tables that are small and change."""
@@ -208,14 +209,15 @@ class Lake:
             with TemporaryDirectory() as folder:
                 file = Path(folder) / f"{name}.jsonl"
                 count, digest = _write_rows(file, found)
-                there = self._ports.bucket.look(TABLES[name], day)
+                key = object_key(name, day)
+                there = self._ports.bucket.look(key)
                 if (there.digest if there else None) != (digest if count or there else None):
-                    self._put(TABLES[name], day, file, report, before=None, etag=there and there.etag)
+                    self._put(TABLES[name], key, file, report, before=None, etag=there and there.etag)
 
     def _put(
         self,
         table: LakeTable,
-        day: str,
+        key: str,
         file: Path,
         report: LakeReport,
         *,
@@ -226,16 +228,23 @@ class Lake:
         count = parquet.write(table, file, before, made)
         with file.open("rb") as of:
             digest = hashlib.file_digest(of, "sha256").hexdigest()
-        self._ports.bucket.put(table, day, made, instead_of=etag, digest=digest)
-        report.rows[f"{table.name} {day}"] = count
-        report.days_written += 1
+        self._ports.bucket.put(key, made, instead_of=etag, digest=digest)
+        report.rows[key] = count
+
+
+class Place(NamedTuple):
+    """Where rows belong: the object of a day, or of an hour of it."""
+
+    table: TableName
+    day: str
+    hour: int | None
 
 
 class Days:
-    """Rows by table and day, in files that go with it."""
+    """Rows by table and day (ticks: and hour), in files that go with it."""
 
     def __init__(self) -> None:
-        self.files: dict[tuple[TableName, str], Path] = {}
+        self.files: dict[Place, Path] = {}
         self.count = 0
 
     def __enter__(self) -> Days:
@@ -252,15 +261,15 @@ class Days:
         return self.count >= MAX_ROWS
 
     def add(self, table: TableName, found: Iterable[rows.Row]) -> None:
-        """Add rows to the days of their times."""
+        """Add rows to the days and hours of their times."""
         when = "ts" if table == "ticks" else "minute_ms"
-        by_day: dict[int, list[bytes]] = defaultdict(list)
+        by_hour: dict[int, list[bytes]] = defaultdict(list)
         for row in found:
-            by_day[row[when] // DAY_MS].append(_encode(row))
+            by_hour[row[when] // HOUR_MS].append(_encode(row))
             self.count += 1
-        for number, lines in by_day.items():
-            day = _day(number * DAY_MS)
-            file = self.files.setdefault((table, day), self._folder / f"{table}-{day}.jsonl")
+        for number, lines in by_hour.items():
+            place = Place(table, _day(number * HOUR_MS), number % 24 if table == "ticks" else None)
+            file = self.files.setdefault(place, self._folder / f"{len(self.files)}.jsonl")
             with file.open("ab") as opened:
                 opened.write(b"\n".join(lines) + b"\n")
 

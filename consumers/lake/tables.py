@@ -110,12 +110,13 @@ _TABLES = (
 TABLES: dict[TableName, LakeTable] = {table.name: table for table in _TABLES}
 
 
-def day_key(table: TableName, day: str) -> str:
-    """Return the key of the one object that holds a day of a table.
+def object_key(table: TableName, day: str, hour: int | None = None) -> str:
+    """Return the key of the one object that holds a day of a table, or an hour of it: days of ticks can be large.
 
     Examples
     --------
-    >>> day_key("ticks", "2026-11-24")
-    'lake/ticks/date=2026-11-24/ticks.parquet'
+    >>> object_key("bars", "2026-11-24"), object_key("ticks", "2026-11-24", 9)
+    ('lake/bars/date=2026-11-24/bars.parquet', 'lake/ticks/date=2026-11-24/ticks-09.parquet')
     """
-    return f"{PREFIX}{table}/{DAY}={day}/{table}.parquet"
+    part = "" if hour is None else f"-{hour:02d}"
+    return f"{PREFIX}{table}/{DAY}={day}/{table}{part}.parquet"

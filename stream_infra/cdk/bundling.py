@@ -84,6 +84,10 @@ CONTENTS = {
         ("producers", "consumers", "api"),
         ("msgspec", *_POWERTOOLS, *_PYDANTIC),
     ),
+    names.LAKE: Contents(
+        ("producers", "consumers"),
+        ("msgspec", "backports-zstd", "numpy", "duckdb", *_KPL, *_POWERTOOLS, *_PYDANTIC),
+    ),
 }
 
 

@@ -48,6 +48,9 @@ class _Rates(NamedTuple):
         Of a ticker among the packed last quotes (the same test).
     detector_seconds, detector_tick_seconds
         Of an invocation, most of it waiting for its 12 calls.
+    lake_tick_seconds, lake_tick_bytes
+        Of a tick that is read from its block and written with its hour two or three times (1.3 us each), and in
+        its file (300,000 ticks of 500 tickers).
     """
 
     tick_bytes: int = 47
@@ -65,9 +68,12 @@ class _Rates(NamedTuple):
     viewer_hours_a_day: float = 2
     requests_of_a_viewer_a_second: float = 1
     anomalies_of_a_ticker_a_day: float = 1
+    lake_seconds: float = 5
+    lake_tick_seconds: float = 0.00001
+    lake_tick_bytes: int = 9
     scanner_metrics: int = 12
     detector_metrics: int = 12
-    alarm_metrics: int = 28
+    alarm_metrics: int = 30
     canaries_an_hour: int = 12
     line_kib: float = 1.6
 
@@ -163,7 +169,7 @@ def estimate(tickers: int, interval_seconds: float, session: Session, config: Co
     """Return a month of `tickers` polled every `interval_seconds` in `session`, deployed as `config` says."""
     use = _Use(tickers, interval_seconds, session, config)
     merged: dict[Price, Line] = {}
-    for part in (_stream, _functions, _tables, _objects, _messages, _readers, _watching):
+    for part in (_stream, _functions, _tables, _objects, _lake, _messages, _readers, _watching):
         for line in part(use):
             before = merged.get(line.price)
             quantity = line.quantity + (before.quantity if before else 0)
@@ -272,6 +278,17 @@ def _objects(use: _Use) -> Iterator[Line]:
     yield Line(prices.S3_PUT, HOURS * RATES.canaries_an_hour, "a snapshot of the canary's")
     stored = use.polls * use.tickers * 25 * 12 / GIB + 1
     yield Line(prices.S3_GB, stored, "a year of raw quotes, compressed")
+
+
+def _lake(use: _Use) -> Iterator[Line]:
+    ticks = use.polls * use.tickers
+    seconds = HOURS * RATES.lake_seconds + ticks * RATES.lake_tick_seconds
+    yield Line(prices.LAMBDA_GB_SECOND, 2 * seconds, "stock-lake: hours, ticks")
+    yield Line(prices.LAMBDA_REQUEST, HOURS, "stock-lake")
+    blocks = use.polls * use.partitions * RATES.block_bytes + ticks * RATES.block_tick_bytes
+    yield Line(prices.READ_UNIT, blocks / (4 * KIB) + HOURS * (use.partitions * 3 + 12), "the lake: blocks")
+    yield Line(prices.S3_PUT, HOURS * 7, "the lake: tables x hours")
+    yield Line(prices.S3_GB, ticks * RATES.lake_tick_bytes * 12 / GIB, "a year of the lake's ticks")
 
 
 def _messages(use: _Use) -> Iterator[Line]:

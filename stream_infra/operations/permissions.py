@@ -55,6 +55,13 @@ def needed(function: str, region: str, account: str) -> Mapping[str, Sequence[st
             table(names.ALERTS_TABLE): ("dynamodb:BatchGetItem", "dynamodb:Query"),
             parameter(names.TICKER_PARAMETER): ("ssm:GetParameter",),
         },
+        names.LAKE: {
+            table(names.WINDOWS_TABLE): ("dynamodb:Query",),
+            f"{table(names.ANOMALIES_TABLE)}/index/DateIndex": ("dynamodb:Query",),
+            table(names.ALERTS_TABLE): ("dynamodb:Query",),
+            f"{data}/snapshots/1": ("s3:GetObject",),
+            f"{data}/lake/1": ("s3:GetObject", "s3:PutObject"),
+        },
     }
     return everything[function]
 

@@ -1,4 +1,4 @@
-"""The functions of the flow: scanner, detector and notifier, each with no more rights than it uses."""
+"""The functions of the flow: scanner, detector, notifier and lake, each with no more rights than it uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import jsii
-from aws_cdk import Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import Duration, Environment, RemovalPolicy, Size, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -18,6 +18,7 @@ from constructs import Construct
 
 from consumers.contracts.events import DetailType
 from consumers.contracts.kinds import distortions
+from consumers.lake.tables import PREFIX
 from producers.markets import NEW_YORK
 from producers.markets.listings import Listings
 from producers.scan.staleness import FeedEventType
@@ -68,7 +69,7 @@ take their places of the account's concurrency from the detector."""
 
 
 class LambdaStack(Stack):
-    """stock-scanner, stock-detector and stock-notifier with their triggers."""
+    """stock-scanner, stock-detector, stock-notifier and stock-lake with their triggers."""
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class LambdaStack(Stack):
         self.scanner = self._scanner()
         self.detector = self._detector()
         self.notifier = self._notifier()
+        self.lake = self._lake()
 
     def _scanner(self) -> lambda_.Function:
         config, storage = self._config, self._storage
@@ -276,6 +278,42 @@ class LambdaStack(Stack):
         )
         return notifier
 
+    def _lake(self) -> lambda_.Function:
+        storage = self._storage
+        lake = function(
+            self,
+            names.LAKE,
+            self._bundles[names.LAKE],
+            description="Takes what was seen and found into the lake, as Parquet",
+            memory_mb=2048,  # DuckDB takes half of it; more than 1,769 MB is a whole processor
+            timeout=Duration.minutes(15),
+            disk=Size.gibibytes(4),
+            environment={
+                "PARTITIONS": str(self._config.partitions),
+                "WINDOWS_TABLE": storage.windows.table_name,
+                "ANOMALIES_TABLE": storage.anomalies.table_name,
+                "ALERTS_TABLE": storage.alerts.table_name,
+                "DATA_BUCKET": storage.data.bucket_name,
+            },
+            config=self._config,
+        )
+        alias = live(lake, self._config, alarms=("stock-lake-errors", "stock-lake-throttles"), gradual=False)
+        allow_items(lake, storage.windows, ["partition#*"], "dynamodb:Query", "dynamodb:GetItem")
+        allow(lake, f"{storage.anomalies.table_arn}/index/DateIndex", "dynamodb:Query")
+        allow_items(lake, storage.alerts, ["incidents#*", "messages#*", "feedback#*"], "dynamodb:Query")
+        allow_objects(lake, "snapshots/", "s3:GetObject")
+        allow_objects(lake, PREFIX, "s3:GetObject", "s3:PutObject")
+        allow_listing(lake)
+        events.Rule(
+            self,
+            "LakeSchedule",
+            rule_name=names.LAKE_RULE,
+            description="Takes what is new into the lake",
+            schedule=events.Schedule.rate(Duration.hours(1)),
+            targets=[targets.LambdaFunction(alias, retry_attempts=0)],
+        )
+        return lake
+
     def _read_parameter(self, grantee: lambda_.Function, name: str, *, history: bool = False) -> None:
         """Let a function read a parameter; with its history, to go on with the last value that can be used."""
         arn = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
@@ -293,6 +331,7 @@ def function(
     environment: dict[str, str],
     config: Config,
     concurrency: int = 0,
+    disk: Size | None = None,
 ) -> lambda_.Function:
     """Return a function as all of ours are: with role and log of its own, structured logs, settings by environment."""
     log_group, role = _log_and_role(scope, name)
@@ -309,6 +348,7 @@ def function(
         ),  # or an import from it makes a version
         memory_size=memory_mb,
         timeout=timeout,
+        ephemeral_storage_size=disk,
         reserved_concurrent_executions=concurrency or None,
         log_group=log_group,
         role=role,

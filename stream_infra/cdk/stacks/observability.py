@@ -62,6 +62,7 @@ class ObservabilityStack(Stack):
             *self._detector(functions),
             *self._alerts(functions, stream),
             *self._api(api),
+            *self._lake(functions),
             *self._queues_and_throttles(storage, stream, functions, api),
             *self._heartbeat(functions),
             *self._cost(),
@@ -206,6 +207,18 @@ class ObservabilityStack(Stack):
             ),
         ]
 
+    def _lake(self, functions: LambdaStack) -> list[Watch]:
+        return [
+            Watch(
+                "stock-lake-errors",
+                "lake-errors",
+                "The lake was not written for three hours: what SQL shows is old.",
+                metrics.of_function(functions.lake, "Errors", minutes=60),
+                1,
+                periods=3,
+            )
+        ]
+
     def _queues_and_throttles(
         self, storage: StorageStack, stream: StreamStack, functions: LambdaStack, api: ApiStack
     ) -> list[Watch]:
@@ -235,7 +248,13 @@ class ObservabilityStack(Stack):
                 metrics.of_function(function, "Throttles"),
                 1,
             )
-            for function in (functions.scanner, functions.detector, functions.notifier, api.handler)
+            for function in (
+                functions.scanner,
+                functions.detector,
+                functions.notifier,
+                api.handler,
+                functions.lake,
+            )
         ]
         tables = [
             Watch(

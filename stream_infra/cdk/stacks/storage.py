@@ -11,7 +11,9 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from consumers.lake.tables import PREFIX
 from stream_infra import names
+from stream_infra.cdk.constructs.lake_catalog import LakeCatalog
 from stream_infra.cdk.constructs.permissions import acknowledge
 from stream_infra.config import Config
 
@@ -61,6 +63,8 @@ class StorageStack(Stack):
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue, of a rule and of a function."})
         self.data = self._data_bucket()
         self._announce_failed_batches()
+        if not config.local:
+            LakeCatalog(self, "Lake")
 
         ssm.StringParameter(
             self,
@@ -122,6 +126,29 @@ class StorageStack(Stack):
                     ],
                 ),
                 s3.LifecycleRule(id="raw-data-goes", prefix="raw-data/", expiration=Duration.days(365)),
+                # A day is replaced every hour: the versions before would be most of what is stored.
+                s3.LifecycleRule(
+                    id="replaced-days-of-the-lake-go",
+                    prefix=PREFIX,
+                    noncurrent_version_expiration=Duration.days(1),
+                ),
+                s3.LifecycleRule(
+                    id="large-days-of-the-lake-get-cold",
+                    prefix=PREFIX,
+                    object_size_greater_than=COLD_BYTES,
+                    transitions=[
+                        s3.Transition(
+                            storage_class=s3.StorageClass.INFREQUENT_ACCESS,
+                            transition_after=Duration.days(90),
+                        )
+                    ],
+                ),
+                s3.LifecycleRule(
+                    id="answers-of-athena-go",
+                    prefix=names.ATHENA_RESULTS,
+                    expiration=Duration.days(7),
+                    noncurrent_version_expiration=Duration.days(1),
+                ),
                 # Snapshots outlive the 14 days of the dead-letter queue by a day: a redrive needs them.
                 s3.LifecycleRule(id="snapshots-go", prefix="snapshots/", expiration=Duration.days(15)),
                 # In a versioned bucket what expires leaves a delete marker, which only this rule takes away (S3 guide,

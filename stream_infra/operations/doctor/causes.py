@@ -17,12 +17,14 @@ PART_OF_FUNCTION = {
     names.DETECTOR: "detector",
     names.NOTIFIER: "notifier",
     names.API_HANDLER: "API",
+    names.LAKE: "lake",
 }
 _FOLLOWS = {
     names.SCANNER: ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
     names.DETECTOR: ("detector", "windows", names.DEAD_LETTER_QUEUE),
     names.NOTIFIER: ("notifier", "notifier queue", names.NOTIFIER_DEAD_LETTER_QUEUE),
     names.API_HANDLER: ("API", "dashboard"),
+    names.LAKE: ("lake",),
 }
 _ALL = ("scanner", "stream", "detector", "windows", "balance of ticks", "notifier", "notifier queue", "API")
 _PROGRAMS = {

@@ -56,7 +56,7 @@ def test_a_run_that_finds_nothing_new_writes_nothing(played: Day) -> None:
     day.run()
     before = dict(day.s3.objects)
     report = day.run()
-    assert (report.blocks, report.late_blocks, report.days_written) == (0, 0, 0)
+    assert (report.blocks, report.late_blocks, report.rows) == (0, 0, {})
     assert day.s3.objects == before
 
 

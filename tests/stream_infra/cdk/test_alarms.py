@@ -33,10 +33,12 @@ ALARMS = {
     "stock-notifier-dlq-messages": "notifier-dead-letters",
     "api-5xx-errors": "api-5xx-errors",
     "api-latency": "api-latency",
+    "stock-lake-errors": "lake-errors",
     "stock-scanner-throttles": "function-throttles",
     "stock-detector-throttles": "function-throttles",
     "stock-notifier-throttles": "function-throttles",
     "stock-api-handler-throttles": "function-throttles",
+    "stock-lake-throttles": "function-throttles",
     "stock-quotes-throttles": "stream-throttles",
     "stock-ticks-waiting": "stream-throttles",
     "stock-anomalies-throttles": "table-throttles",
@@ -227,5 +229,5 @@ def test_calls_are_traced_where_asked_for(aws_templates: Templates, tmp_path: Pa
         modes = [function.get("TracingConfig", {}).get("Mode") for function in functions]
         return [*modes, stage.get("TracingEnabled", False)]
 
-    assert traced(aws_templates) == [None, None, None, None, False]
-    assert traced(templates_of(synthesize(tmp_path, tracing=True))) == ["Active"] * 4 + [True]
+    assert traced(aws_templates) == [None, None, None, None, None, False]
+    assert traced(templates_of(synthesize(tmp_path, tracing=True))) == ["Active"] * 5 + [True]

@@ -19,6 +19,7 @@ HANDLERS = {
     names.DETECTOR: "consumers.detector.handler",
     names.NOTIFIER: "consumers.alerts.handler",
     names.API_HANDLER: "api.handler",
+    names.LAKE: "consumers.lake.handler",
 }
 # In Lambda boto3 and what it needs come with the runtime; everything else must be in the bundle.
 _IMPORT = """

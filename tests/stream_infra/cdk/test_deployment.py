@@ -85,13 +85,13 @@ def test_every_trigger_calls_the_alias(aws_templates: Templates) -> None:
     ]
     rules = resources(aws_templates, "AWS::Events::Rule").values()
     for rule in rules:
-        if rule["Properties"]["Name"] in {"StockScannerSchedule", "StockNotifierDigest"}:
+        if rule["Properties"]["Name"] in {"StockScannerSchedule", "StockNotifierDigest", "StockLake"}:
             called += [target["Arn"] for target in rule["Properties"]["Targets"]]
     called += [
         item["Properties"]["Integration"]["Uri"]
         for item in resources(aws_templates, "AWS::ApiGateway::Method").values()
     ]
-    assert len(called) == 14
+    assert len(called) == 15
     for target in called:
         assert any(alias in json.dumps(target) for alias in aliases), target
 
@@ -123,6 +123,7 @@ def test_a_new_version_is_shifted_bit_by_bit_and_back_on_an_alarm(aws_templates:
         "stockdetector": "CodeDeployDefault.LambdaAllAtOnce",
         "stocknotifier": slowly,
         "stockapihandler": slowly,
+        "stocklake": "CodeDeployDefault.LambdaAllAtOnce",
     }
     shifted = [
         item

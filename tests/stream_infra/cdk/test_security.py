@@ -150,6 +150,7 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
         "snapshots/",
         "quarantine/",
         "aws/lambda/",
+        "lake/",
         "channels/",
     }
     assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
