@@ -101,12 +101,13 @@ export class PriceChart {
 
   /**
    * Draw the bars and the marks; `fit` shows all of them. `untilMs` is the end of the axis, a bar lasts `stepMs`, `digits` are the instrument's,
-   * `compared` is a second ticker.
+   * `compared` is a second ticker; returned is how much further the first went, as a part of its price, or null.
    * @param {Bar[]} bars
    * @param {Anomaly[]} anomalies
    * @param {{fit: boolean, chosen: string, digits: number, untilMs: number, stepMs: number, compared: Compared | null}} options
    */
   draw(bars, anomalies, { fit, chosen, digits, untilMs, stepMs, compared }) {
+    const chosenAnomaly = anomalies.find((anomaly) => anomaly.id === chosen);
     this.#bars = bars;
     this.#chosen = chosen;
     this.#chart.timeScale().applyOptions({ secondsVisible: stepMs < MINUTE_MS });
@@ -119,7 +120,9 @@ export class PriceChart {
     if (digits !== this.#digits) this.#useDigits(digits);
     const places = this.#slots.map(({ minuteMs, bar }) => ({ time: this.#at(minuteMs), bar }));
     this.#prices.show(places);
-    this.#box.dataset.compared = JSON.stringify(this.#compared.show(places, compared));
+    const before = chosenAnomaly && bars.findLast((bar) => Date.parse(bar.minute) + stepMs <= momentOf(chosenAnomaly));
+    const further = this.#compared.show(places, compared, before ? /** @type {Time} */ (this.#time(before)) : null);
+    this.#box.dataset.compared = JSON.stringify(further);
     this.#drawVolume();
     this.#drawSpread();
     this.#marks = anomalies.flatMap((anomaly) => {
@@ -127,10 +130,11 @@ export class PriceChart {
       return bar ? [{ anomaly, minute: bar.minute }] : [];
     });
     this.#drawMarks();
-    this.#drawExpected(anomalies.find((anomaly) => anomaly.id === chosen));
+    this.#drawExpected(chosenAnomaly);
     this.#box.dataset.bars = String(bars.length);
     this.#box.dataset.marks = JSON.stringify(this.#marks.map(({ anomaly, minute }) => ({ id: anomaly.id, minute })));
     if (fit) this.#chart.timeScale().fitContent();
+    return further;
   }
 
   /** Show the minutes around a moment, unless it is in view. @param {number} ms */

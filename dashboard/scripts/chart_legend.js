@@ -3,11 +3,12 @@
 import { MINUTE_MS, spreadOf } from "./chart_bars.js";
 import { serverNow } from "./clock.js";
 import { fill, h, setText } from "./dom.js";
-import { dayOf, minuteOf, moment, momentToMinute, price, volume, zoneName } from "./format.js";
+import { dayOf, minuteOf, moment, momentToMinute, percent, price, volume, zoneName } from "./format.js";
 import { kindName, momentOf, severityMark } from "./kinds.js";
 
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
+/** @typedef {{name: string, further: number | null}} Versus a second ticker, and how much further the first went, as a part of its price */
 
 export class ChartLegend {
   element = h("p", { className: "chart-legend" });
@@ -17,10 +18,12 @@ export class ChartLegend {
   #bars = [];
   #digits = 2;
   #lengthMs = MINUTE_MS;
+  /** @type {Versus | null} */
+  #versus = null;
 
-  /** @param {Bar[]} bars @param {{digits: number, lengthMs: number}} options */
-  show(bars, { digits, lengthMs }) {
-    [this.#bars, this.#digits, this.#lengthMs] = [bars, digits, lengthMs];
+  /** @param {Bar[]} bars @param {{digits: number, lengthMs: number, versus: Versus | null}} options */
+  show(bars, { digits, lengthMs, versus }) {
+    [this.#bars, this.#digits, this.#lengthMs, this.#versus] = [bars, digits, lengthMs, versus];
     setText(this.range, bars.length ? span(bars) : "");
     this.showBar(null, []);
   }
@@ -35,12 +38,19 @@ export class ChartLegend {
     const words = (/** @type {number} */ value) => price(value, this.#digits);
     const range = spreadOf(shown);
     const spread = range ? [...new Set(range.map(words))].join("–") : "–";
-    const values = { O: words(shown.open), H: words(shown.high), L: words(shown.low), C: words(shown.close), V: volume(shown.volume), Spread: spread };
+    const values = { O: words(shown.open), H: words(shown.high), L: words(shown.low), C: words(shown.close), V: volume(shown.volume), Spread: spread, ...this.#against() };
     fill(
       this.element,
       h("span", { className: "legend-time" }, (this.#lengthMs < MINUTE_MS ? moment : momentToMinute)(ms, serverNow())),
       ...Object.entries(values).map(([name, value]) => h("span", { className: "legend-value" }, h("span", {}, `${name} `), value)),
     );
+  }
+
+  /** @returns {Record<string, string>} */
+  #against() {
+    if (!this.#versus) return {};
+    const { name, further } = this.#versus;
+    return { [`vs ${name}`]: further === null ? "no quotes" : percent(100 * further) };
   }
 }
 

@@ -44,7 +44,7 @@ function line(chart, scale) {
   };
 }
 
-/** A second ticker, drawn as if it had begun at the price of the first: where they part, one of them moved alone. */
+/** A second ticker, drawn as if it had had the price of the first at one moment: where they part, one of them moved alone. */
 export class ComparedLine {
   #series;
 
@@ -60,15 +60,16 @@ export class ComparedLine {
   /**
    * @param {Place[]} places of the first ticker
    * @param {Compared | null} compared
+   * @param {Time | null} from the moment at which they have one price; null is the first of both
    * @returns {number | null} how much further the first went than the second, as a part of its price; null without both
    */
-  show(places, compared) {
+  show(places, compared, from) {
     const closes = new Map(compared?.bars.map(({ minute, close }) => [minute, close]));
     const both = places.flatMap(({ time, bar }) => {
       const close = bar && closes.get(bar.minute);
       return bar && close ? [{ time, own: bar.close, close }] : [];
     });
-    const [first, last] = [both.at(0), both.at(-1)];
+    const [first, last] = [both.find(({ time }) => from === null || time >= from) ?? both.at(0), both.at(-1)];
     this.#series.setData(first ? both.map(({ time, close }) => ({ time, value: (close * first.own) / first.close })) : []);
     this.#series.applyOptions({ title: first ? (compared?.name ?? "") : "" });
     return first && last ? last.own / first.own - last.close / first.close : null;

@@ -288,7 +288,7 @@ export class OpenTicker {
     // A replay's time is not now, and of short bars the newest are not archived yet: nothing is missing after the last one.
     const untilMs = list.origin === "replay" || this.#isShort ? 0 : Math.min(serverNow(), Date.parse(list.until));
     const fit = !this.#fitted && bars.length > 0 && this.#canvas.clientWidth > 0;
-    chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs, stepMs: this.#length.ms, compared: this.#other && { name: this.#other.ticker, bars: barsOf(this.#other.bars, this.#length.ms) } });
+    const further = chart.draw(bars, own, { fit, chosen: this.#chosen, digits: this.#digits, untilMs, stepMs: this.#length.ms, compared: this.#other && { name: this.#other.ticker, bars: barsOf(this.#other.bars, this.#length.ms) } });
     this.#fitted ||= fit;
     if (this.#fitted && this.#page && !this.#zoomed) {
       this.#zoomed = true;
@@ -297,7 +297,7 @@ export class OpenTicker {
     if (bars.length) this.#message.hide();
     else this.#message.showNothing(list, anomalies, { listed: this.#list?.tickers.map((row) => row.ticker) ?? [], isShort: this.#isShort });
     this.#canvas.setAttribute("aria-label", described(this.#address.ticker, bars, own));
-    this.#legend.show(bars, { digits: this.#digits, lengthMs: this.#length.ms });
+    this.#legend.show(bars, { digits: this.#digits, lengthMs: this.#length.ms, versus: this.#other && { name: this.#other.ticker, further } });
     if (this.#list) this.showQuote(this.#list);
   }
 

@@ -5,9 +5,11 @@ import { showSilences } from "./actions.js";
 import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
 import { ZONE_KEY } from "./format.js";
-import { SEVERITIES, capitalized, kinds, kindsKnown } from "./kinds.js";
+import { SEVERITIES, capitalized } from "./kinds.js";
 import { sound } from "./notify.js";
 import { prefer, preference } from "./preferences.js";
+import { choice, kindChoice, labelled, tickerChoice } from "./settings_fields.js";
+import { ruleForm } from "./settings_rules.js";
 import { silences } from "./silences.js";
 import { tour } from "./tour.js";
 
@@ -56,6 +58,7 @@ function build(dialog, tickers, total, closed) {
     h("h2", { id: "settings-title" }, "Settings"),
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
     tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
+    ruleForm(tickers),
     silenceForm(tickers, closed),
     thresholdForm(tickers),
     h(
@@ -82,22 +85,10 @@ async function wantDesktop(value) {
  * @param {(value: string) => void} onChange
  */
 function field(label, options, value, onChange) {
-  const select = h("select", { onchange: () => onChange(select.value) }, ...Object.entries(options).map(([name, words]) => h("option", { value: name }, words)));
+  const select = choice(options);
   select.value = value;
-  return h("label", {}, h("span", {}, label), select);
-}
-
-/** @param {string} label @param {HTMLElement} input */
-const labelled = (label, input) => h("label", {}, h("span", {}, label), input);
-
-/** @param {() => string[]} tickers */
-const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
-
-/** The kinds come from the API, perhaps after the dialog was opened. */
-function kindChoice() {
-  const select = h("select", {}, h("option", { value: "" }, "All kinds"));
-  void kindsKnown.then(() => select.append(...kinds().map(([value, words]) => h("option", { value }, words))));
-  return select;
+  select.addEventListener("change", () => onChange(select.value));
+  return labelled(label, select);
 }
 
 /** A list of which the page shows a part cannot be saved from it: the rest would be lost. @param {number} total */
@@ -130,7 +121,7 @@ function watchListForm(tickers) {
 /** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers @param {AbortSignal} closed */
 function silenceForm(tickers, closed) {
   const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
-  const hours = h("select", {}, ...Object.entries({ 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" }).map(([value, words]) => h("option", { value }, words)));
+  const hours = choice({ 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" });
   const reason = h("input", { type: "text", maxLength: 200, autocomplete: "off" });
   const note = h("p", { className: "panel-note", role: "status" });
   const list = h("div", { className: "silences" });

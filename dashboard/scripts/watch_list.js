@@ -23,6 +23,8 @@ const GROUP = 25;
 const PAGE = 500;
 /** Tickers with a recent anomaly that come first on the first page of a longer list. */
 const MOST_FIRST = 100;
+/** From so many percent on a change is tinted, and tinted more. */
+const HEAT = [0.5, 1.5, 3];
 /** @type {[string, string][]} class, whose last word is the column's name, and heading */
 const COLUMNS = [
   ["price", "Last"],
@@ -315,6 +317,7 @@ function showNumbers({ cells, row }, ticker) {
   setText(amount, ticker.change_percent === null ? "" : `${change(ticker.change, digits)}  `);
   setText(relative, percent(ticker.change_percent));
   cells.change.className = `change ${direction(ticker.change)}`;
+  cells.change.dataset.heat = String(HEAT.filter((percents) => Math.abs(ticker.change_percent ?? 0) >= percents).length);
   cells.change.title = ticker.reference_kind === "open" ? "against the day's first price" : "against the previous close";
   setText(cells["bid-ask"], ticker.bid === null ? "–" : `${price(ticker.bid, digits)} / ${price(ticker.ask, digits)}`);
   setText(cells.volume, volume(ticker.day_volume));

@@ -100,6 +100,7 @@ class AnomalyChanges(TypedDict, total=False):
     threshold: float
     value: float
     expected: float
+    tolerance: float
     direction: str
     explanation: str
     late: bool

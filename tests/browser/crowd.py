@@ -44,8 +44,9 @@ def _ticker(name: str, now_ms: int, step: int) -> JsonObject:
 class Crowd:
     """An API that always has more, newer, and 500 changed quotes; the answers are what counts, not the store."""
 
-    def __init__(self, now_ms: int, bars: list[Bar]) -> None:
+    def __init__(self, now_ms: int, bars: list[Bar], shown: int = SHOWN) -> None:
         self._now_ms = now_ms
+        self._shown = shown
         self._steps = itertools.count()
         self._bars = [
             {
@@ -75,7 +76,7 @@ class Crowd:
         fitting = (n for n in itertools.count(start) if SEVERITIES[n % 4] in severities)
         wanted = list(itertools.islice(fitting, 200 if cursor else PAGE))
         anomalies = [_anomaly(n, self._now_ms, TICKERS[n * 7 % 500]) for n in wanted]
-        following = str(wanted[-1] + 1) if wanted[-1] < SHOWN else None
+        following = str(wanted[-1] + 1) if wanted[-1] < self._shown else None
         return {"anomalies": anomalies, "count": len(anomalies), "next": following}
 
     def _tickers(self, step: int) -> JsonObject:

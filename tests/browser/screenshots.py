@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -31,7 +32,7 @@ from tests.browser.site import Site, running_site
 from tests.conftest import running_chromium
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-MOST_BYTES = 200_000
+MOST_BYTES = 250_000
 SLOWEST_MS = 120_000
 LINK = "https://monitor.example/"
 
@@ -78,7 +79,8 @@ def _fall(site: Site, ticker: str, minutes_ago: int, factor: float) -> Anomaly:
         explanation=f"{ticker} fell {100 * (1 - after / before):.2f}% in one tick, from {before:,.2f} to {after:,.2f}: "
         "18 times its usual move of 0.078% over the last 240 ticks.",
     )
-    site.announce(anomaly, Context("company", "", -0.0141, 0.0006, 9, "SPY", 0.0004, 1.7, -0.0148))
+    move = after / before - 1
+    site.announce(anomaly, Context("company", "", move, 0.0006, 9, "SPY", 0.0004, 1.7, move - 0.0007))
     return anomaly
 
 
@@ -92,6 +94,7 @@ def _burst(site: Site, fall: Anomaly) -> Anomaly:
         severity="high",
         value=1_204_000.0,
         expected=96_000.0,
+        tolerance=41_000.0,
         window={"unit": "shares", "ticks": 240},
         score=11.2,
         explanation=f"{fall.ticker} traded 1,204,000 shares in 5 s, 12 times what is usual at this time of day.",
@@ -104,6 +107,7 @@ def _burst(site: Site, fall: Anomaly) -> Anomaly:
         severity="medium",
         value=0.0017,
         expected=0.0001,
+        tolerance=0.0001,
         window={"unit": "spread", "ticks": 240},
         score=6.0,
         explanation=f"{fall.ticker}'s spread widened to $0.31, 15 times its usual $0.02.",
@@ -138,7 +142,8 @@ def _page(browser: Browser, width: int, height: int, scheme: str) -> Iterator[Pa
 
 
 def _desk(page: Page, site: Site, fall: Anomaly) -> None:
-    page.goto(f"{site.url}?anomaly={fall.id}&compare=AAPL")
+    query = urlencode({"ticker": fall.ticker, "anomaly": fall.id, "compare": "AAPL"})
+    page.goto(f"{site.url}?{query}")
     expect(page.locator(".detail")).to_be_visible(timeout=SLOWEST_MS)
     expect(page.locator("#watch .sparkline")).to_have_count(len(site.levers.tickers), timeout=SLOWEST_MS)
     _save(page, "desk-dark.png")
@@ -187,8 +192,8 @@ def _drawn(blocks: list[JsonObject]) -> str:
         "<style>body{margin:0;background:#fff}article{display:grid;grid-template-columns:36px 1fr;gap:8px;width:608px;"
         "padding:16px;font:15px/1.46 Lato,system-ui,sans-serif;color:#1d1c1d}article>i{width:36px;height:36px;"
         "border-radius:6px;background:#1f4fd1}h3{margin:4px 0;font-size:18px}p{margin:4px 0;white-space:pre-wrap}"
-        "div div{display:flex;gap:8px;margin-top:8px}b{padding:4px 12px;border:1px solid #bbb;border-radius:4px;"
-        "font-size:13px}small{color:#616061}</style>"
+        "div div{display:flex;flex-wrap:wrap;gap:8px;margin-top:8px}b{padding:4px 12px;white-space:nowrap;"
+        "border:1px solid #bbb;border-radius:4px;font-size:13px}small{color:#616061}</style>"
         f"<article><i></i><div><strong>Anomaly Monitor</strong> <small>APP</small>{''.join(parts)}</div></article>"
     )
 

@@ -340,10 +340,12 @@ def _seed(site: Site) -> None:
             severity=severity,
             direction=direction,
             explanation=sentence,
+            window={"ticks": 240, "unit": UNITS.get(kind, "return")},
             score={"low": 2.7, "medium": 3.4, "high": 5.2, "critical": 9.8}[severity],
         )
 
 
+UNITS = {"spread_blowout": "spread", "volume_burst": "shares", "frozen_feed": "ticks", "bad_tick": "price"}
 STORIES = [
     ("NVDA", 2, "price_spike", "critical", "down",
      "NVDA fell 1.41% in one tick, 18 times its usual move of 0.078% over the last 240 ticks."),

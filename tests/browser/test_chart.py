@@ -132,6 +132,7 @@ def test_a_line_is_compared_with_a_second_ticker(page: Page, site: Site) -> None
     further = float(chart.get_attribute("data-compared") or "")
     moves = [bars[-1].close / bars[-59].close for bars in (site.bars["MSFT"], site.bars["AAPL"])]
     assert further == pytest.approx(moves[0] - moves[1], abs=0.004)  # the open minute, and the hour's edge
+    expect(page.locator(".chart-legend")).to_contain_text(f"vs AAPL {100 * further:+.2f}%".replace("-", "−"))
     page.get_by_label("Candles or a line").select_option("Line")
     expect(page).to_have_url(re.compile("style=line"))
     expect(chart).to_have_attribute("data-bars", re.compile(r"^(5\d|60)$"))

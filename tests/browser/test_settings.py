@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import open_context
+from consumers.stores.rules import RuleParameter
+from tests.browser.conftest import Console, open_context
 from tests.browser.site import Site
 from tests.browser.test_states import violations
 
@@ -102,6 +104,33 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     assert page.evaluate("shown") == ["JPM: Price spike, high (and 1 more): JPM rose."]
     page.reload()
     assert page.locator("html").get_attribute("data-density") == "comfortable"
+
+
+def test_a_rule_is_added_and_removed(page: Page, site: Site, console: Console) -> None:
+    console.expect("400")
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    page.keyboard.press(",")
+    rules = page.get_by_role("dialog", name="Settings").locator("section", has_text="Your own rules")
+    rules.get_by_label("Value").fill("410.5")
+    add = rules.get_by_role("button", name="Add")
+    add.click()
+    expect(rules).to_contain_text("That was not done")  # a price is of a ticker
+    rules.get_by_label("Ticker").select_option("TSLA")
+    add.click()
+    expect(rules.get_by_role("listitem")).to_contain_text("TSLA: price above 410.50, every time, high")
+    rules.get_by_label("Ticker").select_option("")
+    rules.get_by_label("When").select_option("moves")
+    rules.get_by_label("Value").fill("2")
+    add.click()
+    expect(rules.get_by_role("listitem")).to_have_count(2)
+    (first, second) = RuleParameter(boto3.client("ssm")).read()
+    assert (first.ticker, first.when, first.value) == ("TSLA", "above", 410.5)
+    assert (second.ticker, second.when, second.value, second.minutes) == ("", "moves", 2, 5)
+    for rule in (first, second):
+        rules.get_by_role("button", name="Remove").first.click()
+        expect(rules.locator(f'[data-rule="{rule.id}"]')).to_have_count(0)
+    assert violations(page) == []
 
 
 def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
