@@ -67,7 +67,6 @@ class Levers:
     session: Session = "always"
     ahead_ms: int = 0
     """How far the server's clock is ahead of the data: quotes grow old by it."""
-    slow_seconds: float = 0.0
     stand_in: StandIn | None = None
 
 
@@ -256,7 +255,6 @@ def _request_handler(site: Site, apis: dict[Session, Api], lock: threading.Lock)
             if not url.path.startswith("/api/"):
                 super().do_GET()
                 return
-            time.sleep(site.levers.slow_seconds)
             query = parse_qs(url.query, keep_blank_values=True)
             if not site.levers.reachable:
                 self.send(HTTPStatus.BAD_GATEWAY, {}, "")

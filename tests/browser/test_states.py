@@ -124,12 +124,13 @@ def test_the_chart_takes_the_colours_of_the_theme(page: Page, site: Site) -> Non
 
 
 def test_loading_has_a_shape(page: Page, site: Site) -> None:
-    site.levers.slow_seconds = 0.7
+    page.route("**/api/**", lambda _route: None)  # nothing comes until it is taken away
     page.goto(site.url)
     expect(page.locator("#events .skeleton")).to_be_visible()
     expect(page.locator("#watch .skeleton")).to_be_visible()
     expect(page.locator("#feed-text")).to_have_text("Connecting")
     assert violations(page) == []
+    page.unroute("**/api/**")
     expect(page.locator("#events .event").first).to_be_visible()
     expect(page.locator(".skeleton")).to_have_count(0)
 
