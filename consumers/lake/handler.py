@@ -39,9 +39,10 @@ class LakeSettings(msgspec.Struct, frozen=True, rename=str.upper):
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
 
 
-def handler(_event: object, context: LambdaContext) -> dict[str, Any]:
-    """Take in what is new, and return what that was."""
-    until_ms = _now_ms() + max(0, context.get_remaining_time_in_millis() - MARGIN_MS)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take in what is new, in `seconds` of the event where it has them, and return what that was."""
+    left_ms = max(0, context.get_remaining_time_in_millis() - MARGIN_MS)
+    until_ms = _now_ms() + min(left_ms, 1000 * event.get("seconds", left_ms))
     report = _lake().run(until_ms).as_dict()
     logger.info("lake", report=report)
     return report

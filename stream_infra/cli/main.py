@@ -39,6 +39,7 @@ COMMANDS = {
     "watch": "Show and change which tickers are watched.",
     "history": "Fetch minute bars of the past into a file for backtest.",
     "export": "Write anomalies, quotes or incidents to a file.",
+    "sql": "Ask what was seen and found in SQL, or by a named query.",
     "endpoints": "Show the addresses of the dashboard, the API and AWS.",
     "replay": "Send a file of recorded ticks through the whole monitor.",
     "detect": "Score ticks of a file or of standard input, offline.",
