@@ -24,8 +24,9 @@ from producers.errors import MonitorError
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from producers.origin import origin_of
-from producers.source import SourceError, SourceSpec, poll
+from producers.source import HasConnection, SourceError, SourceSpec, poll
 from producers.sources import create, get_pollable
+from producers.streaming import StreamRejectedError
 from producers.vendor_state import VendorError
 from stream_infra import names
 from stream_infra.cdk.bundling import LOCK
@@ -35,6 +36,7 @@ POLL_SECONDS_SIMULATED = 2
 _TRIED_TICKERS = 10
 """Enough to see whether the source answers, few enough for any rate limit."""
 _TRIAL_SECONDS = 8.0
+_STREAM_SECONDS = 4.0
 _REJECTED_KEY = {401, 403}
 Environment = Mapping[str, str]
 Say = Callable[[str], None]
@@ -120,7 +122,14 @@ def try_out(config: Config, environment: Environment) -> Trial:
     if origin_of(config.source) != "live":
         return Trial(f"{config.source}, nothing in it is real")
     tickers = config.tickers.split(",")[:_TRIED_TICKERS] if not config.tickers.startswith("s3:") else []
-    outcome = _polled(config, {**environment, **config.source_options}, tickers)
+    environment = {**environment, **config.source_options}
+    if (
+        config.source_mode == "stream"
+        and tickers
+        and (problem := _stream_problem(config, environment, tickers))
+    ):
+        return Trial(f"{problem}: scans go on trying", is_good=False)
+    outcome = _polled(config, environment, tickers)
     if isinstance(outcome, str):
         return Trial(f"{outcome}: scans go on trying", is_good=False)
     answered, missing = outcome
@@ -133,6 +142,27 @@ def try_out(config: Config, environment: Environment) -> Trial:
     if reasons:
         return Trial(f"{config.source} answers, but not for {reasons}", is_good=False)
     return Trial(f"{config.source} answers")
+
+
+def _stream_problem(config: Config, environment: Environment, tickers: list[str]) -> str:
+    """Return why the stream cannot be sampled, if it cannot; a ticker that is not traded now is no problem.
+
+    Raises
+    ------
+    LocalError
+        If the vendor rejects the key or the plan.
+    """
+    source = create(config.source, {**environment, "POLL_INTERVAL_SECONDS": f"{_STREAM_SECONDS:g}"}, "stream")
+    try:
+        poll(config.source, source, tickers, time.time_ns() // 1_000_000)
+    except StreamRejectedError as error:
+        raise LocalError(str(error)) from error
+    except SourceError as error:
+        return str(error)
+    finally:
+        if isinstance(source, HasConnection):
+            source.close()
+    return ""
 
 
 def _polled(config: Config, environment: Environment, tickers: list[str]) -> tuple[int, dict[str, str]] | str:

@@ -1,9 +1,9 @@
 """Keeps what is known of the feed in DynamoDB, and puts its events on the bus `stock-market`.
 
 The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for `status`
-and `doctor`: source, breaker, stale_since, stale_tickers, last_error, updated. A state of tens of thousands of tickers
-is more than an item takes: its further parts are items of their own, sk `feed/1` and so on, and `parts` and `checksum`
-say what belongs together.
+and `doctor`: source, breaker, failing (why the last poll failed), stale_since, stale_tickers, last_error, updated. A
+state of tens of thousands of tickers is more than an item takes: its further parts are items of their own, sk `feed/1`
+and so on, and `parts` and `checksum` say what belongs together.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ KEY = {"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
 _EVENTS_PER_CALL = 10
 _PART_BYTES = 350_000
 _ERROR_CHARACTERS = 1_000
+_CHANGES_AT_ONCE = 2  # of a scan: the state of a long watch list is large, and a source may flap
 
 
 @runtime_checkable
@@ -67,6 +68,8 @@ class FeedKeeper:
         self._pending: list[FeedEvent] = []
         self.problem: str | None = None
         """Why events wait, if some do."""
+        self._failing = ""
+        self._changes = 0
         self.warm_up = WarmUpMemory()
         """What is known of the past of live tickers, whatever their source."""
 
@@ -77,6 +80,7 @@ class FeedKeeper:
         """
         answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
         kept = self._decoded(answer.get("Item"))
+        self._failing, self._changes = answer.get("Item", {}).get("failing", {}).get("S", ""), 0
         if kept.memory.observed_ms > now_ms + MAX_AHEAD_MS:
             kept = _Kept(FeedMemory(), pending=kept.pending)
         self._source = source
@@ -109,6 +113,14 @@ class FeedKeeper:
             self.save(now_ms)  # at once, so that a scan that is killed does not say it again
         return seen.rows
 
+    def record_poll(self, why: str, now_ms: int) -> None:
+        """Record why a poll failed, or "" for one that did not; `status` and `doctor` are to know a change at once."""
+        has_changed = bool(why) != bool(self._failing)
+        self._failing = why
+        if has_changed and self._changes < _CHANGES_AT_ONCE:
+            self._changes += 1
+            self.save(now_ms)
+
     def save(self, now_ms: int) -> None:
         """Store what is known."""
         memory, vendor = self._watch.memory, self._vendor_state
@@ -128,6 +140,8 @@ class FeedKeeper:
             "last_error": {"S": vendor.last_error[:_ERROR_CHARACTERS] if vendor else ""},
             "updated": {"S": _iso(now_ms)},
         }
+        if self._failing:
+            item["failing"] = {"S": self._failing[:_ERROR_CHARACTERS]}
         if memory.stale_since_ms:
             item["stale_since"] = {"S": _iso(memory.stale_since_ms)}
         self._dynamodb.put_item(TableName=self._table, Item=item)

@@ -222,8 +222,10 @@ class Scan:
             report.failed_polls += 1
             report.problems.append(str(error))
             self._judge_feed(watched.symbols, None, ts_ms, str(error))
+            parts.feed.record_poll(str(error), ts_ms)
             return
         report.polls += 1
+        parts.feed.record_poll("", ts_ms)
         quotes = self._observations(watched.symbols, batch, ts_ms)
         self._publish(self._warmed_up(quotes, ts_ms), publish_by_ms)
 

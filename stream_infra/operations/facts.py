@@ -145,6 +145,8 @@ class Feed:
     breaker: str = "closed"
     stale_since: str = ""
     last_error: str = ""
+    failing: str = ""
+    """Why the last poll failed; empty if it did not."""
 
 
 @dataclass(frozen=True)

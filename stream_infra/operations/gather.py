@@ -343,6 +343,7 @@ class Gatherer:
             breaker=item.get("breaker", "closed"),
             stale_since=item.get("stale_since", ""),
             last_error=item.get("last_error", ""),
+            failing=item.get("failing", ""),
         )
 
     def _last_poll(self) -> datetime | None:

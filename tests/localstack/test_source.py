@@ -13,6 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
 from localstack import source
 from localstack.settings import LocalError, LocalSettings, aws_environment, read_settings
@@ -117,6 +118,38 @@ def test_a_rejected_key_stops_the_start_and_is_never_shown(settings: LocalSettin
         ) as caught:
             source.try_out(config, environment)
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"code": 402, "msg": "auth failed"}, "402: auth failed): check the keys"),
+        (
+            {"code": 409, "msg": "insufficient subscription"},
+            "409: insufficient subscription): check the keys, and",
+        ),
+    ],
+)
+def test_a_stream_that_is_rejected_stops_the_start(
+    settings: LocalSettings, error: dict[str, object], said: str
+) -> None:
+    """Error codes: https://docs.alpaca.markets/docs/streaming-market-data#connection."""
+
+    def answer(connection: ServerConnection) -> None:
+        connection.send('[{"T":"success","msg":"connected"}]')
+        connection.recv()
+        connection.send(json.dumps([{"T": "error", **error}]))
+
+    server = serve(answer, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+    environment = {**ALPACA, "SOURCE": "alpaca", "TICKERS": "AAPL", "ALPACA_STREAM_URL": url}
+    config = source.configure(settings, environment).model_copy(update={"source_mode": "stream"})
+    with pytest.raises(LocalError) as caught:
+        source.try_out(config, environment)
+    assert said in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+    server.shutdown()
 
 
 def test_tickers_that_the_vendor_does_not_know_are_named(settings: LocalSettings) -> None:

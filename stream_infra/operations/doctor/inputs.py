@@ -86,7 +86,17 @@ def feed(facts: Facts) -> Iterator[Diagnosis]:
             cause="feed-dead",
             part="feed",
             finding=f"the source {feed.source} brings nothing new{since}; circuit breaker {feed.breaker}",
-            because=feed.last_error or "it responds, with quotes that are old",
+            because=feed.failing or feed.last_error or "it responds, with quotes that are old",
+            remedy=f"stock-monitor quote AAPL --source {feed.source}",
+            section="feed-silence",
+            explains=("stream", "windows"),
+        )
+    elif feed and feed.failing and facts.market_open:
+        yield Diagnosis(
+            cause="feed-dead",
+            part="feed",
+            finding=f"the last poll of the source {feed.source} failed",
+            because=feed.failing,
             remedy=f"stock-monitor quote AAPL --source {feed.source}",
             section="feed-silence",
             explains=("stream", "windows"),

@@ -117,6 +117,29 @@ def test_the_standing_with_the_vendor_outlasts_a_scan(keeper: MakeKeeper, aws: A
     assert other.vendor_state.failures == 0, "another vendor has a state of its own"
 
 
+def test_a_poll_that_fails_is_on_record_at_once_and_so_is_the_next_that_does_not(
+    keeper: MakeKeeper, aws: Aws
+) -> None:
+    def failing() -> str:
+        item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY).get("Item", {})
+        return item.get("failing", {}).get("S", "")
+
+    first = keeper()
+    first.record_poll("alpaca rejects the stream (402: auth failed)", START)
+    assert failing() == "alpaca rejects the stream (402: auth failed)"
+    first.record_poll("", START + 1000)
+    assert failing() == ""
+    for second in range(2, 9):  # one that flaps is not written each time
+        first.record_poll("down" if second % 2 else "", START + 1000 * second)
+    assert failing() == ""
+    first.record_poll("down", START + 9000)
+    first.save(START + 10_000)  # as a scan does at its end
+    assert failing() == "down"
+    second_scan = keeper()
+    second_scan.record_poll("", START + 60_000)
+    assert failing() == ""
+
+
 def test_what_another_version_stored_is_no_obstacle(keeper: MakeKeeper, aws: Aws) -> None:
     first = keeper()
     first.save(START)

@@ -95,6 +95,10 @@ BROKEN: dict[str, tuple[Facts, str, str]] = {
     "breaker is open": (
         replace(SOUND, feed=Feed("alpaca", NOW, "open", "", "status 503")), "feed-dead", "status 503",
     ),
+    "last poll failed": (
+        replace(SOUND, feed=Feed("alpaca", NOW, failing="alpaca rejects the key")),
+        "feed-dead", "alpaca rejects the key",
+    ),
     "scanner may not write": (
         replace(SOUND, denied=(Denied(names.SCANNER, "kinesis:PutRecords", "arn:stream"),)),
         "missing-permission", "kinesis:PutRecords on arn:stream",
