@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from consumers.alerts.decision import ContextOf
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import MINUTE_MS, Message
-from consumers.alerts.notifier import Notifier
+from consumers.alerts.notifier import Notifier, no_context
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import MemoryTable
@@ -26,6 +27,8 @@ class DryRun:
         The time, epoch ms UTC.
     messages
         Those that would have been sent, the oldest first.
+    context
+        See `decision.ContextOf`.
     """
 
     settings: AlertSettings = field(default_factory=AlertSettings)
@@ -33,6 +36,7 @@ class DryRun:
     now_ms: int = 0
     messages: list[Message] = field(default_factory=list)
     store: AlertStore = field(default_factory=lambda: AlertStore(MemoryTable()))
+    context: ContextOf = no_context
 
     def __post_init__(self) -> None:
         self._notifier = Notifier(
@@ -42,6 +46,7 @@ class DryRun:
             clock=lambda: self.now_ms,
             watched=lambda: self.watched,
             pause=lambda _attempt: None,
+            context=self.context,
         )
 
     def take(self, events: Sequence[AlertEvent], now_ms: int) -> list[Message | None]:

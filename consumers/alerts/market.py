@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,6 +19,7 @@ from consumers.stores.charts import MANY_WINDOWS
 from producers.watch_list import WatchListError
 
 if TYPE_CHECKING:
+    from consumers.contracts.charts import Bar
     from consumers.stores.charts import ChartTable
 
 READ_TICKERS = 200
@@ -37,6 +38,34 @@ _SUDDEN = frozenset({"price_spike", "level_shift"})
 _UNREADABLE = "the bars cannot be read now"
 
 
+class Quotes(Protocol):
+    """The newest quotes: `stores.charts.LastQuotes`."""
+
+    @property
+    def ts(self) -> Mapping[str, int]:
+        """When each ticker was quoted, epoch ms UTC."""
+
+    def reference(self, symbol: str, /) -> tuple[float, float | None, float]:
+        """Return the newest price of a ticker first."""
+
+
+class Charts(Protocol):
+    """What a context is read from: `stores.charts.ChartTable`."""
+
+    def last_quotes(self, origin: str, /) -> Quotes:
+        """Return the newest quote of every ticker."""
+
+    def closes(
+        self, origin: str, symbols: Sequence[str], minutes: Iterable[int], windows: int, /
+    ) -> dict[int, dict[str, float]]:
+        """Return the closes of minutes, by minute and ticker."""
+
+    def closed_bars(
+        self, origin: str, symbol: str, since_ms: int, until_ms: int, windows: int, /
+    ) -> Iterator[Bar]:
+        """Yield the minutes that start in since_ms <= start < until_ms."""
+
+
 class MarketReader:
     """Says what the market did at the moment of an event.
 
@@ -49,7 +78,7 @@ class MarketReader:
     """
 
     def __init__(
-        self, charts: ChartTable, tickers: Callable[[], Sequence[str]], clock: Callable[[], int]
+        self, charts: Charts, tickers: Callable[[], Sequence[str]], clock: Callable[[], int]
     ) -> None:
         self._charts = charts
         self._tickers = tickers

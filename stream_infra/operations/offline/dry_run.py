@@ -14,6 +14,7 @@ from consumers.stream.thresholds import Threshold, ThresholdError
 from producers.recordings import RecordingError, RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import History
+from stream_infra.operations.offline.market import RecordedMarket
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 SHOWN_REJECTIONS = 5
@@ -81,10 +82,14 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
 
     try:
         history = History(files, Threshold.parse(threshold), reject)
-        events = [AlertEvent.of(*change) for change in history.changes()]
+        market = RecordedMarket(settings)
+        events = []
+        for change in history.changes(market.add):
+            events.append(AlertEvent.of(*change))
+            market.read(events[-1])
     except (RecordingError, ThresholdError) as error:
         raise InputError(str(error)) from error
-    notifier = DryRun(settings, watched=len(history.tickers))
+    notifier = DryRun(settings, watched=len(history.tickers), context=market.context)
     notifier.live_through(events, then_ms=2 * DAY_MS)
     found = {id_: notifier.store.incident_of(id_) for id_ in {event.anomaly.id for event in events}}
     times = [message.made_ms for message in notifier.messages]

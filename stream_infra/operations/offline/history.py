@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition
 
 SOURCE = "dry-run"
+ReadTicks = Callable[[Sequence[str], engine.Ticks, slice], None]
 
 
 class AnomalyChange(NamedTuple):
@@ -55,8 +56,13 @@ class History:
         """Tickers that were met."""
         return self._detection.tickers
 
-    def changes(self) -> Iterator[AnomalyChange]:
+    def changes(self, read: ReadTicks | None = None) -> Iterator[AnomalyChange]:
         """Return the life of every anomaly: its opening, its escalations, its end.
+
+        Parameters
+        ----------
+        read
+            Takes all ticks, with the tickers of their slots: those up to a change before it is returned.
 
         Raises
         ------
@@ -65,7 +71,16 @@ class History:
         """
         for block in self._blocks:
             self.ticks += len(block.ticks.ts)
-            yield from self._detection.changes(block)
+            done = 0
+            for change in self._detection.changes(block):
+                if read is not None:
+                    later = np.flatnonzero(block.ticks.ts[done:] > change.at_ms)
+                    until = done + int(later[0]) if len(later) else len(block.ticks.ts)
+                    read(self.tickers, block.ticks, slice(done, until))
+                    done = until
+                yield change
+            if read is not None:
+                read(self.tickers, block.ticks, slice(done, None))
 
 
 class Detection:
