@@ -126,8 +126,10 @@ def browse(page: Page, hand: Hand, ticker: str) -> None:
     hand.press("row of a ticker", page.locator(f'#watch tr[data-ticker="{ticker}"] a'))
     expect(page.locator("#ticker-title")).to_have_text(ticker)
     expect(page.locator("#chart")).to_have_attribute("data-bars", re.compile(r"2[34]\d"))
-    hand.press("range", page.get_by_role("button", name="1 hour"))
-    expect(page.get_by_role("button", name="1 hour")).to_have_attribute("aria-pressed", "true")
+    for name in ("1 hour", "4 hours"):
+        span = page.get_by_role("button", name=name)
+        hand.press(f"range of {name}", span)
+        expect(span).to_have_attribute("aria-pressed", "true")
     hand.press("anomaly in the ticker's list", page.locator(".ticker-side .event").nth(3))
     expect(page.locator(".detail")).to_be_visible()
     hand.press("anomaly in the list", events.nth(300))
