@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from consumers.alerts.model import Incident, Move, Silence
+from consumers.alerts.model import Incident, Silence
 from consumers.alerts.places import incident_place
 from consumers.alerts.table import Place
 
@@ -18,7 +18,6 @@ class AlertCache:
     """What is remembered that matters for a batch of events, and what changed of it."""
 
     silences: tuple[Silence, ...] = ()
-    moves: dict[str, list[Move]] = field(default_factory=dict)
     _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
     _now: dict[Place, object] = field(default_factory=dict)
 

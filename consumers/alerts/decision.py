@@ -180,7 +180,7 @@ class Decision:
         incident = self._newest(event, subject)
         if moving and incident is None:
             incident = self._open(event, subject, subject, watched)
-            for single in self._singles(event, subject, moves):
+            for single in self._singles(event, moves):
                 incident, left = incidents.merged(incident, single)
                 self._put(left)
         if moving and incident is not None:
@@ -188,13 +188,9 @@ class Decision:
             return replace(incident, wide_until_ms=until_ms)
         return incident
 
-    def _singles(self, event: AlertEvent, subject: str, moves: Iterable[Move]) -> list[Incident]:
+    def _singles(self, event: AlertEvent, moves: Iterable[Move]) -> list[Incident]:
         """Return the incidents of single tickers that began with the move."""
-        near = [
-            move
-            for move in moves
-            if move.subject == subject and abs(move.at_ms - event.at_ms) <= policy.WIDE_MS
-        ]
+        near = policy.near(event, moves)
         ids = list(dict.fromkeys(move.incident for move in near if move.incident))[-MERGED:]
         self._store.load_incidents(self._cache, ids)
         found = (self._cache.get(incident_place(id_), Incident) for id_ in ids)

@@ -10,7 +10,7 @@ import msgspec
 
 from consumers.alerts.model import Delivery, Message, Pending
 from consumers.alerts.places import days_between, delivery_place, expiry, message_place, pending_place
-from consumers.alerts.table import Delete, Put, Table
+from consumers.alerts.table import Delete, Item, Put, Table
 
 MESSAGE_DAYS = 90
 """More than the longest silence, so that what it defers is still sent."""
@@ -55,19 +55,23 @@ class MessageStore:
 
     def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
         """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
-        for day in days_between(since_ms, until_ms):
-            message: Message | None = None
-            deliveries: list[Delivery] = []
-            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
-            for item in self._table.query(f"messages#{day}", after=after, until=until):
-                if "#>" in item.place[1]:
-                    deliveries.append(decode(item.body, Delivery))
-                    continue
-                if message is not None:
-                    yield StoredMessage(message, tuple(deliveries))
-                message, deliveries = decode(item.body, Message), []
+        message: Message | None = None
+        deliveries: list[Delivery] = []
+        for item in self._of_days("messages", since_ms, until_ms):
+            if "#>" in item.place[1]:
+                deliveries.append(decode(item.body, Delivery))
+                continue
             if message is not None:
                 yield StoredMessage(message, tuple(deliveries))
+            message, deliveries = decode(item.body, Message), []
+        if message is not None:
+            yield StoredMessage(message, tuple(deliveries))
+
+    def _of_days(self, name: str, since_ms: int, until_ms: int) -> Iterator[Item]:
+        """Yield the items of partitions by day whose sort keys begin with a moment of a span."""
+        for day in days_between(since_ms, until_ms):
+            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
+            yield from self._table.query(f"{name}#{day}", after=after, until=until)
 
     def pending(self) -> Iterator[Pending]:
         """Yield deliveries that are not known to be done, the oldest first."""

@@ -78,15 +78,18 @@ def joins(incident: Incident, at_ms: int) -> bool:
     return incident.opened_ms - GROUP_MS <= at_ms <= incident.last_ms + GROUP_MS
 
 
+def near(event: AlertEvent, moves: Iterable[Move]) -> list[Move]:
+    """Return the moves that an event may be part of an incident over many tickers with."""
+    subject = subject_of(event.anomaly.kind)
+    return [one for one in moves if one.subject == subject and abs(one.at_ms - event.at_ms) <= WIDE_MS]
+
+
 def is_wide(event: AlertEvent, moves: Iterable[Move], watched: int, settings: AlertSettings) -> bool:
     """Return whether a share of the watch list (of `watched` tickers; 0: not known) moves with an event."""
     if settings.market_wide is None or not watched:
         return False
-    subject = subject_of(event.anomaly.kind)
-    near = {
-        move.ticker for move in moves if move.subject == subject and abs(move.at_ms - event.at_ms) <= WIDE_MS
-    }
-    return len(near | {event.anomaly.ticker}) >= settings.market_wide.tickers(watched)
+    tickers = {event.anomaly.ticker, *(move.ticker for move in near(event, moves))}
+    return len(tickers) >= settings.market_wide.tickers(watched)
 
 
 def is_fresh(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:

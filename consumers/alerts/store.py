@@ -27,6 +27,7 @@ delivered twice or concurrently has one effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -50,7 +51,6 @@ from consumers.alerts.model import (
     Silence,
 )
 from consumers.alerts.places import (
-    days_between,
     digest_place,
     digested_place,
     due_place,
@@ -152,13 +152,8 @@ class AlertStore(MessageStore):
 
     def put_silence(self, silence: Silence, link: str = "") -> None:
         """Silence, in place of a silence of the same scope. See `acknowledge` for `link` and its error."""
-        place = "silence", silence.scope
-        made = Put(place, encode(silence), expiry(silence.until_ms, 1))
-        try:
-            self._table.write([made, *_used(link, silence.until_ms)])
-        except ConflictError:
-            self._check_unused(link)
-            raise
+        made = Put(("silence", silence.scope), encode(silence), expiry(silence.until_ms, 1))
+        self._write_once([made], link, silence.until_ms)
 
     def put_feedback(self, said: Feedback, link: str = "") -> None:
         """Remember what a person said of an incident, beside what was said before.
@@ -167,11 +162,7 @@ class AlertStore(MessageStore):
         """
         place = feedback_place(said.incident, said.at_ms)
         made = Put(place, encode(said), expiry(said.at_ms, FEEDBACK_DAYS))
-        try:
-            self._table.write([made, *_used(link, said.at_ms)])
-        except ConflictError:
-            self._check_unused(link)
-            raise
+        self._write_once([made], link, said.at_ms)
 
     def feedback_of(self, incident_id: str) -> list[Feedback]:
         """Return what was said of an incident, the oldest first."""
@@ -181,10 +172,8 @@ class AlertStore(MessageStore):
 
     def feedback(self, since_ms: int, until_ms: int) -> Iterator[Feedback]:
         """Yield what was said of incidents that began in a span (epoch ms UTC), by their beginning."""
-        for day in days_between(since_ms, until_ms):
-            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
-            for item in self._table.query(f"feedback#{day}", after=after, until=until):
-                yield decode(item.body, Feedback)
+        for item in self._of_days("feedback", since_ms, until_ms):
+            yield decode(item.body, Feedback)
 
     def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
         """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""
@@ -221,12 +210,10 @@ class AlertStore(MessageStore):
 
     def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:
         """Yield incidents that began in a span (epoch ms UTC, both ends included), the oldest first."""
-        for day in days_between(since_ms, until_ms):
-            after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
-            for item in self._table.query(f"incidents#{day}", after=after, until=until):
-                incident = decode(item.body, Incident)
-                if not incident.merged_into:
-                    yield incident
+        for item in self._of_days("incidents", since_ms, until_ms):
+            incident = decode(item.body, Incident)
+            if not incident.merged_into:
+                yield incident
 
     def acknowledge(
         self, id_: str, known: Acknowledgement | None, now_ms: int, link: str = ""
@@ -266,19 +253,21 @@ class AlertStore(MessageStore):
                 Put(place, encode(after), expiry(now_ms, INCIDENT_DAYS), item.version),
                 Delete(index) if known is None else Put(index, encode(after.id), expiry(known.until_ms, 1)),
                 *_due_writes(incident, after, now_ms),
-                *_used(link, now_ms),
             ]
-            try:
-                self._table.write(writes)
-            except ConflictError:
-                self._check_unused(link)
-                continue
-            return after
+            with suppress(ConflictError):
+                self._write_once(writes, link, now_ms)
+                return after
         raise ConflictError(f"incident {id_} changes all the while")
 
-    def _check_unused(self, link: str) -> None:
-        if link and self._table.read([_used_place(link)]):
-            raise LinkError("the link was used", where="token", allowed="one that was not")
+    def _write_once(self, writes: list[Put | Delete], link: str, now_ms: int) -> None:
+        """Write with the note that a link was used, if it was one; a second use of it is a `LinkError`."""
+        used = "link", f"used#{link}"
+        try:
+            self._table.write([*writes, *([Put(used, encode(link), expiry(now_ms, 2), 0)] if link else [])])
+        except ConflictError:
+            if link and self._table.read([used]):
+                raise LinkError("the link was used", where="token", allowed="one that was not") from None
+            raise
 
     def acknowledged(self, now_ms: int) -> list[Incident]:
         """Return the incidents that are acknowledged at `now_ms`."""
@@ -360,12 +349,3 @@ def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterat
         yield Delete(due_place(listed, after.id))
     if after.due_ms is not None:
         yield Put(due_place(after.due_ms, after.id), encode(after.id), expiry(now_ms, INCIDENT_DAYS))
-
-
-def _used_place(link: str) -> Place:
-    return "link", f"used#{link}"
-
-
-def _used(link: str, now_ms: int) -> list[Put | Delete]:
-    """Return the write that makes a second use of a link a conflict."""
-    return [Put(_used_place(link), encode(link), expiry(now_ms, 2), 0)] if link else []
