@@ -64,7 +64,9 @@ def _interactions(browser: Browser, site: Site) -> list[tuple[float, str]]:
     site.levers.stand_in = Crowd(int(page.evaluate("Date.now()")), site.bars["AAPL"])
     page.goto(site.url)
     page.locator("#events .event").nth(49).wait_for(state="attached")
-    while page.locator("#events-newer").is_hidden():  # until the page has as many as it keeps, and lets the newest go
+    while page.locator(
+        "#events-newer"
+    ).is_hidden():  # until the page has as many as it keeps, and lets the newest go
         page.get_by_role("button", name="Show older").click()
         page.wait_for_timeout(1000)
     took: list[tuple[float, str]] = []

@@ -312,7 +312,8 @@ def test_every_critical_and_high_incident_is_sent_as_its_event_arrives(
             first_ms = urgent[0][0]
             sent = [
                 at_ms for at_ms, channel, message in play.sends
-                if channel == "sns" and message.incident and message.kind == "opened"
+                if channel == "sns" and message.incident and message.incident.peak >= HIGH
+                and message.kind in {"opened", "escalated"}  # the latter where a digest had what came before
                 and (message.incident.id == incident.id or play.store.incident(message.incident.id) == incident)
             ]  # fmt: skip
             interrupted = {play.store.incident(id_.rpartition("#")[0]) for id_, _ in play.interrupted}
