@@ -36,7 +36,7 @@ def without_place(step: Step, partition: int, quarantined: Sequence[Quarantined]
                     index=_FIRST_INDEX + int(rows.row[at[0]]),
                     partition=partition,
                     arrival_ms=stream_record.arrival_ms,
-                    reason=f"symbol {split_key(rows.key[at[0]])[1]}: partition {partition} remembers {MAX_WINDOWS}"
+                    reason=f"symbol {split_key(rows.key_of(at[0]))[1]}: partition {partition} remembers {MAX_WINDOWS}"
                     f" symbols already, which is the most; {len(at)} rows",
                     payload=encode(_batch(step, rows.sources[source], at)),
                 )
@@ -52,7 +52,7 @@ def _batch(step: Step, source: str, at: Sequence[int]) -> QuoteBatch:
     )
     return QuoteBatch(
         source,
-        [split_key(rows.key[i])[1] for i in at],
+        [split_key(rows.key_of(i))[1] for i in at],
         rows.ts[at].tolist(),
         rows.price[at].tolist(),
         bid,

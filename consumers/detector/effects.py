@@ -48,7 +48,7 @@ def effects_of(step: Step, *, late: bool = False) -> Effects:
 
 def anomaly_of(transition: Transition, rows: Rows, *, late: bool) -> Anomaly:
     """Return the anomaly of a transition, named by the tick that opened it."""
-    _, ticker = split_key(rows.key[transition.row])
+    _, ticker = split_key(rows.key_of(transition.row))
     source = rows.sources[int(rows.source[transition.row])]
     return Anomaly(
         id=anomaly_id(ticker, transition.opened_ts, transition.kind, source),

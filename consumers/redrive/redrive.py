@@ -220,7 +220,7 @@ class Redrive:
 def _news(effects: Effects, step: Step, base: PartitionState, found: Collection[str]) -> Iterator[Event]:
     """Yield the events of anomalies that this redrive found; how an earlier one went on was announced then."""
     for transition, event in zip(step.transitions, effects.events, strict=True):
-        slot = base.slots.get(step.rows.key[transition.row])
+        slot = base.slots.get(step.rows.key_of(transition.row))
         began_here = slot is None or transition.opened_ts > int(base.last_ts[slot])
         if event.correlation_id in found if transition.change == "opened" else began_here:
             yield event

@@ -6,19 +6,17 @@ counts as one bad row (or one per rejected row), and the rest goes on.
 
 from __future__ import annotations
 
-import struct
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from consumers.stream.columns import Columns, Symbols, columns_of, read
 from consumers.stream.kpl import is_whole_aggregate, record_digest, user_records
 from consumers.stream.records import KinesisRecord, Quarantined, lane_of
-from consumers.stream.rows import Floats, Rows, StreamRecord
-from producers.origin import origin_of, windows_of
+from consumers.stream.rows import Floats, Ints, Rows, StreamRecord
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, QuoteBatchError, RejectedRow, decode, select
 
@@ -37,12 +35,16 @@ _SURELY_MS = 100_000_000_000
 
 
 class _Part(NamedTuple):
-    """Rows of one record and source that follow one another in a partition; `batch` is None if all are bad."""
+    """Rows of one record and source that follow one another in a partition; `values` is None if all are bad."""
 
     record: int
     source: int
     rows: int
-    batch: QuoteBatch | None
+    keys: tuple[str, ...]
+    values: Floats | None
+
+
+_BAD_KEYS = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Decoder:
         self._partitions = partitions
         self._partition_of = lru_cache(maxsize=65_536)(lambda symbol: partition_of(symbol, partitions))
         # Polls bring the same symbols again and again.
-        self._only_partition = lru_cache(maxsize=64)(self._shared_partition)
+        self._spread = lru_cache(maxsize=64)(self._by_partition)
         self._reset()
 
     def _reset(self) -> None:
@@ -121,6 +123,10 @@ class Decoder:
 
     def _add_user_record(self, record: KinesisRecord, index: int, payload: bytes, problem: str | None) -> int:
         """Add the rows of a user record; return how many there were."""
+        columns = read(payload, _SURELY_MS, record.arrival_ms + MAX_AHEAD_MS)
+        if columns is not None:
+            self._add_rows(columns)
+            return len(columns)
         try:
             batch, rejected = decode_in_time(payload, record.arrival_ms)
         except QuoteBatchError as error:
@@ -129,7 +135,7 @@ class Decoder:
         if rejected:
             self._reject(record, index, payload, reason_of(rejected), source=batch.source, rows=rejected)
         if batch.symbol:
-            self._add_rows(batch)
+            self._add_rows(columns_of(batch))
         return len(batch) + len(rejected)
 
     def _collapse(self, record: KinesisRecord, before: int) -> None:
@@ -140,24 +146,27 @@ class Decoder:
             replace(entries[0], index=0, payload=record.data or b"", reason=reason, rows=())
         ]
 
-    def _add_rows(self, batch: QuoteBatch) -> None:
-        only = self._only_partition(tuple(batch.symbol))
-        if only is not None:
-            self._add_part(only, batch.source, len(batch), batch)
-            return
+    def _add_rows(self, columns: Columns) -> None:
+        source, values = columns.symbols.source, columns.values
+        for partition, keys, rows in self._spread(columns.symbols):
+            part = values if len(keys) == values.shape[1] else values[:, rows]
+            self._add_part(partition, source, len(keys), keys, part)
+
+    def _by_partition(self, symbols: Symbols) -> list[tuple[int, tuple[str, ...], Ints]]:
+        """Return the partitions of symbols, each with the keys of its windows and its rows."""
         rows_of: dict[int, list[int]] = defaultdict(list)
-        for row, partition in enumerate(map(self._partition_of, batch.symbol)):
+        for row, partition in enumerate(map(self._partition_of, symbols.symbol)):
             rows_of[partition].append(row)
-        for partition, rows in rows_of.items():
-            self._add_part(partition, batch.source, len(rows), select(batch, rows, []))
+        return [
+            (partition, tuple(symbols.keys[row] for row in rows), np.array(rows, np.int64))
+            for partition, rows in rows_of.items()
+        ]
 
-    def _shared_partition(self, symbols: tuple[str, ...]) -> int | None:
-        partitions = set(map(self._partition_of, symbols))
-        return partitions.pop() if len(partitions) == 1 else None
-
-    def _add_part(self, partition: int, source: str, rows: int, batch: QuoteBatch | None) -> None:
+    def _add_part(
+        self, partition: int, source: str, rows: int, keys: tuple[str, ...], values: Floats | None
+    ) -> None:
         number = self._sources.setdefault(source, len(self._sources))
-        self._parts[partition].append(_Part(len(self._records) - 1, number, rows, batch))
+        self._parts[partition].append(_Part(len(self._records) - 1, number, rows, keys, values))
 
     def _reject(
         self,
@@ -183,7 +192,7 @@ class Decoder:
                 rows=tuple(rows) if len(rows) <= MAX_ENTRIES else (),
             )
         )
-        self._add_part(partition, source, len(rows) or 1, None)
+        self._add_part(partition, source, len(rows) or 1, _BAD_KEYS, None)
 
     def _home(self, record: KinesisRecord) -> int:
         # Who put the record meant this partition; any stable one will do to count what names no symbol.
@@ -193,24 +202,38 @@ class Decoder:
         return self._partition_of(key)
 
     def _rows(self, parts: Sequence[_Part]) -> Rows:
-        counts, records, sources = np.array([(p.rows, p.record, p.source) for p in parts], np.int64).T
+        begins: dict[int, int] = {}  # in `keys`, by the identity of the keys of parts
+        keys: list[str] = []
+        for part in parts:
+            if id(part.keys) not in begins:
+                begins[id(part.keys)] = len(keys)
+                keys += part.keys
+        counts, records, sources, first = np.array(
+            [(part.rows, part.record, part.source, begins[id(part.keys)]) for part in parts], np.int64
+        ).T
+        bad = np.repeat([part.values is None for part in parts], counts)
+        values = np.concatenate(
+            [np.zeros((5, part.rows)) if part.values is None else part.values for part in parts], axis=1
+        )
         record = np.repeat(records, counts)
-        begins = np.flatnonzero(np.diff(record, prepend=-1))
-        lengths = np.diff(begins, append=len(record))
-        batches = [part.batch or _blank(part.rows) for part in parts]
+        key = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(len(record))
+        if bad.any():
+            key[bad] = np.repeat(first, counts)[bad]
+        lengths = np.bincount(record)
         return Rows(
             records=self._records,
             sources=list(self._sources),
+            keys=keys,
             record=record,
-            row=np.arange(len(record)) - np.repeat(begins, lengths),
+            row=np.arange(len(record)) - np.repeat(np.cumsum(lengths) - lengths, lengths),
             source=np.repeat(sources, counts),
-            key=list(chain.from_iterable(map(_window_keys, batches))),
-            ts=np.fromiter(chain.from_iterable(batch.ts for batch in batches), np.int64, len(record)),
-            price=_floats(batch.price for batch in batches),
-            bid=_floats(batch.bid for batch in batches),
-            ask=_floats(batch.ask for batch in batches),
-            day_volume=_floats(batch.day_volume for batch in batches),
-            bad=np.repeat([part.batch is None for part in parts], counts),
+            key=key,
+            ts=values[0].view(np.int64),
+            price=values[1],
+            bid=values[2],
+            ask=values[3],
+            day_volume=values[4],
+            bad=bad,
         )
 
 
@@ -262,26 +285,3 @@ def reason_of(rejected: Sequence[RejectedRow]) -> str:
     first = rejected[0]
     more = f" ({len(rejected)} rows are rejected)" if len(rejected) > 1 else ""
     return f"row {first.row} ({first.symbol}): {first.reason}{more}"
-
-
-def _window_keys(batch: QuoteBatch) -> list[str]:
-    """Return the names of the windows of a batch's rows: what is neither live nor its past has windows of its own."""
-    source = windows_of(batch.source)
-    if origin_of(source) == "live":
-        return batch.symbol
-    return [f"{source}/{symbol}" for symbol in batch.symbol]
-
-
-def _blank(rows: int) -> QuoteBatch:
-    """Return what stands for bad rows in the columns."""
-    none: list[None] = [None] * rows
-    return QuoteBatch("", [""] * rows, [0] * rows, [0.0] * rows, [*none], [*none], [*none], [*none], [])
-
-
-def _floats(parts: Iterable[Sequence[float | None]]) -> Floats:
-    """Return the parts as one array; None becomes NaN, which only the slower `array` knows."""
-    column = list(chain.from_iterable(parts))
-    try:
-        return np.frombuffer(struct.pack(f"{len(column)}d", *column))
-    except struct.error:
-        return np.array(column, np.float64)

@@ -37,16 +37,17 @@ class Rows:
     """Rows of one partition in the order of the stream; all columns have the same length.
 
     `record` points into `records`, `row` counts the record's rows of this partition, `source` points into
-    `sources`. `key` is the name of the window. NaN is unknown. A row that is `bad` is in quarantine, and
-    its values mean nothing.
+    `sources`, and `key` into `keys`, the names of windows, of which one may stand there twice. NaN is unknown.
+    A row that is `bad` is in quarantine, and its values mean nothing.
     """
 
     records: Sequence[StreamRecord]
     sources: Sequence[str]
+    keys: Sequence[str]
     record: Ints
     row: Ints
     source: Ints
-    key: list[str]
+    key: Ints
     ts: Ints
     price: Floats
     bid: Floats
@@ -60,11 +61,15 @@ class Rows:
 
     def slice(self, start: int, stop: int) -> Rows:
         """Return the rows start <= i < stop."""
-        return _selected(self, slice(start, stop), self.key[start:stop])
+        return _selected(self, slice(start, stop))
 
     def take(self, at: Ints) -> Rows:
         """Return the rows whose indices are in `at`, in that order."""
-        return _selected(self, at, [self.key[i] for i in at.tolist()])
+        return _selected(self, at)
+
+    def key_of(self, i: int) -> str:
+        """Return the name of the window of row `i`."""
+        return self.keys[int(self.key[i])]
 
     def record_of(self, i: int) -> StreamRecord:
         """Return the record of row `i`."""
@@ -76,14 +81,15 @@ class Rows:
         return StreamOffset(record.sequence, int(self.row[i]), record.arrival_ms)
 
 
-def _selected(rows: Rows, at: slice | Ints, key: list[str]) -> Rows:
+def _selected(rows: Rows, at: slice | Ints) -> Rows:
     return Rows(
         rows.records,
         rows.sources,
+        rows.keys,
         rows.record[at],
         rows.row[at],
         rows.source[at],
-        key,
+        rows.key[at],
         rows.ts[at],
         rows.price[at],
         rows.bid[at],

@@ -142,10 +142,11 @@ def _step(block: Block, replayed: _Replayed) -> Step:
     rows = Rows(
         records=(),
         sources=names,
+        keys=after.keys,
         record=np.zeros(count, np.int64),
         row=np.arange(count),
         source=np.zeros(count, np.int64) if indices is None else np.array(indices, np.int64),
-        key=[after.keys[slot] for slot in ticks.slot.tolist()],
+        key=ticks.slot,
         ts=ticks.ts,
         price=ticks.price,
         bid=ticks.bid,
@@ -185,12 +186,14 @@ def _clock_of(header: Mapping[str, Any]) -> SetBack | None:
 
 def _sources_of(rows: Rows, order: Ints) -> dict[str, Any]:
     """Return the sources of the ticks in a block, and of each tick which one it is if there are several."""
-    names = [rows.sources[i] for i in rows.source[order].tolist()]
-    sources = sorted(set(names))
+    source = rows.source[order]
+    found = np.flatnonzero(np.bincount(source)).tolist()
+    sources = sorted(rows.sources[i] for i in found)
     if len(sources) <= 1:
         return {"sources": sources}
-    index = {name: i for i, name in enumerate(sources)}
-    return {"sources": sources, "source": [index[name] for name in names]}
+    index = np.zeros(len(rows.sources), np.int64)
+    index[found] = [sources.index(rows.sources[i]) for i in found]
+    return {"sources": sources, "source": index[source].tolist()}
 
 
 def _advance(
@@ -272,12 +275,14 @@ def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, li
 
     The slot is -1 for a row that is left out, and for one whose window would be one too many.
     """
-    slot = np.fromiter(map(state.slots.get, rows.key, repeat(-1)), np.int64, len(rows))
+    slots = np.fromiter(map(state.slots.get, rows.keys, repeat(-1)), np.int64, len(rows.keys))
+    slot = slots[rows.key]
     new: dict[str, int] = {}
     for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
-        place = new.get(rows.key[i], len(state.keys) + len(new))
+        key = rows.key_of(i)
+        place = new.get(key, len(state.keys) + len(new))
         if place < MAX_WINDOWS:
-            slot[i] = new.setdefault(rows.key[i], place)
+            slot[i] = new.setdefault(key, place)
     slot[left_out] = -1
     return slot, list(new)
 

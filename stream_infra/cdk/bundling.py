@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from consumers.detectors.engine.library import PLATFORMS, name_of, this_platform
+from consumers.stream.library import PLATFORMS, name_of, this_platform
 from producers.errors import MonitorError
 from producers.sources import get_pollable
 from stream_infra import names

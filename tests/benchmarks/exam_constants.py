@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers.detectors.engine.library import this_platform
+from consumers.stream.library import this_platform
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = ROOT / "build" / "compiler" / "bin" / "python"

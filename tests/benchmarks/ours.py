@@ -146,7 +146,7 @@ class Full(FedContender):
 
         def noting(transition: Any, rows: Any, *, late: bool) -> Any:
             if transition.change == "opened":
-                self.found.append((rows.key[transition.row], transition.opened_ts))
+                self.found.append((rows.key_of(transition.row), transition.opened_ts))
             return made(transition, rows, late=late)
 
         effects.anomaly_of = noting

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import REGISTRY
-from consumers.detectors.engine.library import Library
 from consumers.detectors.engine.namespace import FLOATS
 from consumers.detectors.engine.signals import Signals
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
+from consumers.stream.library import Library
 
 _KINDS = len(REGISTRY)
 _Readings, _Changes = ctypes.c_double * (4 * _KINDS), ctypes.c_double * (3 * _KINDS)

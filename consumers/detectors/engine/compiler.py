@@ -23,8 +23,8 @@ from typing import Any
 
 from consumers.contracts.kinds import REGISTRY
 from consumers.detectors.engine import episodes, reading, signals
-from consumers.detectors.engine.library import FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
+from consumers.stream.library import COLUMNS, FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from producers.errors import MonitorError
 
 FLAGS = (
@@ -301,7 +301,7 @@ class _Library:
                 f"typedef struct {{ {' '.join(f'{kind} {member}_;' for member, kind in members)} }} {name};\n"
             )
         head, marker, loop = LOOP.read_text().partition("/* The detectors come here. */\n")
-        return "".join((head, *parts, *self._texts, marker, loop))
+        return "".join((head, *parts, *self._texts, marker, loop, COLUMNS.read_text()))
 
 
 def build(compiler: Path, folder: Path, names: Sequence[str] = tuple(PLATFORMS)) -> None:

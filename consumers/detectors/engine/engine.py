@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import KINDS, REGISTRY
-from consumers.detectors.engine import library
 from consumers.detectors.engine.check import check
 from consumers.detectors.engine.compiled import Loop, Stop
 from consumers.detectors.engine.episodes import CHANGES, ENDED, SEVERITIES, Episode, move_on
@@ -22,6 +21,7 @@ from consumers.detectors.engine.reading import read
 from consumers.detectors.engine.signals import DAY_MS, Signals, learn, observe
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS, State
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
+from consumers.stream.library import LIBRARY
 
 if TYPE_CHECKING:
     from consumers.contracts.detector import DetectorSpec
@@ -41,8 +41,7 @@ DETECTOR_VERSION = 5
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
 
 check(REGISTRY.values())
-_LIBRARY = library.find()
-LOOP = None if _LIBRARY is None else Loop(_LIBRARY)
+LOOP = None if LIBRARY is None else Loop(LIBRARY)
 
 
 class Transition(NamedTuple):

@@ -98,7 +98,7 @@ class Detection:
             self._states = np.concatenate((self._states, engine.new_states(len(block.new))), axis=1)
         found = engine.apply(self._states, block.ticks, table(self.threshold, self.tickers))
         if found:
-            rows = _rows([self.tickers[slot] for slot in block.ticks.slot.tolist()], block.ticks)
+            rows = _rows(self.tickers, block.ticks)
             yield from (_change(transition, rows) for transition in found)
 
 
@@ -110,15 +110,16 @@ def _change(transition: Transition, rows: Rows) -> AnomalyChange:
     return AnomalyChange(_CHANGES[transition.change], anomaly, int(rows.ts[transition.row]))
 
 
-def _rows(symbols: list[str], ticks: engine.Ticks) -> Rows:
-    zeros = np.zeros(len(symbols), np.int64)
+def _rows(symbols: Sequence[str], ticks: engine.Ticks) -> Rows:
+    zeros = np.zeros(len(ticks.slot), np.int64)
     return Rows(
         records=[],
         sources=[SOURCE],
+        keys=symbols,
         record=zeros,
         row=zeros,
         source=zeros,
-        key=symbols,
+        key=ticks.slot,
         ts=ticks.ts,
         price=ticks.price,
         bid=ticks.bid,

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.contracts.kinds import KINDS
-from consumers.detectors.engine import engine, library
+from consumers.detectors.engine import engine
 from consumers.detectors.engine.compiled import Loop
 from consumers.detectors.engine.ticks import Floats
+from consumers.stream import library
 from tests.consumers.detectors.test_laws import (
     PAUSES,
     PRICES,
@@ -111,9 +112,11 @@ def test_a_library_of_other_sources_is_not_used(
     compiled: library.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del compiled
+    for folder in ("detectors", "stream"):
+        source = library.FOLDER.parent / folder
+        shutil.copytree(source, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(library, "FOLDER", tmp_path / "stream")
     copied = tmp_path / "detectors"
-    shutil.copytree(library.FOLDER.parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(library, "FOLDER", copied / "engine")
     assert library.find() is not None
     (copied / "added.py").write_text("")
     assert library.find() is not None  # what was added is not in it, and runs beside it

@@ -1,4 +1,8 @@
-"""Where the compiled detectors are, and whether they are those of the source at hand (`compiler` makes them)."""
+"""Where the compiled library is, and whether it is of the source at hand (`detectors.engine.compiler` makes it).
+
+It holds the detectors and what reads the columns of quote batches. Whoever finds none runs the Python that it is made
+of, or that says the same.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +21,14 @@ PLATFORMS = {
 }
 """What a library is made for, by the name that Python has for the platform, and the compiler's name for it."""
 FOLDER = Path(__file__).parent
-LOOP = FOLDER / "loop.c"
-_ENGINE = (
-    "compiler.py",
-    "episodes.py",
-    "loop.c",
-    "namespace.py",
-    "reading.py",
-    "signals.py",
-    "state.py",
-    "tail.py",
-)
+COLUMNS = FOLDER / "columns.c"
+_DETECTORS = FOLDER.parent / "detectors"
+LOOP = _DETECTORS / "engine" / "loop.c"
+_ENGINE = ("compiler.py", "episodes.py", "namespace.py", "reading.py", "signals.py", "state.py", "tail.py")
 
 
 class Library(NamedTuple):
-    """The compiled loop, the kinds whose scores it has, and the fields that its State begins with."""
+    """The compiled code, the kinds whose scores it has, and the fields that its State begins with."""
 
     code: ctypes.CDLL
     kinds: frozenset[str]
@@ -49,8 +46,8 @@ def this_platform() -> str:
 
 
 def fingerprints() -> dict[str, str]:
-    """Return of each source that is compiled, by its path from the engine's folder, what it holds."""
-    sources = [FOLDER / name for name in _ENGINE] + sorted(FOLDER.parent.glob("*.py"))
+    """Return of each source that is compiled, by its path in `consumers`, what it holds."""
+    sources = [COLUMNS, LOOP, *(LOOP.parent / name for name in _ENGINE), *sorted(_DETECTORS.glob("*.py"))]
     return {_relative(path): _fingerprint(path) for path in sources}
 
 
@@ -77,3 +74,6 @@ def _relative(path: Path) -> str:
 
 def _fingerprint(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+LIBRARY = find()
