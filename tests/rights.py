@@ -90,7 +90,12 @@ class Account:
                 windows, "dynamodb:Query", "dynamodb:PutItem", keys={"dynamodb:LeadingKeys": ["partition#0"]}
             ),
             *on(windows, "dynamodb:UpdateItem", keys={"dynamodb:LeadingKeys": ["attempts#shardId-0"]}),
-            *on(self.table(names.CHARTS_TABLE), "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            *on(
+                self.table(names.CHARTS_TABLE),
+                "dynamodb:BatchWriteItem",
+                "dynamodb:PutItem",
+                "dynamodb:UpdateItem",
+            ),
             *on(f"{self.data}/snapshots/1", "s3:GetObject", "s3:PutObject"),
             *on(f"{self.data}/quarantine/1", "s3:PutObject"),
             # Lambda guide, "Retain discarded batches for a Kinesis Data Streams event source": in its name.

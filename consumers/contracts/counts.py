@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,17 @@ class TickCounts:
 
     def __add__(self, other: TickCounts) -> TickCounts:
         """Return the sum of both, count by count."""
-        return TickCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return TickCounts(  # field by field: `astuple` copies deeply, for thirty times as long
+            self.ticks_in + other.ticks_in,
+            self.in_windows + other.in_windows,
+            self.duplicate + other.duplicate,
+            self.out_of_order + other.out_of_order,
+            self.quarantined + other.quarantined,
+        )
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts by name, as blocks hold them."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _NAMES}
+
+
+_NAMES = tuple(each.name for each in fields(TickCounts))

@@ -116,6 +116,7 @@ class Partitions:
         self._ports = ports
         self._now_ms = now_ms
         self._states: dict[int, PartitionState] = {}
+        self._alone: set[int] = set()
         self._incomplete: dict[int, tuple[Step, Effects]] = {}
         self._failing_since: dict[int, tuple[int, int]] = {}
         self._quotes: dict[tuple[int, str], _Written] = {}
@@ -135,7 +136,7 @@ class Partitions:
         try:
             if quarantined:
                 self._ports.quarantine.put(quarantined)
-            self._catch_up(partition)
+            self._begin(partition)
             for chunk in chunks(rows, history):
                 while committed < chunk.stop:
                     if self._now_ms() >= until_ms:
@@ -146,11 +147,23 @@ class Partitions:
             return Stop(committed, str(error))
         return None
 
+    def _begin(self, partition: int) -> None:
+        """Have a state to go on from, and the effects of its newest block complete.
+
+        Where nobody else went on with the partition when this process last looked, it does not look: if somebody did
+        since, the next block loses its race. Where functions take turns, that would cost a write each time.
+        """
+        if partition in self._alone:
+            self._complete(partition)
+        else:
+            self._catch_up(partition)
+
     def _catch_up(self, partition: int) -> None:
         """Advance the state to the newest block, whose effects are complete after that."""
         cached = self._states.get(partition)
         state, step = restore.catch_up(self._ports.blocks, self._ports.snapshots, partition, cached)
         self._states[partition] = state
+        (self._alone.add if state is cached else self._alone.discard)(partition)
         if step is not None:
             self._incomplete[partition] = step, effects_of(step)
         self._complete(partition)
@@ -213,7 +226,7 @@ class Partitions:
         if effects.events:
             self._ports.bus.put(effects.events)
         if effects.bars:
-            self._ports.charts.put_bars(effects.bars, block.arrival_ms, len(step.state.keys))
+            self._ports.charts.put_bars(effects.bars, step.reached, block.arrival_ms, len(step.state.keys))
         self._put_quotes(step)
 
     def _put_quotes(self, step: Step) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from consumers.contracts.anomaly import Anomaly
     from consumers.contracts.charts import Bar
@@ -29,10 +29,12 @@ class AnomalyStore(Protocol):
 class ChartWriter(Protocol):
     """Bars and last quotes."""
 
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
-        """Write closed bars, each with its origin and symbol; writing one again changes nothing.
+    def put_bars(
+        self, bars: Sequence[tuple[str, str, Bar]], reached: Mapping[str, int], arrival_ms: int, windows: int
+    ) -> None:
+        """Write a block's closed bars, each with its origin and symbol; writing them again changes nothing.
 
-        `windows` is how many their partition has.
+        `reached` is the newest minute of each origin before the block, `windows` how many their partition has.
         """
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:

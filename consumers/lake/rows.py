@@ -25,7 +25,8 @@ PROOF = "verify"
 def tick_rows(step: Step, block: str, *, late: bool) -> Iterator[Row]:
     """Yield the ticks of a step; `block` names its block."""
     rows = step.rows
-    columns = zip(rows.key, rows.source.tolist(), rows.ts.tolist(), rows.price.tolist(), strict=True)
+    keys = map(rows.keys.__getitem__, rows.key.tolist())
+    columns = zip(keys, rows.source.tolist(), rows.ts.tolist(), rows.price.tolist(), strict=True)
     quotes = zip(rows.bid.tolist(), rows.ask.tolist(), rows.day_volume.tolist(), strict=True)
     origins = [origin_of(source) for source in rows.sources]
     for (key, at, ts, price), (bid, ask, volume) in zip(columns, quotes, strict=True):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from consumers.contracts.anomaly import from_item, to_item
-from consumers.contracts.errors import IOFailedError
-from consumers.stores.calls import BACKOFF_SECONDS, CONDITION_FAILED, code_of, io
+from consumers.stores.calls import CONDITION_FAILED, code_of, io, put_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from consumers.contracts.anomaly import Anomaly
-
-_BATCH_WRITE_ITEMS = 25
 
 
 class AnomalyTable:
@@ -35,9 +32,8 @@ class AnomalyTable:
         """Write anomalies; writing one again changes nothing."""
         # A batch with the same key twice is rejected.
         by_key = {(anomaly.ticker, anomaly.timestamp): anomaly for anomaly in reversed(anomalies)}
-        requests = [{"PutRequest": {"Item": to_item(anomaly)}} for anomaly in reversed(by_key.values())]
-        for start in range(0, len(requests), _BATCH_WRITE_ITEMS):
-            self._write(requests[start : start + _BATCH_WRITE_ITEMS])
+        items = [to_item(anomaly) for anomaly in reversed(by_key.values())]
+        put_items(self._client, self._table, items, "anomalies", self._sleep)
 
     def put_late(self, anomalies: Sequence[Anomaly]) -> list[Anomaly]:
         """Write anomalies where there are none; return those that are there as late ones now."""
@@ -79,14 +75,3 @@ class AnomalyTable:
                     raise
                 return False
             return True
-
-    def _write(self, requests: Any) -> None:
-        for wait in (*BACKOFF_SECONDS, None):
-            with io(f"write {len(requests)} anomalies"):
-                response = self._client.batch_write_item(RequestItems={self._table: requests})
-            requests = response.get("UnprocessedItems", {}).get(self._table, [])
-            if not requests:
-                return
-            if wait is not None:
-                self._sleep(wait)
-        raise IOFailedError(f"{len(requests)} anomalies stayed unprocessed by {self._table}: throttled")

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.contracts.errors import IOFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 # A call returns in milliseconds or is better made again; all attempts of a call (3 s connect + read each,
 # backoff between them below 1 + 2 s) end well before the 60 s of the function, so that what was done so far
@@ -61,3 +61,31 @@ def io(what: str) -> Iterator[None]:
 def code_of(error: ClientError) -> str:
     """Return the error code in a response of AWS."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+_BATCH_WRITE_ITEMS = 25
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html"""
+
+
+def put_items(
+    client: Any, table: str, items: Sequence[Any], what: str, sleep: Callable[[float], None]
+) -> None:
+    """Put items, each of a key of its own, in as few calls as there can be.
+
+    Raises
+    ------
+    IOFailedError
+        Some may not have been written.
+    """
+    for start in range(0, len(items), _BATCH_WRITE_ITEMS):
+        requests: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH_WRITE_ITEMS]]
+        for wait in (*BACKOFF_SECONDS, None):
+            with io(f"write {len(requests)} {what}"):
+                response = client.batch_write_item(RequestItems={table: requests})
+            requests = response.get("UnprocessedItems", {}).get(table, [])
+            if not requests:
+                break
+            if wait is not None:
+                sleep(wait)
+        else:
+            raise IOFailedError(f"{len(requests)} {what} stayed unprocessed by {table}: throttled")

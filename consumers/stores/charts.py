@@ -4,17 +4,19 @@ Last quotes: one item per origin and partition of the stream, pk `live#<origin>`
 `<partition>/<part>` where there are thousands of symbols), written with the partition's blocks. They hold the open
 minute of every symbol as well.
 
-Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`, one attribute per
-symbol. Where a partition has thousands of symbols it is `bars#<origin>#512/<group>`, modulo 512: a write and a read of
-an item cost its size. An attribute is set when the symbol's minute closes, to
-"[open,high,low,close,volume,ticks,bid,ask,spread_low,spread_high]". Setting it again changes nothing. Bars hold
-positive prices only: what a bad tick said is in its anomaly.
+Minute bars: pk `bars#<origin>#<group>` (CRC-32 of the symbol modulo 64), sk `<ISO minute>`. Where a partition has
+thousands of symbols it is `bars#<origin>#512/<group>`, modulo 512: a write and a read of an item cost its size. Nearly
+all symbols close a minute in the same block, the first one that goes beyond it: it puts the item, whose `bars` are
+compressed JSON, by symbol "[open,high,low,close,volume,ticks,bid,ask,spread_low,spread_high]". What closes the minute
+later is set in the item beside it, sk `<ISO minute>+`, an attribute a symbol. So writing either again changes nothing,
+whoever does it and when. Bars hold positive prices only: what a bad tick said is in its anomaly.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 import zlib
 from collections import defaultdict
 from dataclasses import astuple
@@ -26,10 +28,11 @@ from botocore.exceptions import ClientError
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote, QuoteColumns
 from consumers.contracts.errors import IOFailedError
-from consumers.stores.calls import CONDITION_FAILED, code_of, io
+from consumers.stores.calls import CONDITION_FAILED, code_of, io, put_items
+from consumers.windows.compression import compress, decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
@@ -43,9 +46,13 @@ MANY_WINDOWS = 1_600
 """Windows of a partition from which on its bars go to the larger number of groups."""
 KEPT_SECONDS = 15 * 86_400
 _ATTRIBUTE_PREFIX = "b:"
+_LATER = "+"
 _BARS_PER_UPDATE = 100
+_BARS_PER_PUT = 2_000
+"""Of all digits they take some 300 KB."""
 _BATCH_GET_ITEMS = 100
 _CLOSES_CALLS = 8
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 
 def live_pk(origin: str) -> str:
@@ -84,7 +91,7 @@ def bar_attribute(symbol: str) -> str:
 
 def pack_columns(quotes: QuoteColumns) -> bytes:
     """Return last quotes as compressed JSON columns."""
-    return zlib.compress(msgspec.json.encode(quotes._asdict()), 1)
+    return compress(msgspec.json.encode(quotes._asdict()))
 
 
 def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
@@ -112,7 +119,12 @@ _unpack = msgspec.json.Decoder(PackedQuotes).decode
 
 def unpack_quotes(packed: bytes) -> PackedQuotes:
     """Return the last quotes that `pack_columns` packed."""
-    return _unpack(zlib.decompress(packed))
+    return _unpack(_decompressed(packed))
+
+
+def _decompressed(packed: bytes) -> bytes:
+    # Until 2026-12 it was zlib's.
+    return decompress(packed) if packed.startswith(_ZSTANDARD) else zlib.decompress(packed)
 
 
 class LastQuotes:
@@ -171,9 +183,12 @@ class LastQuotes:
 class ChartTable:
     """Reads and writes charts; what a read raises is what AWS raised, a write raises `IOFailedError`."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(
+        self, client: DynamoDBClient, table: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
         self._table = table
+        self._sleep = sleep
 
     def last_quotes(self, origin: str) -> LastQuotes:
         """Return the newest quote of every symbol that sources of the class ("live", "simulated", "replay") sent."""
@@ -214,20 +229,20 @@ class ChartTable:
                 ":low": {"S": iso_ms(first)},
                 ":high": {"S": iso_ms(until_ms - 1)},
             },
-            ProjectionExpression="sk, #bar",
+            ProjectionExpression="sk, bars, #bar",
             ExpressionAttributeNames={"#bar": bar_attribute(symbol)},
         )
         for page in pages:
             for item in page["Items"]:
-                if (attribute := item.get(bar_attribute(symbol))) is not None:
-                    yield bar_from_attribute(ms_of_iso(item["sk"]["S"]), attribute)
+                for _, bar in _bars_of(item, (symbol,)):
+                    yield bar
 
     def closes(
         self, origin: str, symbols: Sequence[str], minutes: Iterable[int], windows: int
     ) -> dict[int, dict[str, float]]:
         """Return the closes of symbols in closed minutes (epoch ms UTC of their start), by minute and symbol.
 
-        One item for each minute and group of symbols, whatever else it holds.
+        Two items for each minute and group of symbols, whatever else they hold.
 
         Parameters
         ----------
@@ -240,10 +255,10 @@ class ChartTable:
             Not all could be read.
         """
         names = {f"#b{n}": bar_attribute(symbol) for n, symbol in enumerate(symbols)}
-        by_attribute = dict(zip(names.values(), symbols, strict=True))
         rest: list[Any] = [
-            {"pk": {"S": pk}, "sk": {"S": iso_ms(minute)}}
+            {"pk": {"S": pk}, "sk": {"S": iso_ms(minute) + later}}
             for minute in minutes
+            for later in ("", _LATER)
             for pk in sorted({pk for symbol in symbols for pk in _read_pks(origin, symbol, windows)})
         ]
         found: dict[int, dict[str, float]] = defaultdict(dict)
@@ -253,29 +268,44 @@ class ChartTable:
             wanted: Any = {
                 self._table: {
                     "Keys": rest[:_BATCH_GET_ITEMS],
-                    "ProjectionExpression": ", ".join(["sk", *names]),
+                    "ProjectionExpression": ", ".join(["sk", "bars", *names]),
                     "ExpressionAttributeNames": names,
                 }
             }
             answer = self._client.batch_get_item(RequestItems=wanted)
             for item in answer["Responses"].get(self._table, []):
-                minute_ms = ms_of_iso(item.pop("sk")["S"])
-                for attribute, bar in item.items():
-                    close = bar_from_attribute(minute_ms, bar).close
-                    found[minute_ms][by_attribute[attribute]] = close
+                for symbol, bar in _bars_of(item, symbols):
+                    found[bar.minute_ms][symbol] = bar.close
             unread: Any = answer.get("UnprocessedKeys") or {}
             rest = [*unread.get(self._table, {}).get("Keys", []), *rest[_BATCH_GET_ITEMS:]]
         raise IOFailedError(f"{len(rest)} items of bars stayed unread by {self._table}: throttled")
 
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
-        """Set closed bars in the items of their minute and group; `windows` is how many their partition has."""
-        items: dict[tuple[str, int], dict[str, Bar]] = defaultdict(dict)
+    def put_bars(
+        self, bars: Sequence[tuple[str, str, Bar]], reached: Mapping[str, int], arrival_ms: int, windows: int
+    ) -> None:
+        """Write closed bars of a block to the items of their minute and group.
+
+        Parameters
+        ----------
+        reached
+            Of each origin: the newest minute (ms) that was begun before the block, which closes all from it on first.
+        windows
+            How many their partition has.
+        """
+        items: dict[tuple[str, str], dict[str, Bar]] = defaultdict(dict)
         for origin, symbol, bar in bars:
-            items[bars_pk(origin, symbol, windows), bar.minute_ms][symbol] = bar
-        for (pk, minute_ms), of_symbols in items.items():
-            sk, pairs = iso_ms(minute_ms), sorted(of_symbols.items())
+            later = "" if bar.minute_ms >= reached.get(origin, 0) else _LATER
+            items[bars_pk(origin, symbol, windows), iso_ms(bar.minute_ms) + later][symbol] = bar
+        puts = []
+        for (pk, sk), of_symbols in items.items():
+            pairs = sorted(of_symbols.items())
+            is_put = not sk.endswith(_LATER) and len(pairs) <= _BARS_PER_PUT
+            if is_put:
+                puts.append(_bars_item(pk, sk, pairs, arrival_ms))
+                continue
             for start in range(0, len(pairs), _BARS_PER_UPDATE):
                 self._set_bars(pk, sk, pairs[start : start + _BARS_PER_UPDATE], arrival_ms)
+        put_items(self._client, self._table, puts, "items of bars", self._sleep)
 
     def _set_bars(self, pk: str, sk: str, bars: Sequence[tuple[str, Bar]], arrival_ms: int) -> None:
         names = {f"#b{i}": bar_attribute(symbol) for i, (symbol, _) in enumerate(bars)}
@@ -333,12 +363,44 @@ def _is_full(error: ClientError) -> bool:
     return code_of(error) == "ValidationException" and "size" in str(error)
 
 
+def _bars_item(pk: str, sk: str, bars: Sequence[tuple[str, Bar]], arrival_ms: int) -> dict[str, Any]:
+    packed = compress(msgspec.json.encode({symbol: _values(bar) for symbol, bar in bars}))
+    return {
+        "pk": {"S": pk},
+        "sk": {"S": sk},
+        "bars": {"B": packed},
+        "expires_at": {"N": str(arrival_ms // 1000 + KEPT_SECONDS)},
+    }
+
+
+_decode_bars = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def unpack_bars(packed: bytes) -> dict[str, msgspec.Raw]:
+    """Return the bars in an item by symbol, each still JSON."""
+    return _decode_bars(decompress(packed))
+
+
+def _bars_of(item: Mapping[str, Any], symbols: Sequence[str]) -> Iterator[tuple[str, Bar]]:
+    """Yield the bars of symbols in an item, whichever way they were written."""
+    minute_ms = ms_of_iso(item["sk"]["S"].removesuffix(_LATER))
+    packed = unpack_bars(item["bars"]["B"]) if "bars" in item else {}
+    for symbol in symbols:
+        if symbol in packed:
+            yield symbol, Bar(minute_ms, *msgspec.json.decode(packed[symbol]))
+        if (attribute := item.get(bar_attribute(symbol))) is not None:
+            yield symbol, bar_from_attribute(minute_ms, attribute)
+
+
 def bar_to_attribute(bar: Bar) -> dict[str, Any]:
     """Return a closed bar as a DynamoDB string: one value costs the client a tenth of a list of ten."""
-    values = (
+    return {"S": msgspec.json.encode(_values(bar)).decode()}
+
+
+def _values(bar: Bar) -> tuple[float | None, ...]:
+    return (
         bar.open, bar.high, bar.low, bar.close, bar.volume, bar.ticks, bar.bid, bar.ask, bar.spread_low, bar.spread_high
     )  # fmt: skip
-    return {"S": msgspec.json.encode(values).decode()}
 
 
 def bar_from_attribute(minute_ms: int, attribute: Any) -> Bar:

@@ -14,8 +14,9 @@ from consumers.stream.thresholds import Threshold
 def table(threshold: Threshold, keys: Sequence[str]) -> Floats:
     """Return the thresholds of all kinds for the windows `keys`, shape (len(KINDS), len(keys))."""
     column = np.array([threshold.kinds.get(kind, threshold.default) for kind in KINDS])
-    found = np.repeat(column[:, np.newaxis], len(keys), axis=1)
+    found = np.broadcast_to(column[:, np.newaxis], (len(column), len(keys)))
     if threshold.tickers:
+        found = found.copy()
         for slot, key in enumerate(keys):
             of = threshold.tickers.get(split_key(key)[1])
             if isinstance(of, float):

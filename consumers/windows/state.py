@@ -15,7 +15,7 @@ import numpy as np
 from consumers.contracts.counts import TickCounts
 from consumers.detectors.engine import engine
 from consumers.stream.records import Span, StreamOffset
-from consumers.stream.rows import Bools, Ints, Rows, StreamRecord
+from consumers.stream.rows import Bools, Ints, Rows, StreamRecord, split_key
 from consumers.stream.rules import parse, write
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
@@ -45,7 +45,8 @@ class Step(NamedTuple):
     """A block to commit, the state after it, and what its ticks brought about.
 
     `transitions` point into `rows`, the rows of the ticks in the block. `rejected` are those rows that found no
-    place: of symbols beyond `MAX_WINDOWS`.
+    place: of symbols beyond `MAX_WINDOWS`. `reached` is the newest minute (ms) that the windows of each origin had
+    begun before the block, where it closed any.
     """
 
     block: Block
@@ -54,6 +55,7 @@ class Step(NamedTuple):
     closed: list[bars.ClosedBar]
     rows: Rows
     rejected: Ints
+    reached: Mapping[str, int]
 
 
 def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack | None = None) -> Step:
@@ -94,7 +96,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     after, transitions, closed = _advance(base, block, header, ticks, threshold)
     block = replace(block, totals={source: total.counts for source, total in after.totals.items()})
     found = [t._replace(row=int(order[t.row])) for t in transitions]
-    return Step(block, after, found, closed, rows, np.flatnonzero(is_rejected))
+    return Step(block, after, found, closed, rows, np.flatnonzero(is_rejected), _reached(base, closed))
 
 
 def replay(state: PartitionState, block: Block) -> PartitionState:
@@ -105,7 +107,7 @@ def replay(state: PartitionState, block: Block) -> PartitionState:
     ValueError
         If it is not.
     """
-    return _replayed(state, block)[0]
+    return _replayed(state, block).state
 
 
 def retrace(state: PartitionState, block: Block) -> Step:
@@ -135,7 +137,7 @@ def follow(state: PartitionState, block: Block) -> Step:
 
 
 def _step(block: Block, replayed: _Replayed) -> Step:
-    after, transitions, closed, ticks, sources = replayed
+    base, after, transitions, closed, ticks, sources = replayed
     count, indices = len(ticks.slot), sources.get("source")
     # A block of before its rows' sources were kept: it is of one source nearly always.
     names = sources.get("sources") or sorted(of for of, counts in block.sources.items() if counts.in_windows)
@@ -154,10 +156,11 @@ def _step(block: Block, replayed: _Replayed) -> Step:
         day_volume=ticks.day_volume,
         bad=np.zeros(count, np.bool_),
     )
-    return Step(block, after, transitions, closed, rows, np.zeros(0, np.int64))
+    return Step(block, after, transitions, closed, rows, np.zeros(0, np.int64), _reached(base, closed))
 
 
 class _Replayed(NamedTuple):
+    base: PartitionState
     state: PartitionState
     transitions: list[engine.Transition]
     closed: list[bars.ClosedBar]
@@ -177,7 +180,16 @@ def _replayed(state: PartitionState, block: Block, *, is_scored: bool = True) ->
         threshold = replace(threshold, rules=parse(header["rules"]))
     after, transitions, closed = _advance(base, block, header, ticks, threshold, is_scored=is_scored)
     after = replace(after, snapshot=max(state.snapshot, block.snapshot))
-    return _Replayed(after, transitions, closed, ticks, header)
+    return _Replayed(base, after, transitions, closed, ticks, header)
+
+
+def _reached(base: PartitionState, closed: Sequence[bars.ClosedBar]) -> dict[str, int]:
+    reached: dict[str, int] = {}
+    if closed:
+        for key, minute in zip(base.keys, base.minutes[bars.FIELDS.index("minute")].tolist(), strict=True):
+            origin = split_key(key)[0]
+            reached[origin] = max(reached.get(origin, 0), int(minute))
+    return reached
 
 
 def _clock_of(header: Mapping[str, Any]) -> SetBack | None:
@@ -207,8 +219,8 @@ def _advance(
 ) -> tuple[PartitionState, list[engine.Transition], list[bars.ClosedBar]]:
     new_keys: Sequence[str] = header["new"]
     new, hour = len(new_keys), block.arrival_ms // HOUR_MS
-    keys = (*base.keys, *new_keys)
-    detection = np.concatenate((base.detection, engine.new_states(new)), axis=1)
+    keys = (*base.keys, *new_keys) if new else base.keys
+    detection = engine.extended(base.detection, new)
     minutes = np.concatenate((base.minutes, bars.new_minutes(new)), axis=1)
     last_ts = np.concatenate((base.last_ts, np.full(new, -1)))
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
@@ -216,10 +228,10 @@ def _advance(
     memory = base.rules
     if is_scored:
         transitions = engine.apply(detection, ticks, table(threshold, keys)) if len(ticks.slot) else []
+    if is_scored and (memory or threshold.rules):
         is_past = _is_past(header, len(ticks.slot))
-        memory, met = rules.advance(base.rules, keys, ticks, is_past, threshold.rules)
-        if met:
-            transitions = sorted([*transitions, *met], key=lambda one: one.row)
+        memory, met = rules.advance(memory, keys, ticks, is_past, threshold.rules)
+        transitions = sorted([*transitions, *met], key=lambda one: one.row)
     closed = bars.advance(minutes, ticks)
     newest = np.flatnonzero(np.diff(ticks.slot, append=-1))  # sorted by slot, in order within each
     last_ts[ticks.slot[newest]] = ticks.ts[newest]

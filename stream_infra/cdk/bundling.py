@@ -79,10 +79,12 @@ CONTENTS = {
     names.DETECTOR: Contents(
         ("producers", "consumers"), ("msgspec", "backports-zstd", "numpy", *_KPL, *_POWERTOOLS)
     ),
-    names.NOTIFIER: Contents(("producers", "consumers"), ("msgspec", "tzdata", *_POWERTOOLS, *_PYDANTIC)),
+    names.NOTIFIER: Contents(
+        ("producers", "consumers"), ("msgspec", "backports-zstd", "tzdata", *_POWERTOOLS, *_PYDANTIC)
+    ),
     names.API_HANDLER: Contents(
         ("producers", "consumers", "api"),
-        ("msgspec", *_POWERTOOLS, *_PYDANTIC),
+        ("msgspec", "backports-zstd", *_POWERTOOLS, *_PYDANTIC),
     ),
     names.LAKE: Contents(
         ("producers", "consumers"),

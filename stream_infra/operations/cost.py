@@ -252,10 +252,10 @@ def _tables(use: _Use) -> Iterator[Line]:
     block = RATES.block_bytes + RATES.block_tick_bytes * n
     quotes = 250 + RATES.quote_bytes * n
     often = use.polls if quotes <= 2 * KIB else use.minutes * 4  # as consumers/detector/commit.py has it
-    # As consumers/stores/charts.py has it: an update of up to 100 bars costs the size of its item.
+    # As consumers/stores/charts.py has it: nearly all bars of a minute and group are put at once.
     groups = MANY_GROUPS if n > MANY_WINDOWS else GROUPS
     share = use.tickers / groups
-    bars = min(groups, use.tickers) * math.ceil(share / 100) * math.ceil(share * RATES.bar_bytes / KIB)
+    bars = min(groups, use.tickers) * math.ceil(share * RATES.bar_bytes / KIB)
     writes = use.polls * use.partitions * math.ceil(block / KIB)
     writes += often * use.partitions * math.ceil(quotes / KIB)
     writes += HOURS * RATES.canaries_an_hour  # a block of the canary's

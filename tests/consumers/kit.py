@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NotRequired, TypedDict, TypeVar
@@ -21,6 +21,7 @@ from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
 from consumers.redrive.ports import RedrivePorts
 from consumers.redrive.redrive import Redrive
+from consumers.stores.charts import bars_pk
 from consumers.stream.records import KinesisRecord, Quarantined, records_of
 from consumers.stream.thresholds import ThresholdHistory, ThresholdVersion
 from consumers.windows.block import Block
@@ -169,6 +170,7 @@ class Memory:
     attempts: dict[tuple[str, str], int] = field(default_factory=dict)
     versions: list[ThresholdVersion] = field(default_factory=lambda: [ThresholdVersion(1, 0, "2.5")])
     rules: list[ThresholdVersion] = field(default_factory=list)
+    bar_items: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     written_anew: list[tuple[int, int]] = field(default_factory=list)
     """From and to which minute (ms) a clock that was ahead dated ticks: bars of theirs are not compared.
@@ -291,13 +293,21 @@ class _Anomalies(_Port):
 
 
 class _Charts(_Port):
-    def put_bars(self, bars: Sequence[tuple[str, str, Bar]], arrival_ms: int, windows: int) -> None:
+    def put_bars(
+        self, bars: Sequence[tuple[str, str, Bar]], reached: Mapping[str, int], arrival_ms: int, windows: int
+    ) -> None:
         assert arrival_ms > 0
         assert windows > 0
+        puts: dict[tuple[str, int], frozenset[str]] = {}
         for origin, symbol, bar in bars:
             key = (origin, symbol, bar.minute_ms)
             is_compared = not any(a <= bar.minute_ms <= b for a, b in self.memory.written_anew)
             self.faults.around(partial(self.memory.keep, self.memory.bars if is_compared else {}, key, bar))
+            if is_compared and bar.minute_ms >= reached.get(origin, 0):
+                item = bars_pk(origin, symbol), bar.minute_ms
+                puts[item] = puts.get(item, frozenset()) | {symbol}
+        for item, symbols in puts.items():  # an item is put with all that is ever put into it
+            self.faults.around(partial(self.memory.keep, self.memory.bar_items, item, symbols))
 
     def put_quotes(self, origin: str, block: Block, part: int, as_of_ms: int, packed: bytes) -> None:
         assert as_of_ms >= 0

@@ -34,6 +34,7 @@ __all__ = [
     "Ticks",
     "Transition",
     "apply",
+    "extended",
     "new_states",
 ]
 
@@ -65,6 +66,15 @@ class Transition(NamedTuple):
 def new_states(n: int) -> Floats:
     """Return states of `n` symbols never seen: zeros of shape (len(STATE_FIELDS), n)."""
     return np.zeros((n, len(STATE_FIELDS))).T  # what one symbol remembers lies together
+
+
+def extended(states: Floats, n: int) -> Floats:
+    """Return a copy of states with those of `n` more symbols never seen."""
+    count = states.shape[1]
+    # `concatenate` would spread what one symbol remembers over the array where nothing is added.
+    found = np.zeros((count + n, len(states))).T
+    found[:, :count] = states
+    return found
 
 
 def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | None = None) -> list[Transition]:

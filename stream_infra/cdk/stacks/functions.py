@@ -209,7 +209,13 @@ class LambdaStack(Stack):
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",
         )
-        allow(detector, storage.charts.table_arn, "dynamodb:PutItem", "dynamodb:UpdateItem")
+        allow(
+            detector,
+            storage.charts.table_arn,
+            "dynamodb:BatchWriteItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        )
         allow_objects(detector, "snapshots/", "s3:GetObject", "s3:PutObject")
         allow_objects(detector, "quarantine/", "s3:PutObject")
         allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name

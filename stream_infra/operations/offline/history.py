@@ -95,7 +95,7 @@ class Detection:
         """Return what happens to anomalies in the block that follows the last one."""
         if block.new:
             self.tickers = (*self.tickers, *block.new)
-            self._states = np.concatenate((self._states, engine.new_states(len(block.new))), axis=1)
+            self._states = engine.extended(self._states, len(block.new))
         found = engine.apply(self._states, block.ticks, table(self.threshold, self.tickers))
         if found:
             rows = _rows(self.tickers, block.ticks)

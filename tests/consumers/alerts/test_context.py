@@ -139,7 +139,7 @@ def charts(windows: int) -> Iterator[ChartTable]:
                 ("live", ticker, _bar(MINUTE - (45 - n) * MINUTE_MS, close))
                 for ticker, close in closes.items()
             ]
-        table.put_bars(bars, T0_MS, windows)
+        table.put_bars(bars, {}, T0_MS, windows)
         quotes = [
             LastQuote(
                 ticker,
@@ -266,11 +266,11 @@ def test_reads_are_few_and_an_outage_costs_the_context_only(windows: int) -> Non
         reader.context(opened(T0_MS + n, ticker="AAPL"), _incident(), AlertSettings())
     many = windows > MANY_WINDOWS
     # The last quotes, the bars of a minute, and those of AAPL and of SPY.
-    assert len(client.calls) <= (8 if many else 4)
+    assert len(client.calls) <= (11 if many else 5)
     requests = [call for call in client.calls if not isinstance(call, str)]
     wanted = requests[0]["RequestItems"]["stock-charts"]
-    assert len(requests) <= (3 if many else 1)
-    assert len(wanted["Keys"]) <= (100 if many else 64)
+    assert len(requests) <= (6 if many else 2)
+    assert len(wanted["Keys"]) <= 100
     assert len(wanted["ExpressionAttributeNames"]) <= READ_TICKERS + 2
     down = _Counted(boto3.client("dynamodb"), until=0)
     bench = Bench(context=_reader(ChartTable(cast("Any", down), "stock-charts"), WATCHED).context)

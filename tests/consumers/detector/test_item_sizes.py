@@ -207,10 +207,12 @@ def test_symbols_that_were_chosen_to_share_an_item_of_bars_stop_nothing(
     with Stubber(client) as stub:
         message = "Item size to update has exceeded the maximum allowed size"
         stub.add_client_error("update_item", "ValidationException", message)
-        ChartTable(client, "stock-charts").put_bars([("live", "AAPL", bar)], START_MS, 1)
+        ChartTable(client, "stock-charts").put_bars([("live", "AAPL", bar)], {"live": START_MS}, START_MS, 1)
         stub.add_client_error("update_item", "ValidationException", "Invalid UpdateExpression")
         with pytest.raises(IOFailedError):
-            ChartTable(client, "stock-charts").put_bars([("live", "AAPL", bar)], START_MS, 1)
+            ChartTable(client, "stock-charts").put_bars(
+                [("live", "AAPL", bar)], {"live": START_MS}, START_MS, 1
+            )
     assert [record.message for record in caplog.records] == ["item of bars is full"]
 
 

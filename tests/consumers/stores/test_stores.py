@@ -27,6 +27,7 @@ from consumers.stores.charts import (
     MANY_WINDOWS,
     ChartTable,
     pack_quotes,
+    unpack_bars,
 )
 from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.quarantine import QuarantineBucket
@@ -233,7 +234,8 @@ def test_whatever_aws_refuses_is_a_failure_of_io_that_says_what_was_done(error: 
         "end the attempts": lambda: AttemptTable(client, TABLE, lambda: T_MS).end("shard", "1"),
         "write 1 anomalies": lambda: AnomalyTable(client, TABLE).put([anomaly()]),
         "write anomaly AAA": lambda: AnomalyTable(client, TABLE).put_late([anomaly()]),
-        "set 1 bars": lambda: charts.put_bars([("live", "AAA", bar)], T_MS, 1),
+        "write 1 items of bars": lambda: charts.put_bars([("live", "AAA", bar)], {}, T_MS, 1),
+        "set 1 bars": lambda: charts.put_bars([("live", "AAA", bar)], {"live": T_MS}, T_MS, 1),
         "write the last quotes of partition 0": lambda: charts.put_quotes("live", block(1), 0, T_MS, b""),
         "put 1 events": lambda: Bus(client, "bus").put([detected(anomaly())]),
         "read the threshold": ThresholdParameter(client, "t", lambda: T_MS, lambda *_: None).history,
@@ -346,8 +348,13 @@ def test_bars_and_quotes_are_read_as_they_were_written(aws: Aws) -> None:
         ("live", f"S{i}", Bar(minute, 1.0, 2.5, 0.5, 1.5, None if i % 2 else 7.0, 3, 1.4, None))
         for i in range(500)
     ]
-    charts.put_bars(bars, T_MS, 500)
-    charts.put_bars(bars[:10], T_MS, 500)
+    later = {"live": minute + 60_000}
+    charts.put_bars(bars[:450], {"live": minute}, T_MS, 500)
+    charts.put_bars(bars[450:], later, T_MS, 500)
+    charts.put_bars(bars[:450], {"live": minute}, T_MS, 500)  # whoever writes them once more takes none away
+    charts.put_bars(bars[460:470], later, T_MS, 500)
+    found = charts.closes("live", ["S0", "S449", "S499", "S500"], [minute], 500)
+    assert found == {minute: {"S0": 1.5, "S449": 1.5, "S499": 1.5}}
     for _, symbol, bar in bars[:5] + bars[-5:]:
         assert store.bars("live", symbol, minute, minute + 60_000) == [bar]
     assert store.bars("simulated", "S0", minute, minute + 60_000) == []
@@ -374,13 +381,13 @@ def test_bars_of_many_symbols_go_to_more_items_and_are_read_with_those_of_before
         return Bar(ms, 1.0, 2.5, 0.5, 1.5, 7.0, 3, 1.4, None)
 
     quotes = [LastQuote(of, minute, 1.5, None, None, 7.0, 1.0, None, bar(minute + 60_000)) for of in symbols]
-    charts.put_bars([("live", "S00007", bar(minute - 60_000))], T_MS, MANY_WINDOWS)
-    charts.put_bars([("live", of, bar(minute)) for of in symbols], T_MS, len(symbols))
+    charts.put_bars([("live", "S00007", bar(minute - 60_000))], {}, T_MS, MANY_WINDOWS)
+    charts.put_bars([("live", of, bar(minute)) for of in symbols], {}, T_MS, len(symbols))
     charts.put_quotes("live", block(1), 0, minute, pack_quotes(quotes))
     found = charts.bars("live", "S00007", minute - 60_000, minute + 120_000)
     assert found == [bar(minute + n * 60_000) for n in (-1, 0, 1)]
     items = aws.dynamodb.scan(TableName=TABLE)["Items"]
-    most = max(len([name for name in item if name.startswith("b:")]) for item in items)
+    most = max(len(unpack_bars(item["bars"]["B"])) for item in items if "bars" in item)
     assert most <= 4 * len(symbols) / MANY_GROUPS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -43,8 +44,17 @@ MUTATIONS = [
     b"e5",
     b"1e400",
 ]
+
+
+def batch_of(
+    source: str, rows: list[tuple[str, int, float, Any, Any, Any, Any]], missing: list[str]
+) -> QuoteBatch:
+    symbol, ts, price, bid, ask, day_volume, quote_ts = map(list, zip(*rows, strict=True))
+    return QuoteBatch(source, symbol, ts, price, bid, ask, day_volume, quote_ts, missing)
+
+
 BATCHES = st.builds(
-    lambda source, rows, missing: QuoteBatch(source, *map(list, zip(*rows, strict=True)), missing),  # type: ignore[arg-type]
+    batch_of,
     st.sampled_from(["alpaca", "simulated", "replay-monday", "backfill"]),
     st.lists(ROW, min_size=1, max_size=30),
     st.lists(SYMBOLS, max_size=3),
@@ -83,8 +93,9 @@ def test_what_is_read_is_what_is_decoded(batch: QuoteBatch) -> None:
 def test_a_usual_poll_is_read() -> None:
     rows = 300
     prices = [round(100 + i / 7, 2) for i in range(rows)]
+    asks: list[float | None] = [*prices]
     batch = QuoteBatch(
-        "alpaca", [f"Q{i}" for i in range(rows)], [ARRIVAL_MS - 20] * rows, prices, [*prices[1:], None], prices,
+        "alpaca", [f"Q{i}" for i in range(rows)], [ARRIVAL_MS - 20] * rows, prices, [*prices[1:], None], asks,
         [float(100 * i) for i in range(rows)], [None, *[ARRIVAL_MS - 5_000] * (rows - 1)], ["GONE", "AWAY"],
     )  # fmt: skip
     columns = found(encode(batch))

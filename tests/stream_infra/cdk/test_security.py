@@ -231,6 +231,7 @@ def test_the_detector_only_writes_anomalies_and_charts(aws_templates: Templates)
     anomalies = actions_on(aws_templates, "stock-detector", "Anomalies")
     assert set(anomalies) == {"dynamodb:BatchWriteItem"}
     assert set(actions_on(aws_templates, "stock-detector", "Charts")) == {
+        "dynamodb:BatchWriteItem",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
     }

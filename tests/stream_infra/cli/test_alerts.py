@@ -201,7 +201,7 @@ def test_what_is_shown_says_what_people_said_and_what_the_price_did(
         ("live", "AAPL", Bar(began_ms + after * 60_000, close, close, close, close, 1.0, 1, None, None))
         for after, close in ((0, 200.0), (5, 190.0))
     ]
-    ChartTable(endpoints.client("dynamodb"), "stock-charts").put_bars(bars, began_ms, 1)
+    ChartTable(endpoints.client("dynamodb"), "stock-charts").put_bars(bars, {}, began_ms, 1)
     notifier.take([event], AlertSettings())
     run("noise", event.anomaly.id)
     text = run("show", event.anomaly.id).output

@@ -122,7 +122,7 @@ def test_the_list_shows_coverage_and_warm_up(ssm: SSMClient) -> None:  # noqa: A
     now_ms = time.time_ns() // 1_000_000 // 60_000 * 60_000
     bars = [Bar(now_ms - n * 60_000, 1.0, 1.0, 1.0, 1.0, None, 4, None, None) for n in range(1, 31)]
     ChartTable(boto3.client("dynamodb"), names.CHARTS_TABLE).put_bars(
-        [("simulated", "MSFT", bar) for bar in bars], now_ms, 1
+        [("simulated", "MSFT", bar) for bar in bars], {}, now_ms, 1
     )
     aapl, msft = json.loads(run("list", "--json"))["tickers"]
     assert (aapl["minutes"], aapl["warm_up"]) == (0, "0 of 60 ticks")
