@@ -176,7 +176,7 @@ def test_a_malformed_tick_put_by_hand_is_quarantined_and_the_ticks_around_it_go_
     monitor.eventually(lambda: closes()[-1:] == [10.5], 30, "the tick after the broken one is in HAND's bars")
 
 
-def recording(path: Path, ticks: int = 1500) -> None:
+def recording(path: Path, ticks: int = 1500, symbol: str = "WALK") -> None:
     """A calm walk, one tick a second on an old Friday, with one jump of 5 % and one row that is no tick."""
     rng, price = random.Random(7), 100.0
     with gzip.open(path, "wt", newline="") as file:
@@ -188,7 +188,7 @@ def recording(path: Path, ticks: int = 1500) -> None:
             rows.writerow(
                 [
                     1381152600000 + 1000 * second,
-                    "WALK",
+                    symbol,
                     quote,
                     quote - 0.01,
                     quote + 0.01,
@@ -196,12 +196,24 @@ def recording(path: Path, ticks: int = 1500) -> None:
                 ]
             )
             if second == 100:
-                rows.writerow([1381152600000 + 1000 * second + 1, "WALK", "n/a", "", "", ""])
+                rows.writerow([1381152600000 + 1000 * second + 1, symbol, "n/a", "", "", ""])
 
 
 def balance(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
     assert result.returncode == 0, result.stdout + result.stderr
     return dict(json.loads(result.stdout)["balance"])
+
+
+def test_the_lake_holds_each_tick_that_was_counted(monitor: Monitor, tmp_path: Path) -> None:
+    recording(tmp_path / "lake.csv.gz", 300, "LAKE")
+    counts = balance(monitor.run("replay", str(tmp_path / "lake.csv.gz"), "--json"))
+    columns = "count(*) as ticks, count(distinct ts) as times, min(origin) as origin"
+    asked = f"select {columns} from ticks where ticker = 'LAKE'"  # noqa: S608
+    for _ in range(2):
+        done = monitor.run("sql", "--refresh", asked, "--json")
+        assert done.returncode == 0, done.stderr
+        (found,) = json.loads(done.stdout)["rows"]
+        assert found == {"ticks": counts["in_windows"], "times": counts["in_windows"], "origin": "replay"}
 
 
 def test_a_recording_is_replayed_through_the_real_path_twice_with_one_set_of_anomalies(

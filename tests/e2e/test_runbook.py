@@ -1,4 +1,4 @@
-"""Runs every block of docs/runbook.md, and every command of the runbook it replaces, against the local AWS."""
+"""Runs every block of docs/runbook.md and docs/cookbook.md, and every command of the runbook before."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.e2e.monitor import Monitor
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
+COOKBOOK = ROOT / "docs" / "cookbook.md"
 SEED = ROOT.parent / "shared" / "runbook-seed.md"
 FENCE = re.compile(
     r"(?:<!-- (?P<mark>not run|may fail): (?P<reason>[^\n]+) -->\n)?"
@@ -52,6 +53,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 BLOCKS = list(blocks(RUNBOOK.read_text()))
+RECIPES = list(blocks(COOKBOOK.read_text()))
 
 
 def lines_in_order(expected: str, output: str) -> str | None:
@@ -152,13 +154,21 @@ def shell(monitor: Monitor, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_every_block_says_what_to_expect_or_why_it_is_not_run() -> None:
     assert len(BLOCKS) > 40
     silent = [
-        block.name for block in BLOCKS if block.mark != "not run" and not (block.expected or "").strip()
+        block.name
+        for block in [*BLOCKS, *RECIPES]
+        if block.mark != "not run" and not (block.expected or "").strip()
     ]
     assert silent == []
     assert RUNBOOK.read_text().count("```bash") == len(BLOCKS), "a block that the test does not see"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_the_cookbook_has_twelve_recipes_and_all_are_run() -> None:
+    numbers = [int(block.name.partition(".")[0]) for block in RECIPES]
+    assert numbers == list(range(1, 13))
+    assert {block.mark for block in RECIPES} == {None}
+
+
+@pytest.mark.parametrize("block", [*BLOCKS, *RECIPES], ids=lambda block: block.name)
 def test_the_runbook(shell: Shell, block: Block) -> None:
     if block.mark == "not run":
         pytest.skip(str(block.reason))
