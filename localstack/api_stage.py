@@ -25,7 +25,8 @@ _HOP_BY_HOP = {
     "sec-fetch-site",
 }
 # A request more than these waits here. The local AWS would start one more process for it, as AWS an environment; on
-# a busy machine all of them then load at the same time, and none answers in time.
+# a busy machine all of them then load at the same time, and none answers in time. And an account of ten functions at
+# once has these for the API beside the scanner, the detector and the notifiers.
 _AT_ONCE = 4
 _SENT_AS_IT_IS = "/%:@!$&'()*+,;=~"
 
@@ -39,6 +40,7 @@ class ApiStage:
     def __init__(self, app: ASGIApp, client: httpx.AsyncClient, prefix: str) -> None:
         self._app, self._client, self._prefix = app, client, prefix
         self._free = asyncio.Semaphore(_AT_ONCE)
+        self._unread: set[asyncio.Future[Response]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request below the prefix on to the stage, and its answer back; all else goes to the application."""
@@ -46,26 +48,35 @@ class ApiStage:
         if scope["type"] == "http" and f"{scope['path']}/".startswith(f"{self._prefix}/"):
             request = Request(scope, receive)
             await request.body()
+            turn = asyncio.Event()
             answer, left = (
-                asyncio.ensure_future(self._forward(request)),
+                asyncio.ensure_future(self._forward(request, turn)),
                 asyncio.ensure_future(_left(receive)),
             )
             await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
             left.cancel()
-            if not answer.done():  # who asked has gone, and no turn is spent on an answer that nobody reads
-                answer.cancel()
+            if not answer.done():  # who asked has gone
+                if (
+                    turn.is_set()
+                ):  # the function runs to its end, and holds its place of the account's until then
+                    self._unread.add(answer)
+                    answer.add_done_callback(self._unread.discard)
+                else:
+                    answer.cancel()  # no turn is spent on an answer that nobody reads
                 return
             app = answer.result()
         await app(scope, receive, send)
 
-    async def _forward(self, request: Request) -> Response:
+    async def _forward(self, request: Request, turn: asyncio.Event) -> Response:
         headers = {key: value for key, value in request.headers.items() if key not in _HOP_BY_HOP}
         upstream = self._client.stream(
             request.method, self._target(request), headers=headers, content=await request.body()
         )
         try:
-            async with self._free, upstream as answer:
-                body = b"".join([chunk async for chunk in answer.aiter_raw()])  # raw: stays compressed
+            async with self._free:
+                turn.set()
+                async with upstream as answer:
+                    body = b"".join([chunk async for chunk in answer.aiter_raw()])  # raw: stays compressed
         except httpx.TransportError as error:
             problem = {
                 "type": "about:blank",

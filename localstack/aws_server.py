@@ -34,6 +34,7 @@ from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import SaveErrors, finish, keep
 from localstack.settings import HOST
 from localstack.strict_aws import StrictAws, know_principals_by_their_role
+from localstack.throttling import throttle_as_lambda_does
 
 _KEEP_ALIVE_SECONDS = 75
 _FORK_SECONDS = 120.0
@@ -63,6 +64,7 @@ def main() -> int:
     know_principals_by_their_role()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
+    throttle_as_lambda_does()
     asyncio.run(serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))  # type: ignore[arg-type]
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

@@ -54,14 +54,6 @@ def _table(settings: LocalSettings, table: str, properties: Resource) -> None:
         dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
 
 
-def _function(settings: LocalSettings, function: str, properties: Resource) -> None:
-    """AWS::Lambda::Function: ReservedConcurrentExecutions."""
-    if limit := properties.get("ReservedConcurrentExecutions"):
-        client(settings, "lambda").put_function_concurrency(
-            FunctionName=function, ReservedConcurrentExecutions=limit
-        )
-
-
 def _topic(settings: LocalSettings, topic: str, properties: Resource) -> None:
     """AWS::SNS::Topic: KmsMasterKeyId. The key of our own is found by its description, the managed one has an alias."""
     key = properties.get("KmsMasterKeyId")
@@ -167,7 +159,6 @@ def _subscribe_outbox(settings: LocalSettings) -> None:
 
 _APPLY: dict[str, Callable[[LocalSettings, str, Resource], None]] = {
     "AWS::DynamoDB::Table": _table,
-    "AWS::Lambda::Function": _function,
     "AWS::Lambda::EventInvokeConfig": _asynchronous,
     "AWS::SNS::Topic": _topic,
     "AWS::Lambda::EventSourceMapping": _mapping,

@@ -21,6 +21,8 @@ from producers.settings import ScannerSettings
 from producers.sources import describe
 
 RUNNING = "running"
+CONCURRENCY = 10
+"""Functions at once in a new account (Lambda guide, "Lambda quotas": "New AWS accounts have reduced concurrency")."""
 _ENDING_SECONDS = 5
 
 
@@ -62,6 +64,7 @@ def start(settings: LocalSettings) -> str:
         "MINISTACK_HOST": "localhost",
         "AUTH": "true",
         "LAMBDA_EXECUTOR": "local",
+        "LAMBDA_ACCOUNT_CONCURRENCY": str(CONCURRENCY),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "1",

@@ -17,7 +17,10 @@ EVENTS_BYTES = 1024 * 1024
 STANDARD_PARAMETER_CHARACTERS = 4096
 ADVANCED_PARAMETER_CHARACTERS = 8192
 KEY_BYTES = 1024
+UNRESERVED = 100
+"""Concurrency that stays for functions without a reserved one; in an account that has less, all of it."""
 
+_RESERVE = re.compile(r"/2017-10-31/functions/(?P<function>[^/]+)/concurrency")
 _INVOKE = re.compile(r"/2015-03-31/functions/[^/]+/invocations")
 
 
@@ -32,6 +35,36 @@ class Excess(NamedTuple):
 def is_invocation(method: str, path: str) -> bool:
     """Return whether a request is Lambda's Invoke."""
     return method == "POST" and _INVOKE.fullmatch(path) is not None
+
+
+def reserves_concurrency_of(method: str, path: str) -> str | None:
+    """Return the function whose concurrency Lambda's PutFunctionConcurrency reserves; None for any other request.
+
+    >>> reserves_concurrency_of("PUT", "/2017-10-31/functions/stock-detector/concurrency")
+    'stock-detector'
+    """
+    found = _RESERVE.fullmatch(path) if method == "PUT" else None
+    return found["function"] if found else None
+
+
+def excessive_reservation(limit: int, unreserved: int, reserved: int, wanted: int) -> Excess | None:
+    """Return what Lambda answers to a reservation that would leave too little for all other functions.
+
+    Parameters
+    ----------
+    limit, unreserved
+        The account's ConcurrentExecutions and UnreservedConcurrentExecutions.
+    reserved, wanted
+        What the function has reserved now, and what it asks for.
+    """
+    least = min(UNRESERVED, limit)
+    if unreserved + reserved - wanted >= least:
+        return None
+    message = (
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+        f"below its minimum value of [{least}]."
+    )
+    return Excess(400, "InvalidParameterValueException", message)
 
 
 def excessive_payload(kind: str, size: int) -> Excess | None:

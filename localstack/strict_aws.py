@@ -12,6 +12,7 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -86,7 +87,8 @@ class StrictAws:
 
     async def _refusal(self, call: _Call) -> Response | None:
         """Limits first: services check what a request is before they ask who may do it (`too large` has no owner)."""
-        if excess := await _excess(call):
+        excess = await _excess(call) or await self._excessive_reservation(call)
+        if excess:
             return _error(call.service, excess)
         if call.access_key.startswith(ROLE_KEYS):
             request = await self._request(call)
@@ -120,18 +122,32 @@ class StrictAws:
             conditions,
         )
 
+    async def _excessive_reservation(self, call: _Call) -> Excess | None:
+        function = published_limits.reserves_concurrency_of(call.method, call.path)
+        if function is None:
+            return None
+        wanted = json.loads(await call.body()).get("ReservedConcurrentExecutions", 0)
+        account = (await self._ask("lambda", "GET", "/2016-08-19/account-settings"))["AccountLimit"]
+        path = f"/2019-09-30/functions/{function}/concurrency"
+        reserved = (await self._ask("lambda", "GET", path)).get("ReservedConcurrentExecutions") or 0
+        limits = account["ConcurrentExecutions"], account["UnreservedConcurrentExecutions"]
+        return published_limits.excessive_reservation(*limits, reserved, wanted)
+
     async def _partition_key(self, table: str) -> str:
-        """Ask MiniStack itself, once a table."""
-        headers = {
-            "x-amz-target": "DynamoDB_20120810.DescribeTable",
-            "content-type": _JSON_1_0,
-            "authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/dynamodb/aws4_request",
-        }
+        """Return the name of a table's partition key; asked for once a table."""
+        headers = {"x-amz-target": "DynamoDB_20120810.DescribeTable", "content-type": _JSON_1_0}
+        answer = await self._ask("dynamodb", "POST", "/", headers=headers, json={"TableName": table})
+        schema = answer.get("Table", {}).get("KeySchema", [])
+        return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), "")
+
+    async def _ask(self, service: str, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """Return what MiniStack itself answers to the account's root."""
+        scope = f"test/20260101/{REGION}/{service}/aws4_request"
+        headers = {**request.pop("headers", {}), "authorization": f"AWS4-HMAC-SHA256 Credential={scope}"}
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            answer = await client.post("/", headers=headers, json={"TableName": table})
-        schema = answer.json().get("Table", {}).get("KeySchema", [])
-        return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), "")
+            answer: dict[str, Any] = (await client.request(method, path, headers=headers, **request)).json()
+        return answer
 
 
 class _Call:

@@ -124,7 +124,7 @@ class Config(BaseModel):
     parallelization_factor: Annotated[Whole, Field(ge=1, le=10)] = 1
     batching_window_seconds: Annotated[Whole, Field(ge=0, le=300)] = 0
     concurrency_limit: Annotated[Whole, Field(ge=0)] = 5
-    """Concurrent detectors allowed; 0 reserves nothing (a new account with a quota of 10 cannot)."""
+    """Concurrent detectors allowed; 0 reserves nothing (a new account with a quota of 10 cannot, nor the local AWS)."""
     retain_data: bool = True
     dashboard_url: Url = ""
     """Where links in alerts lead; empty means the deployed distribution."""
@@ -151,6 +151,22 @@ class Config(BaseModel):
         if "stocks" not in spec.assets and "crypto" in spec.assets:
             implied["tickers"] = DEFAULT_PAIRS
         return {**implied, **given}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_account_reserves_nothing(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("target") == LOCAL:
+            return {"concurrency_limit": 0, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _nothing_is_reserved_locally(self) -> Self:
+        if self.local and self.concurrency_limit:
+            raise ValueError(
+                f"concurrency_limit is {self.concurrency_limit}; must be 0 here: the local AWS is a new account, which "
+                "runs 10 functions at once and can reserve none of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_has_the_mode(self) -> Self:

@@ -58,6 +58,12 @@ ATHENA_RESULTS = "athena-results/"
 API_CONCURRENCY = 20
 """Requests at once: at 30 ms each, six times as many a second as the stage lets through. A flood of them takes
 neither the detector's concurrency nor the rest of the account's."""
+NOTIFIER_CONCURRENCY = 5
+"""Two functions take 10,000 events a minute (docs/performance.md); many more would only wait for one another, and
+take their places of the account's concurrency from the detector."""
+NOTIFIER_CONCURRENCY_UNRESERVED = 2
+"""The same where nothing is reserved, as in a new account with ten places for all: the least that Lambda takes (API
+reference, ScalingConfig). A throttled message would be late by the queue's visibility timeout."""
 STAGE = "prod"
 STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardStack", "ObservabilityStack")
 

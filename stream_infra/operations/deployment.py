@@ -20,8 +20,9 @@ from stream_infra.operations.errors import FailedError
 
 ROOT = Path(__file__).resolve().parents[2]
 UNRESERVED = 100
-"""Lambda keeps so much of an account's concurrency for functions without a reserved one (Lambda guide, "Configuring
-reserved concurrency")."""
+"""Lambda keeps so much of an account's concurrency for functions without a reserved one, and all of an account that has
+less (Lambda guide, "Configuring reserved concurrency")."""
+_RAISE = "raise the quota L-B99A9384 of Lambda"
 Client = Callable[[str], Any]
 
 
@@ -62,15 +63,46 @@ def _stacks(client: Client, _config: Config) -> Iterator[Problem]:
 
 
 def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
+    limits = client("lambda").get_account_settings()["AccountLimit"]
+    limit = limits["ConcurrentExecutions"]
+    lanes = config.shards * config.parallelization_factor
     if not config.concurrency_limit:
+        # The scanner, a request to the API, and the notifier from its queue and by its schedule.
+        needed = lanes + names.NOTIFIER_CONCURRENCY_UNRESERVED + 3
+        if needed > limit:
+            yield Problem(
+                f"the account runs {limit} functions at once: {lanes} detectors (shards x parallelization_factor) "
+                f"and the others beside them are {needed}, and would be throttled",
+                f"fewer shards or a smaller parallelization_factor in monitor.toml, or {_RAISE}",
+            )
         return
-    limit = client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    # What this deployment has reserved already is given back first.
+    ours = sum(_reserved(client("lambda"), name) for name in names.FUNCTIONS)
+    free = limits["UnreservedConcurrentExecutions"] + ours - min(UNRESERVED, limit)
     wanted = 2 * config.concurrency_limit + names.API_CONCURRENCY
-    if limit - wanted < UNRESERVED:
-        yield Problem(
-            f"the account's concurrency is {limit}: {wanted} reserved would leave less than {UNRESERVED}",
-            "set concurrency_limit = 0 in monitor.toml, or raise the quota L-B99A9384 of Lambda",
+    if wanted <= free:
+        return
+    most = (free - names.API_CONCURRENCY) // 2
+    yield Problem(
+        f"the account runs {limit} functions at once, of which {max(free, 0)} can be reserved; concurrency_limit = "
+        f"{config.concurrency_limit} reserves {wanted}: as many for the scanner and the detector each, and "
+        f"{names.API_CONCURRENCY} for the API",
+        f"set concurrency_limit = {most} in monitor.toml, or {_RAISE}"
+        if most >= lanes
+        else "set concurrency_limit = 0 in monitor.toml: nothing is reserved then, and all functions share the "
+        f"account's {limit}, so that many requests to the API can delay a detector; or {_RAISE}",
+    )
+
+
+def _reserved(functions: Any, name: str) -> int:
+    try:
+        return int(
+            functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
         )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+            raise
+        return 0
 
 
 def _keys(client: Client, config: Config) -> Iterator[Problem]:

@@ -202,10 +202,9 @@ def versions_off(monitor: Monitor) -> Iterator[None]:
 @contextmanager
 def function_stopped(monitor: Monitor) -> Iterator[None]:
     client, name = monitor.client("lambda"), "stock-scanner"
-    before = client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     yield
-    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=before)
+    client.delete_function_concurrency(FunctionName=name)
 
 
 @contextmanager

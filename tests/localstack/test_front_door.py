@@ -145,6 +145,47 @@ def test_a_crowd_of_requests_takes_turns_and_who_has_left_takes_none() -> None:
     assert asked == 40
 
 
+def test_a_call_that_began_holds_its_turn_though_nobody_waits_for_it() -> None:
+    """Lambda guide, "Understanding Lambda function scaling": each request in flight takes one of the concurrency.
+
+    The function runs to its end, whoever has left.
+    """
+    ends = asyncio.Event()
+    begun = 0
+
+    async def slow(_: httpx.Request) -> httpx.Response:
+        nonlocal begun
+        begun += 1
+        await ends.wait()
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    async def leaver(stage: ApiStage, number: int) -> None:
+        came = [{"type": "http.request", "body": b""}]
+
+        async def receive() -> Json:
+            while not came and begun < min(number + 1, 4):  # noqa: ASYNC110  it leaves when it has begun
+                await asyncio.sleep(0)
+            return came.pop() if came else {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None:
+            pytest.fail("nobody is there")
+
+        scope = {"type": "http", "method": "GET", "path": "/api/", "raw_path": b"/api/"}
+        await stage(scope | {"query_string": b"", "headers": []}, receive, send)
+
+    async def crowd() -> int:
+        async with httpx.AsyncClient(base_url=STAGE, transport=httpx.MockTransport(slow)) as client:
+            stage = ApiStage(Starlette(), client, "/api")
+            for number in range(6):
+                await leaver(stage, number)
+            before = begun
+            ends.set()
+            await asyncio.gather(*stage._unread)
+        return before
+
+    assert asyncio.run(crowd()) == begun == 4
+
+
 def test_half_open_connections_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     """600 of them were there for good: each is a file of the process, of which it has a thousand."""
     monkeypatch.setattr(front_door, "IDLE_SECONDS", 0.5)

@@ -137,6 +137,14 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_local_account_reserves_no_concurrency() -> None:
+    assert Config(target="local").concurrency_limit == 0
+    with pytest.raises(
+        ValueError, match="concurrency_limit is 5; must be 0 here: the local AWS is a new account"
+    ):
+        Config(target="local", concurrency_limit=5)
+
+
 def test_what_the_local_aws_has_no_use_for_is_rejected_there(tmp_path: Path) -> None:
     assert "[local] region must be left out" in problem(tmp_path, '[local]\nregion = "eu-west-1"\n', "local")
 

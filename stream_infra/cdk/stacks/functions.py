@@ -63,9 +63,6 @@ _OLD_PYTHON = {
     "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
     "and a newer one is taken with them."
 }
-NOTIFIER_CONCURRENCY = 5
-"""Two functions take 10,000 events a minute (docs/performance.md); many more would only wait for one another, and
-take their places of the account's concurrency from the detector."""
 
 
 class LambdaStack(Stack):
@@ -251,7 +248,9 @@ class LambdaStack(Stack):
                 stream.notifications,
                 batch_size=10,
                 report_batch_item_failures=True,
-                max_concurrency=NOTIFIER_CONCURRENCY,
+                max_concurrency=names.NOTIFIER_CONCURRENCY
+                if self._config.concurrency_limit
+                else names.NOTIFIER_CONCURRENCY_UNRESERVED,
             )
         )
         storage.alerts.grant(

@@ -87,9 +87,18 @@ def test_the_detectors_mapping_delays_rather_than_skips(aws_templates: Templates
     assert ":s3:::stock-scan-data-" in json.dumps(kinesis["DestinationConfig"])
 
 
-def test_the_notifiers_mapping_leaves_concurrency_to_others(aws_templates: Templates) -> None:
-    mappings = resources(aws_templates, "AWS::Lambda::EventSourceMapping")
-    (queue,) = [item for item in mappings if "ScalingConfig" in item]
+def test_the_notifiers_mapping_leaves_concurrency_to_others(
+    aws_templates: Templates, local_templates: Templates
+) -> None:
+    """Lambda API reference, ScalingConfig: 2 at least, which is what a new account with ten places gets."""
+
+    def queue_of(templates: Templates) -> Properties:
+        mappings = resources(templates, "AWS::Lambda::EventSourceMapping")
+        (queue,) = [item for item in mappings if "ScalingConfig" in item]
+        return queue
+
+    assert queue_of(local_templates)["ScalingConfig"] == {"MaximumConcurrency": 2}
+    queue = queue_of(aws_templates)
     assert queue["ScalingConfig"] == {"MaximumConcurrency": 5}
     assert queue["BatchSize"] == 10
     assert queue["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -20,12 +20,13 @@ class Account:
         *,
         stacks: dict[str, str] | None = None,
         concurrency: int = 1000,
+        reserved: int = 0,
         has_secret: bool = True,
         log_role: str = "",
     ) -> None:
         self.log_role = log_role
         self.stacks = GOOD if stacks is None else stacks
-        self.concurrency, self.has_secret = concurrency, has_secret
+        self.concurrency, self.reserved, self.has_secret = concurrency, reserved, has_secret
 
     def __call__(self, _service: str) -> Account:
         return self
@@ -42,7 +43,14 @@ class Account:
         return {"TemplateBody": {"Resources": {}, "Description": StackName}}
 
     def get_account_settings(self) -> dict[str, dict[str, int]]:
-        return {"AccountLimit": {"ConcurrentExecutions": self.concurrency}}
+        limits = {"ConcurrentExecutions": self.concurrency}
+        return {"AccountLimit": limits | {"UnreservedConcurrentExecutions": self.concurrency - self.reserved}}
+
+    def get_function_concurrency(self, FunctionName: str) -> dict[str, int]:  # noqa: N803  AWS's name
+        """Only the detector is there, and has reserved what the account has reserved."""
+        if FunctionName == names.DETECTOR:
+            return {"ReservedConcurrentExecutions": self.reserved} if self.reserved else {}
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "Get")
 
     def get_account(self) -> dict[str, str]:
         return (
@@ -75,8 +83,12 @@ def test_a_prepared_account_has_no_problem() -> None:
         (Account(), CONFIG.model_copy(update={"account": "444455556666"}), "the credentials are of account"),
         (Account(stacks={}), CONFIG, "not bootstrapped"),
         (Account(stacks={**GOOD, "ApiStack": "ROLLBACK_COMPLETE"}), CONFIG, "ApiStack is left over"),
-        (Account(concurrency=10), CONFIG, "the account's concurrency is 10"),
-        (Account(concurrency=129), CONFIG, "30 reserved would leave less than 100"),
+        (
+            Account(concurrency=10),
+            CONFIG,
+            "the account runs 10 functions at once, of which 0 can be reserved",
+        ),
+        (Account(concurrency=129), CONFIG, "of which 29 can be reserved; concurrency_limit = 5 reserves 30"),
         (Account(has_secret=False), CONFIG, "there is no secret stock-tracker/source-keys"),
         (Account(log_role="of-another-team"), CONFIG, "of-another-team: a deployment would replace it"),
         (Account(), CONFIG.model_copy(update={"api_log_role": "account"}), "has no role here"),
@@ -92,7 +104,25 @@ def test_what_would_let_a_deployment_fail_is_said_before(account: Account, confi
 
 
 def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:
-    assert preflight(Account(concurrency=10), CONFIG.model_copy(update={"concurrency_limit": 0})) == []
+    without = CONFIG.model_copy(update={"concurrency_limit": 0})
+    assert preflight(Account(concurrency=10), without) == []
+    assert preflight(Account(concurrency=10), without.model_copy(update={"shards": 5})) == []
+    (problem,) = preflight(Account(concurrency=10), without.model_copy(update={"shards": 6}))
+    assert "6 detectors (shards x parallelization_factor) and the others beside them are 11" in problem.what
+
+
+def test_what_can_be_reserved_is_said() -> None:
+    """Lambda guide, "Configuring reserved concurrency": 100 of the unreserved concurrency stay.
+
+    What the deployment's own functions have reserved counts as free.
+    """
+    (new,) = preflight(Account(concurrency=10), CONFIG)
+    assert "concurrency_limit = 0" in new.remedy
+    (small,) = preflight(Account(concurrency=128), CONFIG)
+    assert "concurrency_limit = 4" in small.remedy
+    assert preflight(Account(concurrency=130, reserved=30), CONFIG) == []
+    (many,) = preflight(Account(concurrency=128), CONFIG.model_copy(update={"shards": 5}))
+    assert "concurrency_limit = 0" in many.remedy
 
 
 def test_the_role_of_api_gateways_logs_is_not_taken_over() -> None:
