@@ -30,7 +30,6 @@ from producers.markets.listings import Listings
 from producers.watch_list import WatchListReader, WatchListWriter
 
 _logger = Logger(service="stock-api-handler")
-_DETECTOR = "stock-detector"
 _ONCE = Config(read_timeout=8, retries={"total_max_attempts": 1})  # the API has ten seconds to answer
 
 
@@ -45,10 +44,13 @@ def _app() -> APIGatewayRestResolver:
             alerts=AlertStore(DynamoTable(dynamodb, settings.alerts_table)),
             charts=ChartTable(dynamodb, settings.charts_table),
             archive=ArchiveReader(s3, settings.data_bucket),
-            rules=RuleParameter(ssm),
-            thresholds=ThresholdEditor(ssm),
+            rules=RuleParameter(ssm, settings.rules_parameter),
+            thresholds=ThresholdEditor(ssm, settings.threshold_parameter),
             depth=Depth(
-                boto3.client("cloudwatch"), boto3.client("sqs"), _DETECTOR, settings.dead_letter_queue_url
+                boto3.client("cloudwatch"),
+                boto3.client("sqs"),
+                settings.detector,
+                settings.dead_letter_queue_url,
             ),
             watch_list=WatchedTickers(WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms)),
             editor=WatchListEditor(boto3.client("lambda", config=_ONCE), settings.scanner, writer),

@@ -22,7 +22,10 @@ class ApiSettings(msgspec.Struct, frozen=True, rename=str.upper):
     dead_letter_queue_url: str
     data_bucket: str = ""
     scanner: str = "stock-scanner"
+    detector: str = "stock-detector"
     ticker_parameter: str = "/stock-tracker/ticker"
+    threshold_parameter: str = "/stock-tracker/threshold"
+    rules_parameter: str = "/stock-tracker/rules"
     source: str = "simulated"
     session: Session = "always"
     market: str = NEW_YORK

@@ -74,7 +74,7 @@ def api_id(settings: LocalSettings) -> str:
     LocalError
         If it is not deployed.
     """
-    for stack in client(settings, "cloudformation").describe_stacks(StackName="ApiStack")["Stacks"]:
+    for stack in client(settings, "cloudformation").describe_stacks(StackName=names.API_STACK)["Stacks"]:
         for output in stack.get("Outputs", []):
             if output["OutputKey"] == "ApiId":
                 return str(output["OutputValue"])

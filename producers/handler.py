@@ -115,7 +115,9 @@ def _client(service: str) -> Any:
 def _emit(report: ScanReport, scan: str) -> None:
     log = _logger.warning if report.problems or report.rejected or report.waiting else _logger.info
     log("scan", extra={"correlation_id": scan, "report": report.as_dict()})
-    metrics = Metrics(namespace="StockMonitor", service="stock-scanner")
+    metrics = Metrics(
+        namespace="StockMonitor", service=os.environ.get("POWERTOOLS_SERVICE_NAME", "stock-scanner")
+    )
     for name, value in {
         "Polls": report.polls,
         "PollsFailed": report.failed_polls,

@@ -45,6 +45,7 @@ from stream_infra.setting_types import (
     Number,
     Options,
     Packages,
+    Prefix,
     Region,
     SourceName,
     Threshold,
@@ -65,6 +66,7 @@ _NOT_IN_FILE = {"target": "must be left out: the deployment [local] is the one o
 _AWS_KEYS = (
     "account",
     "region",
+    "prefix",
     "access",
     "retain_data",
     "operations_email",
@@ -98,6 +100,8 @@ class Config(BaseModel):
     target: Literal["aws", "local"] = "aws"
     account: Account | None = None
     region: Region | None = None
+    prefix: Prefix = ""
+    """Stands before every name on AWS, with a hyphen: for another deployment in the account, whatever its region."""
     source: SourceName = "alpaca"
     source_options: Options = {}
     """Variables that change what the source does, as docs/sources.md lists them; never a key."""
@@ -231,6 +235,28 @@ class Config(BaseModel):
     def local(self) -> bool:
         """True on the local AWS."""
         return self.target == LOCAL
+
+
+def enter(config: Config) -> None:
+    """Let this process, and those that it starts, work for a deployment: its names, and its region if it names one.
+
+    Before anything imports `stream_infra.names`, which holds the names of one deployment.
+
+    Raises
+    ------
+    ConfigError
+        The names are those of another deployment already.
+    """
+    os.environ["STOCK_MONITOR_PREFIX"] = config.prefix
+    if config.region:
+        os.environ["AWS_DEFAULT_REGION"] = os.environ["AWS_REGION"] = config.region
+    from stream_infra import names  # noqa: PLC0415  the prefix is read when it is imported
+
+    if config.prefix != names.PREFIX:
+        raise ConfigError(
+            f"the prefix is {config.prefix!r}, and this process works for the deployment with {names.PREFIX!r}",
+            allowed="one deployment a process",
+        )
 
 
 def find_file(start: Path) -> Path | None:

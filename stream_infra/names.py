@@ -1,42 +1,68 @@
-"""Physical names that the runbook, the functions and the command line share."""
+"""Physical names that the runbook, the functions and the command line share: those of one deployment.
+
+A process works for one deployment. Its prefix stands before every name, so that several deployments fit into one
+account and region; without one the names are the runbook's. `stream_infra.config.enter` says which one it
+is, before anything imports this.
+"""
 
 from __future__ import annotations
 
-STREAM = "stock-quotes"
-ANOMALIES_TABLE = "stock-anomalies"
-WINDOWS_TABLE = "stock-windows"
-CHARTS_TABLE = "stock-charts"
-ALERTS_TABLE = "stock-alerts"
-DEAD_LETTER_QUEUE = "stock-scanner-dlq"
-NOTIFIER_QUEUE = "stock-notifier-queue"
-NOTIFIER_DEAD_LETTER_QUEUE = "stock-notifier-dlq"
-ALERTS_TOPIC = "stock-tracker-alerts"
-OPERATIONS_TOPIC = "stock-tracker-operations"
-BUS = "stock-market"
-ARCHIVE = "stock-market"
+import os
+
+PREFIX_VARIABLE = "STOCK_MONITOR_PREFIX"
+PREFIX = os.environ.get(PREFIX_VARIABLE, "")
+"""The setting `prefix` of the deployment."""
+
+
+def named(plain: str) -> str:
+    """Return the physical name of what is called `plain` in the deployment without a prefix.
+
+    A name that is a path keeps its slash at the front, as Parameter Store wants it.
+    """
+    before = f"{PREFIX}-" if PREFIX else ""
+    return f"/{before}{plain[1:]}" if plain.startswith("/") else f"{before}{plain}"
+
+
+def plain(name: str) -> str:
+    """Return what `named` was given."""
+    return name.removeprefix(f"{PREFIX}-") if PREFIX else name
+
+
+STREAM = named("stock-quotes")
+ANOMALIES_TABLE = named("stock-anomalies")
+WINDOWS_TABLE = named("stock-windows")
+CHARTS_TABLE = named("stock-charts")
+ALERTS_TABLE = named("stock-alerts")
+DEAD_LETTER_QUEUE = named("stock-scanner-dlq")
+NOTIFIER_QUEUE = named("stock-notifier-queue")
+NOTIFIER_DEAD_LETTER_QUEUE = named("stock-notifier-dlq")
+ALERTS_TOPIC = named("stock-tracker-alerts")
+OPERATIONS_TOPIC = named("stock-tracker-operations")
+BUS = named("stock-market")
+ARCHIVE = named("stock-market")
 ARCHIVE_DAYS = 14
 """Less than the 15 days for which the notifier knows what it took: a replay of all makes no message twice."""
 EVENT_SOURCE = "stock-monitor"
-SCHEDULE_RULE = "StockScannerSchedule"
-DIGEST_RULE = "StockNotifierDigest"
-ANOMALY_RULE = "StockAnomalies"
-FAILED_BATCH_RULE = "StockFailedBatches"
-CANARY_RULE = "StockCanary"
-LAKE_RULE = "StockLake"
+SCHEDULE_RULE = named("StockScannerSchedule")
+DIGEST_RULE = named("StockNotifierDigest")
+ANOMALY_RULE = named("StockAnomalies")
+FAILED_BATCH_RULE = named("StockFailedBatches")
+CANARY_RULE = named("StockCanary")
+LAKE_RULE = named("StockLake")
 CANARY_KEY = "aws.events"
 """Partition key of the canary's records on the stream: the source of a scheduled event."""
-TICKER_PARAMETER = "/stock-tracker/ticker"
-RULES_PARAMETER = "/stock-tracker/rules"
-THRESHOLD_PARAMETER = "/stock-tracker/threshold"
-ALERTS_PARAMETER = "/stock-tracker/alerts"
-SOURCE_SECRET = "stock-tracker/source-keys"  # noqa: S105  its name
-CHANNEL_SECRETS = "stock-tracker/channels/"
+TICKER_PARAMETER = named("/stock-tracker/ticker")
+RULES_PARAMETER = named("/stock-tracker/rules")
+THRESHOLD_PARAMETER = named("/stock-tracker/threshold")
+ALERTS_PARAMETER = named("/stock-tracker/alerts")
+SOURCE_SECRET = named("stock-tracker/source-keys")
+CHANNEL_SECRETS = named("stock-tracker/channels/")
 """Start of the names of channels' secrets; the name of the channel follows."""
-SCANNER = "stock-scanner"
-DETECTOR = "stock-detector"
-NOTIFIER = "stock-notifier"
-API_HANDLER = "stock-api-handler"
-LAKE = "stock-lake"
+SCANNER = named("stock-scanner")
+DETECTOR = named("stock-detector")
+NOTIFIER = named("stock-notifier")
+API_HANDLER = named("stock-api-handler")
+LAKE = named("stock-lake")
 FUNCTIONS = (SCANNER, DETECTOR, NOTIFIER, API_HANDLER, LAKE)
 HANDLERS = {
     SCANNER: "producers.handler.handler",
@@ -48,10 +74,10 @@ HANDLERS = {
 """What Lambda calls in each function."""
 LIVE = "live"
 """The alias of every function that its triggers call."""
-REST_API = "stock-api"
-LAKE_DATABASE = "stock_monitor"
-"""Of the Glue catalog: names of its tables are those of the lake."""
-WORKGROUP = "stock-monitor"
+REST_API = named("stock-api")
+LAKE_DATABASE = named("stock_monitor").replace("-", "_")
+"""Of the Glue catalog, to which a hyphen is none of its names' characters: names of its tables are those of the lake."""
+WORKGROUP = named("stock-monitor")
 """Of Athena."""
 ATHENA_RESULTS = "athena-results/"
 """Start of the keys of Athena's answers in the data bucket."""
@@ -65,19 +91,29 @@ NOTIFIER_CONCURRENCY_UNRESERVED = 2
 """The same where nothing is reserved, as in a new account with ten places for all: the least that Lambda takes (API
 reference, ScalingConfig). A throttled message would be late by the queue's visibility timeout."""
 STAGE = "prod"
-STACKS = ("StorageStack", "StreamStack", "LambdaStack", "ApiStack", "DashboardStack", "ObservabilityStack")
+CLOUDWATCH_DASHBOARD = named("stock-monitor")
+USER_POOL = named("stock-monitor")
+STORAGE_STACK = named("StorageStack")
+STREAM_STACK = named("StreamStack")
+LAMBDA_STACK = named("LambdaStack")
+API_STACK = named("ApiStack")
+DASHBOARD_STACK = named("DashboardStack")
+OBSERVABILITY_STACK = named("ObservabilityStack")
+STACKS = (STORAGE_STACK, STREAM_STACK, LAMBDA_STACK, API_STACK, DASHBOARD_STACK, OBSERVABILITY_STACK)
 
 
 def data_bucket(account: str) -> str:
     """Return the bucket of raw quotes, snapshots, quarantine and failed batches."""
-    return f"stock-scan-data-{account}"
+    return named(f"stock-scan-data-{account}")
 
 
 def log_bucket(of: str) -> str:
     """Return the bucket of the access logs of another one."""
-    return of.replace("-data-", "-logs-").replace("-dashboard-", "-dashboard-logs-")
+    return of.replace("stock-scan-data-", "stock-scan-logs-").replace(
+        "stock-dashboard-", "stock-dashboard-logs-"
+    )
 
 
 def dashboard_bucket(account: str) -> str:
     """Return the bucket that CloudFront (locally the front door) serves."""
-    return f"stock-dashboard-{account}"
+    return named(f"stock-dashboard-{account}")

@@ -25,6 +25,9 @@ _PARAMETER_LIMIT = 4096
 https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
 
 
+_PREFIX_CHARACTERS = 12
+
+
 def normal_name(distribution_name: str) -> str:
     """Return the name of a distribution as package indices compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution_name).lower()
@@ -139,6 +142,28 @@ def _account(given: str) -> str:
     return given
 
 
+def _prefix(given: str) -> str:
+    """Check a prefix by the strictest of the rules for what is named with it.
+
+    S3 guide, "General purpose bucket naming rules": lower case, digits and hyphens, not beginning with xn-- or sthree-.
+    Parameter Store, PutParameter: not beginning with ssm. Cognito guide, "Configuring a user pool domain": without aws,
+    amazon or cognito. And of a stack's name 24 characters stand in the names of its roles, by one of which the topic of
+    alerts knows the notifier: LambdaStack has eleven, the hyphen one.
+    """
+    if given and (
+        not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", given)
+        or len(given) > _PREFIX_CHARACTERS
+        or given.startswith(("ssm", "xn", "sthree", "amzn"))
+        or re.search("aws|amazon|cognito", given)
+    ):
+        allowed = (
+            f"1 to {_PREFIX_CHARACTERS} of a-z 0-9 and single hyphens between them, beginning with a letter, and "
+            "without what AWS keeps for itself (aws, amazon, amzn, cognito, ssm, sthree, xn)"
+        )
+        raise ValueError(f"{given!r}; must be {allowed}")
+    return given
+
+
 def _region(given: str) -> str:
     from botocore.session import Session  # noqa: PLC0415  only where a region is named
 
@@ -170,6 +195,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
 Account = Annotated[str, AfterValidator(_account)]
 Region = Annotated[str, AfterValidator(_region)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 SourceName = Annotated[str, AfterValidator(_source)]
 Options = Annotated[dict[str, str], BeforeValidator(_options)]
 Markets = Annotated[str, AfterValidator(_markets)]

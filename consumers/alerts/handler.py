@@ -53,6 +53,7 @@ class NotifierSettings(msgspec.Struct, frozen=True, rename=str.upper):
     channel_secrets: str
     dead_letter_queue_url: str
     dashboard_url: str = ""
+    alerts_parameter: str = PARAMETER
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -134,7 +135,11 @@ def _watched() -> int:
 
 
 def _report(error: AlertSettingsError) -> None:
-    logger.error("bad setting, the last good one stays in force", parameter=PARAMETER, reason=str(error))
+    logger.error(
+        "bad setting, the last good one stays in force",
+        parameter=_settings().alerts_parameter,
+        reason=str(error),
+    )
 
 
 @cache
@@ -146,7 +151,7 @@ def _settings() -> NotifierSettings:
 def _reader() -> SettingsReader:
     import boto3  # noqa: PLC0415  a client at import would need a region even to be read
 
-    return SettingsReader(boto3.client("ssm"), _now_ms, _report)
+    return SettingsReader(boto3.client("ssm"), _now_ms, _report, _settings().alerts_parameter)
 
 
 @cache

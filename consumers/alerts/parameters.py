@@ -32,9 +32,14 @@ class SettingsReader:
     """
 
     def __init__(
-        self, ssm: SSMClient, clock: Callable[[], int], report: Callable[[AlertSettingsError], None]
+        self,
+        ssm: SSMClient,
+        clock: Callable[[], int],
+        report: Callable[[AlertSettingsError], None],
+        parameter: str = PARAMETER,
     ) -> None:
         self._ssm = ssm
+        self._parameter = parameter
         self._clock = clock
         self._report = report
         self._settings: AlertSettings | None = None
@@ -50,7 +55,7 @@ class SettingsReader:
 
     def _read(self) -> AlertSettings:
         try:
-            answer = self._ssm.get_parameter(Name=PARAMETER)
+            answer = self._ssm.get_parameter(Name=self._parameter)
         except self._ssm.exceptions.ParameterNotFound:
             return AlertSettings()
         except (ClientError, BotoCoreError):
@@ -64,7 +69,7 @@ class SettingsReader:
         return self._settings or next(self._good_ones(), AlertSettings())
 
     def _good_ones(self) -> Iterator[AlertSettings]:
-        pages = self._ssm.get_paginator("get_parameter_history").paginate(Name=PARAMETER)
+        pages = self._ssm.get_paginator("get_parameter_history").paginate(Name=self._parameter)
         values = [item["Value"] for page in pages for item in page["Parameters"]]
         for value in reversed(values):
             try:

@@ -23,6 +23,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upp
     bus_name: str
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     threshold_parameter: str = "/stock-tracker/threshold"
+    rules_parameter: str = "/stock-tracker/rules"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> DetectorSettings:

@@ -55,7 +55,9 @@ class Detector:
             charts=ChartTable(dynamodb, settings.charts_table),
             bus=self._bus,
             quarantine=QuarantineBucket(s3, settings.data_bucket),
-            thresholds=ThresholdParameter(ssm, settings.threshold_parameter, now_ms, self._rejected),
+            thresholds=ThresholdParameter(
+                ssm, settings.threshold_parameter, now_ms, self._rejected, settings.rules_parameter
+            ),
             attempts=AttemptTable(dynamodb, settings.windows_table, now_ms),
         )
         self._consumer = Consumer(settings.partitions, ports, now_ms)

@@ -37,8 +37,8 @@ class UnusableParameterError(MonitorError):
 class ThresholdEditor:
     """Reads and changes the threshold, for the API and the command line. Errors of the store are raised."""
 
-    def __init__(self, ssm: SSMClient) -> None:
-        self._ssm = ssm
+    def __init__(self, ssm: SSMClient, name: str = THRESHOLD) -> None:
+        self._ssm, self._name = ssm, name
 
     def read(self) -> Threshold:
         """Return the threshold as the parameter has it; the default where there is none.
@@ -49,11 +49,11 @@ class ThresholdEditor:
             The parameter holds something else.
         """
         try:
-            return Threshold.parse(self._ssm.get_parameter(Name=THRESHOLD)["Parameter"]["Value"])
+            return Threshold.parse(self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"])
         except self._ssm.exceptions.ParameterNotFound:
             return Threshold.parse(DEFAULT)
         except ThresholdError as error:
-            raise UnusableParameterError(error.what, where=THRESHOLD, allowed=error.allowed) from error
+            raise UnusableParameterError(error.what, where=self._name, allowed=error.allowed) from error
 
     def change(self, value: float | None, ticker: str, kind: str, by: str) -> Threshold:
         """Set one threshold, or leave it to the wider one, as `Threshold.changed` does; in force within a minute.
@@ -74,7 +74,7 @@ class ThresholdEditor:
         of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
         note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
         self._ssm.put_parameter(
-            Name=THRESHOLD,
+            Name=self._name,
             Value=after.text,
             Type="String",
             Overwrite=True,

@@ -20,8 +20,8 @@ class UnknownRuleError(RuleError):
 class RuleParameter:
     """The rules. Errors of the store are raised as they come."""
 
-    def __init__(self, ssm: SSMClient) -> None:
-        self._ssm = ssm
+    def __init__(self, ssm: SSMClient, name: str = rules.PARAMETER) -> None:
+        self._ssm, self._name = ssm, name
 
     def read(self) -> tuple[Rule, ...]:
         """Return the rules; none where there is no parameter.
@@ -32,11 +32,11 @@ class RuleParameter:
             The parameter holds something else.
         """
         try:
-            return rules.parse(self._ssm.get_parameter(Name=rules.PARAMETER)["Parameter"]["Value"])
+            return rules.parse(self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"])
         except self._ssm.exceptions.ParameterNotFound:
             return ()
         except RuleError as error:
-            raise UnusableParameterError(error.what, where=rules.PARAMETER, allowed=error.allowed) from error
+            raise UnusableParameterError(error.what, where=self._name, allowed=error.allowed) from error
 
     def add(self, rule: Rule, by: str) -> Rule:
         """Add a rule, and return it as it is written; `by` stands with it in the parameter's history.
@@ -68,7 +68,7 @@ class RuleParameter:
 
     def _put(self, wanted: tuple[Rule, ...], note: str) -> None:
         self._ssm.put_parameter(
-            Name=rules.PARAMETER,
+            Name=self._name,
             Value=rules.write(wanted),
             Type="String",
             Overwrite=True,

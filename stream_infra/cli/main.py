@@ -17,10 +17,12 @@ AWS client are reported alike. Ctrl-C exits with 130; a command needs to handle 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +67,7 @@ class LazyGroup(TyperGroup):
         """Swap the placeholder for the real command."""
         ctx.meta["json"] = "--json" in args
         name, _, rest = super().resolve_command(ctx, args)
+        _follow(ctx.params.get("deployment"), rest)
         return name, load(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -79,6 +82,20 @@ class LazyGroup(TyperGroup):
         except _aws_errors() as error:
             _report(error, f"AWS: {error}", as_json=ctx.meta.get("json", False))
         raise typer.Exit(1)
+
+
+def _follow(deployment: str | None, arguments: list[str]) -> None:
+    """Let a command for AWS, before it is imported, know the names and the region of its deployment."""
+    named = deployment or os.environ.get("STOCK_MONITOR_DEPLOYMENT")
+    if not named and "--aws" not in arguments and not os.environ.get("STOCK_MONITOR_AWS"):
+        return
+    from stream_infra.config import LOCAL, PROD, enter, find_file, load  # noqa: PLC0415  no local command pays for it
+
+    if named == LOCAL:
+        return
+    enter(load(named or PROD, find_file(Path.cwd())))
+    if named:
+        os.environ["STOCK_MONITOR_AWS"] = "1"
 
 
 def load(name: str) -> Any:
@@ -172,6 +189,15 @@ def _frame(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
     ] = False,
+    deployment: Annotated[
+        str | None,
+        typer.Option(
+            "--deployment",
+            help="Talk to this deployment of monitor.toml on AWS; with --aws alone it is prod.",
+            envvar="STOCK_MONITOR_DEPLOYMENT",
+            metavar="NAME",
+        ),
+    ] = None,
 ) -> None:
     """Watch stock quotes as they stream: what is not normal, within seconds, once, and why."""
 

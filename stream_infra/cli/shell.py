@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ def exports(endpoints: Endpoints, account: str, region: str) -> str:
     }
     if endpoints.aws is None:
         variables["STOCK_MONITOR_AWS"] = "1"
+        if deployment := os.environ.get("STOCK_MONITOR_DEPLOYMENT"):
+            variables["STOCK_MONITOR_DEPLOYMENT"] = deployment
         return "\n".join([*_lines(variables), _AWS_FUNCTIONS])
     variables |= {
         "AWS_ENDPOINT_URL": endpoints.aws,

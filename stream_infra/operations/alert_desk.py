@@ -13,7 +13,6 @@ from consumers.alerts.feedback import Feedback
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
-from consumers.alerts.parameters import PARAMETER
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
@@ -202,7 +201,7 @@ def _stuck(stored: StoredMessage | None) -> str:
 def settings_in_force(ssm: SSMClient) -> AlertSettings:
     """Return the settings of the parameter, the defaults where it is missing or not allowed."""
     try:
-        return parse(ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"])
+        return parse(ssm.get_parameter(Name=names.ALERTS_PARAMETER)["Parameter"]["Value"])
     except (ssm.exceptions.ParameterNotFound, AlertSettingsError):
         return AlertSettings()
 
@@ -219,20 +218,20 @@ def put_settings(ssm: SSMClient, text: str) -> None:
         parse(text)
     except AlertSettingsError as error:
         raise InputError(str(error)) from error
-    ssm.put_parameter(Name=PARAMETER, Value=text, Type="String", Overwrite=True)
+    ssm.put_parameter(Name=names.ALERTS_PARAMETER, Value=text, Type="String", Overwrite=True)
 
 
 def settings_report(ssm: SSMClient) -> dict[str, Any]:
     """Return the settings as the parameter has them, with all defaults; with `error` if it is not allowed."""
     try:
-        text = ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+        text = ssm.get_parameter(Name=names.ALERTS_PARAMETER)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
-        return {"parameter": PARAMETER, "settings": _plain(AlertSettings())}
+        return {"parameter": names.ALERTS_PARAMETER, "settings": _plain(AlertSettings())}
     try:
-        return {"parameter": PARAMETER, "settings": _plain(parse(text))}
+        return {"parameter": names.ALERTS_PARAMETER, "settings": _plain(parse(text))}
     except AlertSettingsError as error:
         in_force = "the last good value stays in force"
-        return {"parameter": PARAMETER, "error": f"{error}; {in_force}", "value": text}
+        return {"parameter": names.ALERTS_PARAMETER, "error": f"{error}; {in_force}", "value": text}
 
 
 def _plain(settings: AlertSettings) -> Any:

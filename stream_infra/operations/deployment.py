@@ -133,7 +133,7 @@ def _log_role(client: Client, config: Config) -> Iterator[Problem]:
             )
         return
     role = _log_role_in_force(client)
-    if role and role.rpartition("/")[2] not in _roles(client, "ApiStack"):
+    if role and role.rpartition("/")[2] not in _roles(client, names.API_STACK):
         yield Problem(
             f"API Gateway writes the logs of this account and region with {role}: a deployment would replace it",
             'set api_log_role = "account" in monitor.toml: that role then writes our logs too',

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 FILE = Path(".local") / "endpoints.json"
 _NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
-_DASHBOARD, _API, _API_ID = ("DashboardStack", "Url"), ("ApiStack", "ApiUrl"), ("ApiStack", "ApiId")
+_DASHBOARD = names.DASHBOARD_STACK, "Url"
+_API, _API_ID = (names.API_STACK, "ApiUrl"), (names.API_STACK, "ApiId")
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,11 @@ def redrive_of(endpoints: Endpoints, on_ticks: Callable[[int], None] = lambda _:
         bus=Bus(endpoints.client("events"), settings.bus_name),
         quarantine=QuarantineBucket(s3, settings.data_bucket),
         thresholds=ThresholdParameter(
-            endpoints.client("ssm"), settings.threshold_parameter, now_ms, lambda _version, _reason: None
+            endpoints.client("ssm"),
+            settings.threshold_parameter,
+            now_ms,
+            lambda _version, _reason: None,
+            settings.rules_parameter,
         ),
     )
     return Redrive(settings.partitions, ports, on_ticks)

@@ -101,6 +101,7 @@ def ringing(cloudwatch: Any) -> tuple[Alarm, ...]:
         Alarm(alarm["AlarmName"], alarm.get("AlarmDescription", ""), alarm.get("StateReason", ""))
         for page in pages
         for alarm in page["MetricAlarms"]
+        if not _is_of_another_deployment(alarm)
     )
 
 
@@ -111,8 +112,15 @@ def silent_alarms(cloudwatch: Any) -> tuple[str, ...]:
         alarm["AlarmName"]
         for page in pages
         for alarm in page["MetricAlarms"]
-        if RUNBOOK in alarm.get("AlarmDescription", "") and not _notifies(alarm)
+        if RUNBOOK in alarm.get("AlarmDescription", "")
+        and not _is_of_another_deployment(alarm)
+        and not _notifies(alarm)
     )
+
+
+def _is_of_another_deployment(alarm: Mapping[str, Any]) -> bool:
+    ours = tuple(names.named(start) for start in ("stock-", "api-"))
+    return RUNBOOK in alarm.get("AlarmDescription", "") and not alarm["AlarmName"].startswith(ours)
 
 
 def _notifies(alarm: Mapping[str, Any]) -> bool:

@@ -155,7 +155,7 @@ def test_cost_is_estimated(installed: Installation) -> None:
 def test_the_cdk_app_synthesizes_all_stacks(installed: Installation, tmp_path: Path) -> None:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     done = run(
-        installed.environment / "bin" / "python", "-m", "stream_infra.cdk.app",
+        installed.environment / "bin" / "python", "-m", "stream_infra.cdk",
         cwd=tmp_path,
         PATH=find_node().path(),
         CDK_OUTDIR=str(tmp_path / "cdk.out"),

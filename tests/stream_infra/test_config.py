@@ -17,6 +17,7 @@ from stream_infra.config import (
     Config,
     ConfigError,
     Given,
+    enter,
     find_file,
     load,
     read_context,
@@ -271,3 +272,47 @@ def test_mode_and_markets_are_those_that_there_are() -> None:
         Config(source="yahoo", source_mode="stream")
     with pytest.raises(ValueError, match="unknown market 'LSE'; must be one of 24/7, fx"):
         Config(markets="ABC=LSE")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "eu", "e", "team-a-2", "abcdefghijkl"],
+)
+def test_a_prefix_is_what_every_name_may_begin_with(tmp_path: Path, prefix: str) -> None:
+    assert load("prod", write(tmp_path, f'[prod]\nprefix = "{prefix}"\n')).prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "EU",
+        "eu-",
+        "-eu",
+        "e--u",
+        "1a",
+        "e_u",
+        "e.u",
+        "abcdefghijklm",
+        "ssm1",
+        "xn",
+        "sthree",
+        "amzn",
+        "myaws",
+        "cognito",
+    ],
+)
+def test_what_aws_lets_no_name_begin_with_is_no_prefix(tmp_path: Path, prefix: str) -> None:
+    """S3 guide, "General purpose bucket naming rules"; Parameter Store, PutParameter; Cognito guide, "Configuring a
+    user pool domain".
+    """
+    assert re.search(
+        r"\[prod\] prefix: .*; must be 1 to 12 of a-z", problem(tmp_path, f'[prod]\nprefix = "{prefix}"\n')
+    )
+
+
+def test_a_process_works_for_one_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCK_MONITOR_PREFIX", "")
+    with pytest.raises(
+        ConfigError, match="the prefix is 'eu', and this process works for the deployment with ''"
+    ):
+        enter(Config(prefix="eu"))

@@ -38,7 +38,7 @@ def live(
             stack.format_arn(
                 service="cloudwatch",
                 resource="alarm",
-                resource_name=alarm,
+                resource_name=names.named(alarm),
                 arn_format=ArnFormat.COLON_RESOURCE_NAME,
             ),
         )

@@ -14,6 +14,7 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_cognito as cognito
 from constructs import Construct
 
+from stream_infra import names
 from stream_infra.cdk.constructs.permissions import acknowledge
 from stream_infra.config import Config
 
@@ -33,11 +34,11 @@ class SignIn(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, config: Config) -> None:
         super().__init__(scope, id_)
-        prefix = f"stock-monitor-{Aws.ACCOUNT_ID}"
+        prefix = names.named(f"stock-monitor-{Aws.ACCOUNT_ID}")
         self.pool = cognito.UserPool(
             self,
             "Users",
-            user_pool_name="stock-monitor",
+            user_pool_name=names.USER_POOL,
             self_sign_up_enabled=False,
             sign_in_aliases=cognito.SignInAliases(email=True),
             mfa=cognito.Mfa.REQUIRED,

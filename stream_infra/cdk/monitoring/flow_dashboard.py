@@ -11,13 +11,13 @@ from typing import NamedTuple
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from stream_infra import names
 from stream_infra.cdk.monitoring import metrics
 from stream_infra.cdk.stacks.api import ApiStack
 from stream_infra.cdk.stacks.functions import LambdaStack
 from stream_infra.cdk.stacks.storage import StorageStack
 from stream_infra.cdk.stacks.stream import StreamStack
 
-DASHBOARD = "stock-monitor"
 _COLUMNS = 24
 Metrics = Sequence[cloudwatch.IMetric]
 
@@ -56,7 +56,7 @@ def flow_dashboard(
     rows.append([_graph(station.name, station.through, width) for station in stations])
     rows.append([_graph(f"{station.name}: delay", station.delay, width) for station in stations])
     rows.append([_graph(f"{station.name}: trouble", station.trouble, width) for station in stations])
-    return cloudwatch.Dashboard(scope, "Flow", dashboard_name=DASHBOARD, widgets=rows)
+    return cloudwatch.Dashboard(scope, "Flow", dashboard_name=names.CLOUDWATCH_DASHBOARD, widgets=rows)
 
 
 def _feed(functions: LambdaStack) -> Station:

@@ -20,7 +20,7 @@ from stream_infra.cdk.constructs.permissions import (
 )
 from stream_infra.cdk.constructs.releases import live
 from stream_infra.cdk.constructs.sign_in import SignIn
-from stream_infra.cdk.stacks.functions import function
+from stream_infra.cdk.stacks.functions import function, with_prefix
 from stream_infra.cdk.stacks.storage import INDEXES, StorageStack
 from stream_infra.config import Config
 
@@ -69,6 +69,12 @@ class ApiStack(Stack):
                 "MARKET": get_pollable(config.source).market,
                 **({"MARKETS": config.markets} if config.markets else {}),
                 "WRITES": "open" if config.local else "signed-in",
+                **with_prefix(
+                    SCANNER=names.SCANNER,
+                    DETECTOR=names.DETECTOR,
+                    RULES_PARAMETER=names.RULES_PARAMETER,
+                    THRESHOLD_PARAMETER=names.THRESHOLD_PARAMETER,
+                ),
             },
             config=config,
         )

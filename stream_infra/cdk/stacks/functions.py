@@ -176,6 +176,7 @@ class LambdaStack(Stack):
                 "DATA_BUCKET": storage.data.bucket_name,
                 "BUS_NAME": names.BUS,
                 "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
+                **with_prefix(RULES_PARAMETER=names.RULES_PARAMETER),
             },
             config=config,
         )
@@ -239,6 +240,7 @@ class LambdaStack(Stack):
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
                 "CHANNEL_SECRETS": names.CHANNEL_SECRETS,
                 "DEAD_LETTER_QUEUE_URL": stream.undelivered.queue_url,
+                **with_prefix(ALERTS_PARAMETER=names.ALERTS_PARAMETER),
             },
             config=self._config,
         )
@@ -325,6 +327,11 @@ class LambdaStack(Stack):
         allow(grantee, arn, "ssm:GetParameter", *(["ssm:GetParameterHistory"] if history else []))
 
 
+def with_prefix(**variables: str) -> dict[str, str]:
+    """Return names that a function knows by itself in the deployment without a prefix."""
+    return variables if names.PREFIX else {}
+
+
 def function(
     scope: Construct,
     name: str,
@@ -339,10 +346,11 @@ def function(
     disk: Size | None = None,
 ) -> lambda_.Function:
     """Return a function as all of ours are: with role and log of its own, structured logs, settings by environment."""
+    id_ = names.plain(name)
     log_group, role = _log_and_role(scope, name)
     made = lambda_.Function(
         scope,
-        name,
+        id_,
         function_name=name,
         description=description,
         runtime=lambda_.Runtime(f"python{runtime_version(config.target)}", lambda_.RuntimeFamily.PYTHON),
@@ -377,14 +385,14 @@ def _log_and_role(scope: Construct, name: str) -> tuple[logs.LogGroup, iam.Role]
     """Return a log of a month, and a role that may write to it and nothing else yet."""
     log_group = logs.LogGroup(
         scope,
-        f"{name}-logs",
+        f"{names.plain(name)}-logs",
         log_group_name=f"/aws/lambda/{name}",
         retention=logs.RetentionDays.ONE_MONTH,
         removal_policy=RemovalPolicy.DESTROY,
     )
     role = iam.Role(
         scope,
-        f"{name}-ServiceRole",
+        f"{names.plain(name)}-ServiceRole",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         description=f"What {name} may do",
     )

@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
+from stream_infra import names
 from stream_infra.cdk.monitoring import metrics
 from stream_infra.cdk.monitoring.flow_dashboard import flow_dashboard
 from stream_infra.cdk.stacks.api import ApiStack
@@ -258,7 +259,7 @@ class ObservabilityStack(Stack):
         ]
         tables = [
             Watch(
-                f"{name}-throttles",
+                f"{names.plain(name)}-throttles",
                 "table-throttles",
                 "DynamoDB throttled writes to the table.",
                 metrics.throttled_writes(table),
@@ -303,7 +304,7 @@ class ObservabilityStack(Stack):
         alarm = cloudwatch.Alarm(
             self,
             watch.name,
-            alarm_name=watch.name,
+            alarm_name=names.named(watch.name),
             alarm_description=f"{watch.says} Runbook: {RUNBOOK}#{watch.section}",
             metric=watch.metric,
             threshold=watch.threshold,

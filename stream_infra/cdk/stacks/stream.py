@@ -17,10 +17,12 @@ from stream_infra import names
 from stream_infra.config import Config
 
 NOTIFIER_TIMEOUT = Duration.seconds(60)
-NOTIFIER_ROLE = "LambdaStack-stocknotifierServiceRole"
-"""Start of the name that CloudFormation gives to the role of the function stock-notifier."""
+NOTIFIER_ROLE = f"{names.LAMBDA_STACK}-stocknotifierServiceRole"
+"""Start of the name that CloudFormation gives to the role of the function stock-notifier: of the names of the stack and
+of the resource it takes 24 characters each."""
 
 CANARY_MINUTES = 5
+_HEARTBEAT = names.named("stock-heartbeat")
 CANARY = {"v": 1, "source": "verify-canary", "symbol": "CANARY", "ts": 1_764_000_000_000, "price": 1}
 """The canary's tick: of an origin of which nobody is notified, and never beside a real one."""
 
@@ -76,7 +78,7 @@ class StreamStack(Stack):
             self,
             "Canary",
             rule_name=names.CANARY_RULE,
-            description="A tick by which the alarm stock-heartbeat knows at any hour whether ticks come through",
+            description=f"A tick by which the alarm {_HEARTBEAT} knows at any hour whether ticks come through",
             schedule=events.Schedule.rate(Duration.minutes(CANARY_MINUTES)),
             targets=[
                 targets.KinesisStream(
@@ -103,7 +105,7 @@ class StreamStack(Stack):
         key = kms.Key(
             self,
             "OperationsKey",
-            description="Encrypts what alarms say to stock-tracker-operations",
+            description=f"Encrypts what alarms say to {names.OPERATIONS_TOPIC}",
             enable_key_rotation=True,
             removal_policy=RemovalPolicy.DESTROY,  # it protects messages on their way, and no data at rest
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,17 +48,19 @@ def deploy(
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
-    from stream_infra.config import find_file, load  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.operations import deployment as deploying  # noqa: PLC0415
+    from stream_infra.config import LOCAL, enter, find_file, load  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.changes import NAMES  # noqa: PLC0415
 
     if unknown := sorted(set(allow or ()) - set(NAMES)):
         raise InputError(f"{', '.join(unknown)}: no such change", where="--allow", allowed=", ".join(NAMES))
-    config = load(deployment, find_file(Path.cwd()))
-    if config.local:
+    if deployment == LOCAL:
         raise InputError(
             f"{deployment!r} is the one on this machine", allowed="a deployment on AWS; for this: make up"
         )
+    config = load(deployment, find_file(Path.cwd()))
+    enter(config)
+    from stream_infra.operations import deployment as deploying  # noqa: PLC0415  with the names of the deployment
+
     client = _client(config.region)
     problems = deploying.preflight(client, config)
     if problems:
@@ -72,16 +73,14 @@ def deploy(
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:
         deploying.deploy(assembly)
-        _prove(config.region, as_json=as_json)
+        _prove(as_json=as_json)
 
 
-def _prove(region: str | None, *, as_json: bool) -> None:
+def _prove(*, as_json: bool) -> None:
     """Prove that what was deployed works; the deployment stays either way."""
     from stream_infra.cli.commands.verify import prove  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.endpoints import resolve  # noqa: PLC0415
 
-    if region is not None:
-        os.environ["AWS_DEFAULT_REGION"] = region  # of the deployment, whatever the shell's is
     typer.echo("Deployed. The proof that it works:", err=True)
     if not prove(resolve(aws=True), as_json=as_json):
         raise FailedError(

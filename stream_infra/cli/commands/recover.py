@@ -15,7 +15,7 @@ from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
 app = typer.Typer(no_args_is_help=True)
-RESTORED = "stock-anomalies-restored"
+RESTORED = names.named("stock-anomalies-restored")
 Source = Annotated[str, typer.Option("--from", help="The table to bring back.", metavar="TABLE")]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_infra import names
 from stream_infra.cli import options
 from stream_infra.cli.text import author
 from stream_infra.operations.endpoints import resolve
@@ -78,7 +79,7 @@ def add(
     rule = of_object(
         {**wanted, "repeat": repeat, "hysteresis": hysteresis, "severity": severity}, f"rule {id_!r}"
     )
-    rule = RuleParameter(resolve(aws).client("ssm")).add(rule, author("rules"))
+    rule = RuleParameter(resolve(aws).client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
     typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
 
 
@@ -91,7 +92,7 @@ def list_(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
     from consumers.stream.rules import write  # noqa: PLC0415
 
-    found = RuleParameter(resolve(aws).client("ssm")).read()
+    found = RuleParameter(resolve(aws).client("ssm"), names.RULES_PARAMETER).read()
     lines = [f"{rule.id}: {rule.words}" for rule in found] or ["No rules."]
     typer.echo(f'{{"rules":{write(found)}}}' if as_json else "\n".join(lines))
 
@@ -104,7 +105,7 @@ def remove(id_: Id, as_json: options.AsJson = False, aws: options.Aws = False) -
     """
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
 
-    removed = RuleParameter(resolve(aws).client("ssm")).remove(id_, author("rules"))
+    removed = RuleParameter(resolve(aws).client("ssm"), names.RULES_PARAMETER).remove(id_, author("rules"))
     typer.echo(
         json.dumps({"removed": removed.id}) if as_json else f"{removed.id} is removed: {removed.words}"
     )
@@ -121,12 +122,13 @@ def try_(
     Example: stock-monitor rules test aapl-200
     """
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
-    from stream_infra import names  # noqa: PLC0415
     from stream_infra.operations import alert_desk, rule_trial  # noqa: PLC0415
 
     endpoints = resolve(aws)
     ssm = endpoints.client("ssm")
-    wanted: tuple[Rule, ...] = tuple(rule for rule in RuleParameter(ssm).read() if id_ in {"", rule.id})
+    wanted: tuple[Rule, ...] = tuple(
+        rule for rule in RuleParameter(ssm, names.RULES_PARAMETER).read() if id_ in {"", rule.id}
+    )
     if not wanted:
         raise InputError(
             f"there is no rule {id_!r}" if id_ else "there are no rules", allowed="see: rules list"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_infra import names
 from stream_infra.cli import options
 from stream_infra.cli.text import author
 from stream_infra.operations.endpoints import resolve
@@ -32,7 +33,7 @@ def list_(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     """
     from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415  --help must not pay for it
 
-    _show(ThresholdEditor(resolve(aws).client("ssm")).read(), as_json=as_json)
+    _show(ThresholdEditor(resolve(aws).client("ssm"), names.THRESHOLD_PARAMETER).read(), as_json=as_json)
 
 
 @app.command("set")
@@ -65,7 +66,7 @@ def unset(
 def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: bool) -> None:
     from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415
 
-    editor = ThresholdEditor(resolve(aws).client("ssm"))
+    editor = ThresholdEditor(resolve(aws).client("ssm"), names.THRESHOLD_PARAMETER)
     _show(editor.change(value, ticker, kind, author("thresholds")), as_json=as_json)
     if not as_json:
         typer.echo("In force within a minute.")

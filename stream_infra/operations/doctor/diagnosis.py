@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from stream_infra import names
 from stream_infra.operations.facts import Alarm
 from stream_infra.operations.health import Finding
 
@@ -75,8 +76,8 @@ SECTIONS = {
     "notifier": "notifier-errors",
     "notifier queue": "notifier-queue",
     "dead letters": "dead-letters",
-    "stock-scanner-dlq": "dead-letters",
-    "stock-notifier-dlq": "notifier-dead-letters",
+    names.DEAD_LETTER_QUEUE: "dead-letters",
+    names.NOTIFIER_DEAD_LETTER_QUEUE: "notifier-dead-letters",
     "API": "api-5xx-errors",
     "dashboard": "dashboard-not-loading",
     "outbox": "local-programs",

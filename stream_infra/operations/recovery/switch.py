@@ -12,7 +12,7 @@ from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
 
 VARIABLE = "ANOMALIES_TABLE"
-POLICY = "stock-monitor-restored-table"
+POLICY = names.named("stock-monitor-restored-table")
 ACTIONS = {
     names.DETECTOR: ("dynamodb:PutItem", "dynamodb:BatchWriteItem"),
     names.API_HANDLER: ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from stream_infra import names
 from stream_infra.operations.doctor import examine
 from stream_infra.operations.doctor.diagnosis import Diagnosis
 from stream_infra.operations.facts import Facts
 
 PARTS_OF_FUNCTION = {
-    "scanner": "stock-scanner",
-    "detector": "stock-detector",
-    "notifier": "stock-notifier",
-    "API": "stock-api-handler",
+    "scanner": names.SCANNER,
+    "detector": names.DETECTOR,
+    "notifier": names.NOTIFIER,
+    "API": names.API_HANDLER,
 }
 _OF_THE_DAY = frozenset(
     {

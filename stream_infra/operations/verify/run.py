@@ -43,7 +43,7 @@ EVENT_SECONDS = 5
 """The same after one that ended: an event that was sent again comes within this time."""
 FAILED_BATCHES = "aws/lambda/verify/"
 """Below the prefix where Lambda writes failed batches, and no function's own."""
-ALARM = "stock-scanner-dlq-messages"
+ALARM = names.named("stock-scanner-dlq-messages")
 """The alarm that is made to ring: no shift of a version depends on it, and the failed batch could raise it anyway."""
 _UNAUTHORIZED = "returns 401"
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 
-PREFIX = "stock-verify-"
+PREFIX = names.named("stock-verify-")
 ABANDONED_SECONDS = 3600
 """A proof lasts minutes: a queue this old is of one that was killed."""
 

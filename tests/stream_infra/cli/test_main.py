@@ -190,3 +190,40 @@ def test_the_options_of_the_completion_are_there() -> None:
 )
 def test_what_is_missing_is_named_as_it_is_installed(module: str, package: str) -> None:
     assert main._distribution_of(module) == package
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "found"),
+    [
+        (("eu", []), {}, "eu-stock-quotes eu-west-1 1"),
+        ((None, []), {"STOCK_MONITOR_DEPLOYMENT": "eu"}, "eu-stock-quotes eu-west-1 1"),
+        ((None, ["--aws"]), {}, "prod-stock-quotes us-east-2 None"),
+        ((None, []), {"STOCK_MONITOR_AWS": "1"}, "prod-stock-quotes us-east-2 1"),
+        ((None, []), {}, "stock-quotes us-east-1 None"),
+        (("local", []), {}, "stock-quotes us-east-1 None"),
+    ],
+)
+def test_every_command_follows_the_deployment_that_it_is_given(
+    tmp_path: Path, arguments: object, environment: dict[str, str], found: str
+) -> None:
+    (tmp_path / "monitor.toml").write_text(
+        '[prod]\nprefix = "prod"\nregion = "us-east-2"\n[eu]\nprefix = "eu"\nregion = "eu-west-1"\n'
+    )
+    code = f"""
+import os, sys
+from stream_infra.cli.main import _follow
+assert "stream_infra.names" not in sys.modules
+_follow(*{arguments!r})
+from stream_infra import names
+print(names.STREAM, os.environ["AWS_DEFAULT_REGION"], os.environ.get("STOCK_MONITOR_AWS"))
+"""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("STOCK_MONITOR_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**kept, "AWS_DEFAULT_REGION": "us-east-1", "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == found, done.stderr
