@@ -124,7 +124,8 @@ class FrontDoor:
 def build(settings: LocalSettings) -> Starlette:
     """Return the front door's application."""
     stage = f"{settings.aws}/restapis/{api_id(settings)}/{names.STAGE}/_user_request_"
-    api = httpx.AsyncClient(base_url=stage, timeout=30, trust_env=False)
+    # As long as a function may take to start on a busy machine: until it ends, it holds its place.
+    api = httpx.AsyncClient(base_url=stage, timeout=120, trust_env=False)
     outbox = Outbox(settings.directory / "outbox.jsonl")
     log = EventLog(settings.directory / "events.jsonl")
     stop = threading.Event()

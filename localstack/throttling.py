@@ -7,6 +7,9 @@ A direct caller gets TooManyRequestsException, and the mapping runner waits, as 
   to the queue and attempts to run the function again for up to 6 hours by default. The retry interval increases
   exponentially from 1 second after the first attempt to a maximum of 5 minutes" (Lambda guide, "How Lambda handles
   errors and retries with asynchronous invocation"). The retries of errors are not used up by it.
+- A batch of a queue is kept: "Lambda continues to retry the message until the message's timestamp exceeds your queue's
+  visibility timeout" (Lambda guide, "Handling errors for an SQS event source in Lambda", Backoff strategy). MiniStack
+  leaves it to the end of that timeout.
 - A function's own concurrency is that of all its versions and aliases ("Reserved concurrency applies to the entire
   function, including versions and aliases", Lambda guide, "Configuring reserved concurrency"); MiniStack looks for it
   at the version that is invoked.
@@ -20,10 +23,11 @@ import contextvars
 import json
 import threading
 import time
+from functools import partial
 from types import FunctionType
 from typing import Any
 
-from ministack.services import eventbridge, lambda_svc
+from ministack.services import eventbridge, lambda_svc, sqs
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
@@ -44,6 +48,16 @@ def throttle_as_lambda_does() -> None:
         asynchronous.__code__, {**vars(lambda_svc), "_execute_function": when_free}
     )
     eventbridge._dispatch_to_lambda = _dispatch
+    batch: FunctionType = lambda_svc._run_sqs_batch
+
+    def of_queue(mapping: Json, function: Json, event: Json, messages: list[Json], *queue: str) -> None:
+        visible = float(sqs._queues[queue[0]]["attributes"]["VisibilityTimeout"])
+        executes = {"_execute_function": partial(when_free, seconds=visible)}
+        FunctionType(batch.__code__, {**vars(lambda_svc), **executes})(
+            mapping, function, event, messages, *queue
+        )
+
+    lambda_svc._run_sqs_batch = of_queue
     lambda_svc._reserved_concurrency = _reserved
     shape = lambda_svc.lambda_execute_result_to_api_proxy_response
 
@@ -53,9 +67,12 @@ def throttle_as_lambda_does() -> None:
     lambda_svc.lambda_execute_result_to_api_proxy_response = shaped
 
 
-def when_free(function: Json, event: Json) -> Json:
-    """Execute a function as soon as its concurrency lets it; return the last throttle if the event gets too old."""
-    oldest = time.monotonic() + _age_seconds(function)
+def when_free(function: Json, event: Json, seconds: float | None = None) -> Json:
+    """Execute a function as soon as its concurrency lets it; return the last throttle if that takes too long.
+
+    `seconds` is how long that is, without it the age of an asynchronous event.
+    """
+    oldest = time.monotonic() + (_age_seconds(function) if seconds is None else seconds)
     pause = FIRST_SECONDS
     while True:
         result: Json = lambda_svc._execute_function_with_config_scope(function, event)

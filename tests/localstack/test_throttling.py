@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from ministack.services import eventbridge, lambda_svc
+from ministack.services import eventbridge, lambda_svc, sqs
 
 from localstack import published_limits, throttling
 from localstack.emulator import CONCURRENCY
@@ -147,6 +147,7 @@ def throttled(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now, pauses = [0.0], list[float]()
     for module, name in (
         (lambda_svc, "invoke_async_with_retry"),
+        (lambda_svc, "_run_sqs_batch"),
         (lambda_svc, "_reserved_concurrency"),
         (lambda_svc, "lambda_execute_result_to_api_proxy_response"),
         (eventbridge, "_dispatch_to_lambda"),
@@ -171,6 +172,15 @@ def test_a_throttled_event_is_tried_for_six_hours_with_growing_pauses(throttled:
     assert throttling.when_free({"config": {"FunctionArn": f"{REGION}:function:none:live"}}, {})["throttle"]
     assert throttled[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     assert 6 * 3600 - 300 < sum(throttled) <= 6 * 3600
+
+
+def test_a_throttled_batch_of_a_queue_is_tried_until_its_visibility_ends(
+    throttled: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda guide, "Handling errors for an SQS event source in Lambda", Backoff strategy for failed invocations."""
+    monkeypatch.setitem(sqs._queues, "url", {"attributes": {"VisibilityTimeout": "60"}})
+    lambda_svc._run_sqs_batch({"UUID": "1", "FunctionName": "none"}, {"config": {}}, {}, [], "url", "queue")
+    assert throttled == [1, 2, 4, 8, 16]
 
 
 def test_a_caller_of_the_api_gets_an_internal_error(throttled: list[float]) -> None:

@@ -45,6 +45,9 @@ _RULES = {
     names.FAILED_BATCH_RULE: ("dead letters", "rules", "failed batches are not announced", ()),
 }
 
+_MANY_THROTTLES = 5
+"""Fewer in ten minutes are a crowd that has passed: what was throttled is tried again by itself."""
+
 
 def find(facts: Facts) -> list[Diagnosis]:
     """Return every cause that the facts show."""
@@ -136,6 +139,7 @@ def _throttled_function(
             because="its reserved concurrency, or that of the account, is used up",
             remedy="aws lambda get-account-settings --query AccountLimit",
             section="function-throttles",
+            severity="warning" if function.throttles < _MANY_THROTTLES else "failed",
             explains=follows,
         )
 

@@ -82,7 +82,7 @@ def test_a_prefix_stands_before_every_stack_and_every_name(
     """
     assert set(prefixed) == {f"{PREFIX}{stack}" for stack in names.STACKS}
     found = re.findall(
-        r"(?<![\w-])(?:stock-|Stock|api-5xx-errors\"|api-latency\")[\w-]*", json.dumps(prefixed)
+        r"(?<![\w#-])(?:stock-|Stock(?! Market)|api-5xx-errors\"|api-latency\")[\w-]*", json.dumps(prefixed)
     )
     assert set(found) <= SHARED
     assert kinds(prefixed) == kinds(aws_templates)
