@@ -47,6 +47,30 @@ def _account(client: Client, config: Config) -> Iterator[Problem]:
         )
 
 
+def _other_region(client: Client, config: Config) -> Iterator[Problem]:
+    """Find the buckets of a deployment in another region.
+
+    S3 guide, "General purpose buckets overview": a name is taken for all regions.
+    """
+    account = client("sts").get_caller_identity()["Account"]
+    for bucket in (names.data_bucket(account), names.dashboard_bucket(account)):
+        region = _bucket_region(client("s3"), bucket)
+        if config.region and region and region != config.region:
+            yield Problem(
+                f"the bucket {bucket} is in {region}: another deployment of this account has it",
+                "give this one a prefix of its own in monitor.toml",
+            )
+
+
+def _bucket_region(s3: Any, bucket: str) -> str | None:
+    try:
+        return str(s3.head_bucket(Bucket=bucket).get("BucketRegion") or "") or None
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "404":
+            raise
+        return None
+
+
 def _stacks(client: Client, _config: Config) -> Iterator[Problem]:
     if _status(client, "CDKToolkit") is None:
         yield Problem(
@@ -151,7 +175,7 @@ def _roles(client: Client, stack: str) -> set[str]:
     return {str(item.get("PhysicalResourceId")) for item in found if item["ResourceType"] == "AWS::IAM::Role"}
 
 
-_CHECKS = (_account, _stacks, _concurrency, _keys, _log_role)
+_CHECKS = (_account, _other_region, _stacks, _concurrency, _keys, _log_role)
 
 
 def _status(client: Client, stack: str) -> str | None:

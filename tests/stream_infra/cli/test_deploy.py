@@ -94,6 +94,15 @@ def test_a_dangerous_change_is_made_only_if_it_is_named(name: str, monkeypatch: 
     assert "deploy" in run(monkeypatch, dangers, STOCK_MONITOR_ALLOW=f"{other} {name}")[1]
 
 
+def test_the_deployment_of_this_machine_is_not_deployed_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    result = CliRunner().invoke(app, ["deploy", "local"])
+    assert result.exit_code != 0
+    assert "make up" in result.output
+    assert steps.done == []
+
+
 def test_a_name_that_is_none_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     result, done = run(monkeypatch, [], "--allow", "fewer-shard")
     assert result.exit_code != 0

@@ -23,7 +23,9 @@ class Account:
         reserved: int = 0,
         has_secret: bool = True,
         log_role: str = "",
+        bucket_region: str = "",
     ) -> None:
+        self.bucket_region = bucket_region
         self.log_role = log_role
         self.stacks = GOOD if stacks is None else stacks
         self.concurrency, self.reserved, self.has_secret = concurrency, reserved, has_secret
@@ -41,6 +43,11 @@ class Account:
 
     def get_template(self, StackName: str) -> dict[str, dict[str, object]]:  # noqa: N803  AWS's name
         return {"TemplateBody": {"Resources": {}, "Description": StackName}}
+
+    def head_bucket(self, Bucket: str) -> dict[str, str]:  # noqa: N803  AWS's name
+        if Bucket != names.data_bucket("111122223333") or not self.bucket_region:
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadBucket")
+        return {"BucketRegion": self.bucket_region}
 
     def get_account_settings(self) -> dict[str, dict[str, int]]:
         limits = {"ConcurrentExecutions": self.concurrency}
@@ -109,6 +116,14 @@ def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:
     assert preflight(Account(concurrency=10), without.model_copy(update={"shards": 5})) == []
     (problem,) = preflight(Account(concurrency=10), without.model_copy(update={"shards": 6}))
     assert "6 detectors (shards x parallelization_factor) and the others beside them are 11" in problem.what
+
+
+def test_a_second_region_needs_a_prefix() -> None:
+    """S3 guide, "General purpose buckets overview": a bucket's name is taken for all regions."""
+    (problem,) = preflight(Account(bucket_region="eu-west-1"), CONFIG)
+    assert "stock-scan-data-111122223333 is in eu-west-1" in problem.what
+    assert "prefix" in problem.remedy
+    assert preflight(Account(bucket_region="us-east-1"), CONFIG) == []
 
 
 def test_what_can_be_reserved_is_said() -> None:
