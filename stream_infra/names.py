@@ -76,7 +76,7 @@ LIVE = "live"
 """The alias of every function that its triggers call."""
 REST_API = named("stock-api")
 LAKE_DATABASE = named("stock_monitor").replace("-", "_")
-"""Of the Glue catalog, to which a hyphen is none of its names' characters: names of its tables are those of the lake."""
+"""Of the Glue catalog, whose names have no hyphens: names of its tables are those of the lake."""
 WORKGROUP = named("stock-monitor")
 """Of Athena."""
 ATHENA_RESULTS = "athena-results/"

@@ -91,8 +91,8 @@ def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
     limit = limits["ConcurrentExecutions"]
     lanes = config.shards * config.parallelization_factor
     if not config.concurrency_limit:
-        # The scanner, a request to the API, and the notifier from its queue and by its schedule.
-        needed = lanes + names.NOTIFIER_CONCURRENCY_UNRESERVED + 3
+        # The scanner, the lake, a request to the API, and the notifier from its queue and by its schedule.
+        needed = lanes + names.NOTIFIER_CONCURRENCY_UNRESERVED + 4
         if needed > limit:
             yield Problem(
                 f"the account runs {limit} functions at once: {lanes} detectors (shards x parallelization_factor) "

@@ -113,9 +113,9 @@ def test_what_would_let_a_deployment_fail_is_said_before(account: Account, confi
 def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:
     without = CONFIG.model_copy(update={"concurrency_limit": 0})
     assert preflight(Account(concurrency=10), without) == []
-    assert preflight(Account(concurrency=10), without.model_copy(update={"shards": 5})) == []
-    (problem,) = preflight(Account(concurrency=10), without.model_copy(update={"shards": 6}))
-    assert "6 detectors (shards x parallelization_factor) and the others beside them are 11" in problem.what
+    assert preflight(Account(concurrency=10), without.model_copy(update={"shards": 4})) == []
+    (problem,) = preflight(Account(concurrency=10), without.model_copy(update={"shards": 5}))
+    assert "5 detectors (shards x parallelization_factor) and the others beside them are 11" in problem.what
 
 
 def test_a_second_region_needs_a_prefix() -> None:
