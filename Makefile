@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help up down clean .venv compiled lock test format lint audit sbom unit exam bench test-faults test-localstack
+.PHONY: help up down clean .venv compiled lock test tests format lint audit sbom unit exam bench test-faults test-localstack
 
 help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -65,9 +65,12 @@ lock: .venv ## Pin every dependency anew
 	@$(BIN)/python -W ignore -m producers.markets.generate
 	@npm update --package-lock-only --silent
 
-test: lint ## Run all checks and tests
-	@$(MAKE) chromium aws-cli
-	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m 'not speed'
+test: .venv node_modules/.installed-dev chromium aws-cli ## Run all checks and tests
+	@$(MAKE) --jobs=2 lint tests
+
+# The checks of types take a minute and a half of one core: they run beside the tests.
+tests:
+	@$(BIN)/python -m pytest -n 4 --no-loadscope-reorder -m 'not speed'
 
 format: .venv ## Format the code and mend what the linter can
 	@$(BIN)/ruff format --quiet .
