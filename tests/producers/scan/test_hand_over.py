@@ -72,6 +72,8 @@ class Exchange:
 
     def cut(self) -> None:
         """End the newest connection in the middle of a message, as a dying network does."""
+        while not self._open:  # between two scans there is none
+            time.sleep(0.02)
         with suppress(OSError):
             self.connections[-1].socket.sendall(b"\x81\x7e\x01\x00{")
             self.connections[-1].socket.shutdown(socket.SHUT_RDWR)
