@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api import cursor
-from api.cursor import Key, Progress
+from api.cursor import CursorKey, Progress
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, from_item, iso_ms
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AnomalyQuery:
     source: str | None = None  # an origin (live, simulated, replay), or one source by name
 
 
-class Page(NamedTuple):
+class AnomalyListing(NamedTuple):
     """Anomalies newest first, and the cursor of what follows (None when nothing does)."""
 
     anomalies: list[Anomaly]
@@ -65,10 +65,10 @@ class _Run:
     """Reading one stream: what was fetched and not given out yet, and where to go on."""
 
     stream: _Stream
-    after: Key | None
+    after: CursorKey | None
     exhausted: bool
     buffer: deque[dict[str, Any]] = field(default_factory=deque)
-    resume: Key | None = None  # where the fetch that filled the buffer ended
+    resume: CursorKey | None = None  # where the fetch that filled the buffer ended
 
     @property
     def needs_fetch(self) -> bool:
@@ -98,7 +98,7 @@ class AnomalyStore:
         self._client = client
         self._table = table
 
-    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> Page:
+    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> AnomalyListing:
         """Return at most `limit` anomalies after the cursor `token`; fewer, even none, may come with a next cursor.
 
         Raises
@@ -114,12 +114,12 @@ class AnomalyStore:
         )
         low, high = _bounds(query)
         if low > high:  # DynamoDB rejects a BETWEEN whose bounds are crossed
-            return Page([], None)
+            return AnomalyListing([], None)
         runs = [_Run(stream, at.after, at.done) for stream, at in zip(streams, progress, strict=True)]
         items = self._merge(runs, query, limit)
         unfinished = any(not run.progress.done for run in runs)
         following = cursor.encode(repr(query), [run.progress for run in runs]) if unfinished else None
-        return Page([from_item(item) for item in items], following)
+        return AnomalyListing([from_item(item) for item in items], following)
 
     def get(self, ticker: str, timestamp: str) -> Anomaly | None:
         """Return the anomaly with that key, or None."""
@@ -239,7 +239,7 @@ def _source_terms(source: str | None, names: dict[str, str], values: dict[str, A
     return ["#source = :source"]
 
 
-def _start_key(stream: _Stream, key: Key) -> dict[str, Any]:
+def _start_key(stream: _Stream, key: CursorKey) -> dict[str, Any]:
     return {
         stream.attribute: {"S": stream.value},
         "ticker": {"S": key.ticker},
@@ -247,5 +247,5 @@ def _start_key(stream: _Stream, key: Key) -> dict[str, Any]:
     }
 
 
-def _key(key: dict[str, Any]) -> Key:
-    return Key(key["timestamp"]["S"], key["ticker"]["S"])
+def _key(key: dict[str, Any]) -> CursorKey:
+    return CursorKey(key["timestamp"]["S"], key["ticker"]["S"])

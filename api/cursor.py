@@ -20,7 +20,7 @@ _TIMESTAMP = re.compile(
 _ALLOWED = "the `next` of an earlier response to the same query, unchanged"
 
 
-class Key(NamedTuple):
+class CursorKey(NamedTuple):
     """The key of the last anomaly that was seen: what comes after it, in descending order, is next."""
 
     timestamp: str
@@ -30,7 +30,7 @@ class Key(NamedTuple):
 class Progress(NamedTuple):
     """How far one stream was read: `after` is None at its beginning; `done` means nothing is left."""
 
-    after: Key | None
+    after: CursorKey | None
     done: bool
 
 
@@ -79,7 +79,7 @@ def _pack(progress: Progress) -> tuple[str, str] | bool:
 def _unpack(item: tuple[str, str] | bool, cursor: str) -> Progress:
     if isinstance(item, bool):
         return Progress(None, item)
-    key = Key(*item)
+    key = CursorKey(*item)
     if not _TIMESTAMP.fullmatch(key.timestamp) or not is_symbol(key.ticker):
         raise _rejected(cursor)
     return Progress(key, done=False)

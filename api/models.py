@@ -234,7 +234,7 @@ class AlertMessage(BaseModel):
     deliveries: list[DeliveryModel]
 
 
-class Silence(BaseModel):
+class SilenceModel(BaseModel):
     """A silence, or an acknowledged incident: alerts of it are not sent; a digest notifies of what was silenced."""
 
     ticker: str | None = Field(description="null: all tickers.")
@@ -251,7 +251,7 @@ class AlertList(BaseModel):
 
     alerts: list[AlertMessage]
     count: int
-    silences: list[Silence]
+    silences: list[SilenceModel]
 
 
 class IncidentAnomaly(BaseModel):

@@ -8,7 +8,7 @@ export interface AfterModel {
 export interface AlertList {
   alerts: Array<AlertMessage>;
   count: number;
-  silences: Array<Silence>;
+  silences: Array<SilenceModel>;
 }
 
 export interface AlertMessage {
@@ -274,7 +274,7 @@ export interface SchemaList {
   count: number;
 }
 
-export interface Silence {
+export interface SilenceModel {
   ticker: string | null;
   kind: string | null;
   until: string;

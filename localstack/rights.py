@@ -32,7 +32,7 @@ _ROLE_SECONDS = 1.0
 """How long a role's policies are remembered, while a deployment changes them; IAM's own changes take longer."""
 
 
-class Request(NamedTuple):
+class SignedCall(NamedTuple):
     """A signed call, as it came."""
 
     access_key: str
@@ -78,7 +78,7 @@ class Rights:
     used: set[Allowed] = field(default_factory=set)
     _roles: dict[str, _Role] = field(default_factory=dict)
 
-    def judge(self, request: Request) -> Denial | None:
+    def judge(self, request: SignedCall) -> Denial | None:
         """Record what allowed a call; return what its role's policies do not allow."""
         role = self._role(request.access_key)
         if role is None:  # an unknown key: MiniStack rejects it
@@ -173,7 +173,7 @@ def _sorted(values: str | Iterable[str]) -> list[str]:
     return [values] if isinstance(values, str) else sorted(values)
 
 
-def checks(request: Request) -> list[tuple[str, str]]:
+def checks(request: SignedCall) -> list[tuple[str, str]]:
     """Return the (action, resource) pairs that AWS authorizes a call as; most have one.
 
     Raises

@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class SourceTrial:
     """What the source answered before the start: a sentence, and whether it is good news."""
 
     said: str
@@ -111,7 +111,7 @@ def _install(packages: list[str]) -> None:
     importlib.invalidate_caches()
 
 
-def try_out(config: Config, environment: Environment) -> Trial:
+def try_out(config: Config, environment: Environment) -> SourceTrial:
     """Poll a live source once; a simulation needs no trial.
 
     Raises
@@ -120,7 +120,7 @@ def try_out(config: Config, environment: Environment) -> Trial:
         If the vendor rejects the key, or knows none of the tickers.
     """
     if origin_of(config.source) != "live":
-        return Trial(f"{config.source}, nothing in it is real")
+        return SourceTrial(f"{config.source}, nothing in it is real")
     tickers = config.tickers.split(",")[:_TRIED_TICKERS] if not config.tickers.startswith("s3:") else []
     environment = {**environment, **config.source_options}
     if (
@@ -128,10 +128,10 @@ def try_out(config: Config, environment: Environment) -> Trial:
         and tickers
         and (problem := _stream_problem(config, environment, tickers))
     ):
-        return Trial(f"{problem}: scans go on trying", is_good=False)
+        return SourceTrial(f"{problem}: scans go on trying", is_good=False)
     outcome = _polled(config, environment, tickers)
     if isinstance(outcome, str):
-        return Trial(f"{outcome}: scans go on trying", is_good=False)
+        return SourceTrial(f"{outcome}: scans go on trying", is_good=False)
     answered, missing = outcome
     reasons = "; ".join(f"{ticker}: {why or 'no quote'}" for ticker, why in missing.items())
     if tickers and not answered:
@@ -140,8 +140,8 @@ def try_out(config: Config, environment: Environment) -> Trial:
             f"`make up SOURCE={config.source} TICKERS=…`"
         )
     if reasons:
-        return Trial(f"{config.source} answers, but not for {reasons}", is_good=False)
-    return Trial(f"{config.source} answers")
+        return SourceTrial(f"{config.source} answers, but not for {reasons}", is_good=False)
+    return SourceTrial(f"{config.source} answers")
 
 
 def _stream_problem(config: Config, environment: Environment, tickers: list[str]) -> str:

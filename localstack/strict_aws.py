@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from localstack import published_limits
 from localstack.published_limits import Excess
 from localstack.request_keys import event_keys, leading_keys, tables_of
-from localstack.rights import ROLE_KEYS, Denial, Request, Rights
+from localstack.rights import ROLE_KEYS, Denial, Rights, SignedCall
 from localstack.settings import REGION
 
 RECORD = "/_stock_monitor/rights"
@@ -98,7 +98,7 @@ class StrictAws:
                 )  # all else MiniStack denies, by the same policies and more
         return None
 
-    async def _request(self, call: _Call) -> Request:
+    async def _request(self, call: _Call) -> SignedCall:
         body = await call.body() if call.service != "s3" or call.method == "POST" else b""
         query = parse_qs(call.query, keep_blank_values=True)
         if call.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
@@ -111,7 +111,7 @@ class StrictAws:
                 conditions = {"dynamodb:LeadingKeys": keys}
         elif call.target == _EVENTS:
             conditions = event_keys(body)
-        return Request(
+        return SignedCall(
             call.access_key,
             call.service,
             call.method,

@@ -24,7 +24,7 @@ _SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
 
-class Tick(NamedTuple):
+class RecordedTick(NamedTuple):
     """One recorded tick, ready to be published."""
 
     symbol: str
@@ -37,7 +37,7 @@ class Tick(NamedTuple):
 
 
 class TickColumns(NamedTuple):
-    """Ticks by columns of equal length, in the order of `Tick`."""
+    """Ticks by columns of equal length, in the order of `RecordedTick`."""
 
     symbol: list[str]
     ts: list[int]
@@ -61,7 +61,7 @@ class RowReader:
         self._latest = -1  # of all that were given
         self._volume: dict[str, tuple[int, float]] = {}  # UTC day, shares so far
 
-    def tick(self, row: Mapping[str, Any], line: int) -> Tick:
+    def tick(self, row: Mapping[str, Any], line: int) -> RecordedTick:
         """Return the tick of a row; `line` is its number, for errors.
 
         Raises
@@ -82,7 +82,7 @@ class RowReader:
         ts = self._growing(symbol, own_ts, line)
         if day_volume is None and volume is not None:
             day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
-        return Tick(symbol, ts, price, bid, ask, day_volume, quote_ts)
+        return RecordedTick(symbol, ts, price, bid, ask, day_volume, quote_ts)
 
     def columns(self, values: Mapping[str, Sequence[Any]], line: int) -> TickColumns | None:
         """Return the ticks of a block of rows; None, and nothing is changed, unless all of them are plain.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from producers.errors import MonitorError
-from producers.recorded_rows import BadRowError, RowReader, Tick, TickColumns
+from producers.recorded_rows import BadRowError, RecordedTick, RowReader, TickColumns
 
 _FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
 _REQUIRED = ("ts", "symbol", "price")
@@ -44,7 +44,7 @@ class RejectedTick(NamedTuple):
         return f"{self.file}:{self.line}: {self.reason}"
 
 
-def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[Tick]:
+def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[RecordedTick]:
     """Return the file's ticks in its order; rows that cannot be used go to `reject`.
 
     Raises
@@ -57,7 +57,7 @@ def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[T
     for block in _blocks(path):
         columns = block.columns and reader.columns(block.columns(), block.line)
         if columns:
-            yield from map(Tick._make, zip(*columns, strict=True))
+            yield from map(RecordedTick._make, zip(*columns, strict=True))
         else:
             yield from _one_by_one(path, block, reader, reject)
 
@@ -81,7 +81,7 @@ def read_columns(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator
 
 def _one_by_one(
     path: Path, block: _Block, reader: RowReader, reject: Callable[[RejectedTick], None]
-) -> Iterator[Tick]:
+) -> Iterator[RecordedTick]:
     for line, row in block.rows():
         try:
             if isinstance(row, BadRowError):

@@ -102,3 +102,15 @@ def test_a_planted_word_is_found(text: str, instead: str) -> None:
     (word,) = [word for word in WORDS if word.instead == instead]
     assert found(f"first\n{text}\n", word) == [(2, text)]
     assert found("runbook, cookbook, connection refused, told apart\n", word) == []
+
+
+def test_a_class_s_name_is_that_of_one_thing() -> None:
+    """A reader greps: of two public classes with one name, one gets a longer name that says what it is."""
+    places: dict[str, list[str]] = {}
+    for name in _files():
+        if name.endswith(".py"):
+            for of in re.findall(
+                r"^class ([A-Z]\w*)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE
+            ):
+                places.setdefault(of, []).append(name)
+    assert {of: names for of, names in places.items() if len(names) > 1} == {}

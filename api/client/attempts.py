@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from api.client.dialogues import Request
+from api.client.dialogues import ApiRequest
 from api.client.errors import ApiError, ApiUnavailableError
 from producers.vendor import retry_after_ms
 
@@ -28,7 +28,7 @@ class Attempts:
         self._count = 0
 
     def pause(
-        self, request: Request, response: httpx.Response | None, error: httpx.HTTPError | None
+        self, request: ApiRequest, response: httpx.Response | None, error: httpx.HTTPError | None
     ) -> float | None:
         """Return for how long to wait before the next attempt; None where the response is one to use.
 
@@ -66,7 +66,7 @@ def _detail(response: httpx.Response) -> str:
     return str(detail or f"the API returns {response.status_code} {response.reason_phrase}")
 
 
-def body_of(request: Request, response: httpx.Response) -> Any:
+def body_of(request: ApiRequest, response: httpx.Response) -> Any:
     """Return the JSON of a response.
 
     Raises

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """A request of the API: its path below the address, query and JSON body."""
 
     path: str
@@ -47,17 +47,17 @@ class Pause:
 
 
 # A dialogue yields requests and pauses, is sent the body of each request's response, and returns what came of them.
-Dialogue = Generator[Request | Pause, Any, T]
+Dialogue = Generator[ApiRequest | Pause, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundOnTheWay:
     """What a dialogue found on its way, for the caller."""
 
     item: Any
 
 
-Stream = Generator[Request | Pause | Found, Any, None]
+Stream = Generator[ApiRequest | Pause | FoundOnTheWay, Any, None]
 
 
 def parameters(**given: object) -> dict[str, str]:
@@ -84,7 +84,7 @@ def segment(text: str) -> str:
 
 
 def _page(query: Mapping[str, str], size: int, cursor: str | None) -> Dialogue[AnomalyPage]:
-    body = yield Request("/anomalies", {**query, "limit": str(size), **parameters(cursor=cursor)})
+    body = yield ApiRequest("/anomalies", {**query, "limit": str(size), **parameters(cursor=cursor)})
     return AnomalyPage.model_validate(body)
 
 
@@ -93,7 +93,7 @@ def anomalies(query: Mapping[str, str], limit: int | None) -> Stream:
     left, cursor = limit, None
     while left is None or left > 0:
         page = yield from _page(query, PAGE if left is None else min(PAGE, left), cursor)
-        yield from map(Found, page.anomalies)
+        yield from map(FoundOnTheWay, page.anomalies)
         left, cursor = None if left is None else left - page.count, page.next
         if cursor is None:
             return
@@ -118,14 +118,14 @@ def follow_anomalies(query: Mapping[str, str], since: datetime, poll_seconds: fl
             newest = max(newest, at)
             if anomaly.id not in seen:
                 seen[anomaly.id] = at
-                yield Found(anomaly)
+                yield FoundOnTheWay(anomaly)
         seen = {id_: at for id_, at in seen.items() if at >= newest - OVERLAP}
         yield Pause(poll_seconds)
 
 
 def incidents(since: datetime | None) -> Dialogue[list[IncidentModel]]:
     """Return incidents, the newest first."""
-    body = yield Request("/incidents", parameters(since=since))
+    body = yield ApiRequest("/incidents", parameters(since=since))
     return IncidentList.model_validate(body).incidents
 
 
@@ -133,12 +133,12 @@ def follow_incidents(poll_seconds: float) -> Stream:
     """Find the incidents that go on, then each that begins or changes, the oldest first."""
     known: dict[str, IncidentModel] | None = None
     while True:
-        body = yield Request("/incidents")
+        body = yield ApiRequest("/incidents")
         listed = IncidentList.model_validate(body).incidents
         for incident in reversed(listed):
             is_news = incident.state != "resolved" if known is None else known.get(incident.id) != incident
             if is_news:
-                yield Found(incident)
+                yield FoundOnTheWay(incident)
         known = {incident.id: incident for incident in listed}
         yield Pause(poll_seconds)
 
@@ -146,44 +146,44 @@ def follow_incidents(poll_seconds: float) -> Stream:
 def safety(ticker: str, max_age_seconds: int | None) -> Dialogue[Safety]:
     """Return whether a ticker is safe to trade."""
     path = f"/safety/{segment(ticker)}"
-    return Safety.model_validate((yield Request(path, parameters(max_age_seconds=max_age_seconds))))
+    return Safety.model_validate((yield ApiRequest(path, parameters(max_age_seconds=max_age_seconds))))
 
 
 def incident(id_: str) -> Dialogue[IncidentModel]:
     """Return an incident."""
-    return IncidentModel.model_validate((yield Request(f"/incidents/{segment(id_)}")))
+    return IncidentModel.model_validate((yield ApiRequest(f"/incidents/{segment(id_)}")))
 
 
 def acknowledge(id_: str, until: datetime, reason: str) -> Dialogue[IncidentModel]:
     """Acknowledge an incident until a time (aware)."""
     path, wanted = f"/incidents/{segment(id_)}/acknowledge", {"until": instant(until), "reason": reason}
-    return IncidentModel.model_validate((yield Request(path, method="POST", body=wanted)))
+    return IncidentModel.model_validate((yield ApiRequest(path, method="POST", body=wanted)))
 
 
 def anomaly(ticker: str, id_: str) -> Dialogue[AnomalyModel]:
     """Return an anomaly."""
     path = f"/anomalies/{segment(ticker)}/{segment(id_)}"
-    return AnomalyModel.model_validate((yield Request(path)))
+    return AnomalyModel.model_validate((yield ApiRequest(path)))
 
 
 def health() -> Dialogue[Health]:
     """Return the health in depth."""
-    return Health.model_validate((yield Request("/health", {"depth": "full"})))
+    return Health.model_validate((yield ApiRequest("/health", {"depth": "full"})))
 
 
 def tickers() -> Dialogue[TickerList]:
     """Return the watch list, page by page to its end."""
-    whole = page = TickerList.model_validate((yield Request("/tickers")))
+    whole = page = TickerList.model_validate((yield ApiRequest("/tickers")))
     rows = [*page.tickers]
     while page.next is not None:
-        page = TickerList.model_validate((yield Request("/tickers", {"offset": str(page.next)})))
+        page = TickerList.model_validate((yield ApiRequest("/tickers", {"offset": str(page.next)})))
         rows += page.tickers
     return whole.model_copy(update={"tickers": rows, "count": len(rows), "next": None})
 
 
 def bars(ticker: str, query: Mapping[str, str]) -> Dialogue[list[BarModel]]:
     """Return minute bars, the oldest first."""
-    body = yield Request(f"/quotes/{segment(ticker)}", query)
+    body = yield ApiRequest(f"/quotes/{segment(ticker)}", query)
     return BarList.model_validate(body).bars
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from api.client import dialogues
 from api.client.attempts import LOCAL, Attempts, body_of, http_options
-from api.client.dialogues import Dialogue, Found, Pause, Request, Stream, T
+from api.client.dialogues import ApiRequest, Dialogue, FoundOnTheWay, Pause, Stream, T
 from api.client.errors import ApiUnavailableError
 from api.models import AnomalyModel, BarModel, Health, IncidentModel, Safety, TickerList
 from api.parameters import Length
@@ -117,7 +117,7 @@ class Monitor:
     def _stream(self, stream: Stream) -> Iterator[Any]:
         step = next(stream, None)
         while step is not None:
-            if isinstance(step, Found):
+            if isinstance(step, FoundOnTheWay):
                 yield step.item
                 step = next(stream, None)
                 continue
@@ -126,7 +126,7 @@ class Monitor:
             except StopIteration:
                 return
 
-    def _do(self, step: Request | Pause) -> Any:
+    def _do(self, step: ApiRequest | Pause) -> Any:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None

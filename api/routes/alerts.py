@@ -13,8 +13,15 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
 from api.alerts import acknowledgement_row, in_force, silence_row
-from api.models import AlertList, IncidentList, IncidentModel, LinkRequest, Removed, SilenceRequest
-from api.models import Silence as SilenceModel
+from api.models import (
+    AlertList,
+    IncidentList,
+    IncidentModel,
+    LinkRequest,
+    Removed,
+    SilenceModel,
+    SilenceRequest,
+)
 from api.parameters import IdPath, IncidentPath, KindName, SinceQuery, TickerPath, TickerQuery
 from api.problems import Problem, bad_request
 from api.responses import respond

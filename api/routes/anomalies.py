@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from api.anomalies import AnomalyQuery, Page
+from api.anomalies import AnomalyListing, AnomalyQuery
 from api.models import AnomalyModel, AnomalyPage, KindList, Stats
 from api.parameters import (
     CursorQuery,
@@ -162,7 +162,7 @@ def _query(
     )
 
 
-def _page(page: Page) -> dict[str, Any]:
+def _page(page: AnomalyListing) -> dict[str, Any]:
     return {
         "anomalies": [_described(anomaly) for anomaly in page.anomalies],
         "count": len(page.anomalies),

@@ -19,7 +19,7 @@ from api.rule_models import RuleList, RuleModel, ThresholdChange, ThresholdReque
 from api.services import Services
 from consumers.contracts.anomaly import iso_ms
 from consumers.stores.rules import UnknownRuleError
-from consumers.stream.rules import Rule, RuleError, of_object
+from consumers.stream.rules import PriceRule, RuleError, of_object
 from consumers.stream.thresholds import Threshold, ThresholdError
 
 _logger = Logger(service="stock-api-handler")
@@ -97,5 +97,5 @@ def _scores(threshold: Threshold) -> dict[str, Any]:
     return {"default": threshold.default, "kinds": threshold.kinds, "tickers": threshold.tickers}
 
 
-def _row(rule: Rule) -> dict[str, Any]:
+def _row(rule: PriceRule) -> dict[str, Any]:
     return msgspec.structs.asdict(rule)

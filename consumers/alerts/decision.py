@@ -12,6 +12,7 @@ from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import (
     HOUR_MS,
+    AnomalyRecord,
     AnomalySummary,
     Digest,
     Incident,
@@ -19,7 +20,6 @@ from consumers.alerts.model import (
     MessageKind,
     Move,
     Pending,
-    Record,
 )
 from consumers.alerts.places import digested_place, group_of, group_place, incident_place, record_place
 from consumers.alerts.settings import AlertSettings
@@ -72,7 +72,7 @@ class Decision:
 
     def take(self, event: AlertEvent) -> None:
         """Take an event into its incident; one that was taken before changes nothing."""
-        record = self._cache.get(record_place(event.anomaly.id), Record)
+        record = self._cache.get(record_place(event.anomaly.id), AnomalyRecord)
         if record is not None and event.key in record.seen:
             self._again[id(event)] = self._made_before(record)
             return
@@ -134,7 +134,7 @@ class Decision:
         """Return what was to be sent at once when an event came first: a crash may have kept it back."""
         return tuple(self._again.get(id(event), ()))
 
-    def _made_before(self, record: Record) -> list[Pending]:
+    def _made_before(self, record: AnomalyRecord) -> list[Pending]:
         of = self._cache.get(incident_place(record.incident), Incident), resolve(self._cache, record.incident)
         made = {one.message_id: one for incident in of if incident for one in incident.notifications}
         return [
@@ -153,7 +153,7 @@ class Decision:
         return (
             self._settings.market_wide is not None
             and policy.subject_of(anomaly.kind) is not None
-            and self._cache.get(record_place(anomaly.id), Record) is None
+            and self._cache.get(record_place(anomaly.id), AnomalyRecord) is None
             and policy.is_fresh(event, self._now_ms, self._settings)
             and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
         )

@@ -11,10 +11,10 @@ from consumers.alerts.model import (
     HIGH,
     SAMPLES,
     TICKERS,
+    AnomalyRecord,
     AnomalySummary,
     DigestLine,
     Incident,
-    Record,
     TickerMove,
     incident_id,
 )
@@ -45,8 +45,8 @@ def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
 
 
 def absorb(
-    event: AlertEvent, incident: Incident, record: Record | None, now_ms: int
-) -> tuple[Incident, Record]:
+    event: AlertEvent, incident: Incident, record: AnomalyRecord | None, now_ms: int
+) -> tuple[Incident, AnomalyRecord]:
     """Return an incident after an event of one of its anomalies, and what is remembered of the anomaly.
 
     Parameters
@@ -54,7 +54,7 @@ def absorb(
     record
         What was remembered of it; None if this is the first of its events, whichever that is.
     """
-    before = record or Record(incident.id, frozenset(), event.anomaly.severity)
+    before = record or AnomalyRecord(incident.id, frozenset(), event.anomaly.severity)
     ends = event.change == "ended"
     after = replace(
         before,

@@ -10,7 +10,7 @@ import msgspec
 
 from consumers.alerts.model import Delivery, Message, Pending
 from consumers.alerts.places import days_between, delivery_place, expiry, message_place, pending_place
-from consumers.alerts.table import Delete, Item, Put, Table
+from consumers.alerts.table import AlertTable, Delete, Item, Put
 
 MESSAGE_DAYS = 90
 """More than the longest silence, so that what it defers is still sent."""
@@ -41,7 +41,7 @@ class StoredMessage:
 class MessageStore:
     """Reads and writes messages and deliveries. Errors of the table are raised as they come."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: AlertTable) -> None:
         self._table = table
 
     def put_message(self, message: Message, now_ms: int) -> None:

@@ -226,7 +226,7 @@ def is_incident_id(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class AnomalyRecord:
     """What is remembered of an anomaly: its incident, and the keys of its events that were taken."""
 
     incident: str

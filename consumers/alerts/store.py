@@ -43,11 +43,11 @@ from consumers.alerts.model import (
     FEED,
     MARKET,
     Acknowledgement,
+    AnomalyRecord,
     Digest,
     Incident,
     Message,
     Move,
-    Record,
     Silence,
 )
 from consumers.alerts.places import (
@@ -88,9 +88,9 @@ class AlertStore(MessageStore):
             for subject in (group_of(event), MARKET, FEED)
         }
         self._hold(cache, groups, str)
-        self._hold(cache, (record_place(event.anomaly.id) for event in events), Record)
+        self._hold(cache, (record_place(event.anomaly.id) for event in events), AnomalyRecord)
         wanted = {cache.get(place, str) for place in groups}
-        records = (cache.get(record_place(event.anomaly.id), Record) for event in events)
+        records = (cache.get(record_place(event.anomaly.id), AnomalyRecord) for event in events)
         known = [one.incident for one in records if one is not None]
         new = [incidents.opened(event, event.anomaly.ticker).id for event in events]
         self.load_incidents(cache, [*filter(None, wanted), *known, *new])
@@ -132,7 +132,7 @@ class AlertStore(MessageStore):
             if isinstance(state, Incident):
                 held = before if isinstance(before, Incident) else None
                 writes += _due_writes(held, state, now_ms)
-            days = RECORD_DAYS if isinstance(state, Record) else INCIDENT_DAYS
+            days = RECORD_DAYS if isinstance(state, AnomalyRecord) else INCIDENT_DAYS
             writes.append(Put(place, encode(state), expiry(now_ms, days), version))
         for message in messages:
             writes += new_message(message, now_ms)
@@ -205,7 +205,7 @@ class AlertStore(MessageStore):
     def incident_of(self, anomaly_id: str) -> Incident | None:
         """Return the incident that an anomaly belongs to; None if it is not known."""
         found = self._table.read([record_place(anomaly_id)])
-        records = [decode(item.body, Record) for item in found.values()]
+        records = [decode(item.body, AnomalyRecord) for item in found.values()]
         return self.incident(records[0].incident) if records else None
 
     def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:

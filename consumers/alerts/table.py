@@ -63,7 +63,7 @@ class Delete:
     expected: int | None = None
 
 
-class Table(Protocol):
+class AlertTable(Protocol):
     """Items by their place."""
 
     def read(self, places: Iterable[Place]) -> dict[Place, Item]:
@@ -94,13 +94,13 @@ class MemoryTable:
         self._keys: dict[str, list[str]] = {}
 
     def read(self, places: Iterable[Place]) -> dict[Place, Item]:
-        """See `Table.read`."""
+        """See `AlertTable.read`."""
         return {place: self._items[place] for place in places if place in self._items}
 
     def query(
         self, pk: str, *, after: str = "", until: str = LAST, newest: int | None = None
     ) -> Iterator[Item]:
-        """See `Table.query`."""
+        """See `AlertTable.query`."""
         keys = self._keys.get(pk, [])
         found = keys[bisect_left(keys, after) : bisect_left(keys, until)]
         if newest is not None:
@@ -108,7 +108,7 @@ class MemoryTable:
         yield from [self._items[pk, sk] for sk in found]  # as it is now, whatever is written meanwhile
 
     def write(self, writes: Sequence[Put | Delete]) -> None:
-        """See `Table.write`."""
+        """See `AlertTable.write`."""
         _check_number(writes)
         for one in writes:
             held = self._items.get(one.place)
@@ -132,7 +132,7 @@ class DynamoTable:
         self._name = name
 
     def read(self, places: Iterable[Place]) -> dict[Place, Item]:
-        """See `Table.read`."""
+        """See `AlertTable.read`."""
         found: dict[Place, Item] = {}
         rest: list[Any] = [_key(place) for place in dict.fromkeys(places)]
         while rest:
@@ -147,7 +147,7 @@ class DynamoTable:
     def query(
         self, pk: str, *, after: str = "", until: str = LAST, newest: int | None = None
     ) -> Iterator[Item]:
-        """See `Table.query`."""
+        """See `AlertTable.query`."""
         values = {":pk": {"S": pk}, ":after": {"S": after or "!"}, ":until": {"S": until}}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name,
@@ -161,7 +161,7 @@ class DynamoTable:
             yield from map(_item, page["Items"])
 
     def write(self, writes: Sequence[Put | Delete]) -> None:
-        """See `Table.write`; one write is no transaction, for that costs half."""
+        """See `AlertTable.write`; one write is no transaction, for that costs half."""
         _check_number(writes)
         requests = [_request(self._name, one) for one in writes]
         try:

@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Report:
+class InvocationReport:
     """What an invocation did; `failed_sequence` is from where to deliver again, None if all is done."""
 
     records: int = 0
@@ -79,7 +79,7 @@ class Report:
         return {"batchItemFailures": failures}
 
 
-class Stop(NamedTuple):
+class PartitionStop(NamedTuple):
     """A partition stopped before `row`, and why."""
 
     row: int
@@ -129,8 +129,8 @@ class Partitions:
         quarantined: Sequence[Quarantined],
         history: ThresholdHistory,
         until_ms: int,
-        report: Report,
-    ) -> Stop | None:
+        report: InvocationReport,
+    ) -> PartitionStop | None:
         """Commit `rows` in order; stop at the first I/O that fails, or before a block after `until_ms`."""
         committed = 0
         try:
@@ -140,11 +140,11 @@ class Partitions:
             for chunk in chunks(rows, history):
                 while committed < chunk.stop:
                     if self._now_ms() >= until_ms:
-                        return Stop(committed, "the time of the invocation is up")
+                        return PartitionStop(committed, "the time of the invocation is up")
                     part = rows.slice(committed, chunk.stop)
                     committed += self._commit(partition, part, chunk.threshold, quarantined, report)
         except IOFailedError as error:
-            return Stop(committed, str(error))
+            return PartitionStop(committed, str(error))
         return None
 
     def _begin(self, partition: int) -> None:
@@ -174,7 +174,7 @@ class Partitions:
         rows: Rows,
         threshold: Threshold,
         quarantined: Sequence[Quarantined],
-        report: Report,
+        report: InvocationReport,
     ) -> int:
         """Commit as many of the rows as fit into one block; return how many."""
         for _ in range(MAX_LOST_RACES):
@@ -247,12 +247,12 @@ class Partitions:
             if size:
                 self._quotes[block.partition, origin] = _Written(size, block.arrival_ms)
 
-    def _count(self, step: Step, report: Report) -> None:
+    def _count(self, step: Step, report: InvocationReport) -> None:
         report.blocks += 1
         for counts in step.block.sources.values():
             report.counts += counts
 
-    def _measure(self, step: Step, effects: Effects | None, report: Report) -> None:
+    def _measure(self, step: Step, effects: Effects | None, report: InvocationReport) -> None:
         if effects is None:
             return
         report.anomalies += len(effects.anomalies)
@@ -264,7 +264,7 @@ class Partitions:
             if origin_of(anomaly.source) != "replay" and not is_history:
                 report.latencies_ms.append(now_ms - tick_ms)
 
-    def _save_snapshot(self, step: Step, report: Report) -> None:
+    def _save_snapshot(self, step: Step, report: InvocationReport) -> None:
         """Without a snapshot a cold start takes longer and nothing else: the next block tries again."""
         state, arrival_ms = step.state, step.block.arrival_ms
         if arrival_ms // _SNAPSHOT_EVERY_MS <= state.snapshot_ms // _SNAPSHOT_EVERY_MS:

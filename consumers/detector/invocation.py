@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.errors import IOFailedError
-from consumers.detector.commit import Partitions, Report
+from consumers.detector.commit import InvocationReport, Partitions
 from consumers.stream.decode import Decoder
 from consumers.stream.records import KinesisRecord, records_of
 
@@ -41,7 +41,7 @@ class Consumer:
         # Whether the last invocation may have crashed: a new process cannot tell.
         self._may_have_crashed = True
 
-    def consume(self, event: Any, until_ms: int) -> Report:
+    def consume(self, event: Any, until_ms: int) -> InvocationReport:
         """Apply the records of a Lambda event; what is not begun by `until_ms` is left for the next delivery.
 
         Raises
@@ -50,7 +50,7 @@ class Consumer:
             If the event is not one of a Kinesis stream.
         """
         records = records_of(event)
-        report = Report(records=len(records))
+        report = InvocationReport(records=len(records))
         if not records:
             return report
         counted = len(records) == 1 and self._may_have_crashed
@@ -80,7 +80,7 @@ class Consumer:
             logger.warning("attempts not ended", extra={"reason": str(error)})
 
     def _apply(
-        self, records: Sequence[KinesisRecord], crashed: str | None, until_ms: int, report: Report
+        self, records: Sequence[KinesisRecord], crashed: str | None, until_ms: int, report: InvocationReport
     ) -> None:
         history = self._ports.thresholds.history()
         decoded = self._decoder.decode(records, crashed)

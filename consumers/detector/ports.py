@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from consumers.windows.ports import BlockStore, SnapshotStore
 
 
-class AnomalyStore(Protocol):
+class AnomalyWriter(Protocol):
     """Anomalies by ticker and timestamp."""
 
     def put(self, anomalies: Sequence[Anomaly]) -> None:
@@ -77,7 +77,7 @@ class Ports(NamedTuple):
 
     blocks: BlockStore
     snapshots: SnapshotStore
-    anomalies: AnomalyStore
+    anomalies: AnomalyWriter
     charts: ChartWriter
     bus: EventBus
     quarantine: QuarantineStore

@@ -23,7 +23,7 @@ from consumers.stores.snapshots import SnapshotBucket
 from consumers.stores.windows import AttemptTable, BlockTable
 
 if TYPE_CHECKING:
-    from consumers.detector.commit import Report
+    from consumers.detector.commit import InvocationReport
     from consumers.detector.settings import DetectorSettings
     from consumers.stream.thresholds import ThresholdVersion
 
@@ -69,7 +69,7 @@ class Detector:
         self._measure(report, now_ms() - began_ms)
         return report.response()
 
-    def _measure(self, report: Report, took_ms: int) -> None:
+    def _measure(self, report: InvocationReport, took_ms: int) -> None:
         count, counts = MetricUnit.Count, report.counts
         if report.records == counts.ticks_in == counts.duplicate == 1 and not report.failed_sequence:
             return  # the canary of a quiet night: each metric costs by the hour in which it is sent

@@ -45,7 +45,7 @@ class LakeState(msgspec.Struct):
     swept: str = ""
 
 
-class Found(NamedTuple):
+class FoundObject(NamedTuple):
     """An object: its ETag, and the digest of the rows with which it was put."""
 
     etag: str
@@ -75,7 +75,7 @@ class LakeBucket:
         with io(f"write {STATE_KEY}"):
             self._client.put_object(Bucket=self._bucket, Key=STATE_KEY, Body=msgspec.json.encode(state))
 
-    def look(self, key: str) -> Found | None:
+    def look(self, key: str) -> FoundObject | None:
         """Return what is known of an object, None if it is not there."""
         with io(f"look at {key}"):
             try:
@@ -84,7 +84,7 @@ class LakeBucket:
                 if code_of(error) not in {"NoSuchKey", "404"}:
                     raise
                 return None
-        return Found(found["ETag"], found["Metadata"].get(_DIGEST, ""))
+        return FoundObject(found["ETag"], found["Metadata"].get(_DIGEST, ""))
 
     def fetch(self, key: str, file: Path) -> str | None:
         """Write an object into a file; return its ETag, None if it is not there."""

@@ -11,7 +11,7 @@ from consumers.stream.records import StreamOffset
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from consumers.stream.records import Span
+    from consumers.stream.records import OffsetSpan
     from consumers.stream.rows import Bools, Ints, Rows
     from consumers.windows.block import Block
 
@@ -27,7 +27,7 @@ def not_in(rows: Rows, blocks: Sequence[Block]) -> Rows:
     return rows.take(np.flatnonzero(missing))
 
 
-def _within(sequence: str, row: Ints, span: Span) -> Bools:
+def _within(sequence: str, row: Ints, span: OffsetSpan) -> Bools:
     """Return which rows of a record lie in the span."""
     low, high = span
     if sequence not in (low.sequence, high.sequence):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.detector.ports import AnomalyStore, EventBus, QuarantineStore, ThresholdSource
+    from consumers.detector.ports import AnomalyWriter, EventBus, QuarantineStore, ThresholdSource
     from consumers.windows.block import Block
     from consumers.windows.ports import BlockStore, SnapshotStore
 
@@ -28,7 +28,7 @@ class RedrivePorts(NamedTuple):
     blocks: BlockStore
     backfill_blocks: BackfillBlockStore
     snapshots: SnapshotStore
-    anomalies: AnomalyStore
+    anomalies: AnomalyWriter
     bus: EventBus
     quarantine: QuarantineStore
     thresholds: ThresholdSource

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from consumers.contracts.events import Event
     from consumers.detector.effects import Effects
     from consumers.redrive.ports import RedrivePorts
-    from consumers.stream.records import KinesisRecord, Quarantined, Span
+    from consumers.stream.records import KinesisRecord, OffsetSpan, Quarantined
     from consumers.stream.rows import Rows
     from consumers.stream.thresholds import ThresholdHistory
     from consumers.windows.block import Block
@@ -233,7 +233,7 @@ def _just_before(state: PartitionState, rows: Rows) -> PartitionState:
     return replace(state, checkpoints={lane: StreamOffset(sequence, row - 1)} if row else {})
 
 
-def _is_beyond(span: Span | None, end: StreamOffset) -> bool:
+def _is_beyond(span: OffsetSpan | None, end: StreamOffset) -> bool:
     if span is None or not end.sequence.isdecimal():
         return False
     return end.is_at_or_before(span.first) and span.first != end

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from consumers.stores.parameters import UnusableParameterError
 from consumers.stream import rules
-from consumers.stream.rules import Rule, RuleError
+from consumers.stream.rules import PriceRule, RuleError
 from producers.watch_list import NOTE_CHARACTERS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RuleParameter:
     def __init__(self, ssm: SSMClient, name: str = rules.PARAMETER) -> None:
         self._ssm, self._name = ssm, name
 
-    def read(self) -> tuple[Rule, ...]:
+    def read(self) -> tuple[PriceRule, ...]:
         """Return the rules; none where there is no parameter.
 
         Raises
@@ -38,7 +38,7 @@ class RuleParameter:
         except RuleError as error:
             raise UnusableParameterError(error.what, where=self._name, allowed=error.allowed) from error
 
-    def add(self, rule: Rule, by: str) -> Rule:
+    def add(self, rule: PriceRule, by: str) -> PriceRule:
         """Add a rule, and return it as it is written; `by` stands with it in the parameter's history.
 
         Raises
@@ -50,7 +50,7 @@ class RuleParameter:
         self._put((*self.read(), rule), f"{by} added {rule.id}")
         return rule
 
-    def remove(self, id_: str, by: str) -> Rule:
+    def remove(self, id_: str, by: str) -> PriceRule:
         """Remove a rule, and return it.
 
         Raises
@@ -66,7 +66,7 @@ class RuleParameter:
         self._put(tuple(rule for rule in known if rule is not found), f"{by} removed {id_}")
         return found
 
-    def _put(self, wanted: tuple[Rule, ...], note: str) -> None:
+    def _put(self, wanted: tuple[PriceRule, ...], note: str) -> None:
         self._ssm.put_parameter(
             Name=self._name,
             Value=rules.write(wanted),

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from consumers.contracts.counts import TickCounts
 from consumers.stores.calls import CONDITION_FAILED, code_of, io
-from consumers.stream.records import Span, StreamOffset
+from consumers.stream.records import OffsetSpan, StreamOffset
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
 
@@ -284,9 +284,9 @@ def block_from_item(item: Item) -> Block:
     )
 
 
-def _spans(text: str) -> dict[str, Span]:
+def _spans(text: str) -> dict[str, OffsetSpan]:
     return {
-        lane: Span(StreamOffset(*first), StreamOffset(*last))
+        lane: OffsetSpan(StreamOffset(*first), StreamOffset(*last))
         for lane, (first, last) in json.loads(text).items()
     }
 

@@ -45,7 +45,7 @@ class StreamOffset(NamedTuple):
         return int(self.sequence) < int(other.sequence)
 
 
-class Span(NamedTuple):
+class OffsetSpan(NamedTuple):
     """The offsets of the first and the last row of a lane that something holds."""
 
     first: StreamOffset

@@ -35,7 +35,7 @@ class RuleError(MonitorError):
     """A rule, or the parameter that holds rules, cannot be used; says which rule, what, and what is allowed."""
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class PriceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One rule.
 
     Attributes
@@ -79,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         return f"{self.ticker or 'any ticker'}: {limit}, {often}, {self.severity}"
 
 
-def check(rule: Rule) -> Rule:
+def check(rule: PriceRule) -> PriceRule:
     """Return a rule with its ticker in capitals.
 
     Raises
@@ -109,7 +109,7 @@ def check(rule: Rule) -> Rule:
     return msgspec.structs.replace(rule, ticker=ticker)
 
 
-def of_object(found: Any, where: str = "rule") -> Rule:
+def of_object(found: Any, where: str = "rule") -> PriceRule:
     """Return the rule in a JSON object.
 
     Raises
@@ -118,15 +118,15 @@ def of_object(found: Any, where: str = "rule") -> Rule:
         It is none.
     """
     try:
-        return check(msgspec.convert(found, Rule))
+        return check(msgspec.convert(found, PriceRule))
     except msgspec.ValidationError as error:
-        allowed = f"an object such as {Rule(id='aapl-200', when='above', value=200, ticker='AAPL').text}"
+        allowed = f"an object such as {PriceRule(id='aapl-200', when='above', value=200, ticker='AAPL').text}"
         allowed += f" (when: {', '.join(get_args(When))}; repeat: {', '.join(get_args(Repeat))})"
         raise RuleError(str(error), where=where, allowed=allowed) from error
 
 
 @lru_cache(maxsize=64)
-def parse(text: str) -> tuple[Rule, ...]:
+def parse(text: str) -> tuple[PriceRule, ...]:
     """Return the rules in the parameter's text; none in an empty one.
 
     Raises
@@ -154,7 +154,7 @@ def parse(text: str) -> tuple[Rule, ...]:
     return rules
 
 
-def write(rules: Sequence[Rule]) -> str:
+def write(rules: Sequence[PriceRule]) -> str:
     """Return the parameter's text.
 
     Raises

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
-from consumers.stream.rules import Rule, RuleError
+from consumers.stream.rules import PriceRule, RuleError
 from producers.errors import MonitorError
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
@@ -56,7 +56,7 @@ class Threshold:
     default: float
     kinds: Mapping[str, float] = field(default_factory=dict)
     tickers: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[PriceRule, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
@@ -129,7 +129,7 @@ class ThresholdHistory:
     def __init__(
         self, versions: Sequence[ThresholdVersion], of_rules: Sequence[ThresholdVersion] = ()
     ) -> None:
-        self._rules: list[tuple[int, tuple[Rule, ...]]] = []
+        self._rules: list[tuple[int, tuple[PriceRule, ...]]] = []
         self._usable: list[tuple[int, Threshold]] = []
         self.rejected: list[RejectedVersion] = []
         for version in sorted(versions, key=lambda version: (version.set_ms, version.number)):

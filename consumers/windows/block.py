@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumers.contracts.counts import TickCounts
-    from consumers.stream.records import Span
+    from consumers.stream.records import OffsetSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Block:
     partition: int
     number: int
     arrival_ms: int
-    spans: Mapping[str, Span]
+    spans: Mapping[str, OffsetSpan]
     digests: tuple[str, ...]
     threshold: str
     detector_version: int

@@ -15,7 +15,7 @@ import numpy as np
 from consumers.contracts.kinds import RULE
 from consumers.detectors.engine.engine import SEVERITIES, Ticks, Transition
 from consumers.stream.rows import Bools, split_key
-from consumers.stream.rules import Rule
+from consumers.stream.rules import PriceRule
 
 Memory = Mapping[str, Mapping[str, tuple[float, ...]]]
 """By window and by the rule's text: what is remembered, numbers whose meaning the functions below say."""
@@ -27,7 +27,7 @@ VOLUME_TICKS, VOLUME_WARM = 60.0, 30.0
 _ARMED, _MET_DAY, _OWN = 0, 1, 2
 
 
-class Tick(NamedTuple):
+class RuleTick(NamedTuple):
     """One tick; NaN is unknown."""
 
     ts: int
@@ -40,7 +40,7 @@ class Tick(NamedTuple):
 class Met(NamedTuple):
     """A rule was met: the value, what it is compared with, their unit, and what to say."""
 
-    rule: Rule
+    rule: PriceRule
     value: float
     expected: float
     unit: str
@@ -48,7 +48,7 @@ class Met(NamedTuple):
 
 
 def advance(
-    memory: Memory, keys: Sequence[str], ticks: Ticks, is_past: Bools, rules: Sequence[Rule]
+    memory: Memory, keys: Sequence[str], ticks: Ticks, is_past: Bools, rules: Sequence[PriceRule]
 ) -> tuple[Memory, list[Transition]]:
     """Return what is remembered after the ticks (sorted by slot, in order within each), and the rules that were met.
 
@@ -73,7 +73,7 @@ def advance(
             continue
         states = {rule.text: list(before.get(rule.text, ())) for rule in own}
         for row in range(start, stop):
-            tick = Tick(*(column[row] for column in columns))
+            tick = RuleTick(*(column[row] for column in columns))
             met = [one for rule in own if (one := _judge(states[rule.text], rule, tick, bool(is_past[row])))]
             if met:
                 found += _transitions(row, tick, met)
@@ -81,7 +81,7 @@ def advance(
     return after, found
 
 
-def _judge(state: list[float], rule: Rule, tick: Tick, is_past: bool) -> Met | None:
+def _judge(state: list[float], rule: PriceRule, tick: RuleTick, is_past: bool) -> Met | None:
     """Move a rule's state on by a tick; return whether that met the rule."""
     if not state:
         state += [0.0, 0.0]
@@ -95,7 +95,7 @@ def _judge(state: list[float], rule: Rule, tick: Tick, is_past: bool) -> Met | N
     return met
 
 
-def _level(state: list[float], rule: Rule, tick: Tick) -> Met | None:
+def _level(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     """Armed is 0 before the first price, 1 on this side of the level, -1 beyond it until the price went back."""
     above = rule.when == "above"
     sign = 1.0 if above else -1.0
@@ -113,7 +113,7 @@ def _level(state: list[float], rule: Rule, tick: Tick) -> Met | None:
     return None
 
 
-def _move(state: list[float], rule: Rule, tick: Tick) -> Met | None:
+def _move(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     """Beside armed and day: the number of the newest part, then the lows and the highs of the parts, 0 for none."""
     if not tick.price > 0.0:
         return None
@@ -146,7 +146,7 @@ def _move(state: list[float], rule: Rule, tick: Tick) -> Met | None:
     return Met(rule, change, 0.0, "return", said)
 
 
-def _spread(state: list[float], rule: Rule, tick: Tick) -> Met | None:
+def _spread(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     """Armed is 0 or 1 while it can be met, -1 until the spread went back."""
     if not 0.0 < tick.bid <= tick.ask:  # NaN is not either
         return None
@@ -156,7 +156,7 @@ def _spread(state: list[float], rule: Rule, tick: Tick) -> Met | None:
     return _over(state, Met(rule, share, limit, "spread", said))
 
 
-def _volume(state: list[float], rule: Rule, tick: Tick) -> Met | None:
+def _volume(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     """Beside armed and day: the day's volume so far, and mean and number of the volumes of ticks that traded."""
     if len(state) == _OWN:
         state += [-1.0, 0.0, 0.0]
@@ -185,7 +185,7 @@ def _over(state: list[float], met: Met) -> Met | None:
     return None
 
 
-def _transitions(row: int, tick: Tick, met: Sequence[Met]) -> Iterator[Transition]:
+def _transitions(row: int, tick: RuleTick, met: Sequence[Met]) -> Iterator[Transition]:
     """Yield the anomaly of a tick: one, whatever number of rules it met, which begins and ends with it."""
     worst = max(met, key=lambda one: SEVERITIES.index(one.rule.severity))
     window: dict[str, Any] = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from consumers.contracts.counts import TickCounts
 from consumers.detectors.engine import engine
-from consumers.stream.records import Span, StreamOffset
+from consumers.stream.records import OffsetSpan, StreamOffset
 from consumers.stream.rows import Bools, Ints, Rows, StreamRecord, split_key
 from consumers.stream.rules import parse, write
 from consumers.stream.threshold_table import table
@@ -334,18 +334,18 @@ def _counts(rows: Rows, applied: Bools, known: Bools, bad: Bools) -> dict[str, T
     return counts
 
 
-def spans_of(rows: Rows) -> dict[str, Span]:
+def spans_of(rows: Rows) -> dict[str, OffsetSpan]:
     """Return the first and the last row of each lane."""
-    spans: dict[str, Span] = {}
+    spans: dict[str, OffsetSpan] = {}
     starts = np.flatnonzero(np.diff(rows.record, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
         lane, last = rows.record_of(start).lane, rows.offset_of(stop - 1)
-        spans[lane] = Span(spans[lane].first if lane in spans else rows.offset_of(start), last)
+        spans[lane] = OffsetSpan(spans[lane].first if lane in spans else rows.offset_of(start), last)
     return spans
 
 
 def _checkpointed(
-    checkpoints: Mapping[str, StreamOffset], spans: Mapping[str, Span]
+    checkpoints: Mapping[str, StreamOffset], spans: Mapping[str, OffsetSpan]
 ) -> dict[str, StreamOffset]:
     """Return the checkpoints with those of the lanes at their last rows, or where they were if that is further on."""
     after = dict(checkpoints)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from localstack.event_source_mapping.partial_response import first_failure, is_malformed
-from localstack.event_source_mapping.records import Record
+from localstack.event_source_mapping.records import ShardRecord
 from localstack.event_source_mapping.settings import MappingSettings
 
 Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
@@ -41,7 +41,7 @@ class Batch:
     message; `rejections` are the attempts since the last invocation that did not reach the function.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[ShardRecord, ...]
     retries: int = 0
     invokes: int = 0
     rejections: int = 0
@@ -52,7 +52,7 @@ class Batch:
 class Discarded(NamedTuple):
     """Discarded records: they go to the on-failure destination. `batch` says how often they were tried."""
 
-    records: tuple[Record, ...]
+    records: tuple[ShardRecord, ...]
     condition: Condition
     batch: Batch
 
@@ -60,7 +60,7 @@ class Discarded(NamedTuple):
 class Settled(NamedTuple):
     """What follows from one outcome: records finished, discarded records, batches to try next in order."""
 
-    done: tuple[Record, ...] = ()
+    done: tuple[ShardRecord, ...] = ()
     discarded: Discarded | None = None
     next_batches: tuple[Batch, ...] = ()
 

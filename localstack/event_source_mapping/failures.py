@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localstack.event_source_mapping.batch import Discarded
-from localstack.event_source_mapping.records import Record, event_bytes
+from localstack.event_source_mapping.records import ShardRecord, event_bytes
 from localstack.event_source_mapping.settings import MappingSettings
 
 
@@ -39,7 +39,7 @@ def failure_message(
     return message
 
 
-def _batch_info(records: Sequence[Record], stream_arn: str, shard_id: str) -> dict[str, Any]:
+def _batch_info(records: Sequence[ShardRecord], stream_arn: str, shard_id: str) -> dict[str, Any]:
     first, last = records[0], records[-1]
     return {
         "shardId": shard_id,
@@ -52,7 +52,7 @@ def _batch_info(records: Sequence[Record], stream_arn: str, shard_id: str) -> di
     }
 
 
-def s3_object(message: dict[str, Any], records: Sequence[Record]) -> bytes:
+def s3_object(message: dict[str, Any], records: Sequence[ShardRecord]) -> bytes:
     """Return the object in an S3 destination: the message and, as an escaped JSON string, the invocation payload."""
     return json.dumps({**message, "payload": event_bytes(records).decode()}).encode()
 

@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     timestamp: float
 
 
-class Request(NamedTuple):
+class MetricRequest(NamedTuple):
     """The arguments of one PutMetricData."""
 
     namespace: str
@@ -39,7 +39,7 @@ def lambda_sample(function_name: str, name: str, value: float, unit: str, timest
     return Sample(LAMBDA_NAMESPACE, name, (("FunctionName", function_name),), value, unit, timestamp)
 
 
-def requests(samples: Iterable[Sample]) -> Iterator[Request]:
+def requests(samples: Iterable[Sample]) -> Iterator[MetricRequest]:
     """Group samples by metric and minute and cut them to PutMetricData's limits (150 values, 1,000 data)."""
     groups: dict[tuple[Any, ...], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -50,7 +50,7 @@ def requests(samples: Iterable[Sample]) -> Iterator[Request]:
         by_namespace[group[0].namespace].extend(_data(group))
     for namespace, data in by_namespace.items():
         for start in range(0, len(data), _DATA_PER_REQUEST):
-            yield Request(namespace, data[start : start + _DATA_PER_REQUEST])
+            yield MetricRequest(namespace, data[start : start + _DATA_PER_REQUEST])
 
 
 def _data(group: Sequence[Sample]) -> "Iterator[MetricDatumTypeDef]":

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 
-from localstack.event_source_mapping.records import Record
+from localstack.event_source_mapping.records import ShardRecord
 
 
-def first_failure(payload: bytes, records: Sequence[Record]) -> int | None:
+def first_failure(payload: bytes, records: Sequence[ShardRecord]) -> int | None:
     """Where to retry from.
 
     Returns
@@ -23,7 +23,7 @@ def first_failure(payload: bytes, records: Sequence[Record]) -> int | None:
     return 0 if None in found else min(index for index in found if index is not None)
 
 
-def is_malformed(payload: bytes, records: Sequence[Record]) -> bool:
+def is_malformed(payload: bytes, records: Sequence[ShardRecord]) -> bool:
     """Return whether an answer names no record of the batch: "Lambda treats a batch as a complete failure"."""
     failures = _failures(payload)
     indices = {record.sequence_number: index for index, record in enumerate(records)}

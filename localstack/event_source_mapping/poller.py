@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localstack.event_source_mapping.checkpoints import Offset
-from localstack.event_source_mapping.records import EventSource, Record, make_record
+from localstack.event_source_mapping.records import EventSource, ShardRecord, make_record
 from localstack.event_source_mapping.sender import Sender
 from localstack.event_source_mapping.settings import MappingSettings
 from localstack.event_source_mapping.shard import Action, Invoke, ShardProcessor
@@ -222,7 +222,7 @@ class ShardWorker:
             self._next_poll = now if at_once else now + self._poll_interval(now - self._last_record)
         self.reading.set()
 
-    def _record(self, raw: Any) -> Record:
+    def _record(self, raw: Any) -> ShardRecord:
         data, key, number = raw["Data"], raw["PartitionKey"], raw["SequenceNumber"]
         arrival = raw["ApproximateArrivalTimestamp"].timestamp()
         return make_record(self._source, number, key, data, arrival)

@@ -20,7 +20,7 @@ class EventSource(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class ShardRecord:
     """One record of a shard.
 
     `sequence_number` is opaque: only a record's place in its shard orders it. `arrival` is the epoch time in
@@ -35,7 +35,7 @@ class Record:
 
 def make_record(
     source: EventSource, sequence_number: str, partition_key: str, data: bytes, arrival: float
-) -> Record:
+) -> ShardRecord:
     """Build a record with the JSON that Lambda passes on (User Guide, "Example event")."""
     event = {
         "kinesis": {
@@ -53,15 +53,15 @@ def make_record(
         "awsRegion": source.region,
         "eventSourceARN": source.stream_arn,
     }
-    return Record(sequence_number, partition_key, arrival, json.dumps(event, separators=(",", ":")))
+    return ShardRecord(sequence_number, partition_key, arrival, json.dumps(event, separators=(",", ":")))
 
 
-def event_bytes(records: Sequence[Record]) -> bytes:
+def event_bytes(records: Sequence[ShardRecord]) -> bytes:
     """Return the invocation payload for a batch: `{"Records": [...]}` as UTF-8."""
     return ('{"Records":[' + ",".join(record.event_json for record in records) + "]}").encode()
 
 
-def fitting(records: Sequence[Record], batch_size: int, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> int:
+def fitting(records: Sequence[ShardRecord], batch_size: int, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> int:
     """How many of the first records make one batch: at most `batch_size`, at most `limit_bytes` of payload.
 
     At least one, so that a record which is too large alone is tried, fails and is dealt with as a failure.

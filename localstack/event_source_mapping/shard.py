@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from localstack.event_source_mapping.batch import Batch, Discarded, InvocationOutcome, settle, split_expired
-from localstack.event_source_mapping.records import Record, fitting
+from localstack.event_source_mapping.records import ShardRecord, fitting
 from localstack.event_source_mapping.settings import MappingSettings
 
 _BUFFER_RECORDS = 1_000
@@ -37,7 +37,7 @@ Action = Invoke | Discard
 
 
 class _Waiting(NamedTuple):
-    record: Record
+    record: ShardRecord
     since: float
 
 
@@ -54,7 +54,7 @@ class _Lane:
     def empty(self) -> bool:
         return not (self.busy or self.waiting or self.batches or self.discarded)
 
-    def pending_records(self) -> Iterable[Record]:
+    def pending_records(self) -> Iterable[ShardRecord]:
         if self.discarded:
             yield from self.discarded.records
         for batch in self.batches:
@@ -168,13 +168,13 @@ class ShardProcessor:
         """Use other settings from the next decision on; another factor from when nothing is in flight."""
         self._settings = settings
 
-    def offer(self, records: Sequence[Record], now: float) -> None:
+    def offer(self, records: Sequence[ShardRecord], now: float) -> None:
         """Take records, in shard order."""
         for record in records:
             self._progress.add(record.sequence_number)
             self._enqueue(record, now)
 
-    def _enqueue(self, record: Record, now: float) -> None:
+    def _enqueue(self, record: ShardRecord, now: float) -> None:
         self._lanes[_lane_of(record, len(self._lanes))].waiting.append(_Waiting(record, now))
         self._buffered_records += 1
         self._buffered_bytes += len(record.event_json)
@@ -210,7 +210,7 @@ class ShardProcessor:
         lane.batches.extendleft(reversed(settled.next_batches))
         lane.discarded = settled.discarded
 
-    def _finish(self, records: Sequence[Record]) -> None:
+    def _finish(self, records: Sequence[ShardRecord]) -> None:
         self._progress.finish(record.sequence_number for record in records)
         self._buffered_records -= len(records)
         self._buffered_bytes -= sum(len(record.event_json) for record in records)
@@ -223,5 +223,5 @@ class ShardProcessor:
         return min((time for time in times if time is not None), default=None)
 
 
-def _lane_of(record: Record, lanes: int) -> int:
+def _lane_of(record: ShardRecord, lanes: int) -> int:
     return zlib.crc32(record.partition_key.encode()) % lanes

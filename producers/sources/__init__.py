@@ -23,7 +23,7 @@ _CONSTANT = "SOURCE"
 _PACKAGE = "package "
 
 
-class Found(NamedTuple):
+class FoundSource(NamedTuple):
     """A place where a source should be: a file here, or an entry point of a package.
 
     `spec` is None where the place cannot be used, and `problem` then says why, in words.
@@ -35,7 +35,7 @@ class Found(NamedTuple):
     problem: str = ""
 
 
-def describe() -> list[Found]:
+def describe() -> list[FoundSource]:
     """Return all sources, sorted by name, and every place that should hold one and cannot be used."""
     found = sorted((_loaded(place) for place in _places()), key=lambda each: (each.name, each.place))
     return _without_twins(found)
@@ -165,15 +165,15 @@ def _loader(module: str) -> Callable[[], object]:
     return load
 
 
-def _loaded(place: _Place) -> Found:
+def _loaded(place: _Place) -> FoundSource:
     try:
         spec = place.load()
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
-        return Found(place.name, place.place, None, f"{place.place} cannot be loaded: {_said(error)}")
+        return FoundSource(place.name, place.place, None, f"{place.place} cannot be loaded: {_said(error)}")
     if not isinstance(spec, SourceSpec):
         problem = f"{place.place} declares no source: {_CONSTANT} must be a SourceSpec"
-        return Found(place.name, place.place, None, problem)
-    return Found(spec.name, place.place, spec)
+        return FoundSource(place.name, place.place, None, problem)
+    return FoundSource(spec.name, place.place, spec)
 
 
 def _said(error: Exception) -> str:
@@ -185,16 +185,16 @@ def _said(error: Exception) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def _without_twins(found: list[Found]) -> list[Found]:
+def _without_twins(found: list[FoundSource]) -> list[FoundSource]:
     """Mark what is declared twice: which of the two is meant nobody can know."""
-    by_name: dict[str, list[Found]] = {}
+    by_name: dict[str, list[FoundSource]] = {}
     for each in found:
         by_name.setdefault(each.name, []).append(each)
-    result: list[Found] = []
+    result: list[FoundSource] = []
     for name, places in by_name.items():
         if len(places) == 1:
             result += places
             continue
         listed = " and by ".join(place.place for place in places)
-        result.append(Found(name, listed, None, f"is declared twice: by {listed}"))
+        result.append(FoundSource(name, listed, None, f"is declared twice: by {listed}"))
     return result

@@ -10,7 +10,7 @@ from producers.errors import ArgumentError
 from producers.quote_batch import (
     QuoteBatch,
 )
-from producers.recorded_rows import Tick
+from producers.recorded_rows import RecordedTick
 from producers.source import ASSETS, SourceSpec
 
 ROWS_PER_BATCH = 500
@@ -18,10 +18,10 @@ _PACE_SECONDS = 0.25
 
 
 def batches(
-    ticks: Iterable[Tick], source: str, *, rows: int = ROWS_PER_BATCH, span_ms: float = math.inf
+    ticks: Iterable[RecordedTick], source: str, *, rows: int = ROWS_PER_BATCH, span_ms: float = math.inf
 ) -> Iterator[QuoteBatch]:
     """Return the ticks in batches of at most `rows` that span less than `span_ms` of the file's time."""
-    pending: list[Tick] = []
+    pending: list[RecordedTick] = []
     for tick in ticks:
         if pending and (len(pending) >= rows or tick.ts - pending[0].ts >= span_ms):
             yield _batch(pending, source)
@@ -32,7 +32,7 @@ def batches(
 
 
 def paced(
-    ticks: Iterable[Tick],
+    ticks: Iterable[RecordedTick],
     source: str,
     speed: float,
     *,
@@ -57,7 +57,7 @@ def paced(
         yield batch
 
 
-def _batch(ticks: list[Tick], source: str) -> QuoteBatch:
+def _batch(ticks: list[RecordedTick], source: str) -> QuoteBatch:
     return QuoteBatch(
         source=source,
         symbol=[tick.symbol for tick in ticks],

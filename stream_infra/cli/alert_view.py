@@ -13,9 +13,9 @@ from consumers.alerts.settings import Way
 from consumers.alerts.view import feedback_row, incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
 from stream_infra.cli.text import table_text, time_of
-from stream_infra.operations.alert_desk import Found, Overview
+from stream_infra.operations.alert_desk import AlertTrail, Overview
 from stream_infra.operations.endpoints import Endpoints
-from stream_infra.operations.offline.dry_run import Report
+from stream_infra.operations.offline.dry_run import DryRunReport
 
 
 def overview_text(overview: Overview) -> str:
@@ -50,7 +50,7 @@ def incident_line(incident: Incident, now_ms: int) -> str:
     return _incidents([incident], now_ms)
 
 
-def found_text(found: Found, endpoints: Endpoints) -> str:
+def found_text(found: AlertTrail, endpoints: Endpoints) -> str:
     """Return what became of an anomaly, an incident or a message, with the texts of the messages."""
     lines = [incident_line(found.incident, found.now_ms)] if found.incident is not None else []
     if found.incident is not None and found.incident.context is not None:
@@ -68,7 +68,7 @@ def found_text(found: Found, endpoints: Endpoints) -> str:
     return "\n".join(lines)
 
 
-def found_json(found: Found, endpoints: Endpoints) -> str:
+def found_json(found: AlertTrail, endpoints: Endpoints) -> str:
     """Return the same as JSON."""
     messages = []
     for stored in found.messages:
@@ -119,7 +119,7 @@ def way_text(way: Way) -> str:
     return f"{when}: {', '.join(way.channels)}" if way.notify != "never" else "never"
 
 
-def dry_run_text(report: Report) -> str:
+def dry_run_text(report: DryRunReport) -> str:
     """Return the messages, then how many there would have been each hour."""
     lines = list(report.reasons)
     if report.rejected > len(report.reasons):
@@ -142,7 +142,7 @@ def dry_run_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def dry_run_json(report: Report) -> str:
+def dry_run_json(report: DryRunReport) -> str:
     """Return the same as JSON, with the texts of each message."""
     now_ms = max((incident.updated_ms for incident in report.incidents.values()), default=0)
     shown = ("tickers", "ticks", "anomalies", "changes", "busiest", "rejected", "reasons")
@@ -172,7 +172,7 @@ def _said_line(said: Feedback) -> str:
     return f"{word}, says {said.by} at {_at(said.at_ms)} of {said.ticker} {said.kind}, {said.severity}."
 
 
-def _content(found: Found, endpoints: Endpoints, message: Any) -> Content:
+def _content(found: AlertTrail, endpoints: Endpoints, message: Any) -> Content:
     return content(message, endpoints.dashboard or "", found.time_zone)
 
 

@@ -53,7 +53,7 @@ def wanted(ids: list[str] | None, everything: bool, command: str) -> list[str]:
     return ids or []
 
 
-class Bar:
+class ProgressBar:
     """A bar of steps, with the ticks that they dealt with."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
@@ -73,7 +73,7 @@ class Bar:
 
 
 @contextmanager
-def progress(what: str, steps: int, *, quiet: bool) -> Iterator[Bar]:
+def progress(what: str, steps: int, *, quiet: bool) -> Iterator[ProgressBar]:
     """Show on a terminal how many of so many steps are done; lines that steps print go above the bar."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
 
@@ -91,4 +91,4 @@ def progress(what: str, steps: int, *, quiet: bool) -> Iterator[Bar]:
         redirect_stdout=sys.stdout.isatty(),
     )
     with shown:
-        yield Bar(shown, shown.add_task(what, total=steps, ticks=""))
+        yield ProgressBar(shown, shown.add_task(what, total=steps, ticks=""))

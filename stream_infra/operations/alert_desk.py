@@ -44,7 +44,7 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class Found:
+class AlertTrail:
     """What became of an anomaly, an incident or a message.
 
     Attributes
@@ -74,7 +74,9 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     return Overview(now_ms, incidents, list(store.messages(since_ms, now_ms)), silences)
 
 
-def look_up(store: AlertStore, charts: ChartTable, settings: AlertSettings, id_: str, now: datetime) -> Found:
+def look_up(
+    store: AlertStore, charts: ChartTable, settings: AlertSettings, id_: str, now: datetime
+) -> AlertTrail:
     """Return what became of an anomaly, an incident or a message, by its id.
 
     Raises
@@ -98,7 +100,7 @@ def look_up(store: AlertStore, charts: ChartTable, settings: AlertSettings, id_:
             allowed="the id of an anomaly of the last 15 days such as AAPL-1763996400123-price_spike, or of an"
             " incident or a message as `stock-monitor alerts list` shows them",
         )
-    return Found(
+    return AlertTrail(
         now_ms=now_ms,
         incident=incident,
         messages=messages,

@@ -72,7 +72,7 @@ def quality(endpoints: Endpoints, since: datetime, now: datetime) -> Quality:
     said = list(store.feedback(_ms(since), _ms(now)))
     kinds = {one.kind for one in said}
     found: dict[str, list[tuple[str, float, float]]] = {kind: [] for kind in kinds}
-    span = tables.Span(_ms(since), _ms(now) + 1)
+    span = tables.ExportSpan(_ms(since), _ms(now) + 1)
     for part in tables.anomalies(dynamodb, names.ANOMALIES_TABLE, span) if said else ():
         for row in part.rows():
             if row["kind"] in found:

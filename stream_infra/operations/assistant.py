@@ -55,7 +55,7 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class AssistantPorts:
     """What the tools work with; `now` returns the time (aware, UTC)."""
 
     monitor: Monitor
@@ -65,7 +65,7 @@ class Ports:
     by: str
 
 
-class Found(BaseModel):
+class FoundAnomalies(BaseModel):
     """Anomalies, the newest first."""
 
     anomalies: list[AnomalyModel]
@@ -89,7 +89,7 @@ class Confirmation(BaseModel):
     confirm: bool = Field(description="Silence it?")
 
 
-def build(ports: Ports) -> MCPServer:
+def build(ports: AssistantPorts) -> MCPServer:
     """Return the server; it is run by the caller."""
     server: MCPServer = MCPServer("stock-monitor", instructions=INSTRUCTIONS, log_level="WARNING")
     _register_reads(server, ports)
@@ -113,7 +113,7 @@ def _said(tool: Callable[P, T]) -> Callable[P, T]:
     return saying
 
 
-def _register_reads(server: MCPServer, ports: Ports) -> None:
+def _register_reads(server: MCPServer, ports: AssistantPorts) -> None:
     monitor = ports.monitor
 
     @server.tool(annotations=_READS)
@@ -126,13 +126,13 @@ def _register_reads(server: MCPServer, ports: Ports) -> None:
             str | None, Field(description="One or more of low, medium, high, critical, with commas.")
         ] = None,
         limit: Annotated[int, Field(ge=1, le=200)] = 20,
-    ) -> Found:
+    ) -> FoundAnomalies:
         """List what was not normal lately, the newest first, each with a sentence that says why."""
         since = ports.now() - timedelta(hours=hours)
         listed = list(
             monitor.anomalies(ticker=ticker, kind=kind, severity=severity, since=since, limit=limit + 1)
         )
-        return Found(anomalies=listed[:limit], more=len(listed) > limit)
+        return FoundAnomalies(anomalies=listed[:limit], more=len(listed) > limit)
 
     @server.tool(annotations=_READS)
     @_said
@@ -168,17 +168,17 @@ def _compared(kind: str) -> str:
     return "what a person's own rule names" if kind == RULE else spec_of(kind).summary
 
 
-def _week(ports: Ports) -> datetime:
+def _week(ports: AssistantPorts) -> datetime:
     """Return since when the API knows incidents, with a minute for a clock that is not ours."""
     return ports.now() - timedelta(days=7) + timedelta(minutes=1)
 
 
-def _incident_of(ports: Ports, anomaly: AnomalyModel) -> IncidentModel | None:
+def _incident_of(ports: AssistantPorts, anomaly: AnomalyModel) -> IncidentModel | None:
     listed = ports.monitor.incidents(since=_week(ports))
     return next((one for one in listed if any(part.id == anomaly.id for part in one.anomalies)), None)
 
 
-def _register_silence(server: MCPServer, ports: Ports) -> None:
+def _register_silence(server: MCPServer, ports: AssistantPorts) -> None:
     @_said
     def asked(ticker: str | None, kind: str | None, hours: float, reason: str) -> Elicit[Confirmation]:
         made = _silence(ports, ticker, kind, hours, reason)
@@ -207,7 +207,9 @@ def _register_silence(server: MCPServer, ports: Ports) -> None:
         return {"silenced": True, **silence_row(made)}
 
 
-def _silence(ports: Ports, ticker: str | None, kind: str | None, hours: float, reason: str) -> Silence:
+def _silence(
+    ports: AssistantPorts, ticker: str | None, kind: str | None, hours: float, reason: str
+) -> Silence:
     if ticker is None and kind is None:
         raise InputError("say what to silence", allowed="a ticker, a kind, or both")
     symbol = ticker.upper() if ticker is not None else None
@@ -219,7 +221,7 @@ def _silence(ports: Ports, ticker: str | None, kind: str | None, hours: float, r
     return Silence(int(until.timestamp() * 1000), symbol, kind, reason, ports.by)
 
 
-def _register_examinations(server: MCPServer, ports: Ports) -> None:
+def _register_examinations(server: MCPServer, ports: AssistantPorts) -> None:
     @server.tool(annotations=_READS)
     @_said
     def backtest(

@@ -46,7 +46,7 @@ class UnusableError(MonitorError):
 
 
 @dataclass(frozen=True)
-class Message:
+class DeadLetter:
     """A message of the dead-letter queue.
 
     Parameters
@@ -108,25 +108,25 @@ class DeadLetterQueue:
         return sum(int(value) for value in found["Attributes"].values())
 
     @contextmanager
-    def messages(self, limit: int | None = None) -> Iterator[list[Message]]:
+    def messages(self, limit: int | None = None) -> Iterator[list[DeadLetter]]:
         """Hold the messages, the oldest first; they are given back at the end unless deleted."""
         try:
             yield sorted(self._receive(limit), key=lambda message: message.sent_ms)
         finally:
             self._give_back()
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: DeadLetter) -> None:
         """Delete a message for good."""
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=self._held[message.id])
         del self._held[message.id]
 
-    def hold_on(self, messages: Sequence[Message]) -> None:
+    def hold_on(self, messages: Sequence[DeadLetter]) -> None:
         """Keep messages from others for `HELD_SECONDS` from now."""
         held = [self._held[message.id] for message in messages if message.id in self._held]
         self._set_visibility(held, HELD_SECONDS)
 
-    def _receive(self, limit: int | None) -> list[Message]:
-        found: dict[str, Message] = {}
+    def _receive(self, limit: int | None) -> list[DeadLetter]:
+        found: dict[str, DeadLetter] = {}
         while limit is None or len(found) < limit:
             wanted = _PER_CALL if limit is None else min(_PER_CALL, limit - len(found))
             answer = self._sqs.receive_message(
@@ -143,13 +143,13 @@ class DeadLetterQueue:
                 break
         return list(found.values())
 
-    def _read(self, raw: Any) -> Message:
+    def _read(self, raw: Any) -> DeadLetter:
         of = letter(raw["Body"])
         batch, problem = (of, "") if isinstance(of, FailedBatch) else (None, "")
         if isinstance(of, BatchInS3):
             batch, problem = self._from_s3(of)
         sent_ms = int(raw["Attributes"]["SentTimestamp"])
-        return Message(raw["MessageId"], sent_ms, raw["Body"], of, batch, problem)
+        return DeadLetter(raw["MessageId"], sent_ms, raw["Body"], of, batch, problem)
 
     def _from_s3(self, of: BatchInS3) -> tuple[FailedBatch | None, str]:
         where = f"s3://{of.bucket}/{of.key}"
@@ -182,10 +182,10 @@ class DeadLetterQueue:
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
 
-def in_order(messages: Sequence[Message]) -> list[Message]:
+def in_order(messages: Sequence[DeadLetter]) -> list[DeadLetter]:
     """Return messages in the order in which their records lie in the stream: later ones build on earlier ones."""
 
-    def place(message: Message) -> tuple[str, int, str]:
+    def place(message: DeadLetter) -> tuple[str, int, str]:
         batch = message.batch
         if batch is None:
             return ("", 0, "")

@@ -26,28 +26,28 @@ _RAISE = "raise the quota L-B99A9384 of Lambda"
 Client = Callable[[str], Any]
 
 
-class Problem(NamedTuple):
+class DeploymentProblem(NamedTuple):
     """Something that would let a deployment fail, and what to do about it."""
 
     what: str
     remedy: str
 
 
-def preflight(client: Client, config: Config) -> list[Problem]:
+def preflight(client: Client, config: Config) -> list[DeploymentProblem]:
     """Return what has to be put right before a deployment; nothing is changed."""
     return [problem for check in _CHECKS for problem in check(client, config)]
 
 
-def _account(client: Client, config: Config) -> Iterator[Problem]:
+def _account(client: Client, config: Config) -> Iterator[DeploymentProblem]:
     account = client("sts").get_caller_identity()["Account"]
     if config.account and config.account != account:
-        yield Problem(
+        yield DeploymentProblem(
             f"the credentials are of account {account}, the deployment is in {config.account}",
             "use credentials of that account, or correct `account` in monitor.toml",
         )
 
 
-def _other_region(client: Client, config: Config) -> Iterator[Problem]:
+def _other_region(client: Client, config: Config) -> Iterator[DeploymentProblem]:
     """Find the buckets of a deployment in another region.
 
     S3 guide, "General purpose buckets overview": a name is taken for all regions.
@@ -56,7 +56,7 @@ def _other_region(client: Client, config: Config) -> Iterator[Problem]:
     for bucket in (names.data_bucket(account), names.dashboard_bucket(account)):
         region = _bucket_region(client("s3"), bucket)
         if config.region and region and region != config.region:
-            yield Problem(
+            yield DeploymentProblem(
                 f"the bucket {bucket} is in {region}: another deployment of this account has it",
                 "give this one a prefix of its own in monitor.toml",
             )
@@ -71,22 +71,22 @@ def _bucket_region(s3: Any, bucket: str) -> str | None:
         return None
 
 
-def _stacks(client: Client, _config: Config) -> Iterator[Problem]:
+def _stacks(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
     if _status(client, "CDKToolkit") is None:
-        yield Problem(
+        yield DeploymentProblem(
             "the account and region are not bootstrapped for the CDK",
             "cdk bootstrap aws://ACCOUNT/REGION",
         )
     for stack in names.STACKS:
         # CloudFormation guide, "Stack status codes": such a stack can only be deleted.
         if _status(client, stack) in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}:
-            yield Problem(
+            yield DeploymentProblem(
                 f"{stack} is left over from a failed first deployment",
                 f"aws cloudformation delete-stack --stack-name {stack}",
             )
 
 
-def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
+def _concurrency(client: Client, config: Config) -> Iterator[DeploymentProblem]:
     limits = client("lambda").get_account_settings()["AccountLimit"]
     limit = limits["ConcurrentExecutions"]
     lanes = config.shards * config.parallelization_factor
@@ -94,7 +94,7 @@ def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
         # The scanner, the lake, a request to the API, and the notifier from its queue and by its schedule.
         needed = lanes + names.NOTIFIER_CONCURRENCY_UNRESERVED + 4
         if needed > limit:
-            yield Problem(
+            yield DeploymentProblem(
                 f"the account runs {limit} functions at once: {lanes} detectors (shards x parallelization_factor) "
                 f"and the others beside them are {needed}, and would be throttled",
                 f"fewer shards or a smaller parallelization_factor in monitor.toml, or {_RAISE}",
@@ -107,7 +107,7 @@ def _concurrency(client: Client, config: Config) -> Iterator[Problem]:
     if wanted <= free:
         return
     most = (free - names.API_CONCURRENCY) // 2
-    yield Problem(
+    yield DeploymentProblem(
         f"the account runs {limit} functions at once, of which {max(free, 0)} can be reserved; concurrency_limit = "
         f"{config.concurrency_limit} reserves {wanted}: as many for the scanner and the detector each, and "
         f"{names.API_CONCURRENCY} for the API",
@@ -129,7 +129,7 @@ def _reserved(functions: Any, name: str) -> int:
         return 0
 
 
-def _keys(client: Client, config: Config) -> Iterator[Problem]:
+def _keys(client: Client, config: Config) -> Iterator[DeploymentProblem]:
     if not get(config.source).keys:
         return
     try:
@@ -137,13 +137,13 @@ def _keys(client: Client, config: Config) -> Iterator[Problem]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
             raise
-        yield Problem(
+        yield DeploymentProblem(
             f"the source {config.source} needs keys, and there is no secret {names.SOURCE_SECRET}",
             "create it (docs/security.md), or choose a source that needs none",
         )
 
 
-def _log_role(client: Client, config: Config) -> Iterator[Problem]:
+def _log_role(client: Client, config: Config) -> Iterator[DeploymentProblem]:
     """Find a role of somebody else that ours would replace.
 
     CloudFormation reference, AWS::ApiGateway::Account: the role is one of the account and region; a second such
@@ -151,14 +151,14 @@ def _log_role(client: Client, config: Config) -> Iterator[Problem]:
     """
     if config.api_log_role == "account":
         if not _log_role_in_force(client):
-            yield Problem(
+            yield DeploymentProblem(
                 "api_log_role is account, and API Gateway has no role here with which it writes logs",
                 'set api_log_role = "own" in monitor.toml',
             )
         return
     role = _log_role_in_force(client)
     if role and role.rpartition("/")[2] not in _roles(client, names.API_STACK):
-        yield Problem(
+        yield DeploymentProblem(
             f"API Gateway writes the logs of this account and region with {role}: a deployment would replace it",
             'set api_log_role = "account" in monitor.toml: that role then writes our logs too',
         )

@@ -1,6 +1,6 @@
 """What is known of a monitor when `status` or `doctor` judges it. Plain values: no AWS, no clock.
 
-None says that a thing is not there. What could not be examined is in no mapping, and named in `Facts.unseen`.
+None says that a thing is not there. What could not be examined is in no mapping, and named in `MonitorFacts.unseen`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Rule:
+class EventRule:
     """A rule of EventBridge."""
 
     state: str = "ENABLED"
@@ -66,7 +66,7 @@ class SourceMapping:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableFacts:
     """A DynamoDB table; `throttles` in the last minutes, `recoverable` if it can be restored to a point in time."""
 
     state: str = "ACTIVE"
@@ -128,7 +128,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Page:
+class WebAddress:
     """A web address of the monitor; `problem` says why it does not work, empty if it does."""
 
     url: str
@@ -137,7 +137,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Feed:
+class FeedFacts:
     """What the scanner recorded about its source of quotes (item `scan#feed` of stock-windows), and when."""
 
     source: str
@@ -203,7 +203,7 @@ class LogErrors:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MonitorFacts:
     """All that is judged. Keys are physical names; `functions` and the like hold every name that must be there.
 
     The second half is gathered for the doctor only.
@@ -250,22 +250,22 @@ class Facts:
     just_deployed: bool = False
     programs: Mapping[str, int | None] = field(default_factory=dict)
     functions: Mapping[str, Function | None] = field(default_factory=dict)
-    rules: Mapping[str, Rule | None] = field(default_factory=dict)
+    rules: Mapping[str, EventRule | None] = field(default_factory=dict)
     queues: Mapping[str, int | None] = field(default_factory=dict)
-    tables: Mapping[str, Table | None] = field(default_factory=dict)
+    tables: Mapping[str, TableFacts | None] = field(default_factory=dict)
     stream: Stream | None = field(default_factory=Stream)
     windows: Windows | None = None
     source: QuoteSource | None = None
-    api: Page | None = None
-    dashboard: Page | None = None
-    outbox: Page | None = None
+    api: WebAddress | None = None
+    dashboard: WebAddress | None = None
+    outbox: WebAddress | None = None
     unseen: Mapping[str, str] = field(default_factory=dict)
 
     stacks: Mapping[str, str | None] = field(default_factory=dict)
     mappings: Mapping[str, SourceMapping | None] = field(default_factory=dict)
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     buckets: Mapping[str, Bucket | None] = field(default_factory=dict)
-    feed: Feed | None = None
+    feed: FeedFacts | None = None
     last_poll: datetime | None = None
     subscribers: Mapping[str, int | None] = field(default_factory=dict)
     topic_keys: Mapping[str, str | None] = field(default_factory=dict)

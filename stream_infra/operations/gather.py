@@ -21,15 +21,15 @@ from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.facts import (
     Bucket,
     Denied,
-    Facts,
-    Feed,
+    EventRule,
+    FeedFacts,
     Function,
     LogErrors,
+    MonitorFacts,
     QuoteSource,
-    Rule,
     SourceMapping,
     Stream,
-    Table,
+    TableFacts,
     Windows,
 )
 from stream_infra.operations.tail import newest_arrivals
@@ -67,10 +67,10 @@ class Gatherer:
         self._clients: dict[str, Any] = {}
         self._unseen: dict[str, str] = {}
 
-    def facts(self, *, thorough: bool = False) -> Facts:
+    def facts(self, *, thorough: bool = False) -> MonitorFacts:
         """Return what `status` judges; with `thorough` also what the doctor needs to find causes."""
         endpoints = self._endpoints
-        facts = Facts(
+        facts = MonitorFacts(
             now=self._now,
             local=endpoints.aws is not None,
             aws=endpoints.aws or "",
@@ -89,7 +89,7 @@ class Gatherer:
             unseen=dict(self._unseen),
         )
 
-    def _of_aws(self, facts: Facts, *, thorough: bool) -> Facts:
+    def _of_aws(self, facts: MonitorFacts, *, thorough: bool) -> MonitorFacts:
         found = self._each(names.FUNCTIONS, self._configuration)
         scanner: dict[str, Any] = found.get(names.SCANNER) or {}
         environment = scanner.get("Environment", {}).get("Variables", {})
@@ -111,7 +111,7 @@ class Gatherer:
         )
         return self._more(facts, found) if thorough else facts
 
-    def _more(self, facts: Facts, found: dict[str, Any]) -> Facts:
+    def _more(self, facts: MonitorFacts, found: dict[str, Any]) -> MonitorFacts:
         arns = [configuration["FunctionArn"] for configuration in found.values() if configuration]
         account = arns[0].split(":")[4] if arns else "000000000000"
         buckets = (names.data_bucket(account), names.dashboard_bucket(account))
@@ -223,11 +223,11 @@ class Gatherer:
         )["Datapoints"]
         return float(sum(point["Sum"] for point in points))
 
-    def _rule(self, name: str) -> Rule:
+    def _rule(self, name: str) -> EventRule:
         bus = names.BUS if name == names.ANOMALY_RULE else "default"
         state = self._client("events").describe_rule(Name=name, EventBusName=bus)["State"]
         targets = self._client("events").list_targets_by_rule(Rule=name, EventBusName=bus)["Targets"]
-        return Rule(state=state, targets=len(targets))
+        return EventRule(state=state, targets=len(targets))
 
     def _mappings(self, *, local: bool, account: str) -> dict[str, SourceMapping | None]:
         region = self._client("lambda").meta.region_name
@@ -252,16 +252,16 @@ class Gatherer:
         found = self._client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=wanted)
         return int(found["Attributes"]["ApproximateNumberOfMessages"])
 
-    def _table(self, name: str, *, thorough: bool) -> Table:
+    def _table(self, name: str, *, thorough: bool) -> TableFacts:
         dynamodb = self._client("dynamodb")
         found = dynamodb.describe_table(TableName=name)["Table"]
         if not thorough:
-            return Table(state=found["TableStatus"])
+            return TableFacts(state=found["TableStatus"])
         backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         recovery = backups.get("PointInTimeRecoveryDescription", {})
         indexes = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", [])}
         wanted = INDEXES if name == names.ANOMALIES_TABLE else ()
-        return Table(
+        return TableFacts(
             state=found["TableStatus"],
             on_demand=found.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST",
             throttles=self._sum("AWS/DynamoDB", "WriteThrottleEvents", TableName=name),
@@ -330,14 +330,14 @@ class Gatherer:
         except WatchListError:
             return ()  # the parameter has a check of its own
 
-    def _feed(self) -> Feed | None:
+    def _feed(self) -> FeedFacts | None:
         found = self._client("dynamodb").get_item(
             TableName=names.WINDOWS_TABLE, Key={"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
         )
         item = {name: value["S"] for name, value in found.get("Item", {}).items() if "S" in value}
         if not item:
             return None
-        return Feed(
+        return FeedFacts(
             source=item.get("source", ""),
             updated=datetime.fromisoformat(item["updated"]),
             breaker=item.get("breaker", "closed"),

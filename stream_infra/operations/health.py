@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from stream_infra import names
-from stream_infra.operations.facts import Facts, Page, Windows
+from stream_infra.operations.facts import MonitorFacts, WebAddress, Windows
 
 State = Literal["ok", "idle", "failed"]
 STALE = timedelta(minutes=2)
@@ -52,12 +52,12 @@ def healthy(findings: Iterable[Finding]) -> bool:
     return all(finding.state != "failed" for finding in findings)
 
 
-def judge(facts: Facts) -> list[Finding]:
+def judge(facts: MonitorFacts) -> list[Finding]:
     """Return a finding of every part; of programs and pages only where AWS does not respond."""
     return [finding for check in _CHECKS for finding in check(facts)]
 
 
-def _programs(facts: Facts) -> Iterator[Finding]:
+def _programs(facts: MonitorFacts) -> Iterator[Finding]:
     for name, pid in facts.programs.items():
         if pid is None:
             action = f"run `{UP}`; its log: {facts.log_directory}/{name}.log"
@@ -66,7 +66,7 @@ def _programs(facts: Facts) -> Iterator[Finding]:
             yield Finding(name, "ok", f"runs as process {pid}")
 
 
-def _aws(facts: Facts) -> Iterator[Finding]:
+def _aws(facts: MonitorFacts) -> Iterator[Finding]:
     where = facts.aws or "AWS"
     if facts.aws_problem:
         action = f"run `{UP}`" if facts.local else "check the credentials and the region"
@@ -77,7 +77,7 @@ def _aws(facts: Facts) -> Iterator[Finding]:
         yield Finding(what, "failed", f"cannot be examined: {why}", "see the message")
 
 
-def _stream(facts: Facts) -> Iterator[Finding]:
+def _stream(facts: MonitorFacts) -> Iterator[Finding]:
     stream = facts.stream
     if stream is None:
         yield _missing(facts, "stream")
@@ -90,12 +90,12 @@ def _stream(facts: Facts) -> Iterator[Finding]:
         yield _fresh(facts, "stream", what, newest, action)
 
 
-def _scanner(facts: Facts) -> Iterator[Finding]:
+def _scanner(facts: MonitorFacts) -> Iterator[Finding]:
     yield from _rule(facts, "scanner", names.SCHEDULE_RULE)
     yield from _function(facts, "scanner", names.SCANNER, runs_every_minute=facts.market_open)
 
 
-def _source(facts: Facts) -> Iterator[Finding]:
+def _source(facts: MonitorFacts) -> Iterator[Finding]:
     source = facts.source
     if source is None:
         return
@@ -108,11 +108,11 @@ def _source(facts: Facts) -> Iterator[Finding]:
     yield Finding("source", "ok", f"{source.name}, by {source.mode}, {market}; {keys}{broken}")
 
 
-def _detector(facts: Facts) -> Iterator[Finding]:
+def _detector(facts: MonitorFacts) -> Iterator[Finding]:
     yield from _function(facts, "detector", names.DETECTOR, runs_every_minute=False)
 
 
-def _windows(facts: Facts) -> Iterator[Finding]:
+def _windows(facts: MonitorFacts) -> Iterator[Finding]:
     windows = facts.windows
     if windows is None:
         yield _missing(facts, "windows")
@@ -127,7 +127,7 @@ def _windows(facts: Facts) -> Iterator[Finding]:
     yield from parts or [whole]
 
 
-def _partitions(facts: Facts, windows: Windows, log: str) -> Iterator[Finding]:
+def _partitions(facts: MonitorFacts, windows: Windows, log: str) -> Iterator[Finding]:
     """Judge each partition by itself: one that stands still is hidden by the others' news."""
     arrived = facts.stream.arrived if facts.stream else {}
     quotes_expected = bool(arrived) and facts.market_open and not facts.just_deployed
@@ -148,7 +148,7 @@ def _partitions(facts: Facts, windows: Windows, log: str) -> Iterator[Finding]:
             yield Finding("windows", "failed", f"{name}: no tick for {SILENT.seconds // 60} min", action)
 
 
-def _ledger(facts: Facts) -> Iterator[Finding]:
+def _ledger(facts: MonitorFacts) -> Iterator[Finding]:
     if facts.windows is None:
         return  # said already
     counts = facts.windows.counts
@@ -165,7 +165,7 @@ def _ledger(facts: Facts) -> Iterator[Finding]:
         yield Finding("balance of ticks", "failed", detail, action)
 
 
-def _tables(facts: Facts) -> Iterator[Finding]:
+def _tables(facts: MonitorFacts) -> Iterator[Finding]:
     bad = [
         Finding(
             "tables", "failed", f"{name} is {'not there' if table is None else table.state}", _redo(facts)
@@ -176,12 +176,12 @@ def _tables(facts: Facts) -> Iterator[Finding]:
     yield from bad or [Finding("tables", "ok", f"{len(facts.tables)} active")]
 
 
-def _bus(facts: Facts) -> Iterator[Finding]:
+def _bus(facts: MonitorFacts) -> Iterator[Finding]:
     failed = list(_rule(facts, "bus", names.ANOMALY_RULE))
     yield from failed or [Finding("bus", "ok", f"{names.BUS}, its rule {names.ANOMALY_RULE} is enabled")]
 
 
-def _notifier(facts: Facts) -> Iterator[Finding]:
+def _notifier(facts: MonitorFacts) -> Iterator[Finding]:
     yield from _rule(facts, "notifier", names.DIGEST_RULE)
     yield from _function(facts, "notifier", names.NOTIFIER, runs_every_minute=True)
     waiting = facts.queues.get(names.NOTIFIER_QUEUE)
@@ -191,7 +191,7 @@ def _notifier(facts: Facts) -> Iterator[Finding]:
         yield Finding("notifier queue", "failed" if failed else "ok", f"{waiting:,} events wait", action)
 
 
-def _dead_letters(facts: Facts) -> Iterator[Finding]:
+def _dead_letters(facts: MonitorFacts) -> Iterator[Finding]:
     actions = {
         names.DEAD_LETTER_QUEUE: "see them: stock-monitor dlq list; then: stock-monitor dlq redrive",
         names.NOTIFIER_DEAD_LETTER_QUEUE: "read the log of stock-notifier, fix the cause, then move them back: "
@@ -209,7 +209,7 @@ def _dead_letters(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _pages(facts: Facts) -> Iterator[Finding]:
+def _pages(facts: MonitorFacts) -> Iterator[Finding]:
     log = "look at its log: aws logs tail /aws/lambda/stock-api-handler"
     if facts.api is None:
         yield Finding("API", "failed", "is not deployed", _redo(facts))
@@ -223,13 +223,13 @@ def _pages(facts: Facts) -> Iterator[Finding]:
         yield _page(facts, "outbox", facts.outbox, "make down && make up")
 
 
-def _page(facts: Facts, part: str, page: Page, action: str) -> Finding:
+def _page(facts: MonitorFacts, part: str, page: WebAddress, action: str) -> Finding:
     if not page.problem:
         return Finding(part, "ok", page.url)
     return Finding(part, "failed", page.problem, action if page.responds else _redo(facts))
 
 
-def _rule(facts: Facts, part: str, name: str) -> Iterator[Finding]:
+def _rule(facts: MonitorFacts, part: str, name: str) -> Iterator[Finding]:
     rule = facts.rules.get(name)
     if name in facts.rules and rule is None:
         yield Finding(part, "failed", f"the rule {name} is not there", _redo(facts))
@@ -240,7 +240,7 @@ def _rule(facts: Facts, part: str, name: str) -> Iterator[Finding]:
         )
 
 
-def _function(facts: Facts, part: str, name: str, *, runs_every_minute: bool) -> Iterator[Finding]:
+def _function(facts: MonitorFacts, part: str, name: str, *, runs_every_minute: bool) -> Iterator[Finding]:
     if name not in facts.functions:
         return  # said already
     function = facts.functions[name]
@@ -259,7 +259,7 @@ def _function(facts: Facts, part: str, name: str, *, runs_every_minute: bool) ->
 
 
 def _fresh(
-    facts: Facts, part: str, what: str, at: datetime | None, action: str, *, always: bool = False
+    facts: MonitorFacts, part: str, what: str, at: datetime | None, action: str, *, always: bool = False
 ) -> Finding:
     """Judge the newest sign of life of a part that has one every minute, `always` or while the market is open."""
     if at is None:
@@ -280,15 +280,15 @@ def _fresh(
     return Finding(part, "failed", detail, action, seconds)
 
 
-def _missing(facts: Facts, part: str) -> Finding:
+def _missing(facts: MonitorFacts, part: str) -> Finding:
     return Finding(part, "failed", "is not there", _redo(facts))
 
 
-def _redo(facts: Facts) -> str:
+def _redo(facts: MonitorFacts) -> str:
     return f"run `{UP if facts.local else DEPLOY}`"
 
 
-def _ago(facts: Facts, at: datetime) -> str:
+def _ago(facts: MonitorFacts, at: datetime) -> str:
     if (ahead := facts.seconds_ahead(at)) > CLOCK_ERROR_SECONDS:
         return f"{ahead:,.0f} s in the future"
     seconds = (facts.now - at).total_seconds()
@@ -304,7 +304,7 @@ def _listed(tickers: tuple[str, ...]) -> str:
 
 
 def _unless_aws_fails(*checks: Any) -> Any:
-    def check(facts: Facts) -> Iterator[Finding]:
+    def check(facts: MonitorFacts) -> Iterator[Finding]:
         if not facts.aws_problem:
             for one in checks:
                 yield from one(facts)

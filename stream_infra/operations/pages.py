@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from producers.errors import MonitorError
 from stream_infra.operations.errors import UnreachableError
-from stream_infra.operations.facts import Page
+from stream_infra.operations.facts import WebAddress
 from stream_infra.operations.web_client import get, get_json
 
 
-def api(url: str | None) -> Page | None:
+def api(url: str | None) -> WebAddress | None:
     """Return what the API says of its health; None without an address."""
 
     def problem(at: str) -> str:
@@ -21,7 +21,7 @@ def api(url: str | None) -> Page | None:
     return _page(url, problem)
 
 
-def dashboard(url: str | None) -> Page | None:
+def dashboard(url: str | None) -> WebAddress | None:
     """Return whether the dashboard's page responds; None without an address."""
 
     def problem(at: str) -> str:
@@ -31,7 +31,7 @@ def dashboard(url: str | None) -> Page | None:
     return _page(url, problem)
 
 
-def outbox(url: str | None) -> Page | None:
+def outbox(url: str | None) -> WebAddress | None:
     """Return whether the local outbox responds and receives; None without an address, as on AWS."""
 
     def problem(at: str) -> str:
@@ -41,10 +41,10 @@ def outbox(url: str | None) -> Page | None:
     return _page(url, problem)
 
 
-def _page(url: str | None, problem: Callable[[str], str]) -> Page | None:
+def _page(url: str | None, problem: Callable[[str], str]) -> WebAddress | None:
     if url is None:
         return None
     try:
-        return Page(url, problem(url))
+        return WebAddress(url, problem(url))
     except MonitorError as error:
-        return Page(url, str(error), responds=not isinstance(error, UnreachableError))
+        return WebAddress(url, str(error), responds=not isinstance(error, UnreachableError))

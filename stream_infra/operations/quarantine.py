@@ -15,7 +15,7 @@ from stream_infra.operations.redriving import detector_settings, redrive_of
 
 
 @dataclass(frozen=True)
-class Requeued:
+class RequeueOutcome:
     """What a requeue brought back: ticks, late anomalies by id, and why the entry `stays`, None if it does not."""
 
     id: str
@@ -40,18 +40,18 @@ class Quarantine:
         """Return all entries, the newest first."""
         return sorted(self._bucket.entries(), key=lambda entry: -entry.arrival_ms)
 
-    def requeue(self, entry: Quarantined) -> Requeued:
+    def requeue(self, entry: Quarantined) -> RequeueOutcome:
         """Bring back what can be used of an entry now, and keep the rest; what was done stays done."""
         try:
             return self._requeue(entry)
         except MonitorError as error:
-            return Requeued(entry_id(entry), stays=str(error))
+            return RequeueOutcome(entry_id(entry), stays=str(error))
         except Exception as error:  # noqa: BLE001  a record that crashes the redrive, as it did the detector
-            return Requeued(
+            return RequeueOutcome(
                 entry_id(entry), stays=f"it crashes the redrive, report it as a defect: {error!r}"
             )
 
-    def _requeue(self, entry: Quarantined) -> Requeued:
+    def _requeue(self, entry: Quarantined) -> RequeueOutcome:
         record, stays = requeue(entry)
         done = Redriven()
         if record is not None:
@@ -60,6 +60,6 @@ class Quarantine:
                 stays = remaining(entry, [replace(again, shard=entry.shard) for again in done.rejected])
         if stays != entry:
             self._bucket.replace(entry, stays)
-        return Requeued(
+        return RequeueOutcome(
             entry_id(entry), done.counts.in_windows, done.anomalies, stays.reason if stays else None
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from producers.recorded_rows import Tick, TickColumns
+from producers.recorded_rows import RecordedTick, TickColumns
 from producers.recordings import RejectedTick, read_columns, read_ticks
 from stream_infra.operations.errors import InputError
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 Reject = Callable[[RejectedTick], None]
 
 
-def ticks_of(path: Path, reject: Reject) -> Iterator[Tick]:
+def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:
     """Yield the ticks of a file in its order; rows that cannot be used go to `reject`.
 
     Raises

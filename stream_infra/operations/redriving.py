@@ -20,7 +20,7 @@ from consumers.stores.snapshots import SnapshotBucket
 from consumers.stores.windows import BackfillBlockTable, BlockTable
 from producers.errors import MonitorError
 from stream_infra import names
-from stream_infra.operations.dead_letters import DeadLetterQueue, Message, UnusableError, records_of
+from stream_infra.operations.dead_letters import DeadLetter, DeadLetterQueue, UnusableError, records_of
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import NotDeployedError
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Result:
+class RedriveResult:
     """What became of a message: what was `done`, or the `reason` for which it stays."""
 
-    message: Message
+    message: DeadLetter
     done: Redriven | None = None
     reason: str = ""
 
@@ -60,22 +60,25 @@ class Result:
 
 
 def redrive_all(
-    endpoints: Endpoints, queue: DeadLetterQueue, messages: Sequence[Message], on_ticks: Callable[[int], None]
-) -> Iterator[Result]:
+    endpoints: Endpoints,
+    queue: DeadLetterQueue,
+    messages: Sequence[DeadLetter],
+    on_ticks: Callable[[int], None],
+) -> Iterator[RedriveResult]:
     """Redrive messages one after the other, delete those that are done, and yield what became of each."""
     redriving, kinesis = redrive_of(endpoints, on_ticks), endpoints.client("kinesis")
     for i, message in enumerate(messages):
         queue.hold_on(messages[i:])
         try:
-            result = Result(message, redrive(message, redriving, kinesis))
+            result = RedriveResult(message, redrive(message, redriving, kinesis))
         except (UnusableError, ClientError, BotoCoreError) as error:
-            result = Result(message, reason=str(error))
+            result = RedriveResult(message, reason=str(error))
         if result.done is not None:
             queue.delete(message)
         yield result
 
 
-def redrive(message: Message, redriving: Redrive, kinesis: KinesisClient) -> Redriven:
+def redrive(message: DeadLetter, redriving: Redrive, kinesis: KinesisClient) -> Redriven:
     """Bring back the records of a message.
 
     Raises
@@ -96,7 +99,7 @@ def redrive(message: Message, redriving: Redrive, kinesis: KinesisClient) -> Red
         raise UnusableError(f"{what}: the message stays") from error
 
 
-def _why_not(message: Message) -> str:
+def _why_not(message: DeadLetter) -> str:
     if message.kind == "scan":
         return (
             "a failed scan has no quotes to bring back, the next scan replaced it: `stock-monitor dlq purge`"

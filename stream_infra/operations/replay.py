@@ -13,7 +13,7 @@ from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
 from producers.publisher import Publisher
-from producers.recorded_rows import Tick
+from producers.recorded_rows import RecordedTick
 from producers.recordings import RejectedTick
 from producers.sources.replay import batches, paced
 from stream_infra import names
@@ -136,7 +136,7 @@ def _send(course: Replay, speed: float | None, publisher: Publisher, progress: P
             publisher.publish([batch])
 
 
-def _counted(ticks: Iterable[Tick], course: Replay, progress: Progress) -> Iterator[Tick]:
+def _counted(ticks: Iterable[RecordedTick], course: Replay, progress: Progress) -> Iterator[RecordedTick]:
     for tick in ticks:
         first, _ = course.symbols.get(tick.symbol, (tick.ts, tick.ts))
         course.symbols[tick.symbol] = (first, tick.ts)

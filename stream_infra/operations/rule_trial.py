@@ -19,7 +19,7 @@ from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.kinds import RULE
 from consumers.contracts.sentences import explain
 from consumers.detectors.engine.engine import Ticks, Transition
-from consumers.stream.rules import Rule
+from consumers.stream.rules import PriceRule
 from consumers.windows.rules import advance
 from producers.archive import ALL, folder_of
 from stream_infra.operations.errors import InputError
@@ -32,7 +32,7 @@ ARCHIVED = "archive"
 
 
 @dataclass(frozen=True)
-class Trial:
+class RuleTrial:
     """What rules would have done: over how many ticks of which tickers, and which messages were sent."""
 
     ticks: int
@@ -41,8 +41,8 @@ class Trial:
 
 
 def test(
-    s3: S3Client, bucket: str, wanted: tuple[Rule, ...], settings: AlertSettings, now: datetime
-) -> Trial:
+    s3: S3Client, bucket: str, wanted: tuple[PriceRule, ...], settings: AlertSettings, now: datetime
+) -> RuleTrial:
     """Replay the archived quotes of the last 24 hours against rules; nothing is sent.
 
     Raises
@@ -70,10 +70,10 @@ def test(
         events += _events(ticker, recent, wanted)
     notifier = DryRun(settings)
     notifier.live_through(events, then_ms=2 * 86_400_000)
-    return Trial(count, tuple(sorted(found)), notifier.messages)
+    return RuleTrial(count, tuple(sorted(found)), notifier.messages)
 
 
-def _events(ticker: str, rows: list[dict[str, Any]], wanted: tuple[Rule, ...]) -> list[AlertEvent]:
+def _events(ticker: str, rows: list[dict[str, Any]], wanted: tuple[PriceRule, ...]) -> list[AlertEvent]:
     columns = {
         name: np.array([row.get(name, np.nan) for row in rows], np.float64)
         for name in ("price", "bid", "ask", "day_volume")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Version:
+class LambdaVersion:
     """A published version: its number, when it was published (ISO 8601), and the SHA-256 of its code (base64)."""
 
     number: int
@@ -36,7 +36,7 @@ class LambdaVersions:
     function: str
     live: int
     shifting_to: int | None
-    versions: tuple[Version, ...]
+    versions: tuple[LambdaVersion, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the versions as JSON-able values."""
@@ -63,7 +63,7 @@ def versions_of(client: LambdaClient, function: str) -> LambdaVersions:
         raise NotDeployedError(f"{function} has no alias {names.LIVE!r}: deploy the monitor first") from error
     pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=function)
     versions = [
-        Version(int(item["Version"]), item["LastModified"], item["CodeSha256"])
+        LambdaVersion(int(item["Version"]), item["LastModified"], item["CodeSha256"])
         for page in pages
         for item in page["Versions"]
         if item["Version"] != "$LATEST"

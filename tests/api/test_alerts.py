@@ -18,8 +18,8 @@ from api.models import (
     IncidentModel,
     ProblemModel,
     Removed,
+    SilenceModel,
 )
-from api.models import Silence as SilenceModel
 from api.rule_models import RuleModel
 from api.services import Services
 from consumers.alerts import links

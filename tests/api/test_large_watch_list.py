@@ -80,7 +80,7 @@ def test_the_client_follows_the_pages(services: Services) -> None:
     request = next(dialogue)
     while True:
         asked += 1
-        assert isinstance(request, dialogues.Request)
+        assert isinstance(request, dialogues.ApiRequest)
         try:
             request = dialogue.send(api.get(request.path, **request.query).json)
         except StopIteration as end:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.anomalies import QUERIES_PER_PAGE, AnomalyQuery, AnomalyStore
-from api.cursor import Key, Progress, decode, encode
+from api.cursor import CursorKey, Progress, decode, encode
 from api.problems import Problem
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly
 from tests.api.client import JsonObject, Table, make_anomaly
@@ -140,7 +140,7 @@ def test_a_cursor_comes_back_as_it_was() -> None:
     progress = [
         Progress(None, False),
         Progress(None, True),
-        Progress(Key("2026-11-24T14:30:00.123Z#gap", "BRK.B"), False),
+        Progress(CursorKey("2026-11-24T14:30:00.123Z#gap", "BRK.B"), False),
     ]
     assert decode(encode("q", progress), "q", 3) == progress
 
@@ -162,8 +162,8 @@ def test_no_text_breaks_the_cursor(text: str) -> None:
 
 
 def test_a_cursor_with_a_key_that_no_table_holds_is_rejected() -> None:
-    good = encode("q", [Progress(Key("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
-    bad = encode("q", [Progress(Key("2026-11-24#gap", "AAPL"), False)])
+    good = encode("q", [Progress(CursorKey("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
+    bad = encode("q", [Progress(CursorKey("2026-11-24#gap", "AAPL"), False)])
     assert decode(good, "q", 1)
     with pytest.raises(Problem):
         decode(bad, "q", 1)

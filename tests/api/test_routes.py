@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from api.anomalies import AnomalyQuery, AnomalyStore, Page
+from api.anomalies import AnomalyListing, AnomalyQuery, AnomalyStore
 from api.models import AnomalyModel, AnomalyPage, BarList, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
 from consumers.contracts import schema
@@ -273,7 +273,7 @@ def test_stats_count_a_day_by_severity(api: Api, table: Table) -> None:
 class Down(AnomalyStore):
     """A store that cannot be reached."""
 
-    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> Page:  # noqa: ARG002
+    def page(self, query: AnomalyQuery, limit: int, token: str | None) -> AnomalyListing:  # noqa: ARG002
         raise EndpointConnectionError(endpoint_url="dynamodb")
 
 

@@ -24,7 +24,7 @@ from consumers.alerts.model import Message
 from consumers.alerts.settings import AlertSettings, parse
 from consumers.contracts.anomaly import AnomalyKey
 from stream_infra.operations.offline import dry_run
-from stream_infra.operations.offline.dry_run import Report
+from stream_infra.operations.offline.dry_run import DryRunReport
 
 ROOT = Path(__file__).resolve().parents[2]
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -72,7 +72,7 @@ class Session:
     """A session, what it would have led to, and what became of its dated events."""
 
     name: str
-    report: Report
+    report: DryRunReport
     told: list[Told]
 
     def row(self) -> dict[str, str | float]:
@@ -178,7 +178,7 @@ def _write(folder: Path, recording: Recording, shift_ms: int) -> Path:
     return path
 
 
-def _told(event: Dated, report: Report) -> Told:
+def _told(event: Dated, report: DryRunReport) -> Told:
     """When the event was found, and the first message from then on about an incident of its anomalies."""
     found: dict[str, int] = {}
     for id_ in report.incident_of:
@@ -196,7 +196,7 @@ def _told(event: Dated, report: Report) -> Told:
     return Told(event, first, min(told, default=None))
 
 
-def _about(message: Message, report: Report) -> set[str]:
+def _about(message: Message, report: DryRunReport) -> set[str]:
     if message.digest is not None:
         return {line.incident for line in message.digest.lines}
     samples = () if message.incident is None else message.incident.samples

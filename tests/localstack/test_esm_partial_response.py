@@ -9,9 +9,9 @@ name".
 import pytest
 
 from localstack.event_source_mapping.partial_response import first_failure, is_malformed
-from localstack.event_source_mapping.records import Record
+from localstack.event_source_mapping.records import ShardRecord
 
-BATCH = [Record(f"seq-{number}", "key", 0.0, "{}") for number in range(3)]
+BATCH = [ShardRecord(f"seq-{number}", "key", 0.0, "{}") for number in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localstack.event_source_mapping.batch import InvocationOutcome
-from localstack.event_source_mapping.records import Record
+from localstack.event_source_mapping.records import ShardRecord
 from localstack.event_source_mapping.settings import MappingSettings
 from localstack.event_source_mapping.shard import Action, Discard, Invoke, ShardProcessor
 
@@ -21,11 +21,11 @@ MAPPING = MappingSettings(
 )
 
 
-def record(number: int, key: str = "key", arrival: float = 0.0, padding: int = 0) -> Record:
-    return Record(f"seq-{number}", key, arrival, json.dumps({"n": number, "padding": "x" * padding}))
+def record(number: int, key: str = "key", arrival: float = 0.0, padding: int = 0) -> ShardRecord:
+    return ShardRecord(f"seq-{number}", key, arrival, json.dumps({"n": number, "padding": "x" * padding}))
 
 
-def offer(processor: ShardProcessor, records: list[Record], now: float = 0.0) -> None:
+def offer(processor: ShardProcessor, records: list[ShardRecord], now: float = 0.0) -> None:
     processor.offer(records, now)
 
 
@@ -47,7 +47,7 @@ THROTTLED = InvocationOutcome("not_invoked", status_code=429)
 class World:
     """A function with faults, a virtual clock, and the laws checked at each step."""
 
-    def __init__(self, mapping: MappingSettings, records: list[Record], dice: random.Random) -> None:
+    def __init__(self, mapping: MappingSettings, records: list[ShardRecord], dice: random.Random) -> None:
         self.mapping, self.records, self.dice = mapping, records, dice
         self.processor = ShardProcessor(mapping)
         self.now = 0.0

@@ -177,7 +177,7 @@ def test_a_vendor_that_does_not_answer_is_said_and_does_not_hold_up_the_start(
 def test_a_source_that_answers_is_good_news(settings: LocalSettings) -> None:
     with vendor(200, TICKER) as url:
         environment = {"SOURCE": "coinbase", "TICKERS": "BTC-USD", "COINBASE_URL": url}
-        assert source.try_out(source.configure(settings, environment), environment) == source.Trial(
+        assert source.try_out(source.configure(settings, environment), environment) == source.SourceTrial(
             "coinbase answers"
         )
 

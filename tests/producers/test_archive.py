@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from producers.archive import MAX_TICKERS_APART, Archive, ArchiveReader
-from producers.recorded_rows import Tick
+from producers.recorded_rows import RecordedTick
 from producers.recordings import RejectedTick, read_ticks
 from tests.producers.fakes import Aws, make_batch
 
 STARTED = 1_763_996_400_123  # 2025-11-24T15:00:00.123Z
 
 
-def replayed(aws: Aws, key: str, folder: Path) -> list[Tick]:
+def replayed(aws: Aws, key: str, folder: Path) -> list[RecordedTick]:
     path = folder / key.rsplit("/", 1)[1]
     path.write_bytes(aws.body(key))
     rejected: list[RejectedTick] = []

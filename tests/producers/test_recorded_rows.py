@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers import recordings
-from producers.recorded_rows import RowReader, Tick
+from producers.recorded_rows import RecordedTick, RowReader
 from producers.recordings import RejectedTick, read_columns, read_ticks
 
 T = 1_763_996_400_000
@@ -71,24 +71,24 @@ def files(draw: st.DrawFn) -> tuple[str, int]:
     return text, draw(st.sampled_from([1, 2, 5, 100]))
 
 
-def one_by_one(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+def one_by_one(path: Path) -> tuple[list[RecordedTick], list[RejectedTick]]:
     rejected: list[RejectedTick] = []
     with mock.patch.object(RowReader, "columns", return_value=None):
         return list(read_ticks(path, rejected.append)), rejected
 
 
-def by_columns(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+def by_columns(path: Path) -> tuple[list[RecordedTick], list[RejectedTick]]:
     rejected: list[RejectedTick] = []
     blocks = list(read_columns(path, rejected.append))
-    return [Tick(*row) for block in blocks for row in zip(*block, strict=True)], rejected
+    return [RecordedTick(*row) for block in blocks for row in zip(*block, strict=True)], rejected
 
 
-def as_both(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+def as_both(path: Path) -> tuple[list[RecordedTick], list[RejectedTick]]:
     rejected: list[RejectedTick] = []
     return list(read_ticks(path, rejected.append)), rejected
 
 
-def exact(ticks: list[Tick]) -> list[str]:
+def exact(ticks: list[RecordedTick]) -> list[str]:
     """Return texts that differ where a bit or a type does."""
     return [repr(tuple(tick)) for tick in ticks]
 
@@ -157,7 +157,7 @@ def test_what_comes_before_an_error_is_read(tmp_path: Path) -> None:
         yield from (f"{T + n},A,1\n" for n in range(count))
         raise EOFError("cut")
 
-    path, found = tmp_path / "cut.csv", list[Tick]()
+    path, found = tmp_path / "cut.csv", list[RecordedTick]()
     opened: Callable[..., Any] = mock.MagicMock()
     opened.return_value.__enter__.return_value = lines(7)  # type: ignore[attr-defined]
     with (

@@ -21,7 +21,7 @@ _Readings, _Changes = ctypes.c_double * (4 * _KINDS), ctypes.c_double * (3 * _KI
 _FAILED = -1
 
 
-class Stop(NamedTuple):
+class EpisodeChange(NamedTuple):
     """A tick that changed an episode."""
 
     row: int
@@ -110,7 +110,7 @@ class Loop:
 
     def run(
         self, states: Floats, ticks: Ticks, order: Integers, thresholds: Floats, scores: Floats | None
-    ) -> Iterator[Stop]:
+    ) -> Iterator[EpisodeChange]:
         """Run the ticks in `order`, symbol after symbol; yield those that changed an episode."""
         s, x, readings, changes = self._state(), _Signals(), _Readings(), _Changes()
         columns = [np.ascontiguousarray(column) for column in ticks]
@@ -130,5 +130,5 @@ class Loop:
                 raise self._errors.pop()
             changed = [changes[3 * kind : 3 * kind + 3] for kind in range(_KINDS)]
             read = [readings[4 * kind : 4 * kind + 4] for kind in range(_KINDS)]
-            yield Stop(int(order[at]), changed, read, s, x)
+            yield EpisodeChange(int(order[at]), changed, read, s, x)
             at += 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from consumers.contracts.kinds import KINDS, REGISTRY
 from consumers.detectors.engine.check import check
-from consumers.detectors.engine.compiled import Loop, Stop
+from consumers.detectors.engine.compiled import EpisodeChange, Loop
 from consumers.detectors.engine.episodes import CHANGES, ENDED, SEVERITIES, Episode, move_on
 from consumers.detectors.engine.namespace import FLOATS
 from consumers.detectors.engine.notes import note_of
@@ -112,7 +112,7 @@ def apply(states: Floats, ticks: Ticks, thresholds: Floats, scores: Floats | Non
 
 def _run(
     states: Floats, ticks: Ticks, order: Integers, thresholds: Floats, scores: Floats | None
-) -> Iterator[Stop]:
+) -> Iterator[EpisodeChange]:
     """Run the ticks in `order`, symbol after symbol, uncompiled; yield those that changed an episode."""
     s, x = State(), Signals()
     starts = np.flatnonzero(np.diff(ticks.slot[order], prepend=-1))
@@ -140,7 +140,7 @@ def _run(
                 for episode, reading, limit in zip(episodes, readings, limits, strict=True)
             ]
             if any(change[0] for change in changes):
-                yield Stop(row, changes, readings, s, x)
+                yield EpisodeChange(row, changes, readings, s, x)
         held = [getattr(s, name) for name in FIELDS]
         states[:, slot] = held + [
             getattr(each, name) for name in ("level", "opened", "hot") for each in episodes
@@ -165,7 +165,7 @@ def _moved_on(episode: Episode, x: Signals, score: float, threshold: float) -> S
     return moved
 
 
-def _transition(kind: int, change: Sequence[float], stop: Stop, threshold: float) -> Transition:
+def _transition(kind: int, change: Sequence[float], stop: EpisodeChange, threshold: float) -> Transition:
     score, value, expected, tolerance = stop.readings[kind]
     what, level, opened = change
     spec = DETECTORS[kind]

@@ -15,7 +15,7 @@ from stream_infra.operations.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from producers.recorded_rows import Tick
+    from producers.recorded_rows import RecordedTick
     from producers.recordings import RejectedTick
     from stream_infra.operations.offline.lines import LineDetector
 
@@ -66,7 +66,7 @@ def _read(detector: LineDetector, file: Path) -> None:
         _write(detector.judge_ticks(part))
 
 
-def _in_order(file: Path) -> Iterator[Tick | str]:
+def _in_order(file: Path) -> Iterator[RecordedTick | str]:
     """Yield ticks, and in their places the reasons of those that cannot be used."""
     from stream_infra.operations.recordings import ticks_of  # noqa: PLC0415
 

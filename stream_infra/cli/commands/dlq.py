@@ -12,8 +12,8 @@ from stream_infra.cli.text import clock, one_line, print_table, printable
 from stream_infra.operations.endpoints import resolve
 
 if TYPE_CHECKING:
-    from stream_infra.operations.dead_letters import Message, ShownRecord
-    from stream_infra.operations.redriving import Result
+    from stream_infra.operations.dead_letters import DeadLetter, ShownRecord
+    from stream_infra.operations.redriving import RedriveResult
 
 app = typer.Typer(no_args_is_help=True)
 _QUOTES_SHOWN = 20
@@ -118,7 +118,7 @@ def redrive(
     wanted = options.wanted(ids, everything, "dlq")
     endpoints = resolve(aws)
     queue = dead_letters.DeadLetterQueue(endpoints)
-    results: list[Result] = []
+    results: list[RedriveResult] = []
     with queue.messages() as messages:
         selected = dead_letters.in_order(chosen(messages, wanted, lambda of: of.id, "the dead-letter queue"))
         with options.progress("Redriving", len(selected), quiet=as_json) as bar:
@@ -164,7 +164,7 @@ def purge(
         typer.echo(f"{len(selected)} messages deleted.")
 
 
-def _as_dict(message: Message) -> dict[str, Any]:
+def _as_dict(message: DeadLetter) -> dict[str, Any]:
     from consumers.contracts.anomaly import iso_ms  # noqa: PLC0415
 
     about = {
@@ -189,7 +189,7 @@ def _as_dict(message: Message) -> dict[str, Any]:
     }
 
 
-def _lines(message: Message, records: list[ShownRecord], problem: str) -> list[str]:
+def _lines(message: DeadLetter, records: list[ShownRecord], problem: str) -> list[str]:
     lines = [f"{message.kind} {message.id}", message.reason]
     if message.batch is not None:
         batch = message.batch
@@ -214,7 +214,7 @@ def _lines(message: Message, records: list[ShownRecord], problem: str) -> list[s
     return lines
 
 
-def _result_line(result: Result) -> str:
+def _result_line(result: RedriveResult) -> str:
     id_, done = result.message.id[:_ID_SHOWN], result.done
     if done is None:
         return f"{id_}  not redriven: {result.reason}"

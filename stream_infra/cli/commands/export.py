@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from stream_infra.operations.endpoints import Endpoints
-    from stream_infra.operations.export.run import Request
-    from stream_infra.operations.export.tables import Part, Span
+    from stream_infra.operations.export.run import ExportRequest
+    from stream_infra.operations.export.tables import ExportSpan, Part
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -100,7 +100,7 @@ def _export(
 
     from stream_infra.operations import endpoints  # noqa: PLC0415
     from stream_infra.operations.export import run  # noqa: PLC0415
-    from stream_infra.operations.export.tables import Span  # noqa: PLC0415
+    from stream_infra.operations.export.tables import ExportSpan  # noqa: PLC0415
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415
 
     now = datetime.now(UTC)
@@ -108,8 +108,10 @@ def _export(
     if begin >= end:
         raise InputError(f"--from {since} is not before --to {until or 'now'}", allowed="a span of time")
     named = tuple(tickers_of(tickers)) if tickers else ()
-    request = msgspec.convert({"table": table, "since": since, "until": until, "tickers": named}, run.Request)
-    span = Span(round(begin.timestamp() * 1000), round(end.timestamp() * 1000), named)
+    request = msgspec.convert(
+        {"table": table, "since": since, "until": until, "tickers": named}, run.ExportRequest
+    )
+    span = ExportSpan(round(begin.timestamp() * 1000), round(end.timestamp() * 1000), named)
     start = run.begin(output, request, span)
     parts = _parts(endpoints.resolve(aws), request, start.span)
     with options.working(f"exporting {table}", quiet=as_json) as show:
@@ -121,7 +123,7 @@ def _export(
     typer.echo(f"{output}: {done.rows:,} {table}{kept}")
 
 
-def _parts(monitor: Endpoints, request: Request, span: Span) -> Iterator[Part]:
+def _parts(monitor: Endpoints, request: ExportRequest, span: ExportSpan) -> Iterator[Part]:
     from stream_infra import names  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.export import tables  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import NotDeployedError
 
 if TYPE_CHECKING:
-    from stream_infra.operations.assistant import Ports
+    from stream_infra.operations.assistant import AssistantPorts
 
 app = typer.Typer()
 
@@ -31,16 +31,16 @@ def mcp(aws: options.Aws = False) -> None:
     build(_ports(resolve(aws))).run()
 
 
-def _ports(endpoints: Endpoints) -> Ports:
+def _ports(endpoints: Endpoints) -> AssistantPorts:
     from api.client import Monitor  # noqa: PLC0415
     from consumers.alerts.store import AlertStore  # noqa: PLC0415
     from consumers.alerts.table import DynamoTable  # noqa: PLC0415
     from stream_infra import names  # noqa: PLC0415
-    from stream_infra.operations.assistant import Ports  # noqa: PLC0415
+    from stream_infra.operations.assistant import AssistantPorts  # noqa: PLC0415
 
     if endpoints.api is None:
         raise NotDeployedError("the API is not deployed: stock-monitor deploy")
-    return Ports(
+    return AssistantPorts(
         Monitor(endpoints.api),
         AlertStore(DynamoTable(endpoints.client("dynamodb"), names.ALERTS_TABLE)),
         lambda: _examined(endpoints),

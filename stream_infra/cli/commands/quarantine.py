@@ -13,7 +13,7 @@ from stream_infra.operations.endpoints import resolve
 
 if TYPE_CHECKING:
     from consumers.stream.records import Quarantined
-    from stream_infra.operations.quarantine import Requeued
+    from stream_infra.operations.quarantine import RequeueOutcome
 
 app = typer.Typer(no_args_is_help=True)
 _PAYLOAD_SHOWN = 2000
@@ -109,7 +109,7 @@ def requeue(
     wanted = options.wanted(ids, everything, "quarantine")
     opened = Quarantine(resolve(aws))
     selected = chosen(opened.entries(), wanted, entry_id, "the quarantine")
-    results: list[Requeued] = []
+    results: list[RequeueOutcome] = []
     with options.progress("Requeuing", len(selected), quiet=as_json) as bar:
         for entry in selected:
             results.append(opened.requeue(entry))
@@ -144,7 +144,7 @@ def _text(payload: bytes) -> str:
     return payload.decode("utf-8", "backslashreplace")
 
 
-def _result_line(result: Requeued) -> str:
+def _result_line(result: RequeueOutcome) -> str:
     parts = []
     if result.ticks:
         parts.append(f"{result.ticks:,} ticks brought back, {len(result.anomalies)} late anomalies")

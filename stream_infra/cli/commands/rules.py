@@ -15,8 +15,8 @@ from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from consumers.stream.rules import Rule
-    from stream_infra.operations.rule_trial import Trial
+    from consumers.stream.rules import PriceRule
+    from stream_infra.operations.rule_trial import RuleTrial
 
 app = typer.Typer(no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="A name of your own for it, such as aapl-200.", metavar="ID")]
@@ -126,7 +126,7 @@ def try_(
 
     endpoints = resolve(aws)
     ssm = endpoints.client("ssm")
-    wanted: tuple[Rule, ...] = tuple(
+    wanted: tuple[PriceRule, ...] = tuple(
         rule for rule in RuleParameter(ssm, names.RULES_PARAMETER).read() if id_ in {"", rule.id}
     )
     if not wanted:
@@ -139,7 +139,7 @@ def try_(
     typer.echo(_json(trial) if as_json else _text(trial))
 
 
-def _json(trial: Trial) -> str:
+def _json(trial: RuleTrial) -> str:
     from consumers.alerts.rendering.texts import content  # noqa: PLC0415
     from consumers.contracts.anomaly import iso_ms  # noqa: PLC0415
 
@@ -150,7 +150,7 @@ def _json(trial: Trial) -> str:
     return json.dumps({"ticks": trial.ticks, "tickers": trial.tickers, "messages": messages})
 
 
-def _text(trial: Trial) -> str:
+def _text(trial: RuleTrial) -> str:
     found = json.loads(_json(trial))["messages"]
     lines = [f"{one['at'][:19].replace('T', ' ')} UTC  {one['kind']:<8}  {one['title']}" for one in found]
     count = (

@@ -13,8 +13,8 @@ from stream_infra.cli import options
 from stream_infra.operations.endpoints import Endpoints, resolve
 
 if TYPE_CHECKING:
-    from stream_infra.operations.facts import Facts
-    from stream_infra.operations.verify.judgement import Result
+    from stream_infra.operations.facts import MonitorFacts
+    from stream_infra.operations.verify.judgement import StepResult
 
 app = typer.Typer()
 
@@ -38,7 +38,7 @@ def prove(endpoints: Endpoints, *, as_json: bool) -> bool:
     from stream_infra.operations.verify.judgement import passed  # noqa: PLC0415
     from stream_infra.operations.verify.run import verify as steps  # noqa: PLC0415
 
-    def gather() -> Facts:
+    def gather() -> MonitorFacts:
         return Gatherer(endpoints, datetime.now(UTC)).facts(thorough=True)
 
     made = []
@@ -54,7 +54,7 @@ def prove(endpoints: Endpoints, *, as_json: bool) -> bool:
     return passed(made)
 
 
-def _print(result: Result) -> None:
+def _print(result: StepResult) -> None:
     from stream_infra.cli.text import one_line  # noqa: PLC0415  --help must not pay for it
 
     word, colour = ("✓", "green") if result.passed else ("✗", "red")
@@ -66,7 +66,7 @@ def _print(result: Result) -> None:
         typer.echo(f"  runbook {cause.as_dict()['runbook']}")
 
 
-def _as_dict(result: Result) -> dict[str, object]:
+def _as_dict(result: StepResult) -> dict[str, object]:
     return {
         **result._asdict(),
         "seconds": round(result.seconds, 1),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from stream_infra.operations import health
 from stream_infra.operations.doctor import causes
 from stream_infra.operations.doctor.diagnosis import Diagnosis, diagnose
-from stream_infra.operations.facts import Facts
+from stream_infra.operations.facts import MonitorFacts
 
 
-def examine(facts: Facts) -> list[Diagnosis]:
+def examine(facts: MonitorFacts) -> list[Diagnosis]:
     """Return what is wrong with a monitor, causes first; empty if nothing is."""
     # Without AWS the programs are the only thing that can be known.
     found = causes.programs(facts) if facts.aws_problem else causes.find(facts)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from stream_infra import names
 from stream_infra.operations.doctor import inputs, stores
 from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
-from stream_infra.operations.facts import Facts, Function
+from stream_infra.operations.facts import Function, MonitorFacts
 from stream_infra.operations.health import DEPLOY, UP
 
-Check = Callable[[Facts], Iterator[Diagnosis]]
+Check = Callable[[MonitorFacts], Iterator[Diagnosis]]
 PART_OF_FUNCTION = {
     names.SCANNER: "scanner",
     names.DETECTOR: "detector",
@@ -49,12 +49,12 @@ _MANY_THROTTLES = 5
 """Fewer in ten minutes are a crowd that has passed: what was throttled is tried again by itself."""
 
 
-def find(facts: Facts) -> list[Diagnosis]:
+def find(facts: MonitorFacts) -> list[Diagnosis]:
     """Return every cause that the facts show."""
     return [diagnosis for check in _CHECKS for diagnosis in check(facts)]
 
 
-def programs(facts: Facts) -> Iterator[Diagnosis]:
+def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find programs of the local monitor that do not run."""
     for name in (name for name, pid in facts.programs.items() if pid is None):
         yield Diagnosis(
@@ -68,7 +68,7 @@ def programs(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _stacks(facts: Facts) -> Iterator[Diagnosis]:
+def _stacks(facts: MonitorFacts) -> Iterator[Diagnosis]:
     again = UP if facts.local else DEPLOY
     for name, status in facts.stacks.items():
         if status is None:
@@ -88,7 +88,7 @@ def _stacks(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _functions(facts: Facts) -> Iterator[Diagnosis]:
+def _functions(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, function in facts.functions.items():
         part, follows = PART_OF_FUNCTION[name], _FOLLOWS[name]
         if function is None:
@@ -144,7 +144,7 @@ def _throttled_function(
         )
 
 
-def _rules(facts: Facts) -> Iterator[Diagnosis]:
+def _rules(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, rule in facts.rules.items():
         part, section, leads_to, explains = _RULES[name]
         bus = f" --event-bus-name {names.BUS}" if name == names.ANOMALY_RULE else ""
@@ -172,7 +172,7 @@ def _rules(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def _mappings(facts: Facts) -> Iterator[Diagnosis]:
+def _mappings(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for function, mapping in facts.mappings.items():
         part, follows = PART_OF_FUNCTION[function], _FOLLOWS[function]
         if facts.functions.get(function) is None:
@@ -191,7 +191,7 @@ def _mappings(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def _permissions(facts: Facts) -> Iterator[Diagnosis]:
+def _permissions(facts: MonitorFacts) -> Iterator[Diagnosis]:
     by_function: dict[str, list[str]] = {}
     for denied in facts.denied:
         by_function.setdefault(denied.function, []).append(f"{denied.action} on {denied.resource}")
@@ -211,7 +211,7 @@ def _permissions(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _unseen(facts: Facts) -> Iterator[Diagnosis]:
+def _unseen(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for what, why in facts.unseen.items():
         yield Diagnosis(
             cause="could-not-look",

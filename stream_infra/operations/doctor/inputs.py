@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
-from stream_infra.operations.facts import Facts
+from stream_infra.operations.facts import MonitorFacts
 from stream_infra.operations.health import CLOCK_ERROR_SECONDS, STALE
 from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 
-def parameters(facts: Facts) -> Iterator[Diagnosis]:
+def parameters(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find parameters that are not there, cannot be used, or can be used in part."""
     for name, value in facts.parameters.items():
         is_ticker = name == names.TICKER_PARAMETER
@@ -31,7 +31,7 @@ def parameters(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def clock(facts: Facts) -> Iterator[Diagnosis]:
+def clock(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a producer's clock that is ahead, by its last poll or by what the windows hold, or far behind."""
     windows = facts.windows
     newest = max(windows.ticks.values(), default=None) if windows else None
@@ -63,7 +63,7 @@ def clock(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def feed(facts: Facts) -> Iterator[Diagnosis]:
+def feed(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a source that is silent, fails, or cannot even be queried."""
     if facts.source is not None and facts.source.problem:
         yield Diagnosis(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
-from stream_infra.operations.facts import Facts
+from stream_infra.operations.facts import MonitorFacts
 
 _TABLE_READERS = {
     names.ANOMALIES_TABLE: ("tables", "detector", "windows", "API"),
@@ -16,7 +16,7 @@ _TABLE_READERS = {
 }
 
 
-def tables(facts: Facts) -> Iterator[Diagnosis]:
+def tables(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find tables that are missing, throttled or unprotected."""
     for name, table in facts.tables.items():
         explains = _TABLE_READERS[name]
@@ -65,7 +65,7 @@ def tables(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def buckets(facts: Facts) -> Iterator[Diagnosis]:
+def buckets(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find buckets that are missing, empty or without versions."""
     for name, bucket in facts.buckets.items():
         is_site = "dashboard" in name
@@ -106,7 +106,7 @@ def buckets(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def stream(facts: Facts) -> Iterator[Diagnosis]:
+def stream(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a stream that is missing or throttled."""
     if facts.stream is None:
         yield missing(
@@ -125,7 +125,7 @@ def stream(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def queues(facts: Facts) -> Iterator[Diagnosis]:
+def queues(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find queues that are missing, and dead letters."""
     says = {
         names.DEAD_LETTER_QUEUE: (
@@ -152,7 +152,7 @@ def queues(facts: Facts) -> Iterator[Diagnosis]:
             )  # fmt: skip
 
 
-def quarantine(facts: Facts) -> Iterator[Diagnosis]:
+def quarantine(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find quarantined records."""
     if facts.quarantined:
         yield Diagnosis(
@@ -166,7 +166,7 @@ def quarantine(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def subscribers(facts: Facts) -> Iterator[Diagnosis]:
+def subscribers(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find topics that reach nobody."""
     for topic, confirmed in facts.subscribers.items():
         if confirmed is None:
@@ -183,7 +183,7 @@ def subscribers(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def policies(facts: Facts) -> Iterator[Diagnosis]:
+def policies(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find queues whose policy keeps out what a rule sends."""
     for name, problem in facts.queue_policies.items():
         if problem:
@@ -204,7 +204,7 @@ def policies(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def keys(facts: Facts) -> Iterator[Diagnosis]:
+def keys(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find topics whose key keeps messages from them."""
     for topic, problem in facts.topic_keys.items():
         if problem:
@@ -223,7 +223,7 @@ def keys(facts: Facts) -> Iterator[Diagnosis]:
             )
 
 
-def alarms(facts: Facts) -> Iterator[Diagnosis]:
+def alarms(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find alarms that would notify nobody."""
     if facts.silent_alarms:
         yield Diagnosis(

@@ -16,13 +16,13 @@ import msgspec
 
 from stream_infra.operations.errors import FailedError, InputError
 from stream_infra.operations.export.formats import writer_of
-from stream_infra.operations.export.tables import COLUMNS, Part, Span, TableName
+from stream_infra.operations.export.tables import COLUMNS, ExportSpan, Part, TableName
 
 ROWS_BETWEEN_CHECKPOINTS = 20_000
 _encode = msgspec.json.Encoder().encode
 
 
-class Request(msgspec.Struct, frozen=True):
+class ExportRequest(msgspec.Struct, frozen=True):
     """What was typed: the same command again goes on with the same export."""
 
     table: TableName
@@ -44,7 +44,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
         Of the file of rows up to there.
     """
 
-    request: Request
+    request: ExportRequest
     since_ms: int
     until_ms: int
     done: str = ""
@@ -52,9 +52,9 @@ class Checkpoint(msgspec.Struct, frozen=True):
     rows: int = 0
 
     @property
-    def span(self) -> Span:
+    def span(self) -> ExportSpan:
         """What is exported."""
-        return Span(self.since_ms, self.until_ms, self.request.tickers)
+        return ExportSpan(self.since_ms, self.until_ms, self.request.tickers)
 
 
 class Exported(NamedTuple):
@@ -64,7 +64,7 @@ class Exported(NamedTuple):
     kept: int
 
 
-def begin(file: Path, request: Request, span: Span) -> Checkpoint:
+def begin(file: Path, request: ExportRequest, span: ExportSpan) -> Checkpoint:
     """Return where to begin: at the checkpoint of an interrupted export of the same request, or with `span`.
 
     Raises

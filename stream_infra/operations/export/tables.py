@@ -39,7 +39,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ExportSpan:
     """From when (inclusive) to when (exclusive), epoch ms UTC, and which tickers; none named: all."""
 
     since_ms: int
@@ -72,13 +72,13 @@ COLUMNS: dict[TableName, dict[str, Type]] = {
 """Columns of each table, and what they hold; null where something is unknown."""
 
 
-def anomalies(client: DynamoDBClient, table: str, span: Span) -> Iterator[Part]:
+def anomalies(client: DynamoDBClient, table: str, span: ExportSpan) -> Iterator[Part]:
     """Yield the anomalies of a span, a part a UTC day, by their times."""
     for day in _days(span):
         yield Part(day, partial(_anomalies_of, client, table, span, day))
 
 
-def _anomalies_of(client: DynamoDBClient, table: str, span: Span, day: str) -> Iterator[Row]:
+def _anomalies_of(client: DynamoDBClient, table: str, span: ExportSpan, day: str) -> Iterator[Row]:
     pages = client.get_paginator("query").paginate(
         TableName=table,
         IndexName="DateIndex",
@@ -99,13 +99,13 @@ def _anomalies_of(client: DynamoDBClient, table: str, span: Span, day: str) -> I
                 yield {name: row[name] for name in COLUMNS["anomalies"]}
 
 
-def incidents(store: AlertStore, span: Span, now_ms: int) -> Iterator[Part]:
+def incidents(store: AlertStore, span: ExportSpan, now_ms: int) -> Iterator[Part]:
     """Yield the incidents that began in a span, a part a UTC day, as they are at `now_ms`."""
     for day in _days(span):
         yield Part(day, partial(_incidents_of, store, span, day, now_ms))
 
 
-def _incidents_of(store: AlertStore, span: Span, day: str, now_ms: int) -> Iterator[Row]:
+def _incidents_of(store: AlertStore, span: ExportSpan, day: str, now_ms: int) -> Iterator[Row]:
     midnight_ms = _midnight_ms(day)
     first_ms, last_ms = max(span.since_ms, midnight_ms), min(span.until_ms, midnight_ms + 86_400_000) - 1
     for incident in store.incidents(first_ms, last_ms):
@@ -113,10 +113,10 @@ def _incidents_of(store: AlertStore, span: Span, day: str, now_ms: int) -> Itera
             yield incident_row(incident, now_ms)
 
 
-def quotes(client: S3Client, bucket: str, span: Span) -> Iterator[Part]:
+def quotes(client: S3Client, bucket: str, span: ExportSpan) -> Iterator[Part]:
     """Yield the ticks of the raw archive, a part an object: by day, then ticker, then scan."""
     folders = [*map(folder_of, span.tickers), ALL] if span.tickers else _folders(client, bucket)
-    for day in _days(Span(span.since_ms - _LONGEST_SCAN_MS, span.until_ms)):
+    for day in _days(ExportSpan(span.since_ms - _LONGEST_SCAN_MS, span.until_ms)):
         for folder in sorted(f"{folder}/" for folder in folders):  # in the order of their keys
             prefix = f"raw-data/{folder}{day.replace('-', '/')}/"
             for key in _keys(client, bucket, prefix):
@@ -135,7 +135,7 @@ def _keys(client: S3Client, bucket: str, prefix: str) -> Iterator[str]:
             yield one["Key"]
 
 
-def _ticks_of(client: S3Client, bucket: str, key: str, span: Span) -> Iterator[Row]:
+def _ticks_of(client: S3Client, bucket: str, key: str, span: ExportSpan) -> Iterator[Row]:
     body = client.get_object(Bucket=bucket, Key=key)["Body"]
     try:
         with gzip.open(body) as lines:
@@ -148,7 +148,7 @@ def _ticks_of(client: S3Client, bucket: str, key: str, span: Span) -> Iterator[R
         raise FailedError(f"{said}; the same command goes on before it") from error
 
 
-def _days(span: Span) -> Sequence[str]:
+def _days(span: ExportSpan) -> Sequence[str]:
     return days_between(max(0, span.since_ms), max(0, span.until_ms - 1))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from consumers.contracts.anomaly import Anomaly, to_json
 from producers.recordings import RejectedTick
 from stream_infra.operations.offline.history import Detection
-from stream_infra.operations.offline.reading import Block, blocks
+from stream_infra.operations.offline.reading import TickBlock, blocks
 
 if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
@@ -47,7 +47,7 @@ class Recording:
     tickers: list[str] = field(default_factory=list)
     ticks: int = 0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: TickBlock) -> None:
         """Add the ticks of a block."""
         self.tickers += block.new
         slot, ts = block.ticks.slot, block.ticks.ts

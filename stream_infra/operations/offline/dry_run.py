@@ -13,7 +13,7 @@ from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
 from producers.recordings import RecordingError, RejectedTick
 from stream_infra.operations.errors import InputError
-from stream_infra.operations.offline.history import History
+from stream_infra.operations.offline.history import RecordedHistory
 from stream_infra.operations.offline.market import RecordedMarket
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
@@ -36,7 +36,7 @@ class Hour:
 
 
 @dataclass(frozen=True)
-class Report:
+class DryRunReport:
     """What a dry run found.
 
     Attributes
@@ -64,7 +64,7 @@ class Report:
     reasons: list[str]
 
 
-def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
+def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunReport:
     """Detect in recordings, and pass what was found through the notifier.
 
     Raises
@@ -81,7 +81,7 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
             rejected.append(tick)
 
     try:
-        history = History(files, Threshold.parse(threshold), reject)
+        history = RecordedHistory(files, Threshold.parse(threshold), reject)
         market = RecordedMarket(settings)
         events = []
         for change in history.changes(market.add):
@@ -93,7 +93,7 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> Report:
     notifier.live_through(events, then_ms=2 * DAY_MS)
     found = {id_: notifier.store.incident_of(id_) for id_ in {event.anomaly.id for event in events}}
     times = [message.made_ms for message in notifier.messages]
-    return Report(
+    return DryRunReport(
         tickers=history.tickers,
         ticks=history.ticks,
         anomalies=sum(event.change == "detected" for event in events),

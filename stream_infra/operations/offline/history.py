@@ -16,7 +16,7 @@ from consumers.stream.rows import Rows
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 from producers.recordings import RejectedTick
-from stream_infra.operations.offline.reading import Block, blocks
+from stream_infra.operations.offline.reading import TickBlock, blocks
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition
@@ -33,7 +33,7 @@ class AnomalyChange(NamedTuple):
     at_ms: int
 
 
-class History:
+class RecordedHistory:
     """Ticks of recordings, detected in the order of their times, in memory that does not grow with them.
 
     Attributes
@@ -91,7 +91,7 @@ class Detection:
         self.tickers: tuple[str, ...] = ()
         self._states = engine.new_states(0)
 
-    def changes(self, block: Block) -> Iterator[AnomalyChange]:
+    def changes(self, block: TickBlock) -> Iterator[AnomalyChange]:
         """Return what happens to anomalies in the block that follows the last one."""
         if block.new:
             self.tickers = (*self.tickers, *block.new)

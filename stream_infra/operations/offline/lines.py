@@ -12,7 +12,7 @@ from consumers.contracts.sentences import explain
 from consumers.detectors.engine import engine
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
-from producers.recorded_rows import BadRowError, RowReader, Tick
+from producers.recorded_rows import BadRowError, RecordedTick, RowReader
 from producers.recordings import json_row
 
 _KINDS = len(engine.KINDS)
@@ -42,11 +42,11 @@ class LineDetector:
         """Yield a line of JSON for each line of JSON: score, flag (an anomaly begins with this tick) and kind."""
         return self.judge_ticks([self._read(line) for line in lines])
 
-    def judge_ticks(self, ticks: Sequence[Tick | str]) -> Iterator[str]:
+    def judge_ticks(self, ticks: Sequence[RecordedTick | str]) -> Iterator[str]:
         """Yield a line of JSON for each tick; a text in the place of one says why it cannot be used."""
-        judged = self._judged([self._row(tick) for tick in ticks if isinstance(tick, Tick)])
+        judged = self._judged([self._row(tick) for tick in ticks if isinstance(tick, RecordedTick)])
         for tick in ticks:
-            if isinstance(tick, Tick):
+            if isinstance(tick, RecordedTick):
                 self.used += 1
                 answer = next(judged)
             else:
@@ -54,14 +54,14 @@ class LineDetector:
                 answer = {"score": 0.0, "flag": False, "kind": None, "error": tick}
             yield json.dumps(answer, separators=(",", ":"))
 
-    def _read(self, line: bytes) -> Tick | str:
+    def _read(self, line: bytes) -> RecordedTick | str:
         self._lines += 1
         try:
             return self._reader.tick(json_row(line), self._lines)
         except BadRowError as error:
             return f"line {self._lines}: {error}"
 
-    def _row(self, tick: Tick) -> tuple[float, ...]:
+    def _row(self, tick: RecordedTick) -> tuple[float, ...]:
         slot = self._slots.setdefault(tick.symbol, len(self._slots))
         return slot, tick.ts, tick.price, _known(tick.bid), _known(tick.ask), _known(tick.day_volume)
 

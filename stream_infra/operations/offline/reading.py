@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from consumers.detectors.engine.engine import Ticks
 from producers.errors import MonitorError
-from producers.recorded_rows import Tick, TickColumns
+from producers.recorded_rows import RecordedTick, TickColumns
 from producers.recordings import ROWS_AT_ONCE, RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.recordings import columns_of, ticks_of
@@ -28,7 +28,7 @@ _DENSITY = {".parquet": 10, ".gz": 4}
 Reject = Callable[[RejectedTick], None]
 
 
-class Block(NamedTuple):
+class TickBlock(NamedTuple):
     """Ticks that follow one another.
 
     Attributes
@@ -41,7 +41,7 @@ class Block(NamedTuple):
     ticks: Ticks
 
 
-def blocks(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+def blocks(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
     """Yield the ticks of recordings in the order of their times; rows that cannot be used go to `reject`.
 
     Raises
@@ -57,7 +57,7 @@ def blocks(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
     return _read_beside(files, reject)
 
 
-def _read(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+def _read(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
     slots: dict[str, int] = {}
     for columns in columns_of(files[0], reject) if len(files) == 1 else _merged(files, reject):
         new = [symbol for symbol in dict.fromkeys(columns.symbol) if symbol not in slots]
@@ -70,7 +70,7 @@ def _read(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
             ask=_floats(columns.ask),
             day_volume=_floats(columns.day_volume),
         )
-        yield Block(new, ticks)
+        yield TickBlock(new, ticks)
 
 
 def _floats(values: list[float | None]) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
     """Yield the ticks of several files, merged by their times; a ticker's ticks must not overlap."""
     last_ts: dict[str, int] = {}
 
-    def newer(items: Iterable[tuple[Path, Tick]]) -> Iterator[Tick]:
+    def newer(items: Iterable[tuple[Path, RecordedTick]]) -> Iterator[RecordedTick]:
         for file, tick in items:
             if tick.ts > last_ts.get(tick.symbol, -1):
                 last_ts[tick.symbol] = tick.ts
@@ -95,7 +95,7 @@ def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
         yield TickColumns(*map(list, zip(*chunk, strict=True)))
 
 
-def _named(file: Path, reject: Reject) -> Iterator[tuple[Path, Tick]]:
+def _named(file: Path, reject: Reject) -> Iterator[tuple[Path, RecordedTick]]:
     for tick in ticks_of(file, reject):
         yield file, tick
 
@@ -107,7 +107,7 @@ class _Failed(NamedTuple):
     text: str
 
 
-def _read_beside(files: Sequence[Path], reject: Reject) -> Iterator[Block]:
+def _read_beside(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
     """Do as `_read` in a process of its own, which is at most a pipe's content ahead."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Version:
+class ObjectVersion:
     """One version of an object; `size` in bytes, None for the mark of a deletion."""
 
     id: str
@@ -23,17 +23,17 @@ class Version:
     latest: bool
 
 
-def versions(s3: S3Client, bucket: str, key: str) -> list[Version]:
+def versions(s3: S3Client, bucket: str, key: str) -> list[ObjectVersion]:
     """All versions of an object, the newest first."""
-    found: list[Version] = []
+    found: list[ObjectVersion] = []
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
         found += [
-            Version(item["VersionId"], item["LastModified"], item["Size"], item["IsLatest"])
+            ObjectVersion(item["VersionId"], item["LastModified"], item["Size"], item["IsLatest"])
             for item in page.get("Versions", [])
             if item["Key"] == key
         ]
         found += [
-            Version(item["VersionId"], item["LastModified"], None, item["IsLatest"])
+            ObjectVersion(item["VersionId"], item["LastModified"], None, item["IsLatest"])
             for item in page.get("DeleteMarkers", [])
             if item["Key"] == key
         ]

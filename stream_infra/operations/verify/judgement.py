@@ -8,7 +8,7 @@ from typing import NamedTuple
 from stream_infra import names
 from stream_infra.operations.doctor import examine
 from stream_infra.operations.doctor.diagnosis import Diagnosis
-from stream_infra.operations.facts import Facts
+from stream_infra.operations.facts import MonitorFacts
 
 PARTS_OF_FUNCTION = {
     "scanner": names.SCANNER,
@@ -39,7 +39,7 @@ class StepKind(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-class Result(NamedTuple):
+class StepResult(NamedTuple):
     """What became of a step; `causes` of a failure, the likeliest first."""
 
     name: str
@@ -61,12 +61,12 @@ ALARM = StepKind("alarm", ("alarms",))
 CLEAN = StepKind("nothing left", ())
 
 
-def blocking(facts: Facts) -> list[Diagnosis]:
+def blocking(facts: MonitorFacts) -> list[Diagnosis]:
     """Return what keeps ticks or messages from their way, whatever the market does."""
     return [found for found in examine(facts) if _blocks(found, facts)]
 
 
-def _blocks(found: Diagnosis, facts: Facts) -> bool:
+def _blocks(found: Diagnosis, facts: MonitorFacts) -> bool:
     if found.cause == "nobody-is-notified":
         return True
     if found.follows_from or found.severity != "failed" or found.cause in _OF_THE_DAY:
@@ -76,24 +76,24 @@ def _blocks(found: Diagnosis, facts: Facts) -> bool:
     return not found.cause.endswith("-failed") or found.cause in {"deployment-failed", "function-failed"}
 
 
-def judge_parts(facts: Facts) -> Result:
+def judge_parts(facts: MonitorFacts) -> StepResult:
     """Return the first step: nothing is sent where a part is known not to let it through."""
     causes = blocking(facts)
     if facts.aws_problem:
         causes = [found for found in examine(facts) if found.severity == "failed"]
     market = "open" if facts.market_open else "closed, which changes nothing"
     detail = "; ".join(found.finding for found in causes) or f"all as deployed; the market is {market}"
-    return Result(PARTS.name, not causes, detail, causes=tuple(causes))
+    return StepResult(PARTS.name, not causes, detail, causes=tuple(causes))
 
 
-def causes_of(step: StepKind, problem: str, facts: Facts) -> tuple[Diagnosis, ...]:
+def causes_of(step: StepKind, problem: str, facts: MonitorFacts) -> tuple[Diagnosis, ...]:
     """Return why a step failed: causes of its own parts before others; never none."""
     found = blocking(facts)
     own = [one for one in found if {one.part, *one.explains} & set(step.parts)]
     return tuple(own or found or [_unknown(step, problem, facts)])
 
 
-def _unknown(step: StepKind, problem: str, facts: Facts) -> Diagnosis:
+def _unknown(step: StepKind, problem: str, facts: MonitorFacts) -> Diagnosis:
     functions = [PARTS_OF_FUNCTION[part] for part in step.parts if part in PARTS_OF_FUNCTION]
     said = [f"{name} logged: {facts.errors[name].last[:300]}" for name in functions if name in facts.errors]
     tails = "; ".join(f"aws logs tail /aws/lambda/{name} --since 10m" for name in functions)
@@ -107,6 +107,6 @@ def _unknown(step: StepKind, problem: str, facts: Facts) -> Diagnosis:
     )
 
 
-def passed(results: Sequence[Result]) -> bool:
+def passed(results: Sequence[StepResult]) -> bool:
     """Return whether a proof was made."""
     return all(result.passed for result in results)

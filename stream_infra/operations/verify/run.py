@@ -27,10 +27,10 @@ from stream_infra.operations import alert_desk
 from stream_infra.operations.dead_letters import DeadLetterQueue
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError
-from stream_infra.operations.facts import Facts
+from stream_infra.operations.facts import MonitorFacts
 from stream_infra.operations.redriving import detector_settings, redrive_all
 from stream_infra.operations.verify import judgement, leftovers
-from stream_infra.operations.verify.judgement import Result, StepKind
+from stream_infra.operations.verify.judgement import StepKind, StepResult
 from stream_infra.operations.verify.sent import KIND, TICKER, Sent
 from stream_infra.operations.verify.subscriber import Subscriber, remove_abandoned, subscribed
 from stream_infra.operations.web_client import get, get_json
@@ -49,7 +49,7 @@ _UNAUTHORIZED = "returns 401"
 
 
 @dataclass
-class Context:
+class VerifyContext:
     """What the steps share."""
 
     endpoints: Endpoints
@@ -81,10 +81,10 @@ class Context:
 
 def verify(
     endpoints: Endpoints,
-    gather: Callable[[], Facts],
+    gather: Callable[[], MonitorFacts],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: ModuleType = time,
-) -> Generator[Result]:
+) -> Generator[StepResult]:
     """Yield the result of each step as it ends; all that was made is deleted, also when the iterator is closed.
 
     Parameters
@@ -101,7 +101,7 @@ def verify(
     remove_abandoned(endpoints, account)
     sent = Sent(now())
     with subscribed(endpoints, sent.run, account) as subscriber:
-        context = Context(endpoints, account, sent, subscriber, clock)
+        context = VerifyContext(endpoints, account, sent, subscriber, clock)
         try:
             yield from _steps(context, gather)
         finally:
@@ -109,7 +109,7 @@ def verify(
     yield _nothing_left(context)
 
 
-def _steps(context: Context, gather: Callable[[], Facts]) -> Iterator[Result]:
+def _steps(context: VerifyContext, gather: Callable[[], MonitorFacts]) -> Iterator[StepResult]:
     failed: set[str] = set()
     for kind, step in _STEPS:
         if failed & set(kind.needs):
@@ -122,19 +122,21 @@ def _steps(context: Context, gather: Callable[[], Facts]) -> Iterator[Result]:
     context.is_under_way &= bool(failed)
 
 
-def _made(kind: StepKind, step: Callable[[], str], gather: Callable[[], Facts], clock: ModuleType) -> Result:
+def _made(
+    kind: StepKind, step: Callable[[], str], gather: Callable[[], MonitorFacts], clock: ModuleType
+) -> StepResult:
     began = clock.monotonic()
     try:
         detail = step()
     except (MonitorError, ClientError, BotoCoreError) as error:
         causes = judgement.causes_of(kind, str(error), gather())
-        return Result(
+        return StepResult(
             kind.name, passed=False, detail=str(error), seconds=clock.monotonic() - began, causes=causes
         )
-    return Result(kind.name, passed=True, detail=detail, seconds=clock.monotonic() - began)
+    return StepResult(kind.name, passed=True, detail=detail, seconds=clock.monotonic() - began)
 
 
-def _stream(context: Context) -> str:
+def _stream(context: VerifyContext) -> str:
     endpoints, sent = context.endpoints, context.sent
     partitions = detector_settings(endpoints).partitions
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
@@ -152,7 +154,7 @@ def _stream(context: Context) -> str:
     return f"{wanted} ticks of {sent.source} sent and accounted for"
 
 
-def _table(context: Context) -> str:
+def _table(context: VerifyContext) -> str:
     key = AnomalyKey.parse(context.sent.anomaly)
     place: Any = {"ticker": {"S": key.ticker}, "timestamp": {"S": key.sort_key}}
     dynamodb = context.endpoints.client("dynamodb")
@@ -164,7 +166,7 @@ def _table(context: Context) -> str:
     return f"{KIND} of {TICKER}, {item['severity']['S']}"
 
 
-def _api(context: Context) -> str:
+def _api(context: VerifyContext) -> str:
     url, sent = context.endpoints.api, context.sent
     if url is None:
         raise FailedError("the API is not deployed")
@@ -176,7 +178,7 @@ def _api(context: Context) -> str:
     return f"GET /anomalies/{TICKER} shows it"
 
 
-def _anomalies(context: Context, url: str) -> Any:
+def _anomalies(context: VerifyContext, url: str) -> Any:
     try:
         return get_json(f"{url}/anomalies/{TICKER}", source=context.sent.source)
     except FailedError as error:
@@ -185,7 +187,7 @@ def _anomalies(context: Context, url: str) -> Any:
         return _past_the_sign_in(context, url)
 
 
-def _past_the_sign_in(context: Context, url: str) -> Any:
+def _past_the_sign_in(context: VerifyContext, url: str) -> Any:
     """Return what the API answers to a caller whom IAM knows.
 
     API Gateway guide, "Use the API Gateway console to test a REST API method" (TestInvokeMethod): the authorizer is
@@ -210,7 +212,7 @@ def _ids(answer: Any) -> set[str]:
     return {anomaly["id"] for anomaly in answer["anomalies"]}
 
 
-def _page(context: Context) -> str:
+def _page(context: VerifyContext) -> str:
     url = context.endpoints.dashboard
     if url is None:
         return "has no known address"
@@ -227,7 +229,7 @@ def _page(context: Context) -> str:
     return "the page loads, and its API shows it"
 
 
-def _notifier(context: Context) -> str:
+def _notifier(context: VerifyContext) -> str:
     table = DynamoTable(context.endpoints.client("dynamodb"), names.ALERTS_TABLE)
     place = record_place(context.sent.anomaly)
     context.wait(
@@ -236,7 +238,7 @@ def _notifier(context: Context) -> str:
     return "the event came through bus and queue; nobody is notified of it"
 
 
-def _message(context: Context) -> str:
+def _message(context: VerifyContext) -> str:
     now = datetime.now(UTC)
     context.test_ms = round(now.timestamp() * 1000)
     store = AlertStore(DynamoTable(context.endpoints.client("dynamodb"), names.ALERTS_TABLE))
@@ -253,7 +255,7 @@ def _is_test(notification: dict[str, Any]) -> bool:
     return bool(notification.get("MessageAttributes", {}).get("message", {}).get("Value") == "test")
 
 
-def _dead_letters(context: Context) -> str:
+def _dead_letters(context: VerifyContext) -> str:
     endpoints, sent, key = context.endpoints, context.sent, context.batch_key
     region = endpoints.client("kinesis").meta.region_name
     stream = f"arn:aws:kinesis:{region}:{context.account}:stream/{names.STREAM}"
@@ -276,7 +278,7 @@ def _dead_letters(context: Context) -> str:
     return "a failed batch was announced, redriven, and gone"
 
 
-def _alarm(context: Context) -> str:
+def _alarm(context: VerifyContext) -> str:
     cloudwatch = context.endpoints.client("cloudwatch")
     found = cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
     if not found:
@@ -294,7 +296,7 @@ def _alarm(context: Context) -> str:
     return f"{ALARM} reached a new subscriber of {names.OPERATIONS_TOPIC}"
 
 
-def _close(context: Context) -> None:
+def _close(context: VerifyContext) -> None:
     """Put a block without effects after that of the anomaly.
 
     A process that takes a partition over writes the effects of its newest block again, and would so bring back what is
@@ -311,7 +313,7 @@ def _close(context: Context) -> None:
     )
 
 
-def _clean(context: Context) -> None:
+def _clean(context: VerifyContext) -> None:
     endpoints = context.endpoints
     if context.alarm_before and context.alarm_before != "ALARM":
         reason = f"stock-monitor verify {context.sent.run}: the test is over"
@@ -333,13 +335,13 @@ def _clean(context: Context) -> None:
         context.clock.sleep(POLL_SECONDS)
 
 
-def _nothing_left(context: Context) -> Result:
+def _nothing_left(context: VerifyContext) -> StepResult:
     left = leftovers.find(context.endpoints, context.sent, context.test_ms, context.batch_key)
     detail = f"still there: {', '.join(left)}" if left else "what was made is deleted"
-    return Result(judgement.CLEAN.name, not left, detail)
+    return StepResult(judgement.CLEAN.name, not left, detail)
 
 
-_STEPS: tuple[tuple[StepKind, Callable[[Context], str]], ...] = (
+_STEPS: tuple[tuple[StepKind, Callable[[VerifyContext], str]], ...] = (
     (judgement.STREAM, _stream),
     (judgement.TABLE, _table),
     (judgement.API, _api),

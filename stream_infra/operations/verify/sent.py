@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consumers.contracts.anomaly import anomaly_id, iso_ms
 from producers.partitions import partition_of
 from producers.publisher import Publisher
-from producers.recorded_rows import Tick
+from producers.recorded_rows import RecordedTick
 from producers.recordings import read_ticks
 from producers.sources.replay import batches
 from stream_infra import names
@@ -27,7 +27,7 @@ _SPIKE_FROM_END = 2
 """The jump is the last tick but one: the path's latency is counted from a tick that is a second old."""
 
 
-class Record(NamedTuple):
+class SentRecord(NamedTuple):
     """A record as the stream took it."""
 
     shard: str
@@ -43,8 +43,8 @@ class Sent:
 
     now: datetime
     run: str = field(default_factory=lambda: secrets.token_hex(4))
-    ticks: list[Tick] = field(init=False)
-    records: list[Record] = field(default_factory=list)
+    ticks: list[RecordedTick] = field(init=False)
+    records: list[SentRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rejected: list[Any] = []
@@ -75,7 +75,7 @@ class Sent:
         """Publish the first tick once more."""
         self._publish(kinesis, partitions, self.ticks[:1])
 
-    def _publish(self, client: Any, partitions: int, ticks: list[Tick]) -> None:
+    def _publish(self, client: Any, partitions: int, ticks: list[RecordedTick]) -> None:
         report = Publisher(client, names.STREAM, partitions).publish(
             batches(ticks, self.source), _SEND_SECONDS
         )
@@ -123,7 +123,7 @@ class Sent:
 class _Recording:
     """A Kinesis client that keeps what the stream took."""
 
-    def __init__(self, client: Any, records: list[Record]) -> None:
+    def __init__(self, client: Any, records: list[SentRecord]) -> None:
         self._client, self._records = client, records
 
     def put_records(self, **request: Any) -> Any:
@@ -132,11 +132,11 @@ class _Recording:
         for entry, result in zip(request["Records"], answer["Records"], strict=True):
             if "SequenceNumber" in result:
                 place = (result["ShardId"], result["SequenceNumber"])
-                self._records.append(Record(*place, entry["PartitionKey"], entry["Data"], now))
+                self._records.append(SentRecord(*place, entry["PartitionKey"], entry["Data"], now))
         return answer
 
 
-def _event(record: Record) -> dict[str, Any]:
+def _event(record: SentRecord) -> dict[str, Any]:
     kinesis = {
         "kinesisSchemaVersion": "1.0",
         "partitionKey": record.key,

@@ -15,7 +15,7 @@ from consumers.alerts.places import digested_place
 from consumers.alerts.rendering.texts import Content, content
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.alerts.table import MemoryTable, Put, Table
+from consumers.alerts.table import AlertTable, MemoryTable, Put
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.events import Event, detected
 
@@ -136,7 +136,7 @@ class Phones:
 class Bench:
     """A notifier, its table, its channels and the clock."""
 
-    table: Table = field(default_factory=MemoryTable)
+    table: AlertTable = field(default_factory=MemoryTable)
     settings: AlertSettings = field(default_factory=AlertSettings)
     now_ms: int = T0_MS + 200
     watched: int = 0

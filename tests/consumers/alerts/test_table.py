@@ -8,19 +8,19 @@ import boto3
 import pytest
 
 from consumers.alerts.table import (
+    AlertTable,
     ConflictError,
     Delete,
     DynamoTable,
     MemoryTable,
     Put,
-    Table,
     TooManyWritesError,
 )
 from tests.aws import aws_in_memory, create_table
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
-def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+def table(request: pytest.FixtureRequest) -> Iterator[AlertTable]:
     if request.param == "memory":
         yield MemoryTable()
         return
@@ -30,7 +30,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
         yield DynamoTable(client, "stock-alerts")
 
 
-def test_what_is_written_is_read_with_its_version(table: Table) -> None:
+def test_what_is_written_is_read_with_its_version(table: AlertTable) -> None:
     table.write([Put(("a", "1"), "one", 1, 0)])
     table.write([Put(("a", "1"), "two", 1, 1), Put(("a", "2"), "other", 1)])
     found = table.read([("a", "1"), ("a", "2"), ("a", "3")])
@@ -41,7 +41,7 @@ def test_what_is_written_is_read_with_its_version(table: Table) -> None:
 
 
 @pytest.mark.parametrize("expected", [0, 2])
-def test_all_or_nothing_is_written_where_a_version_is_another(table: Table, expected: int) -> None:
+def test_all_or_nothing_is_written_where_a_version_is_another(table: AlertTable, expected: int) -> None:
     table.write([Put(("a", "1"), "one", 1, 0)])
     with pytest.raises(ConflictError):
         table.write([Put(("a", "1"), "two", 1, expected)])
@@ -52,7 +52,7 @@ def test_all_or_nothing_is_written_where_a_version_is_another(table: Table, expe
     assert [item.body for item in table.read([("a", "1"), ("b", "1")]).values()] == ["one"]
 
 
-def test_what_is_deleted_may_be_written_anew(table: Table) -> None:
+def test_what_is_deleted_may_be_written_anew(table: AlertTable) -> None:
     table.write([Put(("a", "1"), "one", 1, 0)])
     table.write([Delete(("a", "1"), 1)])
     table.write([Delete(("a", "1"))])
@@ -60,7 +60,7 @@ def test_what_is_deleted_may_be_written_anew(table: Table) -> None:
     assert table.read([("a", "1")])[("a", "1")].version == 1
 
 
-def test_a_partition_is_queried_in_order_from_either_end(table: Table) -> None:
+def test_a_partition_is_queried_in_order_from_either_end(table: AlertTable) -> None:
     for n in (3, 1, 2, 9):
         table.write([Put(("a", f"{n}#x"), str(n), 1)])
     assert [item.body for item in table.query("a")] == ["1", "2", "3", "9"]
@@ -69,7 +69,7 @@ def test_a_partition_is_queried_in_order_from_either_end(table: Table) -> None:
     assert list(table.query("none")) == []
 
 
-def test_more_than_a_transaction_takes_is_an_error_of_its_own(table: Table) -> None:
+def test_more_than_a_transaction_takes_is_an_error_of_its_own(table: AlertTable) -> None:
     with pytest.raises(TooManyWritesError, match="101 writes; must be at most 100"):
         table.write([Put(("a", str(n)), "", 1) for n in range(101)])
     assert list(table.query("a")) == []

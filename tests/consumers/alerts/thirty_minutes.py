@@ -26,7 +26,7 @@ from consumers.stream.thresholds import Threshold
 from producers.quote_batch import Quote
 from producers.simulation.injection import DEFAULT_WATCH_LIST, InjectedEvent
 from producers.sources.simulated import SimulatedSource
-from stream_infra.operations.offline.history import History
+from stream_infra.operations.offline.history import RecordedHistory
 
 START_MS = round(datetime(2026, 11, 24, 14, 30, tzinfo=UTC).timestamp() * 1000)
 HALF_HOUR_MS = 30 * 60_000
@@ -87,7 +87,7 @@ def watch() -> Watched:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "quotes.csv"
         _record(file, market)
-        found = History([file], Threshold.parse("2.5"), _reject).changes()
+        found = RecordedHistory([file], Threshold.parse("2.5"), _reject).changes()
         events = [_announced(AlertEvent.of(*change)) for change in found]
     monitor = DryRun(watched=len(DEFAULT_WATCH_LIST))
     past = [event for event in events if event.at_ms < START_MS]

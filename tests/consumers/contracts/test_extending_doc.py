@@ -42,7 +42,7 @@ with mock_aws():
     from jsonschema import Draft202012Validator
     from producers.simulation.distortion import from_text, to_text
     from producers.sources.simulated import SimulatedSource
-    from stream_infra.operations.offline.history import History
+    from stream_infra.operations.offline.history import RecordedHistory
     from stream_infra.operations.recovery.parameters import problem_of
 
     from stream_infra.config import Config
@@ -61,7 +61,7 @@ with mock_aws():
         if quote is not None:
             lines.append(f"{ts},{symbol},{quote.price},{quote.bid},{quote.ask},{quote.day_volume}")
     Path("ticks.csv").write_text("ts,symbol,price,bid,ask,volume\\n" + "\\n".join(lines) + "\\n")
-    history = History([Path("ticks.csv")], threshold, print)
+    history = RecordedHistory([Path("ticks.csv")], threshold, print)
     found = [event for event in history.changes() if event.anomaly.kind == kind and event.change == "detected"]
     anomaly = found[0].anomaly
 

@@ -12,7 +12,7 @@ from aws_kinesis_agg.messages_pb2 import AggregatedRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.detector.commit import Report
+from consumers.detector.commit import InvocationReport
 from consumers.stream.rows import split_key
 from consumers.windows import restore
 from consumers.windows.partition import PartitionState
@@ -67,7 +67,7 @@ def broken_digest() -> bytes:
     return bytes(whole)
 
 
-def consume(*records: bytes, plan: dict[int, str] | None = None) -> tuple[kit.Memory, Report]:
+def consume(*records: bytes, plan: dict[int, str] | None = None) -> tuple[kit.Memory, InvocationReport]:
     """What is outside, and the report, after good ticks, the records, and good ticks again."""
     memory = kit.Memory()
     good = [kit.payload([("AAA", START_MS + i, 50.0), ("CCC", START_MS + i, 10.0)]) for i in (0, 5000)]
@@ -83,7 +83,7 @@ def newest(memory: kit.Memory) -> PartitionState:
     return restore.newest(memory.ports().blocks, memory.ports().snapshots, 0)
 
 
-def assert_went_on(memory: kit.Memory, report: Report) -> None:
+def assert_went_on(memory: kit.Memory, report: InvocationReport) -> None:
     assert report.failed_sequence is None
     assert report.counts.balance()
     state = newest(memory)

@@ -33,7 +33,7 @@ from consumers.stores.parameters import ThresholdParameter
 from consumers.stores.quarantine import QuarantineBucket
 from consumers.stores.snapshots import SnapshotBucket
 from consumers.stores.windows import AttemptTable, BackfillBlockTable, BlockTable
-from consumers.stream.records import Quarantined, Span, StreamOffset
+from consumers.stream.records import OffsetSpan, Quarantined, StreamOffset
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockExistsError
@@ -60,7 +60,9 @@ def block(number: int, packed: bytes = b"packed", partition: int = 0) -> Block:
         partition=partition,
         number=number,
         arrival_ms=T_MS + number,
-        spans={"shardId-000000000000/0": Span(StreamOffset("49590338", 0), StreamOffset("49590339", 5))},
+        spans={
+            "shardId-000000000000/0": OffsetSpan(StreamOffset("49590338", 0), StreamOffset("49590339", 5))
+        },
         digests=("a1", "b2"),
         threshold='{"default": 2.5}',
         detector_version=1,

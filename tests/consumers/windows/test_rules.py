@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.detectors.engine.engine import Ticks, Transition
-from consumers.stream.rules import Rule, of_object
+from consumers.stream.rules import PriceRule, of_object
 from consumers.windows.rules import DAY_MS, Memory, advance
 
 T0_MS = 1_795_530_600_000
 SECOND, MINUTE = 1000, 60_000
 
 
-def rule(when: str, value: float, **more: Any) -> Rule:
+def rule(when: str, value: float, **more: Any) -> PriceRule:
     usual = {"ticker": "AAPL"} if when in {"above", "below"} else {}
     return of_object({"id": f"{when}-1", "when": when, "value": value, **usual, **more})
 
@@ -45,12 +45,14 @@ def ticks(
     )
 
 
-def met(of: Ticks, *wanted: Rule, memory: Memory | None = None, is_past: bool = False) -> list[int]:
+def met(of: Ticks, *wanted: PriceRule, memory: Memory | None = None, is_past: bool = False) -> list[int]:
     """Return the ticks that met rules."""
     return [one.row for one in found(of, *wanted, memory=memory, is_past=is_past) if one.change == "opened"]
 
 
-def found(of: Ticks, *wanted: Rule, memory: Memory | None = None, is_past: bool = False) -> list[Transition]:
+def found(
+    of: Ticks, *wanted: PriceRule, memory: Memory | None = None, is_past: bool = False
+) -> list[Transition]:
     past = np.full(len(of.slot), is_past)
     return advance(memory or {}, ["AAPL"], of, past, wanted)[1]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
-from producers.recorded_rows import RowReader, Tick
+from producers.recorded_rows import RecordedTick, RowReader
 from producers.recordings import RecordingError, RejectedTick, read_ticks
 from producers.sources.replay import batches, paced
 
@@ -22,7 +22,7 @@ HEADER = "ts,symbol,price,bid,ask,volume\n"
 T = 1_763_996_400_000
 
 
-def read(path: Path) -> tuple[list[Tick], list[RejectedTick]]:
+def read(path: Path) -> tuple[list[RecordedTick], list[RejectedTick]]:
     rejected: list[RejectedTick] = []
     return list(read_ticks(path, rejected.append)), rejected
 
@@ -34,9 +34,9 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 EXPECTED = [
-    Tick("AAPL", T, 189.12, 189.11, 189.13, 100.0, None),
-    Tick("MSFT", T, 411.5, None, None, None, None),
-    Tick("AAPL", T + 1000, 0.0, None, None, 150.0, None),
+    RecordedTick("AAPL", T, 189.12, 189.11, 189.13, 100.0, None),
+    RecordedTick("MSFT", T, 411.5, None, None, None, None),
+    RecordedTick("AAPL", T + 1000, 0.0, None, None, 150.0, None),
 ]
 CSV = HEADER + f"{T},AAPL,189.12,189.11,189.13,100\n{T},MSFT,411.5,,,\n{T + 1000},AAPL,0,,,50\n"
 JSON_LINES = (
@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_off_gives_its_ticks_and_then_says_so(tmp_path: Path)
     rows = "".join(f"{T + i},AAPL,{i % 97}.{i % 89},,,\n" for i in range(5_000))
     whole = gzip.compress((HEADER + rows).encode())
     (tmp_path / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
-    ticks: list[Tick] = []
+    ticks: list[RecordedTick] = []
     with pytest.raises(RecordingError, match="may be cut off"):
         ticks.extend(read_ticks(tmp_path / "cut.csv.gz", lambda _: None))
 
@@ -214,13 +214,15 @@ def test_times_grow_strictly_and_stay_near_the_files_own(steps: list[tuple[str, 
 
 
 ticks_of_one = st.lists(st.integers(1, 50), max_size=80).map(
-    lambda steps: [Tick("A", T + sum(steps[:i]), 1.0, None, None, None, None) for i in range(len(steps))]
+    lambda steps: [
+        RecordedTick("A", T + sum(steps[:i]), 1.0, None, None, None, None) for i in range(len(steps))
+    ]
 )
 
 
 @given(ticks_of_one, st.integers(1, 9), st.floats(1, 200))
 def test_batches_hold_all_ticks_in_order_within_their_bounds(
-    ticks: list[Tick], rows: int, span_ms: float
+    ticks: list[RecordedTick], rows: int, span_ms: float
 ) -> None:
     made = list(batches(ticks, "replay-x", rows=rows, span_ms=span_ms))
     assert [ts for batch in made for ts in batch.ts] == [tick.ts for tick in ticks]
@@ -231,7 +233,7 @@ def test_batches_hold_all_ticks_in_order_within_their_bounds(
 
 
 def test_a_replay_keeps_its_pace() -> None:
-    ticks = [Tick("A", T + i * 1000, 1.0, None, None, None, None) for i in range(121)]
+    ticks = [RecordedTick("A", T + i * 1000, 1.0, None, None, None, None) for i in range(121)]
     now = [100.0]
 
     def sleep(seconds: float) -> None:

@@ -23,7 +23,7 @@ from consumers.alerts.places import expiry, incident_place
 from consumers.alerts.table import DynamoTable, Put
 from consumers.contracts.anomaly import Anomaly
 from consumers.contracts.charts import Bar
-from stream_infra.operations.assistant import Ports, build
+from stream_infra.operations.assistant import AssistantPorts, build
 from tests.api.charts import put_bar
 from tests.api.client import NOW_MS, Table, create_services, create_tables
 from tests.api.served import served
@@ -68,14 +68,14 @@ def desk() -> Desk:
 
 
 @pytest.fixture
-def anomaly(ports: Ports) -> Anomaly:
+def anomaly(ports: AssistantPorts) -> Anomaly:
     """The one that was written last."""
     (found,) = ports.monitor.anomalies(ticker="AAPL")
     return Anomaly(**found.model_dump(exclude={"origin"}))
 
 
 @pytest.fixture
-def ports(desk: Desk) -> Iterator[Ports]:
+def ports(desk: Desk) -> Iterator[AssistantPorts]:
     with aws_in_memory():
         dynamodb = boto3.client("dynamodb")
         create_tables(dynamodb)
@@ -95,13 +95,13 @@ def ports(desk: Desk) -> Iterator[Ports]:
             [Put(incident_place(incident.id), encode(incident), expiry(NOW_MS, 1))]
         )
         with served(create_services(dynamodb)) as (url, _), Monitor(url, retry_seconds=0) as monitor:
-            yield Ports(
+            yield AssistantPorts(
                 monitor, desk, lambda: [{"severity": "failed", "remedy": "make up"}], lambda: NOW, "ann"
             )
 
 
 def call(
-    ports: Ports, name: str, person: Person | None = None, mode: str = "auto", **given: Any
+    ports: AssistantPorts, name: str, person: Person | None = None, mode: str = "auto", **given: Any
 ) -> CallToolResult:
     async def in_turn() -> CallToolResult:
         async with Client(build(ports), mode=mode, elicitation_callback=person) as client:
@@ -122,7 +122,7 @@ def text(result: CallToolResult) -> str:
     return block.text
 
 
-def test_the_tools_are_listed_with_what_they_take(ports: Ports) -> None:
+def test_the_tools_are_listed_with_what_they_take(ports: AssistantPorts) -> None:
     async def listed() -> dict[str, Any]:
         async with Client(build(ports)) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -136,14 +136,16 @@ def test_the_tools_are_listed_with_what_they_take(ports: Ports) -> None:
     assert set(tools["silence"].input_schema["properties"]) == {"hours", "ticker", "kind", "reason"}
 
 
-def test_anomalies_are_listed_the_newest_first(ports: Ports, anomaly: Anomaly) -> None:
+def test_anomalies_are_listed_the_newest_first(ports: AssistantPorts, anomaly: Anomaly) -> None:
     found = content(call(ports, "anomalies"))
     assert (found["anomalies"][0]["id"], len(found["anomalies"]), found["more"]) == (anomaly.id, 20, True)
     few = content(call(ports, "anomalies", ticker="MSFT", hours=0.1))
     assert (len(few["anomalies"]), few["more"]) == (6, False)
 
 
-def test_an_anomaly_is_explained_with_its_bars_and_its_incident(ports: Ports, anomaly: Anomaly) -> None:
+def test_an_anomaly_is_explained_with_its_bars_and_its_incident(
+    ports: AssistantPorts, anomaly: Anomaly
+) -> None:
     found = content(call(ports, "explain", ticker="AAPL", anomaly_id=anomaly.id))
     assert found["anomaly"]["window"] == anomaly.window
     assert found["compared"]
@@ -157,7 +159,7 @@ def test_an_anomaly_is_explained_with_its_bars_and_its_incident(ports: Ports, an
 
 
 @pytest.mark.parametrize("mode", ENDS)
-def test_silence_is_made_once_the_person_confirms(ports: Ports, desk: Desk, mode: str) -> None:
+def test_silence_is_made_once_the_person_confirms(ports: AssistantPorts, desk: Desk, mode: str) -> None:
     person = Person("accept")
     made = content(call(ports, "silence", person, mode, hours=2, ticker="aapl", reason="earnings"))
     assert (made["silenced"], made["ticker"]) == (True, "AAPL")
@@ -169,14 +171,16 @@ def test_silence_is_made_once_the_person_confirms(ports: Ports, desk: Desk, mode
 
 @pytest.mark.parametrize("mode", ENDS)
 @pytest.mark.parametrize("person", [Person("decline"), Person("cancel"), Person("accept", confirm=False)])
-def test_nothing_is_silenced_without_the_person(ports: Ports, desk: Desk, person: Person, mode: str) -> None:
+def test_nothing_is_silenced_without_the_person(
+    ports: AssistantPorts, desk: Desk, person: Person, mode: str
+) -> None:
     said = content(call(ports, "silence", person, mode, hours=2, ticker="AAPL"))
     assert (said["silenced"], desk.made) == (False, [])
     assert person.questions
 
 
 @pytest.mark.parametrize("mode", ENDS)
-def test_a_client_that_cannot_ask_silences_nothing(ports: Ports, desk: Desk, mode: str) -> None:
+def test_a_client_that_cannot_ask_silences_nothing(ports: AssistantPorts, desk: Desk, mode: str) -> None:
     async def rejected() -> str:
         async with Client(build(ports), mode=mode) as client:
             with pytest.raises(MCPError) as raised:
@@ -195,7 +199,9 @@ def test_a_client_that_cannot_ask_silences_nothing(ports: Ports, desk: Desk, mod
         ({"kind": "nothing"}, "must be one of"),
     ],
 )
-def test_what_cannot_be_silenced_is_not_asked(ports: Ports, desk: Desk, given: Json, said: str) -> None:
+def test_what_cannot_be_silenced_is_not_asked(
+    ports: AssistantPorts, desk: Desk, given: Json, said: str
+) -> None:
     person = Person("accept")
     result = call(ports, "silence", person, hours=2, **given)
     assert result.is_error
@@ -203,13 +209,13 @@ def test_what_cannot_be_silenced_is_not_asked(ports: Ports, desk: Desk, given: J
     assert (person.questions, desk.made) == ([], [])
 
 
-def test_an_error_says_what_the_api_says(ports: Ports) -> None:
+def test_an_error_says_what_the_api_says(ports: AssistantPorts) -> None:
     result = call(ports, "anomalies", severity="urgent")
     assert result.is_error
     assert "must be one or more of" in text(result)
 
 
-def test_backtest_and_doctor(ports: Ports, tmp_path: Path) -> None:
+def test_backtest_and_doctor(ports: AssistantPorts, tmp_path: Path) -> None:
     file = tmp_path / "ticks.csv"
     with file.open("w", newline="") as opened:
         written = csv.writer(opened)

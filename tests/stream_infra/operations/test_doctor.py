@@ -17,14 +17,14 @@ from stream_infra.operations.facts import (
     Alarm,
     Bucket,
     Denied,
-    Facts,
-    Feed,
+    EventRule,
+    FeedFacts,
     Function,
     LogErrors,
-    Rule,
+    MonitorFacts,
     SourceMapping,
     Stream,
-    Table,
+    TableFacts,
     Windows,
 )
 from stream_infra.operations.health import Finding
@@ -34,18 +34,18 @@ NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 DATA = "stock-scan-data-123456789012"
 TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
 RULES = (names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE, names.FAILED_BATCH_RULE)
-SOUND = Facts(
+SOUND = MonitorFacts(
     now=NOW,
     local=False,
     stacks=dict.fromkeys(names.STACKS, "UPDATE_COMPLETE"),
     functions=dict.fromkeys(names.FUNCTIONS, Function()),
-    rules=dict.fromkeys(RULES, Rule()),
+    rules=dict.fromkeys(RULES, EventRule()),
     mappings={names.DETECTOR: SourceMapping("u-1"), names.NOTIFIER: SourceMapping("u-2")},
     parameters={names.TICKER_PARAMETER: "AAPL,MSFT", names.THRESHOLD_PARAMETER: "2.5"},
     queues={names.DEAD_LETTER_QUEUE: 0, names.NOTIFIER_DEAD_LETTER_QUEUE: 0, names.NOTIFIER_QUEUE: 40},
-    tables=dict.fromkeys(TABLES, Table()),
+    tables=dict.fromkeys(TABLES, TableFacts()),
     buckets={DATA: Bucket(has_index=False), "stock-dashboard-123456789012": Bucket(versioned=False)},
-    feed=Feed("alpaca", NOW),
+    feed=FeedFacts("alpaca", NOW),
     subscribers={names.ALERTS_TOPIC: 2, names.OPERATIONS_TOPIC: 1},
 )
 STALE = (Finding("stream", "failed", "newest record 9 min ago"), Finding("windows", "failed", "9 min ago"))
@@ -58,7 +58,7 @@ def test_a_sound_monitor_has_nothing() -> None:
     assert healthy(diagnose([], (), (), local=False))
 
 
-BROKEN: dict[str, tuple[Facts, str, str]] = {
+BROKEN: dict[str, tuple[MonitorFacts, str, str]] = {
     "function is missing": (
         replace(SOUND, functions={**SOUND.functions, names.DETECTOR: None}), "missing-resource", "stock-detector",
     ),
@@ -89,14 +89,14 @@ BROKEN: dict[str, tuple[Facts, str, str]] = {
         replace(SOUND, tables={**SOUND.tables, names.WINDOWS_TABLE: None}), "missing-resource", "stock-windows",
     ),
     "feed is silent": (
-        replace(SOUND, feed=Feed("alpaca", NOW, "closed", "2026-11-24T14:50:00.000Z")),
+        replace(SOUND, feed=FeedFacts("alpaca", NOW, "closed", "2026-11-24T14:50:00.000Z")),
         "feed-dead", "since 2026-11-24T14:50",
     ),
     "breaker is open": (
-        replace(SOUND, feed=Feed("alpaca", NOW, "open", "", "status 503")), "feed-dead", "status 503",
+        replace(SOUND, feed=FeedFacts("alpaca", NOW, "open", "", "status 503")), "feed-dead", "status 503",
     ),
     "last poll failed": (
-        replace(SOUND, feed=Feed("alpaca", NOW, failing="alpaca rejects the key")),
+        replace(SOUND, feed=FeedFacts("alpaca", NOW, failing="alpaca rejects the key")),
         "feed-dead", "alpaca rejects the key",
     ),
     "scanner may not write": (
@@ -169,7 +169,9 @@ def test_what_nothing_explains_is_said_for_itself() -> None:
 
 
 def test_a_silent_feed_is_no_finding_while_the_market_is_closed() -> None:
-    closed = replace(SOUND, market_open=False, feed=Feed("alpaca", NOW, "closed", "2026-11-24T02:00:00.000Z"))
+    closed = replace(
+        SOUND, market_open=False, feed=FeedFacts("alpaca", NOW, "closed", "2026-11-24T02:00:00.000Z")
+    )
     assert causes.find(closed) == []
 
 
@@ -187,7 +189,7 @@ ALARM = Alarm("stock-scanner-stopped", "No scan was started. Runbook: docs/runbo
 def test_an_alarm_fails_unless_a_cause_of_its_section_explains_it() -> None:
     (alone,) = diagnose([], (), (ALARM,), local=False)
     assert (alone.severity, alone.as_dict()["runbook"]) == ("failed", "docs/runbook.md#scanner-stopped")
-    stopped = replace(SOUND, rules={**SOUND.rules, names.SCHEDULE_RULE: Rule("DISABLED")})
+    stopped = replace(SOUND, rules={**SOUND.rules, names.SCHEDULE_RULE: EventRule("DISABLED")})
     cause, alarm = diagnose(causes.find(stopped), (), (ALARM,), local=False)
     assert (cause.cause, alarm.follows_from) == ("schedule-stopped", ("schedule-stopped",))
 

@@ -29,7 +29,7 @@ from stream_infra.cli.commands import export as command
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
 from stream_infra.operations.export import formats, run
-from stream_infra.operations.export.tables import COLUMNS, Part, Row, Span
+from stream_infra.operations.export.tables import COLUMNS, ExportSpan, Part, Row
 from tests.api.client import Table, create_tables
 from tests.aws import aws_in_memory
 
@@ -173,7 +173,7 @@ def test_anomalies_and_incidents_have_the_columns_of_the_contract(tmp_path: Path
     assert rows_of(empty) == []
 
 
-REQUEST = run.Request("quotes", "1d", None, ())
+REQUEST = run.ExportRequest("quotes", "1d", None, ())
 PARTS = 7
 ROWS_A_PART = 3
 
@@ -199,7 +199,7 @@ def test_an_interrupted_export_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(run, "ROWS_BETWEEN_CHECKPOINTS", 2 * ROWS_A_PART)
     file = tmp_path / "x.jsonl"
-    start = run.begin(file, REQUEST, Span(0, 100))
+    start = run.begin(file, REQUEST, ExportSpan(0, 100))
     with pytest.raises(ConnectionError):
         run.export(file, start, parts((part, row)), lambda _: None)
     assert not file.exists()
@@ -216,8 +216,10 @@ def test_an_interrupted_export_goes_on_where_it_was(
             state.write_bytes(run._encode(at))
         with (tmp_path / "x.jsonl.part").open("ab") as opened:
             opened.write(b'{"ts": 12')
-    again = run.begin(file, REQUEST, Span(500, 600))
-    assert again.span == Span(0, 100) or (is_killed and part < 2)  # what the request meant when it began
+    again = run.begin(file, REQUEST, ExportSpan(500, 600))
+    assert again.span == ExportSpan(0, 100) or (
+        is_killed and part < 2
+    )  # what the request meant when it began
     shown: list[str] = []
     done_at_last = run.export(file, again, parts(), shown.append)
     assert [line["ts"] for line in rows_of(file)] == list(range(PARTS * ROWS_A_PART))
@@ -245,11 +247,11 @@ def test_memory_does_not_grow_with_the_rows(
 ) -> None:
     """EXPORT_ROWS=1000000 by hand; docs/export.md has the figures."""
     monkeypatch.setattr(formats, "ROWS_AT_ONCE", 1000)
-    request = run.Request("quotes", "1d", None, ())
+    request = run.ExportRequest("quotes", "1d", None, ())
 
     def peak(count: int) -> int:
         file, shown = tmp_path / f"{count}.{suffix}", list[str]()
-        start = run.begin(file, request, Span(T, T + DAY))
+        start = run.begin(file, request, ExportSpan(T, T + DAY))
         tracemalloc.start()
         done = run.export(file, start, quotes_of(count), lambda text: shown.__setitem__(slice(None), [text]))
         _, most = tracemalloc.get_traced_memory()
@@ -266,23 +268,23 @@ def test_what_cannot_be_exported_is_said_before_anything_is_read(tmp_path: Path)
     with pytest.raises(
         InputError, match=r"x\.xlsx; must be a file named \.csv, \.jsonl, \.ndjson, \.parquet"
     ):
-        run.begin(tmp_path / "x.xlsx", REQUEST, Span(0, 1))
+        run.begin(tmp_path / "x.xlsx", REQUEST, ExportSpan(0, 1))
     there = tmp_path / "there.csv"
     there.touch()
     with pytest.raises(InputError, match="must be a new file"):
-        run.begin(there, REQUEST, Span(0, 1))
+        run.begin(there, REQUEST, ExportSpan(0, 1))
     file = tmp_path / "x.csv"
     with pytest.raises(ConnectionError):
-        run.export(file, run.begin(file, REQUEST, Span(0, 1)), parts((1, 1)), lambda _: None)
+        run.export(file, run.begin(file, REQUEST, ExportSpan(0, 1)), parts((1, 1)), lambda _: None)
     with pytest.raises(InputError, match="is of another export that was interrupted"):
-        run.begin(file, run.Request("quotes", "2d", None, ()), Span(0, 1))
+        run.begin(file, run.ExportRequest("quotes", "2d", None, ()), ExportSpan(0, 1))
     (tmp_path / "x.csv.part").write_bytes(b"")
     with pytest.raises(InputError, match=r"x\.csv\.part is shorter than .* says: delete both"):
-        run.begin(file, REQUEST, Span(0, 1))
+        run.begin(file, REQUEST, ExportSpan(0, 1))
     (tmp_path / "x.csv.part.json").write_text("{")
     with pytest.raises(InputError, match=r"is damaged \(.*\): delete it and"):
-        run.begin(file, REQUEST, Span(0, 1))
+        run.begin(file, REQUEST, ExportSpan(0, 1))
     nowhere = tmp_path / "no" / "x.csv"
-    start = run.begin(nowhere, REQUEST, Span(0, 1))
+    start = run.begin(nowhere, REQUEST, ExportSpan(0, 1))
     with pytest.raises(FailedError, match="cannot be written: No such file"):
         run.export(nowhere, start, parts(), lambda _: None)

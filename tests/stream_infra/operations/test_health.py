@@ -9,7 +9,15 @@ import pytest
 
 from consumers.contracts.counts import TickCounts
 from stream_infra import names
-from stream_infra.operations.facts import Facts, Function, Page, Rule, Stream, Table, Windows
+from stream_infra.operations.facts import (
+    EventRule,
+    Function,
+    MonitorFacts,
+    Stream,
+    TableFacts,
+    WebAddress,
+    Windows,
+)
 from stream_infra.operations.health import Finding, healthy, judge
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -20,24 +28,24 @@ WINDOWS = Windows(
     ticks={"AAPL": LATELY, "MSFT": LATELY},
     tickers={0: ("AAPL", "KO"), 2: ("AMZN",), 3: ("MSFT",)},
 )
-SOUND = Facts(
+SOUND = MonitorFacts(
     now=NOW,
     local=True,
     aws="http://127.0.0.1:4566",
     programs={"emulator": 11, "front-door": 12, "event-source-mapping": 13},
     functions=dict.fromkeys(names.FUNCTIONS, Function(last_ran=LATELY)),
-    rules=dict.fromkeys((names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE), Rule()),
+    rules=dict.fromkeys((names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE), EventRule()),
     queues={names.DEAD_LETTER_QUEUE: 0, names.NOTIFIER_DEAD_LETTER_QUEUE: 0, names.NOTIFIER_QUEUE: 4},
-    tables={names.ANOMALIES_TABLE: Table(), names.WINDOWS_TABLE: Table()},
+    tables={names.ANOMALIES_TABLE: TableFacts(), names.WINDOWS_TABLE: TableFacts()},
     stream=Stream(arrived={str(n): LATELY for n in range(4)}),
     windows=WINDOWS,
-    api=Page("http://127.0.0.1:8080/api"),
-    dashboard=Page("http://127.0.0.1:8080/"),
-    outbox=Page("http://127.0.0.1:8080/outbox"),
+    api=WebAddress("http://127.0.0.1:8080/api"),
+    dashboard=WebAddress("http://127.0.0.1:8080/"),
+    outbox=WebAddress("http://127.0.0.1:8080/outbox"),
 )
 
 
-def failed(facts: Facts) -> list[Finding]:
+def failed(facts: MonitorFacts) -> list[Finding]:
     return [finding for finding in judge(facts) if finding.state == "failed"]
 
 
@@ -98,7 +106,7 @@ def test_what_came_while_a_slow_machine_was_examined_is_new_and_not_of_the_futur
 
 
 def test_a_receiver_of_the_outbox_that_has_ended_is_found() -> None:
-    ended = Page("http://127.0.0.1:8080/outbox", "its receiver has ended: sent messages do not show")
+    ended = WebAddress("http://127.0.0.1:8080/outbox", "its receiver has ended: sent messages do not show")
     (found,) = failed(replace(SOUND, outbox=ended))
     assert (found.part, found.detail) == ("outbox", ended.problem)
 
@@ -116,8 +124,12 @@ def test_ticks_that_are_not_accounted_for_fail() -> None:
 
 
 def test_without_aws_only_programs_and_pages_are_judged() -> None:
-    facts = Facts(
-        NOW, local=True, aws_problem="refused", programs={"emulator": None}, api=Page("u", "down", False)
+    facts = MonitorFacts(
+        NOW,
+        local=True,
+        aws_problem="refused",
+        programs={"emulator": None},
+        api=WebAddress("u", "down", False),
     )
     assert [finding.part for finding in failed(facts)] == ["emulator", "AWS", "API"]
 

@@ -12,15 +12,15 @@ from botocore.exceptions import ClientError
 from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 from producers import secret
-from producers.sources import Found
+from producers.sources import FoundSource
 from stream_infra.operations.doctor.inputs import feed
-from stream_infra.operations.facts import Facts, QuoteSource
+from stream_infra.operations.facts import MonitorFacts, QuoteSource
 from stream_infra.operations.health import judge
 from stream_infra.operations.source import market_open, quote_source, traded_now
 from tests.aws import aws_in_memory
 
 KEYS = '{"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t"}'
-FACTS = Facts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
+FACTS = MonitorFacts(now=datetime(2026, 11, 24, 15, tzinfo=UTC), local=False)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_keys_are_named_and_never_shown(secrets: SecretsManagerClient) -> None:
 def test_another_source_that_cannot_be_loaded_is_named(
     secrets: SecretsManagerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Found(
+    broken = FoundSource(
         "acme", "package acme-quotes", None, "package acme-quotes cannot be loaded: ImportError: no"
     )
     monkeypatch.setattr("stream_infra.operations.source.describe", lambda: [broken])

@@ -28,16 +28,16 @@ from stream_infra.operations.errors import FailedError
 from stream_infra.operations.facts import (
     Bucket,
     Denied,
-    Facts,
+    EventRule,
     Function,
     LogErrors,
+    MonitorFacts,
     QuoteSource,
-    Rule,
     SourceMapping,
 )
 from stream_infra.operations.offline.lines import LineDetector
 from stream_infra.operations.verify import judgement, leftovers, run, subscriber
-from stream_infra.operations.verify.judgement import Result
+from stream_infra.operations.verify.judgement import StepResult
 from stream_infra.operations.verify.sent import KIND, TICKER, Sent
 from tests.aws import aws_in_memory, create_table
 from tests.consumers import kit
@@ -46,18 +46,18 @@ from tests.stream_infra.operations.test_doctor import DATA, NOW, SOUND
 HERE = Endpoints(None, None, None, None)
 CLOSED = replace(SOUND, market_open=False)
 QUEUE_POLICY = "its policy allows events.amazonaws.com no sqs:SendMessage"
-PLANTED: dict[str, tuple[Facts, str, str, str]] = {
+PLANTED: dict[str, tuple[MonitorFacts, str, str, str]] = {
     # what is broken: the facts, cause, words of the finding, words of the remedy
     "subscriber gone": (
         replace(CLOSED, subscribers={**SOUND.subscribers, names.ALERTS_TOPIC: 0}),
         "nobody-is-notified", names.ALERTS_TOPIC, "subscribe",
     ),
     "rule disabled": (
-        replace(CLOSED, rules={**SOUND.rules, names.ANOMALY_RULE: Rule("DISABLED")}),
+        replace(CLOSED, rules={**SOUND.rules, names.ANOMALY_RULE: EventRule("DISABLED")}),
         "rule-disabled", names.ANOMALY_RULE, "enable-rule",
     ),
     "schedule disabled": (
-        replace(CLOSED, rules={**SOUND.rules, names.SCHEDULE_RULE: Rule("DISABLED")}),
+        replace(CLOSED, rules={**SOUND.rules, names.SCHEDULE_RULE: EventRule("DISABLED")}),
         "schedule-stopped", names.SCHEDULE_RULE, "enable-rule",
     ),
     "policy removed": (
@@ -112,7 +112,7 @@ def test_a_planted_breakage_fails_with_its_cause_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("facts", [SOUND, CLOSED])
-def test_a_sound_deployment_passes_whether_the_market_is_open_or_closed(facts: Facts) -> None:
+def test_a_sound_deployment_passes_whether_the_market_is_open_or_closed(facts: MonitorFacts) -> None:
     assert judgement.judge_parts(facts).passed
 
 
@@ -130,7 +130,7 @@ def test_what_the_day_brings_fails_no_proof() -> None:
 def test_a_step_that_fails_names_causes_of_its_own_parts_first() -> None:
     both = replace(
         CLOSED,
-        rules={**SOUND.rules, names.ANOMALY_RULE: Rule("DISABLED")},
+        rules={**SOUND.rules, names.ANOMALY_RULE: EventRule("DISABLED")},
         mappings={**SOUND.mappings, names.DETECTOR: SourceMapping("u-1", "Disabled")},
     )
     first, *_ = judgement.causes_of(judgement.NOTIFIER, "late", both)
@@ -243,13 +243,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
         yield HERE
 
 
-def steps_of(patch: pytest.MonkeyPatch, *steps: Callable[[run.Context], str]) -> None:
+def steps_of(patch: pytest.MonkeyPatch, *steps: Callable[[run.VerifyContext], str]) -> None:
     patch.setattr(run, "EVENT_SECONDS", 0)  # no event is on its way: nothing runs beside the test
     kinds = (judgement.STREAM, judgement.TABLE, judgement.ALARM)
     patch.setattr(run, "_STEPS", tuple(zip(kinds, steps, strict=True)))
 
 
-def fill(context: run.Context) -> str:
+def fill(context: run.VerifyContext) -> str:
     """What a whole proof leaves, and beside it what others did."""
     dynamodb, sent = boto3.client("dynamodb"), context.sent
     for source in (sent.source, "verify-another"):
@@ -310,7 +310,7 @@ def nothing_left(endpoints: Endpoints) -> bool:
     )
 
 
-def failing(_: run.Context) -> str:
+def failing(_: run.VerifyContext) -> str:
     raise FailedError("it did not come")
 
 
@@ -326,7 +326,7 @@ def test_what_was_made_is_deleted_and_nothing_of_others(
 def test_a_step_that_fails_stops_what_goes_on_from_it_and_nothing_else(
     aws: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def filled_and_failing(context: run.Context) -> str:
+    def filled_and_failing(context: run.VerifyContext) -> str:
         fill(context)
         return failing(context)
 
@@ -346,7 +346,7 @@ def test_ctrl_c_deletes_what_was_made(
 ) -> None:
     """It comes while a step waits, or while a result is printed."""
 
-    def interrupt(_: run.Context) -> str:
+    def interrupt(_: run.VerifyContext) -> str:
         if interrupted:
             raise KeyboardInterrupt
         return "goes on"
@@ -391,7 +391,7 @@ def test_the_command_says_each_step_and_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, *, passed: bool
 ) -> None:
     facts, *_ = PLANTED["queue policy"]
-    results = [Result("parts", passed=True, detail="all as deployed")]
+    results = [StepResult("parts", passed=True, detail="all as deployed")]
     results += [] if passed else [judgement.judge_parts(facts)]
     monkeypatch.setattr(command, "resolve", lambda _: HERE)
     monkeypatch.setattr(run, "verify", lambda *_: (result for result in results))
