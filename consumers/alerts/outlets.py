@@ -112,7 +112,7 @@ class Outlets:
         ]
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ChannelError("its secret is no JSON", where=name, allowed="an object of texts") from error
         if not isinstance(found, dict):
             raise ChannelError("its secret is no object", where=name, allowed="an object of texts")

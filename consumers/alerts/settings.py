@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, Self, get_args
@@ -307,8 +306,12 @@ def parse(text: str) -> AlertSettings:
     AlertSettingsError
         No JSON object, an unknown name, or a value that is not allowed.
     """
-    with suppress(json.JSONDecodeError, RecursionError):  # it is said better below
+    try:
         json.loads(text, object_pairs_hook=_once)
+    except AlertSettingsError:
+        raise
+    except (ValueError, RecursionError):
+        pass  # it is said better below
     try:
         return AlertSettings.model_validate_json(text)
     except ValidationError as error:

@@ -105,6 +105,8 @@ def test_everything_may_be_set() -> None:
         ('{"routes": [{"severity": []}]}', "routes.0.severity"),
         ('{"mute_timings": [{"from": "22:00", "until": "07:00", "weekday": []}]}', "mute_timings.0.weekday"),
         ('{"routes": [], "routes": [{"notify": "never"}]}', "'routes' stands twice"),
+        pytest.param('{"digest": %s}' % ("9" * 5000), "number out of range", id="a number of 5,000 digits"),
+        pytest.param("[" * 100_000, "recursion limit", id="100,000 brackets"),
         (
             '{"channels": {"desk": {"type": "webhook", "settings": {"url": "http://example.com"}}}}',
             "channels.desk: webhook: its address is not acceptable; must be an https:// address",

@@ -93,12 +93,14 @@ def test_an_alarm_of_ours_without_an_action_on_the_topic_is_silent() -> None:
                 EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", **more,
             )  # fmt: skip
 
-        put("sound", AlarmActions=[topic])
-        put("none")
-        put("elsewhere", AlarmActions=[topic + "-2"])
-        put("disabled", AlarmActions=[topic], ActionsEnabled=False)
-        put("of somebody else", "Not ours.")
-        assert set(wiring.silent_alarms(cloudwatch)) == {"none", "elsewhere", "disabled"}
+        put("stock-sound", AlarmActions=[topic])
+        put("stock-none")
+        put("api-elsewhere", AlarmActions=[topic + "-2"])
+        put("stock-disabled", AlarmActions=[topic], ActionsEnabled=False)
+        put("stock-of-somebody-else", "Not ours.")
+        put("eu-stock-of-another-deployment")
+        silent = set(wiring.silent_alarms(cloudwatch))
+        assert silent == {"stock-none", "api-elsewhere", "stock-disabled"}
 
 
 class Versions:
