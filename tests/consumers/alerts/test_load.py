@@ -75,7 +75,11 @@ def _run(endpoint: str, folder: Path, events: int, tickers: int) -> Load:
         return Load(functions, sweeps, json.load(answer)["published"])
 
 
-@pytest.mark.parametrize(("events", "tickers"), [(10_000, 500), (3_000, 10)])
+@pytest.mark.parametrize(
+    ("events", "tickers"),
+    # The whole minute takes a minute of two cores: `make bench` sends it.
+    [pytest.param(10_000, 500, marks=pytest.mark.speed), (2_500, 500), (2_500, 10)],
+)
 def test_events_of_a_minute(endpoint: str, tmp_path: Path, events: int, tickers: int) -> None:
     load = _run(endpoint, tmp_path, events, tickers)
     print(json.dumps({"functions": load.functions, "sweeps": load.sweeps}))  # noqa: T201  the figures, with -s
