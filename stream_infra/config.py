@@ -20,7 +20,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -34,6 +33,7 @@ from pydantic import (
 )
 
 from producers import sources
+from producers.entry_points import entry_points
 from producers.errors import MonitorError, did_you_mean
 from producers.markets import ALWAYS_OPEN, Session
 from producers.settings import explain
@@ -187,7 +187,7 @@ class Config(BaseModel):
         named = {normal_name(name) for name in self.packages}
         adding = {
             point.dist.name: f"detector {point.name}"
-            for point in entry_points(group=EXTENSION_GROUPS[0])
+            for point in entry_points(EXTENSION_GROUPS[0])
             if point.dist
         }
         if package := sources.package_of(self.source):

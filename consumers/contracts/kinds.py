@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Final, NamedTuple
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError
+from producers.entry_points import entry_points
 from producers.errors import MonitorError
 from producers.simulation.distortion import Distortion
 
@@ -40,7 +40,7 @@ def _declarations() -> Iterator[tuple[str, Callable[[], object]]]:
     for module in iter_modules(import_module(FOLDER).__path__):
         if not module.ispkg:
             yield f"{FOLDER.replace('.', '/')}/{module.name}.py", _loaded_file(f"{FOLDER}.{module.name}")
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+    for point in sorted(entry_points(ENTRY_POINT_GROUP), key=lambda point: point.name):
         yield f"package {point.dist.name if point.dist else point.value}", point.load
 
 

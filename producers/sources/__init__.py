@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import NamedTuple
 
+from producers.entry_points import entry_points
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
 from producers.redaction import keep_secret, redacted
@@ -83,7 +83,7 @@ def get_pollable(name: str) -> SourceSpec:
 
 def package_of(name: str) -> str:
     """Return the distribution that adds the source called `name`; empty for one of the monitor's own."""
-    if not entry_points(group=ENTRY_POINT_GROUP):
+    if not entry_points(ENTRY_POINT_GROUP):
         return ""
     place = next((found.place for found in describe() if found.name == name), "")
     return place.removeprefix(_PACKAGE) if place.startswith(_PACKAGE) else ""
@@ -151,7 +151,7 @@ def _places(name: str | None = None) -> Iterator[_Place]:
     for module in iter_modules(__path__):
         if name in (None, module.name):
             yield _Place(module.name, f"producers/sources/{module.name}.py", _loader(module.name))
-    points = entry_points(group=ENTRY_POINT_GROUP)
+    points = entry_points(ENTRY_POINT_GROUP)
     for point in points if name is None else points.select(name=name):
         package = point.dist.name if point.dist else point.value
         yield _Place(point.name, f"{_PACKAGE}{package}", point.load)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from producers.entry_points import entry_points
 from producers.errors import MonitorError
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _declared() -> dict[str, type[Channel]]:
                 if isinstance(one, type) and issubclass(one, Channel) and "name" in vars(one)
             ]
             found.update((one.name, one) for one in own)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in entry_points(ENTRY_POINT_GROUP):
         one = cast(type[Channel], point.load())
         found[one.name] = one
     return found
