@@ -7,7 +7,7 @@ import { kindName } from "./kinds.js";
 import { silences } from "./silences.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {import("../api-types.d.ts").Silence} Silence */
+/** @typedef {import("../api-types.d.ts").SilenceModel} Silence */
 
 /** @type {Record<string, string>} hours and words */
 const SPANS = { 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" };

@@ -5,6 +5,7 @@ import {
   CandlestickSeries,
   CrosshairMode,
   HistogramSeries,
+  TrackingModeExitMode,
   createChart,
 } from "../vendor/lightweight-charts.js";
 import { price as priceText, wallSeconds } from "./format.js";
@@ -71,6 +72,8 @@ export class PriceChart {
       localization: { locale: "en-GB" },
       // A thumb that moves up or down on it moves the page.
       handleScroll: { vertTouchDrag: false },
+      // A long press follows the thumb until it is lifted, not until the next tap: the page could not be moved until then.
+      trackingMode: { exitMode: TrackingModeExitMode.OnTouchEnd },
     });
     this.#prices = priceSeries(this.#chart, isLine, () => this.#scale());
     this.#price = this.#prices.series;

@@ -4,7 +4,7 @@ import { Poll, resource, send } from "./api.js";
 import { serverNow } from "./clock.js";
 
 /** @typedef {import("../api-types.d.ts").AlertList} AlertList */
-/** @typedef {import("../api-types.d.ts").Silence} Silence */
+/** @typedef {import("../api-types.d.ts").SilenceModel} Silence */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 
 const EVERY_MS = 15_000;

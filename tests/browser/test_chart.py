@@ -109,6 +109,7 @@ def test_bars_of_five_seconds_are_drawn_from_archived_ticks_and_what_came_since(
     expect(page).to_have_url(re.compile("bars=5s"))
     chart = page.locator("#chart")
     expect(chart).to_have_attribute("data-bars", str(len(polled)))
+    expect(chart).to_have_attribute("data-marks", re.compile(re.escape(spike.id)))
     (marked,) = [one for one in json.loads(chart.get_attribute("data-marks") or "") if one["id"] == spike.id]
     assert marked["minute"] == iso_ms(minute + 95_000)
     empty = json.loads(chart.get_attribute("data-empty") or "")

@@ -157,11 +157,20 @@ def test_7_a_thumb_on_the_chart_moves_the_page(chromium: Browser, site: Site) ->
     expect(page.locator("#chart canvas").first).to_be_visible()
     expect(page.locator(".own-events .event").first).to_be_visible()
     touch = context.new_cdp_session(page)
+
+    def send(kind: str, y: int) -> None:
+        points = [] if kind == "touchEnd" else [{"x": 150, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    # A press that lasts reads off values, and ends with the touch: the thumb is not trapped after it.
+    send("touchStart", 420)
+    page.wait_for_timeout(600)
+    send("touchMove", 380)
+    send("touchEnd", 0)
     swipe = (("touchStart", 420), ("touchMove", 380), ("touchMove", 300), ("touchMove", 200), ("touchEnd", 0))
     for _ in range(10):  # what comes late on a busy machine may move the page's parts under the thumb
         for kind, y in swipe:
-            points = [] if kind == "touchEnd" else [{"x": 150, "y": y}]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            send(kind, y)
             page.wait_for_timeout(50)
         page.wait_for_timeout(500)
         if page.evaluate("scrollY") > 50:
