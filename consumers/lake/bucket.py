@@ -46,7 +46,7 @@ class LakeState(msgspec.Struct):
 
 
 class FoundObject(NamedTuple):
-    """An object: its ETag, and the digest of the rows with which it was put."""
+    """An object: its ETag, and the digest of the rows with which it was put, empty where a day is merged."""
 
     etag: str
     digest: str

@@ -179,7 +179,7 @@ class Lake:
             _write_rows(file, rows.newest_rows(_read_rows(file), table.key))
         before = file.with_suffix(".before")
         etag = self._ports.bucket.fetch(key, before)
-        self._put(table, key, file, report, before=before if etag else None, etag=etag)
+        self._put(table, key, file, report, before=before if etag else None, etag=etag, digest="")
 
     def _refresh(self, state: LakeState, until_ms: int, report: LakeReport) -> None:
         """Write anew the days of the tables that are small and change."""
@@ -212,7 +212,9 @@ class Lake:
                 key = object_key(name, day)
                 there = self._ports.bucket.look(key)
                 if (there.digest if there else None) != (digest if count or there else None):
-                    self._put(TABLES[name], key, file, report, before=None, etag=there and there.etag)
+                    self._put(
+                        TABLES[name], key, file, report, before=None, etag=there and there.etag, digest=digest
+                    )
 
     def _put(
         self,
@@ -223,11 +225,10 @@ class Lake:
         *,
         before: Path | None,
         etag: str | None,
+        digest: str,
     ) -> None:
         made = file.with_suffix(".parquet")
         count = parquet.write(table, file, before, made)
-        with file.open("rb") as of:
-            digest = hashlib.file_digest(of, "sha256").hexdigest()
         self._ports.bucket.put(key, made, instead_of=etag, digest=digest)
         report.rows[key] = count
 
