@@ -85,7 +85,7 @@ class _Run:
         if not self.buffer:
             self.after = self.resume
 
-    def take(self) -> dict[str, Any]:
+    def pop(self) -> dict[str, Any]:
         item = self.buffer.popleft()
         self.after = self.resume if not self.buffer and self.resume else _key(item)
         return item
@@ -159,7 +159,7 @@ class AnomalyStore:
             ready = [run for run in runs if run.buffer]
             if not ready or any(run.needs_fetch for run in runs):
                 break
-            items.append(max(ready, key=lambda run: str(run.buffer[0]["timestamp"]["S"])).take())
+            items.append(max(ready, key=lambda run: str(run.buffer[0]["timestamp"]["S"])).pop())
         return items
 
     def _fetch(self, run: _Run, query: AnomalyQuery, wanted: int) -> None:

@@ -127,20 +127,20 @@ class StrictAws:
         if function is None:
             return None
         wanted = json.loads(await call.body()).get("ReservedConcurrentExecutions", 0)
-        account = (await self._ask("lambda", "GET", "/2016-08-19/account-settings"))["AccountLimit"]
+        account = (await self._call_as_root("lambda", "GET", "/2016-08-19/account-settings"))["AccountLimit"]
         path = f"/2019-09-30/functions/{function}/concurrency"
-        reserved = (await self._ask("lambda", "GET", path)).get("ReservedConcurrentExecutions") or 0
+        reserved = (await self._call_as_root("lambda", "GET", path)).get("ReservedConcurrentExecutions") or 0
         limits = account["ConcurrentExecutions"], account["UnreservedConcurrentExecutions"]
         return published_limits.excessive_reservation(*limits, reserved, wanted)
 
     async def _partition_key(self, table: str) -> str:
         """Return the name of a table's partition key; asked for once a table."""
         headers = {"x-amz-target": "DynamoDB_20120810.DescribeTable", "content-type": _JSON_1_0}
-        answer = await self._ask("dynamodb", "POST", "/", headers=headers, json={"TableName": table})
+        answer = await self._call_as_root("dynamodb", "POST", "/", headers=headers, json={"TableName": table})
         schema = answer.get("Table", {}).get("KeySchema", [])
         return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), "")
 
-    async def _ask(self, service: str, method: str, path: str, **request: Any) -> dict[str, Any]:
+    async def _call_as_root(self, service: str, method: str, path: str, **request: Any) -> dict[str, Any]:
         """Return what MiniStack itself answers to the account's root."""
         scope = f"test/20260101/{REGION}/{service}/aws4_request"
         headers = {**request.pop("headers", {}), "authorization": f"AWS4-HMAC-SHA256 Credential={scope}"}

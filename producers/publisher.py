@@ -154,7 +154,7 @@ class Publisher:
         """Aggregates that are accepted and not sent, per partition in the order in which it must be sent."""
         return [aggregate for queue in self._queues.values() for aggregate in queue]
 
-    def take_waiting(self) -> list[Aggregate]:
+    def drain(self) -> list[Aggregate]:
         """Hand `waiting` over to the caller, who stores it for `enqueue` by a later publisher."""
         waiting = self.waiting
         self._queues.clear()

@@ -170,7 +170,7 @@ class StreamSource:
                 self._resubscribe(connection, subscribed, wanted)
                 subscribed = wanted
             with suppress(TimeoutError):
-                self._take(self._read(connection.recv(timeout=_READ_SECONDS)))
+                self._merge(self._read(connection.recv(timeout=_READ_SECONDS)))
 
     def _read(self, message: str | bytes) -> list[tuple[str, Quote | Missing]]:
         try:
@@ -193,7 +193,7 @@ class StreamSource:
             for name in gone:
                 self._newest.pop(name, None)
 
-    def _take(self, news: list[tuple[str, Quote | Missing]]) -> None:
+    def _merge(self, news: list[tuple[str, Quote | Missing]]) -> None:
         with self._changed:
             # A greeting is no connection: a vendor may still reject the key, or say that another scan has the stream.
             self._connected = self._dialect.is_ready

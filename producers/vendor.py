@@ -237,10 +237,10 @@ class VendorClient:
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-        name, said = self.vendor.name, self._said(body)
+        name, said = self.vendor.name, self._error_text(body)
         if 300 <= status < 400:
             to = f"it redirects to {headers.get('Location')}; check its address, or sign in to the network"
-            said = self._said(to.encode())
+            said = self._error_text(to.encode())
         if status == 429:
             until_ms = self._blocked_until(headers)
             self.state.blocked_until_ms = until_ms
@@ -255,7 +255,7 @@ class VendorClient:
             return RejectedRequestError(f"{name} rejects the request ({status}: {said})", status)
         return VendorError(f"{name} answered status {status}: {said}", status)
 
-    def _said(self, body: bytes) -> str:
+    def _error_text(self, body: bytes) -> str:
         text = body.decode(errors="replace")
         try:
             content = _decoded(body)

@@ -21,12 +21,12 @@ class AlertCache:
     _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
     _now: dict[Place, object] = field(default_factory=dict)
 
-    def hold(self, place: Place, version: int, state: object) -> None:
+    def load(self, place: Place, version: int, state: object) -> None:
         """Remember what the table holds; None of version 0 for nothing."""
         self._held[place] = version, state
         self._now[place] = state
 
-    def holds(self, place: Place) -> bool:
+    def has_loaded(self, place: Place) -> bool:
         """Return whether it is known what the table holds there."""
         return place in self._held
 

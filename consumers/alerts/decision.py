@@ -57,7 +57,7 @@ class Decision:
         self._minor: list[tuple[str, AlertEvent]] = []
         self._again: dict[int, list[Pending]] = {}
 
-    def look_around(self, events: Sequence[AlertEvent]) -> None:
+    def query_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
         new = [event for event in events if self._may_be_wide(event)]
         spans: dict[str, list[int]] = defaultdict(list)
@@ -70,8 +70,8 @@ class Decision:
             subject = policy.subject_of(event.anomaly.kind)
             self._around[event.origin].append(Move(event.anomaly.ticker, subject or "", event.at_ms, ""))
 
-    def take(self, event: AlertEvent) -> None:
-        """Take an event into its incident; one that was taken before changes nothing."""
+    def handle(self, event: AlertEvent) -> None:
+        """Take an event into its incident; one that was handled before changes nothing."""
         record = self._cache.get(record_place(event.anomaly.id), AnomalyRecord)
         if record is not None and event.key in record.seen:
             self._again[id(event)] = self._made_before(record)
@@ -125,7 +125,9 @@ class Decision:
                 continue
             digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
             digests[key] = digest.with_line(incidents.line_of(incident, self._now_ms)), first
-            self._put(policy.noted(incident, "digest", digest_id(digest), digest.channels, self._now_ms))
+            self._put(
+                policy.with_notification(incident, "digest", digest_id(digest), digest.channels, self._now_ms)
+            )
             self._cache.put(digested_place(*key), self._now_ms)
         for digest, first in digests.values():
             messages[id(first)] = digest_message(digest, self._now_ms)
@@ -236,5 +238,5 @@ def with_message(
 ) -> tuple[Incident, Message]:
     """Return an incident with a message about it."""
     id_ = f"{incident.id}#{incident.sequence + 1}"
-    incident = policy.noted(incident, kind, id_, channels, now_ms)
+    incident = policy.with_notification(incident, kind, id_, channels, now_ms)
     return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])

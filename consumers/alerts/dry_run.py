@@ -49,10 +49,10 @@ class DryRun:
             context=self.context,
         )
 
-    def take(self, events: Sequence[AlertEvent], now_ms: int) -> list[Message | None]:
+    def handle(self, events: Sequence[AlertEvent], now_ms: int) -> list[Message | None]:
         """Take a batch of events in; return the message that each led to at once."""
         self.now_ms = now_ms
-        return [one.message for one in self._notifier.take(events, self.settings)]
+        return [one.message for one in self._notifier.handle(events, self.settings)]
 
     def sweep(self, now_ms: int) -> None:
         """Do what is due."""
@@ -66,7 +66,7 @@ class DryRun:
         """
         for now_ms, together in groupby(sorted(events, key=_moment), key=_moment):
             self._sweep_until(now_ms)
-            self.take(list(together), now_ms)
+            self.handle(list(together), now_ms)
         end_ms = self.now_ms + then_ms
         while next(self.store.due(end_ms), None) is not None and self.now_ms < end_ms:
             self._sweep_until(self.now_ms + MINUTE_MS)

@@ -104,16 +104,16 @@ def _failed(found: dict[str, AlertEvent]) -> list[str]:
     """Take events in, by the id of their message of the queue; return the ids of those that have to come again."""
     if not found:
         return []
-    taken = _notifier().take(list(found.values()), _reader().settings())
-    for one in taken:
+    handled = _notifier().handle(list(found.values()), _reader().settings())
+    for one in handled:
         id_, change = one.event.anomaly.id, one.event.key
         if one.error is None:
             made = one.message and one.message.id
-            logger.info("taken", correlation_id=id_, change=change, made=made)
+            logger.info("handled", correlation_id=id_, change=change, made=made)
         else:
             reason = str(one.error)
             logger.error("not handled, stays in the queue", correlation_id=id_, change=change, reason=reason)
-    return [id_ for id_, one in zip(found, taken, strict=True) if one.error is not None]
+    return [id_ for id_, one in zip(found, handled, strict=True) if one.error is not None]
 
 
 def _now_ms() -> int:

@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep did: sends that were taken, incidents that it looked at, and errors that it met on its way."""
+    """What a sweep did: sends that were accepted, incidents that it read, and errors that it met on its way."""
 
     sent: int
     incidents: int
@@ -54,7 +54,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Handled:
     """What became of an event: the message it led to, or the error with which it has to come again.
 
     Attributes
@@ -115,20 +115,20 @@ class Notifier:
         self._pause = pause
         self._deliverer = Deliverer(store, send, dead_letter, clock, run, pause=pause, owner=owner)
 
-    def take(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+    def handle(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
         """Take a batch of events in, each once however often it comes, and send their messages.
 
         An event with an error has to come again, to the same effect. A message that could not be sent is pending: a
         sweep sends it, or the event if it comes again before.
         """
-        taken = self._decided(events, settings)
-        self._deliverer.deliver((one.message for one in taken if one.message is not None), settings)
-        if again := list(dict.fromkeys(pending for one in taken for pending in one.again)):
+        handled = self._decided(events, settings)
+        self._deliverer.deliver((one.message for one in handled if one.message is not None), settings)
+        if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
                 self._send_again(again, settings)
             except (ConflictError, ClientError, BotoCoreError) as error:
-                return [replace(one, error=error) if one.again else one for one in taken]
-        return taken
+                return [replace(one, error=error) if one.again else one for one in handled]
+        return handled
 
     def _send_again(self, found: Sequence[Pending], settings: AlertSettings) -> None:
         silences, now_ms = tuple(self._store.silences()), self._clock()
@@ -180,17 +180,17 @@ class Notifier:
             errors.append(error)
             return None
 
-    def _decided(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+    def _decided(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
         try:
             return self._retrying(lambda: self._decide(events, settings))
         except BotoCoreError as error:  # no answer: one by one there would be none either
-            return [Taken(event, error=error) for event in events]
+            return [Handled(event, error=error) for event in events]
         except (ConflictError, TooManyWritesError, ClientError) as error:
             if len(events) == 1:
-                return [Taken(events[0], error=error)]
-            return [taken for event in events for taken in self._decided([event], settings)]
+                return [Handled(events[0], error=error)]
+            return [handled for event in events for handled in self._decided([event], settings)]
 
-    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Taken]:
+    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
         decision = Decision(
             self._store,
             self._store.load(events),
@@ -200,11 +200,11 @@ class Notifier:
             context=self._context,
         )
         order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
-        decision.look_around(order)
+        decision.query_around(order)
         for event in order:
-            decision.take(event)
+            decision.handle(event)
         messages = decision.commit()
-        return [Taken(event, messages.get(id(event)), again=decision.again(event)) for event in events]
+        return [Handled(event, messages.get(id(event)), again=decision.again(event)) for event in events]
 
     def _do_chunk(
         self,
@@ -228,17 +228,17 @@ class Notifier:
         self, pending: Pending, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
     ) -> bool:
         message = self._store.message(pending.message_id, pending.made_ms)
-        if message is not None and _is_kept_back(message, silences, now_ms, settings):
+        if message is not None and _is_suppressed(message, silences, now_ms, settings):
             return False
         return self._deliverer.again(pending, settings)
 
     def _add_pictures(
         self, pictures: PicturePorts, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
     ) -> int:
-        def is_kept_back(message: Message) -> bool:
-            return _is_kept_back(message, silences, now_ms, settings)
+        def is_suppressed(message: Message) -> bool:
+            return _is_suppressed(message, silences, now_ms, settings)
 
-        return add_pictures(self._store, pictures, settings, self._clock, is_kept_back)
+        return add_pictures(self._store, pictures, settings, self._clock, is_suppressed)
 
     def _do_due(
         self,
@@ -285,7 +285,7 @@ class Notifier:
             digest = digest or Digest(incident.origin, channels, now_ms)
             digest = digest.with_line(incidents.line_of(incident, now_ms))
             cache.put(digest_place(incident.origin, channels), digest)
-            return policy.noted(incident, "digest", digest_id(digest), channels, now_ms), None
+            return policy.with_notification(incident, "digest", digest_id(digest), channels, now_ms), None
         if what in {"acknowledged", "repeated", "resolved"}:
             channels = policy.recipients(what, incident, settings)
             if channels:
@@ -306,7 +306,7 @@ class Notifier:
         return change()
 
 
-def _is_kept_back(
+def _is_suppressed(
     message: Message, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
 ) -> bool:
     """Return whether a silence or a mute timing forbids to send a pending message now."""

@@ -60,7 +60,7 @@ class Outlets:
     def send(self, name: str, message: Message, settings: AlertSettings) -> str:
         """Send a message through a channel; return its receipt. Raises `ChannelError`, and botocore's errors."""
         try:
-            return self._channel(name, settings).send(message, self._said(name, message, settings))
+            return self._channel(name, settings).send(message, self._content(name, message, settings))
         except ChannelError:
             self._made.pop(name, None)  # its secret may have been replaced
             raise
@@ -77,10 +77,10 @@ class Outlets:
         self, name: str, receipt: str, message: Message, settings: AlertSettings, png: bytes
     ) -> None:
         """Add a picture to a message that a channel took. Raises what `send` raises."""
-        said = self._said(name, message, settings)
+        said = self._content(name, message, settings)
         self._channel(name, settings).add_picture(receipt, message, said, png)
 
-    def _said(self, name: str, message: Message, settings: AlertSettings) -> Content:
+    def _content(self, name: str, message: Message, settings: AlertSettings) -> Content:
         return content(
             message,
             self._dashboard_url,

@@ -56,13 +56,13 @@ def add_pictures(
     ports: PicturePorts,
     settings: AlertSettings,
     clock: Callable[[], int],
-    is_kept_back: Callable[[Message], bool],
+    is_suppressed: Callable[[Message], bool],
 ) -> int:
     """Add pictures to the messages of the last minutes; return how many were added.
 
     Parameters
     ----------
-    is_kept_back
+    is_suppressed
         Whether a silence or a mute timing forbids to send something about a message now.
     """
     began_ms, added, drawn = clock(), 0, 0
@@ -70,7 +70,7 @@ def add_pictures(
     for message, delivery in _without(store, ports, settings, began_ms):
         if drawn >= PICTURES_A_SWEEP or clock() >= began_ms + SPENT_MS:
             break
-        if is_kept_back(message):
+        if is_suppressed(message):
             continue
         drawn += 1
         pending = Pending(message.id, message.made_ms, delivery.channel)

@@ -236,7 +236,7 @@ def recipients(what: Due | None, incident: Incident, settings: AlertSettings) ->
     return incident.channels if lasted else stateful
 
 
-def noted(
+def with_notification(
     incident: Incident, kind: MessageKind, message_id: str, channels: tuple[str, ...], now_ms: int
 ) -> Incident:
     """Return an incident after a message about it was made."""

@@ -87,8 +87,8 @@ class AlertStore(MessageStore):
             for event in events
             for subject in (group_of(event), MARKET, FEED)
         }
-        self._hold(cache, groups, str)
-        self._hold(cache, (record_place(event.anomaly.id) for event in events), AnomalyRecord)
+        self._load(cache, groups, str)
+        self._load(cache, (record_place(event.anomaly.id) for event in events), AnomalyRecord)
         wanted = {cache.get(place, str) for place in groups}
         records = (cache.get(record_place(event.anomaly.id), AnomalyRecord) for event in events)
         known = [one.incident for one in records if one is not None]
@@ -98,8 +98,8 @@ class AlertStore(MessageStore):
 
     def load_incidents(self, cache: AlertCache, ids: Iterable[str]) -> None:
         """Add incidents to a cache, and those into which they were merged."""
-        wanted = {id_ for id_ in ids if not cache.holds(incident_place(id_))}
-        self._hold(cache, map(incident_place, wanted), Incident)
+        wanted = {id_ for id_ in ids if not cache.has_loaded(incident_place(id_))}
+        self._load(cache, map(incident_place, wanted), Incident)
         found = (cache.get(incident_place(id_), Incident) for id_ in wanted)
         if further := [one.merged_into for one in found if one is not None and one.merged_into]:
             self.load_incidents(cache, further)
@@ -325,19 +325,19 @@ class AlertStore(MessageStore):
         self._table.write([Delete(place, version), made, *new_message(message, now_ms)])
 
     def _also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
-        if not cache.holds(place):
-            self._hold(cache, [place], type_)
+        if not cache.has_loaded(place):
+            self._load(cache, [place], type_)
         return cache.get(place, type_)
 
-    def _hold(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
+    def _load(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
         places = list(places)
         found = self._table.read(places)
         for place in places:
             item = found.get(place)
             if item is None:
-                cache.hold(place, 0, None)
+                cache.load(place, 0, None)
             else:
-                cache.hold(place, item.version, decode(item.body, type_))
+                cache.load(place, item.version, decode(item.body, type_))
 
 
 def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:

@@ -75,9 +75,9 @@ class LakeBucket:
         with io(f"write {STATE_KEY}"):
             self._client.put_object(Bucket=self._bucket, Key=STATE_KEY, Body=msgspec.json.encode(state))
 
-    def look(self, key: str) -> FoundObject | None:
+    def head(self, key: str) -> FoundObject | None:
         """Return what is known of an object, None if it is not there."""
-        with io(f"look at {key}"):
+        with io(f"head {key}"):
             try:
                 found = self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:

@@ -113,7 +113,7 @@ class Lake:
             A file cannot be read or written.
         """
         report, state = LakeReport(), self._ports.bucket.state()
-        while self._take_blocks(state, report):
+        while self._merge_blocks(state, report):
             if self._ports.now_ms() >= until_ms:
                 report.is_done = False
                 return report
@@ -121,7 +121,7 @@ class Lake:
         self._ports.bucket.save(state)
         return report
 
-    def _take_blocks(self, state: LakeState, report: LakeReport) -> bool:
+    def _merge_blocks(self, state: LakeState, report: LakeReport) -> bool:
         """Take in some of the blocks that are new; return whether there may be more."""
         with Days() as days:
             for partition in self._partitions:
@@ -210,7 +210,7 @@ class Lake:
                 file = Path(folder) / f"{name}.jsonl"
                 count, digest = _write_rows(file, found)
                 key = object_key(name, day)
-                there = self._ports.bucket.look(key)
+                there = self._ports.bucket.head(key)
                 if (there.digest if there else None) != (digest if count or there else None):
                     self._put(
                         TABLES[name], key, file, report, before=None, etag=there and there.etag, digest=digest

@@ -57,10 +57,10 @@ class LogFollower:
                 raise
         fresh = found - self._seen.get(function_name, Counter())
         self._seen[function_name] = found
-        return [LogLine(function_name, key[0], key[1] / 1000, key[2]) for key in _take(order, fresh)]
+        return [LogLine(function_name, key[0], key[1] / 1000, key[2]) for key in _newest(order, fresh)]
 
 
-def _take(
+def _newest(
     order: list[tuple[str, int, str]], fresh: Counter[tuple[str, int, str]]
 ) -> list[tuple[str, int, str]]:
     """Return the last `fresh[key]` occurrences of each key, in order."""

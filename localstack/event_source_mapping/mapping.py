@@ -83,7 +83,7 @@ class MappingRunner:
         self._retire()
         for shard in shards:
             if shard.closed and shard.shard_id in self._workers:
-                self._workers[shard.shard_id].note_closed()
+                self._workers[shard.shard_id].mark_closed()
         known = self._checkpoints.known(self.settings.uuid)
         if not known:
             self._start_from_configured_offset(shards)

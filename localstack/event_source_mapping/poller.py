@@ -87,7 +87,7 @@ class ShardWorker:
             self._woken, self._next_poll = True, 0.0
             self._changed.notify()
 
-    def note_closed(self) -> None:
+    def mark_closed(self) -> None:
         """Record that the shard takes no more records: it was split, merged or scaled away."""
         self._takes_records = False
 
@@ -159,7 +159,7 @@ class ShardWorker:
             self._trouble("endpoint_unavailable", error)
         else:
             self._in_trouble = False
-            self._take(answer, may_get_more=may_get_more)
+            self._handle(answer, may_get_more=may_get_more)
 
     def _read(self, *, only_look: bool) -> "GetRecordsOutputTypeDef":
         """Read on. Records are taken from an iterator opened just now at the last known sequence number.
@@ -204,7 +204,7 @@ class ShardWorker:
             self._on_offset(self.shard_id, self._resume)
         return iterator
 
-    def _take(self, answer: "GetRecordsOutputTypeDef", *, may_get_more: bool) -> None:
+    def _handle(self, answer: "GetRecordsOutputTypeDef", *, may_get_more: bool) -> None:
         now = time.time()
         records = [self._record(raw) for raw in answer["Records"]]
         self._iterator = answer.get("NextShardIterator")

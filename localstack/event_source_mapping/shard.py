@@ -68,9 +68,9 @@ class _Lane:
             self._form_batch(settings, now)
         if self.batches and not self.discarded:
             self._expire(settings, now)
-        return self._take(lane, now)
+        return self._next_batch(lane, now)
 
-    def _take(self, lane: int, now: float) -> Action | None:
+    def _next_batch(self, lane: int, now: float) -> Action | None:
         if self.discarded:
             self.busy, discarded, self.discarded = True, self.discarded, None
             return Discard(lane, discarded)

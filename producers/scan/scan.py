@@ -181,7 +181,7 @@ class Scan:
         return True
 
     def _work(self, request: ScanRequest, deadline_ms: int) -> None:
-        self._note_correction()
+        self._record_correction()
         try:
             self._send_stored(deadline_ms)
             if request.backfill_minutes is None:
@@ -214,7 +214,7 @@ class Scan:
         watched = parts.watch_list()
         report.rejected = watched.rejected
         ts_ms = parts.lease.reserve(parts.clock_ms())
-        self._note_correction()
+        self._record_correction()
         symbols = self._in_session(watched.symbols, ts_ms)
         try:
             batch = poll(self._settings.source, parts.source, symbols, ts_ms)
@@ -242,7 +242,7 @@ class Scan:
         feed.save(ts_ms)  # at once: after a kill nothing of it is sent again
         return [warmed.past, warmed.quotes]
 
-    def _note_correction(self) -> None:
+    def _record_correction(self) -> None:
         correction, problems = self._parts.lease.correction, self.report.problems
         if correction is not None and correction not in problems:
             problems.append(correction)
@@ -337,7 +337,7 @@ class Scan:
         """Store what waits, and remove what was stored and is sent: a scan may be killed at any moment."""
         publisher, unsent = self._parts.publisher, self._parts.unsent
         waiting = unsent.store(publisher.waiting, self._parts.clock_ms())
-        publisher.take_waiting()
+        publisher.drain()
         publisher.enqueue(waiting)
         lying = {aggregate.stored_as for aggregate in waiting}
         unsent.forget(aggregate for aggregate in self._stored if aggregate.stored_as not in lying)

@@ -115,7 +115,7 @@ class WarmUp:
             try:
                 bars[ticker] = self._bars(ticker, due[ticker], now_ms)
             except Exception as error:  # noqa: BLE001 - reported: a history that fails must not cost the quotes
-                problems.append(f"{ticker} is not warmed up: {_said(error)}")
+                problems.append(f"{ticker} is not warmed up: {_error_text(error)}")
         waiting = {
             ticker
             for ticker in due
@@ -245,6 +245,6 @@ def limits_of(calls_per_minute: float | None, poll_interval_seconds: float) -> L
     return Limits(min(_MOST_CALLS, max(1, calls)), round(poll_interval_seconds * 500))
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
     return text if len(text) <= 160 else text[:157] + "..."

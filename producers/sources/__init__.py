@@ -169,14 +169,16 @@ def _loaded(place: _Place) -> FoundSource:
     try:
         spec = place.load()
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
-        return FoundSource(place.name, place.place, None, f"{place.place} cannot be loaded: {_said(error)}")
+        return FoundSource(
+            place.name, place.place, None, f"{place.place} cannot be loaded: {_error_text(error)}"
+        )
     if not isinstance(spec, SourceSpec):
         problem = f"{place.place} declares no source: {_CONSTANT} must be a SourceSpec"
         return FoundSource(place.name, place.place, None, problem)
     return FoundSource(spec.name, place.place, spec)
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, SourceSpecError):
         return str(error)
     text = f"{type(error).__name__}: {error}".replace(

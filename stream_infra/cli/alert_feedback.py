@@ -28,7 +28,7 @@ def useful(id_: Incident, as_json: options.AsJson = False, aws: options.Aws = Fa
 
     Example: stock-monitor alerts useful AAPL-1763996400123-price_spike
     """
-    _say(id_, useful=True, as_json=as_json, aws=aws)
+    _print(id_, useful=True, as_json=as_json, aws=aws)
 
 
 @app.command()
@@ -37,7 +37,7 @@ def noise(id_: Incident, as_json: options.AsJson = False, aws: options.Aws = Fal
 
     Example: stock-monitor alerts noise AAPL-1763996400123-price_spike
     """
-    _say(id_, useful=False, as_json=as_json, aws=aws)
+    _print(id_, useful=False, as_json=as_json, aws=aws)
 
 
 @app.command()
@@ -53,11 +53,13 @@ def quality(since: SinceOption = "30d", as_json: options.AsJson = False, aws: op
     typer.echo(_json(found) if as_json else text(found))
 
 
-def _say(id_: str, *, useful: bool, as_json: bool, aws: bool) -> None:
+def _print(id_: str, *, useful: bool, as_json: bool, aws: bool) -> None:
     from consumers.alerts.view import feedback_row  # noqa: PLC0415
     from stream_infra.operations import alert_quality  # noqa: PLC0415
 
-    said = alert_quality.say(resolve(aws), id_, useful=useful, by=getpass.getuser(), now=datetime.now(UTC))
+    said = alert_quality.record_feedback(
+        resolve(aws), id_, useful=useful, by=getpass.getuser(), now=datetime.now(UTC)
+    )
     row = {"incident_id": said.incident, **feedback_row(said)}
     word = "useful" if said.useful else "noise"
     typer.echo(

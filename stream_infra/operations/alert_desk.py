@@ -74,7 +74,7 @@ def overview(store: AlertStore, since: datetime, now: datetime) -> Overview:
     return Overview(now_ms, incidents, list(store.messages(since_ms, now_ms)), silences)
 
 
-def look_up(
+def trail_of(
     store: AlertStore, charts: ChartTable, settings: AlertSettings, id_: str, now: datetime
 ) -> AlertTrail:
     """Return what became of an anomaly, an incident or a message, by its id.

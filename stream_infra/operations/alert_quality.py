@@ -43,7 +43,7 @@ class Quality:
     after: list[After]
 
 
-def say(endpoints: Endpoints, id_: str, *, useful: bool, by: str, now: datetime) -> Feedback:
+def record_feedback(endpoints: Endpoints, id_: str, *, useful: bool, by: str, now: datetime) -> Feedback:
     """Remember what a person says of an incident, or of an anomaly of one.
 
     Raises

@@ -98,11 +98,11 @@ def build(ports: AssistantPorts) -> MCPServer:
     return server
 
 
-def _said(tool: Callable[P, T]) -> Callable[P, T]:
+def _with_error_text(tool: Callable[P, T]) -> Callable[P, T]:
     """Let an expected error reach the assistant with its text; the SDK shows no other's."""
 
     @wraps(tool)
-    def saying(*args: P.args, **kwargs: P.kwargs) -> T:
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return tool(*args, **kwargs)
         except MonitorError as error:
@@ -110,14 +110,14 @@ def _said(tool: Callable[P, T]) -> Callable[P, T]:
         except (BotoCoreError, ClientError) as error:
             raise ToolError(f"AWS: {error}") from error
 
-    return saying
+    return called
 
 
 def _register_reads(server: MCPServer, ports: AssistantPorts) -> None:
     monitor = ports.monitor
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def anomalies(
         hours: Hours = 24,
         ticker: Ticker = None,
@@ -135,19 +135,19 @@ def _register_reads(server: MCPServer, ports: AssistantPorts) -> None:
         return FoundAnomalies(anomalies=listed[:limit], more=len(listed) > limit)
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def incidents(hours: Hours = 24) -> list[IncidentModel]:
         """List incidents, the newest first: anomalies that belong together, with their state and messages."""
         return monitor.incidents(since=max(_week(ports), ports.now() - timedelta(hours=hours)))
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def incident(incident_id: str) -> IncidentModel:
         """Return one incident as it is now."""
         return monitor.incidents.get(incident_id)
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def explain(ticker: str, anomaly_id: str) -> Explanation:
         """Return all that is known of an anomaly: what was compared with what, the prices around it, its incident."""
         found = monitor.anomalies.get(ticker, anomaly_id)
@@ -158,7 +158,7 @@ def _register_reads(server: MCPServer, ports: AssistantPorts) -> None:
         )
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def safe_to_trade(ticker: str) -> Safety:
         """Say whether quotes are fresh, no critical incident is open and the market is; if not, why not."""
         return monitor.safe_to_trade(ticker)
@@ -179,8 +179,8 @@ def _incident_of(ports: AssistantPorts, anomaly: AnomalyModel) -> IncidentModel 
 
 
 def _register_silence(server: MCPServer, ports: AssistantPorts) -> None:
-    @_said
-    def asked(ticker: str | None, kind: str | None, hours: float, reason: str) -> Elicit[Confirmation]:
+    @_with_error_text
+    def confirm(ticker: str | None, kind: str | None, hours: float, reason: str) -> Elicit[Confirmation]:
         made = _silence(ports, ticker, kind, hours, reason)
         until = ports.now() + timedelta(hours=hours)
         question = (
@@ -191,10 +191,10 @@ def _register_silence(server: MCPServer, ports: AssistantPorts) -> None:
     @server.tool(
         annotations=ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
     )
-    @_said
+    @_with_error_text
     def silence(
         hours: Annotated[float, Field(gt=0, le=MAX_SILENCE_HOURS)],
-        answer: Annotated[ElicitationResult[Confirmation], Resolve(asked)],
+        answer: Annotated[ElicitationResult[Confirmation], Resolve(confirm)],
         ticker: Ticker = None,
         kind: Annotated[str | None, Field(description=f"Only this kind: {', '.join(EVERY_KIND)}.")] = None,
         reason: Annotated[str, Field(max_length=200)] = "",
@@ -223,7 +223,7 @@ def _silence(
 
 def _register_examinations(server: MCPServer, ports: AssistantPorts) -> None:
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def backtest(
         file: Annotated[
             str, Field(description="Recorded ticks on this machine: .csv, .jsonl (.gz), .parquet.")
@@ -238,7 +238,7 @@ def _register_examinations(server: MCPServer, ports: AssistantPorts) -> None:
         return {**core.as_dict(recording, outcomes)["thresholds"][0], "ticks": recording.ticks}
 
     @server.tool(annotations=_READS)
-    @_said
+    @_with_error_text
     def doctor() -> dict[str, Any]:
         """Examine every part of the monitor: what is wrong, its cause, and the remedy."""
         found = ports.examine()

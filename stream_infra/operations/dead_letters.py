@@ -120,7 +120,7 @@ class DeadLetterQueue:
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=self._held[message.id])
         del self._held[message.id]
 
-    def hold_on(self, messages: Sequence[DeadLetter]) -> None:
+    def extend_visibility(self, messages: Sequence[DeadLetter]) -> None:
         """Keep messages from others for `HELD_SECONDS` from now."""
         held = [self._held[message.id] for message in messages if message.id in self._held]
         self._set_visibility(held, HELD_SECONDS)

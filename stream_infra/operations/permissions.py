@@ -82,10 +82,10 @@ def denied(iam: Any, function: str, role: str, wanted: Mapping[str, Sequence[str
         rejected += [
             Denied(function, result["EvalActionName"], resource)
             for result in results
-            if result["EvalDecision"] != "allowed" and not _says_nothing(result)
+            if result["EvalDecision"] != "allowed" and not _is_unevaluated(result)
         ]
     return rejected
 
 
-def _says_nothing(result: Any) -> bool:
+def _is_unevaluated(result: Any) -> bool:
     return result["EvalDecision"] == "explicitDeny" and "MatchedStatements" not in result

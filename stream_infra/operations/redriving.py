@@ -68,7 +68,7 @@ def redrive_all(
     """Redrive messages one after the other, delete those that are done, and yield what became of each."""
     redriving, kinesis = redrive_of(endpoints, on_ticks), endpoints.client("kinesis")
     for i, message in enumerate(messages):
-        queue.hold_on(messages[i:])
+        queue.extend_visibility(messages[i:])
         try:
             result = RedriveResult(message, redrive(message, redriving, kinesis))
         except (UnusableError, ClientError, BotoCoreError) as error:

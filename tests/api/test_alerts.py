@@ -54,7 +54,7 @@ def notified(services: Services, anomaly: Anomaly) -> Notifier:
         watched=lambda: 2,
         pause=lambda _attempt: None,
     )
-    notifier.take([AlertEvent.of("detected", anomaly, NOW_MS - 1000)], AlertSettings())
+    notifier.handle([AlertEvent.of("detected", anomaly, NOW_MS - 1000)], AlertSettings())
     return notifier
 
 
@@ -183,9 +183,9 @@ def test_incidents_are_listed_with_their_state(api: Api, notified: Notifier, ano
     assert api.send("PUT", path, {"until": LATER}).status == 200
     assert (row()["state"], row()["acknowledged_until"]) == ("acknowledged", LATER)
     worse = replace(anomaly, severity="critical")
-    notified.take([AlertEvent.of("escalated", worse, NOW_MS)], AlertSettings())
+    notified.handle([AlertEvent.of("escalated", worse, NOW_MS)], AlertSettings())
     assert (row()["state"], row()["severity"]) == ("open", "critical")
-    notified.take([AlertEvent.of("ended", worse, NOW_MS)], AlertSettings())
+    notified.handle([AlertEvent.of("ended", worse, NOW_MS)], AlertSettings())
     assert (row()["state"], row()["resolved_at"]) == ("resolved", iso_ms(NOW_MS))
 
 

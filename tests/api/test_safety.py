@@ -40,7 +40,7 @@ def take(services: Services) -> Take:
             watched=lambda: 2,
             pause=lambda _attempt: None,
         )
-        notifier.take([AlertEvent.of(change, anomaly, at_ms)], AlertSettings())
+        notifier.handle([AlertEvent.of(change, anomaly, at_ms)], AlertSettings())
 
     return take
 

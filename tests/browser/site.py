@@ -125,7 +125,7 @@ class Site:
             pause=lambda _attempt: None,
             context=lambda _event, _incident, _settings: context or Context(why="bars were not read"),
         )
-        notifier.take([AlertEvent.of(change, anomaly, now_ms)], AlertSettings())
+        notifier.handle([AlertEvent.of(change, anomaly, now_ms)], AlertSettings())
 
     def put_bars(self, origin: str, symbol: str, bars: list[Bar]) -> None:
         """Have closed minute bars of one symbol."""

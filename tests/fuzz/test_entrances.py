@@ -154,7 +154,7 @@ def test_the_bus_and_the_notifiers_queue_take_any_events() -> None:
                 parsed.append(alert_events.parse(body, bench.now_ms))
         events = [of for of in parsed if isinstance(of, AlertEvent)]
         try:
-            taken = bench.notifier.take(events, bench.settings)
+            taken = bench.notifier.handle(events, bench.settings)
         except Exception as error:
             raise AssertionError(where) from error
         assert [str(of.error) for of in taken if of.error is not None] == [], where

@@ -146,7 +146,7 @@ def test_nothing_is_lost_or_overtaken_when_publishers_hand_over(
         publisher = publisher_for(kinesis)
         publisher.enqueue(stored)
         publisher.publish([make_batch(symbols, poll)], budget_seconds=budget)
-        stored = publisher.take_waiting()
+        stored = publisher.drain()
     last = publisher_for(kinesis)
     last.enqueue(stored)
     last.publish([])
@@ -171,7 +171,7 @@ def test_what_is_over_the_time_budget_waits_and_goes_first(kinesis: StrictKinesi
     report = publisher.publish([make_batch(["AAPL", "MSFT"], 1)], budget_seconds=3)
     assert report.ticks.total() == 0
     assert report.waiting == 2
-    stored = publisher.take_waiting()
+    stored = publisher.drain()
     assert publisher.waiting == []
 
     kinesis.failures = iter(())

@@ -112,7 +112,7 @@ def content(
         Returns the token of a link (see `links`); without it there are no buttons.
     """
     say = _Writer(dashboard_url.rstrip("/"), time_zone)
-    said = _said(message, say)
+    said = _content(message, say)
     if token is None or not dashboard_url or message.incident is None:
         return _printable(said)
     buttons = [
@@ -139,7 +139,7 @@ def _printable(said: Content) -> Content:
     return replace(said, title=title, lines=tuple(lines), buttons=buttons)
 
 
-def _said(message: Message, say: _Writer) -> Content:
+def _content(message: Message, say: _Writer) -> Content:
     if message.digest is not None:
         return say.digest(message.digest)
     if message.incident is None or message.cause is None:

@@ -99,7 +99,7 @@ def show(
     endpoints = resolve(aws)
     settings = alert_desk.settings_in_force(endpoints.client("ssm"))
     charts = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
-    found = alert_desk.look_up(_store(endpoints), charts, settings, alert, datetime.now(UTC))
+    found = alert_desk.trail_of(_store(endpoints), charts, settings, alert, datetime.now(UTC))
     _print(alert_view.found_json(found, endpoints) if as_json else alert_view.found_text(found, endpoints))
 
 

@@ -65,7 +65,7 @@ def deploy(
     problems = deploying.preflight(client, config)
     if problems:
         rows = [(problem.what, problem.remedy) for problem in problems]
-        _say([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
+        _print([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
         raise InputError(f"{len(problems)} things are missing; nothing was changed")
     assembly = deploying.synthesize(deployment)
     deploying.difference(assembly)
@@ -89,7 +89,7 @@ def _prove(*, as_json: bool) -> None:
 
 
 def _judge(dangers: list[Change], allowed: set[str], *, as_json: bool) -> None:
-    _say(
+    _print(
         [change._asdict() for change in dangers],
         [tuple(change) for change in dangers],
         ("change", "what"),
@@ -101,7 +101,7 @@ def _judge(dangers: list[Change], allowed: set[str], *, as_json: bool) -> None:
         )
 
 
-def _say(
+def _print(
     found: list[dict[str, Any]], rows: Sequence[tuple[str, ...]], header: tuple[str, str], *, as_json: bool
 ) -> None:
     if as_json:

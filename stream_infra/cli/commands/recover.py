@@ -41,7 +41,7 @@ def backup(
     with options.working(f"Backing up {table}", quiet=as_json):
         arn = tables.back_up(dynamodb, table, f"{table}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     answer = {"backup": arn, "count": holds.count, "checksum": holds.checksum}
-    _say(answer, f"{table}: {holds.count:,} items when the backup was requested\n{arn}", as_json=as_json)
+    _print(answer, f"{table}: {holds.count:,} items when the backup was requested\n{arn}", as_json=as_json)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def switch(
     text = (
         f"{target} is in use ({found.target.count:,} items); {before} stays as it is ({found.source.count:,})"
     )
-    _say(answer, f"{text}; {copied:,} items copied", as_json=as_json)
+    _print(answer, f"{text}; {copied:,} items copied", as_json=as_json)
 
 
 @app.command()
@@ -147,7 +147,7 @@ def merge(
     text = (
         f"{written:,} items written back; of {source} {found.missing + found.different:,} are not in {target}"
     )
-    _say({"written": written, **found.as_dict()}, text, as_json=as_json)
+    _print({"written": written, **found.as_dict()}, text, as_json=as_json)
     if found.missing or found.different:
         raise typer.Exit(1)
 
@@ -179,11 +179,11 @@ def object_(
             for found in known
         ]
         answer = [{"version": found.id, "at": found.at.isoformat(), "bytes": found.size} for found in known]
-        _say(answer, "\n".join(lines) or "There is no such object.", as_json=as_json)
+        _print(answer, "\n".join(lines) or "There is no such object.", as_json=as_json)
         return
     restored, checksum = objects.restore(s3, bucket, key, version)
     answer_ = {"key": key, "version": restored, "sha256": checksum}
-    _say(answer_, f"{key} is what version {restored} was (SHA-256 {checksum})", as_json=as_json)
+    _print(answer_, f"{key} is what version {restored} was (SHA-256 {checksum})", as_json=as_json)
 
 
 @app.command()
@@ -213,11 +213,11 @@ def parameter(
         answer = [
             {"version": found.version, "value": found.value, "problem": found.problem} for found in known
         ]
-        _say(answer, "\n".join(lines), as_json=as_json)
+        _print(answer, "\n".join(lines), as_json=as_json)
         return
     chosen = parameters.restore(ssm, name, version)
     text = f"{name} is {chosen.value[:80]!r} again (version {chosen.version}), in force within a minute"
-    _say({"name": name, "version": chosen.version, "value": chosen.value}, text, as_json=as_json)
+    _print({"name": name, "version": chosen.version, "value": chosen.value}, text, as_json=as_json)
 
 
 @app.command()
@@ -233,7 +233,7 @@ def stop(
     from stream_infra.operations.recovery import running  # noqa: PLC0415  --help must not pay for it
 
     done = running.stop(resolve(aws), everything=everything)
-    _say({"stopped": done}, "\n".join(f"stopped: {what}" for what in done), as_json=as_json)
+    _print({"stopped": done}, "\n".join(f"stopped: {what}" for what in done), as_json=as_json)
 
 
 @app.command()
@@ -254,7 +254,7 @@ def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     )
     if proof.behind:
         text += f"; still behind: {', '.join(proof.behind)}"
-    _say(proof.as_dict(), text, as_json=as_json)
+    _print(proof.as_dict(), text, as_json=as_json)
     if not proof.complete:
         raise typer.Exit(1)
 
@@ -279,10 +279,10 @@ def _compared(found: Any, source: str, target: str, *, as_json: bool) -> None:
         if found.equal
         else f"{found.missing:,} missing, {found.different:,} different, {found.extra:,} extra",
     ]
-    _say(
+    _print(
         {"source_table": source, "target_table": target, **found.as_dict()}, "\n".join(lines), as_json=as_json
     )
 
 
-def _say(answer: Any, text: str, *, as_json: bool) -> None:
+def _print(answer: Any, text: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(answer) if as_json else text)

@@ -203,11 +203,11 @@ def _anomaly(item: Item) -> Text:
     line = Text(f"{time_of(str(item['timestamp']))}  ")
     line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
     line.append(f"  {ticker:<6}  {one_line(item['kind'].replace('_', ' ')):<14}  ")
-    line.append(one_line(_told(item["explanation"], item["ticker"])))
+    line.append(one_line(_without_columns(item["explanation"], item["ticker"])))
     return line.append(f"  {one_line(item['source'])}{', late' if item['late'] else ''}", "dim")
 
 
-def _told(explanation: str, ticker: str) -> str:
+def _without_columns(explanation: str, ticker: str) -> str:
     """Return a sentence without what the columns beside it say."""
     return _ASIDE.sub(".", explanation).removeprefix(f"{ticker} ").removeprefix(f"{ticker}'s ")
 

@@ -159,7 +159,7 @@ class Bench:
     def take(self, *events: AlertEvent, at_ms: int | None = None) -> list[str | None]:
         """Take a batch in, at `at_ms` or now; return the kind of message that each event led to."""
         self.now_ms = self.now_ms if at_ms is None else at_ms
-        taken = self.notifier.take(events, self.settings)
+        taken = self.notifier.handle(events, self.settings)
         for one in taken:
             if one.error is not None:
                 raise one.error

@@ -171,7 +171,7 @@ class Play:
     def _invoke(self, batch: list[AlertEvent]) -> list[AlertEvent]:
         script = list(self.faults.script)
         try:
-            taken = self.notifier.take(batch, self.settings)
+            taken = self.notifier.handle(batch, self.settings)
         except CrashError:
             self._interrupt("sending")
             return batch
@@ -191,7 +191,7 @@ class Play:
         event = next((one for one in queue if one not in self.alongside and one.at_ms <= self.now_ms), None)
         if event is not None:
             self.alongside.append(event)
-            self.other.take([event], self.settings)
+            self.other.handle([event], self.settings)
         self.other.sweep(self.settings)
 
     @staticmethod

@@ -92,7 +92,7 @@ def watch() -> Watched:
     monitor = DryRun(watched=len(DEFAULT_WATCH_LIST))
     past = [event for event in events if event.at_ms < START_MS]
     for first in range(0, len(past), BATCH):
-        monitor.take(past[first : first + BATCH], START_MS)
+        monitor.handle(past[first : first + BATCH], START_MS)
     monitor.live_through([event for event in events if event.at_ms >= START_MS], then_ms=4 * HALF_HOUR_MS)
     ids = {event.anomaly.id for event in events}
     incidents = {id_: incident for id_ in ids if (incident := monitor.store.incident_of(id_)) is not None}

@@ -91,10 +91,10 @@ def test_nothing_yet(run: Run) -> None:
 def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: Notifier) -> None:
     first = _now_ms()
     event, quiet = _opened(first), opened(first, "low", ticker="MSFT")
-    notifier.take([event], AlertSettings())
+    notifier.handle([event], AlertSettings())
     silence = Silence(first + 3_600_000, "MSFT")
     notifier._store.put_silence(silence)
-    notifier.take([quiet], AlertSettings())
+    notifier.handle([quiet], AlertSettings())
     notifier._store.delete_silence(silence.scope)
     listed = json.loads(run("list", "--json").output)
     (message,) = listed["messages"]
@@ -156,7 +156,7 @@ def test_a_silence_says_what_is_allowed(run: Run, arguments: list[str], said: st
 
 def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifier: Notifier) -> None:
     event = _opened(_now_ms())
-    notifier.take([event], AlertSettings())
+    notifier.handle([event], AlertSettings())
     for id_ in (event.anomaly.id, f"live-AAPL-{event.at_ms}"):
         row = json.loads(run("ack", id_, "--json").output)
         assert (row["state"], row["id"]) == ("acknowledged", f"live-AAPL-{event.at_ms}")
@@ -174,7 +174,7 @@ def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
         for n, score in enumerate(scores)
     ]
     AnomalyTable(endpoints.client("dynamodb"), "stock-anomalies").put(made)
-    notifier.take(
+    notifier.handle(
         [AlertEvent.of("detected", one, first - 180_000 * n) for n, one in enumerate(made)], AlertSettings()
     )
     for n, word in enumerate(("noise", "noise", "noise", "useful", "useful")):
@@ -202,7 +202,7 @@ def test_what_is_shown_says_what_people_said_and_what_the_price_did(
         for after, close in ((0, 200.0), (5, 190.0))
     ]
     ChartTable(endpoints.client("dynamodb"), "stock-charts").put_bars(bars, {}, began_ms, 1)
-    notifier.take([event], AlertSettings())
+    notifier.handle([event], AlertSettings())
     run("noise", event.anomaly.id)
     text = run("show", event.anomaly.id).output
     assert re.search(r"^Noise, says \S+ at .+Z of AAPL price_spike, high.$", text, re.MULTILINE)

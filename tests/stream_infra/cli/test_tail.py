@@ -84,7 +84,7 @@ def test_what_is_none_is_rejected_by_name(arguments: tuple[str, ...], says: str)
 
 def test_one_line_fits_80_columns_and_says_nothing_twice() -> None:
     sentence = "AAPL rose 4.2 % in one tick; severity high, score 2.80 where alerts begin at 2.5."
-    assert tail._told(sentence, "AAPL") == "rose 4.2 % in one tick."
+    assert tail._without_columns(sentence, "AAPL") == "rose 4.2 % in one tick."
     assert all(len(line) <= 80 for line in shown())
 
 
