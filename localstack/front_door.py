@@ -91,8 +91,9 @@ class FrontDoor:
         return _File(found["ETag"], found["ContentType"], found["Body"].read())
 
     async def config(self, _: Request) -> Response:
-        """Return what the page gets to know of its monitor: nobody signs in here, and messages go to the outbox."""
-        return JSONResponse({"sign_in": None, "outbox": "/outbox"}, headers=_SECURITY)
+        """Return what the page gets to know of its monitor: nobody signs in here, messages go to the outbox."""
+        found = {"sign_in": None, "outbox": "/outbox", "events": "/events"}
+        return JSONResponse(found, headers=_SECURITY)
 
     async def outbox(self, request: Request) -> Response:
         """Return a page of the sent messages, newest first."""

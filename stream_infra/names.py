@@ -42,6 +42,7 @@ BUS = named("stock-market")
 ARCHIVE = named("stock-market")
 ARCHIVE_DAYS = 14
 """Less than the 15 days for which the notifier knows what it took: a replay of all makes no message twice."""
+SCHEMA_REGISTRY = named("stock-market")
 EVENT_SOURCE = "stock-monitor"
 SCHEDULE_RULE = named("StockScannerSchedule")
 DIGEST_RULE = named("StockNotifierDigest")

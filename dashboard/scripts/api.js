@@ -137,6 +137,9 @@ export class Poll {
   #running = false;
   #stopped = false;
   #generation = 0;
+  /** When the last question was asked, and whether another waits for its answer. */
+  #askedMs = -Infinity;
+  #again = false;
 
   /**
    * @param {() => string} url asked anew each time
@@ -159,7 +162,8 @@ export class Poll {
   async now() {
     clearTimeout(this.#timer);
     const generation = ++this.#generation;
-    const startedMs = performance.now();
+    this.#askedMs = performance.now();
+    this.#again = false;
     this.#running = true;
     try {
       const data = await get(this.url());
@@ -171,7 +175,14 @@ export class Poll {
     }
     if (generation !== this.#generation) return;
     this.#running = false;
-    this.#schedule(performance.now() - startedMs);
+    this.#schedule();
+  }
+
+  /** Ask as soon as what is under way is answered; of many calls in a short time, once. */
+  soon() {
+    if (this.#stopped) return;
+    this.#again = true;
+    if (!this.#running && !this.#failures) this.#schedule();
   }
 
   stop() {
@@ -198,10 +209,12 @@ export class Poll {
     if (!this.quiet) connection.failed(error instanceof ApiError ? error.message : "the monitor cannot be reached");
   }
 
-  /** From one question to the next: an answer that took long does not put the next one off. @param {number} tookMs */
-  #schedule(tookMs) {
+  /** From one question to the next: an answer that took long does not put the next one off. */
+  #schedule() {
     if (this.#stopped) return;
-    const usual = Math.max(SHORTEST_WAIT_MS, (document.hidden ? HIDDEN_MS : this.everyMs) - tookMs);
+    clearTimeout(this.#timer);
+    const sinceMs = performance.now() - this.#askedMs;
+    const usual = this.#again ? SHORTEST_WAIT_MS - sinceMs : Math.max(SHORTEST_WAIT_MS, (document.hidden ? HIDDEN_MS : this.everyMs) - sinceMs);
     const wait = Math.max(usual, Math.min(LONGEST_WAIT_MS, 1000 * 2 ** this.#failures * (this.#failures ? 1 : 0)));
     this.#timer = setTimeout(() => void this.now(), wait);
   }

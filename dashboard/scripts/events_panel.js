@@ -7,7 +7,9 @@ import { current, go, onAddress } from "./address.js";
 import { showSilences } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
+import { eventStream } from "./event_stream.js";
 import { notify } from "./notify.js";
+import { Turn, isPointedAt } from "./pointing.js";
 import { SEVERITIES, capitalized, kindName, loadKinds, momentOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
@@ -36,6 +38,9 @@ export class EventsPanel {
   #older = h("button", { className: "button", type: "button", onclick: () => void this.#more() }, "Show older");
   /** @type {Anomaly[]} what is shown, newest first */
   #shown = [];
+  /** @type {Set<string>} ids of those that came while somebody points at the list: they are put in afterwards */
+  #waiting = new Set();
+  #turn = new Turn(this.#list, () => this.#putIn());
   /** @type {Older | null} where what follows is */
   #next = null;
   /** The newest were let go for older ones: what is new waits. */
@@ -63,6 +68,7 @@ export class EventsPanel {
       everyMs: EVERY_MS,
       onProblem: (problem) => this.#reject(problem),
     });
+    eventStream.follow(this.#poll);
     loadKinds(offerKinds);
     this.#counts = new Poll(() => resource(["stats"], statsQuery()), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     silences.addEventListener("change", () => {
@@ -103,6 +109,7 @@ export class EventsPanel {
   #restart() {
     this.#lastPage = null;
     this.#shown = [];
+    this.#waiting.clear();
     this.#browsing = false;
   }
 
@@ -134,14 +141,25 @@ export class EventsPanel {
       announce(fresh);
       notify(fresh);
     }
-    this.#render(first ? new Set() : new Set(fresh.map((anomaly) => anomaly.id)));
+    const ids = new Set(fresh.map((anomaly) => anomaly.id));
+    if (first || !overlaps || !ids.size) return this.#render();
+    this.#waiting = new Set([...this.#waiting, ...ids]);
+    if (isPointedAt(this.#list)) this.#render(); // without them: it says how many wait
+    this.#turn.want();
+  }
+
+  #putIn() {
+    const fresh = this.#waiting;
+    this.#waiting = new Set();
+    this.#render(fresh);
   }
 
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
-    this.#events.show(this.#shown, { usualSource: this.#usualSource, message: emptyState(), chosen: this.#chosen, fresh });
+    const shown = this.#shown.filter(({ id }) => !this.#waiting.has(id));
+    this.#events.show(shown, { usualSource: this.#usualSource, message: emptyState(), chosen: this.#chosen, fresh });
     byId("events-newer").hidden = !this.#browsing;
-    setText(byId("events-summary"), summary(this.#shown, this.#next !== null));
+    setText(byId("events-summary"), summary(shown.length, this.#waiting.size, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
     this.#onAnomalies(this.#shown);
   }
@@ -226,10 +244,10 @@ const following = ({ next }) => (next === null ? null : { cursor: next });
 /** The instant after an anomaly's: the first that need not be asked for again. @param {Anomaly} anomaly */
 const instantAfter = (anomaly) => new Date(momentOf(anomaly) + 1).toISOString();
 
-/** @param {Anomaly[]} shown @param {boolean} more */
-function summary(shown, more) {
-  if (!shown.length) return "";
-  return `${shown.length}${more ? "+" : ""} shown, newest first`;
+/** @param {number} shown @param {number} waiting @param {boolean} more */
+function summary(shown, waiting, more) {
+  if (!shown) return "";
+  return `${shown}${more ? "+" : ""} shown, ${waiting ? `${waiting} new` : "newest first"}`;
 }
 
 function emptyState() {

@@ -6,6 +6,7 @@ import { serverNow } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
 import { age, bareMoment, change, moment } from "./format.js";
 import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
+import { Turn } from "./pointing.js";
 
 /** @typedef {import("../api-types.d.ts").IncidentModel} Incident */
 /** @typedef {import("../api-types.d.ts").IncidentList} IncidentList */
@@ -66,7 +67,8 @@ export class IncidentsPanel {
       h("button", { type: "button", dataset: { state }, onclick: () => go({ incidents: state }) }, h("span", {}, label), h("span", { className: "count" })),
     );
     byId("states").replaceChildren(...tabs);
-    incidents.addEventListener("change", () => this.#show());
+    const turn = new Turn(this.#list, () => this.#show());
+    incidents.addEventListener("change", () => turn.want());
     incidents.start();
     onAddress(() => this.#show());
     this.#show();
@@ -99,6 +101,7 @@ export class IncidentsPanel {
       byId("announcer").textContent = `That was not done: ${error.message}`;
     }
     await incidents.refresh();
+    this.#show();
   }
 
   /** What people said of an incident and what the price did since: read when it opens, and now and then. @param {string} id */

@@ -2,6 +2,7 @@
 
 import { followLinks, go } from "./address.js";
 import { byId, h } from "./dom.js";
+import { eventStream } from "./event_stream.js";
 import { EventsPanel } from "./events_panel.js";
 import { IncidentsPanel } from "./incidents.js";
 import { listenToKeys } from "./keyboard.js";
@@ -43,6 +44,7 @@ listenToKeys();
 initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? [], () => status.list?.feed.total ?? 0);
 tour();
 void showOutbox();
+void eventStream.start();
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
 

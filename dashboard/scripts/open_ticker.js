@@ -11,6 +11,7 @@ import { ChartMessage } from "./chart_message.js";
 import { serverNow } from "./clock.js";
 import { byId, fill, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
+import { eventStream } from "./event_stream.js";
 import { skeleton } from "./events_panel.js";
 import { details } from "./facts.js";
 import { change, digitsOf, digitsOfQuote, percent, price } from "./format.js";
@@ -98,10 +99,9 @@ export class OpenTicker {
     const onProblem = (/** @type {Error} */ problem) => this.#reject(problem.message);
     const length = this.#isShort ? lengthName(this.#address.bars) : "";
     const bars = (/** @type {string} */ of) => () => resource(["quotes", of], { ...this.#span(), source, length });
-    const polls = [
-      new Poll(bars(ticker), (found) => this.#takeBars(found), { everyMs: barsMs, onProblem }),
-      new Poll(() => resource(["anomalies", ticker], { ...this.#span(), source, limit: 200 }), (page) => this.#takeAnomalies(page), { everyMs, onProblem }),
-    ];
+    const anomalies = new Poll(() => resource(["anomalies", ticker], { ...this.#span(), source, limit: 200 }), (page) => this.#takeAnomalies(page), { everyMs, onProblem });
+    if (!at) eventStream.follow(anomalies, { ticker, signal: this.#ended.signal });
+    const polls = [new Poll(bars(ticker), (found) => this.#takeBars(found), { everyMs: barsMs, onProblem }), anomalies];
     if (compare && compare !== ticker) polls.push(new Poll(bars(compare), (found) => this.#takeOther(found), { everyMs: barsMs, quiet: true }));
     return polls;
   }

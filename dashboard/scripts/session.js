@@ -10,7 +10,7 @@ const MARGIN_MS = 60_000;
 const NEW_MS = 30_000;
 
 /** @typedef {{domain: string, client_id: string}} SignIn where people sign in, and as which client */
-/** @typedef {{sign_in: SignIn | null, outbox?: string}} PageConfig `outbox` is where messages are kept that are not sent */
+/** @typedef {{sign_in: SignIn | null, outbox?: string, events?: string}} PageConfig `outbox`: where messages are kept that are not sent; `events`: where events are followed */
 /** @typedef {{token: string, refresh: string, endsAt: number, since: number}} Tokens epoch ms */
 /** @typedef {{state: string, verifier: string, search: string}} Pending */
 

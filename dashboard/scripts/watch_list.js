@@ -5,6 +5,7 @@ import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
 import { skeleton } from "./events_panel.js";
+import { Turn, isPointedAt } from "./pointing.js";
 import { prefer, preference } from "./preferences.js";
 import { age, change, digitsOfQuote, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
@@ -55,6 +56,9 @@ export class WatchList {
   /** @type {Map<string, Anomaly>} the worst recent anomaly of each ticker */
   #recent = new Map();
   #source = listSource();
+  /** Whether another order or page was asked for, and did not come yet. */
+  #hasAsked = false;
+  #turn = new Turn(this.#box, () => this.#showSorted());
   /** @type {(list: TickerList) => void} */
   #onList;
 
@@ -62,8 +66,8 @@ export class WatchList {
   /** Whether the list is longer than a page. */
   #paged = false;
   #pages = h("span", { role: "status" });
-  #before = h("button", { className: "button", type: "button", onclick: () => this.#turn(-PAGE) }, "Previous");
-  #after = h("button", { className: "button", type: "button", onclick: () => this.#turn(PAGE) }, "Next");
+  #before = h("button", { className: "button", type: "button", onclick: () => this.#turnPage(-PAGE) }, "Previous");
+  #after = h("button", { className: "button", type: "button", onclick: () => this.#turnPage(PAGE) }, "Next");
   #poll;
 
   /** @param {(list: TickerList) => void} onList */
@@ -126,7 +130,8 @@ export class WatchList {
   }
 
   /** Turn the pages. @param {number} by */
-  #turn(by) {
+  #turnPage(by) {
+    this.#hasAsked = true;
     this.#offset = Math.max(0, this.#offset + by);
     this.#box.scrollTo(0, 0);
     void this.#poll.now();
@@ -135,7 +140,7 @@ export class WatchList {
   /** @param {TickerList} list */
   #take(list) {
     if (list === this.#answer) return;
-    if (!list.tickers.length && this.#offset) return this.#turn(-this.#offset); // the list has become shorter
+    if (!list.tickers.length && this.#offset) return this.#turnPage(-this.#offset); // the list has become shorter
     this.#answer = list;
     const { total } = list.feed;
     byId("watch-pages").hidden = total <= PAGE;
@@ -146,7 +151,22 @@ export class WatchList {
       this.#paged = paged;
       if (preference("sort") !== "list") void this.#poll.now();
     }
-    this.#show({ ...list, tickers: this.#sorted(list.tickers) });
+    const isHeld = this.#last && !this.#hasAsked && isPointedAt(this.#box);
+    this.#hasAsked = false;
+    if (!isHeld) return this.#showSorted();
+    this.#show({ ...list, tickers: this.#asBefore(list.tickers) });
+    this.#turn.want();
+  }
+
+  #showSorted() {
+    if (this.#answer) this.#show({ ...this.#answer, tickers: this.#sorted(this.#answer.tickers) });
+  }
+
+  /** In the order that is shown, so that no row moves; those that are not shown yet at the end. @param {Ticker[]} tickers */
+  #asBefore(tickers) {
+    const places = new Map(this.#last?.tickers.map(({ ticker }, place) => [ticker, place]));
+    const place = (/** @type {Ticker} */ { ticker }) => places.get(ticker) ?? places.size;
+    return tickers.toSorted((a, b) => place(a) - place(b));
   }
 
   /** @param {Ticker[]} tickers in the order of the watch list */
@@ -162,8 +182,8 @@ export class WatchList {
   /** @param {string} by */
   #sortBy(by) {
     prefer("sort", preference("sort") === by ? "list" : by);
-    if (this.#paged) this.#turn(-this.#offset);
-    else if (this.#answer) this.#show({ ...this.#answer, tickers: this.#sorted(this.#answer.tickers) });
+    if (this.#paged) this.#turnPage(-this.#offset);
+    else this.#showSorted();
   }
 
   /** @param {TickerList} list */

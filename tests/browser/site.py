@@ -40,6 +40,7 @@ from producers.quote_batch import QuoteBatch
 from producers.watch_list import WatchListWriter
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 from tests.api.client import AnomalyChanges, Api, JsonObject, Table, create_tables, make_anomaly
+from tests.browser.followed import Followed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -68,6 +69,8 @@ class Levers:
     ahead_ms: int = 0
     """How far the server's clock is ahead of the data: quotes grow old by it."""
     stand_in: StandIn | None = None
+    events: Followed | None = None
+    """What is served at `/events`; None: nothing is there."""
 
 
 class Site:
@@ -252,6 +255,9 @@ def _request_handler(site: Site, apis: dict[Session, Api], lock: threading.Lock)
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
+            if url.path == "/events" and site.levers.events:
+                site.levers.events.serve(self)
+                return
             if not url.path.startswith("/api/"):
                 super().do_GET()
                 return

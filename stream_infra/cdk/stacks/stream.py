@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from aws_cdk import Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_eventschemas as schemas
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -13,6 +16,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from consumers.contracts.schema import published
+from consumers.contracts.schema_registry import registry_documents, registry_name
 from stream_infra import names
 from stream_infra.config import Config
 
@@ -44,6 +49,7 @@ class StreamStack(Stack):
         self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
         if not config.local:
             self._archive()  # the emulator's CloudFormation rejects the type: localstack/complement.py
+            self._schemas()  # the emulator has no schema registry: locally the front door serves the contracts
             self._canary()  # locally the simulated market never closes
         self.alerts = self._alerts()
         self.operations = self._operations(config)
@@ -99,6 +105,26 @@ class StreamStack(Stack):
             event_pattern=events.EventPattern(source=[names.EVENT_SOURCE]),
             retention=Duration.days(names.ARCHIVE_DAYS),
         )
+
+    def _schemas(self) -> None:
+        """Register each event's schema, with the kinds of this installation; a new text is a new version of it."""
+        registry = schemas.CfnRegistry(
+            self,
+            "Schemas",
+            registry_name=names.SCHEMA_REGISTRY,
+            description=f"Events of the bus {names.BUS} (docs/events.md)",
+        )
+        for detail_type, document in registry_documents(published("events"), names.EVENT_SOURCE).items():
+            schema = schemas.CfnSchema(
+                self,
+                f"Schema-{detail_type}",
+                registry_name=names.SCHEMA_REGISTRY,
+                schema_name=registry_name(names.EVENT_SOURCE, detail_type),
+                type="OpenApi3",
+                description=document["info"]["description"],
+                content=json.dumps(document, separators=(",", ":"), ensure_ascii=False),
+            )
+            schema.add_dependency(registry)
 
     def _operations(self, config: Config) -> sns.Topic:
         """Encrypted with a key of our own: CloudWatch may not use the one that AWS manages for SNS."""

@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft4Validator, Draft202012Validator
 
 from consumers.contracts import events
 from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
+from consumers.contracts.schema_registry import registry_documents
 from producers.scan.staleness import FeedMemory, FeedWatch
 from tests.consumers import kit
 from tests.json_types import Json
@@ -73,6 +74,27 @@ def test_what_is_sent_fits(sent: list[tuple[str, Json]]) -> None:
         validator(detail_type).validate(detail)
         shown = SCHEMA["$defs"][detail_type]["properties"]["metadata"]["properties"].keys()
         assert detail["metadata"].keys() == shown
+
+
+def test_what_is_sent_fits_the_schema_registry(sent: list[tuple[str, Json]]) -> None:
+    """The whole event as EventBridge delivers it (EventBridge guide, "AWS service event metadata")."""
+    documents = registry_documents(SCHEMA, "stock-monitor")
+    for detail_type, detail in sent:
+        event = {
+            "version": "0",
+            "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+            "detail-type": detail_type,
+            "source": "stock-monitor",
+            "account": "111122223333",
+            "time": "2026-11-24T14:00:00Z",
+            "region": "us-east-1",
+            "resources": [],
+            "detail": detail,
+        }
+        fits = Draft4Validator({**documents[detail_type], "$ref": "#/components/schemas/AWSEvent"})
+        fits.validate(event)
+        assert not fits.is_valid({**event, "detail-type": "Another"})
+        assert not fits.is_valid({**event, "detail": {**detail, "data": {}}})
 
 
 def test_a_field_less_does_not_fit(sent: list[tuple[str, Json]]) -> None:

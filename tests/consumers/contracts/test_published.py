@@ -11,10 +11,11 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 
 from consumers.contracts import schema
 from consumers.contracts.schema import Name
+from consumers.contracts.schema_registry import registry_documents
 from tests.consumers.contracts.compatibility import Change, change, grown, leaves
 from tests.json_types import Json
 
@@ -90,6 +91,42 @@ def test_both_documents_say_the_same_of_an_event() -> None:
             assert {error.message for error in one.iter_errors(value)} == {
                 error.message for error in other.iter_errors(value)
             }
+
+
+def test_the_schema_registry_keeps_what_was_released() -> None:
+    """Its documents follow from the schema of the events: none goes, and none changes without a version for it."""
+    before, now = (
+        registry_documents(events, "stock-monitor")
+        for events in (released("events"), schema.published("events"))
+    )
+    assert before.keys() <= now.keys()
+    for name, old in before.items():
+        step = grown(old["info"]["version"], now[name]["info"]["version"])
+        assert step >= change(old, now[name], is_input=False), name
+
+
+def test_the_schema_registry_says_the_same_of_an_event() -> None:
+    """OpenAPI 3.0 has the dialect of JSON Schema's draft 5, whose keywords used here are those of draft 4."""
+    events = schema.published("events")
+    documents = registry_documents(events, "stock-monitor")
+    assert list(documents) == [name for name in events["$defs"] if name[0].isupper()]
+    for name, document in documents.items():
+        assert all(_resolves(document, reference) for reference in references(document))
+        assert "const" not in json.dumps(document)
+        for part in document["components"]["schemas"].values():
+            Draft4Validator.check_schema(part)
+        one = Draft4Validator({**document, "$ref": f"#/components/schemas/{name}"})
+        other = Draft202012Validator({**events, "$ref": f"#/$defs/{name}"})
+        values: list[Json] = [
+            {},
+            {"metadata": {}, "data": {}},
+            {"metadata": {"version": 2, "emitted_by": "somebody"}, "data": {"id": 1, "at": "now"}},
+        ]
+        for value in values:
+            places = [
+                sorted(map(str, (list(error.path) for error in of.iter_errors(value)))) for of in (one, other)
+            ]
+            assert places[0] == places[1] != []
 
 
 def references(value: object) -> Iterator[str]:

@@ -1,0 +1,141 @@
+"""The page follows events where the monitor serves them, polls elsewhere, and moves nothing that is looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from consumers.contracts.anomaly import Anomaly
+from tests.browser.conftest import Console
+from tests.browser.followed import Followed
+from tests.browser.site import Site, epoch_now_ms
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def followed(page: Page, site: Site, tmp_path: Path) -> Iterator[Followed]:
+    """A monitor that serves events, and says so to the page."""
+    page.route("**/config.json", lambda route: route.fulfill(json={"sign_in": None, "events": "events"}))
+    site.levers.events = Followed(tmp_path)
+    yield site.levers.events
+    site.levers.events.cut()
+
+
+def put(site: Site, ticker: str) -> Anomaly:
+    return site.put_anomaly(ticker, epoch_now_ms(), severity="medium")
+
+
+def shown(page: Page, anomaly: Anomaly) -> None:
+    expect(page.locator(f'#events .event[data-id="{anomaly.id}"]')).to_be_visible()
+
+
+def wait_for_connections(page: Page, followed: Followed, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(followed.asked) < count:
+        page.wait_for_timeout(50)
+        assert time.monotonic() < deadline, followed.asked
+
+
+def test_an_anomaly_arrives_by_the_stream_without_waiting_for_a_poll(
+    page: Page, site: Site, followed: Followed
+) -> None:
+    page.goto(f"{site.url}?ticker=AAPL")
+    expect(page.locator("#events .event").first).to_be_visible()
+    wait_for_connections(page, followed, 1)
+    page.wait_for_timeout(1000)  # what is asked once more when the stream opens
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    unsaid = put(site, "MSFT")
+    page.wait_for_timeout(4000)
+    assert [url for url in requests if "/api/anomalies" in url] == []  # two polls would have been due
+    expect(page.locator(f'[data-id="{unsaid.id}"]')).to_have_count(0)
+    followed.send(unsaid)
+    shown(page, unsaid)
+    own = put(site, "AAPL")
+    followed.send(own)
+    shown(page, own)
+    expect(page.locator(f'.own-events .event[data-id="{own.id}"]')).to_be_visible()
+
+
+def test_a_stream_that_is_cut_goes_on_after_the_last_event(
+    page: Page, site: Site, followed: Followed, console: Console
+) -> None:
+    console.expect("net::")
+    page.goto(site.url)
+    wait_for_connections(page, followed, 1)
+    anomaly = put(site, "TSLA")
+    id_ = followed.send(anomaly)
+    shown(page, anomaly)
+    followed.cut()
+    missed = put(site, "TSLA")
+    followed.send(missed)
+    shown(page, missed)
+    wait_for_connections(page, followed, 2)
+    assert followed.asked == [None, id_]
+    # A page that nobody sees follows nothing; seen again, it goes on after what it had.
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { configurable: true, get: () => window.isHidden });"
+        "window.isHidden = true; document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    unseen = put(site, "TSLA")
+    followed.send(unseen)
+    page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    shown(page, unseen)
+    wait_for_connections(page, followed, 3)
+    assert followed.asked[2] == followed.log.id_of(followed.log.after(1)[0])
+
+
+def test_a_monitor_without_a_stream_is_polled(page: Page, site: Site, console: Console) -> None:
+    console.expect("404")
+    page.route("**/config.json", lambda route: route.fulfill(json={"sign_in": None, "events": "events"}))
+    with page.expect_response(lambda response: response.url.endswith("/events")) as absent:
+        page.goto(site.url)
+    assert absent.value.status == 404
+    anomaly = put(site, "META")
+    shown(page, anomaly)
+
+
+def test_what_is_pointed_at_stays_where_it_is(page: Page, site: Site, followed: Followed) -> None:
+    page.goto(site.url)
+    wait_for_connections(page, followed, 1)
+    row = page.locator("#events .event").nth(2)
+    id_ = row.get_attribute("data-id")
+    row.hover()
+    before = row.bounding_box()
+    anomaly = put(site, "GOOGL")
+    followed.send(anomaly)
+    expect(page.locator("#events-summary")).to_contain_text("1 new")
+    expect(page.locator("#announcer")).to_have_text("New: GOOGL, Price spike, medium.")
+    pointed_at = page.locator(f'#events .event[data-id="{id_}"]')
+    assert pointed_at.bounding_box() == before
+    pointed_at.click()  # what was meant is what is opened
+    expect(pointed_at).to_have_attribute("aria-current", "true")
+    page.mouse.move(5, 5)
+    shown(page, anomaly)
+    expect(page.locator("#events .event").first).to_have_attribute("data-id", anomaly.id)
+
+
+def test_no_row_of_a_sorted_watch_list_moves_under_the_pointer(page: Page, site: Site) -> None:
+    rows, names = page.locator("#watch tbody tr"), "rows => rows.map((row) => row.dataset.ticker)"
+    page.goto(site.url)
+    page.get_by_role("button", name="Change", exact=True).click()
+    expect(rows.first.locator(".price")).not_to_be_empty()
+    rows.nth(4).hover()
+    before = rows.evaluate_all(names)
+    last = before[-1]
+    bars = site.bars[last]
+    site.bars[last] = [*bars[:-1], replace(bars[-1], close=bars[-1].close * 1.5)]
+    site.put_quotes()
+    try:
+        expect(rows.nth(9).locator(".change")).to_have_attribute("data-heat", "3")
+        assert rows.evaluate_all(names) == before
+        page.mouse.move(5, 5)
+        expect(rows.first).to_have_attribute("data-ticker", last)
+    finally:
+        site.bars[last] = bars
