@@ -30,14 +30,15 @@ from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.arrivals import Arrivals
 from localstack.growth import keep_calls_small
 from localstack.programs_only import ProgramsOnly
+from localstack.retention import forget_regularly
 from localstack.rights import RIGHTS, Rights
-from localstack.saved_state import SaveErrors, finish, keep
+from localstack.saved_state import MOST_OF_THE_TIME, SaveErrors, finish, keep
 from localstack.settings import HOST
 from localstack.strict_aws import StrictAws, know_principals_by_their_role
 from localstack.throttling import throttle_as_lambda_does
 
 _KEEP_ALIVE_SECONDS = 75
-_FORK_SECONDS = 120.0
+_FORK_SECONDS = 300.0
 """A fork that takes longer waits for a lock that another thread held: it is ended, and the next one tried."""
 _SAVE_SECONDS = 3600.0
 """Hypercorn's own minute would end the process in the middle of a large state."""
@@ -60,20 +61,29 @@ def main() -> int:
     logging.getLogger("persistence").addHandler(errors)
     every_s = float(os.environ["SAVE_EVERY_SECONDS"])
     threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
-    # Starlette's types are looser.
     know_principals_by_their_role()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
     throttle_as_lambda_does()
-    asyncio.run(serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))  # type: ignore[arg-type]
+    asyncio.run(_serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0
 
 
+async def _serve(application: Any, config: Config) -> None:
+    forgetting = asyncio.create_task(forget_regularly())  # at once: much is due where it did not run for days
+    try:
+        await serve(application, config)
+    finally:
+        forgetting.cancel()
+
+
 def _save_regularly(directory: Path, every_s: float, errors: SaveErrors) -> None:
+    took_s = 0.0
     while True:
-        time.sleep(every_s)
+        time.sleep(max(every_s, took_s / MOST_OF_THE_TIME))
+        began = time.monotonic()
         try:
             if not keep(directory, lambda folder: _save_by_a_fork(folder, errors)):
                 logging.getLogger(__name__).warning("the data were not saved: the copy before them stays")
@@ -81,6 +91,7 @@ def _save_regularly(directory: Path, every_s: float, errors: SaveErrors) -> None
             logging.getLogger(__name__).warning(
                 "the data were not saved, the copy before them stays: %s", error
             )
+        took_s = time.monotonic() - began
 
 
 def _save_by_a_fork(folder: Path, errors: SaveErrors) -> bool:

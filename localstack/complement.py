@@ -119,8 +119,12 @@ def _rule(rule: Resource) -> Resource:
         "Status": rule["Status"],
         "Filter": {"Prefix": rule.get("Prefix", "")},
     }
+    if larger := rule.get("ObjectSizeGreaterThan"):
+        changed["Filter"] = {"And": {**changed["Filter"], "ObjectSizeGreaterThan": int(larger)}}
     if days := rule.get("ExpirationInDays"):
         changed["Expiration"] = {"Days": days}
+    if rule.get("ExpiredObjectDeleteMarker"):
+        changed["Expiration"] = {"ExpiredObjectDeleteMarker": True}
     if transitions := rule.get("Transitions"):
         changed["Transitions"] = [
             {"Days": item["TransitionInDays"], "StorageClass": item["StorageClass"]} for item in transitions

@@ -1,7 +1,7 @@
 """Calls of the emulator whose cost does not grow with what it holds: a monitor runs on a laptop for weeks.
 
 MiniStack walks all shard iterators and all records at every call of Kinesis, and all items of a partition at every
-Query. The answers stay its own: it gets less to walk.
+Query, and all points of all metrics at every call of CloudWatch. The answers stay its own: it gets less to walk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from types import FunctionType
 from typing import Any
 
-from ministack.services import dynamodb, kinesis
+from ministack.services import cloudwatch, dynamodb, kinesis
 
 _Bucket = dict[str, dict[str, Any]]
 _BETWEEN = re.compile(r"pk = (:\w+) AND sk BETWEEN (:\w+) AND (:\w+)")
@@ -22,6 +22,7 @@ def keep_calls_small() -> None:
     """Let Kinesis drop what is old from the front, and a Query see only the items in its range."""
     kinesis._expire_iterators = _expire_iterators
     kinesis._expire_records = _expire_records
+    cloudwatch._evict_old_metrics = lambda: None  # `localstack.retention` does it once an hour
     in_order = _InOrder()
     dynamodb._set_item = in_order.watch(dynamodb._set_item)
     dynamodb._query = _narrowed(dynamodb._query, in_order)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,10 +18,14 @@ from pathlib import Path
 _AWS = "aws"
 STATE = f"{_AWS}/state"
 """Where MiniStack writes its state, below the folder in which it runs."""
+_OBJECTS = f"{os.sep}{_AWS}{os.sep}s3{os.sep}"
+"""In the path of a file of the object store."""
 _KEPT = (_AWS, "deployed", "backfilled", "checkpoints.json")
 """What has to be of one moment: the data of the local AWS, and what we noted about it."""
 EVERY_SECONDS = 300.0
-"""A copy takes a second or two of CPU, so that a kill costs five minutes at most."""
+"""A copy takes a second or two, so that a kill costs five minutes at most."""
+MOST_OF_THE_TIME = 0.02
+"""A large state takes longer to copy, and is copied as much more seldom."""
 _COPY = "last-saved"
 _BEFORE = "saved-before"
 """The copy while a newer one takes its place."""
@@ -138,9 +143,16 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _copied(source: str, target: str) -> str:
-    """Copy a file, unless it is gone meanwhile: objects come and go while the local AWS runs."""
+    """Copy a file, unless it is gone meanwhile: objects come and go while the local AWS runs.
+
+    An object is linked, where the file system can: MiniStack replaces its file by a new one and never writes into it.
+    """
     with contextlib.suppress(FileNotFoundError):
-        return shutil.copy2(source, target)
+        if _OBJECTS in source:
+            with contextlib.suppress(OSError):
+                os.link(source, target)
+                return target
+        shutil.copy2(source, target)
     return target
 
 

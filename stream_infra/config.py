@@ -127,6 +127,9 @@ class Config(BaseModel):
     partitions: Annotated[Whole, Field(ge=1, le=256)] = 4
     parallelization_factor: Annotated[Whole, Field(ge=1, le=10)] = 1
     batching_window_seconds: Annotated[Whole, Field(ge=0, le=300)] = 0
+    kept_days: Annotated[Whole, Field(ge=1, le=15)] | None = None
+    """How long windows can be restored and failed batches brought back, at least; without it 15 days on AWS, 5 on this
+    machine, and 1 where quotes come around the clock there."""
     concurrency_limit: Annotated[Whole, Field(ge=0)] = 5
     """Concurrent detectors allowed; 0 reserves nothing (a new account with a quota of 10 cannot, nor the local AWS)."""
     retain_data: bool = True
@@ -230,6 +233,12 @@ class Config(BaseModel):
         """Return every setting as the text that `read_context` takes it as."""
         values = self.model_dump(mode="json", exclude_none=True)
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+    @property
+    def window_days(self) -> int:
+        """Days for which blocks and snapshots are kept."""
+        local = 1 if self.session == "always" else 5  # a long weekend
+        return self.kept_days or (local if self.local else 15)
 
     @property
     def local(self) -> bool:

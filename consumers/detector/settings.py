@@ -24,6 +24,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upp
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     threshold_parameter: str = "/stock-tracker/threshold"
     rules_parameter: str = "/stock-tracker/rules"
+    kept_days: Annotated[int, Meta(ge=1, le=15)] = 15
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> DetectorSettings:

@@ -49,7 +49,7 @@ class Detector:
         self._bus = Bus(events_client, settings.bus_name)
         ssm = boto3.client("ssm", config=CONFIG)
         ports = Ports(
-            blocks=BlockTable(dynamodb, settings.windows_table),
+            blocks=BlockTable(dynamodb, settings.windows_table, settings.kept_days),
             snapshots=SnapshotBucket(s3, settings.data_bucket),
             anomalies=AnomalyTable(dynamodb, settings.anomalies_table),
             charts=ChartTable(dynamodb, settings.charts_table),

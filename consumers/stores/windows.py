@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Item = Mapping[str, AttributeValueTypeDef]
 
-# The dead-letter queue keeps a message for 14 days, and its redrive needs the blocks of that time.
-BLOCKS_KEPT_SECONDS = 15 * 86_400
+KEPT_DAYS = 15
+"""How long blocks are kept: the dead-letter queue keeps a message for 14, and its redrive needs the blocks."""
 ATTEMPTS_KEPT_SECONDS = 86_400
 BLOCK_PREFIX = "block#"
 BACKFILL_PREFIX = "backfill#"
@@ -45,9 +45,10 @@ def block_sk(number: int) -> str:
 class BlockTable:
     """The run of blocks of every partition; implements `BlockStore`."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, kept_days: int = KEPT_DAYS) -> None:
         self._client = client
         self._table = table
+        self._kept_days = kept_days
 
     def last(self, partition: int) -> Block | None:
         """Return the newest block; strongly consistent."""
@@ -80,7 +81,7 @@ class BlockTable:
 
     def put(self, block: Block) -> None:
         """Commit a block; raise `BlockExistsError` if another one of its number is there."""
-        _commit(self._client, self._table, block_to_item(block))
+        _commit(self._client, self._table, block_to_item(block, self._kept_days))
 
 
 class BackfillBlockTable:
@@ -249,8 +250,8 @@ def _commit(client: DynamoDBClient, table: str, item: Item) -> None:
                 raise BlockExistsError(f"{name} exists") from error
 
 
-def block_to_item(block: Block) -> dict[str, AttributeValueTypeDef]:
-    """Return a block as an item of stock-windows."""
+def block_to_item(block: Block, kept_days: int = KEPT_DAYS) -> dict[str, AttributeValueTypeDef]:
+    """Return a block as an item of stock-windows that expires after `kept_days`."""
     return {
         "pk": {"S": partition_pk(block.partition)},
         "sk": {"S": block_sk(block.number)},
@@ -263,7 +264,7 @@ def block_to_item(block: Block) -> dict[str, AttributeValueTypeDef]:
         "totals": {"S": _counts_to_json(block.totals)},
         "snapshot": {"N": str(block.snapshot)},
         "columns": {"B": block.packed},
-        "expires_at": {"N": str(block.arrival_ms // 1000 + BLOCKS_KEPT_SECONDS)},
+        "expires_at": {"N": str(block.arrival_ms // 1000 + kept_days * 86_400)},
     }
 
 

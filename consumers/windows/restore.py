@@ -36,8 +36,9 @@ def catch_up(
 ) -> tuple[PartitionState, Step | None]:
     """Return the state after the newest block, and that block's step if the state was not there already.
 
-    `cached` is advanced, or else the newest snapshot. Snapshots and blocks go after 15 days. Where nothing came for
-    so long that what the newest block builds on is gone, its windows begin anew: waiting would not bring them back,
+    `cached` is advanced, or else the newest snapshot. Snapshots and blocks go after a deployment's `kept_days`. Where
+    nothing came for so long that what the newest block builds on is gone, its windows begin anew: waiting would not
+    bring them back,
     and would hold up what comes.
     """
     if cached is not None:
@@ -67,7 +68,9 @@ def as_of(blocks: BlockStore, snapshots: SnapshotStore, partition: int, number: 
         return PartitionState(partition)
     block = next(iter(blocks.after(partition, number - 1)), None)
     if block is None or block.number != number:
-        raise GoneError(f"partition {partition}: block {number} is gone; blocks are kept for 15 days")
+        raise GoneError(
+            f"partition {partition}: block {number} is gone: older than a deployment keeps blocks"
+        )
     state = _snapshot(snapshots, partition, block.snapshot)
     for later in blocks.after(partition, state.number):
         state = replay(state, _next(state.number, later))
@@ -116,7 +119,7 @@ def followed_late(
     partition = backfill[0].partition
     state = PartitionState(partition)
     if gap:
-        gone = f"partition {partition}: block {gap} is gone; blocks are kept for 15 days"
+        gone = f"partition {partition}: block {gap} is gone: older than a deployment keeps blocks"
         block = blocks.get(partition, gap)
         if block is None:
             raise GoneError(gone)
@@ -137,7 +140,9 @@ def _snapshot(snapshots: SnapshotStore, partition: int, number: int) -> Partitio
         return PartitionState(partition)
     data = snapshots.get(partition, number)
     if data is None:
-        raise GoneError(f"partition {partition}: snapshot {number} is gone; snapshots are kept for 15 days")
+        raise GoneError(
+            f"partition {partition}: snapshot {number} is gone: older than a deployment keeps snapshots"
+        )
     try:
         return snapshot.load(data)
     except snapshot.SnapshotError as error:
@@ -166,7 +171,7 @@ def _next(number: int, block: Block) -> Block:
     """Return the block, which must be the one after block `number`."""
     if block.number != number + 1:
         raise GoneError(
-            f"partition {block.partition}: block {number + 1} is gone; blocks are kept for 15 days"
+            f"partition {block.partition}: block {number + 1} is gone: older than a deployment keeps blocks"
         )
     return block
 

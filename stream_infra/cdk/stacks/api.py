@@ -20,7 +20,7 @@ from stream_infra.cdk.constructs.permissions import (
 )
 from stream_infra.cdk.constructs.releases import live
 from stream_infra.cdk.constructs.sign_in import SignIn
-from stream_infra.cdk.stacks.functions import function, with_prefix
+from stream_infra.cdk.stacks.functions import function, log_retention, with_prefix
 from stream_infra.cdk.stacks.storage import INDEXES, StorageStack
 from stream_infra.config import Config
 
@@ -119,7 +119,7 @@ class ApiStack(Stack):
             self,
             "AccessLog",
             log_group_name=f"/aws/apigateway/{names.REST_API}",
-            retention=logs.RetentionDays.ONE_MONTH,
+            retention=log_retention(config),
             removal_policy=RemovalPolicy.DESTROY,
         )
         api = apigateway.LambdaRestApi(

@@ -176,6 +176,7 @@ class LambdaStack(Stack):
                 "DATA_BUCKET": storage.data.bucket_name,
                 "BUS_NAME": names.BUS,
                 "THRESHOLD_PARAMETER": names.THRESHOLD_PARAMETER,
+                "KEPT_DAYS": str(config.window_days),
                 **with_prefix(RULES_PARAMETER=names.RULES_PARAMETER),
             },
             config=config,
@@ -347,7 +348,7 @@ def function(
 ) -> lambda_.Function:
     """Return a function as all of ours are: with role and log of its own, structured logs, settings by environment."""
     id_ = names.plain(name)
-    log_group, role = _log_and_role(scope, name)
+    log_group, role = _log_and_role(scope, name, config)
     made = lambda_.Function(
         scope,
         id_,
@@ -381,13 +382,18 @@ def function(
     return made
 
 
-def _log_and_role(scope: Construct, name: str) -> tuple[logs.LogGroup, iam.Role]:
-    """Return a log of a month, and a role that may write to it and nothing else yet."""
+def log_retention(config: Config) -> logs.RetentionDays:
+    """Return how long logs are kept: a month, a day on this machine."""
+    return logs.RetentionDays.ONE_DAY if config.local else logs.RetentionDays.ONE_MONTH
+
+
+def _log_and_role(scope: Construct, name: str, config: Config) -> tuple[logs.LogGroup, iam.Role]:
+    """Return a log, and a role that may write to it and nothing else yet."""
     log_group = logs.LogGroup(
         scope,
         f"{names.plain(name)}-logs",
         log_group_name=f"/aws/lambda/{name}",
-        retention=logs.RetentionDays.ONE_MONTH,
+        retention=log_retention(config),
         removal_policy=RemovalPolicy.DESTROY,
     )
     role = iam.Role(

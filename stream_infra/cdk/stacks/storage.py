@@ -55,13 +55,14 @@ class StorageStack(Stack):
             self,
             "DeadLetters",
             queue_name=names.DEAD_LETTER_QUEUE,
-            retention_period=Duration.days(14),
+            # Blocks and snapshots outlive the messages: a redrive needs them.
+            retention_period=Duration.hours(min(14 * 24, config.window_days * 24 - 1)),
             enforce_ssl=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             removal_policy=self._removal,
         )
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue, of a rule and of a function."})
-        self.data = self._data_bucket()
+        self.data = self._data_bucket(config)
         self._announce_failed_batches()
         if not config.local:
             LakeCatalog(self, "Lake")
@@ -99,7 +100,8 @@ class StorageStack(Stack):
             removal_policy=self._removal,
         )
 
-    def _data_bucket(self) -> s3.Bucket:
+    def _data_bucket(self, config: Config) -> s3.Bucket:
+        raw_days, old_days = (config.window_days, 1) if config.local else (365, 30)
         return s3.Bucket(
             self,
             "Data",
@@ -125,7 +127,7 @@ class StorageStack(Stack):
                         )
                     ],
                 ),
-                s3.LifecycleRule(id="raw-data-goes", prefix="raw-data/", expiration=Duration.days(365)),
+                s3.LifecycleRule(id="raw-data-goes", prefix="raw-data/", expiration=Duration.days(raw_days)),
                 # A day is replaced every hour: the versions before would be most of what is stored.
                 s3.LifecycleRule(
                     id="replaced-days-of-the-lake-go",
@@ -149,14 +151,15 @@ class StorageStack(Stack):
                     expiration=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(1),
                 ),
-                # Snapshots outlive the 14 days of the dead-letter queue by a day: a redrive needs them.
-                s3.LifecycleRule(id="snapshots-go", prefix="snapshots/", expiration=Duration.days(15)),
+                s3.LifecycleRule(
+                    id="snapshots-go", prefix="snapshots/", expiration=Duration.days(config.window_days)
+                ),
                 # In a versioned bucket what expires leaves a delete marker, which only this rule takes away (S3 guide,
                 # "Removing expired object delete markers").
                 s3.LifecycleRule(
                     id="old-versions-go",
                     expired_object_delete_marker=True,
-                    noncurrent_version_expiration=Duration.days(30),
+                    noncurrent_version_expiration=Duration.days(old_days),
                     abort_incomplete_multipart_upload_after=Duration.days(1),
                 ),
             ],

@@ -247,7 +247,7 @@ def test_poison_in_a_failed_batch_goes_to_quarantine(case: Case) -> None:
 def test_a_gap_whose_state_is_gone_is_told(case: Case) -> None:
     memory = case.memory.copy()
     memory.snapshots.clear()
-    with pytest.raises(GoneError, match="snapshots are kept for 15 days"):
+    with pytest.raises(GoneError, match="older than a deployment keeps snapshots"):
         memory.redrive().batch(kit.kinesis(case.discarded))
     assert late(memory) == {}
 

@@ -44,7 +44,9 @@ def test_as_of_a_block_is_the_state_that_was_the_newest_then(memory: kit.Memory)
 
 
 def test_as_of_a_block_that_is_gone_says_so(memory: kit.Memory) -> None:
-    with pytest.raises(restore.GoneError, match="partition 0: block 99 is gone; blocks are kept for 15 days"):
+    with pytest.raises(
+        restore.GoneError, match="partition 0: block 99 is gone: older than a deployment keeps blocks"
+    ):
         restore.as_of(*ports(memory), 0, 99)
     memory.snapshots.clear()
     with pytest.raises(restore.GoneError, match="partition 0: snapshot 21 is gone"):

@@ -241,6 +241,38 @@ def test_the_defaults_reserve_concurrency_for_the_lanes_of_the_stream() -> None:
     assert config.shards * config.parallelization_factor <= config.concurrency_limit == 5
 
 
+def test_what_grows_on_this_machine_is_kept_for_a_day(
+    local_templates: Templates, aws_templates: Templates
+) -> None:
+    """A simulated market never closes: a week of it would be a gigabyte of blocks."""
+    kept = {}
+    for templates in (local_templates, aws_templates):
+        (detector,) = (
+            of["Environment"]["Variables"]
+            for of in resources(templates, "AWS::Lambda::Function")
+            if of.get("FunctionName") == "stock-detector"
+        )
+        (data,) = (
+            {rule["Id"]: rule for rule in of["LifecycleConfiguration"]["Rules"]}
+            for of in resources(templates, "AWS::S3::Bucket")
+            if "stock-scan-data" in str(of.get("BucketName"))
+        )
+        (dead_letters,) = (
+            of["MessageRetentionPeriod"]
+            for of in resources(templates, "AWS::SQS::Queue")
+            if of.get("QueueName") == "stock-scanner-dlq"
+        )
+        snapshots = data["snapshots-go"]["ExpirationInDays"]
+        # A redrive needs blocks and snapshots for as long as there is a message.
+        assert dead_letters < int(detector["KEPT_DAYS"]) * 86_400
+        assert int(detector["KEPT_DAYS"]) <= snapshots
+        logs = {of["RetentionInDays"] for of in resources(templates, "AWS::Logs::LogGroup")}
+        old = data["old-versions-go"]["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        raw = data["raw-data-goes"]["ExpirationInDays"]
+        kept[templates is local_templates] = (dead_letters, snapshots, logs, old, raw)
+    assert kept == {True: (23 * 3600, 1, {1}, 1, 1), False: (14 * 86_400, 15, {30}, 30, 365)}
+
+
 def test_what_lies_in_the_bucket_gets_cold_or_goes_as_it_really_is(aws_templates: Templates) -> None:
     """S3 guide: Infrequent Access bills 128 KB at least; what expires in a versioned bucket leaves a delete marker.
 
