@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ from api.app import create_app
 from api.depth import Depth
 from api.event import normalized
 from api.services import Services
-from api.settings import ApiSettings
+from api.settings import SERVER_ERRORS, ApiSettings
 from api.watch_list import WatchedTickers, WatchListEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
@@ -71,4 +72,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to one API Gateway REST proxy event, or a bare {"path": ..., "httpMethod": ...} by hand."""
     complete = normalized(event)
     _logger.set_correlation_id(complete["requestContext"].get("requestId"))  # that of the access log
-    return _app().resolve(complete, context)
+    answer = _app().resolve(complete, context)
+    if answer["statusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _count_server_error()
+    return answer
+
+
+def _count_server_error() -> None:
+    """Count it by version: what a new one does wrong takes it back, and to Lambda an answer is no error."""
+    from aws_lambda_powertools.metrics import MetricUnit, single_metric  # noqa: PLC0415  a start must not pay for it
+
+    with single_metric(SERVER_ERRORS, MetricUnit.Count, 1) as metric:
+        metric.add_dimension("version", os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "none"))
+        metric.add_dimension("service", os.environ.get("POWERTOOLS_SERVICE_NAME", "stock-api-handler"))

@@ -9,6 +9,9 @@ import msgspec
 from producers.markets import NEW_YORK, Session
 from producers.settings import read_environment
 
+SERVER_ERRORS = "ServerErrors"
+"""Metric of the responses of 5xx, by version."""
+
 
 class ApiSettings(msgspec.Struct, frozen=True, rename=str.upper):
     """Names of the stores, and where quotes come from unless a request says otherwise.

@@ -72,6 +72,7 @@ _AWS_KEYS = (
     "operations_email",
     "monthly_cost_limit",
     "tracing",
+    "past_alarms",
     "api_log_role",
 )
 _ONLY_ON_AWS = "the local AWS has no use for it"
@@ -142,6 +143,8 @@ class Config(BaseModel):
     api_log_role: Literal["own", "account"] = "own"
     """The role with which API Gateway writes logs is one of the whole account and region: deploy our own, or let the
     one that is set there write ours too."""
+    past_alarms: bool = False
+    """Shift calls to new versions whatever their alarms say; for one deployment, by ``deploy --past-alarms``."""
     tracing: bool = False
     """Trace the functions and the API with X-Ray; off, for it costs and is needed only to look for slowness."""
 

@@ -47,21 +47,40 @@ class _Resource(NamedTuple):
     properties: Mapping[str, Any]
 
 
-def dangerous(running: Mapping[str, Template], wanted: Mapping[str, Template]) -> list[Change]:
+def dangerous(
+    running: Mapping[str, Template], wanted: Mapping[str, Template], account: str = ""
+) -> list[Change]:
     """Return the dangerous changes between the templates of what runs and those to deploy, by stack.
 
-    A stack that does not run is new, and nothing about it is dangerous.
+    A stack that does not run is new, and nothing about it is dangerous. With the number of the `account`, a name that
+    is made of it is the same as one that is written out: to CloudFormation it is, too.
     """
-    before = {(of.stack, of.id): of for of in _resources(running)}
-    after = {(of.stack, of.id): of for of in _resources(wanted)}
+    before = {(of.stack, of.id): of for of in _resources(running, account)}
+    after = {(of.stack, of.id): of for of in _resources(wanted, account)}
     found = [change for key, of in before.items() for change in _of_resource(of, after.get(key))]
     return list(dict.fromkeys([*found, *_of_people(before.values(), after.values())]))
 
 
-def _resources(templates: Mapping[str, Template]) -> Iterator[_Resource]:
+def _resources(templates: Mapping[str, Template], account: str) -> Iterator[_Resource]:
     for stack, template in templates.items():
         for id_, resource in template.get("Resources", {}).items():
-            yield _Resource(stack, id_, resource["Type"], resource.get("Properties", {}))
+            properties = _with_account(resource.get("Properties", {}), account)
+            yield _Resource(stack, id_, resource["Type"], properties)
+
+
+def _with_account(value: Any, account: str) -> Any:
+    """Return a value with the account's number in place of its reference, and joins of plain texts done."""
+    if isinstance(value, list):
+        return [_with_account(of, account) for of in value]
+    if not isinstance(value, dict):
+        return value
+    if account and value == {"Ref": "AWS::AccountId"}:
+        return account
+    inner = {key: _with_account(of, account) for key, of in value.items()}
+    match inner:
+        case {"Fn::Join": [str(separator), [*parts]]} if all(isinstance(part, str) for part in parts):
+            return separator.join(parts)
+    return inner
 
 
 def _of_resource(before: _Resource, after: _Resource | None) -> Iterator[Change]:

@@ -73,7 +73,7 @@ class _Rates(NamedTuple):
     lake_tick_bytes: int = 9
     scanner_metrics: int = 12
     detector_metrics: int = 12
-    alarm_metrics: int = 30
+    alarm_metrics: int = 36
     canaries_an_hour: int = 12
     line_kib: float = 1.6
 

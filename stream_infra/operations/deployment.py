@@ -33,9 +33,13 @@ class DeploymentProblem(NamedTuple):
     remedy: str
 
 
-def preflight(client: Client, config: Config) -> list[DeploymentProblem]:
-    """Return what has to be put right before a deployment; nothing is changed."""
-    return [problem for check in _CHECKS for problem in check(client, config)]
+def preflight(client: Client, config: Config, *, adopt: bool = False) -> list[DeploymentProblem]:
+    """Return what has to be put right before a deployment; nothing is changed.
+
+    What an earlier deployment left is a problem unless this one is to `adopt` it.
+    """
+    checks = _CHECKS if adopt else (*_CHECKS, _leftovers)
+    return [problem for check in checks for problem in check(client, config)]
 
 
 def _account(client: Client, config: Config) -> Iterator[DeploymentProblem]:
@@ -54,7 +58,14 @@ def _other_region(client: Client, config: Config) -> Iterator[DeploymentProblem]
     """
     account = client("sts").get_caller_identity()["Account"]
     for bucket in (names.data_bucket(account), names.dashboard_bucket(account)):
-        region = _bucket_region(client("s3"), bucket)
+        try:
+            region = _bucket_region(client("s3"), bucket)
+        except _TakenError:
+            yield DeploymentProblem(
+                f"the bucket {bucket} is another account's: names of buckets are taken for all accounts",
+                "give this deployment a prefix of its own in monitor.toml",
+            )
+            continue
         if config.region and region and region != config.region:
             yield DeploymentProblem(
                 f"the bucket {bucket} is in {region}: another deployment of this account has it",
@@ -66,9 +77,61 @@ def _bucket_region(s3: Any, bucket: str) -> str | None:
     try:
         return str(s3.head_bucket(Bucket=bucket).get("BucketRegion") or "") or None
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "404":
+        code = error.response.get("Error", {}).get("Code")
+        if code == "403":  # S3 API reference, HeadBucket: there, and not ours to see
+            raise _TakenError from error
+        if code != "404":
             raise
         return None
+
+
+class _TakenError(Exception):
+    """A bucket of that name is another account's."""
+
+
+def _leftovers(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
+    """Find tables and buckets of ours that no stack has: CloudFormation would try to make them, and fail."""
+    for stack, left in leftovers(client).items():
+        yield DeploymentProblem(
+            f"{', '.join(left)}: left over from an earlier deployment, and of no stack",
+            f"stock-monitor deploy … --adopt makes them part of {stack} with all they hold; "
+            "or delete what nobody needs",
+        )
+
+
+def leftovers(client: Client) -> dict[str, list[str]]:
+    """Return names of tables and buckets that are there and that their stack, here the key, does not have."""
+    account = client("sts").get_caller_identity()["Account"]
+    data, site = names.data_bucket(account), names.dashboard_bucket(account)
+    found = {
+        names.STORAGE_STACK: [
+            *(table for table in names.TABLES if _has_table(client("dynamodb"), table)),
+            *(of for of in (data, names.log_bucket(data)) if _has_bucket(client("s3"), of)),
+        ],
+        names.DASHBOARD_STACK: [of for of in (site, names.log_bucket(site)) if _has_bucket(client("s3"), of)],
+    }
+    left = {stack: sorted(set(there) - _of_stack(client, stack)) for stack, there in found.items() if there}
+    return {stack: of for stack, of in left.items() if of}
+
+
+def _has_table(dynamodb: Any, table: str) -> bool:
+    try:
+        dynamodb.describe_table(TableName=table)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+            raise
+        return False
+    return True
+
+
+def _has_bucket(s3: Any, bucket: str) -> bool:
+    here = s3.meta.region_name
+    try:
+        return bool(s3.head_bucket(Bucket=bucket).get("BucketRegion", here) == here)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in {"403", "404"}:
+            raise
+        return False
 
 
 def _stacks(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
@@ -157,7 +220,9 @@ def _log_role(client: Client, config: Config) -> Iterator[DeploymentProblem]:
             )
         return
     role = _log_role_in_force(client)
-    if role and role.rpartition("/")[2] not in _roles(client, names.API_STACK):
+    # The CDK keeps the role when the stack goes, for API Gateway goes on with it: the next deployment makes another.
+    ours = f"{names.API_STACK}-ApiCloudWatchRole"
+    if role and not role.rpartition("/")[2].startswith(ours):
         yield DeploymentProblem(
             f"API Gateway writes the logs of this account and region with {role}: a deployment would replace it",
             'set api_log_role = "account" in monitor.toml: that role then writes our logs too',
@@ -168,11 +233,16 @@ def _log_role_in_force(client: Client) -> str:
     return str(client("apigateway").get_account().get("cloudwatchRoleArn") or "")
 
 
-def _roles(client: Client, stack: str) -> set[str]:
+def _of_stack(client: Client, stack: str) -> set[str]:
+    """Return the physical ids of what a stack has; DescribeStackResources knows what was deleted, too."""
     if _status(client, stack) is None:
         return set()
     found = client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    return {str(item.get("PhysicalResourceId")) for item in found if item["ResourceType"] == "AWS::IAM::Role"}
+    return {
+        str(item.get("PhysicalResourceId"))
+        for item in found
+        if not str(item.get("ResourceStatus", "")).startswith("DELETE")
+    }
 
 
 _CHECKS = (_account, _other_region, _stacks, _concurrency, _keys, _log_role)
@@ -200,7 +270,7 @@ def running(client: Client) -> dict[str, Template]:
 def changes(client: Client, assembly: Path) -> list[Change]:
     """Return the dangerous changes between what runs and an assembly of the CDK."""
     wanted = {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}
-    return dangerous(running(client), wanted)
+    return dangerous(running(client), wanted, client("sts").get_caller_identity()["Account"])
 
 
 def difference(assembly: Path) -> None:
@@ -214,8 +284,17 @@ def difference(assembly: Path) -> None:
     cdk(["diff", "--method", "template", "--app", str(assembly)])
 
 
-def synthesize(deployment: str) -> Path:
-    """Return a new assembly of a deployment.
+def target_of(client: Client) -> dict[str, str]:
+    """Return the account and region that the credentials are for, as settings.
+
+    With them names are written out in the templates, as CloudFormation wants it of what it is to take over.
+    """
+    sts = client("sts")
+    return {"account": sts.get_caller_identity()["Account"], "region": sts.meta.region_name}
+
+
+def synthesize(deployment: str, **settings: str) -> Path:
+    """Return a new assembly of a deployment, with `settings` in place of those of monitor.toml.
 
     Raises
     ------
@@ -223,19 +302,25 @@ def synthesize(deployment: str) -> Path:
         The CDK app failed; what it said is on standard error.
     """
     folder = Path(tempfile.mkdtemp(prefix="stock-monitor-"))
-    cdk(["synth", "--quiet", "--output", str(folder), "-c", f"deployment={deployment}"])
+    given = {"deployment": deployment, **settings}
+    context = [word for key, value in given.items() for word in ("-c", f"{key}={value}")]
+    cdk(["synth", "--quiet", "--output", str(folder), *context])
     return folder
 
 
-def deploy(assembly: Path) -> None:
-    """Deploy all stacks of an assembly.
+def deploy(assembly: Path, *, adopt: bool = False) -> None:
+    """Deploy all stacks of an assembly; with `adopt` those take over what is there by their names.
+
+    CloudFormation guide, "Import AWS resources into a CloudFormation stack automatically": of resources whose name is
+    written out in the template, whose DeletionPolicy retains them, and which no other stack has.
 
     Raises
     ------
     FailedError
         CloudFormation took the deployment back, or it could not begin.
     """
-    cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly)])
+    taking_over = ["--import-existing-resources"] if adopt else []
+    cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly), *taking_over])
 
 
 def cdk(arguments: Sequence[str]) -> None:

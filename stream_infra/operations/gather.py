@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     pass
 
 T = TypeVar("T")
-TABLES = (names.ANOMALIES_TABLE, names.WINDOWS_TABLE, names.CHARTS_TABLE, names.ALERTS_TABLE)
 INDEXES = ("DateIndex", "SeverityIndex")
 QUEUES = (names.DEAD_LETTER_QUEUE, names.NOTIFIER_DEAD_LETTER_QUEUE, names.NOTIFIER_QUEUE)
 TOPICS = (names.ALERTS_TOPIC, names.OPERATIONS_TOPIC)
@@ -102,7 +101,7 @@ class Gatherer:
             functions=self._each(found, lambda name: self._function(found[name], thorough=thorough)),
             rules=self._each(RULES if facts.local else (*RULES, names.CANARY_RULE), self._rule),
             queues=self._each(QUEUES, self._depth),
-            tables=self._each(TABLES, lambda name: self._table(name, thorough=thorough)),
+            tables=self._each(names.TABLES, lambda name: self._table(name, thorough=thorough)),
             stream=self._each((names.STREAM,), lambda _: self._stream(thorough=thorough)).get(
                 names.STREAM, Stream()
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.client import BaseClient
 
+from api import handler as api_handler
 from api.models import Health
 from api.services import Services
+from api.settings import SERVER_ERRORS
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from tests.api.client import NOW_MS, Api
 
@@ -102,3 +106,26 @@ def _counted(
 ) -> object:
     calls.append(name)
     return call(client, name, arguments)
+
+
+@pytest.mark.parametrize(("status", "counted"), [(200, 0), (404, 0), (503, 1)])
+def test_a_response_of_5xx_is_counted_by_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, counted: int
+) -> None:
+    """To Lambda it is no error (Lambda guide, "Types of metrics": Errors): a bad version is told by this metric."""
+
+    class App:
+        def resolve(self, *_: object) -> dict[str, object]:
+            return {"statusCode": status, "body": ""}
+
+    monkeypatch.setattr(api_handler, "_app", App)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "7")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "StockMonitor")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "stock-api-handler")
+    api_handler.handler({"path": "/health", "httpMethod": "GET"}, LambdaContext())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert len(lines) == counted
+    for line in lines:
+        (of,) = line["_aws"]["CloudWatchMetrics"]
+        assert (of["Namespace"], set(of["Dimensions"][0])) == ("StockMonitor", {"service", "version"})
+        assert (line["version"], line["service"], line[SERVER_ERRORS]) == ("7", "stock-api-handler", [1.0])

@@ -16,7 +16,6 @@ from constructs import Construct
 
 from stream_infra import names
 from stream_infra.cdk.constructs.permissions import acknowledge
-from stream_infra.config import Config
 
 READS, WRITES = ("GET",), ("POST", "PUT", "DELETE")
 TOKEN_PATH = "oauth2/token"  # noqa: S105  a path
@@ -32,7 +31,7 @@ _LINKS = "A link in a message is a permission by itself: signed, for a day, for 
 class SignIn(Construct):
     """People whom an administrator invited sign in with a password and a one-time code."""
 
-    def __init__(self, scope: Construct, id_: str, *, config: Config) -> None:
+    def __init__(self, scope: Construct, id_: str, *, removal: RemovalPolicy) -> None:
         super().__init__(scope, id_)
         prefix = names.named(f"stock-monitor-{Aws.ACCOUNT_ID}")
         self.pool = cognito.UserPool(
@@ -51,7 +50,7 @@ class SignIn(Construct):
                 require_uppercase=True,
             ),
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
-            removal_policy=RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY,
+            removal_policy=removal,
         )
         self.pool.add_domain("Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
         self.host = f"{prefix}.auth.{Aws.REGION}.amazoncognito.com"

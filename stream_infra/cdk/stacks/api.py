@@ -6,9 +6,12 @@ from pathlib import Path
 
 from aws_cdk import ArnFormat, CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from api.settings import SERVER_ERRORS
 from producers.sources import get_pollable
 from stream_infra import names
 from stream_infra.cdk.constructs.permissions import (
@@ -18,10 +21,10 @@ from stream_infra.cdk.constructs.permissions import (
     allow_listing,
     allow_objects,
 )
-from stream_infra.cdk.constructs.releases import live
+from stream_infra.cdk.constructs.releases import NAMESPACE, live
 from stream_infra.cdk.constructs.sign_in import SignIn
 from stream_infra.cdk.stacks.functions import function, log_retention, with_prefix
-from stream_infra.cdk.stacks.storage import INDEXES, StorageStack
+from stream_infra.cdk.stacks.storage import INDEXES, StorageStack, kept
 from stream_infra.config import Config
 
 _LOCAL = "The local AWS is on 127.0.0.1 only, and open."
@@ -105,7 +108,7 @@ class ApiStack(Stack):
         allow_objects(self.handler, "raw-data/", "s3:GetObject")  # bars below a minute
         allow_listing(self.handler)
         self.api = self._rest_api(config)
-        self.sign_in = None if config.local else SignIn(self, "SignIn", config=config)
+        self.sign_in = None if config.local else SignIn(self, "SignIn", removal=kept(config))
         if self.sign_in is None:
             acknowledge(self.api, {"APIG4": _LOCAL, "COG4": _LOCAL})
         else:
@@ -126,7 +129,7 @@ class ApiStack(Stack):
             self,
             "Api",
             rest_api_name=names.REST_API,
-            handler=live(self.handler, config, alarms=("api-5xx-errors", "api-latency")),
+            handler=live(self.handler, config, failures=[_server_errors(self.handler)]),
             description="Stock Market Anomaly Monitor",
             proxy=config.local,  # elsewhere `SignIn.guard` adds the methods
             endpoint_types=[apigateway.EndpointType.REGIONAL],
@@ -155,3 +158,14 @@ class ApiStack(Stack):
         )
         acknowledge(api, _REASONS)
         return api
+
+
+def _server_errors(handler: lambda_.Function) -> cloudwatch.IMetric:
+    """Return how many responses of a version were 5xx: to Lambda they are no errors."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=SERVER_ERRORS,
+        dimensions_map={"service": names.API_HANDLER, "version": handler.current_version.version},
+        period=Duration.minutes(1),
+        statistic="Sum",
+    )

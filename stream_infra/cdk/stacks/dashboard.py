@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import Aws, CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Environment, Stack, Token
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
@@ -15,7 +15,7 @@ from constructs import Construct
 from stream_infra import names
 from stream_infra.cdk.constructs.permissions import acknowledge
 from stream_infra.cdk.constructs.sign_in import SignIn
-from stream_infra.cdk.stacks.storage import log_bucket
+from stream_infra.cdk.stacks.storage import kept, log_bucket
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY, NOT_SERVED
 from stream_infra.config import Config
 
@@ -50,19 +50,19 @@ class DashboardStack(Stack):
         sign_in: SignIn | None,
     ) -> None:
         super().__init__(scope, id_, env=env)
-        removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        removal = kept(config)
         # CloudFront still needs a bucket with ACLs for its logs (developer guide, "Standard logging (legacy)").
         logs = log_bucket(
             self,
             "SiteLogs",
-            names.dashboard_bucket(Aws.ACCOUNT_ID),
+            names.dashboard_bucket(self.account),
             removal,
             s3.ObjectOwnership.BUCKET_OWNER_PREFERRED,
         )
         bucket = s3.Bucket(
             self,
             "Site",
-            bucket_name=names.dashboard_bucket(Aws.ACCOUNT_ID),
+            bucket_name=names.dashboard_bucket(self.account),
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
@@ -113,7 +113,10 @@ class DashboardStack(Stack):
         (uploader,) = (child for child in self.node.children if child.node.id.startswith(_UPLOADER))
         site = bucket.node.default_child
         assert isinstance(site, s3.CfnBucket)  # noqa: S101  the L2 bucket's child by construction
-        assets = f"cdk-hnb659fds-assets-{self.account}-{self.region}"
+        # As cdk-nag writes them where the settings do not name them.
+        account = "<AWS::AccountId>" if Token.is_unresolved(self.account) else self.account
+        region = "<AWS::Region>" if Token.is_unresolved(self.region) else self.region
+        assets = f"cdk-hnb659fds-assets-{account}-{region}"
         wildcards = [
             "Resource::*",
             *(

@@ -37,7 +37,7 @@ from stream_infra.cdk.constructs.permissions import (
     allow_listing,
     allow_objects,
 )
-from stream_infra.cdk.constructs.releases import live
+from stream_infra.cdk.constructs.releases import NAMESPACE, live
 from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX, StorageStack
 from stream_infra.cdk.stacks.stream import NOTIFIER_TIMEOUT, StreamStack
 from stream_infra.config import Config
@@ -118,7 +118,7 @@ class LambdaStack(Stack):
             },
             config=config,
         )
-        alias = live(scanner, config, alarms=("stock-scanner-errors", "stock-feed-silence"))
+        alias = live(scanner, config)
         # A scan that failed is stale a minute later: the schedule is its retry, the queue its record.
         alias.configure_async_invoke(
             retry_attempts=0,
@@ -182,9 +182,7 @@ class LambdaStack(Stack):
             config=config,
         )
         # At once: two versions that score differently would undo each other's windows, block by block.
-        alias = live(
-            detector, config, alarms=("stock-detector-errors", "stock-detector-iterator-age"), gradual=False
-        )
+        alias = live(detector, config, gradual=False, check='{"Records": []}')
         alias.add_event_source(
             sources.KinesisEventSource(
                 self._stream.quotes,
@@ -245,7 +243,7 @@ class LambdaStack(Stack):
             },
             config=self._config,
         )
-        alias = live(notifier, self._config, alarms=("stock-notifier-errors", "stock-notifier-dlq-messages"))
+        alias = live(notifier, self._config)
         alias.add_event_source(
             sources.SqsEventSource(
                 stream.notifications,
@@ -305,7 +303,7 @@ class LambdaStack(Stack):
             },
             config=self._config,
         )
-        alias = live(lake, self._config, alarms=("stock-lake-errors", "stock-lake-throttles"), gradual=False)
+        alias = live(lake, self._config, gradual=False)
         allow_items(lake, storage.windows, ["partition#*"], "dynamodb:Query", "dynamodb:GetItem")
         allow(lake, f"{storage.anomalies.table_arn}/index/DateIndex", "dynamodb:Query")
         allow_items(lake, storage.alerts, ["incidents#*", "messages#*", "feedback#*"], "dynamodb:Query")
@@ -367,12 +365,16 @@ def function(
         log_group=log_group,
         role=role,
         # Kept beyond its successors: `stock-monitor rollback` goes back to it.
-        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+        # But not that of a deployment that failed: PublishVersion makes none where nothing has changed "since the last
+        # version" (Lambda API reference), and CloudFormation fails then: the same could not be tried again.
+        current_version_options=lambda_.VersionOptions(
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+        ),
         tracing=lambda_.Tracing.ACTIVE if config.tracing else None,
         environment={
             "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_LOG_LEVEL": "INFO",  # said, for the emulator's own level would be inherited
-            "POWERTOOLS_METRICS_NAMESPACE": "StockMonitor",
+            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             **environment,
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -30,7 +30,7 @@ class StorageStack(Stack):
 
     def __init__(self, scope: Construct, id_: str, *, config: Config, env: Environment) -> None:
         super().__init__(scope, id_, env=env)
-        self._removal = RemovalPolicy.RETAIN if config.retain_data else RemovalPolicy.DESTROY
+        self._removal = kept(config)
         # Locally `make clean` must be able to forget it all.
         self._protected = config.retain_data and not config.local
 
@@ -59,10 +59,16 @@ class StorageStack(Stack):
             retention_period=Duration.hours(min(14 * 24, config.window_days * 24 - 1)),
             enforce_ssl=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
-            removal_policy=self._removal,
+            # It goes with the stack: one that stayed could not be taken over again (CloudFormation guide, "Import AWS
+            # resources into a CloudFormation stack automatically": its primary id, the URL, is not in a template). The
+            # batches are in the data bucket, which stays.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue, of a rule and of a function."})
         self.data = self._data_bucket(config)
+        # A bucket's name may be taken, and a protected table cannot be deleted when a first deployment is rolled back.
+        for table in self.tables.values():
+            table.node.add_dependency(self.data)
         self._announce_failed_batches()
         if not config.local:
             LakeCatalog(self, "Lake")
@@ -105,13 +111,13 @@ class StorageStack(Stack):
         return s3.Bucket(
             self,
             "Data",
-            bucket_name=names.data_bucket(Aws.ACCOUNT_ID),
+            bucket_name=names.data_bucket(self.account),
             versioned=True,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             server_access_logs_bucket=log_bucket(
-                self, "DataLogs", names.data_bucket(Aws.ACCOUNT_ID), self._removal
+                self, "DataLogs", names.data_bucket(self.account), self._removal
             ),
             removal_policy=self._removal,
             lifecycle_rules=[
@@ -199,6 +205,15 @@ class StorageStack(Stack):
             ),
             targets=[targets.SqsQueue(self.dead_letters, message=message)],
         )
+
+
+def kept(config: Config) -> RemovalPolicy:
+    """Return what becomes of data when its stack goes: it stays where the settings say so.
+
+    CloudFormation guide, "DeletionPolicy attribute": RetainExceptOnCreate keeps a resource but where the operation that
+    made it is rolled back. So a first deployment that failed leaves no empty tables in the way of the second.
+    """
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if config.retain_data else RemovalPolicy.DESTROY
 
 
 def log_bucket(

@@ -45,6 +45,8 @@ class StreamStack(Stack):
             stream_mode=kinesis.StreamMode.PROVISIONED,
             retention_period=Duration.hours(24),
             encryption=kinesis.StreamEncryption.MANAGED,
+            # It goes with the stack: it costs by the hour, and what it holds for a day is in the archive of quotes.
+            removal_policy=RemovalPolicy.DESTROY,
         )
         self.bus = events.EventBus(self, "Bus", event_bus_name=names.BUS)
         if not config.local:

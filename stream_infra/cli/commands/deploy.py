@@ -38,6 +38,14 @@ def deploy(
     check: Annotated[
         bool, typer.Option("--check", help="Only say what is missing and what would be dangerous.")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Take over the tables and buckets that an earlier deployment left."),
+    ] = False,
+    past_alarms: Annotated[
+        bool,
+        typer.Option("--past-alarms", help="Shift to the new versions even if their alarms ring."),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
@@ -62,17 +70,18 @@ def deploy(
     from stream_infra.operations import deployment as deploying  # noqa: PLC0415  with the names of the deployment
 
     client = _client(config.region)
-    problems = deploying.preflight(client, config)
+    problems = deploying.preflight(client, config, adopt=adopt)
     if problems:
         rows = [(problem.what, problem.remedy) for problem in problems]
         _print([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
         raise InputError(f"{len(problems)} things are missing; nothing was changed")
-    assembly = deploying.synthesize(deployment)
+    settings = deploying.target_of(client) | ({"past_alarms": "true"} if past_alarms else {})
+    assembly = deploying.synthesize(deployment, **settings)
     deploying.difference(assembly)
     dangers = deploying.changes(client, assembly)
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:
-        deploying.deploy(assembly)
+        deploying.deploy(assembly, adopt=adopt)
         _prove(as_json=as_json)
 
 

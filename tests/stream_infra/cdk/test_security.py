@@ -20,7 +20,7 @@ from cdk_nag import AwsSolutionsChecks
 from consumers.contracts.events import DetailType
 from producers.scan.staleness import FeedEventType
 from stream_infra import names
-from stream_infra.cdk.constructs import permissions
+from stream_infra.cdk.constructs import permissions, releases
 from stream_infra.cdk.stacks import api, dashboard, functions, storage
 from stream_infra.operations.permissions import needed
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
@@ -113,7 +113,7 @@ def test_the_linter_sees_a_right_that_does_not_exist(tmp_path: Path) -> None:
 def test_no_reason_is_given_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reason whose finding is gone would hide the next one of its kind."""
     given: set[str] = set()
-    for module in (api, dashboard, functions, permissions, storage):
+    for module in (api, dashboard, functions, permissions, releases, storage):
         monkeypatch.setattr(module, "acknowledge", lambda _, reasons: given.update(reasons))
     with pytest.raises(RuntimeError, match="ValidationFailed") as found:
         synthesize(tmp_path, change=with_nag())
@@ -140,7 +140,7 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
         resources = statement.get("Resource")
         for resource in resources if isinstance(resources, list) else [resources]:
             if isinstance(resource, dict) and "*" in (text := json.dumps(resource)):
-                wildcards.add(re.findall(r'/([a-z-]+/(?:lambda/)?)\*"', text)[0])
+                wildcards.update(re.findall(r'/([a-z-]+/(?:lambda/)?)\*"', text) or [versions_of(resource)])
             elif resource == "*":
                 wildcards.update(actions)
     prefixes = {
@@ -153,7 +153,16 @@ def test_a_function_may_do_named_things_to_named_resources(aws_templates: Templa
         "lake/",
         "channels/",
     }
-    assert wildcards == {*prefixes, "cloudwatch:GetMetricStatistics"}
+    # CodeDeploy calls the check, which calls each new version of the detector.
+    called = {"versions of stockdetector", "versions of stockdetectorcheck"}
+    assert wildcards == {*prefixes, *called, "cloudwatch:GetMetricStatistics"}
+
+
+def versions_of(resource: Properties) -> str:
+    """A function's ARN with any qualifier, and nothing else."""
+    separator, (arn, qualifier) = resource["Fn::Join"]
+    assert (separator, qualifier) == ("", ":*")
+    return f"versions of {re.sub(r'[0-9A-F]{8}$', '', arn['Fn::GetAtt'][0])}"
 
 
 def of_role(templates: Templates, function: str, stack: str = "LambdaStack") -> list[Properties]:

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from stream_infra.cli.commands import verify
 from stream_infra.cli.main import app
 from stream_infra.operations import deployment, endpoints
 from stream_infra.operations.changes import NAMES, Change
+from stream_infra.operations.deployment import DeploymentProblem
 from stream_infra.operations.endpoints import Endpoints
 
+ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = Endpoints(None, None, None, None)
+TARGET = {"account": "111122223333", "region": "us-east-1"}
 SAID = "StreamStack Quotes: 4 shards would become 1"
 
 
 class Steps:
     """What the command does, in its order, in place of the CDK and of AWS."""
 
-    def __init__(self, dangers: list[Change], *, works: bool = True) -> None:
-        self._works = works
+    def __init__(self, dangers: list[Change], *, works: bool = True, left: bool = False) -> None:
+        self._works, self._left = works, left
+        self.settings: dict[str, str] = {}
         self.done: list[str] = []
         self._dangers = dangers
 
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(deployment, "preflight", lambda *_: [])
+        patch.setattr(deployment, "preflight", self._preflight)
+        patch.setattr(deployment, "target_of", lambda _: dict(TARGET))
         patch.setattr(deployment, "synthesize", self._synthesize)
         patch.setattr(deployment, "difference", lambda _: self.done.append("difference"))
         patch.setattr(deployment, "changes", lambda *_: self._dangers)
-        patch.setattr(deployment, "deploy", lambda _: self.done.append("deploy"))
+        patch.setattr(deployment, "deploy", self._deploy)
         patch.setattr(endpoints, "resolve", lambda **_: NOWHERE)
         patch.setattr(verify, "prove", self._prove)
 
@@ -42,9 +49,16 @@ class Steps:
         self.done.append("prove")
         return self._works
 
-    def _synthesize(self, name: str) -> Path:
+    def _preflight(self, *_: object, adopt: bool) -> list[DeploymentProblem]:
+        return [] if adopt or not self._left else [DeploymentProblem("stock-windows: left over", "--adopt")]
+
+    def _synthesize(self, name: str, **settings: str) -> Path:
+        self.settings = settings
         self.done.append(f"synthesize {name}")
         return Path("assembly")
+
+    def _deploy(self, _: Path, *, adopt: bool) -> None:
+        self.done.append("deploy and adopt" if adopt else "deploy")
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +92,70 @@ def test_a_deployment_that_does_not_work_is_said_to_be_deployed(monkeypatch: pyt
     assert result.exit_code == 1
     assert "it is deployed, and does not work" in result.output
     assert steps.done[-2:] == ["deploy", "prove"]
+
+
+def test_what_an_earlier_deployment_left_is_taken_over_only_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = Steps([], left=True)
+    steps.take_over(monkeypatch)
+    result = CliRunner().invoke(app, ["deploy", "prod"])
+    assert result.exit_code != 0
+    assert "stock-windows: left over" in result.output
+    assert steps.done == []
+    assert CliRunner().invoke(app, ["deploy", "prod", "--adopt"]).exit_code == 0
+    assert "deploy and adopt" in steps.done
+
+
+def test_alarms_are_passed_in_one_deployment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    assert CliRunner().invoke(app, ["deploy", "prod", "--past-alarms"]).exit_code == 0
+    assert steps.settings == {**TARGET, "past_alarms": "true"}
+    assert CliRunner().invoke(app, ["deploy", "prod"]).exit_code == 0
+    assert steps.settings == TARGET
+
+
+GATE = ROOT / ".github" / "workflows" / "deploy.yml"
+
+
+def workflow_commands(job: str) -> list[list[str]]:
+    """Return the words of each `stock-monitor deploy` of a job, as its shell gives them to the command."""
+    workflow = yaml.safe_load(GATE.read_text())
+    assert set(workflow["env"]) == {"DEPLOYMENT", "STOCK_MONITOR_ALLOW"}
+    lines = [step["run"] for step in workflow["jobs"][job]["steps"] if "run" in step]
+    return [
+        shlex.split(line.replace("$DEPLOYMENT", "prod"))[1:]
+        for line in lines
+        if line.startswith(".venv/bin/stock-monitor deploy")
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dangerous_change_stops_the_workflow_before_anybody_approves_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub's docs, "Deployments and environments": a job of an environment with reviewers waits for them first.
+
+    `deploy` needs `plan` and is the job that waits, so what fails in `plan` is never put to them; as a run may wait for
+    days, `deploy` compares again. Both are the command itself, with the same `allow`.
+    """
+    jobs = yaml.safe_load(GATE.read_text())["jobs"]
+    waiting = [job for job, of in jobs.items() if of["environment"] == "production"]
+    assert (waiting, jobs["deploy"]["needs"]) == (["deploy"], "plan")
+    assert "continue-on-error" not in GATE.read_text()
+    (planned,), (deployed,) = workflow_commands("plan"), workflow_commands("deploy")
+    for command, does in ((planned, False), (deployed, True)):
+        steps = Steps([Change(name, SAID)])
+        steps.take_over(monkeypatch)
+        rejected = CliRunner().invoke(app, command, env={"STOCK_MONITOR_ALLOW": ""})
+        assert rejected.exit_code != 0
+        assert f"--allow {name}" in rejected.output
+        assert "difference" in steps.done, "it is shown first"
+        assert "deploy" not in steps.done
+        allowed = CliRunner().invoke(app, command, env={"STOCK_MONITOR_ALLOW": name})
+        assert allowed.exit_code == 0, allowed.output
+        assert ("deploy" in steps.done) is does
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,6 +101,15 @@ def test_each_dangerous_change_has_a_name_and_others_have_none(
     assert all(path.partition("/")[0] in change.says for change in found)
 
 
+def test_a_name_that_is_written_out_is_no_other_than_one_made_of_the_account_s_number() -> None:
+    """CloudFormation compares what a template comes to, and so a table is not replaced by it."""
+    joined = {"Fn::Join": ["", ["stock-scan-data-", {"Ref": "AWS::AccountId"}]]}
+    before = changed("StorageStack/Data/BucketName", joined)
+    after = changed("StorageStack/Data/BucketName", "stock-scan-data-111122223333")
+    assert dangerous(before, after, "111122223333") == []
+    assert [change.name for change in dangerous(before, after, "444455556666")] == ["replace-data"]
+
+
 def test_the_same_again_and_a_first_deployment_are_not_dangerous() -> None:
     assert dangerous(RUNNING, copy.deepcopy(RUNNING)) == []
     assert dangerous({}, RUNNING) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from botocore.exceptions import ClientError
 
 from stream_infra import names
 from stream_infra.config import Config
-from stream_infra.operations.deployment import preflight, running
+from stream_infra.operations.deployment import leftovers, preflight, running
 
 GOOD = {"CDKToolkit": "CREATE_COMPLETE", "LambdaStack": "UPDATE_COMPLETE"}
 
@@ -24,8 +26,12 @@ class Account:
         has_secret: bool = True,
         log_role: str = "",
         bucket_region: str = "",
+        bucket_of_another: bool = False,
+        left: tuple[str, ...] = (),
     ) -> None:
-        self.bucket_region = bucket_region
+        self.bucket_region, self.left = bucket_region, left
+        self.bucket_of_another = bucket_of_another
+        self.meta = SimpleNamespace(region_name="us-east-1")
         self.log_role = log_role
         self.stacks = GOOD if stacks is None else stacks
         self.concurrency, self.reserved, self.has_secret = concurrency, reserved, has_secret
@@ -44,7 +50,15 @@ class Account:
     def get_template(self, StackName: str) -> dict[str, dict[str, object]]:  # noqa: N803  AWS's name
         return {"TemplateBody": {"Resources": {}, "Description": StackName}}
 
+    def describe_table(self, TableName: str) -> None:  # noqa: N803  AWS's name
+        if TableName not in self.left:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "Describe")
+
     def head_bucket(self, Bucket: str) -> dict[str, str]:  # noqa: N803  AWS's name
+        if self.bucket_of_another:
+            raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadBucket")
+        if Bucket in self.left:
+            return {"BucketRegion": "us-east-1"}
         if Bucket != names.data_bucket("111122223333") or not self.bucket_region:
             raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadBucket")
         return {"BucketRegion": self.bucket_region}
@@ -65,9 +79,10 @@ class Account:
         )
 
     def describe_stack_resources(self, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
-        assert StackName == "ApiStack"
-        ours = {"ResourceType": "AWS::IAM::Role", "PhysicalResourceId": "ApiStack-ApiCloudWatchRole-1"}
-        return {"StackResources": [ours]}
+        assert StackName == "StorageStack"
+        made = {"ResourceStatus": "CREATE_COMPLETE", "PhysicalResourceId": names.data_bucket("111122223333")}
+        gone = {"ResourceStatus": "DELETE_COMPLETE", "PhysicalResourceId": names.WINDOWS_TABLE}
+        return {"StackResources": [made, gone]}
 
     def describe_secret(self, SecretId: str) -> None:  # noqa: N803  AWS's name
         assert SecretId == names.SOURCE_SECRET
@@ -123,7 +138,24 @@ def test_a_second_region_needs_a_prefix() -> None:
     (problem,) = preflight(Account(bucket_region="eu-west-1"), CONFIG)
     assert "stock-scan-data-111122223333 is in eu-west-1" in problem.what
     assert "prefix" in problem.remedy
-    assert preflight(Account(bucket_region="us-east-1"), CONFIG) == []
+    deployed = {**GOOD, "StorageStack": "CREATE_COMPLETE"}
+    assert preflight(Account(bucket_region="us-east-1", stacks=deployed), CONFIG) == []
+    taken = preflight(Account(bucket_of_another=True), CONFIG)
+    assert ["another account's" in problem.what for problem in taken] == [True, True]
+
+
+def test_what_no_stack_has_is_named_and_taken_over_if_that_is_asked_for() -> None:
+    """CloudFormation guide, "DeletionPolicy attribute": what is retained "becomes unmanaged" when its stack goes."""
+    data, site = names.data_bucket("111122223333"), names.dashboard_bucket("111122223333")
+    account = Account(
+        stacks={**GOOD, "StorageStack": "CREATE_COMPLETE"}, left=(names.WINDOWS_TABLE, data, site)
+    )
+    assert leftovers(account) == {"StorageStack": ["stock-windows"], "DashboardStack": [site]}
+    first, second = preflight(account, CONFIG)
+    assert first.what.startswith("stock-windows: left over")
+    assert second.what.startswith(site)
+    assert "--adopt" in first.remedy
+    assert preflight(account, CONFIG, adopt=True) == []
 
 
 def test_what_can_be_reserved_is_said() -> None:
@@ -143,12 +175,14 @@ def test_what_can_be_reserved_is_said() -> None:
 def test_the_role_of_api_gateways_logs_is_not_taken_over() -> None:
     """CloudFormation reference, AWS::ApiGateway::Account: one role for the account and region, overwritten by the last.
 
-    Ours from an earlier deployment may stay; that of somebody else stays where the settings say so.
+    Ours may be replaced, also where an earlier deployment left it; that of somebody else stays where the settings say
+    so.
     """
     of_account = CONFIG.model_copy(update={"api_log_role": "account"})
     assert preflight(Account(log_role="of-another-team"), of_account) == []
-    deployed = {**GOOD, "ApiStack": "UPDATE_COMPLETE"}
-    assert preflight(Account(log_role="ApiStack-ApiCloudWatchRole-1", stacks=deployed), CONFIG) == []
+    assert preflight(Account(log_role="ApiStack-ApiCloudWatchRole73EC-1"), CONFIG) == []
+    (theirs,) = preflight(Account(log_role="other-ApiStack-ApiCloudWatchRole73EC-1"), CONFIG)
+    assert "other-ApiStack" in theirs.what
 
 
 def test_a_source_without_keys_needs_no_secret() -> None:
