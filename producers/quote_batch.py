@@ -363,11 +363,26 @@ def _why_rejected(values: tuple[Any, ...]) -> str | None:
     )
 
 
+def finer_unit(number: float) -> str | None:
+    """Return in which unit a number plainly is that is no time in milliseconds, None if in none.
+
+    >>> finer_unit(1_763_996_400_000_000)
+    'microseconds'
+    """
+    for unit, in_ms in (("microseconds", 1_000), ("nanoseconds", 1_000_000)):
+        if MAX_TS_MS < number <= MAX_TS_MS * in_ms:
+            return unit
+    return None
+
+
 def _bad_time(name: str, value: Any) -> str | None:
     # 5.0 is a whole number, as it is for the schema.
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if is_whole and not isinstance(value, bool) and 0 <= value <= MAX_TS_MS:
-        return None
+    if is_whole and not isinstance(value, bool):
+        if 0 <= value <= MAX_TS_MS:
+            return None
+        if unit := finer_unit(value):
+            return f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds since 1970"
     return f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
 
 

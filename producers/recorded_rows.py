@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.errors import MonitorError
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, is_symbol
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, finer_unit, is_symbol
 
 _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
 
@@ -319,22 +320,27 @@ def time_ms(name: str, value: Any) -> int:
     BadRowError
         If it is none.
     """
+    if unit := _other_unit(value):
+        raise BadRowError(f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds")
     ms = _whole_ms(value)
     if ms is None or not 0 <= ms <= MAX_TS_MS:
         raise BadRowError(
             f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
             " or a time such as 2025-11-24T14:30:00.123Z"
         )
-    if 0 < ms < _SECONDS_NOT_MS and _is_number(value):
-        raise BadRowError(f"{name} is {_shown(value)}, which looks like seconds; must be milliseconds")
     return ms
 
 
-def _is_number(value: Any) -> bool:
-    """Return whether a value is a bare number, whose unit can be mistaken; a date of 1971 is one like any other."""
-    return isinstance(value, int | float) or (
-        isinstance(value, str) and bool(_WHOLE.fullmatch(value.strip()))
-    )
+def _other_unit(value: Any) -> str | None:
+    """Return in which unit a bare number plainly is, if not in milliseconds; a date of 1971 is one like any other."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return None
+    number = float(value)
+    if 1 <= number < _SECONDS_NOT_MS:
+        return "seconds"
+    return finer_unit(number)
 
 
 def _whole_ms(value: Any) -> int | None:

@@ -27,6 +27,17 @@ _REQUIRED = ("ts", "symbol", "price")
 _OPTIONAL = ("bid", "ask", "day_volume", "volume", "quote_ts")
 ROWS_AT_ONCE = 16_384
 _QUOTES = '"'
+_SIGNATURES = {
+    b"\x1f\x8b": "is gzip, so its name must end in .gz",
+    b"PAR1": "is Parquet, so its name must end in .parquet",
+    b"PK\x03\x04": "is a ZIP archive",
+    b"BZh": "is bzip2",
+    b"\xfd7zXZ\0": "is xz",
+    b"\x28\xb5\x2f\xfd": "is Zstandard",
+    b"\xff\xfe": "is UTF-16 or UTF-32",
+    b"\xfe\xff": "is UTF-16 or UTF-32",
+}
+"""How files of other forms begin."""
 
 
 class RecordingError(MonitorError):
@@ -114,6 +125,8 @@ def _blocks(path: Path) -> Iterator[_Block]:
     readers = {".csv": _csv_blocks, ".jsonl": _json_blocks, ".ndjson": _json_blocks}
     if not kind or kind[0] not in readers:
         raise RecordingError(f"{path}: unknown format; must be {_FORMATS}")
+    if not zipped:
+        _check_is_text(path)
     yield from readers[kind[0]](path, _lines(path, zipped))
 
 
@@ -142,6 +155,20 @@ def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, list[str]]]:
         raise RecordingError(
             f"{path}: cannot be read after line {line + len(texts) - 1} ({error.strerror or error})"
         ) from error
+
+
+def _check_is_text(path: Path) -> None:
+    """Reject what only has the name of a text by what it is, as its bytes would say nothing to anybody."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError:
+        return  # whoever reads the lines says why
+    found = next((what for bytes_, what in _SIGNATURES.items() if start.startswith(bytes_)), None)
+    if found is None and start.count(b"\0") * 3 > len(start):  # a stray one costs its row
+        found = "is UTF-16 or UTF-32"
+    if found:
+        raise RecordingError(f"{path}: {found}; must be {_FORMATS}, in UTF-8")
 
 
 def _opened(path: Path, zipped: bool) -> IO[str]:

@@ -259,9 +259,8 @@ def decode_in_time(payload: bytes, arrival_ms: int) -> tuple[QuoteBatch, list[Re
 
 def _untimely(ts: int, arrival_ms: int) -> str:
     """Return why a time cannot be one of a record that arrived at `arrival_ms`; empty if it can."""
-    for unit, in_ms in (("seconds", ts * 1000), ("microseconds", ts // 1000)):
-        if abs(in_ms - arrival_ms) < _YEAR_MS:
-            return f"ts is {ts}, which looks like {unit}; must be milliseconds since 1970"
+    if abs(ts * 1000 - arrival_ms) < _YEAR_MS:
+        return f"ts is {ts}, which looks like seconds; must be milliseconds since 1970"
     if ts > arrival_ms + MAX_AHEAD_MS:
         return f"ts is {ts}; must be at most {MAX_AHEAD_MS} ms beyond the record's arrival at {arrival_ms}"
     return ""

@@ -249,12 +249,21 @@ def test_a_partition_key_that_is_no_text_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ts", "unit"), [(START_MS // 1000, "seconds"), (START_MS // 1000 - 86_400 * 300, "seconds")]
+    ("ts", "unit"),
+    [
+        (START_MS // 1000, "seconds"),
+        (START_MS // 1000 - 86_400 * 300, "seconds"),
+        (START_MS * 1000, "microseconds"),
+        (START_MS * 1_000_000, "nanoseconds"),
+    ],
 )
 def test_a_time_in_another_unit_is_quarantined_with_the_unit(ts: int, unit: str) -> None:
     memory = kit.Memory()
-    rows = [("SECS", ts, 10.0), ("AAPL", START_MS, 50.0), ("OLD", 31_536_000_000, 10.0)]
-    sent = kit.Sent(kit.payload(rows, "by-hand"), "1", START_MS)
+    batch = {
+        "v": 1, "source": "by-hand", "symbol": ["SECS", "AAPL", "OLD"], "ts": [ts, START_MS, 31_536_000_000],
+        "price": [10.0, 50.0, 10.0],
+    }  # fmt: skip
+    sent = kit.Sent(json.dumps(batch).encode(), "1", START_MS)
     report = kit.consumer(memory, partitions=1).consume(kit.event([sent]), 1 << 62)
     assert (report.counts.quarantined, report.counts.in_windows) == (1, 2)  # 1971 is a time like any other
     (entry,) = memory.quarantine.values()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -90,6 +92,30 @@ def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (gzip.compress(b"x"), "is gzip, so its name must end in .gz"),
+        (b"PAR1", "is Parquet, so its name must end in .parquet"),
+        (b"PK\x03\x04", "is a ZIP archive"),
+        (bz2.compress(b"x"), "is bzip2"),
+        (lzma.compress(b"x"), "is xz"),
+        (b"\x28\xb5\x2f\xfd", "is Zstandard"),
+        (HEADER.encode("utf-16"), "is UTF-16 or UTF-32"),
+        (HEADER.encode("utf-16-be"), "is UTF-16 or UTF-32"),
+        (HEADER.encode("utf-32-le"), "is UTF-16 or UTF-32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_file_that_only_has_the_name_of_a_text_is_called_what_it_is(
+    tmp_path: Path, name: str, start: bytes, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(start)
+    with pytest.raises(RecordingError, match=f"{said}; must be .csv"):
+        list(read_ticks(path, lambda _: None))
+
+
+@pytest.mark.parametrize(
     ("row", "reason"),
     [
         (f"{T},AAPL,abc,,,", "price is 'abc'; must be a number from -1e+15 to 1e+15"),
@@ -103,7 +129,10 @@ def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.
         ("yesterday,AAPL,1,,,", "ts is 'yesterday'; must be a whole number of milliseconds"),
         ("2025-11-24T15:00:00,AAPL,1,,,", "ts is '2025-11-24T15:00:00'"),
         (f"{T // 1000},AAPL,1,,,", "looks like seconds; must be milliseconds"),
-        (f"{T}000000,AAPL,1,,,", "ts is"),
+        (f"{T / 1000:.3f},AAPL,1,,,", "looks like seconds; must be milliseconds"),
+        (f"{T}000,AAPL,1,,,", "looks like microseconds; must be milliseconds"),
+        (f"{T}000000,AAPL,1,,,", "looks like nanoseconds; must be milliseconds"),
+        (f"{T},A\0APL,1,,,", "symbol is 'A\\x00APL'"),
         (",AAPL,1,,,", "ts is ''"),
         (f"{T},AAPL,1,,", "has 5 values; must be 6, as in the header"),
         (f'{T},"AAPL,1,,,', "is not CSV"),
