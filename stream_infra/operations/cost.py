@@ -32,6 +32,8 @@ SCHEDULED_HOURS: dict[Session, float] = {
 }
 """Hours a month in which the schedule starts scans; those outside the session check the calendar and end."""
 KIB, GIB = 1024, 2**30
+_QUOTES_BYTES = 250
+"""Of a partition's last quotes without any ticker."""
 
 
 class _Rates(NamedTuple):
@@ -136,6 +138,25 @@ class Estimate:
             due, listed = found.get(line.price.service, (0.0, 0.0))
             found[line.price.service] = due + line.dollars, listed + line.list_dollars
         return dict(sorted(found.items(), key=lambda item: -item[1][1]))
+
+
+def checks(calls: int, tickers: int, partitions: int) -> Estimate:
+    """Return what so many calls of `GET /safety/{ticker}` cost, one incident of the ticker going on.
+
+    A call reads the last quotes of the whole watch list, eventually consistent, and what is due in the alerts' table
+    with the incident, both consistent (DynamoDB guide, "Read and write operations": half a unit and a unit for 4 KB).
+    """
+    quotes = partitions * _QUOTES_BYTES + tickers * RATES.quote_bytes
+    units = math.ceil(quotes / (4 * KIB)) / 2 + 2
+    return Estimate(
+        (
+            Line(prices.API_REQUEST, calls, "calls"),
+            Line(prices.LAMBDA_REQUEST, calls, "calls"),
+            Line(prices.LAMBDA_GB_SECOND, calls * RATES.api_seconds / 2, "calls"),
+            Line(prices.READ_UNIT, calls * units, "calls x tickers"),
+            Line(prices.LOG_GB, calls * RATES.line_kib * KIB / GIB, "calls"),
+        )
+    )
 
 
 class Size(NamedTuple):
@@ -250,7 +271,7 @@ def _functions(use: _Use) -> Iterator[Line]:
 def _tables(use: _Use) -> Iterator[Line]:
     n = use.in_a_partition
     block = RATES.block_bytes + RATES.block_tick_bytes * n
-    quotes = 250 + RATES.quote_bytes * n
+    quotes = _QUOTES_BYTES + RATES.quote_bytes * n
     often = use.polls if quotes <= 2 * KIB else use.minutes * 4  # as consumers/detector/commit.py has it
     # As consumers/stores/charts.py has it: nearly all bars of a minute and group are put at once.
     groups = MANY_GROUPS if n > MANY_WINDOWS else GROUPS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,9 +19,14 @@ from consumers.alerts.model import FEED, MARKET, Acknowledgement, AnomalySummary
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.anomaly import Anomaly, ms_of_iso
+from consumers.contracts.charts import Bar, LastQuote
+from consumers.stores.charts import live_pk, pack_quotes
 from producers.markets.listings import Listings
+from stream_infra.operations import cost, prices
 from tests.api.charts import last_quote, put_quotes
 from tests.api.client import NOW_MS, Api, make_anomaly
+from tests.consumers.detector.test_requests import item_bytes
+from tests.json_types import Json
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -165,3 +172,54 @@ def test_one_call_is_three_requests_of_the_stores(
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counted)
     assert codes(api) == ["critical_incident"]
     assert sorted(calls) == ["BatchGetItem", "Query", "Query"]
+
+
+@pytest.mark.parametrize("tickers", [20, 500, 5000])
+def test_a_thousand_calls_cost_what_the_table_says(
+    api: Api, dynamodb: DynamoDBClient, take: Take, monkeypatch: pytest.MonkeyPatch, tickers: int
+) -> None:
+    """DynamoDB guide, "Read and write operations": a unit for 4 KB read consistently, half of one otherwise."""
+    partitions, rng = 4, random.Random(tickers)
+    for partition in range(partitions):
+        quotes = [_of_a_real_day(f"T{n:04d}", rng) for n in range(partition, tickers, partitions)]
+        packed = {"pk": live_pk("simulated"), "sk": str(partition), "columns": pack_quotes(quotes)}
+        item = {name: {"B" if name == "columns" else "S": value} for name, value in packed.items()}
+        dynamodb.put_item(TableName="stock-charts", Item=item)
+    take(make_anomaly("T0000", NOW_MS - 2000, severity="critical"))
+    units: list[float] = []
+    original = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def counted(client: BaseClient, name: str, arguments: Json) -> Json:
+        found: Json = original(client, name, arguments)
+        items = found["Items"] if name == "Query" else found["Responses"]["stock-alerts"]
+        share = 1.0 if name == "BatchGetItem" or arguments.get("ConsistentRead") else 0.5
+        sizes = [sum(map(item_bytes, items))] if name == "Query" else list(map(item_bytes, items))
+        units.append(share * sum(max(1, math.ceil(size / 4096)) for size in sizes))
+        return found
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counted)
+    assert codes(api, "T0000") == ["critical_incident"]
+    estimate = cost.checks(1000, tickers, partitions)
+    (line,) = [line for line in estimate.lines if line.price == prices.READ_UNIT]
+    assert 1000 * sum(units) == pytest.approx(line.quantity, rel=0.15)
+
+
+def _of_a_real_day(symbol: str, rng: random.Random) -> LastQuote:
+    """A last quote whose figures do not repeat from ticker to ticker."""
+    price = round(rng.uniform(5, 900), 2)
+    volume, ticks = rng.randrange(10**5), rng.randrange(60)
+    bar = Bar(
+        NOW_MS, price, price + 0.07, price - 0.11, price + 0.02, volume, ticks, price - 0.01, price + 0.01
+    )
+    close = round(price * rng.uniform(0.97, 1.03), 2)
+    return LastQuote(
+        symbol,
+        NOW_MS - rng.randrange(3000),
+        price,
+        price - 0.01,
+        price + 0.01,
+        rng.randrange(10**8),
+        close,
+        close,
+        bar,
+    )

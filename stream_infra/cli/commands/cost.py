@@ -75,7 +75,12 @@ def _print_sizes(rows: Sequence[tuple[Size, Estimate]], session: str, *, as_json
 
     if as_json:
         report = [
-            {**size._asdict(), "session": session, "dollars_a_month": round(found.dollars, 2)}
+            {
+                **size._asdict(),
+                "session": session,
+                "dollars_a_month": round(found.dollars, 2),
+                "dollars_of_1000_checks": round(_of_checks(size), 4),
+            }
             for size, found in rows
         ]
         typer.echo(json.dumps(report))
@@ -89,6 +94,8 @@ def _print_sizes(rows: Sequence[tuple[Size, Estimate]], session: str, *, as_json
     typer.echo(
         "\nwindow: batching_window_seconds. A list in S3 is named by /stock-tracker/ticker: s3://bucket/key."
     )
+    checks = ", ".join(f"{size.tickers:,}: {_of_checks(size):.4f}" for size, _ in rows)
+    typer.echo(f"1,000 calls of GET /safety/{{ticker}}, in US dollars by tickers: {checks}")
 
 
 def _size_row(size: Size, found: Estimate) -> tuple[str, ...]:
@@ -103,6 +110,13 @@ def _size_row(size: Size, found: Estimate) -> tuple[str, ...]:
         f"{found.list_dollars:,.0f}",
         f"{service} {listed:,.0f}",
     )
+
+
+def _of_checks(size: Size) -> float:
+    """Return the list price of 1,000 calls of GET /safety/{ticker}."""
+    from stream_infra.operations import cost as model  # noqa: PLC0415
+
+    return model.checks(1000, size.tickers, size.partitions).list_dollars
 
 
 def _session(given: str) -> Session:

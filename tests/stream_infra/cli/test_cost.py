@@ -108,3 +108,13 @@ def test_the_document_has_the_sizes_that_the_command_prints() -> None:
     report = json.loads(run("--sizes", "--json").stdout)
     assert [size["tickers"] for size in report] == [10, 500, 5_000, 50_000]
     assert all(size["dollars_a_month"] > 0 for size in report)
+
+
+def test_the_document_says_what_a_thousand_checks_before_an_order_cost() -> None:
+    document = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+    printed = run("--sizes").stdout.splitlines()[-1]
+    for size in cost.SIZES:
+        found = cost.checks(1000, size.tickers, size.partitions)
+        (units,) = [line.quantity / 1000 for line in found.lines if line.price == prices.READ_UNIT]
+        assert f"| {size.tickers:,} | {units:.1f} | {found.list_dollars:.4f} |" in document
+        assert f"{size.tickers:,}: {found.list_dollars:.4f}" in printed
