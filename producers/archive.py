@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from botocore.exceptions import ClientError
 from producers.quote_batch import QuoteBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mypy_boto3_s3 import S3Client
 
+_LEVEL, _GZIP = 6, 31  # wbits of zlib: with gzip's header
 MAX_TICKERS_APART = 50
 ALL = "_all"  # no ticker: those have no small letters
 LONGEST_SCAN_MS = 120_000
@@ -48,12 +50,20 @@ _decode = msgspec.json.Decoder(ArchivedTick).decode
 
 
 class Archive:
-    """Collects the ticks of a scan and writes them when it ends."""
+    """Collects the ticks of a scan and writes them when it ends.
+
+    Those of many tickers go to one object, and are compressed poll by poll: 50,000 tickers polled every second would
+    take 400 MB as they are.
+    """
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
+        self._reset()
+
+    def _reset(self) -> None:
         self._lines: dict[str, list[bytes]] = {}
+        self._together = _Zipped()
 
     def add(self, batch: QuoteBatch) -> None:
         """Add the quotes of a poll."""
@@ -63,6 +73,9 @@ class Archive:
             row: dict[str, Any] = {"symbol": symbol, **dict(zip(names, values, strict=True))}
             known = {name: value for name, value in row.items() if value is not None}
             self._lines.setdefault(symbol, []).append(_encode(known))
+        if self._together or len(self._lines) > MAX_TICKERS_APART:
+            self._together.add(line for lines in self._lines.values() for line in lines)
+            self._lines = {}
 
     def write(self, started_ms: int) -> list[str]:
         """Write what was added and return the keys of the objects.
@@ -72,15 +85,13 @@ class Archive:
         started_ms
             When the scan started (epoch ms), which names the objects.
         """
-        if len(self._lines) <= MAX_TICKERS_APART:
-            parts = {folder_of(symbol): lines for symbol, lines in self._lines.items()}
-        else:
-            parts = {ALL: [line for lines in self._lines.values() for line in lines]}
-        self._lines = {}
-        return [self._put(folder, started_ms, lines) for folder, lines in parts.items()]
+        parts = {folder_of(symbol): _Zipped(lines) for symbol, lines in self._lines.items()}
+        if self._together:
+            parts = {ALL: self._together}
+        self._reset()
+        return [self._put(folder, started_ms, lines.bytes()) for folder, lines in parts.items()]
 
-    def _put(self, folder: str, started_ms: int, lines: list[bytes]) -> str:
-        body = gzip.compress(b"\n".join(lines) + b"\n", compresslevel=6, mtime=0)
+    def _put(self, folder: str, started_ms: int, body: bytes) -> str:
         while True:
             key = archive_key(folder, started_ms)
             try:
@@ -91,6 +102,25 @@ class Archive:
                 started_ms += 1000  # two scans began in one second: the name after it is free
             else:
                 return key
+
+
+class _Zipped:
+    """Lines as gzip compresses them; true once there are any."""
+
+    def __init__(self, lines: Iterable[bytes] = ()) -> None:
+        self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP)
+        self._parts: list[bytes] = []
+        self.add(lines)
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, lines: Iterable[bytes]) -> None:
+        if text := b"\n".join(lines):
+            self._parts.append(self._gzip.compress(text + b"\n"))
+
+    def bytes(self) -> bytes:
+        return b"".join((*self._parts, self._gzip.flush()))
 
 
 class ArchiveReader:

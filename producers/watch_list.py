@@ -168,10 +168,14 @@ class WatchListWriter:
         Raises
         ------
         WatchListError
-            If there is none.
+            If there is none, or there are more than the scanner would take.
         """
         if not symbols:
             raise WatchListError("the watch list would be empty", allowed="at least one ticker")
+        if len(symbols) > MAX_SYMBOLS:
+            raise WatchListError(
+                f"the watch list would name {len(symbols)} tickers", allowed=f"at most {MAX_SYMBOLS}"
+            )
         value = ",".join(symbols)
         if len(value) > PARAMETER_CHARACTERS:
             self._s3.put_object(Bucket=self._bucket, Key=_LONG_LIST, Body=value.encode())

@@ -122,7 +122,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str, Any]:
     """Write the watch list, unless the source does not quote what is new on it."""
     before, after = services.watch_list(), list(dict.fromkeys(wanted.tickers))
-    added = [ticker for ticker in after if ticker not in before]
+    watched = set(before)
+    added = [ticker for ticker in after if ticker not in watched]
     if added and not wanted.unchecked and (rejected := services.editor.rejected(added)):
         reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
         raise Problem.bad_request(

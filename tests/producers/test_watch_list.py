@@ -8,7 +8,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from mypy_boto3_ssm import SSMClient
 
-from producers.watch_list import REREAD_MS, WatchListError, WatchListReader, WatchListUnavailableError, parse
+from producers.watch_list import (
+    REREAD_MS,
+    WatchListError,
+    WatchListReader,
+    WatchListUnavailableError,
+    WatchListWriter,
+    parse,
+)
 from tests.producers.fakes import Aws, Clock
 
 
@@ -43,6 +50,14 @@ def test_a_list_without_a_ticker_is_rejected(value: str) -> None:
 def test_too_long_a_list_is_rejected() -> None:
     with pytest.raises(WatchListError, match="names 50001 tickers; must be at most 50000"):
         parse(",".join(f"S{i}" for i in range(50_001)), "parameter p")
+
+
+def test_a_list_that_the_scanner_would_reject_is_not_written(aws: Aws) -> None:
+    aws.watch("AAPL")
+    writer = WatchListWriter(aws.ssm, aws.s3, aws.parameter, "bucket")
+    with pytest.raises(WatchListError, match="would name 50001 tickers; must be at most 50000"):
+        writer.write([f"S{i}" for i in range(50_001)], "")
+    assert WatchListReader(aws.ssm, aws.s3, aws.parameter, int)().symbols == ("AAPL",)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stream_infra.operations.watching import ScannerSource
 
 app = typer.Typer(no_args_is_help=True)
+_NAMED = 20
+"""Of more tickers than that a command names the first ones."""
 Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")]
 Unchecked = Annotated[
     bool, typer.Option("--unchecked", help="Do not query the source whether it quotes them.")
@@ -103,7 +105,8 @@ def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
     gone = tickers_of(tickers)
     if unknown := [ticker for ticker in gone if ticker not in before]:
         raise InputError(f"{unknown[0]} is not watched", allowed=f"of {', '.join(before[:20])}")
-    if not (kept := [ticker for ticker in before if ticker not in gone]):
+    left_out = set(gone)
+    if not (kept := [ticker for ticker in before if ticker not in left_out]):
         raise InputError("the watch list would be empty", allowed="at least one ticker")
     write(kept)
     typer.echo(f"removed {', '.join(gone)}; in force within a minute")
@@ -137,16 +140,18 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
 
     source, before, write = _open(resolve(aws))
-    new = [ticker for ticker in tickers_of(words) if ticker not in before]
+    watched = set(before)
+    new = [ticker for ticker in tickers_of(words) if ticker not in watched]
     rejected = {} if unchecked or not new else source.rejected(new, datetime.now(UTC))
     if rejected:
         reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
         raise InputError(f"{source.name} does not quote {', '.join(rejected)} ({reasons})")
     if new:
         write([*before, *new])
-    rows = source.watched(new, {}, datetime.now(UTC))
+    rows = source.watched(new[:_NAMED], {}, datetime.now(UTC))
+    more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
     typer.echo(
-        f"added {', '.join(f'{row.ticker} ({row.market})' for row in rows)}; in force within a minute"
+        f"added {', '.join(f'{row.ticker} ({row.market})' for row in rows)}{more}; in force within a minute"
         if rows
         else "all of them are watched already"
     )
