@@ -20,7 +20,7 @@ from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE,
 
 _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
+SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
@@ -70,7 +70,7 @@ class RowReader:
         BadRowError
             If the row cannot be used.
         """
-        symbol = _symbol(row.get("symbol"))
+        symbol = symbol_of(row.get("symbol"))
         own_ts = time_ms("ts", row.get("ts"))
         price = _number("price", row.get("price"), -MAX_PRICE, MAX_PRICE)
         if price is None:
@@ -99,7 +99,7 @@ class RowReader:
             The number of the first row; each has a line of its own.
         """
         try:
-            symbols = _each(values["symbol"], _symbol)
+            symbols = _each(values["symbol"], symbol_of)
             own = _times("ts", values["ts"])
             price = _numbers(values["price"], -MAX_PRICE, is_required=True)
             bid, ask = (_numbers(values.get(name), -MAX_PRICE, MAX_PRICE) for name in ("bid", "ask"))
@@ -130,6 +130,12 @@ class RowReader:
             unknown if day_volume is None else day_volume,
             unknown if quote_ts is None else quote_ts,
         )
+
+    def passed(self, symbols: Sequence[str], own: Sequence[int], lines: Sequence[int]) -> None:
+        """Note the newest times of symbols, and their lines, that were read without it and left as they were."""
+        self._given |= zip(symbols, own, strict=True)
+        self._read |= zip(symbols, zip(own, lines, strict=True), strict=True)
+        self._latest = max(self._latest, *own)
 
     def _grown(self, symbols: list[str], own: list[int], line: int) -> list[int] | None:
         """Return growing times of all rows, or None if those of a symbol are not in order."""
@@ -210,7 +216,7 @@ def _times(name: str, column: Sequence[Any]) -> list[Any]:
         One is none, or not plain.
     """
     if isinstance(column[0], int) and set(map(type, column)) == {int}:
-        if not _SECONDS_NOT_MS <= min(column) <= max(column) <= MAX_TS_MS:
+        if not SECONDS_NOT_MS <= min(column) <= max(column) <= MAX_TS_MS:
             raise ValueError(name)
         return list(column)
     if name == "ts":
@@ -292,7 +298,14 @@ def _optional(name: str, value: Any, low: float, high: float) -> float | None:
     return None if _is_unknown(value) else _number(name, value, low, high)
 
 
-def _symbol(value: Any) -> str:
+def symbol_of(value: Any) -> str:
+    """Return the symbol that a value of column `symbol` says.
+
+    Raises
+    ------
+    BadRowError
+        If it is none.
+    """
     symbol = value.strip().upper() if isinstance(value, str) else value
     if not isinstance(symbol, str) or not is_symbol(symbol):
         raise BadRowError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
@@ -338,7 +351,7 @@ def _other_unit(value: Any) -> str | None:
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return None
     number = float(value)
-    if 1 <= number < _SECONDS_NOT_MS:
+    if 1 <= number < SECONDS_NOT_MS:
         return "seconds"
     return finer_unit(number)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from producers.errors import MonitorError
 from producers.recorded_rows import BadRowError, RecordedTick, RowReader, TickColumns
@@ -38,6 +38,7 @@ _SIGNATURES = {
     b"\xfe\xff": "is UTF-16 or UTF-32",
 }
 """How files of other forms begin."""
+T = TypeVar("T")
 
 
 class RecordingError(MonitorError):
@@ -66,8 +67,8 @@ def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[R
     """
     reader = RowReader()
     for block in _blocks(path):
-        columns = block.columns and reader.columns(block.columns(), block.line)
-        if columns:
+        values = block.columns and block.columns()
+        if values and (columns := reader.columns(values, block.line)):
             yield from map(RecordedTick._make, zip(*columns, strict=True))
         else:
             yield from _one_by_one(path, block, reader, reject)
@@ -81,10 +82,33 @@ def read_columns(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator
     RecordingError
         As `read_ticks`.
     """
+    return read_blocks(path, reject, lambda *_: None)
+
+
+def read_blocks(
+    path: Path, reject: Callable[[RejectedTick], None], read: Callable[[Any, int, RowReader], T | None]
+) -> Iterator[T | TickColumns]:
+    """Return the same, or what `read` makes of a block where it makes something of it.
+
+    Parameters
+    ----------
+    read
+        Takes a record batch of Arrow (where pyarrow is there, of CSV and Parquet), the line of its first row, and what
+        was read before.
+
+    Raises
+    ------
+    RecordingError
+        As `read_ticks`.
+    """
     reader = RowReader()
     for block in _blocks(path):
-        columns = block.columns and reader.columns(block.columns(), block.line)
-        if columns:
+        batch = block.arrow and block.arrow()
+        if batch is not None and (found := read(batch, block.line, reader)) is not None:
+            yield found
+            continue
+        values = block.columns and block.columns()
+        if values and (columns := reader.columns(values, block.line)):
             yield columns
         elif ticks := list(_one_by_one(path, block, reader, reject)):
             yield TickColumns(*map(list, zip(*ticks, strict=True)))
@@ -108,11 +132,12 @@ _Row = Mapping[str, Any] | BadRowError
 
 
 class _Block(NamedTuple):
-    """Rows that follow one another from line `line` on, one by one and, where that can be, by columns."""
+    """Rows that follow one another from line `line` on, one by one and, where that can be, by columns or by Arrow."""
 
     line: int
     rows: Callable[[], Iterator[tuple[int, _Row]]]
-    columns: Callable[[], Mapping[str, Sequence[Any]]] | None = None
+    columns: Callable[[], Mapping[str, Sequence[Any]] | None] | None = None
+    arrow: Callable[[], Any] | None = None
 
 
 def _blocks(path: Path) -> Iterator[_Block]:
@@ -188,7 +213,12 @@ def _csv_blocks(path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator
             start += 1
         if header is not None and (rows := texts[start:]):
             line = first + start
-            yield _Block(line, partial(_csv_rows, header, line, rows), _csv_columns(header, rows))
+            yield _Block(
+                line,
+                partial(_csv_rows, header, line, rows),
+                partial(_csv_columns, header, rows),
+                partial(_csv_arrow, header, rows),
+            )
     if header is None:
         raise RecordingError(f"{path}: is empty; must be a header with at least {', '.join(_REQUIRED)}")
 
@@ -205,8 +235,8 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     return header
 
 
-def _csv_columns(header: list[str], texts: list[str]) -> Callable[[], Mapping[str, Sequence[Any]]] | None:
-    """Return how to read the lines by columns, or None where values are quoted, lines are empty or of other lengths."""
+def _csv_columns(header: list[str], texts: list[str]) -> Mapping[str, Sequence[Any]] | None:
+    """Return the lines by columns, or None where values are quoted, lines are empty or of other lengths."""
     text = "".join(texts)
     commas = len(header) - 1
     if _QUOTES in text or set(map(str.count, texts, repeat(","))) != {commas}:
@@ -214,7 +244,37 @@ def _csv_columns(header: list[str], texts: list[str]) -> Callable[[], Mapping[st
     values = text.removesuffix("\n").replace("\n", ",").split(",")
     if len(values) != len(texts) * len(header) or not commas:
         return None
-    return lambda: {name: values[at :: len(header)] for at, name in enumerate(header)}
+    return {name: values[at :: len(header)] for at, name in enumerate(header)}
+
+
+def _csv_arrow(header: list[str], texts: list[str]) -> Any | None:
+    """Return the lines as a record batch, or None where one is not plain, or pyarrow is not there.
+
+    Arrow takes fewer spellings of a number than `RowReader`, but for hexadecimal ones.
+    """
+    text = "".join(texts)
+    if _QUOTES in text or "0x" in text or "0X" in text or len(set(header)) < len(header):
+        return None
+    try:
+        import pyarrow  # noqa: PLC0415 - an optional extra
+        from pyarrow import csv as arrow_csv  # noqa: PLC0415
+    except ImportError:
+        return None
+    types = {name: pyarrow.float64() for name in (*_REQUIRED, *_OPTIONAL) if name in header}
+    types |= {name: pyarrow.int64() for name in ("ts", "quote_ts") if name in types}
+    types["symbol"] = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    try:
+        data = text.encode()
+        table = arrow_csv.read_csv(
+            pyarrow.BufferReader(data),
+            arrow_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(data) + 1),
+            arrow_csv.ParseOptions(quote_char=False),
+            arrow_csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
+        )
+    except (pyarrow.ArrowException, UnicodeEncodeError):
+        return None
+    batches = table.to_batches()
+    return batches[0] if len(batches) == 1 and len(batches[0]) == len(texts) else None
 
 
 def _csv_rows(header: list[str], first: int, texts: list[str]) -> Iterator[tuple[int, _Row]]:
@@ -290,12 +350,14 @@ def _parquet_blocks(path: Path) -> Iterator[_Block]:
     except ImportError as error:
         raise RecordingError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow") from error
     try:
-        with parquet.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names)
+        with parquet.ParquetFile(path, read_dictionary=["symbol"]) as file:
+            names = file.schema_arrow.names
+            _check_columns(path, names)
+            wanted = [name for name in names if name in {*_REQUIRED, *_OPTIONAL}]
             number = 1
-            for group in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            for group in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
                 rows = partial(_parquet_rows, group, number)
-                yield _Block(number, rows, partial(_parquet_columns, group))
+                yield _Block(number, rows, partial(_parquet_columns, group), partial(_itself, group))
                 number += len(group)
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: there is no such file") from error
@@ -303,17 +365,19 @@ def _parquet_blocks(path: Path) -> Iterator[_Block]:
         raise RecordingError(f"{path}: cannot be read as Parquet ({error})") from error
 
 
+def _itself(group: Any) -> Any:
+    return group
+
+
 def _parquet_rows(group: Any, number: int) -> Iterator[tuple[int, _Row]]:
     yield from enumerate(group.to_pylist(), number)
 
 
 def _parquet_columns(group: Any) -> Mapping[str, Sequence[Any]]:
-    """Return the columns that are known; those of numbers without a null cost a fifth of others."""
-    wanted = {*_REQUIRED, *_OPTIONAL}
+    """Return the columns; those of numbers without a null cost a fifth of others."""
     return {
         name: column.to_numpy().tolist() if _is_plain(column) else column.to_pylist()
         for name, column in zip(group.schema.names, group.columns, strict=True)
-        if name in wanted
     }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from producers.recorded_rows import RecordedTick, TickColumns
-from producers.recordings import RejectedTick, read_columns, read_ticks
+from producers.recorded_rows import RecordedTick, RowReader, TickColumns
+from producers.recordings import RejectedTick, read_blocks, read_ticks
 from stream_infra.operations.errors import InputError
 
 T = TypeVar("T")
@@ -27,9 +28,11 @@ def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:
     return _used(path, read_ticks, reject)
 
 
-def columns_of(path: Path, reject: Reject) -> Iterator[TickColumns]:
-    """Yield the same by columns, thousands of ticks at once; raises the same."""
-    return _used(path, read_columns, reject)
+def columns_of(
+    path: Path, reject: Reject, read: Callable[[Any, int, RowReader], T | None]
+) -> Iterator[T | TickColumns]:
+    """Yield the same by columns, thousands of ticks at once, or as `read` makes it (`read_blocks`); raises the same."""
+    return _used(path, partial(read_blocks, read=read), reject)
 
 
 def _used(path: Path, read: Callable[[Path, Reject], Iterator[T]], reject: Reject) -> Iterator[T]:

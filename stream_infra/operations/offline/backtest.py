@@ -15,8 +15,9 @@ import numpy as np
 
 from consumers.contracts.anomaly import Anomaly, to_json
 from producers.recordings import RejectedTick
+from stream_infra.operations.offline.arrays import TickBlock
 from stream_infra.operations.offline.history import Detection
-from stream_infra.operations.offline.reading import TickBlock, blocks
+from stream_infra.operations.offline.reading import blocks
 
 if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
@@ -51,7 +52,11 @@ class Recording:
         """Add the ticks of a block."""
         self.tickers += block.new
         slot, ts = block.ticks.slot, block.ticks.ts
-        seen = np.unique(slot << _DAY_BITS | ts // DAY_MS).tolist()
+        day = ts // DAY_MS
+        if day[0] == day[-1] == day.max() == day.min():  # nearly always, and without sorting
+            seen = (np.flatnonzero(np.bincount(slot)) << _DAY_BITS | day[0]).tolist()
+        else:
+            seen = np.unique(slot << _DAY_BITS | day).tolist()
         self.days.update((self.tickers[one >> _DAY_BITS], one & ((1 << _DAY_BITS) - 1)) for one in seen)
         self.ticks += len(ts)
         if self.keeps_prices:

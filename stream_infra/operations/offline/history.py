@@ -16,7 +16,8 @@ from consumers.stream.rows import Rows
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
 from producers.recordings import RejectedTick
-from stream_infra.operations.offline.reading import TickBlock, blocks
+from stream_infra.operations.offline.arrays import TickBlock
+from stream_infra.operations.offline.reading import blocks
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.engine import Transition

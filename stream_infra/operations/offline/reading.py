@@ -11,14 +11,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from consumers.detectors.engine.engine import Ticks
 from producers.errors import MonitorError
 from producers.recorded_rows import RecordedTick, TickColumns
 from producers.recordings import ROWS_AT_ONCE, RejectedTick
 from stream_infra.operations.errors import InputError
+from stream_infra.operations.offline.arrays import ArrayReader, TickBlock
 from stream_infra.operations.recordings import columns_of, ticks_of
 
 WORTH_A_PROCESS = 24_000_000
@@ -26,19 +23,6 @@ WORTH_A_PROCESS = 24_000_000
 _DENSITY = {".parquet": 10, ".gz": 4}
 """How many times smaller such a file is than the same rows as CSV."""
 Reject = Callable[[RejectedTick], None]
-
-
-class TickBlock(NamedTuple):
-    """Ticks that follow one another.
-
-    Attributes
-    ----------
-    new
-        Tickers that were not met before; `ticks.slot` counts all of them in the order in which they came.
-    """
-
-    new: list[str]
-    ticks: Ticks
 
 
 def blocks(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
@@ -58,23 +42,12 @@ def blocks(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
 
 
 def _read(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
-    slots: dict[str, int] = {}
-    for columns in columns_of(files[0], reject) if len(files) == 1 else _merged(files, reject):
-        new = [symbol for symbol in dict.fromkeys(columns.symbol) if symbol not in slots]
-        slots.update(zip(new, range(len(slots), len(slots) + len(new)), strict=True))
-        ticks = Ticks(
-            slot=np.array(list(map(slots.__getitem__, columns.symbol)), np.int64),
-            ts=np.array(columns.ts, np.int64),
-            price=np.array(columns.price, np.float64),
-            bid=_floats(columns.bid),
-            ask=_floats(columns.ask),
-            day_volume=_floats(columns.day_volume),
-        )
-        yield TickBlock(new, ticks)
-
-
-def _floats(values: list[float | None]) -> NDArray[np.float64]:
-    return np.array(values, np.float64)  # None becomes NaN
+    reader = ArrayReader()
+    if len(files) > 1:
+        yield from map(reader.of_columns, _merged(files, reject))
+        return
+    for block in columns_of(files[0], reject, reader.of_arrow):
+        yield block if isinstance(block, TickBlock) else reader.of_columns(block)
 
 
 def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:

@@ -1,0 +1,152 @@
+"""Recorded ticks as arrays: of Arrow where all rows of a block are plain, else of the columns that were read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from consumers.detectors.engine.engine import Ticks
+from consumers.stream.rows import Floats, Ints
+from consumers.windows.state import rows_that_are_newer
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
+from producers.recorded_rows import SECONDS_NOT_MS, BadRowError, RowReader, TickColumns, symbol_of
+
+_NUMBERS = {"int64", "double"}
+
+
+class TickBlock(NamedTuple):
+    """Ticks that follow one another.
+
+    Attributes
+    ----------
+    new
+        Tickers that were not met before; `ticks.slot` counts all of them in the order in which they came.
+    """
+
+    new: list[str]
+    ticks: Ticks
+
+
+class _NotPlainError(Exception):
+    """A block has to be read another way, which says what is wrong if anything is."""
+
+
+class ArrayReader:
+    """Makes arrays of one file's blocks, in their order."""
+
+    def __init__(self) -> None:
+        self._slots: dict[str, int] = {}
+        self._symbols: dict[Any, str] = {}
+        self._last_ts: Ints = np.zeros(0, np.int64)
+
+    def of_columns(self, columns: TickColumns) -> TickBlock:
+        """Return columns as arrays."""
+        new = self._numbered(columns.symbol)
+        ticks = Ticks(
+            slot=np.array(list(map(self._slots.__getitem__, columns.symbol)), np.int64),
+            ts=np.array(columns.ts, np.int64),
+            price=np.array(columns.price, np.float64),
+            bid=_optional(columns.bid),
+            ask=_optional(columns.ask),
+            day_volume=_optional(columns.day_volume),
+        )
+        self._last_ts[ticks.slot] = ticks.ts
+        return TickBlock(new, ticks)
+
+    def of_arrow(self, batch: Any, line: int, reader: RowReader) -> TickBlock | None:
+        """Return a record batch as arrays; None, and nothing is changed, unless all rows are plain and in order.
+
+        What `reader` makes of the same rows is the same.
+
+        Parameters
+        ----------
+        batch
+            A record batch of Arrow.
+        line
+            The number of the first row; each has a line of its own.
+        reader
+            Is told what was read.
+        """
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        try:
+            symbols, at = self._symbol(columns["symbol"])
+            ts = _times(columns["ts"])
+            price = _numbers(columns["price"], -MAX_PRICE, MAX_PRICE, len(ts))
+            bid, ask = (
+                _numbers(columns.get(name), -MAX_PRICE, MAX_PRICE, len(ts)) for name in ("bid", "ask")
+            )
+            day_volume = _numbers(columns.get("day_volume"), 0, MAX_VOLUME, len(ts))
+            if np.isnan(price).any() or ("volume" in columns and np.isnan(day_volume).any()):
+                return None
+            if "quote_ts" in columns and columns["quote_ts"].null_count < len(ts):
+                _times(columns["quote_ts"].drop_null())
+        except (_NotPlainError, BadRowError):
+            return None
+        found = np.array([self._slots.get(symbol, -1) for symbol in symbols], np.int64)
+        slots, new = self._slots, list[str]()
+        if (is_new := found[at] < 0).any():
+            new = list(dict.fromkeys(symbols[i] for i in at[is_new].tolist()))
+            slots = {**slots, **dict(zip(new, range(len(slots), len(slots) + len(new)), strict=True))}
+            found = np.array([slots.get(symbol, -1) for symbol in symbols], np.int64)
+        slot = found[at]
+        last_ts = np.append(self._last_ts, np.full(len(new), -1))
+        if len(rows_that_are_newer(slot, ts, last_ts)) < len(ts):
+            return None
+        self._slots = slots
+        last_row = np.full(len(last_ts), -1)
+        last_ts[slot], last_row[slot] = ts, np.arange(len(ts))
+        self._last_ts = last_ts
+        rows = np.flatnonzero(last_row >= 0)
+        names = list(slots)
+        reader.passed(
+            [names[i] for i in rows.tolist()], last_ts[rows].tolist(), (last_row[rows] + line).tolist()
+        )
+        return TickBlock(new, Ticks(slot, ts, price, bid, ask, day_volume))
+
+    def _numbered(self, symbols: Sequence[str]) -> list[str]:
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._slots]
+        self._slots.update(zip(new, range(len(self._slots), len(self._slots) + len(new)), strict=True))
+        self._last_ts = np.append(self._last_ts, np.full(len(new), -1))
+        return new
+
+    def _symbol(self, column: Any) -> tuple[list[str], Ints]:
+        """Return the symbols of a column, of which some may be in none of its rows, and which one is in each row."""
+        if column.null_count or not str(column.type).startswith("dictionary<values=string"):
+            raise _NotPlainError
+        raw = column.dictionary.to_pylist()
+        for one in raw:
+            if one not in self._symbols:
+                self._symbols[one] = symbol_of(one)
+        return [self._symbols[one] for one in raw], column.indices.to_numpy(zero_copy_only=False)
+
+
+def _times(column: Any) -> Ints:
+    kind = str(column.type)
+    if column.null_count or not (kind == "int64" or kind.startswith(("timestamp[ms", "timestamp[us"))):
+        raise _NotPlainError
+    whole = column if kind == "int64" else column.cast("int64")
+    times: Ints = whole.to_numpy(zero_copy_only=False)
+    if kind.startswith("timestamp[us"):
+        times = times // 1000
+    lowest = SECONDS_NOT_MS if kind == "int64" else 0
+    if not lowest <= times.min() <= times.max() <= MAX_TS_MS:
+        raise _NotPlainError
+    return times
+
+
+def _numbers(column: Any, low: float, high: float, rows: int) -> Floats:
+    """Return the numbers of a column, NaN for those that are unknown, and for all where there is no column."""
+    if column is None or column.null_count == rows:
+        return np.full(rows, np.nan)
+    if str(column.type) not in _NUMBERS:
+        raise _NotPlainError
+    values: Floats = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+    if ((values < low) | (values > high)).any():
+        raise _NotPlainError
+    return values
+
+
+def _optional(values: list[float | None]) -> Floats:
+    return np.array(values, np.float64)  # None becomes NaN
