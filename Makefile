@@ -44,7 +44,7 @@ clean: ## End it and forget its data
 compiled: .venv/.installed ## Compile the detectors, for this machine and for AWS
 	@$(MAKE) --silent build/compiled/.made || echo "The detectors are not compiled: they run as Python, at a hundredth of the speed." >&2
 
-build/compiled/.made: $(wildcard consumers/detectors/*.py consumers/detectors/engine/*) consumers/stream/columns.c build/compiler/.installed
+build/compiled/.made: $(wildcard consumers/detectors/*.py consumers/detectors/engine/*) consumers/stream/columns.c consumers/windows/block.c build/compiler/.installed
 	@$(BIN)/python -m consumers.detectors.engine.compiler --compiler build/compiler/bin/python
 	@touch $@
 

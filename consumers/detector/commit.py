@@ -304,14 +304,14 @@ def chunks(rows: Rows, history: ThresholdHistory) -> Iterator[Chunk]:
     """Cut rows where the hour of arrival or the threshold in force changes, or a block's lanes are full."""
     start, before = 0, None
     lanes: set[str] = set()
-    for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
+    starts = rows.starts()
+    for at, ordinal in zip(starts, rows.record[starts].tolist(), strict=True):
         record = rows.records[ordinal]
         of = (history.in_force(record.arrival_ms), record.arrival_ms // HOUR_MS)
         lanes.add(record.lane)
         if before is not None and (of != before or len(lanes) > MAX_BLOCK_LANES):
-            stop = int(rows.record.searchsorted(ordinal))
-            yield Chunk(start, stop, before[0])
-            start, lanes = stop, {record.lane}
+            yield Chunk(start, at, before[0])
+            start, lanes = at, {record.lane}
         before = of
     if before is not None:
         yield Chunk(start, len(rows), before[0])
@@ -338,5 +338,7 @@ def _effect_calls(step: Step) -> int:
 
 def _end_of_sources(rows: Rows) -> int:
     """Return before which row a block ends for the number of its sources."""
+    if len(rows.sources) <= MAX_BLOCK_SOURCES:
+        return len(rows)
     _, first = np.unique(rows.source, return_index=True)
     return len(rows) if len(first) <= MAX_BLOCK_SOURCES else int(np.sort(first)[MAX_BLOCK_SOURCES])

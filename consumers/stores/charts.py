@@ -20,6 +20,7 @@ import time
 import zlib
 from collections import defaultdict
 from dataclasses import astuple
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,6 +61,11 @@ def live_pk(origin: str) -> str:
     return f"live#{origin}"
 
 
+# One of them for all symbols, and each symbol's again every minute: writing them costs more than their bars.
+_minute_sk = lru_cache(maxsize=64)(iso_ms)
+
+
+@lru_cache(maxsize=65_536)
 def bars_pk(origin: str, symbol: str, windows: int = 0) -> str:
     """Return the partition key of the minute bars of a symbol and of those that share its items.
 
@@ -295,7 +301,7 @@ class ChartTable:
         items: dict[tuple[str, str], dict[str, Bar]] = defaultdict(dict)
         for origin, symbol, bar in bars:
             later = "" if bar.minute_ms >= reached.get(origin, 0) else _LATER
-            items[bars_pk(origin, symbol, windows), iso_ms(bar.minute_ms) + later][symbol] = bar
+            items[bars_pk(origin, symbol, windows), _minute_sk(bar.minute_ms) + later][symbol] = bar
         puts = []
         for (pk, sk), of_symbols in items.items():
             pairs = sorted(of_symbols.items())

@@ -16,6 +16,14 @@ static inline const char *after(const char *at, const char *expected)
     return at;
 }
 
+/* Return whether the integer at `at` is spelt as the one of `length` digits at `known`. */
+static inline int is_same(const char *at, const char *known, int64_t length)
+{
+    for (int64_t i = 0; i < length; i++)
+        if (at[i] != known[i]) return 0;
+    return !IS_DIGIT(at[length]);
+}
+
 /* Read an integer below 10^18; return what follows it, or 0. */
 static inline const char *whole(const char *at, int64_t *value)
 {
@@ -110,21 +118,28 @@ static const char *missing(const char *at, int64_t most)
 /* Read what follows the symbols, from `start` on, to columns of `rows` numbers each: times, prices, bids, asks, day
    volumes. Return whether all could be read, up to the end. */
 EXPORT int64_t read_columns(
-    const char *text, int64_t start, int64_t size, int64_t rows, int64_t first_ts, int64_t last_ts, int64_t highest_ts,
-    double highest_price, double highest_volume, double *to)
+    const char *text, int64_t start, int64_t size, int64_t rows, int64_t first_ts, int64_t last_ts, double *to)
 {
     const char *at = text + start;
     int64_t *ts = (int64_t *)to;
     if (!(at = after(at, ",\"ts\":["))) return 0;
+    const char *before = at;
+    int64_t length = 0; /* of the number that starts at `before` */
     for (int64_t i = 0; i < rows; i++) {
         if (i && *at++ != ',') return 0;
+        if (length && is_same(at, before, length)) { /* a poll has one time nearly always */
+            ts[i] = ts[i - 1], at += length;
+            continue;
+        }
+        before = at;
         if (!(at = whole(at, ts + i)) || ts[i] < first_ts || ts[i] > last_ts) return 0;
+        length = at - before;
     }
     if (*at++ != ']' || !(at = after(at, ",\"price\":["))) return 0;
-    if (!(at = numbers(at, rows, -highest_price, highest_price, 0, to + rows))) return 0;
-    if (!(at = optional(at, ",\"bid\":[", rows, -highest_price, highest_price, to + 2 * rows))) return 0;
-    if (!(at = optional(at, ",\"ask\":[", rows, -highest_price, highest_price, to + 3 * rows))) return 0;
-    if (!(at = optional(at, ",\"day_volume\":[", rows, 0.0, highest_volume, to + 4 * rows))) return 0;
-    if (!(at = quote_times(at, rows, highest_ts)) || !(at = missing(at, rows))) return 0;
+    if (!(at = numbers(at, rows, -MAX_PRICE, MAX_PRICE, 0, to + rows))) return 0;
+    if (!(at = optional(at, ",\"bid\":[", rows, -MAX_PRICE, MAX_PRICE, to + 2 * rows))) return 0;
+    if (!(at = optional(at, ",\"ask\":[", rows, -MAX_PRICE, MAX_PRICE, to + 3 * rows))) return 0;
+    if (!(at = optional(at, ",\"day_volume\":[", rows, 0.0, MAX_VOLUME, to + 4 * rows))) return 0;
+    if (!(at = quote_times(at, rows, MAX_TS_MS)) || !(at = missing(at, rows))) return 0;
     return *at == '}' && at + 1 == text + size;
 }

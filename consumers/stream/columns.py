@@ -6,7 +6,6 @@ where there is no library, is decoded in Python with the same outcome (tests/con
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,10 +18,7 @@ from consumers.stream.library import LIBRARY
 from consumers.stream.rows import Floats
 from producers.origin import origin_of, windows_of
 from producers.quote_batch import (
-    MAX_PRICE,
     MAX_ROWS,
-    MAX_TS_MS,
-    MAX_VOLUME,
     VERSION,
     QuoteBatch,
     is_source,
@@ -97,11 +93,7 @@ def read(payload: bytes, first_ts: int, last_ts: int) -> Columns | None:
         return None
     rows = len(symbols.symbol)
     values = np.empty((_WIDTH, rows))
-    done = LIBRARY.code.read_columns(
-        ctypes.c_char_p(payload), ctypes.c_int64(end), ctypes.c_int64(len(payload)), ctypes.c_int64(rows),
-        ctypes.c_int64(first_ts), ctypes.c_int64(last_ts), ctypes.c_int64(MAX_TS_MS), ctypes.c_double(MAX_PRICE),
-        ctypes.c_double(MAX_VOLUME), ctypes.c_void_p(values.ctypes.data),
-    )  # fmt: skip
+    done = LIBRARY.code.read_columns(payload, end, len(payload), rows, first_ts, last_ts, values.ctypes.data)
     return Columns(symbols, values) if done else None
 
 

@@ -1,7 +1,7 @@
 """Where the compiled library is, and whether it is of the source at hand (`detectors.engine.compiler` makes it).
 
-It holds the detectors and what reads the columns of quote batches. Whoever finds none runs the Python that it is made
-of, or that says the same.
+It holds the detectors, what reads the columns of quote batches, and what a block of ticks takes. Whoever finds none
+runs the Python that it is made of, or that says the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import hashlib
 import json
 import platform
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PLATFORMS = {
     "linux-x86_64": "x86_64-linux-gnu",
@@ -22,6 +25,7 @@ PLATFORMS = {
 """What a library is made for, by the name that Python has for the platform, and the compiler's name for it."""
 FOLDER = Path(__file__).parent
 COLUMNS = FOLDER / "columns.c"
+BLOCK = FOLDER.parent / "windows" / "block.c"
 _DETECTORS = FOLDER.parent / "detectors"
 LOOP = _DETECTORS / "engine" / "loop.c"
 _ENGINE = ("compiler.py", "episodes.py", "namespace.py", "reading.py", "signals.py", "state.py", "tail.py")
@@ -33,6 +37,11 @@ class Library(NamedTuple):
     code: ctypes.CDLL
     kinds: frozenset[str]
     fields: tuple[str, ...]
+
+
+def address(array: NDArray[Any]) -> ctypes.c_void_p:
+    """Return where an array lies, for a function of the library; whoever calls it keeps the array."""
+    return ctypes.c_void_p(array.ctypes.data)
 
 
 def name_of(platform_name: str) -> str:
@@ -47,7 +56,13 @@ def this_platform() -> str:
 
 def fingerprints() -> dict[str, str]:
     """Return of each source that is compiled, by its path in `consumers`, what it holds."""
-    sources = [COLUMNS, LOOP, *(LOOP.parent / name for name in _ENGINE), *sorted(_DETECTORS.glob("*.py"))]
+    sources = [
+        COLUMNS,
+        BLOCK,
+        LOOP,
+        *(LOOP.parent / name for name in _ENGINE),
+        *sorted(_DETECTORS.glob("*.py")),
+    ]
     return {_relative(path): _fingerprint(path) for path in sources}
 
 
@@ -60,11 +75,13 @@ def find() -> Library | None:
         code = ctypes.CDLL(str(path))
     except OSError:  # of another C library or processor: the source runs as it is
         return None
-    code.run.restype = ctypes.c_int64
     made_of = json.loads(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(code, "made_of"))))
     sources = {FOLDER.parent / name: found for name, found in made_of["sources"].items()}
     if any(not source.exists() or _fingerprint(source) != found for source, found in sources.items()):
         return None
+    code.read_columns.argtypes = (ctypes.c_char_p, *(ctypes.c_int64,) * 5, ctypes.c_void_p)
+    for name in ("run", "arrange", "pack_ticks", "advance_bars"):
+        getattr(code, name).restype = ctypes.c_int64
     return Library(code, frozenset(made_of["kinds"]), tuple(made_of["fields"]))
 
 

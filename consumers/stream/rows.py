@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
+class StreamRecord(NamedTuple):
     """A Kinesis record: its shard and lane, sequence number, arrival (epoch ms), digest, place in the invocation."""
 
     shard: str
@@ -66,6 +65,13 @@ class Rows:
     def take(self, at: Ints) -> Rows:
         """Return the rows whose indices are in `at`, in that order."""
         return _selected(self, at)
+
+    def starts(self) -> list[int]:
+        """Return the first row of each record."""
+        begins = np.empty(len(self.record), np.bool_)
+        begins[:1] = True
+        np.not_equal(self.record[1:], self.record[:-1], out=begins[1:])
+        return begins.nonzero()[0].tolist()
 
     def key_of(self, i: int) -> str:
         """Return the name of the window of row `i`."""

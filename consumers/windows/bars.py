@@ -7,12 +7,14 @@ traded before the restart is left out.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from consumers.contracts.charts import MINUTE_MS, Bar, QuoteColumns
 from consumers.detectors.engine.engine import Ticks
+from consumers.stream.library import LIBRARY, Library, address
 from consumers.stream.rows import Bools, Floats, Ints
 
 DAY_MS = 86_400_000
@@ -56,6 +58,22 @@ def advance(minutes: Floats, ticks: Ticks) -> list[ClosedBar]:
 
     Prices and quotes that are not positive are left out.
     """
+    return advance_arrays(minutes, ticks) if LIBRARY is None else advance_compiled(minutes, ticks, LIBRARY)
+
+
+def advance_compiled(minutes: Floats, ticks: Ticks, library: Library) -> list[ClosedBar]:
+    """Do the same as `advance_arrays`, by the compiled library."""
+    count = len(ticks.slot)
+    slots, closed = np.empty(count, np.int64), np.empty((count, len(FIELDS)))
+    found = library.code.advance_bars(
+        ctypes.c_int64(count), *map(address, (*map(np.ascontiguousarray, ticks), minutes)),
+        *(ctypes.c_int64(stride // minutes.itemsize) for stride in minutes.strides), address(slots), address(closed),
+    )  # fmt: skip
+    return _closed_bars(slots[:found], closed[:found].T)
+
+
+def advance_arrays(minutes: Floats, ticks: Ticks) -> list[ClosedBar]:
+    """Do what `advance` does where nothing is compiled."""
     priced = ticks.price > 0.0
     if not priced.all():
         ticks = Ticks(
@@ -176,9 +194,13 @@ def _closed(before: Floats, after: Floats, of: _Segments, continued: Bools) -> l
     """Return the bars that ended where a segment began another minute."""
     ended = np.flatnonzero(~continued & (~of.first | (before[_N] != 0.0)))
     bars = np.where(of.first[ended], before[:, ended], after[:, ended - 1])
+    return _closed_bars(of.slot[ended], bars)
+
+
+def _closed_bars(slots: Ints, bars: Floats) -> list[ClosedBar]:
+    """Return bars from columns of their fields."""
     return [
-        ClosedBar(slot, Bar(*values))
-        for slot, values in zip(of.slot[ended].tolist(), _bar_rows(bars), strict=True)
+        ClosedBar(slot, Bar(*values)) for slot, values in zip(slots.tolist(), _bar_rows(bars), strict=True)
     ]
 
 

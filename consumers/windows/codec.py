@@ -5,6 +5,7 @@ Prices are integers of a decimal scale where every one of them comes back exactl
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.detectors.engine.engine import Ticks
+from consumers.stream.library import LIBRARY, Library, address
 from consumers.stream.rows import Bools, Floats, Ints
 from consumers.windows.compression import compress, decompress
 
@@ -20,10 +22,18 @@ _WIDTHS = tuple(np.dtype(code) for code in ("i1", "<i2", "<i4", "<i8"))
 _EXACT = float(1 << 52)
 _RAW = -1
 _ALL, _NONE, _SOME = 0, 1, 2
+_MAX_LAYOUT, _END = 16, -2
 
 
 def pack(ticks: Ticks, header: dict[str, Any]) -> bytes:
     """Return ticks, sorted by slot and in order within a slot, and a JSON-able header as bytes."""
+    columns, layout = columns_of(ticks) if LIBRARY is None else compiled_columns_of(ticks, LIBRARY)
+    head = msgspec.json.encode({**header, "rows": len(ticks.slot), "layout": layout})
+    return compress(b"".join((len(head).to_bytes(4, "little"), head, columns)))
+
+
+def columns_of(ticks: Ticks) -> tuple[bytes, list[int]]:
+    """Return the columns of ticks as bytes, and what a reader must know to take them off in their order."""
     writer = _Writer()
     writer.ints(np.diff(ticks.slot, prepend=0))
     first = _firsts(ticks.slot)
@@ -36,8 +46,18 @@ def pack(ticks: Ticks, header: dict[str, Any]) -> bytes:
         writer.floats(ticks.day_volume, first)
     else:
         writer.floats(ticks.day_volume[known], _firsts(ticks.slot[known]))
-    head = msgspec.json.encode({**header, "rows": len(ticks.slot), "layout": writer.layout})
-    return compress(b"".join((len(head).to_bytes(4, "little"), head, *writer.parts)))
+    return b"".join(writer.parts), writer.layout
+
+
+def compiled_columns_of(ticks: Ticks, library: Library) -> tuple[bytes, list[int]]:
+    """Return the same, by the compiled library."""
+    count = len(ticks.slot)
+    scratch, layout = np.empty(6 * count, np.int64), np.full(_MAX_LAYOUT, _END)
+    packed = np.empty(6 * 8 * count + 3 * (count // 8 + 1), np.uint8)
+    size = library.code.pack_ticks(
+        ctypes.c_int64(count), *map(address, (*map(np.ascontiguousarray, ticks), scratch, layout, packed))
+    )
+    return packed[:size].tobytes(), layout[layout != _END].tolist()
 
 
 def unpack(packed: bytes) -> tuple[Ticks, dict[str, Any]]:

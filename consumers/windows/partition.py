@@ -79,7 +79,8 @@ def next_clock(state: PartitionState, rows: Rows, now_ms: int) -> tuple[SetBack 
     if newest_ms > latest_ms >= rows.record_of(0).arrival_ms:
         found = SetBack(now_ms, renumbered=True)
     last = dict(state.checkpoints) if found is None else {}
-    for ordinal in np.flatnonzero(np.bincount(rows.record)).tolist():
+    starts = rows.starts()
+    for at, ordinal in zip(starts, rows.record[starts].tolist(), strict=True):
         record = rows.records[ordinal]
         offset = StreamOffset(record.sequence, 0, record.arrival_ms)
         before = last.get(record.lane)
@@ -87,7 +88,7 @@ def next_clock(state: PartitionState, rows: Rows, now_ms: int) -> tuple[SetBack 
             continue
         last[record.lane] = offset
         if before is not None and offset.arrival_ms < before.arrival_ms - SET_BACK_MS:
-            if (at := int(rows.record.searchsorted(ordinal))) > 0:
+            if at > 0:
                 return found, at
             found = SetBack(offset.arrival_ms, renumbered=False)
     return found, len(rows)

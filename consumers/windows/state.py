@@ -6,6 +6,7 @@ and the state after it; `replay` makes the same state from the block. A state is
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 
 from consumers.contracts.counts import TickCounts
 from consumers.detectors.engine import engine
+from consumers.stream.library import LIBRARY, Library, address
 from consumers.stream.records import OffsetSpan, StreamOffset
 from consumers.stream.rows import Bools, Ints, Rows, StreamRecord, split_key
 from consumers.stream.rules import parse, write
@@ -64,7 +66,7 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     Rows that were here before or are not newer than their window are left out and counted. `clock` says that the
     stream's was set back just before them.
     """
-    records = [rows.records[i] for i in np.flatnonzero(np.bincount(rows.record)).tolist()]
+    records = [rows.records[i] for i in rows.record[rows.starts()].tolist()]
     arrival_ms = max(record.arrival_ms for record in records)
     base = without_stale(set_back(state, clock), arrival_ms)
     noted: dict[str, Any] = {} if clock is None else {"set_back": clock}
@@ -73,7 +75,8 @@ def plan(state: PartitionState, rows: Rows, threshold: Threshold, clock: SetBack
     known, digests = _known(base, rows, records)
     slot, new_keys = _slots(base, rows, rows.bad | known)
     is_rejected = (slot < 0) & ~rows.bad & ~known
-    order = _newer(slot, rows.ts, np.concatenate((base.last_ts, np.full(len(new_keys), -1))))
+    last_ts = np.concatenate((base.last_ts, np.full(len(new_keys), -1)))
+    order = rows_that_are_newer(slot, rows.ts, last_ts)
     ticks = engine.Ticks(
         slot[order], rows.ts[order], rows.price[order], rows.bid[order], rows.ask[order], rows.day_volume[order]
     )  # fmt: skip
@@ -233,9 +236,8 @@ def _advance(
         memory, met = rules.advance(memory, keys, ticks, is_past, threshold.rules)
         transitions = sorted([*transitions, *met], key=lambda one: one.row)
     closed = bars.advance(minutes, ticks)
-    newest = np.flatnonzero(np.diff(ticks.slot, append=-1))  # sorted by slot, in order within each
-    last_ts[ticks.slot[newest]] = ticks.ts[newest]
-    touched_hour[ticks.slot[newest]] = hour
+    last_ts[ticks.slot] = ticks.ts  # in order within each slot: the last one stays
+    touched_hour[ticks.slot] = hour
     state = replace(
         base,
         number=block.number,
@@ -266,19 +268,19 @@ def _known(
     """Return which rows were here before, by their place in the lane or their record's digest; and new digests."""
     is_known = np.zeros(records[-1].ordinal + 1, np.bool_)
     digests = list(state.digests)
+    resumed = []
     for record in records:
         checkpoint = state.checkpoints.get(record.lane, _BEFORE_ALL)
         if record.sequence == checkpoint.sequence:
+            resumed.append((record, checkpoint.row))
             continue
         before = StreamOffset(record.sequence, 0).is_at_or_before(checkpoint)
         is_known[record.ordinal] = before or record.digest in digests[-REMEMBERED_DIGESTS:]
         if not is_known[record.ordinal]:
             digests.append(record.digest)
     known = is_known[rows.record]
-    for record in records:
-        checkpoint = state.checkpoints.get(record.lane, _BEFORE_ALL)
-        if record.sequence == checkpoint.sequence:
-            known |= (rows.record == record.ordinal) & (rows.row <= checkpoint.row)
+    for record, row in resumed:
+        known |= (rows.record == record.ordinal) & (rows.row <= row)
     return known, tuple(digests[len(state.digests) :][-REMEMBERED_DIGESTS:])
 
 
@@ -299,11 +301,16 @@ def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, li
     return slot, list(new)
 
 
-def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
+def rows_that_are_newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
     """Return the rows that are newer than their window's newest tick and than all rows of the window before them.
 
-    Sorted by window, in order within each.
+    Sorted by window, in order within each; a slot below 0 is left out.
     """
+    return newer(slot, ts, last_ts) if LIBRARY is None else compiled_newer(slot, ts, last_ts, LIBRARY)
+
+
+def newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
+    """Do what `rows_that_are_newer` does where nothing is compiled."""
     order = np.argsort(slot, kind="stable")
     order = order[np.searchsorted(slot[order], 0) :]
     if not len(order):
@@ -313,35 +320,46 @@ def _newer(slot: Ints, ts: Ints, last_ts: Ints) -> Ints:
     reached = np.maximum.accumulate(run + when)
     before = run + last_ts[of] + 1
     before[1:] = np.maximum(before[1:], reached[:-1])
-    newer: Ints = order[run + when > before]
-    return newer
+    found: Ints = order[run + when > before]
+    return found
+
+
+def compiled_newer(slot: Ints, ts: Ints, last_ts: Ints, library: Library) -> Ints:
+    """Return the same as `newer`, by the compiled library."""
+    rows, slots = len(slot), len(last_ts)
+    order, held, starts = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(slots + 1, np.int64)
+    found = library.code.arrange(
+        ctypes.c_int64(rows), address(slot), address(np.ascontiguousarray(ts)),
+        ctypes.c_int64(slots), *map(address, (last_ts, starts, held, order)),
+    )  # fmt: skip
+    return order[:found]
 
 
 def _counts(rows: Rows, applied: Bools, known: Bools, bad: Bools) -> dict[str, TickCounts]:
     """Return what became of the rows, by source."""
     quarantined = bad & ~known
-    old = ~applied & ~quarantined
-    counts = {}
-    for source in np.flatnonzero(np.bincount(rows.source)).tolist():
-        of = rows.source == source
-        counts[rows.sources[source]] = TickCounts(
-            ticks_in=int(of.sum()),
-            in_windows=int((of & applied).sum()),
-            duplicate=int((of & old & known).sum()),
-            out_of_order=int((of & old & ~known).sum()),
-            quarantined=int((of & quarantined).sum()),
-        )
-    return counts
+    old = ~(applied | quarantined)
+    duplicate = old & known
+    sums = [
+        np.bincount(rows.source if of is None else rows.source[of], minlength=len(rows.sources)).tolist()
+        for of in (None, applied, duplicate, old & ~known, quarantined)
+    ]
+    counts = zip(rows.sources, zip(*sums, strict=True), strict=True)
+    return {source: TickCounts(*of) for source, of in counts if of[0]}
 
 
 def spans_of(rows: Rows) -> dict[str, OffsetSpan]:
     """Return the first and the last row of each lane."""
-    spans: dict[str, OffsetSpan] = {}
-    starts = np.flatnonzero(np.diff(rows.record, prepend=-1)).tolist()
-    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-        lane, last = rows.record_of(start).lane, rows.offset_of(stop - 1)
-        spans[lane] = OffsetSpan(spans[lane].first if lane in spans else rows.offset_of(start), last)
-    return spans
+    ends: dict[str, tuple[int, int]] = {}
+    starts = rows.starts()
+    for ordinal, start, stop in zip(
+        rows.record[starts].tolist(), starts, [*starts[1:], len(rows)], strict=True
+    ):
+        lane = rows.records[ordinal].lane
+        ends[lane] = ends.get(lane, (start, 0))[0], stop - 1
+    return {
+        lane: OffsetSpan(rows.offset_of(first), rows.offset_of(last)) for lane, (first, last) in ends.items()
+    }
 
 
 def _checkpointed(

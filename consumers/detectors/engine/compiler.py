@@ -24,12 +24,14 @@ from typing import Any
 from consumers.contracts.kinds import REGISTRY
 from consumers.detectors.engine import episodes, reading, signals
 from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
-from consumers.stream.library import COLUMNS, FOLDER, LOOP, PLATFORMS, fingerprints, name_of
+from consumers.stream.library import BLOCK, COLUMNS, FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from producers.errors import MonitorError
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 
 FLAGS = (
     "-shared", "-fPIC", "-nostdlib", "-ffreestanding", "-O2", "-ffp-contract=off", "-fno-math-errno",
-    "-fvisibility=hidden", "-std=c11", "-g0", "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable",
+    "-fno-strict-aliasing", "-fvisibility=hidden", "-std=c11", "-g0", "-Wall", "-Werror", "-Wno-unused-function",
+    "-Wno-unused-variable",
     "-Wno-unused-but-set-variable",
 )  # fmt: skip
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -296,12 +298,14 @@ class _Library:
         parts = [f"EXPORT const char made_of[] = {json.dumps(self.made_of)};\n"]
         parts += [f"typedef struct {{ double e[{n}]; }} tuple{n};\n" for n in range(2, 9)]
         parts.append(f"static const double ENDED = {episodes.ENDED.hex()};\n")
+        parts.append(f"static const double MAX_PRICE = {MAX_PRICE.hex()}, MAX_VOLUME = {MAX_VOLUME.hex()};\n")
+        parts.append(f"static const int64_t MAX_TS_MS = {MAX_TS_MS};\n")
         for name, members in structs:
             parts.append(
                 f"typedef struct {{ {' '.join(f'{kind} {member}_;' for member, kind in members)} }} {name};\n"
             )
         head, marker, loop = LOOP.read_text().partition("/* The detectors come here. */\n")
-        return "".join((head, *parts, *self._texts, marker, loop, COLUMNS.read_text()))
+        return "".join((head, *parts, *self._texts, marker, loop, COLUMNS.read_text(), BLOCK.read_text()))
 
 
 def build(compiler: Path, folder: Path, names: Sequence[str] = tuple(PLATFORMS)) -> None:

@@ -112,7 +112,7 @@ def test_a_library_of_other_sources_is_not_used(
     compiled: library.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del compiled
-    for folder in ("detectors", "stream"):
+    for folder in ("detectors", "stream", "windows"):
         source = library.FOLDER.parent / folder
         shutil.copytree(source, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(library, "FOLDER", tmp_path / "stream")
