@@ -50,13 +50,23 @@ class EventLog:
         return self._events[-1].n if self._events else 0
 
     def add(self, _delivery: str, event: dict[str, Any]) -> None:
-        """Add an event of the bus; the same occurrence a second time changes nothing."""
-        detail = event["detail"]
+        """Add an event of the bus; the same occurrence a second time changes nothing.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If it is none of ours: whoever may put events may put any.
+        """
+        detail, detail_type = event["detail"], event["detail-type"]
         event_id = detail["metadata"]["event_id"]
+        if not isinstance(event_id, str) or not isinstance(detail["data"], dict):
+            raise TypeError(f"event_id is {event_id!r:.60}; it must be a text, and data an object")
+        if not detail_type.isprintable():  # it is a line of its own for those who follow
+            raise ValueError(f"detail-type is {detail_type!r:.60}; must be printable")
         with self._lock:
             if event_id in self._known:
                 return
-            added = LoggedEvent(self.newest + 1, event_id, event["detail-type"], detail)
+            added = LoggedEvent(self.newest + 1, event_id, detail_type, detail)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(added))
             self._events.append(added)

@@ -7,14 +7,18 @@ subscriber of that protocol would have got, one JSON object a line in `.local/ou
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1
 RETRY_SECONDS = 2.0
@@ -39,7 +43,7 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._messages = [OutboxMessage(**json.loads(line)) for line in _lines(path)]
+        self._messages = [_message(json.loads(line)) for line in _lines(path)]
         self._deliveries = {message.delivery for message in self._messages}
 
     def after(self, n: int) -> list[OutboxMessage]:
@@ -53,13 +57,21 @@ class Outbox:
             return dict(Counter(message.protocol for message in self._messages))
 
     def add(self, delivery: str, notification: dict[str, Any]) -> None:
-        """Record one SNS notification; one that is recorded already (the queue repeats) changes nothing."""
+        """Record one SNS notification; one that is recorded already (the queue repeats) changes nothing.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If it is none.
+        """
+        sent_at = notification["Timestamp"]
+        datetime.fromisoformat(sent_at)
         with self._lock:
             if delivery in self._deliveries:
                 return
             new = [
-                OutboxMessage(
-                    len(self._messages) + offset, delivery=delivery, sent_at=notification["Timestamp"], **text
+                _message(
+                    {"n": len(self._messages) + offset, "delivery": delivery, "sent_at": sent_at, **text}
                 )
                 for offset, text in enumerate(_texts(notification), start=1)
             ]
@@ -67,6 +79,13 @@ class Outbox:
                 file.writelines(json.dumps(asdict(message)) + "\n" for message in new)
             self._messages += new
             self._deliveries.add(delivery)
+
+
+def _message(values: dict[str, Any]) -> OutboxMessage:
+    """Return a message whose parts are texts that can be shown: halves of characters, which JSON allows, are not."""
+    n = values.pop("n")
+    texts = {name: str(value).encode("utf-8", "replace").decode() for name, value in values.items()}
+    return OutboxMessage(n, **texts)
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -81,9 +100,9 @@ def _lines(path: Path) -> Iterator[str]:
 def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
     try:
         alert = json.loads(notification["Message"])
-    except ValueError:
+    except (ValueError, RecursionError):
         alert = None
-    if isinstance(alert, dict) and {"email", "sms", "subject"} <= alert.keys():
+    if _has_texts(alert, "email", "sms", "subject"):
         yield {
             "protocol": "email",
             "to": "email subscribers",
@@ -91,7 +110,7 @@ def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
             "body": alert["email"],
         }
         yield {"protocol": "sms", "to": "SMS subscribers", "subject": "", "body": alert["sms"]}
-    elif isinstance(alert, dict) and {"AlarmName", "NewStateValue", "NewStateReason"} <= alert.keys():
+    elif _has_texts(alert, "AlarmName", "NewStateValue", "NewStateReason"):
         # SNS sends alarms of CloudWatch as text, not as the JSON that programs get.
         subject = notification.get("Subject") or f"{alert['NewStateValue']}: {alert['AlarmName']}"
         yield {"protocol": "email", "to": "email subscribers", "subject": subject, "body": _alarm_text(alert)}
@@ -105,6 +124,10 @@ def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
             "subject": subject,
             "body": notification["Message"],
         }
+
+
+def _has_texts(message: Any, *names: str) -> bool:
+    return isinstance(message, dict) and all(isinstance(message.get(name), str) for name in names)
 
 
 def _alarm_text(alarm: dict[str, Any]) -> str:
@@ -123,16 +146,21 @@ def _alarm_text(alarm: dict[str, Any]) -> str:
 def drain(
     sqs: Any, queue_name: str, add: Callable[[str, dict[str, Any]], None], stop: threading.Event
 ) -> None:
-    """Give what comes by the queue to `add`, with the id of its delivery, until `stop` is set."""
+    """Give what comes by the queue to `add`, with the id of its delivery, until `stop` is set.
+
+    A message that `add` cannot read is left out and said in the log: none behind it waits.
+    """
     url = None
     while not stop.is_set():
         try:
             url = url or sqs.get_queue_url(QueueName=queue_name)["QueueUrl"]
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_SECONDS)
             for message in answer.get("Messages", []):
-                add(message["MessageId"], json.loads(message["Body"]))
+                try:
+                    add(message["MessageId"], json.loads(message["Body"]))
+                except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                    logger.warning("message %s was left out: %r", message["MessageId"], error)
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        except (BotoCoreError, ClientError):
-            stop.wait(
-                RETRY_SECONDS
-            )  # the local AWS is starting or ending; nothing is lost, the queue keeps it
+        except (BotoCoreError, ClientError, OSError):
+            # The local AWS is starting or ending, or the disk is full; nothing is lost, the queue keeps it.
+            stop.wait(RETRY_SECONDS)

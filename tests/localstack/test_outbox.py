@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
-from localstack.outbox import Outbox, OutboxMessage
+import pytest
+
+from localstack import outbox as outbox_module
+from localstack.event_log import EventLog
+from localstack.outbox import Outbox, OutboxMessage, drain
 from localstack.outbox_page import html
 
 ALERT = {
@@ -95,3 +101,93 @@ def test_a_line_that_a_crash_cut_off_is_not_read(tmp_path: Path) -> None:
     Outbox(path).add("m-1", notification(json.dumps(ALERT)))
     path.write_text(path.read_text() + '{"n": 3, "proto')
     assert len(Outbox(path).after(0)) == 2
+
+
+ODD = [
+    "not json",
+    "[" * 100_000,
+    "[1, 2]",
+    "7",
+    json.dumps({"Timestamp": 5, "Message": "x"}),
+    json.dumps({"Timestamp": "yesterday", "Message": "x"}),
+    json.dumps({"Timestamp": "2026-11-24T14:30:00.000Z", "Message": ["x"]}),
+    json.dumps({"detail-type": "AnomalyDetected"}),
+    json.dumps({"detail-type": "AnomalyDetected", "detail": {"metadata": {"event_id": []}, "data": {}}}),
+    json.dumps({"detail-type": "AnomalyDetected", "detail": {"metadata": {"event_id": "1"}, "data": 5}}),
+    json.dumps({"detail-type": "A\nevent: B", "detail": {"metadata": {"event_id": "1"}, "data": {}}}),
+    json.dumps({"detail-type": 5, "detail": {"metadata": {"event_id": "1"}, "data": {}}}),
+]
+
+
+class Queue:
+    """A queue of which each message is received until it is deleted."""
+
+    def __init__(self, bodies: list[str], stop: threading.Event) -> None:
+        self.waiting = {str(n): body for n, body in enumerate(bodies)}
+        self._stop = stop
+
+    def get_queue_url(self, **_: str) -> dict[str, str]:
+        return {"QueueUrl": "q"}
+
+    def receive_message(self, **_: object) -> dict[str, list[dict[str, str]]]:
+        if not self.waiting:
+            self._stop.set()
+        return {
+            "Messages": [{"MessageId": n, "ReceiptHandle": n, "Body": of} for n, of in self.waiting.items()]
+        }
+
+    def delete_message(self, ReceiptHandle: str, **_: str) -> None:  # noqa: N803  as boto3 names it
+        del self.waiting[ReceiptHandle]
+
+
+def test_whatever_comes_by_the_queue_holds_up_nothing_behind_it(tmp_path: Path) -> None:
+    """The thread that fills the outbox ended with the first message that was no JSON."""
+    outbox, log, stop = (
+        Outbox(tmp_path / "outbox.jsonl"),
+        EventLog(tmp_path / "events.jsonl"),
+        threading.Event(),
+    )
+
+    def add(delivery: str, body: dict[str, Any]) -> None:
+        (log if "detail-type" in body else outbox).add(delivery, body)
+
+    event = {"detail-type": "AnomalyEnded", "detail": {"metadata": {"event_id": "e"}, "data": {}}}
+    good = [json.dumps(notification("told", Subject="last")), json.dumps(event)]
+    drain(Queue([*ODD, *good], stop), "q", add, stop)
+    assert [one.subject for one in outbox.after(0)] == ["last"]
+    assert [one.event_id for one in log.after(0)] == ["e"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"email": 1, "sms": {"a": 2}, "subject": 3},
+        {"email": None, "sms": None, "subject": None},
+        {"AlarmName": 1, "NewStateValue": [], "NewStateReason": {}},
+        {"email": "half \ud800", "sms": "\x00\x1b[0m", "subject": "<script>"},
+    ],
+)
+def test_a_message_whose_parts_are_no_texts_can_be_shown_also_after_a_restart(
+    tmp_path: Path, message: dict[str, Any]
+) -> None:
+    """`/outbox` answered 500 for good."""
+    outbox = Outbox(tmp_path / "outbox.jsonl")
+    outbox.add("m-1", notification(json.dumps(message)))
+    for one in (outbox, Outbox(tmp_path / "outbox.jsonl")):
+        page = html(one.after(0), "", 1)
+        assert page.encode()
+        assert page.count("<script") == 1
+
+
+def test_a_full_disk_loses_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0)
+    stop, fails, added = threading.Event(), [True, True], []
+
+    def add(delivery: str, body: dict[str, Any]) -> None:
+        if fails:
+            fails.pop()
+            raise OSError(28, "No space left on device")
+        added.append((delivery, body))
+
+    drain(Queue([json.dumps({"a": 1})], stop), "q", add, stop)
+    assert added == [("0", {"a": 1})]

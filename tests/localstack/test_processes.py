@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from localstack.processes import Process
-from localstack.settings import ROOT, LocalError, LocalSettings, unusable
+from localstack.settings import ROOT, LocalError, LocalSettings, free_port, unusable
+from localstack.up import alone
 from stream_infra.operations.programs import started
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
@@ -107,6 +108,26 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(command: str, tmp_path: Pa
     said = done.stdout + done.stderr
     assert "Traceback" not in said
     assert ("must be writable" in said) if command == "up" else ("Nothing runs" in said or "must be" in said)
+
+
+@pytest.mark.parametrize("command", [["up"], ["down"], ["down", "--forget"]])
+def test_a_second_command_at_once_is_told_so_and_changes_nothing(command: list[str], tmp_path: Path) -> None:
+    """Two `make up` at once; `make down` and `make clean` in the middle of a deployment."""
+    (tmp_path / "data").write_text("kept")
+    with alone(LocalSettings(tmp_path, free_port(), free_port())):
+        done = subprocess.run(
+            [sys.executable, "-m", f"localstack.{command[0]}", *command[1:]],
+            env={**os.environ, "STOCK_MONITOR_DIR": str(tmp_path), "SOURCE": "simulated"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "✗ another `make up` or `make down` is at work: wait until it is done"
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "lock"]
 
 
 def test_a_full_disk_is_said() -> None:
