@@ -93,6 +93,8 @@ NOTIFIER_CONCURRENCY_UNRESERVED = 2
 """The same where nothing is reserved, as in a new account with ten places for all: the least that Lambda takes (API
 reference, ScalingConfig). A throttled message would be late by the queue's visibility timeout."""
 STAGE = "prod"
+SIGN_IN_PORTS = (8976, 8977, 8978)
+"""Of this machine; to one of them a browser comes back when the command line signs in."""
 CLOUDWATCH_DASHBOARD = named("stock-monitor")
 USER_POOL = named("stock-monitor")
 STORAGE_STACK = named("StorageStack")

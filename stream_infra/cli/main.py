@@ -43,6 +43,7 @@ COMMANDS = {
     "export": "Write anomalies, quotes or incidents to a file.",
     "sql": "Ask what was seen and found in SQL, or by a named query.",
     "endpoints": "Show the addresses of the dashboard, the API and AWS.",
+    "login": "Sign in to a private monitor on AWS.",
     "replay": "Send a file of recorded ticks through the whole monitor.",
     "detect": "Score ticks of a file or of standard input, offline.",
     "backtest": "Show what the detectors would have found in recordings.",

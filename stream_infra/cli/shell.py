@@ -16,6 +16,15 @@ aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
 cdk() { (cd "$STOCK_MONITOR_ROOT" && .venv/bin/python -m localstack.cdk "$@"); }"""
 _AWS_FUNCTIONS = 'cdk() { (cd "$STOCK_MONITOR_ROOT" && npx cdk "$@"); }'
 
+_CURL = """\
+curl() {
+  case " $* " in
+    *" $API"*) command curl -H "Authorization: $(stock-monitor login --print-token 2>/dev/null)" "$@" ;;
+    *) command curl "$@" ;;
+  esac
+}"""
+"""Shows the token of `stock-monitor login` to the API, and to nobody else."""
+
 
 def exports(endpoints: Endpoints, account: str, region: str) -> str:
     """Variables and functions for bash: `$ACCOUNT`, `$API`, `$DASHBOARD`, `aws`, `cdk`.
@@ -36,7 +45,8 @@ def exports(endpoints: Endpoints, account: str, region: str) -> str:
         variables["STOCK_MONITOR_AWS"] = "1"
         if deployment := os.environ.get("STOCK_MONITOR_DEPLOYMENT"):
             variables["STOCK_MONITOR_DEPLOYMENT"] = deployment
-        return "\n".join([*_lines(variables), _AWS_FUNCTIONS])
+        signed_in = [_CURL] if endpoints.sign_in else []
+        return "\n".join([*_lines(variables), _AWS_FUNCTIONS, *signed_in])
     variables |= {
         "AWS_ENDPOINT_URL": endpoints.aws,
         "AWS_ACCESS_KEY_ID": "test",

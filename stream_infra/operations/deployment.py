@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 UNRESERVED = 100
 """Lambda keeps so much of an account's concurrency for functions without a reserved one, and all of an account that has
 less (Lambda guide, "Configuring reserved concurrency")."""
+_OF_ANOTHER_ACCOUNT = "another account"
+"""In place of the region of a bucket that is not ours to see."""
 _RAISE = "raise the quota L-B99A9384 of Lambda"
 Client = Callable[[str], Any]
 
@@ -58,15 +60,13 @@ def _other_region(client: Client, config: Config) -> Iterator[DeploymentProblem]
     """
     account = client("sts").get_caller_identity()["Account"]
     for bucket in (names.data_bucket(account), names.dashboard_bucket(account)):
-        try:
-            region = _bucket_region(client("s3"), bucket)
-        except _TakenError:
+        region = _bucket_region(client("s3"), bucket)
+        if region == _OF_ANOTHER_ACCOUNT:
             yield DeploymentProblem(
                 f"the bucket {bucket} is another account's: names of buckets are taken for all accounts",
                 "give this deployment a prefix of its own in monitor.toml",
             )
-            continue
-        if config.region and region and region != config.region:
+        elif config.region and region and region != config.region:
             yield DeploymentProblem(
                 f"the bucket {bucket} is in {region}: another deployment of this account has it",
                 "give this one a prefix of its own in monitor.toml",
@@ -79,14 +79,10 @@ def _bucket_region(s3: Any, bucket: str) -> str | None:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")
         if code == "403":  # S3 API reference, HeadBucket: there, and not ours to see
-            raise _TakenError from error
+            return _OF_ANOTHER_ACCOUNT
         if code != "404":
             raise
         return None
-
-
-class _TakenError(Exception):
-    """A bucket of that name is another account's."""
 
 
 def _leftovers(client: Client, _config: Config) -> Iterator[DeploymentProblem]:

@@ -33,6 +33,14 @@ _API, _API_ID = (names.API_STACK, "ApiUrl"), (names.API_STACK, "ApiId")
 
 
 @dataclass(frozen=True)
+class SignInAddress:
+    """Where people sign in: URL without a slash at its end, and the client that the command line is there."""
+
+    domain: str
+    client_id: str
+
+
+@dataclass(frozen=True)
 class Endpoints:
     """Addresses of one monitor.
 
@@ -48,6 +56,8 @@ class Endpoints:
         URL of the page of emails and SMS that a local topic would have sent; None on AWS.
     directory
         The folder that holds the local monitor's files; None if there is none.
+    sign_in
+        Where people sign in; None where there is no sign-in.
     """
 
     dashboard: str | None
@@ -55,6 +65,7 @@ class Endpoints:
     aws: str | None
     outbox: str | None
     directory: Path | None = None
+    sign_in: SignInAddress | None = None
 
     @overload
     def client(self, service: Literal["athena"]) -> Any: ...
@@ -95,7 +106,7 @@ class Endpoints:
     def as_dict(self) -> dict[str, Any]:
         """Return the addresses as JSON-able values."""
         addresses = asdict(self)
-        del addresses["directory"]
+        del addresses["directory"], addresses["sign_in"]
         return addresses
 
 
@@ -174,7 +185,13 @@ def _from_outputs(url: str | None) -> Endpoints:
         api=api.rstrip("/") if api else None,
         aws=None,
         outbox=None,
+        sign_in=_sign_in(),
     )
+
+
+def _sign_in() -> SignInAddress | None:
+    domain, client = (_output(None, names.API_STACK, key) for key in ("SignInDomain", "CommandLineClientId"))
+    return SignInAddress(domain, client) if domain and client else None
 
 
 def _from_local_outputs(url: str) -> Endpoints:

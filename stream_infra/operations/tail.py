@@ -180,12 +180,22 @@ class AnomalyCursor:
         Of one ticker only.
     fixed
         Keep asking from `since` on, so that old ones that are found now show too.
+    token
+        Returns the token to show; None where none is needed.
     """
 
-    def __init__(self, api: str, since: datetime, ticker: str | None, *, fixed: bool) -> None:
+    def __init__(
+        self,
+        api: str,
+        since: datetime,
+        ticker: str | None,
+        *,
+        fixed: bool,
+        token: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._url = f"{api}/anomalies" + ("" if ticker is None else f"/{quote(ticker, safe='')}")
         self._since = since
-        self._fixed = fixed
+        self._fixed, self._token = fixed, token
         self._seen: dict[str, int] = {}
 
     def poll(self) -> tuple[list[Item], bool]:
@@ -193,7 +203,9 @@ class AnomalyCursor:
         new: list[Item] = []
         cursor: str | None = None
         while True:
-            page = get_json(self._url, since=_iso(self._since), limit=PAGE, cursor=cursor)
+            page = get_json(
+                self._url, token=self._token(), since=_iso(self._since), limit=PAGE, cursor=cursor
+            )
             fresh = [item for item in page["anomalies"] if item["id"] not in self._seen]
             new += fresh
             cursor = page["next"]

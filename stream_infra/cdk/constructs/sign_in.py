@@ -55,6 +55,9 @@ class SignIn(Construct):
         self.pool.add_domain("Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
         self.host = f"{prefix}.auth.{Aws.REGION}.amazoncognito.com"
         acknowledge(self.pool, _REASONS)
+        # Cognito guide, "App client settings terms", Callback URL: HTTPS "except for http://localhost"; compared whole.
+        ports = [f"http://localhost:{port}/" for port in names.SIGN_IN_PORTS]
+        self.command_line = self._client(self, "CommandLine", "command-line", ports)
 
     def guard(self, api: apigateway.RestApi, *, public: bool) -> None:
         """Put the pool before every method but /health and /links; where reads are `public`, before changes only."""
@@ -79,18 +82,21 @@ class SignIn(Construct):
 
     def client(self, scope: Construct, page: str) -> cognito.UserPoolClient:
         """Return the dashboard at the address `page`, in its own stack: no secret, a code with PKCE, a day at most."""
+        return self._client(scope, "SignIn", "dashboard", [page])
+
+    def _client(self, scope: Construct, id_: str, name: str, urls: list[str]) -> cognito.UserPoolClient:
         return cognito.UserPoolClient(
             scope,
-            "SignIn",
+            id_,
             user_pool=self.pool,
-            user_pool_client_name="dashboard",
+            user_pool_client_name=name,
             generate_secret=False,
             prevent_user_existence_errors=True,
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(authorization_code_grant=True),
                 scopes=[cognito.OAuthScope.OPENID, cognito.OAuthScope.EMAIL],
-                callback_urls=[page],
-                logout_urls=[page],
+                callback_urls=urls,
+                logout_urls=urls,
             ),
             supported_identity_providers=[cognito.UserPoolClientIdentityProvider.COGNITO],
             id_token_validity=Duration.hours(1),

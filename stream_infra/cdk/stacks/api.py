@@ -114,6 +114,8 @@ class ApiStack(Stack):
         else:
             self.sign_in.guard(self.api, public=config.access == "public")
             CfnOutput(self, "UserPoolId", value=self.sign_in.pool.user_pool_id)
+            CfnOutput(self, "SignInDomain", value=f"https://{self.sign_in.host}")
+            CfnOutput(self, "CommandLineClientId", value=self.sign_in.command_line.user_pool_client_id)
         CfnOutput(self, "ApiUrl", value=self.api.url)
         CfnOutput(self, "ApiId", value=self.api.rest_api_id)
 

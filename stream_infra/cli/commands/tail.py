@@ -18,6 +18,7 @@ from stream_infra.cli.text import console, one_line, price, print_line, time_of
 from stream_infra.operations import tail as following
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError, NotDeployedError
+from stream_infra.operations.sign_in import TokenFile, token
 from stream_infra.operations.tail import Cursor, Following, Item
 from stream_infra.operations.times import moment
 
@@ -110,8 +111,13 @@ def anomalies(
         "kind": _named("kind", kind, "EVERY_KIND"),
     }
     moment = _since(since, "anomalies")
+    endpoints, file = resolve(aws), TokenFile()
     cursor = following.AnomalyCursor(
-        _api(resolve(aws)), moment, ticker.upper() if ticker else None, fixed=since is not None
+        _api(endpoints),
+        moment,
+        ticker.upper() if ticker else None,
+        fixed=since is not None,
+        token=lambda: token(endpoints.sign_in, file),
     )
 
     def is_wanted(item: Item) -> bool:

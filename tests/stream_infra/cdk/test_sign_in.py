@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from api import contract
+from stream_infra import names
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 
 
@@ -66,11 +67,30 @@ def test_people_are_invited_and_sign_in_with_a_code_and_pkce(aws_templates: Temp
     (pool,) = properties(aws_templates, "AWS::Cognito::UserPool")
     assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
     assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("ON", ["SOFTWARE_TOKEN_MFA"])
-    (client,) = properties(aws_templates, "AWS::Cognito::UserPoolClient")
+    clients = {of["ClientName"]: of for of in properties(aws_templates, "AWS::Cognito::UserPoolClient")}
+    assert set(clients) == {"dashboard", "command-line"}
+    for one in clients.values():
+        assert (one["AllowedOAuthFlows"], one["GenerateSecret"]) == (["code"], False)
+    client = clients["dashboard"]
     assert client["AllowedOAuthFlows"] == ["code"]
     assert client["GenerateSecret"] is False  # a page cannot keep one; PKCE stands in
     assert "DomainName" in json.dumps(client["CallbackURLs"])
     assert client["CallbackURLs"] == client["LogoutURLs"]
+
+
+def test_the_command_line_is_a_client_of_its_own_on_ports_of_this_machine(aws_templates: Templates) -> None:
+    """Cognito guide, "App client settings terms", Callback URL: HTTPS "except for http://localhost", compared whole.
+
+    So the ports are fixed, and the command takes the first that is free (RFC 8252, section 7.3).
+    """
+    (client,) = (
+        of
+        for of in properties(aws_templates, "AWS::Cognito::UserPoolClient")
+        if of["ClientName"] == "command-line"
+    )
+    assert client["CallbackURLs"] == [f"http://localhost:{port}/" for port in names.SIGN_IN_PORTS]
+    outputs = aws_templates["ApiStack"]["Outputs"]
+    assert {"SignInDomain", "CommandLineClientId"} <= outputs.keys()
 
 
 def resolved(value: Any, references: dict[str, str]) -> str:
