@@ -18,6 +18,8 @@ _END_SECONDS = 5.0
 def main(command: list[str]) -> int:
     """Run the command until it or the parent ends. Returns its exit code."""
     parent = os.getppid()
+    if os.getpgrp() != os.getpid():
+        os.setsid()  # whoever kills all of the parent's group at once leaves this one to end the rest
     child = subprocess.Popen(command, start_new_session=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

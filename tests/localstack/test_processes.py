@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,20 +74,23 @@ def test_a_program_that_ends_at_once_is_reported_with_the_end_of_its_log(process
         process.wait_until(lambda: False, 10)
 
 
-def test_what_a_killed_parent_started_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_what_a_killed_parent_started_ends(tmp_path: Path, kill: Callable[[int, int], None]) -> None:
     """`make up`, killed in the middle of a deployment, leaves no CDK behind."""
     pid_file = tmp_path / "pid"
     inner = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     bound = [sys.executable, "-m", "localstack.bound", sys.executable, "-c", inner]
     parent = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess; subprocess.run({bound!r})"], cwd=ROOT
+        [sys.executable, "-c", f"import subprocess; subprocess.run({bound!r})"],
+        cwd=ROOT,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not pid_file.exists() or not pid_file.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     child = int(pid_file.read_text())
-    parent.kill()
+    kill(parent.pid, signal.SIGKILL)
     parent.wait()
     while started(child):
         assert time.monotonic() < deadline + 60
