@@ -32,7 +32,7 @@ from localstack.growth import keep_calls_small
 from localstack.programs_only import ProgramsOnly
 from localstack.retention import forget_regularly
 from localstack.rights import RIGHTS, Rights
-from localstack.saved_state import MOST_OF_THE_TIME, SaveErrors, finish, keep
+from localstack.saved_state import MOST_OF_THE_TIME, SAVE_SIGNAL, SaveErrors, finish, keep
 from localstack.settings import HOST
 from localstack.strict_aws import StrictAws, know_principals_by_their_role
 from localstack.throttling import throttle_as_lambda_does
@@ -60,7 +60,9 @@ def main() -> int:
     errors = SaveErrors()
     logging.getLogger("persistence").addHandler(errors)
     every_s = float(os.environ["SAVE_EVERY_SECONDS"])
-    threading.Thread(target=_save_regularly, args=(directory, every_s, errors), daemon=True).start()
+    wanted = threading.Event()
+    signal.signal(SAVE_SIGNAL, lambda *_: wanted.set())
+    threading.Thread(target=_save_regularly, args=(directory, every_s, wanted, errors), daemon=True).start()
     know_principals_by_their_role()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
@@ -79,10 +81,11 @@ async def _serve(application: Any, config: Config) -> None:
         forgetting.cancel()
 
 
-def _save_regularly(directory: Path, every_s: float, errors: SaveErrors) -> None:
+def _save_regularly(directory: Path, every_s: float, wanted: threading.Event, errors: SaveErrors) -> None:
     took_s = 0.0
     while True:
-        time.sleep(max(every_s, took_s / MOST_OF_THE_TIME))
+        wanted.wait(max(every_s, took_s / MOST_OF_THE_TIME))
+        wanted.clear()
         began = time.monotonic()
         try:
             if not keep(directory, lambda folder: _save_by_a_fork(folder, errors)):
@@ -103,7 +106,8 @@ def _save_by_a_fork(folder: Path, errors: SaveErrors) -> bool:
         pid = os.fork()
     if pid == 0:
         try:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in (signal.SIGTERM, SAVE_SIGNAL):
+                signal.signal(number, signal.SIG_DFL)
             os.chdir(folder)  # STATE_DIR is below it
             errors.messages.clear()
             asyncio.run(_end_lifespan())

@@ -6,6 +6,7 @@ end, so it is always ended by SIGTERM and given the time it needs. A copy is sav
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import urllib.error
@@ -79,6 +80,12 @@ def start(settings: LocalSettings) -> str:
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings), 60)
     return f"started; {lost}" if lost else "started"
+
+
+def save_soon(settings: LocalSettings) -> None:
+    """Let it save now what it holds: a kill soon after a deployment would cost the whole of it."""
+    if (pid := emulator(settings).pid()) is not None:
+        os.kill(pid, saved_state.SAVE_SIGNAL)
 
 
 def _becomes_free(port: int) -> bool:

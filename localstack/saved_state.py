@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,8 @@ _KEPT = (_AWS, "deployed", "backfilled", "checkpoints.json")
 """What has to be of one moment: the data of the local AWS, and what we noted about it."""
 EVERY_SECONDS = 300.0
 """A copy takes a second or two, so that a kill costs five minutes at most."""
+SAVE_SIGNAL = signal.SIGURG
+"""Tells the local AWS to save what it holds at once; one that does not know it, of an older version, ignores it."""
 MOST_OF_THE_TIME = 0.02
 """A large state takes longer to copy, and is copied as much more seldom."""
 _COPY = "last-saved"

@@ -113,6 +113,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "API") as say:
             _open_api(settings)
             say("answers")
+        emulator.save_soon(settings)
     console.print(_panel(settings, config, spec))
 
 

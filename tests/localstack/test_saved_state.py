@@ -137,20 +137,23 @@ def test_at_any_moment_of_a_save_one_copy_is_there(tmp_path: Path, copies: tuple
 def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved_state, "EVERY_SECONDS", 0.2)
     settings = LocalSettings(tmp_path, free_port(), free_port())
     aws = emulator.emulator(settings)
     try:
         emulator.start(settings)
         ssm = client(settings, "ssm")
         ssm.put_parameter(Name="kept", Value="yes", Type="String")
+        emulator.save_soon(settings)
         aws.wait_until(lambda: '"kept"' in saved(tmp_path), 60)
         pid = aws.pid()
         assert pid is not None
         os.killpg(pid, signal.SIGKILL)
         aws.stop()
+        monkeypatch.setattr(saved_state, "EVERY_SECONDS", 0.2)
         assert "back to those of 20" in emulator.start(settings)
         assert client(settings, "ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "yes"
+        client(settings, "ssm").put_parameter(Name="later", Value="yes", Type="String")
+        aws.wait_until(lambda: '"later"' in saved(tmp_path), 60)
     finally:
         aws.stop()
 
