@@ -8,12 +8,13 @@ import gzip
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
@@ -28,10 +29,31 @@ def pytest_configure() -> None:
         "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("shared")
-    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time. Each gets
-    # a model of its own: clients and moto change them.
-    held = functools.cache(_model)
-    JSONFileLoader.load_file = lambda _, path: (text := held(path)) and msgspec.json.decode(text)  # type: ignore[method-assign, assignment]
+    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.
+    held, shared = functools.cache(_model), functools.cache(_decoded)
+    JSONFileLoader.load_file = lambda _, path: (  # type: ignore[method-assign, assignment]
+        # Clients and moto change the model of a service, so each gets its own; the rest they only read.
+        _decoded(path, held) if path.endswith("service-2") else shared(path, held)
+    )
+    Loader.list_available_services = _once_a_folder(Loader.list_available_services)  # type: ignore[method-assign]
+    Loader.list_api_versions = _once_a_folder(Loader.list_api_versions)  # type: ignore[method-assign]
+
+
+def _once_a_folder(listing: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Look into botocore's folders once, not once a client."""
+    known: dict[tuple[object, ...], list[str]] = {}
+
+    def listed(loader: Loader, *arguments: str, **named: str) -> list[str]:
+        key = (*loader.search_paths, *arguments, *named.values())
+        if key not in known:
+            known[key] = listing(loader, *arguments, **named)
+        return known[key]
+
+    return listed
+
+
+def _decoded(path: str, read: Callable[[str], bytes | None]) -> Any:
+    return (text := read(path)) and msgspec.json.decode(text)
 
 
 def _model(path: str) -> bytes | None:

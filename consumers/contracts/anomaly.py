@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from msgspec import Meta
+from msgspec import Meta, to_builtins
 
 from consumers.contracts.detector import KIND_PATTERN
 from consumers.contracts.kinds import EVERY_KIND, KINDS
@@ -105,8 +105,7 @@ class Anomaly:
 
 def iso_ms(ts_ms: int) -> str:
     """Epoch milliseconds as ISO 8601 in UTC, e.g. 2026-11-24T14:30:00.123Z; sorts as the numbers do."""
-    moment = _EPOCH + timedelta(milliseconds=ts_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts_ms % 1000:03d}Z".rjust(24, "0")
+    return (_EPOCH + timedelta(milliseconds=ts_ms)).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def ms_of_iso(text: str) -> int:
@@ -207,7 +206,8 @@ def from_item(item: Any) -> Anomaly:
 
 def to_json(anomaly: Anomaly) -> dict[str, Any]:
     """Return the anomaly as JSON-able values, as the API and the events show it."""
-    return asdict(anomaly)
+    values: dict[str, Any] = to_builtins(anomaly)
+    return values
 
 
 def _number(value: float) -> str:

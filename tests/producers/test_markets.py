@@ -24,8 +24,8 @@ def test_every_session_of_2015_to_2028_is_that_of_the_independent_calendar(excha
         ]
         for day, row in zip(schedule.index, schedule.itertuples(index=False), strict=True)
     }
-    day, ours = min(expected), {}
-    while day <= max(expected):
+    day, last, ours = min(expected), max(expected), {}
+    while day <= last:
         if parts := trading_hours("regular", day, exchange):
             ours[day] = [at for part in parts for at in part]
         day += timedelta(days=1)
