@@ -188,6 +188,20 @@ def test_a_vendor_that_gives_the_time_of_its_reset_is_not_called_before(
     assert len(vendor.calls) == 1
 
 
+@pytest.mark.parametrize("said", ["120", "Tue, 24 Nov 2026 14:32:00 GMT"])
+def test_a_vendor_that_is_unavailable_says_for_how_long(
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock, said: str
+) -> None:
+    """RFC 9110, 10.2.3: with a 503, Retry-After says "how long the service is expected to be unavailable"."""
+    clock.now_ms = 1_795_530_600_000  # 2026-11-24 14:30
+    vendor.script((503, {"Retry-After": said}, b""))
+    client = vendor_client(vendor.url)
+    with pytest.raises(VendorError):
+        poll(client)
+    assert client.state.blocked_until_ms == 1_795_530_720_000
+    assert len(vendor.calls) == 1
+
+
 @pytest.mark.parametrize("said", ["soon", "-5", "nan", "1e99"])
 def test_a_time_to_wait_that_makes_no_sense_is_a_short_one(
     vendor: VendorStub, vendor_client: MakeClient, clock: Clock, said: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,9 +67,11 @@ def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     # Nobody polls again: take time to retry.
     environment = {"POLL_INTERVAL_SECONDS": "20", VARIABLE: to_text(distortions()), **os.environ}
     batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))
-    if rejected:
-        raise FailedError(rejected[0].reason, where=f"{source}: {rejected[0].symbol}")
-    return batch
+    return replace(
+        batch,
+        missing=[*batch.missing, *(row.symbol for row in rejected)],
+        reasons={**batch.reasons, **{row.symbol: row.reason for row in rejected}},
+    )
 
 
 def _rows(batch: QuoteBatch, now_ms: int) -> list[dict[str, Any]]:

@@ -86,6 +86,15 @@ def test_a_ticker_without_a_quote_is_named_and_the_others_are_shown(
     assert "finnhub has no quote of NOPE" in err
 
 
+def test_a_price_that_is_none_costs_its_ticker_alone(finnhub: Answers) -> None:
+    finnhub["AAPL"] = (200, {"c": 261.74, "t": 1_582_641_000})
+    finnhub["ODD"] = (200, {"c": float("nan"), "t": 1_582_641_000})
+    code, out, err = quote("ODD", "AAPL", "--source", "finnhub")
+    assert code == 1
+    assert "261.74" in out
+    assert "finnhub has no quote of ODD: ODD: price is NaN" in err
+
+
 def test_a_rejected_key_is_said_without_showing_it(finnhub: Answers) -> None:
     finnhub["AAPL"] = (401, {"error": "Invalid API key k3y"})
     code, _, err = quote("AAPL", "--source", "finnhub")
