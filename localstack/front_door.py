@@ -116,9 +116,9 @@ class FrontDoor:
     async def outbox_json(self, request: Request) -> Response:
         """Messages after number `after`, and whether what fills the outbox runs."""
         after = request.query_params.get("after", "0")
-        if not after.isdigit():
-            return JSONResponse({"detail": f"after={after}: must be a whole number from 0"}, 400)
-        messages = [asdict(message) for message in self._outbox.after(int(after))]
+        if not after.isdecimal():
+            return JSONResponse({"detail": f"after={after[:20]}: must be a whole number from 0"}, 400)
+        messages = [asdict(message) for message in self._outbox.after(int(after[:15]))]
         return JSONResponse({"receiving": self._is_receiving(), "messages": messages})
 
 

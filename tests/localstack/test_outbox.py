@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from localstack import outbox as outbox_module
 from localstack.event_log import EventLog
+from localstack.front_door import FrontDoor
 from localstack.outbox import Outbox, OutboxMessage, drain
 from localstack.outbox_page import html
+from localstack.settings import LocalSettings, free_port
 
 ALERT = {
     "version": 1,
@@ -191,3 +196,17 @@ def test_a_full_disk_loses_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
 
     drain(Queue([json.dumps({"a": 1})], stop), "q", add, stop)
     assert added == [("0", {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    "query", ["after=²", f"after={'9' * 5000}", "after=-1", "after=1e3", "after=٣", "after="]
+)
+@pytest.mark.parametrize("path", ["/outbox.json", "/outbox"])
+def test_any_number_of_a_message_or_a_page_is_answered(tmp_path: Path, path: str, query: str) -> None:
+    settings = LocalSettings(tmp_path, free_port(), free_port())
+    door = FrontDoor(settings, Outbox(tmp_path / "outbox.jsonl"), lambda: True)
+    app = Starlette(routes=[Route("/outbox.json", door.outbox_json), Route("/outbox", door.outbox)])
+    query = query.replace("after", "page") if path == "/outbox" else query
+    reply = TestClient(app).get(f"{path}?{query}")
+    assert reply.status_code in {200, 400}
+    assert len(reply.text) < 10_000
