@@ -119,8 +119,43 @@ def render(found: Sequence[Use], console: Console) -> None:
         console.print(table)
 
 
+class Mutation(NamedTuple):
+    """One statement of a role taken away, and the actions of calls of the run that are denied then."""
+
+    function: str
+    statement: str
+    denied: tuple[str, ...]
+
+
+def mutations(found: Sequence[Use]) -> list[Mutation]:
+    """Return what the removal of each statement would have denied in the run.
+
+    A call that it alone allowed; its role has no statement that denies (`Rights.judge` records none where one does).
+    """
+    denied: dict[tuple[str, str], list[str]] = {}
+    for use in found:
+        denied.setdefault((use.function, use.statement), []).extend([use.action] if use.alone else [])
+    return [Mutation(*key, tuple(sorted(set(actions)))) for key, actions in denied.items()]
+
+
+def render_mutations(found: Sequence[Mutation], console: Console) -> None:
+    """Print a line for each statement, and how many of them the run needed."""
+    table = Table("function", "without", "on", "AccessDenied for", title="mutations", title_justify="left")
+    for one in found:
+        said = json.loads(one.statement)
+        table.add_row(
+            one.function,
+            ", ".join(said["actions"]),
+            ", ".join(resource.split(":", 5)[-1] for resource in said["resources"]),
+            ", ".join(one.denied) or "NOTHING",
+        )
+    console.print(table)
+    needed = sum(bool(one.denied) for one in found)
+    console.print(f"{needed} of {len(found)} statements: without each of them a call of this run is denied.")
+
+
 def main() -> int:
-    """Print the table. Returns the exit code: 1 if a right was never used."""
+    """Print the tables. Returns the exit code: 1 if a right was never used."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -130,7 +165,9 @@ def main() -> int:
     except MonitorError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    render(found, Console(width=150))
+    console = Console(width=150)
+    render(found, console)
+    render_mutations(mutations(found), console)
     return 1 if any(state(use) == "NEVER USED" for use in found) else 0
 
 

@@ -45,6 +45,7 @@ from stream_infra.setting_types import (
     Number,
     Options,
     Packages,
+    People,
     Prefix,
     Region,
     SourceName,
@@ -70,6 +71,7 @@ _AWS_KEYS = (
     "access",
     "retain_data",
     "operations_email",
+    "people",
     "monthly_cost_limit",
     "tracing",
     "past_alarms",
@@ -140,6 +142,8 @@ class Config(BaseModel):
     """Charges of a month (USD) above which the operators are notified; the metric is that of the whole account."""
     operations_email: Email = ""
     """Who is notified of alarms, once they confirmed AWS's email; empty subscribes nobody."""
+    people: People = ()
+    """Email addresses of those who may sign in: each is invited by email, and whoever is taken out is signed out."""
     api_log_role: Literal["own", "account"] = "own"
     """The role with which API Gateway writes logs is one of the whole account and region: deploy our own, or let the
     one that is set there write ours too."""

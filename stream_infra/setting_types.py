@@ -125,6 +125,15 @@ def _email(given: str) -> str:
     return given
 
 
+def _people(given: object) -> object:
+    if isinstance(given, str):
+        given = _json(given) if given.startswith("[") else re.findall(r"[^\s,]+", given)
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one for one in given):
+        raise ValueError(f"{given!r}; must be email addresses, as a list")
+    _once(map(str.lower, given))
+    return [_email(one) for one in given]
+
+
 def _url(given: str) -> str:
     try:
         parts = urlsplit(given)
@@ -203,4 +212,5 @@ Packages = Annotated[tuple[str, ...], BeforeValidator(_packages)]
 Tickers = Annotated[str, BeforeValidator(_tickers)]
 Threshold = Annotated[str, BeforeValidator(_threshold)]
 Email = Annotated[str, AfterValidator(_email)]
+People = Annotated[tuple[str, ...], BeforeValidator(_people)]
 Url = Annotated[str, AfterValidator(_url)]

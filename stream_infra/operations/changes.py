@@ -27,6 +27,7 @@ NAMES = (
     "other-partitions",
     "other-source",
     "remove-data",
+    "remove-person",
     "remove-subscriber",
     "replace-data",
 )
@@ -127,6 +128,14 @@ def _of_people(before: Any, after: Any) -> Iterator[Change]:
             yield Change(
                 "remove-subscriber", f"{of.stack}: {' '.join(subscription)} would get nothing any more"
             )
+    invited = {_person(of) for of in after if of.type == "AWS::Cognito::UserPoolUser"}
+    for of in before:
+        if of.type == "AWS::Cognito::UserPoolUser" and _person(of) not in invited:
+            yield Change("remove-person", f"{of.stack}: {_person(of)} could not sign in any more")
+
+
+def _person(of: _Resource) -> str:
+    return _text(of.properties.get("Username"))
 
 
 def _subscription(of: _Resource) -> tuple[str, str]:

@@ -53,7 +53,7 @@ def _account(client: Client, config: Config) -> Iterator[DeploymentProblem]:
         )
 
 
-def _other_region(client: Client, config: Config) -> Iterator[DeploymentProblem]:
+def _other_region(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
     """Find the buckets of a deployment in another region.
 
     S3 guide, "General purpose buckets overview": a name is taken for all regions.
@@ -66,7 +66,7 @@ def _other_region(client: Client, config: Config) -> Iterator[DeploymentProblem]
                 f"the bucket {bucket} is another account's: names of buckets are taken for all accounts",
                 "give this deployment a prefix of its own in monitor.toml",
             )
-        elif config.region and region and region != config.region:
+        elif region and region != client("s3").meta.region_name:
             yield DeploymentProblem(
                 f"the bucket {bucket} is in {region}: another deployment of this account has it",
                 "give this one a prefix of its own in monitor.toml",
@@ -134,7 +134,7 @@ def _stacks(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
     if _status(client, "CDKToolkit") is None:
         yield DeploymentProblem(
             "the account and region are not bootstrapped for the CDK",
-            "cdk bootstrap aws://ACCOUNT/REGION",
+            "stock-monitor deploy … --bootstrap",
         )
     for stack in names.STACKS:
         # CloudFormation guide, "Stack status codes": such a stack can only be deleted.
@@ -289,6 +289,21 @@ def target_of(client: Client) -> dict[str, str]:
     return {"account": sts.get_caller_identity()["Account"], "region": sts.meta.region_name}
 
 
+def bootstrap(client: Client) -> None:
+    """Make what the CDK needs in the account and region, once (CDK guide, "Bootstrap your environment").
+
+    Raises
+    ------
+    FailedError
+        The credentials may not do that, or it failed.
+    """
+    target = target_of(client)
+    with (
+        tempfile.TemporaryDirectory() as empty
+    ):  # without a cdk.json: our app would be synthesized for nothing
+        cdk(["bootstrap", f"aws://{target['account']}/{target['region']}"], Path(empty))
+
+
 def synthesize(deployment: str, **settings: str) -> Path:
     """Return a new assembly of a deployment, with `settings` in place of those of monitor.toml.
 
@@ -319,8 +334,8 @@ def deploy(assembly: Path, *, adopt: bool = False) -> None:
     cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly), *taking_over])
 
 
-def cdk(arguments: Sequence[str]) -> None:
-    """Run the CDK CLI that package-lock.json pins, with the machine's Node.js or that of the environment.
+def cdk(arguments: Sequence[str], folder: Path = ROOT) -> None:
+    """Run in a folder the CDK CLI that package-lock.json pins, with the machine's Node.js or that of the environment.
 
     Raises
     ------
@@ -329,7 +344,7 @@ def cdk(arguments: Sequence[str]) -> None:
     """
     if not (ROOT / "node_modules" / ".bin" / "cdk").exists():
         raise FailedError("the CDK CLI is not installed: run `make node_modules/.installed` in the checkout")
-    command = [sys.executable, "-m", "localstack.node", "npm", "exec", "--", "cdk", *arguments]
-    done = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False)
+    npm = [sys.executable, "-m", "localstack.node", "npm", "--prefix", str(ROOT)]
+    done = subprocess.run([*npm, "exec", "--", "cdk", *arguments], cwd=folder, stdout=sys.stderr, check=False)
     if done.returncode:
         raise FailedError(f"cdk {arguments[0]} failed: see above; the runbook says more (failed-deployment)")

@@ -96,6 +96,8 @@ def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
         ('session = "nightly"', r"\[prod\] session: 'nightly'; must be 'regular', 'extended' or 'always'"),
         ('access = "open"', r"\[prod\] access: 'open'; must be 'private' or 'public'"),
         ('operations_email = "ops"', r"\[prod\] operations_email: 'ops'; must be an email address"),
+        ('people = ["ann"]', r"\[prod\] people: 'ann'; must be an email address"),
+        ("people = [1]", r"\[prod\] people: \[1\]; must be email addresses, as a list"),
         ('operations_email = "ops@example"', r"\[prod\] operations_email: 'ops@example'; must be an email"),
         ('target = "local"', r"\[prod\] target must be left out"),
         ('tickers = ["AAPL", ""]', r"\[prod\] tickers: '' is no ticker; must be 1 to 32 of"),

@@ -5,6 +5,8 @@ Locally nothing of it exists: everything is on 127.0.0.1, and open.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Aws, Duration, RemovalPolicy
@@ -31,7 +33,7 @@ _LINKS = "A link in a message is a permission by itself: signed, for a day, for 
 class SignIn(Construct):
     """People whom an administrator invited sign in with a password and a one-time code."""
 
-    def __init__(self, scope: Construct, id_: str, *, removal: RemovalPolicy) -> None:
+    def __init__(self, scope: Construct, id_: str, *, people: Sequence[str], removal: RemovalPolicy) -> None:
         super().__init__(scope, id_)
         prefix = names.named(f"stock-monitor-{Aws.ACCOUNT_ID}")
         self.pool = cognito.UserPool(
@@ -52,12 +54,32 @@ class SignIn(Construct):
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             removal_policy=removal,
         )
+        for person in people:
+            self._invite(person)
         self.pool.add_domain("Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
         self.host = f"{prefix}.auth.{Aws.REGION}.amazoncognito.com"
         acknowledge(self.pool, _REASONS)
         # Cognito guide, "App client settings terms", Callback URL: HTTPS "except for http://localhost"; compared whole.
         ports = [f"http://localhost:{port}/" for port in names.SIGN_IN_PORTS]
         self.command_line = self._client(self, "CommandLine", "command-line", ports)
+
+    def _invite(self, email: str) -> None:
+        """Let Cognito invite a person by email (guide, "Creating user accounts as administrator").
+
+        Whoever is taken out of the settings is deleted, and so signed out: nothing is retained.
+        """
+        digest = hashlib.sha256(email.lower().encode()).hexdigest()[:16]
+        cognito.CfnUserPoolUser(
+            self,
+            f"Person{digest}",
+            user_pool_id=self.pool.user_pool_id,
+            username=email,
+            desired_delivery_mediums=["EMAIL"],
+            user_attributes=[
+                cognito.CfnUserPoolUser.AttributeTypeProperty(name="email", value=email),
+                cognito.CfnUserPoolUser.AttributeTypeProperty(name="email_verified", value="true"),
+            ],
+        )
 
     def guard(self, api: apigateway.RestApi, *, public: bool) -> None:
         """Put the pool before every method but /health and /links; where reads are `public`, before changes only."""

@@ -108,7 +108,9 @@ class ApiStack(Stack):
         allow_objects(self.handler, "raw-data/", "s3:GetObject")  # bars below a minute
         allow_listing(self.handler)
         self.api = self._rest_api(config)
-        self.sign_in = None if config.local else SignIn(self, "SignIn", removal=kept(config))
+        self.sign_in = (
+            None if config.local else SignIn(self, "SignIn", people=config.people, removal=kept(config))
+        )
         if self.sign_in is None:
             acknowledge(self.api, {"APIG4": _LOCAL, "COG4": _LOCAL})
         else:

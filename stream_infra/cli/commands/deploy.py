@@ -38,6 +38,10 @@ def deploy(
     check: Annotated[
         bool, typer.Option("--check", help="Only say what is missing and what would be dangerous.")
     ] = False,
+    bootstrap: Annotated[
+        bool,
+        typer.Option("--bootstrap", help="Make first what the CDK needs, once in an account and region."),
+    ] = False,
     adopt: Annotated[
         bool,
         typer.Option("--adopt", help="Take over the tables and buckets that an earlier deployment left."),
@@ -51,8 +55,8 @@ def deploy(
     """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
 
     The difference to what runs is shown first. A change that could lose data, ticks or people (fewer shards, other
-    partitions, another source, access opened or closed, a subscriber removed, a table replaced) is rejected unless
-    `--allow` names it. At the end the proof is made that it works (`stock-monitor verify --aws`).
+    partitions, another source, access opened or closed, a subscriber or a person removed, a table replaced) is
+    rejected unless `--allow` names it. At the end the proof is made that it works (`stock-monitor verify --aws`).
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
@@ -70,6 +74,8 @@ def deploy(
     from stream_infra.operations import deployment as deploying  # noqa: PLC0415  with the names of the deployment
 
     client = _client(config.region)
+    if bootstrap and not check:
+        deploying.bootstrap(client)
     problems = deploying.preflight(client, config, adopt=adopt)
     if problems:
         rows = [(problem.what, problem.remedy) for problem in problems]

@@ -245,6 +245,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Templates:
             account=None,
             region=None,
             operations_email="ops@example.com",
+            people=["Ann@example.com"],
             **settings,
         )
     )
@@ -265,12 +266,21 @@ def test_settings_that_were_given_once_and_are_left_out_the_next_time_are_reject
         "fewer-shards",
         "other-partitions",
         "other-source",
+        "remove-person",
         "remove-subscriber",
     }
     back = {change.name for change in dangerous(aws_templates, settled, account)}
     assert back == {"open-access", "other-partitions", "other-source"}
     for templates in (settled, aws_templates):
         assert dangerous(templates, templates, account) == [], "again, unchanged"
+
+
+def test_people_of_the_settings_are_invited_by_email(settled: Templates) -> None:
+    """CloudFormation reference, AWS::Cognito::UserPoolUser: another Username "requires: Replacement"."""
+    (person,) = resources(settled, "AWS::Cognito::UserPoolUser").values()
+    assert person["Properties"]["Username"] == "Ann@example.com"
+    assert person["Properties"]["DesiredDeliveryMediums"] == ["EMAIL"]
+    assert "DeletionPolicy" not in person, "who is taken out of the settings is signed out"
 
 
 def test_there_is_a_way_past_the_alarms_for_one_deployment(settled: Templates) -> None:

@@ -35,6 +35,7 @@ class Steps:
 
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(deployment, "preflight", self._preflight)
+        patch.setattr(deployment, "bootstrap", lambda _: self.done.append("bootstrap"))
         patch.setattr(deployment, "target_of", lambda _: dict(TARGET))
         patch.setattr(deployment, "synthesize", self._synthesize)
         patch.setattr(deployment, "difference", lambda _: self.done.append("difference"))
@@ -105,6 +106,11 @@ def test_what_an_earlier_deployment_left_is_taken_over_only_if_that_is_asked_for
     assert steps.done == []
     assert CliRunner().invoke(app, ["deploy", "prod", "--adopt"]).exit_code == 0
     assert "deploy and adopt" in steps.done
+
+
+def test_a_new_account_is_bootstrapped_first_and_never_by_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, [], "--bootstrap")[1][:2] == ["bootstrap", "synthesize prod"]
+    assert "bootstrap" not in run(monkeypatch, [], "--bootstrap", "--check")[1]
 
 
 def test_alarms_are_passed_in_one_deployment_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ RUNNING: Templates = {
                 "Type": "AWS::ApiGateway::Method",
                 "Properties": {"AuthorizationType": "COGNITO_USER_POOLS"},
             },
+            "Ann": {"Type": "AWS::Cognito::UserPoolUser", "Properties": {"Username": "ann@example.com"}},
             "Health": {"Type": "AWS::ApiGateway::Method", "Properties": {"AuthorizationType": "NONE"}},
         }
     },
@@ -85,6 +86,8 @@ def changed(path: str, value: object) -> Templates:
         ("ApiStack/Health/AuthorizationType", "COGNITO_USER_POOLS", ["close-access"]),
         ("StreamStack/Ops", None, ["remove-subscriber"]),
         ("StreamStack/Ops/Endpoint", "others@example.com", ["remove-subscriber"]),
+        ("ApiStack/Ann", None, ["remove-person"]),
+        ("ApiStack/Ann/Username", "bob@example.com", ["remove-person"]),
         ("StorageStack/Windows", None, ["remove-data"]),
         ("StorageStack/Windows/TableName", "stock-windows-2", ["replace-data"]),
         ("StorageStack/Windows/KeySchema", [{"AttributeName": "id"}], ["replace-data"]),
