@@ -12,7 +12,7 @@ import re
 import zlib
 from collections import OrderedDict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from producers.quote_batch import QuoteBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -31,10 +31,10 @@ ALL = "_all"  # no ticker: those have no small letters
 LONGEST_SCAN_MS = 120_000
 """An object is named by the start of its scan: it may hold ticks of so long after that."""
 _REMEMBERED = 256
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
-class ArchivedTick(msgspec.Struct, frozen=True):
+class ArchivedTick(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of the archive: `ts` is epoch ms UTC, what was not quoted is None."""
 
     symbol: str
@@ -62,20 +62,29 @@ class Archive:
         self._reset()
 
     def _reset(self) -> None:
-        self._lines: dict[str, list[bytes]] = {}
+        self._ticks: dict[str, list[ArchivedTick]] = {}
         self._together = _Zipped()
 
     def add(self, batch: QuoteBatch) -> None:
         """Add the quotes of a poll."""
-        columns = (batch.ts, batch.price, batch.bid, batch.ask, batch.day_volume, batch.quote_ts)
-        names = ("ts", "price", "bid", "ask", "day_volume", "quote_ts")
-        for symbol, *values in zip(batch.symbol, *columns, strict=True):
-            row: dict[str, Any] = {"symbol": symbol, **dict(zip(names, values, strict=True))}
-            known = {name: value for name, value in row.items() if value is not None}
-            self._lines.setdefault(symbol, []).append(_encode(known))
-        if self._together or len(self._lines) > MAX_TICKERS_APART:
-            self._together.add(line for lines in self._lines.values() for line in lines)
-            self._lines = {}
+        columns = (
+            batch.symbol,
+            batch.ts,
+            batch.price,
+            batch.bid,
+            batch.ask,
+            batch.day_volume,
+            batch.quote_ts,
+        )
+        ticks = list(map(ArchivedTick, *columns))
+        if not self._together and len({*self._ticks, *batch.symbol}) <= MAX_TICKERS_APART:
+            for tick in ticks:
+                self._ticks.setdefault(tick.symbol, []).append(tick)
+            return
+        for before in self._ticks.values():
+            self._together.add(before)
+        self._ticks = {}
+        self._together.add(ticks)
 
     def write(self, started_ms: int) -> list[str]:
         """Write what was added and return the keys of the objects.
@@ -85,11 +94,11 @@ class Archive:
         started_ms
             When the scan started (epoch ms), which names the objects.
         """
-        parts = {folder_of(symbol): _Zipped(lines) for symbol, lines in self._lines.items()}
+        parts = {folder_of(symbol): _Zipped(ticks) for symbol, ticks in self._ticks.items()}
         if self._together:
             parts = {ALL: self._together}
         self._reset()
-        return [self._put(folder, started_ms, lines.bytes()) for folder, lines in parts.items()]
+        return [self._put(folder, started_ms, zipped.bytes()) for folder, zipped in parts.items()]
 
     def _put(self, folder: str, started_ms: int, body: bytes) -> str:
         while True:
@@ -105,19 +114,19 @@ class Archive:
 
 
 class _Zipped:
-    """Lines as gzip compresses them; true once there are any."""
+    """Ticks as JSON Lines that gzip compressed; true once there are any."""
 
-    def __init__(self, lines: Iterable[bytes] = ()) -> None:
+    def __init__(self, ticks: Sequence[ArchivedTick] = ()) -> None:
         self._gzip = zlib.compressobj(_LEVEL, wbits=_GZIP)
         self._parts: list[bytes] = []
-        self.add(lines)
+        self.add(ticks)
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def add(self, lines: Iterable[bytes]) -> None:
-        if text := b"\n".join(lines):
-            self._parts.append(self._gzip.compress(text + b"\n"))
+    def add(self, ticks: Sequence[ArchivedTick]) -> None:
+        if ticks:
+            self._parts.append(self._gzip.compress(_encoder.encode_lines(ticks)))
 
     def bytes(self) -> bytes:
         return b"".join((*self._parts, self._gzip.flush()))
@@ -161,7 +170,7 @@ class ArchiveReader:
             self._remembered.move_to_end(name)
             return self._remembered[name]
         lines = gzip.decompress(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
-        own = re.compile(b'^{"symbol":%s,.*$' % re.escape(_encode(symbol)), re.MULTILINE)
+        own = re.compile(b'^{"symbol":%s,.*$' % re.escape(_encoder.encode(symbol)), re.MULTILINE)
         ticks = self._remembered[name] = tuple(map(_decode, own.findall(lines)))
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
