@@ -111,6 +111,8 @@ bench: .venv build/peers/.installed ## Time the detector beside what people woul
 	@$(BIN)/python -m pytest -m speed
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/page_speed.py
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/scanner.py 50000
+	@PYTHONPATH=. $(BIN)/python tests/browser/measure.py
 
 # The peers have an environment of their own: what they bring is none of the monitor's business.
 build/peers/.installed: tests/benchmarks/peers.lock .venv/.installed

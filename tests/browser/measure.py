@@ -1,24 +1,34 @@
-"""Measures the page on the running local monitor: its weight, when it is usable, and how soon an anomaly is on screen.
+"""Measures the running local monitor: the page's weight, when it is usable, how soon an anomaly is on screen and sent.
 
 make up, then: PYTHONPATH=. python tests/browser/measure.py (about 4 minutes; docs/performance.md has the figures)
 
-An anomaly is on screen once its item was painted in a Chromium that looks on, without a reload; its time runs from just
-before its tick is put into the stream. Around it the stream carries `TICKERS` more tickers, one tick a second each.
+An anomaly is on screen once its item was painted in a Chromium that looks on, without a reload, and sent once its
+message is in the outbox; its time runs from just before its tick is put into the stream. Around it the stream carries
+`TICKERS` more tickers, one tick a second each. `make bench` runs it where a monitor runs; the histograms go to
+build/latency.json.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import random
 import secrets
 import shutil
 import statistics
 import sys
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
+from localstack.settings import read_settings
+from producers.errors import MonitorError
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.operations.endpoints import resolve
@@ -87,7 +97,11 @@ class Market:
 
 def main() -> int:
     """Print the figures."""
-    endpoints = resolve(False)
+    try:
+        endpoints = resolve(False)
+    except MonitorError as error:
+        _tell(f"the page and messages are not measured: {error}")
+        return 0
     url = endpoints.dashboard or ""
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -126,7 +140,8 @@ def _on_screen(browser: Browser, url: str, market: Market) -> None:
     for _ in range(SETTLE_SECONDS):
         market.second()
         page.wait_for_timeout(1000)
-    put_ms = {}
+    outbox = Outbox(read_settings().directory / "outbox.jsonl")
+    put_ms: dict[str, int] = {}
     phase = random.Random(11)
     for n in range(SPIKES):
         spiking = market.symbols[n % TICKERS]
@@ -135,11 +150,62 @@ def _on_screen(browser: Browser, url: str, market: Market) -> None:
         page.wait_for_timeout(1000)
         market.second()
         page.wait_for_timeout(1000 + phase.randrange(1000))  # any moment between two polls of the page
-    waits = sorted(_seen(page, put_ms))
+    seen = _seen(page, put_ms)
+    sent = [(at_ms - put_ms[tick]) / 1000 for tick, at_ms in outbox.sent_ms(put_ms).items()]
+    figures = {"tick_to_page": _histogram("on screen", seen), "tick_to_message": _histogram("sent", sent)}
+    figures |= {"tickers": TICKERS, "load": list(os.getloadavg())}
+    folder = Path(__file__).resolve().parents[2] / "build"
+    folder.mkdir(exist_ok=True)
+    (folder / "latency.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+class Outbox:
+    """When each line came to the outbox of the local monitor (epoch ms), looked at 50 times a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[tuple[float, str]] = []
+        self._from = path.stat().st_size if path.exists() else 0
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            if self._path.exists() and self._path.stat().st_size > self._from:
+                with self._path.open(encoding="utf-8") as file:
+                    file.seek(self._from)
+                    text = file.read().rpartition("\n")[0]
+                self._from += len(text.encode()) + 1 if text else 0
+                self._lines += [(1000 * time.time(), line) for line in text.splitlines()]
+            time.sleep(0.02)
+
+    def sent_ms(self, ticks: Iterable[str]) -> dict[str, float]:
+        """Return when the first message about each tick was there, of those that were sent."""
+        lines = list(self._lines)
+        found = {tick: next((at for at, line in lines if tick in line), None) for tick in ticks}
+        return {tick: at for tick, at in found.items() if at is not None}
+
+
+def _histogram(what: str, waits: list[float]) -> dict[str, Any]:
+    """Print and return how long the anomalies took: quantiles (s), and how many by quarters of a second."""
+    waits = sorted(waits)
+    if not waits:
+        _tell(f"none of {SPIKES} anomalies {what}")
+        return {"count": 0}
+    p95 = waits[int(0.95 * len(waits))]
     _tell(
-        f"{len(waits)} of {SPIKES} anomalies on screen at {TICKERS} more tickers: median "
-        f"{statistics.median(waits):.2f} s, p95 {waits[int(0.95 * len(waits))]:.2f} s, slowest {waits[-1]:.2f} s"
+        f"{len(waits)} of {SPIKES} anomalies {what} at {TICKERS} more tickers: median {statistics.median(waits):.2f} s,"
+        f" p95 {p95:.2f} s, slowest {waits[-1]:.2f} s; load {os.getloadavg()[0]:.0f}"
     )
+    buckets = Counter(int(wait / 0.25) for wait in waits)
+    for bucket in range(min(buckets), max(buckets) + 1):
+        _tell(f"  {bucket / 4:5.2f} s {'#' * buckets[bucket]}")
+    return {
+        "count": len(waits),
+        "median": statistics.median(waits),
+        "p95": p95,
+        "slowest": waits[-1],
+        "by_quarter_seconds": {f"{bucket / 4:.2f}": count for bucket, count in sorted(buckets.items())},
+    }
 
 
 def _seen(page: Page, put_ms: dict[str, int]) -> list[float]:
