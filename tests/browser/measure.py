@@ -152,7 +152,10 @@ def _on_screen(browser: Browser, url: str, market: Market) -> None:
         page.wait_for_timeout(1000 + phase.randrange(1000))  # any moment between two polls of the page
     seen = _seen(page, put_ms)
     sent = [(at_ms - put_ms[tick]) / 1000 for tick, at_ms in outbox.sent_ms(put_ms).items()]
-    figures = {"tick_to_page": _histogram("on screen", seen), "tick_to_message": _histogram("sent", sent)}
+    figures: dict[str, Any] = {
+        "tick_to_page": _histogram("on screen", seen),
+        "tick_to_message": _histogram("sent", sent),
+    }
     figures |= {"tickers": TICKERS, "load": list(os.getloadavg())}
     folder = Path(__file__).resolve().parents[2] / "build"
     folder.mkdir(exist_ok=True)
