@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -34,6 +34,18 @@ class MonitorError(Exception):
         """Return the whole sentence: where, what, and what is allowed."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; must be {self.allowed}" if self.allowed else text
+
+
+def named_twice(pairs: Sequence[tuple[str, object]]) -> str | None:
+    """Return the first name that stands twice in an object of JSON, of which a reader would drop one without a word.
+
+    >>> named_twice([("a", 1), ("b", 2), ("a", 3)])
+    'a'
+    """
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        return None
+    return next(name for name in names if names.count(name) > 1)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ from consumers.alerts import channels as registry
 from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS
 from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
+from producers.errors import named_twice
 from producers.origin import Origin
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.settings import SettingsError, explain
@@ -319,12 +320,9 @@ def parse(text: str) -> AlertSettings:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+    if (twice := named_twice(pairs)) is not None:
         raise AlertSettingsError(f"{twice!r} stands twice", allowed="one of a name in an object")
-    return found
+    return dict(pairs)
 
 
 _MODELS: dict[str, type[BaseModel]] = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
-from producers.errors import MonitorError
+from producers.errors import MonitorError, named_twice
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Threshold:
         {'TSLA': {'gap': 4.0}}
         """
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise ThresholdError(f"the threshold is {_shown(text)}", allowed=_ALLOWED) from error
         if not isinstance(value, dict):
@@ -199,6 +199,12 @@ def _set(of: dict[str, float], kind: str, value: float | None) -> None:
         of.pop(kind, None)
     else:
         of[kind] = value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if (twice := named_twice(pairs)) is not None:
+        raise ThresholdError(f"{_shown(twice)} stands twice", allowed="one threshold of a name")
+    return dict(pairs)
 
 
 def _shown(value: Any) -> str:
