@@ -139,13 +139,19 @@ def _replace(directory: Path, partial: Path) -> None:
 
 
 def _put(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=_copied)
-    elif source.exists():
-        shutil.copy2(source, target)
+    if not source.is_dir():
+        if source.exists():
+            shutil.copy2(source, target)
+        return
+    # As `shutil.copytree`, which goes on after an error, and on a full disk says so of every file.
+    for folder, _, names in os.walk(source):
+        into = target / Path(folder).relative_to(source)
+        into.mkdir()
+        for name in names:
+            _copied(os.path.join(folder, name), str(into / name))  # noqa: PTH118  tens of thousands of files
 
 
-def _copied(source: str, target: str) -> str:
+def _copied(source: str, target: str) -> None:
     """Copy a file, unless it is gone meanwhile: objects come and go while the local AWS runs.
 
     An object is linked, where the file system can: MiniStack replaces its file by a new one and never writes into it.
@@ -154,9 +160,8 @@ def _copied(source: str, target: str) -> str:
         if _OBJECTS in source:
             with contextlib.suppress(OSError):
                 os.link(source, target)
-                return target
+                return
         shutil.copy2(source, target)
-    return target
 
 
 def _remove(path: Path) -> None:

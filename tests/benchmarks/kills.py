@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
 from localstack.clients import client
@@ -26,9 +28,12 @@ MOST_SECONDS = 30
 
 
 def counts(settings: LocalSettings) -> TickCounts:
-    """Return what became of all ticks."""
+    """Return what became of all ticks; of none where nothing answers."""
     ledger = Ledger(client(settings, "dynamodb"), names.WINDOWS_TABLE, PARTITIONS)
-    return sum(ledger.totals().values(), TickCounts())
+    try:
+        return sum(ledger.totals().values(), TickCounts())
+    except (BotoCoreError, ClientError):
+        return TickCounts()
 
 
 def main(rounds: int, seed: int) -> int:
@@ -44,9 +49,9 @@ def main(rounds: int, seed: int) -> int:
         began = time.monotonic()
         done = subprocess.run(["make", "up"], cwd=ROOT, capture_output=True, text=True, check=False)
         took = time.monotonic() - began
-        said = next(
-            (line for line in done.stdout.splitlines() if "Local AWS" in line), done.stderr.strip()[-200:]
-        )
+        said = next((line for line in done.stdout.splitlines() if "Local AWS" in line), "")
+        if done.returncode:
+            said = done.stderr.strip()[-300:]
         after = counts(settings) if done.returncode == 0 else TickCounts()
         is_well = done.returncode == 0 and after.balance()
         failed += not is_well

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 from localstack import emulator, saved_state
 from localstack.clients import client
-from localstack.settings import LocalSettings, free_port
+from localstack.settings import LocalSettings, free_port, unusable
 
 THEN = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -74,14 +75,15 @@ def test_a_copy_that_was_interrupted_does_no_harm(tmp_path: Path, monkeypatch: p
     saved_state.finish(tmp_path, [], THEN)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copy2", _fail)
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(OSError, match="full") as raised:
             saved_state.prepare(tmp_path)
+    assert unusable(raised.value).startswith("the disk is full (")  # once, not of every file
     assert saved_state.prepare(tmp_path) == ""
     assert held(tmp_path) == {"first"}
 
 
 def _fail(*_: object, **__: object) -> None:
-    raise OSError("the disk is full")
+    raise OSError(errno.ENOSPC, "the disk is full", "/x")
 
 
 def test_a_copy_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
