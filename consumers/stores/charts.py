@@ -19,7 +19,6 @@ import logging
 import time
 import zlib
 from collections import defaultdict
-from dataclasses import astuple
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -98,12 +97,6 @@ def bar_attribute(symbol: str) -> str:
 def pack_columns(quotes: QuoteColumns) -> bytes:
     """Return last quotes as compressed JSON columns."""
     return compress(msgspec.json.encode(quotes._asdict()))
-
-
-def pack_quotes(quotes: Iterable[LastQuote]) -> bytes:
-    """Return the same of single quotes."""
-    rows = [astuple(quote) for quote in quotes]
-    return pack_columns(QuoteColumns(*([row[i] for row in rows] for i in range(len(QuoteColumns._fields)))))
 
 
 class PackedQuotes(msgspec.Struct):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk, pack_quotes
+from consumers.stores.charts import bar_attribute, bar_to_attribute, bars_pk, live_pk
 from tests.api.client import NOW_MS
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 from api.anomalies import AnomalyStore
 from consumers.contracts.anomaly import KINDS, SEVERITIES, Anomaly, iso_ms, ms_of_iso, to_item
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute, pack_quotes
+from consumers.stores.charts import ChartTable, bar_attribute, bar_to_attribute
 from tests.api.client import NOW_MS, JsonObject, make_anomaly
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -14,10 +14,11 @@ from api.parameters import MOST_ROWS
 from api.services import Services
 from api.watch_list import WatchedTickers
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import live_pk, pack_quotes
+from consumers.stores.charts import live_pk
 from localstack.published_limits import excessive_answer
 from producers.watch_list import MAX_SYMBOLS, WatchListReader, WatchListWriter
 from tests.api.client import NOW_MS, PARAMETER, Api, JsonObject
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

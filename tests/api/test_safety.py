@@ -20,13 +20,14 @@ from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.anomaly import Anomaly, ms_of_iso
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import live_pk, pack_quotes
+from consumers.stores.charts import live_pk
 from producers.markets.listings import Listings
 from stream_infra.operations import cost, prices
 from tests.api.charts import last_quote, put_quotes
 from tests.api.client import NOW_MS, Api, make_anomaly
 from tests.consumers.detector.test_requests import item_bytes
 from tests.json_types import Json
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -31,7 +31,7 @@ from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, ms_of_iso
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
-from consumers.stores.charts import ChartTable, live_pk, pack_quotes
+from consumers.stores.charts import ChartTable, live_pk
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.archive import Archive, ArchiveReader
@@ -41,6 +41,7 @@ from producers.watch_list import WatchListWriter
 from stream_infra.cdk.web import CONTENT_SECURITY_POLICY
 from tests.api.client import AnomalyChanges, Api, JsonObject, Table, create_tables, make_anomaly
 from tests.browser.followed import Followed
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -20,10 +20,11 @@ from consumers.alerts.rendering.texts import content, sentence
 from consumers.alerts.settings import AlertSettings, parse
 from consumers.alerts.view import incident_row
 from consumers.contracts.charts import Bar, LastQuote
-from consumers.stores.charts import MANY_WINDOWS, ChartTable, live_pk, pack_quotes
+from consumers.stores.charts import MANY_WINDOWS, ChartTable, live_pk
 from producers.watch_list import WatchListError
 from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import MINUTE_MS, T0_MS, Bench, opened, worse
+from tests.last_quotes import pack_quotes
 
 _MOVES = st.dictionaries(
     st.sampled_from([f"T{n}" for n in range(12)]),

@@ -26,7 +26,6 @@ from consumers.stores.charts import (
     MANY_GROUPS,
     MANY_WINDOWS,
     ChartTable,
-    pack_quotes,
     unpack_bars,
 )
 from consumers.stores.parameters import ThresholdParameter
@@ -40,6 +39,7 @@ from consumers.windows.ports import BlockExistsError
 from producers.quote_batch import RejectedRow
 from tests.aws import aws_in_memory, create_table
 from tests.json_types import Json
+from tests.last_quotes import pack_quotes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
