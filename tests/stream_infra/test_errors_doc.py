@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,10 @@ def classes() -> Iterator[ErrorClass]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-            for node in ast.walk(ast.parse(path.read_text())):
+            text = path.read_text()
+            if not re.search(r"^ *class \w+Error\b", text, re.MULTILINE):
+                continue
+            for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
                     bases = tuple(ast.unparse(base).rpartition(".")[2] for base in node.bases)
                     says = (ast.get_docstring(node) or "").partition("\n\n")[0]
