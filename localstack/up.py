@@ -92,7 +92,9 @@ def up(settings: LocalSettings, console: Console) -> None:
             say(emulator.start(settings))
         source.store_keys(settings, spec, os.environ)
         with _step(console, "Stacks") as say:
-            say("deployed" if deploy.deploy(settings, config, say) else "unchanged")
+            say("deployed" if (is_new := deploy.deploy(settings, config, say)) else "unchanged")
+        if is_new:
+            emulator.save_soon(settings)  # while the rest starts
         with _step(console, "Dashboard") as say:
             say(f"{touched} files uploaded" if (touched := site.upload(settings)) else "unchanged")
         with _step(console, "Front door") as say:

@@ -10,6 +10,7 @@ import numpy as np
 from consumers.detectors.engine.engine import Ticks
 from consumers.stream.rows import Floats, Ints
 from consumers.windows.state import rows_that_are_newer
+from producers.errors import MonitorError
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 from producers.recorded_rows import SECONDS_NOT_MS, BadRowError, RowReader, TickColumns, symbol_of
 
@@ -29,7 +30,7 @@ class TickBlock(NamedTuple):
     ticks: Ticks
 
 
-class _NotPlainError(Exception):
+class _NotPlainError(MonitorError):
     """A block has to be read another way, which says what is wrong if anything is."""
 
 
@@ -67,7 +68,7 @@ class ArrayReader:
         line
             The number of the first row; each has a line of its own.
         reader
-            Is told what was read.
+            Receives what was read.
         """
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         try:
@@ -114,7 +115,7 @@ class ArrayReader:
     def _symbol(self, column: Any) -> tuple[list[str], Ints]:
         """Return the symbols of a column, of which some may be in none of its rows, and which one is in each row."""
         if column.null_count or not str(column.type).startswith("dictionary<values=string"):
-            raise _NotPlainError
+            raise _NotPlainError("a column is not plain")
         raw = column.dictionary.to_pylist()
         for one in raw:
             if one not in self._symbols:
@@ -125,14 +126,14 @@ class ArrayReader:
 def _times(column: Any) -> Ints:
     kind = str(column.type)
     if column.null_count or not (kind == "int64" or kind.startswith(("timestamp[ms", "timestamp[us"))):
-        raise _NotPlainError
+        raise _NotPlainError("a column is not plain")
     whole = column if kind == "int64" else column.cast("int64")
     times: Ints = whole.to_numpy(zero_copy_only=False)
     if kind.startswith("timestamp[us"):
         times = times // 1000
     lowest = SECONDS_NOT_MS if kind == "int64" else 0
     if not lowest <= times.min() <= times.max() <= MAX_TS_MS:
-        raise _NotPlainError
+        raise _NotPlainError("a column is not plain")
     return times
 
 
@@ -141,10 +142,10 @@ def _numbers(column: Any, low: float, high: float, rows: int) -> Floats:
     if column is None or column.null_count == rows:
         return np.full(rows, np.nan)
     if str(column.type) not in _NUMBERS:
-        raise _NotPlainError
+        raise _NotPlainError("a column is not plain")
     values: Floats = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
     if ((values < low) | (values > high)).any():
-        raise _NotPlainError
+        raise _NotPlainError("a column is not plain")
     return values
 
 
