@@ -200,8 +200,8 @@ def _histogram(what: str, waits: list[float]) -> dict[str, Any]:
         f" p95 {p95:.2f} s, slowest {waits[-1]:.2f} s; load {os.getloadavg()[0]:.0f}"
     )
     buckets = Counter(int(wait / 0.25) for wait in waits)
-    for bucket in range(min(buckets), max(buckets) + 1):
-        _tell(f"  {bucket / 4:5.2f} s {'#' * buckets[bucket]}")
+    for bucket, count in sorted(buckets.items()):
+        _tell(f"  {bucket / 4:5.2f} s {'#' * count}")
     return {
         "count": len(waits),
         "median": statistics.median(waits),
