@@ -139,7 +139,7 @@ class Account:
             *on(anomalies, "dynamodb:GetItem", "dynamodb:Query"),
             *on(f"{anomalies}/index/DateIndex", "dynamodb:Query"),
             *on(f"{anomalies}/index/SeverityIndex", "dynamodb:Query"),
-            *on(self.table(names.CHARTS_TABLE), "dynamodb:Query"),
+            *on(self.table(names.CHARTS_TABLE), "dynamodb:BatchGetItem", "dynamodb:Query"),
             *on(self.table(names.ALERTS_TABLE), *items),
             *on(self.parameter(names.TICKER_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
             *on(self.parameter(names.RULES_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from api import contract
+from consumers.contracts.anomaly import iso_ms
 from localstack.rights import place
 from localstack.rights_report import recorded
 from localstack.settings import ACCOUNT, REGION, read_settings
 from stream_infra import names
-from tests.e2e.monitor import Monitor
+from tests.e2e.monitor import Json, Monitor
 from tests.rights import Account
 
 pytestmark = pytest.mark.e2e
@@ -48,6 +54,76 @@ def test_a_function_s_credentials_do_not_reach_the_work_of_another(monitor: Moni
     event = {"EventBusName": names.BUS, "Source": names.EVENT_SOURCE, "Detail": "{}"}
     with pytest.raises(ClientError, match="not authorized to perform: events:PutEvents"):
         scanner.client("events").put_events(Entries=[event | {"DetailType": "AnomalyDetected"}])
+
+
+def test_the_api_may_do_what_each_of_its_routes_does(monitor: Monitor) -> None:
+    """Every route of the OpenAPI document, for what is really there: a right that lacks shows as a 503."""
+
+    def request(method: str, path: str, body: Json = None) -> tuple[int, Json]:
+        data = None if body is None else json.dumps(body).encode()
+        asked = Request(
+            f"{monitor.origin}/api{path}", data, {"content-type": "application/json"}, method=method
+        )
+        try:
+            with urlopen(asked, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def listed() -> list[Json]:
+        return list(request("GET", "/incidents")[1]["incidents"])
+
+    incident = monitor.eventually(listed, 120, "an incident is listed")[0]
+    anomaly = request("GET", "/anomalies?limit=1")[1]["anomalies"][0]
+    of_incident, until = (
+        f"/incidents/{incident['id']}",
+        {"until": iso_ms(time.time_ns() // 1_000_000 + 60_000)},
+    )
+    of_anomaly = f"/anomalies/{anomaly['ticker']}/{anomaly['id']}"
+    rule = {"id": "rights", "ticker": "KO", "when": "above", "value": 1}
+    tickers = [one["ticker"] for one in request("GET", "/tickers")[1]["tickers"]]
+    steps: dict[tuple[str, str], list[tuple[str, Json]]] = {
+        ("GET", "/alerts"): [("/alerts", None)],
+        ("PUT", "/alerts/silences"): [("/alerts/silences?ticker=KO", until)],
+        ("DELETE", "/alerts/silences"): [("/alerts/silences?ticker=KO", None)],
+        ("GET", "/anomalies"): [("/anomalies?severity=high", None), ("/anomalies?kind=gap", None)],
+        ("GET", "/anomalies/{ticker}"): [(f"/anomalies/{anomaly['ticker']}", None)],
+        ("GET", "/anomalies/{ticker}/{anomaly_id}"): [(of_anomaly, None)],
+        ("PUT", "/anomalies/{ticker}/{anomaly_id}/acknowledgement"): [
+            (f"{of_anomaly}/acknowledgement", until)
+        ],
+        ("DELETE", "/anomalies/{ticker}/{anomaly_id}/acknowledgement"): [
+            (f"{of_anomaly}/acknowledgement", None)
+        ],
+        ("GET", "/health"): [("/health", None), ("/health?depth=full", None)],
+        ("GET", "/incidents"): [("/incidents", None)],
+        ("GET", "/incidents/{incident_id}"): [(of_incident, None)],
+        ("POST", "/incidents/{incident_id}/acknowledge"): [(f"{of_incident}/acknowledge", until)],
+        ("DELETE", "/incidents/{incident_id}/acknowledge"): [(f"{of_incident}/acknowledge", None)],
+        ("POST", "/incidents/{incident_id}/feedback"): [(f"{of_incident}/feedback", {"useful": True})],
+        ("GET", "/kinds"): [("/kinds", None)],
+        ("POST", "/links"): [("/links", {"token": "x"})],
+        ("GET", "/openapi.json"): [("/openapi.json", None)],
+        ("GET", "/quotes/{ticker}"): [(f"/quotes/{tickers[0]}{query}", None) for query in ("", "?length=5s")],
+        ("GET", "/rules"): [("/rules", None)],
+        ("POST", "/rules"): [("/rules", rule)],
+        ("DELETE", "/rules/{rule_id}"): [("/rules/rights", None)],
+        ("GET", "/safety/{ticker}"): [(f"/safety/{tickers[0]}", None)],
+        ("GET", "/schemas"): [("/schemas", None)],
+        ("GET", "/schemas/{name}"): [("/schemas/asyncapi", None)],
+        ("GET", "/stats"): [("/stats", None)],
+        ("GET", "/thresholds"): [("/thresholds", None)],
+        ("PUT", "/thresholds"): [("/thresholds", {"kind": "gap", "value": of}) for of in (3, None)],
+        ("GET", "/tickers"): [("/tickers", None)],
+        ("PUT", "/tickers"): [("/tickers", {"tickers": tickers})],
+    }
+    routes = {(verb.upper(), path) for path, of in contract.document()["paths"].items() for verb in of}
+    assert set(steps) == routes, "what each route does has to be tried here"
+    for (method, _), tries in steps.items():
+        for path, body in tries:
+            status, said = request(method, path, body)
+            assert status < 500, (method, path, said)
 
 
 def test_every_call_is_known(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:

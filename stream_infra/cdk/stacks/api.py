@@ -85,7 +85,7 @@ class ApiStack(Stack):
         allow(self.handler, anomalies, "dynamodb:GetItem", "dynamodb:Query")
         for index in INDEXES:
             allow(self.handler, f"{anomalies}/index/{index}", "dynamodb:Query")
-        allow(self.handler, storage.charts.table_arn, "dynamodb:Query")
+        allow(self.handler, storage.charts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
         allow(self.handler, storage.alerts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
         for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER, names.THRESHOLD_PARAMETER):
             parameter = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
