@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -42,6 +43,7 @@ def deploy(settings: LocalSettings, config: Config, progress: Progress) -> bool:
         _run(settings, ["bootstrap", f"aws://{ACCOUNT}/{REGION}"], settings.directory, progress)
     progress("synthesizing the stacks")
     assembly = settings.directory / "cdk.out"
+    shutil.rmtree(assembly, ignore_errors=True)  # it would keep the bundles of every deployment
     arguments = ["deploy", "--all", "--require-approval", "never", "--method", "direct", "--concurrency", "6"]
     arguments += ["--output", str(assembly), "--progress", "events", *context(config)]
     _run(settings, arguments, ROOT, progress)

@@ -21,6 +21,7 @@ The rules are those that the stacks declare; `kept_days` of a deployment decides
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,10 @@ from typing import Any, NamedTuple
 
 from ministack.services import cloudwatch, cloudwatch_logs, eventbridge, s3
 
+logger = logging.getLogger(__name__)
+
+FIRST_SECONDS = 60.0
+"""When the start is over, and what the last run left is loaded."""
 EVERY_SECONDS = 3600.0
 DAY = 86_400
 _AT_ONCE = 200
@@ -53,9 +58,13 @@ class Version(NamedTuple):
 
 async def forget_regularly() -> None:
     """Forget what is due once an hour, a little at a time, so that requests are answered meanwhile."""
+    await asyncio.sleep(FIRST_SECONDS)
     while True:
-        for _ in forget(time.time()):
-            await asyncio.sleep(0)
+        try:
+            for _ in forget(time.time()):
+                await asyncio.sleep(0)
+        except Exception:  # a form of data that is not known here costs no other
+            logger.exception("what is due was not all forgotten")
         await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -145,7 +154,10 @@ def _objects(now_s: float) -> Iterator[None]:
     for name, rules in list(s3._bucket_lifecycle.items()):
         bucket, history = s3._buckets[name], histories.get(name, {})
         for at, key in enumerate([*history, *(key for key in bucket["objects"] if key not in history)]):
-            found = history.get(key) or [{"version_id": "null", **bucket["objects"][key]}]
+            current = bucket["objects"].get(key)
+            found = history.get(key) or ([{"version_id": "null", **current}] if current else [])
+            if not found:  # deleted meanwhile
+                continue
             versions = [
                 Version(
                     of["version_id"],

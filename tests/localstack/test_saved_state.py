@@ -152,7 +152,10 @@ def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
         os.killpg(pid, signal.SIGKILL)
         aws.stop()
         monkeypatch.setattr(saved_state, "EVERY_SECONDS", 0.2)
+        unpacked = tmp_path / "tmp" / "code-of-a-function"
+        unpacked.mkdir()
         assert "back to those of 20" in emulator.start(settings)
+        assert not unpacked.exists()
         assert client(settings, "ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "yes"
         client(settings, "ssm").put_parameter(Name="later", Value="yes", Type="String")
         aws.wait_until(lambda: '"later"' in saved(tmp_path), 60)
