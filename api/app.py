@@ -15,8 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from api import body, openapi, problems
 from api.problems import Problem
-from api.routes import alerts, anomalies, health, incidents, quotes, rules, safety, schemas
+from api.routes import alert_settings, alerts, anomalies, health, incidents, quotes, rules, safety, schemas
 from api.services import Services
+from consumers.alerts.parameters import UnusableSettingsError
+from consumers.contracts.errors import IOFailedError
 from consumers.stores.parameters import UnusableParameterError
 from producers.watch_list import WatchListUnavailableError
 
@@ -30,6 +32,7 @@ def create_app(services: Services) -> APIGatewayRestResolver:
     health.register(app, services)
     anomalies.register(app, services)
     alerts.register(app, services)
+    alert_settings.register(app, services)
     incidents.register(app, services)
     quotes.register(app, services)
     rules.register(app, services)
@@ -56,12 +59,14 @@ def _register_problems(app: APIGatewayRestResolver) -> None:
 
     app.exception_handler(Problem)(problems.respond)
     app.exception_handler(RequestValidationError)(_on_bad_parameters)
-    app.exception_handler([ClientError, BotoCoreError, WatchListUnavailableError])(_on_store_failure)
-    app.exception_handler(UnusableParameterError)(_on_unusable_parameter)
+    app.exception_handler([ClientError, BotoCoreError, IOFailedError, WatchListUnavailableError])(
+        _on_store_failure
+    )
+    app.exception_handler([UnusableParameterError, UnusableSettingsError])(_on_unusable_parameter)
     app.not_found(on_unknown_path)
 
 
-def _on_unusable_parameter(error: UnusableParameterError) -> Response[str]:
+def _on_unusable_parameter(error: UnusableParameterError | UnusableSettingsError) -> Response[str]:
     return problems.respond(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
 
@@ -69,7 +74,9 @@ def _on_bad_parameters(error: RequestValidationError) -> Response[str]:
     return problems.respond(problems.from_validation(error.errors()))
 
 
-def _on_store_failure(error: ClientError | BotoCoreError | WatchListUnavailableError) -> Response[str]:
+def _on_store_failure(
+    error: ClientError | BotoCoreError | IOFailedError | WatchListUnavailableError,
+) -> Response[str]:
     _logger.exception("A store did not respond", exc_info=error)
     unavailable = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a store behind the API did not respond: try again")
     return problems.respond(unavailable, {"Retry-After": "2"})

@@ -21,8 +21,10 @@ from api.event import normalized
 from api.services import Services
 from api.settings import SERVER_ERRORS, ApiSettings
 from api.watch_list import WatchedTickers, WatchListEditor
+from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
+from consumers.stores.bus import Bus
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
@@ -54,6 +56,8 @@ def _app() -> APIGatewayRestResolver:
                 settings.dead_letter_queue_url,
             ),
             watch_list=WatchedTickers(WatchListReader(ssm, s3, settings.ticker_parameter, _now_ms)),
+            alert_settings=SettingsEditor(ssm, settings.alerts_parameter),
+            send_events=Bus(boto3.client("events"), settings.bus_name).put,
             editor=WatchListEditor(boto3.client("lambda", config=_ONCE), settings.scanner, writer),
             source=settings.source,
             now_ms=_now_ms,

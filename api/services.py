@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from api.anomalies import AnomalyStore
 from api.depth import Depth
 from api.watch_list import WatchListEditor
+from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.store import AlertStore
+from consumers.contracts.events import Event
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
@@ -22,7 +24,8 @@ from producers.markets.listings import traded
 class Services:
     """Stores and clocks of the API; `watch_list` returns the tickers in order, `now_ms` epoch ms UTC.
 
-    `editor` changes the watch list. `session` is when quotes are expected, `market_of` each ticker's market.
+    `editor` changes the watch list, `send_events` puts events on the bus. `session` is when quotes are expected,
+    `market_of` each ticker's market.
     `writes_open` lets writes pass without a sign-in: for 127.0.0.1 only.
     """
 
@@ -35,6 +38,8 @@ class Services:
     depth: Depth
     watch_list: Callable[[], list[str]]
     editor: WatchListEditor
+    alert_settings: SettingsEditor
+    send_events: Callable[[Sequence[Event]], None]
     source: str
     now_ms: Callable[[], int]
     session: Session = "always"

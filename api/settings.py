@@ -29,6 +29,8 @@ class ApiSettings(msgspec.Struct, frozen=True, rename=str.upper):
     ticker_parameter: str = "/stock-tracker/ticker"
     threshold_parameter: str = "/stock-tracker/threshold"
     rules_parameter: str = "/stock-tracker/rules"
+    alerts_parameter: str = "/stock-tracker/alerts"
+    bus_name: str = "stock-market"
     source: str = "simulated"
     session: Session = "always"
     market: str = NEW_YORK

@@ -27,6 +27,17 @@ export interface AlertMessage {
   deliveries: Array<DeliveryModel>;
 }
 
+export interface AlertRoutes {
+  routes: Array<RouteModel>;
+  channels: Record<string, ChannelModel>;
+  types: Record<string, ChannelType>;
+}
+
+export interface AlertRouting {
+  routes: Array<RouteModel>;
+  channels: Record<string, ChannelModel>;
+}
+
 export interface AnomalyModel {
   id: string;
   source: string;
@@ -74,6 +85,17 @@ export interface BarModel {
   ask: number | null;
   spread_low: number | null;
   spread_high: number | null;
+}
+
+export interface ChannelModel {
+  type: string;
+  settings?: Record<string, string>;
+}
+
+export interface ChannelType {
+  settings: Record<string, string>;
+  optional: Array<string>;
+  secrets: Record<string, string>;
 }
 
 export interface DeliveryModel {
@@ -237,6 +259,36 @@ export interface Removed {
   removed: string;
 }
 
+export interface RouteHours {
+  from: string;
+  until: string;
+  weekday?: Array<"mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun">;
+  time_zone?: string | null;
+}
+
+export interface RouteModel {
+  severity?: Array<"low" | "medium" | "high" | "critical">;
+  ticker?: Array<string>;
+  kind?: Array<"bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule">;
+  origin?: Array<"live" | "simulated" | "replay" | "backfill">;
+  hours?: RouteHours | null;
+  channels?: Array<string> | null;
+  notify?: "at_once" | "digest" | "never" | null;
+}
+
+export interface RoutingChange {
+  routes: Array<RouteModel>;
+  channels: Record<string, ChannelModel>;
+  before: AlertRouting;
+  by: string;
+  at: string;
+}
+
+export interface RoutingRequest {
+  routes?: Array<RouteModel> | null;
+  channels?: Record<string, ChannelModel> | null;
+}
+
 export interface RuleList {
   rules: Array<RuleModel>;
   count: number;
@@ -292,6 +344,11 @@ export interface Stats {
   by_severity: Record<string, number>;
   total: number;
   complete: boolean;
+}
+
+export interface TestRequested {
+  id: string;
+  by: string;
 }
 
 export interface ThresholdChange {

@@ -144,6 +144,12 @@ class Account:
             *on(self.parameter(names.TICKER_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
             *on(self.parameter(names.RULES_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
             *on(self.parameter(names.THRESHOLD_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
+            *on(self.parameter(names.ALERTS_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
+            *on(
+                self.arn("events", f"event-bus/{names.BUS}"),
+                "events:PutEvents",
+                keys={"events:detail-type": ["AlertTest"]},
+            ),
             *on(self.arn("lambda", f"function:{names.SCANNER}"), "lambda:InvokeFunction"),
             *on(self.arn("sqs", names.DEAD_LETTER_QUEUE), "sqs:GetQueueAttributes"),
             *on("*", "cloudwatch:GetMetricStatistics"),

@@ -1,13 +1,15 @@
-"""The settings of alerts in force: read from SSM, kept for half a minute, never worse than before."""
+"""The settings of alerts in force: read from SSM, kept for half a minute, never worse than before; and their editor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
+from producers.watch_list import NOTE_CHARACTERS, PARAMETER_CHARACTERS
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -76,3 +78,77 @@ class SettingsReader:
                 yield parse(value)
             except AlertSettingsError:
                 continue  # reported when it was in force
+
+
+class SettingsChange(NamedTuple):
+    """Settings before and after a change."""
+
+    before: AlertSettings
+    after: AlertSettings
+
+
+class UnusableSettingsError(AlertSettingsError):
+    """The parameter holds what cannot be used, put there by hand: it must be mended before a part of it is changed."""
+
+
+class SettingsEditor:
+    """Reads and changes the settings, for the API and the command line. Errors of the store are raised as they come."""
+
+    def __init__(self, ssm: SSMClient, parameter: str = PARAMETER) -> None:
+        self._ssm, self._parameter = ssm, parameter
+
+    def read(self) -> AlertSettings:
+        """Return the settings as the parameter has them; the defaults where there is none.
+
+        Raises
+        ------
+        UnusableSettingsError
+            The parameter holds something else.
+        """
+        try:
+            text = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"]
+        except self._ssm.exceptions.ParameterNotFound:
+            return AlertSettings()
+        try:
+            return parse(text)
+        except AlertSettingsError as error:
+            raise UnusableSettingsError(error.what, where=self._parameter, allowed=error.allowed) from error
+
+    def change(self, parts: Mapping[str, Any], by: str) -> SettingsChange:
+        """Put other values in the place of some fields; the other fields stay. In force within a minute.
+
+        Who changed which fields stands in the parameter's history, which keeps the values of before.
+
+        Raises
+        ------
+        AlertSettingsError
+            A value is not allowed, by itself or beside the others, or they are too long.
+        UnusableSettingsError
+            The parameter holds what cannot be used.
+        """
+        before = self.read()
+        kept = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return self._put(before, json.dumps({**kept, **parts}), f"{by} set {', '.join(parts)}")
+
+    def replace(self, text: str, by: str) -> SettingsChange:
+        """Put a whole text in the place of all settings, whatever the parameter holds; see `change`."""
+        try:
+            before = self.read()
+        except UnusableSettingsError:
+            before = AlertSettings()
+        return self._put(before, text, f"{by} set all")
+
+    def _put(self, before: AlertSettings, text: str, note: str) -> SettingsChange:
+        after = parse(text)
+        if len(text) > PARAMETER_CHARACTERS:
+            raise AlertSettingsError(
+                f"the settings are {len(text)} characters long", allowed=f"at most {PARAMETER_CHARACTERS}"
+            )
+        self._ssm.put_parameter(
+            Name=self._parameter,
+            Value=text,
+            Type="String",
+            Overwrite=True,
+            Description=note[:NOTE_CHARACTERS],
+        )
+        return SettingsChange(before, after)

@@ -9,6 +9,7 @@ import { SEVERITIES, capitalized } from "./kinds.js";
 import { sound } from "./notify.js";
 import { prefer, preference } from "./preferences.js";
 import { choice, kindChoice, labelled, tickerChoice } from "./settings_fields.js";
+import { routesForm } from "./settings_routes.js";
 import { ruleForm } from "./settings_rules.js";
 import { silences } from "./silences.js";
 import { tour } from "./tour.js";
@@ -59,6 +60,7 @@ function build(dialog, tickers, total, closed) {
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
     tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
     ruleForm(tickers),
+    routesForm(tickers),
     silenceForm(tickers, closed),
     thresholdForm(tickers),
     h(

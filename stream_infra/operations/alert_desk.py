@@ -13,6 +13,7 @@ from consumers.alerts.feedback import Feedback
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
+from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
@@ -208,8 +209,8 @@ def settings_in_force(ssm: SSMClient) -> AlertSettings:
         return AlertSettings()
 
 
-def put_settings(ssm: SSMClient, text: str) -> None:
-    """Put settings in force.
+def put_settings(ssm: SSMClient, text: str, by: str) -> dict[str, Any]:
+    """Put settings in force; return what was `before`, and `by` whom it was changed.
 
     Raises
     ------
@@ -217,10 +218,10 @@ def put_settings(ssm: SSMClient, text: str) -> None:
         They are not allowed.
     """
     try:
-        parse(text)
+        change = SettingsEditor(ssm, names.ALERTS_PARAMETER).replace(text, by)
     except AlertSettingsError as error:
         raise InputError(str(error)) from error
-    ssm.put_parameter(Name=names.ALERTS_PARAMETER, Value=text, Type="String", Overwrite=True)
+    return {"before": _plain(change.before), "by": by}
 
 
 def settings_report(ssm: SSMClient) -> dict[str, Any]:

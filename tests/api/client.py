@@ -19,9 +19,11 @@ from api.depth import Depth
 from api.event import normalized
 from api.services import Services
 from api.watch_list import WatchedTickers, WatchListEditor
+from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, anomaly_id, sort_key, to_item
+from consumers.stores.bus import Bus
 from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
@@ -234,6 +236,8 @@ def create_services(dynamodb: DynamoDBClient) -> Services:
         thresholds=ThresholdEditor(ssm),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=WatchedTickers(WatchListReader(ssm, s3, PARAMETER, lambda: NOW_MS)),
+        alert_settings=SettingsEditor(ssm),
+        send_events=Bus(boto3.client("events"), "default").put,
         editor=WatchListEditor(
             FakeScanner().client, "stock-scanner", WatchListWriter(ssm, s3, PARAMETER, DATA_BUCKET)
         ),

@@ -26,11 +26,13 @@ from api.watch_list import WatchListEditor
 from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent, Change
 from consumers.alerts.notifier import Notifier
+from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import Anomaly, ms_of_iso
 from consumers.contracts.charts import MINUTE_MS, Bar, LastQuote
+from consumers.contracts.events import Event
 from consumers.stores.charts import ChartTable, live_pk
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
@@ -83,6 +85,8 @@ class Site:
         self.bars = bars
         self.charts = _Charts(dynamodb, "stock-charts")
         self.levers = Levers()
+        self.sent: list[Event] = []
+        """What the API put on the bus."""
         self._table = Table(dynamodb)
 
     def put_anomaly(
@@ -321,6 +325,8 @@ def _services(site: Site) -> Services:
         thresholds=ThresholdEditor(boto3.client("ssm")),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
         watch_list=lambda: site.levers.tickers,
+        alert_settings=SettingsEditor(boto3.client("ssm")),
+        send_events=site.sent.extend,
         editor=WatchListEditor(
             boto3.client("lambda"),
             "stock-scanner",

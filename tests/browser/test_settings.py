@@ -133,6 +133,44 @@ def test_a_rule_is_added_and_removed(page: Page, site: Site, console: Console) -
     assert violations(page) == []
 
 
+def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: Console) -> None:
+    console.expect("400")
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    page.keyboard.press(",")
+    dialog = page.get_by_role("dialog", name="Settings")
+    section = dialog.locator("section", has_text="Routes and channels")
+    expect(section).to_contain_text("sns: email and SMS, always there")
+    section.get_by_label("Type").select_option("ntfy")
+    section.get_by_label("Name").fill("desk")
+    section.get_by_label("url").fill("no address")
+    section.get_by_role("button", name="Add channel").click()
+    expect(section.get_by_role("status")).to_contain_text("That was not done: ")
+    section.get_by_label("url").fill("https://ntfy.sh/desk")
+    section.get_by_role("button", name="Add channel").click()
+    expect(section.get_by_role("status")).to_contain_text("Saved by somebody. In force within a minute.")
+    expect(section).to_contain_text("desk: ntfy")
+    section.locator("label", has_text="Low and worse").locator("select").select_option("High and worse")
+    section.locator("label", has_text="All channels").locator("select").select_option("desk")
+    section.locator("label", has_text="In digests").locator("select").select_option("At once")
+    section.get_by_role("button", name="Add route").click()
+    expect(section.locator("ol li")).to_contain_text(["Critical, High: desk, at once"])
+    value = boto3.client("ssm").get_parameter(Name="/stock-tracker/alerts")["Parameter"]["Value"]
+    assert json.loads(value)["routes"][0]["severity"] == ["critical", "high"]
+    # A channel that a route leads to cannot go before its route.
+    section.get_by_role("button", name="Remove channel desk").click()
+    expect(section.get_by_role("status")).to_contain_text("'desk' is no channel")
+    section.get_by_role("button", name="Remove route 1").click()
+    expect(section.locator("ol li")).to_have_count(0)
+    section.get_by_role("button", name="Remove channel desk").click()
+    expect(section).not_to_contain_text("desk: ntfy")
+    section.get_by_role("button", name="Send a test").click()
+    expect(section.get_by_role("status")).to_have_text("A test message is on its way to every channel.")
+    assert [event.detail_type for event in site.sent] == ["AlertTest"]
+    assert violations(page) == []
+
+
 def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
     context = open_context(chromium, newcomer=True)
     page = context.new_page()

@@ -7,6 +7,7 @@ from pathlib import Path
 from aws_cdk import ArnFormat, CfnOutput, Duration, Environment, RemovalPolicy, Size, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -17,6 +18,7 @@ from stream_infra import names
 from stream_infra.cdk.constructs.permissions import (
     acknowledge,
     allow,
+    allow_events,
     allow_everywhere,
     allow_listing,
     allow_objects,
@@ -76,6 +78,8 @@ class ApiStack(Stack):
                     SCANNER=names.SCANNER,
                     DETECTOR=names.DETECTOR,
                     RULES_PARAMETER=names.RULES_PARAMETER,
+                    ALERTS_PARAMETER=names.ALERTS_PARAMETER,
+                    BUS_NAME=names.BUS,
                     THRESHOLD_PARAMETER=names.THRESHOLD_PARAMETER,
                 ),
             },
@@ -87,9 +91,16 @@ class ApiStack(Stack):
             allow(self.handler, f"{anomalies}/index/{index}", "dynamodb:Query")
         allow(self.handler, storage.charts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
         allow(self.handler, storage.alerts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
-        for name in (names.TICKER_PARAMETER, names.RULES_PARAMETER, names.THRESHOLD_PARAMETER):
+        for name in (
+            names.TICKER_PARAMETER,
+            names.RULES_PARAMETER,
+            names.THRESHOLD_PARAMETER,
+            names.ALERTS_PARAMETER,
+        ):
             parameter = self.format_arn(service="ssm", resource="parameter", resource_name=name.lstrip("/"))
             allow(self.handler, parameter, "ssm:GetParameter", "ssm:PutParameter")
+        bus = events.EventBus.from_event_bus_name(self, "Bus", names.BUS)
+        allow_events(self.handler, bus, "AlertTest")
         scanner = self.format_arn(
             service="lambda",
             resource="function",

@@ -244,14 +244,15 @@ def settings(
 ) -> None:
     """Show the settings of alerts in force, or put those of a file in force after checking them.
 
+    Who put them stands in the parameter's history, with the values of before.
+
     Example: stock-monitor alerts settings quiet.json
     """
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     client = resolve(aws).client("ssm")
-    if file is not None:
-        alert_desk.put_settings(client, _text(file))
-    report = alert_desk.settings_report(client)
+    change = {} if file is None else alert_desk.put_settings(client, _text(file), getpass.getuser())
+    report = {**alert_desk.settings_report(client), **change}
     _print(json.dumps(report) if as_json else json.dumps(report, indent=2))
 
 

@@ -86,7 +86,8 @@ with mock_aws():
     AnomalyTable(client, "stock-anomalies").put([anomaly])
     services = Services(
         anomalies=AnomalyStore(client, "stock-anomalies"), alerts=None, charts=None, archive=None, rules=None,
-        depth=None, thresholds=None, watch_list=None, editor=None, source=anomaly.source,
+        depth=None, thresholds=None, watch_list=None, editor=None, alert_settings=None,
+        send_events=None, source=anomaly.source,
         now_ms=lambda: shown[0].end_ms + 60_000,
         writes_open=True,
     )

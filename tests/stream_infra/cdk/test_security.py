@@ -210,6 +210,7 @@ def test_a_function_reaches_its_own_items_of_stock_windows_only(
     [
         ("stock-scanner", get_args(FeedEventType)),
         ("stock-detector", get_args(DetailType)),
+        ("stock-api-handler", ("AlertTest",)),
     ],
 )
 def test_a_function_puts_events_of_its_own_types_only(
@@ -219,7 +220,10 @@ def test_a_function_puts_events_of_its_own_types_only(
 
     With the scanner's credentials no anomaly can be announced.
     """
-    (statement,) = [of for of in of_role(aws_templates, function) if of["Action"] == "events:PutEvents"]
+    stack = "ApiStack" if function == names.API_HANDLER else "LambdaStack"
+    (statement,) = [
+        of for of in of_role(aws_templates, function, stack) if of["Action"] == "events:PutEvents"
+    ]
     given = statement["Condition"]["ForAllValues:StringEquals"]["events:detail-type"]
     assert set([given] if isinstance(given, str) else given) == set(detail_types)
 

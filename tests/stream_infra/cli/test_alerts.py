@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import getpass
 import gzip
 import json
 import random
@@ -219,7 +220,10 @@ def test_settings_are_checked_before_they_are_in_force(
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text('{"mute_timings": [{"from": "22:00", "until": "07:00"}]}')
     bad.write_text('{"messages_per_hour": 6}')
-    run("settings", str(good))
+    changed = json.loads(run("settings", str(good), "--json").output)
+    assert (changed["before"]["mute_timings"], changed["by"]) == ([], getpass.getuser())
+    history = endpoints.client("ssm").get_parameter_history(Name="/stock-tracker/alerts")["Parameters"]
+    assert history[-1]["Description"] == f"{getpass.getuser()} set all"
     assert isinstance(run("settings", str(bad)).exception, InputError)
     assert isinstance(run("settings", str(tmp_path / "none.json")).exception, InputError)
     report = json.loads(run("settings", "--json").output)["settings"]

@@ -1,0 +1,94 @@
+"""The shapes of what a person sets about alerts from the page: channels, and the routes that lead to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.models import Severity
+from api.parameters import TickerName
+from consumers.contracts.kinds import EVERY_KIND
+
+KindOfRoute = Annotated[str, Field(json_schema_extra={"enum": [*EVERY_KIND]})]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class RouteHours(_Strict):
+    """Hours of some or all days of the week."""
+
+    start: str = Field(alias="from", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")
+    end: str = Field(alias="until", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")
+    weekday: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1
+    )
+    time_zone: str | None = None
+
+
+class RouteModel(_Strict):
+    """Where news goes that matches every field; an empty list matches all."""
+
+    severity: list[Severity] = Field(default=["low", "medium", "high", "critical"], min_length=1)
+    ticker: list[TickerName] = []
+    kind: list[KindOfRoute] = []
+    origin: list[Literal["live", "simulated", "replay", "backfill"]] = []
+    hours: RouteHours | None = None
+    channels: list[str] | None = Field(None, description="Names of channels; null for all of them.")
+    notify: Literal["at_once", "digest", "never"] | None = Field(
+        None, description="null: by the severity, high and critical at once."
+    )
+
+
+class ChannelModel(_Strict):
+    """A channel: its type, and what that type is set up with. Its secrets are in Secrets Manager."""
+
+    type: str = Field(description="One of `types`.")
+    settings: dict[str, str] = {}
+
+
+class ChannelType(BaseModel):
+    """A type of channel: its settings and secrets by name, each with what it is."""
+
+    settings: dict[str, str]
+    optional: list[str]
+    secrets: dict[str, str]
+
+
+class AlertRouting(BaseModel):
+    """Channels by name, besides `sns`, and the routes: the first that matches decides, else all channels."""
+
+    routes: list[RouteModel]
+    channels: dict[str, ChannelModel]
+
+
+class AlertRoutes(AlertRouting):
+    """What is in force, and which types of channels there are."""
+
+    types: dict[str, ChannelType]
+
+
+class RoutingRequest(_Strict):
+    """Routes, channels, or both, in the place of those of before."""
+
+    routes: list[RouteModel] | None = Field(None, max_length=100)
+    channels: dict[str, ChannelModel] | None = Field(
+        None, description="By names of 1 to 32 of a-z 0-9 -; `sns` is always there.", max_length=20
+    )
+
+
+class RoutingChange(AlertRouting):
+    """What is in force within a minute, what was before, who changed it and when."""
+
+    before: AlertRouting
+    by: str
+    at: str = Field(description="ISO 8601, ms, UTC.")
+
+
+class TestRequested(BaseModel):
+    """A test message is on its way to every channel."""
+
+    id: str = Field(description="Of the message: `GET /alerts` lists it with its deliveries.")
+    by: str

@@ -1,0 +1,120 @@
+// Who is notified of what: channels, the routes that lead to them, and a message to try them.
+
+import { get, resource, send } from "./api.js";
+import { fill, h, setText } from "./dom.js";
+import { SEVERITIES, capitalized, kindName } from "./kinds.js";
+import { choice, kindChoice, labelled, tickerChoice } from "./settings_fields.js";
+
+/** @typedef {import("../api-types.d.ts").AlertRoutes} AlertRoutes */
+/** @typedef {import("../api-types.d.ts").RouteModel} Route */
+/** @typedef {import("../api-types.d.ts").ChannelModel} Channel */
+/** @typedef {import("../api-types.d.ts").RoutingChange} RoutingChange */
+
+const NOTIFY = { "": "By severity", at_once: "At once", digest: "In digests", never: "Never" };
+const ALL = "";
+
+/** @param {() => string[]} tickers */
+export function routesForm(tickers) {
+  /** @type {AlertRoutes} */
+  let inForce = { routes: [], channels: {}, types: {} };
+  const note = h("p", { className: "panel-note", role: "status" });
+  const [routes, channels] = [h("ol", { className: "rules" }), h("ul", { className: "rules" })];
+  const severity = choice(Object.fromEntries(SEVERITIES.toReversed().map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])));
+  const [ticker, kind, notify] = [tickerChoice(tickers), kindChoice(), choice(NOTIFY)];
+  const channel = choice({ [ALL]: "All channels" });
+  const type = choice({});
+  const name = h("input", { type: "text", pattern: "[a-z0-9\\-]{1,32}", maxLength: 32, autocomplete: "off", required: true });
+  const own = h("div", { className: "fields" });
+
+  const show = () => {
+    fill(routes, ...inForce.routes.map((route, n) => h("li", {}, `${wordsOf(route)} `, button("Remove", `Remove route ${n + 1}`, { route: String(n) }))));
+    fill(channels, h("li", {}, "sns: email and SMS, always there"), ...Object.entries(inForce.channels).map(([id, { type }]) => h("li", {}, `${id}: ${type} `, button("Remove", `Remove channel ${id}`, { channel: id }))));
+    fill(channel, ...[[ALL, "All channels"], ["sns", "sns"], ...Object.keys(inForce.channels).map((id) => [id, id])].map(([value, text]) => h("option", { value }, text)));
+    fill(type, ...Object.keys(inForce.types).map((value) => h("option", { value }, value)));
+    showFields();
+  };
+  const showFields = () => {
+    const declared = inForce.types[type.value];
+    fill(own, ...Object.entries(declared?.settings ?? {}).map(([key, what]) => labelled(key, h("input", { type: "text", name: key, title: what, autocomplete: "off", required: !declared.optional.includes(key) }))));
+  };
+  /** @param {Partial<{routes: Route[], channels: Record<string, Channel>}>} wanted @param {string} done */
+  const put = async (wanted, done) => {
+    try {
+      /** @type {RoutingChange} */
+      const change = await send("PUT", resource(["alerts", "routes"]), wanted);
+      inForce = { ...inForce, routes: change.routes, channels: change.channels };
+      show();
+      setText(note, `${done} by ${change.by}. In force within a minute.`);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `That was not done: ${error.message}`);
+    }
+  };
+  const addRoute = () => {
+    const least = SEVERITIES.indexOf(/** @type {import("./kinds.js").Severity} */ (severity.value));
+    /** @type {Route} */
+    const route = {
+      severity: SEVERITIES.slice(0, least + 1),
+      ticker: ticker.value ? [ticker.value] : [],
+      kind: /** @type {Route["kind"]} */ (kind.value ? [kind.value] : []),
+      channels: channel.value === ALL ? null : [channel.value],
+      notify: /** @type {Route["notify"]} */ (notify.value || null),
+    };
+    void put({ routes: [...inForce.routes, route] }, "Route added");
+  };
+  const addChannel = () => {
+    const inputs = [name, ...own.querySelectorAll("input")];
+    if (!inputs.every((input) => input.reportValidity())) return;
+    const settings = Object.fromEntries(inputs.slice(1).filter((input) => input.value).map((input) => [input.name, input.value]));
+    const secrets = Object.keys(inForce.types[type.value]?.secrets ?? {});
+    const then = secrets.length ? ` Its secrets (${secrets.join(", ")}) are set in Secrets Manager.` : "";
+    void put({ channels: { ...inForce.channels, [name.value]: { type: type.value, settings } } }, `Channel added.${then} Saved`);
+  };
+  routes.addEventListener("click", ({ target }) => {
+    const n = target instanceof HTMLElement ? target.dataset.route : undefined;
+    if (n !== undefined) void put({ routes: inForce.routes.filter((_, index) => index !== Number(n)) }, "Route removed");
+  });
+  channels.addEventListener("click", ({ target }) => {
+    const id = target instanceof HTMLElement ? target.dataset.channel : undefined;
+    if (id === undefined) return;
+    void put({ channels: Object.fromEntries(Object.entries(inForce.channels).filter(([known]) => known !== id)) }, "Channel removed");
+  });
+  const test = async () => {
+    try {
+      await send("POST", resource(["alerts", "test"]));
+      setText(note, "A test message is on its way to every channel.");
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      setText(note, `That was not done: ${error.message}`);
+    }
+  };
+  type.addEventListener("change", showFields);
+  get(resource(["alerts", "routes"])).then(
+    (found) => ((inForce = found), show()),
+    (error) => setText(note, `Routes could not be read: ${error.message}`),
+  );
+  return h(
+    "section",
+    {},
+    h("h3", {}, "Routes and channels"),
+    h("p", { className: "panel-note" }, "The first route that matches decides; what none matches goes to all channels."),
+    routes,
+    h("div", { className: "fields" }, labelled("Severity", severity), labelled("Ticker", ticker), labelled("Kind", kind), labelled("Channel", channel), labelled("Notify", notify), h("button", { className: "button", type: "button", onclick: addRoute }, "Add route")),
+    channels,
+    h("div", { className: "fields" }, labelled("Name", name), labelled("Type", type), own, h("button", { className: "button", type: "button", onclick: addChannel }, "Add channel"), h("button", { className: "button", type: "button", onclick: () => void test() }, "Send a test")),
+    note,
+  );
+}
+
+/** @param {string} text @param {string} label @param {Record<string, string>} dataset */
+function button(text, label, dataset) {
+  return h("button", { className: "link-button", type: "button", "aria-label": label, dataset }, text);
+}
+
+/** @param {Route} route */
+function wordsOf({ severity = [], ticker = [], kind = [], origin = [], hours, channels, notify }) {
+  const severities = severity.length === SEVERITIES.length || !severity.length ? "All" : severity.map(capitalized).join(", ");
+  const what = [severities, ticker.join(", "), kind.map(kindName).join(", "), origin.join(", "), hours && `${hours.from} to ${hours.until}`].filter(Boolean).join("; ");
+  const where = channels ? channels.join(", ") || "no channel" : "all channels";
+  return `${what}: ${where}, ${NOTIFY[notify ?? ""].toLowerCase()}`;
+}
