@@ -39,9 +39,17 @@ class Library(NamedTuple):
     fields: tuple[str, ...]
 
 
-def address(array: NDArray[Any]) -> ctypes.c_void_p:
-    """Return where an array lies, for a function of the library; whoever calls it keeps the array."""
-    return ctypes.c_void_p(array.ctypes.data)
+class Address(ctypes.c_void_p):
+    """Where an array lies; it keeps the array, as that may be a copy that nobody else has."""
+
+    array: NDArray[Any]
+
+
+def address(array: NDArray[Any]) -> Address:
+    """Return where an array lies, for a function of the library."""
+    found = Address(array.ctypes.data)
+    found.array = array
+    return found
 
 
 def name_of(platform_name: str) -> str:

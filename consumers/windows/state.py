@@ -329,7 +329,7 @@ def compiled_newer(slot: Ints, ts: Ints, last_ts: Ints, library: Library) -> Int
     rows, slots = len(slot), len(last_ts)
     order, held, starts = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(slots + 1, np.int64)
     found = library.code.arrange(
-        ctypes.c_int64(rows), address(slot), address(np.ascontiguousarray(ts)),
+        ctypes.c_int64(rows), *map(address, map(np.ascontiguousarray, (slot, ts))),
         ctypes.c_int64(slots), *map(address, (last_ts, starts, held, order)),
     )  # fmt: skip
     return order[:found]

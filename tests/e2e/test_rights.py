@@ -81,10 +81,14 @@ def test_the_api_may_do_what_each_of_its_routes_does(monitor: Monitor) -> None:
         {"until": iso_ms(time.time_ns() // 1_000_000 + 60_000)},
     )
     of_anomaly = f"/anomalies/{anomaly['ticker']}/{anomaly['id']}"
+    routing = request("GET", "/alerts/routes")[1]
     rule = {"id": "rights", "ticker": "KO", "when": "above", "value": 1}
     tickers = [one["ticker"] for one in request("GET", "/tickers")[1]["tickers"]]
     steps: dict[tuple[str, str], list[tuple[str, Json]]] = {
         ("GET", "/alerts"): [("/alerts", None)],
+        ("GET", "/alerts/routes"): [("/alerts/routes", None)],
+        ("PUT", "/alerts/routes"): [("/alerts/routes", {"routes": routing["routes"]})],
+        ("POST", "/alerts/test"): [("/alerts/test", None)],
         ("PUT", "/alerts/silences"): [("/alerts/silences?ticker=KO", until)],
         ("DELETE", "/alerts/silences"): [("/alerts/silences?ticker=KO", None)],
         ("GET", "/anomalies"): [("/anomalies?severity=high", None), ("/anomalies?kind=gap", None)],

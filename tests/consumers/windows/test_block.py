@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -65,4 +67,32 @@ def test_the_bars_of_a_block(rows: list[tuple[int, int, float, float, float, flo
     for part in (rows[:cut], [(s, ts + 2**40, *of) for s, ts, *of in rows[cut:]]):
         ticks = ticks_of(list({row[:2]: row for row in part}.values()))  # type: ignore[arg-type]
         assert bars.advance_compiled(compiled, ticks, LIBRARY) == bars.advance_arrays(arrays, ticks)
+        assert compiled.tobytes() == arrays.tobytes()
+
+
+def test_columns_that_do_not_lie_together_are_copied_and_the_copies_kept() -> None:
+    """Columns of several records are parts of one array: once their copies were freed before the library read them."""
+    assert LIBRARY is not None
+    rng = np.random.default_rng(8)
+    rows = 2_000
+    together = np.sort(rng.integers(0, 2**40, rows))
+    apart = np.zeros((rows, 3), np.int64)
+    apart[:, 1] = together
+    ts: Any = apart[:, 1]
+    assert not ts.flags.c_contiguous
+    for _ in range(20):
+        slot = rng.integers(0, 50, rows)
+        last_ts = np.full(50, -1)
+        assert np.array_equal(
+            state.compiled_newer(slot, ts, last_ts, LIBRARY), state.newer(slot, together, last_ts)
+        )
+        order = np.argsort(slot, kind="stable")
+        numbers = np.zeros((rows, 4))
+        numbers[:] = rng.integers(1, 99, (rows, 4))
+        ticks = Ticks(slot[order], together[order], *numbers.T)
+        packed = codec.compiled_columns_of(ticks, LIBRARY)
+        assert packed == codec.columns_of(Ticks(*map(np.ascontiguousarray, ticks)))
+        arrays, compiled = bars.new_minutes(50), bars.new_minutes(50)
+        closed = bars.advance_compiled(compiled, ticks, LIBRARY)
+        assert closed == bars.advance_arrays(arrays, ticks)
         assert compiled.tobytes() == arrays.tobytes()
