@@ -63,19 +63,34 @@ def test_an_anomaly_arrives_by_the_stream_without_waiting_for_a_poll(
     expect(page.locator(f'.own-events .event[data-id="{own.id}"]')).to_be_visible()
 
 
+NOTE_EVENTS = """
+window.received = [];
+window.EventSource = class extends EventSource {
+  constructor(url) {
+    super(url);
+    this.addEventListener("AnomalyDetected", (event) => window.received.push(event.lastEventId));
+  }
+};
+"""
+
+
 def test_a_stream_that_is_cut_goes_on_after_the_last_event(
     page: Page, site: Site, followed: Followed, console: Console
 ) -> None:
     console.expect("net::")
+    page.add_init_script(NOTE_EVENTS)  # what is shown may have come by a poll before
+    received = "id => window.received.includes(id)"
     page.goto(site.url)
     wait_for_connections(page, followed, 1)
     anomaly = put(site, "TSLA")
     id_ = followed.send(anomaly)
     shown(page, anomaly)
+    page.wait_for_function(received, arg=id_)
     followed.cut()
     missed = put(site, "TSLA")
-    followed.send(missed)
+    missed_id = followed.send(missed)
     shown(page, missed)
+    page.wait_for_function(received, arg=missed_id)
     wait_for_connections(page, followed, 2)
     assert followed.asked == [None, id_]
     # A page that nobody sees follows nothing; seen again, it goes on after what it had.
