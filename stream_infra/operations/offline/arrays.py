@@ -78,7 +78,9 @@ class ArrayReader:
             bid, ask = (
                 _numbers(columns.get(name), -MAX_PRICE, MAX_PRICE, len(ts)) for name in ("bid", "ask")
             )
-            day_volume = _numbers(columns.get("day_volume"), 0, MAX_VOLUME, len(ts))
+            day_volume, _ = (
+                _numbers(columns.get(name), 0, MAX_VOLUME, len(ts)) for name in ("day_volume", "volume")
+            )
             if np.isnan(price).any() or ("volume" in columns and np.isnan(day_volume).any()):
                 return None
             if "quote_ts" in columns and columns["quote_ts"].null_count < len(ts):

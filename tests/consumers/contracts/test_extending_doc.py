@@ -135,7 +135,8 @@ def added_file(tmp_path: Path) -> tuple[str, Path]:
 def run(command: list[str], cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    environment = {**kept, **keys, "PYTHONPATH": str(cwd), **more}
+    # Files are rewritten within a second, which Python's cache of bytecode may take for the same ones.
+    environment = {**kept, **keys, "PYTHONPATH": str(cwd), "PYTHONDONTWRITEBYTECODE": "1", **more}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from producers import recordings
 from producers.recordings import RejectedTick, read_blocks, read_columns
@@ -51,6 +51,12 @@ def by_columns(path: Path) -> tuple[list[str], list[RejectedTick]]:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files())
+@example(
+    (
+        "ts,symbol,price,day_volume,volume\n1763996400000,AAPL,189.12,5,-1\n1763996400001,AAPL,189.12,5,5\n",
+        1,
+    )
+)
 def test_arrays_are_the_rows(tmp_path: Path, file: tuple[str, int]) -> None:
     text, at_once = file
     path = tmp_path / "ticks.csv"

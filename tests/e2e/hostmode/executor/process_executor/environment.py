@@ -98,6 +98,7 @@ class Environment:
                 self.start()
         except StartError as error:
             return self._answer(request_id, began, error.payload, is_error=True)
+        began = time.monotonic()  # the time that a process takes to start does not count for its time-out
         self._api.events.put(Event(request_id, function_arn, payload, self._function.timeout_seconds))
         while True:
             try:
