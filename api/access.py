@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.problems import Problem
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+
+    from api.services import Services
+
+
+def allow_write(app: APIGatewayRestResolver, services: Services) -> str:
+    """Return who makes the request at hand, which writes.
+
+    Raises
+    ------
+    Problem
+        401 if nobody vouches for the caller, see `require_sign_in`.
+    """
+    context = app.current_event.get("requestContext") or {}
+    require_sign_in(context, writes_open=services.writes_open)
+    return caller(context)
 
 
 def require_sign_in(request_context: Mapping[str, Any], *, writes_open: bool) -> None:

@@ -60,17 +60,18 @@ async def forget_regularly() -> None:
     """Forget what is due once an hour, a little at a time, so that requests are answered meanwhile."""
     await asyncio.sleep(FIRST_SECONDS)
     while True:
-        try:
-            for _ in forget(time.time()):
-                await asyncio.sleep(0)
-        except Exception:  # a form of data that is not known here costs no other
-            logger.exception("what is due was not all forgotten")
+        for part in _PARTS:
+            try:
+                for _ in part(time.time()):
+                    await asyncio.sleep(0)
+            except Exception:  # what has a form that is not known here stays; the other parts are forgotten
+                logger.exception("what is due was not all forgotten")
         await asyncio.sleep(EVERY_SECONDS)
 
 
 def forget(now_s: float) -> Iterator[None]:
     """Forget what is due at a time; yields between two pieces of the work."""
-    for part in (_logs, _objects, _metrics, _events):
+    for part in _PARTS:
         yield from part(now_s)
 
 
@@ -256,3 +257,6 @@ def _events(now_s: float) -> Iterator[None]:
         oldest = now_s - _ALARM_HISTORY_DAYS * DAY
         entries[:] = [entry for entry in entries if _epoch(entry["Timestamp"]) >= oldest]
     yield
+
+
+_PARTS = (_logs, _objects, _metrics, _events)

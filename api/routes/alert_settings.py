@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from api.access import caller, require_sign_in
+from api.access import allow_write
 from api.alert_models import AlertRoutes, RoutingChange, RoutingRequest, TestRequested
 from api.problems import Problem
 from api.responses import respond
@@ -27,12 +27,6 @@ _PARTS = ("routes", "channels")
 def register(app: APIGatewayRestResolver, services: Services) -> None:
     """Add the routes of what is set about alerts."""
 
-    def allow_write() -> str:
-        """Return who writes."""
-        context = app.current_event.get("requestContext") or {}
-        require_sign_in(context, writes_open=services.writes_open)
-        return caller(context)
-
     @app.get(
         "/alerts/routes",
         summary="Channels, and the routes that lead to them",
@@ -48,7 +42,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(RoutingChange, "In force within a minute.", 400, 401, tagged=False),
     )
     def put_routes(wanted: Annotated[RoutingRequest, Body()]) -> Response[str]:
-        by = allow_write()
+        by = allow_write(app, services)
         given = wanted.model_dump(mode="json", by_alias=True)
         parts = {name: given[name] for name in _PARTS if given[name] is not None}
         if not parts:
@@ -72,7 +66,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(TestRequested, "The notifier sends it.", 400, 401, tagged=False),
     )
     def post_test() -> Response[str]:
-        by, now_ms = allow_write(), services.now_ms()
+        by, now_ms = allow_write(app, services), services.now_ms()
         services.send_events([events.alert_test(str(now_ms), now_ms)])
         _logger.info("test of the channels", extra={"by": by})
         return respond({"id": f"test-{now_ms}", "by": by}, None)

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from api.access import caller, require_sign_in
+from api.access import allow_write
 from api.incident_models import FeedbackRequest, IncidentDetail
 from api.parameters import IncidentPath
 from api.problems import Problem, bad_request, shown
@@ -43,9 +43,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         ),
     )
     def post_feedback(incident_id: IncidentPath, wanted: Annotated[FeedbackRequest, Body()]) -> Response[str]:
-        context = app.current_event.get("requestContext") or {}
-        require_sign_in(context, writes_open=services.writes_open)
-        incident, by = incident_known(services, incident_id), caller(context)
+        by, incident = allow_write(app, services), incident_known(services, incident_id)
         said = feedback_of(
             incident, useful=wanted.useful, by=by, at_ms=services.now_ms(), anomaly=wanted.anomaly_id
         )

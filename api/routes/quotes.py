@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
-from api.access import caller, require_sign_in
+from api.access import allow_write
 from api.models import BarList, TickerList, WatchListChange, WatchListRequest
 from api.parameters import (
     LENGTHS_MS,
@@ -85,9 +85,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(WatchListChange, "In force within a minute.", 400, 401, tagged=False),
     )
     def put_tickers(wanted: Annotated[WatchListRequest, Body()]) -> Response[str]:
-        context = app.current_event.get("requestContext") or {}
-        require_sign_in(context, writes_open=services.writes_open)
-        return respond(_changed(services, wanted, caller(context)), None)
+        return respond(_changed(services, wanted, allow_write(app, services)), None)
 
     @app.get(
         "/quotes/<ticker>",

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
-from api.access import caller, require_sign_in
+from api.access import allow_write
 from api.models import Removed
 from api.problems import Problem
 from api.responses import respond
@@ -32,12 +32,6 @@ RuleId = Annotated[
 def register(app: APIGatewayRestResolver, services: Services) -> None:
     """Add the routes of rules and thresholds."""
 
-    def allow_write() -> str:
-        """Return who writes."""
-        context = app.current_event.get("requestContext") or {}
-        require_sign_in(context, writes_open=services.writes_open)
-        return caller(context)
-
     @app.get("/rules", summary="A person's own rules", responses=responses(RuleList, "In their order.", 400))
     def list_rules() -> Response[str]:
         found = [_row(rule) for rule in services.rules.read()]
@@ -49,7 +43,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(RuleModel, "As it is written.", 400, 401, tagged=False),
     )
     def add_rule(wanted: Annotated[RuleModel, Body()]) -> Response[str]:
-        by = allow_write()
+        by = allow_write(app, services)
         try:
             rule = services.rules.add(of_object(wanted.model_dump()), by)
         except RuleError as error:
@@ -63,7 +57,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(Removed, "It is removed.", 400, 401, 404, tagged=False),
     )
     def remove_rule(rule_id: RuleId) -> Response[str]:
-        by = allow_write()
+        by = allow_write(app, services)
         try:
             services.rules.remove(rule_id, by)
         except UnknownRuleError as error:
@@ -84,7 +78,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         responses=responses(ThresholdChange, "In force within a minute.", 400, 401, tagged=False),
     )
     def put_threshold(wanted: Annotated[ThresholdRequest, Body()]) -> Response[str]:
-        by = allow_write()
+        by = allow_write(app, services)
         try:
             after = services.thresholds.change(wanted.value, wanted.ticker, wanted.kind, by)
         except ThresholdError as error:

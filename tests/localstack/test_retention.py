@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, s3
 
+from localstack import retention
 from localstack.retention import DAY, Version, expired, forget, thinned
 
 NOON = 20_000 * DAY + DAY / 2
@@ -264,3 +265,24 @@ def test_requests_are_answered_while_much_is_forgotten(week: Week, monkeypatch: 
     asyncio.run(work())
     assert pieces > 4
     assert not s3._buckets["data"]["objects"]
+
+
+def test_a_part_of_a_form_that_is_not_known_keeps_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = asyncio.Event()
+
+    def broken(_now_s: float) -> Iterator[None]:
+        raise KeyError("retentionInDays")
+
+    def sound(_now_s: float) -> Iterator[None]:
+        done.set()
+        yield
+
+    monkeypatch.setattr(retention, "_PARTS", (broken, sound))
+    monkeypatch.setattr(retention, "FIRST_SECONDS", 0.0)
+
+    async def run() -> None:
+        forgetting = asyncio.create_task(retention.forget_regularly())
+        await asyncio.wait_for(done.wait(), 30)
+        forgetting.cancel()
+
+    asyncio.run(run())
