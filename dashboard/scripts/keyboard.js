@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-const LISTS = { "#events, #incidents, .own-events": "li:not([hidden]) > .event", "#watch": "tbody a" };
+const LISTS = { "#events, #incidents, .own-events": "li:not([hidden]) > .event", "#watch": "tbody :is(a, .group)" };
 
 /** @type {Record<string, () => void>} */
 const SHORTCUTS = {
@@ -10,7 +10,7 @@ const SHORTCUTS = {
   k: () => step(-1),
   a: () => press(".action-acknowledge"),
   s: () => press(".action-silence"),
-  w: () => focusOn("#watch tbody a[tabindex='0']"),
+  w: () => focusOn("#watch tbody [tabindex='0']"),
   e: () => focusOn(".events-scroll:not([hidden]) .event[tabindex='0']"),
   "/": () => focusOn("#find-ticker"),
   ",": () => byId("open-settings").click(),

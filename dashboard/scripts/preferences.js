@@ -10,10 +10,19 @@ const CHOICES = {
   sound: ["off", ...SEVERITIES],
   desktop: ["off", ...SEVERITIES],
   sort: ["list", "ticker", "change", "anomaly"],
+  groups: ["none", "market", "own"],
   tour: ["new", "done"],
 };
 
 /** @typedef {keyof typeof CHOICES} Choice */
+
+/** @type {Partial<Record<Choice, () => void>>} */
+const listeners = {};
+
+/** Call `listener` when this is chosen. @param {Choice} name @param {() => void} listener */
+export function onPreference(name, listener) {
+  listeners[name] = listener;
+}
 
 /** @param {Choice} name */
 export function preference(name) {
@@ -25,6 +34,7 @@ export function preference(name) {
 export function prefer(name, value) {
   localStorage.setItem(name, value);
   if (name === "density") applyDensity();
+  listeners[name]?.();
 }
 
 export function applyDensity() {

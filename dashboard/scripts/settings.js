@@ -5,6 +5,7 @@ import { showSilences } from "./actions.js";
 import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
 import { ZONE_KEY } from "./format.js";
+import { keepOwnGroups, ownGroups } from "./groups.js";
 import { SEVERITIES, capitalized } from "./kinds.js";
 import { sound } from "./notify.js";
 import { prefer, preference } from "./preferences.js";
@@ -57,7 +58,7 @@ function build(dialog, tickers, total, closed) {
   const note = h("p", { className: "panel-note", id: "desktop-note", role: "status" });
   dialog.append(
     h("h2", { id: "settings-title" }, "Settings"),
-    h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop), note),
+    h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop, ...groupFields()), note),
     tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
     ruleForm(tickers),
     routesForm(tickers),
@@ -70,6 +71,23 @@ function build(dialog, tickers, total, closed) {
       h("button", { className: "button" }, "Close"),
     ),
   );
+}
+
+/** Whether the watch list is grouped, and the viewer's own groups. */
+function groupFields() {
+  const own = h("textarea", { rows: 3, spellcheck: false, placeholder: "Banks: JPM BAC GS\nEnergy: XOM CVX" });
+  own.value = ownGroups();
+  const lines = labelled("Groups, a line each", own);
+  const by = field("Group tickers", { none: "No", market: "By market", own: "My own groups" }, preference("groups"), (value) => {
+    lines.hidden = value !== "own";
+    prefer("groups", value);
+  });
+  lines.hidden = preference("groups") !== "own";
+  own.addEventListener("change", () => {
+    own.setCustomValidity(keepOwnGroups(own.value));
+    if (own.reportValidity()) prefer("groups", "own");
+  });
+  return [by, lines];
 }
 
 /** Notifications need the browser's consent. @param {string} value */

@@ -5,8 +5,9 @@ import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
 import { skeleton } from "./events_panel.js";
+import { foldGroup, grouped, isFolded } from "./groups.js";
 import { Turn, isPointedAt } from "./pointing.js";
-import { prefer, preference } from "./preferences.js";
+import { onPreference, prefer, preference } from "./preferences.js";
 import { age, change, digitsOfQuote, percent, price, volume } from "./format.js";
 import { SEVERITIES, kindName, momentOf, severityMark } from "./kinds.js";
 import { sparkline } from "./sparkline.js";
@@ -15,6 +16,7 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, mark: HTMLElement | null, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly; `shown`: whose numbers are in it */
+/** @typedef {{row: HTMLTableRowElement, button: HTMLButtonElement, count: HTMLElement, mark: HTMLElement, marked: string}} Head of a group; `marked`: the severity beside it */
 
 const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
@@ -41,6 +43,8 @@ export class WatchList {
   #box = byId("watch");
   /** @type {Map<string, Line>} */
   #lines = new Map();
+  /** @type {Map<string, Head>} by group */
+  #heads = new Map();
   /** @type {HTMLTableElement | null} */
   #table = null;
   /** @type {Map<string, number>} by column, the characters of its longest text so far */
@@ -87,6 +91,7 @@ export class WatchList {
       this.#forget();
       void this.#poll.now();
     });
+    onPreference("groups", () => this.#showSorted());
     setInterval(() => void this.#update(), 1000);
   }
 
@@ -218,7 +223,7 @@ export class WatchList {
   #render(list) {
     const table = (this.#table ??= this.#newTable());
     const focused = document.activeElement;
-    const rows = list.tickers.map(({ ticker }) => (this.#lines.get(ticker) ?? this.#line(ticker)).row);
+    const rows = this.#rows(list.tickers);
     if (this.#lines.size > 2 * PAGE) this.#drop(new Set(list.tickers.map(({ ticker }) => ticker)));
     const groups = Math.ceil(rows.length / GROUP);
     for (let n = 0; n < groups; n++) {
@@ -229,10 +234,39 @@ export class WatchList {
       arrange(body, group);
     }
     while (table.tBodies.length > groups) table.tBodies[groups].remove();
-    keepTabStop(table, "tbody a");
+    keepTabStop(table, "tbody :is(a, .group)");
     this.#markOpen();
     const moved = document.activeElement !== focused; // into another group
     if (moved && focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+  }
+
+  /** Of tickers and, where they are grouped, of groups; those of a folded one are left out. @param {Ticker[]} tickers */
+  #rows(tickers) {
+    const rowOf = (/** @type {Ticker} */ { ticker }) => (this.#lines.get(ticker) ?? this.#line(ticker)).row;
+    const groups = grouped(tickers);
+    if (!groups) return tickers.map(rowOf);
+    return groups.flatMap((group) => {
+      const isShut = isFolded(group.name);
+      const head = this.#heads.get(group.name) ?? this.#head(group.name);
+      head.button.ariaExpanded = String(!isShut);
+      setText(head.count, String(group.tickers.length));
+      showWorst(head, isShut ? group.tickers.flatMap(({ ticker }) => this.#recent.get(ticker) ?? []) : []);
+      return [head.row, ...(isShut ? [] : group.tickers.map(rowOf))];
+    });
+  }
+
+  /** @param {string} name @returns {Head} */
+  #head(name) {
+    const [count, mark] = [h("span", { className: "soft" }), h("span")];
+    const fold = () => {
+      foldGroup(name);
+      this.#showSorted();
+    };
+    const button = h("button", { className: "group", type: "button", tabIndex: -1, onclick: fold }, h("span", { className: "group-name", title: name }, name), count, mark);
+    const row = h("tr", { role: "row", dataset: { group: name } }, h("th", { role: "rowheader", colSpan: COLUMNS.length + 1 }, button));
+    const head = { row, button, count, mark, marked: "" };
+    this.#heads.set(name, head);
+    return head;
   }
 
   /** Forget the rows of pages that were turned over. @param {Set<string>} kept */
@@ -374,6 +408,14 @@ function stateText(seconds, rest) {
   if (seconds === null) return "no quote";
   if (rest) return rest === "closed" ? age(seconds) : rest;
   return age(seconds);
+}
+
+/** What is worst in a folded group stands beside its name. @param {Head} head @param {Anomaly[]} anomalies */
+function showWorst(head, anomalies) {
+  const worst = anomalies.toSorted((a, b) => rank(a) - rank(b))[0]?.severity;
+  if (head.marked === (worst ?? "")) return;
+  head.marked = worst ?? "";
+  head.mark.replaceChildren(...(worst ? [severityMark(worst, true)] : []));
 }
 
 /** @param {number | null} value */
