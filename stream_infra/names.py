@@ -95,6 +95,8 @@ reference, ScalingConfig). A throttled message would be late by the queue's visi
 STAGE = "prod"
 SIGN_IN_PORTS = (8976, 8977, 8978)
 """Of this machine; to one of them a browser comes back when the command line signs in."""
+UPLOAD_CONTEXT = "stock-monitor:upload"
+"""Key of the CDK's context; another value uploads the page's files again."""
 CLOUDWATCH_DASHBOARD = named("stock-monitor")
 USER_POOL = named("stock-monitor")
 STORAGE_STACK = named("StorageStack")

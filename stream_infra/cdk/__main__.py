@@ -2,7 +2,7 @@
 
 Example::
 
-cdk deploy --all -c deployment=staging -c shards=2
+cdk synth -c deployment=staging -c shards=2
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _follow(deployment: str | None, arguments: list[str]) -> None:
         return
     enter(load(named or PROD, find_file(Path.cwd())))
     if named:
-        os.environ["STOCK_MONITOR_AWS"] = "1"
+        os.environ |= {"STOCK_MONITOR_AWS": "1", "STOCK_MONITOR_DEPLOYMENT": named}
 
 
 def load(name: str) -> Any:

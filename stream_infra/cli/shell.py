@@ -14,7 +14,12 @@ _LOCAL_FUNCTIONS = """\
 unset AWS_PROFILE AWS_SESSION_TOKEN
 aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
 cdk() { (cd "$STOCK_MONITOR_ROOT" && .venv/bin/python -m localstack.cdk "$@"); }"""
-_AWS_FUNCTIONS = 'cdk() { (cd "$STOCK_MONITOR_ROOT" && npx cdk "$@"); }'
+_AWS_FUNCTIONS = """\
+cdk() {
+  (cd "$STOCK_MONITOR_ROOT" &&
+    .venv/bin/python -m localstack.node npm exec -- cdk -c deployment="${STOCK_MONITOR_DEPLOYMENT:-prod}" "$@")
+}"""
+"""The CDK CLI that package-lock.json pins, for the deployment that the shell is for."""
 
 _CURL = """\
 curl() {

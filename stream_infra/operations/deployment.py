@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -304,8 +305,10 @@ def bootstrap(client: Client) -> None:
         cdk(["bootstrap", f"aws://{target['account']}/{target['region']}"], Path(empty))
 
 
-def synthesize(deployment: str, **settings: str) -> Path:
+def synthesize(deployment: str, *, upload: bool = False, **settings: str) -> Path:
     """Return a new assembly of a deployment, with `settings` in place of those of monitor.toml.
+
+    With `upload` it uploads the page's files again: what is in a bucket is none of CloudFormation's resources.
 
     Raises
     ------
@@ -313,25 +316,50 @@ def synthesize(deployment: str, **settings: str) -> Path:
         The CDK app failed; what it said is on standard error.
     """
     folder = Path(tempfile.mkdtemp(prefix="stock-monitor-"))
-    given = {"deployment": deployment, **settings}
+    given = {"deployment": deployment, **settings} | ({names.UPLOAD_CONTEXT: folder.name} if upload else {})
     context = [word for key, value in given.items() for word in ("-c", f"{key}={value}")]
     cdk(["synth", "--quiet", "--output", str(folder), *context])
     return folder
 
 
-def deploy(assembly: Path, *, adopt: bool = False) -> None:
-    """Deploy all stacks of an assembly; with `adopt` those take over what is there by their names.
+def deploy(assembly: Path, *, adopt: bool = False, revert_drift: bool = False) -> None:
+    """Deploy all stacks of an assembly.
 
-    CloudFormation guide, "Import AWS resources into a CloudFormation stack automatically": of resources whose name is
-    written out in the template, whose DeletionPolicy retains them, and which no other stack has.
+    Parameters
+    ----------
+    adopt
+        Let them take over what is there by their names. CloudFormation guide, "Import AWS resources into a
+        CloudFormation stack automatically": of resources whose name is written out in the template, whose
+        DeletionPolicy retains them, and which no other stack has.
+    revert_drift
+        Compare with what is really there. CloudFormation guide, "Using drift-aware change sets": all others compare
+        the new template with the former one, and find nothing to do where those are equal.
 
     Raises
     ------
     FailedError
         CloudFormation took the deployment back, or it could not begin.
     """
-    taking_over = ["--import-existing-resources"] if adopt else []
-    cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly), *taking_over])
+    how = [("--import-existing-resources", adopt), ("--revert-drift", revert_drift)]
+    chosen = [flag for flag, wanted in how if wanted]
+    cdk(["deploy", "--all", "--require-approval", "never", "--app", str(assembly), *chosen])
+
+
+@contextmanager
+def parameters_kept(client: Client) -> Iterator[None]:
+    """Leave the watch list and the thresholds as they are in force: what the stack gave them at first is drift of ours.
+
+    Parameters that are not there are left to the stack.
+    """
+    ssm, wanted = client("ssm"), [names.TICKER_PARAMETER, names.THRESHOLD_PARAMETER]
+    before = {of["Name"]: of["Value"] for of in ssm.get_parameters(Names=wanted)["Parameters"]}
+    try:
+        yield
+    finally:
+        after = {of["Name"]: of["Value"] for of in ssm.get_parameters(Names=wanted)["Parameters"]}
+        for name, value in before.items():
+            if name in after and after[name] != value:
+                ssm.put_parameter(Name=name, Value=value, Overwrite=True)
 
 
 def cdk(arguments: Sequence[str], folder: Path = ROOT) -> None:

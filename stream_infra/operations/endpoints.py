@@ -178,7 +178,7 @@ def _from_outputs(url: str | None) -> Endpoints:
     dashboard, api = _output(None, *_DASHBOARD), _output(None, *_API)
     if dashboard is None and api is None:
         raise NotDeployedError(
-            "the monitor is not deployed in this AWS account and region: run `cdk deploy --all`"
+            "the monitor is not deployed in this AWS account and region: run `stock-monitor deploy`"
         )
     return Endpoints(
         dashboard=dashboard.rstrip("/") + "/" if dashboard else None,

@@ -212,6 +212,8 @@ class MonitorFacts:
     ----------
     now
         When the examination began; ages are as of then.
+    deployment
+        Its name in `monitor.toml`.
     until
         When it ended: what came meanwhile is not of the future. None for at once.
     aws
@@ -242,6 +244,7 @@ class MonitorFacts:
 
     now: datetime
     local: bool
+    deployment: str = "prod"
     until: datetime | None = None
     aws: str = ""
     aws_problem: str = ""
@@ -275,6 +278,19 @@ class MonitorFacts:
     alarms: tuple[Alarm, ...] = ()
     quarantined: int = 0
     errors: Mapping[str, LogErrors] = field(default_factory=dict)
+
+    @property
+    def redo(self) -> str:
+        """The command that deploys what is not there yet, or failed."""
+        return "make up" if self.local else f"stock-monitor deploy {self.deployment}"
+
+    @property
+    def restore(self) -> str:
+        """The command that puts back what was deleted or changed outside of the stacks.
+
+        CloudFormation guide, "Using drift-aware change sets": any other one compares templates alone.
+        """
+        return "make clean up" if self.local else f"{self.redo} --revert-drift"
 
     def seconds_ahead(self, at: datetime) -> float:
         """Return by how many seconds a time is ahead of the end of the examination; 0 if it is not."""

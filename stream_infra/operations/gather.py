@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -72,6 +73,7 @@ class Gatherer:
         facts = MonitorFacts(
             now=self._now,
             local=endpoints.aws is not None,
+            deployment=os.environ.get("STOCK_MONITOR_DEPLOYMENT") or "prod",
             aws=endpoints.aws or "",
             aws_problem=self._aws_problem(),
             log_directory=f"{endpoints.directory}/logs",

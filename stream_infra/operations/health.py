@@ -18,7 +18,6 @@ SILENT = timedelta(minutes=10)
 CLOCK_ERROR_SECONDS = 5.0
 """Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
-UP, DEPLOY = "make up", "npx cdk deploy --all"
 _NAMED = 5
 
 
@@ -60,7 +59,7 @@ def judge(facts: MonitorFacts) -> list[Finding]:
 def _programs(facts: MonitorFacts) -> Iterator[Finding]:
     for name, pid in facts.programs.items():
         if pid is None:
-            action = f"run `{UP}`; its log: {facts.log_directory}/{name}.log"
+            action = f"run `{facts.redo}`; its log: {facts.log_directory}/{name}.log"
             yield Finding(name, "failed", "this program does not run", action)
         else:
             yield Finding(name, "ok", f"runs as process {pid}")
@@ -69,7 +68,7 @@ def _programs(facts: MonitorFacts) -> Iterator[Finding]:
 def _aws(facts: MonitorFacts) -> Iterator[Finding]:
     where = facts.aws or "AWS"
     if facts.aws_problem:
-        action = f"run `{UP}`" if facts.local else "check the credentials and the region"
+        action = f"run `{facts.redo}`" if facts.local else "check the credentials and the region"
         yield Finding("AWS", "failed", f"{where} does not respond: {facts.aws_problem}", action)
     else:
         yield Finding("AWS", "ok", f"{where} responds")
@@ -285,7 +284,7 @@ def _missing(facts: MonitorFacts, part: str) -> Finding:
 
 
 def _redo(facts: MonitorFacts) -> str:
-    return f"run `{UP if facts.local else DEPLOY}`"
+    return f"run `{facts.redo}`"
 
 
 def _ago(facts: MonitorFacts, at: datetime) -> str:

@@ -149,7 +149,7 @@ def detector_settings(endpoints: Endpoints) -> DetectorSettings:
         if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
             raise
         raise NotDeployedError(
-            f"{names.DETECTOR} is not deployed: run `make up`, or `cdk deploy --all`"
+            f"{names.DETECTOR} is not deployed: run `make up`, or `stock-monitor deploy`"
         ) from error
     return DetectorSettings.from_environment(found["Environment"]["Variables"])
 

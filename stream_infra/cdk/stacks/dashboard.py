@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Environment, Stack, Token
+from aws_cdk import CfnOutput, CfnResource, Duration, Environment, Stack, Token
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
@@ -98,7 +98,7 @@ class DashboardStack(Stack):
     def _upload(
         self, folder: Path, bucket: s3.Bucket, distribution: cloudfront.Distribution, page: dict[str, object]
     ) -> None:
-        deployment.BucketDeployment(
+        upload = deployment.BucketDeployment(
             self,
             "Upload",
             sources=[
@@ -110,6 +110,10 @@ class DashboardStack(Stack):
             distribution_paths=["/*"],
             cache_control=[deployment.CacheControl.from_string("no-cache")],
         )
+        if again := self.node.try_get_context(names.UPLOAD_CONTEXT):
+            for item in upload.node.find_all():
+                if isinstance(item, CfnResource) and item.cfn_resource_type == _UPLOADER:
+                    item.add_property_override("Again", again)  # the files are sent when a property changes
         (uploader,) = (child for child in self.node.children if child.node.id.startswith(_UPLOADER))
         site = bucket.node.default_child
         assert isinstance(site, s3.CfnBucket)  # noqa: S101  the L2 bucket's child by construction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,10 @@ app = typer.Typer()
 @app.command()
 def deploy(
     deployment: Annotated[
-        str, typer.Argument(help="Its name in monitor.toml.", metavar="DEPLOYMENT")
+        str,
+        typer.Argument(
+            help="Its name in monitor.toml.", metavar="DEPLOYMENT", envvar="STOCK_MONITOR_DEPLOYMENT"
+        ),
     ] = "prod",
     *,
     allow: Annotated[
@@ -50,13 +54,21 @@ def deploy(
         bool,
         typer.Option("--past-alarms", help="Shift to the new versions even if their alarms ring."),
     ] = False,
+    revert_drift: Annotated[
+        bool,
+        typer.Option(
+            "--revert-drift",
+            help="Put back what was deleted or changed outside of the stacks, and the files of the page.",
+        ),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
 
     The difference to what runs is shown first. A change that could lose data, ticks or people (fewer shards, other
     partitions, another source, access opened or closed, a subscriber or a person removed, a table replaced) is
-    rejected unless `--allow` names it. At the end the proof is made that it works (`stock-monitor verify --aws`).
+    rejected unless `--allow` names it. `--revert-drift` also enables rules that somebody disabled, and leaves the
+    watch list and thresholds as they are. At the end the proof is made that it works (`stock-monitor verify --aws`).
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
@@ -82,12 +94,13 @@ def deploy(
         _print([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
         raise InputError(f"{len(problems)} things are missing; nothing was changed")
     settings = deploying.target_of(client) | ({"past_alarms": "true"} if past_alarms else {})
-    assembly = deploying.synthesize(deployment, **settings)
+    assembly = deploying.synthesize(deployment, upload=revert_drift, **settings)
     deploying.difference(assembly)
     dangers = deploying.changes(client, assembly)
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:
-        deploying.deploy(assembly, adopt=adopt)
+        with deploying.parameters_kept(client) if revert_drift else nullcontext():
+            deploying.deploy(assembly, adopt=adopt, revert_drift=revert_drift)
         _prove(as_json=as_json)
 
 

@@ -185,7 +185,7 @@ def _since(text: str | None, what: str) -> datetime:
 
 def _api(endpoints: Endpoints) -> str:
     if endpoints.api is None:
-        raise NotDeployedError("the API is not deployed: run `cdk deploy ApiStack`")
+        raise NotDeployedError("the API is not deployed: run `make up`, or `stock-monitor deploy`")
     return endpoints.api
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 from stream_infra import names
 from stream_infra.operations.doctor import inputs, stores
-from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
+from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import Function, MonitorFacts
-from stream_infra.operations.health import DEPLOY, UP
 
 Check = Callable[[MonitorFacts], Iterator[Diagnosis]]
 PART_OF_FUNCTION = {
@@ -69,7 +68,6 @@ def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
 
 
 def _stacks(facts: MonitorFacts) -> Iterator[Diagnosis]:
-    again = UP if facts.local else DEPLOY
     for name, status in facts.stacks.items():
         if status is None:
             finding, because = f"{name} is not deployed", "it was deleted, or never deployed here"
@@ -82,7 +80,7 @@ def _stacks(facts: MonitorFacts) -> Iterator[Diagnosis]:
             part=name,
             finding=finding,
             because=because,
-            remedy=f"aws cloudformation describe-stack-events --stack-name {name}; then: {again}",
+            remedy=f"aws cloudformation describe-stack-events --stack-name {name}; then: {facts.redo}",
             section="failed-deployment",
             severity="failed" if status is None or "FAILED" in status else "warning",
         )
@@ -92,14 +90,14 @@ def _functions(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, function in facts.functions.items():
         part, follows = PART_OF_FUNCTION[name], _FOLLOWS[name]
         if function is None:
-            yield missing(facts.local, part, f"the function {name}", follows)
+            yield missing(facts, part, f"the function {name}", follows)
         elif not function.works:
             yield Diagnosis(
                 cause="function-failed",
                 part=part,
                 finding=f"{name} is {function.state}, its last update {function.update}: {function.reason}",
                 because="its code or configuration was changed to something that cannot run",
-                remedy=(UP if facts.local else DEPLOY),
+                remedy=facts.redo,
                 section="failed-deployment",
                 explains=follows,
             )
@@ -149,7 +147,7 @@ def _rules(facts: MonitorFacts) -> Iterator[Diagnosis]:
         part, section, leads_to, explains = _RULES[name]
         bus = f" --event-bus-name {names.BUS}" if name == names.ANOMALY_RULE else ""
         if rule is None:
-            yield missing(facts.local, part, f"the rule {name}", explains)
+            yield missing(facts, part, f"the rule {name}", explains)
         elif rule.state != "ENABLED":
             yield Diagnosis(
                 cause="schedule-stopped" if name == names.SCHEDULE_RULE else "rule-disabled",
@@ -166,7 +164,7 @@ def _rules(facts: MonitorFacts) -> Iterator[Diagnosis]:
                 part=part,
                 finding=f"the rule {name} has no target",
                 because=f"its target was removed: {leads_to}",
-                remedy=LOST_LOCAL if facts.local else LOST,
+                remedy=facts.restore,
                 section="rules",
                 explains=explains,
             )
@@ -178,7 +176,7 @@ def _mappings(facts: MonitorFacts) -> Iterator[Diagnosis]:
         if facts.functions.get(function) is None:
             continue  # said already
         if mapping is None:
-            yield missing(facts.local, part, f"the event source mapping of {function}", follows)
+            yield missing(facts, part, f"the event source mapping of {function}", follows)
         elif mapping.state not in {"Enabled", "Enabling", "Updating", "Creating"}:
             yield Diagnosis(
                 cause="mapping-disabled",
@@ -205,7 +203,7 @@ def _permissions(facts: MonitorFacts) -> Iterator[Diagnosis]:
             part=PART_OF_FUNCTION[function],
             finding=f"{function} may not: {'; '.join(refusals)}",
             because="the policies of its role were changed, or a boundary or an organisation's policy forbids it",
-            remedy=LOST_LOCAL if facts.local else LOST,
+            remedy=facts.restore,
             section="permissions",
             explains=_FOLLOWS[function],
         )

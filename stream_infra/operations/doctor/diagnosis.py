@@ -8,13 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from stream_infra import names
-from stream_infra.operations.facts import Alarm
+from stream_infra.operations.facts import Alarm, MonitorFacts
 from stream_infra.operations.health import Finding
 
 RUNBOOK = "docs/runbook.md"
-LOST_LOCAL = "make clean up"
-# An unchanged template does not let CloudFormation notice what was deleted behind its back.
-LOST = "remove it from its stack and add it again, as the runbook says"
 Severity = Literal["failed", "warning"]
 
 
@@ -85,7 +82,7 @@ SECTIONS = {
 
 
 def missing(
-    local: bool, part: str, what: str, explains: tuple[str, ...], section: str = "missing-resources"
+    facts: MonitorFacts, part: str, what: str, explains: tuple[str, ...], section: str = "missing-resources"
 ) -> Diagnosis:
     """Return the diagnosis of something that is not there although a stack made it."""
     return Diagnosis(
@@ -93,7 +90,7 @@ def missing(
         part=part,
         finding=f"{what} is not there",
         because="it was deleted outside of the stacks",
-        remedy=LOST_LOCAL if local else LOST,
+        remedy=facts.restore,
         section=section,
         explains=explains,
     )

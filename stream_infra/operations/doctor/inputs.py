@@ -20,7 +20,7 @@ def parameters(facts: MonitorFacts) -> Iterator[Diagnosis]:
         explains = ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
         back = f"stock-monitor recover parameter {name}"
         if value is None:
-            yield missing(facts.local, part, f"the parameter {name}", explains)
+            yield missing(facts, part, f"the parameter {name}", explains)
         elif finding := problem_of(name, value):
             because = "scans fail until it can be used" if is_ticker else "the last good one stays in force"
             yield Diagnosis("parameter-unusable", part, finding, because, back, section, explains=explains)

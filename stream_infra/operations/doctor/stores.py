@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stream_infra import names
-from stream_infra.operations.doctor.diagnosis import LOST, LOST_LOCAL, Diagnosis, missing
+from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import MonitorFacts
 
 _TABLE_READERS = {
@@ -21,7 +21,7 @@ def tables(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, table in facts.tables.items():
         explains = _TABLE_READERS[name]
         if table is None:
-            yield missing(facts.local, "tables", f"the table {name}", explains, "restore-a-table")
+            yield missing(facts, "tables", f"the table {name}", explains, "restore-a-table")
             continue
         if table.throttles:
             why = (
@@ -51,7 +51,7 @@ def tables(facts: MonitorFacts) -> Iterator[Diagnosis]:
                 severity="warning",
             )
         for index in table.missing_indexes:
-            yield missing(facts.local, "tables", f"the index {index} of {name}", ("API",))
+            yield missing(facts, "tables", f"the index {index} of {name}", ("API",))
         if not table.recoverable:
             yield Diagnosis(
                 cause="not-recoverable",
@@ -71,14 +71,14 @@ def buckets(facts: MonitorFacts) -> Iterator[Diagnosis]:
         is_site = "dashboard" in name
         if bucket is None:
             explains = ("dashboard",) if is_site else ("scanner", "stream", "detector", "windows")
-            yield missing(facts.local, "dashboard" if is_site else "buckets", f"the bucket {name}", explains)
+            yield missing(facts, "dashboard" if is_site else "buckets", f"the bucket {name}", explains)
         elif is_site and not bucket.has_index:
             yield Diagnosis(
                 cause="dashboard-empty",
                 part="dashboard",
                 finding=f"{name} holds no index.html",
                 because="the files of the dashboard were deleted, or never uploaded",
-                remedy="make up" if facts.local else "npx cdk deploy DashboardStack --force",
+                remedy="make up" if facts.local else facts.restore,
                 section="dashboard-not-loading",
                 explains=("dashboard",),
             )
@@ -110,7 +110,7 @@ def stream(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a stream that is missing or throttled."""
     if facts.stream is None:
         yield missing(
-            facts.local, "stream", f"the stream {names.STREAM}", ("scanner", "stream", "detector", "windows")
+            facts, "stream", f"the stream {names.STREAM}", ("scanner", "stream", "detector", "windows")
         )
     elif facts.stream.throttles:
         yield Diagnosis(
@@ -141,9 +141,7 @@ def queues(facts: MonitorFacts) -> Iterator[Diagnosis]:
     }
     for name, waiting in facts.queues.items():
         if waiting is None:
-            yield missing(
-                facts.local, "dead letters", f"the queue {name}", ("dead letters", "notifier queue")
-            )
+            yield missing(facts, "dead letters", f"the queue {name}", ("dead letters", "notifier queue"))
         elif waiting and name in says:
             because, remedy, section = says[name]
             yield Diagnosis(
@@ -170,7 +168,7 @@ def subscribers(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find topics that reach nobody."""
     for topic, confirmed in facts.subscribers.items():
         if confirmed is None:
-            yield missing(facts.local, "notifier", f"the topic {topic}", ("notifier", "notifier queue"))
+            yield missing(facts, "notifier", f"the topic {topic}", ("notifier", "notifier queue"))
         elif not confirmed:
             yield Diagnosis(
                 cause="nobody-is-notified",
@@ -198,7 +196,7 @@ def policies(facts: MonitorFacts) -> Iterator[Diagnosis]:
                     if of_alerts
                     else "failed batches are not announced"
                 ),
-                remedy=LOST_LOCAL if facts.local else LOST,
+                remedy=facts.restore,
                 section="queue-policies",
                 explains=("bus", "notifier", "notifier queue") if of_alerts else ("dead letters",),
             )
@@ -215,9 +213,10 @@ def keys(facts: MonitorFacts) -> Iterator[Diagnosis]:
                 finding=f"nothing can be published to {topic}: {problem}",
                 because="its key was disabled, deleted or changed: "
                 + ("alarms ring and nobody is notified" if of_alarms else "messages are not sent"),
-                remedy=LOST_LOCAL
+                remedy=facts.restore
                 if facts.local
-                else "aws kms enable-key --key-id KEY (cancel-key-deletion before), or deploy StreamStack again",
+                else "aws kms enable-key --key-id KEY (cancel-key-deletion before); "
+                f"if it was changed: {facts.restore}",
                 section="topic-keys",
                 explains=() if of_alarms else ("notifier",),
             )
@@ -232,6 +231,6 @@ def alarms(facts: MonitorFacts) -> Iterator[Diagnosis]:
             finding=f"{', '.join(facts.silent_alarms)}: rings and notifies nobody",
             because="its action was disabled or removed",
             remedy=f"aws cloudwatch enable-alarm-actions --alarm-names {' '.join(facts.silent_alarms)}; "
-            f"if it has none: {LOST_LOCAL if facts.local else LOST}",
+            f"if it has none: {facts.restore}",
             section="alarm-actions",
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aws_cdk as cdk
@@ -23,8 +24,16 @@ def _nothing(_app: cdk.App) -> None:
     """Change nothing."""
 
 
-def synthesize(folder: Path, *, change: Callable[[cdk.App], None] = _nothing, **settings: object) -> Path:
-    """The folder of the assembly that the CDK CLI would deploy, with what `change` does to the app before.
+def synthesize(
+    folder: Path,
+    *,
+    change: Callable[[cdk.App], None] = _nothing,
+    more: Mapping[str, str] = MappingProxyType({}),
+    **settings: object,
+) -> Path:
+    """The folder of the assembly that the CDK CLI would deploy, with `more` in its context.
+
+    `change` is done to the app before.
 
     Raises
     ------
@@ -37,7 +46,7 @@ def synthesize(folder: Path, *, change: Callable[[cdk.App], None] = _nothing, **
         bundles[function].mkdir(parents=True, exist_ok=True)
         (bundles[function] / "empty.py").touch()
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = cdk.App(outdir=str(folder / "cdk.out"), context=context)
+    app = cdk.App(outdir=str(folder / "cdk.out"), context={**context, **more})
     build(app, Config(**{"account": "111122223333", "region": "us-east-1", **settings}), bundles)
     change(app)
     app.synth()

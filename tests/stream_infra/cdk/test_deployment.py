@@ -246,6 +246,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Templates:
             region=None,
             operations_email="ops@example.com",
             people=["Ann@example.com"],
+            more={names.UPLOAD_CONTEXT: "once more"},
             **settings,
         )
     )
@@ -281,6 +282,15 @@ def test_people_of_the_settings_are_invited_by_email(settled: Templates) -> None
     assert person["Properties"]["Username"] == "Ann@example.com"
     assert person["Properties"]["DesiredDeliveryMediums"] == ["EMAIL"]
     assert "DeletionPolicy" not in person, "who is taken out of the settings is signed out"
+
+
+def test_the_files_of_the_page_are_sent_again_if_that_is_asked_for(
+    aws_templates: Templates, settled: Templates
+) -> None:
+    """CloudFormation guide, "Create custom provisioning logic with custom resources": called if a property changes."""
+    for templates, again in ((aws_templates, None), (settled, "once more")):
+        (upload,) = resources(templates, "Custom::CDKBucketDeployment").values()
+        assert upload["Properties"].get("Again") == again
 
 
 def test_there_is_a_way_past_the_alarms_for_one_deployment(settled: Templates) -> None:

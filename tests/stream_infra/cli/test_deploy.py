@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,15 @@ class Steps:
         patch.setattr(deployment, "difference", lambda _: self.done.append("difference"))
         patch.setattr(deployment, "changes", lambda *_: self._dangers)
         patch.setattr(deployment, "deploy", self._deploy)
+        patch.setattr(deployment, "parameters_kept", self._keep_parameters)
         patch.setattr(endpoints, "resolve", lambda **_: NOWHERE)
         patch.setattr(verify, "prove", self._prove)
+
+    @contextmanager
+    def _keep_parameters(self, _: object) -> Iterator[None]:
+        self.done.append("read parameters")
+        yield
+        self.done.append("keep parameters")
 
     def _prove(self, where: Endpoints, *, as_json: bool) -> bool:
         assert (where, as_json) == (NOWHERE, False)
@@ -53,13 +62,13 @@ class Steps:
     def _preflight(self, *_: object, adopt: bool) -> list[DeploymentProblem]:
         return [] if adopt or not self._left else [DeploymentProblem("stock-windows: left over", "--adopt")]
 
-    def _synthesize(self, name: str, **settings: str) -> Path:
+    def _synthesize(self, name: str, *, upload: bool, **settings: str) -> Path:
         self.settings = settings
-        self.done.append(f"synthesize {name}")
+        self.done.append(f"synthesize {name}" + (" with the files" if upload else ""))
         return Path("assembly")
 
-    def _deploy(self, _: Path, *, adopt: bool) -> None:
-        self.done.append("deploy and adopt" if adopt else "deploy")
+    def _deploy(self, _: Path, *, adopt: bool, revert_drift: bool) -> None:
+        self.done.append("deploy" + " and adopt" * adopt + " and revert" * revert_drift)
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +120,31 @@ def test_what_an_earlier_deployment_left_is_taken_over_only_if_that_is_asked_for
 def test_a_new_account_is_bootstrapped_first_and_never_by_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, [], "--bootstrap")[1][:2] == ["bootstrap", "synthesize prod"]
     assert "bootstrap" not in run(monkeypatch, [], "--bootstrap", "--check")[1]
+
+
+def test_what_was_deleted_by_hand_is_put_back_only_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CloudFormation guide, "Using drift-aware change sets": all others compare templates, and find no change."""
+    _, done = run(monkeypatch, [], "--revert-drift")
+    assert done == [
+        "synthesize prod with the files",
+        "difference",
+        "read parameters",
+        "deploy and revert",
+        "keep parameters",
+        "prove",
+    ]
+
+
+def test_the_shell_s_deployment_is_deployed_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    monkeypatch.setenv("STOCK_MONITOR_DEPLOYMENT", "eu")
+    with Path("monitor.toml").open("a") as file:
+        file.write('[eu]\nsource = "coinbase"\nregion = "us-east-1"\n')
+    assert CliRunner().invoke(app, ["deploy"]).exit_code == 0
+    assert "synthesize eu" in steps.done
 
 
 def test_alarms_are_passed_in_one_deployment_only(monkeypatch: pytest.MonkeyPatch) -> None:

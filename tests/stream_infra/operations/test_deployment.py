@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from stream_infra import names
 from stream_infra.config import Config
-from stream_infra.operations.deployment import leftovers, preflight, running
+from stream_infra.operations.deployment import leftovers, parameters_kept, preflight, running
 
 GOOD = {"CDKToolkit": "CREATE_COMPLETE", "LambdaStack": "UPDATE_COMPLETE"}
 
@@ -187,6 +187,41 @@ def test_the_role_of_api_gateways_logs_is_not_taken_over() -> None:
 
 def test_a_source_without_keys_needs_no_secret() -> None:
     assert preflight(Account(has_secret=False), CONFIG.model_copy(update={"source": "simulated"})) == []
+
+
+class Parameters:
+    """Parameter Store, as far as it is asked."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {f"/stock-tracker/{name}": value for name, value in values.items()}
+
+    def __call__(self, service: str) -> Parameters:
+        assert service == "ssm"
+        return self
+
+    def get_parameters(self, Names: list[str]) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
+        found = [{"Name": name, "Value": self.values[name]} for name in Names if name in self.values]
+        return {"Parameters": found}
+
+    def put_parameter(self, Name: str, Value: str, Overwrite: bool) -> None:  # noqa: N803  AWS's name
+        assert Overwrite
+        self.values[Name] = Value
+
+
+def test_the_watch_list_survives_what_puts_all_else_back() -> None:
+    """CloudFormation guide, "Using drift-aware change sets": values of the template overwrite what is there.
+
+    The watch list and the threshold of the template are those of the first deployment.
+    """
+    store = Parameters(ticker="IBM")
+
+    def fail() -> None:
+        store.values = Parameters(ticker="AAPL", threshold="2.5").values
+        raise RuntimeError("of a later stack")
+
+    with pytest.raises(RuntimeError, match="of a later stack"), parameters_kept(store):
+        fail()
+    assert store.values == Parameters(ticker="IBM", threshold="2.5").values
 
 
 def test_only_stacks_that_are_there_run() -> None:

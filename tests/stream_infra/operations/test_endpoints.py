@@ -96,7 +96,7 @@ def test_on_aws_the_stacks_say_where(deployed: dict[str, dict[str, str]]) -> Non
 
 def test_on_aws_without_stacks(deployed: dict[str, dict[str, str]]) -> None:
     assert not deployed
-    with pytest.raises(NotDeployedError, match="cdk deploy --all"):
+    with pytest.raises(NotDeployedError, match="stock-monitor deploy"):
         resolve(aws=True)
 
 
