@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 
@@ -14,6 +15,7 @@ from localstack.emulator import emulator
 from localstack.settings import LocalError, LocalSettings, read_settings, unusable
 from localstack.up import alone, front_door, runner
 from producers.errors import MonitorError
+from stream_infra.operations.endpoints import unproxied
 
 SAVE_SECONDS = 3600.0
 """A day's data take minutes on a slow disk; whoever cannot wait ends this command, not the saving."""
@@ -51,6 +53,7 @@ def main() -> int:
     parser.add_argument("--forget", action="store_true", help="delete the local monitor's data as well")
     arguments = parser.parse_args()
     console = Console()
+    os.environ.update(unproxied(os.environ))
     try:
         settings = read_settings()
         down(settings, console, forget=arguments.forget)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producers.errors import MonitorError
+from stream_infra.operations.endpoints import unproxied
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
@@ -132,8 +133,7 @@ def aws_environment(settings: LocalSettings) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": f"{HOST},localhost",
-        "no_proxy": f"{HOST},localhost",
+        **unproxied(os.environ),
         "STOCK_MONITOR_DIR": str(settings.directory),
         "STOCK_MONITOR_AWS_PORT": str(settings.aws_port),
         "STOCK_MONITOR_PORT": str(settings.port),

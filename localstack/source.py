@@ -36,6 +36,8 @@ POLL_SECONDS_SIMULATED = 2
 _TRIED_TICKERS = 10
 """Enough to see whether the source answers, few enough for any rate limit."""
 _TRIAL_SECONDS = 8.0
+_MAKING_SECONDS = 30.0
+"""For the import of the source's package, on a machine that does much else."""
 _STREAM_SECONDS = 4.0
 _REJECTED_KEY = {401, 403}
 Environment = Mapping[str, str]
@@ -168,10 +170,12 @@ def _stream_problem(config: Config, environment: Environment, tickers: list[str]
 def _polled(config: Config, environment: Environment, tickers: list[str]) -> tuple[int, dict[str, str]] | str:
     """How many tickers were answered and which were not, with reasons; or why nothing was answered."""
     outcomes: list[tuple[int, dict[str, str]] | str | MonitorError] = []
+    is_made = threading.Event()
 
     def run() -> None:
         try:
             source = create(config.source, {**environment, "POLL_INTERVAL_SECONDS": f"{_TRIAL_SECONDS:g}"})
+            is_made.set()
             batch = poll(config.source, source, tickers, time.time_ns() // 1_000_000)
             outcomes.append(
                 (len(batch.symbol), {name: batch.reasons.get(name, "") for name in batch.missing})
@@ -180,10 +184,13 @@ def _polled(config: Config, environment: Environment, tickers: list[str]) -> tup
             outcomes.append(_rejected(config.source, error) if error.status in _REJECTED_KEY else str(error))
         except SourceError as error:
             outcomes.append(str(error))
+        finally:
+            is_made.set()
 
     # A thread that nobody waits for: a source that hangs must not hang `make up`.
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    is_made.wait(_MAKING_SECONDS)
     thread.join(_TRIAL_SECONDS + 1)
     outcome = outcomes[0] if outcomes else f"{config.source} did not answer within {_TRIAL_SECONDS:g} s"
     if isinstance(outcome, MonitorError):

@@ -42,6 +42,7 @@ from producers.settings import SCHEDULED
 from producers.source import SourceSpec
 from stream_infra import names
 from stream_infra.config import Config
+from stream_infra.operations.endpoints import unproxied
 
 BACKFILL_MINUTES = 30
 AT_ONCE = 4
@@ -260,6 +261,7 @@ def main() -> int:
         epilog="Examples: make up SOURCE=coinbase TICKERS=BTC-USD,ETH-USD; STOCK_MONITOR_PORT=8081 make up",
     ).parse_args()
     console = Console()
+    os.environ.update(unproxied(os.environ))
     try:
         up(read_settings(), console)
     except MonitorError as error:

@@ -1,7 +1,8 @@
 """Vendors' market data on this machine, with prices that move: `python -m tests.vendors` prints how to use them.
 
 Every answer is that of the vendor's documentation (the tests in tests/producers cite the pages), over HTTP and
-WebSocket. Every key but "wrong" is right, every ticker but those with NOPE in them is listed.
+WebSocket; as Yahoo they answer behind a proxy, over TLS (tests/yahoo.py). Every key but "wrong" is right, every ticker
+but those with NOPE in them is listed.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.json_types import Json
+from tests.yahoo import UNKNOWN, Answer, Yahoo, answer, chart
 
 
 def price_of(name: str, at: float) -> float:
@@ -120,6 +124,14 @@ def _finnhub(asked: Json, headers: Json) -> tuple[int, object]:
     return 200, {"c": price_of(asked["symbol"], now), "t": int(now)}
 
 
+def _yahoo(ticker: str, asked: Json) -> Answer:
+    now = time.time()
+    if "NOPE" in ticker:
+        return answer(UNKNOWN, 404)
+    since, until = (float(asked.get(of, now)) for of in ("period1", "period2"))
+    return answer(chart(ticker, price_of(ticker, now), now, _bars(ticker, since, min(until, now))))
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -200,12 +212,14 @@ def _stream(connection: ServerConnection) -> None:
 
 
 class Vendors:
-    """All of them, on two ports of this machine, until closed."""
+    """All of them, on three ports of this machine, until closed."""
 
     def __init__(self) -> None:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._http.daemon_threads = True
         self._streams = serve(_stream, "127.0.0.1", 0)
+        self._folder = tempfile.TemporaryDirectory()
+        self._yahoo = Yahoo(Path(self._folder.name), _yahoo, is_open=True)
         for server in (self._http, self._streams):
             threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -220,6 +234,7 @@ class Vendors:
             "COINBASE_URL": f"{http}/coinbase", "COINBASE_STREAM_URL": f"{stream}/coinbase",
             "KRAKEN_URL": f"{http}/kraken", "KRAKEN_STREAM_URL": f"{stream}/kraken",
             "FINNHUB_API_KEY": "k1", "FINNHUB_URL": f"{http}/finnhub", "FINNHUB_STREAM_URL": f"{stream}/finnhub",
+            **self._yahoo.environment,
         }  # fmt: skip
 
     def close(self) -> None:
@@ -227,6 +242,8 @@ class Vendors:
         self._http.shutdown()
         self._http.server_close()
         self._streams.shutdown()
+        self._yahoo.close()
+        self._folder.cleanup()
 
 
 if __name__ == "__main__":

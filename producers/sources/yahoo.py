@@ -1,32 +1,138 @@
 """Yahoo's quotes by the package yfinance, an optional extra: no key, no promise, for trying out.
 
-What is read: https://ranaroussi.github.io/yfinance/reference/api/yfinance.Ticker.html (`history`, and the
-metadata that come with it: last price, its time, and the volume of the day; neither bid nor ask). One call
-for each symbol. When Yahoo has had enough it says so for all of them, and is left alone for a minute.
+What is read is Yahoo's chart of a symbol: the last price, its time and the volume of the day (neither bid nor ask),
+and minutes. One call for each symbol. yfinance brings the cookies, the consent and the crumb that Yahoo wants, and
+looks like a browser (`yfinance.data.YfData`). Its `Ticker` is not used: whatever fails there, a network that is away
+or a page in place of data, is an empty answer, and so would read as a ticker that Yahoo does not know. When Yahoo
+has had enough it says so for all symbols, and is left alone for a minute.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from threading import Event
 from typing import Any
+from urllib.parse import quote
+
+import msgspec
 
 from producers.http import NoReplyError, within
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Quotes, SourceError, SourceSpec
 from producers.vendor import history_environment, poll_seconds
-from producers.vendor_state import RateLimitedError, VendorState, limited
+from producers.vendor_state import (
+    RateLimitedError,
+    RejectedRequestError,
+    TransientError,
+    VendorState,
+    limited,
+)
 
 MAX_SYMBOLS = 50
+_URL = "https://query2.finance.yahoo.com/v8/finance/chart"
 _PAUSE_MS = 60_000
 _SHOWN = 160
 _SPAN_MS = 7 * 86_400_000
+_MINUTE_S = 60
+_HELP_OF_CURL = " See https://curl.se/"
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    regular_market_price: float | None = None
+    regular_market_volume: float | None = None
+    regular_market_time: float | None = None
+
+
+class _Columns(msgspec.Struct):
+    open: list[float | None] = []
+    high: list[float | None] = []
+    low: list[float | None] = []
+    close: list[float | None] = []
+    volume: list[float | None] = []
+
+
+class _Indicators(msgspec.Struct):
+    quote: list[_Columns] = []
+
+
+class _Result(msgspec.Struct):
+    meta: _Meta
+    indicators: _Indicators
+    timestamp: list[int] = []
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    description: str | None = None
+
+
+class _Chart(msgspec.Struct):
+    result: list[_Result] | None = None
+    error: _Error | None = None
+
+
+class _Answer(msgspec.Struct):
+    chart: _Chart | None = None
+    finance: _Chart | None = None  # whose error it is where a call does not come as far as the chart
+
+
+class YahooClient:
+    """Yahoo's charts, by yfinance."""
+
+    def __init__(self) -> None:
+        self._data = import_module("yfinance.data").YfData()
+        self._too_many = import_module("yfinance.exceptions").YFRateLimitError
+
+    def chart(self, symbol: str, parameters: Mapping[str, str], seconds: float) -> _Result:
+        """Return the chart of a symbol, complete within `seconds`.
+
+        Raises
+        ------
+        RateLimitedError
+            If Yahoo has had enough; its status is 429.
+        RejectedRequestError
+            If it knows no such ticker.
+        TransientError
+            If it does not answer, or not with a chart.
+        """
+        try:
+            status, body = within(seconds, partial(self._get, symbol, parameters, seconds))
+        except NoReplyError as error:
+            raise TransientError("no complete answer in time") from error
+        except self._too_many as error:
+            raise RateLimitedError("too many requests", 429) from error
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".partition(_HELP_OF_CURL)[0]
+            raise TransientError(said[:_SHOWN]) from error
+        return _result_of(status, body)
+
+    def _get(
+        self, symbol: str, parameters: Mapping[str, str], seconds: float, _is_abandoned: Event
+    ) -> tuple[int, bytes]:
+        url = f"{_URL}/{quote(symbol, safe='&=')}"
+        answer: Any = self._data.get(url, dict(parameters), timeout=seconds + 1)  # one that is abandoned ends
+        return answer.status_code, answer.content
+
+
+def _result_of(status: int, body: bytes) -> _Result:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.ValidationError as error:
+        raise TransientError(f"an answer that is no chart: {error}"[:_SHOWN], status) from error
+    except msgspec.DecodeError as error:
+        raise TransientError(f"status {status}, with what is not JSON", status) from error
+    chart = answer.chart or answer.finance or _Chart()
+    if chart.error is not None:
+        said = chart.error.description or chart.error.code or "an error without a description"
+        kind = RejectedRequestError if status == 404 else TransientError
+        raise kind(f"status {status}: {said}"[:_SHOWN], status)
+    if not chart.result:
+        raise TransientError(f"status {status}, with an empty chart", status)
+    return chart.result[0]
 
 
 class YahooSource:
@@ -34,11 +140,11 @@ class YahooSource:
 
     def __init__(
         self,
-        yfinance: Any,
+        client: YahooClient,
         poll_seconds: float = 4.0,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._yfinance = yfinance
+        self._client = client
         self._poll_ms = round(poll_seconds * 1000)
         self._clock_ms = clock_ms
         self.vendor_state = VendorState()
@@ -60,21 +166,22 @@ class YahooSource:
         why = ""
         for symbol in self._in_turn(symbols[:MAX_SYMBOLS]):
             left = (begins_ms + self._poll_ms - self._clock_ms()) / 1000
-            if left > 0:
-                self.vendor_state.cursor = symbol
+            if left <= 0:
+                why = why or "the time for this poll is up"
+                break
+            self.vendor_state.cursor = symbol
             try:
-                found[symbol] = within(max(0.0, left), partial(self._quote, symbol))
-            except self._yfinance.exceptions.YFRateLimitError as error:
+                found[symbol] = self._quote(symbol, left)
+            except RejectedRequestError:
+                found[symbol] = Missing("yahoo knows no such ticker")
+            except RateLimitedError as error:
                 until_ms = self.vendor_state.blocked_until_ms = self._clock_ms() + _PAUSE_MS
-                why = f"{limited(SOURCE.name, until_ms)}: too many requests"
+                why = f"{limited(SOURCE.name, until_ms)}: {error}"
                 if any(isinstance(quote, Quote) for quote in found.values()):
                     return found | {each: Missing(why) for each, quote in found.items() if quote == later}
                 raise RateLimitedError(why, 429) from error
-            except NoReplyError:
-                why = "yahoo: the time for this poll is up"
-                found[symbol] = Missing(why)
-            except Exception as error:  # noqa: BLE001 - yfinance raises what its parsing stumbles over
-                why = f"{type(error).__name__}: {error}"[:_SHOWN]
+            except TransientError as error:
+                why = str(error)
                 found[symbol] = Missing(f"yahoo: {why}")
         if why and not any(isinstance(quote, Quote) for quote in found.values()):
             problem = f"yahoo answered for none of {len(symbols)} symbols; the last: {why}"
@@ -90,63 +197,59 @@ class YahooSource:
         first = symbols.index(last) + 1 if last in symbols else 0
         return [*symbols[first:], *symbols[:first]]
 
-    def _quote(self, symbol: str, _is_abandoned: Event) -> Quote | Missing:
-        ticker = self._yfinance.Ticker(symbol)
-        ticker.history(period="1d")  # which raises what the metadata alone would hide: a used-up limit
-        known = ticker.get_history_metadata() or {}
-        price, at = _number(known.get("regularMarketPrice")), known.get("regularMarketTime")
-        if price is None:
-            return Missing("yahoo knows no such ticker")
-        ts = round(at.timestamp() * 1000) if isinstance(at, datetime) else None
-        return Quote(price, day_volume=_number(known.get("regularMarketVolume")), quote_ts=ts)
+    def _quote(self, symbol: str, seconds: float) -> Quote | Missing:
+        known = self._client.chart(symbol, {"range": "1d", "interval": "1d"}, seconds).meta
+        if known.regular_market_price is None:
+            return Missing("yahoo has no price of it")
+        at_s = known.regular_market_time
+        ts = None if at_s is None else round(at_s * 1000)
+        return Quote(known.regular_market_price, day_volume=known.regular_market_volume, quote_ts=ts)
 
 
 class YahooHistory:
-    """Yahoo's bars of one minute by yfinance: eight days a call, of the last thirty.
+    """Yahoo's bars of one minute: seven days a call, of the last thirty."""
 
-    https://ranaroussi.github.io/yfinance/reference/yfinance.price_history.html
-    """
-
-    def __init__(self, yfinance: Any, seconds: float = 20.0) -> None:
-        self._yfinance = yfinance
+    def __init__(self, client: YahooClient, seconds: float = 20.0) -> None:
+        self._client = client
         self._seconds = seconds
 
     def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
         """Return a ticker's bars, the oldest first; rows without a price are left out."""
         for begin_ms in range(since_ms, until_ms, _SPAN_MS):
             end_ms = min(begin_ms + _SPAN_MS, until_ms)
+            span = {"period1": str(begin_ms // 1000), "period2": str(-(-end_ms // 1000))}
+            parameters = span | {"interval": "1m", "includePrePost": "true"}
             try:
-                frame = within(self._seconds, partial(self._frame, symbol, begin_ms, end_ms))
-            except NoReplyError as error:
-                raise SourceError(f"yahoo does not answer for {symbol}: {error.kind}") from error
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}"[:_SHOWN]
-                raise SourceError(f"yahoo has no minutes of {symbol}: {said}") from error
-            for at, *values in frame[["Open", "High", "Low", "Close", "Volume"]].itertuples():
-                ts, (open_, high, low, close, volume) = round(at.timestamp() * 1000), values
-                if begin_ms <= ts < end_ms and all(map(math.isfinite, (open_, high, low, close))):
-                    yield MinuteBar(ts, open_, high, low, close, volume if math.isfinite(volume) else 0.0)
+                bars = _bars(self._client.chart(symbol, parameters, self._seconds))
+            except (SourceError, ValueError) as error:
+                raise SourceError(f"yahoo has no minutes of {symbol}: {error}") from error
+            yield from (bar for bar in bars if begin_ms <= bar.ts < end_ms)
 
-    def _frame(self, symbol: str, begin_ms: int, end_ms: int, _is_abandoned: Event) -> Any:
-        begin, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (begin_ms, end_ms))
-        ticker = self._yfinance.Ticker(symbol)
-        return ticker.history(interval="1m", start=begin, end=end, prepost=True, auto_adjust=False)
+
+def _bars(result: _Result) -> list[MinuteBar]:
+    """Return the minutes of a chart, without the last price, which Yahoo appends at its own second.
+
+    https://github.com/ranaroussi/yfinance/issues/1050
+    """
+    columns = next(iter(result.indicators.quote), None) or _Columns()
+    if not result.timestamp:
+        return []
+    rows = zip(
+        result.timestamp, columns.open, columns.high, columns.low, columns.close, columns.volume, strict=True
+    )
+    return [
+        MinuteBar(at * 1000, open_, high, low, close, volume or 0.0)
+        for at, open_, high, low, close, volume in rows
+        if at % _MINUTE_S == 0 and not (open_ is None or high is None or low is None or close is None)
+    ]
 
 
 def _history(environment: Environment) -> YahooHistory:
-    return YahooHistory(import_module("yfinance"), poll_seconds(history_environment(environment)))
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    return YahooHistory(YahooClient(), poll_seconds(history_environment(environment)))
 
 
 def _poll(environment: Environment) -> YahooSource:
-    return YahooSource(import_module("yfinance"), poll_seconds(environment))
+    return YahooSource(YahooClient(), poll_seconds(environment))
 
 
 SOURCE = SourceSpec(

@@ -30,6 +30,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from producers.errors import MonitorError
 from stream_infra.cli.text import printable
+from stream_infra.operations.endpoints import unproxied
 from stream_infra.operations.errors import FailedError, UnreachableError
 
 COMMANDS = {
@@ -209,6 +210,7 @@ for _name, _help in COMMANDS.items():
 
 def main() -> None:
     """Run ``stock-monitor``."""
+    os.environ.update(unproxied(os.environ))
     try:
         typer.main.get_command(app).main(prog_name="stock-monitor")
     except KeyboardInterrupt:  # before a command had begun

@@ -104,7 +104,13 @@ def _source(facts: MonitorFacts) -> Iterator[Finding]:
     keys = f"keys present: {', '.join(source.keys)}" if source.keys else "needs no key"
     broken = f"; cannot be used: {', '.join(source.broken)}" if source.broken else ""
     market = f"market{'s' if len(source.markets) > 1 else ''} {', '.join(source.markets)}"
-    yield Finding("source", "ok", f"{source.name}, by {source.mode}, {market}; {keys}{broken}")
+    what = f"{source.name}, by {source.mode}, {market}; {keys}{broken}"
+    feed = facts.feed
+    if feed and feed.failing and feed.source == source.name and facts.market_open:
+        remedy = "run `stock-monitor doctor`; see docs/sources.md"
+        yield Finding("source", "failed", f"{what}; the last poll failed: {feed.failing}", remedy)
+    else:
+        yield Finding("source", "ok", what)
 
 
 def _detector(facts: MonitorFacts) -> Iterator[Finding]:

@@ -31,9 +31,12 @@ def test_programs_see_dummy_credentials_and_the_local_endpoint_only(monkeypatch:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "https://sqs.us-east-1.amazonaws.com")
     monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    monkeypatch.delenv("no_proxy", raising=False)
     environment = aws_environment(read_settings({}))
     assert "AWS_PROFILE" not in environment
     assert "AWS_ENDPOINT_URL_SQS" not in environment
     assert "CDK_DEFAULT_ACCOUNT" not in environment
     assert environment["AWS_ACCESS_KEY_ID"] == "test"
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"

@@ -11,8 +11,10 @@ from consumers.contracts.counts import TickCounts
 from stream_infra import names
 from stream_infra.operations.facts import (
     EventRule,
+    FeedFacts,
     Function,
     MonitorFacts,
+    QuoteSource,
     Stream,
     TableFacts,
     WebAddress,
@@ -151,3 +153,18 @@ def test_what_never_ran_is_no_failure_just_after_its_deployment(just_deployed: b
     functions = {**SOUND.functions, names.NOTIFIER: Function()}
     facts = replace(SOUND, functions=functions, just_deployed=just_deployed)
     assert [finding.state for finding in judge(facts) if finding.part == "notifier"] == [state]
+
+
+def test_a_poll_that_failed_is_said_of_the_source_while_its_market_is_open() -> None:
+    source, why = (
+        QuoteSource("alpaca", "poll", ("XNYS open",), ("APCA_API_KEY_ID",)),
+        "alpaca rejects the key",
+    )
+    failing = replace(SOUND, source=source, feed=FeedFacts("alpaca", NOW, failing=why))
+    (found,) = failed(failing)
+    assert found.detail == (
+        "alpaca, by poll, market XNYS open; keys present: APCA_API_KEY_ID; "
+        "the last poll failed: alpaca rejects the key"
+    )
+    assert failed(replace(failing, market_open=False)) == []
+    assert failed(replace(failing, feed=FeedFacts("coinbase", NOW, failing=why))) == []  # the one before it
