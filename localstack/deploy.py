@@ -63,7 +63,8 @@ def cdk_environment(settings: LocalSettings) -> dict[str, str]:
     return aws_environment(settings) | {
         "PATH": find_node().path(),
         "CDK_DISABLE_LEGACY_EXPORT_WARNING": "1",
-        "CDK_CLI_DISABLE_TELEMETRY": "1",
+        "CDK_DISABLE_CLI_TELEMETRY": "1",
+        "CDK_VALIDATION": "false",  # by CloudFormation's rules: four seconds, and the tests did it
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
     }
 

@@ -3,7 +3,7 @@
 boto3 is left out: the Python runtime of Lambda brings it, and so does the local AWS. Not so urllib3, which calls the
 vendors: which version the runtime has is not ours to say. A bundle is a folder under `build/bundles/` of the checkout
 (of the current folder, where the monitor is installed from its wheel), named by a fingerprint of all that goes into
-it: what is unchanged is not built twice.
+it, with its archive beside it: what is unchanged is neither built nor compressed twice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -94,7 +95,7 @@ CONTENTS = {
 
 
 def bundles(root: Path, config: Config) -> dict[str, Path]:
-    """Return the folder of code of every function of a deployment, by its name.
+    """Return the archive of code of every function of a deployment, by its name.
 
     Raises
     ------
@@ -103,9 +104,14 @@ def bundles(root: Path, config: Config) -> dict[str, Path]:
     """
     needs = {names.SCANNER: get_pollable(config.source).packages}
     return {
-        name: bundle(root, name, config.target, needs.get(name, ()), config.packages)
+        name: archive_of(bundle(root, name, config.target, needs.get(name, ()), config.packages))
         for name in names.FUNCTIONS
     }
+
+
+def archive_of(folder: Path) -> Path:
+    """Return where the archive of a bundle's folder is."""
+    return folder.with_name(f"{folder.name}.zip")
 
 
 def bundle(
@@ -142,7 +148,7 @@ def bundle(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
-        if not folder.is_dir():
+        if not (folder.is_dir() and archive_of(folder).is_file()):
             _build(files, folder, function, target, requirements)
     return folder
 
@@ -179,8 +185,23 @@ def _build(files: list[File], folder: Path, function: str, target: Target, requi
         copy = partial / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.content)
+    if target == "local":  # whose Python is this one: a function starts in half the time
+        compiled = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(partial)]
+        subprocess.run([sys.executable, *compiled], check=True)
     _forget_older(folder)
+    archive = archive_of(partial)
+    _compress(partial, archive, level=9 if target == "aws" else 1)
+    archive.rename(archive_of(folder))
     partial.rename(folder)  # complete or not there: an interrupted build leaves only the .partial
+
+
+def _compress(folder: Path, archive: Path, level: int) -> None:
+    """Write a bundle's files into an archive with the same bytes each time: another would be another version."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            packed.writestr(entry, path.read_bytes())
 
 
 def _blocks(lock: Path) -> dict[str, list[str]]:
@@ -248,5 +269,7 @@ def _forget_older(folder: Path) -> None:
     """Keep one bundle per function and target: the disk is the user's."""
     prefix = folder.name.rsplit("-", 1)[0]
     for other in folder.parent.glob(f"{prefix}-*"):
-        if other.is_dir() and not other.name.endswith(".partial"):
+        if other.suffix == ".zip":
+            other.unlink()
+        elif other.is_dir() and other.suffix != ".partial":
             shutil.rmtree(other)

@@ -355,9 +355,7 @@ def function(
         runtime=lambda_.Runtime(f"python{runtime_version(config.target)}", lambda_.RuntimeFamily.PYTHON),
         architecture=lambda_.Architecture.X86_64 if is_x86(config.target) else lambda_.Architecture.ARM_64,
         handler=names.HANDLERS[name],
-        code=lambda_.Code.from_asset(
-            str(bundle), exclude=["**/__pycache__"]
-        ),  # or an import from it makes a version
+        code=lambda_.Code.from_asset(str(bundle)),
         memory_size=memory_mb,
         timeout=timeout,
         ephemeral_storage_size=disk,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from stream_infra import names
-from stream_infra.cdk.bundling import RUNTIME_VERSION, BundleError, _locked, bundle
+from stream_infra.cdk.bundling import RUNTIME_VERSION, BundleError, _compress, _locked, bundle
 from tests.stream_infra.cdk.assembly import Templates
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,6 +92,21 @@ def test_an_unchanged_bundle_is_not_built_again() -> None:
     built = first.stat().st_mtime_ns
     assert bundle(ROOT, names.NOTIFIER, "local") == first
     assert first.stat().st_mtime_ns == built
+
+
+def test_a_bundle_made_again_is_no_new_version(tmp_path: Path) -> None:
+    """CloudFormation publishes a version of a function where its code's hash is another: dates must not make one."""
+    folder = tmp_path / "folder"
+    (folder / "room").mkdir(parents=True)
+    for number, archive in enumerate((tmp_path / "a.zip", tmp_path / "b.zip")):
+        for name in ("room/late.py", "early.py"):
+            (folder / name).write_text("same = True")
+            os.utime(folder / name, (1_700_000_000 + number, 1_700_000_000 + number))
+        _compress(folder, archive, level=1)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    entries = zipfile.ZipFile(tmp_path / "a.zip").infolist()
+    assert [entry.filename for entry in entries] == ["early.py", "room/late.py"]
+    assert {entry.external_attr >> 16 for entry in entries} == {0o644}, "Lambda's user could not read it"
 
 
 def test_a_distribution_that_is_not_locked_is_named(tmp_path: Path) -> None:
