@@ -9,6 +9,7 @@ import json
 import secrets
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,8 @@ class EventLog:
         self._known = {event.event_id for event in self._events}
         self._counts = Counter(map(_labels, self._events))
         self._written = 0
+        self.on_add: Callable[[], None] = lambda: None
+        """Called after each event, by whoever added it: a thread of its own."""
         self._rewrite()
 
     @property
@@ -77,6 +80,7 @@ class EventLog:
                 self._known.discard(self._events.popleft().event_id)
             if self._written >= self._kept:
                 self._rewrite()
+        self.on_add()
 
     def counts(self) -> dict[tuple[str, str, str], int]:
         """Return how many events came, by detail type, kind and severity ("" where it has none); it only grows."""

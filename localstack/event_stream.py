@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -12,7 +13,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from localstack.event_log import EventLog, LoggedEvent
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
-LOOK_SECONDS = 0.2
 KEEP_ALIVE_SECONDS = 15.0
 """Proxies and clients take a connection that says nothing for a dead one."""
 MOST_FOLLOWERS = 32
@@ -25,7 +25,9 @@ class EventStream:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._followers = 0
+        self._followers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        """What wakes each of them, and the loop that it runs in."""
+        log.on_add = self._wake
 
     async def respond(self, request: Request) -> Response:
         """Send what came after `Last-Event-ID` (or `after`), then each event as it comes; without an id only those.
@@ -39,7 +41,7 @@ class EventStream:
         ticker = request.query_params.get("ticker")
         if ticker is not None and not is_symbol(ticker.upper()):
             return _rejected(f"ticker is {ticker[:64]!r}; must be a ticker of {SYMBOL_RULE}")
-        if self._followers >= MOST_FOLLOWERS:
+        if len(self._followers) >= MOST_FOLLOWERS:
             said = f"{MOST_FOLLOWERS} connections follow the events already; must be at most as many"
             return JSONResponse({"detail": said}, 503, {"retry-after": "5"})
         id_ = request.headers.get("last-event-id") or request.query_params.get("after")
@@ -47,28 +49,33 @@ class EventStream:
         return StreamingResponse(body, headers=_HEADERS, media_type="text/event-stream")
 
     async def _events(self, id_: str | None, ticker: str | None) -> AsyncIterator[str]:
-        self._followers += 1
+        added, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._followers[added] = loop
         try:
             known = self._log.newest if id_ is None else self._log.number_of(id_)
             yield "retry: 1000\n\n"
             if known is None:
                 yield _gap(str(id_))
-            n, silent = known or 0, 0.0
+            n, spoke = known or 0, loop.time()
             while True:
-                found = self._log.after(n)
-                for event in found:
+                added.clear()  # before the look: what is added during it wakes again
+                for event in self._log.after(n):
                     n = event.n
                     if ticker in {None, event.ticker}:
                         yield self._text(event)
-                        silent = 0.0
-                if not found:
-                    await asyncio.sleep(LOOK_SECONDS)
-                    silent += LOOK_SECONDS
-                if silent >= KEEP_ALIVE_SECONDS:
+                        spoke = loop.time()
+                try:
+                    await asyncio.wait_for(added.wait(), spoke + KEEP_ALIVE_SECONDS - loop.time())
+                except TimeoutError:
                     yield ": nothing new\n\n"
-                    silent = 0.0
+                    spoke = loop.time()
         finally:
-            self._followers -= 1
+            del self._followers[added]
+
+    def _wake(self) -> None:
+        for added, loop in list(self._followers.items()):
+            with contextlib.suppress(RuntimeError):  # its loop has ended, and with it the follower
+                loop.call_soon_threadsafe(added.set)
 
     def _text(self, event: LoggedEvent) -> str:
         data = json.dumps(event.detail, separators=(",", ":"))  # holds no line feed

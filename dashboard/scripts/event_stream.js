@@ -3,7 +3,8 @@
 import { pageConfig } from "./session.js";
 
 /** @typedef {import("./api.js").Poll} Poll */
-/** @typedef {{ticker: string}} Change what an event is about; "" where that is not one ticker, or not known */
+/** @typedef {import("./kinds.js").Anomaly} Anomaly */
+/** @typedef {{ticker: string, began: Omit<Anomaly, "origin"> | null}} Change what an event is about: "" where that is not one ticker, or not known; the anomaly where one began */
 
 /** What is asked all the same while events come: the API decides what is so. */
 const NET_MS = 30_000;
@@ -74,12 +75,11 @@ class EventStream extends EventTarget {
   }
 
   /** @param {MessageEvent<string>} event */
-  #take({ lastEventId, data }) {
+  #take({ type, lastEventId, data }) {
     if (lastEventId) this.#lastId = lastEventId;
-    /** @type {{data?: {ticker?: string}}} */
-    const detail = JSON.parse(data);
+    const detail = JSON.parse(data).data;
     /** @type {Change} */
-    const change = { ticker: detail.data?.ticker ?? "" };
+    const change = { ticker: detail?.ticker ?? "", began: type === "AnomalyDetected" ? detail : null };
     this.dispatchEvent(new CustomEvent("event", { detail: change }));
   }
 }

@@ -16,6 +16,7 @@ import { silences } from "./silences.js";
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
 /** @typedef {import("../api-types.d.ts").Stats} Stats */
+/** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 
 const EVERY_MS = 2000;
 const STATS_EVERY_MS = 15_000;
@@ -29,7 +30,7 @@ const MOST = 500;
 
 let filters = readFilters();
 
-/** The panel of events; `usualSource` names the configured source, `onAnomalies` is called with what is shown. */
+/** The panel of events; `list` names the configured source, `onAnomalies` is called with what is shown. */
 export class EventsPanel {
   #list = byId("events");
   #events = new EventList(this.#list);
@@ -49,7 +50,8 @@ export class EventsPanel {
   #lastPage = null;
   #filters = "";
   #loaded = false;
-  #usualSource = "";
+  /** @type {Pick<TickerList, "source" | "origin">} of the watch list */
+  #usual = { source: "", origin: "live" };
   /** @type {(anomalies: Anomaly[]) => void} */
   #onAnomalies;
   /** @type {Poll} */
@@ -69,6 +71,7 @@ export class EventsPanel {
       onProblem: (problem) => this.#reject(problem),
     });
     eventStream.follow(this.#poll);
+    eventStream.addEventListener("event", (event) => this.#arrive(/** @type {CustomEvent<import("./event_stream.js").Change>} */ (event).detail.began));
     loadKinds(offerKinds);
     this.#counts = new Poll(() => resource(["stats"], statsQuery()), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     silences.addEventListener("change", () => {
@@ -78,10 +81,10 @@ export class EventsPanel {
     onAddress(() => this.#onAddress());
   }
 
-  /** @param {string} source */
-  set usualSource(source) {
-    if (source === this.#usualSource) return;
-    this.#usualSource = source;
+  /** @param {TickerList} list */
+  set list({ source, origin }) {
+    if (source === this.#usual.source) return;
+    this.#usual = { source, origin };
     if (this.#loaded) this.#render();
   }
 
@@ -129,21 +132,37 @@ export class EventsPanel {
     const first = !this.#loaded;
     if (first) this.#next = following(page);
     const overlaps = first || fresh.length < page.anomalies.length || page.anomalies.length === 0;
-    if (overlaps) this.#shown = [...fresh, ...this.#shown].sort(newestFirst);
+    if (overlaps) this.#add(fresh);
     else [this.#shown, this.#next] = [page.anomalies, following(page)]; // a gap: more came than one page holds
-    if (this.#shown.length > MOST) {
-      this.#shown.length = MOST;
-      this.#next = { until: instantAfter(this.#shown[MOST - 1]) };
-    }
     this.#loaded = true;
     this.#list.setAttribute("aria-busy", "false");
-    if (!first && fresh.length) {
-      announce(fresh);
-      notify(fresh);
-    }
-    const ids = new Set(fresh.map((anomaly) => anomaly.id));
-    if (first || !overlaps || !ids.size) return this.#render();
-    this.#waiting = new Set([...this.#waiting, ...ids]);
+    if (!first && fresh.length) tell(fresh);
+    if (first || !overlaps || !fresh.length) return this.#render();
+    this.#letWait(fresh);
+  }
+
+  /** An event holds its anomaly: it is shown before the API is asked, where its origin is known and no filter is to be judged. @param {Omit<Anomaly, "origin"> | null} began */
+  #arrive(began) {
+    const { source, origin } = this.#usual;
+    const isShown = began && began.source === source && this.#loaded && !this.#browsing && !filters.severity && !filters.kind && !filters.source;
+    if (!isShown || this.#shown.some(({ id }) => id === began.id)) return;
+    const fresh = [{ ...began, origin }];
+    this.#add(fresh);
+    tell(fresh);
+    this.#letWait(fresh);
+  }
+
+  /** @param {Anomaly[]} fresh */
+  #add(fresh) {
+    this.#shown = [...fresh, ...this.#shown].sort(newestFirst);
+    if (this.#shown.length <= MOST) return;
+    this.#shown.length = MOST;
+    this.#next = { until: instantAfter(this.#shown[MOST - 1]) };
+  }
+
+  /** Show what came, once nobody points at the list. @param {Anomaly[]} fresh */
+  #letWait(fresh) {
+    this.#waiting = new Set([...this.#waiting, ...fresh.map(({ id }) => id)]);
     if (isPointedAt(this.#list)) this.#render(); // without them: it says how many wait
     this.#turn.want();
   }
@@ -157,7 +176,7 @@ export class EventsPanel {
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
     const shown = this.#shown.filter(({ id }) => !this.#waiting.has(id));
-    this.#events.show(shown, { usualSource: this.#usualSource, message: emptyState(), chosen: this.#chosen, fresh });
+    this.#events.show(shown, { usualSource: this.#usual.source, message: emptyState(), chosen: this.#chosen, fresh });
     byId("events-newer").hidden = !this.#browsing;
     setText(byId("events-summary"), summary(shown.length, this.#waiting.size, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
@@ -229,6 +248,12 @@ function filterKey() {
 /** @param {Anomaly} a @param {Anomaly} b */
 function newestFirst(a, b) {
   return a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : a.ticker.localeCompare(b.ticker);
+}
+
+/** @param {Anomaly[]} fresh */
+function tell(fresh) {
+  announce(fresh);
+  notify(fresh);
 }
 
 /** @param {Anomaly[]} fresh */

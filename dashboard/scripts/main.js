@@ -28,7 +28,7 @@ let offered = "";
 const watchList = new WatchList((list) => {
   status.list = list;
   tickerView.list = list;
-  events.usualSource = list.source;
+  events.list = list;
   const names = list.tickers.map(({ ticker }) => ticker);
   if (names.join() === offered) return;
   offered = names.join();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Followed:
         self.asked: list[str | None] = []
         self._stream = EventStream(self.log)
         self._cuts = 0
+        self._open: list[int] = []
+        """Of each connection, how many cuts there were before it."""
 
     def send(self, anomaly: Anomaly) -> str:
         """Let the bus deliver that an anomaly began; return its id in the log."""
@@ -33,16 +36,21 @@ class Followed:
         return self.log.id_of(self.log.after(self.log.newest - 1)[0])
 
     def cut(self) -> None:
-        """End every connection."""
+        """End every connection; none gets what is sent afterwards."""
         self._cuts += 1
+        while any(cuts < self._cuts for cuts in list(self._open)):
+            time.sleep(0.01)
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer a request, until it is cut or the page goes."""
+        cuts = self._cuts
+        self._open.append(cuts)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            asyncio.run(self._serve(handler))
+            asyncio.run(self._serve(handler, cuts))
+        self._open.remove(cuts)
 
-    async def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        url, cuts = urlsplit(handler.path), self._cuts
+    async def _serve(self, handler: BaseHTTPRequestHandler, cuts: int) -> None:
+        url = urlsplit(handler.path)
         scope = {
             "type": "http",
             "method": "GET",

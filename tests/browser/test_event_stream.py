@@ -63,6 +63,22 @@ def test_an_anomaly_arrives_by_the_stream_without_waiting_for_a_poll(
     expect(page.locator(f'.own-events .event[data-id="{own.id}"]')).to_be_visible()
 
 
+def test_an_anomaly_is_on_screen_before_the_api_is_asked(
+    page: Page, site: Site, followed: Followed, console: Console
+) -> None:
+    page.goto(site.url)
+    expect(page.locator("#watch-summary")).to_contain_text("10 of 10")
+    wait_for_connections(page, followed, 1)
+    page.route("**/api/anomalies?*", lambda route: route.abort())
+    console.expect("net::")
+    other = site.put_anomaly("KO", epoch_now_ms(), source="verify-1")
+    followed.send(other)
+    anomaly = put(site, "MSFT")
+    followed.send(anomaly)
+    shown(page, anomaly)
+    expect(page.locator(f'#events .event[data-id="{other.id}"]')).to_have_count(0)
+
+
 NOTE_EVENTS = """
 window.received = [];
 window.EventSource = class extends EventSource {
