@@ -26,6 +26,28 @@ https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
 
 
 _PREFIX_CHARACTERS = 12
+_KEY_BYTES = 1024
+"""S3 guide, "Naming Amazon S3 objects"."""
+_MARKETS_CHARACTERS, _URL_CHARACTERS, _OPTION_CHARACTERS = 2000, 1000, 256
+"""What is handed to the functions: all variables of one have 4 KB (Lambda guide, "Lambda quotas")."""
+EMAIL = r"(?=.{1,254}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
+"""SES guide, "Email header fields": an address is of ASCII characters; RFC 5321, 4.5.3.1: 64 and 254 of them."""
+EMAIL_RULE = "an email address, as in ops@example.com: at most 254 ASCII characters, 64 of them before the @"
+_USERNAME_CHARACTERS = 128
+"""Cognito API reference, AdminCreateUser: the email address is the name that a person has there."""
+_MOST_PEOPLE = 400
+"""Each is a resource of ApiStack, which has 500 at most (CloudFormation guide, "Understand CloudFormation quotas")."""
+_SERVICES = (
+    ("lambda", "Lambda"),
+    ("kinesis", "Kinesis"),
+    ("apigateway", "API Gateway"),
+    ("cognito-idp", "Cognito user pools"),
+    ("codedeploy", "CodeDeploy"),
+    ("schemas", "EventBridge schemas"),
+    ("athena", "Athena"),
+    ("glue", "Glue"),
+)
+"""Services that a deployment has resources of, and that are not in every region."""
 
 
 def normal_name(distribution_name: str) -> str:
@@ -53,10 +75,18 @@ def _options(given: object) -> object:
     given = _json(given) if isinstance(given, str) else given
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise ValueError(f"{given!r}; must be a table of variables with their values in quotes")
+    for name, value in given.items():
+        _at_most(_OPTION_CHARACTERS, value, f"{name} has")
     return given
 
 
+def _at_most(characters: int, text: str, what: str) -> None:
+    if len(text) > characters:
+        raise ValueError(f"{what} {len(text)} characters; must be {characters} at most")
+
+
 def _markets(given: str) -> str:
+    _at_most(_MARKETS_CHARACTERS, given, "there are")
     try:
         Listings(given, NEW_YORK)
     except ArgumentError as error:
@@ -84,6 +114,8 @@ def _tickers(given: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"{text!r}; must be tickers, as a list or separated by commas")
     if is_reference(text):
+        if len(text.strip().split("/", 3)[3].encode()) > _KEY_BYTES:
+            raise ValueError(f"{text!r}; must have a key of at most {_KEY_BYTES} bytes")
         return text
     if text.lower().startswith("s3:"):
         raise ValueError(f"{text!r} is no reference to an object; must be s3://bucket/key")
@@ -114,14 +146,16 @@ def _threshold(given: object) -> str:
 
     text = given if isinstance(given, str) else json.dumps(given)
     try:
-        return Threshold.parse(text).text
+        text = Threshold.parse(text).text
     except ThresholdError as error:
         raise ValueError(str(error)) from error
+    _at_most(_PARAMETER_LIMIT, text, "there are")
+    return text
 
 
 def _email(given: str) -> str:
-    if given and not re.fullmatch(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+", given):
-        raise ValueError(f"{given!r}; must be an email address, as in ops@example.com")
+    if given and not re.fullmatch(EMAIL, given):
+        raise ValueError(f"{given!r}; must be {EMAIL_RULE}")
     return given
 
 
@@ -131,10 +165,15 @@ def _people(given: object) -> object:
     if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one for one in given):
         raise ValueError(f"{given!r}; must be email addresses, as a list")
     _once(map(str.lower, given))
-    return [_email(one) for one in given]
+    if len(given) > _MOST_PEOPLE:
+        raise ValueError(f"{len(given)} people; must be {_MOST_PEOPLE} at most")
+    for one in given:
+        _at_most(_USERNAME_CHARACTERS, _email(one), f"{one!r} has")
+    return list(given)
 
 
 def _url(given: str) -> str:
+    _at_most(_URL_CHARACTERS, given, "there are")
     try:
         parts = urlsplit(given)
         is_page = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", given)
@@ -174,15 +213,21 @@ def _prefix(given: str) -> str:
 
 
 def _region(given: str) -> str:
+    """Check a region by botocore's list of AWS's endpoints, without those of China, governments and the like.
+
+    CloudFront is not there (AWS GovCloud guide, "Amazon CloudFront"), or Cognito is not (Amazon Web Services in China).
+    """
     from botocore.session import Session  # noqa: PLC0415  only where a region is named
 
     aws = Session()
-    known = [
-        of for part in aws.get_available_partitions() for of in aws.get_available_regions("lambda", part)
-    ]
+    known = aws.get_available_regions("lambda")
     if given not in known:
         suggestion = did_you_mean(given, known)
-        raise ValueError(f"unknown region {given!r}{suggestion}; must be one of AWS's, as us-east-1")
+        raise ValueError(
+            f"unknown region {given!r}{suggestion}; must be one of AWS's commercial regions, as us-east-1"
+        )
+    if lacks := [name for of, name in _SERVICES if given not in aws.get_available_regions(of)]:
+        raise ValueError(f"{given!r} has no {', '.join(lacks)}; must be a region that has, as us-east-1")
     return given
 
 

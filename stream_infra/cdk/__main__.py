@@ -7,6 +7,7 @@ cdk synth -c deployment=staging -c shards=2
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,20 +18,25 @@ from stream_infra.config import enter, read_context
 
 
 def main() -> int:
-    """Synthesize. Returns the exit code."""
+    """Synthesize. Returns the exit code: 1 also if AWS would reject what the templates say."""
     app = cdk.App()
     try:
         config = read_context(app.node.get_all_context(), Path.cwd())
         enter(config)
         from stream_infra.cdk.app import ROOT, build  # noqa: PLC0415  the names are those of the deployment now
         from stream_infra.cdk.bundling import bundles  # noqa: PLC0415
+        from stream_infra.cdk.limits import judge  # noqa: PLC0415
+        from stream_infra.names import STACKS  # noqa: PLC0415
 
         build(app, config, bundles(ROOT, config))
     except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    app.synth()
-    return 0
+    assembly = Path(app.synth().directory)
+    templates = {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in STACKS}
+    problems = judge(templates)
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ RUNTIME_VERSION = "3.13"
 """Python of the functions on AWS; locally they run on the Python of the environment."""
 LOCK = Path(__file__).with_name("requirements.lock")
 """The lock in the root of the repository: a link here, so that the wheel has it too."""
+UNZIPPED_BYTES = 250 * 1024 * 1024
+"""Lambda guide, "Lambda quotas": what a deployment package has at most, unzipped."""
 
 _POWERTOOLS = ("aws-lambda-powertools", "jmespath", "typing-extensions")
 _KPL = ("aws-kinesis-agg", "six", "protobuf")  # aws-kinesis-agg imports six and does not declare it
@@ -131,7 +133,7 @@ def bundle(
     Raises
     ------
     BundleError
-        If a distribution is not in the lock, or the installer failed.
+        If a distribution is not in the lock, the installer failed, or Lambda would reject what came of it as too large.
     ExtensionError
         If a package cannot be put into a bundle.
     """
@@ -150,7 +152,31 @@ def bundle(
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
         if not (folder.is_dir() and archive_of(folder).is_file()):
             _build(files, folder, function, target, requirements)
+    check_size(folder, function)
     return folder
+
+
+def check_size(folder: Path, function: str) -> None:
+    """Check a bundle against the quota of Lambda.
+
+    Raises
+    ------
+    BundleError
+        It is larger; what is largest in it is named.
+    """
+    sizes = {part.name: sum(of.stat().st_size for of in _files_in(part)) for part in folder.iterdir()}
+    if (size := sum(sizes.values())) > UNZIPPED_BYTES:
+        largest = ", ".join(
+            f"{name} {sizes[name]:,}" for name in sorted(sizes, key=lambda name: -sizes[name])[:3]
+        )
+        raise BundleError(
+            f"bundle of {function}: {size:,} bytes ({largest}, …)",
+            allowed=f"{UNZIPPED_BYTES:,} at most: fewer packages",
+        )
+
+
+def _files_in(part: Path) -> Iterable[Path]:
+    return [part] if part.is_file() else (of for of in part.rglob("*") if of.is_file())
 
 
 def _with_own_library(files: Iterable[File], function: str, target: Target) -> list[File]:

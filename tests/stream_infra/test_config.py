@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from producers.errors import MonitorError
 from producers.sources import names as source_names
+from stream_infra import names
 from stream_infra.config import (
     DEFAULT_TICKERS,
     FILE,
@@ -126,6 +127,63 @@ def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
 )
 def test_what_cannot_work_is_named_with_what_is_allowed(tmp_path: Path, line: str, said: str) -> None:
     assert re.search(said, problem(tmp_path, f"[prod]\n{line}\n"))
+
+
+LONG_KEY = "s3://bucket/watch-lists/" + "k" * (1024 - len("watch-lists/"))
+PEOPLE = [f"p{n}@example.com" for n in range(401)]
+RULES = {"kinds": {"gap": 3}, "tickers": {f"T{n}": 3 for n in range(400)}}
+
+
+@pytest.mark.parametrize(
+    ("key", "most", "beyond", "said"),
+    [
+        ("shards", 5, 65, "less than or equal to 64"),
+        ("partitions", 256, 257, "less than or equal to 256"),
+        ("parallelization_factor", 5, 11, "less than or equal to 10"),
+        ("parallelization_factor", 1, 0, "greater than or equal to 1"),
+        ("batching_window_seconds", 300, 301, "less than or equal to 300"),
+        ("batching_window_seconds", 0, -1, "greater than or equal to 0"),
+        ("poll_interval_seconds", 60, 60.5, "less than or equal to 60"),
+        ("kept_days", 15, 16, "less than or equal to 15"),
+        ("kept_days", 1, 0, "greater than or equal to 1"),
+        ("concurrency_limit", 0, -1, "greater than or equal to 0"),
+        ("monthly_cost_limit", 0.01, 0, "greater than 0"),
+        ("account", "1" * 12, "1" * 13, "must be the 12 digits"),
+        ("region", "eu-west-1", "cn-north-1", "commercial regions"),
+        ("region", "us-west-2", "us-gov-west-1", "commercial regions"),
+        ("region", "ap-south-1", "ap-south-2", "has no EventBridge schemas"),
+        ("prefix", "a" * 12, "a" * 13, "1 to 12 of"),
+        (
+            "tickers",
+            ",".join(f"T{n:04}" for n in range(682)),
+            ",".join(f"T{n:04}" for n in range(683)),
+            "4096 at most",
+        ),
+        ("tickers", LONG_KEY, LONG_KEY + "k", "a key of at most 1024 bytes"),
+        ("tickers", "s3://buc/k", "s3://bu/k", "s3://bucket/key"),
+        ("tickers", f"s3://{'b' * 63}/k", f"s3://{'b' * 64}/k", "s3://bucket/key"),
+        ("tickers", "s3://bucket/k", "s3://Bucket/k", "s3://bucket/key"),
+        ("threshold", {"tickers": {"AAPL": 3}}, RULES, "4096 at most"),
+        ("markets", "ABC=XLON", ",".join(f"A{n:03}=XLON" for n in range(201)), "2000 at most"),
+        ("dashboard_url", f"https://a.com/{'a' * 986}", f"https://a.com/{'a' * 987}", "1000 at most"),
+        ("source_options", {"ALPACA_FEED": "iex"}, {"ALPACA_FEED": "i" * 257}, "256 at most"),
+        ("operations_email", f"{'a' * 64}@b.com", f"{'a' * 65}@b.com", "64 of them before the @"),
+        ("operations_email", "ops+aws@example.com", "öps@example.com", "ASCII"),
+        ("operations_email", "o@" + "b" * 248 + ".com", "o@" + "b" * 249 + ".com", "at most 254"),
+        ("people", ["o@" + "b" * 122 + ".com"], ["o@" + "b" * 123 + ".com"], "128 at most"),
+        ("people", PEOPLE[:400], PEOPLE, "400 at most"),
+        ("people", ["a@b.com"], ["a@b.com", "A@b.com"], "is there twice"),
+    ],
+)
+def test_a_value_at_the_limit_is_taken_and_one_beyond_it_is_named(
+    key: str, most: object, beyond: object, said: str
+) -> None:
+    """Limits that AWS publishes for what a setting becomes; `stream_infra.setting_types` names the page of each."""
+    load("prod", None, {key: Given(most, "<given>")})
+    with pytest.raises(ConfigError) as caught:
+        load("prod", None, {key: Given(beyond, "<given>")})
+    assert said in str(caught.value)
+    assert "<given>" in str(caught.value)
 
 
 def test_an_unknown_key_of_another_deployment_is_named_too(tmp_path: Path) -> None:
@@ -314,6 +372,7 @@ def test_what_aws_lets_no_name_begin_with_is_no_prefix(tmp_path: Path, prefix: s
 
 def test_a_process_works_for_one_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCK_MONITOR_PREFIX", "")
+    monkeypatch.setattr(names, "PREFIX", "")
     with pytest.raises(
         ConfigError, match="the prefix is 'eu', and this process works for the deployment with ''"
     ):
