@@ -15,6 +15,7 @@ help: ## Show the commands
 	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9_-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 up: export SOURCE := $(SOURCE)
+up: export SOURCE_MODE := $(SOURCE_MODE)
 up: export TICKERS := $(TICKERS)
 up: .venv node_modules/.installed ## Bring the whole monitor up on this machine; SOURCE=coinbase for real quotes
 	@$(BIN)/python -m localstack.up

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HOST = "127.0.0.1"
-_CHOICES = {"SOURCE", "TICKERS"}
+_CHOICES = {"SOURCE", "SOURCE_MODE", "TICKERS"}
 """What `make up` takes from variables that mean something else to the programs that it starts."""
 
 

@@ -1,7 +1,7 @@
 """The source of quotes of the local monitor: chosen, equipped and tried before anything starts.
 
-`[local]` in `monitor.toml` chooses it, or ``make up SOURCE=… TICKERS=…``; its keys and options come from the
-environment, its keys go on into the local Secrets Manager.
+`[local]` in `monitor.toml` chooses it, or ``make up SOURCE=… TICKERS=… SOURCE_MODE=stream``; its keys and options
+come from the environment, its keys go on into the local Secrets Manager.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SourceTrial:
 
 
 def configure(settings: LocalSettings, environment: Environment) -> Config:
-    """Return the local deployment's settings: SOURCE and TICKERS of the environment before `monitor.toml`.
+    """Return the local deployment's settings: SOURCE, SOURCE_MODE and TICKERS of the environment before `monitor.toml`.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def configure(settings: LocalSettings, environment: Environment) -> Config:
         If a setting cannot work.
     """
     path, overrides = find_file(ROOT), {}
-    for field, variable in (("source", "SOURCE"), ("tickers", "TICKERS")):
+    for variable in ("SOURCE", "SOURCE_MODE", "TICKERS"):
         if value := environment.get(variable, "").strip():
-            overrides[field] = Given(value, variable)
+            overrides[variable.lower()] = Given(value, variable)
     defaults: dict[str, object] = {
         "target": LOCAL,
         "account": ACCOUNT,
@@ -203,7 +203,7 @@ def _rejected(source: str, error: VendorError) -> LocalError:
     if not spec.keys:  # rejected for another reason, such as the country
         return LocalError(str(error))
     keys = "; ".join(f"{key.variable}: {key.where}" for key in spec.keys)
-    return LocalError(f"{source} rejects the key ({error}). Check it, or get another. {keys}")
+    return LocalError(f"{error}. {keys}")
 
 
 def store_keys(settings: LocalSettings, spec: SourceSpec, environment: Environment) -> None:
@@ -226,17 +226,17 @@ def describe(config: Config, spec: SourceSpec, now: datetime | None = None) -> s
     parts = [f"{what}, {how} every {config.poll_interval_seconds:g} s"]
     if spec.keys:
         parts.append(f"keys present: {', '.join(key.variable for key in spec.keys)}")
-    if closed := _closed(config, spec, now or datetime.now(UTC)):
-        are = "market {} is closed now: quotes come when it opens"
-        if len(closed) > 1:
-            are = "markets {} are closed now: quotes come when one opens"
-        parts.append(are.format(", ".join(closed)))
-    return "; ".join(parts)
+    return "; ".join([*parts, *closed_markets(config, spec, now)])
 
 
-def _closed(config: Config, spec: SourceSpec, now: datetime) -> list[str]:
-    """Return the markets of the tickers if all of them are closed, else nothing."""
+def closed_markets(config: Config, spec: SourceSpec, now: datetime | None = None) -> list[str]:
+    """Return a sentence of the markets of the tickers if all of them are closed, else nothing."""
+    now = now or datetime.now(UTC)
     listed = [] if config.tickers.startswith("s3:") else config.tickers.split(",")
     market_of = Listings(config.markets, spec.market)
     markets = sorted({market_of(ticker) for ticker in listed} or {spec.market})
-    return [] if any(is_open(config.session, now, market) for market in markets) else markets
+    if any(is_open(config.session, now, market) for market in markets):
+        return []
+    if len(markets) == 1:
+        return [f"market {markets[0]} is closed now: quotes come when it opens"]
+    return [f"markets {', '.join(markets)} are closed now: quotes come when one opens"]

@@ -76,7 +76,7 @@ def up(settings: LocalSettings, console: Console) -> None:
     with _step(console, "Source") as say:
         spec = source.equip(config, os.environ, say)
         trial = source.try_out(config, os.environ)
-        say(trial.said)
+        say("; ".join([trial.said, *source.closed_markets(config, spec)]))
         if not trial.is_good:
             say.sign = "[yellow]![/]"
     settings.directory.mkdir(parents=True, exist_ok=True)

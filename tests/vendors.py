@@ -132,13 +132,19 @@ def _yahoo(ticker: str, asked: Json) -> Answer:
     return answer(chart(ticker, price_of(ticker, now), now, _bars(ticker, since, min(until, now))))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    is_revoked = False
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: _Server
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = {name.lower(): value for name, value in self.headers.items() if not self.server.is_revoked}
         vendor, _, path = url.path.lstrip("/").partition("/")
         path = f"/{path}"
         status, answer = {
@@ -215,8 +221,7 @@ class Vendors:
     """All of them, on three ports of this machine, until closed."""
 
     def __init__(self) -> None:
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), _Handler)
         self._streams = serve(_stream, "127.0.0.1", 0)
         self._folder = tempfile.TemporaryDirectory()
         self._yahoo = Yahoo(Path(self._folder.name), _yahoo, is_open=True)
@@ -236,6 +241,10 @@ class Vendors:
             "FINNHUB_API_KEY": "k1", "FINNHUB_URL": f"{http}/finnhub", "FINNHUB_STREAM_URL": f"{stream}/finnhub",
             **self._yahoo.environment,
         }  # fmt: skip
+
+    def revoke_keys(self) -> None:
+        """Take every key for a wrong one from now on."""
+        self._http.is_revoked = True
 
     def close(self) -> None:
         """End the servers."""

@@ -90,6 +90,7 @@ def test_source_and_tickers_come_from_make(settings: LocalSettings) -> None:
         "always",
         5,
     )
+    assert source.configure(settings, {"SOURCE": "kraken", "SOURCE_MODE": "stream"}).source_mode == "stream"
     assert source.configure(settings, {"SOURCE": "kraken"}).tickers.startswith("BTC-USD,")
     assert source.configure(settings, {"SOURCE": "alpaca"}).tickers.startswith("AAPL,")
 
@@ -237,5 +238,6 @@ def test_a_refusal_without_a_key_blames_no_key(settings: LocalSettings) -> None:
 
 def test_programs_do_not_inherit_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE", "coinbase")
+    monkeypatch.setenv("SOURCE_MODE", "stream")
     monkeypatch.setenv("TICKERS", "BTC-USD")
-    assert not {"SOURCE", "TICKERS"} & set(aws_environment(read_settings({})))
+    assert not {"SOURCE", "SOURCE_MODE", "TICKERS"} & set(aws_environment(read_settings({})))
