@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stream_infra.operations.changes import Change
+    from stream_infra.operations.preflight import DeploymentProblem
 
 app = typer.Typer()
 
@@ -84,14 +85,14 @@ def deploy(
     config = load(deployment, find_file(Path.cwd()))
     enter(config)
     from stream_infra.operations import deployment as deploying  # noqa: PLC0415  with the names of the deployment
+    from stream_infra.operations import preflight  # noqa: PLC0415
 
-    client = _client(config.region)
-    if bootstrap and not check:
+    client, lacking = _client(config.region), deploying.tools()
+    if bootstrap and not check and not lacking:
         deploying.bootstrap(client)
-    problems = deploying.preflight(client, config, adopt=adopt)
+    problems = [*lacking, *preflight.preflight(client, config, adopt=adopt)]
     if problems:
-        rows = [(problem.what, problem.remedy) for problem in problems]
-        _print([problem._asdict() for problem in problems], rows, ("missing", "do"), as_json=as_json)
+        _say(problems, "missing", as_json=as_json)
         raise InputError(f"{len(problems)} things are missing; nothing was changed")
     settings = deploying.target_of(client) | ({"past_alarms": "true"} if past_alarms else {})
     assembly = deploying.synthesize(deployment, upload=revert_drift, **settings)
@@ -99,9 +100,21 @@ def deploy(
     dangers = deploying.changes(client, assembly)
     _judge(dangers, set(allow or ()), as_json=as_json)
     if not check:
-        with deploying.parameters_kept(client) if revert_drift else nullcontext():
-            deploying.deploy(assembly, adopt=adopt, revert_drift=revert_drift)
+        try:
+            with deploying.parameters_kept(client) if revert_drift else nullcontext():
+                deploying.deploy(assembly, adopt=adopt, revert_drift=revert_drift)
+        except FailedError:
+            _say(preflight.unverified(client), "missing", as_json=as_json)
+            raise
+    _say(preflight.notices(client, config), "left to do", as_json=as_json)
+    if not check:
         _prove(as_json=as_json)
+
+
+def _say(problems: Sequence[DeploymentProblem], what: str, *, as_json: bool) -> None:
+    if problems:
+        rows = [(problem.what, problem.remedy) for problem in problems]
+        _print([problem._asdict() for problem in problems], rows, (what, "do"), as_json=as_json)
 
 
 def _prove(*, as_json: bool) -> None:

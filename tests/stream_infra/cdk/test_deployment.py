@@ -22,7 +22,7 @@ from stream_infra import names
 from stream_infra.cdk.constructs.releases import CHECK
 from stream_infra.config import Config
 from stream_infra.operations.changes import dangerous
-from stream_infra.operations.deployment import DeploymentProblem, leftovers, preflight
+from stream_infra.operations.preflight import DeploymentProblem, leftovers, preflight
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 from tests.stream_infra.cdk.local_stacks import LocalStacks, failing_after, for_the_local_aws
 

@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 
 from stream_infra.cli.commands import verify
 from stream_infra.cli.main import app
-from stream_infra.operations import deployment, endpoints
+from stream_infra.operations import deployment, endpoints, preflight
 from stream_infra.operations.changes import NAMES, Change
-from stream_infra.operations.deployment import DeploymentProblem
 from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.errors import FailedError
+from stream_infra.operations.preflight import DeploymentProblem
 
 ROOT = Path(__file__).resolve().parents[3]
 NOWHERE = Endpoints(None, None, None, None)
 TARGET = {"account": "111122223333", "region": "us-east-1"}
+PENDING = DeploymentProblem("ops@example.com has not confirmed", "follow the link")
+UNVERIFIED = DeploymentProblem("CloudFront rejects this account", "open a case")
 SAID = "StreamStack Quotes: 4 shards would become 1"
 
 
@@ -32,11 +35,16 @@ class Steps:
     def __init__(self, dangers: list[Change], *, works: bool = True, left: bool = False) -> None:
         self._works, self._left = works, left
         self.settings: dict[str, str] = {}
+        self.lacking: list[DeploymentProblem] = []
+        self.fails = False
         self.done: list[str] = []
         self._dangers = dangers
 
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(deployment, "preflight", self._preflight)
+        patch.setattr(deployment, "tools", lambda: self.lacking)
+        patch.setattr(preflight, "preflight", self._preflight)
+        patch.setattr(preflight, "notices", lambda *_: [PENDING])
+        patch.setattr(preflight, "unverified", lambda _: [UNVERIFIED])
         patch.setattr(deployment, "bootstrap", lambda _: self.done.append("bootstrap"))
         patch.setattr(deployment, "target_of", lambda _: dict(TARGET))
         patch.setattr(deployment, "synthesize", self._synthesize)
@@ -68,6 +76,8 @@ class Steps:
         return Path("assembly")
 
     def _deploy(self, _: Path, *, adopt: bool, revert_drift: bool) -> None:
+        if self.fails:
+            raise FailedError("cdk deploy failed")
         self.done.append("deploy" + " and adopt" * adopt + " and revert" * revert_drift)
 
 
@@ -102,6 +112,33 @@ def test_a_deployment_that_does_not_work_is_said_to_be_deployed(monkeypatch: pyt
     assert result.exit_code == 1
     assert "it is deployed, and does not work" in result.output
     assert steps.done[-2:] == ["deploy", "prove"]
+
+
+def test_what_is_left_to_a_person_is_said_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in ([], ["--check"]):
+        result, _ = run(monkeypatch, [], *arguments)
+        assert result.exit_code == 0
+        assert "ops@example.com has not confirmed" in result.output
+
+
+def test_a_machine_without_the_tools_bootstraps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    steps.lacking = [DeploymentProblem("no Node.js 20 or newer with npm", "make .venv")]
+    result = CliRunner().invoke(app, ["deploy", "prod", "--bootstrap"])
+    assert result.exit_code != 0
+    assert "no Node.js 20 or newer" in result.output
+    assert steps.done == []
+
+
+def test_an_account_that_cloudfront_rejects_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    steps.fails = True
+    result = CliRunner().invoke(app, ["deploy", "prod"])
+    assert result.exit_code != 0
+    assert "CloudFront rejects this account" in result.output
+    assert "prove" not in steps.done
 
 
 def test_what_an_earlier_deployment_left_is_taken_over_only_if_that_is_asked_for(

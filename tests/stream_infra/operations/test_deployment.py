@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,9 @@ from botocore.exceptions import ClientError
 
 from stream_infra import names
 from stream_infra.config import Config
-from stream_infra.operations.deployment import leftovers, parameters_kept, preflight, running
+from stream_infra.operations import deployment
+from stream_infra.operations.deployment import parameters_kept, running, tools
+from stream_infra.operations.preflight import leftovers, notices, preflight, unverified
 
 GOOD = {"CDKToolkit": "CREATE_COMPLETE", "LambdaStack": "UPDATE_COMPLETE"}
 
@@ -28,7 +32,19 @@ class Account:
         bucket_region: str = "",
         bucket_of_another: bool = False,
         left: tuple[str, ...] = (),
+        shards: int = 0,
+        shard_limit: int = 200,
+        deleted_secret: bool = False,
+        invited: tuple[str, ...] = (),
+        subscriptions: dict[str, list[dict[str, str]]] | None = None,
+        sandbox: tuple[str, ...] | None = None,
+        distributions: int = 1,
+        events: tuple[str, ...] = (),
     ) -> None:
+        self.shards, self.shard_limit, self.deleted_secret = shards, shard_limit, deleted_secret
+        self.invited, self.events = invited, events
+        self.subscriptions = subscriptions or {}
+        self.sandbox, self.distributions = sandbox, distributions
         self.bucket_region, self.left = bucket_region, left
         self.bucket_of_another = bucket_of_another
         self.meta = SimpleNamespace(region_name="us-east-1")
@@ -48,7 +64,44 @@ class Account:
         return {"Stacks": [{"StackStatus": self.stacks[StackName]}]}
 
     def get_template(self, StackName: str) -> dict[str, dict[str, object]]:  # noqa: N803  AWS's name
-        return {"TemplateBody": {"Resources": {}, "Description": StackName}}
+        people = {
+            f"Person{n}": {"Type": "AWS::Cognito::UserPoolUser", "Properties": {"Username": of}}
+            for n, of in enumerate(self.invited)
+        }
+        return {"TemplateBody": {"Resources": people, "Description": StackName}}
+
+    def describe_limits(self) -> dict[str, int]:
+        return {"ShardLimit": self.shard_limit, "OpenShardCount": self.shards}
+
+    def describe_stream_summary(self, StreamName: str) -> dict[str, dict[str, int]]:  # noqa: N803  AWS's name
+        assert StreamName == names.STREAM
+        if not self.shards:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "Describe")
+        return {"StreamDescriptionSummary": {"OpenShardCount": self.shards}}
+
+    def get_paginator(self, operation: str) -> SimpleNamespace:
+        def paginate(TopicArn: str = "") -> Iterator[dict[str, list[dict[str, str]]]]:  # noqa: N803  AWS's name
+            if operation == "list_sms_sandbox_phone_numbers":
+                states = zip(self.sandbox or (), ("Verified", "Pending"), strict=False)
+                yield {"PhoneNumbers": [{"PhoneNumber": of, "Status": state} for of, state in states]}
+                return
+            topic = TopicArn.removeprefix("arn:aws:sns:us-east-1:111122223333:")
+            if topic not in self.subscriptions:
+                raise ClientError({"Error": {"Code": "NotFound", "Message": "no"}}, "List")
+            for one in self.subscriptions[topic]:  # a page each
+                yield {"Subscriptions": [one]}
+
+        return SimpleNamespace(paginate=paginate)
+
+    def get_sms_sandbox_account_status(self) -> dict[str, bool]:
+        return {"IsInSandbox": self.sandbox is not None}
+
+    def list_distributions(self, MaxItems: str) -> dict[str, dict[str, int]]:  # noqa: N803  AWS's name
+        return {"DistributionList": {"Quantity": min(int(MaxItems), self.distributions)}}
+
+    def describe_stack_events(self, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
+        assert StackName == names.DASHBOARD_STACK
+        return {"StackEvents": [{}, *({"ResourceStatusReason": of} for of in self.events)]}
 
     def describe_table(self, TableName: str) -> None:  # noqa: N803  AWS's name
         if TableName not in self.left:
@@ -84,12 +137,13 @@ class Account:
         gone = {"ResourceStatus": "DELETE_COMPLETE", "PhysicalResourceId": names.WINDOWS_TABLE}
         return {"StackResources": [made, gone]}
 
-    def describe_secret(self, SecretId: str) -> None:  # noqa: N803  AWS's name
+    def describe_secret(self, SecretId: str) -> dict[str, object]:  # noqa: N803  AWS's name
         assert SecretId == names.SOURCE_SECRET
         if not self.has_secret:
             raise ClientError(
                 {"Error": {"Code": "ResourceNotFoundException", "Message": "no"}}, "DescribeSecret"
             )
+        return {"DeletedDate": "tomorrow"} if self.deleted_secret else {}
 
 
 CONFIG = Config(account="111122223333", region="us-east-1", source="alpaca")
@@ -112,6 +166,9 @@ def test_a_prepared_account_has_no_problem() -> None:
         ),
         (Account(concurrency=129), CONFIG, "of which 29 can be reserved; concurrency_limit = 5 reserves 30"),
         (Account(has_secret=False), CONFIG, "there is no secret stock-tracker/source-keys"),
+        (Account(stacks={**GOOD, "ApiStack": "UPDATE_ROLLBACK_FAILED"}), CONFIG, "could not be taken back"),
+        (Account(stacks={**GOOD, "ApiStack": "UPDATE_IN_PROGRESS"}), CONFIG, "ApiStack is being changed"),
+        (Account(deleted_secret=True), CONFIG, "is scheduled for deletion"),
         (Account(log_role="of-another-team"), CONFIG, "of-another-team: a deployment would replace it"),
         (Account(), CONFIG.model_copy(update={"api_log_role": "account"}), "has no role here"),
     ],
@@ -156,6 +213,104 @@ def test_what_no_stack_has_is_named_and_taken_over_if_that_is_asked_for() -> Non
     assert second.what.startswith(site)
     assert "--adopt" in first.remedy
     assert preflight(account, CONFIG, adopt=True) == []
+
+
+def test_shards_are_at_most_doubled_and_at_most_halved() -> None:
+    """Kinesis API reference, UpdateShardCount: not more than double, not below half, not beyond the account's limit."""
+
+    def said(account: Account, shards: int) -> list[str]:
+        return [problem.what for problem in preflight(account, CONFIG.model_copy(update={"shards": shards}))]
+
+    assert said(Account(shards=0), 5) == [], "a first deployment makes as many as it wants"
+    assert said(Account(shards=2), 4) == said(Account(shards=4), 2) == []
+    assert said(Account(shards=3), 2) == []
+    (more,) = preflight(Account(shards=1), CONFIG.model_copy(update={"shards": 4}))
+    assert "has 1 shards" in more.what
+    assert "set shards = 2" in more.remedy
+    (fewer,) = preflight(Account(shards=5), CONFIG.model_copy(update={"shards": 2}))
+    assert "set shards = 3" in fewer.remedy
+    (beyond,) = said(Account(shard_limit=3), 4)
+    assert "3 shards in this region, of which 3 are free; shards = 4 needs 4 more" in beyond
+
+
+def test_a_watch_list_that_the_scanner_may_not_read_is_said() -> None:
+    """IAM guide, "Policy evaluation logic": its role names objects below watch-lists/ of the data bucket alone."""
+    for tickers, is_ours in (
+        ("s3://stock-scan-data-111122223333/watch-lists/all.csv", True),
+        ("s3://stock-scan-data-111122223333/all.csv", False),
+        ("s3://another/watch-lists/all.csv", False),
+    ):
+        problems = preflight(Account(), CONFIG.model_copy(update={"tickers": tickers}))
+        assert ["may not read the watch list" in problem.what for problem in problems] == [True] * (
+            not is_ours
+        )
+
+
+def test_more_invitations_than_cognito_sends_in_a_day_are_said() -> None:
+    """Cognito guide, "Quotas in Amazon Cognito": 50 emails a day."""
+    people = tuple(f"p{n}@example.com" for n in range(51))
+    config = CONFIG.model_copy(update={"people": people})
+    (problem,) = preflight(Account(), config)
+    assert "51 people would be invited at once" in problem.what
+    deployed = {**GOOD, "ApiStack": "UPDATE_COMPLETE"}
+    assert preflight(Account(stacks=deployed, invited=people[:1]), config) == []
+
+
+PHONES = [{"Protocol": "sms", "Endpoint": f"+1555010{n}", "SubscriptionArn": "arn"} for n in (1, 2)]
+EMAILS = [
+    {"Protocol": "email", "Endpoint": "ann@example.com", "SubscriptionArn": "PendingConfirmation"},
+    {"Protocol": "email", "Endpoint": "bob@example.com", "SubscriptionArn": "arn"},
+]
+
+
+def test_who_has_not_confirmed_is_named() -> None:
+    """SNS API reference, Subscribe: an owner "must run the ConfirmSubscription action", within two days."""
+    assert notices(Account(), CONFIG) == [], "before a first deployment there are no topics"
+    both = {names.ALERTS_TOPIC: EMAILS, names.OPERATIONS_TOPIC: EMAILS}
+    assert [problem.what for problem in notices(Account(subscriptions=both), CONFIG)] == [
+        f"ann@example.com has not confirmed the subscription to {topic}, and gets nothing"
+        for topic in (names.ALERTS_TOPIC, names.OPERATIONS_TOPIC)
+    ]
+
+
+def test_a_number_that_the_sms_sandbox_keeps_messages_from_is_named() -> None:
+    """SNS guide, "SMS sandbox": "you can send SMS messages only to verified destination phone numbers"."""
+    subscribed = {names.ALERTS_TOPIC: PHONES}
+    assert notices(Account(subscriptions=subscribed), CONFIG) == [], "out of the sandbox"
+    both = tuple(phone["Endpoint"] for phone in PHONES)  # the second one's verification is pending
+    for verified, lacking in ((both, both[1]), ((), ", ".join(both))):
+        (problem,) = notices(Account(subscriptions=subscribed, sandbox=verified), CONFIG)
+        assert problem.what.endswith(f"gets no message to {lacking}")
+    assert notices(Account(sandbox=()), CONFIG) == [], "nobody wants SMS"
+
+
+def test_a_new_account_is_told_that_cloudfront_may_reject_it() -> None:
+    """CloudFront API reference, CreateDistribution: AccessDenied; nothing else tells whether it is verified."""
+    (problem,) = notices(Account(distributions=0), CONFIG)
+    assert "AWS may have to verify it first" in problem.what
+    deployed = Account(stacks={**GOOD, "DashboardStack": "UPDATE_COMPLETE"}, distributions=0)
+    assert notices(deployed, CONFIG) == []
+    assert unverified(Account()) == unverified(deployed) == []
+    why = "Access denied for operation 'AWS::CloudFront::Distribution: Your account must be verified before you can add"
+    failed = Account(stacks={**GOOD, "DashboardStack": "ROLLBACK_COMPLETE"}, events=("Eventual", why))
+    (problem,) = unverified(failed)
+    assert "delete-stack --stack-name DashboardStack" in problem.remedy
+
+
+def test_a_machine_without_node_or_the_cdk_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CDK guide, "Prerequisites": Node.js; which version, `localstack.node` says."""
+    answers = iter((0, 1))
+
+    def answered(*_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(returncode=next(answers), stderr="no Node.js 20 or newer\n")
+
+    monkeypatch.setattr("subprocess.run", answered)
+    monkeypatch.setattr(deployment, "CDK", tmp_path / "cdk")
+    assert [problem.what for problem in tools()] == ["the CDK CLI is not installed"]
+    (tmp_path / "cdk").touch()
+    assert [problem.what for problem in tools()] == ["no Node.js 20 or newer"]
 
 
 def test_what_can_be_reserved_is_said() -> None:
