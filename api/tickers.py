@@ -125,8 +125,17 @@ def _row(ticker: str, quote: LastQuote | None, now_ms: int) -> dict[str, Any]:
         "reference": reference,
         "reference_kind": kind,
         "change": change,
-        "change_percent": 100 * change / reference if change is not None and reference else None,
+        "change_percent": None if reference is None else change_percent(quote.price, reference),
     }
+
+
+def change_percent(price: float, reference: float) -> float | None:
+    """Return how far a price is from a reference, with the sign of the change also below zero; None of nothing.
+
+    >>> change_percent(-37.0, -38.0) > 0, change_percent(1.0, 0.0)
+    (True, None)
+    """
+    return 100 * (price - reference) / abs(reference) if reference else None
 
 
 def _reference(quote: LastQuote) -> tuple[float | None, str | None]:

@@ -127,8 +127,14 @@ class ConnectionState extends EventTarget {
 
 export const connection = new ConnectionState();
 
+/** What to do where the API does not answer this person. */
+export const FORBIDDEN = "Sign in with another account, or ask whoever runs it to let yours in.";
+
 /** @type {Set<Poll>} */
 const polls = new Set();
+/** What nothing else may hold up, until it is answered: an API that just started would start once more for each request beside it. @type {Set<Poll>} */
+const urgent = new Set();
+const URGENT_LOOK_MS = 50;
 
 /** Ask for one thing again and again: every few seconds while visible, rarely while hidden, slower after failures. */
 export class Poll {
@@ -145,7 +151,7 @@ export class Poll {
    * @param {() => string} url asked anew each time
    * @param {(data: any) => void} onAnswer also called for an unchanged answer
    * @param {{everyMs: number, onProblem?: (problem: ApiError) => void, quiet?: boolean, afterMs?: number}} options a quiet
-   *   poll says nothing about the connection; `afterMs` lets more urgent ones go first
+   *   poll says nothing about the connection; `afterMs` lets those without it go first, until they are answered
    */
   constructor(url, onAnswer, { everyMs, onProblem, quiet = false, afterMs = 0 }) {
     this.url = url;
@@ -154,8 +160,16 @@ export class Poll {
     this.everyMs = everyMs;
     this.quiet = quiet;
     polls.add(this);
-    if (afterMs) this.#timer = setTimeout(() => void this.now(), afterMs);
-    else void this.now();
+    if (afterMs) this.#afterUrgent(afterMs);
+    else {
+      urgent.add(this);
+      void this.now();
+    }
+  }
+
+  /** @param {number} ms */
+  #afterUrgent(ms) {
+    this.#timer = setTimeout(() => (urgent.size ? this.#afterUrgent(URGENT_LOOK_MS) : void this.now()), ms);
   }
 
   /** Ask at once; an answer still under way for an older question is dropped. */
@@ -174,6 +188,7 @@ export class Poll {
       if (generation === this.#generation) this.#fail(error);
     }
     if (generation !== this.#generation) return;
+    urgent.delete(this);
     this.#running = false;
     this.#schedule();
   }
@@ -190,6 +205,7 @@ export class Poll {
     this.#generation++;
     clearTimeout(this.#timer);
     polls.delete(this);
+    urgent.delete(this);
   }
 
   wake() {

@@ -67,7 +67,7 @@ export class PriceChart {
       autoSize: true,
       layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
       crosshair: { mode: CrosshairMode.Normal },
-      rightPriceScale: { borderVisible: false },
+      rightPriceScale: { borderVisible: false, entireTextOnly: true },
       timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffsetPixels: NEWEST_PIXELS, minBarSpacing: 0.2 },
       localization: { locale: "en-GB" },
       // A thumb that moves up or down on it moves the page.
@@ -88,6 +88,7 @@ export class PriceChart {
     prices.setStretchFactor(6);
     volumes.setStretchFactor(1.5);
     spreads.setStretchFactor(1.1);
+    this.#spread.priceScale().applyOptions({ ensureEdgeTickMarksVisible: true }); // the pane is low: its greatest would have no label
     this.#chart.subscribeCrosshairMove(({ time }) => onBar(this.#byTime.get(Number(time)) ?? null, this.#anomaliesAt(Number(time))));
     /** @param {import("../vendor/lightweight-charts.js").MouseEventParams} event */
     const chooseNext = ({ time, hoveredObjectId }) => {

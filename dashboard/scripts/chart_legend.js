@@ -10,6 +10,9 @@ import { kindName, momentOf, severityMark } from "./kinds.js";
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {{name: string, further: number | null}} Versus a second ticker, and how much further the first went, as a part of its price */
 
+/** Prices of more characters take two lines. */
+const LONG = 9;
+
 export class ChartLegend {
   element = h("p", { className: "chart-legend" });
   tip = h("ul", { className: "chart-tip", hidden: true, "aria-hidden": "true" });
@@ -25,6 +28,7 @@ export class ChartLegend {
   show(bars, { digits, lengthMs, versus }) {
     [this.#bars, this.#digits, this.#lengthMs, this.#versus] = [bars, digits, lengthMs, versus];
     setText(this.range, bars.length ? span(bars) : "");
+    this.element.classList.toggle("is-long", price(bars.at(-1)?.close, digits).length > LONG);
     this.showBar(null, []);
   }
 

@@ -32,11 +32,12 @@ export class ChartMessage {
     const elsewhere = anomalies.find((anomaly) => anomaly.origin !== origin);
     const meant = listed.includes(ticker) ? [] : nearest(ticker, listed);
     const links = meant.flatMap((name) => [" ", h("a", { href: href({ ticker: name }), "data-nav": "" }, name)]);
-    const usual = isShort ? "Bars below a minute come when the scan of their minute has ended, and are of the configured source only." : "Try a longer range, or wait for the first quote.";
+    const usual = isShort ? "Bars below a minute come when the scan of their minute has ended, and are of the configured source only." : origin === "replay" ? "Try a longer range: a recording has the time of its quotes." : "Try a longer range, or wait for the first quote.";
+    const isKnown = listed.includes(ticker) || elsewhere || origin === "replay";
     const advice = elsewhere ? `Its anomalies come from ${elsewhere.source}: choose one to see its moment.` : usual;
     this.#say(
       `No ${origin} quotes of ${ticker} in this range`,
-      meant.length ? h("p", {}, "Did you mean", ...links, "?") : h("p", {}, listed.includes(ticker) || elsewhere ? advice : `${ticker} is not on the watch list.`),
+      meant.length ? h("p", {}, "Did you mean", ...links, "?") : h("p", {}, isKnown ? advice : `${ticker} is not on the watch list.`),
     );
   }
 

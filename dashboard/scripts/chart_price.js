@@ -1,6 +1,6 @@
 // Prices as candles or as a line, and a second ticker as a line beside them.
 
-import { CandlestickSeries, LineSeries } from "../vendor/lightweight-charts.js";
+import { CandlestickSeries, LineSeries, PriceLineSource } from "../vendor/lightweight-charts.js";
 import { colour } from "./theme.js";
 
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
@@ -21,7 +21,7 @@ export function priceSeries(chart, isLine, scale) {
 
 /** @param {Chart} chart @param {() => Autoscale | null} scale */
 function candles(chart, scale) {
-  const series = chart.addSeries(CandlestickSeries, { borderVisible: false, autoscaleInfoProvider: scale });
+  const series = chart.addSeries(CandlestickSeries, { priceLineSource: PriceLineSource.LastVisible, borderVisible: false, autoscaleInfoProvider: scale });
   return {
     series,
     /** @param {Place[]} places */
@@ -35,7 +35,7 @@ function candles(chart, scale) {
 
 /** @param {Chart} chart @param {() => Autoscale | null} scale */
 function line(chart, scale) {
-  const series = chart.addSeries(LineSeries, { lineWidth: 2, autoscaleInfoProvider: scale });
+  const series = chart.addSeries(LineSeries, { priceLineSource: PriceLineSource.LastVisible, lineWidth: 2, autoscaleInfoProvider: scale });
   return {
     series,
     /** @param {Place[]} places */

@@ -42,7 +42,7 @@ export class EventList {
       this.#lines.set(anomaly.id, line);
       const isChosen = anomaly.id === chosen;
       const acknowledged = acknowledgements.has(anomaly.id);
-      const look = `${today}|${usualSource}|${isChosen}|${acknowledged}`;
+      const look = `${today}|${usualSource}|${isChosen}|${acknowledged}|${kindName(anomaly.kind)}`;
       if (look === line.look) continue;
       line.look = look;
       redraw(line.item, anomaly, { now, usualSource, isChosen, acknowledged });
@@ -114,7 +114,7 @@ function eventItem(anomaly, isNew) {
     },
     severityMark(anomaly.severity, true),
     h("span", { className: "event-ticker", title: anomaly.ticker }, anomaly.ticker),
-    h("span", { className: "event-kind" }, [kindName(anomaly.kind), arrowOf(anomaly)].filter(Boolean).join(" ")),
+    h("span", { className: "event-kind" }),
     h("span", { className: "event-sentence", title: sentenceOf(anomaly) }, sentenceOf(anomaly)),
     h("span", { className: "event-meta" }),
     h("time", { className: "event-time", dateTime: new Date(ms).toISOString(), title: momentForViewer(ms) }),
@@ -133,7 +133,9 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   const link = item.firstElementChild;
   const time = link?.querySelector(".event-time");
   const meta = link?.querySelector(".event-meta");
-  if (!link || !time || !meta) throw new Error(`the item of ${anomaly.id} has no link, time or notes`);
+  const kind = link?.querySelector(".event-kind");
+  if (!link || !time || !meta || !kind) throw new Error(`the item of ${anomaly.id} has no link, time, notes or kind`);
+  setText(kind, [kindName(anomaly.kind), arrowOf(anomaly)].filter(Boolean).join(" ")); // its words may come after it
   if (isChosen) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
   setText(time, bareMoment(ms, now));

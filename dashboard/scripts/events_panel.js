@@ -1,6 +1,6 @@
 // The live list of what is unusual, newest first, with its filters.
 
-import { get, Poll, resource } from "./api.js";
+import { FORBIDDEN, get, Poll, resource } from "./api.js";
 import { serverNow } from "./clock.js";
 import { marketMidnight } from "./format.js";
 import { current, go, onAddress } from "./address.js";
@@ -72,7 +72,10 @@ export class EventsPanel {
     });
     eventStream.follow(this.#poll);
     eventStream.addEventListener("event", (event) => this.#arrive(/** @type {CustomEvent<import("./event_stream.js").Change>} */ (event).detail.began));
-    loadKinds(offerKinds);
+    loadKinds((kinds) => {
+      offerKinds(kinds);
+      if (this.#loaded) this.#render();
+    });
     this.#counts = new Poll(() => resource(["stats"], statsQuery()), showCounts, { everyMs: STATS_EVERY_MS, afterMs: STATS_AFTER_MS });
     silences.addEventListener("change", () => {
       showSilences(byId("silences"));
@@ -214,7 +217,7 @@ export class EventsPanel {
     const signedOut = status === 401 || status === 403;
     const title = signedOut ? "This monitor is not open to you" : "These filters cannot be used";
     const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
-    const text = h("div", { className: "empty" }, h("strong", {}, title), h("p", {}, message), signedOut ? null : reset);
+    const text = h("div", { className: "empty" }, h("strong", {}, title), h("p", {}, signedOut ? FORBIDDEN : message), signedOut ? null : reset);
     this.#events.tell(text);
     this.#foot.replaceChildren();
   }

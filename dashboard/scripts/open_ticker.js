@@ -3,7 +3,6 @@
 import { Actions } from "./actions.js";
 import { href, go } from "./address.js";
 import { Poll, connection, resource } from "./api.js";
-import { PriceChart } from "./chart.js";
 import { MINUTE_MS, barsOf, lengthName, lengthOf, withQuotes } from "./chart_bars.js";
 import { chartControls, minutesOf } from "./chart_controls.js";
 import { ChartLegend, described } from "./chart_legend.js";
@@ -20,6 +19,7 @@ import { momentOf } from "./kinds.js";
 import { silences } from "./silences.js";
 
 /** @typedef {import("../api-types.d.ts").AnomalyPage} AnomalyPage */
+/** @typedef {import("./chart.js").PriceChart} PriceChart */
 /** @typedef {import("../api-types.d.ts").BarList} BarList */
 /** @typedef {import("../api-types.d.ts").BarModel} Bar */
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
@@ -82,7 +82,7 @@ export class OpenTicker {
     this.#chosen = address.anomaly;
     section.replaceChildren(this.#head(), this.#body());
     // It takes longer to make than all else: the page answers the click first.
-    requestAnimationFrame(() => setTimeout(() => this.#makeChart()));
+    requestAnimationFrame(() => setTimeout(() => void this.#makeChart()));
     this.#polls = this.#asked();
     if (list) this.showQuote(list);
     const { signal } = this.#ended;
@@ -110,7 +110,9 @@ export class OpenTicker {
     if (!this.#bars) this.#message.showOutage();
   }
 
-  #makeChart() {
+  /** The chart library is most of the page's bytes: what is asked of the API does not wait for it. */
+  async #makeChart() {
+    const { PriceChart } = await import("./chart.js");
     if (this.#closed) return;
     this.#chart = new PriceChart(this.#canvas, {
       isLine: this.#address.style === "line",

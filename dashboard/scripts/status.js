@@ -52,6 +52,7 @@ export class Status {
 
   #show() {
     this.#showClocks();
+    byId("source-badge").hidden = !this.#list && connection.state.forbidden;
     const [state, text] = this.#feed();
     const element = byId("feed-status");
     element.dataset.state = state;

@@ -1,6 +1,7 @@
 // The chart in the middle: which ticker is open, by the address.
 
 import { current, onAddress } from "./address.js";
+import { connection } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { OpenTicker } from "./open_ticker.js";
 
@@ -16,6 +17,7 @@ export class TickerView {
 
   constructor() {
     onAddress(() => this.#show());
+    connection.addEventListener("change", () => this.#open || this.#showNothing());
     this.#show();
   }
 
@@ -44,7 +46,7 @@ export class TickerView {
   }
 
   #showNothing() {
-    const text = this.#list ? "Put tickers on the watch list to see their charts." : "Loading";
+    const text = this.#list ? "Put tickers on the watch list to see their charts." : connection.state.forbidden ? "No chart without the right to read." : "Loading";
     fill(this.#section, h("h2", { id: "ticker-title", className: "visually-hidden" }, "Chart"), h("div", { className: "empty" }, text));
   }
 }

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { prefer, preference } from "./preferences.js";
 
 const CARDS = [
-  ["What is unusual, as it happens", "Each line on the right is an anomaly; the mark says how bad. Open one: the chart shows the minutes around it, with what was normal as a band."],
+  ["What is unusual, as it happens", "Each line below “Unusual now” is an anomaly; the mark says how bad. Open one: the chart shows the minutes around it, with what was normal as a band."],
   ["Deal with it in place", "Acknowledge what you look into (a), silence what is only noise (s), with a reason and an end. Everybody sees who did. Open, Acknowledged and Resolved list incidents."],
   ["Make it yours", "Settings (,) has sound and desktop notifications by severity, time zone, density, silences, and what another threshold would have found. ? lists the keys."],
 ];

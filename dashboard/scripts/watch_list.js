@@ -1,6 +1,6 @@
 // How each ticker is: one row, updated in place.
 
-import { Poll, resource } from "./api.js";
+import { FORBIDDEN, Poll, connection, resource } from "./api.js";
 import { current, onAddress } from "./address.js";
 import { serverNow, setServerTime } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
@@ -200,7 +200,7 @@ export class WatchList {
     else this.#showEmpty(list);
     void this.#update();
     const closed = list.feed.state === "closed";
-    setText(byId("watch-summary"), closed ? "The market is closed" : `${list.feed.live.toLocaleString("en-US")} of ${list.feed.total.toLocaleString("en-US")} with fresh quotes`);
+    setText(byId("watch-summary"), !list.feed.total ? "" : closed ? "The market is closed" : `${list.feed.live.toLocaleString("en-US")} of ${list.feed.total.toLocaleString("en-US")} with fresh quotes`);
     this.#onList(list);
   }
 
@@ -208,14 +208,14 @@ export class WatchList {
   #showProblem(detail) {
     if (this.#last) return;
     this.#box.setAttribute("aria-busy", "false");
-    fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "The watch list cannot be shown"), h("p", {}, detail)));
+    fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "The watch list cannot be shown"), h("p", {}, connection.state.forbidden ? FORBIDDEN : detail)));
   }
 
   /** @param {TickerList} list */
   #showEmpty(list) {
     this.#table = null;
     this.#lines.clear();
-    const text = list.origin === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Put tickers into /stock-tracker/ticker.";
+    const text = list.origin === "replay" ? "Nothing was replayed yet: stock-monitor replay FILE" : "Add some in the settings, or with stock-monitor watch add AAPL.";
     fill(this.#box, h("div", { className: "empty" }, h("strong", {}, "No tickers"), h("p", {}, text)));
   }
 

@@ -75,6 +75,11 @@ def _assert_nothing_overlaps(page: Page, width: int) -> None:
         "   && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(() => event.textContent)) })"
     )
     assert overlaps == []
+    head, controls = (
+        page.locator(part).evaluate("part => part.getBoundingClientRect().toJSON()")
+        for part in (".ticker-head", ".chart-head")
+    )
+    assert head["bottom"] <= controls["top"] + 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -163,7 +163,7 @@ def test_a_closed_market_is_no_alarm(page: Page, site: Site) -> None:
 def test_an_empty_watch_list_says_what_to_do(page: Page, site: Site) -> None:
     site.levers.tickers = []
     page.goto(site.url)
-    expect(page.locator("#watch")).to_contain_text("/stock-tracker/ticker")
+    expect(page.locator("#watch")).to_contain_text("stock-monitor watch add")
     expect(page.locator("#feed-text")).to_have_text("No quotes yet")
 
 
