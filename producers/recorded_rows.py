@@ -260,12 +260,21 @@ def _floats(column: Sequence[Any]) -> list[float]:
     ValueError, TypeError
         One is no number.
     """
-    if isinstance(column[0], str) and "-" not in (text := ",".join(column)):
-        with suppress(msgspec.DecodeError):
-            found = _decode(f"[{text}]")
-            if len(found) == len(column):
-                return found
+    if isinstance(column[0], str):
+        text = ",".join(column)
+        if not _is_written_plainly(text):
+            raise ValueError(text)
+        if "-" not in text:
+            with suppress(msgspec.DecodeError):
+                found = _decode(f"[{text}]")
+                if len(found) == len(column):
+                    return found
     return list(map(float, column))
+
+
+def _is_written_plainly(text: str) -> bool:
+    """Return whether a text has neither of what Python alone takes in a number: 1_000, and digits of other scripts."""
+    return text.isascii() and "_" not in text
 
 
 _decode = msgspec.json.Decoder(list[float]).decode
@@ -316,8 +325,9 @@ def _number(name: str, value: Any, low: float, high: float) -> float | None:
     """Return the number, or None when there is none."""
     if _is_empty(value):
         return None
+    is_other = isinstance(value, bool) or (isinstance(value, str) and not _is_written_plainly(value))
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if is_other else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:

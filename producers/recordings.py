@@ -231,6 +231,8 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     if isinstance(values, BadRowError):
         raise RecordingError(f"{path}:{line}: the header is not CSV: {values}")
     header = [name.strip().lower() for name in values]
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
+        raise RecordingError(f"{path}:{line}: the columns are separated by {other!r}; must be by commas")
     _check_columns(path, header)
     return header
 
@@ -310,6 +312,9 @@ def _check_columns(path: Path, columns: list[str]) -> None:
             f"{path}: column {', '.join(absent)} is not there (found: {', '.join(columns)[:200]}):"
             f" required are {', '.join(_REQUIRED)}; bid, ask, volume, day_volume and quote_ts may be"
         )
+    twice = [name for name in (*_REQUIRED, *_OPTIONAL) if columns.count(name) > 1]
+    if twice:
+        raise RecordingError(f"{path}: column {', '.join(twice)} is there more than once; must be once")
 
 
 def _json_blocks(_path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator[_Block]:
@@ -350,12 +355,16 @@ def _parquet_blocks(path: Path) -> Iterator[_Block]:
     except ImportError as error:
         raise RecordingError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow") from error
     try:
-        with parquet.ParquetFile(path, read_dictionary=["symbol"]) as file:
-            names = file.schema_arrow.names
-            _check_columns(path, names)
-            wanted = [name for name in names if name in {*_REQUIRED, *_OPTIONAL}]
+        own = parquet.read_schema(path).names
+        columns = [name.strip().lower() for name in own]
+        _check_columns(path, columns)
+        names = {
+            its: name for its, name in zip(own, columns, strict=True) if name in {*_REQUIRED, *_OPTIONAL}
+        }
+        with parquet.ParquetFile(path, read_dictionary=[own[columns.index("symbol")]]) as file:
             number = 1
-            for group in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
+            for read in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(names)):
+                group = read.rename_columns([names[name] for name in read.schema.names])
                 rows = partial(_parquet_rows, group, number)
                 yield _Block(number, rows, partial(_parquet_columns, group), partial(_itself, group))
                 number += len(group)

@@ -12,6 +12,7 @@ from consumers.alerts.model import AnomalySummary, Pending, one_line
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.events import VERSION
 from consumers.contracts.kinds import EVERY_KIND
+from consumers.contracts.wording import without_aside
 from producers.errors import MonitorError
 from producers.origin import Origin, origin_of
 from producers.quote_batch import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
@@ -67,7 +68,7 @@ class AlertEvent:
             value=anomaly.value,
             expected=anomaly.expected,
             unit=str(anomaly.window.get("unit", "")),
-            explanation=one_line(anomaly.explanation)[:EXPLANATION_CHARACTERS],
+            explanation=one_line(without_aside(anomaly.explanation)[:EXPLANATION_CHARACTERS]),
         )
         return cls(change, summary, at_ms, anomaly.source, anomaly.late)
 
@@ -193,7 +194,7 @@ def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
         value=data.value,
         expected=data.expected,
         unit=one_line(data.window.unit),
-        explanation=one_line(data.explanation[:EXPLANATION_CHARACTERS]),
+        explanation=one_line(without_aside(data.explanation)[:EXPLANATION_CHARACTERS]),
     )
     return AlertEvent(change, summary, at_ms, data.source, data.late)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from consumers.contracts.detector import Facts
+
+_ASIDE = re.compile(r"; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$")
 
 
 def moved(value: float) -> str:
@@ -62,3 +66,14 @@ def duration(seconds: float) -> str:
         return f"{number(seconds)} s"
     minutes = round(seconds / 60.0)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def without_aside(explanation: str) -> str:
+    """Return an explanation without its severity and score, for where they stand beside it.
+
+    Examples
+    --------
+    >>> without_aside("AAPL rose 4.2 % in one tick; severity high, score 2.80 where alerts begin at 2.5.")
+    'AAPL rose 4.2 % in one tick.'
+    """
+    return _ASIDE.sub(".", explanation)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from consumers.contracts.wording import without_aside
 from stream_infra.cli import options
 from stream_infra.cli.commands.history import Since, Until, fetch
 from stream_infra.cli.text import clock, one_line, print_table, time_of
@@ -145,7 +146,12 @@ def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
     if len(outcomes) == 1 and outcomes[0].anomalies:
         print_table(
             (
-                (time_of(anomaly.timestamp), anomaly.severity, anomaly.kind, anomaly.explanation)
+                (
+                    time_of(anomaly.timestamp),
+                    anomaly.severity,
+                    anomaly.kind,
+                    without_aside(anomaly.explanation),
+                )
                 for anomaly in outcomes[0].anomalies
             ),
             header=("time", "severity", "kind", "what"),

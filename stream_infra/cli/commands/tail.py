@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from consumers.contracts.wording import without_aside
 from producers.errors import did_you_mean
 from stream_infra import names
 from stream_infra.cli import options
@@ -29,7 +29,6 @@ app = typer.Typer(no_args_is_help=True)
 HISTORY_MINUTES = {"ticks": 2, "anomalies": 24 * 60, "alerts": 24 * 60}
 """How far back the last lines are looked for where --since does not say."""
 _COLOURS = {"low": "cyan", "medium": "yellow", "high": "bold red", "critical": "bold white on red"}
-_ASIDE = re.compile(r"; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$")
 _Show = Callable[[Item], "Text"]
 
 Ticker = Annotated[str | None, typer.Option(help="Only this ticker.", metavar="TICKER")]
@@ -215,7 +214,7 @@ def _anomaly(item: Item) -> Text:
 
 def _without_columns(explanation: str, ticker: str) -> str:
     """Return a sentence without what the columns beside it say."""
-    return _ASIDE.sub(".", explanation).removeprefix(f"{ticker} ").removeprefix(f"{ticker}'s ")
+    return without_aside(explanation).removeprefix(f"{ticker} ").removeprefix(f"{ticker}'s ")
 
 
 def _alert(item: dict[str, Any]) -> Text:

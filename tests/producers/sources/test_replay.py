@@ -85,6 +85,26 @@ def test_parquet_gives_the_same_ticks(tmp_path: Path) -> None:
     assert read(tmp_path / "a.parquet") == (EXPECTED, [])
 
 
+def test_parquets_columns_are_named_as_those_of_csv(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    def written(columns: list[str]) -> Path:
+        values = [[T], ["AAPL"], [1.5], [2.5]][: len(columns)]
+        path = tmp_path / "a.parquet"
+        parquet.write_table(
+            pyarrow.Table.from_arrays([pyarrow.array(one) for one in values], names=columns), path
+        )
+        return path
+
+    ticks, rejected = read(written(["TS", "Symbol", " Price "]))
+    assert ([(tick.symbol, tick.ts, tick.price) for tick in ticks], rejected) == ([("AAPL", T, 1.5)], [])
+    with pytest.raises(RecordingError, match="column symbol is not there"):
+        read(written(["ts", "ticker", "price"]))
+    with pytest.raises(RecordingError, match="column price is there more than once"):
+        read(written(["ts", "symbol", "price", "Price"]))
+
+
 def test_parquet_without_its_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(RecordingError, match=r"pip install pyarrow"):
@@ -121,6 +141,8 @@ def test_a_file_that_only_has_the_name_of_a_text_is_called_what_it_is(
         (f"{T},AAPL,abc,,,", "price is 'abc'; must be a number from -1e+15 to 1e+15"),
         (f"{T},AAPL,,,,", "price is empty; must be a number"),
         (f"{T},AAPL,nan,,,", "price is 'nan'"),
+        (f"{T},AAPL,1_00.5,,,", "price is '1_00.5'"),
+        (f"{T},AAPL,١٠٠,,,", "price is '١٠٠'"),
         (f"{T},AAPL,1e999,,,", "price is '1e999'"),
         (f"{T},AAPL,1,x,,", "bid is 'x'"),
         (f"{T},AAPL,1,,,-5", "volume is '-5'; must be a number from 0"),
@@ -182,6 +204,9 @@ def test_a_broken_json_line_is_rejected(tmp_path: Path, line: str, reason: str) 
     [
         ("a.csv", "", "is empty; must be a header with at least ts, symbol, price"),
         ("a.csv", "time,symbol,price\n", "column ts is not there"),
+        ("a.csv", "ts,symbol,price,Price\n", "column price is there more than once; must be once"),
+        ("a.csv", "ts;symbol;price\n", "the columns are separated by ';'; must be by commas"),
+        ("a.csv", "ts\tsymbol\tprice\n", r"the columns are separated by '\t'; must be by commas"),
         ("a.xlsx", "x", "unknown format; must be .csv"),
         ("a", "x", "unknown format"),
         ("a.parquet", "no parquet", "cannot be read as Parquet"),
