@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 import httpx
 from ministack.core import iam_evaluator
@@ -22,7 +23,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localstack import published_limits
+from localstack import published_limits, setting_limits
 from localstack.published_limits import Excess
 from localstack.request_keys import event_keys, leading_keys, tables_of
 from localstack.rights import ROLE_KEYS, Denial, Rights, SignedCall
@@ -33,7 +34,13 @@ RECORD = "/_stock_monitor/rights"
 _OVER_TLS = (b"x-forwarded-proto", b"https")
 """A program reaches AWS by TLS, and policies deny what is not (`aws:SecureTransport`); here it is the loopback."""
 _JSON_1_0, _JSON_1_1 = "application/x-amz-json-1.0", "application/x-amz-json-1.1"
-_JSON = {"dynamodb": _JSON_1_0, "events": _JSON_1_1, "ssm": _JSON_1_1, "lambda": "application/json"}
+_JSON = {
+    "dynamodb": _JSON_1_0,
+    "events": _JSON_1_1,
+    "ssm": _JSON_1_1,
+    "kinesis": _JSON_1_1,
+    "lambda": "application/json",
+}
 _CHANGE_ROLES = {"iam", "cloudformation"}
 _EVENTS, _PARAMETER = "AWSEvents.PutEvents", "AmazonSSM.PutParameter"
 _EXCESSES = {_EVENTS: published_limits.excessive_events, _PARAMETER: published_limits.excessive_parameter}
@@ -87,7 +94,11 @@ class StrictAws:
 
     async def _refusal(self, call: _Call) -> Response | None:
         """Limits first: services check what a request is before they ask who may do it (`too large` has no owner)."""
-        excess = await _excess(call) or await self._excessive_reservation(call)
+        excess = (
+            await _excess(call)
+            or await self._excessive_reservation(call)
+            or await self._excessive_shards(call)
+        )
         if excess:
             return _error(call.service, excess)
         if call.access_key.startswith(ROLE_KEYS):
@@ -132,6 +143,16 @@ class StrictAws:
         reserved = (await self._call_as_root("lambda", "GET", path)).get("ReservedConcurrentExecutions") or 0
         limits = account["ConcurrentExecutions"], account["UnreservedConcurrentExecutions"]
         return published_limits.excessive_reservation(*limits, reserved, wanted)
+
+    async def _excessive_shards(self, call: _Call) -> Excess | None:
+        if call.target != setting_limits.UPDATE_SHARDS:
+            return None
+        given = json.loads(await call.body())
+        stream = {key: given[key] for key in ("StreamName", "StreamARN") if key in given}
+        headers = {"x-amz-target": "Kinesis_20131202.DescribeStreamSummary", "content-type": _JSON_1_1}
+        found = await self._call_as_root("kinesis", "POST", "/", headers=headers, json=stream)
+        now = found.get("StreamDescriptionSummary", {}).get("OpenShardCount")
+        return setting_limits.excessive_shards(now, given.get("TargetShardCount", now)) if now else None
 
     async def _partition_key(self, table: str) -> str:
         """Return the name of a table's partition key; asked for once a table."""
@@ -208,6 +229,8 @@ async def _excess(call: _Call) -> Excess | None:
         return published_limits.excessive_key(call.path)
     if (judge := _EXCESSES.get(call.target)) and call.size > published_limits.STANDARD_PARAMETER_CHARACTERS:
         return judge(await call.body())
+    if settings := setting_limits.judged(call.method, call.path, call.target, call.service):
+        return settings(await call.body())
     return None
 
 
@@ -219,6 +242,13 @@ def _error(service: str, excess: Excess) -> Response:
             f"<Message>{excess.message}</Message><RequestId>{request_id}</RequestId></Error>"
         )
         return Response(text, excess.status, {"x-amz-request-id": request_id}, "application/xml")
+    if service == "sns":
+        text = (
+            '<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type>'
+            f"<Code>{excess.code}</Code><Message>{escape(excess.message)}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+        return Response(text, excess.status, {"x-amzn-requestid": request_id}, "text/xml")
     body = {"__type": excess.code, "message": excess.message, "Message": excess.message}
     headers = {"x-amzn-errortype": excess.code, "x-amzn-requestid": request_id}
     return Response(json.dumps(body), excess.status, headers, _JSON.get(service, _JSON_1_0))

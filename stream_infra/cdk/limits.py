@@ -294,7 +294,7 @@ def judge(templates: Mapping[str, Template]) -> list[str]:
 
 def of_resource(resource: Resource) -> Iterator[str]:
     """Return what AWS would reject in one resource; what only a deployment resolves is left out."""
-    yield from _of_numbers(resource)
+    yield from of_numbers(resource)
     for path, form in FORMS.get(resource.type, {}).items():
         for value in _values(resource.properties, path.split(".")):
             if isinstance(value, str) and not re.fullmatch(form.pattern, value, re.ASCII):
@@ -303,7 +303,8 @@ def of_resource(resource: Resource) -> Iterator[str]:
         yield from special(resource)
 
 
-def _of_numbers(resource: Resource) -> Iterator[str]:
+def of_numbers(resource: Resource) -> Iterator[str]:
+    """Return what AWS would reject of the numbers of a resource, of which there may be a part only."""
     for path, allowed in RANGES.get(resource.type, {}).items():
         for value, number in _numbers(resource, path):
             if not allowed.low <= number <= allowed.high:

@@ -367,7 +367,7 @@ def _sms(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
 
 
 def _distributions(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
-    """Say that CloudFront may refuse a new account.
+    """Say that CloudFront may reject a new account.
 
     CloudFront API reference, CreateDistribution: AccessDenied, "Your account must be verified before you can add new
     CloudFront resources". Nothing tells before whether it is; an account with a distribution is.

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localstack.settings import REGION
@@ -23,7 +24,8 @@ Client = Callable[[str], Any]
 @pytest.fixture(scope="module")
 def aws(strict_url: str) -> Client:
     session = boto3.session.Session("test", "test", region_name=REGION)
-    return lambda service: session.client(service, endpoint_url=strict_url)  # type: ignore[call-overload]
+    as_given = Config(parameter_validation=False)  # botocore keeps some of the limits itself
+    return lambda service: session.client(service, endpoint_url=strict_url, config=as_given)  # type: ignore[call-overload]
 
 
 def rejected(call: Callable[..., object], **arguments: object) -> str:
@@ -192,3 +194,125 @@ def test_a_key_above_1024_bytes_is_rejected(aws: Client) -> None:
     s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="é" * 100, Body=b"")
     assert rejected(s3.put_object, Bucket=bucket, Key="é" * 513, Body=b"") == "KeyTooLongError"
+
+
+@pytest.mark.parametrize(
+    ("call", "most", "beyond", "code"),
+    [
+        (
+            "lambda.update_function_configuration",
+            {"Timeout": 900},
+            {"Timeout": 901},
+            "InvalidParameterValue",
+        ),
+        (
+            "lambda.update_function_configuration",
+            {"MemorySize": 10240},
+            {"MemorySize": 64},
+            "InvalidParameterValue",
+        ),
+        (
+            "lambda.update_function_configuration",
+            {"Environment": {"Variables": {"AB": "x" * 4094}}},
+            {"Environment": {"Variables": {"AB": "x" * 4095}}},
+            "InvalidParameterValue",
+        ),
+        (
+            "lambda.put_function_event_invoke_config",
+            {"MaximumEventAgeInSeconds": 60},
+            {"MaximumEventAgeInSeconds": 59},
+            "InvalidParameterValue",
+        ),
+        (
+            "events.put_rule",
+            {"ScheduleExpression": "rate(1 minute)"},
+            {"ScheduleExpression": "rate(0 minutes)"},
+            "ValidationException",
+        ),
+        (
+            "events.put_rule",
+            {"EventPattern": json.dumps({"source": ["x" * 2030]})},
+            {"EventPattern": json.dumps({"source": ["x" * 2040]})},
+            "ValidationException",
+        ),
+        (
+            "sns.subscribe",
+            {"Protocol": "sms", "Endpoint": "+15550100"},
+            {"Protocol": "sms", "Endpoint": "15550100"},
+            "InvalidParameter",
+        ),
+        (
+            "sns.subscribe",
+            {"Protocol": "email", "Endpoint": "a+b@c.com"},
+            {"Protocol": "email", "Endpoint": "a b@c.com"},
+            "InvalidParameter",
+        ),
+        ("ssm.put_parameter", {"Value": "v"}, {"Value": ""}, "ValidationException"),
+        ("sqs.create_queue", {"QueueName": "q" * 80}, {"QueueName": "q" * 81}, "InvalidParameterValue"),
+        (
+            "kinesis.update_shard_count",
+            {"TargetShardCount": 2},
+            {"TargetShardCount": 5},
+            "InvalidArgument",
+        ),
+    ],
+)
+def test_a_setting_beyond_its_limit_is_rejected(
+    fixed: Fixed, call: str, most: Settings, beyond: Settings, code: str
+) -> None:
+    """The rules of `stream_infra.cdk.limits`, each with its page; Kinesis API reference, UpdateShardCount."""
+    make, besides = fixed(call)
+    make(**besides, **most)
+    assert rejected(make, **besides, **beyond).startswith(code)
+
+
+Settings = dict[str, Any]
+Fixed = Callable[[str], tuple[Callable[..., object], Settings]]
+
+
+@pytest.fixture(scope="module")
+def fixed(aws: Client, echo: str, limited_stream: str) -> Fixed:
+    """Each operation, and what it has to be told besides."""
+    topic = aws("sns").create_topic(Name="limited")["TopicArn"]
+    told: dict[str, Settings] = {
+        "update_function_configuration": {"FunctionName": echo},
+        "put_function_event_invoke_config": {"FunctionName": echo},
+        "put_rule": {"Name": "limited"},
+        "subscribe": {"TopicArn": topic},
+        "put_parameter": {"Name": "/limited", "Type": "String", "Overwrite": True},
+        "update_shard_count": {"StreamName": limited_stream, "ScalingType": "UNIFORM_SCALING"},
+        "create_queue": {},
+    }
+
+    def of(call: str) -> tuple[Callable[..., object], Settings]:
+        service, operation = call.split(".")
+        return getattr(aws(service), operation), told[operation]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def limited_stream(aws: Client) -> str:
+    kinesis = aws("kinesis")
+    kinesis.create_stream(StreamName="resharded", ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName="resharded", WaiterConfig={"Delay": 1})
+    return "resharded"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"MaximumBatchingWindowInSeconds": 301},
+        {"ParallelizationFactor": 11},
+        {"MaximumRecordAgeInSeconds": 59},
+        {"MaximumRetryAttempts": 10001},
+    ],
+)
+def test_a_mapping_beyond_its_limits_is_rejected(
+    aws: Client, echo: str, limited_stream: str, given: dict[str, int]
+) -> None:
+    """Lambda API reference, CreateEventSourceMapping and UpdateEventSourceMapping."""
+    summary = aws("kinesis").describe_stream_summary(StreamName=limited_stream)["StreamDescriptionSummary"]
+    mapping = {"FunctionName": echo, "EventSourceArn": summary["StreamARN"], "StartingPosition": "LATEST"}
+    create = aws("lambda").create_event_source_mapping
+    assert rejected(create, **mapping, Enabled=False, **given) == "InvalidParameterValueException"

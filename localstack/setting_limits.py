@@ -1,0 +1,113 @@
+"""Settings that AWS rejects when a call makes them, by the rules by which templates are judged (`cdk.limits`).
+
+What CloudFormation makes inside MiniStack does not pass here: the CDK app has judged its template before.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from localstack.published_limits import Excess
+from stream_infra.cdk.limits import Resource, of_numbers, of_resource
+
+_FUNCTION, _MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
+_RULE, _QUEUE = "AWS::Events::Rule", "AWS::SQS::Queue"
+UPDATE_SHARDS = "Kinesis_20131202.UpdateShardCount"
+
+
+class _Kind(NamedTuple):
+    """What a call sets: a type of CloudFormation, AWS's error for it, and whether it sets all of it."""
+
+    type: str
+    code: str
+    is_whole: bool = True
+
+
+_LAMBDA = "InvalidParameterValueException"
+_PATHS: tuple[tuple[str, str, _Kind], ...] = (
+    ("POST", r"/2015-03-31/functions", _Kind(_FUNCTION, _LAMBDA)),
+    ("PUT", r"/2015-03-31/functions/[^/]+/configuration", _Kind(_FUNCTION, _LAMBDA)),
+    ("POST", r"/2015-03-31/event-source-mappings/?", _Kind(_MAPPING, _LAMBDA)),
+    ("PUT", r"/2015-03-31/event-source-mappings/[^/]+", _Kind(_MAPPING, _LAMBDA, is_whole=False)),
+    (
+        "P(OS|U)T",
+        r"/2019-09-25/functions/[^/]+/event-invoke-config",
+        _Kind("AWS::Lambda::EventInvokeConfig", _LAMBDA),
+    ),
+)
+_TARGETS: Mapping[str, _Kind] = {
+    "AWSEvents.PutRule": _Kind(_RULE, "ValidationException"),
+    "AWSEvents.PutTargets": _Kind(_RULE, "LimitExceededException"),
+    "AmazonSQS.CreateQueue": _Kind(_QUEUE, "InvalidParameterValue"),
+    "AmazonSSM.PutParameter": _Kind("AWS::SSM::Parameter", "ValidationException"),
+}
+_FORMS: Mapping[str, _Kind] = {
+    "Subscribe": _Kind("AWS::SNS::Subscription", "InvalidParameter"),
+    "CreateTopic": _Kind("AWS::SNS::Topic", "InvalidParameter"),
+}
+
+
+def judged(method: str, path: str, target: str, service: str) -> Callable[[bytes], Excess | None] | None:
+    """Return what judges the body of a call; None for one that makes no setting.
+
+    >>> judged("POST", "/2015-03-31/functions", "", "lambda")(b'{"Timeout": 901}').code
+    'InvalidParameterValueException'
+    """
+    if service == "sns":
+        return _of_form
+    kind = _TARGETS.get(target) or next(
+        (kind for verb, form, kind in _PATHS if re.fullmatch(verb, method) and re.fullmatch(form, path)), None
+    )
+    return (lambda body: _of_body(kind, body)) if kind else None
+
+
+def _of_body(kind: _Kind, body: bytes) -> Excess | None:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return None  # the emulator says what is wrong with it
+    return _excess(kind, _as_template(kind, given)) if isinstance(given, dict) else None
+
+
+def _of_form(body: bytes) -> Excess | None:
+    form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace")).items()}
+    kind = _FORMS.get(form.get("Action", ""))
+    return _excess(kind, {**form, "TopicName": form.get("Name")}) if kind else None
+
+
+def _excess(kind: _Kind, properties: Mapping[str, Any]) -> Excess | None:
+    resource = Resource("call", "request", kind.type, properties)
+    problems: Iterator[str] = of_resource(resource) if kind.is_whole else of_numbers(resource)
+    first = next(problems, None)
+    return Excess(400, kind.code, first.partition(": ")[2]) if first else None
+
+
+def _as_template(kind: _Kind, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the members of a request as a template has them."""
+    if kind.type == _QUEUE:
+        return {"QueueName": given.get("QueueName"), **(given.get("Attributes") or {})}
+    if kind.type != _RULE:
+        return given
+    pattern = given.get("EventPattern")
+    kept = {key: of for key, of in given.items() if key != "EventBusName" or of != "default"}
+    return {**kept, "EventPattern": json.loads(pattern)} if pattern else kept
+
+
+def excessive_shards(now: int, wanted: int) -> Excess | None:
+    """Return what Kinesis answers to a number of shards that it does not go to at once (UpdateShardCount).
+
+    >>> excessive_shards(2, 4), excessive_shards(4, 2)
+    (None, None)
+    >>> excessive_shards(1, 3).code
+    'InvalidArgumentException'
+    """
+    if now / 2 <= wanted <= 2 * now:
+        return None
+    message = (
+        f"UpdateShardCount goes from {now} shards to {-(-now // 2)} to {2 * now} at once, not to {wanted}."
+    )
+    return Excess(400, "InvalidArgumentException", message)
