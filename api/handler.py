@@ -29,6 +29,7 @@ from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.archive import ArchiveReader
+from producers.feed_problem import FeedProblem
 from producers.markets.listings import Listings
 from producers.watch_list import WatchListReader, WatchListWriter
 
@@ -63,6 +64,7 @@ def _app() -> APIGatewayRestResolver:
             now_ms=_now_ms,
             session=settings.session,
             market_of=Listings(settings.markets, settings.market),
+            feed_problem=FeedProblem(dynamodb, settings.windows_table),
             writes_open=settings.writes_open,
         )
     )

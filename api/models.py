@@ -83,6 +83,9 @@ class Feed(BaseModel):
     )
     last_quote_at: str | None
     age_seconds: float | None
+    problem: str | None = Field(
+        description="Why the last poll of the source failed, once no quote came for some seconds; null if it did not."
+    )
     live: int = Field(description="Tickers of the watch list with a fresh quote.")
     total: int = Field(description="Tickers on the watch list.")
 

@@ -25,7 +25,7 @@ class Services:
     """Stores and clocks of the API; `watch_list` returns the tickers in order, `now_ms` epoch ms UTC.
 
     `editor` changes the watch list, `send_events` puts events on the bus. `session` is when quotes are expected,
-    `market_of` each ticker's market.
+    `market_of` each ticker's market. `feed_problem` returns why the last poll of a source failed, empty if it did not.
     `writes_open` lets writes pass without a sign-in: for 127.0.0.1 only.
     """
 
@@ -44,6 +44,7 @@ class Services:
     now_ms: Callable[[], int]
     session: Session = "always"
     market_of: Callable[[str], str] = market_of
+    feed_problem: Callable[[str], str] = lambda _source: ""
     writes_open: bool = False
 
     def traded(self, tickers: Sequence[str]) -> frozenset[str]:

@@ -23,6 +23,7 @@ class ApiSettings(msgspec.Struct, frozen=True, rename=str.upper):
     charts_table: str
     alerts_table: str
     dead_letter_queue_url: str
+    windows_table: str = "stock-windows"
     data_bucket: str = ""
     scanner: str = "stock-scanner"
     detector: str = "stock-detector"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 from consumers.contracts.anomaly import iso_ms
@@ -10,6 +10,8 @@ from consumers.contracts.charts import LastQuote
 from consumers.stores.charts import LastQuotes
 
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
+_LATE_AFTER_MS = 8_000
+"""A poll of the usual 5 s is late by then: it may have failed."""
 
 
 class Markets(Protocol):
@@ -44,14 +46,19 @@ class Board:
         self._markets = markets
         self._traded = markets.traded(watch_list)
 
-    def feed(self) -> dict[str, Any]:
-        """Return how fresh all quotes are (`api.models.Feed`); old ones are fine while markets are closed."""
+    def feed(self, problem: Callable[[], str]) -> dict[str, Any]:
+        """Return how fresh all quotes are (`api.models.Feed`); old ones are fine while markets are closed.
+
+        `problem` is queried where a quote is late: it returns why the last poll failed, if it did.
+        """
         times = [ts for ticker in self._watch_list if (ts := self._quotes.ts.get(ticker)) is not None]
         newest = max(times, default=None)
         live_from = self._now_ms - STALE_AFTER_MS
         live = sum(ts >= live_from for ts in times)
+        is_late = bool(self._traded) and (newest is None or newest < self._now_ms - _LATE_AFTER_MS)
         return {
             "state": self._feed_state(newest, live),
+            "problem": (problem() or None) if is_late else None,
             "last_quote_at": None if newest is None else iso_ms(newest),
             "age_seconds": None if newest is None else max(0, self._now_ms - newest) / 1000,
             "live": live,

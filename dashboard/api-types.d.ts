@@ -112,6 +112,7 @@ export interface Feed {
   state: "live" | "stale" | "missing" | "closed";
   last_quote_at: string | null;
   age_seconds: number | null;
+  problem: string | null;
   live: number;
   total: number;
 }

@@ -141,6 +141,11 @@ class Account:
             *on(f"{anomalies}/index/SeverityIndex", "dynamodb:Query"),
             *on(self.table(names.CHARTS_TABLE), "dynamodb:BatchGetItem", "dynamodb:Query"),
             *on(self.table(names.ALERTS_TABLE), *items),
+            *on(
+                self.table(names.WINDOWS_TABLE),
+                "dynamodb:GetItem",
+                keys={"dynamodb:LeadingKeys": ["scan#feed"]},
+            ),
             *on(self.parameter(names.TICKER_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
             *on(self.parameter(names.RULES_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),
             *on(self.parameter(names.THRESHOLD_PARAMETER), "ssm:GetParameter", "ssm:PutParameter"),

@@ -29,7 +29,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             return respond({"status": "healthy"}, if_none_match(app))
         origin, now_ms = origin_of(services.source), services.now_ms()
         quotes = services.charts.last_quotes(origin)
-        freshness = Board(services.watch_list(), quotes, now_ms, services).feed()
+        freshness = Board(services.watch_list(), quotes, now_ms, services).feed(
+            lambda: services.feed_problem(services.source)
+        )
         lag, failed = services.depth.read(now_ms)
         payload = {
             "status": _status(freshness["state"], lag, failed),

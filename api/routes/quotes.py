@@ -71,7 +71,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "source": name,
             "origin": origin,
             "as_of": iso_ms(now_ms),
-            "feed": board.feed(),
+            "feed": board.feed(lambda: services.feed_problem(name)),
             "tickers": rows,
             "count": len(rows),
             "offset": offset,

@@ -86,10 +86,11 @@ export class Status {
   #showBanner() {
     const banner = byId("banner");
     const { lost, lostAt, reason } = connection.state;
-    banner.hidden = !lost;
+    const problem = this.#list?.feed.problem;
+    banner.hidden = !lost && !problem;
     document.body.classList.toggle("is-disconnected", lost);
     document.body.classList.toggle("is-stale", !lost && byId("feed-status").dataset.state === "stale");
-    if (!lost) return;
+    if (!lost) return setText(banner, problem ? `No quotes from ${this.#list?.source}: ${problem}` : "");
     const known = this.#list ? ` What you see is from ${minuteOf(lostAt)}.` : "";
     setText(banner, `No connection: ${reason}.${known} Trying again until it is back.`);
   }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from producers.feed_problem import KEY
 from producers.origin import origin_of
 from producers.quote_batch import QuoteBatch
 from producers.scan.lease import MAX_AHEAD_MS
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 EVENT_SOURCE = "stock-monitor"
-KEY = {"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
 _EVENTS_PER_CALL = 10
 _PART_BYTES = 350_000
 _ERROR_CHARACTERS = 1_000
@@ -151,7 +151,7 @@ class FeedKeeper:
         self._dynamodb.update_item(
             TableName=self._table,
             Key=KEY,
-            UpdateExpression="SET #source = :source, last_error = :why, updated = :now",
+            UpdateExpression="SET #source = :source, last_error = :why, failing = :why, updated = :now",
             ExpressionAttributeNames={"#source": "source"},
             ExpressionAttributeValues={
                 ":source": {"S": name},

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.contracts.counts import TickCounts
 from consumers.stores.charts import ChartTable
 from consumers.stores.windows import Ledger
+from producers.feed_problem import KEY as FEED_KEY
 from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
@@ -332,9 +333,7 @@ class Gatherer:
             return ()  # the parameter has a check of its own
 
     def _feed(self) -> FeedFacts | None:
-        found = self._client("dynamodb").get_item(
-            TableName=names.WINDOWS_TABLE, Key={"pk": {"S": "scan#feed"}, "sk": {"S": "feed"}}
-        )
+        found = self._client("dynamodb").get_item(TableName=names.WINDOWS_TABLE, Key=FEED_KEY)
         item = {name: value["S"] for name, value in found.get("Item", {}).items() if "S" in value}
         if not item:
             return None

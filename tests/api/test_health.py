@@ -19,11 +19,16 @@ from api.models import Health
 from api.services import Services
 from api.settings import SERVER_ERRORS
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
+from producers.feed_problem import FeedProblem
+from producers.scan.feed_keeper import FeedKeeper
 from tests.api.client import NOW_MS, Api
+from tests.aws import create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 from tests.api.charts import last_quote, put_quotes
+
+WHY = "alpaca rejects the key (401: unauthorized.): check APCA_API_KEY_ID"
 
 
 def test_health_is_exactly_what_the_runbook_expects(api: Api) -> None:
@@ -39,7 +44,8 @@ def test_health_in_depth_tells_the_age_of_the_feed(api: Api, dynamodb: DynamoDBC
     assert health["status"] == "healthy"
     assert health["origin"] == "simulated"
     assert health["feed"] == {
-        "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "live": 1, "total": 2,
+        "state": "live", "last_quote_at": iso_ms(NOW_MS - 2000), "age_seconds": 2.0, "problem": None,
+        "live": 1, "total": 2,
     }  # fmt: skip
     assert (health["stream_lag_seconds"], health["failed_batches"]) == (None, 0)
 
@@ -129,3 +135,24 @@ def test_a_response_of_5xx_is_counted_by_version(
         (of,) = line["_aws"]["CloudWatchMetrics"]
         assert (of["Namespace"], set(of["Dimensions"][0])) == ("StockMonitor", {"service", "version"})
         assert (line["version"], line["service"], line[SERVER_ERRORS]) == ("7", "stock-api-handler", [1.0])
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "hour_ms", "problem"),
+    [(2000, 0, None), (9000, 0, WHY), (100_000, 0, WHY), (100_000, -3_600_000, None)],
+)
+def test_a_late_quote_comes_with_why_the_last_poll_failed(
+    services: Services, dynamodb: DynamoDBClient, age_ms: int, hour_ms: int, problem: str | None
+) -> None:
+    """An hour before, the market is closed."""
+    create_table("stock-windows", client=dynamodb)
+    FeedKeeper(dynamodb, "stock-windows", boto3.client("events"), "default").record_unusable(
+        "simulated", WHY, NOW_MS
+    )
+    put_quotes(dynamodb, "simulated", last_quote("AAPL", age_ms - hour_ms))
+    reader = FeedProblem(dynamodb, "stock-windows")
+    now_ms = NOW_MS + hour_ms
+    api = Api(replace(services, feed_problem=reader, session="regular", now_ms=lambda: now_ms))
+    assert api.get("/tickers").json["feed"]["problem"] == problem
+    assert api.get("/health", depth="full").json["feed"]["problem"] == problem
+    assert reader("alpaca") == ""

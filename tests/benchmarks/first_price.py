@@ -228,7 +228,7 @@ def time_revoked(monitor: Local, page: Page, vendors: Vendors) -> Iterator[Timed
     began = time.monotonic()
     of_page: list[float] = []
     said = r"rejects the key|unauthorized"
-    text = f"() => /{said}/.test(document.querySelector('header').textContent)"
+    text = f"() => /{said}/.test(document.getElementById('banner').textContent)"
 
     def is_said() -> bool:
         if not of_page and shows(page, text):

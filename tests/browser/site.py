@@ -71,6 +71,8 @@ class Levers:
     session: Session = "always"
     ahead_ms: int = 0
     """How far the server's clock is ahead of the data: quotes grow old by it."""
+    problem: str = ""
+    """Why the last poll failed."""
     stand_in: StandIn | None = None
     events: Followed | None = None
     """What is served at `/events`; None: nothing is there."""
@@ -334,6 +336,7 @@ def _services(site: Site) -> Services:
         ),
         source="simulated",
         now_ms=lambda: epoch_now_ms() + site.levers.ahead_ms,
+        feed_problem=lambda _source: site.levers.problem,
         writes_open=True,
     )
 

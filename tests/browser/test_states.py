@@ -135,17 +135,19 @@ def test_loading_has_a_shape(page: Page, site: Site) -> None:
     expect(page.locator(".skeleton")).to_have_count(0)
 
 
-def test_a_feed_that_stands_still_says_for_how_long(page: Page, site: Site) -> None:
+def test_a_feed_that_stands_still_says_for_how_long_and_why(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
-    site.levers.ahead_ms = 600_000
+    site.levers.ahead_ms, site.levers.problem = 600_000, "alpaca rejects the key: check it"
     expect(page.locator("#feed-text")).to_have_text("No new quotes for 10 min")
+    expect(page.locator("#banner")).to_have_text("No quotes from simulated: alpaca rejects the key: check it")
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "stale")
     expect(page.locator("#watch tbody tr").first).to_contain_text("stale, 10 min")
     expect(page.locator("#watch-summary")).to_have_text("0 of 10 with fresh quotes")
     site.levers.ahead_ms = 0
     site.put_quotes()
     expect(page.locator("#feed-status")).to_have_attribute("data-state", "live")
+    expect(page.locator("#banner")).to_be_hidden()
 
 
 def test_a_closed_market_is_no_alarm(page: Page, site: Site) -> None:

@@ -20,6 +20,7 @@ from stream_infra.cdk.constructs.permissions import (
     allow,
     allow_events,
     allow_everywhere,
+    allow_items,
     allow_listing,
     allow_objects,
 )
@@ -66,6 +67,7 @@ class ApiStack(Stack):
                 "ANOMALIES_TABLE": storage.anomalies.table_name,
                 "CHARTS_TABLE": storage.charts.table_name,
                 "ALERTS_TABLE": storage.alerts.table_name,
+                "WINDOWS_TABLE": storage.windows.table_name,
                 "TICKER_PARAMETER": names.TICKER_PARAMETER,
                 "DATA_BUCKET": storage.data.bucket_name,
                 "DEAD_LETTER_QUEUE_URL": storage.dead_letters.queue_url,
@@ -91,6 +93,7 @@ class ApiStack(Stack):
             allow(self.handler, f"{anomalies}/index/{index}", "dynamodb:Query")
         allow(self.handler, storage.charts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
         allow(self.handler, storage.alerts.table_arn, "dynamodb:BatchGetItem", "dynamodb:Query")
+        allow_items(self.handler, storage.windows, ["scan#feed"], "dynamodb:GetItem")  # why a poll failed
         for name in (
             names.TICKER_PARAMETER,
             names.RULES_PARAMETER,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.scan.feed_keeper import KEY, FeedKeeper, _Kept
+from producers.feed_problem import KEY
+from producers.scan.feed_keeper import FeedKeeper, _Kept
 from producers.scan.staleness import FeedMemory, FeedWatch, TickerMemory
 from producers.source import Quotes
 from producers.vendor_state import BREAKER_FAILURES, VendorState
