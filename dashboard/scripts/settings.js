@@ -174,12 +174,22 @@ function thresholdForm(tickers) {
   const score = h("input", { type: "number", min: "0.1", max: "1000", step: "0.1" });
   const table = h("dl", { className: "preview" });
   const note = h("p", { className: "panel-note", role: "status" });
+  /** @type {{scores: number[], days: number} | null} what a preview read */
+  let last = null;
+  const draw = () => {
+    if (!last) return;
+    const { scores, days } = last;
+    const aDay = (/** @type {number} */ from) => Math.round(scores.filter((one) => one >= from).length / days);
+    const own = score.valueAsNumber;
+    const shown = [...new Set([...THRESHOLDS, ...(own >= THRESHOLDS[0] ? [own] : [])])].sort((a, b) => a - b);
+    table.replaceChildren(...shown.map((from) => h("div", { className: from === own ? "is-own" : "" }, h("dt", {}, Number.isInteger(10 * from) ? from.toFixed(1) : String(from)), h("dd", {}, `${aDay(from)} a day`))));
+  };
   const read = async () => {
     setText(note, "Reading the last days …");
     try {
       const { scores, complete, days } = await lastScores(ticker.value, kind.value);
-      const aDay = (/** @type {number} */ from) => Math.round(scores.filter((score) => score >= from).length / days);
-      table.replaceChildren(...THRESHOLDS.map((from) => h("div", {}, h("dt", {}, from.toFixed(1)), h("dd", {}, `${aDay(from)} a day`))));
+      last = { scores, days };
+      draw();
       const span = days < PREVIEW_DAYS ? `${Math.round(days * 24)} hours` : `${PREVIEW_DAYS} days`;
       setText(note, `Of ${scores.length}${complete ? "" : " or more"} anomalies in the last ${span}; what a lower one would have found is not known.`);
     } catch (error) {
@@ -192,6 +202,7 @@ function thresholdForm(tickers) {
   const show = () => {
     const own = inForce && inForceFor(inForce, ticker.value, kind.value);
     if (own) score.value = String(own);
+    draw();
   };
   /** @param {number | null} value */
   const set = async (value) => {
@@ -207,7 +218,8 @@ function thresholdForm(tickers) {
       setText(note, `That was not done: ${error.message}`);
     }
   };
-  for (const choice of [ticker, kind]) choice.addEventListener("change", show);
+  for (const choice of [ticker, kind]) choice.addEventListener("change", () => (show(), last && void read()));
+  score.addEventListener("input", draw);
   get(resource(["thresholds"])).then(
     (found) => ((inForce = found), show()),
     (error) => setText(note, `What is in force could not be read: ${error.message}`),

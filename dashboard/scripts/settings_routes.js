@@ -3,6 +3,7 @@
 import { get, resource, send } from "./api.js";
 import { fill, h, setText } from "./dom.js";
 import { SEVERITIES, capitalized, kindName } from "./kinds.js";
+import { pageConfig } from "./session.js";
 import { choice, kindChoice, labelled, tickerChoice } from "./settings_fields.js";
 
 /** @typedef {import("../api-types.d.ts").AlertRoutes} AlertRoutes */
@@ -17,6 +18,11 @@ const ALL = "";
 export function routesForm(tickers) {
   /** @type {AlertRoutes} */
   let inForce = { routes: [], channels: {}, types: {} };
+  let aws = "";
+  void pageConfig().then(({ outbox }) => {
+    aws = outbox ? "" : " --aws";
+    show();
+  });
   const note = h("p", { className: "panel-note", role: "status" });
   const [routes, channels] = [h("ol", { className: "rules" }), h("ul", { className: "rules" })];
   const severity = choice(Object.fromEntries(SEVERITIES.toReversed().map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])));
@@ -26,9 +32,14 @@ export function routesForm(tickers) {
   const name = h("input", { type: "text", pattern: "[a-z0-9\\-]{1,32}", maxLength: 32, autocomplete: "off", required: true });
   const own = h("div", { className: "fields" });
 
+  /** Which command sets what a channel keeps secret: no page takes it. @param {string} id @param {string} type */
+  const secretsOf = (id, type) => {
+    const needed = Object.keys(inForce.types[type]?.secrets ?? {});
+    return needed.length > 0 && h("span", { className: "soft" }, `sends once its ${needed.join(" and ")} is set: `, h("code", {}, `stock-monitor alerts secret ${id}${aws}`), " ");
+  };
   const show = () => {
     fill(routes, ...inForce.routes.map((route, n) => h("li", {}, `${wordsOf(route)} `, button("Remove", `Remove route ${n + 1}`, { route: String(n) }))));
-    fill(channels, h("li", {}, "sns: email and SMS, always there"), ...Object.entries(inForce.channels).map(([id, { type }]) => h("li", {}, `${id}: ${type} `, button("Remove", `Remove channel ${id}`, { channel: id }))));
+    fill(channels, h("li", {}, "sns: email and SMS, always there"), ...Object.entries(inForce.channels).map(([id, { type }]) => h("li", {}, `${id}: ${type} `, secretsOf(id, type), button("Remove", `Remove channel ${id}`, { channel: id }))));
     fill(channel, ...[[ALL, "All channels"], ["sns", "sns"], ...Object.keys(inForce.channels).map((id) => [id, id])].map(([value, text]) => h("option", { value }, text)));
     fill(type, ...Object.keys(inForce.types).map((value) => h("option", { value }, value)));
     showFields();
@@ -66,9 +77,7 @@ export function routesForm(tickers) {
     const inputs = [name, ...own.querySelectorAll("input")];
     if (!inputs.every((input) => input.reportValidity())) return;
     const settings = Object.fromEntries(inputs.slice(1).filter((input) => input.value).map((input) => [input.name, input.value]));
-    const secrets = Object.keys(inForce.types[type.value]?.secrets ?? {});
-    const then = secrets.length ? ` Its secrets (${secrets.join(", ")}) are set in Secrets Manager.` : "";
-    void put({ channels: { ...inForce.channels, [name.value]: { type: type.value, settings } } }, `Channel added.${then} Saved`);
+    void put({ channels: { ...inForce.channels, [name.value]: { type: type.value, settings } } }, "Channel added");
   };
   routes.addEventListener("click", ({ target }) => {
     const n = target instanceof HTMLElement ? target.dataset.route : undefined;

@@ -71,7 +71,7 @@ class ScannerSource:
         self._listings = Listings(scanner.get("MARKETS", ""), get_pollable(self.name).market)
         self._environment = {**environment, **scanner}
         if secret := scanner.get("SOURCE_SECRET"):
-            secrets = endpoints.client("secretsmanager")  # type: ignore[call-overload]  # no stubs of this service
+            secrets = endpoints.client("secretsmanager")
             self._environment = environment_with_secret(self._environment, secrets, secret)
 
     def watched(self, tickers: Sequence[str], quoted: Mapping[str, datetime], now: datetime) -> list[Watched]:

@@ -61,6 +61,8 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     score = threshold.get_by_label("Score")
     expect(score).to_have_value("2.5")
     threshold.get_by_label("Kind").select_option("gap")
+    score.fill("4.2")
+    expect(dialog.locator(".preview .is-own")).to_have_text(re.compile(r"4\.2\d+ a day"))
     score.fill("4")
     threshold.get_by_role("button", name="Set", exact=True).click()
     expect(threshold).to_contain_text("Set by somebody to 4. In force within a minute.")
@@ -149,8 +151,12 @@ def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: 
     expect(section.get_by_role("status")).to_contain_text("That was not done: ")
     section.get_by_label("url").fill("https://ntfy.sh/desk")
     section.get_by_role("button", name="Add channel").click()
-    expect(section.get_by_role("status")).to_contain_text("Saved by somebody. In force within a minute.")
-    expect(section).to_contain_text("desk: ntfy")
+    expect(section.get_by_role("status")).to_contain_text(
+        "Channel added by somebody. In force within a minute."
+    )
+    expect(section).to_contain_text(
+        "desk: ntfy sends once its topic is set: stock-monitor alerts secret desk"
+    )
     section.locator("label", has_text="Low and worse").locator("select").select_option("High and worse")
     section.locator("label", has_text="All channels").locator("select").select_option("desk")
     section.locator("label", has_text="In digests").locator("select").select_option("At once")

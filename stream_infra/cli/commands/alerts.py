@@ -257,6 +257,23 @@ def settings(
 
 
 @app.command()
+def secret(
+    channel: Annotated[str, typer.Argument(help="Name of the channel.")], aws: options.Aws = False
+) -> None:
+    """Ask for what a channel keeps secret, such as a webhook's address, and put it into Secrets Manager.
+
+    Example: stock-monitor alerts secret desk
+    """
+    from stream_infra.operations import alert_desk, channel_secrets  # noqa: PLC0415
+
+    endpoints = resolve(aws)
+    wanted = channel_secrets.needed(alert_desk.settings_in_force(endpoints.client("ssm")), channel)
+    values = {name: typer.prompt(f"{name} ({what})", hide_input=True) for name, what in wanted.items()}
+    name = channel_secrets.put(endpoints.client("secretsmanager"), channel, values)
+    _print(f"Kept as {name}. Try it: stock-monitor alerts test{' --aws' if aws else ''}")
+
+
+@app.command()
 def subscribe(
     protocol: Annotated[Protocol, typer.Argument(help="How to reach the subscriber.")],
     endpoint: Annotated[

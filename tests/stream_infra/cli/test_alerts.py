@@ -234,6 +234,23 @@ def test_settings_are_checked_before_they_are_in_force(
     assert "the last good value stays in force" in json.loads(run("settings", "--json").output)["error"]
 
 
+def test_a_channel_s_secret_is_asked_for_and_never_shown(endpoints: Endpoints, tmp_path: Path) -> None:
+    def secret(channel: str, typed: str) -> Result:
+        return CliRunner().invoke(alerts.app, ["secret", channel], input=f"{typed}\n")
+
+    assert "must be one that was added" in str(secret("desk", "x").exception)
+    file = tmp_path / "channels.json"
+    file.write_text('{"channels": {"desk": {"type": "slack"}}}')
+    assert CliRunner().invoke(alerts.app, ["settings", str(file)]).exit_code == 0
+    for address in ("https://hooks.slack.com/one", "https://hooks.slack.com/two"):
+        done = secret("desk", address)
+        assert "webhook_url (the address of an incoming webhook)" in done.output
+        assert "Kept as stock-tracker/channels/desk." in done.output
+        assert address not in done.output
+        kept = endpoints.client("secretsmanager").get_secret_value(SecretId="stock-tracker/channels/desk")
+        assert json.loads(kept["SecretString"]) == {"webhook_url": address}
+
+
 @pytest.mark.usefixtures("endpoints")
 def test_a_route_can_be_tried_before_it_is_needed(run: Run, tmp_path: Path) -> None:
     assert run("routes", "test", "--severity", "critical", "--ticker", "tsla").output == "at once: sns\n"

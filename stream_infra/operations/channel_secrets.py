@@ -1,0 +1,41 @@
+"""The secrets of channels: what a type needs, and how it gets into Secrets Manager; only the notifier reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from consumers.alerts import channels
+from consumers.alerts.settings import AlertSettings
+from stream_infra import names
+from stream_infra.operations.errors import InputError
+
+
+def needed(settings: AlertSettings, channel: str) -> Mapping[str, str]:
+    """Return what a channel needs, and what each is, for people.
+
+    Raises
+    ------
+    InputError
+        It is not set up, or its type needs none.
+    """
+    known = {name: channels.declared(wanted.type).secrets for name, wanted in settings.channels.items()}
+    if not known.get(channel):
+        allowed = ", ".join(name for name, secrets in known.items() if secrets)
+        raise InputError(
+            f"no channel {channel!r} that needs a secret is set up",
+            where="CHANNEL",
+            allowed=f"one of {allowed}" if allowed else "one that was added in the page's settings before",
+        )
+    return known[channel]
+
+
+def put(secrets_manager: Any, channel: str, values: Mapping[str, str]) -> str:
+    """Put a channel's secrets in the place of those of before, and return the secret's name; nothing is read."""
+    name, text = f"{names.CHANNEL_SECRETS}{channel}", json.dumps(dict(values))
+    try:
+        secrets_manager.put_secret_value(SecretId=name, SecretString=text)
+    except secrets_manager.exceptions.ResourceNotFoundException:
+        secrets_manager.create_secret(Name=name, SecretString=text)
+    return name
