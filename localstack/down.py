@@ -15,7 +15,7 @@ from localstack.emulator import emulator
 from localstack.settings import LocalError, LocalSettings, read_settings, unusable
 from localstack.up import alone, front_door, runner
 from producers.errors import MonitorError
-from stream_infra.operations.endpoints import unproxied
+from stream_infra.operations.proxy import unproxied
 
 SAVE_SECONDS = 3600.0
 """A day's data take minutes on a slow disk; whoever cannot wait ends this command, not the saving."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producers.errors import MonitorError
-from stream_infra.operations.endpoints import unproxied
+from stream_infra.operations.proxy import unproxied
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"

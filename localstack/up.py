@@ -42,7 +42,7 @@ from producers.settings import SCHEDULED
 from producers.source import SourceSpec
 from stream_infra import names
 from stream_infra.config import Config
-from stream_infra.operations.endpoints import unproxied
+from stream_infra.operations.proxy import unproxied
 
 BACKFILL_MINUTES = 30
 AT_ONCE = 4

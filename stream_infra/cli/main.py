@@ -30,8 +30,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from producers.errors import MonitorError
 from stream_infra.cli.text import printable
-from stream_infra.operations.endpoints import unproxied
 from stream_infra.operations.errors import FailedError, UnreachableError
+from stream_infra.operations.proxy import unproxied
 
 COMMANDS = {
     "status": "Show whether each part works, how stale it is, and what to do.",

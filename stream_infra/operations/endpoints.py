@@ -144,19 +144,6 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
     return local if local is not None and local.aws == url else _from_outputs(url)
 
 
-def unproxied(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return NO_PROXY, in both spellings, with this machine in it: the environment's proxy is for what is outside.
-
-    Examples
-    --------
-    >>> unproxied({"NO_PROXY": "intranet"})["no_proxy"]
-    'intranet,127.0.0.1,localhost'
-    """
-    given = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    hosts = ",".join(dict.fromkeys([*filter(None, given.split(",")), "127.0.0.1", "localhost"]))
-    return {"NO_PROXY": hosts, "no_proxy": hosts}
-
-
 def _find_file(start: Path) -> Path | None:
     candidates = (folder / FILE for folder in (start, *start.parents))
     return next((path for path in candidates if path.is_file()), None)
