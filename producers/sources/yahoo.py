@@ -65,14 +65,14 @@ class _Result(msgspec.Struct):
     timestamp: list[int] = []
 
 
-class _Error(msgspec.Struct):
+class _Rejection(msgspec.Struct):
     code: str = ""
     description: str | None = None
 
 
 class _Chart(msgspec.Struct):
     result: list[_Result] | None = None
-    error: _Error | None = None
+    error: _Rejection | None = None
 
 
 class _Answer(msgspec.Struct):
