@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 
 from stream_infra import names
+from stream_infra.cdk.limits import judge
 from tests.stream_infra.cdk.assembly import ROOT, Properties, Templates
 
 PREFIX = "eu-"
@@ -19,7 +20,7 @@ _SYNTHESIZE = """
 import sys
 from pathlib import Path
 from tests.stream_infra.cdk.assembly import synthesize
-synthesize(Path(sys.argv[1]), prefix="eu")
+synthesize(Path(sys.argv[1]), prefix="eu", region="eu-west-1")
 """
 SHARED = {"stock-monitor", "StockMonitor"}
 """The source of our events, told apart by their bus, and the namespace of our metrics, told apart by the function."""
@@ -49,7 +50,7 @@ NAMED_BY = {
 
 @pytest.fixture(scope="module")
 def prefixed(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """The templates of a deployment with the prefix `eu`, whose process knows no other names."""
+    """The templates of a second deployment, in another region: its process knows no names but those with `eu`."""
     folder = tmp_path_factory.mktemp("prefixed")
     environment = {**os.environ, names.PREFIX_VARIABLE: "eu"}
     command = [sys.executable, "-c", _SYNTHESIZE, str(folder)]
@@ -90,7 +91,23 @@ def test_a_prefix_stands_before_every_stack_and_every_name(
     text = json.dumps([of for of in every_resource(prefixed) if of["Type"] != "AWS::EventSchemas::Schema"])
     found = re.findall(r"(?<![\w#-])(?:stock-|Stock(?! Market)|api-5xx-errors\"|api-latency\")[\w-]*", text)
     assert set(found) <= SHARED
-    assert kinds(prefixed) == kinds(aws_templates)
+    # CloudWatch guide, "Create a billing alarm": the charges of an account are a metric of us-east-1 alone.
+    assert kinds(prefixed) == kinds(aws_templates) - Counter({"AWS::CloudWatch::Alarm": 1})
+
+
+def test_a_second_region_is_named_nowhere_by_the_first_one(prefixed: Templates) -> None:
+    """IAM guide, "Amazon Resource Names (ARNs)": the region is part of the name of what a policy or a target means."""
+    text = json.dumps([of for of in every_resource(prefixed) if of["Type"] != "AWS::EventSchemas::Schema"])
+    assert "eu-west-1" in text
+    assert re.findall(r'[^"]{0,60}us-east-1[^"]{0,60}', text) == []
+
+
+def test_with_the_longest_prefix_every_name_is_within_its_limit(prefixed: Templates) -> None:
+    """Each rule of `stream_infra.cdk.limits` names its page; a role's, by which the topic of alerts knows it, below."""
+    assert judge(prefixed) == []
+    longest = json.loads(re.sub(r"\beu-(?!west-1)", f"{'p' * 12}-", json.dumps(prefixed)))
+    assert judge(longest) == []
+    assert f'"{"p" * 12}-stock-notifier"' in json.dumps(longest)
 
 
 def test_no_name_of_two_deployments_is_the_same(prefixed: Templates, aws_templates: Templates) -> None:
