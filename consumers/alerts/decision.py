@@ -77,9 +77,13 @@ class Decision:
             self._again[id(event)] = self._made_before(record)
             return
         incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
-        if incident is None:  # it expired
-            incident = incidents.opened(event, event.anomaly.ticker)
-        incident, record = incidents.absorb(event, incident, record, self._now_ms)
+        if record is not None and incident is not None and _carries_on(event, incident):
+            self._put(incidents.handed_over(incident))
+            incident, new = incidents.absorb(event, self._own(event), None, self._now_ms)
+            record = replace(new, seen=record.seen | new.seen)
+        else:
+            incident = incident or incidents.opened(event, event.anomaly.ticker)  # it expired
+            incident, record = incidents.absorb(event, incident, record, self._now_ms)
         incident, kind, way = policy.decide(
             event, incident, self._cache.silences, self._now_ms, self._settings
         )
@@ -217,6 +221,15 @@ class Decision:
             return held  # of the same moment: disorder made another one the newest, or it was merged
         self._cache.put(group_place(event.origin, group), incident.id)
         return incident
+
+
+def _carries_on(event: AlertEvent, incident: Incident) -> bool:
+    """Return whether live quotes make worse what began in a backfill: of that nobody is notified, of this they are."""
+    return (
+        incident.origin == "backfill"
+        and event.origin not in {"backfill", "replay"}
+        and event.change != "ended"
+    )
 
 
 def digest_id(digest: Digest) -> str:

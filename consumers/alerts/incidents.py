@@ -84,6 +84,12 @@ def absorb(
     return (_with_moves(incident, [_move(anomaly)]) if incident.is_wide else incident), after
 
 
+def handed_over(incident: Incident) -> Incident:
+    """Return an incident without one of its anomalies, which goes on in another."""
+    left = max(0, incident.open - 1)
+    return replace(incident, open=left, resolved_ms=None if left else incident.last_ms)
+
+
 def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
     """Return an incident over many tickers with the anomalies of a ticker's, and that one as it is left behind."""
     wide = replace(

@@ -17,7 +17,8 @@ inhibition
     A misprint inhibits moves and spreads of its ticker while it lasts, for a minute at most. An incident over many
     tickers inhibits what it holds.
 
-Nothing limits how many incidents are sent. A backfill notifies nobody. Replayed, late and stale anomalies (learned
+Nothing limits how many incidents are sent. A backfill notifies nobody; what live quotes make worse of it is an incident
+of its own. Replayed, late and stale anomalies (learned
 of too long after the fact) go to digests only.
 """
 

@@ -65,15 +65,17 @@ class Function:
         return found
 
 
+def forget_what_is_made_once() -> None:
+    for one in (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list):
+        one.cache_clear()
+
+
 @pytest.fixture
 def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
-    made_once = (notifier._settings, notifier._reader, notifier._notifier, notifier._watch_list)
-    for one in made_once:
-        one.cache_clear()
+    forget_what_is_made_once()
     with aws_in_memory():
         yield Function(monkeypatch)
-    for one in made_once:
-        one.cache_clear()
+    forget_what_is_made_once()
 
 
 def _body(severity: str = "high", ticker: str = "AAPL", ts_ms: int = T0_MS) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import time
 
 import pytest
@@ -248,6 +249,22 @@ def test_late_replayed_and_stale_are_in_digests_and_a_backfill_in_nothing(bench:
     } == {
         "live": 2,
         "replay": 1,
+    }
+
+
+def test_live_quotes_that_carry_on_what_began_in_a_backfill_are_an_incident_of_their_own(
+    bench: Bench,
+) -> None:
+    past = opened(T0_MS, "low", source="backfill-alpaca")
+    live = replace(past, source="alpaca")
+    assert bench.take(past, worse(past, T0_MS + 1, "medium")) == [None, None]
+    assert bench.take(worse(live, bench.now_ms, "critical")) == ["opened"]
+    incident = bench.incident(live)
+    assert (incident.origin, incident.anomalies, incident.open) == ("live", 1, 1)
+    assert bench.take(worse(live, bench.now_ms, "critical"), past, over(live, bench.now_ms + 1)) == [None] * 3
+    assert {each.origin: each.resolved_ms is not None for each in bench.incidents()} == {
+        "backfill": True,
+        "live": True,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,12 +13,15 @@ from zlib import crc32
 
 import pytest
 
+from consumers.contracts.events import Event
 from consumers.detector.wiring import Detector
 from producers.quote_batch import Quote, QuoteBatch
 from producers.scan.scan import Scan, ScanError
 from producers.scan.warm_up import MAX_WAIT_MS, Limits, WarmUp, WarmUpMemory, volumes_of
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import History, MinuteBar, Quotes, SourceError
+from tests.consumers.alerts.bench import envelope
+from tests.consumers.alerts.test_handler import Function, forget_what_is_made_once
 from tests.consumers.kit import SHARD, Sent, event
 from tests.producers.fakes import Aws, Clock, MakeParts, StrictKinesis
 from tests.producers.scan.test_scan import parts as parts_fixture
@@ -188,9 +192,32 @@ def test_a_volume_that_is_none_leaves_the_volumes_before_it_unknown(odd: float) 
     assert volumes_of(bars, 100.0) == [[None] * 4, [None] * 4, [94.0, 96.0, 98.0, 100.0]]
 
 
-def test_an_anomaly_of_the_past_is_of_origin_backfill(
-    parts: MakeParts, kinesis: StrictKinesis, clock: Clock, aws: Aws, detector: Detector
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """Return a list of the events that the detector puts on the bus, as they come."""
+    events: list[Event] = []
+    monkeypatch.setattr("consumers.stores.bus.Bus.put", lambda _bus, put: events.extend(put))
+    return events
+
+
+@pytest.fixture
+def notifier(aws: Aws, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:  # noqa: ARG001
+    forget_what_is_made_once()
+    yield Function(monkeypatch)
+    forget_what_is_made_once()
+
+
+def test_an_anomaly_of_the_past_is_of_origin_backfill_and_nobody_is_notified_of_it(  # noqa: PLR0917
+    parts: MakeParts,
+    kinesis: StrictKinesis,
+    aws: Aws,
+    detector: Detector,
+    announced: list[Event],
+    notifier: Function,
 ) -> None:
+    clock = parts().clock_ms
+    assert isinstance(clock, Clock)
+
     class Jumpy(Bars):
         def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
             for bar in super().minute_bars(symbol, since_ms, until_ms):
@@ -204,6 +231,15 @@ def test_an_anomaly_of_the_past_is_of_origin_backfill(
     of_the_past = [item for item in items if item["source"]["S"] == "backfill-coinbase"]
     assert of_the_past
     assert all("@" not in item["id"]["S"] for item in items)
+    bodies = [envelope(each) for each in announced]
+    assert any('"backfill-coinbase"' in body for body in bodies)
+    notifier.now_ms = clock()
+    assert notifier.take(*bodies) == []
+    notifier.now_ms += 61 * MINUTE
+    notifier.sweep()
+    told = [message["Message"] for message in notifier.read(notifier.outbox)]
+    assert not any(item["id"]["S"] in text for item in of_the_past for text in told)
+    assert not any(json.loads(text)["message"]["origin"] == "backfill" for text in told)
 
 
 def test_after_an_outage_the_gap_is_filled(
