@@ -94,7 +94,7 @@ class MarketReader:
             return Context(why="a stall of the feed: prices are old")
         concerns = spec_of(event.anomaly.kind).concerns if event.anomaly.kind in REGISTRY else "market"
         if concerns != "market":
-            return Context(why="what is wrong are the quotes: they do not say how the price moved")
+            return Context(why="its quotes are in doubt, and do not say how the price moved")
         began_ms = self._clock()
         if began_ms < self._down_until_ms:
             return Context(why=_UNREADABLE)

@@ -88,7 +88,7 @@ export class PriceChart {
     prices.setStretchFactor(6);
     volumes.setStretchFactor(1.5);
     spreads.setStretchFactor(1.1);
-    this.#spread.priceScale().applyOptions({ ensureEdgeTickMarksVisible: true }); // the pane is low: its greatest would have no label
+    this.#spread.priceScale().applyOptions({ ensureEdgeTickMarksVisible: true, scaleMargins: { top: 0.15, bottom: 0 } }); // the pane is low: its greatest would have no label
     this.#chart.subscribeCrosshairMove(({ time }) => onBar(this.#byTime.get(Number(time)) ?? null, this.#anomaliesAt(Number(time))));
     /** @param {import("../vendor/lightweight-charts.js").MouseEventParams} event */
     const chooseNext = ({ time, hoveredObjectId }) => {

@@ -10,7 +10,7 @@ import { kindName, momentOf, severityMark } from "./kinds.js";
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
 /** @typedef {{name: string, further: number | null}} Versus a second ticker, and how much further the first went, as a part of its price */
 
-/** Prices of more characters take two lines. */
+/** Prices of more characters take two lines, as a second ticker does. */
 const LONG = 9;
 
 export class ChartLegend {
@@ -28,7 +28,7 @@ export class ChartLegend {
   show(bars, { digits, lengthMs, versus }) {
     [this.#bars, this.#digits, this.#lengthMs, this.#versus] = [bars, digits, lengthMs, versus];
     setText(this.range, bars.length ? span(bars) : "");
-    this.element.classList.toggle("is-long", price(bars.at(-1)?.close, digits).length > LONG);
+    this.element.classList.toggle("is-long", versus !== null || price(bars.at(-1)?.close, digits).length > LONG);
     this.showBar(null, []);
   }
 

@@ -5,7 +5,7 @@ import { current, go, onAddress } from "./address.js";
 import { serverNow } from "./clock.js";
 import { arrange, byId, fill, h, keepTabStop, setText } from "./dom.js";
 import { age, bareMoment, change, moment } from "./format.js";
-import { capitalized, kindName, severityMark, withoutAside } from "./kinds.js";
+import { kindName, severityMark, withoutAside } from "./kinds.js";
 import { Turn } from "./pointing.js";
 
 /** @typedef {import("../api-types.d.ts").IncidentModel} Incident */
@@ -197,9 +197,10 @@ function details(incident) {
   const endMs = incident.resolved_at ? Date.parse(incident.resolved_at) : serverNow();
   const lasted = age((endMs - Date.parse(incident.opened_at)) / 1000);
   const moves = incident.tickers.filter(({ move }) => move !== 0).slice(0, 8);
+  const since = { open: `Open for ${lasted}`, acknowledged: `Began ${lasted} ago`, resolved: `Resolved after ${lasted}` }[incident.state];
   const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
   return [
-    h("p", {}, `${capitalized(incident.state)} ${incident.state === "resolved" ? "after" : "for"} ${lasted}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
+    h("p", {}, `${since}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
     incident.context && h("p", { className: "incident-context" }, incident.context.sentence),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     moves.length > 1 && h("p", {}, moves.map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),

@@ -35,7 +35,7 @@ export function routesForm(tickers) {
   /** Which command sets what a channel keeps secret: no page takes it. @param {string} id @param {string} type */
   const secretsOf = (id, type) => {
     const needed = Object.keys(inForce.types[type]?.secrets ?? {});
-    return needed.length > 0 && h("span", { className: "soft" }, `sends once its ${needed.join(" and ")} is set: `, h("code", {}, `stock-monitor alerts secret ${id}${aws}`), " ");
+    return needed.length > 0 && h("span", { className: "soft" }, `(sends once its ${needed.join(" and ")} is set: `, h("code", {}, `stock-monitor alerts secret ${id}${aws}`), ") ");
   };
   const show = () => {
     fill(routes, ...inForce.routes.map((route, n) => h("li", {}, `${wordsOf(route)} `, button("Remove", `Remove route ${n + 1}`, { route: String(n) }))));

@@ -46,7 +46,9 @@ export class TickerView {
   }
 
   #showNothing() {
-    const text = this.#list ? "Put tickers on the watch list to see their charts." : connection.state.forbidden ? "No chart without the right to read." : "Loading";
+    const { forbidden, lost } = connection.state;
+    const missing = forbidden ? "No chart without the right to read." : lost ? "The chart appears as soon as the monitor can be reached." : "Loading";
+    const text = this.#list ? "Put tickers on the watch list to see their charts." : missing;
     fill(this.#section, h("h2", { id: "ticker-title", className: "visually-hidden" }, "Chart"), h("div", { className: "empty" }, text));
   }
 }

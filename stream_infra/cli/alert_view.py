@@ -189,8 +189,13 @@ def _incidents(incidents: list[Incident], now_ms: int) -> str:
         waits = ", waits for a digest" if incident.waiting is not None else ""
         count = f"{row['anomaly_count']:,} {'anomaly' if row['anomaly_count'] == 1 else 'anomalies'}"
         context = row["context"]
-        verdict = f", {context['verdict']}" if context and context["verdict"] else ""
-        about = f"{incident.subject}, {count}{verdict}{until}{waits} [{incident.id}]"
+        verdict = (
+            f", {context['verdict']} move" if context and context["verdict"] and not incident.is_wide else ""
+        )
+        what = {"market": "market-wide move", "feed": "stall of the feed"}.get(
+            incident.subject, incident.subject
+        )
+        about = f"{what}, {count}{verdict}{until}{waits} [{incident.id}]"
         rows.append((_at(incident.opened_ms), row["severity"], row["state"], about))
     return table_text(rows, header=("OPENED", "SEVERITY", "STATE", "INCIDENT"))
 

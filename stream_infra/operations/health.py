@@ -84,7 +84,7 @@ def _stream(facts: MonitorFacts) -> Iterator[Finding]:
         yield Finding("stream", "failed", f"is {stream.state}", "wait, then look again")
     else:
         newest = max(stream.arrived.values(), default=None)
-        what = f"{stream.shards} open shard(s), newest record"
+        what = f"{stream.shards} open shard{'s' if stream.shards != 1 else ''}, newest record"
         action = "look at `scanner` and its log: aws logs tail /aws/lambda/stock-scanner"
         yield _fresh(facts, "stream", what, newest, action)
 

@@ -155,7 +155,7 @@ def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: 
         "Channel added by somebody. In force within a minute."
     )
     expect(section).to_contain_text(
-        "desk: ntfy sends once its topic is set: stock-monitor alerts secret desk"
+        "desk: ntfy (sends once its topic is set: stock-monitor alerts secret desk"
     )
     section.locator("label", has_text="Low and worse").locator("select").select_option("High and worse")
     section.locator("label", has_text="All channels").locator("select").select_option("desk")

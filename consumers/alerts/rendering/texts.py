@@ -241,7 +241,7 @@ class _Writer:
         return Content(
             _fitting(f"{_label(digest.origin)}Digest: {count}", digest),
             (
-                f"{count}, {anomalies}, {self._moment(first_ms)} to {self._moment(last_ms)}",
+                f"{count}, {anomalies}, {self._span(first_ms, last_ms)}",
                 *(self._line(line) for line in digest.lines),
                 *([f"and {_count(more, 'more incident', 'more incidents')}"] if more else []),
             ),
@@ -269,6 +269,13 @@ class _Writer:
     def _moment(self, ms: int) -> str:
         moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
         return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()}"
+
+    def _span(self, first_ms: int, last_ms: int) -> str:
+        """Return a time, or two, of which the second has its day only where that is another one."""
+        first, last = self._moment(first_ms), self._moment(last_ms)
+        if first == last:
+            return first
+        return f"{first} to {self._clock(last_ms) if first[:10] == last[:10] else last}"
 
     def _clock(self, ms: int) -> str:
         moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))

@@ -65,23 +65,21 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
         ]
         typer.echo(json.dumps({"source": source.name, "tickers": listed}))
         return
-    from rich.table import Table  # noqa: PLC0415
+    from stream_infra.cli.text import table_text, time_of  # noqa: PLC0415
 
-    from stream_infra.cli.text import console  # noqa: PLC0415
-
-    shown = Table(title=f"{len(rows)} tickers of {source.name}", title_justify="left")
-    for name in ("ticker", "market", "now", "newest quote", "minutes of the last hour", "warm-up"):
-        shown.add_column(name)
-    for row in rows:
-        shown.add_row(
+    shown = [
+        (
             row.ticker,
             row.market,
             "open" if row.is_open else "closed",
-            _iso(row.quoted) or "none yet",
-            f"{row.minutes} of 60" if row.minutes >= 0 else "not read",
+            time_of(newest_at) if (newest_at := _iso(row.quoted)) else "none yet",
+            f"{row.minutes} of 60 min" if row.minutes >= 0 else "not read",
             row.warm_up,
         )
-    console().print(shown)
+        for row in rows
+    ]
+    header = ("TICKER", "MARKET", "NOW", "NEWEST QUOTE", "LAST HOUR", "WARM-UP")
+    typer.echo(f"{len(rows)} tickers of {source.name}\n{table_text(shown, header=header)}")
 
 
 @app.command()

@@ -219,8 +219,8 @@ def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(cha
 @pytest.mark.parametrize(
     ("kind", "subject", "watched", "why"),
     [
-        ("gap", "AAPL", WATCHED, "what is wrong are the quotes"),
-        ("bad_tick", "AAPL", WATCHED, "what is wrong are the quotes"),
+        ("gap", "AAPL", WATCHED, "its quotes are in doubt"),
+        ("bad_tick", "AAPL", WATCHED, "its quotes are in doubt"),
         ("gap", "feed", WATCHED, "a stall of the feed"),
         (
             "price_spike",

@@ -81,7 +81,8 @@ def test_the_list_shows_markets_and_quotes(ssm: SSMClient) -> None:  # noqa: ARG
         "minutes": 0,
         "warm_up": "0 of 60 ticks",
     }
-    assert "newest quote" in run("list")
+    assert "NEWEST QUOTE" in run("list")
+    assert all(len(line) <= 80 for line in run("list").splitlines())
 
 
 def test_what_the_source_does_not_quote_is_not_added(ssm: SSMClient, monkeypatch: pytest.MonkeyPatch) -> None:
