@@ -231,10 +231,14 @@ class VendorClient:
         if answer.status != 200:
             raise self._failure(answer.status, answer.headers, answer.body)
         try:
-            return _decoded(answer.body)
+            content = _decoded(answer.body)
         except _NOT_JSON as error:
             text = _shortened(answer.body.decode(errors="replace"))
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
+        if isinstance(content, dict) and isinstance(content.get("error") or content.get("message"), str):
+            said = self._error_text(answer.body)
+            raise VendorError(f"{self.vendor.name} answers an error (200: {said}): {self.vendor.hint}", 200)
+        return content
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         name, said = self.vendor.name, self._error_text(body)

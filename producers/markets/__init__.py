@@ -43,11 +43,21 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "AX": "XASX", "NZ": "XNZE", "AT": "ASEX", "TA": "XTAE", "RO": "XBSE", "IC": "XICE", "TL": "XTAL", "RG": "XRIS",
     "VS": "XLIT",
 }  # fmt: skip
+# Yahoo's indices say no exchange (https://finance.yahoo.com/markets/world-indices/); those not listed are New York's.
+_INDICES: Final[Mapping[str, str]] = {
+    "^FTSE": "XLON", "^FTMC": "XLON", "^FTAS": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^TECDAX": "XETR",
+    "^STOXX": "XETR", "^STOXX50E": "XETR", "^FCHI": "XPAR", "^N100": "XPAR", "^AEX": "XAMS", "^BFX": "XBRU",
+    "^IBEX": "XMAD", "^SSMI": "XSWX", "^ATX": "XWBO", "^OMX": "XSTO", "^OMXC25": "XCSE", "^OMXH25": "XHEL",
+    "^N225": "XTKS", "^HSI": "XHKG", "^HSCE": "XHKG", "^KS11": "XKRX", "^KS200": "XKRX", "^KQ11": "XKRX",
+    "^TWII": "XTAI", "^STI": "XSES", "^KLSE": "XKLS", "^JKSE": "XIDX", "^NSEI": "XBOM", "^NSEBANK": "XBOM",
+    "^BSESN": "XBOM", "^INDIAVIX": "XBOM", "^AXJO": "XASX", "^AORD": "XASX", "^NZ50": "XNZE", "^GSPTSE": "XTSE",
+    "^BVSP": "BVMF", "^MXX": "XMEX", "^MERV": "XBUE",
+}  # fmt: skip
 _CRYPTO = frozenset(
     {"BINANCE", "COINBASE", "KRAKEN", "BITSTAMP", "BITFINEX", "BYBIT", "OKX", "GEMINI", "KUCOIN", "HUOBI"}
 )
 _FOREX = frozenset({"OANDA", "FXCM", "FOREX", "FX_IDC", "IC MARKETS", "PEPPERSTONE"})
-_CRYPTO_PAIR = re.compile(r"[A-Z0-9]{2,12}[-/](?:USD[TC]?|EUR|GBP|JPY|BTC|ETH)")
+_CRYPTO_PAIR = re.compile(r"[A-Z0-9]{2,12}[-/](?:USD[TC]?|EUR|GBP|JPY|CHF|CAD|AUD|BTC|ETH)")
 _FIAT = frozenset(
     ["USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "CNY", "HKD", "SGD"]
 )
@@ -146,14 +156,16 @@ def market_of(symbol: str, listing: str = NEW_YORK) -> str:
     --------
     >>> [market_of(ticker) for ticker in ("AAPL", "BRK.B", "VOD.L", "0700.HK", "OANDA:EUR_USD", "EURUSD=X", "ES=F")]
     ['XNYS', 'XNYS', 'XLON', 'XHKG', 'fx', 'fx', 'CMES']
-    >>> market_of("BTC-USD"), market_of("BTC/USD", "24/7")
-    ('24/7', '24/7')
+    >>> market_of("BTC-USD"), market_of("BTC/USD", "24/7"), market_of("^N225")
+    ('24/7', '24/7', 'XTKS')
     """
     if listing == ALWAYS_OPEN:
         return ALWAYS_OPEN
     venue, colon, rest = symbol.partition(":")
     if colon:
         return ALWAYS_OPEN if venue in _CRYPTO else FX if venue in _FOREX else market_of(rest, listing)
+    if market := _INDICES.get(symbol):
+        return market
     for mark, market in (("=X", FX), ("=F", "CMES")):
         if symbol.endswith(mark):
             return market

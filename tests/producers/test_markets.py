@@ -8,7 +8,7 @@ import pytest
 from pandas import isna
 
 from producers.errors import ArgumentError
-from producers.markets import check_market, is_open, market_of, markets, trading_hours
+from producers.markets import _INDICES, check_market, is_open, market_of, markets, trading_hours
 from producers.markets.generate import EXCHANGES, FILE, _calendar
 from producers.markets.listings import Listings
 
@@ -79,7 +79,9 @@ def test_extended_hours(market: str, moment: str, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("symbol", "market"),
     [
-        ("AAPL", "XNYS"), ("BRK.B", "XNYS"), ("BRK-B", "XNYS"), ("^GSPC", "XNYS"), ("0700.HK", "XHKG"),
+        ("AAPL", "XNYS"), ("BRK.B", "XNYS"), ("BRK-B", "XNYS"), ("^GSPC", "XNYS"), ("^VIX", "XNYS"), ("^N225", "XTKS"),
+        ("^FTSE", "XLON"), ("^GDAXI", "XETR"), ("^NSEI", "XBOM"), ("BTC-AUD", "24/7"), ("BTC/CHF", "24/7"),
+        ("0700.HK", "XHKG"),
         ("OPAP.AT", "ASEX"), ("TEVA.TA", "XTAE"), ("BRD.RO", "XBSE"),
         ("VOD.L", "XLON"), ("M&M.NS", "XBOM"), ("SAP.DE", "XETR"), ("7203.T", "XTKS"), ("ES=F", "CMES"),
         ("BINANCE:BTCUSDT", "24/7"), ("OANDA:EUR_USD", "fx"), ("EURUSD=X", "fx"), ("EUR/USD", "fx"),
@@ -89,6 +91,10 @@ def test_extended_hours(market: str, moment: str, expected: bool) -> None:
 def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
     assert market_of(symbol) == market
     assert market_of(symbol, "24/7") == "24/7", "whatever a source of a market that never closes lists"
+
+
+def test_every_index_has_a_calendar() -> None:
+    assert set(_INDICES.values()) <= set(markets())
 
 
 def test_an_unknown_market_is_rejected_by_name() -> None:

@@ -146,6 +146,26 @@ def test_a_key_that_is_rejected_is_not_tried_again_and_is_not_repeated(
     assert len(vendor.calls) == 1
 
 
+# The forms of an error: `error` (finnhub-python, FinnhubAPIException) and `message` (alpaca-py, APIError).
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "You don\'t have access to this resource."}',
+        b'{"message": "You don\'t have access to this resource."}',
+    ],
+)
+def test_an_error_that_comes_as_a_success_is_said(
+    vendor: VendorStub, vendor_client: MakeClient, body: bytes
+) -> None:
+    vendor.script((200, {}, body))
+    with pytest.raises(
+        VendorError,
+        match=r"acme answers an error \(200: You don't have access to this resource\.\): check ACME_KEY",
+    ):
+        poll(vendor_client(vendor.url))
+    assert len(vendor.calls) == 1
+
+
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_request_that_is_rejected_is_not_tried_again(
     vendor: VendorStub, vendor_client: MakeClient, status: int
