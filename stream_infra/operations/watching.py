@@ -13,6 +13,7 @@ from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.secret import environment_with_secret
 from producers.source import SourceError, unquoted
 from producers.sources import create, get_pollable
+from producers.watch_list import items
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
@@ -54,7 +55,7 @@ def tickers_of(words: Sequence[str]) -> list[str]:
     InputError
         If one is written as no ticker may be.
     """
-    found = list(dict.fromkeys(item.upper() for word in words for item in word.split(",") if item))
+    found = list(dict.fromkeys(items(",".join(words))))
     if wrong := [ticker for ticker in found if not is_symbol(ticker)]:
         raise InputError(f"{wrong[0]!r} is no ticker", allowed=SYMBOL_RULE)
     return found

@@ -63,7 +63,7 @@ def run(*arguments: str) -> str:
 
 
 def test_tickers_are_added_and_removed(ssm: SSMClient) -> None:
-    assert "added KO (24/7)" in run("add", "ko,AAPL", "--unchecked")
+    assert "added KO (24/7)" in run("add", " ko , AAPL,", "--unchecked")
     assert value(ssm) == "AAPL,MSFT,KO"
     assert "removed MSFT" in run("remove", "msft")
     assert value(ssm) == "AAPL,KO"
