@@ -76,7 +76,9 @@ def test_what_is_no_event_is_rejected_whatever_it_is(body: str) -> None:
 
 def test_what_stands_beside_the_sentence_of_a_message_is_not_in_it() -> None:
     said = "AAPL rose 4.2 % in one tick; severity high, score 2.80 where alerts begin at 2.5."
-    assert parse(_forged(explanation=said), T0_MS).anomaly.explanation == "AAPL rose 4.2 % in one tick."
+    event = parse(_forged(explanation=said), T0_MS)
+    assert isinstance(event, AlertEvent)
+    assert event.anomaly.explanation == "AAPL rose 4.2 % in one tick."
 
 
 def test_a_long_or_hostile_explanation_is_cut_and_printable() -> None:
