@@ -95,7 +95,7 @@ def deliveries_text(overview: Overview) -> str:
     return table_text(
         [
             (row["channel"], row["status"], time_of(row["sent_at"]) if row["sent_at"] else "-",
-             f"{message['subject']} [{_outcome(row)}]")
+             f"{message['subject']} [{_outcome(row)}]".removesuffix(" []"))
             for row, message in rows
         ],
         header=("CHANNEL", "STATUS", "SENT", "MESSAGE"),
@@ -210,13 +210,14 @@ def _messages(messages: list[dict[str, Any]]) -> str:
 
 def _delivery_line(row: dict[str, Any]) -> str:
     at = f" {time_of(row['sent_at'])}" if row["sent_at"] else ""
-    return f"  {row['channel']}: {row['status']}{at}, {_outcome(row)}"
+    outcome = _outcome(row)
+    return f"  {row['channel']}: {row['status']}{at}{', ' if outcome else ''}{outcome}"
 
 
 def _outcome(row: dict[str, Any]) -> str:
-    why = f": {row['error']}" if row["error"] else ""
-    receipt = f", receipt {row['receipt']}" if row["receipt"] else ""
-    return f"attempts {row['attempts']}{receipt}{why}"
+    attempts = f"attempts {row['attempts']}" if row["attempts"] != 1 else ""
+    receipt = f"receipt {row['receipt']}" if row["receipt"] else ""
+    return ", ".join(filter(None, [attempts, receipt, row["error"]]))
 
 
 def _at(ms: int) -> str:

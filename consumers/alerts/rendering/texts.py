@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -92,13 +92,19 @@ class Content:
 
     @property
     def sms(self) -> str:
-        """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it."""
-        text = gsm7.spell(f"{self.title}, {self.at}")
+        """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it.
+
+        The time comes last, and goes whole: first its day, which is that of the message.
+        """
+        clock = self.at.partition(" ")[2]
+        texts = [
+            gsm7.spell(text) for text in (f"{self.title}, {self.at}", f"{self.title}, {clock}", self.title)
+        ]
         if self.link and self.link == gsm7.spell(self.link):
             room = gsm7.SEGMENT_SEPTETS - gsm7.septets(self.link) - 1
-            if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(text)):
-                return f"{gsm7.cut(text, room)} {self.link}"
-        return gsm7.cut(text)
+            if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(texts[0])):
+                return f"{_longest(texts, room)} {self.link}"
+        return _longest(texts, gsm7.SEGMENT_SEPTETS)
 
 
 def content(
@@ -311,6 +317,11 @@ def sentence(context: Context, subject: str) -> str:
         return f"{context.verdict.capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
     unknown = f"Company or market is not known: {context.why}"
     return f"{unknown}. {said}." if said else f"{unknown}."
+
+
+def _longest(texts: Sequence[str], room: int) -> str:
+    """Return the first text that has room, else as much of the last as has."""
+    return next((text for text in texts if gsm7.septets(text) <= room), gsm7.cut(texts[-1], room))
 
 
 def _percent(move: float) -> str:
