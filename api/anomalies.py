@@ -154,7 +154,9 @@ class AnomalyStore:
             # No item may be given out before every stream has shown its next one.
             for run in runs:
                 while run.needs_fetch and queries < QUERIES_PER_PAGE:
-                    self._fetch(run, query, limit - len(items))
+                    # Of several streams none is likely to fill the page alone: a whole page of each is read in vain.
+                    wanted = limit - len(items)
+                    self._fetch(run, query, wanted if queries >= len(runs) or len(runs) == 1 else wanted // 2)
                     queries += 1
             ready = [run for run in runs if run.buffer]
             if not ready or any(run.needs_fetch for run in runs):

@@ -124,12 +124,18 @@ def _loads(browser: Browser, name: str, url: str) -> None:
         page.add_init_script(_USABLE)
         page.goto(url)
         usable_ms.append(page.evaluate("usableMs"))
-        weights.append(sum(len(gzip.compress(answer.body())) for answer in bodies if answer.status == 200))
+        whole = [answer for answer in bodies if answer.status == 200 and not _goes_on(answer)]
+        weights.append(sum(len(gzip.compress(answer.body())) for answer in whole))
         context.close()
     _tell(
         f"{name}: {max(weights):,} bytes gzipped; usable after {statistics.median(usable_ms):.0f} ms "
         f"(median of {LOADS}; slowest {max(usable_ms):.0f} ms)"
     )
+
+
+def _goes_on(answer: Response) -> bool:
+    """Return whether a response is the stream of events: its body has no end to wait for."""
+    return answer.headers.get("content-type", "").startswith("text/event-stream")
 
 
 def _on_screen(browser: Browser, url: str, market: Market) -> None:
