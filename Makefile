@@ -73,7 +73,7 @@ test: .venv node_modules/.installed-dev chromium aws-cli ## Run all checks and t
 
 # The checks of types take a minute and a half of one core: they run beside the tests.
 tests:
-	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder -m 'not speed'
+	@$(BIN)/python -m pytest -n 4 --no-loadscope-reorder -m 'not speed'
 
 format: .venv ## Format the code and mend what the linter can
 	@$(BIN)/ruff format --quiet .

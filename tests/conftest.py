@@ -75,8 +75,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [not item.nodeid.startswith(prefix) for prefix in _LONGEST])
 
 
-_TOGETHER = ("tests/e2e/", "tests/localstack/", "tests/stream_infra/cdk/")
-"""Folders whose tests share what a session makes once: a running monitor, a local AWS, synthesized stacks."""
+_TOGETHER = ("tests/e2e/test_runbook.py", "tests/e2e/", "tests/localstack/", "tests/stream_infra/cdk/")
+"""What shares what a session makes once: a running monitor, a local AWS, synthesized stacks.
+
+The runbook has a monitor of its own: with one for all, whoever has it would be at work when all others are done.
+"""
 _LONGEST = (*_TOGETHER, "tests/packaging/", "tests/consumers/detector/test_exactly_once.py")
 
 

@@ -56,23 +56,27 @@ class Decision:
         self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
         self._minor: list[tuple[str, AlertEvent]] = []
         self._again: dict[int, list[Pending]] = {}
+        self._opened: set[str] = set()
 
     def query_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
-        new = [event for event in events if self._may_be_wide(event)]
-        spans: dict[str, list[int]] = defaultdict(list)
-        for event in new:
-            spans[event.origin].append(event.at_ms)
-        for origin, times in spans.items():
-            first_ms, last_ms = min(times) - policy.WIDE_MS, max(times) + policy.WIDE_MS
-            self._around[origin] = self._store.load_moves(origin, first_ms - policy.WIDE_MS, last_ms)
+        new = [event for event in events if self._record(event) is None and self._may_be_wide(event)]
+        self._query_around(new)
         for event in new:
             subject = policy.subject_of(event.anomaly.kind)
             self._around[event.origin].append(Move(event.anomaly.ticker, subject or "", event.at_ms, ""))
 
+    def _query_around(self, events: Iterable[AlertEvent]) -> None:
+        spans: dict[str, list[int]] = defaultdict(list)
+        for event in events:
+            spans[event.origin].append(event.at_ms)
+        for origin, times in spans.items():
+            first_ms, last_ms = min(times) - policy.WIDE_MS, max(times) + policy.WIDE_MS
+            self._around[origin] = self._store.load_moves(origin, first_ms - policy.WIDE_MS, last_ms)
+
     def handle(self, event: AlertEvent) -> None:
         """Take an event into its incident; one that was handled before changes nothing."""
-        record = self._cache.get(record_place(event.anomaly.id), AnomalyRecord)
+        record = self._record(event)
         if record is not None and event.key in record.seen:
             self._again[id(event)] = self._made_before(record)
             return
@@ -84,6 +88,27 @@ class Decision:
         else:
             incident = incident or incidents.opened(event, event.anomaly.ticker)  # it expired
             incident, record = incidents.absorb(event, incident, record, self._now_ms)
+        self._cache.put(record_place(event.anomaly.id), record)
+        self._notify(event, incident)
+
+    def widen(self, events: Sequence[AlertEvent]) -> None:
+        """Take incidents of single tickers into one over many, for events that were handled.
+
+        Notifiers that work at once do not see each other's anomalies, so each of them may see too few of them. Whoever
+        looks again after its own were written sees all that were written before: of two, one sees the other's.
+        """
+        self._query_around(events)
+        for event in events:
+            before = self._of(event)
+            if before is None:
+                continue
+            subject = policy.subject_of(event.anomaly.kind) or ""
+            self._around[event.origin].append(Move(event.anomaly.ticker, subject, event.at_ms, before.id))
+            wide = before if before.is_wide else self._wide(event, subject)
+            if wide is not None and (wide := self._with_singles(event, wide)) != before:
+                self._notify(event, wide)
+
+    def _notify(self, event: AlertEvent, incident: Incident) -> None:
         incident, kind, way = policy.decide(
             event, incident, self._cache.silences, self._now_ms, self._settings
         )
@@ -93,7 +118,6 @@ class Decision:
             self._minor.append((incident.id, event))
         elif kind is not None:
             self._news.setdefault(incident.id, []).append((kind, event, way.channels))
-        self._cache.put(record_place(event.anomaly.id), record)
         self._put(incident)
 
     def commit(self) -> dict[int, Message]:
@@ -136,6 +160,11 @@ class Decision:
         for digest, first in digests.values():
             messages[id(first)] = digest_message(digest, self._now_ms)
 
+    def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
+        """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
+        known = [(event, self._of(event)) for event in events if self._may_be_wide(event)]
+        return [event for event, of in known if of is not None and (not of.is_wide or of.id in self._opened)]
+
     def again(self, event: AlertEvent) -> tuple[Pending, ...]:
         """Return what was to be sent at once when an event came first: a crash may have kept it back."""
         return tuple(self._again.get(id(event), ()))
@@ -150,6 +179,14 @@ class Decision:
             for channel in one.channels
         ]
 
+    def _record(self, event: AlertEvent) -> AnomalyRecord | None:
+        return self._cache.get(record_place(event.anomaly.id), AnomalyRecord)
+
+    def _of(self, event: AlertEvent) -> Incident | None:
+        """Return the incident that an event was taken into."""
+        record = self._record(event)
+        return None if record is None else resolve(self._cache, record.incident)
+
     def _put(self, incident: Incident) -> None:
         due_ms = policy.due_ms(incident, self._settings)
         self._cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
@@ -159,7 +196,6 @@ class Decision:
         return (
             self._settings.market_wide is not None
             and policy.subject_of(anomaly.kind) is not None
-            and self._cache.get(record_place(anomaly.id), AnomalyRecord) is None
             and policy.is_fresh(event, self._now_ms, self._settings)
             and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
         )
@@ -181,31 +217,29 @@ class Decision:
         )
 
     def _wide(self, event: AlertEvent, subject: str) -> Incident | None:
-        moves, watched = self._around[event.origin], self._watched()
-        moving = policy.is_wide(event, moves, watched, self._settings)
+        watched = self._watched()
+        moving = policy.is_wide(event, self._around[event.origin], watched, self._settings)
         incident = self._newest(event, subject)
         if moving and incident is None:
-            incident = self._open(event, subject, subject, watched)
-            for single in self._singles(event, moves):
-                incident, left = incidents.merged(incident, single)
-                self._put(left)
+            incident = self._with_singles(event, self._open(event, subject, subject, watched))
+            self._opened.add(incident.id)
         if moving and incident is not None:
             until_ms = max(incident.wide_until_ms, event.at_ms + policy.WIDE_MS)
             return replace(incident, wide_until_ms=until_ms)
         return incident
 
-    def _singles(self, event: AlertEvent, moves: Iterable[Move]) -> list[Incident]:
-        """Return the incidents of single tickers that began with the move."""
-        near = policy.near(event, moves)
-        ids = list(dict.fromkeys(move.incident for move in near if move.incident))[-MERGED:]
+    def _with_singles(self, event: AlertEvent, wide: Incident) -> Incident:
+        """Return an incident with those of single tickers that began with the move."""
+        near = policy.near(event, self._around[event.origin])
+        ids = list(dict.fromkeys(move.incident for move in reversed(near) if move.incident))[:MERGED]
         self._store.load_incidents(self._cache, ids)
-        found = (self._cache.get(incident_place(id_), Incident) for id_ in ids)
         began_ms = event.at_ms - policy.WIDE_MS
-        return [
-            one
-            for one in found
-            if one is not None and not one.is_wide and not one.merged_into and one.opened_ms >= began_ms
-        ]
+        for id_ in ids:
+            single = self._cache.get(incident_place(id_), Incident)
+            if single and not single.is_wide and not single.merged_into and single.opened_ms >= began_ms:
+                wide, left = incidents.merged(wide, single)
+                self._put(left)
+        return wide
 
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
         """Return the newest incident of a group if the event belongs to it."""

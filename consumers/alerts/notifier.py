@@ -61,12 +61,15 @@ class Handled:
     ----------
     again
         What it led to when it came before.
+    is_unsettled
+        Its incident needs another look, once it is written: see `Decision.widen`.
     """
 
     event: AlertEvent
     message: Message | None = None
     error: Exception | None = None
     again: tuple[Pending, ...] = ()
+    is_unsettled: bool = False
 
 
 def no_context(_event: AlertEvent, _incident: Incident, _settings: AlertSettings) -> Context:
@@ -122,7 +125,13 @@ class Notifier:
         sweep sends it, or the event if it comes again before.
         """
         handled = self._decided(events, settings)
-        self._deliverer.deliver((one.message for one in handled if one.message is not None), settings)
+        messages = [one.message for one in handled if one.message is not None]
+        if unsettled := [one.event for one in handled if one.is_unsettled]:
+            try:
+                messages += self._retrying(lambda: self._widen(unsettled, settings))
+            except (ConflictError, TooManyWritesError, ClientError, BotoCoreError) as error:
+                handled = [replace(one, error=error) if one.is_unsettled else one for one in handled]
+        self._deliverer.deliver(messages, settings)
         if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
                 self._send_again(again, settings)
@@ -190,8 +199,13 @@ class Notifier:
                 return [Handled(events[0], error=error)]
             return [handled for event in events for handled in self._decided([event], settings)]
 
-    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
-        decision = Decision(
+    def _widen(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Message]:
+        decision = self._decision(events, settings)
+        decision.widen(events)
+        return list(decision.commit().values())
+
+    def _decision(self, events: Sequence[AlertEvent], settings: AlertSettings) -> Decision:
+        return Decision(
             self._store,
             self._store.load(events),
             self._clock(),
@@ -199,12 +213,20 @@ class Notifier:
             watched=self._watched,
             context=self._context,
         )
+
+    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
+        decision = self._decision(events, settings)
         order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
         decision.query_around(order)
         for event in order:
             decision.handle(event)
-        messages = decision.commit()
-        return [Handled(event, messages.get(id(event)), again=decision.again(event)) for event in events]
+        messages, unsettled = decision.commit(), decision.unsettled(events)
+        return [
+            Handled(
+                event, messages.get(id(event)), again=decision.again(event), is_unsettled=event in unsettled
+            )
+            for event in events
+        ]
 
     def _do_chunk(
         self,

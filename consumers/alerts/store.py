@@ -61,6 +61,7 @@ from consumers.alerts.places import (
     incident_place,
     record_place,
 )
+from consumers.alerts.policy import WIDE_MS
 from consumers.alerts.table import ConflictError, Delete, Place, Put
 
 RECORD_DAYS = 15
@@ -136,13 +137,14 @@ class AlertStore(MessageStore):
             writes.append(Put(place, encode(state), expiry(now_ms, days), version))
         for message in messages:
             writes += new_message(message, now_ms)
-        by_origin: dict[str, list[tuple[AlertEvent, Move]]] = {}
-        for event, move in moves:
-            by_origin.setdefault(event.origin, []).append((event, move))
-        for origin, found in by_origin.items():
-            first = found[0][0]
-            place = f"moves#{origin}", f"{first.at_ms:013d}#{first.anomaly.id}"
-            writes.append(Put(place, encode([move for _, move in found]), expiry(now_ms, MOVES_DAYS)))
+        writes += [
+            Put(
+                (f"moves#{first.origin}", f"{first.at_ms:013d}#{first.anomaly.id}"),
+                encode(found),
+                expiry(now_ms, MOVES_DAYS),
+            )
+            for first, found in _by_time(moves)
+        ]
         if writes:
             self._table.write(writes)
 
@@ -338,6 +340,23 @@ class AlertStore(MessageStore):
                 cache.load(place, 0, None)
             else:
                 cache.load(place, item.version, decode(item.body, type_))
+
+
+def _by_time(moves: Iterable[tuple[AlertEvent, Move]]) -> Iterator[tuple[AlertEvent, list[Move]]]:
+    """Yield moves of one origin that are no farther apart than those of one incident, with the first one's event.
+
+    Whoever looks for the moves around an anomaly finds them by the time of that event.
+    """
+    first: AlertEvent | None = None
+    found: list[Move] = []
+    for event, move in sorted(moves, key=lambda one: (one[0].origin, one[0].at_ms)):
+        if first is None or event.origin != first.origin or event.at_ms > first.at_ms + WIDE_MS:
+            if first is not None:
+                yield first, found
+            first, found = event, []
+        found.append(move)
+    if first is not None:
+        yield first, found
 
 
 def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:

@@ -29,7 +29,7 @@ NOT_ON_LOCALSTACK = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the judgement of all calls after the tests that make them."""
-    items.sort(key=lambda item: item.name == "test_every_call_is_known")
+    items.sort(key=lambda item: item.name.startswith("test_every_call"))
 
 
 @pytest.fixture(scope="package")
@@ -46,7 +46,8 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
         if not endpoint:
             report = started.make("localstack.rights_report")
             (ROOT / "build").mkdir(exist_ok=True)
-            (ROOT / "build" / "rights.txt").write_text(report.stdout + report.stderr)
+            process = os.environ.get("PYTEST_XDIST_WORKER", "all")
+            (ROOT / "build" / f"rights-{process}.txt").write_text(report.stdout + report.stderr)
     finally:
         down = started.make("localstack.down")
         assert down.returncode == 0, down.stdout + down.stderr

@@ -321,6 +321,16 @@ def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
     assert {bench.incident(event).id for event in crash} == {incident.id}
 
 
+def test_what_a_batch_tells_of_long_ago_hides_nothing_of_now(bench: Bench) -> None:
+    bench.watched = 10
+    old = opened(T0_MS - 4 * MINUTE_MS, "low", ticker="OLD", kind="gap")
+    bench.take(old, opened(T0_MS, "high", ticker="T0", kind="gap"), at_ms=T0_MS)
+    stall = [opened(T0_MS + n, "high", ticker=f"T{n}", kind="gap") for n in range(1, 4)]
+    bench.take(*stall, at_ms=T0_MS + 10)
+    assert {bench.incident(event).subject for event in stall} == {"feed"}
+    assert sorted(move.ticker for move in bench.incident(stall[0]).tickers) == ["T0", "T1", "T2", "T3"]
+
+
 def test_a_stall_over_many_tickers_is_one_incident(bench: Bench) -> None:
     bench.watched = 8
     stall = [opened(T0_MS + n, "low", ticker=f"T{n}", kind="gap") for n in range(8)]

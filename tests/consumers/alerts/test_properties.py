@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
@@ -399,3 +400,69 @@ def test_page_api_and_messages_agree_on_state_and_severity_at_every_step(
             assert newest is not None
             assert incident.peak >= HIGH
             assert newest.severity == row["severity"]
+
+
+class BusyTable(MemoryTable):
+    """Lets another notifier do all its work between two calls of one that is at work.
+
+    Attributes
+    ----------
+    others
+        After how many calls, counted over all notifiers, which work begins.
+    """
+
+    def __init__(self, inner: MemoryTable, others: list[tuple[int, Callable[[], None]]]) -> None:
+        self._inner, self.others = inner, others
+
+    def _let_others_work(self) -> None:
+        self.others[:] = [(calls - 1, work) for calls, work in self.others]
+        while self.others and self.others[0][0] <= 0:
+            self.others.pop(0)[1]()
+
+    def read(self, places: Iterable[Place]) -> dict[Place, Item]:
+        self._let_others_work()
+        return self._inner.read(places)
+
+    def query(
+        self, pk: str, *, after: str = "", until: str = "~", newest: int | None = None
+    ) -> Iterator[Item]:
+        self._let_others_work()
+        yield from list(self._inner.query(pk, after=after, until=until, newest=newest))
+
+    def write(self, writes: Sequence[Put | Delete]) -> None:
+        self._let_others_work()
+        self._inner.write(writes)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(0, 3), min_size=4, max_size=8),
+    st.lists(st.integers(0, 25), min_size=4, max_size=4),
+    st.permutations(range(4)),
+    st.sampled_from(["gap", "price_spike"]),
+)
+def test_a_stall_or_a_move_is_one_incident_however_many_notifiers_are_at_work(
+    whose: list[int], begins: list[int], order: list[int], kind: str
+) -> None:
+    """Lambda gives a queue's messages to several functions at once, a few to each."""
+    rules = _rules(MarketWide())
+    play = Play([], [], rules, watched=10)
+    events = [opened(T0_MS + n, "high", ticker=f"T{n}", kind=kind) for n in range(len(whose))]
+    inner, others = MemoryTable(), list[tuple[int, Callable[[], None]]]()
+    busy = BusyTable(inner, others)
+
+    def work(notifier: int) -> None:
+        batch = [event for event, its in zip(events, whose, strict=True) if its == notifier]
+        handled = play._notifier(AlertStore(busy), str(notifier)).handle(batch, rules)
+        assert [one.error for one in handled] == [None] * len(batch)
+
+    play.now_ms = T0_MS + 1000
+    others += [(calls, partial(work, one)) for calls, one in sorted(zip(begins, order, strict=True))]
+    while others:
+        others.pop(0)[1]()
+    store = AlertStore(inner)
+    found = {store.incident_of(event.anomaly.id) for event in events}
+    assert len({one and one.id for one in found}) == 1
+    (incident,) = {one.id: one for one in found if one is not None}.values()
+    assert (incident.is_wide, incident.anomalies, incident.open) == (True, len(events), len(events))
+    assert {move.ticker for move in incident.tickers} == {event.anomaly.ticker for event in events}
