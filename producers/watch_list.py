@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.errors import MonitorError
+from producers.parameter import PARAMETER_CHARACTERS, put_parameter
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 REREAD_MS = 30_000
 MAX_SYMBOLS = 50_000
-PARAMETER_CHARACTERS = 4_096
-"""Characters in a value of an SSM parameter of the standard tier:
-https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
-NOTE_CHARACTERS = 1_024
 _LONG_LIST = "watch-lists/tickers.csv"
 _BETWEEN = re.compile(r"[,\s\ufeff]+")  # U+FEFF: the mark that Windows puts before the first ticker
 _S3_REFERENCE = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(\S+)")
@@ -180,13 +177,7 @@ class WatchListWriter:
         if len(value) > PARAMETER_CHARACTERS:
             self._s3.put_object(Bucket=self._bucket, Key=_LONG_LIST, Body=value.encode())
             value = f"s3://{self._bucket}/{_LONG_LIST}"
-        self._ssm.put_parameter(
-            Name=self._parameter,
-            Value=value,
-            Type="String",
-            Overwrite=True,
-            Description=note[:NOTE_CHARACTERS],
-        )
+        put_parameter(self._ssm, self._parameter, value, note)
 
 
 def change_note(by: str, before: Sequence[str], after: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
-from producers.watch_list import NOTE_CHARACTERS, PARAMETER_CHARACTERS
+from producers.parameter import PARAMETER_CHARACTERS, put_parameter
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -144,11 +144,5 @@ class SettingsEditor:
             raise AlertSettingsError(
                 f"the settings are {len(text)} characters long", allowed=f"at most {PARAMETER_CHARACTERS}"
             )
-        self._ssm.put_parameter(
-            Name=self._parameter,
-            Value=text,
-            Type="String",
-            Overwrite=True,
-            Description=note[:NOTE_CHARACTERS],
-        )
+        put_parameter(self._ssm, self._parameter, text, note)
         return SettingsChange(before, after)

@@ -18,7 +18,7 @@ from consumers.stream.thresholds import (
 )
 from consumers.stream.thresholds import PARAMETER as THRESHOLD
 from producers.errors import MonitorError
-from producers.watch_list import NOTE_CHARACTERS, PARAMETER_CHARACTERS
+from producers.parameter import PARAMETER_CHARACTERS, put_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,13 +73,7 @@ class ThresholdEditor:
             )
         of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
         note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
-        self._ssm.put_parameter(
-            Name=self._name,
-            Value=after.text,
-            Type="String",
-            Overwrite=True,
-            Description=note[:NOTE_CHARACTERS],
-        )
+        put_parameter(self._ssm, self._name, after.text, note)
         return after
 
 

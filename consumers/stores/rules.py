@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from consumers.stores.parameters import UnusableParameterError
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
-from producers.watch_list import NOTE_CHARACTERS
+from producers.parameter import put_parameter
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
@@ -67,10 +67,4 @@ class RuleParameter:
         return found
 
     def _put(self, wanted: tuple[PriceRule, ...], note: str) -> None:
-        self._ssm.put_parameter(
-            Name=self._name,
-            Value=rules.write(wanted),
-            Type="String",
-            Overwrite=True,
-            Description=note[:NOTE_CHARACTERS],
-        )
+        put_parameter(self._ssm, self._name, rules.write(wanted), note)
