@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from localstack.clients import client
-from localstack.rights import Allowed, from_json, statement_text
+from localstack.rights import Allowed, from_json, place, statement_text
 from localstack.settings import LocalError, LocalSettings, read_settings
 from localstack.strict_aws import RECORD
 from producers.errors import MonitorError
@@ -50,7 +50,11 @@ def uses(function: str, role: str, statements: Sequence[str], calls: Iterable[Al
         here = [call for call in own if statement in call.statements]
         for action, resource in product(said["actions"], said["resources"]):
             fitting = [
-                call for call in here if call.action == action and fnmatch_iam_cs(call.place, resource)
+                call
+                for call in here
+                # Of an object no more is kept than a statement may name.
+                if call.action == action
+                and (fnmatch_iam_cs(call.place, resource) or call.place == place(resource))
             ]
             alone = any(call.statements == {statement} for call in fitting)
             found.append(Use(function, statement, action, resource, bool(fitting), alone))

@@ -12,6 +12,14 @@ from typing import NamedTuple
 
 from stream_infra import names
 
+ARGUED = {
+    "kinesis:DescribeStreamConsumer": "of the CDK's grant to a reader; only a consumer with fan-out is described",
+    "kinesis:SubscribeToShard": "of the CDK's grant to a reader; only a consumer with fan-out subscribes",
+    "kinesis:ListStreams": "of the CDK's grant to a reader; it is asked without a resource, so allows nothing",
+    "sqs:GetQueueUrl": "of the CDK's grant to a consumer; a mapping knows the queue by its ARN",
+}
+"""Rights that stay although nothing needs them."""
+
 NO_KEYS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 

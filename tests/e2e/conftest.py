@@ -29,7 +29,8 @@ NOT_ON_LOCALSTACK = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the judgement of all calls after the tests that make them."""
-    items.sort(key=lambda item: item.name.startswith("test_every_call"))
+    last = ("test_without_any_statement", "test_every_call")
+    items.sort(key=lambda item: [item.name.startswith(name) for name in reversed(last)])
 
 
 @pytest.fixture(scope="package")

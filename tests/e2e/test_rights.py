@@ -15,13 +15,21 @@ from botocore.exceptions import ClientError
 from api import contract
 from consumers.contracts.anomaly import iso_ms
 from localstack.rights import place
-from localstack.rights_report import recorded
-from localstack.settings import ACCOUNT, REGION, read_settings
+from localstack.rights_report import collect, mutations, recorded, state
+from localstack.settings import ACCOUNT, REGION, LocalSettings, read_settings
+from producers.publisher import Publisher
 from stream_infra import names
 from tests.e2e.monitor import Json, Monitor
-from tests.rights import Account
+from tests.e2e.rare_calls import make
+from tests.e2e.test_browser import calm_then_a_jump
+from tests.rights import ARGUED, Account
 
 pytestmark = pytest.mark.e2e
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+"""Lambda writes logs in a function's name; MiniStack keeps what a process prints without asking, and asks others for a
+right to the group where AWS asks for one to its streams (Service Authorization Reference, "CloudWatch Logs").
+tests/stream_infra/cdk/test_rights.py judges these two.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +38,20 @@ def _strict(monitor: Monitor) -> None:
         pytest.skip("LocalStack 4.9.2: policies are not enforced in this edition")
 
 
+@pytest.fixture
+def settings(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> LocalSettings:
+    """Where the record of rights is."""
+    for name, value in monitor.environment().items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
 class InTheNameOf:
     """Clients with the credentials of a function's role."""
 
     def __init__(self, monitor: Monitor, function: str) -> None:
         role = monitor.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
+        self.name = str(role.rsplit("/", 1)[1])
         given = monitor.client("sts").assume_role(RoleArn=role, RoleSessionName="aws-itself")["Credentials"]
         self._url = monitor.aws
         self._session = boto3.session.Session(
@@ -128,6 +145,67 @@ def test_the_api_may_do_what_each_of_its_routes_does(monitor: Monitor) -> None:
         for path, body in tries:
             status, said = request(method, path, body)
             assert status < 500, (method, path, said)
+
+
+def test_a_watch_list_in_s3_is_read_by_all_who_watch(monitor: Monitor, settings: LocalSettings) -> None:
+    """Systems Manager guide, "Managing parameter tiers": 4 KB; what is longer is an object, which the API writes."""
+
+    def put(tickers: list[str], **more: bool) -> None:
+        body = json.dumps({"tickers": tickers, **more}).encode()
+        headers = {"content-type": "application/json"}
+        with urlopen(
+            Request(f"{monitor.origin}/api/tickers", body, headers, method="PUT"), timeout=60
+        ) as said:
+            assert said.status == 200
+
+    def readers() -> set[str]:
+        return {
+            call.role
+            for call in recorded(settings)
+            if call.action == "s3:GetObject" and "/watch-lists/" in call.place
+        }
+
+    before = [one["ticker"] for one in monitor.get("/api/tickers")["tickers"]]
+    put([*before, "IBM"])  # asks the scanner whether its source quotes it
+    try:
+        put([*before, *(f"{n:A>32}" for n in range(125))], unchecked=True)
+        batch = calm_then_a_jump("RIGHTS", int(time.time() * 1000))
+        Publisher(monitor.client("kinesis"), names.STREAM, 4).publish([batch])
+
+        def has_been_read() -> bool:
+            monitor.get("/api/tickers")
+            return len(readers()) == 3
+
+        monitor.eventually(has_been_read, 120, "scanner, notifier and API have read the list")
+    finally:
+        put(before)
+
+
+def test_without_any_statement_of_a_role_a_call_of_these_tests_is_denied(
+    monitor: Monitor, settings: LocalSettings
+) -> None:
+    """IAM guide, "Policy evaluation logic": what no statement allows is denied.
+
+    What no test before made a function do is made with its role's credentials here: each call is judged by the
+    policies that were deployed, and fails without its statement. `localstack.rights_report` says of every statement
+    which calls it alone allowed; conftest.py writes its tables to build/rights.txt, and puts this test behind others.
+    """
+    account, denied = Account(ACCOUNT), list[str]()
+    for name in names.FUNCTIONS:
+        role, made = (
+            InTheNameOf(monitor, name),
+            {(one.role, one.action, one.place) for one in recorded(settings)},
+        )
+        for call in account.calls(name):
+            if (role.name, call.action, place(call.resource)) in made or call.action in LOGS:
+                continue
+            # Simulated quotes need no keys, so the role has no right to them.
+            if names.SOURCE_SECRET not in call.resource:
+                denied += make(role.client, monitor.client, call)
+    assert denied == []
+    found = [use for use in collect(settings) if use.action not in LOGS]
+    assert [one for one in mutations(found) if not one.denied] == []
+    assert {use.action for use in found if state(use) == "NEVER USED"} <= ARGUED.keys()
 
 
 def unknown_calls(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str, str]]:

@@ -15,18 +15,11 @@ import pytest
 from ministack.core.iam_evaluator import EvalContext, ParsedStatement, evaluate, parse_policy_document
 
 from stream_infra import names
-from tests.rights import Account, Call
+from tests.rights import ARGUED, Account, Call
 from tests.stream_infra.cdk.assembly import ROOT, Properties, Templates
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 BUILD = ROOT / "build"
-ARGUED = {
-    "kinesis:DescribeStreamConsumer": "of the CDK's grant to a reader; only a consumer with fan-out is described",
-    "kinesis:SubscribeToShard": "of the CDK's grant to a reader; only a consumer with fan-out subscribes",
-    "kinesis:ListStreams": "of the CDK's grant to a reader; it is asked without a resource, so allows nothing",
-    "sqs:GetQueueUrl": "of the CDK's grant to a consumer; a mapping knows the queue by its ARN",
-}
-"""Rights that stay although nothing needs them."""
 _NAMED = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/{}", "TableName"),
     "AWS::SQS::Queue": ("sqs", "{}", "QueueName"),
