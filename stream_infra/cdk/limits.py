@@ -88,29 +88,8 @@ _CLIENT = "Cognito API reference, CreateUserPoolClient"
 _INTEGRATION = "API Gateway guide, Quotas for configuring and running a REST API"
 _ORIGIN = "CloudFront guide, Origin settings"
 _RETENTION = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
 
 RANGES: Mapping[str, Mapping[str, Range]] = {
     "AWS::Lambda::Function": {
