@@ -127,7 +127,8 @@ def _has_bucket(s3: Any, bucket: str) -> bool:
         return False
 
 
-def _stacks(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
+def stacks(client: Client, _config: Config) -> Iterator[DeploymentProblem]:
+    """Yield what keeps stacks from being deployed."""
     if status(client, "CDKToolkit") is None:
         yield DeploymentProblem(
             "the account and region are not bootstrapped for the CDK",
@@ -316,7 +317,7 @@ def _invitations(client: Client, config: Config) -> Iterator[DeploymentProblem]:
 _CHECKS = (
     _account,
     _other_region,
-    _stacks,
+    stacks,
     _concurrency,
     _shards,
     _keys,

@@ -21,8 +21,9 @@ from localstack.settings import ACCOUNT, LocalSettings, free_port
 from stream_infra import names
 from stream_infra.cdk.constructs.releases import CHECK
 from stream_infra.config import Config
+from stream_infra.operations import preflight
 from stream_infra.operations.changes import dangerous
-from stream_infra.operations.preflight import DeploymentProblem, leftovers, preflight
+from stream_infra.operations.preflight import DeploymentProblem
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 from tests.stream_infra.cdk.local_stacks import LocalStacks, failing_after, for_the_local_aws
 
@@ -326,16 +327,16 @@ def test_what_holds_data_survives_a_first_deployment_that_fails_destroy_and_a_se
     (problem,) = _stacks_left(stacks)
     assert problem.remedy == "aws cloudformation delete-stack --stack-name StorageStack"
     stacks.delete(stack)
-    assert leftovers(stacks.client) == {}, "what was new and empty is gone"
+    assert preflight.leftovers(stacks.client) == {}, "what was new and empty is gone"
 
     assert stacks.make(stack, template) == "CREATE_COMPLETE"
-    assert leftovers(stacks.client) == {}, "they are the stack's"
+    assert preflight.leftovers(stacks.client) == {}, "they are the stack's"
     item: Any = {"pk": {"S": "kept"}, "sk": {"S": "1"}}
     stacks.client("dynamodb").put_item(TableName=names.WINDOWS_TABLE, Item=item)
     stacks.delete(stack)
     data = names.data_bucket(ACCOUNT)
     left = sorted([*names.TABLES, data, names.log_bucket(data)])
-    assert leftovers(stacks.client) == {stack: left}
+    assert preflight.leftovers(stacks.client) == {stack: left}
 
     assert stacks.make(stack, template) == "ROLLBACK_COMPLETE", "a conflict of names"
     stacks.delete(stack)
@@ -357,14 +358,14 @@ def test_what_holds_data_survives_a_first_deployment_that_fails_destroy_and_a_se
     ]
     assert stacks.make(stack, only, "IMPORT", ResourcesToImport=existing) == "IMPORT_COMPLETE"
     assert stacks.make(stack, template, "UPDATE") == "UPDATE_COMPLETE"
-    assert leftovers(stacks.client) == {}
+    assert preflight.leftovers(stacks.client) == {}
     found = stacks.client("dynamodb").get_item(TableName=names.WINDOWS_TABLE, Key=item)
     assert found["Item"] == item, "with what they held"
 
 
 def _stacks_left(stacks: LocalStacks) -> list[DeploymentProblem]:
     config = Config(source="coinbase", concurrency_limit=0)
-    return [problem for problem in preflight(stacks.client, config) if "failed first" in problem.what]
+    return [problem for problem in preflight.stacks(stacks.client, config) if "failed first" in problem.what]
 
 
 def _alone(item: Properties) -> Properties:

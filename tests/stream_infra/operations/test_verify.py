@@ -62,7 +62,7 @@ PLANTED: dict[str, tuple[MonitorFacts, str, str, str]] = {
     ),
     "policy removed": (
         replace(CLOSED, denied=(Denied(names.DETECTOR, "dynamodb:BatchWriteItem", "arn:table"),)),
-        "missing-permission", "dynamodb:BatchWriteItem", "stack",
+        "missing-permission", "dynamodb:BatchWriteItem", "--revert-drift",
     ),
     "secret missing": (
         replace(CLOSED, source=QuoteSource("alpaca", problem="the secret stock-tracker/source-keys is not there")),
@@ -78,7 +78,7 @@ PLANTED: dict[str, tuple[MonitorFacts, str, str, str]] = {
     ),
     "queue policy": (
         replace(CLOSED, queue_policies={names.NOTIFIER_QUEUE: QUEUE_POLICY}),
-        "queue-policy", names.NOTIFIER_QUEUE, "stack",
+        "queue-policy", names.NOTIFIER_QUEUE, "--revert-drift",
     ),
     "topic key": (
         replace(CLOSED, topic_keys={names.OPERATIONS_TOPIC: "the key k is Disabled"}),
