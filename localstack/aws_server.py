@@ -28,6 +28,7 @@ from ministack.app import app
 
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.arrivals import Arrivals
+from localstack.function_code import share_code_of_functions
 from localstack.growth import keep_calls_small
 from localstack.programs_only import ProgramsOnly
 from localstack.retention import forget_regularly
@@ -67,6 +68,7 @@ def main() -> int:
     judge_alarms_by_their_dimensions()
     keep_calls_small()
     throttle_as_lambda_does()
+    share_code_of_functions()
     asyncio.run(_serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

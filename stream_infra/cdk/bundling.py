@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -30,6 +31,8 @@ from stream_infra.cdk.extensions import File, files_below, files_of
 from stream_infra.config import Config
 
 Target = Literal["aws", "local"]
+AT_ONCE = 2
+"""Bundles that are built at once: each keeps a processor busy."""
 RUNTIME_VERSION = "3.13"
 """Python of the functions on AWS; locally they run on the Python of the environment."""
 LOCK = Path(__file__).with_name("requirements.lock")
@@ -105,10 +108,12 @@ def bundles(root: Path, config: Config) -> dict[str, Path]:
         As `bundle` does.
     """
     needs = {names.SCANNER: get_pollable(config.source).packages}
-    return {
-        name: archive_of(bundle(root, name, config.target, needs.get(name, ()), config.packages))
-        for name in names.FUNCTIONS
-    }
+
+    def archive(name: str) -> Path:
+        return archive_of(bundle(root, name, config.target, needs.get(name, ()), config.packages))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(names.FUNCTIONS, pool.map(archive, names.FUNCTIONS), strict=True))
 
 
 def archive_of(folder: Path) -> Path:
@@ -144,11 +149,10 @@ def bundle(
     files = _with_own_library(files, function, target)
     files += files_of(packages, distributions)
     workspace = root if (root / "pyproject.toml").exists() else Path.cwd()
-    folder = (
-        workspace / "build" / "bundles" / f"{function}-{target}-{_fingerprint(files, requirements, target)}"
-    )
+    kind = "-".join((function, *needs, target))
+    folder = workspace / "build" / "bundles" / f"{kind}-{_fingerprint(files, requirements, target)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / ".lock").open("w") as lock:
+    with (folder.parent / f".{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
         if not (folder.is_dir() and archive_of(folder).is_file()):
             _build(files, folder, function, target, requirements)
@@ -292,7 +296,7 @@ def _install(requirements: str, folder: Path, function: str, target: Target) -> 
 
 
 def _forget_older(folder: Path) -> None:
-    """Keep one bundle per function and target: the disk is the user's."""
+    """Keep one bundle per function, needs of its source and target: the disk is the user's."""
     prefix = folder.name.rsplit("-", 1)[0]
     for other in folder.parent.glob(f"{prefix}-*"):
         if other.suffix == ".zip":
