@@ -75,6 +75,11 @@ def _assert_nothing_overlaps(page: Page, width: int) -> None:
         "   && a.top < b.bottom - 1 && b.top < a.bottom - 1).map(() => event.textContent)) })"
     )
     assert overlaps == []
+    cut = page.evaluate(
+        "[...document.querySelectorAll('#watch tbody tr:not([data-group]) th')]"
+        "   .filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.textContent)"
+    )
+    assert cut == [], "tickers that cannot be told apart"
     head, controls = (
         page.locator(part).evaluate("part => part.getBoundingClientRect().toJSON()")
         for part in (".ticker-head", ".chart-head")
