@@ -351,6 +351,8 @@ def test_the_cause_is_named_with_its_remedy(monitor: Monitor, endpoints: Endpoin
         found[:] = look(endpoints)
         return [item for item in found if item.cause == cause and words in f"{item.finding} {item.because}"]
 
+    # A scan that failed is news until the next one ends well: of a breakage before, too.
+    monitor.eventually(lambda: healthy(look(endpoints)), 90, "what was broken before is mended")
     with broken(monitor):
         # A scan that began before ends well, and is news until the next one fails.
         (named,) = monitor.eventually(right, 75, "the cause is named")
