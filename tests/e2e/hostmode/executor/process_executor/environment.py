@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
 import signal
 import subprocess
+import termios
 import threading
 import time
+from array import array
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from .runtime_api import Event, RuntimeApi
 _INIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.25
 _LAST_LINES_SECONDS = 0.005
+_LONGEST_LAST_LINES_SECONDS = 5.0
 # What a process needs of the machine; everything else is the function's own.
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
 
@@ -136,13 +140,25 @@ class Environment:
 
     def _answer(self, request_id: str, began: float, body: bytes, *, is_error: bool) -> Answer:
         milliseconds = (time.monotonic() - began) * 1000
-        time.sleep(_LAST_LINES_SECONDS)  # they may still be in the pipe
+        self._read_last_lines()
         log = (
             f"START RequestId: {request_id} Version: $LATEST\n{self.output()}END RequestId: {request_id}\n"
             f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
             f"Billed Duration: {int(milliseconds) + 1} ms\tMemory Size: {self._function.memory_mb} MB\n"
         )
         return Answer(body, is_error, log)
+
+    def _read_last_lines(self) -> None:
+        """Wait until what the process wrote is out of the pipe; a busy machine may take its time to read it."""
+        ends = time.monotonic() + _LONGEST_LAST_LINES_SECONDS
+        unread, pipe = array("i", [1]), self._process and self._process.stdout
+        while pipe and unread[0] and time.monotonic() < ends:
+            time.sleep(_LAST_LINES_SECONDS)
+            try:
+                fcntl.ioctl(pipe.fileno(), termios.FIONREAD, unread)
+            except (OSError, ValueError):  # it is closed: all was read
+                break
+        time.sleep(_LAST_LINES_SECONDS)  # from the reader's hands to the list
 
     def _process_variables(self) -> dict[str, str]:
         code = str(self._function.code)
