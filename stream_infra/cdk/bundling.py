@@ -156,7 +156,6 @@ def bundle(
         fcntl.flock(lock, fcntl.LOCK_EX)  # one builds, whoever comes meanwhile gets what it built
         if not (folder.is_dir() and archive_of(folder).is_file()):
             _build(files, folder, function, target, requirements)
-    check_size(folder, function)
     return folder
 
 
@@ -215,6 +214,7 @@ def _build(files: list[File], folder: Path, function: str, target: Target, requi
         copy = partial / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(file.content)
+    check_size(partial, function)
     if target == "local":  # whose Python is this one: a function starts in half the time
         compiled = ["-m", "compileall", "-q", "-j2", "--invalidation-mode", "unchecked-hash", str(partial)]
         subprocess.run([sys.executable, *compiled], check=True)
