@@ -110,6 +110,7 @@ bench: .venv build/peers/.installed ## Time the detector beside what people woul
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py $(BENCH_ARGS)
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
 	@$(BIN)/python -m pytest -m speed
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/dead_channel.py
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/page_speed.py
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/scanner.py 50000

@@ -17,9 +17,8 @@ from api import body, openapi, problems
 from api.problems import Problem
 from api.routes import alert_settings, alerts, anomalies, health, incidents, quotes, rules, safety, schemas
 from api.services import Services
-from consumers.alerts.parameters import UnusableSettingsError
 from consumers.contracts.errors import IOFailedError
-from consumers.stores.parameters import UnusableParameterError
+from producers.parameter import UnusableParameterError
 from producers.watch_list import WatchListUnavailableError
 
 _logger = Logger(service="stock-api-handler")
@@ -62,11 +61,11 @@ def _register_problems(app: APIGatewayRestResolver) -> None:
     app.exception_handler([ClientError, BotoCoreError, IOFailedError, WatchListUnavailableError])(
         _on_store_failure
     )
-    app.exception_handler([UnusableParameterError, UnusableSettingsError])(_on_unusable_parameter)
+    app.exception_handler(UnusableParameterError)(_on_unusable_parameter)
     app.not_found(on_unknown_path)
 
 
-def _on_unusable_parameter(error: UnusableParameterError | UnusableSettingsError) -> Response[str]:
+def _on_unusable_parameter(error: UnusableParameterError) -> Response[str]:
     return problems.respond(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 
@@ -36,16 +37,26 @@ class MonitorError(Exception):
         return f"{text}; must be {self.allowed}" if self.allowed else text
 
 
-def named_twice(pairs: Sequence[tuple[str, object]]) -> str | None:
-    """Return the first name that stands twice in an object of JSON, of which a reader would drop one without a word.
+def named_twice(text: str) -> str | None:
+    """Return the first name that stands twice in an object of a JSON text, of which a reader would drop one.
 
-    >>> named_twice([("a", 1), ("b", 2), ("a", 3)])
-    'a'
+    None too for what is no JSON: whoever reads it says that.
+
+    >>> named_twice('{"a": 1, "b": {"c": 2, "c": 3}}')
+    'c'
     """
-    names = [name for name, _ in pairs]
-    if len(set(names)) == len(names):
+    twice: list[str] = []
+
+    def collect(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice.append(next(name for name in names if names.count(name) > 1))
+
+    try:
+        json.loads(text, object_pairs_hook=collect)
+    except (ValueError, RecursionError):
         return None
-    return next(name for name in names if names.count(name) > 1)
+    return next(iter(twice), None)
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

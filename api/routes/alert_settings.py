@@ -15,7 +15,6 @@ from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
 from consumers.alerts import channels
-from consumers.alerts.parameters import UnusableSettingsError
 from consumers.alerts.settings import AlertSettings, AlertSettingsError
 from consumers.contracts import events
 from consumers.contracts.anomaly import iso_ms
@@ -51,8 +50,6 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             )
         try:
             before, after = services.alert_settings.change(parts, by)
-        except UnusableSettingsError:
-            raise
         except AlertSettingsError as error:
             where = "channels" if "routes" not in parts or str(error).startswith("channels") else "routes"
             raise Problem.bad_request(str(error), where=where, allowed="") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from consumers.alerts.model import Incident, Silence
+from consumers.alerts.model import Incident
 from consumers.alerts.places import incident_place
 from consumers.alerts.table import Place
 
@@ -17,7 +17,6 @@ _T = TypeVar("_T")
 class AlertCache:
     """What is remembered that matters for a batch of events, and what changed of it."""
 
-    silences: tuple[Silence, ...] = ()
     _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
     _now: dict[Place, object] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from consumers.alerts import incidents, policy
+from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
@@ -22,6 +22,7 @@ from consumers.alerts.model import (
     Pending,
 )
 from consumers.alerts.places import digested_place, group_of, group_place, incident_place, record_place
+from consumers.alerts.policy import WIDE_MS, Policy, joins, near, subject_of, with_notification
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.contracts.kinds import RULE
@@ -39,46 +40,41 @@ class Decision:
         self,
         store: AlertStore,
         cache: AlertCache,
-        now_ms: int,
-        settings: AlertSettings,
+        policy: Policy,
         *,
         watched: Callable[[], int],
         context: ContextOf,
     ) -> None:
-        self._context = context
-        self._store = store
-        self._cache = cache
-        self._now_ms = now_ms
-        self._settings = settings
-        self._watched = watched
+        self._store, self._cache, self._policy = store, cache, policy
+        self._watched, self._context = watched, context
+        self._now_ms = policy.now_ms
         self._around: dict[str, list[Move]] = defaultdict(list)
-        self._moves: list[tuple[AlertEvent, Move]] = []
+        self._moves: list[Move] = []
         self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
         self._minor: list[tuple[str, AlertEvent]] = []
-        self._again: dict[int, list[Pending]] = {}
+        self.again: dict[int, list[Pending]] = {}
         self._opened: set[str] = set()
 
     def query_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
-        new = [event for event in events if self._record(event) is None and self._may_be_wide(event)]
+        new = [event for event in events if self._record(event) is None and self._policy.may_be_wide(event)]
         self._query_around(new)
         for event in new:
-            subject = policy.subject_of(event.anomaly.kind)
-            self._around[event.origin].append(Move(event.anomaly.ticker, subject or "", event.at_ms, ""))
+            self._around[event.origin].append(_move(event, ""))
 
     def _query_around(self, events: Iterable[AlertEvent]) -> None:
         spans: dict[str, list[int]] = defaultdict(list)
         for event in events:
             spans[event.origin].append(event.at_ms)
         for origin, times in spans.items():
-            first_ms, last_ms = min(times) - policy.WIDE_MS, max(times) + policy.WIDE_MS
-            self._around[origin] = self._store.load_moves(origin, first_ms - policy.WIDE_MS, last_ms)
+            first_ms, last_ms = min(times) - WIDE_MS, max(times) + WIDE_MS
+            self._around[origin] = self._store.load_moves(origin, first_ms - WIDE_MS, last_ms)
 
     def handle(self, event: AlertEvent) -> None:
         """Take an event into its incident; one that was handled before changes nothing."""
         record = self._record(event)
         if record is not None and event.key in record.seen:
-            self._again[id(event)] = self._made_before(record)
+            self.again[id(event)] = self._made_before(record)
             return
         incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
         if record is not None and incident is not None and _carries_on(event, incident):
@@ -102,22 +98,19 @@ class Decision:
             before = self._of(event)
             if before is None:
                 continue
-            subject = policy.subject_of(event.anomaly.kind) or ""
-            self._around[event.origin].append(Move(event.anomaly.ticker, subject, event.at_ms, before.id))
-            wide = before if before.is_wide else self._wide(event, subject)
+            self._around[event.origin].append(_move(event, before.id))
+            wide = before if before.is_wide else self._wide(event)
             if wide is not None and (wide := self._with_singles(event, wide)) != before:
                 self._notify(event, wide)
 
     def _notify(self, event: AlertEvent, incident: Incident) -> None:
-        incident, kind, way = policy.decide(
-            event, incident, self._cache.silences, self._now_ms, self._settings
-        )
+        incident, kind, channels = self._policy.decide(event, incident)
         if kind is not None or incident.context is None:
-            incident = replace(incident, context=self._context(event, incident, self._settings))
+            incident = replace(incident, context=self._context(event, incident, self._policy.settings))
         if kind == "digest":
             self._minor.append((incident.id, event))
         elif kind is not None:
-            self._news.setdefault(incident.id, []).append((kind, event, way.channels))
+            self._news.setdefault(incident.id, []).append((kind, event, channels))
         self._put(incident)
 
     def commit(self) -> dict[int, Message]:
@@ -144,30 +137,22 @@ class Decision:
         digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
         for id_, event in self._minor:
             incident = self._cache.get(incident_place(id_), Incident)
-            if (
-                incident is None or incident.waiting is None
-            ):  # sent at once, merged, or in such a digest by now
-                continue
+            if incident is None or incident.waiting is None:
+                continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
             if key not in digests and self._now_ms - self._store.load_digested(self._cache, *key) < HOUR_MS:
                 continue
             digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
-            digests[key] = digest.with_line(incidents.line_of(incident, self._now_ms)), first
-            self._put(
-                policy.with_notification(incident, "digest", digest_id(digest), digest.channels, self._now_ms)
-            )
+            digests[key] = digest.with_incident(incident), first
+            self._put(with_notification(incident, "digest", digest_id(digest), key[1], self._now_ms))
             self._cache.put(digested_place(*key), self._now_ms)
         for digest, first in digests.values():
             messages[id(first)] = digest_message(digest, self._now_ms)
 
     def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
         """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
-        known = [(event, self._of(event)) for event in events if self._may_be_wide(event)]
+        known = [(event, self._of(event)) for event in events if self._policy.may_be_wide(event)]
         return [event for event, of in known if of is not None and (not of.is_wide or of.id in self._opened)]
-
-    def again(self, event: AlertEvent) -> tuple[Pending, ...]:
-        """Return what was to be sent at once when an event came first: a crash may have kept it back."""
-        return tuple(self._again.get(id(event), ()))
 
     def _made_before(self, record: AnomalyRecord) -> list[Pending]:
         of = self._cache.get(incident_place(record.incident), Incident), resolve(self._cache, record.incident)
@@ -188,52 +173,41 @@ class Decision:
         return None if record is None else resolve(self._cache, record.incident)
 
     def _put(self, incident: Incident) -> None:
-        due_ms = policy.due_ms(incident, self._settings)
+        due_ms = self._policy.due_ms(incident)
         self._cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
-
-    def _may_be_wide(self, event: AlertEvent) -> bool:
-        anomaly = event.anomaly
-        return (
-            self._settings.market_wide is not None
-            and policy.subject_of(anomaly.kind) is not None
-            and policy.is_fresh(event, self._now_ms, self._settings)
-            and not policy.is_silenced(self._cache.silences, anomaly.ticker, anomaly.kind, self._now_ms)
-        )
 
     def _incident(self, event: AlertEvent) -> Incident:
         """Return the incident that a new anomaly belongs to."""
-        if self._may_be_wide(event):
-            subject = policy.subject_of(event.anomaly.kind) or ""
-            incident = self._wide(event, subject) or self._own(event)
-            self._moves.append((event, Move(event.anomaly.ticker, subject, event.at_ms, incident.id)))
-            return incident
-        return self._own(event)
+        if not self._policy.may_be_wide(event):
+            return self._own(event)
+        incident = self._wide(event) or self._own(event)
+        self._moves.append(_move(event, incident.id))
+        return incident
 
     def _own(self, event: AlertEvent) -> Incident:
-        if event.anomaly.kind == RULE:  # whoever made it wants to know each time
-            return self._open(event, group_of(event), event.anomaly.ticker)
-        return self._newest(event, group_of(event)) or self._open(
-            event, group_of(event), event.anomaly.ticker
-        )
+        group, ticker = group_of(event), event.anomaly.ticker
+        is_rule = event.anomaly.kind == RULE  # whoever made it wants to know each time
+        return (None if is_rule else self._newest(event, group)) or self._open(event, group, ticker)
 
-    def _wide(self, event: AlertEvent, subject: str) -> Incident | None:
-        watched = self._watched()
-        moving = policy.is_wide(event, self._around[event.origin], watched, self._settings)
+    def _wide(self, event: AlertEvent) -> Incident | None:
+        """Return the incident over many tickers that an event belongs to or opens; None for none."""
+        watched, subject = self._watched(), subject_of(event.anomaly.kind) or ""
+        moving = self._policy.is_wide(event, self._around[event.origin], watched)
         incident = self._newest(event, subject)
         if moving and incident is None:
             incident = self._with_singles(event, self._open(event, subject, subject, watched))
             self._opened.add(incident.id)
         if moving and incident is not None:
-            until_ms = max(incident.wide_until_ms, event.at_ms + policy.WIDE_MS)
+            until_ms = max(incident.wide_until_ms, event.at_ms + WIDE_MS)
             return replace(incident, wide_until_ms=until_ms)
         return incident
 
     def _with_singles(self, event: AlertEvent, wide: Incident) -> Incident:
         """Return an incident with those of single tickers that began with the move."""
-        near = policy.near(event, self._around[event.origin])
-        ids = list(dict.fromkeys(move.incident for move in reversed(near) if move.incident))[:MERGED]
+        moves = near(event, self._around[event.origin])
+        ids = list(dict.fromkeys(move.incident for move in reversed(moves) if move.incident))[:MERGED]
         self._store.load_incidents(self._cache, ids)
-        began_ms = event.at_ms - policy.WIDE_MS
+        began_ms = event.at_ms - WIDE_MS
         for id_ in ids:
             single = self._cache.get(incident_place(id_), Incident)
             if single and not single.is_wide and not single.merged_into and single.opened_ms >= began_ms:
@@ -245,7 +219,7 @@ class Decision:
         """Return the newest incident of a group if the event belongs to it."""
         id_ = self._cache.get(group_place(event.origin, group), str)
         incident = None if id_ is None else self._cache.get(incident_place(id_), Incident)
-        return incident if incident is not None and policy.joins(incident, event.anomaly.began_ms) else None
+        return incident if incident is not None and joins(incident, event.anomaly.began_ms) else None
 
     def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
         incident = incidents.opened(event, subject, watched)
@@ -255,6 +229,11 @@ class Decision:
             return held  # of the same moment: disorder made another one the newest, or it was merged
         self._cache.put(group_place(event.origin, group), incident.id)
         return incident
+
+
+def _move(event: AlertEvent, incident: str) -> Move:
+    subject = subject_of(event.anomaly.kind) or ""
+    return Move(event.origin, event.anomaly.id, event.anomaly.ticker, subject, event.at_ms, incident)
 
 
 def _carries_on(event: AlertEvent, incident: Incident) -> bool:
@@ -285,5 +264,5 @@ def with_message(
 ) -> tuple[Incident, Message]:
     """Return an incident with a message about it."""
     id_ = f"{incident.id}#{incident.sequence + 1}"
-    incident = policy.with_notification(incident, kind, id_, channels, now_ms)
+    incident = with_notification(incident, kind, id_, channels, now_ms)
     return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])

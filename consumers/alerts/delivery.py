@@ -26,6 +26,8 @@ LEASE_MS = 120_000
 WRITE_ATTEMPTS = 3
 """Tries to write a claim, and to mark what was sent."""
 RETRY_MS = 30_000
+CRITICAL_RETRY_MS = 10_000
+"""How long a channel that failed a critical message is left alone by the next: one that hangs takes seconds to fail."""
 LONGEST_RETRY_MS = 15 * 60_000
 LONGEST_WISH_MS = HOUR_MS
 """A channel that wants to be left alone for longer is tried all the same: what it says may be wrong."""
@@ -75,13 +77,13 @@ class Deliverer:
         self._dead_letter = dead_letter
         self._clock = clock
         self._run = run
-        self._down_until: dict[str, int] = {}
+        self._failed_ms: dict[tuple[str, bool], int] = {}
 
     def deliver(self, messages: Iterable[Message], settings: AlertSettings) -> int:
         """Send messages that were just made; return how many sends were taken.
 
-        What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other; but a
-        critical incident is tried all the same.
+        What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other; a
+        critical message is tried all the same, unless another one just failed there.
         """
         now_ms = self._clock()
         pairs = [
@@ -92,8 +94,8 @@ class Deliverer:
         ]
         return sum(self._run(lambda pair: self._first(*pair, settings), pairs))
 
-    def again(self, pending: Pending, settings: AlertSettings) -> bool:
-        """Try a pending delivery if it is its time; return whether it was taken now.
+    def again(self, pending: Pending, message: Message | None, settings: AlertSettings) -> bool:
+        """Try a pending delivery of a message if it is its time; return whether it was taken now.
 
         Raises
         ------
@@ -101,7 +103,6 @@ class Deliverer:
             Of the table.
         """
         found = self._store.delivery(pending)
-        message = self._store.message(pending.message_id, pending.made_ms)
         if found is None or message is None or found[0].status in {"sent", "failed"}:
             self._store.forget_pending(pending)
             return False
@@ -112,10 +113,11 @@ class Deliverer:
         return self._attempt(message, pending, delivery, version, settings)
 
     def _is_left_alone(self, channel: str, message: Message, now_ms: int) -> bool:
-        """Return whether a channel failed lately and the message can wait; one about a critical incident cannot."""
-        is_critical = message.incident is not None and message.incident.severity == "critical"
-        left_ms = self._down_until.get(channel, 0) - now_ms
-        return not is_critical and 0 < left_ms <= RETRY_MS  # more: the clock went back
+        """Return whether a channel failed lately; for a critical message, whether it failed another one."""
+        is_critical = _is_critical(message)
+        failed = [self._failed_ms.get((channel, by_critical), 0) for by_critical in {is_critical, True}]
+        rest_ms = CRITICAL_RETRY_MS if is_critical else RETRY_MS
+        return any(0 <= now_ms - at_ms < rest_ms for at_ms in failed)
 
     def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
         pending = Pending(message.id, message.made_ms, channel)
@@ -165,7 +167,8 @@ class Deliverer:
             return self._failed(message, claimed, f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001  a channel may be anybody's code: its failure is its own
             return self._failed(message, claimed, type(error).__name__)
-        self._down_until.pop(claimed.channel, None)
+        for by_critical in (True, False):
+            self._failed_ms.pop((claimed.channel, by_critical), None)
         sent_ms, receipt = self._clock(), one_line(str(receipt))[:300]
         return replace(claimed, status="sent", sent_ms=sent_ms, next_ms=0, receipt=receipt, error="")
 
@@ -183,5 +186,9 @@ class Deliverer:
             return replace(claimed, status="failed", error=reason)
         wish_ms = min(retry_after_ms, LONGEST_WISH_MS)
         wait_ms = max(wish_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
-        self._down_until[claimed.channel] = now_ms + min(wait_ms, RETRY_MS)
+        self._failed_ms[claimed.channel, _is_critical(message)] = now_ms
         return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason)
+
+
+def _is_critical(message: Message) -> bool:
+    return message.incident is not None and message.incident.severity == "critical"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -29,7 +30,7 @@ DELIVERY_EVENT = "AlertDelivery"
 """Detail type of a delivery among the dead letters: moved back to the queue, it is tried again. No rule lets one in."""
 FUTURE_MS = 60_000
 """How far ahead of our clock an event may be."""
-EXPLANATION_CHARACTERS = 300
+EXPLANATION_CHARACTERS, UNIT_CHARACTERS = 300, 16
 
 
 class AlertEventError(MonitorError, ValueError):
@@ -67,7 +68,7 @@ class AlertEvent:
             began_ms=ms_of_iso(anomaly.timestamp.partition("#")[0]),
             value=anomaly.value,
             expected=anomaly.expected,
-            unit=str(anomaly.window.get("unit", "")),
+            unit=one_line(str(anomaly.window.get("unit", ""))),
             explanation=one_line(without_aside(anomaly.explanation)[:EXPLANATION_CHARACTERS]),
         )
         return cls(change, summary, at_ms, anomaly.source, anomaly.late)
@@ -96,30 +97,17 @@ class AlertTest:
     at_ms: int
 
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
+_ID = re.compile(r"[!-~]{1,256}")
 
 
-class _Window(msgspec.Struct):
-    unit: Annotated[str, msgspec.Meta(max_length=16)] = ""
+class _Moment(msgspec.Struct):
+    """What a change says beside the anomaly: when it was; an opening says no more than the anomaly does."""
 
-
-class _Data(msgspec.Struct):
-    id: _Id
-    ticker: str
-    kind: str
-    severity: str
-    source: str
-    timestamp: str
-    value: float
-    expected: float
-    explanation: str
-    late: bool = False
-    window: _Window = msgspec.field(default_factory=_Window)
     at: str | None = None
 
 
 class _TestData(msgspec.Struct):
-    id: _Id
+    id: Annotated[str, msgspec.Meta(pattern=f"^{_ID.pattern}$")]
     at: str
 
 
@@ -165,38 +153,31 @@ def parse(body: str, now_ms: int) -> AlertEvent | AlertTest | Pending:
         if change is None:
             allowed = f"one of {', '.join([*_CHANGES, TEST_EVENT])}"
             raise AlertEventError(repr(envelope.detail_type[:40]), where="detail-type", allowed=allowed)
-        return _event(change, msgspec.json.decode(envelope.detail.data, type=_Data), now_ms)
+        return _event(change, envelope.detail.data, now_ms)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise AlertEventError(str(error), where="event") from error
 
 
-def _event(change: Change, data: _Data, now_ms: int) -> AlertEvent:
+def _event(change: Change, data: msgspec.Raw, now_ms: int) -> AlertEvent:
+    anomaly, at = msgspec.json.decode(data, type=Anomaly), msgspec.json.decode(data, type=_Moment).at
+    unit = anomaly.window.get("unit", "")
     for field, value, right, allowed in (
-        ("ticker", data.ticker, is_symbol(data.ticker), SYMBOL_RULE),
-        ("kind", data.kind, data.kind in EVERY_KIND, f"one of {', '.join(EVERY_KIND)}"),
-        ("severity", data.severity, data.severity in SEVERITIES, f"one of {', '.join(SEVERITIES)}"),
-        ("source", data.source, is_source(data.source), SOURCE_RULE),
-        ("value", data.value, math.isfinite(data.value), "a finite number"),
-        ("expected", data.expected, math.isfinite(data.expected), "a finite number"),
+        ("id", anomaly.id, _ID.fullmatch(anomaly.id), "1 to 256 printable characters of ASCII"),
+        ("ticker", anomaly.ticker, is_symbol(anomaly.ticker), SYMBOL_RULE),
+        ("kind", anomaly.kind, anomaly.kind in EVERY_KIND, f"one of {', '.join(EVERY_KIND)}"),
+        ("severity", anomaly.severity, anomaly.severity in SEVERITIES, f"one of {', '.join(SEVERITIES)}"),
+        ("source", anomaly.source, is_source(anomaly.source), SOURCE_RULE),
+        ("value", anomaly.value, math.isfinite(anomaly.value), "a finite number"),
+        ("expected", anomaly.expected, math.isfinite(anomaly.expected), "a finite number"),
+        ("window.unit", unit, isinstance(unit, str) and len(unit) <= UNIT_CHARACTERS, "a short text"),
     ):
         if not right:
             raise AlertEventError(repr(value)[:80], where=field, allowed=allowed)
-    began_ms = _moment("timestamp", data.timestamp.partition("#")[0], now_ms)
-    at_ms = began_ms if data.at is None else _moment("at", data.at, now_ms)
+    began_ms = _moment("timestamp", anomaly.timestamp.partition("#")[0], now_ms)
+    at_ms = began_ms if at is None else _moment("at", at, now_ms)
     if at_ms < began_ms:
-        raise AlertEventError(data.at or "", where="at", allowed=f"no earlier than {data.timestamp}")
-    summary = AnomalySummary(
-        id=data.id,
-        ticker=data.ticker,
-        kind=data.kind,
-        severity=data.severity,
-        began_ms=began_ms,
-        value=data.value,
-        expected=data.expected,
-        unit=one_line(data.window.unit),
-        explanation=one_line(without_aside(data.explanation)[:EXPLANATION_CHARACTERS]),
-    )
-    return AlertEvent(change, summary, at_ms, data.source, data.late)
+        raise AlertEventError(at or "", where="at", allowed=f"no earlier than {anomaly.timestamp}")
+    return AlertEvent.of(change, anomaly, at_ms)
 
 
 def _moment(field: str, text: str, now_ms: int) -> int:

@@ -26,10 +26,10 @@ from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import Outlets, dead_letters, side_by_side
 from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.pictures import PicturePorts, drawer
-from consumers.alerts.settings import AlertSettingsError
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, DynamoTable
 from consumers.stores.charts import ChartTable
+from producers.parameter import UnusableParameterError
 from producers.settings import read_environment
 from producers.watch_list import WatchListError, WatchListReader
 
@@ -134,7 +134,7 @@ def _watched() -> int:
         return 0
 
 
-def _report(error: AlertSettingsError) -> None:
+def _report(error: UnusableParameterError) -> None:
     logger.error(
         "bad setting, the last good one stays in force",
         parameter=_settings().alerts_parameter,

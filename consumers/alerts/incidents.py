@@ -13,7 +13,6 @@ from consumers.alerts.model import (
     TICKERS,
     AnomalyRecord,
     AnomalySummary,
-    DigestLine,
     Incident,
     TickerMove,
     incident_id,
@@ -61,7 +60,6 @@ def absorb(
         incident=incident.id,
         seen=before.seen | {event.key},
         severity=event.anomaly.severity if event.rank > before.rank else before.severity,
-        ended=before.ended or ends,
     )
     anomaly = replace(event.anomaly, severity=after.severity, ended_ms=event.at_ms if ends else None)
     begins, over = record is None and not ends, ends and record is not None and not before.ended
@@ -108,25 +106,6 @@ def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
 def timed_out(incident: Incident) -> Incident:
     """Return an incident that is over because nothing is heard of it any more."""
     return replace(incident, open=0, resolved_ms=incident.last_ms)
-
-
-def line_of(incident: Incident, now_ms: int) -> DigestLine:
-    """Return an incident as a digest has it."""
-    worst = incident.samples[0]
-    return DigestLine(
-        incident=incident.id,
-        origin=incident.origin,
-        subject=incident.subject,
-        severity=incident.severity,
-        state=incident.state(now_ms),
-        opened_ms=incident.opened_ms,
-        last_ms=incident.last_ms,
-        anomalies=incident.anomalies,
-        late=incident.late,
-        kind=worst.kind,
-        explanation=worst.explanation,
-        verdict=(incident.context and incident.context.verdict) or "",
-    )
 
 
 def _misprint(event: AlertEvent, until_ms: int) -> int:

@@ -232,7 +232,11 @@ class AnomalyRecord:
     incident: str
     seen: frozenset[str]
     severity: str
-    ended: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end was taken."""
+        return "ended" in self.seen
 
     @property
     def rank(self) -> int:
@@ -244,6 +248,8 @@ class AnomalyRecord:
 class Move:
     """An anomaly of the last minutes, as the search for incidents over many tickers sees it."""
 
+    origin: str
+    anomaly: str
     ticker: str
     subject: str
     at_ms: int
@@ -282,47 +288,28 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class DigestLine:
-    """An incident as a digest has it."""
-
-    incident: str
-    origin: str
-    subject: str
-    severity: str
-    state: IncidentState
-    opened_ms: int
-    last_ms: int
-    anomalies: int
-    late: bool
-    kind: str
-    explanation: str
-    verdict: str = ""
-
-    @property
-    def rank(self) -> int:
-        """Place of the severity: 0 is low."""
-        return SEVERITIES.index(self.severity)
-
-
-@dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest: the worst incidents, at most `LISTED`, and how many incidents and anomalies there are in all."""
+    """A digest: the worst incidents, at most `LISTED`, and how many incidents and anomalies there are in all.
+
+    Of each incident it has the worst anomaly alone.
+    """
 
     origin: str
     channels: tuple[str, ...]
     started_ms: int
-    lines: tuple[DigestLine, ...] = ()
+    listed: tuple[Incident, ...] = ()
     incidents: int = 0
     anomalies: int = 0
 
-    def with_line(self, line: DigestLine) -> Digest:
-        """Return the digest with one more incident."""
-        lines = sorted((*self.lines, line), key=lambda one: (-one.rank, -one.anomalies, one.opened_ms))
+    def with_incident(self, incident: Incident) -> Digest:
+        """Return the digest with one more incident, as it is now."""
+        short = replace(incident, samples=incident.samples[:1], tickers=(), notifications=(), waiting=None)
+        listed = sorted((*self.listed, short), key=lambda one: (-one.peak, -one.anomalies, one.opened_ms))
         return replace(
             self,
-            lines=tuple(lines[:LISTED]),
+            listed=tuple(listed[:LISTED]),
             incidents=self.incidents + 1,
-            anomalies=self.anomalies + line.anomalies,
+            anomalies=self.anomalies + incident.anomalies,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.alerts import incidents, policy
+from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
 from consumers.alerts.decision import ContextOf, Decision, digest_id, digest_message, with_message
@@ -23,10 +23,10 @@ from consumers.alerts.model import (
     Incident,
     Message,
     Pending,
-    Silence,
 )
 from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
+from consumers.alerts.policy import DIGEST, Due, Policy, with_notification
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
@@ -42,6 +42,7 @@ SENDS_A_SWEEP = 200
 SWEEP_MS = 40_000
 """After so long a sweep tries no more sends: the function has a minute."""
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,11 @@ class Notifier:
         An event with an error has to come again, to the same effect. A message that could not be sent is pending: a
         sweep sends it, or the event if it comes again before.
         """
-        handled = self._decided(events, settings)
+        handled = self._together(
+            events,
+            lambda some: self._decide(some, settings),
+            lambda event, error: Handled(event, error=error),
+        )
         messages = [one.message for one in handled if one.message is not None]
         if unsettled := [one.event for one in handled if one.is_unsettled]:
             try:
@@ -134,15 +139,12 @@ class Notifier:
         self._deliverer.deliver(messages, settings)
         if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
-                self._send_again(again, settings)
+                policy = self._policy(settings)
+                for pending in again:
+                    self._again(pending, policy)
             except (ConflictError, ClientError, BotoCoreError) as error:
                 return [replace(one, error=error) if one.again else one for one in handled]
         return handled
-
-    def _send_again(self, found: Sequence[Pending], settings: AlertSettings) -> None:
-        silences, now_ms = tuple(self._store.silences()), self._clock()
-        for pending in found:
-            self._again(pending, silences, now_ms, settings)
 
     def test(self, request: AlertTest, settings: AlertSettings) -> int:
         """Send a test to every channel; return how many took it. A request that comes again changes nothing."""
@@ -159,26 +161,31 @@ class Notifier:
 
     def sweep(self, settings: AlertSettings) -> Sweep:
         """Do what is due, and send what is pending. What fails stays due or pending, and stops nothing else."""
-        now_ms = self._clock()
-        silences = tuple(self._store.silences())
+        policy = self._policy(settings)
         errors: list[Exception] = []
-        due = list(islice(self._store.due(now_ms), INCIDENTS_A_SWEEP))
-        for listed in _chunks(due, INCIDENTS_A_WRITE):
-            self._do_chunk(errors, listed, silences, now_ms, settings)
-        if len(due) < INCIDENTS_A_SWEEP and not settings.is_muted(now_ms, -1):
-            self._guarded(errors, partial(self._finish_digests, now_ms))
-        sent = 0
+        due = list(islice(self._store.due(policy.now_ms), INCIDENTS_A_SWEEP))
+        for start in range(0, len(due), INCIDENTS_A_WRITE):
+            done = self._together(
+                due[start : start + INCIDENTS_A_WRITE],
+                lambda some: self._do_due(some, policy),
+                lambda _listed, error: error,
+            )
+            errors += [one for one in done if isinstance(one, Exception)]
+            self._deliverer.deliver([one for one in done if isinstance(one, Message)], settings)
+        if len(due) < INCIDENTS_A_SWEEP and not policy.is_muted(DIGEST):
+            self._guarded(errors, partial(self._finish_digests, policy.now_ms))
+        sent, until_ms = 0, policy.now_ms + SWEEP_MS
         tries: Counter[str] = Counter()
         for pending in self._store.pending():
-            if self._clock() >= now_ms + SWEEP_MS:
+            if self._clock() >= until_ms:
                 break
             if tries[pending.channel] >= SENDS_A_SWEEP:
                 continue
             tries[pending.channel] += 1
-            again = partial(self._again, pending, silences, now_ms, settings)
-            sent += self._guarded(errors, again) or False
-        if self._pictures is not None and self._clock() < now_ms + SWEEP_MS:  # after all messages
-            self._guarded(errors, partial(self._add_pictures, self._pictures, silences, now_ms, settings))
+            sent += self._guarded(errors, partial(self._again, pending, policy)) or False
+        if self._pictures is not None and self._clock() < until_ms:  # after all messages
+            add = partial(add_pictures, self._store, self._pictures, settings, self._clock, policy.suppresses)
+            self._guarded(errors, add)
         return Sweep(sent, len(due), tuple(errors))
 
     @staticmethod
@@ -189,15 +196,8 @@ class Notifier:
             errors.append(error)
             return None
 
-    def _decided(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
-        try:
-            return self._retrying(lambda: self._decide(events, settings))
-        except BotoCoreError as error:  # no answer: one by one there would be none either
-            return [Handled(event, error=error) for event in events]
-        except (ConflictError, TooManyWritesError, ClientError) as error:
-            if len(events) == 1:
-                return [Handled(events[0], error=error)]
-            return [handled for event in events for handled in self._decided([event], settings)]
+    def _policy(self, settings: AlertSettings) -> Policy:
+        return Policy(settings, self._clock(), tuple(self._store.silences()))
 
     def _widen(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Message]:
         decision = self._decision(events, settings)
@@ -205,14 +205,8 @@ class Notifier:
         return list(decision.commit().values())
 
     def _decision(self, events: Sequence[AlertEvent], settings: AlertSettings) -> Decision:
-        return Decision(
-            self._store,
-            self._store.load(events),
-            self._clock(),
-            settings,
-            watched=self._watched,
-            context=self._context,
-        )
+        policy, cache = self._policy(settings), self._store.load(events)
+        return Decision(self._store, cache, policy, watched=self._watched, context=self._context)
 
     def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
         decision = self._decision(events, settings)
@@ -223,80 +217,42 @@ class Notifier:
         messages, unsettled = decision.commit(), decision.unsettled(events)
         return [
             Handled(
-                event, messages.get(id(event)), again=decision.again(event), is_unsettled=event in unsettled
+                event,
+                messages.get(id(event)),
+                again=tuple(decision.again.get(id(event), ())),
+                is_unsettled=event in unsettled,
             )
             for event in events
         ]
 
-    def _do_chunk(
-        self,
-        errors: list[Exception],
-        listed: list[tuple[str, Place]],
-        silences: Sequence[Silence],
-        now_ms: int,
-        settings: AlertSettings,
-    ) -> None:
-        """Do what is due of incidents together; where that fails, of ever fewer, so that one stops no other."""
-        try:
-            self._do_due(listed, silences, now_ms, settings)
-        except (TooManyWritesError, ConflictError, ClientError, BotoCoreError) as error:
-            if len(listed) == 1:
-                errors.append(error)
-                return
-            for half in _chunks(listed, -(-len(listed) // 2)):
-                self._do_chunk(errors, half, silences, now_ms, settings)
-
-    def _again(
-        self, pending: Pending, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
-    ) -> bool:
+    def _again(self, pending: Pending, policy: Policy) -> bool:
         message = self._store.message(pending.message_id, pending.made_ms)
-        if message is not None and _is_suppressed(message, silences, now_ms, settings):
+        if message is not None and policy.suppresses(message):
             return False
-        return self._deliverer.again(pending, settings)
+        return self._deliverer.again(pending, message, policy.settings)
 
-    def _add_pictures(
-        self, pictures: PicturePorts, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
-    ) -> int:
-        def is_suppressed(message: Message) -> bool:
-            return _is_suppressed(message, silences, now_ms, settings)
-
-        return add_pictures(self._store, pictures, settings, self._clock, is_suppressed)
-
-    def _do_due(
-        self,
-        listed: list[tuple[str, Place]],
-        silences: Sequence[Silence],
-        now_ms: int,
-        settings: AlertSettings,
-    ) -> None:
-        def attempt() -> list[Message]:
-            cache = AlertCache()
-            self._store.load_incidents(cache, [id_ for id_, _ in listed])
-            messages = []
-            for id_, place in listed:
-                incident = cache.get(incident_place(id_), Incident)
-                if incident is None or incident.due_ms is None or f"{incident.due_ms:013d}" not in place[1]:
-                    self._store.forget(place)
-                    continue
-                what = policy.what_is_due(incident, silences, now_ms, settings)
-                after, message = self._done(what, incident, cache, now_ms, settings)
-                messages += [message] if message is not None else []
-                due_ms = policy.due_ms(after, settings)
-                if what is None and due_ms is not None:  # it has to wait
-                    due_ms = max(due_ms, now_ms + MINUTE_MS)
-                cache.put(incident_place(id_), replace(after, due_ms=due_ms))
-            self._store.commit(cache, messages, now_ms)
-            return messages
-
-        self._deliverer.deliver(self._retrying(attempt), settings)
+    def _do_due(self, listed: Sequence[tuple[str, Place]], policy: Policy) -> list[Message | Exception]:
+        """Do what is due of incidents, listed by id and where that is listed; return the messages."""
+        cache = AlertCache()
+        self._store.load_incidents(cache, [id_ for id_, _ in listed])
+        messages: list[Message] = []
+        for id_, place in listed:
+            incident = cache.get(incident_place(id_), Incident)
+            if incident is None or incident.due_ms is None or f"{incident.due_ms:013d}" not in place[1]:
+                self._store.forget(place)
+                continue
+            what = policy.what_is_due(incident)
+            after, message = self._done(what, incident, cache, policy)
+            messages += [message] if message is not None else []
+            due_ms = policy.due_ms(after)
+            if what is None and due_ms is not None:  # it has to wait
+                due_ms = max(due_ms, policy.now_ms + MINUTE_MS)
+            cache.put(incident_place(id_), replace(after, due_ms=due_ms))
+        self._store.commit(cache, messages, policy.now_ms)
+        return [*messages]
 
     def _done(
-        self,
-        what: policy.Due | None,
-        incident: Incident,
-        cache: AlertCache,
-        now_ms: int,
-        settings: AlertSettings,
+        self, what: Due | None, incident: Incident, cache: AlertCache, policy: Policy
     ) -> tuple[Incident, Message | None]:
         """Return an incident after what was due is done, with the message about it if there is one."""
         if what == "timeout":
@@ -304,20 +260,35 @@ class Notifier:
         if what == "digest" and incident.waiting is not None:
             channels = incident.waiting.channels
             digest = self._store.load_digest(cache, incident.origin, channels)
-            digest = digest or Digest(incident.origin, channels, now_ms)
-            digest = digest.with_line(incidents.line_of(incident, now_ms))
+            digest = digest or Digest(incident.origin, channels, policy.now_ms)
+            digest = digest.with_incident(incident)
             cache.put(digest_place(incident.origin, channels), digest)
-            return policy.with_notification(incident, "digest", digest_id(digest), channels, now_ms), None
+            return with_notification(incident, "digest", digest_id(digest), channels, policy.now_ms), None
         if what in {"acknowledged", "repeated", "resolved"}:
-            channels = policy.recipients(what, incident, settings)
-            if channels:
-                return with_message(what, incident, channels, now_ms)
+            if channels := policy.recipients(what, incident):
+                return with_message(what, incident, channels, policy.now_ms)
             return replace(incident, end_notified=True), None
         return incident, None
 
     def _finish_digests(self, now_ms: int) -> None:
         for digest, version in self._store.open_digests():
             self._store.finish_digest(digest, version, digest_message(digest, now_ms), now_ms)
+
+    def _together(
+        self,
+        items: Sequence[_T],
+        change: Callable[[Sequence[_T]], list[_R]],
+        failed: Callable[[_T, Exception], _R],
+    ) -> list[_R]:
+        """Change what belongs to items together; where that fails each alone, so that one stops no other."""
+        try:
+            return self._retrying(lambda: change(items))
+        except BotoCoreError as error:  # no answer: one by one there would be none either
+            return [failed(one, error) for one in items]
+        except (ConflictError, TooManyWritesError, ClientError) as error:
+            if len(items) == 1:
+                return [failed(items[0], error)]
+            return [done for one in items for done in self._together([one], change, failed)]
 
     def _retrying(self, change: Callable[[], _T]) -> _T:
         for attempt in range(1, ATTEMPTS):
@@ -326,20 +297,3 @@ class Notifier:
             except ConflictError:
                 self._pause(attempt)
         return change()
-
-
-def _is_suppressed(
-    message: Message, silences: Sequence[Silence], now_ms: int, settings: AlertSettings
-) -> bool:
-    """Return whether a silence or a mute timing forbids to send a pending message now."""
-    if message.kind in {"test", "acknowledged"}:
-        return False
-    rank = -1 if message.incident is None else message.incident.peak
-    cause = message.cause
-    silenced = cause is not None and policy.is_silenced(silences, cause.ticker, cause.kind, now_ms)
-    return silenced or settings.is_muted(now_ms, rank)
-
-
-def _chunks(found: list[_T], size: int) -> Iterator[list[_T]]:
-    for start in range(0, len(found), size):
-        yield found[start : start + size]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from mypy_boto3_sqs import SQSClient
 
-AT_A_TIME = 8
-"""Sends that run side by side."""
+AT_A_TIME = 32
+"""Sends that run side by side: more than one channel that hangs is sent of a batch."""
 
 
 class Outlets:
@@ -135,7 +135,7 @@ def side_by_side(
     pairs = list(pairs)
     if len(pairs) < 2:
         return map(send, pairs)
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(min(AT_A_TIME, len(pairs))) as pool:
         return iter(list(pool.map(send, pairs)))
 
 

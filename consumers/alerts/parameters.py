@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
-from producers.parameter import PARAMETER_CHARACTERS, put_parameter
+from producers.parameter import PARAMETER_CHARACTERS, TypedParameter, UnusableParameterError
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -37,13 +37,11 @@ class SettingsReader:
         self,
         ssm: SSMClient,
         clock: Callable[[], int],
-        report: Callable[[AlertSettingsError], None],
-        parameter: str = PARAMETER,
+        report: Callable[[UnusableParameterError], None],
+        name: str = PARAMETER,
     ) -> None:
-        self._ssm = ssm
-        self._parameter = parameter
-        self._clock = clock
-        self._report = report
+        self._ssm, self._name, self._clock, self._report = ssm, name, clock, report
+        self._parameter = TypedParameter(ssm, name, parse, AlertSettings())
         self._settings: AlertSettings | None = None
         self._read_ms = 0
 
@@ -57,21 +55,17 @@ class SettingsReader:
 
     def _read(self) -> AlertSettings:
         try:
-            answer = self._ssm.get_parameter(Name=self._parameter)
-        except self._ssm.exceptions.ParameterNotFound:
-            return AlertSettings()
+            return self._parameter.read()
         except (ClientError, BotoCoreError):
             if self._settings is None:
                 raise
             return self._settings  # an outage of SSM delays no alert
-        try:
-            return parse(answer["Parameter"]["Value"])
-        except AlertSettingsError as error:
+        except UnusableParameterError as error:
             self._report(error)
         return self._settings or next(self._good_ones(), AlertSettings())
 
     def _good_ones(self) -> Iterator[AlertSettings]:
-        pages = self._ssm.get_paginator("get_parameter_history").paginate(Name=self._parameter)
+        pages = self._ssm.get_paginator("get_parameter_history").paginate(Name=self._name)
         values = [item["Value"] for page in pages for item in page["Parameters"]]
         for value in reversed(values):
             try:
@@ -87,32 +81,11 @@ class SettingsChange(NamedTuple):
     after: AlertSettings
 
 
-class UnusableSettingsError(AlertSettingsError):
-    """The parameter holds what cannot be used, put there by hand: it must be mended before a part of it is changed."""
+class SettingsEditor(TypedParameter[AlertSettings]):
+    """Reads and changes the settings, for the API and the command line."""
 
-
-class SettingsEditor:
-    """Reads and changes the settings, for the API and the command line. Errors of the store are raised as they come."""
-
-    def __init__(self, ssm: SSMClient, parameter: str = PARAMETER) -> None:
-        self._ssm, self._parameter = ssm, parameter
-
-    def read(self) -> AlertSettings:
-        """Return the settings as the parameter has them; the defaults where there is none.
-
-        Raises
-        ------
-        UnusableSettingsError
-            The parameter holds something else.
-        """
-        try:
-            text = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"]
-        except self._ssm.exceptions.ParameterNotFound:
-            return AlertSettings()
-        try:
-            return parse(text)
-        except AlertSettingsError as error:
-            raise UnusableSettingsError(error.what, where=self._parameter, allowed=error.allowed) from error
+    def __init__(self, ssm: SSMClient, name: str = PARAMETER) -> None:
+        super().__init__(ssm, name, parse, AlertSettings())
 
     def change(self, parts: Mapping[str, Any], by: str) -> SettingsChange:
         """Put other values in the place of some fields; the other fields stay. In force within a minute.
@@ -123,7 +96,7 @@ class SettingsEditor:
         ------
         AlertSettingsError
             A value is not allowed, by itself or beside the others, or they are too long.
-        UnusableSettingsError
+        UnusableParameterError
             The parameter holds what cannot be used.
         """
         before = self.read()
@@ -134,7 +107,7 @@ class SettingsEditor:
         """Put a whole text in the place of all settings, whatever the parameter holds; see `change`."""
         try:
             before = self.read()
-        except UnusableSettingsError:
+        except UnusableParameterError:
             before = AlertSettings()
         return self._put(before, text, f"{by} set all")
 
@@ -144,5 +117,5 @@ class SettingsEditor:
             raise AlertSettingsError(
                 f"the settings are {len(text)} characters long", allowed=f"at most {PARAMETER_CHARACTERS}"
             )
-        put_parameter(self._ssm, self._parameter, text, note)
+        self.write(text, note)
         return SettingsChange(before, after)

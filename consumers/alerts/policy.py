@@ -25,7 +25,8 @@ of too long after the fact) go to digests only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Literal
 
 from consumers.alerts.event import AlertEvent
@@ -36,13 +37,14 @@ from consumers.alerts.model import (
     MINUTE_MS,
     AnomalySummary,
     Incident,
+    Message,
     MessageKind,
     Move,
     Notification,
     Silence,
     Waiting,
 )
-from consumers.alerts.settings import AlertSettings, News, Way
+from consumers.alerts.settings import AlertSettings, News
 from consumers.contracts.kinds import REGISTRY, RULE, spec_of
 
 GROUP_MS = 2 * MINUTE_MS
@@ -52,11 +54,15 @@ WIDE_MS = MINUTE_MS
 RESOLVE_TIMEOUT_MS = 24 * HOUR_MS
 """An incident of which nothing is heard for this long is over: its ticker is no longer watched."""
 MISPRINT_MS = MINUTE_MS
+SIMULATED_HISTORY_MS = 2 * MINUTE_MS
+"""Simulated quotes this old were made at the start, so that charts have a past: nobody is notified of them."""
 NOTIFICATIONS = 20
 """Messages that an incident remembers by themselves."""
 NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
+DIGEST = -1
+"""The rank of a digest, for mute timings: below that of any incident."""
 Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
 
 
@@ -85,81 +91,155 @@ def near(event: AlertEvent, moves: Iterable[Move]) -> list[Move]:
     return [one for one in moves if one.subject == subject and abs(one.at_ms - event.at_ms) <= WIDE_MS]
 
 
-def is_wide(event: AlertEvent, moves: Iterable[Move], watched: int, settings: AlertSettings) -> bool:
-    """Return whether a share of the watch list (of `watched` tickers; 0: not known) moves with an event."""
-    if settings.market_wide is None or not watched:
-        return False
-    tickers = {event.anomaly.ticker, *(move.ticker for move in near(event, moves))}
-    return len(tickers) >= settings.market_wide.tickers(watched)
-
-
-def is_fresh(event: AlertEvent, now_ms: int, settings: AlertSettings) -> bool:
-    """Return whether an event may be sent at once: neither replayed, nor late, nor learned of too late."""
-    past = event.late or event.origin not in {"live", "simulated"}
-    return not past and event.at_ms >= now_ms - settings.stale_after_ms
-
-
-def is_silenced(silences: Iterable[Silence], ticker: str, kind: str, now_ms: int) -> bool:
-    """Return whether a silence covers a ticker and kind at `now_ms`."""
-    return any(silence.until_ms > now_ms and silence.covers(ticker, kind) for silence in silences)
-
-
 def is_inhibited(anomaly: AnomalySummary, incident: Incident) -> bool:
     """Return whether a misprint in the incident explains an anomaly."""
     is_feigned = anomaly.kind in REGISTRY and spec_of(anomaly.kind).is_feigned_by_misprints
     return is_feigned and anomaly.began_ms <= incident.misprint_until_ms
 
 
-def decide(
-    event: AlertEvent, incident: Incident, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
-) -> tuple[Incident, MessageKind | None, Way]:
-    """Return what an event means for people: the incident after it, the message to send now if any, and where to.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who is notified of what at a moment.
 
-    A digest is sent now only if there was none for an hour: who knows the others decides that.
-
-    Parameters
+    Attributes
     ----------
-    incident
-        The one that the event belongs to, after it took the event in.
+    now_ms
+        The moment, epoch ms UTC.
     """
-    anomaly = event.anomaly
-    news = News(severity=anomaly.severity, ticker=anomaly.ticker, kind=anomaly.kind, origin=event.origin)
-    if incident.is_wide:  # one ticker's severity is not the market's
-        news = news.model_copy(update={"severity": incident.severity})
-    rank = incident.peak if incident.is_wide else event.rank
-    way = settings.route(news, now_ms)
-    if not _is_news(event, incident, rank, now_ms) or way.notify == "never":
-        return incident, None, way
-    silenced = is_silenced(silences, anomaly.ticker, anomaly.kind, now_ms) or settings.is_muted(now_ms, rank)
-    if way.notify == "at_once" and is_fresh(event, now_ms, settings) and not silenced:
-        after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
-        return after, "opened" if incident.notified_rank < 0 else "escalated", way
-    # A digest would be open for good where an incident is open until it is resolved.
-    stateful = settings.stateful(way.channels)
-    channels = tuple(name for name in way.channels if name not in stateful) or way.channels
-    after = _deferred(incident, Waiting(rank, now_ms, anomaly.ticker, anomaly.kind, channels))
-    may_be_first = settings.digest.every == "hour" and way.notify == "digest" and not silenced
-    may_be_first &= is_fresh(event, now_ms, settings) and not settings.is_muted(now_ms, -1)
-    return after, "digest" if may_be_first else None, way
 
+    settings: AlertSettings
+    now_ms: int
+    silences: tuple[Silence, ...] = ()
 
-SIMULATED_HISTORY_MS = 120_000
-"""Simulated quotes this old were made at the start, so that charts have a past: nobody is notified of them."""
+    def is_silenced(self, of: AnomalySummary | Waiting) -> bool:
+        """Return whether a silence covers an anomaly, or news that waits."""
+        return any(one.until_ms > self.now_ms and one.covers(of.ticker, of.kind) for one in self.silences)
 
+    def is_fresh(self, event: AlertEvent) -> bool:
+        """Return whether an event may be sent at once: neither replayed, nor late, nor learned of too late."""
+        past = event.late or event.origin not in {"live", "simulated"}
+        return not past and event.at_ms >= self.now_ms - self.settings.stale_after_ms
 
-def _is_history(event: AlertEvent, now_ms: int) -> bool:
-    return event.origin == "simulated" and event.at_ms < now_ms - SIMULATED_HISTORY_MS
+    def may_be_wide(self, event: AlertEvent) -> bool:
+        """Return whether an event may belong to an incident over many tickers."""
+        return (
+            self.settings.market_wide is not None
+            and subject_of(event.anomaly.kind) is not None
+            and self.is_fresh(event)
+            and not self.is_silenced(event.anomaly)
+        )
 
+    def is_wide(self, event: AlertEvent, moves: Iterable[Move], watched: int) -> bool:
+        """Return whether a share of the watch list (of `watched` tickers; 0: not known) moves with an event."""
+        if self.settings.market_wide is None or not watched:
+            return False
+        tickers = {event.anomaly.ticker, *(move.ticker for move in near(event, moves))}
+        return len(tickers) >= self.settings.market_wide.tickers(watched)
 
-def _is_news(event: AlertEvent, incident: Incident, rank: int, now_ms: int) -> bool:
-    if event.change == "ended" or event.origin not in NOTIFIED or is_inhibited(event.anomaly, incident):
-        return False
-    if _is_history(event, now_ms):
-        return False
-    known = incident.acknowledgement
-    if known is not None and known.until_ms > now_ms and rank <= known.rank:
-        return False
-    return rank > incident.notified_rank
+    def decide(
+        self, event: AlertEvent, incident: Incident
+    ) -> tuple[Incident, MessageKind | None, tuple[str, ...]]:
+        """Return what an event means for people: the incident after it, the message to send now if any, and where to.
+
+        A digest is sent now only if there was none for an hour: who knows the others decides that.
+
+        Parameters
+        ----------
+        incident
+            The one that the event belongs to, after it took the event in.
+        """
+        anomaly = event.anomaly
+        severity, rank = anomaly.severity, event.rank
+        if incident.is_wide:  # one ticker's severity is not the market's
+            severity, rank = incident.severity, incident.peak
+        news = News(severity=severity, ticker=anomaly.ticker, kind=anomaly.kind, origin=event.origin)
+        way = self.settings.route(news, self.now_ms)
+        if not self._is_news(event, incident, rank) or way.notify == "never":
+            return incident, None, ()
+        may_send = self._may_send(anomaly, rank) and self.is_fresh(event)
+        if way.notify == "at_once" and may_send:
+            after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
+            return after, "opened" if incident.notified_rank < 0 else "escalated", way.channels
+        # A digest would be open for good where an incident is open until it is resolved.
+        stateful = self.settings.stateful(way.channels)
+        channels = tuple(name for name in way.channels if name not in stateful) or way.channels
+        after = _deferred(incident, Waiting(rank, self.now_ms, anomaly.ticker, anomaly.kind, channels))
+        is_first = self.settings.digest.every == "hour" and way.notify == "digest" and may_send
+        return after, "digest" if is_first and not self.is_muted(DIGEST) else None, channels
+
+    def _is_news(self, event: AlertEvent, incident: Incident, rank: int) -> bool:
+        is_history = event.origin == "simulated" and event.at_ms < self.now_ms - SIMULATED_HISTORY_MS
+        if event.change == "ended" or event.origin not in NOTIFIED or is_history:
+            return False
+        known = incident.acknowledgement
+        is_known = known is not None and known.until_ms > self.now_ms and rank <= known.rank
+        return not is_known and rank > incident.notified_rank and not is_inhibited(event.anomaly, incident)
+
+    def is_muted(self, rank: int) -> bool:
+        """Return whether a mute timing keeps a severity, by its rank, back."""
+        return self.settings.is_muted(self.now_ms, rank)
+
+    def _may_send(self, of: AnomalySummary | Waiting, rank: int) -> bool:
+        return not self.is_silenced(of) and not self.is_muted(rank)
+
+    def suppresses(self, message: Message) -> bool:
+        """Return whether a silence or a mute timing forbids to send a pending message."""
+        if message.kind in {"test", "acknowledged"}:
+            return False
+        rank = DIGEST if message.incident is None else message.incident.peak
+        return self.is_muted(rank) or (message.cause is not None and self.is_silenced(message.cause))
+
+    def due_ms(self, incident: Incident) -> int | None:
+        """Return when a sweep has to look at an incident (epoch ms UTC); None for never again."""
+        return min((at_ms for at_ms, _ in self._dues(incident)), default=None)
+
+    def what_is_due(self, incident: Incident) -> Due | None:
+        """Return what a sweep has to do about an incident now; None if nothing, or if it has to wait."""
+        dues = sorted(self._dues(incident), key=itemgetter(0))
+        return next(
+            (what for at_ms, what in dues if at_ms <= self.now_ms and self._may_do(what, incident)), None
+        )
+
+    def _dues(self, incident: Incident) -> list[tuple[int, Due]]:
+        settings = self.settings
+        if incident.merged_into:  # its place is taken by another, which such a channel does not know
+            is_left = settings.stateful(incident.channels) and not incident.end_notified
+            return [(incident.updated_ms, "resolved")] if is_left else []
+        dues: list[tuple[int, Due]] = []
+        if incident.waiting is not None:
+            dues.append((settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), "digest"))
+        if incident.resolved_ms is None:
+            # To the hour: with every event another time would be two more writes.
+            dues.append(((incident.updated_ms + RESOLVE_TIMEOUT_MS) // HOUR_MS * HOUR_MS, "timeout"))
+            if incident.channels:
+                known = incident.acknowledgement
+                if known is not None and not known.announced and settings.stateful(incident.channels):
+                    dues.append((incident.updated_ms, "acknowledged"))
+                quiet_ms = known.until_ms if known is not None else 0
+                dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
+        elif incident.channels and not incident.end_notified:
+            dues.append((incident.updated_ms + GROUP_MS, "resolved"))
+        return dues
+
+    def _may_do(self, what: Due, incident: Incident) -> bool:
+        if what in {"timeout", "acknowledged"}:  # an acknowledgement stops the paging elsewhere
+            return True
+        if what == "digest" and incident.waiting is not None:
+            return self._may_send(incident.waiting, DIGEST)
+        return self._may_send(incident.samples[0], incident.peak)
+
+    def recipients(self, what: Due | None, incident: Incident) -> tuple[str, ...]:
+        """Return the channels that get a message about what is due of an incident by itself."""
+        if what == "repeated":
+            return incident.channels
+        stateful = self.settings.stateful(incident.channels)
+        if what == "acknowledged":
+            return stateful
+        if what != "resolved":
+            return ()
+        ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
+        is_long = ended_ms - incident.opened_ms >= self.settings.resolved_after_ms
+        return incident.channels if is_long and not incident.merged_into else stateful
 
 
 def _deferred(incident: Incident, news: Waiting) -> Incident:
@@ -169,72 +249,6 @@ def _deferred(incident: Incident, news: Waiting) -> Incident:
         return replace(incident, waiting=news)
     worst = max(waiting, news, key=lambda one: one.rank)
     return replace(incident, waiting=replace(worst, since_ms=waiting.since_ms))
-
-
-def due_ms(incident: Incident, settings: AlertSettings) -> int | None:
-    """Return when a sweep has to look at an incident (epoch ms UTC); None for never again."""
-    return min((at_ms for at_ms, _ in _dues(incident, settings)), default=None)
-
-
-def what_is_due(
-    incident: Incident, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
-) -> Due | None:
-    """Return what a sweep has to do about an incident now; None if nothing, or if it has to wait."""
-    dues = sorted(_dues(incident, settings), key=lambda due: due[0])
-    allowed = [
-        what
-        for at_ms, what in dues
-        if at_ms <= now_ms and _may_send(incident, what, silences, now_ms, settings)
-    ]
-    return allowed[0] if allowed else None
-
-
-def _dues(incident: Incident, settings: AlertSettings) -> list[tuple[int, Due]]:
-    if incident.merged_into:  # its place is taken by another, which such a channel does not know
-        is_left = settings.stateful(incident.channels) and not incident.end_notified
-        return [(incident.updated_ms, "resolved")] if is_left else []
-    dues: list[tuple[int, Due]] = []
-    if incident.waiting is not None:
-        dues.append((settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), "digest"))
-    if incident.resolved_ms is None:
-        # To the hour: with every event another time would be two more writes.
-        dues.append(((incident.updated_ms + RESOLVE_TIMEOUT_MS) // HOUR_MS * HOUR_MS, "timeout"))
-        if incident.channels:
-            known = incident.acknowledgement
-            if known is not None and not known.announced and settings.stateful(incident.channels):
-                dues.append((incident.updated_ms, "acknowledged"))
-            quiet_ms = known.until_ms if known is not None else 0
-            dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
-    elif incident.channels and not incident.end_notified:
-        dues.append((incident.updated_ms + GROUP_MS, "resolved"))
-    return dues
-
-
-def _may_send(
-    incident: Incident, what: Due, silences: Iterable[Silence], now_ms: int, settings: AlertSettings
-) -> bool:
-    if what in {"timeout", "acknowledged"}:  # an acknowledgement stops the paging elsewhere
-        return True
-    worst = incident.samples[0]
-    ticker, kind = worst.ticker, worst.kind
-    if what == "digest" and incident.waiting is not None:
-        ticker, kind = incident.waiting.ticker, incident.waiting.kind
-    rank = -1 if what == "digest" else incident.peak
-    return not is_silenced(silences, ticker, kind, now_ms) and not settings.is_muted(now_ms, rank)
-
-
-def recipients(what: Due | None, incident: Incident, settings: AlertSettings) -> tuple[str, ...]:
-    """Return the channels that get a message about what is due of an incident by itself."""
-    if what == "repeated":
-        return incident.channels
-    stateful = settings.stateful(incident.channels)
-    if what == "acknowledged":
-        return stateful
-    if what != "resolved":
-        return ()
-    ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
-    lasted = ended_ms - incident.opened_ms >= settings.resolved_after_ms and not incident.merged_into
-    return incident.channels if lasted else stateful
 
 
 def with_notification(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
@@ -307,22 +306,12 @@ def parse(text: str) -> AlertSettings:
     AlertSettingsError
         No JSON object, an unknown name, or a value that is not allowed.
     """
-    try:
-        json.loads(text, object_pairs_hook=_once)
-    except AlertSettingsError:
-        raise
-    except (ValueError, RecursionError):
-        pass  # it is said better below
+    if (twice := named_twice(text)) is not None:
+        raise AlertSettingsError(f"{twice!r} stands twice", allowed="one of a name in an object")
     try:
         return AlertSettings.model_validate_json(text)
     except ValidationError as error:
         raise AlertSettingsError("; ".join(explain(error.errors(), _allowed, str))) from error
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if (twice := named_twice(pairs)) is not None:
-        raise AlertSettingsError(f"{twice!r} stands twice", allowed="one of a name in an object")
-    return dict(pairs)
 
 
 _MODELS: dict[str, type[BaseModel]] = {

@@ -82,7 +82,7 @@ class AlertStore(MessageStore):
 
     def load(self, events: Sequence[AlertEvent]) -> AlertCache:
         """Return what is remembered that matters for events; strongly consistent."""
-        cache = AlertCache(tuple(self.silences()))
+        cache = AlertCache()
         groups = {
             group_place(event.origin, subject)
             for event in events
@@ -117,7 +117,7 @@ class AlertStore(MessageStore):
         cache: AlertCache,
         messages: Iterable[Message],
         now_ms: int,
-        moves: Iterable[tuple[AlertEvent, Move]] = (),
+        moves: Iterable[Move] = (),
     ) -> None:
         """Write what changed, all or nothing, with the messages that were made, pending.
 
@@ -128,23 +128,17 @@ class AlertStore(MessageStore):
         TooManyWritesError
             More than one transaction takes; decide about fewer events at once.
         """
-        writes: list[Put | Delete] = []
-        for place, version, before, state in cache.changed():
-            if isinstance(state, Incident):
-                held = before if isinstance(before, Incident) else None
-                writes += _due_writes(held, state, now_ms)
-            days = RECORD_DAYS if isinstance(state, AnomalyRecord) else INCIDENT_DAYS
-            writes.append(Put(place, encode(state), expiry(now_ms, days), version))
+        writes = [*_changes(cache, now_ms)]
         for message in messages:
             writes += new_message(message, now_ms)
-        writes += [
-            Put(
-                (f"moves#{first.origin}", f"{first.at_ms:013d}#{first.anomaly.id}"),
-                encode(found),
-                expiry(now_ms, MOVES_DAYS),
-            )
-            for first, found in _by_time(moves)
-        ]
+        together: dict[tuple[str, int], list[Move]] = {}
+        for move in sorted(moves, key=lambda one: one.at_ms):
+            together.setdefault((move.origin, move.at_ms // WIDE_MS), []).append(move)
+        for (
+            found
+        ) in together.values():  # whoever looks for those around an anomaly finds them by the first's time
+            place = f"moves#{found[0].origin}", f"{found[0].at_ms:013d}#{found[0].anomaly}"
+            writes.append(Put(place, encode(found), expiry(now_ms, MOVES_DAYS)))
         if writes:
             self._table.write(writes)
 
@@ -180,14 +174,10 @@ class AlertStore(MessageStore):
     def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
         """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""
         place = "link", "key"
-        for _ in range(2):
-            if found := self._table.read([place]):
-                return bytes.fromhex(decode(found[place].body, str))
-            try:
+        if not self._table.read([place]):
+            with suppress(ConflictError):  # another one made it
                 key = encode(make(KEY_BYTES).hex())
                 self._table.write([Put(place, key, expiry(now_ms, KEY_DAYS), 0)])
-            except ConflictError:
-                continue  # another one made it
         return bytes.fromhex(decode(self._table.read([place])[place].body, str))
 
     def delete_silence(self, scope: str) -> bool:
@@ -200,9 +190,12 @@ class AlertStore(MessageStore):
 
     def incident(self, id_: str) -> Incident | None:
         """Return an incident, or the one that it was merged into; None for nothing."""
+        return self._incident(id_)[1]
+
+    def _incident(self, id_: str) -> tuple[AlertCache, Incident | None]:
         cache = AlertCache()
         self.load_incidents(cache, [id_])
-        return resolve(cache, id_)
+        return cache, resolve(cache, id_)
 
     def incident_of(self, anomaly_id: str) -> Incident | None:
         """Return the incident that an anomaly belongs to; None if it is not known."""
@@ -240,24 +233,20 @@ class AlertStore(MessageStore):
             The link was used.
         """
         for _ in range(ATTEMPTS):
-            incident = self.incident(id_)
+            cache, incident = self._incident(id_)
             if incident is None:
                 return None
-            place, index = incident_place(incident.id), ("acknowledged", incident.id)
-            item = self._table.read([place]).get(place)
-            if item is None or decode(item.body, Incident) != incident:
-                continue
             known = known and replace(known, rank=incident.peak)
             # The next sweep finds what is due; what waits for a digest is known already.
             waiting = incident.waiting if known is None else None
             after = replace(incident, acknowledgement=known, waiting=waiting, due_ms=now_ms)
-            writes: list[Put | Delete] = [
-                Put(place, encode(after), expiry(now_ms, INCIDENT_DAYS), item.version),
-                Delete(index) if known is None else Put(index, encode(after.id), expiry(known.until_ms, 1)),
-                *_due_writes(incident, after, now_ms),
-            ]
+            cache.put(incident_place(after.id), after)
+            index = "acknowledged", after.id
+            listed = (
+                Delete(index) if known is None else Put(index, encode(after.id), expiry(known.until_ms, 1))
+            )
             with suppress(ConflictError):
-                self._write_once(writes, link, now_ms)
+                self._write_once([*_changes(cache, now_ms), listed], link, now_ms)
                 return after
         raise ConflictError(f"incident {id_} changes all the while")
 
@@ -342,29 +331,15 @@ class AlertStore(MessageStore):
                 cache.load(place, item.version, decode(item.body, type_))
 
 
-def _by_time(moves: Iterable[tuple[AlertEvent, Move]]) -> Iterator[tuple[AlertEvent, list[Move]]]:
-    """Yield moves of one origin that are no farther apart than those of one incident, with the first one's event.
-
-    Whoever looks for the moves around an anomaly finds them by the time of that event.
-    """
-    first: AlertEvent | None = None
-    found: list[Move] = []
-    for event, move in sorted(moves, key=lambda one: (one[0].origin, one[0].at_ms)):
-        if first is None or event.origin != first.origin or event.at_ms > first.at_ms + WIDE_MS:
-            if first is not None:
-                yield first, found
-            first, found = event, []
-        found.append(move)
-    if first is not None:
-        yield first, found
-
-
-def _due_writes(before: Incident | None, after: Incident, now_ms: int) -> Iterator[Put | Delete]:
-    """Yield the writes that list an incident as due when it says so, and no longer when not."""
-    listed = None if before is None else before.due_ms
-    if listed == after.due_ms:
-        return
-    if listed is not None:
-        yield Delete(due_place(listed, after.id))
-    if after.due_ms is not None:
-        yield Put(due_place(after.due_ms, after.id), encode(after.id), expiry(now_ms, INCIDENT_DAYS))
+def _changes(cache: AlertCache, now_ms: int) -> Iterator[Put | Delete]:
+    """Yield the writes of what changed; an incident is listed as due when it says so, and no longer when not."""
+    for place, version, before, state in cache.changed():
+        days = RECORD_DAYS if isinstance(state, AnomalyRecord) else INCIDENT_DAYS
+        yield Put(place, encode(state), expiry(now_ms, days), version)
+        listed_ms = before.due_ms if isinstance(before, Incident) else None
+        if isinstance(state, Incident) and state.due_ms != listed_ms:
+            if listed_ms is not None:
+                yield Delete(due_place(listed_ms, state.id))
+            if state.due_ms is not None:
+                due = due_place(state.due_ms, state.id)
+                yield Put(due, encode(state.id), expiry(now_ms, INCIDENT_DAYS))

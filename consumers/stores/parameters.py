@@ -17,8 +17,7 @@ from consumers.stream.thresholds import (
     ThresholdVersion,
 )
 from consumers.stream.thresholds import PARAMETER as THRESHOLD
-from producers.errors import MonitorError
-from producers.parameter import PARAMETER_CHARACTERS, put_parameter
+from producers.parameter import PARAMETER_CHARACTERS, TypedParameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,30 +29,11 @@ if TYPE_CHECKING:
 _FRESH_MS = EFFECTIVE_AFTER_MS - 5_000
 
 
-class UnusableParameterError(MonitorError):
-    """A parameter holds what cannot be used, put there by hand: it must be mended before a part of it is changed."""
-
-
-class ThresholdEditor:
-    """Reads and changes the threshold, for the API and the command line. Errors of the store are raised."""
+class ThresholdEditor(TypedParameter[Threshold]):
+    """Reads and changes the threshold, for the API and the command line."""
 
     def __init__(self, ssm: SSMClient, name: str = THRESHOLD) -> None:
-        self._ssm, self._name = ssm, name
-
-    def read(self) -> Threshold:
-        """Return the threshold as the parameter has it; the default where there is none.
-
-        Raises
-        ------
-        UnusableParameterError
-            The parameter holds something else.
-        """
-        try:
-            return Threshold.parse(self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"])
-        except self._ssm.exceptions.ParameterNotFound:
-            return Threshold.parse(DEFAULT)
-        except ThresholdError as error:
-            raise UnusableParameterError(error.what, where=self._name, allowed=error.allowed) from error
+        super().__init__(ssm, name, Threshold.parse, Threshold.parse(DEFAULT))
 
     def change(self, value: float | None, ticker: str, kind: str, by: str) -> Threshold:
         """Set one threshold, or leave it to the wider one, as `Threshold.changed` does; in force within a minute.
@@ -73,7 +53,7 @@ class ThresholdEditor:
             )
         of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
         note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
-        put_parameter(self._ssm, self._name, after.text, note)
+        self.write(after.text, note)
         return after
 
 

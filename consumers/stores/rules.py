@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.stores.parameters import UnusableParameterError
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
-from producers.parameter import put_parameter
+from producers.parameter import TypedParameter
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
@@ -17,26 +16,11 @@ class UnknownRuleError(RuleError):
     """There is no rule of that id."""
 
 
-class RuleParameter:
-    """The rules. Errors of the store are raised as they come."""
+class RuleParameter(TypedParameter[tuple[PriceRule, ...]]):
+    """The rules; none where there is no parameter."""
 
     def __init__(self, ssm: SSMClient, name: str = rules.PARAMETER) -> None:
-        self._ssm, self._name = ssm, name
-
-    def read(self) -> tuple[PriceRule, ...]:
-        """Return the rules; none where there is no parameter.
-
-        Raises
-        ------
-        UnusableParameterError
-            The parameter holds something else.
-        """
-        try:
-            return rules.parse(self._ssm.get_parameter(Name=self._name)["Parameter"]["Value"])
-        except self._ssm.exceptions.ParameterNotFound:
-            return ()
-        except RuleError as error:
-            raise UnusableParameterError(error.what, where=self._name, allowed=error.allowed) from error
+        super().__init__(ssm, name, rules.parse, ())
 
     def add(self, rule: PriceRule, by: str) -> PriceRule:
         """Add a rule, and return it as it is written; `by` stands with it in the parameter's history.
@@ -67,4 +51,4 @@ class RuleParameter:
         return found
 
     def _put(self, wanted: tuple[PriceRule, ...], note: str) -> None:
-        put_parameter(self._ssm, self._name, rules.write(wanted), note)
+        self.write(rules.write(wanted), note)

@@ -140,9 +140,11 @@ def parse(text: str) -> tuple[PriceRule, ...]:
     'any ticker: the price moves 2 % within 5 minutes, every time, high'
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once) if text.strip() else []
+        found = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         raise RuleError("the rules are no JSON", where=PARAMETER, allowed="an array of rules") from error
+    if (twice := named_twice(text)) is not None:
+        raise RuleError(f"{twice!r} stands twice", where=PARAMETER, allowed="one of a name in a rule")
     if not isinstance(found, list):
         raise RuleError("the rules are no array", where=PARAMETER, allowed="an array of rules")
     rules = tuple(of_object(one, f"rule {number}") for number, one in enumerate(found))
@@ -152,12 +154,6 @@ def parse(text: str) -> tuple[PriceRule, ...]:
     if len(rules) > MAX_RULES:
         raise RuleError(f"{len(rules)} rules", where=PARAMETER, allowed=f"at most {MAX_RULES}")
     return rules
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if (twice := named_twice(pairs)) is not None:
-        raise RuleError(f"{twice!r} stands twice", where=PARAMETER, allowed="one of a name in a rule")
-    return dict(pairs)
 
 
 def write(rules: Sequence[PriceRule]) -> str:

@@ -73,9 +73,11 @@ class Threshold:
         {'TSLA': {'gap': 4.0}}
         """
         try:
-            value = json.loads(text, object_pairs_hook=_once)
+            value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ThresholdError(f"the threshold is {_shown(text)}", allowed=_ALLOWED) from error
+        if (twice := named_twice(text)) is not None:
+            raise ThresholdError(f"{_shown(twice)} stands twice", allowed="one threshold of a name")
         if not isinstance(value, dict):
             return cls(text, _number("the threshold", value))
         if unknown := sorted(set(value) - {"default", "kinds", "tickers"}):
@@ -199,12 +201,6 @@ def _set(of: dict[str, float], kind: str, value: float | None) -> None:
         of.pop(kind, None)
     else:
         of[kind] = value
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if (twice := named_twice(pairs)) is not None:
-        raise ThresholdError(f"{_shown(twice)} stands twice", allowed="one threshold of a name")
-    return dict(pairs)
 
 
 def _shown(value: Any) -> str:

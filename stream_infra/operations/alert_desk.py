@@ -21,6 +21,7 @@ from consumers.alerts.view import message_row
 from consumers.contracts import events
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 from consumers.stores.charts import ChartTable
+from producers.parameter import UnusableParameterError
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
@@ -204,8 +205,8 @@ def _stuck(stored: StoredMessage | None) -> str:
 def settings_in_force(ssm: SSMClient) -> AlertSettings:
     """Return the settings of the parameter, the defaults where it is missing or not allowed."""
     try:
-        return parse(ssm.get_parameter(Name=names.ALERTS_PARAMETER)["Parameter"]["Value"])
-    except (ssm.exceptions.ParameterNotFound, AlertSettingsError):
+        return SettingsEditor(ssm, names.ALERTS_PARAMETER).read()
+    except UnusableParameterError:
         return AlertSettings()
 
 

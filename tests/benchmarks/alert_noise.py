@@ -198,7 +198,7 @@ def _told(event: Dated, report: DryRunReport) -> Told:
 
 def _about(message: Message, report: DryRunReport) -> set[str]:
     if message.digest is not None:
-        return {line.incident for line in message.digest.lines}
+        return {incident.id for incident in message.digest.listed}
     samples = () if message.incident is None else message.incident.samples
     return {report.incident_of[one.id] for one in samples}
 

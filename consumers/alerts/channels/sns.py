@@ -74,11 +74,11 @@ def _about(message: Message) -> dict[str, Any]:
 def _attributes(message: Message) -> dict[str, list[str]]:
     """Return what subscribers' filter policies see."""
     if message.digest is not None:
-        lines = message.digest.lines
+        listed = message.digest.listed
         return {
-            "ticker": _different(line.subject for line in lines),
-            "kind": _different(line.kind for line in lines),
-            "severity": _different(line.severity for line in lines),
+            "ticker": _different(one.subject for one in listed),
+            "kind": _different(one.samples[0].kind for one in listed),
+            "severity": _different(one.severity for one in listed),
             "origin": [message.digest.origin],
             "message": ["digest"],
         }

@@ -14,7 +14,6 @@ from consumers.alerts.model import (
     TICKERS,
     AnomalySummary,
     Digest,
-    DigestLine,
     Incident,
     Message,
     MessageKind,
@@ -147,7 +146,7 @@ def _printable(said: Content) -> Content:
 
 def _content(message: Message, say: _Writer) -> Content:
     if message.digest is not None:
-        return say.digest(message.digest)
+        return say.digest(message, message.digest)
     if message.incident is None or message.cause is None:
         return say.test(message.made_ms)
     if message.kind == "resolved":
@@ -169,105 +168,75 @@ class _Writer:
         return Content("[TEST] Stock monitor", (text,), "", self._home(), self._moment(at_ms))
 
     def single(self, message: Message, incident: Incident, cause: AnomalySummary) -> Content:
-        change = _label(incident.origin) + _CHANGES.get(message.kind, "") + incident.severity.upper()
         against = (
             f"{_measure(cause.value, cause.unit)} against {_measure(cause.expected, cause.unit)} expected"
         )
         others = [one for one in incident.samples if one.id != cause.id]
         counted = incident.anomalies - 1 - len(others)
-        verdict = incident.context and incident.context.verdict
-        of = f"{verdict}, " if verdict else ""
-        title = f"{change}: {cause.ticker} {_words(cause.kind)}, {of}{against}"
-        if cause.kind == RULE:
-            title = f"{change}: {cause.explanation.rstrip('.')}"
-        return Content(
-            title,
-            (
-                cause.explanation,
-                *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
-                *([f"and {_count(counted, 'more anomaly', 'more anomalies')}"] if counted > 0 else []),
-                *self._facts(incident),
-            ),
-            incident.severity,
-            self._link(incident),
-            self._moment(cause.began_ms),
-        )
+        parts = [f"{cause.ticker} {_words(cause.kind)}", *_verdict(incident), against]
+        what = cause.explanation.rstrip(".") if cause.kind == RULE else ", ".join(parts)
+        lines = [
+            cause.explanation,
+            *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
+            *([f"and {_count(counted, 'more anomaly', 'more anomalies')}"] if counted > 0 else []),
+        ]
+        return self._about(incident, f"{_change(message, incident)}: {what}", lines, cause.began_ms)
 
     def wide(self, message: Message, incident: Incident) -> Content:
-        change = _label(incident.origin) + _CHANGES.get(message.kind, "") + incident.severity.upper()
         what = "stall of the feed" if incident.subject == FEED else "market-wide"
-        return Content(
-            f"{change}: {what}, {_share(incident)}",
-            (
-                f"Moved first: {self._first(incident.tickers)}",
-                *(
-                    [f"Moved most: {_most(incident.tickers)}"]
-                    if any(one.move for one in incident.tickers)
-                    else []
-                ),
-                *(f"{one.severity}: {one.explanation}" for one in incident.samples[:NAMED]),
-                *self._facts(incident),
-            ),
-            incident.severity,
-            self._link(incident),
-            self._moment(incident.opened_ms),
-        )
+        moved = any(one.move for one in incident.tickers)
+        lines = [
+            f"Moved first: {self._first(incident.tickers)}",
+            *([f"Moved most: {_most(incident.tickers)}"] if moved else []),
+            *_samples(incident),
+        ]
+        title = f"{_change(message, incident)}: {what}, {_share(incident)}"
+        return self._about(incident, title, lines, incident.opened_ms)
 
     def acknowledged(self, incident: Incident) -> Content:
         known = incident.acknowledgement
         by = f" by {known.by} until {self._moment(known.until_ms)}" if known is not None else ""
-        return Content(
-            f"{_label(incident.origin)}Acknowledged{by}: {_subject(incident)}",
-            tuple(self._facts(incident)),
-            incident.severity,
-            self._link(incident),
-            self._moment(incident.last_ms),
-        )
+        title = f"{_label(incident.origin)}Acknowledged{by}: {_subject(incident)}"
+        return self._about(incident, title, [], incident.last_ms)
 
     def resolved(self, incident: Incident) -> Content:
         ended_ms = incident.last_ms if incident.resolved_ms is None else incident.resolved_ms
         lasted = _duration((ended_ms - incident.opened_ms) / 1000)
-        return Content(
-            f"{_label(incident.origin)}Resolved: {_subject(incident)} after {lasted}, {incident.severity} at its peak",
-            (
-                *(f"{one.severity}: {one.explanation}" for one in incident.samples[:NAMED]),
-                *self._facts(incident),
-            ),
-            incident.severity,
-            self._link(incident),
-            self._moment(ended_ms),
-        )
+        after = f"after {lasted}, {incident.severity} at its peak"
+        title = f"{_label(incident.origin)}Resolved: {_subject(incident)} {after}"
+        return self._about(incident, title, _samples(incident), ended_ms)
 
-    def digest(self, digest: Digest) -> Content:
-        first_ms = min(line.opened_ms for line in digest.lines)
-        last_ms = max(line.last_ms for line in digest.lines)
-        more = digest.incidents - len(digest.lines)
+    def _about(self, incident: Incident, title: str, lines: list[str], at_ms: int) -> Content:
+        if incident.context is not None:
+            lines = [*lines, sentence(incident.context, incident.subject)]
+        count = _count(incident.anomalies, "anomaly", "anomalies")
+        facts = f"Began {self._moment(incident.opened_ms)}, {count}", f"Incident {incident.id}"
+        return Content(title, (*lines, *facts), incident.severity, self._link(incident), self._moment(at_ms))
+
+    def digest(self, message: Message, digest: Digest) -> Content:
+        first_ms = min(incident.opened_ms for incident in digest.listed)
+        last_ms = max(incident.last_ms for incident in digest.listed)
+        more = digest.incidents - len(digest.listed)
         count = _count(digest.incidents, "incident", "incidents")
         anomalies = _count(digest.anomalies, "anomaly", "anomalies")
         return Content(
             _fitting(f"{_label(digest.origin)}Digest: {count}", digest),
             (
                 f"{count}, {anomalies}, {self._span(first_ms, last_ms)}",
-                *(self._line(line) for line in digest.lines),
+                *(self._line(incident, message.made_ms) for incident in digest.listed),
                 *([f"and {_count(more, 'more incident', 'more incidents')}"] if more else []),
             ),
-            digest.lines[0].severity,
+            digest.listed[0].severity,
             self._home(),
             self._moment(last_ms),
         )
 
-    def _line(self, line: DigestLine) -> str:
-        late = ", found late" if line.late else ""
-        count = f", {line.anomalies:,} anomalies" if line.anomalies > 1 else ""
-        verdict = f", {line.verdict}" if line.verdict else ""
-        about = f"{line.severity}, {line.state}{count}{verdict}{late}"
-        return f"{self._clock(line.opened_ms)}  {_line_subject(line)} ({about}): {line.explanation}"
-
-    def _facts(self, incident: Incident) -> Iterator[str]:
-        if incident.context is not None:
-            yield sentence(incident.context, incident.subject)
-        yield f"Began {self._moment(incident.opened_ms)}, {_count(incident.anomalies, 'anomaly', 'anomalies')}"
-        yield f"Incident {incident.id}"
+    def _line(self, incident: Incident, now_ms: int) -> str:
+        about = [incident.severity, incident.state(now_ms)]
+        about += [f"{incident.anomalies:,} anomalies"] if incident.anomalies > 1 else []
+        about += [*_verdict(incident), *(["found late"] if incident.late else [])]
+        explanation = incident.samples[0].explanation
+        return f"{self._clock(incident.opened_ms)}  {_subject(incident)} ({', '.join(about)}): {explanation}"
 
     def _first(self, moves: tuple[TickerMove, ...]) -> str:
         return ", ".join(f"{move.ticker} {self._clock(move.first_ms)}" for move in moves[:RANKED])
@@ -331,7 +300,7 @@ def _percent(move: float) -> str:
 def _fitting(start: str, digest: Digest) -> str:
     """Return a title with as many of the worst incidents, two at most, as a subject has room for."""
     for named in (2, 1):
-        shown = ", ".join(f"{_line_subject(line)} ({line.severity})" for line in digest.lines[:named])
+        shown = ", ".join(f"{_subject(one)} ({one.severity})" for one in digest.listed[:named])
         more = digest.incidents - named
         others = f" and {_count(more, 'other', 'others')}" if more > 0 else ""
         if len(title := f"{start}: {shown}{others}") <= SUBJECT_CHARACTERS:
@@ -345,8 +314,16 @@ def _subject(incident: Incident) -> str:
     return f"{incident.subject} {_words(incident.samples[0].kind)}"
 
 
-def _line_subject(line: DigestLine) -> str:
-    return f"{line.subject} {_words(line.kind)}"
+def _change(message: Message, incident: Incident) -> str:
+    return f"{_label(incident.origin)}{_CHANGES.get(message.kind, '')}{incident.severity.upper()}"
+
+
+def _samples(incident: Incident) -> list[str]:
+    return [f"{one.severity}: {one.explanation}" for one in incident.samples[:NAMED]]
+
+
+def _verdict(incident: Incident) -> list[str]:
+    return [incident.context.verdict] if incident.context and incident.context.verdict else []
 
 
 def _share(incident: Incident) -> str:

@@ -82,6 +82,7 @@ class Queue:
     """Messages in batches; those of a failed delivery come again behind the others."""
 
     def __init__(self, bodies: Iterator[str]) -> None:
+        """`bodies` may wait for its next one, as a queue does into which events come at their times."""
         self._bodies = enumerate(bodies)
         self._again: deque[tuple[str, str, int]] = deque()
         self.taken = self.deliveries = self.dead = 0
@@ -108,9 +109,17 @@ class Queue:
                 self.dead += 1
 
 
+def _in_time(found: Iterator[Event]) -> Iterator[Event]:
+    """Each event when it is its time."""
+    for event in found:
+        time.sleep(max(0.0, event.at_ms / 1000 - time.time()))
+        yield event
+
+
 def pump(asked: argparse.Namespace) -> Json:
     """Take all events in."""
-    queue = Queue(map(_body, _twice(events(asked))))
+    sent = events(asked)
+    queue = Queue(map(_body, _twice(_in_time(sent) if asked.in_time else sent)))
     notifier.handler({"Records": []}, LambdaContext())  # imports and clients: the cold start
     notifier._notifier()
     began_ms = time.time() * 1000
@@ -170,6 +179,7 @@ def main() -> None:
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--start-ms", type=int, required=True)
+    parser.add_argument("--in-time", action="store_true", help="each event at its time, for a minute")
     parser.add_argument("--sweep", action="store_true")
     asked = parser.parse_args()
     done = sweep(asked.start_ms) if asked.sweep else pump(asked)

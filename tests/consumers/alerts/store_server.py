@@ -1,5 +1,5 @@
 # ruff: noqa: N802, T201 - names of http.server; it prints its port
-"""A DynamoDB, SNS and SSM in memory, in a process of its own: what the notifier asks for, and no more.
+"""A DynamoDB, SNS, SSM and Secrets Manager in memory, in a process of its own: what the notifier asks for, and no more.
 
 Its memory and processor time are not those of the notifier. `GET /published` answers with what the topic got.
 Transactions are serial; a condition that does not hold cancels them, as in DynamoDB.
@@ -32,7 +32,8 @@ CONDITIONS: dict[str, Callable[[Item, Item], bool]] = {
 class Store:
     """Tables as one dictionary of partitions; requests are counted by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
+        self.settings = settings
         self.lock = threading.Lock()
         self.items: dict[str, dict[str, Item]] = defaultdict(dict)
         self.published: list[Item] = []
@@ -91,10 +92,15 @@ class Store:
         return {}
 
     def GetParameter(self, asked: Item) -> Item:
-        if asked["Name"].endswith("/alerts"):
-            raise RefusedError("ParameterNotFound", {"message": asked["Name"]})
         value = ",".join(f"T{n}" for n in range(WATCHED))
+        if asked["Name"].endswith("/alerts"):
+            if not self.settings:
+                raise RefusedError("ParameterNotFound", {"message": asked["Name"]})
+            value = self.settings
         return {"Parameter": {"Name": asked["Name"], "Type": "String", "Value": value, "Version": 1}}
+
+    def GetSecretValue(self, asked: Item) -> Item:
+        return {"Name": asked["SecretId"], "SecretString": json.dumps({"signing_key": "k" * 32})}
 
     def Publish(self, asked: Item) -> Item:
         message = json.loads(asked["Message"][0])
@@ -172,8 +178,9 @@ def _handler(store: Store, latency_seconds: float) -> type[BaseHTTPRequestHandle
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency-ms", type=float, default=0, help="before each answer")
+    parser.add_argument("--settings", default="", help="the parameter /stock-tracker/alerts")
     arguments = parser.parse_args()
-    handler = _handler(Store(), arguments.latency_ms / 1000)
+    handler = _handler(Store(arguments.settings), arguments.latency_ms / 1000)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     print(server.server_port, flush=True)
     server.serve_forever()

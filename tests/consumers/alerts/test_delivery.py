@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,11 +14,13 @@ from botocore.exceptions import ClientError
 
 from consumers.alerts import notifier
 from consumers.alerts.channels import ChannelError
+from consumers.alerts.delivery import CRITICAL_RETRY_MS, RETRY_MS
 from consumers.alerts.model import Delivery, Message, Silence
 from consumers.alerts.outlets import side_by_side
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.table import Delete, MemoryTable, Put
-from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over
+from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
+from tests.consumers.alerts import pump
+from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, received
 
 TWO = AlertSettings.model_validate(
     {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
@@ -245,3 +250,87 @@ def test_sends_run_side_by_side() -> None:
 
     message = Message("m", "test", 0, ("sns", "desk"))
     assert list(side_by_side(send, [(message, "sns"), (message, "desk")])) == [True, False]
+
+
+class SharedTable(MemoryTable):
+    """A table for threads: one call at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def read(self, places: Iterable[Place]) -> dict[Place, Item]:
+        with self._lock:
+            return super().read(places)
+
+    def query(
+        self, pk: str, *, after: str = "", until: str = "~", newest: int | None = None
+    ) -> Iterator[Item]:
+        with self._lock:
+            found = list(super().query(pk, after=after, until=until, newest=newest))
+        yield from found
+
+    def write(self, writes: Sequence[Put | Delete]) -> None:
+        with self._lock:
+            super().write(writes)
+
+
+def test_while_a_channel_hangs_the_other_takes_the_whole_batch() -> None:
+    bench = Bench(table=SharedTable(), settings=TWO)
+    hangs, done = threading.Event(), threading.Event()
+
+    def send(channel: str, message: Message, settings: AlertSettings) -> str:
+        if channel == "desk":
+            assert hangs.wait(timeout=60)
+            raise ChannelError("no answer", where="desk")
+        receipt = bench.phones.send(channel, message, settings)
+        if len(bench.sent()) == len(events):
+            done.set()
+        return receipt
+
+    bench.notifier._deliverer._run, bench.notifier._deliverer._send = side_by_side, send
+    events = [opened(T0_MS + n, "critical", ticker=f"T{n}") for n in range(10)]
+    function = threading.Thread(target=bench.take, args=events)
+    function.start()
+    is_done = done.wait(timeout=30)
+    hangs.set()
+    function.join()
+    assert is_done
+    assert {pending.channel for pending in bench.store.pending()} == {"desk"}
+
+
+def test_a_flood_with_a_dead_channel_loses_nothing_and_asks_it_now_and_then(two: Bench) -> None:
+    """The other channel has each message with the batch that led to it; the dead one gets all once it is back."""
+    tries: list[tuple[int, bool]] = []
+    send = two.phones.send
+
+    def count(channel: str, message: Message, settings: AlertSettings) -> str:
+        if channel == "desk":
+            tries.append(
+                (two.now_ms, message.incident is not None and message.incident.severity == "critical")
+            )
+        return send(channel, message, settings)
+
+    two.notifier._deliverer._send = count
+    asked = Namespace(worker=0, workers=1, events=2_000, tickers=97, start_ms=T0_MS)
+    flood = [received(event) for event in pump.events(asked)]
+    for first in range(0, len(flood), 10):
+        batch = flood[first : first + 10]
+        two.take(*batch, batch[0], at_ms=batch[-1].at_ms)
+        made = [one.message for one in two.store.messages(T0_MS, two.now_ms)]
+        assert Counter(one.id for one in made) == Counter(one.id for one in two.sent())
+    for is_critical, rest_ms in ((True, CRITICAL_RETRY_MS), (False, RETRY_MS)):
+        times = sorted({at_ms for at_ms, by_critical in tries if by_critical == is_critical})
+        assert all(later - earlier >= rest_ms for earlier, later in pairwise(times))
+    anomalies = {event.anomaly.id for event in flood}
+    assert sum(incident.anomalies for incident in two.incidents()) == len(anomalies)
+    assert len(made) > 97
+    assert {pending.message_id for pending in two.store.pending()} == {one.id for one in made}
+    del two.phones.down["desk"]
+    for _ in range(2 * HOUR_MS // MINUTE_MS):
+        two.sweep(after_minutes=1)
+    assert list(two.store.pending()) == []
+    assert two.dead == []
+    ids = [one.message.id for one in two.store.messages(T0_MS, two.now_ms)]
+    assert sorted(message.id for message in two.sent("desk")) == sorted(ids)
+    assert sorted(message.id for message in two.sent()) == sorted(ids)

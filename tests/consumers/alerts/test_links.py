@@ -43,14 +43,11 @@ def test_nothing_of_a_token_can_be_changed(allowed: Grant, data: st.DataObject) 
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters(codec="utf-8"))
     changed = token[:place] + other + token[place + 1 :]
-    body, _, signature = changed.partition(".")
     try:
-        same = links.verify(KEY, changed, 0) == allowed and (body, signature)
+        links.verify(KEY, changed, 0)
     except LinkError:
         return
-    # The last character of a base64 text holds bits that mean nothing.
-    assert same
-    assert place in {token.index(".") - 1, len(token) - 1} or other == token[place]
+    assert changed == token
 
 
 @given(st.text(max_size=100))

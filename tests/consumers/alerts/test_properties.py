@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.alerts import policy
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.delivery import WRITE_ATTEMPTS
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS, Message, Silence
 from consumers.alerts.notifier import Notifier
+from consumers.alerts.policy import Policy
 from consumers.alerts.settings import AlertSettings, MarketWide
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
@@ -305,7 +305,7 @@ def test_every_critical_and_high_incident_is_sent_as_its_event_arrives(
             (at_ms, event)
             for at_ms, event in arrived
             if event.rank >= HIGH
-            and policy.is_fresh(event, at_ms, play.settings)
+            and Policy(play.settings, at_ms).is_fresh(event)
             and incident.misprint_until_ms == 0
             and not any(one.anomaly.kind == "bad_tick" for _, one in arrived)
         ]
@@ -351,7 +351,7 @@ def test_nothing_is_sent_of_what_is_silenced(
         if at_ms < silence.until_ms and message.cause is not None:
             assert not silence.covers(message.cause.ticker, message.cause.kind)
         if at_ms < silence.until_ms and message.digest is not None and silence.kind is None and not after:
-            assert not any(silence.covers(line.subject, line.kind) for line in message.digest.lines)
+            assert not any(silence.covers(one.subject, one.samples[0].kind) for one in message.digest.listed)
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from consumers.alerts.model import (
     AnomalySummary,
     Digest,
-    DigestLine,
     Incident,
     Message,
     MessageKind,
@@ -47,10 +46,10 @@ _MOVES = st.builds(TickerMove, _TICKERS, _MOMENTS, st.integers(0, 3), st.floats(
 
 
 @st.composite
-def _messages(draw: st.DrawFn) -> Message:
+def _incidents(draw: st.DrawFn) -> Incident:
     samples = tuple(draw(st.lists(_ANOMALIES, min_size=1, max_size=10)))
     wide = draw(st.booleans())
-    incident = Incident(
+    return Incident(
         id="live-X-1",
         origin=draw(_ORIGINS),
         subject=draw(st.sampled_from(["market", "feed"])) if wide else samples[0].ticker,
@@ -61,31 +60,23 @@ def _messages(draw: st.DrawFn) -> Message:
         samples=samples,
         tickers=tuple(draw(st.lists(_MOVES, min_size=1, max_size=200))) if wide else (),
         watched=draw(st.integers(0, 10**6)),
+        late=draw(st.booleans()),
         resolved_ms=draw(st.one_of(st.none(), _MOMENTS)),
     )
+
+
+@st.composite
+def _messages(draw: st.DrawFn) -> Message:
+    incident = draw(_incidents())
     kinds: tuple[MessageKind, ...] = ("opened", "escalated", "repeated", "resolved")
-    return Message("m", draw(st.sampled_from(kinds)), 0, ("sns",), incident, samples[0])
+    return Message("m", draw(st.sampled_from(kinds)), 0, ("sns",), incident, incident.samples[0])
 
 
 @st.composite
 def _digests(draw: st.DrawFn) -> Message:
-    lines = st.builds(
-        DigestLine,
-        st.just("live-X-1"),
-        _ORIGINS,
-        _TICKERS,
-        st.sampled_from(SEVERITIES),
-        st.sampled_from(["open", "acknowledged", "resolved"]),
-        _MOMENTS,
-        _MOMENTS,
-        st.integers(1, 10**6),
-        st.booleans(),
-        st.sampled_from(KINDS),
-        st.text(max_size=300),
-    )
     digest = Digest(draw(_ORIGINS), ("sns",), 0)
-    for line in draw(st.lists(lines, min_size=1, max_size=30)):
-        digest = digest.with_line(line)
+    for incident in draw(st.lists(_incidents(), min_size=1, max_size=30)):
+        digest = digest.with_incident(incident)
     return Message("d", "digest", 0, ("sns",), digest=digest)
 
 

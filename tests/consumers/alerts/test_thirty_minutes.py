@@ -22,8 +22,8 @@ def test_nobody_is_notified_of_what_was_filled_in(watched: Watched) -> None:
     assert len(past) > 5  # something happened in it
     for message in watched.messages:
         assert message.cause is None or message.cause.id not in past
-        lines = () if message.digest is None else message.digest.lines
-        assert all(line.last_ms >= START_MS - SIMULATED_HISTORY_MS for line in lines)
+        listed = () if message.digest is None else message.digest.listed
+        assert all(one.last_ms >= START_MS - SIMULATED_HISTORY_MS for one in listed)
 
 
 def test_each_urgent_incident_is_one_message_for_each_severity_with_its_tick(watched: Watched) -> None:

@@ -160,7 +160,7 @@ def _sent(watched: Watched, event: AlertEvent) -> str:
     if watched.at_once(event.anomaly.id):
         return "in its incident"
     for message in watched.messages:
-        if message.digest and any(line.incident == incident.id for line in message.digest.lines):
+        if message.digest and any(one.id == incident.id for one in message.digest.listed):
             return f"digest of {_clock(message.made_ms)}"
     return "not sent"
 

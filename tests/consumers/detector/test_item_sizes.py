@@ -16,7 +16,6 @@ from consumers.alerts.model import (
     TICKERS,
     AnomalySummary,
     Digest,
-    DigestLine,
     Incident,
     Message,
     Notification,
@@ -234,10 +233,7 @@ def test_an_incident_and_a_digest_filled_in_every_way_fit() -> None:
         notifications=(Notification("m" * 200, "opened", START_MS, channels),) * NOTIFICATIONS,
     )
     digest = Digest("live", channels, START_MS)
-    line = DigestLine(
-        "i" * 200, "simulated", ticker, "critical", "open", START_MS, START_MS, 9, False, "gap", text
-    )
     for _ in range(1000):
-        digest = digest.with_line(line)
+        digest = digest.with_incident(incident)
     message = Message("m" * 200, "opened", START_MS, channels, incident, sample, digest)
     assert len(msgspec.json.encode(message)) < LARGEST_ITEM / 2
