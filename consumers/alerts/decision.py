@@ -29,6 +29,8 @@ from consumers.contracts.kinds import RULE
 
 ContextOf = Callable[[AlertEvent, Incident, AlertSettings], Context]
 """Returns what the market did at the moment of an event, for its incident; raises nothing of a store's."""
+DIGEST_USES_MS = HOUR_MS // 4
+"""What a digest that is sent at once uses of an hour: four are, and then one in a quarter of an hour."""
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
 
@@ -133,19 +135,21 @@ class Decision:
         return messages
 
     def _first_digests(self, messages: dict[int, Message]) -> None:
-        """Make digests of the minor news where there was none for an hour."""
+        """Make digests of the minor news where few were sent at once lately."""
         digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
         for id_, event in self._minor:
             incident = self._cache.get(incident_place(id_), Incident)
             if incident is None or incident.waiting is None:
                 continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
-            if key not in digests and self._now_ms - self._store.load_digested(self._cache, *key) < HOUR_MS:
-                continue
+            if key not in digests:
+                used_ms = max(self._store.load_digested(self._cache, *key), self._now_ms) + DIGEST_USES_MS
+                if used_ms > self._now_ms + HOUR_MS:
+                    continue
+                self._cache.put(digested_place(*key), used_ms)
             digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
             digests[key] = digest.with_incident(incident), first
             self._put(with_notification(incident, "digest", digest_id(digest), key[1], self._now_ms))
-            self._cache.put(digested_place(*key), self._now_ms)
         for digest, first in digests.values():
             messages[id(first)] = digest_message(digest, self._now_ms)
 

@@ -46,7 +46,7 @@ def digest_place(origin: str, channels: tuple[str, ...]) -> Place:
 
 
 def digested_place(origin: str, channels: tuple[str, ...]) -> Place:
-    """Where it is when the last digest for these was made, epoch ms UTC."""
+    """Where it is until when the digests for these that were sent at once count, epoch ms UTC."""
     return "digested", digest_place(origin, channels)[1]
 
 

@@ -4,8 +4,8 @@ group by
     Anomalies of one ticker that follow one another within two minutes are one incident. Anomalies of a share of
     the watch list within a minute are one: a stall of the feed (gaps, frozen feeds), or a market-wide move.
 group wait
-    None for high and critical: they are sent at once, always. Medium and low go to digests: after an hour without
-    one the first is a digest at once, what follows waits for that of the full hour.
+    None for high and critical: they are sent at once, always. Medium and low go to the digest of the full hour; but
+    four of an hour are digests at once, and then one in a quarter of an hour.
 group interval
     People are notified again of an incident as soon as it gets worse. More anomalies that are no worse are counted
     in it, and its last message says how many.
@@ -141,7 +141,7 @@ class Policy:
     ) -> tuple[Incident, MessageKind | None, tuple[str, ...]]:
         """Return what an event means for people: the incident after it, the message to send now if any, and where to.
 
-        A digest is sent now only if there was none for an hour: who knows the others decides that.
+        A digest is sent now only if few were lately: who knows the others decides that.
 
         Parameters
         ----------

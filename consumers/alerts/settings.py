@@ -179,7 +179,7 @@ class Way(_Strict):
 
 
 class DigestTimes(_Strict):
-    """When digests go out: at every full hour (the first after an hour without one at once), or once a day."""
+    """When digests go out: at every full hour (the first of an hour at once), or once a day."""
 
     every: Literal["hour", "day"] = "hour"
     at: _Time = time(8)

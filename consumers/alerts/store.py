@@ -14,7 +14,7 @@ Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a que
 ``link``               ``used#<action>#<message id>``   a link that was used
 ``feedback#<day>``     ``<first ms>#<incident>#<ms>``   `feedback.Feedback`, by the day of its incident
 ``digest``             ``<origin>#<channels>``          `model.Digest` that is being put together
-``digested``           ``<origin>#<channels>``          when the last digest was made, epoch ms UTC
+``digested``           ``<origin>#<channels>``          until when digests sent at once count, ms UTC
 ``messages#<day>``     ``<made ms>#<id>``               `model.Message`
 ``messages#<day>``     ``<made ms>#<id>#><channel>``    `model.Delivery` of it
 ``pending``            ``<made ms>#<id>#><channel>``    `Pending`: a delivery that is not known to be done
@@ -299,7 +299,7 @@ class AlertStore(MessageStore):
         return self._also(cache, digest_place(origin, channels), Digest)
 
     def load_digested(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> int:
-        """Add to a cache when the last digest for these was made, and return it (epoch ms UTC; 0 for never)."""
+        """Add to a cache until when digests that were sent at once count, and return it (epoch ms UTC; 0 for none)."""
         return self._also(cache, digested_place(origin, channels), int) or 0
 
     def finish_digest(self, digest: Digest, version: int, message: Message, now_ms: int) -> None:
@@ -311,9 +311,7 @@ class AlertStore(MessageStore):
             Someone else did, or added to it: it is of another version by now.
         """
         place = digest_place(digest.origin, digest.channels)
-        last = digested_place(digest.origin, digest.channels)
-        made = Put(last, encode(now_ms), expiry(now_ms, INCIDENT_DAYS))
-        self._table.write([Delete(place, version), made, *new_message(message, now_ms)])
+        self._table.write([Delete(place, version), *new_message(message, now_ms)])
 
     def _also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
         if not cache.has_loaded(place):

@@ -101,7 +101,7 @@ def dead_server() -> Iterator[str]:
 @contextmanager
 def aws(settings: Json) -> Iterator[str]:
     """The address of an AWS in memory with these settings of alerts."""
-    command = [sys.executable, ALERTS / "store_server.py", "--settings", json.dumps(settings)]
+    command = [sys.executable, str(ALERTS / "store_server.py"), "--settings", json.dumps(settings)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         yield f"http://127.0.0.1:{int(server.stdout.readline())}"
@@ -119,8 +119,8 @@ def flood(endpoint: str, folder: Path, asked: argparse.Namespace) -> Flood:
     for n in range(asked.workers):
         command = [
             sys.executable,
-            ALERTS / "pump.py",
-            folder / f"{n}.json",
+            str(ALERTS / "pump.py"),
+            str(folder / f"{n}.json"),
             *shares,
             f"--worker={n}",
             "--in-time",

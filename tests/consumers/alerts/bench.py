@@ -165,13 +165,13 @@ class Bench:
                 raise one.error
         return [None if one.message is None else one.message.kind for one in taken]
 
-    def had_a_digest(self) -> Bench:
-        """Let a digest have been sent just now, so that what is medium or low waits."""
+    def had_digests(self) -> Bench:
+        """Let as many digests have been sent at once as an hour has, so that what is medium or low waits."""
         named = self.settings.channel_names
         for channels in [named, *((name,) for name in named)]:
             for origin in ("live", "simulated"):
                 place = digested_place(origin, channels)
-                self.table.write([Put(place, str(self.now_ms), self.now_ms)])
+                self.table.write([Put(place, str(self.now_ms + HOUR_MS), self.now_ms)])
         return self
 
     def sweep(self, after_minutes: float = 0) -> Sweep:

@@ -28,7 +28,7 @@ APPROVED = Path(__file__).parent / "approved" / "channels"
 
 
 def _messages() -> dict[str, Message]:
-    bench = Bench(watched=8).had_a_digest()
+    bench = Bench(watched=8).had_digests()
     spike = opened(severity="high", value=0.02006, unit="return")
     bench.take(spike, opened(severity="low", ticker="KO", kind="slow_drift"))
     bench.take(worse(spike, T0_MS + 5000, "critical"))

@@ -159,12 +159,14 @@ def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: 
 
 
 def test_the_sweep_sends_what_is_due(function: Function) -> None:
-    function.take(_body("low", ticker="KO"))  # the first digest, at once
+    for ticker in ("KO", "XOM", "IBM", "GE"):
+        function.now_ms += 1
+        assert function.take(_body("low", ticker=ticker)) == []  # a digest at once
     function.take(*(_body("low", ts_ms=T0_MS + n) for n in range(3)))
     assert function.sweep() == {"sent": 0, "incidents": 0, "errors": 0}
     function.now_ms += HOUR_MS
     assert function.sweep()["sent"] == 1
-    assert len(function.read(function.outbox)) == 2
+    assert len(function.read(function.outbox)) == 5
 
 
 def test_settings_are_those_of_the_parameter_and_a_bad_one_changes_nothing(function: Function) -> None:

@@ -19,26 +19,32 @@ from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opene
 def test_high_and_critical_are_sent_at_once_and_the_rest_at_the_next_full_hour(
     bench: Bench, severity: str, message: str | None
 ) -> None:
-    assert bench.had_a_digest().take(opened(severity=severity)) == [message]
+    assert bench.had_digests().take(opened(severity=severity)) == [message]
     bench.sweep(after_minutes=59)
     assert bench.kinds() == (["digest"] if message is None else ["opened"])
 
 
-def test_after_an_hour_without_a_digest_minor_news_is_one_at_once(bench: Bench) -> None:
+def test_four_digests_of_an_hour_are_sent_at_once_and_then_one_in_a_quarter(bench: Bench) -> None:
     first = [opened(severity="low", ticker="KO"), opened(severity="medium", ticker="MSFT")]
     assert bench.take(*first) == ["digest", None]
-    assert (
-        bench.take(opened(T0_MS + 1, "low", ticker="XOM"), worse(first[0], T0_MS + 2, "medium")) == [None] * 2
-    )
     (said,) = bench.said()
     assert said.title == "Digest: 2 incidents: MSFT price spike (medium), KO price spike (low)"
-    bench.sweep(after_minutes=59)
-    assert len(bench.incident(first[0]).notifications) == 2
-    bench.now_ms += 59 * MINUTE_MS
+    for n in range(3):
+        assert bench.take(opened(T0_MS + n, "low", ticker=f"T{n}"), at_ms=bench.now_ms + 1) == ["digest"]
+    waits = [opened(T0_MS + 5, "low", ticker="XOM"), worse(first[0], T0_MS + 6, "medium")]
+    assert bench.take(*waits) == [None] * 2
+    began_ms = T0_MS + 200
+    bench.now_ms = began_ms + 15 * MINUTE_MS - 1
     assert bench.take(opened(bench.now_ms, "low", ticker="IBM")) == [None]
-    assert bench.take(opened(bench.now_ms + MINUTE_MS, "low"), at_ms=bench.now_ms + MINUTE_MS) == ["digest"]
-    bench.sweep(after_minutes=60)  # what waited for the full hour, IBM's, is in that digest, or in this one
-    assert bench.kinds() == ["digest"] * 4
+    bench.now_ms = began_ms + 15 * MINUTE_MS
+    assert bench.take(opened(bench.now_ms, "low", ticker="PG")) == ["digest"]
+    assert bench.take(opened(bench.now_ms, "low", ticker="GE")) == [None]
+    bench.sweep(after_minutes=60)  # what waited is in the digest of the full hour
+    assert bench.kinds() == ["digest"] * 6
+    assert [len(bench.incident(event).notifications) for event in waits] == [1, 2]
+    for n in range(5):
+        sent = bench.take(opened(bench.now_ms, "low", ticker=f"U{n}"), at_ms=bench.now_ms + 1)
+        assert sent == (["digest"] if n < 4 else [None])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,7 @@ def test_an_incident_is_told_again_only_when_it_gets_worse(bench: Bench) -> None
 
 def test_medium_that_becomes_high_leaves_the_digest(bench: Bench) -> None:
     event = opened(severity="medium")
-    assert bench.had_a_digest().take(event) == [None]
+    assert bench.had_digests().take(event) == [None]
     assert bench.take(worse(event, T0_MS + 5000, "high")) == ["opened"]
     bench.sweep(after_minutes=61)
     assert bench.kinds() == ["opened"]
@@ -138,7 +144,7 @@ def test_what_goes_on_is_repeated_until_somebody_acknowledges_it(bench: Bench) -
 
 def test_what_is_acknowledged_is_told_again_only_if_it_gets_worse(bench: Bench) -> None:
     event = opened(severity="medium")
-    bench.had_a_digest().take(event)
+    bench.had_digests().take(event)
     _acknowledge(bench, event)
     assert bench.take(opened(T0_MS + 1000, "medium", kind="gap")) == [None]
     bench.sweep(after_minutes=45)
@@ -288,7 +294,7 @@ def test_simulated_is_labelled(bench: Bench) -> None:
 def test_a_misprint_inhibits_spike_and_spread_of_its_print(bench: Bench) -> None:
     misprint = opened(severity="medium", kind="bad_tick")
     spike, spread = opened(severity="critical"), opened(T0_MS + 5000, "critical", kind="spread_blowout")
-    assert bench.had_a_digest().take(spike, misprint, spread) == [None] * 3
+    assert bench.had_digests().take(spike, misprint, spread) == [None] * 3
     incident = bench.incident(misprint)
     assert (incident.anomalies, incident.severity, incident.samples[0].kind) == (3, "medium", "bad_tick")
     bench.take(over(misprint, T0_MS + 10_000))
@@ -392,7 +398,7 @@ def test_routes_decide_where_and_when(bench: Bench) -> None:
         opened(severity="high", ticker="KO", kind="gap"),
         opened(severity="high", ticker="XOM"),
     ]
-    assert bench.had_a_digest().take(*events) == [None, "opened", None, "opened"]
+    assert bench.had_digests().take(*events) == [None, "opened", None, "opened"]
     bench.sweep(after_minutes=60)
     assert [message.kind for message in bench.sent("desk")] == ["opened", "opened", "digest"]
     assert [message.incident.subject for message in bench.sent() if message.incident] == ["XOM"]
@@ -407,7 +413,7 @@ def test_a_route_without_channels_sends_nothing(bench: Bench) -> None:
 
 
 def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
-    bench.had_a_digest()
+    bench.had_digests()
     bench.take(*(opened(T0_MS + n, "low", ticker=f"T{n}") for n in range(60)), at_ms=T0_MS + 1000)
     bench.take(opened(T0_MS + 100, "medium", ticker="WORST"))
     bench.sweep(after_minutes=60)

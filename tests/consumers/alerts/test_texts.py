@@ -128,7 +128,7 @@ def test_half_a_link_is_not_sent_and_a_whole_one_costs_the_end_of_the_text(bench
 
 
 def _contents() -> dict[str, Content]:
-    bench = Bench(watched=10).had_a_digest()
+    bench = Bench(watched=10).had_digests()
     spike = opened(severity="high", value=0.02006, unit="return")
     bench.take(spike, opened(T0_MS + 2000, "low", kind="volume_burst", value=1_203_400.0, unit="shares"))
     bench.take(worse(spike, T0_MS + 5000, "critical"))
