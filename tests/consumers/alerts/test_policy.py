@@ -118,6 +118,13 @@ def test_the_end_of_what_lasted_is_told_once_nothing_followed(bench: Bench) -> N
     assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, high at its peak"
 
 
+def test_what_a_batch_brings_of_an_incident_is_one_message_about_the_worst_of_it(bench: Bench) -> None:
+    high, critical = opened(severity="high"), opened(T0_MS + 1, "critical", kind="gap")
+    assert bench.take(critical, high, opened(T0_MS + 2, "high", kind="level_shift")) == ["opened", None, None]
+    (message,) = bench.sent()
+    assert message.cause == critical.anomaly
+
+
 def test_the_end_of_what_was_short_or_not_told_is_not_told(bench: Bench) -> None:
     short, quiet = opened(severity="high"), opened(severity="low", ticker="MSFT")
     bench.take(short, quiet)
@@ -325,6 +332,18 @@ def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
     (incident,) = bench.incidents()
     assert (incident.subject, incident.anomalies, incident.open) == ("market", 10, 10)
     assert {bench.incident(event).id for event in crash} == {incident.id}
+
+
+def test_what_began_before_a_move_of_the_market_stays_an_incident_of_its_own(bench: Bench) -> None:
+    bench.watched = 10
+    old = opened(T0_MS - 90_000, "high", ticker="T0")
+    bench.take(old, at_ms=T0_MS - 90_000)
+    crash = [opened(T0_MS + n, "high", ticker=f"T{n}", kind="level_shift") for n in range(4)]
+    for event in crash:
+        bench.take(event, at_ms=T0_MS + 10)
+    assert {bench.incident(event).id for event in (old, crash[0])} == {bench.incident(old).id}
+    assert bench.incident(old).subject == "T0"
+    assert [bench.incident(event).subject for event in crash[1:]] == ["market"] * 3
 
 
 def test_what_a_batch_tells_of_long_ago_hides_nothing_of_now(bench: Bench) -> None:
