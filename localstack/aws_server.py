@@ -29,12 +29,15 @@ from ministack.app import app
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.arrivals import Arrivals
 from localstack.function_code import share_code_of_functions
+from localstack.function_logs import write_logs_by_the_role
 from localstack.growth import keep_calls_small
+from localstack.missing_calls import MissingCalls
 from localstack.programs_only import ProgramsOnly
 from localstack.retention import forget_regularly
 from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import MOST_OF_THE_TIME, SAVE_SIGNAL, SaveErrors, finish, keep
 from localstack.settings import HOST
+from localstack.stack_resources import know_all_types
 from localstack.strict_aws import StrictAws, know_principals_by_their_role
 from localstack.throttling import throttle_as_lambda_does
 
@@ -69,7 +72,9 @@ def main() -> int:
     keep_calls_small()
     throttle_as_lambda_does()
     share_code_of_functions()
-    asyncio.run(_serve(ProgramsOnly(Arrivals(StrictAws(app, rights))), config))
+    write_logs_by_the_role(rights)
+    know_all_types()
+    asyncio.run(_serve(ProgramsOnly(Arrivals(MissingCalls(StrictAws(app, rights)))), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0

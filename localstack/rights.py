@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ministack.core import iam_evaluator
 from ministack.core.iam_actions import (
     dynamodb_resource_arns,
     dynamodb_transaction_checks,
@@ -53,6 +55,11 @@ class Denial(NamedTuple):
     action: str
     resource: str
 
+    @property
+    def role(self) -> str:
+        """Name of the role whose session `principal` is."""
+        return self.principal.split("/")[1]
+
 
 class Allowed(NamedTuple):
     """A kind of call that was allowed: each of `statements` alone would have done."""
@@ -76,6 +83,8 @@ class Rights:
     """The judge, and its record."""
 
     used: set[Allowed] = field(default_factory=set)
+    denied: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """How often a (role, action, place) was denied since the start."""
     _roles: dict[str, _Role] = field(default_factory=dict)
 
     def judge(self, request: SignedCall) -> Denial | None:
@@ -83,7 +92,29 @@ class Rights:
         role = self._role(request.access_key)
         if role is None:  # an unknown key: MiniStack rejects it
             return None
-        for action, resource in checks(request):
+        return self._judge(role, checks(request), request.conditions)
+
+    def may_write_logs(self, role_arn: str, group: str) -> bool:
+        """Record that Lambda writes logs in a function's name; return whether the function's role allows it.
+
+        Lambda guide, "Sending Lambda function logs to CloudWatch Logs": "the execution role" needs CreateLogStream and
+        PutLogEvents. The group is there: the stacks made it.
+        """
+        stream = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:1"
+        actions = ("logs:CreateLogStream", "logs:PutLogEvents")
+        denial = self._judge(self._role_itself(role_arn), [(action, stream) for action in actions], {})
+        if denial:
+            self.record(denial)
+        return denial is None
+
+    def record(self, denial: Denial) -> None:
+        """Count what was denied."""
+        self.denied[denial.role, denial.action, place(denial.resource)] += 1
+
+    def _judge(
+        self, role: _Role, pairs: Iterable[tuple[str, str]], conditions: Mapping[str, list[str]]
+    ) -> Denial | None:
+        for action, resource in pairs:
             context = EvalContext(
                 principal_arn=role.principal,
                 principal_type="AssumedRole",
@@ -92,7 +123,7 @@ class Rights:
                 resource_arn=resource,
                 region=REGION,
                 secure_transport=True,
-                service_context={key.lower(): value for key, value in request.conditions.items()},
+                service_context={key.lower(): value for key, value in conditions.items()},
             )
             decisions = {
                 text: evaluate(context, [[statement]]).decision for text, statement in role.statements
@@ -111,14 +142,21 @@ class Rights:
             policies = getattr(found, "policies", None)
             if policies is None:
                 return None
-            statements = [
-                (statement_text(vars(statement)), statement)
-                for document in policies
-                for statement in document
-            ]
             name = found.arn.split("/")[1]
-            known = _Role(name, found.arn, found.account, statements, now + _ROLE_SECONDS)
+            known = _Role(name, found.arn, found.account, _statements(policies), now + _ROLE_SECONDS)
             self._roles[access_key] = known
+        return known
+
+    def _role_itself(self, arn: str) -> _Role:
+        """Return a role that Lambda acts in the name of; as a session, as AWS's messages show it."""
+        known = self._roles.get(arn)
+        now = time.monotonic()
+        if known is None or known.until < now:
+            name = arn.rsplit("/", 1)[1]
+            policies = iam_evaluator._gather_role_policies(name, ACCOUNT)
+            principal = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/lambda"
+            known = _Role(name, principal, ACCOUNT, _statements(policies), now + _ROLE_SECONDS)
+            self._roles[arn] = known
         return known
 
     def forget_roles(self) -> None:
@@ -136,7 +174,11 @@ class Rights:
 
     def as_json(self) -> list[tuple[str, str, str, list[str]]]:
         """Return the record as (role, action, place, statements)."""
-        return [(one.role, one.action, one.place, sorted(one.statements)) for one in self.used]
+        return [(one.role, one.action, one.place, sorted(one.statements)) for one in set(self.used)]
+
+    def denied_as_json(self) -> list[tuple[str, str, str, int]]:
+        """Return what was denied as (role, action, place, how often)."""
+        return [(*key, times) for key, times in dict(self.denied).items()]
 
 
 def from_json(said: Iterable[tuple[str, str, str, list[str]]]) -> set[Allowed]:
@@ -167,6 +209,10 @@ def statement_text(statement: Mapping[str, Any]) -> str:
         "conditions": statement.get("conditions") or statement.get("Condition") or {},
     }
     return json.dumps(plain, sort_keys=True)
+
+
+def _statements(policies: Iterable[Iterable[ParsedStatement]]) -> list[tuple[str, ParsedStatement]]:
+    return [(statement_text(vars(statement)), statement) for document in policies for statement in document]
 
 
 def _sorted(values: str | Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Settings that AWS rejects when a call makes them, by the rules by which templates are judged (`cdk.limits`).
 
-What CloudFormation makes inside MiniStack does not pass here: the CDK app has judged its template before.
+What CloudFormation makes inside MiniStack does not pass here: the CDK app has judged its template before. So nothing
+here judges a distribution of CloudFront, which nobody makes or changes by a call.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
+from xml.etree import ElementTree
 
 from localstack.published_limits import Excess
 from stream_infra.cdk.limits import Resource, of_numbers, of_resource
 
 _FUNCTION, _MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
-_RULE, _QUEUE = "AWS::Events::Rule", "AWS::SQS::Queue"
+_RULE, _QUEUE, _BUCKET = "AWS::Events::Rule", "AWS::SQS::Queue", "AWS::S3::Bucket"
 UPDATE_SHARDS = "Kinesis_20131202.UpdateShardCount"
 
 
@@ -44,6 +46,7 @@ _TARGETS: Mapping[str, _Kind] = {
     "AWSEvents.PutTargets": _Kind(_RULE, "LimitExceededException"),
     "AmazonSQS.CreateQueue": _Kind(_QUEUE, "InvalidParameterValue"),
     "AmazonSSM.PutParameter": _Kind("AWS::SSM::Parameter", "ValidationException"),
+    "GraniteServiceVersion20100801.PutMetricAlarm": _Kind("AWS::CloudWatch::Alarm", "ValidationError"),
 }
 _FORMS: Mapping[str, _Kind] = {
     "Subscribe": _Kind("AWS::SNS::Subscription", "InvalidParameter"),
@@ -51,14 +54,22 @@ _FORMS: Mapping[str, _Kind] = {
 }
 
 
-def judged(method: str, path: str, target: str, service: str) -> Callable[[bytes], Excess | None] | None:
+def judged(
+    method: str, path: str, query: str, target: str, service: str
+) -> Callable[[bytes], Excess | None] | None:
     """Return what judges the body of a call; None for one that makes no setting.
 
-    >>> judged("POST", "/2015-03-31/functions", "", "lambda")(b'{"Timeout": 901}').code
+    >>> judged("POST", "/2015-03-31/functions", "", "", "lambda")(b'{"Timeout": 901}').code
     'InvalidParameterValueException'
     """
     if service == "sns":
         return _of_form
+    if service == "s3":
+        return (
+            _of_lifecycle
+            if method == "PUT" and "lifecycle" in parse_qs(query, keep_blank_values=True)
+            else None
+        )
     kind = _TARGETS.get(target) or next(
         (kind for verb, form, kind in _PATHS if re.fullmatch(verb, method) and re.fullmatch(form, path)), None
     )
@@ -77,6 +88,37 @@ def _of_form(body: bytes) -> Excess | None:
     form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace")).items()}
     kind = _FORMS.get(form.get("Action", ""))
     return _excess(kind, {**form, "TopicName": form.get("Name")}) if kind else None
+
+
+def _of_lifecycle(body: bytes) -> Excess | None:
+    """Judge PutBucketLifecycleConfiguration.
+
+    >>> rule = b"<Rule><Transition><Days>7</Days><StorageClass>STANDARD_IA</StorageClass></Transition></Rule>"
+    >>> _of_lifecycle(b"<LifecycleConfiguration>" + rule + b"</LifecycleConfiguration>").code
+    'InvalidArgument'
+    """
+    try:
+        document = ElementTree.fromstring(body)  # noqa: S314  of a program of this machine
+    except ElementTree.ParseError:
+        return None  # the emulator says what is wrong with it
+    rules = []
+    for rule in (each for each in document if _tag(each) == "Rule"):
+        ends = [_texts(each) for each in rule if _tag(each) == "Expiration"]
+        moves = [_texts(each) for each in rule if _tag(each) == "Transition"]
+        made: dict[str, Any] = {"ExpirationInDays": ends[0].get("Days")} if ends else {}
+        made["Transitions"] = [
+            {"TransitionInDays": move.get("Days"), "StorageClass": move.get("StorageClass")} for move in moves
+        ]
+        rules.append(made)
+    return _excess(_Kind(_BUCKET, "InvalidArgument"), {"LifecycleConfiguration": {"Rules": rules}})
+
+
+def _tag(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]  # without its namespace
+
+
+def _texts(element: ElementTree.Element) -> dict[str, str]:
+    return {_tag(each): each.text or "" for each in element}
 
 
 def _excess(kind: _Kind, properties: Mapping[str, Any]) -> Excess | None:

@@ -31,6 +31,8 @@ from localstack.settings import REGION
 
 RECORD = "/_stock_monitor/rights"
 """Answers what `localstack.rights_report` reads."""
+DENIALS = "/_stock_monitor/denials"
+"""Answers what was denied to roles since the start, and how often."""
 _OVER_TLS = (b"x-forwarded-proto", b"https")
 """A program reaches AWS by TLS, and policies deny what is not (`aws:SecureTransport`); here it is the loopback."""
 _JSON_1_0, _JSON_1_1 = "application/x-amz-json-1.0", "application/x-amz-json-1.1"
@@ -42,6 +44,8 @@ _JSON = {
     "lambda": "application/json",
 }
 _CHANGE_ROLES = {"iam", "cloudformation"}
+_DENIED = {400, 403}
+"""Status of an AccessDenied, by the protocol of the service."""
 _EVENTS, _PARAMETER = "AWSEvents.PutEvents", "AmazonSSM.PutParameter"
 _EXCESSES = {_EVENTS: published_limits.excessive_events, _PARAMETER: published_limits.excessive_parameter}
 
@@ -81,33 +85,44 @@ class StrictAws:
         if scope["path"] == RECORD:
             await JSONResponse(self._rights.as_json())(scope, receive, send)
             return
+        if scope["path"] == DENIALS:
+            await JSONResponse(self._rights.denied_as_json())(scope, receive, send)
+            return
         call = _Call(scope, receive)
         if call.service in _CHANGE_ROLES:
             self._rights.forget_roles()
-        answer = await self._refusal(call)
-        if answer is not None:
-            await answer(scope, receive, send)
+        if excess := await self._excess(call):
+            await _error(call.service, excess)(scope, receive, send)
             return
+        if call.access_key.startswith(ROLE_KEYS):
+            request = await self._request(call)
+            if denial := self._rights.judge(request):
+                if request.conditions:  # all else MiniStack denies, by the same policies and more
+                    self._rights.record(denial)
+                    await _denied(call.service, denial)(scope, receive, send)
+                    return
+                send = self._recording(send, denial)
         if published_limits.is_invocation(call.method, call.path):
             send = _with_limited_answer(send)
         await self._app({**scope, "headers": [*scope["headers"], _OVER_TLS]}, call.receive, send)
 
-    async def _refusal(self, call: _Call) -> Response | None:
+    async def _excess(self, call: _Call) -> Excess | None:
         """Limits first: services check what a request is before they ask who may do it (`too large` has no owner)."""
-        excess = (
+        return (
             await _excess(call)
             or await self._excessive_reservation(call)
             or await self._excessive_shards(call)
         )
-        if excess:
-            return _error(call.service, excess)
-        if call.access_key.startswith(ROLE_KEYS):
-            request = await self._request(call)
-            if (denial := self._rights.judge(request)) and request.conditions:
-                return _denied(
-                    call.service, denial
-                )  # all else MiniStack denies, by the same policies and more
-        return None
+
+    def _recording(self, send: Send, denial: Denial) -> Send:
+        """Count the denial if the answer is one: the policy of a resource may have let the call in."""
+
+        async def recording(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _DENIED:
+                self._rights.record(denial)
+            await send(message)
+
+        return recording
 
     async def _request(self, call: _Call) -> SignedCall:
         body = await call.body() if call.service != "s3" or call.method == "POST" else b""
@@ -225,11 +240,11 @@ async def _excess(call: _Call) -> Excess | None:
     if published_limits.is_invocation(call.method, call.path):
         kind = call.headers.get("x-amz-invocation-type", "")
         return published_limits.excessive_payload(kind, call.size)
-    if call.service == "s3":
-        return published_limits.excessive_key(call.path)
+    if call.service == "s3" and (key := published_limits.excessive_key(call.path)):
+        return key
     if (judge := _EXCESSES.get(call.target)) and call.size > published_limits.STANDARD_PARAMETER_CHARACTERS:
         return judge(await call.body())
-    if settings := setting_limits.judged(call.method, call.path, call.target, call.service):
+    if settings := setting_limits.judged(call.method, call.path, call.query, call.target, call.service):
         return settings(await call.body())
     return None
 

@@ -60,6 +60,10 @@ FILE = "monitor.toml"
 LOCAL, PROD = "local", "prod"
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
 DEFAULT_PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD"
+SETTINGS_CONTEXT = "stock-monitor:settings"
+"""Key of the CDK's context: the path of the monitor.toml in force, empty for none; else it is looked for."""
+BUILT_HERE_CONTEXT = "stock-monitor:built-here"
+"""Key of the CDK's context: functions are built for this machine, on which those of a local AWS run."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _SETTING = re.compile(r"[A-Za-z_]\w*")
 """What looks like a setting in the CDK's context, whose own keys hold ``@``, ``:``, ``/`` or ``-``."""
@@ -380,7 +384,7 @@ def read_context(context: Mapping[str, object], folder: Path) -> Config:
     context
         The CDK's context: ``deployment`` names the deployment, every other key overrides its setting.
     folder
-        Where to look for `monitor.toml`.
+        Where to look for `monitor.toml`, unless the context names it.
 
     Raises
     ------
@@ -398,4 +402,6 @@ def read_context(context: Mapping[str, object], folder: Path) -> Config:
         "account": os.environ.get("CDK_DEFAULT_ACCOUNT"),
         "region": os.environ.get("CDK_DEFAULT_REGION"),
     }
-    return load(str(name), find_file(folder), overrides, defaults)
+    said = context.get(SETTINGS_CONTEXT)
+    path = find_file(folder) if said is None else Path(str(said)) if said else None
+    return load(str(name), path, overrides, defaults)

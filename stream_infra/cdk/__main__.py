@@ -14,21 +14,22 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from producers.errors import MonitorError
-from stream_infra.config import enter, read_context
+from stream_infra.config import BUILT_HERE_CONTEXT, LOCAL, enter, read_context
 
 
 def main() -> int:
     """Synthesize. Returns the exit code: 1 also if AWS would reject what the templates say."""
     app = cdk.App()
+    context = app.node.get_all_context()
     try:
-        config = read_context(app.node.get_all_context(), Path.cwd())
+        config = read_context(context, Path.cwd())
         enter(config)
         from stream_infra.cdk.app import ROOT, build  # noqa: PLC0415  the names are those of the deployment now
         from stream_infra.cdk.bundling import bundles  # noqa: PLC0415
-        from stream_infra.cdk.limits import judge  # noqa: PLC0415
+        from stream_infra.cdk.template_limits import judge  # noqa: PLC0415
         from stream_infra.names import STACKS  # noqa: PLC0415
 
-        build(app, config, bundles(ROOT, config))
+        build(app, config, bundles(ROOT, config, LOCAL if context.get(BUILT_HERE_CONTEXT) else config.target))
     except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1

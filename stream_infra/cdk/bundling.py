@@ -99,8 +99,13 @@ CONTENTS = {
 }
 
 
-def bundles(root: Path, config: Config) -> dict[str, Path]:
+def bundles(root: Path, config: Config, target: Target | None = None) -> dict[str, Path]:
     """Return the archive of code of every function of a deployment, by its name.
+
+    Parameters
+    ----------
+    target
+        What they are built for, if not for the deployment's own: those on AWS run on Arm.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def bundles(root: Path, config: Config) -> dict[str, Path]:
     needs = {names.SCANNER: get_pollable(config.source).packages}
 
     def archive(name: str) -> Path:
-        return archive_of(bundle(root, name, config.target, needs.get(name, ()), config.packages))
+        return archive_of(bundle(root, name, target or config.target, needs.get(name, ()), config.packages))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(names.FUNCTIONS, pool.map(archive, names.FUNCTIONS), strict=True))

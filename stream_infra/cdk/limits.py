@@ -1,21 +1,17 @@
-"""Limits that AWS publishes for what a template says, judged before anything is deployed. Pure.
+"""Limits that AWS publishes for the values of one resource. Pure.
 
-An emulator takes most values that AWS rejects, and CloudFormation finds them only when half of a deployment is there.
-Each rule names the page of AWS's documentation that it is from.
+Each rule names the page of AWS's documentation that it is from. What resources have to agree on is in
+`template_limits`, which judges whole templates.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from stream_infra.setting_types import EMAIL, EMAIL_RULE
-
-Template = Mapping[str, Any]
-"""A template of CloudFormation, as JSON: its shape is CloudFormation's."""
 
 ENVIRONMENT_BYTES = 4096
 """Lambda guide, "Lambda quotas": all environment variables of a function together."""
@@ -265,19 +261,13 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
 }
 
 
-def judge(templates: Mapping[str, Template]) -> list[str]:
-    """Return what AWS would reject in the templates of a deployment, by stack, each with what is allowed."""
-    found = [problem for of in _resources(templates) for problem in of_resource(of)]
-    return [*found, *_of_pairs(templates), *_of_roles(templates), *_of_stacks(templates)]
-
-
 def of_resource(resource: Resource) -> Iterator[str]:
     """Return what AWS would reject in one resource; what only a deployment resolves is left out."""
     yield from of_numbers(resource)
     for path, form in FORMS.get(resource.type, {}).items():
         for value in _values(resource.properties, path.split(".")):
             if isinstance(value, str) and not re.fullmatch(form.pattern, value, re.ASCII):
-                yield _says(resource, path, value, form.says, form.page)
+                yield says(resource, path, value, form.says, form.page)
     if special := _SPECIAL.get(resource.type):
         yield from special(resource)
 
@@ -285,25 +275,24 @@ def of_resource(resource: Resource) -> Iterator[str]:
 def of_numbers(resource: Resource) -> Iterator[str]:
     """Return what AWS would reject of the numbers of a resource, of which there may be a part only."""
     for path, allowed in RANGES.get(resource.type, {}).items():
-        for value, number in _numbers(resource, path):
-            if not allowed.low <= number <= allowed.high:
+        for value, found in _numbers(resource, path):
+            if not allowed.low <= found <= allowed.high:
                 least_most = f"{allowed.low:g} to {allowed.high:g}"
-                yield _says(resource, path, value, least_most, allowed.page)
+                yield says(resource, path, value, least_most, allowed.page)
     for path, choice in CHOICES.get(resource.type, {}).items():
-        for value, number in _numbers(resource, path):
-            if number not in choice.values:
-                yield _says(
-                    resource, path, value, f"one of {', '.join(map(str, choice.values))}", choice.page
-                )
+        for value, found in _numbers(resource, path):
+            if found not in choice.values:
+                yield says(resource, path, value, f"one of {', '.join(map(str, choice.values))}", choice.page)
 
 
 def _numbers(resource: Resource, path: str) -> Iterator[tuple[object, float]]:
     for value in _values(resource.properties, path.split(".")):
-        if (number := _number(value)) is not None:
-            yield value, number
+        if (found := number(value)) is not None:
+            yield value, found
 
 
-def _says(resource: Resource, path: str, value: object, allowed: str, page: str) -> str:
+def says(resource: Resource, path: str, value: object, allowed: str, page: str) -> str:
+    """Return in a sentence what is wrong with a value, where, and what is allowed."""
     shown = (
         value
         if isinstance(value, int | float)
@@ -325,7 +314,7 @@ def _values(of: Any, path: list[str]) -> Iterator[Any]:
         yield from _values(inner, path[1:])
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
     """Return a number of a template, where it may be a text; None for what it is not, or what is resolved later."""
     if isinstance(value, bool):
         return None
@@ -343,7 +332,7 @@ def _function(of: Resource) -> Iterator[str]:
     if sum(sizes.values()) > ENVIRONMENT_BYTES:
         largest = max(sizes, key=lambda key: sizes[key])
         what = f"{sum(sizes.values())} bytes, most of them {largest}"
-        yield _says(
+        yield says(
             of, "Environment", what, f"{ENVIRONMENT_BYTES} bytes at most", "Lambda guide, Lambda quotas"
         )
     for key in variables:
@@ -351,16 +340,16 @@ def _function(of: Resource) -> Iterator[str]:
             allowed = (
                 "letters, digits and _, at least two, beginning with a letter, and none that Lambda sets"
             )
-            yield _says(of, "Environment", key, allowed, "Lambda guide, Working with environment variables")
+            yield says(of, "Environment", key, allowed, "Lambda guide, Working with environment variables")
     if len(of.properties.get("Layers", ())) > 5:
-        yield _says(of, "Layers", len(of.properties["Layers"]), "5 at most", "Lambda guide, Lambda quotas")
+        yield says(of, "Layers", len(of.properties["Layers"]), "5 at most", "Lambda guide, Lambda quotas")
 
 
 def _mapping(of: Resource) -> Iterator[str]:
     given = of.properties
-    age = _number(given.get("MaximumRecordAgeInSeconds"))
+    age = number(given.get("MaximumRecordAgeInSeconds"))
     if age is not None and age != -1 and not 60 <= age <= 604_800:
-        yield _says(of, "MaximumRecordAgeInSeconds", age, "-1, or 60 to 604800", _MAPPING)
+        yield says(of, "MaximumRecordAgeInSeconds", age, "-1, or 60 to 604800", _MAPPING)
     of_stream = "StartingPosition" in given
     only = (
         ("ScalingConfig",)
@@ -375,41 +364,39 @@ def _mapping(of: Resource) -> Iterator[str]:
     )
     for key in only:
         if key in given:
-            yield _says(of, key, given[key], "left out for this kind of source", _MAPPING)
-    waits = _number(given.get("MaximumBatchingWindowInSeconds"))
-    if not of_stream and not waits and (_number(given.get("BatchSize")) or 0) > 10:
+            yield says(of, key, given[key], "left out for this kind of source", _MAPPING)
+    waits = number(given.get("MaximumBatchingWindowInSeconds"))
+    if not of_stream and not waits and (number(given.get("BatchSize")) or 0) > 10:
         what = "at least 1 where BatchSize is above 10"
-        yield _says(of, "MaximumBatchingWindowInSeconds", 0, what, _MAPPING)
+        yield says(of, "MaximumBatchingWindowInSeconds", 0, what, _MAPPING)
 
 
 def _alarm(of: Resource) -> Iterator[str]:
     given, queries = of.properties, of.properties.get("Metrics", [])
-    periods = [_number(given.get("Period"))]
-    periods += [
-        _number(query.get("MetricStat", {}).get("Period") or query.get("Period")) for query in queries
-    ]
+    periods = [number(given.get("Period"))]
+    periods += [number(query.get("MetricStat", {}).get("Period") or query.get("Period")) for query in queries]
     for period in (period for period in periods if period is not None):
         if period not in {10, 20, 30} and (period < 60 or period % 60):
-            yield _says(of, "Period", period, "10, 20, 30 or a multiple of 60", _ALARM)
-        span = period * (_number(given.get("EvaluationPeriods")) or 1)
+            yield says(of, "Period", period, "10, 20, 30 or a multiple of 60", _ALARM)
+        span = period * (number(given.get("EvaluationPeriods")) or 1)
         longest = 7 * _DAY if period >= 3600 else _DAY
         if span > longest:
             allowed = f"{longest} s at most, periods times EvaluationPeriods"
-            yield _says(of, "EvaluationPeriods", given.get("EvaluationPeriods"), allowed, _ALARM)
-    if (_number(given.get("DatapointsToAlarm")) or 0) > (_number(given.get("EvaluationPeriods")) or 0):
-        yield _says(of, "DatapointsToAlarm", given["DatapointsToAlarm"], "EvaluationPeriods at most", _ALARM)
+            yield says(of, "EvaluationPeriods", given.get("EvaluationPeriods"), allowed, _ALARM)
+    if (number(given.get("DatapointsToAlarm")) or 0) > (number(given.get("EvaluationPeriods")) or 0):
+        yield says(of, "DatapointsToAlarm", given["DatapointsToAlarm"], "EvaluationPeriods at most", _ALARM)
     if len(queries) > 20:
-        yield _says(of, "Metrics", len(queries), "20 at most", _ALARM)
+        yield says(of, "Metrics", len(queries), "20 at most", _ALARM)
     for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         if len(given.get(key, ())) > 5:
-            yield _says(of, key, len(given[key]), "5 at most", _ALARM)
+            yield says(of, key, len(given[key]), "5 at most", _ALARM)
 
 
 def _rule(of: Resource) -> Iterator[str]:
     given = of.properties
     pattern = len(json.dumps(given.get("EventPattern", ""), separators=(",", ":")))
     if pattern > 2048:
-        yield _says(
+        yield says(
             of,
             "EventPattern",
             pattern,
@@ -417,21 +404,21 @@ def _rule(of: Resource) -> Iterator[str]:
             "EventBridge guide, Amazon EventBridge quotas",
         )
     if len(given.get("Targets", ())) > 5:
-        yield _says(
+        yield says(
             of, "Targets", len(given["Targets"]), "5 at most", "EventBridge guide, Amazon EventBridge quotas"
         )
     schedule = given.get("ScheduleExpression")
     if not isinstance(schedule, str):
         return
     if "EventBusName" in given:
-        yield _says(of, "EventBusName", given["EventBusName"], "the default bus for a schedule", _RULE)
+        yield says(of, "EventBusName", given["EventBusName"], "the default bus for a schedule", _RULE)
     rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)(s?)\)", schedule)
     is_rate = rate is not None and int(rate[1]) > 0 and (int(rate[1]) == 1) is not bool(rate[3])
     cron = re.fullmatch(r"cron\((\S+(?: \S+){5})\)", schedule)
     is_cron = cron is not None and (cron[1].split()[2] == "?") is not (cron[1].split()[4] == "?")
     if not is_rate and not is_cron:
         allowed = "rate(1 minute) at the least, or cron(…) of six fields, one of both days a ?"
-        yield _says(
+        yield says(
             of, "ScheduleExpression", schedule, allowed, "EventBridge guide, Setting a schedule pattern"
         )
 
@@ -444,30 +431,30 @@ def _table(of: Resource) -> Iterator[str]:
     used = {key["AttributeName"] for schema in schemas for key in schema}
     if used != defined.keys():
         odd = ", ".join(sorted(used ^ defined.keys()))
-        yield _says(of, "AttributeDefinitions", odd, "the attributes of the keys, and no others", _TABLE)
+        yield says(of, "AttributeDefinitions", odd, "the attributes of the keys, and no others", _TABLE)
     for schema in schemas:
         if [key["KeyType"] for key in schema] not in (["HASH"], ["HASH", "RANGE"]):
-            yield _says(
+            yield says(
                 of, "KeySchema", json.dumps(schema), "one HASH key, then at most one RANGE key", _TABLE
             )
     if wrong := {type_ for type_ in defined.values() if type_ not in {"S", "N", "B"}}:
-        yield _says(of, "AttributeDefinitions", ", ".join(sorted(wrong)), "of the types S, N and B", _TABLE)
+        yield says(of, "AttributeDefinitions", ", ".join(sorted(wrong)), "of the types S, N and B", _TABLE)
     if len(given.get("GlobalSecondaryIndexes", ())) > 20:
-        yield _says(of, "GlobalSecondaryIndexes", len(indexes), "20 at most", _TABLE)
+        yield says(of, "GlobalSecondaryIndexes", len(indexes), "20 at most", _TABLE)
 
 
 def _bucket(of: Resource) -> Iterator[str]:
     page = "S3 API reference, PutBucketLifecycleConfiguration"
     for rule in of.properties.get("LifecycleConfiguration", {}).get("Rules", ()):
-        ends = _number(rule.get("ExpirationInDays"))
+        ends = number(rule.get("ExpirationInDays"))
         if ends is not None and ends < 1:
-            yield _says(of, "ExpirationInDays", ends, "at least 1", page)
+            yield says(of, "ExpirationInDays", ends, "at least 1", page)
         for move in rule.get("Transitions", ()):
-            at = _number(move.get("TransitionInDays"))
+            at = number(move.get("TransitionInDays"))
             if at is not None and move.get("StorageClass") in {"STANDARD_IA", "ONEZONE_IA"} and at < 30:
-                yield _says(of, "TransitionInDays", at, "at least 30 for an infrequently read class", page)
+                yield says(of, "TransitionInDays", at, "at least 30 for an infrequently read class", page)
             if at is not None and ends is not None and at >= ends:
-                yield _says(of, "TransitionInDays", at, f"less than ExpirationInDays ({ends:g})", page)
+                yield says(of, "TransitionInDays", at, f"less than ExpirationInDays ({ends:g})", page)
 
 
 def _parameter(of: Resource) -> Iterator[str]:
@@ -475,7 +462,7 @@ def _parameter(of: Resource) -> Iterator[str]:
     most = {"Advanced": 8192, "Intelligent-Tiering": 8192}.get(of.properties.get("Tier", "Standard"), 4096)
     if isinstance(value, str) and not 1 <= len(value) <= most:
         page = "Systems Manager guide, Managing parameter tiers"
-        yield _says(of, "Value", f"{len(value)} characters", f"1 to {most} characters", page)
+        yield says(of, "Value", f"{len(value)} characters", f"1 to {most} characters", page)
 
 
 def _subscription(of: Resource) -> Iterator[str]:
@@ -490,7 +477,7 @@ def _subscription(of: Resource) -> Iterator[str]:
         "https": (r"https://\S+", "an URL that begins with https://", "SNS API reference, Subscribe"),
     }.get(str(protocol))
     if form and isinstance(endpoint, str) and not re.fullmatch(form[0], endpoint, re.ASCII):
-        yield _says(of, "Endpoint", endpoint, form[1], form[2])
+        yield says(of, "Endpoint", endpoint, form[1], form[2])
 
 
 def _client(of: Resource) -> Iterator[str]:
@@ -502,17 +489,17 @@ def _client(of: Resource) -> Iterator[str]:
         ("AccessTokenValidity", "AccessToken", 300, _DAY),
         ("RefreshTokenValidity", "RefreshToken", 3600, 3650 * _DAY),
     ):
-        value = _number(of.properties.get(key))
+        value = number(of.properties.get(key))
         if (
             value is not None
             and not low <= value * seconds[units.get(unit, "days" if "Refresh" in unit else "hours")] <= high
         ):
-            yield _says(of, key, value, f"{low} to {high} s", _CLIENT)
+            yield says(of, key, value, f"{low} to {high} s", _CLIENT)
     for url in of.properties.get("CallbackURLs", ()):
         if isinstance(url, str) and not re.fullmatch(
             r"(https://|http://localhost[:/]|[a-z][\w.+-]*://(?<!http://))\S*", url
         ):
-            yield _says(of, "CallbackURLs", url, "https, but for http://localhost", page)
+            yield says(of, "CallbackURLs", url, "https, but for http://localhost", page)
 
 
 _SPECIAL: Mapping[str, Callable[[Resource], Iterator[str]]] = {
@@ -526,93 +513,3 @@ _SPECIAL: Mapping[str, Callable[[Resource], Iterator[str]]] = {
     "AWS::SNS::Subscription": _subscription,
     "AWS::Cognito::UserPoolClient": _client,
 }
-
-
-def _resources(templates: Mapping[str, Template]) -> Iterator[Resource]:
-    for stack, template in templates.items():
-        for id_, item in template.get("Resources", {}).items():
-            yield Resource(stack, id_, item["Type"], item.get("Properties", {}))
-
-
-def _of_pairs(templates: Mapping[str, Template]) -> Iterator[str]:
-    """Judge what two resources have to agree on: a queue, and the function that a mapping calls with its messages."""
-    known = {(of.stack, of.id): of for of in _resources(templates)}
-
-    def referred(by: Resource, key: str) -> Resource | None:
-        places = _places(templates, by.stack, by.properties.get(key))
-        return next((known[place] for place in places if place in known), None)
-
-    for mapping in known.values():
-        if mapping.type != "AWS::Lambda::EventSourceMapping":
-            continue
-        queue, called = referred(mapping, "EventSourceArn"), referred(mapping, "FunctionName")
-        if called and called.type == "AWS::Lambda::Alias":
-            called = referred(called, "FunctionName")
-        if called is not None:
-            yield from _of_queue(queue, called)
-            yield from _of_reserved(mapping, called)
-
-
-def _of_queue(queue: Resource | None, called: Resource) -> Iterator[str]:
-    if queue is None or queue.type != "AWS::SQS::Queue":
-        return
-    timeout = _number(called.properties.get("Timeout", 3)) or 3
-    hidden = _number(queue.properties.get("VisibilityTimeout", 30)) or 0
-    if hidden < timeout:
-        allowed = f"at least the Timeout of {called.id} ({timeout:g})"
-        page = "Lambda guide, Creating and configuring an Amazon SQS event source mapping"
-        yield _says(queue, "VisibilityTimeout", hidden, allowed, page)
-
-
-def _of_reserved(mapping: Resource, called: Resource) -> Iterator[str]:
-    most = _number(mapping.properties.get("ScalingConfig", {}).get("MaximumConcurrency"))
-    reserved = _number(called.properties.get("ReservedConcurrentExecutions"))
-    if most is not None and reserved is not None and most > reserved:
-        allowed = f"at most what {called.id} has reserved ({reserved:g})"
-        page = "Lambda guide, Configuring scaling behavior for SQS event source mappings"
-        yield _says(mapping, "ScalingConfig.MaximumConcurrency", most, allowed, page)
-
-
-def _places(templates: Mapping[str, Template], stack: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Return the stacks and ids that a value refers to, across stacks too, in its order."""
-    match value:
-        case {"Ref": str(id_)} | {"Fn::GetAtt": [str(id_), *_]}:
-            yield stack, id_
-        case {"Fn::ImportValue": str(name)}:
-            for other, template in templates.items():
-                for output in template.get("Outputs", {}).values():
-                    if output.get("Export", {}).get("Name") == name:
-                        yield from _places(templates, other, output["Value"])
-        case dict():
-            for of in value.values():
-                yield from _places(templates, stack, of)
-        case list():
-            for of in value:
-                yield from _places(templates, stack, of)
-
-
-def _of_roles(templates: Mapping[str, Template]) -> Iterator[str]:
-    """Judge the inline policies of each role together: IAM guide, "IAM and AWS STS quotas", white space not counted."""
-    sizes: dict[tuple[str, str], int] = defaultdict(int)
-    for of in _resources(templates):
-        if of.type == "AWS::IAM::Policy":
-            document = json.dumps(of.properties["PolicyDocument"], separators=(",", ":"))
-            for place in _places(templates, of.stack, of.properties.get("Roles", ())):
-                sizes[place] += len(document)
-    for (stack, role), size in sizes.items():
-        if size > 10_240:
-            what = f"{stack} {role} (AWS::IAM::Role): its policies have {size} characters"
-            yield f"{what}; must be 10,240 at most (IAM guide, IAM and AWS STS quotas)"
-
-
-def _of_stacks(templates: Mapping[str, Template]) -> Iterator[str]:
-    page = "CloudFormation guide, Understand CloudFormation quotas"
-    for stack, template in templates.items():
-        kinds = Counter(item["Type"] for item in template.get("Resources", {}).values())
-        if kinds.total() > 500:
-            kind, count = kinds.most_common(1)[0]
-            yield f"{stack}: {kinds.total()} resources, of which {count} are {kind}; must be 500 at most ({page})"
-        if (size := len(json.dumps(template, separators=(",", ":")).encode())) > 1_000_000:
-            yield f"{stack}: the template has {size} bytes; must be 1,000,000 at most ({page})"
-        if len(template.get("Outputs", {})) > 200:
-            yield f"{stack}: {len(template['Outputs'])} outputs; must be 200 at most ({page})"

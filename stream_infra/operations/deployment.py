@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream_infra import names
+from stream_infra.config import BUILT_HERE_CONTEXT, SETTINGS_CONTEXT, find_file
 from stream_infra.operations.changes import Change, Template, dangerous
 from stream_infra.operations.errors import FailedError
 from stream_infra.operations.preflight import Client, DeploymentProblem, status
@@ -73,7 +75,9 @@ def bootstrap(client: Client) -> None:
 def synthesize(deployment: str, *, upload: bool = False, **settings: str) -> Path:
     """Return a new assembly of a deployment, with `settings` in place of those of monitor.toml.
 
-    With `upload` it uploads the page's files again: what is in a bucket is none of CloudFormation's resources.
+    The settings are those of the monitor.toml in force in the current folder. With `upload` it uploads the page's files
+    again: what is in a bucket is none of CloudFormation's resources. For a local AWS (``AWS_ENDPOINT_URL``) functions
+    are built for this machine.
 
     Raises
     ------
@@ -81,7 +85,9 @@ def synthesize(deployment: str, *, upload: bool = False, **settings: str) -> Pat
         The CDK app failed; what it said is on standard error.
     """
     folder = Path(tempfile.mkdtemp(prefix="stock-monitor-"))
-    given = {"deployment": deployment, **settings} | ({names.UPLOAD_CONTEXT: folder.name} if upload else {})
+    given = {"deployment": deployment, SETTINGS_CONTEXT: str(find_file(Path.cwd()) or ""), **settings}
+    given |= {names.UPLOAD_CONTEXT: folder.name} if upload else {}
+    given |= {BUILT_HERE_CONTEXT: "true"} if os.environ.get("AWS_ENDPOINT_URL") else {}
     context = [word for key, value in given.items() for word in ("-c", f"{key}={value}")]
     cdk(["synth", "--quiet", "--output", str(folder), *context])
     return folder

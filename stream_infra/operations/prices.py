@@ -1,7 +1,7 @@
 """What AWS charges in US East (N. Virginia), in US dollars, and what every account gets for nothing, month after month.
 
-A table as of `AS_OF`, from the price page of each service; a tier or two beyond a small deployment's use is left out.
-Renew it from those pages, with the date.
+From the price page of each service as of `AS_OF`; a tier or two beyond a small deployment's use is left out. One that
+was confirmed later has the month of that, and docs/cost.md says by what. Renew them from those pages, with the date.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 AS_OF = "2025-06"
+"""When the oldest of the prices was looked up."""
 REGION = "us-east-1"
 HOURS = 730
 """Hours of a month, as AWS counts them."""
@@ -24,6 +25,8 @@ class Price(NamedTuple):
         Units a month that no account pays for ("Always Free").
     page
         Where the price is from, below https://aws.amazon.com/.
+    as_of
+        The month in which it was last confirmed.
     """
 
     service: str
@@ -32,6 +35,7 @@ class Price(NamedTuple):
     unit: str
     page: str
     free: float = 0
+    as_of: str = AS_OF
 
     @property
     def source(self) -> str:
@@ -40,28 +44,39 @@ class Price(NamedTuple):
 
 
 _CLOUDWATCH = "cloudwatch/pricing/"
+_KINESIS = "kinesis/data-streams/pricing/"
 _DYNAMODB = "dynamodb/pricing/on-demand/"
 _S3 = "s3/pricing/"
 
-SHARD_HOUR = Price("Kinesis", 0.015, 1, "shard hours", "kinesis/data-streams/pricing/")
-PUT_UNIT = Price("Kinesis", 0.014, 1e6, "PUT payload units of 25 KB", "kinesis/data-streams/pricing/")
-LAMBDA_REQUEST = Price("Lambda", 0.20, 1e6, "requests", "lambda/pricing/", free=1e6)
-LAMBDA_GB_SECOND = Price("Lambda", 0.0000133334, 1, "GB-seconds (arm64)", "lambda/pricing/", free=400_000)
-WRITE_UNIT = Price("DynamoDB", 0.625, 1e6, "write request units", _DYNAMODB)
-READ_UNIT = Price("DynamoDB", 0.125, 1e6, "read request units", _DYNAMODB)
-TABLE_GB = Price("DynamoDB", 0.25, 1, "GB stored", _DYNAMODB, free=25)
+SHARD_HOUR = Price("Kinesis", 0.015, 1, "shard hours", _KINESIS, as_of="2026-09")
+PUT_UNIT = Price("Kinesis", 0.014, 1e6, "PUT payload units of 25 KB", _KINESIS, as_of="2026-09")
+LAMBDA_REQUEST = Price("Lambda", 0.20, 1e6, "requests", "lambda/pricing/", free=1e6, as_of="2025-10")
+LAMBDA_GB_SECOND = Price(
+    "Lambda", 0.0000133334, 1, "GB-seconds (arm64)", "lambda/pricing/", free=400_000, as_of="2025-10"
+)
+WRITE_UNIT = Price("DynamoDB", 0.625, 1e6, "write request units", _DYNAMODB, as_of="2026-05")
+READ_UNIT = Price("DynamoDB", 0.125, 1e6, "read request units", _DYNAMODB, as_of="2026-05")
+TABLE_GB = Price("DynamoDB", 0.25, 1, "GB stored", _DYNAMODB, free=25, as_of="2026-05")
 RECOVERY_GB = Price("DynamoDB", 0.20, 1, "GB under point-in-time recovery", _DYNAMODB)
-S3_PUT = Price("S3", 0.005, 1000, "PUT requests", _S3)
-S3_GB = Price("S3", 0.023, 1, "GB stored", _S3)
-BUS_EVENT = Price("EventBridge", 1.00, 1e6, "events", "eventbridge/pricing/")
+S3_PUT = Price("S3", 0.005, 1000, "PUT requests", _S3, as_of="2025-10")
+S3_GB = Price("S3", 0.023, 1, "GB stored", _S3, as_of="2026-09")
+BUS_EVENT = Price("EventBridge", 1.00, 1e6, "events", "eventbridge/pricing/", as_of="2025-10")
 SQS_REQUEST = Price("SQS", 0.40, 1e6, "requests", "sqs/pricing/", free=1e6)
 SNS_EMAIL = Price("SNS", 2.00, 100_000, "emails", "sns/pricing/", free=1000)
 API_REQUEST = Price("API Gateway", 3.50, 1e6, "requests", "api-gateway/pricing/")
 CDN_REQUEST = Price("CloudFront", 0.0100, 10_000, "HTTPS requests", "cloudfront/pricing/", free=10e6)
-METRIC = Price("CloudWatch", 0.30, 1, "own metrics, by the hours that they are sent", _CLOUDWATCH, free=10)
-ALARM = Price("CloudWatch", 0.10, 1, "metrics watched by alarms", _CLOUDWATCH, free=10)
+METRIC = Price(
+    "CloudWatch",
+    0.30,
+    1,
+    "own metrics, by the hours that they are sent",
+    _CLOUDWATCH,
+    free=10,
+    as_of="2025-10",
+)
+ALARM = Price("CloudWatch", 0.10, 1, "metrics watched by alarms", _CLOUDWATCH, free=10, as_of="2025-10")
 DASHBOARD = Price("CloudWatch", 3.00, 1, "dashboards", _CLOUDWATCH, free=3)
-LOG_GB = Price("CloudWatch", 0.50, 1, "GB of logs", _CLOUDWATCH, free=5)
+LOG_GB = Price("CloudWatch", 0.50, 1, "GB of logs", _CLOUDWATCH, free=5, as_of="2025-10")
 KEY = Price("KMS", 1.00, 1, "keys", "kms/pricing/")
 KEY_REQUEST = Price("KMS", 0.03, 10_000, "requests", "kms/pricing/", free=20_000)
 SECRET = Price("Secrets Manager", 0.40, 1, "secrets", "secrets-manager/pricing/")

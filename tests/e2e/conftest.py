@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from localstack.settings import free_port
-from tests.e2e.monitor import ROOT, Monitor
+from tests.e2e.monitor import ROOT, RUNNING_VARIABLE, Monitor, running, that_runs
 
 _OLDER_VERSION = "its CopyObject refuses an older version over the newest, which S3 takes"
 NOT_ON_LOCALSTACK = {
@@ -35,23 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
-    """The whole monitor, brought up by `make up` in a folder and on ports of its own; see docs/testing.md."""
-    directory = tmp_path_factory.mktemp("monitor") / ".local"
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    aws = endpoint or f"http://127.0.0.1:{free_port()}"
-    started = Monitor(directory, aws, f"http://127.0.0.1:{free_port()}", given=bool(endpoint))
-    up = started.make("localstack.up")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
+    """The whole monitor, for all tests of this folder; see docs/testing.md."""
+    if given := os.environ.get(RUNNING_VARIABLE):
+        yield that_runs(Path(given))
+        return
+    with running(tmp_path_factory.mktemp("monitor") / ".local") as started:
         yield started
-        if not endpoint:
+        if not started.given:
             report = started.make("localstack.rights_report")
             (ROOT / "build").mkdir(exist_ok=True)
             process = os.environ.get("PYTEST_XDIST_WORKER", "all")
             (ROOT / "build" / f"rights-{process}.txt").write_text(report.stdout + report.stderr)
-    finally:
-        down = started.make("localstack.down")
-        assert down.returncode == 0, down.stdout + down.stderr
 
 
 @pytest.fixture(autouse=True)

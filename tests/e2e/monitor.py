@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,11 @@ from urllib.parse import urlsplit
 
 from localstack_client.session import Session
 
+from localstack.settings import free_port
+
 T = TypeVar("T")
+RUNNING_VARIABLE = "E2E_MONITOR"
+"""The folder of a local monitor that runs already: the tests take it, and leave it running."""
 ROOT = Path(__file__).resolve().parents[2]
 Json = Any
 """What a program answers, as `json` reads it."""
@@ -107,3 +112,24 @@ class Monitor:
                 f"after {seconds:.0f} s still not: {why}; last seen: {why_not}"
             )
             time.sleep(0.5)
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[Monitor]:
+    """The whole monitor as long as the block runs, brought up by `make up` in a folder and on ports of its own."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    aws = endpoint or f"http://127.0.0.1:{free_port()}"
+    started = Monitor(directory, aws, f"http://127.0.0.1:{free_port()}", given=bool(endpoint))
+    up = started.make("localstack.up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield started
+    finally:
+        down = started.make("localstack.down")
+        assert down.returncode == 0, down.stdout + down.stderr
+
+
+def that_runs(directory: Path) -> Monitor:
+    """The monitor that was brought up in a folder."""
+    found = json.loads((directory / "endpoints.json").read_text())
+    return Monitor(directory, found["aws"], found["dashboard"].rstrip("/"), given=False)

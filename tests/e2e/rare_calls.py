@@ -64,10 +64,11 @@ def _query(dynamodb: Any, call: Call) -> object:
     )
 
 
-def _records(kinesis: Any, _: Call) -> object:
+def _records(kinesis: Any, call: Call) -> object:
     (shard, *_others) = kinesis.list_shards(StreamName=names.STREAM)["Shards"]
     latest = {"StreamName": names.STREAM, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
-    return kinesis.get_records(ShardIterator=kinesis.get_shard_iterator(**latest)["ShardIterator"], Limit=1)
+    iterator = kinesis.get_shard_iterator(**latest)["ShardIterator"]
+    return kinesis.get_records(ShardIterator=iterator, StreamARN=call.resource, Limit=1)
 
 
 def _statistics(cloudwatch: Any, _: Call) -> object:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -16,20 +14,17 @@ from api import contract
 from consumers.contracts.anomaly import iso_ms
 from localstack.rights import place
 from localstack.rights_report import collect, mutations, recorded, state
-from localstack.settings import ACCOUNT, REGION, LocalSettings, read_settings
+from localstack.settings import ACCOUNT, LocalSettings, read_settings
 from producers.publisher import Publisher
 from stream_infra import names
+from tests.e2e.in_the_name_of import LOGS, InTheNameOf
 from tests.e2e.monitor import Json, Monitor
 from tests.e2e.rare_calls import make
+from tests.e2e.test_at_work import nothing_denied
 from tests.e2e.test_browser import calm_then_a_jump
 from tests.rights import ARGUED, Account
 
 pytestmark = pytest.mark.e2e
-LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
-"""Lambda writes logs in a function's name; MiniStack keeps what a process prints without asking, and asks others for a
-right to the group where AWS asks for one to its streams (Service Authorization Reference, "CloudWatch Logs").
-tests/stream_infra/cdk/test_rights.py judges these two.
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -44,22 +39,6 @@ def settings(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> LocalSettings
     for name, value in monitor.environment().items():
         monkeypatch.setenv(name, value)
     return read_settings()
-
-
-class InTheNameOf:
-    """Clients with the credentials of a function's role."""
-
-    def __init__(self, monitor: Monitor, function: str) -> None:
-        role = monitor.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
-        self.name = str(role.rsplit("/", 1)[1])
-        given = monitor.client("sts").assume_role(RoleArn=role, RoleSessionName="aws-itself")["Credentials"]
-        self._url = monitor.aws
-        self._session = boto3.session.Session(
-            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=REGION
-        )
-
-    def client(self, service: str) -> Any:
-        return self._session.client(service, endpoint_url=self._url)  # type: ignore[call-overload]
 
 
 def test_a_function_s_credentials_do_not_reach_the_work_of_another(monitor: Monitor) -> None:
@@ -141,10 +120,11 @@ def test_the_api_may_do_what_each_of_its_routes_does(monitor: Monitor) -> None:
     }
     routes = {(verb.upper(), path) for path, of in contract.document()["paths"].items() for verb in of}
     assert set(steps) == routes, "what each route does has to be tried here"
-    for (method, _), tries in steps.items():
-        for path, body in tries:
-            status, said = request(method, path, body)
-            assert status < 500, (method, path, said)
+    with nothing_denied(monitor, names.API_HANDLER):
+        for (method, _), tries in steps.items():
+            for path, body in tries:
+                status, said = request(method, path, body)
+                assert status < 500, (method, path, said)
 
 
 def test_a_watch_list_in_s3_is_read_by_all_who_watch(monitor: Monitor, settings: LocalSettings) -> None:
@@ -203,7 +183,7 @@ def test_without_any_statement_of_a_role_a_call_of_these_tests_is_denied(
             if names.SOURCE_SECRET not in call.resource:
                 denied += make(role.client, monitor.client, call)
     assert denied == []
-    found = [use for use in collect(settings) if use.action not in LOGS]
+    found = collect(settings)
     assert [one for one in mutations(found) if not one.denied] == []
     assert {use.action for use in found if state(use) == "NEVER USED"} <= ARGUED.keys()
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from localstack.settings import REGION
+from localstack.settings import ACCOUNT, REGION
 from tests.localstack.conftest import TRUST
 
 KB, MB = 1024, 1024 * 1024
@@ -196,6 +196,15 @@ def test_a_key_above_1024_bytes_is_rejected(aws: Client) -> None:
     assert rejected(s3.put_object, Bucket=bucket, Key="é" * 513, Body=b"") == "KeyTooLongError"
 
 
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:limited"
+
+
+def lifecycle(*, days: int, ends: int) -> dict[str, object]:
+    """Of objects that become infrequently read after `days`, and end after `ends`."""
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": ends}}
+    return {"Rules": [{**rule, "Transitions": [{"Days": days, "StorageClass": "STANDARD_IA"}]}]}
+
+
 @pytest.mark.parametrize(
     ("call", "most", "beyond", "code"),
     [
@@ -255,6 +264,25 @@ def test_a_key_above_1024_bytes_is_rejected(aws: Client) -> None:
             {"TargetShardCount": 5},
             "InvalidArgument",
         ),
+        ("cloudwatch.put_metric_alarm", {"Period": 60}, {"Period": 61}, "ValidationError"),
+        (
+            "cloudwatch.put_metric_alarm",
+            {"Period": 60, "AlarmActions": [TOPIC] * 5},
+            {"Period": 60, "AlarmActions": [TOPIC] * 6},
+            "ValidationError",
+        ),
+        (
+            "s3.put_bucket_lifecycle_configuration",
+            {"LifecycleConfiguration": lifecycle(days=30, ends=31)},
+            {"LifecycleConfiguration": lifecycle(days=29, ends=31)},
+            "InvalidArgument",
+        ),
+        (
+            "s3.put_bucket_lifecycle_configuration",
+            {"LifecycleConfiguration": lifecycle(days=30, ends=31)},
+            {"LifecycleConfiguration": lifecycle(days=31, ends=31)},
+            "InvalidArgument",
+        ),
     ],
 )
 def test_a_setting_beyond_its_limit_is_rejected(
@@ -274,6 +302,7 @@ Fixed = Callable[[str], tuple[Callable[..., object], Settings]]
 def fixed(aws: Client, echo: str, limited_stream: str) -> Fixed:
     """Each operation, and what it has to be told besides."""
     topic = aws("sns").create_topic(Name="limited")["TopicArn"]
+    aws("s3").create_bucket(Bucket="limited")
     told: dict[str, Settings] = {
         "update_function_configuration": {"FunctionName": echo},
         "put_function_event_invoke_config": {"FunctionName": echo},
@@ -282,6 +311,16 @@ def fixed(aws: Client, echo: str, limited_stream: str) -> Fixed:
         "put_parameter": {"Name": "/limited", "Type": "String", "Overwrite": True},
         "update_shard_count": {"StreamName": limited_stream, "ScalingType": "UNIFORM_SCALING"},
         "create_queue": {},
+        "put_metric_alarm": {
+            "AlarmName": "limited",
+            "Namespace": "n",
+            "MetricName": "m",
+            "Statistic": "Sum",
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanThreshold",
+        },
+        "put_bucket_lifecycle_configuration": {"Bucket": "limited"},
     }
 
     def of(call: str) -> tuple[Callable[..., object], Settings]:

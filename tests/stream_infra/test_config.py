@@ -15,6 +15,7 @@ from stream_infra import names
 from stream_infra.config import (
     DEFAULT_TICKERS,
     FILE,
+    SETTINGS_CONTEXT,
     Config,
     ConfigError,
     Given,
@@ -254,6 +255,9 @@ def test_the_context_of_the_cdk_overrides_the_file(tmp_path: Path, monkeypatch: 
     assert read_context({**own, "deployment": "staging"}, tmp_path).shards == 3
     assert read_context({**own, "shards": "4"}, tmp_path).shards == 4
     assert read_context({"target": "local"}, tmp_path).local
+    elsewhere = {**own, SETTINGS_CONTEXT: str(tmp_path / FILE), "deployment": "staging"}
+    assert read_context(elsewhere, Path("/")).shards == 3
+    assert read_context({**own, SETTINGS_CONTEXT: ""}, tmp_path).shards == 1
     with pytest.raises(ConfigError, match=r"-c shard: unknown setting 'shard' \(did you mean 'shards'\?\)"):
         read_context({**own, "shard": "4"}, tmp_path)
     with pytest.raises(

@@ -182,7 +182,7 @@ def _anomalies(context: VerifyContext, url: str) -> Any:
     try:
         return get_json(f"{url}/anomalies/{TICKER}", source=context.sent.source)
     except FailedError as error:
-        if context.endpoints.aws is not None or _UNAUTHORIZED not in str(error):
+        if _UNAUTHORIZED not in str(error):
             raise
         return _past_the_sign_in(context, url)
 
@@ -194,7 +194,7 @@ def _past_the_sign_in(context: VerifyContext, url: str) -> Any:
     left out; method, integration and function are the deployed ones.
     """
     gateway: Any = context.endpoints.client("apigateway")  # type: ignore[call-overload]
-    api = str(urlsplit(url).hostname).partition(".")[0]
+    api = _api_id(url)
     pages = gateway.get_paginator("get_resources").paginate(restApiId=api)
     resource = next(of["id"] for page in pages for of in page["items"] if of["path"] == "/{proxy+}")
     answer = gateway.test_invoke_method(
@@ -206,6 +206,18 @@ def _past_the_sign_in(context: VerifyContext, url: str) -> Any:
     if answer["status"] != 200:
         raise FailedError(f"the API returns {answer['status']}: {answer.get('body', '')[:200]}")
     return json.loads(answer["body"])
+
+
+def _api_id(url: str) -> str:
+    """Return the id of a REST API by its URL: a local AWS has it in the path.
+
+    >>> _api_id("https://a1b2.execute-api.us-east-1.amazonaws.com/prod")
+    'a1b2'
+    >>> _api_id("http://127.0.0.1:4566/restapis/a1b2/prod/_user_request_")
+    'a1b2'
+    """
+    host, path = str(urlsplit(url).hostname), urlsplit(url).path.split("/")
+    return path[2] if path[1:2] == ["restapis"] else host.partition(".")[0]
 
 
 def _ids(answer: Any) -> set[str]:

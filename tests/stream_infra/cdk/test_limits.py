@@ -15,7 +15,8 @@ from stream_infra import names
 from stream_infra.cdk import __main__ as app
 from stream_infra.cdk import bundling
 from stream_infra.cdk.bundling import BundleError, check_size
-from stream_infra.cdk.limits import ENVIRONMENT_BYTES, Resource, judge, of_resource
+from stream_infra.cdk.limits import ENVIRONMENT_BYTES, Resource, of_resource
+from stream_infra.cdk.template_limits import judge
 from stream_infra.config import Config
 from tests.stream_infra.cdk.assembly import Properties, Templates
 

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from stream_infra import names
-from stream_infra.cdk.limits import judge
+from stream_infra.cdk.template_limits import judge
 from tests.stream_infra.cdk.assembly import ROOT, Properties, Templates
 
 PREFIX = "eu-"

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stream_infra import names
-from stream_infra.config import Config
+from stream_infra.config import BUILT_HERE_CONTEXT, FILE, SETTINGS_CONTEXT, Config
 from stream_infra.operations import deployment
 from stream_infra.operations.deployment import parameters_kept, running, tools
 from stream_infra.operations.preflight import leftovers, notices, preflight, unverified
@@ -381,3 +381,20 @@ def test_the_watch_list_survives_what_puts_all_else_back() -> None:
 
 def test_only_stacks_that_are_there_run() -> None:
     assert set(running(Account())) == {"LambdaStack"}
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:4566"])
+def test_what_is_synthesized_has_the_settings_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """The CDK runs in the checkout, which may hold other settings; on a local AWS functions run on this machine."""
+    asked: list[str] = []
+    monkeypatch.setattr(deployment, "cdk", lambda arguments, *_: asked.extend(arguments))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    deployment.synthesize("staging")
+    assert f"{SETTINGS_CONTEXT}=" in asked
+    (tmp_path / FILE).write_text("[staging]\n")
+    deployment.synthesize("staging")
+    assert f"{SETTINGS_CONTEXT}={tmp_path / FILE}" in asked
+    assert (f"{BUILT_HERE_CONTEXT}=true" in asked) is bool(url)

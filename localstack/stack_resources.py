@@ -1,0 +1,115 @@
+"""Types of resources that MiniStack 1.5.33's CloudFormation does not know, made by its services.
+
+With them the templates for AWS are deployed here as they are: by `stock-monitor deploy` with AWS_ENDPOINT_URL. Of
+CodeDeploy, of registered schemas and of Athena's named queries there are names and no more: an alias changes at once
+(docs/aws-drills.md, drill 7).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import mimetypes
+import uuid
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import cognito, eventbridge, s3
+from ministack.services.cloudformation import provisioners
+
+Properties = dict[str, Any]
+_NAMES_ONLY = (
+    "AWS::Athena::NamedQuery",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+    "AWS::EventSchemas::Registry",
+    "AWS::EventSchemas::Schema",
+)
+
+
+def know_all_types() -> None:
+    """Let CloudFormation make what our templates hold."""
+    for kind in _NAMES_ONLY:
+        provisioners._RESOURCE_HANDLERS.setdefault(kind, _handler(_name, lambda *_: None))
+    provisioners._RESOURCE_HANDLERS |= {
+        "AWS::Events::Archive": _handler(_archive, _delete_archive),
+        "AWS::Cognito::UserPoolUser": _handler(_invite, _sign_out),
+        "Custom::CDKBucketDeployment": _handler(_upload, lambda *_: None),
+    }
+
+
+def _handler(
+    make: Callable[[str, Properties, str], str], delete: Callable[[str, Properties], object]
+) -> dict[str, Any]:
+    """Return what MiniStack calls for a type: `make` gives the physical id, and does what is new in an update."""
+
+    def create(logical: str, properties: Properties, stack: str) -> tuple[str, Properties]:
+        return make(logical, properties, stack), {}
+
+    def update(physical: str, _: Properties, properties: Properties, stack: str) -> tuple[str, Properties]:
+        make(physical, properties, stack)
+        return physical, {}
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _done(answer: tuple[int, Any, Any], *codes: str) -> bool:
+    """Return whether a service took a call; False for an error of `codes`."""
+    status, _, body = answer
+    if status >= 400:
+        text = body.decode() if isinstance(body, bytes) else str(body)
+        if any(code in text for code in codes):
+            return False
+        raise ValueError(text)
+    return True
+
+
+def _name(logical: str, _: Properties, stack: str) -> str:
+    return f"{stack}-{logical}-{uuid.uuid4().hex[:8]}"
+
+
+def _archive(_: str, properties: Properties, __: str) -> str:
+    wanted: Properties = {**properties, "EventPattern": json.dumps(properties["EventPattern"])}
+    wanted["RetentionDays"] = int(properties["RetentionDays"])
+    made = {**wanted, "EventSourceArn": properties["SourceArn"]}
+    if not _done(eventbridge._create_archive(made), "ResourceAlreadyExistsException"):
+        _done(eventbridge._update_archive(wanted))
+    return str(properties["ArchiveName"])
+
+
+def _delete_archive(name: str, _: Properties) -> None:
+    _done(eventbridge._delete_archive({"ArchiveName": name}), "ResourceNotFoundException")
+
+
+def _invite(_: str, properties: Properties, __: str) -> str:
+    _done(cognito._admin_create_user(properties))
+    return str(properties["Username"])
+
+
+def _sign_out(name: str, properties: Properties) -> None:
+    gone = {"UserPoolId": properties["UserPoolId"], "Username": name}
+    _done(cognito._admin_delete_user(gone), "UserNotFoundException", "ResourceNotFoundException")
+
+
+def _upload(logical: str, properties: Properties, stack: str) -> str:
+    """Do what the CDK's function does: it runs the AWS CLI of a layer, which is not at /opt here."""
+    bucket, put = properties["DestinationBucketName"], set[str]()
+    cache = (properties.get("SystemMetadata") or {}).get("cache-control", "no-cache")
+    markers = properties.get("SourceMarkers") or [{}] * len(properties["SourceBucketNames"])
+    sources = zip(properties["SourceBucketNames"], properties["SourceObjectKeys"], markers, strict=True)
+    for source, key, replaced in sources:
+        data = s3._get_object_data(source, key)
+        if data is None:
+            raise ValueError(f"s3://{source}/{key} is not there")
+        packed = zipfile.ZipFile(io.BytesIO(data))
+        for name in (entry.filename for entry in packed.infolist() if not entry.is_dir()):
+            body = packed.read(name)
+            for marker, value in replaced.items():
+                body = body.replace(marker.encode(), str(value).encode())
+            kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            _done(s3._put_object(bucket, name, body, {"content-type": kind, "cache-control": cache}))
+            put.add(name)
+    for gone in s3._buckets[bucket]["objects"].keys() - put:
+        _done(s3._delete_object(bucket, gone))
+    return _name(logical, properties, stack)
