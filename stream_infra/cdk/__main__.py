@@ -14,7 +14,7 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from producers.errors import MonitorError
-from stream_infra.config import BUILT_HERE_CONTEXT, LOCAL, enter, read_context
+from stream_infra.config import BUILT_HERE_CONTEXT, enter, read_context
 
 
 def main() -> int:
@@ -29,7 +29,9 @@ def main() -> int:
         from stream_infra.cdk.template_limits import judge  # noqa: PLC0415
         from stream_infra.names import STACKS  # noqa: PLC0415
 
-        build(app, config, bundles(ROOT, config, LOCAL if context.get(BUILT_HERE_CONTEXT) else config.target))
+        build(
+            app, config, bundles(ROOT, config, "local" if context.get(BUILT_HERE_CONTEXT) else config.target)
+        )
     except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
