@@ -2,7 +2,7 @@
 
 "As long as your function's execution role has the necessary permissions, Lambda captures logs for all requests handled
 by your function and sends them to Amazon CloudWatch Logs" (Lambda guide, "Working with Lambda function logs"). Without
-them the function runs all the same, and nobody is told: nothing but the missing log shows it.
+them the function runs all the same, and nothing says so but the log that is missing.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class MissingCalls:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer them, pass on the rest."""
+        """Respond to them, and pass on the rest."""
         if scope["type"] == "http" and Headers(scope=scope).get("x-amz-target") == _LIMITS:
             answer = await self._limits()
             await answer(scope, receive, send)

@@ -123,9 +123,9 @@ def _prove(*, as_json: bool) -> None:
     from stream_infra.cli.commands.verify import prove  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.endpoints import resolve  # noqa: PLC0415
 
-    rehearsal = "AWS_ENDPOINT_URL" in os.environ  # a local AWS, to which all of the above went
+    is_local = "AWS_ENDPOINT_URL" in os.environ  # a local AWS, to which all of the above went
     typer.echo("Deployed. The proof that it works:", err=True)
-    if not prove(resolve(aws=not rehearsal), as_json=as_json):
+    if not prove(resolve(aws=not is_local), as_json=as_json):
         raise FailedError(
             "it is deployed, and does not work: mend what is named, then stock-monitor verify --aws"
         )
