@@ -242,11 +242,7 @@ def _move(event: AlertEvent, incident: str) -> Move:
 
 def _carries_on(event: AlertEvent, incident: Incident) -> bool:
     """Return whether live quotes make worse what began in a backfill: of that nobody is notified, of this they are."""
-    return (
-        incident.origin == "backfill"
-        and event.origin not in {"backfill", "replay"}
-        and event.change != "ended"
-    )
+    return incident.origin == "backfill" and event.origin != "backfill" and event.change != "ended"
 
 
 def digest_id(digest: Digest) -> str:

@@ -168,6 +168,15 @@ def test_an_event_that_comes_again_sends_what_a_crash_kept_back_unless_it_is_sil
     assert [message.cause and message.cause.ticker for message in bench.sent()] == ["AAPL"]
 
 
+def test_an_event_that_comes_again_sends_to_every_channel_that_a_crash_kept_back(two: Bench) -> None:
+    del two.phones.down["desk"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two.notifier._deliverer, "deliver", lambda *_: None)  # killed before it sends
+        two.take(opened(severity="critical"))
+    two.take(opened(severity="critical"))
+    assert (len(two.sent()), len(two.sent("desk"))) == (1, 1)
+
+
 def test_a_claim_that_ran_out_is_taken_over(two: Bench) -> None:
     """The function was killed while it sent."""
     two.take(opened(severity="critical"))
