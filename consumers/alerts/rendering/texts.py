@@ -33,6 +33,12 @@ NAMED = 5
 RANKED = 10
 """Tickers that a message ranks."""
 _CHANGES = {"escalated": "Now ", "repeated": "Still "}
+_BESIDE: dict[str, str] = {
+    "company": "not the market",
+    "sector-wide": "as its sector",
+    "market": "as the market",
+}
+"""What a verdict says of a move, where there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Content:
     ----------
     title
         What happened, on one line.
+    short
+        The title without its last part, for where the whole has no room; "" where it has none to leave out.
     lines
         More of it, a fact a line.
     severity
@@ -69,6 +77,7 @@ class Content:
     link: str
     at: str
     buttons: tuple[Button, ...] = ()
+    short: str = ""
 
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
@@ -79,8 +88,13 @@ class Content:
     @property
     def subject(self) -> str:
         """The title as SNS takes it for the subject of an email."""
-        plain = gsm7.spell(self.title).encode("ascii", "replace").decode()
-        return plain if len(plain) <= SUBJECT_CHARACTERS else plain[: SUBJECT_CHARACTERS - 3].rstrip() + "..."
+        titles = [gsm7.spell(text).encode("ascii", "replace").decode() for text in self._titles]
+        cut = titles[-1][: SUBJECT_CHARACTERS - 3].rstrip() + "..."
+        return next((title for title in titles if len(title) <= SUBJECT_CHARACTERS), cut)
+
+    @property
+    def _titles(self) -> tuple[str, ...]:
+        return (self.title, self.short) if self.short else (self.title,)
 
     @property
     def email(self) -> str:
@@ -93,12 +107,11 @@ class Content:
     def sms(self) -> str:
         """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it.
 
-        The time comes last, and goes whole: first its day, which is that of the message.
+        The time comes last, and goes whole: first its day, which is that of the message; then the title's last part.
         """
         clock = self.at.partition(" ")[2]
-        texts = [
-            gsm7.spell(text) for text in (f"{self.title}, {self.at}", f"{self.title}, {clock}", self.title)
-        ]
+        parts = [f"{self.title}, {self.at}", *(f"{title}, {clock}" for title in self._titles), *self._titles]
+        texts = [gsm7.spell(text) for text in parts]
         if self.link and self.link == gsm7.spell(self.link):
             room = gsm7.SEGMENT_SEPTETS - gsm7.septets(self.link) - 1
             if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(texts[0])):
@@ -139,9 +152,9 @@ def _actions(kind: MessageKind, incident: Incident) -> Iterator[tuple[Action, st
 
 def _printable(said: Content) -> Content:
     """Return a message without characters that a mail or a terminal would act upon, such as line ends in a title."""
-    title, *lines = (one_line(text) for text in (said.title, *said.lines))
+    title, short, *lines = (one_line(text) for text in (said.title, said.short, *said.lines))
     buttons = tuple(replace(button, label=one_line(button.label)) for button in said.buttons)
-    return replace(said, title=title, lines=tuple(lines), buttons=buttons)
+    return replace(said, title=title, short=short, lines=tuple(lines), buttons=buttons)
 
 
 def _content(message: Message, say: _Writer) -> Content:
@@ -173,20 +186,23 @@ class _Writer:
         )
         others = [one for one in incident.samples if one.id != cause.id]
         counted = incident.anomalies - 1 - len(others)
-        parts = [f"{cause.ticker} {_words(cause.kind)}", *_verdict(incident), against]
-        what = cause.explanation.rstrip(".") if cause.kind == RULE else ", ".join(parts)
+        short = f"{_change(message, incident)}: {cause.ticker} {_words(cause.kind)}, {against}"
+        title = ", ".join([short, *_verdict(incident)])
+        if cause.kind == RULE:
+            title = short = f"{_change(message, incident)}: {cause.explanation.rstrip('.')}"
         lines = [
             cause.explanation,
             *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
             *([f"and {_count(counted, 'more anomaly', 'more anomalies')}"] if counted > 0 else []),
         ]
-        return self._about(incident, f"{_change(message, incident)}: {what}", lines, cause.began_ms)
+        said = self._about(incident, title, lines, cause.began_ms)
+        return replace(said, short=short if short != title else "")
 
     def wide(self, message: Message, incident: Incident) -> Content:
         what = "stall of the feed" if incident.subject == FEED else "market-wide"
         moved = any(one.move for one in incident.tickers)
         lines = [
-            f"Moved first: {self._first(incident.tickers)}",
+            self._first(incident),
             *([f"Moved most: {_most(incident.tickers)}"] if moved else []),
             *_samples(incident),
         ]
@@ -238,8 +254,13 @@ class _Writer:
         explanation = incident.samples[0].explanation
         return f"{self._clock(incident.opened_ms)}  {_subject(incident)} ({', '.join(about)}): {explanation}"
 
-    def _first(self, moves: tuple[TickerMove, ...]) -> str:
-        return ", ".join(f"{move.ticker} {self._clock(move.first_ms)}" for move in moves[:RANKED])
+    def _first(self, incident: Incident) -> str:
+        """Return which tickers moved first, and when, with the time zone once."""
+        moves = [
+            (move.ticker, self._clock(move.first_ms).partition(" ")[0]) for move in incident.tickers[:RANKED]
+        ]
+        times = ", ".join(f"{ticker} {time}" for ticker, time in moves)
+        return f"Moved first ({self._clock(incident.opened_ms).partition(' ')[2]}): {times}"
 
     def _moment(self, ms: int) -> str:
         moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
@@ -323,7 +344,7 @@ def _samples(incident: Incident) -> list[str]:
 
 
 def _verdict(incident: Incident) -> list[str]:
-    return [incident.context.verdict] if incident.context and incident.context.verdict else []
+    return [_BESIDE[incident.context.verdict]] if incident.context and incident.context.verdict else []
 
 
 def _share(incident: Incident) -> str:

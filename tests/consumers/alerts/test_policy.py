@@ -320,7 +320,7 @@ def test_a_market_wide_move_is_one_incident_with_its_tickers_ranked(bench: Bench
     assert said.title == (
         "CRITICAL: market-wide, 10 of 10 tickers within a minute (T0, T1, T2, T3, T4 and 5 more)"
     )
-    assert said.lines[0].startswith("Moved first: T0 09:30:00 EST, T1 ")
+    assert said.lines[0].startswith("Moved first (EST): T0 09:30:00, T1 ")
     assert said.lines[1].startswith("Moved most: T9 -10.00 %, T8 -9.00 %")
 
 
