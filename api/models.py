@@ -184,6 +184,10 @@ class BarList(BaseModel):
     origin: Origin
     since: str
     until: str
+    closed_since: str | None = Field(
+        description="When its market closed (ISO 8601, ms, UTC); null while it is open, and of a replay."
+    )
+    opens_at: str | None = Field(description="When that market opens again.")
     bars: list[BarModel]
     count: int
 

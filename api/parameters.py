@@ -164,6 +164,16 @@ SinceQuery = Annotated[
 UntilQuery = Annotated[
     Instant, Query(description="Before this instant (ISO 8601; UTC where no offset is given).")
 ]
+MOST_MINUTES = 2_880
+MinutesQuery = Annotated[
+    int,
+    Query(
+        description="In the place of `since` and `until`: the last so many minutes. They end now, but with the last "
+        "quote while the market is closed or where that quote is older than all of them.",
+        ge=1,
+        le=MOST_MINUTES,
+    ),
+]
 Length = Literal["1s", "5s", "15s", "1m"]
 """How long a bar lasts."""
 LENGTHS_MS: Mapping[Length, int] = {"1s": 1000, "5s": 5000, "15s": 15_000, "1m": 60_000}

@@ -16,7 +16,7 @@ from consumers.stores.charts import ChartTable
 from consumers.stores.parameters import ThresholdEditor
 from consumers.stores.rules import RuleParameter
 from producers.archive import ArchiveReader
-from producers.markets import Session, market_of
+from producers.markets import Session, closed_hours, market_of
 from producers.markets.listings import traded
 
 
@@ -51,3 +51,8 @@ class Services:
         """Return the tickers of which quotes are expected now."""
         at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
         return frozenset(traded(tickers, self.session, at, self.market_of))
+
+    def closed_hours(self, ticker: str) -> tuple[datetime, datetime] | None:
+        """Return since when a ticker's market is closed, and when it opens; None while quotes are expected."""
+        at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
+        return closed_hours(self.session, at, self.market_of(ticker))

@@ -69,6 +69,8 @@ export interface BarList {
   origin: "live" | "simulated" | "replay" | "backfill" | "verify";
   since: string;
   until: string;
+  closed_since: string | null;
+  opens_at: string | null;
   bars: Array<BarModel>;
   count: number;
 }

@@ -16,6 +16,7 @@ from api.parameters import (
     MOST_ROWS,
     FirstQuery,
     LengthQuery,
+    MinutesQuery,
     OffsetQuery,
     OrderQuery,
     RowsQuery,
@@ -94,16 +95,27 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     )
     def list_bars(
         ticker: TickerPath,
+        *,
         since: SinceQuery | None = None,
         until: UntilQuery | None = None,
+        minutes: MinutesQuery | None = None,
         source: SourceQuery | None = None,
         length: LengthQuery = "1m",
     ) -> Response[str]:
         length_ms = LENGTHS_MS[length]
-        since_ms, until_ms = _span(since, until, services.now_ms(), length_ms)
         origin = origin_of(windows_of(source or services.source))
+        closed = None if origin == "replay" else services.closed_hours(ticker)
+        quotes = None
+        if minutes is None:
+            since_ms, until_ms = _span(since, until, services.now_ms(), length_ms)
+        elif since or until:
+            raise bad_request("minutes", minutes, "left out beside since or until")
+        else:
+            quotes = services.charts.last_quotes(origin)
+            now_ms, newest_ms = services.now_ms(), quotes.ts.get(ticker)
+            since_ms, until_ms = _last(minutes, length_ms, now_ms, newest_ms, closed is not None)
         if length_ms == MINUTE_MS:
-            bars = services.charts.bars(origin, ticker, since_ms, until_ms)
+            bars = services.charts.bars(origin, ticker, since_ms, until_ms, quotes)
         else:
             bars = _short(services, origin, ticker, (since_ms, until_ms), length_ms)
         payload = {
@@ -111,6 +123,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "origin": origin,
             "since": iso_ms(since_ms),
             "until": iso_ms(until_ms),
+            "closed_since": closed and iso_ms(epoch_ms(closed[0])),
+            "opens_at": closed and iso_ms(epoch_ms(closed[1])),
             "bars": [_bar(bar) for bar in bars],
             "count": len(bars),
         }
@@ -158,7 +172,7 @@ def _span(since: datetime | None, until: datetime | None, now_ms: int, length_ms
     usual_ms, most_ms = DEFAULT_SPAN_MS, MAX_SPAN_MS
     if length_ms < MINUTE_MS:
         usual_ms = most_ms = SHORT_SPAN_MS
-    until_ms = epoch_ms(until) if until else now_ms // 60_000 * 60_000 + 60_000
+    until_ms = epoch_ms(until) if until else _minute_after(now_ms)
     since_ms = epoch_ms(since) if since else max(0, until_ms - usual_ms)
     if not 0 <= until_ms - since_ms <= most_ms:
         hours = most_ms // _HOUR_MS
@@ -167,6 +181,23 @@ def _span(since: datetime | None, until: datetime | None, now_ms: int, length_ms
             "since", iso_ms(since_ms), f"an instant up to {span} before until ({iso_ms(until_ms)})"
         )
     return since_ms, until_ms
+
+
+def _last(
+    minutes: int, length_ms: int, now_ms: int, newest_ms: int | None, is_closed: bool
+) -> tuple[int, int]:
+    """Return the last minutes up to now, or up to the newest quote where nothing is expected, or came, after it."""
+    span_ms, most_ms = minutes * MINUTE_MS, SHORT_SPAN_MS if length_ms < MINUTE_MS else MAX_SPAN_MS
+    if span_ms > most_ms:
+        raise bad_request("minutes", minutes, f"at most {most_ms // MINUTE_MS} with bars below a minute")
+    until_ms = _minute_after(now_ms)
+    if newest_ms is not None and (is_closed or newest_ms < until_ms - span_ms):
+        until_ms = min(until_ms, _minute_after(newest_ms))
+    return max(0, until_ms - span_ms), until_ms
+
+
+def _minute_after(ts_ms: int) -> int:
+    return ts_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
 
 
 def _bar(bar: Bar) -> dict[str, Any]:

@@ -199,9 +199,17 @@ class ChartTable:
         items = (item for page in pages for item in page["Items"])
         return LastQuotes(unpack_quotes(item["columns"]["B"]) for item in items)
 
-    def bars(self, origin: str, symbol: str, since_ms: int, until_ms: int) -> list[Bar]:
-        """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included."""
-        quotes = self.last_quotes(origin)
+    def bars(
+        self, origin: str, symbol: str, since_ms: int, until_ms: int, quotes: LastQuotes | None = None
+    ) -> list[Bar]:
+        """Return the minutes that start in since_ms <= start < until_ms, by time, the open one included.
+
+        Parameters
+        ----------
+        quotes
+            The last quotes of the origin, where they were read already.
+        """
+        quotes = self.last_quotes(origin) if quotes is None else quotes
         closed = self.closed_bars(origin, symbol, since_ms, until_ms, len(quotes.ts))
         bars = {bar.minute_ms: bar for bar in closed}
         quote = quotes.get(symbol)

@@ -13,7 +13,7 @@ import { EventList } from "./event_list.js";
 import { eventStream } from "./event_stream.js";
 import { skeleton } from "./events_panel.js";
 import { details } from "./facts.js";
-import { change, digitsOf, digitsOfQuote, percent, price } from "./format.js";
+import { change, digitsOf, digitsOfQuote, momentToMinute, percent, price } from "./format.js";
 import { incidents } from "./incidents.js";
 import { momentOf } from "./kinds.js";
 import { silences } from "./silences.js";
@@ -59,6 +59,8 @@ export class OpenTicker {
   #bars = null;
   /** @type {BarList | null} of the ticker that it is compared with */
   #other = null;
+  /** Where the bars end (epoch ms) if that is not now: with the last quote before the market closed, or before a long silence. */
+  #endMs = 0;
   /** @type {AnomalyPage | null} */
   #page = null;
   /** @type {Quote[]} what the page saw lately, oldest first: kept for bars below a minute */
@@ -98,11 +100,13 @@ export class OpenTicker {
     const barsMs = at ? PAST_MS : this.#isShort ? SLOW_MS : LIVE_MS;
     const onProblem = (/** @type {Error} */ problem) => this.#reject(problem.message);
     const length = this.#isShort ? lengthName(this.#address.bars) : "";
-    const bars = (/** @type {string} */ of) => () => resource(["quotes", of], { ...this.#span(), source, length });
+    // The API knows where the last minutes end; what stands beside the bars is asked for as they are.
+    const bars = () => resource(["quotes", ticker], { ...(at ? this.#span() : { minutes: this.#minutes }), source, length });
+    const others = () => resource(["quotes", compare], { ...this.#span(), source, length });
     const anomalies = new Poll(() => resource(["anomalies", ticker], { ...this.#span(), source, limit: 200 }), (page) => this.#takeAnomalies(page), { everyMs, onProblem });
     if (!at) eventStream.follow(anomalies, { ticker, signal: this.#ended.signal });
-    const polls = [new Poll(bars(ticker), (found) => this.#takeBars(found), { everyMs: barsMs, onProblem }), anomalies];
-    if (compare && compare !== ticker) polls.push(new Poll(bars(compare), (found) => this.#takeOther(found), { everyMs: barsMs, quiet: true }));
+    const polls = [new Poll(bars, (found) => this.#takeBars(found), { everyMs: barsMs, onProblem }), anomalies];
+    if (compare && compare !== ticker) polls.push(new Poll(others, (found) => this.#takeOther(found), { everyMs: barsMs, quiet: true }));
     return polls;
   }
 
@@ -179,6 +183,7 @@ export class OpenTicker {
     const against = { previous_close: "since the previous close", open: "since the day's first price" };
     setText(byId("ticker-note"), known && ticker.reference_kind ? against[ticker.reference_kind] : "");
     this.#showWarmUp();
+    this.#findEnd(); // by the server's clock, which came with the list
   }
 
   /** Of a ticker that had no quote before today: how many of the first ticks came. */
@@ -209,12 +214,16 @@ export class OpenTicker {
     return Math.max(row ? digitsOfQuote(row) : 0, digitsOf(...bars.flatMap(({ open, close }) => [open, close])));
   }
 
-  /** What the chart spans: around the moment in question, or up to now. */
+  get #minutes() {
+    return Math.min(minutesOf(this.#address.range), this.#length.mostMinutes);
+  }
+
+  /** What the chart spans: around the moment in question, or up to where the bars end. */
   #span() {
-    const minutes = Math.min(minutesOf(this.#address.range), this.#length.mostMinutes);
+    const minutes = this.#minutes;
     const at = Date.parse(this.#address.at);
     const nowMinute = Math.floor(serverNow() / MINUTE_MS) * MINUTE_MS + MINUTE_MS;
-    const until = Number.isNaN(at) ? nowMinute : Math.min(nowMinute, Math.ceil(at / MINUTE_MS + 0.4 * minutes) * MINUTE_MS);
+    const until = Number.isNaN(at) ? this.#endMs || nowMinute : Math.min(nowMinute, Math.ceil(at / MINUTE_MS + 0.4 * minutes) * MINUTE_MS);
     return { since: new Date(until - minutes * MINUTE_MS).toISOString(), until: new Date(until).toISOString() };
   }
 
@@ -228,6 +237,7 @@ export class OpenTicker {
       h("span", { id: "ticker-change", className: "ticker-change" }),
       h("span", { id: "ticker-note", className: "panel-note" }),
       h("span", { id: "warm-up", className: "badge badge-quiet", hidden: true, title: `Anomalies are found from ${WARM_UP_TICKS} ticks on` }),
+      h("span", { id: "market-closed", className: "badge badge-quiet", hidden: true }),
       h("span", { id: "ticker-source", className: "badge badge-replay", hidden: true }, source),
       at && h("a", { className: "back", href: href({ ticker, range, bars, style, compare }), "data-nav": "" }, "Back to live"),
     );
@@ -259,7 +269,23 @@ export class OpenTicker {
   #takeBars(bars) {
     if (bars === this.#bars) return;
     this.#bars = bars;
+    this.#findEnd();
     this.#draw();
+  }
+
+  /** Where the bars end, which all beside them follows, and whether that is because the market is closed. */
+  #findEnd() {
+    if (!this.#bars || this.#address.at) return;
+    const { until, closed_since: since, opens_at: opens } = this.#bars;
+    byId("market-closed").hidden = since === null;
+    const words = (/** @type {string} */ instant) => momentToMinute(Date.parse(instant), serverNow());
+    if (since && opens) setText(byId("market-closed"), `Market closed since ${words(since)}, opens ${words(opens)}`);
+    const untilMs = Date.parse(until);
+    const endMs = untilMs > serverNow() - MINUTE_MS ? 0 : untilMs;
+    if (endMs === this.#endMs) return;
+    this.#endMs = endMs;
+    this.#fitted = false;
+    for (const poll of this.#polls.slice(1)) void poll.now();
   }
 
   /** @param {BarList} bars */

@@ -1,16 +1,14 @@
-// A ticker's last hour, or the hour around an anomaly, as a line: drawn only where it is on screen.
+// A ticker's last hour of quotes as a line: drawn only where it is on screen.
 
 import { get, resource } from "./api.js";
-import { serverNow } from "./clock.js";
 import { svg } from "./dom.js";
 
 /** @typedef {import("../api-types.d.ts").BarList} BarList */
-/** @typedef {{ticker: string, source: string, at?: number}} Subject `at` is the moment it is about, epoch ms */
+/** @typedef {{ticker: string, source: string}} Subject */
 /** @typedef {Subject & {drawnAt: number}} Line */
 
-const MINUTE_MS = 60_000;
-const SPAN_MS = 60 * MINUTE_MS;
-const AFTERWARDS_MS = 15 * MINUTE_MS;
+/** An hour, and the minute that is open. */
+const MINUTES = 61;
 const REFRESH_MS = 60_000;
 const WIDTH = 84;
 const HEIGHT = 26;
@@ -36,7 +34,7 @@ async function refresh() {
   for (const [box, line] of due) {
     if (!isOnScreen(box)) continue;
     try {
-      draw(box, await get(resource(["quotes", line.ticker], { ...span(line), source: line.source })), line.at);
+      draw(box, await get(resource(["quotes", line.ticker], { minutes: MINUTES, source: line.source })));
     } catch (error) {
       if (!(error instanceof Error)) throw error;
     }
@@ -52,20 +50,8 @@ function isOnScreen(box) {
   return bottom > 0 && top < innerHeight;
 }
 
-/** What lies in the past is drawn once. @param {Line} line */
-function isDue({ at, drawnAt }) {
-  const changes = at === undefined || at + AFTERWARDS_MS > serverNow() - REFRESH_MS;
-  return drawnAt === -Infinity || (changes && performance.now() - drawnAt > REFRESH_MS);
-}
-
 /** @param {Line} line */
-function span({ at }) {
-  const now = serverNow();
-  const end = at === undefined ? now : Math.min(now, at + AFTERWARDS_MS);
-  const since = Math.floor((end - SPAN_MS) / MINUTE_MS) * MINUTE_MS;
-  const until = at === undefined ? "" : new Date(since + SPAN_MS + MINUTE_MS).toISOString();
-  return { since: new Date(since).toISOString(), until };
-}
+const isDue = ({ drawnAt }) => performance.now() - drawnAt > REFRESH_MS;
 
 /** A misprinted price drawn to scale would flatten all others: what is far outside is drawn nearby. @param {number[]} closes */
 function usual(closes) {
@@ -75,8 +61,8 @@ function usual(closes) {
   return reach ? closes.map((close) => Math.min(Math.max(close, low - reach), high + reach)) : closes;
 }
 
-/** @param {Element} box @param {BarList} answer @param {number} [at] */
-function draw(box, { bars }, at) {
+/** @param {Element} box @param {BarList} answer */
+function draw(box, { bars }) {
   if (bars.length < 2) {
     box.replaceChildren();
     return;
@@ -93,10 +79,7 @@ function draw(box, { bars }, at) {
   });
   const direction = closes[closes.length - 1] >= closes[0] ? "up" : "down";
   const line = svg("polyline", { points: points.join(" ") });
-  const marked = at === undefined ? -1 : bars.findLastIndex((bar) => Date.parse(bar.minute) <= at);
-  const mark = marked < 0 ? [] : [svg("circle", { cx: points[marked][0], cy: points[marked][1], r: 2.6 })];
-  const className = `sparkline ${at === undefined ? direction : "moment"}`;
-  box.replaceChildren(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: className, "aria-hidden": "true" }, line, ...mark));
+  box.replaceChildren(svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: `sparkline ${direction}`, "aria-hidden": "true" }, line));
 }
 
 void refresh();

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -119,6 +119,37 @@ def is_open(session: Session, at: datetime, market: str = NEW_YORK) -> bool:
     # A session may begin on the UTC day before its own, or end on the one after.
     days = (at.date() + offset * _DAY for offset in (-1, 0, 1))
     return any(begins <= at < ends for day in days for begins, ends in trading_hours(session, day, market))
+
+
+def closed_hours(session: Session, at: datetime, market: str = NEW_YORK) -> tuple[datetime, datetime] | None:
+    """Return since when a market is closed at a time (aware), and when it opens; None while it is open.
+
+    A lunch break is such a pause too.
+
+    Examples
+    --------
+    >>> sunday = datetime(2025, 11, 30, 12, tzinfo=UTC)
+    >>> [f"{moment:%a %H:%M}" for moment in closed_hours("regular", sunday) or ()]
+    ['Fri 18:00', 'Mon 14:30']
+    >>> closed_hours("regular", sunday, ALWAYS_OPEN) is None
+    True
+    """
+    if session == "always" or is_open(session, at, market):
+        return None
+    at = at.astimezone(UTC)
+    if market == FX:
+        friday = at.astimezone(new_york(at.date())).date()
+        friday -= timedelta(days=(friday.weekday() - 4) % 7)
+        ends, begins = (
+            datetime(day.year, day.month, day.day, 17, tzinfo=new_york(day))
+            for day in (friday, friday + 2 * _DAY)
+        )
+        return ends.astimezone(UTC), begins.astimezone(UTC)
+    # A session may begin on the UTC day before its own, or end on the one after.
+    before, after = (at.date() - n * _DAY for n in count(-1)), (at.date() + n * _DAY for n in count(-1))
+    closings = (ends for day in before for _, ends in trading_hours(session, day, market)[::-1] if ends <= at)
+    openings = (begins for day in after for begins, _ in trading_hours(session, day, market) if begins > at)
+    return next(closings), next(openings)
 
 
 def trading_hours(

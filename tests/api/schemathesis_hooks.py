@@ -29,6 +29,8 @@ RULES = [
     (("GET /alerts", "GET /incidents"), "since", "an instant of the last 7 days"),
     (("GET /quotes/{ticker}",), "since", "an instant up to 48 hours before until"),
     (("GET /quotes/{ticker}",), "since", "an instant up to an hour before until"),  # of bars below a minute
+    (("GET /quotes/{ticker}",), "minutes", "left out beside since or until"),
+    (("GET /quotes/{ticker}",), "minutes", "at most 60 with bars below a minute"),
     (_SILENCES, "all", "a ticker, a kind, both, or all=true without them"),
     (_UNTIL, "until", "an instant after now"),
     (

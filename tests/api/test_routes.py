@@ -14,9 +14,10 @@ from api.anomalies import AnomalyListing, AnomalyQuery, AnomalyStore
 from api.models import AnomalyModel, AnomalyPage, BarList, KindList, ProblemModel, Stats, TickerList
 from api.services import Services
 from consumers.contracts import schema
-from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from consumers.contracts.kinds import EVERY_KIND
 from producers.archive import Archive
+from producers.markets import Session
 from producers.quote_batch import QuoteBatch
 from tests.api.client import DATA_BUCKET, NOW_MS, Api, Reply, Table
 
@@ -129,6 +130,9 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Tabl
         ("/anomalies/AAPL/AAPL-999999999999999-gap", {}, "anomaly_id", "AAPL-"),
         ("/quotes/AAPL", {"since": "2026-11-01T00:00Z"}, "since", "up to 48 hours before"),
         ("/quotes/AAPL", {"since": "2026-11-25T00:00Z"}, "since", "up to 48 hours before"),
+        ("/quotes/AAPL", {"minutes": "0"}, "minutes", "greater than or equal to 1"),
+        ("/quotes/AAPL", {"minutes": "60", "since": "2026-11-24T14:00Z"}, "minutes", "left out beside since"),
+        ("/quotes/AAPL", {"minutes": "61", "length": "5s"}, "minutes", "at most 60 with bars below a minute"),
         ("/health", {"depth": "deep"}, "depth", "'full'"),
     ],
 )
@@ -222,6 +226,44 @@ def test_bars_of_a_ticker_with_the_open_minute(api: Api, dynamodb: DynamoDBClien
     assert api.get("/quotes/AAPL", source="replay").json["bars"] == []
     narrow = api.get("/quotes/AAPL", since=iso_ms(MINUTE_MS - 60_000), until=iso_ms(MINUTE_MS)).json
     assert narrow["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("session", "age_minutes", "until_minutes_ago"),
+    [
+        ("always", 3, 0),  # a pause is seen
+        ("always", 90, 90),  # a silence longer than what was asked for ends the bars
+        ("regular", 0, 0),
+        ("extended", 0, 0),
+    ],
+)
+def test_the_last_minutes_end_now_or_with_the_last_quote(
+    services: Services, dynamodb: DynamoDBClient, session: Session, age_minutes: int, until_minutes_ago: int
+) -> None:
+    put_quotes(dynamodb, "simulated", last_quote("AAPL", age_minutes * 60_000))
+    answer = Api(replace(services, session=session)).get("/quotes/AAPL", minutes="60").json
+    until_ms = MINUTE_MS + 60_000 - until_minutes_ago * 60_000
+    assert (answer["since"], answer["until"]) == (iso_ms(until_ms - 3_600_000), iso_ms(until_ms))
+    assert (answer["closed_since"], answer["opens_at"]) == (None, None)
+
+
+def test_while_its_market_is_closed_the_last_minutes_are_those_of_its_last_session(
+    services: Services, dynamodb: DynamoDBClient
+) -> None:
+    sunday_ms = NOW_MS + 5 * 86_400_000
+    friday_ms = ms_of_iso("2026-11-27T17:59:55.000Z")  # a half day
+    put_quotes(dynamodb, "simulated", last_quote("AAPL", NOW_MS - friday_ms))
+    api = Api(replace(services, session="regular", now_ms=lambda: sunday_ms))
+    answer = api.get("/quotes/AAPL", minutes="240").json
+    BarList.model_validate(answer, strict=True)
+    assert (answer["since"], answer["until"]) == ("2026-11-27T14:00:00.000Z", "2026-11-27T18:00:00.000Z")
+    assert answer["closed_since"] == "2026-11-27T18:00:00.000Z"
+    assert answer["opens_at"] == "2026-11-30T14:30:00.000Z"
+    assert api.get("/quotes/AAPL", minutes="240", source="replay").json["closed_since"] is None
+    assert api.get("/quotes/BTC-USD", minutes="240").json["closed_since"] is None
+    assert api.get("/quotes/MSFT", minutes="240").json["until"] == iso_ms(
+        sunday_ms // 60_000 * 60_000 + 60_000
+    )
 
 
 def test_bars_below_a_minute_are_of_what_scans_archived(api: Api) -> None:

@@ -63,8 +63,14 @@ class Crowd:
         if path == "anomalies":
             return self._page(next(self._steps), query.get("cursor"), query.get("severity", list(SEVERITIES)))
         if resource == "quotes":
-            bars = [bar for bar in self._bars if str(bar["minute"]) >= query["since"][0]]
-            around = {"since": query["since"][0], "until": iso_ms(self._now_ms)}
+            since = iso_ms(self._now_ms - 60_000 * int(query["minutes"][0]))
+            bars = [bar for bar in self._bars if str(bar["minute"]) >= since]
+            around = {
+                "since": since,
+                "until": iso_ms(self._now_ms + 60_000),
+                "closed_since": None,
+                "opens_at": None,
+            }
             return {"ticker": ticker, "origin": "simulated", **around, "bars": bars, "count": len(bars)}
         if resource == "anomalies" and "/" not in ticker:
             own = [_anomaly(n * 60, self._now_ms, ticker) for n in range(40)]

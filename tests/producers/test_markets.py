@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import pytest
 from pandas import isna
 
 from producers.errors import ArgumentError
-from producers.markets import _INDICES, check_market, is_open, market_of, markets, trading_hours
+from producers.markets import _INDICES, check_market, closed_hours, is_open, market_of, markets, trading_hours
 from producers.markets.generate import EXCHANGES, FILE, _calendar
 from producers.markets.listings import Listings
 
@@ -62,6 +63,43 @@ def at(text: str) -> datetime:
 )  # fmt: skip
 def test_sessions_breaks_and_daylight_saving(market: str, moment: str, expected: bool) -> None:
     assert is_open("regular", at(moment), market) is expected
+
+
+@pytest.mark.parametrize("session", ["regular", "extended"])
+@pytest.mark.parametrize("market", markets())
+def test_a_closed_market_says_since_when_and_until_when(
+    market: str, session: Literal["regular", "extended"]
+) -> None:
+    moments = [
+        at("2026-01-01T00:07") + timedelta(hours=35 * n) for n in range(250)
+    ]  # every hour of a day, all year
+    closed = {moment: closed_hours(session, moment, market) for moment in moments}
+    assert [found is None for found in closed.values()] == [is_open(session, one, market) for one in moments]
+    a_moment = timedelta(microseconds=1)
+    for moment, (ends, begins) in {one: found for one, found in closed.items() if found}.items():
+        assert ends <= moment < begins
+        assert is_open(session, ends - a_moment, market)
+        assert is_open(session, begins, market)
+        between = [ends, (ends + (begins - ends) / 2), begins - a_moment]
+        assert not any(is_open(session, one, market) for one in between)
+
+
+@pytest.mark.parametrize(
+    ("market", "moment", "since", "until"),
+    [
+        ("XNYS", "2026-11-26T15:00", "2026-11-25T21:00", "2026-11-27T14:30"),  # Thanksgiving
+        ("XNYS", "2026-11-29T15:00", "2026-11-27T18:00", "2026-11-30T14:30"),  # after a half day
+        ("XTKS", "2026-07-01T03:00", "2026-07-01T02:30", "2026-07-01T03:30"),  # lunch
+        (
+            "fx",
+            "2026-03-08T20:59",
+            "2026-03-06T22:00",
+            "2026-03-08T21:00",
+        ),  # New York changed its clocks meanwhile
+    ],
+)
+def test_holidays_lunch_and_weekends(market: str, moment: str, since: str, until: str) -> None:
+    assert closed_hours("regular", at(moment), market) == (at(since), at(until))
 
 
 @pytest.mark.parametrize(
