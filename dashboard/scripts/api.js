@@ -37,12 +37,27 @@ export function resource(path, params = {}) {
   return url.href;
 }
 
+/** Asked for before anybody wanted it. @type {Map<string, Promise<any>>} */
+const ahead = new Map();
+
+/** Ask while the rest of the page is loading; whoever gets it first gets this answer. @param {string} url */
+export function askAhead(url) {
+  const answer = get(url);
+  answer.catch(() => {}); // whoever gets it hears of it
+  ahead.set(url, answer);
+}
+
 /**
  * Ask; an unchanged answer (304) costs no body and is the very object of before.
  * @param {string} url
  * @returns {Promise<any>}
  */
 export async function get(url) {
+  const asked = ahead.get(url);
+  if (asked) {
+    ahead.delete(url);
+    return asked;
+  }
   const before = kept.get(url);
   const response = await fetch(url, {
     cache: "no-store",

@@ -81,6 +81,7 @@ export class IncidentsPanel {
     const state = Object.hasOwn(LABELS, asked) ? asked : "";
     byId("events-anomalies").hidden = state !== "";
     byId("events-incidents").hidden = state === "";
+    for (const ofAnomalies of ["filters", "events-summary"]) byId(ofAnomalies).hidden = state !== "";
     const all = incidents.found?.incidents ?? [];
     for (const tab of byId("states").querySelectorAll("button")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.state === state));
@@ -143,7 +144,7 @@ export class IncidentsPanel {
       const isOpen = incident.anomalies.some(({ id }) => id === chosen);
       if (isOpen) void this.#read(incident.id);
       const found = this.#opened.id === incident.id ? this.#opened.found : null;
-      redraw(item, incident, isOpen, [toggleButton(incident, () => void this.#toggle(incident)), ...judgement(found, (useful) => void this.#rate(incident, useful))]);
+      redraw(item, incident, isOpen, [toggleButton(incident, () => void this.#toggle(incident)), judgement(found, (useful) => void this.#rate(incident, useful)), ...details(incident, found)]);
     }
     if (shown.length) arrange(this.#list, [...this.#items.values()]);
     else fill(this.#list, h("li", {}, h("div", { className: "empty" }, h("strong", {}, incidents.found ? `No ${state} incident` : "Loading"), incidents.found && h("p", {}, "of the last 24 hours"))));
@@ -156,19 +157,15 @@ function toggleButton(incident, toggle) {
   return incident.state !== "resolved" && h("button", { className: "button incident-acknowledge", type: "button", onclick: toggle }, incident.state === "acknowledged" ? "Undo acknowledgement" : "Acknowledge for 4 h");
 }
 
-/** Buttons to say whether it was useful, what was said, and what the price did since. @param {Detail | null} found @param {(useful: boolean) => void} rate */
+/** Buttons to say whether it was useful, and what was said. @param {Detail | null} found @param {(useful: boolean) => void} rate */
 function judgement(found, rate) {
   const last = found?.feedback.at(-1);
-  const moves = found?.after.filter(({ move }) => move !== null) ?? [];
   const button = (/** @type {boolean} */ useful, /** @type {string} */ label) => h("button", { className: "button", type: "button", ariaPressed: String(last?.useful === useful), onclick: () => rate(useful) }, label);
-  return [
-    h("div", { className: "incident-feedback", role: "group", ariaLabel: "Was it useful?" }, button(true, "Useful"), button(false, "Noise"), last && h("span", {}, `${last.useful ? "useful" : "noise"}, says ${last.by}`)),
-    moves.length > 0 && h("p", {}, `The price since: ${moves.map(({ minutes, move }) => `${change(100 * (move ?? 0))}% after ${minutes} min`).join(", ")}.`),
-  ];
+  return h("div", { className: "incident-feedback", role: "group", ariaLabel: "Was it useful?" }, button(true, "Useful"), button(false, "Noise"), last && h("span", {}, `${last.useful ? "useful" : "noise"}, says ${last.by}`));
 }
 
-/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen @param {(Node | false)[]} actions */
-function redraw(item, incident, isOpen, actions) {
+/** @param {HTMLLIElement} item @param {Incident} incident @param {boolean} isOpen @param {import("./dom.js").Child[]} shown where it is open */
+function redraw(item, incident, isOpen, shown) {
   const [link, detail] = /** @type {Iterable<HTMLElement>} */ (item.children);
   const [first] = incident.anomalies;
   const openedMs = Date.parse(incident.opened_at);
@@ -189,19 +186,21 @@ function redraw(item, incident, isOpen, actions) {
     h("time", { className: "event-time", dateTime: incident.opened_at, title: `for ${age((endMs - openedMs) / 1000)}` }, bareMoment(openedMs, serverNow())),
   );
   detail.hidden = !isOpen;
-  if (isOpen) fill(detail, ...actions, ...details(incident));
+  if (isOpen) fill(detail, ...shown);
 }
 
-/** @param {Incident} incident */
-function details(incident) {
+/** @param {Incident} incident @param {Detail | null} found */
+function details(incident, found) {
   const endMs = incident.resolved_at ? Date.parse(incident.resolved_at) : serverNow();
   const lasted = age((endMs - Date.parse(incident.opened_at)) / 1000);
   const moves = incident.tickers.filter(({ move }) => move !== 0).slice(0, 8);
   const since = { open: `Open for ${lasted}`, acknowledged: `Began ${lasted} ago`, resolved: `Resolved after ${lasted}` }[incident.state];
+  const after = found?.after.filter(({ move }) => move !== null) ?? [];
   const acknowledged = incident.acknowledged_by && `, acknowledged by ${incident.acknowledged_by}`;
   return [
-    h("p", {}, `${since}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}, ${incident.open_count} going on.`),
+    h("p", {}, `${since}${acknowledged ?? ""}; ${incident.anomaly_count} ${incident.anomaly_count === 1 ? "anomaly" : "anomalies"}${incident.open_count ? `, ${incident.open_count} going on` : ""}.`),
     incident.context && h("p", { className: "incident-context" }, incident.context.sentence),
+    after.length > 0 && h("p", {}, `The price since: ${after.map(({ minutes, move }) => `${change(100 * (move ?? 0))}% after ${minutes} min`).join(", ")}.`),
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     moves.length > 1 && h("p", {}, moves.map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
     ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${moment(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),

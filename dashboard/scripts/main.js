@@ -47,6 +47,7 @@ void showOutbox();
 void eventStream.start();
 initTheme(byId("theme"), () => tickerView.recolour());
 followLinks();
+void import("./chart.js"); // while the API is asked: it takes longer than all else to be ready
 
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();

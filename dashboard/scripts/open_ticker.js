@@ -54,6 +54,8 @@ export class OpenTicker {
   #legend = new ChartLegend();
   #message = new ChartMessage();
   #canvas = h("div", { className: "chart", role: "img", id: "chart", "aria-label": "Chart" });
+  /** Over the chart: in the head it would move it. */
+  #closedNote = h("p", { id: "market-closed", className: "chart-closed", hidden: true });
   #toNewest = h("button", { className: "button to-newest", type: "button", hidden: true, onclick: () => this.#chart?.showNewest() }, "Back to live");
   /** @type {BarList | null} */
   #bars = null;
@@ -237,7 +239,6 @@ export class OpenTicker {
       h("span", { id: "ticker-change", className: "ticker-change" }),
       h("span", { id: "ticker-note", className: "panel-note" }),
       h("span", { id: "warm-up", className: "badge badge-quiet", hidden: true, title: `Anomalies are found from ${WARM_UP_TICKS} ticks on` }),
-      h("span", { id: "market-closed", className: "badge badge-quiet", hidden: true }),
       h("span", { id: "ticker-source", className: "badge badge-replay", hidden: true }, source),
       at && h("a", { className: "back", href: href({ ticker, range, bars, style, compare }), "data-nav": "" }, "Back to live"),
     );
@@ -252,7 +253,7 @@ export class OpenTicker {
         "div",
         { className: "chart-panel" },
         h("div", { className: "chart-head" }, ...chartControls(this.#address), this.#legend.element),
-        h("div", { className: "chart-box" }, this.#canvas, this.#legend.tip, this.#toNewest, this.#message.element),
+        h("div", { className: "chart-box" }, this.#canvas, this.#closedNote, this.#legend.tip, this.#toNewest, this.#message.element),
         h("div", { className: "chart-foot" }, this.#legend.range, h("span", {}, "Price · volume · spread, least to greatest; shaded: nothing came")),
       ),
       h(
@@ -277,9 +278,9 @@ export class OpenTicker {
   #findEnd() {
     if (!this.#bars || this.#address.at) return;
     const { until, closed_since: since, opens_at: opens } = this.#bars;
-    byId("market-closed").hidden = since === null;
+    this.#closedNote.hidden = since === null;
     const words = (/** @type {string} */ instant) => momentToMinute(Date.parse(instant), serverNow());
-    if (since && opens) setText(byId("market-closed"), `Market closed since ${words(since)}, opens ${words(opens)}`);
+    if (since && opens) setText(this.#closedNote, `Market closed since ${words(since)}, opens ${words(opens)}`);
     const untilMs = Date.parse(until);
     const endMs = untilMs > serverNow() - MINUTE_MS ? 0 : untilMs;
     if (endMs === this.#endMs) return;

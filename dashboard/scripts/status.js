@@ -70,7 +70,7 @@ export class Status {
     const { feed, origin } = this.#list;
     if (feed.state === "closed") return ["closed", feed.last_quote_at === null ? "Market closed" : `Market closed, last quote ${age(ageOf(feed.last_quote_at))} ago`];
     if (feed.last_quote_at === null) return ["missing", "No quotes yet"];
-    if (origin === "replay") return ["live", "Replay"];
+    if (origin === "replay") return ["live", "Recorded quotes"];
     const seconds = ageOf(feed.last_quote_at);
     return feed.state === "live" ? ["live", `Live, last quote ${age(seconds)} ago`] : ["stale", `No new quotes for ${age(seconds)}`];
   }

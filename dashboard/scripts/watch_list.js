@@ -22,6 +22,9 @@ const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
 /** Rows that are laid out together or, out of sight, not at all, and are brought up to date in one go. */
 const GROUP = 25;
+/** Rows of a list that just came, and how long its others wait: the chart is made meanwhile. */
+const AT_FIRST = 2 * GROUP;
+const REST_MS = 100;
 /** Tickers that are listed at once; a longer list is turned over by pages, in an order that the API gives it. */
 const PAGE = 500;
 /** Tickers with a recent anomaly that come first on the first page of a longer list. */
@@ -49,6 +52,8 @@ export class WatchList {
   #table = null;
   /** @type {Map<string, number>} by column, the characters of its longest text so far */
   #longest = new Map();
+  /** The row of the ticker that is open. @type {HTMLTableRowElement | undefined} */
+  #open;
   /** @type {TickerList | null} what the API responded */
   #answer = null;
   /** @type {TickerList | null} the same in the order that is shown */
@@ -107,10 +112,12 @@ export class WatchList {
     void this.#update();
   }
 
-  /** The row of the ticker that is open. */
   #markOpen() {
-    const { ticker } = current();
-    for (const [name, { row }] of this.#lines) row.toggleAttribute("data-open", name === ticker);
+    const row = this.#lines.get(current().ticker)?.row;
+    if (row === this.#open) return;
+    this.#open?.removeAttribute("data-open");
+    row?.setAttribute("data-open", "");
+    this.#open = row;
   }
 
   #forget() {
@@ -199,8 +206,10 @@ export class WatchList {
     if (list.tickers.length) this.#render(list);
     else this.#showEmpty(list);
     void this.#update();
-    const closed = list.feed.state === "closed";
-    setText(byId("watch-summary"), !list.feed.total ? "" : closed ? "The market is closed" : `${list.feed.live.toLocaleString("en-US")} of ${list.feed.total.toLocaleString("en-US")} with fresh quotes`);
+    const { state, live, total } = list.feed;
+    const [fresh, all] = [live, total].map((count) => count.toLocaleString("en-US"));
+    const quotes = list.origin === "replay" ? `${all} replayed` : state === "closed" ? "The market is closed" : `${fresh} of ${all} with fresh quotes`;
+    setText(byId("watch-summary"), total ? quotes : "");
     this.#onList(list);
   }
 
@@ -221,9 +230,12 @@ export class WatchList {
 
   /** @param {TickerList} list */
   #render(list) {
+    const isFirst = !this.#table;
     const table = (this.#table ??= this.#newTable());
     const focused = document.activeElement;
-    const rows = this.#rows(list.tickers);
+    // A screen of rows is there at once; the others are made once it is painted, with the chart.
+    const rows = this.#rows(isFirst ? list.tickers.slice(0, AT_FIRST) : list.tickers);
+    if (isFirst && list.tickers.length > AT_FIRST) setTimeout(() => this.#last && this.#table && this.#render(this.#last), REST_MS);
     if (this.#lines.size > 2 * PAGE) this.#drop(new Set(list.tickers.map(({ ticker }) => ticker)));
     const groups = Math.ceil(rows.length / GROUP);
     for (let n = 0; n < groups; n++) {

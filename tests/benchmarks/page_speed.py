@@ -29,6 +29,18 @@ new PerformanceObserver((list) => {
 }).observe({ type: "event", durationThreshold: 16 })
 """
 
+# From within: a locator looks again and again, and asks through another process.
+_USABLE = """
+window.usableMs = new Promise((resolve) => addEventListener("DOMContentLoaded", () => {
+  new MutationObserver((_, observer) => {
+    const shown = ["#events .event", "#watch tbody tr", "#chart canvas"];
+    if (!shown.every((selector) => document.querySelector(selector))) return;
+    resolve(performance.now());
+    observer.disconnect();
+  }).observe(document.body, { childList: true, subtree: true });
+}));
+"""
+
 
 def main() -> int:
     """Print the figures; 1 if one is beyond what the page must reach."""
@@ -50,10 +62,10 @@ def main() -> int:
 
 def _usable_ms(browser: Browser, site: Site) -> float:
     page = browser.new_page()
-    page.goto(site.url, wait_until="commit")
-    for selector in ("#events .event", "#watch tbody tr", "#chart canvas"):
-        page.locator(selector).first.wait_for()
-    usable: float = page.evaluate("performance.now()")
+    page.add_init_script(_USABLE)
+    site.levers.stand_in = Crowd(int(page.evaluate("Date.now()")), site.bars["AAPL"])
+    page.goto(site.url)
+    usable: float = page.evaluate("usableMs")
     page.close()
     return usable
 

@@ -82,6 +82,7 @@ def test_a_closed_market_shows_its_last_session(
     expect(page.locator("#market-closed")).to_have_text(words)
     expect(page.locator("#chart")).to_have_attribute("data-bars", "240")
     expect(page.locator("#chart")).to_have_attribute("data-empty", "[]")  # nothing is missing since
+    expect(page.locator(".own-events .event")).to_have_count(1)
     expect(page.locator(".own-events .event")).to_have_attribute("data-id", anomaly.id)
     expect(page.locator(f'#watch tr[data-ticker="{ticker}"] .sparkline')).to_be_attached()
 

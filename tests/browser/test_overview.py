@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from tests.browser.conftest import Console
 from tests.browser.site import Site
@@ -106,6 +106,25 @@ def test_every_module_is_asked_for_at_once() -> None:
     named = re.findall(r'<link rel="modulepreload" href="([^"]+)">', page)
     modules = [*DASHBOARD.glob("scripts/*.js"), DASHBOARD / "vendor" / "lightweight-charts.js"]
     assert sorted(named) == sorted(path.relative_to(DASHBOARD).as_posix() for path in modules)
+
+
+def test_what_every_page_asks_first_does_not_wait_for_its_modules(page: Page, site: Site) -> None:
+    held: list[Route] = []
+    asked: list[str] = []
+
+    def once(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path not in asked:
+            route.continue_()
+        asked.append(path)  # a second one is not answered: the first answer is what is shown
+
+    page.route("**/scripts/main.js", held.append)
+    page.route(re.compile(r"/api/(tickers|anomalies)\?"), once)
+    with page.expect_response("**/api/tickers?limit=500"), page.expect_response("**/api/anomalies?limit=50"):
+        page.goto(site.url, wait_until="commit")
+    held[0].continue_()
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    expect(page.locator("#events .event").first).to_be_visible()
 
 
 def test_filters_live_in_the_address(page: Page, site: Site) -> None:
