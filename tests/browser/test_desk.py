@@ -17,7 +17,7 @@ from localstack.outbox import OutboxMessage
 from localstack.outbox_page import STYLE, html
 from tests.browser.conftest import Console, open_context
 from tests.browser.site import Site
-from tests.browser.test_states import violations
+from tests.browser.test_axe import violations
 
 pytestmark = pytest.mark.browser
 LONGEST = "ABCDEFGH.IJKLMNO-PQRSTUVWXYZ=X:1"
@@ -206,8 +206,10 @@ def test_10_long_tickers_and_prices_push_nothing_out(page: Page, site: Site) -> 
     page.goto(site.url)
     expect(page.locator("#watch tbody tr")).to_have_count(16)
     expect(page.locator('#watch tr[data-ticker="INDEX"] .price')).to_contain_text("41")
-    for width in (1440, 2560):
+    for width in (375, 1440, 2560):
         page.set_viewport_size({"width": width, "height": 1000})
+        if width == 375:
+            page.get_by_role("button", name="Watch", exact=True).click()
         _assert_nothing_is_pushed_out(page)
 
 
