@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 from playwright.sync_api import Locator, Page, Route, expect
 
 from consumers.alerts.context import Context
+from consumers.alerts.event import Change
 from consumers.alerts.model import Acknowledgement, Silence
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
-from consumers.contracts.anomaly import Anomaly
+from consumers.contracts.anomaly import Anomaly, ms_of_iso
 from tests.browser.site import TICKERS, UNITS, Levers, Site, epoch_now_ms
 
 HOUR_MS = 3_600_000
@@ -70,9 +71,9 @@ def prepare(site: Site) -> Known:
         site.announce(anomaly, Context("company", "", move, 0.0004, 9, "SPY", 0.001, 1.2, move - 0.0012))
         return anomaly
 
-    def later(anomaly: Anomaly, change: str, after_ms: int, severity: str) -> None:
-        at_ms = int(datetime.fromisoformat(anomaly.timestamp.partition("#")[0]).timestamp() * 1000) + after_ms
-        site.announce(replace(anomaly, severity=severity), change=change, at_ms=at_ms)  # type: ignore[arg-type]
+    def later(anomaly: Anomaly, change: Change, after_ms: int, severity: str) -> None:
+        at_ms = ms_of_iso(anomaly.timestamp.partition("#")[0]) + after_ms
+        site.announce(replace(anomaly, severity=severity), change=change, at_ms=at_ms)
 
     known = Known(
         incident("AAPL", 21, "critical"),
@@ -318,32 +319,6 @@ def _settings_open(page: Page, site: Site) -> Locator:
     return dialog
 
 
-def _settings_changed(page: Page, site: Site, _known: Known) -> None:
-    """A channel, a route and a rule, groups of one's own, and a change that is rejected."""
-    dialog = _settings_open(page, site)
-    dialog.get_by_label("Group tickers").select_option("own")
-    rules = dialog.locator("section", has_text="Your own rules")
-    rules.get_by_label("Ticker").select_option("TSLA")
-    rules.get_by_label("Value").fill("410.5")
-    if rules.get_by_role("listitem").count() == 0:
-        rules.get_by_role("button", name="Add").click()
-    expect(rules.get_by_role("listitem").first).to_contain_text("TSLA")
-    routes = dialog.locator("section", has_text="Routes and channels")
-    routes.get_by_label("Type").select_option("ntfy")
-    routes.get_by_label("Name").fill("desk")
-    routes.get_by_label("url").fill("https://ntfy.sh/desk")
-    routes.get_by_role("button", name="Add channel").click()
-    expect(routes).to_contain_text("desk: ntfy")
-    routes.get_by_role("button", name="Add route").click()
-    expect(routes.locator("ol li").first).to_be_attached()
-    page.route(
-        "**/api/tickers", lambda route: route.fulfill(status=400, json={"detail": "NOPE is no ticker"})
-    )
-    dialog.locator("section", has_text="Watch list").get_by_label("Tickers").fill("AAPL NOPE")
-    dialog.get_by_role("button", name="Save").click()
-    expect(dialog).to_contain_text("That was not done: NOPE is no ticker")
-
-
 def _shortcuts(page: Page, site: Site, _known: Known) -> None:
     _loaded(page, site)
     page.keyboard.press("?")
@@ -388,7 +363,6 @@ STATES = (
     State("groups", _groups, "watch", WATCH, storage={"groups": "market", "groupsFolded": '["New York"]'}),
     State("large-text", _large_text, "chart"),
     State("settings", _settings, part="#settings"),
-    State("settings-changed", _settings_changed, part="#settings", errors=("400",)),
     State("shortcuts", _shortcuts, part="#shortcuts"),
     State("tour", _tour, part=".tour", storage={"tour": ""}),
 )

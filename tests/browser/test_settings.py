@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from consumers.stores.rules import RuleParameter
 from tests.browser.conftest import Console, open_context
 from tests.browser.site import Site
+from tests.browser.test_axe import violations
 
 pytestmark = pytest.mark.browser
 DASHBOARD = Path(__file__).parents[2] / "dashboard"
@@ -96,6 +97,7 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_contain_text("Saved by ann@example.com: added SPY; removed KO.")
     assert asked == [{"tickers": ["AAPL", "SPY"]}]
+    assert violations(page, "#settings") == []
     dialog.get_by_role("button", name="Close").click()
     newest = site.bars["JPM"][-1].minute_ms
     site.put_anomaly("JPM", newest + 2, severity="low", explanation="JPM: nothing to speak of.")
@@ -130,6 +132,7 @@ def test_a_rule_is_added_and_removed(page: Page, site: Site, console: Console) -
     for rule in (first, second):
         rules.get_by_role("button", name="Remove").first.click()
         expect(rules.locator(f'[data-rule="{rule.id}"]')).to_have_count(0)
+    assert violations(page, "#settings") == []
 
 
 def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: Console) -> None:
@@ -171,6 +174,7 @@ def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: 
     section.get_by_role("button", name="Send a test").click()
     expect(section.get_by_role("status")).to_have_text("A test message is on its way to every channel.")
     assert [event.detail_type for event in site.sent] == ["AlertTest"]
+    assert violations(page, "#settings") == []
 
 
 def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
