@@ -24,8 +24,8 @@ FAULT_SCORE = 25.0  # no price at all
 CROSSED_SPREADS, LEAST_SPREAD = 2.0, 1e-4
 # bid and ask so many usual spreads apart, and one so many times the other less one;
 WIDE_SPREADS, WIDE_QUOTES = 20.0, 1.0
-# a price outside of its quotes by so many scales of a return, usual spreads, or usual distances, and so far;
-OUTSIDE_SCALES, OUTSIDE_SPREADS, OUTSIDE_USUAL, LEAST_OUTSIDE = 20.0, 3.0, 6.0, 1e-3
+# a price outside of its quotes by so many scales of a return or usual distances, and so far;
+OUTSIDE_SCALES, OUTSIDE_USUAL, LEAST_OUTSIDE = 20.0, 6.0, 1e-3
 # without quotes, a return of so many scales and at least so large.
 LONE_SCALES, LONE_RETURN = 60.0, 0.009
 # A lone price is confirmed by others that are nearer to it than this part of the jump: by one, or by three where it
@@ -46,12 +46,11 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     unusual = (
         (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0) | (x.wide > WIDE_QUOTES)
     )
-    concerned = unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)
-    if not xp.any(concerned):
-        return 0.0 * x.size, x.shown, expected, OUTSIDE_SCALES * x.scale * expected
+    if not (unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)):
+        return 0.0, x.shown, expected, OUTSIDE_SCALES * x.scale * expected
 
     limit = maximum(
-        maximum(OUTSIDE_SCALES * x.scale, OUTSIDE_SPREADS * s.spread),
+        OUTSIDE_SCALES * x.scale,
         maximum(OUTSIDE_USUAL * s.outside, LEAST_OUTSIDE),
     )
     # Its own quotes contradict it, for as long as they do.
@@ -61,11 +60,10 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     confirmed = again & (s.held_ticks >= where(x.size > FAR_RETURN, FAR_CONFIRMATIONS, 1.0))
     lone = minimum(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
     judged = x.warm & xp.negate(confirmed | x.new_session | (x.bid * x.ask > 0.0))
-    # A symbol that is not concerned must not notice that another one of its round is.
-    doubt = where(concerned, maximum(contradicted, where(judged, lone, 0.0)), 0.0)
+    doubt = maximum(contradicted, where(judged, lone, 0.0))
     crossed = x.crossed / (CROSSED_SPREADS * maximum(s.spread, LEAST_SPREAD))
     wide = minimum(x.wide / WIDE_QUOTES, x.spread / (WIDE_SPREADS * maximum(s.spread, LEAST_SPREAD)))
-    quotes = where(concerned & x.warm, maximum(crossed, wide), 0.0)
+    quotes = where(x.warm, maximum(crossed, wide), 0.0)
     found = where(x.valid, 2.5 * minimum(maximum(doubt, quotes), MOST), FAULT_SCORE)
 
     x.believed = x.valid & (doubt < 1.0)
@@ -80,11 +78,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     x.change = where(x.believed, x.change, 0.0)
     x.size = where(x.believed, x.size, 0.0)
     x.size_paced = x.size / x.root_lapse
-    doubted = quotes >= 1.0
-    x.gain_spread = where(doubted, 0.0, x.gain_spread)
-    x.gain_spread_fast = where(doubted, 0.0, x.gain_spread_fast)
-    x.spread_held = where(doubted, 0.0, x.spread_held)
-    return found, x.shown, expected, where(concerned, limit, OUTSIDE_SCALES * x.scale) * expected
+    if quotes >= 1.0:
+        x.gain_spread, x.gain_spread_fast, x.spread_held = 0.0, 0.0, 0.0
+    return found, x.shown, expected, limit * expected
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -6,8 +6,8 @@ tick counts as little as its pause is shorter than usual: one order is often fil
 
 A run of a process without memory that lasts on average m ticks is longer than n with a probability of some
 exp(-2 n / (2 m - 1)); where activity comes in waves, the tail is heavier and learned (see `tail`). The limit is where
-either falls below one in a million, and more while few runs were seen: after k changes, the predictive
-distribution of a run is wider by some 1 + 7 / k + 32 / k**2. A longer run teaches nothing of chance.
+either falls below one in a hundred thousand, and more while few runs were seen: after k changes, the predictive
+distribution of a run is wider by some 1 + 7 / k. A longer run teaches nothing of chance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import duration
-from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
+from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, learned, limit_of
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -24,72 +24,67 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-RARITY = 13.8  # -ln of that probability
-REACH = 9.0
-SHORTEST_RUN = 7.0
-EXCESS_GAIN = 0.05
+RARITY = 11.5  # -ln of that probability
+SHORTEST_RUN = 6.0
+# The reach, the least limit, and what is assumed of the tail. Of runs without change, in mean ones: an exponential tail
+# passes it once in a hundred thousand, too. Trades come in clusters, and look alike in them.
+RUNS, TRADES = (7.5, 0.0, FIRST_HIGH, FIRST_EXCESS), (12.0, SHORTEST_RUN, FIRST_HIGH, 0.35)
+# After k changes the distribution of a run is wider by 1 + FEW / k; the mean is over so many runs, and the tail learns
+# from each as it would after so many.
+FEW, UNKNOWN, MEAN_RUNS, TAIL_RUNS = 7.0, 1e9, 100.0, 950.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, ticks of the run, usual run, how much longer a run is still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    before = s.run
-    running = x.unchanged | (before > 0.0)
-    longest, limit, found = before, SHORTEST_RUN, 0.0 * before
-    if xp.any(running):
+    s.changes = s.changes + where(x.unchanged, 0.0, 1.0)
+    longest, limit, found = s.run, SHORTEST_RUN, 0.0
+    if x.unchanged | (s.run > 0.0):
         mean = maximum(s.run_mean, 1.0)
-        high, excess = s.run_high + FIRST_HIGH, s.run_excess + FIRST_EXCESS
-        rare = maximum((RARITY / 2.0) * (2.0 * mean - 1.0), (high + REACH * excess) * mean)
-        limit = where(running, maximum(rare * x.few, SHORTEST_RUN), SHORTEST_RUN)
-        longest = where(x.unchanged, before + 1.0, 0.0)
-        s.run = longest
+        likely = maximum(
+            (RARITY / 2.0) * (2.0 * mean - 1.0), limit_of(xp, (s.run_high, s.run_excess, *RUNS)) * mean
+        )
+        seen = s.changes - 1.0  # the first tick of all is none
+        few = where(seen > 0.0, 1.0 + FEW / maximum(seen, 1.0), UNKNOWN)
+        limit = maximum(likely * few, SHORTEST_RUN)
+        longest = where(x.unchanged, s.run + 1.0, 0.0)
         found = longest / limit
         s.frozen = where(found >= 1.0, 1.0, 0.0)
-        ended = running & xp.negate(x.unchanged)
-        if xp.any(ended):
-            run = minimum(before, limit)
-            s.run_mean = s.run_mean + where(ended, run - s.run_mean, 0.0) * x.gain_run
-            ratio = run / mean
-            over = ended & (ratio > high)
-            s.run_high = maximum(high * where(over, ROSE, where(ended, FELL, 1.0)), LEAST_HIGH) - FIRST_HIGH
-            s.run_excess = s.run_excess + where(over, ratio - high - excess, 0.0) * EXCESS_GAIN
+        if xp.negate(x.unchanged):
+            run = minimum(s.run, limit)
+            s.run_mean = s.run_mean + (run - s.run_mean) / minimum(maximum(seen, 1.0), MEAN_RUNS)
+            _, s.run_high, s.run_excess = learned(
+                xp, run / mean, (s.run_high, s.run_excess, *RUNS), FELL, TAIL_RUNS
+            )
+        s.run = longest
     usual = s.run_mean
-    repeating = x.repeated | (s.repeats > 0.0)
-    if xp.any(repeating):
+    if x.repeated | (s.repeats > 0.0):
         ended = x.traded & xp.negate(x.repeated)
-        other, s.repeats_high, s.repeats_excess = _learned(
-            xp, s.repeats, ended, (s.repeats_high, s.repeats_excess)
+        s.repeats, other, s.repeats_high, s.repeats_excess = _trades(
+            xp, x, x.repeated, ended, (s.repeats, s.repeats_high, s.repeats_excess)
         )
-        lasted = minimum(x.pause / x.pace, 1.0)
-        s.repeats = where(x.repeated, s.repeats + lasted, where(x.traded, 0.0, s.repeats))
         rarer = s.repeats / other > found
         longest, limit = where(rarer, s.repeats, longest), where(rarer, other, limit)
         found = longest / limit
-    straying = x.strayed | (s.strays > 0.0)
-    if xp.any(straying):
-        other, s.strays_high, s.strays_excess = _learned(
-            xp, s.strays, x.requoted, (s.strays_high, s.strays_excess)
+    if x.strayed | (s.strays > 0.0):
+        s.strays, other, s.strays_high, s.strays_excess = _trades(
+            xp, x, x.strayed, x.requoted, (s.strays, s.strays_high, s.strays_excess)
         )
-        lasted = minimum(x.pause / x.pace, 1.0)
-        s.strays = where(x.strayed, s.strays + lasted, where(x.requoted, 0.0, s.strays))
         rarer = s.strays / other > found
         longest, limit = where(rarer, s.strays, longest), where(rarer, other, limit)
         found = longest / limit
     return where(x.warm, found, 0.0) * 2.5, longest, usual, limit - usual
 
 
-def _learned(
-    xp: Namespace, run: Number, ended: Condition, tail: tuple[Number, Number]
-) -> tuple[Number, Number, Number]:
-    """Return the limit of a run of trades, and the tail of such runs, which an `ended` one moves on."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    high, excess = tail[0] + FIRST_HIGH, tail[1] + FIRST_EXCESS
-    limit = maximum(high + REACH * excess, SHORTEST_RUN)
-    length = minimum(run, limit)
-    ended = ended & (length > 0.0)
-    over = ended & (length > high)
-    moved = maximum(high * where(over, ROSE, where(ended, FELL, 1.0)), LEAST_HIGH) - FIRST_HIGH
-    return limit, moved, tail[1] + where(over, length - high - excess, 0.0) * EXCESS_GAIN
+def _trades(
+    xp: Namespace, x: Signals, goes_on: Condition, ended: Condition, run: tuple[Number, Number, Number]
+) -> tuple[Number, Number, Number, Number]:
+    """Return a run of trades, its limit, and the tail of such runs, which an ended one moves on."""
+    length = xp.where(ended, run[0], 0.0)
+    fell = xp.where(length > 0.0, FELL, 1.0)
+    limit, high, excess = learned(xp, length, (run[1], run[2], *TRADES), fell, TAIL_RUNS)
+    lasted = xp.minimum(x.pause / x.pace, 1.0)
+    return xp.where(goes_on, run[0] + lasted, xp.where(ended, 0.0, run[0])), limit, high, excess
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
@@ -125,6 +120,7 @@ DETECTOR = DetectorSpec(
     over="it changes again",
     distortion=Distortion(kind="frozen_feed", seconds=90.0, is_frozen=True),
     fields={
+        "changes": "ticks that changed something",
         "run": "ticks without any change",
         "run_mean": "mean length of runs that ended",
         "run_high": "98 % quantile of the ratio to that mean, less its first value",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import duration
 from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS
-from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
+from consumers.detectors.engine.tail import ASSUMED_TICKS, FELL, FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -19,28 +19,23 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 13.0
-# So many pauses are no gap however regular the ticks are: a poll or two may get lost.
-LEAST_PAUSES = 4.0
+# The reach; pauses that are no gap however regular the ticks are, as a poll or two may get lost; what is assumed.
+TAIL = (13.0, 4.0, FIRST_HIGH, FIRST_EXCESS)
 # A break of at least this length is remembered by the time of day at which it ends, to this precision.
 LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, seconds without a tick, usual seconds, how many more are still normal)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    where, minimum = xp.where, xp.minimum
     within = where(x.pause < SESSION_BREAK_MS, x.pause, 0.0)
     ratio = within / x.pace
-    high, excess = s.pause_high + FIRST_HIGH, s.pause_excess + FIRST_EXCESS
-    limit = maximum(high + REACH * excess, LEAST_PAUSES)
-    over = ratio > high
-    s.pause_high = maximum(high * where(over, ROSE, FELL), LEAST_HIGH) - FIRST_HIGH
-    if xp.maybe(over):
-        taught = minimum(ratio, limit) - high - excess
-        s.pause_excess = s.pause_excess + where(over, taught, 0.0) * x.gain_tail
+    limit, s.pause_high, s.pause_excess = learned(
+        xp, ratio, (s.pause_high, s.pause_excess, *TAIL), FELL, x.age + ASSUMED_TICKS
+    )
     judged = where(x.warm, ratio, 0.0)
     long_break = x.pause >= LONG_BREAK_MS
-    if xp.any(long_break):
+    if long_break:
         apart = xp.absolute(x.time + 1.0 - s.break_time)
         daily = (s.break_time > 0.0) & (minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
         # The first break of a week, after clocks have changed: it ends when the session began the day before.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import against_returns, moved, percent
 from consumers.detectors.engine.signals import SLOW_TICKS
-from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH
-from consumers.detectors.price_spike import LEAST_SCALES, OPENING_FACTOR, REACH
+from consumers.detectors.engine.tail import limit_of
+from consumers.detectors.price_spike import OPENING_FACTOR, TAIL
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ SPLIT_TOLERANCE = 0.03  # the overnight move on top of the split
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, return since before the jump, 0, scale of a return)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    where, minimum = xp.where, xp.minimum
     jump = x.warm & ((x.size > CANDIDATE_SCALES * x.scale) | x.new_session)
     waiting = s.shift_age > 0.0
-    if not xp.any(jump | waiting):
-        return 0.0 * x.size, 0.0, 0.0, x.scale
+    if not (jump | waiting):
+        return 0.0, 0.0, 0.0, x.scale
     due = (s.shift_age >= CONFIRMED_AFTER) & x.believed
     moved = where(due, x.price / where(waiting, s.shift_from, 1.0) - 1.0, 0.0)
     # What the price added after the jump is no part of it.
@@ -52,12 +52,9 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     limit = where(overnight, OVERNIGHT_RETURN, where(due, s.shift_limit, 1.0) * scale)
 
     armed = jump & xp.negate(waiting | x.new_session)
-    size = where(x.tracked, minimum(x.size, xp.absolute(x.middle_change)), x.size)
-    spike_limit = maximum(s.spike_high + FIRST_HIGH + REACH * (s.spike_excess + FIRST_EXCESS), LEAST_SCALES)
-    if xp.any(x.opening):
-        spike_limit = where(x.opening, OPENING_FACTOR * spike_limit, spike_limit)
+    spike_limit = limit_of(xp, (s.spike_high, s.spike_excess, *TAIL)) * where(x.opening, OPENING_FACTOR, 1.0)
     s.shift_from = where(armed, s.last_price, s.shift_from)
-    s.shift_size = where(armed, size, s.shift_size)
+    s.shift_size = where(armed, x.size, s.shift_size)
     s.shift_scale = where(armed, x.scale, s.shift_scale)
     s.shift_limit = where(armed, spike_limit, s.shift_limit)
     later = where(waiting & (s.shift_age < CONFIRMED_AFTER), s.shift_age + 1.0, 0.0)

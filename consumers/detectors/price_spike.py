@@ -1,9 +1,8 @@
 """price_spike: the return of one tick, or of three, against the instrument's own tail of returns.
 
 Statistic: |r| / (scale * sqrt(time in usual pauses)). The scale is the geometric mean of two exponentially
-weighted mean absolute returns with Huber's clipping, floored by the size of usual moves (see `signals`). Where the
-middle of the quotes is known, a tick's return is the smaller of its and the price's: trades bounce between bid and
-ask, and quotes flicker without trades, but a move moves both. The limits are learned (see `tail`).
+weighted mean absolute returns with Huber's clipping, floored by the size of usual moves (see `signals`). The limits are
+learned (see `tail`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import against_returns, moved
 from consumers.detectors.engine.signals import SLOW_TICKS
-from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
+from consumers.detectors.engine.tail import ASSUMED_TICKS, FELL, FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 6.8
-# Scales below which no return is an anomaly.
-LEAST_SCALES = 6.0
+# The reach; scales below which no return is an anomaly; what is assumed of the tail.
+TAIL = (6.8, 6.0, FIRST_HIGH, FIRST_EXCESS)
 # So much further from usual is a return in the first minutes of a session before it is an anomaly.
 OPENING_FACTOR = 1.5
 # The sum of three returns in scales of one: some 1.4 times as many are as rare, as bounces cancel out in it.
@@ -32,10 +30,9 @@ THREE_PART = 1.0 / 1.4
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, return, 0, scale of a return over the same time)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    where = xp.where
     change = where(x.new_session, 0.0, x.change)
     size = xp.absolute(change)
-    size = where(x.tracked, minimum(size, xp.absolute(x.middle_change)), size)
     # What moved during a pause is as large as that pause allows, for the ticks after it too.
     paced = change / x.root_lapse
     since = paced + s.change_1 + s.change_2
@@ -46,19 +43,12 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     s.change_2 = where(x.new_session, 0.0, s.change_1)
     s.change_1 = paced
 
-    high, excess = s.spike_high + FIRST_HIGH, s.spike_excess + FIRST_EXCESS
-    limit = maximum(high + REACH * excess, LEAST_SCALES)
-    over = ratio > high
-    fell = FELL
-    if xp.any(x.opening):
-        over = over & xp.negate(x.opening)
-        fell = where(x.opening, 1.0, FELL)
-    s.spike_high = maximum(high * where(over, ROSE, fell), LEAST_HIGH) - FIRST_HIGH
-    if xp.maybe(over):
-        taught = minimum(ratio, limit) - high - excess
-        s.spike_excess = s.spike_excess + where(over, taught, 0.0) * x.gain_tail
-    if xp.any(x.opening):
-        limit = where(x.opening, OPENING_FACTOR * limit, limit)
+    # The opening teaches nothing of the tail.
+    taught, fell = where(x.opening, 0.0, ratio), where(x.opening, 1.0, FELL)
+    limit, s.spike_high, s.spike_excess = learned(
+        xp, taught, (s.spike_high, s.spike_excess, *TAIL), fell, x.age + ASSUMED_TICKS
+    )
+    limit = limit * where(x.opening, OPENING_FACTOR, 1.0)
     return where(x.warm, ratio, 0.0) / limit * 2.5, where(at_once, x.change, since), 0.0, x.scale
 
 

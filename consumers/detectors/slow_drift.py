@@ -1,7 +1,7 @@
 """slow_drift: many small steps the same way, by a two-sided CUSUM (Page 1954) of clipped returns.
 
 Returns (of the middle of the quotes where they are known, which does not bounce between bid and ask) are divided
-by their root mean square and clipped at one, so that no single jump looks like a drift.
+by their root mean square and clipped, so that no single jump looks like a drift.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-OPERATING_SUM = 8.0
-CLIP, SLACK = 0.8, 0.25  # in root mean squares of a move
+OPERATING_SUM = 8.8
+CLIP, SLACK = 0.8, 0.22  # in root mean squares of a move
 # A tick without a move takes so much off, so that a drift ends where the price stands still.
 LEAK = 0.005
 MOST = 4.0 * OPERATING_SUM
-WIDE = 5.0  # usual spreads
 WARMUP_TICKS = 150.0
 SQUARE_CLIP = 9.0
 LEAST_DEVIATION = 2e-6
@@ -33,8 +32,7 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
     """Return (score, return since the drift began, 0, root mean square return of a tick)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
-    # Where one side of the spread is far away, the middle is no price.
-    change = where(x.tracked & (x.spread <= WIDE * s.spread), x.middle_change, x.change) / x.root_lapse
+    change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
     step = maximum(minimum(change / deviation, CLIP), -CLIP)
     moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & xp.negate(x.new_session)
     step, slack = where(moved, step, 0.0), where(moved, SLACK, LEAK)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import percent, times
 from consumers.detectors.engine.signals import DAY_MS, SPREAD_TICKS
-from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, LEAST_HIGH, ROSE
+from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-REACH = 6.0
-LEAST_RATIO = 3.0
+# The reach; usual spreads below which none is wide; what is assumed of the tail.
+TAIL = (6.0, 3.0, FIRST_HIGH, FIRST_EXCESS)
 CLIP = 3.0  # a spread teaches the mean at most this many means
 LEAST_SPREAD = 1e-9
 # From this part of the limit on a spread is wide. Where it is so at the same time each day (the roll of
@@ -31,24 +31,20 @@ SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, smallest relative spread of three ticks, usual spread, how much more is still normal)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
+    maximum, minimum = xp.maximum, xp.minimum
     larger = maximum(s.spread_fast, s.spread)
     usual = maximum(larger, LEAST_SPREAD)
     held = x.spread_held
     ratio = held / usual
-    high, excess = s.spread_high + FIRST_HIGH, s.spread_excess + FIRST_EXCESS
-    limit = maximum(high + REACH * excess, LEAST_RATIO)
-    over = ratio > high
-    s.spread_high = maximum(high * where(over, ROSE, x.fell_spread), LEAST_HIGH) - FIRST_HIGH
-    if xp.maybe(over):
-        taught = minimum(ratio, limit) - high - excess
-        s.spread_excess = s.spread_excess + where(over, taught, 0.0) * x.gain_tail_spread
+    limit, s.spread_high, s.spread_excess = learned(
+        xp, ratio, (s.spread_high, s.spread_excess, *TAIL), x.fell_spread, s.spreads
+    )
     cap = CLIP * larger + x.open_spread
     taught = minimum(x.spread, cap)
     s.spread = s.spread + x.gain_spread * (taught - s.spread)
     s.spread_fast = s.spread_fast + x.gain_spread_fast * (taught - s.spread_fast)
     wide = ratio > WIDE_PART * limit
-    if xp.any(wide):
+    if wide:
         held = _unless_daily(xp, s, x, wide)
     return held / (usual * limit) * 2.5, held, usual, (limit - 1.0) * usual
 

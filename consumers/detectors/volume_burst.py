@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import number, times
 from consumers.detectors.engine.signals import DAY_MS, VOLUME_TICKS
-from consumers.detectors.engine.tail import VOLUME_ROSE
+from consumers.detectors.engine.tail import ASSUMED_TICKS, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Condition, Namespace, Number
+    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-# Of one, three and ten ticks: the reach, and the quantile and excess that are assumed before any is learned, which are
-# usual for minutes of shares. Single ticks are loud more often than several in a row.
-ONE, THREE, TEN = (6.0, 2.24, 0.57), (4.5, 1.92, 0.35), (4.8, 1.68, 0.2)
-CLIP = 2.0  # a square root teaches the mean at most this many means
-LEAST_RATIO = 1.5
+# Of one, three and ten ticks: the reach, the least limit, and the quantile and excess that are assumed before any is
+# learned, which are usual for minutes of shares. Single ticks are loud more often than several in a row.
+ONE, THREE, TEN = (5.7, 1.5, 2.24, 0.57), (4.5, 1.5, 1.92, 0.35), (4.8, 1.5, 1.68, 0.2)
+CLIP = 1.75  # a square root teaches the mean at most this many means
 LEAST_ROOT = 1e-9
 # Minutes before the time of day at which the last session ended: volumes grow towards it.
 CLOSE_1, CLOSE_2, CLOSE_3, CLOSE_4 = 5.0 * 60_000.0, 20.0 * 60_000.0, 60.0 * 60_000.0, 160.0 * 60_000.0
@@ -36,69 +35,58 @@ CLOSE_GAIN, CLOSE_CLIP = 0.02, 4.0
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, shares a tick over the rarest span, usual shares a tick, how many more are still normal)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    usual = maximum(s.volume, LEAST_ROOT)
-    if xp.any(x.new_session):
-        s.close_time = where(x.new_session, s.tick_time, s.close_time)
+    # In the geometric mean of a slow and a fast mean both the usual day and the last ticks have a say.
+    usual = maximum(xp.sqrt(s.volume * s.volume_fast), LEAST_ROOT)
+    s.close_time = where(x.new_session, s.tick_time, s.close_time)
     s.tick_time = x.time + 1.0
-    if xp.any(s.close_time > 0.0):
-        left = s.close_time - s.tick_time
-        left = where(left < -HALF_DAY, left + DAY_MS, left)
-        near = (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4)
-        if xp.any(near):
-            usual = _at_the_close(xp, s, x, (near, left, usual))
+    left = s.close_time - s.tick_time
+    left = where(left < -HALF_DAY, left + DAY_MS, left)
+    if (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4):
+        usual = _at_the_close(xp, s, x, left, usual)
 
     one, three, ten = x.volume_one / usual, x.volume_three / usual, x.volume_ten / usual
-    limit_1, s.one_high, s.one_excess = _learned(xp, x, one, (s.one_high, s.one_excess, *ONE))
-    limit_3, s.three_high, s.three_excess = _learned(xp, x, three, (s.three_high, s.three_excess, *THREE))
-    limit_10, s.ten_high, s.ten_excess = _learned(xp, x, ten, (s.ten_high, s.ten_excess, *TEN))
+    fell, count = x.fell_volume, s.volumes + ASSUMED_TICKS
+    limit_1, s.one_high, s.one_excess = learned(xp, one, (s.one_high, s.one_excess, *ONE), fell, count)
+    limit_3, s.three_high, s.three_excess = learned(
+        xp, three, (s.three_high, s.three_excess, *THREE), fell, count
+    )
+    limit_10, s.ten_high, s.ten_excess = learned(xp, ten, (s.ten_high, s.ten_excess, *TEN), fell, count)
     rarity_1, rarity_3, rarity_10 = one / limit_1, three / limit_3, ten / limit_10
     # Of the three spans the rarest counts; what is far from rare is described by three ticks.
     rarity = maximum(maximum(rarity_1, rarity_3), rarity_10)
     ratio, limit, x.over_volumes = three, limit_3, 3.0
-    named = rarity > WORTH_NAMING
-    if xp.any(named):
-        is_one, is_ten = named & (rarity_1 == rarity), named & (rarity_10 == rarity)
+    if rarity > WORTH_NAMING:
+        is_one, is_ten = rarity_1 == rarity, rarity_10 == rarity
         ratio = where(is_one, one, where(is_ten, ten, three))
         limit = where(is_one, limit_1, where(is_ten, limit_10, limit_3))
         x.over_volumes = where(is_one, 1.0, where(is_ten, 10.0, 3.0))
 
     cap = CLIP * s.volume + x.open_volume
     s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
+    cap = CLIP * s.volume_fast + x.open_volume
+    s.volume_fast = s.volume_fast + x.gain_volume_fast * (minimum(x.volume_root, cap) - s.volume_fast)
     # A tick that comes after a silence carries the volume of several.
     judged = where(x.volume_warm, rarity, 0.0) / x.root_lapse
     value, expected = ratio * usual, usual * usual
     return judged * 2.5, value * value, expected, expected * (limit * limit - 1.0)
 
 
-def _learned(
-    xp: Namespace, x: Signals, ratio: Number, tail: tuple[Number, Number, float, float, float]
-) -> tuple[Number, Number, Number]:
-    """Return the limit of a span, and its tail moved on by `ratio`."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    learned_high, learned_excess, reach, first_high, first_excess = tail
-    high, excess = learned_high + first_high, learned_excess + first_excess
-    limit = maximum(high + reach * excess, LEAST_RATIO)
-    over = ratio > high
-    moved = high * where(over, VOLUME_ROSE, x.fell_volume) - first_high
-    if xp.maybe(over):
-        taught = minimum(ratio, limit) - high - excess
-        learned_excess = learned_excess + where(over, taught, 0.0) * x.gain_tail_volume
-    return limit, moved, learned_excess
-
-
-def _at_the_close(xp: Namespace, s: State, x: Signals, closing: tuple[Condition, Number, Number]) -> Number:
+def _at_the_close(xp: Namespace, s: State, x: Signals, left: Number, usual: Number) -> Number:
     """Return the usual root so long before the close; learn how much larger it is then."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    near, left, usual = closing
+    where = xp.where
     first, second, third = left < CLOSE_1, left < CLOSE_2, left < CLOSE_3
     grown = where(first, s.close_1, where(second, s.close_2, where(third, s.close_3, s.close_4)))
-    taught = minimum(x.volume_root / usual, CLOSE_CLIP) - 1.0 - grown
-    moved = where(near & x.traded & (s.volume > 0.0), grown + taught * CLOSE_GAIN, grown)
-    s.close_1 = where(near & first, moved, s.close_1)
-    s.close_2 = where(near & second & xp.negate(first), moved, s.close_2)
-    s.close_3 = where(near & third & xp.negate(second), moved, s.close_3)
-    s.close_4 = where(near & xp.negate(third), moved, s.close_4)
-    return usual * where(near, 1.0 + maximum(grown, 0.0), 1.0)
+    taught = xp.minimum(x.volume_root / usual, CLOSE_CLIP) - 1.0 - grown
+    moved = grown + where(x.traded & (s.volume > 0.0), taught * CLOSE_GAIN, 0.0)
+    if first:
+        s.close_1 = moved
+    elif second:
+        s.close_2 = moved
+    elif third:
+        s.close_3 = moved
+    else:
+        s.close_4 = moved
+    return usual * (1.0 + xp.maximum(grown, 0.0))
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:
@@ -126,7 +114,8 @@ DETECTOR = DetectorSpec(
     over="volume is usual again",
     distortion=Distortion(kind="volume_burst", seconds=30.0, volume_factor=40.0),
     fields={
-        "volume": "mean square root of a tick's volume over some 60 ticks that traded",
+        "volume": "mean square root of a tick's volume over some 150 ticks that traded",
+        "volume_fast": "the same over some 20",
         "one_high": "98 % quantile of the ratio to that mean, less its first value",
         "one_excess": "mean excess over it, less its first value",
         "three_high": "the same of the mean of three ticks",

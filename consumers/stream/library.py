@@ -28,7 +28,7 @@ COLUMNS = FOLDER / "columns.c"
 BLOCK = FOLDER.parent / "windows" / "block.c"
 _DETECTORS = FOLDER.parent / "detectors"
 LOOP = _DETECTORS / "engine" / "loop.c"
-_ENGINE = ("compiler.py", "episodes.py", "namespace.py", "reading.py", "signals.py", "state.py", "tail.py")
+_ENGINE = ("compiler.py", "episodes.py", "namespace.py", "signals.py", "state.py", "tail.py")
 
 
 class Library(NamedTuple):
@@ -74,9 +74,9 @@ def fingerprints() -> dict[str, str]:
     return {_relative(path): _fingerprint(path) for path in sources}
 
 
-def find() -> Library | None:
-    """Return the library of this platform, or None where there is none, or one of other sources."""
-    path = FOLDER / name_of(this_platform())
+def find(folder: Path = FOLDER) -> Library | None:
+    """Return the library of this platform, or None where there is none, or it is of other sources than those beside."""
+    path = folder / name_of(this_platform())
     if not path.exists():
         return None
     try:
@@ -84,7 +84,7 @@ def find() -> Library | None:
     except OSError:  # of another C library or processor: the source runs as it is
         return None
     made_of = json.loads(ctypes.string_at(ctypes.addressof(ctypes.c_char.in_dll(code, "made_of"))))
-    sources = {FOLDER.parent / name: found for name, found in made_of["sources"].items()}
+    sources = {folder.parent / name: found for name, found in made_of["sources"].items()}
     if any(not source.exists() or _fingerprint(source) != found for source, found in sources.items()):
         return None
     code.read_columns.argtypes = (ctypes.c_char_p, *(ctypes.c_int64,) * 5, ctypes.c_void_p)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError, Facts
 from consumers.detectors.engine.namespace import FLOATS
-from consumers.detectors.engine.reading import read
-from consumers.detectors.engine.signals import DAY_MS, Signals, learn, observe
+from consumers.detectors.engine.signals import DAY_MS, Signals, learn, read
 from consumers.detectors.engine.state import FIELDS, State
 from producers import declaration
 from producers.declaration import is_text
@@ -46,7 +45,6 @@ def check(detectors: Iterable[Registered]) -> None:
             x.price, x.bid, x.ask, x.day_volume = tick
             read(FLOATS, s, x)
             x.warm = turn > 0
-            observe(FLOATS, s, x)
             _check_reading(place, _reading(place, spec, s, x))
             learn(FLOATS, s, x)
         _say(place, spec, s, x)

@@ -22,7 +22,7 @@ from types import FunctionType
 from typing import Any
 
 from consumers.contracts.kinds import REGISTRY
-from consumers.detectors.engine import episodes, reading, signals
+from consumers.detectors.engine import episodes, signals
 from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
 from consumers.stream.library import BLOCK, COLUMNS, FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from producers.errors import MonitorError
@@ -38,7 +38,7 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&",
     ast.Or: "||", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
-_CONDITIONS = {"negate": "!", "any": "", "maybe": ""}
+_CONDITIONS = {"negate": "!", "any": ""}
 _CALLS = {
     "maximum": "maximum", "minimum": "minimum", "sqrt": "__builtin_sqrt", "absolute": "__builtin_fabs",
     "abs": "__builtin_fabs",
@@ -269,7 +269,7 @@ class _Library:
         return self._functions[function]
 
     def text(self) -> str:
-        for function in (reading.read, signals.observe, signals.learn, episodes.move_on):
+        for function in (signals.read, signals.learn, episodes.move_on):
             self.add(function)
         specs = [of.spec for of in REGISTRY.values() if of.place.startswith("consumers/detectors/")]
         state = [*MEMORY_FIELDS, *SHARED_FIELDS, *(name for spec in specs for name in spec.fields)]

@@ -16,9 +16,7 @@ from consumers.detectors.engine.check import check
 from consumers.detectors.engine.compiled import EpisodeChange, Loop
 from consumers.detectors.engine.episodes import CHANGES, ENDED, SEVERITIES, Episode, move_on
 from consumers.detectors.engine.namespace import FLOATS
-from consumers.detectors.engine.notes import note_of
-from consumers.detectors.engine.reading import read
-from consumers.detectors.engine.signals import DAY_MS, Signals, learn, observe
+from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS, Signals, learn, read
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS, State
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
 from consumers.stream.library import LIBRARY
@@ -38,7 +36,9 @@ __all__ = [
     "new_states",
 ]
 
-DETECTOR_VERSION = 5
+DETECTOR_VERSION = 6
+# A pause of so long, and of eight usual ones, is told of.
+LEAST_HALT_MS = 5.0 * 60_000.0
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
 
 check(REGISTRY.values())
@@ -150,7 +150,6 @@ def _run(
 def _step(s: State, x: Signals) -> Sequence[Sequence[float]]:
     """Run a tick through the detectors; return their readings."""
     read(FLOATS, s, x)
-    observe(FLOATS, s, x)
     readings = [spec.score(FLOATS, s, x) for spec in DETECTORS]
     # Last, so that no tick is judged by what it taught.
     learn(FLOATS, s, x)
@@ -182,8 +181,16 @@ def _transition(kind: int, change: Sequence[float], stop: EpisodeChange, thresho
         direction=_direction(value, expected) if spec.has_direction else "none",
         opened_ts=int(opened),
         window=spec.window(stop.s, stop.x),
-        note=note_of(spec, stop.s, stop.x),
+        note=_note(spec, stop.s, stop.x),
     )
+
+
+def _note(spec: DetectorSpec, s: State, x: Signals) -> str:
+    """Return what the detector notes of this tick, the halt before it, or an empty string."""
+    if spec.note is not None and (own := spec.note(s, x)):
+        return own
+    halted = max(LEAST_HALT_MS, 8.0 * s.pace) <= x.waited < SESSION_BREAK_MS
+    return f"after a halt of {x.waited / 60_000.0:.0f} min" if halted and spec.may_follow_halt else ""
 
 
 def _direction(value: float, expected: float) -> str:

@@ -83,8 +83,7 @@ EXPORT int64_t run(Call *c, int64_t at)
         x->time_ = (double)((c->ts[row] % DAY_MS + DAY_MS) % DAY_MS);
         x->price_ = c->price[row], x->bid_ = c->bid[row], x->ask_ = c->ask[row];
         x->day_volume_ = c->day_volume[row];
-        reading_read(s, x);
-        signals_observe(s, x);
+        signals_read(s, x);
         for (int64_t k = 0; k < c->kinds; k++)
             if (c->detectors[k](s, x, c->readings + 4 * k)) return -1;
         signals_learn(s, x);

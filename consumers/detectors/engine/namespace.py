@@ -23,7 +23,7 @@ Condition: TypeAlias = bool
 class Namespace:
     """`where(c, a, b)`, `maximum`, `minimum`, `sqrt`, `absolute` and `negate` (logical not).
 
-    `if xp.any(c)` skips what changes nothing where `c` is false, and so does `maybe`.
+    `if xp.any(c)` is `if c`.
     """
 
     where: Callable[[Condition, Number, Number], Number]
@@ -33,7 +33,6 @@ class Namespace:
     absolute: Callable[[Number], Number]
     negate: Callable[[Condition], Condition]
     any: Callable[[Condition], bool]
-    maybe: Callable[[Condition], bool]
 
 
 FLOATS = Namespace(
@@ -44,5 +43,4 @@ FLOATS = Namespace(
     absolute=abs,
     negate=operator.not_,
     any=bool,
-    maybe=bool,
 )

@@ -1,13 +1,15 @@
 """The signals that several detectors read: pause, return and its scale, computed once a tick.
 
-`observe` reads the state as it was before the tick, after `reading.read` said what the tick is by itself; `learn` moves
-the state on after all detectors have scored, so that no tick is judged by what it taught.
+`read` says what the tick is by itself, and against the ticks just before it and the state; `learn` moves the state on
+after all detectors have scored, so that no tick is judged by what it taught.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from consumers.detectors.engine.tail import FELL
 
 if TYPE_CHECKING:
     from consumers.detectors.engine.namespace import Condition, Namespace, Number
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 # Windows in ticks, known volumes, known spreads: exponential weights after a plain mean.
 SLOW_TICKS, FAST_TICKS = 240.0, 15.0
-VOLUME_TICKS = 75.0
+VOLUME_TICKS, VOLUME_FAST_TICKS = 150.0, 20.0
 SPREAD_TICKS, SPREAD_FAST_TICKS = 400.0, 60.0
 # A pause of four hours or more ends a session: overnight, weekend, holiday.
 SESSION_BREAK_MS = 4.0 * 3_600_000.0
@@ -36,6 +38,14 @@ SCALE_FLOOR = 2e-6
 # The pace of ticks is learned over some 50 of them, a pause counting at most four usual ones.
 PACE_STEP, PACE_CLIP = 0.02, 4.0
 UNPACED = 1e30
+# Outside of this range a price has no return, and squares and ratios would overflow.
+LOWEST_PRICE, HIGHEST_PRICE = 1e-15, 1e12
+HIGHEST_VOLUME = 1e15
+# No verdict on prices, volumes and spreads before so many ticks, known volumes, known spreads.
+WARMUP_TICKS = 60.0
+# The first ticks teach without a clip: there is nothing yet to clip at.
+UNCLIPPED_TICKS = 20.0
+UNCLIPPED = 1e30
 
 
 @dataclass(slots=True, init=False)
@@ -60,8 +70,6 @@ class Signals:
     middle_change: Number  # return of their middle, 0 where not tracked
     pause: Number  # ms since the tick before, 0 for the first
     unchanged: Condition  # price and quotes are those of the tick before, and nothing was traded
-    few: Number  # factor of the limit of a run of such ticks, larger while few runs were seen
-    gain_run: Number  # weight of such a run in the mean of their lengths
     traded: Condition
     repeated: Condition  # price, quotes and volume are those of the tick before, and it is a volume
     requoted: Condition  # the quotes are not those of the tick before
@@ -80,13 +88,11 @@ class Signals:
     volume_ten: Number  # and the nine before
     volume_warm: Condition  # that baseline is warmed up
     gain_volume: Number  # 0 where nothing was traded
+    gain_volume_fast: Number
     open_volume: Number
-    gain_tail: Number  # weights of an exceedance in the mean excess of a tail of ticks,
-    gain_tail_volume: Number  # of volumes
-    gain_tail_spread: Number  # and of spreads
-    fell_volume: Number  # factors of their quantiles after a value that is none
+    fell_volume: Number  # factors of the quantiles of tails after a value that is none
     fell_spread: Number
-    # What follows is against the recursions of the state, by `observe`.
+    # What follows is against the recursions of the state.
     waited: Number  # ms in which the price could move: the pause, or a halt
     new_session: Condition  # a session ended before this tick
     opening: Condition  # it began less than OPENING_MS ago
@@ -101,12 +107,115 @@ class Signals:
     over_volumes: Number  # ticks of the volume that volume_burst judges
 
 
-def observe(xp: Namespace, s: State, x: Signals) -> None:
-    """Complete the signals of one tick that was read, against the state before it."""
+def read(xp: Namespace, s: State, x: Signals) -> None:
+    """Complete the signals of a tick whose `TICK_FIELDS` are as it came; move the memory of the last ticks on.
+
+    NaN is unknown, and false in comparisons.
+    """
+    x.age = s.count
+    s.count = x.age + 1.0
+    x.warm = x.age >= WARMUP_TICKS
+    x.pause = xp.where(x.age > 0.0, x.ts - s.last_ts, 0.0)
+    s.last_ts = x.ts
+    x.open_ = _open(xp, x.age)
+    x.gain_slow, x.gain_fast = _gain(xp, s.count, SLOW_TICKS), _gain(xp, s.count, FAST_TICKS)
+    _read_quotes(xp, s, x)
+    _read_volume(xp, s, x)
+    _read_spread(xp, s, x)
+    _read_return(xp, s, x)
+
+
+def _read_quotes(xp: Namespace, s: State, x: Signals) -> None:
+    where = xp.where
+    price = x.price
+    x.valid = _is_price(xp, price)
+    is_number = price - price == 0.0
+    x.shown = where(is_number & (price != 0.0), price, 0.0)
+    x.price = where(x.valid, price, 0.0)
+    x.bid, x.ask = where(_is_price(xp, x.bid), x.bid, 0.0), where(_is_price(xp, x.ask), x.ask, 0.0)
+    both = (x.bid > 0.0) & (x.ask > 0.0)
+    x.quoted = (x.bid > 0.0) | (x.ask > 0.0)
+    # Relative to the quotes where they are known: a misprint must not make its spread look wide.
+    middle = (x.bid + x.ask) * where(both, 0.5, 1.0)
+    base = where(x.quoted, middle, where(x.valid, x.price, 1.0))
+    width = where(both, x.ask - x.bid, 0.0) / base
+    beyond = _beyond(xp, x) / base
+    x.crossed = where(width < 0.0, -width, 0.0)
+    x.spread = where(width > 0.0, width, 0.0)
+    x.outside = where(x.valid & x.quoted & (beyond > 0.0), beyond, 0.0)
+
+    sound = both & (x.bid < x.ask)
+    x.wide = where(sound, x.ask - x.bid, 0.0) / where(both, x.bid, 1.0)
+    middle = where(sound, middle, 0.0)
+    x.tracked = sound & (s.seen_bid > 0.0) & (s.seen_bid < s.seen_ask)
+    seen_middle = (s.seen_bid + s.seen_ask) * 0.5
+    x.middle_change = where(x.tracked, middle / where(x.tracked, seen_middle, 1.0) - 1.0, 0.0)
+    # The first tick of all repeats none.
+    x.requoted = (x.bid != s.seen_bid) | (x.ask != s.seen_ask) | (x.age == 0.0)
+    x.repeated = (x.shown == s.seen_price) & xp.negate(x.requoted)
+    s.seen_bid, s.seen_ask, s.seen_price = x.bid, x.ask, x.shown
+
+
+def _beyond(xp: Namespace, x: Signals) -> Number:
+    """Return how far a price lies outside of its quotes (0 = unknown); zero or less within."""
+    crossed = (x.ask > 0.0) & (x.bid > x.ask)
+    low = xp.where(crossed, x.ask, x.bid)
+    high = xp.where(crossed, x.bid, xp.where(x.ask > 0.0, x.ask, HIGHEST_PRICE))
+    return xp.maximum(x.price - high, low - x.price)
+
+
+def _is_price(xp: Namespace, price: Number) -> Condition:
+    del xp
+    return (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE)
+
+
+def _read_volume(xp: Namespace, s: State, x: Signals) -> None:
+    where = xp.where
+    day_volume = x.day_volume
+    total = where((day_volume >= 0.0) & (day_volume <= HIGHEST_VOLUME), day_volume + 1.0, 0.0)
+    known = (s.seen_volume > 0.0) & (total >= s.seen_volume)
+    volume = where(known, total - s.seen_volume, 0.0)
+    s.seen_volume = total
+    x.traded = volume > 0.0
+    s.volumes = s.volumes + where(x.traded, 1.0, 0.0)
+    root = xp.sqrt(volume)
+    three = root + s.volume_1 + s.volume_2
+    ten = three + s.volume_3 + s.volume_4 + s.volume_5 + s.volume_6 + s.volume_7 + s.volume_8 + s.volume_9
+    judged = x.traded & (s.volumes > UNCLIPPED_TICKS)
+    x.volume_root = root
+    x.volume_one = where(judged, root, 0.0)
+    x.volume_three = where(judged, three / 3.0, 0.0)
+    x.volume_ten = where(judged, ten / 10.0, 0.0)
+    x.volume_warm = x.warm & (s.volumes > WARMUP_TICKS)
+    x.gain_volume = where(x.traded, _gain(xp, s.volumes, VOLUME_TICKS), 0.0)
+    x.gain_volume_fast = where(x.traded, _gain(xp, s.volumes, VOLUME_FAST_TICKS), 0.0)
+    x.open_volume = _open(xp, s.volumes)
+    x.fell_volume = where(judged, FELL, 1.0)
+    x.unchanged = x.repeated & xp.negate(x.traded)
+    x.repeated = x.repeated & x.traded & (root == s.volume_1)
+    x.strayed = x.traded & xp.negate(x.requoted) & (x.outside > 0.0)
+    s.volume_9, s.volume_8, s.volume_7 = s.volume_8, s.volume_7, s.volume_6
+    s.volume_6, s.volume_5, s.volume_4 = s.volume_5, s.volume_4, s.volume_3
+    s.volume_3, s.volume_2, s.volume_1 = s.volume_2, s.volume_1, root
+
+
+def _read_spread(xp: Namespace, s: State, x: Signals) -> None:
+    where = xp.where
+    known = x.spread > 0.0
+    s.spreads = s.spreads + where(known, 1.0, 0.0)
+    held = xp.minimum(xp.minimum(x.spread, s.spread_1), s.spread_2)
+    s.spread_2, s.spread_1 = s.spread_1, x.spread
+    x.spread_held = where(x.warm & (s.spreads > WARMUP_TICKS), held, 0.0)
+    x.gain_spread = where(known, _gain(xp, s.spreads, SPREAD_TICKS), 0.0)
+    x.gain_spread_fast = where(known, _gain(xp, s.spreads, SPREAD_FAST_TICKS), 0.0)
+    x.open_spread = _open(xp, s.spreads)
+    x.fell_spread = where(known, FELL, 1.0)
+
+
+def _read_return(xp: Namespace, s: State, x: Signals) -> None:
     where, maximum = xp.where, xp.maximum
     # After a halt in which the feed only repeated itself, the price had as long to move as after a silence.
-    halted = s.frozen > 0.0
-    x.waited = where(halted, x.ts - s.changed_ts, x.pause) if xp.any(halted) else x.pause
+    x.waited = where(s.frozen > 0.0, x.ts - s.changed_ts, x.pause)
     x.new_session = x.waited >= SESSION_BREAK_MS
     s.session_ts = where(x.new_session, x.ts, s.session_ts)
     x.opening = x.ts - s.session_ts < OPENING_MS
@@ -122,6 +231,14 @@ def observe(xp: Namespace, s: State, x: Signals) -> None:
     x.size = xp.absolute(x.change)
     x.size_paced = x.size / x.root_lapse
     x.believed = x.valid
+
+
+def _gain(xp: Namespace, count: Number, window: Number) -> Number:
+    return 1.0 / xp.minimum(xp.maximum(count, 1.0), window)
+
+
+def _open(xp: Namespace, count: Number) -> Number:
+    return xp.where(count < UNCLIPPED_TICKS, UNCLIPPED, 0.0)
 
 
 def learn(xp: Namespace, s: State, x: Signals) -> None:

@@ -1,7 +1,7 @@
 """Everything that is remembered of a symbol between two ticks: one float64 per field, 0.0 = never seen.
 
-Three groups of rows: the memory of the last ticks (moved on by `reading`), the recursions of signals and detectors, and
-the episodes.
+Three groups of rows: the memory of the last ticks (moved on by `signals.read`), the recursions of signals and
+detectors, and the episodes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ MEMORY_FIELDS: tuple[str, ...] = (
     "count",  # ticks seen
     "last_ts",  # ms
     "seen_price",  # of the last tick, as it came
-    "seen_bid",
+    "seen_bid",  # 0 = unknown
     "seen_ask",
-    "seen_middle",  # between bid and ask, 0 = unknown
     "seen_volume",  # shares of the session so far, plus one; 0 = unknown
     "spreads",  # number of known spreads
     "spread_1",  # relative spread of the last tick, 0 = unknown
     "spread_2",  # and of the one before
-    "changes",  # ticks that changed something
     "volumes",  # number of known volumes above zero
     *VOLUME_MEMORY,
 )

@@ -108,23 +108,20 @@ def test_an_error_of_a_detector_that_is_not_compiled_is_raised(
         outcome(ticks, loop)
 
 
-def test_a_library_of_other_sources_is_not_used(
-    compiled: library.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_library_of_other_sources_is_not_used(compiled: library.Library, tmp_path: Path) -> None:
     del compiled
     for folder in ("detectors", "stream", "windows"):
         source = library.FOLDER.parent / folder
         shutil.copytree(source, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(library, "FOLDER", tmp_path / "stream")
-    copied = tmp_path / "detectors"
-    assert library.find() is not None
+    copied, beside = tmp_path / "detectors", tmp_path / "stream"
+    assert library.find(beside) is not None
     (copied / "added.py").write_text("")
-    assert library.find() is not None  # what was added is not in it, and runs beside it
+    assert library.find(beside) is not None  # what was added is not in it, and runs beside it
     gap = copied / "gap.py"
-    gap.write_text(gap.read_text().replace("REACH = 13.0", "REACH = 12.0"))
-    assert library.find() is None
+    gap.write_text(gap.read_text().replace("LONG_BREAK_MS, SAME_TIME_MS = 30.0", "LONG_BREAK_MS, SAME_TIME_MS = 31.0"))
+    assert library.find(beside) is None
     gap.unlink()
-    assert library.find() is None
+    assert library.find(beside) is None
 
 
 @pytest.mark.parametrize("platform", library.PLATFORMS)

@@ -14,7 +14,7 @@ from mypy_boto3_ssm.client import SSMClient
 from typer.testing import CliRunner
 
 from consumers.contracts.charts import Bar
-from consumers.detectors.engine.reading import WARMUP_TICKS
+from consumers.detectors.engine.signals import WARMUP_TICKS
 from consumers.stores.charts import ChartTable
 from stream_infra import names
 from stream_infra.cli.commands import watch
