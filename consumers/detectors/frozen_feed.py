@@ -6,8 +6,8 @@ tick counts as little as its pause is shorter than usual: one order is often fil
 
 A run of a process without memory that lasts on average m ticks is longer than n with a probability of some
 exp(-2 n / (2 m - 1)); where activity comes in waves, the tail is heavier and learned (see `tail`). The limit is where
-either falls below one in a hundred thousand, and more while few runs were seen: after k changes, the predictive
-distribution of a run is wider by some 1 + 7 / k. A longer run teaches nothing of chance.
+either falls below one in a million, and more while few runs were seen: after k changes, the predictive
+distribution of a run is wider by some 1 + 7 / k + 32 / k**2. A longer run teaches nothing of chance.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
-RARITY = 11.5  # -ln of that probability
+RARITY = 13.8  # -ln of that probability
 SHORTEST_RUN = 6.0
-# The reach, the least limit, and what is assumed of the tail. Of runs without change, in mean ones: an exponential tail
-# passes it once in a hundred thousand, too. Trades come in clusters, and look alike in them.
-RUNS, TRADES = (7.5, 0.0, FIRST_HIGH, FIRST_EXCESS), (12.0, SHORTEST_RUN, FIRST_HIGH, 0.35)
-# After k changes the distribution of a run is wider by 1 + FEW / k; the mean is over so many runs, and the tail learns
-# from each as it would after so many.
-FEW, UNKNOWN, MEAN_RUNS, TAIL_RUNS = 7.0, 1e9, 100.0, 950.0
+# The reach, the least limit, and what is assumed of the tail. Of runs without change, in mean ones; trades come in
+# clusters, and look alike in them.
+RUNS, TRADES = (9.0, 0.0, FIRST_HIGH, FIRST_EXCESS), (12.0, SHORTEST_RUN, FIRST_HIGH, 0.35)
+# After k changes the distribution of a run is wider by 1 + FEW_1 / k + FEW_2 / k**2; the mean is over so many runs, and
+# the tail learns from each as it would after so many.
+FEW_1, FEW_2, UNKNOWN, MEAN_RUNS, TAIL_RUNS = 7.0, 32.0, 1e9, 100.0, 950.0
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
@@ -45,14 +45,15 @@ def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, 
             (RARITY / 2.0) * (2.0 * mean - 1.0), limit_of(xp, (s.run_high, s.run_excess, *RUNS)) * mean
         )
         seen = s.changes - 1.0  # the first tick of all is none
-        few = where(seen > 0.0, 1.0 + FEW / maximum(seen, 1.0), UNKNOWN)
+        some = maximum(seen, 1.0)
+        few = where(seen > 0.0, 1.0 + (FEW_1 + FEW_2 / some) / some, UNKNOWN)
         limit = maximum(likely * few, SHORTEST_RUN)
         longest = where(x.unchanged, s.run + 1.0, 0.0)
         found = longest / limit
         s.frozen = where(found >= 1.0, 1.0, 0.0)
         if xp.negate(x.unchanged):
             run = minimum(s.run, limit)
-            s.run_mean = s.run_mean + (run - s.run_mean) / minimum(maximum(seen, 1.0), MEAN_RUNS)
+            s.run_mean = s.run_mean + (run - s.run_mean) / minimum(some, MEAN_RUNS)
             _, s.run_high, s.run_excess = learned(
                 xp, run / mean, (s.run_high, s.run_excess, *RUNS), FELL, TAIL_RUNS
             )
