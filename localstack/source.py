@@ -32,7 +32,6 @@ from stream_infra import names
 from stream_infra.cdk.bundling import LOCK
 from stream_infra.config import LOCAL, Config, Given, find_file, load
 
-POLL_SECONDS_SIMULATED = 2
 _TRIED_TICKERS = 10
 """Enough to see whether the source answers, few enough for any rate limit."""
 _TRIAL_SECONDS = 8.0
@@ -65,15 +64,11 @@ def configure(settings: LocalSettings, environment: Environment) -> Config:
         if value := environment.get(variable, "").strip():
             overrides[variable.lower()] = Given(value, variable)
     defaults: dict[str, object] = {
-        "target": LOCAL,
         "account": ACCOUNT,
         "region": REGION,
         "dashboard_url": f"{settings.origin}/",
-        "source": "simulated",
     }
     chosen = load(LOCAL, path, overrides, defaults)
-    if origin_of(chosen.source) == "simulated":
-        defaults["poll_interval_seconds"] = POLL_SECONDS_SIMULATED
     options = {
         option.variable: value
         for option in get_pollable(chosen.source).options

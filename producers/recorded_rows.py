@@ -22,6 +22,13 @@ _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
+_DATE = re.compile(
+    r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?:(?:[01][0-9]|2[0-3])[0-5][0-9](?:[0-5][0-9](?:[0-9]{3})?)?)?"
+)
+"""A date in digits alone, YYYYMMDD[hhmm[ss[fff]]]: as milliseconds it would be in 1976, or after 2571."""
+_DATES = ((190001010000, 209912312359), (19000101000000, 20991231235959))
+"""Numbers among which such dates are; those of eight digits look like seconds, those of seventeen like microseconds."""
 _WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
 
@@ -216,7 +223,8 @@ def _times(name: str, column: Sequence[Any]) -> list[Any]:
         One is none, or not plain.
     """
     if isinstance(column[0], int) and set(map(type, column)) == {int}:
-        if not SECONDS_NOT_MS <= min(column) <= max(column) <= MAX_TS_MS:
+        low, high = min(column), max(column)
+        if not SECONDS_NOT_MS <= low <= high <= MAX_TS_MS or may_be_dates(low, high):
             raise ValueError(name)
         return list(column)
     if name == "ts":
@@ -291,7 +299,7 @@ def _partial(column: Sequence[Any], low: float, high: float) -> list[float | Non
     return [None if value is None or value == "" else next(left) for value in column]
 
 
-_UNKNOWN = {"", "nan", "null", "none", "na", "n/a", "<na>", "nat"}
+_UNKNOWN = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "-", "--", "."}
 
 
 def _is_empty(value: Any) -> bool:
@@ -299,7 +307,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _is_unknown(value: Any) -> bool:
-    """Return whether an optional value is left empty, as pandas, NumPy, JSON and R write that."""
+    """Return whether an optional value is left empty, as pandas, NumPy, JSON, R, spreadsheets and vendors write it."""
     return _is_empty(value) or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
 
 
@@ -317,7 +325,8 @@ def symbol_of(value: Any) -> str:
     """
     symbol = value.strip().upper() if isinstance(value, str) else value
     if not isinstance(symbol, str) or not is_symbol(symbol):
-        raise BadRowError(f"symbol is {_shown(value)}; must be {SYMBOL_RULE}")
+        what = "missing" if value is None else _shown(value)
+        raise BadRowError(f"symbol is {what}; must be {SYMBOL_RULE}")
     return symbol
 
 
@@ -344,12 +353,20 @@ def time_ms(name: str, value: Any) -> int:
         If it is none.
     """
     if unit := _other_unit(value):
-        raise BadRowError(f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds")
+        raise BadRowError(
+            f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds since 1970,"
+            " or a time such as 2025-11-24T14:30:00.123Z"
+        )
+    if isinstance(value, str) and _has_no_offset(value.strip()):
+        raise BadRowError(
+            f"{name} is {_shown(value)}, which has no time zone; must end in Z or an offset,"
+            " as 2025-11-24T14:30:00.123Z or 2025-11-24T09:30:00-05:00"
+        )
     ms = _whole_ms(value)
     if ms is None or not 0 <= ms <= MAX_TS_MS:
         raise BadRowError(
-            f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970,"
-            " or a time such as 2025-11-24T14:30:00.123Z"
+            f"{name} is {'missing' if value is None else _shown(value)}; must be a whole number of milliseconds since"
+            " 1970, or a time such as 2025-11-24T14:30:00.123Z"
         )
     return ms
 
@@ -360,10 +377,17 @@ def _other_unit(value: Any) -> str | None:
         return None
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return None
+    if _DATE.fullmatch(str(value).strip()):
+        return "a date written as YYYYMMDDhhmmss"
     number = float(value)
     if 1 <= number < SECONDS_NOT_MS:
         return "seconds"
     return finer_unit(number)
+
+
+def may_be_dates(low: int, high: int) -> bool:
+    """Return whether numbers from `low` to `high` may be dates written in digits alone, such as 20251124143000."""
+    return any(low <= last and high >= first for first, last in _DATES)
 
 
 def _whole_ms(value: Any) -> int | None:
@@ -380,10 +404,17 @@ def _parsed_ms(text: str) -> int | None:
     if _WHOLE.fullmatch(text):
         return int(text.partition(".")[0])
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.upper())  # RFC 3339 takes t and z as well
     except ValueError:
         return None
     return _epoch_ms(at) if at.tzinfo else None
+
+
+def _has_no_offset(text: str) -> bool:
+    try:
+        return not _WHOLE.fullmatch(text) and datetime.fromisoformat(text.upper()).tzinfo is None
+    except ValueError:
+        return False
 
 
 def _epoch_ms(at: datetime) -> int:

@@ -38,6 +38,12 @@ _SIGNATURES = {
     b"\xfe\xff": "is UTF-16 or UTF-32",
 }
 """How files of other forms begin."""
+_JSON_TYPES = {
+    list: "a JSON array", str: "a JSON string", bool: "true or false", int: "a number", float: "a number",
+    type(None): "null",
+}  # fmt: skip
+_NO_VALUE = (ArithmeticError, LookupError, ValueError)
+"""What Arrow raises of a time that Python cannot name: beyond the year 9999, or in an unknown time zone."""
 T = TypeVar("T")
 
 
@@ -46,14 +52,15 @@ class RecordingError(MonitorError):
 
 
 class RejectedTick(NamedTuple):
-    """A row that was left out, and why."""
+    """A row that was left out, and why; line 0 where its line is not known."""
 
     file: str
     line: int
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.reason}"
 
 
 def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[RecordedTick]:
@@ -170,16 +177,22 @@ def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, list[str]]]:
                 texts = []
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: there is no such file") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except gzip.BadGzipFile as error:
+        if line == 1 and not texts:
+            raise RecordingError(f"{path}: is not gzip, although its name ends in .gz") from error
+        yield line, texts
+        last = line + len(texts) - 1
+        raise RecordingError(f"{path}: cannot be unzipped after line {last} ({error})") from error
+    except (EOFError, zlib.error) as error:
         yield line, texts
         raise RecordingError(
             f"{path}: cannot be unzipped after line {line + len(texts) - 1} ({error}); it may be cut off"
         ) from error
     except OSError as error:
         yield line, texts
-        raise RecordingError(
-            f"{path}: cannot be read after line {line + len(texts) - 1} ({error.strerror or error})"
-        ) from error
+        last = line + len(texts) - 1
+        after = f" after line {last}" if last else ""
+        raise RecordingError(f"{path}: cannot be read{after} ({error.strerror or error})") from error
 
 
 def _check_is_text(path: Path) -> None:
@@ -309,12 +322,14 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     absent = [name for name in _REQUIRED if name not in columns]
     if absent:
         raise RecordingError(
-            f"{path}: column {', '.join(absent)} is not there (found: {', '.join(columns)[:200]}):"
-            f" required are {', '.join(_REQUIRED)}; bid, ask, volume, day_volume and quote_ts may be"
+            f"{path}: there is no column {', '.join(absent)} (found: {', '.join(columns)[:200]}); must be a header with"
+            f" {', '.join(_REQUIRED)}, and if known bid, ask, volume, day_volume, quote_ts"
         )
     twice = [name for name in (*_REQUIRED, *_OPTIONAL) if columns.count(name) > 1]
     if twice:
-        raise RecordingError(f"{path}: column {', '.join(twice)} is there more than once; must be once")
+        raise RecordingError(
+            f"{path}: column {', '.join(twice)} stands twice; must be a column that is there once"
+        )
 
 
 def _json_blocks(_path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator[_Block]:
@@ -345,7 +360,7 @@ def json_row(text: str | bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadRowError(f"is not JSON ({error}); must be one object per line") from error
     if not isinstance(row, dict):
-        raise BadRowError(f"is a JSON {type(row).__name__}; must be one object per line")
+        raise BadRowError(f"is {_JSON_TYPES[type(row)]}; must be one JSON object per line")
     return row
 
 
@@ -379,15 +394,33 @@ def _itself(group: Any) -> Any:
 
 
 def _parquet_rows(group: Any, number: int) -> Iterator[tuple[int, _Row]]:
-    yield from enumerate(group.to_pylist(), number)
+    try:
+        rows = group.to_pylist()
+    except _NO_VALUE:
+        yield from _each_parquet_row(group, number)
+    else:
+        yield from enumerate(rows, number)
 
 
-def _parquet_columns(group: Any) -> Mapping[str, Sequence[Any]]:
-    """Return the columns; those of numbers without a null cost a fifth of others."""
-    return {
-        name: column.to_numpy().tolist() if _is_plain(column) else column.to_pylist()
-        for name, column in zip(group.schema.names, group.columns, strict=True)
-    }
+def _each_parquet_row(group: Any, number: int) -> Iterator[tuple[int, _Row]]:
+    for line in range(len(group)):
+        try:
+            (row,) = group.slice(line, 1).to_pylist()
+        except _NO_VALUE as error:
+            yield number + line, BadRowError(f"a value cannot be read ({type(error).__name__}: {error})")
+        else:
+            yield number + line, row
+
+
+def _parquet_columns(group: Any) -> Mapping[str, Sequence[Any]] | None:
+    """Return the columns; those of numbers without a null cost a fifth of others. None where a value is unreadable."""
+    try:
+        return {
+            name: column.to_numpy().tolist() if _is_plain(column) else column.to_pylist()
+            for name, column in zip(group.schema.names, group.columns, strict=True)
+        }
+    except _NO_VALUE:
+        return None
 
 
 def _is_plain(column: Any) -> bool:

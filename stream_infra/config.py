@@ -59,6 +59,7 @@ from stream_infra.setting_types import (
 FILE = "monitor.toml"
 LOCAL, PROD = "local", "prod"
 DEFAULT_TICKERS = "AAPL,MSFT,NVDA,AMZN,GOOGL,META,TSLA,JPM,XOM,KO"
+POLL_SECONDS_SIMULATED = 2
 DEFAULT_PAIRS = "BTC-USD,ETH-USD,SOL-USD,XRP-USD"
 SETTINGS_CONTEXT = "stock-monitor:settings"
 """Key of the CDK's context: the path of the monitor.toml in force, empty for none; else it is looked for."""
@@ -117,7 +118,7 @@ class Config(BaseModel):
     markets: Markets = ""
     """Markets of tickers whose form does not say theirs, as in ``ABC=XLON,XYZ=XETR`` (docs/sources.md)."""
     packages: Packages = ()
-    """Installed packages that add detectors or sources, or are needed by one that does; deployed with the functions."""
+    """Installed packages that add detectors, sources or channels, or that those need; deployed with the functions."""
     session: Session = "regular"
     """When quotes are polled; without it, always for a source whose market never closes."""
     access: Literal["private", "public"] = "private"
@@ -197,11 +198,13 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _extensions_are_named(self) -> Self:
-        """Every detector that is installed counts, so its package must be deployed; of sources the chosen one's."""
+        """Every detector and channel that is installed counts, so its package is deployed; of sources the chosen."""
         named = {normal_name(name) for name in self.packages}
+        detectors, _, channels = EXTENSION_GROUPS
         adding = {
-            point.dist.name: f"detector {point.name}"
-            for point in entry_points(EXTENSION_GROUPS[0])
+            point.dist.name: f"{what} {point.name}"
+            for group, what in ((detectors, "detector"), (channels, "channel"))
+            for point in entry_points(group)
             if point.dist
         }
         if package := sources.package_of(self.source):
@@ -295,7 +298,7 @@ def read_deployments(path: Path | None) -> dict[str, dict[str, object]]:
     if path is None:
         return {}
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=FILE) from error
     except tomllib.TOMLDecodeError as error:
@@ -357,6 +360,10 @@ def load(
     }
     problems += [f"{where[key]}: {section[key]!r}; must be {rule}" for key, rule in other.items()]
     given = {**defaults, **section, **{key: of.value for key, of in overrides.items()}}
+    if name == LOCAL:
+        given = {"target": LOCAL, "source": "simulated", **given}
+        if str(given["source"]).startswith("simulated"):
+            given = {"poll_interval_seconds": POLL_SECONDS_SIMULATED, **given}
     given = {key: value for key, value in given.items() if key not in other}
     fields = [field for field in Config.model_fields if field not in _NOT_IN_FILE]
     problems += [

@@ -91,10 +91,10 @@ class MarketReader:
     def context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
         """Return the context of an incident at the moment of its event; never raises what a store raises."""
         if incident.subject == FEED:
-            return Context(why="a stall of the feed: prices are old")
+            return Context(why="the feed stalls: prices are old")
         concerns = spec_of(event.anomaly.kind).concerns if event.anomaly.kind in REGISTRY else "market"
         if concerns != "market":
-            return Context(why="its quotes are in doubt, and do not say how the price moved")
+            return Context(why="its quotes are in doubt and do not show how the price moved")
         began_ms = self._clock()
         if began_ms < self._down_until_ms:
             return Context(why=_UNREADABLE)

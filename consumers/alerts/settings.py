@@ -306,8 +306,9 @@ def parse(text: str) -> AlertSettings:
     AlertSettingsError
         No JSON object, an unknown name, or a value that is not allowed.
     """
+    text = text.removeprefix("\ufeff")
     if (twice := named_twice(text)) is not None:
-        raise AlertSettingsError(f"{twice!r} stands twice", allowed="one of a name in an object")
+        raise AlertSettingsError(f"{twice!r} stands twice", allowed="a name that is there once")
     try:
         return AlertSettings.model_validate_json(text)
     except ValidationError as error:

@@ -257,7 +257,9 @@ class AlertStore(MessageStore):
             self._table.write([*writes, *([Put(used, encode(link), expiry(now_ms, 2), 0)] if link else [])])
         except ConflictError:
             if link and self._table.read([used]):
-                raise LinkError("the link was used", where="token", allowed="one that was not") from None
+                raise LinkError(
+                    "the link was used", where="token", allowed="one that was not used before"
+                ) from None
             raise
 
     def acknowledged(self, now_ms: int) -> list[Incident]:

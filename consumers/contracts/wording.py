@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from consumers.contracts.detector import Facts
 
 _ASIDE = re.compile(r"; severity \w+, score [\d.,e+-]+ where alerts begin at [\d.e+-]+\.$")
+
+_SMALLEST, _LARGEST = 1e-15, 1e15
 
 
 def moved(value: float) -> str:
@@ -42,16 +45,47 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return three significant digits, none lost of those before the point: 0.0123, 1.23, 1,234."""
-    for bound, digits in ((100.0, 0), (10.0, 1), (1.0, 2)):
-        if abs(value) >= bound:
-            return f"{value:,.{digits}f}"
-    return f"{value:.3g}"
+    """Return three significant digits, and all of those before the point.
+
+    Examples
+    --------
+    >>> [number(value) for value in (0.0000123, 0.0123, 1.234, 1234.5)]
+    ['0.0000123', '0.0123', '1.23', '1,234']
+    """
+    return _digits(value, 3, keeps_zeros=True)
 
 
 def price(value: float) -> str:
-    """Return a price with up to eight significant digits."""
-    return f"{value:,.8g}"
+    """Return a price with up to eight significant digits, and all of those before the point.
+
+    Examples
+    --------
+    >>> [price(value) for value in (189.12, 1.094215, 0.00001234, 1_612_345_678.0, -37.63)]
+    ['189.12', '1.094215', '0.00001234', '1,612,345,678', '-37.63']
+    """
+    return _digits(value, 8)
+
+
+def _digits(value: float, significant: int, *, keeps_zeros: bool = False) -> str:
+    """Return a number without an exponent, but for one of more than fifteen digits on either side of the point."""
+    if value == 0.0 or not _SMALLEST <= abs(value) < _LARGEST:
+        return f"{value:.{significant}g}"
+    before = len(f"{abs(value):.0f}") if abs(value) >= 1.0 else 0
+    if keeps_zeros and before:
+        return f"{value:,.{max(0, significant - before)}f}"
+    rounded = Decimal(f"{value:.{max(significant, before)}g}")
+    return f"{rounded:,f}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1234, "row"), counted(2, "anomaly", "anomalies")
+    ('1 row', '1,234 rows', '2 anomalies')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def duration(seconds: float) -> str:
@@ -73,7 +107,7 @@ def without_aside(explanation: str) -> str:
 
     Examples
     --------
-    >>> without_aside("AAPL rose 4.2 % in one tick; severity high, score 2.80 where alerts begin at 2.5.")
-    'AAPL rose 4.2 % in one tick.'
+    >>> without_aside("AAPL rose 4.2% in one tick; severity high, score 2.80 where alerts begin at 2.5.")
+    'AAPL rose 4.2% in one tick.'
     """
     return _ASIDE.sub(".", explanation)

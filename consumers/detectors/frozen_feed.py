@@ -99,15 +99,15 @@ def window(s: State, x: Signals) -> dict[str, Any]:
 
 
 def _sentence(facts: Facts) -> str:
-    limit = f"where {facts.expected + facts.tolerance:,.0f} or more are not chance"
+    limit = f"{facts.expected + facts.tolerance:,.0f} or more is too many for chance"
     run = facts.window.get("run")
     if run == "repeated trades":
-        return f"has repeated a trade, price, quotes and volume, for {facts.value:,.0f} usual pauses, {limit}"
+        return f"has repeated one trade with its quotes for {facts.value:,.0f} usual pauses; {limit}"
     if run == "stale quotes":
-        return f"has traded outside of quotes that stand still for {facts.value:,.0f} usual pauses, {limit}"
+        return f"has traded outside of unchanged quotes for {facts.value:,.0f} usual pauses; {limit}"
     return (
-        f"has not changed for {facts.value:,.0f} ticks ({duration(facts.window['seconds'])}): price, quotes and"
-        f" volume repeat, {limit}"
+        f"has had the same price, quotes and volume for {facts.value:,.0f} ticks"
+        f" ({duration(facts.window['seconds'])}); {limit}"
     )
 
 

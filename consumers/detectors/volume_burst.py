@@ -99,7 +99,7 @@ def _sentence(facts: Facts) -> str:
     over, of = facts.window["over_ticks"], facts.window["ticks"]
     span = "in one tick" if over == 1 else f"a tick over {over} ticks"
     return (
-        f"traded {facts.value:,.0f} shares {span}, {times(facts)} the usual"
+        f"traded a volume of {number(facts.value)} {span}, {times(facts)} the usual"
         f" {number(facts.expected)} of the last {of} ticks"
     )
 

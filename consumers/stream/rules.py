@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from consumers.contracts.wording import price
 from producers.errors import MonitorError, named_twice
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 
@@ -69,9 +70,9 @@ class PriceRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     def words(self) -> str:
         """The rule, for people."""
         limit = {
-            "above": f"the price rises above {self.value:,.8g}",
-            "below": f"the price falls below {self.value:,.8g}",
-            "moves": f"the price moves {self.value:g} % within {self.minutes:g} minutes",
+            "above": f"the price rises above {price(self.value)}",
+            "below": f"the price falls below {price(self.value)}",
+            "moves": f"the price moves {self.value:g}% within {self.minutes:g} min",
             "spread": f"the spread is {self.value:g} bp or wider",
             "volume": f"a tick trades {self.value:g} times its usual volume",
         }[self.when]
@@ -117,6 +118,10 @@ def of_object(found: Any, where: str = "rule") -> PriceRule:
     RuleError
         It is none.
     """
+    choices = {"when": get_args(When), "repeat": get_args(Repeat), "severity": _SEVERITIES}
+    for name, known in choices.items():
+        if isinstance(found, dict) and name in found and found[name] not in known:
+            raise RuleError(f"{name} is {found[name]!r}", where=where, allowed=f"one of {', '.join(known)}")
     try:
         return check(msgspec.convert(found, PriceRule))
     except msgspec.ValidationError as error:
@@ -137,20 +142,21 @@ def parse(text: str) -> tuple[PriceRule, ...]:
     Examples
     --------
     >>> parse('[{"id": "a", "when": "moves", "value": 2, "minutes": 5}]')[0].words
-    'any ticker: the price moves 2 % within 5 minutes, every time, high'
+    'any ticker: the price moves 2% within 5 min, every time, high'
     """
+    text = text.removeprefix("\ufeff")
     try:
         found = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         raise RuleError("the rules are no JSON", where=PARAMETER, allowed="an array of rules") from error
     if (twice := named_twice(text)) is not None:
-        raise RuleError(f"{twice!r} stands twice", where=PARAMETER, allowed="one of a name in a rule")
+        raise RuleError(f"{twice!r} stands twice", where=PARAMETER, allowed="a name that is there once")
     if not isinstance(found, list):
         raise RuleError("the rules are no array", where=PARAMETER, allowed="an array of rules")
     rules = tuple(of_object(one, f"rule {number}") for number, one in enumerate(found))
     ids = [rule.id for rule in rules]
     if doubled := next((id_ for id_ in ids if ids.count(id_) > 1), None):
-        raise RuleError(f"two rules have the id {doubled!r}", where=PARAMETER, allowed="an id each")
+        raise RuleError(f"two rules have the id {doubled!r}", where=PARAMETER, allowed="different ids")
     if len(rules) > MAX_RULES:
         raise RuleError(f"{len(rules)} rules", where=PARAMETER, allowed=f"at most {MAX_RULES}")
     return rules

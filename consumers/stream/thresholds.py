@@ -72,12 +72,13 @@ class Threshold:
         >>> Threshold.parse('{"default": 2.5, "kinds": {"gap": 3}, "tickers": {"tsla": {"gap": 4}}}').tickers
         {'TSLA': {'gap': 4.0}}
         """
+        text = text.removeprefix("\ufeff")
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ThresholdError(f"the threshold is {_shown(text)}", allowed=_ALLOWED) from error
         if (twice := named_twice(text)) is not None:
-            raise ThresholdError(f"{_shown(twice)} stands twice", allowed="one threshold of a name")
+            raise ThresholdError(f"{_shown(twice)} stands twice", allowed="a name that is there once")
         if not isinstance(value, dict):
             return cls(text, _number("the threshold", value))
         if unknown := sorted(set(value) - {"default", "kinds", "tickers"}):

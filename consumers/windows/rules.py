@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import RULE
+from consumers.contracts.wording import number, price
 from consumers.detectors.engine.engine import SEVERITIES, Ticks, Transition
 from consumers.stream.rows import Bools, split_key
 from consumers.stream.rules import PriceRule
@@ -104,7 +105,7 @@ def _level(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     if beyond >= 0.0 and state[_ARMED] == 1.0:
         state[_ARMED] = -1.0
         words = "rose above" if above else "fell below"
-        said = f"{words} {rule.value:,.8g}: {tick.price:,.8g}"
+        said = f"{words} {price(rule.value)}, to {price(tick.price)}"
         return Met(rule, tick.price, rule.value, "price", said)
     if beyond < 0.0 and (state[_ARMED] == 0.0 or beyond <= -back):
         state[_ARMED] = 1.0
@@ -142,7 +143,7 @@ def _move(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     state[last] = state[last + PARTS] = tick.price
     before = lowest if up else highest
     change = tick.price / before - 1.0
-    said = f"moved {change * 100.0:+.3g} % within {rule.minutes:g} minutes, from {before:,.8g} to {tick.price:,.8g}"
+    said = f"moved {change * 100.0:+.3g}% within {rule.minutes:g} min, from {price(before)} to {price(tick.price)}"
     return Met(rule, change, 0.0, "return", said)
 
 
@@ -152,7 +153,7 @@ def _spread(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
         return None
     share = (tick.ask - tick.bid) / (0.5 * (tick.ask + tick.bid))
     limit = rule.value / 10_000.0
-    said = f"has a spread of {share * 10_000.0:.4g} bp, {rule.value:g} or wider"
+    said = f"has a spread of {number(share * 10_000.0)} bp (limit {rule.value:g} bp)"
     return _over(state, Met(rule, share, limit, "spread", said))
 
 
@@ -171,7 +172,7 @@ def _volume(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     state[_OWN + 2] = count + 1.0
     if count < VOLUME_WARM:
         return None
-    said = f"traded {traded:,.0f} in one tick, {traded / mean:.3g} times the usual {mean:,.4g}"
+    said = f"traded {number(traded)} in one tick, {number(traded / mean)} times the usual {number(mean)}"
     return _over(state, Met(rule, traded, rule.value * mean, "shares", said))
 
 

@@ -12,7 +12,7 @@ const UNITS = {
   return: (value) => `${short(100 * value)}%`,
   spread: (value) => `${short(100 * value)}% of the price`,
   price,
-  shares: (value) => `${short(value)} shares`,
+  shares: short,
   seconds: (value) => `${short(value)} s`,
   ticks: (value) => `${short(value)} ticks`,
 };

@@ -42,7 +42,7 @@ def noise(id_: Incident, as_json: options.AsJson = False, aws: options.Aws = Fal
 
 @app.command()
 def quality(since: SinceOption = "30d", as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Show how much of each kind and ticker was useful, and which thresholds would have left noise out.
+    """Show the precision of each kind and ticker by feedback, and thresholds that would have left noise out.
 
     Example: stock-monitor alerts quality --since 90d
     """
@@ -84,8 +84,8 @@ def text(found: Quality) -> str:
 
     if not found.precision:
         return (
-            f"Nobody said of an incident since {found.since} whether it was useful:"
-            " stock-monitor alerts useful|noise ID, the page, or a message's link."
+            f"No feedback on incidents since {found.since}. Give it with `stock-monitor alerts useful ID` or"
+            " `stock-monitor alerts noise ID`, on the dashboard, or by the links of a message."
         )
     rows = [
         (one.kind, one.ticker or "all", f"{one.share:.0%}", str(one.useful), str(one.noise))
@@ -93,12 +93,12 @@ def text(found: Quality) -> str:
     ]
     lines = [table_text(rows, header=("KIND", "TICKER", "PRECISION", "USEFUL", "NOISE"), right=(2, 3, 4))]
     if found.after:
-        lines += ["", "The price since, the median size of its moves:"]
+        lines += ["", "Median size of the price move afterwards:"]
         lines.append(
             table_text(
                 [
                     (one.kind, "useful" if one.useful else "noise", f"{one.minutes} min",
-                     f"{one.move * 100:.2f} %", str(one.of))
+                     f"{one.move * 100:.2f}%", str(one.of))
                     for one in found.after
                 ],
                 header=("KIND", "SAID", "AFTER", "MOVE", "OF"),
@@ -109,15 +109,15 @@ def text(found: Quality) -> str:
     for one in found.proposals:
         lines += [
             f"{one.kind}: threshold {one.threshold:g} instead of {one.now:g}.",
-            f"  Not found then: {one.noise_gone} of {one.noise} called noise, 0 of {one.useful} called useful,",
-            f"  {one.anomalies_gone:,} of all {one.anomalies:,} anomalies of the kind.",
+            f"  It would leave out {one.noise_gone} of {one.noise} rated noise, 0 of {one.useful} rated useful,",
+            f"  and {one.anomalies_gone:,} of all {one.anomalies:,} anomalies of the kind.",
         ]
     if found.proposals:
         lines.append(
-            "By the score with which each was found: what grew beyond a threshold is found later, not lost."
+            "Each anomaly counts by the score at which it began; one that grows beyond the threshold is found later."
         )
     else:
         lines.append(
-            "No threshold to propose: too little was said of any kind, or none parts noise from the rest."
+            "No threshold is proposed: there is too little feedback, or no threshold separates noise from the rest."
         )
     return "\n".join(lines)

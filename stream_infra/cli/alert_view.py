@@ -56,7 +56,7 @@ def found_text(found: AlertTrail, endpoints: Endpoints) -> str:
     if found.incident is not None and found.incident.context is not None:
         lines.append(sentence(found.incident.context, found.incident.subject))
     lines += [_said_line(said) for said in found.said]
-    if known := [f"{minutes} min: {move * 100:+.2f} %" for minutes, move in found.after if move is not None]:
+    if known := [f"{minutes} min: {move * 100:+.2f}%" for minutes, move in found.after if move is not None]:
         lines.append(f"The price after {', after '.join(known)}.")
     if found.incident is not None and not found.messages:
         lines.append(found.why)
@@ -107,8 +107,8 @@ def test_text(sent: dict[str, Any], endpoints: Endpoints) -> str:
     lines = [_delivery_line(row).strip() for row in sent["deliveries"]]
     where = [f"See it: {endpoints.outbox}"] if endpoints.outbox else []
     caution = (
-        "Accepted by SNS means: SNS has it. Whether a mail or SMS arrives depends on",
-        "confirmed subscriptions, and for SMS on the account's sandbox and registration.",
+        "For sns, sent means that SNS accepted it: emails reach confirmed subscribers only,",
+        "SMS also need an account out of the SMS sandbox and, in many countries, a sender ID.",
     )
     return "\n".join([*lines, *where, *caution])
 
@@ -192,9 +192,7 @@ def _incidents(incidents: list[Incident], now_ms: int) -> str:
         verdict = (
             f", {context['verdict']} move" if context and context["verdict"] and not incident.is_wide else ""
         )
-        what = {"market": "market-wide move", "feed": "stall of the feed"}.get(
-            incident.subject, incident.subject
-        )
+        what = {"market": "market-wide move", "feed": "feed stall"}.get(incident.subject, incident.subject)
         about = f"{what}, {count}{verdict}{until}{waits} [{incident.id}]"
         rows.append((_at(incident.opened_ms), row["severity"], row["state"], about))
     return table_text(rows, header=("OPENED", "SEVERITY", "STATE", "INCIDENT"))

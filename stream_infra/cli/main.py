@@ -34,31 +34,31 @@ from stream_infra.operations.errors import FailedError, UnreachableError
 from stream_infra.operations.proxy import unproxied
 
 COMMANDS = {
-    "status": "Show whether each part works, how stale it is, and what to do.",
-    "verify": "Prove that it works: a recording through all of it.",
-    "doctor": "Name the cause of whatever does not work, and the remedy.",
+    "status": "Show the state of each part and the age of its data.",
+    "verify": "Test the running monitor end to end with a recording.",
+    "doctor": "Find out what is wrong, why, and how to repair it.",
     "tail": "Follow ticks, anomalies or alerts as they come.",
-    "quote": "Request quotes from a source, as the scanner does.",
-    "watch": "Show and change which tickers are watched.",
-    "history": "Fetch minute bars of the past into a file for backtest.",
+    "quote": "Query a source for quotes, as the scanner does.",
+    "watch": "Show and change the watch list.",
+    "history": "Fetch historical minute bars into a file for backtest.",
     "export": "Write anomalies, quotes or incidents to a file.",
-    "sql": "Ask what was seen and found in SQL, or by a named query.",
+    "sql": "Query stored ticks, anomalies and incidents in SQL.",
     "endpoints": "Show the addresses of the dashboard, the API and AWS.",
     "login": "Sign in to a private monitor on AWS.",
     "replay": "Send a file of recorded ticks through the whole monitor.",
-    "detect": "Score ticks of a file or of standard input, offline.",
+    "detect": "Score the ticks of a file or of standard input, offline.",
     "backtest": "Show what the detectors would have found in recordings.",
     "alerts": "List, show, test and silence alerts.",
     "rules": "Add, list, remove and test rules of your own.",
-    "thresholds": "List and set from which score on a tick is an anomaly.",
-    "dlq": "Look into the dead-letter queue and redrive what is in it.",
+    "thresholds": "List and set the scores at which anomalies begin.",
+    "dlq": "List, show, redrive and delete dead letters.",
     "config": "Check monitor.toml and show the settings in force.",
-    "deploy": "Deploy to AWS, after a look at what would change.",
-    "cost": "Estimate what a month on AWS costs, and what drives it.",
-    "rollback": "Let a function's triggers call an older version of its code.",
-    "recover": "Bring back data and settings; stop and start.",
-    "mcp": "Serve tools for assistants by the Model Context Protocol.",
-    "quarantine": "Look into the records that could not be read.",
+    "deploy": "Check what would change, then deploy to AWS.",
+    "cost": "Estimate the monthly cost on AWS.",
+    "rollback": "Put an older version of a function live.",
+    "recover": "Restore data and settings; stop and start the monitor.",
+    "mcp": "Serve tools to assistants by the Model Context Protocol.",
+    "quarantine": "List, show and requeue records that could not be used.",
 }
 
 
@@ -182,7 +182,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Watch stock quotes as they stream: what is not normal, within seconds, once, and why.",
+    help="Watch stock quotes as they stream in, and report each anomaly once, with the reason.",
 )
 
 
@@ -195,13 +195,13 @@ def _frame(
         str | None,
         typer.Option(
             "--deployment",
-            help="Talk to this deployment of monitor.toml on AWS; with --aws alone it is prod.",
+            help="Use this deployment of monitor.toml on AWS; with --aws alone it is prod.",
             envvar="STOCK_MONITOR_DEPLOYMENT",
             metavar="NAME",
         ),
     ] = None,
 ) -> None:
-    """Watch stock quotes as they stream: what is not normal, within seconds, once, and why."""
+    """Watch stock quotes as they stream in, and report each anomaly once, with the reason."""
 
 
 for _name, _help in COMMANDS.items():

@@ -19,12 +19,10 @@ Aws = Annotated[
     typer.Option(
         "--aws",
         envvar="STOCK_MONITOR_AWS",
-        help="Talk to the monitor deployed on AWS; without it only to the one on this machine.",
+        help="Use the monitor on AWS instead of the one on this machine.",
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON for a program instead of text for a person.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @contextmanager
@@ -49,7 +47,8 @@ def wanted(ids: list[str] | None, everything: bool, command: str) -> list[str]:
         Neither was said, or both.
     """
     if bool(ids) == everything:
-        raise InputError("say which", allowed=f"ids as `stock-monitor {command} list` shows them, or --all")
+        what = "both ids and --all are given" if ids else "no id is given"
+        raise InputError(what, allowed=f"ids from `stock-monitor {command} list`, or --all")
     return ids or []
 
 

@@ -98,7 +98,7 @@ def trail_of(
     messages = [one for one in store.messages(since_ms, now_ms) if one.message.id in wanted]
     if incident is None and not messages:
         raise InputError(
-            f"{id_}: no alert is known of that",
+            f"nothing is known of {id_!r}",
             allowed="the id of an anomaly of the last 15 days such as AAPL-1763996400123-price_spike, or of an"
             " incident or a message as `stock-monitor alerts list` shows them",
         )
@@ -151,7 +151,10 @@ def acknowledge(
     except ConflictError as error:
         raise FailedError(f"{error}; try again") from error
     if incident is None:
-        raise InputError(f"{id_}: no incident is known of that", allowed="the id of an anomaly or incident")
+        raise InputError(
+            f"there is no incident of {id_!r}",
+            allowed="the id of an anomaly or an incident of the last 15 days",
+        )
     return incident
 
 

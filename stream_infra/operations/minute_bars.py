@@ -39,21 +39,25 @@ def save(
     Raises
     ------
     InputError
-        If the file is named otherwise, holds something else, or has none of the tickers' minutes in the end.
+        If the file is named otherwise, cannot be written, holds something else, or has none of the tickers' minutes
+        in the end.
     SourceError
         If the vendor does not answer; what was written by then stays.
     """
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"-o {file}", allowed=f"a file named {' or '.join(FORMATS)}")
-    if file.suffix.lower() == ".csv":
-        done = list(write(file, history, tickers, span, show))
-    else:
-        pyarrow = _pyarrow()
-        rows = file.with_name(f"{file.name}.part.csv")
-        if file.exists() and not rows.exists():
-            _unpack(pyarrow, file, rows)
-        done = list(write(rows, history, tickers, span, show))
-        _pack(pyarrow, rows, file)
+    try:
+        if file.suffix.lower() == ".csv":
+            done = list(write(file, history, tickers, span, show))
+        else:
+            pyarrow = _pyarrow()
+            rows = file.with_name(f"{file.name}.part.csv")
+            if file.exists() and not rows.exists():
+                _unpack(pyarrow, file, rows)
+            done = list(write(rows, history, tickers, span, show))
+            _pack(pyarrow, rows, file)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=f"-o {file}") from error
     if empty := [one.ticker for one in done if not one.new + one.kept]:
         raise InputError(f"there are no minutes of {', '.join(empty)} in that time")
     return done
@@ -90,13 +94,15 @@ def _unpack(pyarrow: Any, file: Path, rows: Path) -> None:
         raise _another(file)
     options = import_module("pyarrow.csv").WriteOptions(quoting_style="needed")
     import_module("pyarrow.csv").write_csv(table, rows, options)
-    rows.write_text(rows.read_text().replace('"', "", 2 * len(COLUMNS)))  # pyarrow quotes the header
+    text = rows.read_text(encoding="utf-8").replace('"', "", 2 * len(COLUMNS))
+    rows.write_text(text, encoding="utf-8")  # pyarrow quotes the header
 
 
 def _another(file: Path) -> InputError:
     return InputError(
-        f"{file} is there and holds something else",
-        allowed=f"a file with the columns {', '.join(COLUMNS)}",
+        "the file exists and holds something else",
+        where=f"-o {file}",
+        allowed=f"a new file, or one with the columns {', '.join(COLUMNS)}",
     )
 
 
@@ -134,7 +140,7 @@ def write(
                 if new % 500 == 0:
                     opened.flush()
                     percent = 100 * (bar.ts - since_ms) // (until_ms - since_ms)
-                    show(f"{ticker}: {new:,} minutes, {percent} %")
+                    show(f"{ticker}: {new:,} minutes, {percent}%")
             yield Written(ticker, new, counts.get(ticker, 0))
 
 
@@ -155,7 +161,11 @@ def _resume(file: Path) -> tuple[dict[str, int], dict[str, int]]:
     lines = whole.decode("utf-8", errors="replace").splitlines()
     if lines and tuple(lines[0].split(",")) != COLUMNS:
         raise _another(file)
-    for row in csv.reader(lines[1:]):
+    for number, row in enumerate(csv.reader(lines[1:]), 2):
+        if len(row) != len(COLUMNS) or not row[0].isdecimal():
+            raise InputError(
+                f"line {number} is damaged", where=f"-o {file}", allowed="deleted, or another file"
+            )
         ticker, at = row[1], int(row[0])
         counts[ticker] = counts.get(ticker, 0) + 1
         newest[ticker] = max(at, newest.get(ticker, at))

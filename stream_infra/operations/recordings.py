@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from consumers.contracts.wording import counted
 from producers.recorded_rows import RecordedTick, RowReader, TickColumns
 from producers.recordings import RejectedTick, read_blocks, read_ticks
 from stream_infra.operations.errors import InputError
@@ -51,5 +52,5 @@ def _used(path: Path, read: Callable[[Path, Reject], Iterator[T]], reject: Rejec
         used = True
         yield item
     if not used:
-        why = f"all {rejected:,} rows were rejected, the first one: {first[0]}" if first else "it has no rows"
+        why = f"it has {counted(rejected, 'row')}, the first one: {first[0]}" if first else "it has no rows"
         raise InputError(f"no tick in it can be used: {why}", where=str(path))

@@ -61,12 +61,12 @@ def text_of(query: str, values: Sequence[str], today: date) -> str:
     if not re.search(r"\s", query.strip()):
         return _filled(query, values, today)
     if values:
-        raise InputError(f"values after SQL: {' '.join(values)}", allowed="a named query with its values")
+        said = "left out: only named queries take values"
+        raise InputError(f"values after SQL: {' '.join(values)}", allowed=said)
     words = re.sub(r"(?m)^\s*--.*$", "", query).split()
     if not words or words[0].lower().lstrip("(") not in _READS:
-        raise InputError(
-            f"SQL that begins with {words[0] if words else 'nothing'}", allowed=", ".join(_READS)
-        )
+        first = repr(words[0]) if words else "missing"
+        raise InputError(f"the first word of the SQL is {first}", allowed=f"one of {', '.join(_READS)}")
     return query
 
 
@@ -75,7 +75,7 @@ def _filled(name: str, values: Sequence[str], today: date) -> str:
     if query is None:
         raise InputError(
             f"{name!r} is neither SQL nor a named query{did_you_mean(name, QUERIES)}",
-            allowed=", ".join(QUERIES),
+            allowed=f"one of {', '.join(QUERIES)}, or SQL",
         )
     if len(values) > len(query.parameters):
         raise InputError(f"{len(values)} values for {name}", allowed=usage(name, query))

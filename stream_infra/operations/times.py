@@ -10,8 +10,13 @@ from stream_infra.operations.errors import InputError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime, option: str = "--since") -> datetime:
     """Return the moment that `text` names: an age such as 15m, or a time in ISO 8601 (UTC unless it says otherwise).
+
+    Parameters
+    ----------
+    option
+        The option that it was given by, for errors.
 
     Raises
     ------
@@ -24,9 +29,25 @@ def moment(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError) as error:
         raise InputError(
             f"{text!r}",
-            where="--since",
+            where=option,
             allowed="an age such as 30s, 15m, 2h, 1d or a time such as 2026-11-24T14:30Z",
         ) from error
+
+
+def span(since: str, until: str | None, now: datetime) -> tuple[int, int]:
+    """Return the span from ``--from`` to ``--to``, or to now, in epoch milliseconds.
+
+    Raises
+    ------
+    InputError
+        One of them is no time, or the span is empty.
+    """
+    begin, stop = moment(since, now, "--from"), now if until is None else moment(until, now, "--to")
+    if begin >= stop:
+        raise InputError(
+            f"{since!r}", where="--from", allowed="before now" if until is None else f"before --to {until!r}"
+        )
+    return round(begin.timestamp() * 1000), round(stop.timestamp() * 1000)
 
 
 def end(text: str, now: datetime) -> datetime:
@@ -45,6 +66,7 @@ def end(text: str, now: datetime) -> datetime:
     if not now < found <= now + timedelta(days=366):
         raise InputError(
             f"{text!r}",
+            where="--for",
             allowed="a duration such as 30m, 2h, 7d or a time such as 2026-11-24T14:30Z, at most 366 days from now",
         )
     return found

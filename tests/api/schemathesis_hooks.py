@@ -54,7 +54,7 @@ RULES = [
             *dict.fromkeys(allowed for _, _, allowed in VALUES.values()),
             "named, where a price is the limit",
             f"1 to {MAX_MINUTES} for moves",
-            "an id each",
+            "different ids",
             f"at most {MAX_RULES}",
             f"at most {MAX_CHARACTERS},",
         )

@@ -350,7 +350,7 @@ def test_rules_are_added_listed_and_removed(api: Api) -> None:
     assert (added.status, added.json["ticker"], added.json["severity"]) == (200, "AAPL", "high")
     assert api.get("/rules").json == {"rules": [added.json], "count": 1}
     for changes, said in (
-        ({}, "two rules have the id 'aapl-200'; must be an id each"),
+        ({}, "two rules have the id 'aapl-200'; must be different ids"),
         ({"id": "b", "when": "moves"}, "must be a percentage from 0.01 to 90"),
         ({"id": "b", "ticker": ""}, "must be named, where a price is the limit"),
     ):

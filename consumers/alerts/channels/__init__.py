@@ -1,19 +1,22 @@
 """The ways to people: one file a channel, which declares its name, settings, secrets and limits.
 
-A package of its own adds a channel by an entry point in the group `stock_monitor.channels`, whose value is a
-subclass of `Channel`.
+Every file in this folder holds one subclass of `Channel`. A package of its own adds one by an entry point in the group
+``stock_monitor.channels`` whose value is such a class. Nothing else lists them. docs/extending.md builds one.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from producers.declaration import are_some, check, is_count, is_text
 from producers.entry_points import entry_points
 from producers.errors import MonitorError
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from consumers.alerts.rendering.texts import Content
 
 ENTRY_POINT_GROUP = "stock_monitor.channels"
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class ChannelError(MonitorError):
@@ -41,6 +45,10 @@ class ChannelError(MonitorError):
         super().__init__(what, where=where, allowed=allowed)
         self.final = final
         self.retry_after_ms = retry_after_ms
+
+
+class ChannelSpecError(ChannelError):
+    """A channel is declared in part, or wrongly; names the file or package and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +139,21 @@ class Channel(ABC):
         raise ChannelError("it carries no pictures", where=self.name, final=True)
 
 
+class FoundChannel(NamedTuple):
+    """A place where a channel should be: a file here, or an entry point of a package.
+
+    `channel` is None where the place cannot be used, and `problem` then says why, in words.
+    """
+
+    name: str
+    place: str
+    channel: type[Channel] | None
+    problem: str = ""
+
+
 def names() -> tuple[str, ...]:
-    """Return the names of all channels, sorted."""
-    return tuple(sorted(_declared()))
+    """Return the names of all channels that can be used, sorted."""
+    return tuple(sorted(name for name, found in _declared().items() if found.channel))
 
 
 def declared(name: str) -> type[Channel]:
@@ -142,27 +162,108 @@ def declared(name: str) -> type[Channel]:
     Raises
     ------
     ChannelError
-        There is none.
+        There is none, or it cannot be used.
     """
     found = _declared().get(name)
     if found is None:
-        raise ChannelError(f"{name!r} is no type of channel", allowed=f"one of {', '.join(names())}")
-    return found
+        broken = [f"{each.name} ({each.problem})" for each in _declared().values() if each.channel is None]
+        also = f"; these cannot be used: {', '.join(broken)}" if broken else ""
+        raise ChannelError(f"{name!r} is no type of channel", allowed=f"one of {', '.join(names())}{also}")
+    if found.channel is None:
+        raise ChannelError(f"channel {name} cannot be used: {found.problem}")
+    return found.channel
 
 
 @cache
-def _declared() -> dict[str, type[Channel]]:
-    found: dict[str, type[Channel]] = {}
+def _declared() -> dict[str, FoundChannel]:
+    by_name: dict[str, FoundChannel] = {}
+    for each in (_loaded(*place) for place in _places()):
+        twin = by_name.get(each.name)
+        if twin is not None:  # which of the two is meant nobody can know
+            listed = f"{twin.place} and by {each.place}"
+            each = FoundChannel(each.name, listed, None, f"is declared twice: by {listed}")  # noqa: PLW2901
+        by_name[each.name] = each
+    return by_name
+
+
+def _places() -> Iterator[tuple[str, str, Callable[[], object]]]:
+    """Yield where a channel should be: its likely name, how to call the place, and how to load it."""
     for module in iter_modules(__path__):
-        if not module.name.startswith("_"):
-            held = vars(import_module(f"{__name__}.{module.name}")).values()
-            own = [
-                one
-                for one in held
-                if isinstance(one, type) and issubclass(one, Channel) and "name" in vars(one)
-            ]
-            found.update((one.name, one) for one in own)
-    for point in entry_points(ENTRY_POINT_GROUP):
-        one = cast(type[Channel], point.load())
-        found[one.name] = one
-    return found
+        yield module.name, f"consumers/alerts/channels/{module.name}.py", _loader(module.name)
+    for point in sorted(entry_points(ENTRY_POINT_GROUP), key=lambda point: point.name):
+        yield point.name, f"package {point.dist.name if point.dist else point.value}", point.load
+
+
+def _loader(module: str) -> Callable[[], object]:
+    def load() -> object:
+        loaded = import_module(f"{__name__}.{module}")
+        own = [
+            one
+            for one in vars(loaded).values()
+            if isinstance(one, type) and issubclass(one, Channel) and one.__module__ == loaded.__name__
+        ]
+        return own[0] if len(own) == 1 else own
+
+    return load
+
+
+def _loaded(name: str, place: str, load: Callable[[], object]) -> FoundChannel:
+    try:
+        channel = _checked(load(), place)
+    except ChannelSpecError as error:
+        return FoundChannel(name, place, None, str(error))
+    except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
+        said = f"{place} cannot be loaded: {type(error).__name__}: {error}"
+        return FoundChannel(name, place, None, said if len(said) <= 300 else f"{said[:297]}...")
+    return FoundChannel(channel.name, place, channel)
+
+
+def _checked(one: object, place: str) -> type[Channel]:
+    """Return a channel whose declaration is whole, and may be so."""
+    if not (isinstance(one, type) and issubclass(one, Channel)):
+        raise ChannelSpecError(
+            "declares no channel", where=place, allowed="one subclass of consumers.alerts.channels.Channel"
+        )
+    lacking = [part for part in ("name", "characters") if not hasattr(one, part)]
+    if isabstract(one):
+        lacking += sorted(one.__abstractmethods__)
+    if lacking:
+        raise ChannelSpecError(
+            f"{one.__name__} lacks {', '.join(lacking)}",
+            where=place,
+            allowed="a class with name, characters and send, or post for one over HTTP (docs/extending.md)",
+        )
+    texts = "texts by their names, each with what it is"
+    check(
+        (
+            ("name", one.name, "1 to 32 of a-z 0-9 -", is_text(one.name) and bool(_NAME.fullmatch(one.name))),
+            ("settings", one.settings, texts, _are_texts(one.settings)),
+            (
+                "optional",
+                one.optional,
+                "a frozenset of names of settings",
+                _are_of(one.optional, one.settings),
+            ),
+            ("secrets", one.secrets, texts, _are_texts(one.secrets)),
+            ("characters", one.characters, "a whole number from 1", is_count(one.characters)),
+            ("keeps_state", one.keeps_state, "True or False", isinstance(one.keeps_state, bool)),
+            (
+                "carries_pictures",
+                one.carries_pictures,
+                "True only with a method add_picture",
+                isinstance(one.carries_pictures, bool)
+                and (not one.carries_pictures or one.add_picture is not Channel.add_picture),
+            ),
+        ),
+        ChannelSpecError,
+        place,
+    )
+    return one
+
+
+def _are_texts(given: object) -> bool:
+    return isinstance(given, Mapping) and all(is_text(name) and is_text(what) for name, what in given.items())
+
+
+def _are_of(given: object, settings: Mapping[str, str]) -> bool:
+    return isinstance(given, frozenset | set) and are_some(tuple(given), tuple(settings))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import (
+from consumers.alerts.http_channel import (
     PICTURE_NAME,
     HttpChannel,
     Post,

@@ -6,7 +6,7 @@ from email.header import Header
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from consumers.alerts.channels._http import (
+from consumers.alerts.http_channel import (
     PICTURE_NAME,
     HttpChannel,
     Post,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, fitted
+from consumers.alerts.http_channel import HttpChannel, Post, as_json, cut, fitted
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, cut, utf16
+from consumers.alerts.http_channel import HttpChannel, Post, as_json, cut, utf16
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_form, as_json, cut, field_of, fitted
+from consumers.alerts.http_channel import HttpChannel, Post, as_form, as_json, cut, field_of, fitted
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 

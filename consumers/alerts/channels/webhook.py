@@ -7,7 +7,7 @@ import hmac
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from consumers.alerts.channels._http import HttpChannel, Post, as_json, field_of
+from consumers.alerts.http_channel import HttpChannel, Post, as_json, field_of
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 from consumers.contracts.anomaly import SEVERITIES, iso_ms

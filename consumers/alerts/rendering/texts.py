@@ -23,6 +23,7 @@ from consumers.alerts.model import (
 from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
 from consumers.contracts.kinds import RULE
+from consumers.contracts.wording import counted, number, price
 
 SUBJECT_CHARACTERS = 99
 """SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
@@ -177,15 +178,13 @@ class _Writer:
     time_zone: str
 
     def test(self, at_ms: int) -> Content:
-        text = "This is a test of alerts that somebody asked for. Nothing happened."
+        text = "This is a test message. There is no anomaly."
         return Content("[TEST] Stock monitor", (text,), "", self._home(), self._moment(at_ms))
 
     def single(self, message: Message, incident: Incident, cause: AnomalySummary) -> Content:
-        against = (
-            f"{_measure(cause.value, cause.unit)} against {_measure(cause.expected, cause.unit)} expected"
-        )
+        against = f"{_measure(cause.value, cause.unit)} (expected {_measure(cause.expected, cause.unit)})"
         others = [one for one in incident.samples if one.id != cause.id]
-        counted = incident.anomalies - 1 - len(others)
+        more = incident.anomalies - 1 - len(others)
         short = f"{_change(message, incident)}: {cause.ticker} {_words(cause.kind)}, {against}"
         title = ", ".join([short, *_verdict(incident)])
         if cause.kind == RULE:
@@ -193,17 +192,17 @@ class _Writer:
         lines = [
             cause.explanation,
             *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
-            *([f"and {_count(counted, 'more anomaly', 'more anomalies')}"] if counted > 0 else []),
+            *([f"and {counted(more, 'more anomaly', 'more anomalies')}"] if more > 0 else []),
         ]
         said = self._about(incident, title, lines, cause.began_ms)
         return replace(said, short=short if short != title else "")
 
     def wide(self, message: Message, incident: Incident) -> Content:
-        what = "stall of the feed" if incident.subject == FEED else "market-wide"
+        what = "feed stall" if incident.subject == FEED else "market-wide"
         moved = any(one.move for one in incident.tickers)
         lines = [
             self._first(incident),
-            *([f"Moved most: {_most(incident.tickers)}"] if moved else []),
+            *([f"Largest moves: {_most(incident.tickers)}"] if moved else []),
             *_samples(incident),
         ]
         title = f"{_change(message, incident)}: {what}, {_share(incident)}"
@@ -218,14 +217,14 @@ class _Writer:
     def resolved(self, incident: Incident) -> Content:
         ended_ms = incident.last_ms if incident.resolved_ms is None else incident.resolved_ms
         lasted = _duration((ended_ms - incident.opened_ms) / 1000)
-        after = f"after {lasted}, {incident.severity} at its peak"
+        after = f"after {lasted}, peak severity {incident.severity}"
         title = f"{_label(incident.origin)}Resolved: {_subject(incident)} {after}"
         return self._about(incident, title, _samples(incident), ended_ms)
 
     def _about(self, incident: Incident, title: str, lines: list[str], at_ms: int) -> Content:
         if incident.context is not None:
             lines = [*lines, sentence(incident.context, incident.subject)]
-        count = _count(incident.anomalies, "anomaly", "anomalies")
+        count = counted(incident.anomalies, "anomaly", "anomalies")
         facts = f"Began {self._moment(incident.opened_ms)}, {count}", f"Incident {incident.id}"
         return Content(title, (*lines, *facts), incident.severity, self._link(incident), self._moment(at_ms))
 
@@ -233,14 +232,14 @@ class _Writer:
         first_ms = min(incident.opened_ms for incident in digest.listed)
         last_ms = max(incident.last_ms for incident in digest.listed)
         more = digest.incidents - len(digest.listed)
-        count = _count(digest.incidents, "incident", "incidents")
-        anomalies = _count(digest.anomalies, "anomaly", "anomalies")
+        count = counted(digest.incidents, "incident", "incidents")
+        anomalies = counted(digest.anomalies, "anomaly", "anomalies")
         return Content(
             _fitting(f"{_label(digest.origin)}Digest: {count}", digest),
             (
                 f"{count}, {anomalies}, {self._span(first_ms, last_ms)}",
                 *(self._line(incident, message.made_ms) for incident in digest.listed),
-                *([f"and {_count(more, 'more incident', 'more incidents')}"] if more else []),
+                *([f"and {counted(more, 'more incident', 'more incidents')}"] if more else []),
             ),
             digest.listed[0].severity,
             self._home(),
@@ -260,7 +259,7 @@ class _Writer:
             (move.ticker, self._clock(move.first_ms).partition(" ")[0]) for move in incident.tickers[:RANKED]
         ]
         times = ", ".join(f"{ticker} {time}" for ticker, time in moves)
-        return f"Moved first ({self._clock(incident.opened_ms).partition(' ')[2]}): {times}"
+        return f"First to move ({self._clock(incident.opened_ms).partition(' ')[2]}): {times}"
 
     def _moment(self, ms: int) -> str:
         moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
@@ -301,11 +300,11 @@ def sentence(context: Context, subject: str) -> str:
     if context.sector_move is not None:
         facts.append(f"{context.sector} {_percent(context.sector_move)}")
     if context.residual is not None:
-        facts.append(f"{_percent(context.residual)} its own")
+        facts.append(f"residual {_percent(context.residual)}")
     said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
     if context.verdict is not None:
         return f"{context.verdict.capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
-    unknown = f"Company or market is not known: {context.why}"
+    unknown = f"No verdict (company or market): {context.why}"
     return f"{unknown}. {said}." if said else f"{unknown}."
 
 
@@ -315,7 +314,7 @@ def _longest(texts: Sequence[str], room: int) -> str:
 
 
 def _percent(move: float) -> str:
-    return f"{move * 100:+.2f} %"
+    return f"{move * 100:+.2f}%"
 
 
 def _fitting(start: str, digest: Digest) -> str:
@@ -323,7 +322,7 @@ def _fitting(start: str, digest: Digest) -> str:
     for named in (2, 1):
         shown = ", ".join(f"{_subject(one)} ({one.severity})" for one in digest.listed[:named])
         more = digest.incidents - named
-        others = f" and {_count(more, 'other', 'others')}" if more > 0 else ""
+        others = f" and {counted(more, 'other', 'others')}" if more > 0 else ""
         if len(title := f"{start}: {shown}{others}") <= SUBJECT_CHARACTERS:
             return title
     return start
@@ -331,7 +330,7 @@ def _fitting(start: str, digest: Digest) -> str:
 
 def _subject(incident: Incident) -> str:
     if incident.is_wide:
-        return "stall of the feed" if incident.subject == FEED else "market-wide move"
+        return "feed stall" if incident.subject == FEED else "market-wide move"
     return f"{incident.subject} {_words(incident.samples[0].kind)}"
 
 
@@ -357,7 +356,7 @@ def _share(incident: Incident) -> str:
 
 def _most(moves: tuple[TickerMove, ...]) -> str:
     most = sorted((move for move in moves if move.move), key=lambda move: -abs(move.move))
-    return ", ".join(f"{one.ticker} {one.move * 100:+.2f} %" for one in most[:RANKED])
+    return ", ".join(f"{one.ticker} {one.move * 100:+.2f}%" for one in most[:RANKED])
 
 
 def _label(origin: str) -> str:
@@ -377,14 +376,12 @@ def _number(value: float) -> str:
 def _measure(value: float, unit: str) -> str:
     """Return a value of an anomaly in its unit; returns and spreads are shares of the price."""
     if unit in {"return", "spread"}:
-        return f"{_number(value * 100)} %"
-    if unit in {"shares", "ticks"}:
-        return f"{value:,.0f} {unit}"
-    return f"{_number(value)} s" if unit == "seconds" else f"{value:,.8g}"
-
-
-def _count(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+        return f"{_number(value * 100)}%"
+    if unit == "shares":
+        return number(value)
+    if unit == "ticks":
+        return f"{value:,.0f} ticks"
+    return f"{_number(value)} s" if unit == "seconds" else price(value)
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from stream_infra.cli import alert_feedback, options
 from stream_infra.operations import times
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError
+from stream_infra.operations.files import read_text
 
 if TYPE_CHECKING:
     from consumers.alerts.settings import AlertSettings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from stream_infra.operations.alert_desk import Overview
 
 app = typer.Typer(no_args_is_help=True)
-routes = typer.Typer(no_args_is_help=True, help="See where news goes, and try it.")
+routes = typer.Typer(no_args_is_help=True, help="Test where messages would go.")
 app.add_typer(routes, name="routes")
 app.add_typer(alert_feedback.app)
 
@@ -32,12 +33,14 @@ KindOption = Annotated[
     str | None, typer.Option("--kind", help="Only this kind, such as price_spike.", metavar="KIND")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All tickers and kinds.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who look later.", metavar="TEXT")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, for others to read.", metavar="TEXT")]
 
 
-SinceOption = Annotated[str, typer.Option("--since", help="From then on: 2h, 7d, or a time.", metavar="WHEN")]
+SinceOption = Annotated[
+    str, typer.Option("--since", help="Start: an age such as 2h or 7d, or a time.", metavar="WHEN")
+]
 UntilOption = Annotated[
-    str, typer.Option("--for", "--until", help="How long (2h) or until when.", metavar="WHEN")
+    str, typer.Option("--for", "--until", help="A duration such as 2h, or an end time.", metavar="WHEN")
 ]
 
 
@@ -52,12 +55,12 @@ class Protocol(StrEnum):
 
 @app.callback()
 def alerts() -> None:
-    """See incidents and what was sent of them; silence, acknowledge, route, test and try out alerts."""
+    """List incidents and messages; silence, acknowledge, route and test alerts."""
 
 
 @app.command("list")
 def list_(since: SinceOption = "1d", as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """List the incidents, the messages that were made, and the silences in force.
+    """List incidents, messages and the silences in force.
 
     Example: stock-monitor alerts list --since 7d
     """
@@ -69,7 +72,7 @@ def list_(since: SinceOption = "1d", as_json: options.AsJson = False, aws: optio
 
 @app.command()
 def deliveries(since: SinceOption = "1d", as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """List what became of each message in each channel, what is not done first.
+    """List the delivery of each message in each channel; unfinished ones first.
 
     Example: stock-monitor alerts deliveries --since 2h
     """
@@ -87,7 +90,7 @@ def show(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show what became of an anomaly: its incident, what people said of it, the price since, and the messages.
+    """Show an anomaly's or incident's state, feedback, messages and deliveries, and the price since.
 
     Example: stock-monitor alerts show AAPL-1763996400123-price_spike
     """
@@ -106,14 +109,17 @@ def show(
 @app.command("test")
 def send_test(
     timeout: Annotated[
-        int, typer.Option("--timeout", help="Seconds to wait for it.", min=1, max=600, metavar="SECONDS")
+        int,
+        typer.Option(
+            "--timeout", help="Seconds to wait for the deliveries.", min=1, max=600, metavar="SECONDS"
+        ),
     ] = 60,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
     """Send one real message to every channel, through the whole path: bus, queue, notifier, channel.
 
-    Neither silences nor mute timings keep it back.
+    Silences and mute timings do not apply to it.
 
     Example: stock-monitor alerts test
     """
@@ -136,7 +142,7 @@ def silence(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Silence a ticker, a kind, or all, until then; a digest lists what it silenced afterwards.
+    """Silence a ticker, a kind, both, or all; afterwards a digest lists what was silenced.
 
     Example: stock-monitor alerts silence --ticker TSLA --kind price_spike --for 2h --reason "earnings"
     """
@@ -158,7 +164,7 @@ def unsilence(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """End a silence now; it is named as it was made.
+    """End a silence now; give the --ticker and --kind that it was made with.
 
     Example: stock-monitor alerts unsilence --ticker TSLA --kind price_spike
     """
@@ -180,7 +186,7 @@ def ack(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Acknowledge an incident: nothing more is sent of it until then, unless it gets worse.
+    """Acknowledge an incident: nothing more is sent about it until then, unless it gets worse.
 
     Example: stock-monitor alerts ack AAPL-1763996400123-price_spike --for 1h
     """
@@ -199,18 +205,20 @@ def ack(
 @routes.command("test")
 def preview(
     *,
-    severity: Annotated[str, typer.Option("--severity", help="Such as critical.", metavar="SEVERITY")],
+    severity: Annotated[
+        str, typer.Option("--severity", help="low, medium, high or critical.", metavar="SEVERITY")
+    ],
     ticker: Annotated[str, typer.Option("--ticker", metavar="TICKER")] = "AAPL",
     kind: Annotated[str, typer.Option("--kind", metavar="KIND")] = "price_spike",
     origin: Annotated[str, typer.Option("--origin", metavar="ORIGIN")] = "live",
     settings_file: Annotated[
         Path | None,
-        typer.Option("--settings", help="A file instead of the settings in force.", metavar="FILE"),
+        typer.Option("--settings", help="Use this file instead of the settings in force.", metavar="FILE"),
     ] = None,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Say where such news would go now, and when.
+    """Show to which channels such an anomaly would go now, and when.
 
     Example: stock-monitor alerts routes test --severity critical --ticker TSLA
     """
@@ -237,21 +245,21 @@ def preview(
 @app.command()
 def settings(
     file: Annotated[
-        Path | None, typer.Argument(help="JSON file to put in force; without it, show what is.")
+        Path | None, typer.Argument(help="JSON file to put in force; without it, show the settings in force.")
     ] = None,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show the settings of alerts in force, or put those of a file in force after checking them.
+    """Show the alert settings in force, or check a file and put it in force.
 
-    Who put them stands in the parameter's history, with the values of before.
+    The parameter's history records who changed them, and the previous values.
 
     Example: stock-monitor alerts settings quiet.json
     """
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     client = resolve(aws).client("ssm")
-    change = {} if file is None else alert_desk.put_settings(client, _text(file), getpass.getuser())
+    change = {} if file is None else alert_desk.put_settings(client, read_text(file), getpass.getuser())
     report = {**alert_desk.settings_report(client), **change}
     _print(json.dumps(report) if as_json else json.dumps(report, indent=2))
 
@@ -260,7 +268,7 @@ def settings(
 def secret(
     channel: Annotated[str, typer.Argument(help="Name of the channel.")], aws: options.Aws = False
 ) -> None:
-    """Ask for what a channel keeps secret, such as a webhook's address, and put it into Secrets Manager.
+    """Ask for a channel's secrets, such as a webhook's address, and store them in Secrets Manager.
 
     Example: stock-monitor alerts secret desk
     """
@@ -289,7 +297,7 @@ def subscribe(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Add a subscriber to the topic of alerts; an email address has to confirm it.
+    """Add a subscriber to the alert topic; an email subscriber has to confirm the subscription.
 
     Example: stock-monitor alerts subscribe email desk@example.com --severity high --severity critical
     """
@@ -303,7 +311,7 @@ def subscribe(
 
 @app.command("dry-run")
 def dry_run(
-    files: Annotated[list[Path], typer.Argument(help="Recorded ticks: .csv, .jsonl (also .gz), .parquet.")],
+    files: Annotated[list[Path], typer.Argument(help="Recorded ticks (.csv, .jsonl, also .gz; .parquet).")],
     settings_file: Annotated[
         Path | None,
         typer.Option("--settings", help="Settings as JSON; without it the defaults.", metavar="FILE"),
@@ -313,7 +321,7 @@ def dry_run(
     ] = "2.5",
     as_json: options.AsJson = False,
 ) -> None:
-    """Replay history and show which alerts would have gone out. Nothing is sent; no monitor is needed.
+    """Show which alerts a recording would have sent. Nothing is sent; no monitor is needed.
 
     Example: stock-monitor alerts dry-run october.csv.gz --settings quiet.json
     """
@@ -344,11 +352,12 @@ def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[st
     from producers.quote_batch import SYMBOL_RULE, is_symbol  # noqa: PLC0415
 
     if everything == (ticker is not None or kind is not None):
-        raise InputError("what is meant? Allowed are --ticker, --kind or both, or else --all")
+        what = "--all is given with --ticker or --kind" if everything else "no ticker and no kind is given"
+        raise InputError(what, allowed="--ticker, --kind or both, or --all alone")
     if ticker is not None and not is_symbol(ticker.upper()):
-        raise InputError(f"--ticker {ticker} is no ticker", allowed=SYMBOL_RULE)
+        raise InputError(f"{ticker!r} is no ticker", where="--ticker", allowed=SYMBOL_RULE)
     if kind is not None and kind not in EVERY_KIND:
-        raise InputError(f"--kind {kind} is no kind", allowed=f"one of {', '.join(EVERY_KIND)}")
+        raise InputError(f"{kind!r} is no kind", where="--kind", allowed=f"one of {', '.join(EVERY_KIND)}")
     return ticker.upper() if ticker else None, kind
 
 
@@ -358,16 +367,9 @@ def _settings(file: Path | None) -> AlertSettings:
     if file is None:
         return AlertSettings()
     try:
-        return parse(_text(file))
+        return parse(read_text(file))
     except AlertSettingsError as error:
         raise InputError(f"{file}: {error}") from error
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
 
 
 def _ms(moment: datetime) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.contracts.wording import without_aside
+from consumers.contracts.wording import counted, without_aside
 from stream_infra.cli import options
 from stream_infra.cli.commands.history import Since, Until, fetch
 from stream_infra.cli.text import clock, one_line, print_table, time_of
@@ -32,7 +32,7 @@ def backtest(
     what: Annotated[
         list[str],
         typer.Argument(
-            help="Recorded ticks: .csv, .jsonl (also .gz), .parquet; with --source tickers.",
+            help="Recorded ticks (.csv, .jsonl, also .gz; .parquet), or with --source tickers.",
             metavar="FILE... | TICKER...",
         ),
     ],
@@ -44,29 +44,29 @@ def backtest(
     until: Until = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Keep what was fetched: .csv or .parquet.", metavar="FILE"),
+        typer.Option("-o", "--output", help="Keep the fetched bars: .csv or .parquet.", metavar="FILE"),
     ] = None,
     threshold: Annotated[
         list[str] | None,
-        typer.Option(
-            "--threshold", help="Give several to see the trade-off. [default: 2.5]", metavar="VALUE"
-        ),
+        typer.Option("--threshold", help="May be repeated, to compare. [default: 2.5]", metavar="VALUE"),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", help="Draw prices with marks, at the first threshold.", metavar="FILE"),
+        typer.Option(
+            "--html", help="Write a chart of prices and anomalies at the first threshold.", metavar="FILE"
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
             "--labels",
-            help="What happened, as CSV with ticker, start, end, kind[, accept]: say how well it was found.",
+            help="CSV of known events (ticker, start, end, kind[, accept]); show precision and recall.",
             metavar="FILE",
         ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what the detectors would have found in recordings; no monitor is needed.
+    """Show what the detectors would have found in recordings; no monitor is needed.
 
     Example: stock-monitor backtest october.csv.gz --threshold 2.5 --threshold 4 --html october.html
 
@@ -171,7 +171,8 @@ def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
         right=(0, 1, 2),
     )
     typer.echo(
-        f"{recording.ticks:,} ticks of {len(recording.tickers)} symbols on {len(recording.days)} symbol-days"
+        f"{counted(recording.ticks, 'tick')} of {counted(len(recording.tickers), 'symbol')},"
+        f" {counted(len(recording.days), 'symbol-day')}"
     )
     _print_rejected(outcomes[0].rejected)
 
@@ -220,7 +221,7 @@ def _cells(counts: KindCounts) -> tuple[str, ...]:
 def _print_rejected(rejected: Sequence[RejectedTick]) -> None:
     if not rejected:
         return
-    typer.secho(f"{len(rejected):,} rows were left out:", fg="yellow", err=True)
+    typer.secho(f"{counted(len(rejected), 'row')} left out:", fg="yellow", err=True)
     for row in rejected[:_SHOWN_REJECTIONS]:
         typer.echo(f"  {one_line(str(row))}", err=True)
     if len(rejected) > _SHOWN_REJECTIONS:

@@ -22,7 +22,9 @@ _DRIVERS_SHOWN = 5
 @app.command()
 def cost(
     *,
-    tickers: Annotated[int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1)] = 20,
+    tickers: Annotated[
+        int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1, max=50_000)
+    ] = 20,
     interval: Annotated[
         float | None,
         typer.Option(
@@ -41,13 +43,13 @@ def cost(
     ] = "prod",
     sizes: Annotated[
         bool,
-        typer.Option("--sizes", help="What to set for 10, 500, 5,000 and 50,000 tickers, and what it costs."),
+        typer.Option("--sizes", help="Show settings and cost for 10, 500, 5,000 and 50,000 tickers."),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Estimate what a month on AWS costs, by service, and say what drives it. It needs no AWS.
+    """Estimate the monthly cost on AWS, by service, and name the largest items. Makes no call to AWS.
 
-    Prices are those of US East (N. Virginia) in a table with its date; see docs/cost.md.
+    Prices are those of US East (N. Virginia); docs/cost.md has their date.
 
     Example: stock-monitor cost --tickers 500 --interval 5
 

@@ -37,16 +37,16 @@ def deploy(
         typer.Option(
             "--allow",
             envvar="STOCK_MONITOR_ALLOW",
-            help="Make this dangerous change; may be repeated. The variable takes several, separated by spaces.",
+            help="Allow this dangerous change; may be repeated. The variable takes several, separated by blanks.",
             metavar="CHANGE",
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what is missing and what would be dangerous.")
+        bool, typer.Option("--check", help="Only show what is missing and which changes would be dangerous.")
     ] = False,
     bootstrap: Annotated[
         bool,
-        typer.Option("--bootstrap", help="Make first what the CDK needs, once in an account and region."),
+        typer.Option("--bootstrap", help="First run `cdk bootstrap`, needed once for an account and region."),
     ] = False,
     adopt: Annotated[
         bool,
@@ -54,23 +54,23 @@ def deploy(
     ] = False,
     past_alarms: Annotated[
         bool,
-        typer.Option("--past-alarms", help="Shift to the new versions even if their alarms ring."),
+        typer.Option("--past-alarms", help="Put new versions live even while their alarms ring."),
     ] = False,
     revert_drift: Annotated[
         bool,
         typer.Option(
             "--revert-drift",
-            help="Put back what was deleted or changed outside of the stacks, and the files of the page.",
+            help="Restore resources that were deleted or changed outside of the stacks, and the dashboard files.",
         ),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Deploy to AWS with the credentials of the environment. Nothing is changed before all checks have passed.
+    """Deploy to AWS with the credentials of the environment. Nothing changes before all checks have passed.
 
-    The difference to what runs is shown first. A change that could lose data, ticks or people (fewer shards, other
-    partitions, another source, access opened or closed, a subscriber or a person removed, a table replaced) is
-    rejected unless `--allow` names it. `--revert-drift` also enables rules that somebody disabled, and leaves the
-    watch list and thresholds as they are. At the end the proof is made that it works (`stock-monitor verify --aws`).
+    It shows the difference to the running deployment first. A dangerous change (fewer shards, other partitions,
+    another source, access opened or closed, a subscriber or a person removed, data removed or replaced) is rejected
+    unless --allow names it. --revert-drift also enables rules that somebody disabled; watch list and thresholds do
+    not change. At the end it runs `stock-monitor verify --aws`.
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
@@ -78,10 +78,12 @@ def deploy(
     from stream_infra.operations.changes import NAMES  # noqa: PLC0415
 
     if unknown := sorted(set(allow or ()) - set(NAMES)):
-        raise InputError(f"{', '.join(unknown)}: no such change", where="--allow", allowed=", ".join(NAMES))
+        raise InputError(
+            f"there is no change {unknown[0]!r}", where="--allow", allowed=f"one of {', '.join(NAMES)}"
+        )
     if deployment == LOCAL:
         raise InputError(
-            f"{deployment!r} is the one on this machine", allowed="a deployment on AWS; for this: make up"
+            f"{deployment!r} is the deployment on this machine, which `make up` starts", allowed="one on AWS"
         )
     config = load(deployment, find_file(Path.cwd()))
     enter(config)
@@ -127,7 +129,7 @@ def _prove(*, as_json: bool) -> None:
     typer.echo("Deployed. The proof that it works:", err=True)
     if not prove(resolve(aws=not is_local), as_json=as_json):
         raise FailedError(
-            "it is deployed, and does not work: mend what is named, then stock-monitor verify --aws"
+            "it is deployed and does not work: repair what is named above, then run stock-monitor verify --aws"
         )
 
 

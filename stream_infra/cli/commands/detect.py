@@ -29,15 +29,20 @@ def detect(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="Recorded ticks: .csv, .jsonl (also .gz), .parquet; without it, or as -, standard input.",
+            help="Recorded ticks (.csv, .jsonl, also .gz; .parquet); without it, or as -, standard input.",
             metavar="FILE",
         ),
     ] = None,
     threshold: Annotated[
-        str, typer.Option("--threshold", help="As /stock-tracker/threshold holds it.", metavar="VALUE")
+        str,
+        typer.Option(
+            "--threshold",
+            help="A number, or JSON as in the parameter /stock-tracker/threshold.",
+            metavar="VALUE",
+        ),
     ] = "2.5",
 ) -> None:
-    """Score ticks: one line of JSON for each, from standard input as soon as it is there.
+    """Score ticks: print one line of JSON for each; lines of standard input are answered at once.
 
     A tick is {"ts": epoch ms, "symbol", "price", "bid", "ask", "volume" (of this tick) or "day_volume"}; bid, ask
     and volumes may be null or left out. A line is {"score", "flag", "kind"}: flag is true where an anomaly
@@ -46,7 +51,8 @@ def detect(
 
     Example: stock-monitor detect ticks.jsonl.gz | jq -r 'select(.flag) | .explanation'
     """
-    from consumers.stream.thresholds import Threshold  # noqa: PLC0415  --help must not pay for it
+    from consumers.contracts.wording import counted  # noqa: PLC0415  --help must not pay for it
+    from consumers.stream.thresholds import Threshold  # noqa: PLC0415
     from stream_infra.operations.offline.lines import LineDetector  # noqa: PLC0415
 
     detector = LineDetector(Threshold.parse(threshold))
@@ -55,7 +61,9 @@ def detect(
     else:
         _read(detector, file)
     if detector.rejected:
-        raise InputError(f"{detector.rejected:,} ticks could not be used: see the lines with an error")
+        raise InputError(
+            f"{counted(detector.rejected, 'tick')} could not be used: see the lines with an error"
+        )
     if not detector.used:
         raise InputError("standard input held no tick", allowed="one tick a line, as JSON: see detect --help")
 

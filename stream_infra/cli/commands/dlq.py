@@ -26,16 +26,18 @@ Everything = Annotated[bool, typer.Option("--all", help="All messages.")]
 
 @app.callback()
 def dlq() -> None:
-    """Look into the dead-letter queue and redrive what is in it."""
+    """List, show, redrive and delete dead letters: batches that the detector discarded, and failed scans."""
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.", min=1, metavar="N")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="Maximum number of messages.", min=1, metavar="N")
+    ] = 100,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """List failed batches and failed scans, the oldest first, with the reason of each.
+    """List discarded batches and failed scans with their reasons, the oldest first.
 
     Example: stock-monitor dlq list
     """
@@ -105,10 +107,10 @@ def redrive(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Bring back the ticks of failed batches: score them as of then, write their anomalies marked late.
+    """Score the ticks of discarded batches as of their time; write their anomalies, marked late.
 
-    Live windows stay as they are. A message is deleted once its anomalies are written. It is safe to
-    interrupt this and to repeat it.
+    Live windows do not change. A message is deleted once its anomalies are written. You can interrupt
+    and repeat this safely.
 
     Example: stock-monitor dlq redrive --all
     """
@@ -137,11 +139,11 @@ def redrive(
 def purge(
     ids: Ids = None,
     everything: Everything = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Delete messages without bringing anything back.
+    """Delete messages; their ticks are not scored.
 
     Example: stock-monitor dlq purge 5f1c2a9e
     """

@@ -19,9 +19,9 @@ app = typer.Typer()
 
 @app.command()
 def doctor(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Examine every part; name the cause of what is wrong, what to do, and where the runbook says more.
+    """Examine every part; for each problem name the cause, the remedy and the section of the runbook.
 
-    Exit code 1 if something has failed; warnings alone leave it at 0.
+    Exit code 1 if something has failed; 0 if there are warnings only.
 
     Example: stock-monitor doctor --json | jq -r '.diagnoses[] | .finding + " -> " + .remedy'
     """

@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def endpoints(
     shell: Annotated[
-        bool, typer.Option("--shell", help="Print what bash needs for the commands of the runbook.")
+        bool, typer.Option("--shell", help="Print the shell variables and functions that the runbook uses.")
     ] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
@@ -29,7 +29,7 @@ def endpoints(
     Example: curl "$(stock-monitor endpoints --json | jq -r .api)/anomalies?limit=5"
     """
     if shell and as_json:
-        raise InputError("say one of --shell and --json")
+        raise InputError("both --shell and --json are given", allowed="one of them")
     resolved = resolve(aws)
     if shell:
         from stream_infra.cli.shell import exports  # noqa: PLC0415  --help must not pay for it

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream_infra.cli import options
-from stream_infra.operations.errors import InputError
-from stream_infra.operations.times import moment
+from stream_infra.operations import times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Since = Annotated[
-    str, typer.Option("--from", help="From then on: an age such as 7d, or a time.", metavar="WHEN")
-]
+Since = Annotated[str, typer.Option("--from", help="Start: an age such as 7d, or a time.", metavar="WHEN")]
 Until = Annotated[
-    str | None, typer.Option("--to", help="Up to then: an age or a time; without it now.", metavar="WHEN")
+    str | None, typer.Option("--to", help="End: an age or a time; without it, now.", metavar="WHEN")
 ]
-Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only this one; give several.")]
+Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only this ticker; may be repeated.")]
 Output = Annotated[
     Path, typer.Option("-o", "--output", help="A new file: .csv, .jsonl or .parquet.", metavar="FILE")
 ]
@@ -77,7 +74,7 @@ def incidents(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Export incidents as they are now, by when they began.
+    """Export incidents, by their start, in their present state.
 
     Example: stock-monitor export incidents --from 7d -o incidents.csv
     """
@@ -103,16 +100,12 @@ def _export(
     from stream_infra.operations.export.tables import ExportSpan  # noqa: PLC0415
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415
 
-    now = datetime.now(UTC)
-    begin, end = moment(since, now), now if until is None else moment(until, now)
-    if begin >= end:
-        raise InputError(f"--from {since} is not before --to {until or 'now'}", allowed="a span of time")
+    wanted = times.span(since, until, datetime.now(UTC))
     named = tuple(tickers_of(tickers)) if tickers else ()
     request = msgspec.convert(
         {"table": table, "since": since, "until": until, "tickers": named}, run.ExportRequest
     )
-    span = ExportSpan(round(begin.timestamp() * 1000), round(end.timestamp() * 1000), named)
-    start = run.begin(output, request, span)
+    start = run.begin(output, request, ExportSpan(*wanted, named))
     parts = _parts(endpoints.resolve(aws), request, start.span)
     with options.working(f"exporting {table}", quiet=as_json) as show:
         done = run.export(output, start, parts, show)

@@ -12,14 +12,12 @@ import typer
 
 from stream_infra.cli import options
 from stream_infra.operations.errors import InputError
-from stream_infra.operations.times import moment
+from stream_infra.operations.times import span
 
 app = typer.Typer()
-Since = Annotated[
-    str, typer.Option("--from", help="First minute: an age such as 7d, or a time.", metavar="WHEN")
-]
+Since = Annotated[str, typer.Option("--from", help="Start: an age such as 7d, or a time.", metavar="WHEN")]
 Until = Annotated[
-    str | None, typer.Option("--to", help="Up to then: an age or a time; without it now.", metavar="WHEN")
+    str | None, typer.Option("--to", help="End: an age or a time; without it, now.", metavar="WHEN")
 ]
 
 
@@ -27,19 +25,17 @@ Until = Annotated[
 def history(
     tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")],
     *,
-    source: Annotated[
-        str, typer.Option(help="The source whose history it is.", metavar="NAME", envvar="SOURCE")
-    ],
+    source: Annotated[str, typer.Option(help="The source to fetch from.", metavar="NAME", envvar="SOURCE")],
     since: Since = "1d",
     until: Until = None,
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", help=".csv or .parquet; one that is there is continued.", metavar="FILE"
+            "-o", "--output", help="A .csv or .parquet file; an existing one is continued.", metavar="FILE"
         ),
     ],
 ) -> None:
-    """Fetch minute bars of the past into a file, as fast as the vendor allows.
+    """Fetch historical minute bars into a file, as fast as the vendor allows.
 
     Example: stock-monitor history BTC-USD --source coinbase --from 7d -o btc.csv
     """
@@ -63,12 +59,8 @@ def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str, unti
 
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"-o {output}", allowed=f"a file named {' or '.join(FORMATS)}")
-    now = datetime.now(UTC)
-    begin, end = moment(since, now), now if until is None else moment(until, now)
-    if begin >= end:
-        raise InputError(f"--from {since} is not before --to {until or 'now'}", allowed="a span of time")
+    wanted = span(since, until, datetime.now(UTC))
     found = history_of(source, os.environ)
-    span = (round(begin.timestamp() * 1000), round(end.timestamp() * 1000))
     with options.working("fetching", quiet=False) as show:
-        for done in save(output, found, tickers_of(tickers), span, show):
+        for done in save(output, found, tickers_of(tickers), wanted, show):
             typer.echo(f"{done.ticker}: {done.new:,} minutes added, {done.kept:,} were there", err=True)

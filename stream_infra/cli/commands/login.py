@@ -17,15 +17,15 @@ app = typer.Typer()
 def login(
     *,
     print_token: Annotated[
-        bool, typer.Option("--print-token", help="Print the token of the sign-in that there is, for curl.")
+        bool, typer.Option("--print-token", help="Print the token of the present sign-in, for curl.")
     ] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Forget the sign-in on this machine.")] = False,
     browser: Annotated[
-        bool, typer.Option(help="Open the browser; otherwise only its address is printed.")
+        bool, typer.Option(help="Open the browser; --no-browser only prints the address.")
     ] = True,
     aws: options.Aws = False,
 ) -> None:
-    """Sign in with a browser on this machine, as to the page; from then on commands with --aws carry the token.
+    """Sign in with a browser on this machine, as on the dashboard; commands with --aws then send the token.
 
     Programs with AWS credentials need no sign-in: they read tables and topics.
 

@@ -20,7 +20,7 @@ app = typer.Typer()
 
 @app.command()
 def mcp(aws: options.Aws = False) -> None:
-    """Serve the tools of an assistant by the Model Context Protocol, on standard input and output.
+    """Serve tools to an assistant by the Model Context Protocol, on standard input and output.
 
     An assistant starts it by itself; docs/assistants.md has its settings.
 

@@ -23,16 +23,18 @@ Ids = Annotated[list[str] | None, typer.Argument(help="Ids of entries as `list` 
 
 @app.callback()
 def quarantine() -> None:
-    """Look into the records that could not be used."""
+    """List, show and requeue records that could not be used."""
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", help="At most so many.", min=1, metavar="N")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="Maximum number of entries.", min=1, metavar="N")
+    ] = 100,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """List quarantined records, the newest first, with the reason of each.
+    """List quarantined records with their reasons, the newest first.
 
     Example: stock-monitor quarantine list
     """
@@ -64,7 +66,7 @@ def show(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show a quarantined record: where it lies in the stream, why it is here, and its content.
+    """Show a quarantined record: its place in the stream, the reason, and its content.
 
     Example: stock-monitor quarantine show 0d4f7c
     """
@@ -95,10 +97,10 @@ def requeue(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Try quarantined records again: what can be used now is scored as of then, its anomalies marked late.
+    """Try quarantined records again: score what can be used now as of its time; anomalies are marked late.
 
-    Live windows stay as they are. What still cannot be used stays, with its reason. It is safe to interrupt
-    this and to repeat it.
+    Live windows do not change. A record that still cannot be used stays, with its reason. You can interrupt
+    and repeat this safely.
 
     Example: stock-monitor quarantine requeue --all
     """

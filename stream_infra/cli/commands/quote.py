@@ -35,9 +35,9 @@ def quote(
     ] = "alpaca",
     as_json: options.AsJson = False,
 ) -> None:
-    """Request the quotes of some tickers from a source now, or say why there are none.
+    """Query a source for the quotes of some tickers now, or show why there are none.
 
-    Its keys come from the environment: APCA_API_KEY_ID and APCA_API_SECRET_KEY, or FINNHUB_API_KEY.
+    Keys come from the environment (docs/sources.md), such as APCA_API_KEY_ID and APCA_API_SECRET_KEY for alpaca.
 
     Example: stock-monitor quote AAPL MSFT --source alpaca
     """

@@ -16,12 +16,12 @@ from stream_infra.operations.errors import InputError
 
 app = typer.Typer(no_args_is_help=True)
 RESTORED = names.named("stock-anomalies-restored")
-Source = Annotated[str, typer.Option("--from", help="The table to bring back.", metavar="TABLE")]
+Source = Annotated[str, typer.Option("--from", help="The table whose data is restored.", metavar="TABLE")]
 
 
 @app.callback()
 def recover() -> None:
-    """Bring back data and settings, stop and start; every step proves what it did."""
+    """Restore data and settings; stop and start the monitor. Each command checks its result."""
 
 
 @app.command()
@@ -56,7 +56,7 @@ def table(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Restore a table into a new one, as of now unless `--at` or `--backup` says otherwise, and compare the two.
+    """Restore a table into a new one, as of now or as --at or --backup say, and compare the two.
 
     Example: stock-monitor recover table --at 2026-11-24T14:30:00Z
     """
@@ -95,14 +95,14 @@ def compare(
 def switch(
     target: Annotated[str, typer.Argument(help="The table to use from now on.", metavar="TABLE")],
     alone: Annotated[
-        bool, typer.Option("--alone", help="Copy nothing: what the other has is wrong.")
+        bool, typer.Option("--alone", help="Copy nothing from the table in use before.")
     ] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Let the detector and the API use another table of anomalies; what was written meanwhile is copied to it.
+    """Let the detector and the API use another table of anomalies.
 
-    What the table used before has and the other lacks is copied after the switch; nothing is overwritten.
+    After the switch, items that only the table in use before has are copied to the new one; nothing is overwritten.
 
     Example: stock-monitor recover switch stock-anomalies-restored
     """
@@ -134,7 +134,7 @@ def merge(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Write back what a restored table has and the other lacks or has otherwise; newer items stay.
+    """Write items of a restored table that are missing or different in the other one back to it; newer items stay.
 
     Example: stock-monitor recover merge stock-anomalies-restored
     """
@@ -154,16 +154,16 @@ def merge(
 
 @app.command("object")
 def object_(
-    key: Annotated[str, typer.Argument(help="Key of the object in the bucket of data.")],
+    key: Annotated[str, typer.Argument(help="Key of the object in the data bucket.")],
     version: Annotated[
         str | None,
-        typer.Option("--version", help="Version to bring back; else the one before.", metavar="ID"),
+        typer.Option("--version", help="Version to restore; without it, the previous one.", metavar="ID"),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only list its versions.")] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Bring back an earlier version of an object, also of a deleted one.
+    """Restore an earlier version of an object, also of a deleted one.
 
     Example: stock-monitor recover object raw-data/AAPL/2026/11/24/143000Z.jsonl.gz
     """
@@ -190,13 +190,14 @@ def object_(
 def parameter(
     name: Annotated[str, typer.Argument(help="Name of the parameter.")],
     version: Annotated[
-        int | None, typer.Option("--version", help="Version to bring back; else the last one that works.")
+        int | None,
+        typer.Option("--version", help="Version to restore; without it, the last usable one that differs."),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only list its versions.")] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Bring back an earlier value of a parameter that can be used.
+    """Restore an earlier, usable value of a parameter.
 
     Example: stock-monitor recover parameter /stock-tracker/ticker
     """
@@ -222,11 +223,13 @@ def parameter(
 
 @app.command()
 def stop(
-    everything: Annotated[bool, typer.Option("--all", help="The detector and the notifier too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Stop the detector and the notifier too.")
+    ] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Stop the scans; with --all also the detector and the notifier. What waits is kept: start goes on with it.
+    """Stop the scans; with --all also the detector and the notifier. Ticks and alerts wait until `start`.
 
     Example: stock-monitor recover stop --all
     """
@@ -238,7 +241,7 @@ def stop(
 
 @app.command()
 def start(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Start what was stopped, and wait until every tick that the stream holds is accounted for.
+    """Start what was stopped, and wait until every tick in the stream is accounted for.
 
     Example: stock-monitor recover start
     """

@@ -28,7 +28,7 @@ def replay(
     file: Annotated[
         Path,
         typer.Argument(
-            help="CSV or JSON Lines, each also .gz, or Parquet: ts, symbol, price; bid, ask, volume where known.",
+            help="Recorded ticks (.csv, .jsonl, also .gz; .parquet): ts, symbol, price[, bid, ask, volume].",
             metavar="FILE",
         ),
     ],
@@ -36,7 +36,7 @@ def replay(
     speed: Annotated[
         float | None,
         typer.Option(
-            help="So many times the recorded pace, 60 for an hour in a minute; as fast as possible without.",
+            help="Multiple of the recorded pace (60: an hour in a minute); without it, as fast as possible.",
             metavar="N",
         ),
     ] = None,

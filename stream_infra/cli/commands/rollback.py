@@ -20,18 +20,19 @@ app = typer.Typer()
 @app.command()
 def rollback(
     function: Annotated[
-        str | None, typer.Argument(help="The function to roll back; without it, show all of them.")
+        str | None, typer.Argument(help="The function to roll back; without it, list all functions.")
     ] = None,
     to: Annotated[
-        int | None, typer.Option("--to", help="Version to go to; else the newest before the live one.", min=1)
+        int | None,
+        typer.Option("--to", help="Version to put live; without it, the newest before the live one.", min=1),
     ] = None,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Let a function's triggers call an older version of its code, at once; without a function, show the versions.
+    """Put an older version of a function live, at once; without a function, list the versions.
 
-    Code and environment of that version come back; data, parameters and the templates stay. The next deployment
-    that changes the function takes over again. To go forward again, name the version with --to.
+    Its triggers then call the code and environment of that version; data, parameters and templates do not change. The
+    next deployment that changes the function replaces it. To go forward again, name the version with --to.
 
     Example: stock-monitor rollback stock-detector
     """

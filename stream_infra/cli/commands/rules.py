@@ -20,29 +20,37 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="A name of your own for it, such as aapl-200.", metavar="ID")]
-Ticker = Annotated[str, typer.Option("--ticker", help="The ticker; every one without it.", metavar="TICKER")]
+Ticker = Annotated[str, typer.Option("--ticker", help="Only this ticker; all without it.", metavar="TICKER")]
 Above = Annotated[float | None, typer.Option("--above", help="The price rises above it.", metavar="PRICE")]
 Below = Annotated[float | None, typer.Option("--below", help="The price falls below it.", metavar="PRICE")]
 Moves = Annotated[
-    float | None, typer.Option("--moves", help="The price moves so much, either way.", metavar="%")
+    float | None, typer.Option("--moves", help="The price moves by this much, up or down.", metavar="%")
 ]
 Minutes = Annotated[
-    float, typer.Option("--minutes", help="With --moves: within so many minutes.", metavar="N")
+    float, typer.Option("--minutes", help="With --moves: within this many minutes.", metavar="N")
 ]
-Spread = Annotated[float | None, typer.Option("--spread", help="The spread is so wide.", metavar="BP")]
+Spread = Annotated[
+    float | None, typer.Option("--spread", help="The spread reaches this many basis points.", metavar="BP")
+]
 Volume = Annotated[
-    float | None, typer.Option("--volume", help="A tick trades so many times the usual.", metavar="TIMES")
+    float | None,
+    typer.Option("--volume", help="A tick trades this many times the usual volume.", metavar="TIMES"),
 ]
 Repeat = Annotated[str, typer.Option("--repeat", help="once, daily or always.", metavar="HOW")]
 Hysteresis = Annotated[
-    float, typer.Option("--hysteresis", help="Percent to go back before it can be met again.", metavar="%")
+    float,
+    typer.Option(
+        "--hysteresis",
+        help="Percent by which the value must go back before the rule can be met again.",
+        metavar="%",
+    ),
 ]
-Severity = Annotated[str, typer.Option("--severity", help="Of its alerts.", metavar="SEVERITY")]
+Severity = Annotated[str, typer.Option("--severity", help="Severity of its alerts.", metavar="SEVERITY")]
 
 
 @app.callback()
 def rules() -> None:
-    """Be notified of what you name yourself: a price, a move, a spread, a volume."""
+    """Your own rules: be notified of a price, a move, a spread or a volume."""
 
 
 @app.command()
@@ -72,8 +80,9 @@ def add(
     given = {"above": above, "below": below, "moves": moves, "spread": spread, "volume": volume}
     limits = [(when, value) for when, value in given.items() if value is not None]
     if len(limits) != 1:
-        named = ", ".join(f"--{when}" for when, _ in limits) or "no limit"
-        raise InputError(named, where=f"rule {id_!r}", allowed=f"one of --{', --'.join(given)}")
+        named = " and ".join(f"--{when}" for when, _ in limits)
+        what = f"{named} are given" if limits else "no limit is given"
+        raise InputError(what, where=f"rule {id_!r}", allowed=f"one of --{', --'.join(given)}")
     ((when, value),) = limits
     wanted: dict[str, Any] = {"id": id_, "when": when, "value": value, "ticker": ticker, "minutes": minutes}
     rule = of_object(
@@ -113,11 +122,11 @@ def remove(id_: Id, as_json: options.AsJson = False, aws: options.Aws = False) -
 
 @app.command("test")
 def try_(
-    id_: Annotated[str, typer.Argument(help="The rule; all of them without it.", metavar="ID")] = "",
+    id_: Annotated[str, typer.Argument(help="The rule; all without it.", metavar="ID")] = "",
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Replay the archived quotes of the last 24 hours; show what would have been sent. Nothing is.
+    """Replay the archived quotes of the last 24 hours; show which messages the rule would have sent.
 
     Example: stock-monitor rules test aapl-200
     """
@@ -126,12 +135,13 @@ def try_(
 
     endpoints = resolve(aws)
     ssm = endpoints.client("ssm")
-    wanted: tuple[PriceRule, ...] = tuple(
-        rule for rule in RuleParameter(ssm, names.RULES_PARAMETER).read() if id_ in {"", rule.id}
-    )
+    rules_ = RuleParameter(ssm, names.RULES_PARAMETER).read()
+    if not rules_:
+        raise InputError("there are no rules: add one with `stock-monitor rules add`")
+    wanted: tuple[PriceRule, ...] = tuple(rule for rule in rules_ if id_ in {"", rule.id})
     if not wanted:
         raise InputError(
-            f"there is no rule {id_!r}" if id_ else "there are no rules", allowed="see: rules list"
+            f"there is no rule {id_!r}", allowed=f"one of {', '.join(rule.id for rule in rules_)}"
         )
     bucket = names.data_bucket(endpoints.account())
     settings = alert_desk.settings_in_force(ssm)

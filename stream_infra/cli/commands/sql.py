@@ -23,20 +23,22 @@ _GIB = 2**30
 def sql(
     query: Annotated[
         str | None,
-        typer.Argument(help="SQL, or the name of a query; without it, show the names and the tables."),
+        typer.Argument(
+            help="SQL, or the name of a named query; without it, list the named queries and the tables."
+        ),
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Argument(help="What a named query needs.", metavar="[VALUE]...")
+        list[str] | None, typer.Argument(help="Values of a named query.", metavar="[VALUE]...")
     ] = None,
     *,
-    rows: Annotated[int, typer.Option("--rows", "-n", help="Show so many rows at most.", min=1)] = 100,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Maximum number of rows.", min=1)] = 100,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Let the lake take in what is new before; it does every hour.")
+        bool, typer.Option("--refresh", help="Update the lake first; it is updated every hour.")
     ] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Ask what was seen and found in SQL: by Athena on AWS, by DuckDB over the same files on this machine.
+    """Query the history in SQL: with Athena on AWS, with DuckDB over the same files on this machine.
 
     Tables: ticks, bars, anomalies, incidents, deliveries, feedback; see docs/lake.md.
 
@@ -99,7 +101,7 @@ def _cell(value: Value) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+    return f"{value:.12g}" if isinstance(value, float) and abs(value) < 1e12 else str(value)
 
 
 def _print_known(*, as_json: bool) -> None:

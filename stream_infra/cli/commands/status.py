@@ -20,7 +20,7 @@ _SIGNS = {"ok": ("ok", "green"), "idle": ("idle", "yellow"), "failed": ("FAILED"
 
 @app.command()
 def status(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Show whether each part works, how stale it is, and what to do. Exit code 1 if anything is wrong.
+    """Show the state of each part, the age of its data, and the remedy. Exit code 1 if anything is wrong.
 
     Example: stock-monitor status --json | jq '.findings[] | select(.state == "failed")'
     """

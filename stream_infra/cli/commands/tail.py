@@ -166,8 +166,8 @@ def _named(option: str, given: list[str] | None, known: str) -> list[str] | None
     allowed: tuple[str, ...] = getattr(anomaly, known)
     for name in given or ():
         if name not in allowed:
-            what = f"{name!r} is none{did_you_mean(name, allowed)}"
-            raise InputError(what, where=f"--{option}", allowed=", ".join(allowed))
+            what = f"there is no {option} {name!r}{did_you_mean(name, allowed)}"
+            raise InputError(what, where=f"--{option}", allowed=f"one of {', '.join(allowed)}")
     return given or None
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
 
 app = typer.Typer(no_args_is_help=True)
-Ticker = Annotated[str, typer.Option("--ticker", help="The ticker; every one without it.", metavar="TICKER")]
-Kind = Annotated[str, typer.Option("--kind", help="The kind; every one without it.", metavar="KIND")]
+Ticker = Annotated[str, typer.Option("--ticker", help="Only this ticker; all without it.", metavar="TICKER")]
+Kind = Annotated[str, typer.Option("--kind", help="Only this kind; all without it.", metavar="KIND")]
 
 
 @app.callback()
 def thresholds() -> None:
-    """Set from which score on a tick is an anomaly: by default, by kind, by ticker."""
+    """List and set the scores at which anomalies begin: the default, by kind, by ticker."""
 
 
 @app.command("list")
@@ -36,16 +36,19 @@ def list_(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     _show(ThresholdEditor(resolve(aws).client("ssm"), names.THRESHOLD_PARAMETER).read(), as_json=as_json)
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a number, not an option
 def set_(
-    value: Annotated[float, typer.Argument(help="A score from 0.1 to 1000; 2.5 is usual.", metavar="SCORE")],
+    value: Annotated[
+        float,
+        typer.Argument(help="A score from 0.1 to 1000; 2.5 is the calibrated default.", metavar="SCORE"),
+    ],
     *,
     ticker: Ticker = "",
     kind: Kind = "",
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Set one threshold; it is in force within a minute. Without options it is the default.
+    """Set one threshold; without options the default. It is in force within a minute.
 
     Example: stock-monitor thresholds set 4 --kind gap --ticker TSLA
     """
@@ -56,7 +59,7 @@ def set_(
 def unset(
     *, ticker: Ticker = "", kind: Kind = "", as_json: options.AsJson = False, aws: options.Aws = False
 ) -> None:
-    """Leave one threshold to the wider one: of the kind, or the default, which goes back to 2.5.
+    """Remove one threshold, so that the next wider one applies; without options reset the default to 2.5.
 
     Example: stock-monitor thresholds unset --ticker TSLA
     """

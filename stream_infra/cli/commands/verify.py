@@ -21,10 +21,11 @@ app = typer.Typer()
 
 @app.command()
 def verify(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
-    """Send a recording through the running monitor, and check each step up to a message; nothing is left.
+    """Send a recording through the running monitor, check each step up to a message, and delete what was made.
 
-    Works at any hour, whatever the market does, within two minutes. Subscribers get a test message and the word of a
-    test alarm. A step that fails names the cause and the remedy; the exit code is then 1. Ctrl-C deletes what was made.
+    It takes up to two minutes and works at any hour, also while the market is closed. Subscribers get one test message
+    and the message of one test alarm. A step that fails names the cause and the remedy; the exit code is then 1. Ctrl-C
+    deletes what was made, too.
 
     Example: stock-monitor verify --aws --json | jq -r '.steps[] | select(.passed | not) | .causes[0].remedy'
     """

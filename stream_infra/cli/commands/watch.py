@@ -24,14 +24,12 @@ app = typer.Typer(no_args_is_help=True)
 _NAMED = 20
 """Of more tickers than that a command names the first ones."""
 Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")]
-Unchecked = Annotated[
-    bool, typer.Option("--unchecked", help="Do not query the source whether it quotes them.")
-]
+Unchecked = Annotated[bool, typer.Option("--unchecked", help="Do not check that the source quotes them.")]
 
 
 @app.callback()
 def watch() -> None:
-    """Show and change which tickers are watched."""
+    """Show and change the watch list."""
 
 
 @app.command("list")
@@ -84,7 +82,7 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
 
 @app.command()
 def add(tickers: Tickers, *, unchecked: Unchecked = False, aws: options.Aws = False) -> None:
-    """Watch more tickers, once the source quotes them.
+    """Add tickers, after checking that the source quotes them.
 
     Example: stock-monitor watch add BTC-USD ETH-USD
     """
@@ -93,7 +91,7 @@ def add(tickers: Tickers, *, unchecked: Unchecked = False, aws: options.Aws = Fa
 
 @app.command()
 def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
-    """Watch some tickers no more; what is stored of them stays.
+    """Remove tickers; their stored data stays.
 
     Example: stock-monitor watch remove ETH-USD
     """
@@ -102,7 +100,8 @@ def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
     _, before, write = _open(resolve(aws))
     gone = tickers_of(tickers)
     if unknown := [ticker for ticker in gone if ticker not in before]:
-        raise InputError(f"{unknown[0]} is not watched", allowed=f"of {', '.join(before[:20])}")
+        more = ", …" if len(before) > _NAMED else ""
+        raise InputError(f"{unknown[0]} is not watched", allowed=f"one of {', '.join(before[:_NAMED])}{more}")
     left_out = set(gone)
     if not (kept := [ticker for ticker in before if ticker not in left_out]):
         raise InputError("the watch list would be empty", allowed="at least one ticker")
@@ -119,16 +118,14 @@ def import_(
     unchecked: Unchecked = False,
     aws: options.Aws = False,
 ) -> None:
-    """Watch the tickers of a file as well.
+    """Add the tickers of a file.
 
     Example: stock-monitor watch import tickers.txt
     """
     from producers.watch_list import parse  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.files import read_text  # noqa: PLC0415
 
-    try:
-        found = parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    found = parse(read_text(file), str(file))
     if found.rejected:
         raise InputError("; ".join(found.rejected[:5]))
     _add(found.symbols, unchecked=unchecked, aws=aws)
@@ -151,7 +148,7 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
     typer.echo(
         f"added {', '.join(f'{row.ticker} ({row.market})' for row in rows)}{more}; in force within a minute"
         if rows
-        else "all of them are watched already"
+        else "all of them were watched already"
     )
 
 

@@ -74,7 +74,7 @@ def begin(file: Path, request: ExportRequest, span: ExportSpan) -> Checkpoint:
     """
     writer_of(file)
     if file.exists():
-        raise InputError(f"-o {file} is there", allowed="a new file")
+        raise InputError("the file exists", where=f"-o {file}", allowed="a new file")
     state = _state_of(file)
     if not state.exists():
         return Checkpoint(request, span.since_ms, span.until_ms)

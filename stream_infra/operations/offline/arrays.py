@@ -12,7 +12,14 @@ from consumers.stream.rows import Floats, Ints
 from consumers.windows.state import rows_that_are_newer
 from producers.errors import MonitorError
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
-from producers.recorded_rows import SECONDS_NOT_MS, BadRowError, RowReader, TickColumns, symbol_of
+from producers.recorded_rows import (
+    SECONDS_NOT_MS,
+    BadRowError,
+    RowReader,
+    TickColumns,
+    may_be_dates,
+    symbol_of,
+)
 
 _NUMBERS = {"int64", "double"}
 
@@ -134,7 +141,8 @@ def _times(column: Any) -> Ints:
     if kind.startswith("timestamp[us"):
         times = times // 1000
     lowest = SECONDS_NOT_MS if kind == "int64" else 0
-    if not lowest <= times.min() <= times.max() <= MAX_TS_MS:
+    low, high = times.min(), times.max()
+    if not lowest <= low <= high <= MAX_TS_MS or (kind == "int64" and may_be_dates(low, high)):
         raise _NotPlainError("a column is not plain")
     return times
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.anomaly import Anomaly, to_json
+from consumers.contracts.wording import price as price_text
 from producers.recordings import RejectedTick
 from stream_infra.operations.offline.arrays import TickBlock
 from stream_infra.operations.offline.history import Detection
@@ -159,7 +160,7 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
     return (
         f'<h2>{name}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><path d="M{line}"/>'
         f"{''.join(marks)}"
-        f'<text x="2" y="{y(high):.0f}">{high:.6g}</text><text x="2" y="{y(low):.0f}">{low:.6g}</text>'
+        f'<text x="2" y="{y(high):.0f}">{price_text(high)}</text><text x="2" y="{y(low):.0f}">{price_text(low)}</text>'
         f'<text x="{MARGIN}" y="{HEIGHT - 8}">{_moment(first)}</text>'
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 8}" text-anchor="end">{_moment(last)}</text></svg>'
         f"<ul>{''.join(items)}</ul>"

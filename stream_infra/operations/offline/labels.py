@@ -9,6 +9,7 @@ anomalies of other kinds began.
 from __future__ import annotations
 
 import csv
+import io
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from consumers.contracts.kinds import KINDS
 from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.recorded_rows import BadRowError, time_ms
 from stream_infra.operations.errors import InputError
+from stream_infra.operations.files import read_text
 from stream_infra.operations.offline.backtest import opened_ms
 
 if TYPE_CHECKING:
@@ -90,10 +92,10 @@ def read_labels(path: Path, recording: Recording) -> list[Label]:
         If the file cannot be read or has no label, or a value is not allowed; names the row and column.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            labels = list(_labels(path, csv.reader(file, strict=True), recording))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path)) from error
+        rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        labels = list(_labels(path, rows, recording))
+    except csv.Error as error:
+        raise InputError(f"is no CSV: {error}", where=str(path)) from error
     if not labels:
         raise InputError("holds no label", where=str(path), allowed="a row for each event")
     return labels

@@ -51,17 +51,22 @@ def _read(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
 
 
 def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
-    """Yield the ticks of several files, merged by their times; a ticker's ticks must not overlap."""
-    last_ts: dict[str, int] = {}
+    """Yield the ticks of several files, merged by their times; a ticker's ticks must not overlap.
+
+    Different ticks of one millisecond are put apart, as within a file; the same tick in two files counts once.
+    """
+    last: dict[str, tuple[RecordedTick, int]] = {}  # as its file has it, and the time that was given
 
     def newer(items: Iterable[tuple[Path, RecordedTick]]) -> Iterator[RecordedTick]:
         for file, tick in items:
-            if tick.ts > last_ts.get(tick.symbol, -1):
-                last_ts[tick.symbol] = tick.ts
-                yield tick
+            before, given = last.get(tick.symbol, (None, -1))
+            if before is None or (tick.ts >= before.ts and tick != before):
+                given = max(tick.ts, given + 1)
+                last[tick.symbol] = tick, given
+                yield tick._replace(ts=given)
                 continue
-            late = f"ts {tick.ts} of {tick.symbol} is not after that of another file; must be one file for a time"
-            reject(RejectedTick(file.name, 0, late))
+            why = f"the tick of {tick.symbol} at ts {tick.ts} is in another file, too"
+            reject(RejectedTick(file.name, 0, why))
 
     merged = newer(heapq.merge(*(_named(file, reject) for file in files), key=lambda item: item[1].ts))
     while chunk := list(islice(merged, ROWS_AT_ONCE)):

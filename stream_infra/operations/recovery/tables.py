@@ -143,7 +143,7 @@ def restore(
         It did not become active.
     """
     if backup and at:
-        raise InputError("say one of a backup and a time")
+        raise InputError("both --backup and --at are given", allowed="one of them")
     try:
         if backup:
             dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=backup)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.alerts import channels
-from consumers.alerts.channels import Channel, ChannelError, Setup, _http
-from consumers.alerts.channels._http import cut, fitted, utf8, utf16
+from consumers.alerts import channels, http_channel
+from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.channels.webhook import SIGNATURE, sign
+from consumers.alerts.http_channel import cut, fitted, utf8, utf16
 from consumers.alerts.model import Acknowledgement, Message
 from consumers.alerts.rendering.texts import content
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
@@ -55,7 +55,9 @@ def _messages() -> dict[str, Message]:
 
 
 MESSAGES = _messages()
-HTTP_CHANNELS = [name for name in channels.names() if issubclass(channels.declared(name), _http.HttpChannel)]
+HTTP_CHANNELS = [
+    name for name in channels.names() if issubclass(channels.declared(name), http_channel.HttpChannel)
+]
 
 # What each vendor answers to a message that it takes, and the receipt in it.
 TAKEN = {
@@ -202,7 +204,9 @@ def test_no_answer_in_time_is_tried_again(vendor: Vendor, name: str, monkeypatch
     import urllib3
 
     timeout = urllib3.Timeout(connect=0.2, read=0.2)
-    monkeypatch.setattr(_http.HttpChannel, "_pool", urllib3.PoolManager(timeout=timeout, retries=False))
+    monkeypatch.setattr(
+        http_channel.HttpChannel, "_pool", urllib3.PoolManager(timeout=timeout, retries=False)
+    )
     vendor.answer = Answer(200, "ok", wait_seconds=0.5)
     assert not _failure(vendor.channel(name)).final
     vendor.server.shutdown()
@@ -345,14 +349,14 @@ def test_a_receiver_can_tell_who_sent_it_and_when(vendor: Vendor) -> None:
 def test_no_part_of_a_secret_is_told_wherever_it_stands(vendor: Vendor, status: int) -> None:
     hook = f"{vendor.url}/hooks/a-path?sp=%2Ftriggers&sig={SECRET}"
     teams = channels.declared("teams")(Setup({}, {"webhook_url": hook}))
-    before = "x" * (_http.SAID - 10)  # what is cut cuts the secret
+    before = "x" * (http_channel.SAID - 10)  # what is cut cuts the secret
     for said in (hook, "/hooks/a-path", f"sp=%2Ftriggers&sig={SECRET}", SECRET, before + SECRET, "/triggers"):
         vendor.answer = Answer(status, said)
         try:
             told = _send(teams, MESSAGES["opened"])
         except ChannelError as error:
             told = str(error)
-        assert "***" in told or len(told) >= _http.SAID
+        assert "***" in told or len(told) >= http_channel.SAID
         for part in (SECRET[:10], "a-path", "triggers"):
             assert part not in told
 

@@ -200,9 +200,7 @@ def _incident(subject: str = "AAPL") -> Incident:
 def test_a_market_wide_incident_has_the_median_of_all(charts: ChartTable) -> None:
     found = _reader(charts, WATCHED).context(opened(), _incident("market"), AlertSettings())
     assert (found.verdict, found.others, found.move) == ("market", 4, None)
-    assert sentence(found, "market").startswith(
-        "Market: in 5 min all 4 tickers +0.10 % (median), SPY +0.10 %"
-    )
+    assert sentence(found, "market").startswith("Market: in 5 min all 4 tickers +0.10% (median), SPY +0.10%")
 
 
 def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(charts: ChartTable) -> None:
@@ -221,7 +219,7 @@ def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(cha
     [
         ("gap", "AAPL", WATCHED, "its quotes are in doubt"),
         ("bad_tick", "AAPL", WATCHED, "its quotes are in doubt"),
-        ("gap", "feed", WATCHED, "a stall of the feed"),
+        ("gap", "feed", WATCHED, "the feed stalls"),
         (
             "price_spike",
             "AAPL",

@@ -115,7 +115,7 @@ def test_the_end_of_what_lasted_is_told_once_nothing_followed(bench: Bench) -> N
     bench.sweep(after_minutes=1)
     bench.sweep(after_minutes=60)
     assert bench.kinds() == ["opened", "resolved"]
-    assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, high at its peak"
+    assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, peak severity high"
 
 
 def test_what_a_batch_brings_of_an_incident_is_one_message_about_the_worst_of_it(bench: Bench) -> None:
@@ -320,8 +320,8 @@ def test_a_market_wide_move_is_one_incident_with_its_tickers_ranked(bench: Bench
     assert said.title == (
         "CRITICAL: market-wide, 10 of 10 tickers within a minute (T0, T1, T2, T3, T4 and 5 more)"
     )
-    assert said.lines[0].startswith("Moved first (EST): T0 09:30:00, T1 ")
-    assert said.lines[1].startswith("Moved most: T9 -10.00 %, T8 -9.00 %")
+    assert said.lines[0].startswith("First to move (EST): T0 09:30:00, T1 ")
+    assert said.lines[1].startswith("Largest moves: T9 -10.00%, T8 -9.00%")
 
 
 def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
@@ -360,7 +360,7 @@ def test_a_stall_over_many_tickers_is_one_incident(bench: Bench) -> None:
     bench.watched = 8
     stall = [opened(T0_MS + n, "low", ticker=f"T{n}", kind="gap") for n in range(8)]
     assert bench.take(*stall) == ["opened", *[None] * 7]
-    assert bench.said()[0].title.startswith("HIGH: stall of the feed, 8 of 8 tickers")
+    assert bench.said()[0].title.startswith("HIGH: feed stall, 8 of 8 tickers")
     bench.take(*(over(event, event.at_ms + 90_000) for event in stall), at_ms=T0_MS + 90_000)
     bench.sweep(after_minutes=3)
     assert bench.kinds() == ["opened", "resolved"]

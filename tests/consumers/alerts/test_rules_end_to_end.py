@@ -145,7 +145,7 @@ def test_a_rule_that_is_gone_is_named_and_a_bad_one_rejected() -> None:
         assert said in str(result.exception)
     assert run.invoke(rules.app, ["add", "a", "--spread", "50"]).exit_code == 0
     again = run.invoke(rules.app, ["add", "a", "--spread", "60"])
-    assert "two rules have the id 'a'; must be an id each" in str(again.exception)
+    assert "two rules have the id 'a'; must be different ids" in str(again.exception)
     assert "a: any ticker: the spread is 50 bp or wider" in run.invoke(rules.app, ["list"]).output
     assert run.invoke(rules.app, ["remove", "a"]).exit_code == 0
     assert run.invoke(rules.app, ["list"]).output == "No rules.\n"
@@ -169,7 +169,7 @@ def test_the_last_day_is_replayed_and_nothing_is_sent() -> None:
     found = json.loads(result.output)
     assert (found["ticks"], found["tickers"]) == (4, ["AAPL"])
     assert [message["title"] for message in found["messages"]] == [
-        "HIGH: AAPL rose above 200: 201 (rule level)",
-        "HIGH: AAPL rose above 200: 202 (rule level)",
+        "HIGH: AAPL rose above 200, to 201 (rule level)",
+        "HIGH: AAPL rose above 200, to 202 (rule level)",
     ]
     assert "2 messages over 4 ticks of AAPL. None was sent." in run.invoke(rules.app, ["test"]).output

@@ -40,9 +40,9 @@ def sentence(
         ("level_shift", 0.012, 0.0, 0.0006, "rose 1.20% and stayed there, 20.0 times its usual move of 0.06%"),
         ("bad_tick", 0.0, 189.12, 2.0, "came without a usable price; the last good price was 189.12"),
         ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.5, outside its own quotes of 189.11 and 189.13"),
-        ("volume_burst", 12400.0, 500.0, 9000.0, "traded 12,400 shares a tick over 3 ticks, 24.8 times the usual 500"),
+        ("volume_burst", 12400.0, 500.0, 9000.0, "traded a volume of 12,400 a tick over 3 ticks, 24.8 times"),
         ("spread_blowout", 0.004, 0.0005, 0.0025, "spread of 0.4% or more for 3 ticks, 8.00 times the usual 0.05%"),
-        ("frozen_feed", 45.0, 0.5, 11.5, "has not changed for 45 ticks (45.0 s): price, quotes and volume repeat"),
+        ("frozen_feed", 45.0, 0.5, 11.5, "same price, quotes and volume for 45 ticks (45.0 s); 12 or more is too many"),
         ("gap", 320.0, 1.0, 14.0, "sent no tick for 5 min, where one every 1.00 s is usual and up to 15.0 s"),
         ("vol_shift", 0.0012, 0.0003, 0.0002, "moves 4.00 times as much as usual: 0.12% a move over 12 moves"),
         ("slow_drift", -0.008, 0.0, 0.0002, "has drifted 0.8% down over 61 ticks"),
@@ -55,6 +55,25 @@ def test_it_says_what_was_found_what_was_expected_and_by_how_much(
     assert told in said
     assert said.startswith("AAPL ")
     assert said.endswith("severity medium, score 4.25 where alerts begin at 2.5.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected", "told"),
+    [
+        ("volume_burst", 0.35, 0.012, "traded a volume of 0.35 a tick over 3 ticks"),  # of a coin
+        ("bad_tick", 0.00001234, 0.0000101, "came at 0.00001234"),
+        (
+            "bad_tick",
+            1_612_345_678.0,
+            161_234_567.5,
+            "the last good price was 161,234,568",
+        ),  # a pair with the rupiah
+    ],
+)
+def test_small_and_large_numbers_keep_their_digits(
+    kind: str, value: float, expected: float, told: str
+) -> None:
+    assert told in sentence(kind, value, expected, 2.0)
 
 
 def test_crossed_quotes_are_named() -> None:

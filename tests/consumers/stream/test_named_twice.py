@@ -18,7 +18,7 @@ from consumers.stream.thresholds import Threshold, ThresholdError
     ],
 )
 def test_a_threshold_that_stands_twice_is_rejected(text: str, name: str) -> None:
-    with pytest.raises(ThresholdError, match=f'"{name}" stands twice; must be one threshold of a name'):
+    with pytest.raises(ThresholdError, match=f'"{name}" stands twice; must be a name that is there once'):
         Threshold.parse(text)
 
 

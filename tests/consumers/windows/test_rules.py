@@ -111,7 +111,7 @@ def test_one_tick_is_one_anomaly_whatever_number_of_rules_it_meets() -> None:
     assert (opened.change, ended.change, opened.row, opened.severity) == ("opened", "ended", 1, "high")
     assert opened.window["rules"] == ["above-1", "m"]
     assert opened.window["said"] == (
-        "rose above 200: 201 (rule above-1); moved +5.79 % within 1 minutes, from 190 to 201 (rule m)"
+        "rose above 200, to 201 (rule above-1); moved +5.79% within 1 min, from 190 to 201 (rule m)"
     )
 
 

@@ -168,7 +168,7 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
 def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
     run: Run, notifier: Notifier, endpoints: Endpoints
 ) -> None:
-    assert run("quality").output.startswith("Nobody said of an incident since ")
+    assert run("quality").output.startswith("No feedback on incidents since ")
     first, scores = _now_ms(), (3.0, 3.1, 3.2, 6.4, 7.0, 3.3)
     made = [
         replace(make_anomaly(f"T{n}", ts_ms=first - 180_000 * n, severity="high"), score=score)
@@ -207,7 +207,7 @@ def test_what_is_shown_says_what_people_said_and_what_the_price_did(
     run("noise", event.anomaly.id)
     text = run("show", event.anomaly.id).output
     assert re.search(r"^Noise, says \S+ at .+Z of AAPL price_spike, high.$", text, re.MULTILINE)
-    assert "The price after 5 min: -5.00 %." in text
+    assert "The price after 5 min: -5.00%." in text
     shown = json.loads(run("show", event.anomaly.id, "--json").output)
     assert [one["useful"] for one in shown["feedback"]] == [False]
     assert shown["after"] == [{"minutes": 5, "move": pytest.approx(-0.05)}, {"minutes": 30, "move": None}]

@@ -42,8 +42,8 @@ def test_one_threshold_shows_every_anomaly_with_its_sentence(recording: Path) ->
     shown = re.sub(r"\s+", " ", result.stdout)
     assert "price_spike" in shown
     assert "bad_tick" in shown
-    assert "1,200 ticks of 2 symbols on 2 symbol-days" in shown
-    assert "1 rows were left out" in result.stderr
+    assert "1,200 ticks of 2 symbols, 2 symbol-days" in shown
+    assert "1 row left out" in result.stderr
     assert "hour.csv:1202" in result.stderr
     assert max(map(len, result.stdout.splitlines())) <= 80
 

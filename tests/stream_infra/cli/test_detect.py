@@ -206,4 +206,4 @@ def test_it_goes_in_lock_step_and_its_exit_code_says_that_lines_were_rejected() 
         assert answer["flag"] == (tick == line(2, 0.0))
     _, errors = program.communicate(line(3), timeout=30)
     assert program.returncode == 1
-    assert b"1 ticks could not be used" in errors
+    assert b"1 tick could not be used" in errors

@@ -129,6 +129,21 @@ def test_another_file_is_not_written_into(tmp_path: Path) -> None:
     assert file.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.parametrize("row", ["", "x,A,1,1,1,1,1", f"{T},A,1"])
+def test_a_damaged_row_is_named(tmp_path: Path, row: str) -> None:
+    file = tmp_path / "bars.csv"
+    list(write(file, Made(), ["A"], (T, T + MINUTE), lambda _: None))
+    file.write_text(f"{file.read_text()}{row}\n")
+    with pytest.raises(InputError, match="line 3 is damaged"):
+        list(write(file, Made(), ["A"], (T, T + 2 * MINUTE), lambda _: None))
+
+
+@pytest.mark.parametrize("name", ["bars.csv", "bars.parquet"])
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"absent/bars\.\w+: cannot be written: No such file or directory"):
+        save(tmp_path / "absent" / name, Made(), ["A"], (T, T + MINUTE), lambda _: None)
+
+
 def test_candles_of_coinbase(vendor: VendorStub) -> None:
     # docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles: the newest first,
     # [time, low, high, open, close, volume], at most 300 a call
@@ -194,7 +209,7 @@ def test_recent_bars_are_those_of_iex_where_the_plan_has_no_others(vendor: Vendo
         ),
         (["AAPL", "--source", "coinbase", "-o", "a.xls"], "must be a file named .csv or .parquet"),
         (["A$", "--source", "coinbase", "-o", "a.csv"], "is no ticker"),
-        (["A", "--source", "coinbase", "--from", "1h", "--to", "2h", "-o", "a.csv"], "is not before"),
+        (["A", "--source", "coinbase", "--from", "1h", "--to", "2h", "-o", "a.csv"], "must be before"),
     ],
 )
 def test_what_is_wrong_is_said(

@@ -72,8 +72,11 @@ def test_one_line_each_of_what_was_asked_for(arguments: tuple[str, ...], minutes
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--severity", "hihg"), "--severity: 'hihg' is none (did you mean 'high'?); must be low, medium"),
-        (("--kind", "spike"), "--kind: 'spike' is none"),
+        (
+            ("--severity", "hihg"),
+            "--severity: there is no severity 'hihg' (did you mean 'high'?); must be one of low, medium",
+        ),
+        (("--kind", "spike"), "--kind: there is no kind 'spike'"),
     ],
 )
 def test_what_is_none_is_rejected_by_name(arguments: tuple[str, ...], says: str) -> None:

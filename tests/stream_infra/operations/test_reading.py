@@ -47,7 +47,7 @@ def test_two_processes_find_what_one_finds(file: Path, monkeypatch: pytest.Monke
     ("text", "kind", "said"),
     [
         (None, RecordingError, "ticks.csv: there is no such file"),
-        ("ts,symbol\n", RecordingError, "column price is not there"),
+        ("ts,symbol\n", RecordingError, "there is no column price"),
         ("ts,symbol,price\n1,A,x\n", InputError, "all 1 rows were rejected"),
     ],
 )

@@ -1,0 +1,23 @@
+"""Text files that a person names on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stream_infra.operations.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, without the byte-order mark that Windows puts before it.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8", where=str(path), allowed="a text file in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error

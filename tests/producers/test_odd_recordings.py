@@ -1,0 +1,136 @@
+"""Recordings as vendors and spreadsheets write them: read, or rejected by a reason that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.recordings import RecordingError, RejectedTick, read_columns, read_ticks
+
+START_MS = 1_763_996_400_000
+HEADER = "ts,symbol,price,bid,ask,volume\n"
+
+
+def _both(path: Path) -> tuple[list[int], list[str]]:
+    """The times that both ways of reading give, and the reasons of rejected rows."""
+    rejected: list[RejectedTick] = []
+    ticks = list(read_ticks(path, rejected.append))
+    again: list[RejectedTick] = []
+    columns = [ts for block in read_columns(path, again.append) for ts in block.ts]
+    assert columns == [tick.ts for tick in ticks]
+    assert again == rejected
+    return columns, [str(row) for row in rejected]
+
+
+def _none(row: RejectedTick) -> None:
+    raise AssertionError(f"rejected: {row}")
+
+
+def _csv(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "odd.csv"
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S000"])
+def test_a_date_in_digits_alone_is_no_time_in_milliseconds(tmp_path: Path, form: str) -> None:
+    """As milliseconds 202511241500 would be in 1976, and 20251124150000 in the year 2611."""
+    written = datetime.fromtimestamp(START_MS / 1000, UTC).strftime(form)
+    times, rejected = _both(_csv(tmp_path, f"{written},AAPL,189.1,,,", f"{START_MS},AAPL,189.1,,,"))
+    assert times == [START_MS]
+    assert (
+        f"ts is '{written}', which looks like a date written as YYYYMMDDhhmmss; must be milli" in rejected[0]
+    )
+
+
+def test_such_a_date_is_none_in_json_and_parquet_either(tmp_path: Path) -> None:
+    rows = [{"ts": 20251124150000 + n, "symbol": "AAPL", "price": 189.1} for n in range(3)]
+    lines = tmp_path / "odd.jsonl"
+    lines.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert _both(lines)[0] == []
+    pyarrow = pytest.importorskip("pyarrow")
+    file = tmp_path / "odd.parquet"
+    __import__("pyarrow.parquet").parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    times, rejected = _both(file)
+    assert times == []
+    assert "which looks like a date" in rejected[0]
+
+
+def test_milliseconds_of_1976_and_of_far_years_are_times(tmp_path: Path) -> None:
+    plain = [202_599_999_999, 4_102_444_800_000, 253_402_300_799_999]
+    assert _both(_csv(tmp_path, *(f"{ts},AAPL,1,,," for ts in plain))) == (plain, [])
+
+
+@pytest.mark.parametrize(
+    "ts", ["2025-11-24T15:00:00z", "2025-11-24t15:00:00Z", "20251124T150000Z", "2025-11-25T00:00:00+09:00"]
+)
+def test_iso_8601_is_read_as_it_may_be_written(tmp_path: Path, ts: str) -> None:
+    assert _both(_csv(tmp_path, f"{ts},7203.T,2801.5,,,"))[0] == [START_MS]
+
+
+def test_a_time_without_an_offset_is_named_as_such(tmp_path: Path) -> None:
+    _, rejected = _both(_csv(tmp_path, "2025-11-24 15:00:00,AAPL,189.1,,,"))
+    assert "has no time zone; must end in Z or an offset" in rejected[0]
+
+
+@pytest.mark.parametrize("unknown", ["#N/A", "-", "--", ".", "NULL", " "])
+def test_an_optional_value_that_is_left_empty_costs_no_row(tmp_path: Path, unknown: str) -> None:
+    """Spreadsheets write #N/A, terminals a dash, FRED a point."""
+    path = _csv(tmp_path, f"{START_MS},AAPL,189.1,{unknown},{unknown},{unknown}")
+    (tick,) = read_ticks(path, _none)
+    assert (tick.bid, tick.ask, tick.day_volume) == (None, None, None)
+
+
+def test_what_is_missing_is_said_to_be(tmp_path: Path) -> None:
+    lines = tmp_path / "odd.jsonl"
+    lines.write_text(f'{{"SYMBOL":"A"}}\n{{"symbol":"A"}}\nnull\n[{START_MS}]\n')
+    reasons = _both(lines)[1]
+    for reason, part in zip(
+        reasons, ("symbol is missing", "ts is missing", "is null", "is a JSON array"), strict=True
+    ):
+        assert part in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("plain.csv.gz", HEADER.encode(), "is not gzip, although its name ends in .gz"),
+        (
+            "other.csv",
+            b"time,ticker,last\n",
+            "there is no column ts, symbol, price (found: time, ticker, last)",
+        ),
+        ("twice.csv", b"ts,symbol,price,price\n", "column price stands twice"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, name: str, content: bytes, why: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecordingError) as caught:
+        list(read_ticks(tmp_path / name, _none))
+    assert why in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(RecordingError, match=r"folder\.csv: cannot be read \(Is a directory\)"):
+        list(read_ticks(tmp_path / "folder.csv", _none))
+
+
+@pytest.mark.parametrize(
+    ("unit", "zone", "value"), [("us", None, 2**62), ("ns", "Mars/Phobos", START_MS * 10**6)]
+)
+def test_a_time_of_parquet_that_cannot_be_named_costs_its_row(
+    tmp_path: Path, unit: str, zone: str | None, value: int
+) -> None:
+    pyarrow: Any = pytest.importorskip("pyarrow")
+    kind = pyarrow.timestamp(unit, tz=zone)
+    table = pyarrow.table({"ts": pyarrow.array([value], kind), "symbol": ["AAPL"], "price": [1.0]})
+    file = tmp_path / "odd.parquet"
+    __import__("pyarrow.parquet").parquet.write_table(table, file)
+    times, rejected = _both(file)
+    assert times == []
+    assert "a value cannot be read" in rejected[0]
