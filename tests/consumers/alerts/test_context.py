@@ -181,9 +181,9 @@ def test_the_index_its_beta_and_the_median_are_read_and_said_everywhere(charts: 
     assert line in said.lines
     assert line == incident_row(bench.incident(event), T0_MS)["context"]["sentence"]
     assert line.startswith("Company: in 5 min AAPL +3.")
-    assert said.title.endswith(" expected, not the market")
-    assert "expected, not the market, " in said.sms
-    assert " its own" in line
+    assert said.title.endswith("), not the market")
+    assert "), not the market, " in said.sms
+    assert ", residual " in line
 
 
 def test_the_tick_that_the_charts_do_not_have_yet_counts(charts: ChartTable) -> None:

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from consumers.alerts.settings import parse as parse_alerts
 from consumers.stream.rules import parse as parse_rules
