@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 DETECTOR_VERSION = 6
-# A pause of so long, and of eight usual ones, is told of.
+# A pause of so long, and of eight usual ones, is named.
 LEAST_HALT_MS = 5.0 * 60_000.0
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
 

@@ -118,7 +118,9 @@ def test_a_library_of_other_sources_is_not_used(compiled: library.Library, tmp_p
     (copied / "added.py").write_text("")
     assert library.find(beside) is not None  # what was added is not in it, and runs beside it
     gap = copied / "gap.py"
-    gap.write_text(gap.read_text().replace("LONG_BREAK_MS, SAME_TIME_MS = 30.0", "LONG_BREAK_MS, SAME_TIME_MS = 31.0"))
+    gap.write_text(
+        gap.read_text().replace("LONG_BREAK_MS, SAME_TIME_MS = 30.0", "LONG_BREAK_MS, SAME_TIME_MS = 31.0")
+    )
     assert library.find(beside) is None
     gap.unlink()
     assert library.find(beside) is None
