@@ -289,8 +289,11 @@ def _slots(state: PartitionState, rows: Rows, left_out: Bools) -> tuple[Ints, li
 
     The slot is -1 for a row that is left out, and for one whose window would be one too many.
     """
-    slots = np.fromiter(map(state.slots.get, rows.keys, repeat(-1)), np.int64, len(rows.keys))
-    slot = slots[rows.key]
+    count = len(rows.keys)
+    if state.keys[:count] == tuple(rows.keys):  # the same poll as ever
+        slot = rows.key.copy()
+    else:
+        slot = np.fromiter(map(state.slots.get, rows.keys, repeat(-1)), np.int64, count)[rows.key]
     new: dict[str, int] = {}
     for i in np.flatnonzero((slot < 0) & ~left_out).tolist():
         key = rows.key_of(i)
