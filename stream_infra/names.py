@@ -81,6 +81,8 @@ LAKE_DATABASE = named("stock_monitor").replace("-", "_")
 """Of the Glue catalog, whose names have no hyphens: names of its tables are those of the lake."""
 WORKGROUP = named("stock-monitor")
 """Of Athena."""
+FAILED_BATCHES_PREFIX = "aws/lambda/"
+"""Where on-failure destinations write (Lambda guide, "Retain discarded batches for a Kinesis source")."""
 ATHENA_RESULTS = "athena-results/"
 """Start of the keys of Athena's answers in the data bucket."""
 API_CONCURRENCY = 20

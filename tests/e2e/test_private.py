@@ -30,7 +30,6 @@ from typer.testing import CliRunner
 from localstack.settings import free_port
 from producers.publisher import Publisher
 from stream_infra import names
-from stream_infra.cdk.constructs.sign_in import TOKEN_PATH
 from stream_infra.cli.commands import login, tail
 from stream_infra.cli.main import app
 from stream_infra.operations.endpoints import Endpoints, SignInAddress
@@ -100,7 +99,7 @@ class _Behaviours(BaseHTTPRequestHandler):
             where = {"domain": self.server.pool.url, "client_id": "dashboard"}
             self._send(200, json.dumps({"sign_in": where}).encode(), {"Content-Type": "application/json"})
         else:
-            to = self.server.pool.url if path == f"/{TOKEN_PATH}" else self.server.monitor.origin
+            to = self.server.pool.url if path == "/oauth2/token" else self.server.monitor.origin
             kept = {
                 key: of
                 for key, of in self.headers.items()

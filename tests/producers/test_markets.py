@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 import pytest
-from pandas import isna
 
 from producers.errors import ArgumentError
 from producers.markets import _INDICES, check_market, closed_hours, is_open, market_of, markets, trading_hours
@@ -18,6 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_every_session_of_2015_to_2028_is_that_of_the_independent_calendar(exchange: str) -> None:
+    from pandas import isna  # it takes seconds: only the process that uses it waits
+
     schedule = _calendar(exchange).schedule
     expected = {
         day.date(): [

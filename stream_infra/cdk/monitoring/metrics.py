@@ -10,7 +10,7 @@ from aws_cdk import aws_sqs as sqs
 
 from stream_infra import names
 from stream_infra.cdk.constructs.releases import NAMESPACE
-from stream_infra.cdk.stacks.functions import scan_schedule
+from stream_infra.cdk.schedule import scan_schedule
 from stream_infra.config import Config
 
 FIVE_MINUTES = Duration.minutes(5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import jsii
 from aws_cdk import Duration, Environment, RemovalPolicy, Size, Stack
@@ -19,12 +19,9 @@ from constructs import Construct
 from consumers.contracts.events import DetailType
 from consumers.contracts.kinds import distortions
 from consumers.lake.tables import PREFIX
-from producers.markets import NEW_YORK
-from producers.markets.listings import Listings
 from producers.scan.staleness import FeedEventType
 from producers.simulation.distortion import VARIABLE, to_text
 from producers.sources import get
-from producers.watch_list import is_reference
 from stream_infra import names
 from stream_infra.cdk.bundling import RUNTIME_VERSION, is_x86, runtime_version
 from stream_infra.cdk.constructs.permissions import (
@@ -38,26 +35,14 @@ from stream_infra.cdk.constructs.permissions import (
     allow_objects,
 )
 from stream_infra.cdk.constructs.releases import NAMESPACE, live
-from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX, StorageStack
+from stream_infra.cdk.schedule import scan_schedule
+from stream_infra.cdk.stacks.storage import StorageStack
 from stream_infra.cdk.stacks.stream import NOTIFIER_TIMEOUT, StreamStack
 from stream_infra.config import Config
 
 RECORD_AGE = Duration.hours(6)
 """A failing dependency delays ticks this long; what is older is discarded and comes back by redrive."""
 
-
-class ScanSchedule(NamedTuple):
-    """When scans are started (UTC, as a cron rule says it), and when they are not, in CloudWatch's metric math."""
-
-    hours: str
-    days: str
-    outside: str
-
-
-SCHEDULES = {
-    "regular": ScanSchedule("13-21", "MON-FRI", "DAY(beat) > 5 || HOUR(beat) < 13 || HOUR(beat) > 21"),
-    "extended": ScanSchedule("8-23,0-1", "MON-SAT", "DAY(beat) > 6 || (HOUR(beat) > 1 && HOUR(beat) < 8)"),
-}
 
 _OLD_PYTHON = {
     "L1": f"Python {RUNTIME_VERSION} gets security fixes until October 2029; the bundles are locked for it, "
@@ -215,7 +200,9 @@ class LambdaStack(Stack):
         )
         allow_objects(detector, "snapshots/", "s3:GetObject", "s3:PutObject")
         allow_objects(detector, "quarantine/", "s3:PutObject")
-        allow_objects(detector, FAILED_BATCHES_PREFIX, "s3:PutObject")  # Lambda writes in the function's name
+        allow_objects(
+            detector, names.FAILED_BATCHES_PREFIX, "s3:PutObject"
+        )  # Lambda writes in the function's name
         allow_listing(detector)
         allow_events(detector, self._stream.bus, *get_args(DetailType))
         for parameter in (names.THRESHOLD_PARAMETER, names.RULES_PARAMETER):
@@ -431,21 +418,6 @@ class _FailedBatches:
         self, _target: lambda_.IEventSourceMapping, _handler: lambda_.IFunction
     ) -> lambda_.DlqDestinationConfig:
         return lambda_.DlqDestinationConfig(destination=DATA_ARN)
-
-
-def scan_schedule(config: Config) -> ScanSchedule | None:
-    """Return when scans are started; None for every minute.
-
-    That is so for a source of other markets, and where the watch list begins with tickers of one: Alpaca has crypto.
-    """
-    spec = get(config.source)
-    listings = Listings(config.markets, spec.market)
-    is_american = spec.market == NEW_YORK and set(spec.assets) <= {"stocks", "etfs", "crypto"}
-    if not is_reference(config.tickers):
-        is_american &= all(listings(ticker) == NEW_YORK for ticker in config.tickers.split(","))
-    if config.local or config.session == "always" or not is_american:
-        return None
-    return SCHEDULES[config.session]
 
 
 def _schedule(config: Config) -> events.Schedule:

@@ -21,8 +21,6 @@ INDEXES = {"DateIndex": "date", "SeverityIndex": "severity"}
 """Indexes of stock-anomalies and their partition keys."""
 _STRING = dynamodb.AttributeType.STRING
 COLD_BYTES = 128 * 1024
-FAILED_BATCHES_PREFIX = "aws/lambda/"
-"""Where on-failure destinations write (Lambda guide, "Retain discarded batches for a Kinesis source")."""
 
 
 class StorageStack(Stack):
@@ -200,7 +198,7 @@ class StorageStack(Stack):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [self.data.bucket_name]},
-                    "object": {"key": [{"prefix": FAILED_BATCHES_PREFIX}]},
+                    "object": {"key": [{"prefix": names.FAILED_BATCHES_PREFIX}]},
                 },
             ),
             targets=[targets.SqsQueue(self.dead_letters, message=message)],

@@ -22,7 +22,6 @@ from localstack.node import find_node
 from localstack.settings import free_port, port_is_free
 from stream_infra import names
 from stream_infra.cdk.bundling import bundle
-from stream_infra.cdk.stacks.storage import FAILED_BATCHES_PREFIX
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import MINISTACK, create_table
 from tests.consumers.faults.proxy import FUNCTION_TIMEOUT_SECONDS, Proxy
@@ -242,7 +241,7 @@ class Lab:
         pattern = {
             "source": ["aws.s3"],
             "detail-type": ["Object Created"],
-            "detail": {"object": {"key": [{"prefix": FAILED_BATCHES_PREFIX}]}},
+            "detail": {"object": {"key": [{"prefix": names.FAILED_BATCHES_PREFIX}]}},
         }
         template = (
             '{"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":<bucket>},"object":{"key":<key>}}}]}'

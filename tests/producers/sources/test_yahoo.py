@@ -16,7 +16,6 @@ from producers.vendor_state import VendorState
 from tests.json_types import Json
 from tests.yahoo import UNKNOWN, Answer, Yahoo, answer, chart
 
-pytest.importorskip("yfinance")
 MakeSource = Callable[..., YahooSource]
 NOW_MS = 1_763_996_405_000
 NOW_S = NOW_MS // 1000
@@ -28,6 +27,7 @@ PAGE = b"<!DOCTYPE html><html><body>Will be right back...</body></html>"
 
 @pytest.fixture(scope="module")
 def yahoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yahoo]:
+    pytest.importorskip("yfinance")
     folder = tmp_path_factory.mktemp("yahoo")
     server = Yahoo(folder, quoted)
     with pytest.MonkeyPatch.context() as patch:

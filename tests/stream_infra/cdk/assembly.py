@@ -1,4 +1,7 @@
-"""The assembly that the CDK CLI would deploy, and the templates in it."""
+"""The assembly that the CDK CLI would deploy, and the templates in it.
+
+The CDK starts a Node and takes seconds: it is imported where it is used, so that only the process that uses it waits.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-import aws_cdk as cdk
+from typing import TYPE_CHECKING, Any
 
 from stream_infra import names
-from stream_infra.cdk.app import build
 from stream_infra.config import Config
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 Properties = dict[str, Any]
 """A part of a template: JSON, whose shape is CloudFormation's."""
@@ -40,6 +43,10 @@ def synthesize(
     RuntimeError
         cdk-nag has something to say; the assembly is there all the same.
     """
+    import aws_cdk as cdk
+
+    from stream_infra.cdk.app import build
+
     bundles = {}
     for function in names.FUNCTIONS:
         bundles[function] = folder / function

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import aws_cdk as cdk
 import pytest
 
 from producers.origin import origin_of
 from producers.quote_batch import decode
 from stream_infra import names
-from stream_infra.cdk.stacks.functions import SCHEDULES
+from stream_infra.cdk.schedule import SCHEDULES
 from stream_infra.operations import cost
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
 
 ROOT = Path(__file__).resolve().parents[3]
 ALARMS = {

@@ -19,7 +19,6 @@ import pytest
 from localstack import emulator
 from localstack.settings import ACCOUNT, LocalSettings, free_port
 from stream_infra import names
-from stream_infra.cdk.constructs.releases import CHECK
 from stream_infra.config import Config
 from stream_infra.operations import preflight
 from stream_infra.operations.changes import dangerous
@@ -208,6 +207,8 @@ def test_the_check_says_what_the_new_version_did(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, object] | None, status: str
 ) -> None:
     """CodeDeploy API reference, PutLifecycleEventHookExecutionStatus: Succeeded or Failed."""
+    from stream_infra.cdk.constructs.releases import CHECK
+
     said: list[dict[str, str]] = []
 
     class Aws:

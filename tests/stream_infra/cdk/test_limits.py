@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from stream_infra import names
-from stream_infra.cdk import __main__ as app
 from stream_infra.cdk import bundling
 from stream_infra.cdk.bundling import BundleError, check_size
 from stream_infra.cdk.limits import ENVIRONMENT_BYTES, Resource, of_resource
@@ -281,6 +280,7 @@ def test_the_app_fails_on_what_aws_would_reject(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """So `cdk synth`, `diff` and `deploy`, `stock-monitor deploy` and `make up` stop before anything changes."""
+    from stream_infra.cdk import __main__ as app
 
     class Synthesized:
         node = SimpleNamespace(get_all_context=dict)

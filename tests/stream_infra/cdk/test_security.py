@@ -8,30 +8,29 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
-from cdk_nag import AwsSolutionsChecks
 
 from consumers.contracts.events import DetailType
 from producers.scan.staleness import FeedEventType
 from stream_infra import names
-from stream_infra.cdk.constructs import permissions, releases
-from stream_infra.cdk.stacks import api, dashboard, functions, storage
 from stream_infra.operations.permissions import needed
 from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
 
-Change = Callable[[cdk.App], None]
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+
+    Change = Callable[[cdk.App], None]
+
 ROOT = Path(__file__).resolve().parents[3]
 _BY_THE_CDK = ("W3005",)  # a DependsOn beside the GetAtt that says the same: the CDK writes both
 
 
 def with_nag(*changes: Change) -> Change:
     """Check with the pack AwsSolutions, after the changes."""
+    import aws_cdk as cdk
+    from cdk_nag import AwsSolutionsChecks
 
     def change(app: cdk.App) -> None:
         for each in changes:
@@ -53,22 +52,34 @@ def lint(assembly: Path) -> list[Properties]:
 
 
 def stack(app: cdk.App, name: str) -> cdk.Stack:
+    import aws_cdk as cdk
+
     found = app.node.find_child(name)
     assert isinstance(found, cdk.Stack)
     return found
 
 
-def wildcard_policy(app: cdk.App) -> None:
+def allow_scanner(app: cdk.App, action: str) -> None:
+    from aws_cdk import aws_iam as iam
+
     role = stack(app, "LambdaStack").node.find_child("stock-scanner-ServiceRole")
     assert isinstance(role, iam.Role)
-    role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:*"], resources=["*"]))
+    role.add_to_policy(iam.PolicyStatement(actions=[action], resources=["*"]))
+
+
+def wildcard_policy(app: cdk.App) -> None:
+    allow_scanner(app, "dynamodb:*")
 
 
 def open_bucket(app: cdk.App) -> None:
+    from aws_cdk import aws_s3 as s3
+
     s3.Bucket(stack(app, "StorageStack"), "Open", block_public_access=s3.BlockPublicAccess.BLOCK_ACLS_ONLY)
 
 
 def plain_topic(app: cdk.App) -> None:
+    from aws_cdk import aws_sns as sns
+
     sns.Topic(stack(app, "StreamStack"), "Plain")
 
 
@@ -103,15 +114,16 @@ def test_cloudformation_is_written_as_it_should_be(aws_assembly: Path) -> None:
 
 def test_the_linter_sees_a_right_that_does_not_exist(tmp_path: Path) -> None:
     def mistyped(app: cdk.App) -> None:
-        role = stack(app, "LambdaStack").node.find_child("stock-scanner-ServiceRole")
-        assert isinstance(role, iam.Role)
-        role.add_to_policy(iam.PolicyStatement(actions=["dynamodb:GetItems"], resources=["*"]))
+        allow_scanner(app, "dynamodb:GetItems")
 
     assert {item["Rule"]["Id"] for item in lint(synthesize(tmp_path, change=mistyped))} == {"W3037"}
 
 
 def test_no_reason_is_given_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reason whose finding is gone would hide the next one of its kind."""
+    from stream_infra.cdk.constructs import permissions, releases
+    from stream_infra.cdk.stacks import api, dashboard, functions, storage
+
     given: set[str] = set()
     for module in (api, dashboard, functions, permissions, releases, storage):
         monkeypatch.setattr(module, "acknowledge", lambda _, reasons: given.update(reasons))

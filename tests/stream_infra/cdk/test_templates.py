@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stream_infra import names
-from stream_infra.cdk.stacks.functions import scan_schedule
+from stream_infra.cdk.schedule import scan_schedule
 from stream_infra.config import Config
 from tests.stream_infra.cdk.assembly import Properties, Templates
 

@@ -8,13 +8,10 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pytest
-from mcp import Client, MCPError
-from mcp.client.context import ClientRequestContext
-from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
 from api.client import Monitor
 from consumers.alerts.message_store import encode
@@ -23,12 +20,18 @@ from consumers.alerts.places import expiry, incident_place
 from consumers.alerts.table import DynamoTable, Put
 from consumers.contracts.anomaly import Anomaly
 from consumers.contracts.charts import Bar
-from stream_infra.operations.assistant import AssistantPorts, build
 from tests.api.charts import put_bar
 from tests.api.client import NOW_MS, Table, create_services, create_tables
 from tests.api.served import served
 from tests.aws import aws_in_memory
 from tests.json_types import Json
+
+if TYPE_CHECKING:  # the SDK takes seconds to import: only the process that uses it waits
+    from mcp import Client
+    from mcp.client.context import ClientRequestContext
+    from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
+
+    from stream_infra.operations.assistant import AssistantPorts
 
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 ENDS = ["legacy", "auto"]
@@ -43,6 +46,8 @@ class Person:
         self.questions = list[str]()
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        from mcp_types import ElicitResult
+
         assert context.session
         self.questions.append(params.message)
         content: dict[str, str | int | float | bool | list[str] | None] | None = (
@@ -76,6 +81,8 @@ def anomaly(ports: AssistantPorts) -> Anomaly:
 
 @pytest.fixture
 def ports(desk: Desk) -> Iterator[AssistantPorts]:
+    from stream_infra.operations.assistant import AssistantPorts
+
     with aws_in_memory():
         dynamodb = boto3.client("dynamodb")
         create_tables(dynamodb)
@@ -100,11 +107,19 @@ def ports(desk: Desk) -> Iterator[AssistantPorts]:
             )
 
 
+def client_of(ports: AssistantPorts, person: Person | None = None, mode: Any = "auto") -> Client:
+    from mcp import Client
+
+    from stream_infra.operations.assistant import build
+
+    return Client(build(ports), mode=mode, elicitation_callback=person)
+
+
 def call(
     ports: AssistantPorts, name: str, person: Person | None = None, mode: str = "auto", **given: Any
 ) -> CallToolResult:
     async def in_turn() -> CallToolResult:
-        async with Client(build(ports), mode=mode, elicitation_callback=person) as client:
+        async with client_of(ports, person, mode) as client:
             return await client.call_tool(name, given)
 
     return asyncio.run(in_turn())
@@ -117,6 +132,8 @@ def content(result: CallToolResult) -> Any:
 
 
 def text(result: CallToolResult) -> str:
+    from mcp_types import TextContent
+
     (block,) = result.content
     assert isinstance(block, TextContent)
     return block.text
@@ -124,7 +141,7 @@ def text(result: CallToolResult) -> str:
 
 def test_the_tools_are_listed_with_what_they_take(ports: AssistantPorts) -> None:
     async def listed() -> dict[str, Any]:
-        async with Client(build(ports)) as client:
+        async with client_of(ports) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
 
     tools = asyncio.run(listed())
@@ -181,8 +198,10 @@ def test_nothing_is_silenced_without_the_person(
 
 @pytest.mark.parametrize("mode", ENDS)
 def test_a_client_that_cannot_ask_silences_nothing(ports: AssistantPorts, desk: Desk, mode: str) -> None:
+    from mcp import MCPError
+
     async def rejected() -> str:
-        async with Client(build(ports), mode=mode) as client:
+        async with client_of(ports, mode=mode) as client:
             with pytest.raises(MCPError) as raised:
                 await client.call_tool("silence", {"hours": 2, "ticker": "AAPL"})
             return str(raised.value)
