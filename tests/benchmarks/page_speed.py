@@ -22,7 +22,7 @@ LOADS, ROUNDS = 5, 3
 NOTICED_MS = 300
 """From one press to the next, for a person who looks at what the first one did."""
 MOST_MS, USABLE_MS = 100, 1000
-_OBSERVE = """
+OBSERVE = """
 window.took = 0
 new PerformanceObserver((list) => {
   for (const { interactionId, duration } of list.getEntries()) if (interactionId) took = Math.max(took, duration)
@@ -72,7 +72,7 @@ def _usable_ms(browser: Browser, site: Site) -> float:
 
 def _interactions(browser: Browser, site: Site) -> list[tuple[float, str]]:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.add_init_script(_OBSERVE)
+    page.add_init_script(OBSERVE)
     site.levers.stand_in = Crowd(int(page.evaluate("Date.now()")), site.bars["AAPL"])
     page.goto(site.url)
     page.locator("#events .event").nth(49).wait_for(state="attached")
@@ -83,11 +83,11 @@ def _interactions(browser: Browser, site: Site) -> list[tuple[float, str]]:
         page.wait_for_timeout(1000)
     took: list[tuple[float, str]] = []
     for n in range(ROUNDS):
-        browse(page, Hand(page, _timed(page, took)), f"T{250 + 20 * n}")
+        browse(page, Hand(page, timed(page, took)), f"T{250 + 20 * n}")
     return took
 
 
-def _timed(page: Page, took: list[tuple[float, str]]) -> Callable[[str, Callable[[], None]], None]:
+def timed(page: Page, took: list[tuple[float, str]]) -> Callable[[str, Callable[[], None]], None]:
     def measure(what: str, act: Callable[[], None]) -> None:
         page.wait_for_timeout(NOTICED_MS)
         page.evaluate("took = 0")

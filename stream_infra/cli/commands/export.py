@@ -30,6 +30,11 @@ Output = Annotated[
 ]
 
 
+@app.callback()
+def export() -> None:
+    """Write anomalies, quotes or incidents of any time to a file for other programs."""
+
+
 @app.command()
 def anomalies(
     *,

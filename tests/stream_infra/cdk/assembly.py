@@ -60,6 +60,19 @@ def synthesize(
     return folder / "cdk.out"
 
 
+def with_nag(*changes: Callable[[cdk.App], None]) -> Callable[[cdk.App], None]:
+    """Check with the pack AwsSolutions, after the changes."""
+    import aws_cdk as cdk
+    from cdk_nag import AwsSolutionsChecks
+
+    def change(app: cdk.App) -> None:
+        for each in changes:
+            each(app)
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+    return change
+
+
 def templates_of(assembly: Path) -> Templates:
     """Template of every stack by its name."""
     return {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}

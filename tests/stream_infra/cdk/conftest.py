@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.stream_infra.cdk.assembly import Templates, synthesize, templates_of
+from stream_infra import names
+from tests.stream_infra.cdk.assembly import Templates, synthesize, templates_of, with_nag
 
 
 @pytest.fixture(scope="package")
@@ -26,4 +28,48 @@ def local_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """As deployed to the local AWS."""
     return templates_of(
         synthesize(tmp_path_factory.mktemp("local"), target="local", source="simulated", session="always")
+    )
+
+
+@pytest.fixture(scope="package")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """A deployment with settings of its own, in an account and region that are not named: names by reference."""
+    settings: dict[str, Any] = {
+        "shards": 4,
+        "partitions": 8,
+        "source": "coinbase",
+        "access": "public",
+        "past_alarms": True,
+    }
+    return templates_of(
+        synthesize(
+            tmp_path_factory.mktemp("settled"),
+            account=None,
+            region=None,
+            operations_email="ops@example.com",
+            people=["Ann@example.com"],
+            more={names.UPLOAD_CONTEXT: "once more"},
+            **settings,
+        )
+    )
+
+
+@pytest.fixture(scope="package")
+def traced_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """A deployment that traces its calls, scans in extended hours, and leaves the account's log role as it is.
+
+    Raises
+    ------
+    RuntimeError
+        cdk-nag has something to say.
+    """
+    return templates_of(
+        synthesize(
+            tmp_path_factory.mktemp("traced"),
+            change=with_nag(),
+            tracing=True,
+            session="extended",
+            region="eu-central-1",
+            api_log_role="account",
+        )
     )

@@ -94,15 +94,14 @@ def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_
         assert not {"OKActions", "InsufficientDataActions"} & alarm.keys(), name
 
 
-def test_operators_are_subscribed_by_a_setting(aws_templates: Templates, tmp_path: Path) -> None:
+def test_operators_are_subscribed_by_a_setting(aws_templates: Templates, settled: Templates) -> None:
     def subscribed(templates: Templates) -> list[str]:
         resources = templates["StreamStack"]["Resources"].values()
         found = [item["Properties"] for item in resources if item["Type"] == "AWS::SNS::Subscription"]
         return [item["Endpoint"] for item in found if "Operations" in json.dumps(item["TopicArn"])]
 
     assert subscribed(aws_templates) == []
-    asked = templates_of(synthesize(tmp_path, operations_email="ops@example.com"))
-    assert subscribed(asked) == ["ops@example.com"]
+    assert subscribed(settled) == ["ops@example.com"]
 
 
 def test_the_alarms_of_the_runbook_are_as_it_has_them(aws_templates: Templates) -> None:
@@ -166,10 +165,12 @@ def test_the_quiet_hours_are_those_in_which_the_schedule_starts_nothing(session:
             assert eval(said) == (day not in days or hour not in started), (day, hour)  # noqa: S307
 
 
-def test_the_cost_alarm_exists_only_where_its_metric_does(aws_templates: Templates, tmp_path: Path) -> None:
+def test_the_cost_alarm_exists_only_where_its_metric_does(
+    aws_templates: Templates, traced_templates: Templates
+) -> None:
     cost = alarms(aws_templates)["stock-monthly-cost"]
     assert (cost["Namespace"], cost["MetricName"]) == ("AWS/Billing", "EstimatedCharges")
-    assert "stock-monthly-cost" not in alarms(templates_of(synthesize(tmp_path, region="eu-central-1")))
+    assert "stock-monthly-cost" not in alarms(traced_templates)
 
 
 def widgets(templates: Templates) -> list[Properties]:
@@ -225,7 +226,7 @@ def test_the_dashboard_is_small_enough_to_be_free(aws_templates: Templates) -> N
     assert 30 < sum(map(len, shown)) <= 50
 
 
-def test_calls_are_traced_where_asked_for(aws_templates: Templates, tmp_path: Path) -> None:
+def test_calls_are_traced_where_asked_for(aws_templates: Templates, traced_templates: Templates) -> None:
     def traced(templates: Templates) -> list[str | bool]:
         items = [
             item for stack in ("LambdaStack", "ApiStack") for item in templates[stack]["Resources"].values()
@@ -237,4 +238,4 @@ def test_calls_are_traced_where_asked_for(aws_templates: Templates, tmp_path: Pa
         return [*modes, stage.get("TracingEnabled", False)]
 
     assert traced(aws_templates) == [None, None, None, None, None, False]
-    assert traced(templates_of(synthesize(tmp_path, tracing=True))) == ["Active"] * 5 + [True]
+    assert traced(traced_templates) == ["Active"] * 5 + [True]

@@ -23,7 +23,7 @@ from stream_infra.config import Config
 from stream_infra.operations import preflight
 from stream_infra.operations.changes import dangerous
 from stream_infra.operations.preflight import DeploymentProblem
-from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
+from tests.stream_infra.cdk.assembly import Properties, Templates
 from tests.stream_infra.cdk.local_stacks import LocalStacks, failing_after, for_the_local_aws
 
 STATEFUL = Path(__file__).with_name("stateful.json")
@@ -229,29 +229,6 @@ def test_the_check_says_what_the_new_version_did(
     with nullcontext() if answer else pytest.raises(RuntimeError):
         code["handler"]({"DeploymentId": "d", "LifecycleEventHookExecutionId": "e"}, None)
     assert said == [{"deploymentId": "d", "lifecycleEventHookExecutionId": "e", "status": status}]
-
-
-@pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """A deployment with settings of its own, in an account and region that are not named: names by reference."""
-    settings: dict[str, Any] = {
-        "shards": 4,
-        "partitions": 8,
-        "source": "coinbase",
-        "access": "public",
-        "past_alarms": True,
-    }
-    return templates_of(
-        synthesize(
-            tmp_path_factory.mktemp("settled"),
-            account=None,
-            region=None,
-            operations_email="ops@example.com",
-            people=["Ann@example.com"],
-            more={names.UPLOAD_CONTEXT: "once more"},
-            **settings,
-        )
-    )
 
 
 def test_settings_that_were_given_once_and_are_left_out_the_next_time_are_rejected_by_name(

@@ -8,7 +8,7 @@ from typing import Any
 
 from api import contract
 from stream_infra import names
-from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
+from tests.stream_infra.cdk.assembly import Properties, Templates
 
 
 def properties(templates: Templates, kind: str) -> list[Properties]:
@@ -49,10 +49,8 @@ def verbs_of_the_api() -> set[str]:
     return {verb.upper() for path in contract.document()["paths"].values() for verb in path}
 
 
-def test_public_means_that_reads_are_and_changes_are_not(
-    tmp_path: Path,
-) -> None:
-    found = guards(templates_of(synthesize(tmp_path, access="public")))
+def test_public_means_that_reads_are_and_changes_are_not(settled: Templates) -> None:
+    found = guards(settled)
     for (verb, path), guard in found.items():
         is_free = verb == "GET" or path == "links"  # a link in a message is a permission by itself
         assert guard == ("NONE" if is_free else "COGNITO_USER_POOLS")

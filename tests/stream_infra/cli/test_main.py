@@ -70,8 +70,9 @@ def test_help_lists_every_command_and_imports_none(run: Run) -> None:
 
 
 def help_pages(command: Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The help of a command, or that of each command of a group."""
+    """The help of a command, or that of each command of a group, which says what it is for."""
     subcommands = getattr(command, "commands", {})
+    assert command.help, path
     for name, subcommand in subcommands.items():
         yield from help_pages(subcommand, (*path, name))
     if not subcommands:
