@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -74,6 +75,9 @@ def main() -> int:
     share_code_of_functions()
     write_logs_by_the_role(rights)
     know_all_types()
+    # Looking for unreachable objects among all that it holds would be a good part of its work.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     asyncio.run(_serve(ProgramsOnly(Arrivals(MissingCalls(StrictAws(app, rights)))), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)

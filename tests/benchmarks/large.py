@@ -1,9 +1,10 @@
 # ruff: noqa: T201 - it prints a report
 """A very large watch list on the local AWS: polls on time, ticks in balance, memory, sizes, and the page.
 
-``PYTHONPATH=. python tests/benchmarks/large.py 50000 30`` beside ``make up``, for 30 minutes. `[local]` in monitor.toml
-says what docs/cost.md has for so many tickers: ``shards = 4``, ``partitions = 16``, ``batching_window_seconds = 5``, and
-``poll_interval_seconds = 10``, as one machine of two cores is vendor, AWS and functions at once. 0 if all held.
+``PYTHONPATH=. python tests/benchmarks/large.py 50000 30`` beside ``make up``, for 30 minutes. `[local]` in
+monitor.toml says what docs/cost.md has for so many tickers: ``shards = 4``, ``partitions = 16``,
+``batching_window_seconds = 5``, and ``poll_interval_seconds = 10``, as one machine of two cores is vendor, AWS and
+functions at once. 0 if all held.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import workload
 from page_speed import OBSERVE, timed
 from playwright.sync_api import sync_playwright
+from typer.testing import CliRunner
 
 from consumers.contracts.counts import TickCounts
 from consumers.stores.windows import Ledger
@@ -34,7 +36,6 @@ from localstack.settings import ROOT, LocalSettings, read_settings
 from localstack.source import configure
 from stream_infra import names
 from stream_infra.cli.main import app
-from typer.testing import CliRunner
 
 FUNCTIONS_MB = 512
 SAMPLE = 50
@@ -75,8 +76,10 @@ def main(tickers: int, minutes: int) -> int:
     problems += [f"{name} took {mb:.0f} MB" for name, mb in memory.items() if mb > FUNCTIONS_MB]
     polls = polls_a_minute(settings, random.Random(7).sample(watched, SAMPLE), first_minute, minutes)
     expected = 60 / config.poll_interval_seconds
-    print(f"ticks a minute of {SAMPLE} tickers in {minutes} minutes: {dict(sorted(polls.items()))}; expected {expected:g}")
-    problems += [f"{n} minutes of {SAMPLE * minutes} have {of} ticks" for of, n in polls.items() if of != expected]
+    print(f"ticks a minute of {SAMPLE} tickers: {dict(sorted(polls.items()))}; expected {expected:g}")
+    problems += [
+        f"{n} minutes of {SAMPLE * minutes} have {of} ticks" for of, n in polls.items() if of != expected
+    ]
     problems += _sizes(settings)
     median, slowest = page_ms(settings)
     print(f"interactions on the page: median {median:.0f} ms, slowest {slowest:.0f} ms")
@@ -122,10 +125,10 @@ def peak_mb(settings: LocalSettings) -> dict[str, float]:
             command, status = (process / "cmdline").read_text(), (process / "status").read_text()
         except OSError:
             continue
-        for name in found:
-            if f"{settings.directory}/" in command and f"-stock-{name}-" in command:
-                peak = re.search(r"VmHWM:\s+(\d+) kB", status)
-                found[name] = max(found[name], int(peak[1]) / 1024 if peak else 0.0)
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+        name = next((each for each in found if f"-stock-{each}-" in command), None)
+        if name and peak and f"{settings.directory}/" in command:
+            found[name] = max(found[name], int(peak[1]) / 1024)
     return found
 
 
