@@ -81,7 +81,8 @@ def constants(folder: Path) -> Iterator[Constant]:
     for file in sorted(folder.rglob("*.py")):
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Tuple):
-                target, pairs = node.targets[0], [(node.targets[0], node.value)]
+                target = node.targets[0]
+                pairs: list[tuple[ast.expr, ast.expr]] = [(target, node.value)]
                 if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                     pairs = list(zip(target.elts, node.value.elts, strict=True))
                 for name, value in pairs:
