@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("producers", "consumers", "api", "stream_infra", "localstack")
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+SETTINGS = TOOLS["importlinter"]
 CONTRACTS = [contract["name"] for contract in SETTINGS["contracts"]]
 # A wrong import for every rule: (the rule's beginning, where it is planted, what is imported there).
 PLANTED = (
@@ -72,3 +74,15 @@ def test_what_is_drawn_is_what_is_checked() -> None:
         if contract["type"] == "layers"
     }
     assert dict(drawn) == layers
+
+
+def test_mypy_reads_all_of_the_cdk_that_is_used_and_no_more() -> None:
+    """What it does not read has no types, and it would not say so."""
+    used = {"aws_cdk"}
+    for path in [*ROOT.glob("stream_infra/cdk/**/*.py"), *ROOT.glob("tests/stream_infra/cdk/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aws_cdk":
+                inside = {f"{node.module}.{name.name}" for name in node.names if name.name.startswith("aws_")}
+                used |= {node.module or "", *inside}
+    (read,) = [of["module"] for of in TOOLS["mypy"]["overrides"] if of.get("follow_imports") == "normal"]
+    assert set(read) == used
