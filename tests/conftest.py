@@ -107,14 +107,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     return _Files(config, log)
 
 
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
 @contextlib.contextmanager
 def running_chromium() -> Iterator[Browser]:
     """Run a headless Chromium: the one named by CHROMIUM, else the first on the PATH.
 
     The shell without a window of its own takes two thirds of the processor time of the others.
     """
-    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not path:
         pytest.fail("no Chromium: install one, or let CHROMIUM name its executable")
     arguments = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]

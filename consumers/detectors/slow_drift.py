@@ -26,13 +26,15 @@ MOST = 4.0 * OPERATING_SUM
 WARMUP_TICKS = 150.0
 SQUARE_CLIP = 9.0
 LEAST_DEVIATION = 2e-6
+WIDE = 5.0  # usual spreads
 
 
 def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
     """Return (score, return since the drift began, 0, root mean square return of a tick)."""
     where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
-    change = where(x.tracked, x.middle_change, x.change) / x.root_lapse
+    # Where one side of the spread is far away, the middle is no price.
+    change = where(x.tracked & (x.spread <= WIDE * s.spread), x.middle_change, x.change) / x.root_lapse
     step = maximum(minimum(change / deviation, CLIP), -CLIP)
     moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & xp.negate(x.new_session)
     step, slack = where(moved, step, 0.0), where(moved, SLACK, LEAK)

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from localstack.settings import free_port
+from tests.conftest import BROWSERS
 from tests.e2e.monitor import Monitor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -71,9 +72,7 @@ def attackers_page() -> Iterator[Page]:
     server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    path = os.environ.get("CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     arguments = [f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1", "--disable-gpu"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments, chromium_sandbox=False)

@@ -73,7 +73,12 @@ def test_events_of_the_bus_can_be_followed(monitor: Monitor) -> None:
 def test_an_anomaly_is_one_email_and_one_sms(monitor: Monitor) -> None:
     def sent() -> Json:
         messages = monitor.get("/outbox.json?after=0")["messages"]
-        return [message for message in messages if not message["body"].startswith("The alarm ")]
+        # Tests of the roles publish empty ones, which SNS itself would reject.
+        return [
+            message
+            for message in messages
+            if message["body"] and not message["body"].startswith("The alarm ")
+        ]
 
     def both() -> Json:
         messages = sent()

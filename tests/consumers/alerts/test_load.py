@@ -94,5 +94,6 @@ def test_events_of_a_minute(endpoint: str, tmp_path: Path, events: int, tickers:
     assert wide == ({"market", "feed"} if tickers == 500 else wide)
     # Of few tickers each has one message of its own, beside those of the market and the feed.
     assert len(at_once) < (tickers if tickers == 500 else tickers + 3)
-    # What took longer than its group waits, on a busy machine, is in a digest of the two hours that are swept.
-    assert len(load.published) - len(at_once) <= 2
+    # What took longer than its group waits, on a busy machine, is in one of the four digests that are sent at once in
+    # an hour, or in that of the two hours that are swept.
+    assert len(load.published) - len(at_once) <= 4 + 2

@@ -114,6 +114,7 @@ def test_a_halt_and_the_jump_at_its_end_are_named_as_what_they_are(
 
 
 @few
+@example(57962, 56.0, "ask", True)
 @given(SEEDS, st.floats(12.0, 60.0), st.sampled_from(["both", "bid", "ask"]), st.booleans())
 def test_a_wide_spread_is_a_blowout_on_both_sides_on_one_and_when_it_fades(
     seed: int, times: float, side: str, fades: bool

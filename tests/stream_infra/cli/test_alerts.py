@@ -107,7 +107,7 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
     assert {row["subject"]: row["state"] for row in listed["incidents"]} == {"AAPL": "open", "MSFT": "open"}
     text = run("list").output
     assert re.search(r"low +open +MSFT, 1 anomaly, waits for a digest", text)
-    assert "HIGH: AAPL price spike, 189.12 against" in text
+    assert "HIGH: AAPL price spike, 189.12 (expected 185.4)" in text
     for shown in (text, run("deliveries").output, run("show", message["id"]).output.partition("Subject:")[0]):
         assert max(map(len, shown.splitlines())) <= 80
     for id_ in (message["id"], message["incident_id"], event.anomaly.id):
@@ -143,8 +143,8 @@ def test_a_silence_is_listed_until_it_is_ended(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--for", "1h"], "--ticker, --kind or both, or else --all"),
-        (["--for", "1h", "--all", "--kind", "gap"], "--ticker, --kind or both, or else --all"),
+        (["--for", "1h"], "--ticker, --kind or both, or --all alone"),
+        (["--for", "1h", "--all", "--kind", "gap"], "--ticker, --kind or both, or --all alone"),
         (["--for", "soon", "--all"], "a duration such as"),
         (["--for", "1h", "--kind", "spike"], "--kind.*spike"),
         (["--for", "1h", "--ticker", "A B"], "--ticker.*A B"),
@@ -190,7 +190,7 @@ def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
     ]  # fmt: skip
     text = run("quality").output
     assert "price_spike: threshold 6.4 instead of 2.5." in text
-    assert "3 of 3 called noise, 0 of 2 called useful" in text
+    assert "3 of 3 rated noise, 0 of 2 rated useful" in text
 
 
 def test_what_is_shown_says_what_people_said_and_what_the_price_did(

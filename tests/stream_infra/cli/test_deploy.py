@@ -110,7 +110,7 @@ def test_a_deployment_that_does_not_work_is_said_to_be_deployed(monkeypatch: pyt
     steps.take_over(monkeypatch)
     result = CliRunner().invoke(app, ["deploy", "prod"])
     assert result.exit_code == 1
-    assert "it is deployed, and does not work" in result.output
+    assert "it is deployed and does not work" in result.output
     assert steps.done[-2:] == ["deploy", "prove"]
 
 

@@ -96,7 +96,7 @@ def test_the_volume_of_a_tick_and_that_of_the_day_come_to_the_same() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (b"[]", "is a JSON list; must be one object per line"),
+        (b"[]", "is a JSON array; must be one JSON object per line"),
         (b"[" * 50_000, "is not JSON"),
         (b'{"ts":1763996400000,"symbol":"AAPL"}', "price is empty; must be a number"),
         (line(1, symbol="not a ticker"), "symbol is 'not a ticker'; must be"),

@@ -110,8 +110,8 @@ def test_an_error_says_what_is_wrong(tmp_path: Path) -> None:
     assert "no_such" in str(failure("select no_such from feedback"))
     assert "did you mean 'worst-spreads'?" in str(failure("worst-spread"))
     assert "quotes-around-incident INCIDENT [DAY]" in str(failure("quotes-around-incident"))
-    assert "must be select" in str(failure("drop table ticks"))
-    assert "must be a named query" in str(failure("select 1", "2"))
+    assert "must be one of select" in str(failure("drop table ticks"))
+    assert "only named queries take values" in str(failure("select 1", "2"))
     with pytest.raises(FailedError, match="--refresh"):
         sql.by_duckdb(boto3.client("s3"), "empty", "select 1 from ticks", 1)
     (tmp_path / "secret.csv").write_text("a\n1\n")

@@ -100,7 +100,7 @@ def test_what_the_source_does_not_quote_is_not_added(ssm: SSMClient, monkeypatch
         (("add", "A$"), "'A\\$' is no ticker; must be 1 to 32"),
         (("remove", "IBM"), "IBM is not watched; must be one of AAPL, MSFT"),
         (("remove", "AAPL", "MSFT"), "would be empty; must be at least one ticker"),
-        (("import", "none.txt"), "none.txt cannot be read"),
+        (("import", "none.txt"), "none.txt: cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said(ssm: SSMClient, arguments: tuple[str, ...], message: str) -> None:

@@ -48,7 +48,7 @@ def test_two_processes_find_what_one_finds(file: Path, monkeypatch: pytest.Monke
     [
         (None, RecordingError, "ticks.csv: there is no such file"),
         ("ts,symbol\n", RecordingError, "there is no column price"),
-        ("ts,symbol,price\n1,A,x\n", InputError, "all 1 rows were rejected"),
+        ("ts,symbol,price\n1,A,x\n", InputError, "no tick in it can be used: it has 1 row"),
     ],
 )
 def test_errors_cross_the_processes(
