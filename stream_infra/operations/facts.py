@@ -44,8 +44,8 @@ class Function:
 
     @property
     def works(self) -> bool:
-        """Whether it can run."""
-        return self.state in {"Active", "Inactive"} and self.update != "Failed"
+        """Whether it can run, or will as soon as it is made (Lambda API reference, FunctionConfiguration)."""
+        return self.state != "Failed" and self.update != "Failed"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,14 @@ def main(tickers: int, minutes: int) -> int:
     """Print a row a minute, then what was largest; 1 if something did not hold."""
     settings = read_settings()
     config = configure(settings, os.environ)
-    watched = workload.symbol_names(tickers)
+    watched = workload.symbol_names(tickers - feed(settings)["total"])
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(watched))
         file.flush()
         done = CliRunner().invoke(app, ["watch", "import", file.name, "--unchecked"])
     print(done.output.strip())
+    if done.exception is not None:
+        raise done.exception
     ledger = Ledger(client(settings, "dynamodb"), names.WINDOWS_TABLE, config.partitions)
     _until_all_are_quoted(settings, tickers)
     first_minute = int(time.time()) // 60 + 1
@@ -89,20 +90,14 @@ def main(tickers: int, minutes: int) -> int:
 
 
 def _until_all_are_quoted(settings: LocalSettings, tickers: int) -> None:
-    while (quoted := sum("price" in row and row["price"] is not None for row in rows(settings))) < tickers:
-        print(f"{quoted:,} of {tickers:,} tickers are quoted", flush=True)
+    while (live := feed(settings)["live"]) < tickers:
+        print(f"{live:,} of {tickers:,} tickers are quoted", flush=True)
         time.sleep(15)
 
 
-def rows(settings: LocalSettings) -> Iterator[dict[str, Any]]:
-    """Yield all rows of `GET /tickers`, page by page."""
-    cursor = ""
-    while True:
-        answer = get(settings, f"/api/tickers?limit=1000{cursor}")
-        yield from answer["tickers"]
-        if not answer.get("next"):
-            return
-        cursor = f"&cursor={answer['next']}"
+def feed(settings: LocalSettings) -> Any:
+    """Return how many tickers are watched, and how many of them are quoted."""
+    return get(settings, "/api/tickers?limit=1000")["feed"]
 
 
 def get(settings: LocalSettings, path: str) -> Any:
