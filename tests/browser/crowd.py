@@ -63,7 +63,8 @@ class Crowd:
         if path == "anomalies":
             return self._page(next(self._steps), query.get("cursor"), query.get("severity", list(SEVERITIES)))
         if resource == "quotes":
-            since = iso_ms(self._now_ms - 60_000 * int(query["minutes"][0]))
+            newest = iso_ms(self._now_ms - 60_000 * int(query.get("minutes", ["0"])[0]))
+            since = query.get("since", [newest])[0]
             bars = [bar for bar in self._bars if str(bar["minute"]) >= since]
             around = {
                 "since": since,
