@@ -120,7 +120,7 @@ BROKEN: dict[str, tuple[MonitorFacts, str, str]] = {
         "clock-behind", "ticks arrive 3,600 s after their time",
     ),
     "handler is another": (
-        replace(SOUND, functions={**SOUND.functions, names.DETECTOR: Function("Pending", "InProgress", wrong_handler="a.b")}),
+        replace(SOUND, functions={**SOUND.functions, names.DETECTOR: Function("Pending", wrong_handler="a.b")}),
         "wrong-handler", "stock-detector calls a.b",
     ),
     "queue takes nothing of its rule": (
