@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.crowd import Crowd, Hand, browse
 from tests.browser.site import Site, running_site
+from tests.conftest import BROWSERS
 
 LOADS, ROUNDS = 5, 3
 NOTICED_MS = 300
@@ -46,7 +47,7 @@ def main() -> int:
     """Print the figures; 1 if one is beyond what the page must reach."""
     os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     with mock_aws(), running_site() as site, sync_playwright() as playwright:
         site.put_quotes()
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)

@@ -32,6 +32,7 @@ from producers.errors import MonitorError
 from producers.publisher import Publisher
 from producers.quote_batch import QuoteBatch
 from stream_infra.operations.endpoints import resolve
+from tests.conftest import BROWSERS
 
 TICKERS = int(os.environ.get("TICKERS", "100"))
 SPIKES = int(os.environ.get("SPIKES", "60"))
@@ -104,7 +105,7 @@ def main() -> int:
         return 0
     url = endpoints.dashboard or ""
     with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         for name, query in {"first view": "", "a ticker": "?ticker=AAPL"}.items():
             _loads(browser, name, url + query)
