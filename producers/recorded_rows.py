@@ -18,7 +18,7 @@ import msgspec
 from producers.errors import MonitorError
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, finer_unit, is_symbol
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
@@ -89,7 +89,7 @@ class RowReader:
         quote_ts = None if _is_unknown(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
         ts = self._growing(symbol, own_ts, line)
         if day_volume is None and volume is not None:
-            day_volume = self._summed(symbol, own_ts // _DAY_MS, volume)
+            day_volume = self._summed(symbol, own_ts // DAY_MS, volume)
         return RecordedTick(symbol, ts, price, bid, ask, day_volume, quote_ts)
 
     def columns(self, values: Mapping[str, Sequence[Any]], line: int) -> TickColumns | None:
@@ -124,7 +124,7 @@ class RowReader:
             return None
         if day_volume is None and volume is not None:
             day_volume = [
-                None if one is None else self._summed(symbol, ts // _DAY_MS, one)
+                None if one is None else self._summed(symbol, ts // DAY_MS, one)
                 for symbol, ts, one in zip(symbols, own, volume, strict=True)
             ]
         unknown: list[Any] = [None] * len(symbols)
@@ -201,10 +201,18 @@ class RowReader:
         self._latest = max(self._latest, ts)
         return ts
 
-    def _summed(self, symbol: str, day: int, volume: float) -> float:
+    def volume_of(self, symbol: str, day: int) -> float:
+        """Return the shares of a symbol so far, on a day since 1970 by UTC; 0 unless it is the newest one."""
         its_day, so_far = self._volume.get(symbol, (day, 0.0))
-        total = volume if its_day != day else so_far + volume
+        return so_far if its_day == day else 0.0
+
+    def set_volume(self, symbol: str, day: int, total: float) -> None:
+        """Set the shares of a symbol so far, on its newest day."""
         self._volume[symbol] = day, total
+
+    def _summed(self, symbol: str, day: int, volume: float) -> float:
+        total = self.volume_of(symbol, day) + volume
+        self.set_volume(symbol, day, total)
         return total
 
 

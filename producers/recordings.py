@@ -26,7 +26,6 @@ _FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
 _REQUIRED = ("ts", "symbol", "price")
 _OPTIONAL = ("bid", "ask", "day_volume", "volume", "quote_ts")
 ROWS_AT_ONCE = 16_384
-_QUOTES = '"'
 _SIGNATURES = {
     b"\x1f\x8b": "is gzip, so its name must end in .gz",
     b"PAR1": "is Parquet, so its name must end in .parquet",
@@ -251,10 +250,10 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
 
 
 def _csv_columns(header: list[str], texts: list[str]) -> Mapping[str, Sequence[Any]] | None:
-    """Return the lines by columns, or None where values are quoted, lines are empty or of other lengths."""
-    text = "".join(texts)
+    """Return the lines by columns, or None where quotes enclose a comma, lines are empty or of other lengths."""
+    text = _without_quotes("".join(texts))
     commas = len(header) - 1
-    if _QUOTES in text or set(map(str.count, texts, repeat(","))) != {commas}:
+    if text is None or set(map(str.count, texts, repeat(","))) != {commas}:
         return None
     values = text.removesuffix("\n").replace("\n", ",").split(",")
     if len(values) != len(texts) * len(header) or not commas:
@@ -262,13 +261,26 @@ def _csv_columns(header: list[str], texts: list[str]) -> Mapping[str, Sequence[A
     return {name: values[at :: len(header)] for at, name in enumerate(header)}
 
 
+def _without_quotes(text: str) -> str | None:
+    """Return lines without the quotation marks around values; None if one is elsewhere, or they enclose a comma."""
+    if '"' not in text:
+        return text
+    parts = f"\n{text}\n".split('"')
+    outside = parts[::2]
+    beside = {part[-1:] for part in outside[:-1]} | {part[:1] for part in outside[1:]}
+    inside = "".join(parts[1::2])
+    if len(parts) % 2 == 0 or not beside <= {",", "\n"} or "," in inside or "\n" in inside:
+        return None
+    return "".join(parts)[1:-1]
+
+
 def _csv_arrow(header: list[str], texts: list[str]) -> Any | None:
     """Return the lines as a record batch, or None where one is not plain, or pyarrow is not there.
 
     Arrow takes fewer spellings of a number than `RowReader`, but for hexadecimal ones.
     """
-    text = "".join(texts)
-    if _QUOTES in text or "0x" in text or "0X" in text or len(set(header)) < len(header):
+    text = _without_quotes("".join(texts))
+    if text is None or "0x" in text or "0X" in text or len(set(header)) < len(header):
         return None
     try:
         import pyarrow  # noqa: PLC0415 - an optional extra
@@ -276,7 +288,13 @@ def _csv_arrow(header: list[str], texts: list[str]) -> Any | None:
     except ImportError:
         return None
     types = {name: pyarrow.float64() for name in (*_REQUIRED, *_OPTIONAL) if name in header}
-    types |= {name: pyarrow.int64() for name in ("ts", "quote_ts") if name in types}
+    first = dict(zip(header, text.partition("\n")[0].split(","), strict=False))
+    moment = pyarrow.timestamp("us", "UTC")
+    types |= {
+        name: pyarrow.int64() if first.get(name, "").strip().isdigit() else moment
+        for name in ("ts", "quote_ts")
+        if name in types
+    }
     types["symbol"] = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     try:
         data = text.encode()
@@ -379,7 +397,7 @@ def _parquet_blocks(path: Path) -> Iterator[_Block]:
         with parquet.ParquetFile(path, read_dictionary=[own[columns.index("symbol")]]) as file:
             number = 1
             for read in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(names)):
-                group = read.rename_columns([names[name] for name in read.schema.names])
+                group = _with_common_types(read.rename_columns([names[name] for name in read.schema.names]))
                 rows = partial(_parquet_rows, group, number)
                 yield _Block(number, rows, partial(_parquet_columns, group), partial(_itself, group))
                 number += len(group)
@@ -387,6 +405,34 @@ def _parquet_blocks(path: Path) -> Iterator[_Block]:
         raise RecordingError(f"{path}: there is no such file") from error
     except (ArrowException, OSError) as error:
         raise RecordingError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+def _with_common_types(group: Any) -> Any:
+    """Return a record batch with numbers of 64 bits, times in microseconds and short texts, whatever it came with."""
+    columns = [_with_common_type(column) for column in group.columns]
+    return type(group).from_arrays(columns, names=group.schema.names)
+
+
+def _with_common_type(column: Any) -> Any:
+    import pyarrow  # noqa: PLC0415 - an optional extra
+
+    of, kind = pyarrow.types, column.type
+    if of.is_timestamp(kind):
+        common = pyarrow.timestamp("us", kind.tz)
+    elif of.is_integer(kind):
+        common = pyarrow.int64()
+    elif of.is_floating(kind):
+        common = pyarrow.float64()
+    elif of.is_dictionary(kind) and of.is_large_string(kind.value_type):
+        common = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    else:
+        return column
+    try:
+        return column.cast(
+            common, safe=str(kind).partition(",")[0] != "timestamp[ns"
+        )  # less than 1 µs is left out
+    except pyarrow.ArrowInvalid:  # too large: its rows say so
+        return column
 
 
 def _itself(group: Any) -> Any:
@@ -413,15 +459,17 @@ def _each_parquet_row(group: Any, number: int) -> Iterator[tuple[int, _Row]]:
 
 
 def _parquet_columns(group: Any) -> Mapping[str, Sequence[Any]] | None:
-    """Return the columns; those of numbers without a null cost a fifth of others. None where a value is unreadable."""
+    """Return the columns; those that NumPy knows cost a fifth of others. None where a value is unreadable."""
     try:
-        return {
-            name: column.to_numpy().tolist() if _is_plain(column) else column.to_pylist()
-            for name, column in zip(group.schema.names, group.columns, strict=True)
-        }
+        return {name: _values(column) for name, column in zip(group.schema.names, group.columns, strict=True)}
     except _NO_VALUE:
         return None
 
 
-def _is_plain(column: Any) -> bool:
-    return column.null_count == 0 and str(column.type) in {"int64", "double"}
+def _values(column: Any) -> Sequence[Any]:
+    kind = str(column.type)
+    if column.null_count == 0 and kind in {"int64", "double"}:
+        return column.to_numpy().tolist()  # type: ignore[no-any-return] # pyarrow has no types
+    if column.null_count == 0 and kind.startswith("timestamp[us"):
+        return (column.cast("int64").to_numpy() // 1000).tolist()  # type: ignore[no-any-return]
+    return column.to_pylist()  # type: ignore[no-any-return]

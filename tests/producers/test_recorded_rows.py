@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,13 +34,33 @@ ODD = {
         " 5 ",
         "",
         "2025-11-24T15:00:00Z",
+        "2025-11-24t15:00:00.1234567+00:00",
+        "2025-11-24 15:00Z",
+        "20251124T150000Z",
+        "2025-11-24",
         "2025-11-24T15:00:00",
+        "2571-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999Z",
         "1763996400",
         "٣",
         "-1",
         f"{T}0000",
     ],
-    "symbol": ["", "A$", '"KO"', '"K', "K\udc80"],
+    "symbol": [
+        "",
+        "A$",
+        '"KO"',
+        '"K',
+        'K"',
+        '"K"O',
+        'K"O"',
+        '"K""O"',
+        '""',
+        ' "KO"',
+        '"KO" ',
+        '"K,O"',
+        "K\udc80",
+    ],
     "price": ["", "nan", "inf", "1e16", "x", "True", "0x1p3"],
     "bid": ["NaN", "null", " ", "-inf", "1e300"],
     "ask": ["N/A", "x", "1e16"],
@@ -60,6 +81,14 @@ def files(draw: st.DrawFn) -> tuple[str, int]:
     for _ in range(draw(st.integers(0, 24))):
         values = {name: draw(st.sampled_from(PLAIN[name])) for name in names}
         lines.append(values)
+    iso, quoted = draw(st.booleans()), draw(st.sampled_from([(), ("symbol",), names]))
+    for values in lines:
+        if iso:
+            at = datetime.fromtimestamp(int(values["ts"]) / 1000, UTC)
+            values["ts"] = at.isoformat(timespec="milliseconds").replace(
+                "+00:00", draw(st.sampled_from(["Z", "+00:00"]))
+            )
+        values |= {name: f'"{values[name]}"' for name in quoted}
     for _ in range(odd if lines else 0):
         name = draw(st.sampled_from(names))
         lines[draw(st.integers(0, len(lines) - 1))][name] = draw(st.sampled_from(ODD[name]))

@@ -13,6 +13,7 @@ from consumers.windows.state import rows_that_are_newer
 from producers.errors import MonitorError
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 from producers.recorded_rows import (
+    DAY_MS,
     SECONDS_NOT_MS,
     BadRowError,
     RowReader,
@@ -85,10 +86,10 @@ class ArrayReader:
             bid, ask = (
                 _numbers(columns.get(name), -MAX_PRICE, MAX_PRICE, len(ts)) for name in ("bid", "ask")
             )
-            day_volume, _ = (
+            day_volume, volume = (
                 _numbers(columns.get(name), 0, MAX_VOLUME, len(ts)) for name in ("day_volume", "volume")
             )
-            if np.isnan(price).any() or ("volume" in columns and np.isnan(day_volume).any()):
+            if np.isnan(price).any():
                 return None
             if "quote_ts" in columns and columns["quote_ts"].null_count < len(ts):
                 _times(columns["quote_ts"].drop_null())
@@ -113,7 +114,10 @@ class ArrayReader:
         reader.passed(
             [names[i] for i in rows.tolist()], last_ts[rows].tolist(), (last_row[rows] + line).tolist()
         )
-        return TickBlock(new, Ticks(slot, ts, price, bid, ask, day_volume))
+        ticks = Ticks(slot, ts, price, bid, ask, day_volume)
+        if "volume" in columns:
+            ticks = ticks._replace(day_volume=_summed(names, ticks, volume, reader))
+        return TickBlock(new, ticks)
 
     def _numbered(self, symbols: Sequence[str]) -> list[str]:
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._slots]
@@ -134,11 +138,11 @@ class ArrayReader:
 
 def _times(column: Any) -> Ints:
     kind = str(column.type)
-    if column.null_count or not (kind == "int64" or kind.startswith(("timestamp[ms", "timestamp[us"))):
+    if column.null_count or not (kind == "int64" or kind.startswith("timestamp[us")):
         raise _NotPlainError("a column is not plain")
     whole = column if kind == "int64" else column.cast("int64")
     times: Ints = whole.to_numpy(zero_copy_only=False)
-    if kind.startswith("timestamp[us"):
+    if kind != "int64":
         times = times // 1000
     lowest = SECONDS_NOT_MS if kind == "int64" else 0
     low, high = times.min(), times.max()
@@ -157,6 +161,23 @@ def _numbers(column: Any, low: float, high: float, rows: int) -> Floats:
     if ((values < low) | (values > high)).any():
         raise _NotPlainError("a column is not plain")
     return values
+
+
+def _summed(names: list[str], ticks: Ticks, volume: Floats, reader: RowReader) -> Floats:
+    """Return the day's volumes, those that are not given as the sums of `volume`, as far as `reader` and rows say."""
+    rows = np.flatnonzero(np.isnan(ticks.day_volume) & ~np.isnan(volume))
+    rows = rows[np.argsort(ticks.slot[rows], kind="stable")]
+    slot, day = ticks.slot[rows], ticks.ts[rows] // DAY_MS
+    ends = np.flatnonzero((slot[1:] != slot[:-1]) | (day[1:] != day[:-1])) + 1
+    sums = np.split(volume[rows], ends) if len(rows) else []
+    for first, part in zip([0, *ends.tolist()], sums, strict=False):
+        symbol, its_day = names[slot[first]], int(day[first])
+        part[0] += reader.volume_of(symbol, its_day)
+        np.cumsum(part, out=part)  # one after the other, as rows are: the order decides about the last bit
+        reader.set_volume(symbol, its_day, float(part[-1]))
+    found = ticks.day_volume.copy()
+    found[rows] = np.concatenate([*sums, []])
+    return found
 
 
 def _optional(values: list[float | None]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -79,22 +80,43 @@ def test_plain_rows_are_read_by_arrow_and_what_is_not_in_order_beside_it(tmp_pat
     assert f"before ts {T + 3} of A in line 9" in rejected[0].reason
 
 
-@pytest.mark.parametrize("kind", ["int64", "ms", "us"])
-def test_times_of_parquet(tmp_path: Path, kind: str) -> None:
+TIMES = {"s": 0.001, "ms": 1, "us": 1000, "ns": 1_000_000}
+
+
+@pytest.mark.parametrize("kind", ["int64", *TIMES])
+@pytest.mark.parametrize("numbers", ["64", "32"])
+@pytest.mark.parametrize("volume", ["day_volume", "volume"])
+def test_parquet_of_any_width_is_read_by_arrow(tmp_path: Path, kind: str, numbers: str, volume: str) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    scale = 1000 if kind == "us" else 1
-    times: Any = pyarrow.array([scale * (T + n) for n in range(6)], "int64")
+    start = T + (999_999 if kind == "ns" else 0) / 1_000_000  # what is less than a microsecond is left out
+    times: Any = pyarrow.array([int(TIMES.get(kind, 1) * (start + 1000 * n)) for n in range(6)], "int64")
     columns = {
         "ts": times if kind == "int64" else times.cast(pyarrow.timestamp(kind, "UTC")),
-        "symbol": ["A", "B"] * 3,
-        "price": [1.5, 2.0, 0.0, 3.25, 4.0, 5.0],
+        "symbol": pyarrow.array(["A", "B"] * 3, "large_string" if numbers == "32" else "string"),
+        "price": pyarrow.array([1.5, 2.0, 0.0, 3.25, 4.0, 5.0], f"float{numbers}"),
         "bid": [1.0, None, float("nan"), 2.0, None, 1.0],
-        "day_volume": [1, 2, 3, 4, 5, 6],
+        volume: pyarrow.array([1, 2, 3, 4, 5, 6], f"int{numbers}"),
     }
     path = tmp_path / "ticks.parquet"
     parquet.write_table(pyarrow.table(columns), path)
     found, rejected, arrays = by_arrow(path)
-    assert arrays == 1
+    assert (len(found), rejected, arrays) == (6, [], 1)
     assert (found, rejected) == by_columns(path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['{ts},"A",1.5,7', '"{ts}","A","1.5","7"', '"{iso}",A,1.5,7', "{iso},A,1.5,0.1"],
+    ids=["quoted texts", "all quoted", "quoted times", "times in ISO 8601"],
+)
+def test_quoted_values_and_shares_of_each_tick_are_read_by_arrow(tmp_path: Path, row: str) -> None:
+    moments = (T, T + 5, T + 86_400_000, T + 86_400_009)
+    lines = [row.format(ts=ts, iso=datetime.fromtimestamp(ts / 1000, UTC).isoformat()) for ts in moments]
+    path = tmp_path / "ticks.csv"
+    path.write_text("\n".join(['"ts","symbol","price","volume"', *lines]))
+    with mock.patch.object(recordings, "ROWS_AT_ONCE", 3):
+        found, rejected, arrays = by_arrow(path)
+        assert (found, rejected) == by_columns(path)
+    assert (len(found), rejected, arrays) == (4, [], 2)
