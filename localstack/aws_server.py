@@ -29,6 +29,7 @@ from ministack.app import app
 
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.arrivals import Arrivals
+from localstack.distributions import serve_origins_of_our_own
 from localstack.function_code import share_code_of_functions
 from localstack.function_logs import write_logs_by_the_role
 from localstack.growth import keep_calls_small
@@ -75,6 +76,7 @@ def main() -> int:
     share_code_of_functions()
     write_logs_by_the_role(rights)
     know_all_types()
+    serve_origins_of_our_own(app)
     # Looking for unreachable objects among all that it holds would be a good part of its work.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

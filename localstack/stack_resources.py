@@ -18,6 +18,8 @@ from typing import Any
 from ministack.services import cognito, eventbridge, s3
 from ministack.services.cloudformation import provisioners
 
+from localstack.alarm_dimensions import summands
+
 Properties = dict[str, Any]
 _NAMES_ONLY = (
     "AWS::Athena::NamedQuery",
@@ -32,11 +34,26 @@ def know_all_types() -> None:
     """Let CloudFormation make what our templates hold."""
     for kind in _NAMES_ONLY:
         provisioners._RESOURCE_HANDLERS.setdefault(kind, _handler(_name, lambda *_: None))
+    _know_metric_math()
     provisioners._RESOURCE_HANDLERS |= {
         "AWS::Events::Archive": _handler(_archive, _delete_archive),
         "AWS::Cognito::UserPoolUser": _handler(_invite, _sign_out),
         "Custom::CDKBucketDeployment": _handler(_upload, lambda *_: None),
     }
+
+
+def _know_metric_math() -> None:
+    """Let an alarm have `Metrics` in place of one metric (PutMetricAlarm: the one without the other)."""
+    record = provisioners._cw_metric_alarm_record
+
+    def with_math(name: str, properties: Properties) -> Properties:
+        if not (queries := properties.get("Metrics")):
+            return dict(record(name, properties))
+        one = {**properties, **summands(queries)[0], "Metrics": None, "Dimensions": []}
+        alarm: Properties = {**record(name, one), "Metrics": queries}
+        return {key: of for key, of in alarm.items() if key not in {"Namespace", "MetricName"}}
+
+    provisioners._cw_metric_alarm_record = with_math
 
 
 def _handler(
