@@ -25,24 +25,12 @@ def serve_origins_of_our_own(app: ASGIApp) -> None:
     fetch = cloudfront._fetch_from_origin
     transport = httpx.ASGITransport(app)
 
-    async def fetched(
-        origin: dict[str, Any],
-        method: str,
-        uri: str,
-        query: str,
-        headers: dict[str, str],
-        body: bytes,
-        is_https: bool,
-        client_ip: str,
-        forwarded_for: str,
-        arn: str,
-    ) -> Fetched:
+    async def fetched(origin: dict[str, Any], *request: Any) -> Fetched:
         host = host_here(origin["domain_name"])
         if host is None:
-            answer: Fetched = await fetch(
-                origin, method, uri, query, headers, body, is_https, client_ip, forwarded_for, arn
-            )
+            answer: Fetched = await fetch(origin, *request)
             return answer
+        method, uri, query, headers, body, _, client_ip, forwarded_for, _ = request
         sent = {
             **cloudfront._origin_request_headers(origin, headers, client_ip, forwarded_for),
             "Host": host,
@@ -51,10 +39,14 @@ def serve_origins_of_our_own(app: ASGIApp) -> None:
         target = f"{origin.get('origin_path') or ''}{uri}" + (f"?{query}" if query else "")
         url = httpx.URL(f"http://{host}").copy_with(raw_path=target.encode())
         try:
-            async with asyncio.timeout(origin.get("read_timeout", 30)), httpx.AsyncClient(
-                transport=transport
-            ) as client, client.stream(method, url, headers=sent, content=body) as response:
-                data = b"".join([part async for part in response.aiter_raw()])  # as it came: may be compressed
+            async with (
+                asyncio.timeout(origin.get("read_timeout", 30)),
+                httpx.AsyncClient(transport=transport) as client,
+                client.stream(method, url, headers=sent, content=body) as response,
+            ):
+                data = b"".join(
+                    [part async for part in response.aiter_raw()]
+                )  # as it came: may be compressed
         except TimeoutError as error:
             raise cloudfront.OriginTimeout(str(error)) from error
         found = cloudfront._multidict_from_pairs(response.headers.multi_items())

@@ -1,8 +1,7 @@
 """Types of resources that MiniStack 1.5.33's CloudFormation does not know, made by its services.
 
 `stock-monitor deploy` with AWS_ENDPOINT_URL needs them. Of CodeDeploy, schemas and Athena's named queries there are
-names and no more: an alias changes at once (docs/aws-drills.md, drill 7). What is still missing for the whole of a
-deployment are alarms by metric math, at which ApiStack stops.
+names and no more: an alias changes at once (docs/aws-drills.md, drill 7).
 """
 
 from __future__ import annotations

@@ -91,7 +91,12 @@ _TOGETHER = ("tests/e2e/test_runbook.py", "tests/e2e/", "tests/localstack/", "te
 
 The runbook has a monitor of its own: with one for all, whoever has it would be at work when all others are done.
 """
-_LONGEST = (*_TOGETHER, "tests/packaging/", "tests/consumers/detector/test_exactly_once.py")
+_LONGEST = (
+    *_TOGETHER,
+    "tests/deployment/",
+    "tests/packaging/",
+    "tests/consumers/detector/test_exactly_once.py",
+)
 
 
 class _Files(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

@@ -202,7 +202,14 @@ def _from_local_outputs(url: str) -> Endpoints:
         raise NotDeployedError(f"the monitor is not deployed on {url}: run `make up`")
     # The other outputs name hosts of AWS and of CloudFront, which a local command must never reach.
     api = f"{url}/restapis/{api_id}/{names.STAGE}/_user_request_"
-    return Endpoints(dashboard=None, api=api, aws=url, outbox=None)
+    client = _output(url, names.API_STACK, "CommandLineClientId")  # of a private deployment to a local AWS
+    return Endpoints(
+        dashboard=None,
+        api=api,
+        aws=url,
+        outbox=None,
+        sign_in=SignInAddress(url, client) if client else None,
+    )
 
 
 def _output(url: str | None, stack: str, key: str) -> str | None:
