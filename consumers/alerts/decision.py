@@ -30,9 +30,14 @@ from consumers.contracts.kinds import RULE
 ContextOf = Callable[[AlertEvent, Incident, AlertSettings], Context]
 """Returns what the market did at the moment of an event, for its incident; raises nothing of a store's."""
 DIGEST_USES_MS = HOUR_MS // 4
-"""What a digest that is sent at once uses of an hour: four are, and then one in a quarter of an hour."""
+DIGESTS_AT_ONCE = 8
+"""So many digests are sent at once, and then one for each time that passed of the length above."""
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
+
+
+AMID_MS = 10_000
+"""For so long after the last look, nobody looks whether an incident over many tickers goes on: a flood has no time."""
 
 
 class Decision:
@@ -60,7 +65,7 @@ class Decision:
     def query_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
         new = [event for event in events if self._record(event) is None and self._policy.may_be_wide(event)]
-        self._query_around(new)
+        self._query_around(event for event in new if not self._is_amid(event))
         for event in new:
             self._around[event.origin].append(_move(event, ""))
 
@@ -144,7 +149,7 @@ class Decision:
             key = incident.origin, incident.waiting.channels
             if key not in digests:
                 used_ms = max(self._store.load_digested(self._cache, *key), self._now_ms) + DIGEST_USES_MS
-                if used_ms > self._now_ms + HOUR_MS:
+                if used_ms > self._now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
                 self._cache.put(digested_place(*key), used_ms)
             digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
@@ -218,6 +223,11 @@ class Decision:
                 wide, left = incidents.merged(wide, single)
                 self._put(left)
         return wide
+
+    def _is_amid(self, event: AlertEvent) -> bool:
+        """Return whether an event belongs to an incident over many tickers that takes in what follows for a while."""
+        wide = self._newest(event, subject_of(event.anomaly.kind) or "")
+        return wide is not None and event.at_ms <= wide.wide_until_ms - WIDE_MS + AMID_MS
 
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
         """Return the newest incident of a group if the event belongs to it."""

@@ -28,6 +28,7 @@ from consumers.alerts.parameters import PARAMETER, SettingsReader
 from consumers.alerts.pictures import PicturePorts, drawer
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, DynamoTable
+from consumers.stores.calls import CONFIG
 from consumers.stores.charts import ChartTable
 from producers.parameter import UnusableParameterError
 from producers.settings import read_environment
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = Logger(service="stock-notifier")
 
-
+_OFTEN = CONFIG.merge(Config(user_agent="stock-notifier"))
 _SOON = Config(connect_timeout=0.3, read_timeout=0.4, retries={"total_max_attempts": 1})
 """An alert goes out without its context rather than late."""
 
@@ -166,7 +167,7 @@ def _notifier() -> Notifier:
     import boto3  # noqa: PLC0415
 
     settings = _settings()
-    store = AlertStore(DynamoTable(boto3.client("dynamodb"), settings.alerts_table))
+    store = AlertStore(DynamoTable(boto3.client("dynamodb", config=_OFTEN), settings.alerts_table))
     charts = ChartTable(boto3.client("dynamodb", config=_SOON), settings.charts_table)
     outlets = Outlets(
         boto3.client,

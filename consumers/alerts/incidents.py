@@ -98,6 +98,7 @@ def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
         anomalies=incident.anomalies + single.anomalies,
         open=incident.open + single.open,
         channels=tuple(dict.fromkeys((*incident.channels, *single.channels))),
+        notified_ms=max(incident.notified_ms, single.notified_ms),
     )
     left = replace(single, merged_into=incident.id, waiting=None)
     return _with_samples(_with_moves(wide, map(_move, single.samples)), single.samples), left

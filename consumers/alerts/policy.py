@@ -5,7 +5,7 @@ group by
     the watch list within a minute are one: a stall of the feed (gaps, frozen feeds), or a market-wide move.
 group wait
     None for high and critical: they are sent at once, always. Medium and low go to the digest of the full hour; but
-    four of an hour are digests at once, and then one in a quarter of an hour.
+    the first eight are digests at once, and then one in a quarter of an hour.
 group interval
     People are notified again of an incident as soon as it gets worse. More anomalies that are no worse are counted
     in it, and its last message says how many.
@@ -18,8 +18,7 @@ inhibition
     tickers inhibits what it holds.
 
 Nothing limits how many incidents are sent. A backfill notifies nobody; what live quotes make worse of it is an incident
-of its own. Replayed, late and stale anomalies (learned
-of too long after the fact) go to digests only.
+of its own. Replayed, late and stale anomalies (learned of too long after the fact) go to digests only.
 """
 
 from __future__ import annotations
@@ -121,9 +120,10 @@ class Policy:
         return not past and event.at_ms >= self.now_ms - self.settings.stale_after_ms
 
     def may_be_wide(self, event: AlertEvent) -> bool:
-        """Return whether an event may belong to an incident over many tickers."""
+        """Return whether an event may belong to an incident over many tickers: what gets worse or ends is no move."""
         return (
             self.settings.market_wide is not None
+            and event.change == "detected"
             and subject_of(event.anomaly.kind) is not None
             and self.is_fresh(event)
             and not self.is_silenced(event.anomaly)

@@ -26,7 +26,7 @@ delivered twice or concurrently has one effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -88,21 +88,21 @@ class AlertStore(MessageStore):
             for event in events
             for subject in (group_of(event), MARKET, FEED)
         }
-        self._load(cache, groups, str)
-        self._load(cache, (record_place(event.anomaly.id) for event in events), AnomalyRecord)
-        wanted = {cache.get(place, str) for place in groups}
-        records = (cache.get(record_place(event.anomaly.id), AnomalyRecord) for event in events)
-        known = [one.incident for one in records if one is not None]
+        records = [record_place(event.anomaly.id) for event in events]
         new = [incidents.opened(event, event.anomaly.ticker).id for event in events]
-        self.load_incidents(cache, [*filter(None, wanted), *known, *new])
+        types: dict[Place, type[object]] = dict.fromkeys(groups, str) | dict.fromkeys(records, AnomalyRecord)
+        self._load(cache, types | dict.fromkeys(map(incident_place, new), Incident))
+        newest = [cache.get(place, str) for place in groups]
+        known = [one.incident for place in records if (one := cache.get(place, AnomalyRecord)) is not None]
+        self.load_incidents(cache, [*filter(None, newest), *known, *new])
         return cache
 
     def load_incidents(self, cache: AlertCache, ids: Iterable[str]) -> None:
         """Add incidents to a cache, and those into which they were merged."""
-        wanted = {id_ for id_ in ids if not cache.has_loaded(incident_place(id_))}
-        self._load(cache, map(incident_place, wanted), Incident)
-        found = (cache.get(incident_place(id_), Incident) for id_ in wanted)
-        if further := [one.merged_into for one in found if one is not None and one.merged_into]:
+        places = [incident_place(id_) for id_ in ids]
+        self._load(cache, {place: Incident for place in places if not cache.has_loaded(place)})
+        found = (cache.get(place, Incident) for place in places)
+        if further := {one.merged_into for one in found if one is not None and one.merged_into}:
             self.load_incidents(cache, further)
 
     def load_moves(self, origin: str, since_ms: int, until_ms: int) -> list[Move]:
@@ -317,13 +317,12 @@ class AlertStore(MessageStore):
 
     def _also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
         if not cache.has_loaded(place):
-            self._load(cache, [place], type_)
+            self._load(cache, {place: type_})
         return cache.get(place, type_)
 
-    def _load(self, cache: AlertCache, places: Iterable[Place], type_: type[object]) -> None:
-        places = list(places)
-        found = self._table.read(places)
-        for place in places:
+    def _load(self, cache: AlertCache, types: Mapping[Place, type[object]]) -> None:
+        found = self._table.read(types)
+        for place, type_ in types.items():
             item = found.get(place)
             if item is None:
                 cache.load(place, 0, None)

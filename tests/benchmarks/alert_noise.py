@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from consumers.alerts.model import Message
+from consumers.alerts.model import HIGH, Message
+from consumers.alerts.policy import is_inhibited
 from consumers.alerts.settings import AlertSettings, parse
 from consumers.contracts.anomaly import AnomalyKey
 from stream_infra.operations.offline import dry_run
@@ -75,9 +76,33 @@ class Session:
     report: DryRunReport
     told: list[Told]
 
+    def urgent_waits_ms(self) -> list[float]:
+        """From each event by which an incident got to be high or critical, or from high to critical, to its message.
+
+        Infinite where there is none. What a misprint explains is no news: it is not counted.
+        """
+        reached: dict[str, int] = {}
+        waits = []
+        for event in sorted(self.report.events, key=lambda one: one.at_ms):
+            id_ = self.report.incident_of[event.anomaly.id]
+            incident = self.report.incidents[id_]
+            is_worse = event.change != "ended" and event.rank > reached.get(id_, HIGH - 1)
+            if is_worse and not is_inhibited(event.anomaly, incident):
+                reached[id_] = event.rank
+                sent = (
+                    message.made_ms - event.at_ms
+                    for message in self.report.messages
+                    if message.kind in {"opened", "escalated"} and message.made_ms >= event.at_ms
+                    if message.incident and message.incident.peak >= event.rank
+                    if id_ in _about(message, self.report)
+                )
+                waits.append(min(sent, default=float("inf")))
+        return waits
+
     def row(self) -> dict[str, str | float]:
         """Its figures."""
         report, most = self.report, max(hour.before for hour in self.report.hours)
+        urgent = self.urgent_waits_ms()
         return {
             "session": self.name,
             "tickers": len(report.tickers),
@@ -93,6 +118,8 @@ class Session:
             "in_a_message": sum(one.told_ms is not None for one in self.told),
             "at_once": sum(one.wait_minutes == 0 for one in self.told),
             "longest_wait_minutes": max(one.wait_minutes for one in self.told),
+            "urgent": len(urgent),
+            "urgent_longest_wait_seconds": max(urgent) / 1000,
         }
 
 
@@ -197,10 +224,9 @@ def _told(event: Dated, report: DryRunReport) -> Told:
 
 
 def _about(message: Message, report: DryRunReport) -> set[str]:
-    if message.digest is not None:
-        return {incident.id for incident in message.digest.listed}
-    samples = () if message.incident is None else message.incident.samples
-    return {report.incident_of[one.id] for one in samples}
+    """The incidents that a message tells of, as they are in the end: one may have been merged since."""
+    told = message.digest.listed if message.digest is not None else (message.incident,)
+    return {report.incident_of[one.id] for incident in told if incident for one in incident.samples}
 
 
 def table(made: Sequence[Session]) -> str:
@@ -213,12 +239,14 @@ def table(made: Sequence[Session]) -> str:
         "an hour, one a change",
         "an hour, sent, at most / median",
     )
-    lines = [_line([*head, "dated events in a message", "at once", "longest wait"]), "|---" * 9 + "|"]
+    dated = "dated events in a message", "at once", "longest wait", "critical and high", "longest wait"
+    lines = [_line([*head, *dated]), "|---" * 11 + "|"]
     for row in (session.row() for session in made):
         cells = [str(row[name]) for name in ("session", "changes", "incidents", "messages", "before")]
         cells.append(f"{row['after']} / {row['median']:g}")
         told = f"{row['in_a_message']} of {row['dated']}"
-        lines += [_line([*cells, told, str(row["at_once"]), f"{row['longest_wait_minutes']:.0f} min"])]
+        cells += [told, str(row["at_once"]), f"{row['longest_wait_minutes']:.0f} min"]
+        lines += [_line([*cells, str(row["urgent"]), f"{row['urgent_longest_wait_seconds']:g} s"])]
     return "\n".join(lines)
 
 

@@ -41,8 +41,8 @@ class DryRunReport:
 
     Attributes
     ----------
-    changes
-        Openings, escalations and ends of anomalies: the messages without any grouping.
+    events
+        Openings, escalations and ends of anomalies: each would be a message without any grouping.
     busiest
         Most messages in any 60 minutes.
     incident_of
@@ -53,8 +53,7 @@ class DryRunReport:
 
     tickers: tuple[str, ...]
     ticks: int
-    anomalies: int
-    changes: int
+    events: list[AlertEvent]
     messages: list[Message]
     incidents: dict[str, Incident]
     incident_of: dict[str, str]
@@ -62,6 +61,16 @@ class DryRunReport:
     busiest: int
     rejected: int
     reasons: list[str]
+
+    @property
+    def anomalies(self) -> int:
+        """How many began."""
+        return sum(event.change == "detected" for event in self.events)
+
+    @property
+    def changes(self) -> int:
+        """How many events there are."""
+        return len(self.events)
 
 
 def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunReport:
@@ -96,8 +105,7 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunRep
     return DryRunReport(
         tickers=history.tickers,
         ticks=history.ticks,
-        anomalies=sum(event.change == "detected" for event in events),
-        changes=len(events),
+        events=events,
         messages=notifier.messages,
         incidents={incident.id: incident for incident in found.values() if incident is not None},
         incident_of={id_: incident.id for id_, incident in found.items() if incident is not None},

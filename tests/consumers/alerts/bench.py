@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf
+from consumers.alerts.decision import DIGEST_USES_MS, DIGESTS_AT_ONCE, ContextOf
 from consumers.alerts.event import AlertEvent, parse
 from consumers.alerts.model import Delivery, Incident, Message
 from consumers.alerts.notifier import Notifier, Sweep
@@ -166,12 +166,13 @@ class Bench:
         return [None if one.message is None else one.message.kind for one in taken]
 
     def had_digests(self) -> Bench:
-        """Let as many digests have been sent at once as an hour has, so that what is medium or low waits."""
+        """Let as many digests have been sent at once as are, so that what is medium or low waits."""
+        until_ms = self.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS
         named = self.settings.channel_names
         for channels in [named, *((name,) for name in named)]:
             for origin in ("live", "simulated"):
                 place = digested_place(origin, channels)
-                self.table.write([Put(place, str(self.now_ms + HOUR_MS), self.now_ms)])
+                self.table.write([Put(place, str(until_ms), self.now_ms)])
         return self
 
     def sweep(self, after_minutes: float = 0) -> Sweep:

@@ -1,15 +1,18 @@
 """Pumps events through the handler of `stock-notifier`, in batches as Lambda delivers them; says what it needed.
 
 One process is one execution environment of the function. Messages of the queue that fail are delivered again,
-behind the others, five times at most, as the queue does. With --sweep it is the minute rule instead: it lets two
-hours pass.
+behind the others, five times at most, as the queue does. With --served the batches come by standard input, a line
+each, and the answers go out the same way. With --sweep it is the minute rule instead: it lets two hours
+pass.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +30,22 @@ RECEIVES = 5
 KINDS = ("price_spike", "level_shift", "gap")
 SEVERITIES = ("low", "low", "medium", "low", "high", "medium", "critical")
 MINUTE_MS = 60_000
+STEP_MS = 6
+"""From one event to the next: 10,000 are a minute."""
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "ALERTS_TABLE": "stock-alerts",
+    "CHARTS_TABLE": "stock-charts",
+    "TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:stock-tracker-alerts",
+    "TICKER_PARAMETER": "/stock-tracker/ticker",
+    "CHANNEL_SECRETS": "stock-tracker/channels/",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/stock-notifier-dlq",
+}
+"""Of the function, but for the address of its AWS."""
 
 
 def events(asked: argparse.Namespace) -> Iterator[Event]:
@@ -34,7 +53,7 @@ def events(asked: argparse.Namespace) -> Iterator[Event]:
     for n in range(asked.worker, asked.events, asked.workers):
         life, opened = n % 10, n - 2 if n % 10 in {8, 9} else n
         anomaly = _anomaly(opened, asked)
-        at_ms = asked.start_ms + n * 6
+        at_ms = asked.start_ms + n * STEP_MS
         if life == 8:
             yield escalated(_anomaly(opened, asked, "critical"), at_ms)
         elif life == 9:
@@ -44,7 +63,7 @@ def events(asked: argparse.Namespace) -> Iterator[Event]:
 
 
 def _anomaly(n: int, asked: argparse.Namespace, severity: str = "") -> Anomaly:
-    ts_ms, kind, ticker = asked.start_ms + n * 6, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
+    ts_ms, kind, ticker = asked.start_ms + n * STEP_MS, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
     return Anomaly(
         id=anomaly_id(ticker, ts_ms, kind, "alpaca"),
         source="alpaca",
@@ -65,7 +84,7 @@ def _anomaly(n: int, asked: argparse.Namespace, severity: str = "") -> Anomaly:
     )
 
 
-def _twice(found: Iterator[Event]) -> Iterator[Event]:
+def twice(found: Iterator[Event]) -> Iterator[Event]:
     """One in fifty is delivered twice."""
     for n, event in enumerate(found):
         yield event
@@ -73,7 +92,8 @@ def _twice(found: Iterator[Event]) -> Iterator[Event]:
             yield event
 
 
-def _body(event: Event) -> str:
+def body_of(event: Event) -> str:
+    """The event as the bus puts it into the queue."""
     about = {"version": "0", "detail-type": event.detail_type, "source": "stock-monitor"}
     return json.dumps({**about, "detail": json.loads(event.detail_json())})
 
@@ -82,7 +102,6 @@ class Queue:
     """Messages in batches; those of a failed delivery come again behind the others."""
 
     def __init__(self, bodies: Iterator[str]) -> None:
-        """`bodies` may wait for its next one, as a queue does into which events come at their times."""
         self._bodies = enumerate(bodies)
         self._again: deque[tuple[str, str, int]] = deque()
         self.taken = self.deliveries = self.dead = 0
@@ -109,40 +128,57 @@ class Queue:
                 self.dead += 1
 
 
-def _in_time(found: Iterator[Event]) -> Iterator[Event]:
-    """Each event when it is its time."""
-    for event in found:
-        time.sleep(max(0.0, event.at_ms / 1000 - time.time()))
-        yield event
+class Function:
+    """The function in this process, after its cold start."""
+
+    def __init__(self) -> None:
+        notifier.handler({"Records": []}, LambdaContext())  # imports and clients
+        notifier._notifier()
+        self.began, self.began_cpu = time.monotonic(), time.process_time()
+        self.taken = self.early_kb = 0
+        self.longest_seconds = 0.0
+
+    def take(self, batch: list[tuple[str, str, int]]) -> Json:
+        """Invoke it with a batch of the queue."""
+        records = [{"messageId": id_, "body": body} for id_, body, _ in batch]
+        since = time.monotonic()
+        answer = notifier.handler({"Records": records}, None)  # type: ignore[arg-type]
+        self.longest_seconds = max(self.longest_seconds, time.monotonic() - since)
+        self.taken += len(batch)
+        if not self.early_kb and self.taken >= 1000:
+            self.early_kb = peak_kb()
+        return answer
+
+    def figures(self) -> Json:
+        """What it needed."""
+        return {
+            "seconds": round(time.monotonic() - self.began, 2),
+            "cpu_seconds": round(time.process_time() - self.began_cpu, 2),
+            "longest_invocation_seconds": round(self.longest_seconds, 3),
+            "peak_kb_after_1000": self.early_kb or peak_kb(),
+            "peak_kb": peak_kb(),
+        }
 
 
 def pump(asked: argparse.Namespace) -> Json:
     """Take all events in."""
-    sent = events(asked)
-    queue = Queue(map(_body, _twice(_in_time(sent) if asked.in_time else sent)))
-    notifier.handler({"Records": []}, LambdaContext())  # imports and clients: the cold start
-    notifier._notifier()
-    began_ms = time.time() * 1000
-    began, cpu, longest, early_kb = time.monotonic(), time.process_time(), 0.0, 0
+    function = Function()
+    queue = Queue(map(body_of, twice(events(asked))))
     for batch in queue:
-        records = [{"messageId": id_, "body": body} for id_, body, _ in batch]
-        since = time.monotonic()
-        answer = notifier.handler({"Records": records}, None)  # type: ignore[arg-type]
-        longest = max(longest, time.monotonic() - since)
-        queue.answered(batch, answer)
-        if not early_kb and queue.taken >= 1000:
-            early_kb = peak_kb()
-    return {
-        "began_ms": round(began_ms),
-        "taken": queue.taken,
-        "again": queue.deliveries - queue.taken,
-        "dead": queue.dead,
-        "seconds": round(time.monotonic() - began, 2),
-        "cpu_seconds": round(time.process_time() - cpu, 2),
-        "longest_invocation_seconds": round(longest, 3),
-        "peak_kb_after_1000": early_kb,
-        "peak_kb": peak_kb(),
-    }
+        queue.answered(batch, function.take(batch))
+    again = queue.deliveries - queue.taken
+    return {"taken": queue.taken, "again": again, "dead": queue.dead, **function.figures()}
+
+
+def serve() -> Json:
+    """Take batches in as they come."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the function's log
+    function = Function()
+    print("ready", file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(function.take(json.loads(line))), file=answers, flush=True)
+    return function.figures()
 
 
 def peak_kb() -> int:
@@ -178,11 +214,11 @@ def main() -> None:
     parser.add_argument("--tickers", type=int, default=500)
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--start-ms", type=int, required=True)
-    parser.add_argument("--in-time", action="store_true", help="each event at its time, for a minute")
+    parser.add_argument("--start-ms", type=int, default=0)
+    parser.add_argument("--served", action="store_true")
     parser.add_argument("--sweep", action="store_true")
     asked = parser.parse_args()
-    done = sweep(asked.start_ms) if asked.sweep else pump(asked)
+    done = sweep(asked.start_ms) if asked.sweep else serve() if asked.served else pump(asked)
     asked.answer.write_text(json.dumps(done))
 
 

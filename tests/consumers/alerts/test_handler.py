@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from consumers.alerts import handler as notifier
+from consumers.alerts.decision import DIGESTS_AT_ONCE
 from consumers.contracts.events import detected
 from tests.aws import aws_in_memory, create_table
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, envelope, make_anomaly
@@ -159,14 +160,14 @@ def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: 
 
 
 def test_the_sweep_sends_what_is_due(function: Function) -> None:
-    for ticker in ("KO", "XOM", "IBM", "GE"):
+    for n in range(DIGESTS_AT_ONCE):
         function.now_ms += 1
-        assert function.take(_body("low", ticker=ticker)) == []  # a digest at once
+        assert function.take(_body("low", ticker=f"T{n}")) == []  # a digest at once
     function.take(*(_body("low", ts_ms=T0_MS + n) for n in range(3)))
     assert function.sweep() == {"sent": 0, "incidents": 0, "errors": 0}
     function.now_ms += HOUR_MS
     assert function.sweep()["sent"] == 1
-    assert len(function.read(function.outbox)) == 5
+    assert len(function.read(function.outbox)) == DIGESTS_AT_ONCE + 1
 
 
 def test_settings_are_those_of_the_parameter_and_a_bad_one_changes_nothing(function: Function) -> None:

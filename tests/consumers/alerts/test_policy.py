@@ -7,7 +7,7 @@ from datetime import time
 
 import pytest
 
-from consumers.alerts.event import AlertEvent
+from consumers.alerts.event import AlertEvent, Change
 from consumers.alerts.model import Acknowledgement, Silence
 from consumers.alerts.settings import AlertSettings, ChannelSettings, MuteTiming, Route
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
@@ -24,14 +24,14 @@ def test_high_and_critical_are_sent_at_once_and_the_rest_at_the_next_full_hour(
     assert bench.kinds() == (["digest"] if message is None else ["opened"])
 
 
-def test_four_digests_of_an_hour_are_sent_at_once_and_then_one_in_a_quarter(bench: Bench) -> None:
+def test_eight_digests_are_sent_at_once_and_then_one_in_a_quarter_of_an_hour(bench: Bench) -> None:
     first = [opened(severity="low", ticker="KO"), opened(severity="medium", ticker="MSFT")]
     assert bench.take(*first) == ["digest", None]
     (said,) = bench.said()
     assert said.title == "Digest: 2 incidents: MSFT price spike (medium), KO price spike (low)"
-    for n in range(3):
+    for n in range(7):
         assert bench.take(opened(T0_MS + n, "low", ticker=f"T{n}"), at_ms=bench.now_ms + 1) == ["digest"]
-    waits = [opened(T0_MS + 5, "low", ticker="XOM"), worse(first[0], T0_MS + 6, "medium")]
+    waits = [opened(T0_MS + 9, "low", ticker="XOM"), worse(first[0], T0_MS + 10, "medium")]
     assert bench.take(*waits) == [None] * 2
     began_ms = T0_MS + 200
     bench.now_ms = began_ms + 15 * MINUTE_MS - 1
@@ -40,7 +40,7 @@ def test_four_digests_of_an_hour_are_sent_at_once_and_then_one_in_a_quarter(benc
     assert bench.take(opened(bench.now_ms, "low", ticker="PG")) == ["digest"]
     assert bench.take(opened(bench.now_ms, "low", ticker="GE")) == [None]
     bench.sweep(after_minutes=60)  # what waited is in the digest of the full hour
-    assert bench.kinds() == ["digest"] * 6
+    assert bench.kinds() == ["digest"] * 10
     assert [len(bench.incident(event).notifications) for event in waits] == [1, 2]
     for n in range(5):
         sent = bench.take(opened(bench.now_ms, "low", ticker=f"U{n}"), at_ms=bench.now_ms + 1)
@@ -344,6 +344,30 @@ def test_what_began_before_a_move_of_the_market_stays_an_incident_of_its_own(ben
     assert {bench.incident(event).id for event in (old, crash[0])} == {bench.incident(old).id}
     assert bench.incident(old).subject == "T0"
     assert [bench.incident(event).subject for event in crash[1:]] == ["market"] * 3
+
+
+@pytest.mark.parametrize("change", ["escalated", "ended"])
+def test_what_gets_worse_or_ends_is_no_move_of_the_market(bench: Bench, change: Change) -> None:
+    bench.watched = 10
+    before_ms = T0_MS - 10 * MINUTE_MS
+    old = [opened(before_ms + n * 130_000, "low", ticker=f"T{n}") for n in range(3)]
+    for event in old:
+        bench.take(event, at_ms=event.at_ms)
+    later = [replace(worse(event, T0_MS, "medium"), change=change) for event in old]
+    bench.take(*later, opened(ticker="T9", severity="high"), at_ms=T0_MS)
+    assert sorted(incident.subject for incident in bench.incidents()) == ["T0", "T1", "T2", "T9"]
+
+
+def test_what_the_market_takes_over_is_repeated_no_sooner_than_it_would_have_been(bench: Bench) -> None:
+    bench.watched = 4
+    bench.settings = AlertSettings(routes=(Route(ticker=("T3",), notify="never"), Route()))
+    for n in range(4):
+        bench.take(opened(T0_MS + n, "high", ticker=f"T{n}"))
+    assert [incident.subject for incident in bench.incidents()] == ["market"]
+    bench.sweep(after_minutes=239)
+    assert bench.kinds() == ["opened"] * 3
+    bench.sweep(after_minutes=2)
+    assert bench.kinds() == ["opened"] * 3 + ["repeated"]
 
 
 def test_what_a_batch_tells_of_long_ago_hides_nothing_of_now(bench: Bench) -> None:
