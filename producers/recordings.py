@@ -10,22 +10,20 @@ with file, line and reason, and the rest goes on.
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice, repeat
+from itertools import repeat
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from producers.errors import MonitorError
+from producers.recorded_lines import Lines, RecordingError, lines_of
 from producers.recorded_rows import BadRowError, RecordedTick, RowReader, TickColumns
 
 _FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
 _REQUIRED = ("ts", "symbol", "price")
 _OPTIONAL = ("bid", "ask", "day_volume", "volume", "quote_ts")
-ROWS_AT_ONCE = 16_384
+ROWS_AT_ONCE = 65_536
 _SIGNATURES = {
     b"\x1f\x8b": "is gzip, so its name must end in .gz",
     b"PAR1": "is Parquet, so its name must end in .parquet",
@@ -42,12 +40,8 @@ _JSON_TYPES = {
     type(None): "null",
 }  # fmt: skip
 _NO_VALUE = (ArithmeticError, LookupError, ValueError)
-"""What Arrow raises of a time that Python cannot name: beyond the year 9999, or in an unknown time zone."""
+"""What Arrow raises of a time that Python cannot name: beyond the year 9999."""
 T = TypeVar("T")
-
-
-class RecordingError(MonitorError):
-    """The file as a whole cannot be read, or not any further; says which, why and what is allowed."""
 
 
 class RejectedTick(NamedTuple):
@@ -158,40 +152,7 @@ def _blocks(path: Path) -> Iterator[_Block]:
         raise RecordingError(f"{path}: unknown format; must be {_FORMATS}")
     if not zipped:
         _check_is_text(path)
-    yield from readers[kind[0]](path, _lines(path, zipped))
-
-
-def _lines(path: Path, zipped: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield lines, thousands at once, and the number of the first of them."""
-    line, texts = 1, list[str]()
-    try:
-        with _opened(path, zipped) as file:
-            while True:
-                texts = []
-                texts.extend(islice(file, ROWS_AT_ONCE))  # those before an error stay in it
-                if not texts:
-                    return
-                yield line, texts
-                line += len(texts)
-                texts = []
-    except FileNotFoundError as error:
-        raise RecordingError(f"{path}: there is no such file") from error
-    except gzip.BadGzipFile as error:
-        if line == 1 and not texts:
-            raise RecordingError(f"{path}: is not gzip, although its name ends in .gz") from error
-        yield line, texts
-        last = line + len(texts) - 1
-        raise RecordingError(f"{path}: cannot be unzipped after line {last} ({error})") from error
-    except (EOFError, zlib.error) as error:
-        yield line, texts
-        raise RecordingError(
-            f"{path}: cannot be unzipped after line {line + len(texts) - 1} ({error}); it may be cut off"
-        ) from error
-    except OSError as error:
-        yield line, texts
-        last = line + len(texts) - 1
-        after = f" after line {last}" if last else ""
-        raise RecordingError(f"{path}: cannot be read{after} ({error.strerror or error})") from error
+    yield from readers[kind[0]](path, lines_of(path, zipped))
 
 
 def _check_is_text(path: Path) -> None:
@@ -208,26 +169,17 @@ def _check_is_text(path: Path) -> None:
         raise RecordingError(f"{path}: {found}; must be {_FORMATS}, in UTF-8")
 
 
-def _opened(path: Path, zipped: bool) -> IO[str]:
-    # What is not UTF-8 becomes lone surrogates, which no value allows: its row is rejected, not the file. Lines end as
-    # any system ends them: LF, CR LF or CR.
-    if zipped:
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape")
-
-
-def _csv_blocks(path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator[_Block]:
+def _csv_blocks(path: Path, blocks: Iterator[Lines]) -> Iterator[_Block]:
     header: list[str] | None = None
-    for first, texts in blocks:
-        start = 0
-        while header is None and start < len(texts):
-            header = _header(path, first + start, texts[start])
-            start += 1
-        if header is not None and (rows := texts[start:]):
-            line = first + start
+    for block in blocks:
+        rows = block
+        while header is None and rows.data:
+            header = _header(path, rows.number, rows.texts()[0])
+            rows = rows.after_first()
+        if header is not None and rows.data:
             yield _Block(
-                line,
-                partial(_csv_rows, header, line, rows),
+                rows.number,
+                partial(_csv_rows, header, rows),
                 partial(_csv_columns, header, rows),
                 partial(_csv_arrow, header, rows),
             )
@@ -239,7 +191,7 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     """Return the names of the columns, or None for a line that is empty."""
     if not text.strip():
         return None
-    values = _csv_values(text.rstrip("\n"))
+    values = _csv_values(text)
     if isinstance(values, BadRowError):
         raise RecordingError(f"{path}:{line}: the header is not CSV: {values}")
     header = [name.strip().lower() for name in values]
@@ -249,38 +201,35 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     return header
 
 
-def _csv_columns(header: list[str], texts: list[str]) -> Mapping[str, Sequence[Any]] | None:
+def _csv_columns(header: list[str], rows: Lines) -> Mapping[str, Sequence[Any]] | None:
     """Return the lines by columns, or None where quotes enclose a comma, lines are empty or of other lengths."""
-    text = _without_quotes("".join(texts))
+    plain = _without_quotes(rows)
     commas = len(header) - 1
-    if text is None or set(map(str.count, texts, repeat(","))) != {commas}:
+    if plain is None or not commas or set(map(str.count, texts := plain.texts(), repeat(","))) != {commas}:
         return None
-    values = text.removesuffix("\n").replace("\n", ",").split(",")
-    if len(values) != len(texts) * len(header) or not commas:
-        return None
+    values = ",".join(texts).split(",")
     return {name: values[at :: len(header)] for at, name in enumerate(header)}
 
 
-def _without_quotes(text: str) -> str | None:
+def _without_quotes(rows: Lines) -> Lines | None:
     """Return lines without the quotation marks around values; None if one is elsewhere, or they enclose a comma."""
-    if '"' not in text:
-        return text
-    parts = f"\n{text}\n".split('"')
-    outside = parts[::2]
-    beside = {part[-1:] for part in outside[:-1]} | {part[:1] for part in outside[1:]}
-    inside = "".join(parts[1::2])
-    if len(parts) % 2 == 0 or not beside <= {",", "\n"} or "," in inside or "\n" in inside:
+    if b'"' not in rows.data:
+        return rows
+    parts = (b"\n%b\n" % rows.data).split(b'"')
+    beside = {part[-1:] for part in parts[:-1:2]} | {part[:1] for part in parts[2::2]}
+    inside = b"".join(parts[1::2])
+    if len(parts) % 2 == 0 or not beside <= {b",", b"\n"} or b"," in inside or b"\n" in inside:
         return None
-    return "".join(parts)[1:-1]
+    return Lines(rows.number, b"".join(parts)[1:-1])
 
 
-def _csv_arrow(header: list[str], texts: list[str]) -> Any | None:
+def _csv_arrow(header: list[str], rows: Lines) -> Any | None:
     """Return the lines as a record batch, or None where one is not plain, or pyarrow is not there.
 
     Arrow takes fewer spellings of a number than `RowReader`, but for hexadecimal ones.
     """
-    text = _without_quotes("".join(texts))
-    if text is None or "0x" in text or "0X" in text or len(set(header)) < len(header):
+    plain = _without_quotes(rows)
+    if plain is None or b"0x" in plain.data or b"0X" in plain.data or len(set(header)) < len(header):
         return None
     try:
         import pyarrow  # noqa: PLC0415 - an optional extra
@@ -288,33 +237,32 @@ def _csv_arrow(header: list[str], texts: list[str]) -> Any | None:
     except ImportError:
         return None
     types = {name: pyarrow.float64() for name in (*_REQUIRED, *_OPTIONAL) if name in header}
-    first = dict(zip(header, text.partition("\n")[0].split(","), strict=False))
+    first = dict(zip(header, plain.data.partition(b"\n")[0].split(b","), strict=False))
     moment = pyarrow.timestamp("us", "UTC")
     types |= {
-        name: pyarrow.int64() if first.get(name, "").strip().isdigit() else moment
+        name: pyarrow.int64() if first.get(name, b"").strip().isdigit() else moment
         for name in ("ts", "quote_ts")
         if name in types
     }
     types["symbol"] = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     try:
-        data = text.encode()
         table = arrow_csv.read_csv(
-            pyarrow.BufferReader(data),
-            arrow_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(data) + 1),
+            pyarrow.BufferReader(plain.data),
+            arrow_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(plain.data) + 1),
             arrow_csv.ParseOptions(quote_char=False),
             arrow_csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[""]),
         )
-    except (pyarrow.ArrowException, UnicodeEncodeError):
+    except pyarrow.ArrowException:
         return None
     batches = table.to_batches()
-    return batches[0] if len(batches) == 1 and len(batches[0]) == len(texts) else None
+    return batches[0] if len(batches) == 1 and len(batches[0]) == len(rows) else None
 
 
-def _csv_rows(header: list[str], first: int, texts: list[str]) -> Iterator[tuple[int, _Row]]:
-    for line, text in enumerate(texts, first):
+def _csv_rows(header: list[str], rows: Lines) -> Iterator[tuple[int, _Row]]:
+    for line, text in enumerate(rows.texts(), rows.number):
         if not text.strip():
             continue
-        values = _csv_values(text.rstrip("\n"))
+        values = _csv_values(text)
         if isinstance(values, BadRowError):
             yield line, values
         elif len(values) != len(header):
@@ -350,17 +298,17 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def _json_blocks(_path: Path, blocks: Iterator[tuple[int, list[str]]]) -> Iterator[_Block]:
-    for line, texts in blocks:
-        yield _Block(line, partial(_json_rows, line, texts))
+def _json_blocks(_path: Path, blocks: Iterator[Lines]) -> Iterator[_Block]:
+    for block in blocks:
+        yield _Block(block.number, partial(_json_rows, block))
 
 
-def _json_rows(first: int, texts: list[str]) -> Iterator[tuple[int, _Row]]:
-    for line, text in enumerate(texts, first):
+def _json_rows(rows: Lines) -> Iterator[tuple[int, _Row]]:
+    for line, text in enumerate(rows.texts(), rows.number):
         if not text.strip():
             continue
         try:
-            yield line, json_row(text.rstrip("\n"))
+            yield line, json_row(text)
         except BadRowError as error:
             yield line, error
 
@@ -418,7 +366,7 @@ def _with_common_type(column: Any) -> Any:
 
     of, kind = pyarrow.types, column.type
     if of.is_timestamp(kind):
-        common = pyarrow.timestamp("us", kind.tz)
+        common = pyarrow.timestamp("us", kind.tz and "UTC")  # the zone says how to show it, not when it is
     elif of.is_integer(kind):
         common = pyarrow.int64()
     elif of.is_floating(kind):

@@ -23,7 +23,7 @@ def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:
     ------
     InputError
         There is no tick in the file that can be used.
-    producers.recordings.RecordingError
+    producers.recorded_lines.RecordingError
         The file cannot be read, or not any further.
     """
     return _used(path, read_ticks, reject)

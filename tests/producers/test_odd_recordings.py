@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from producers.recordings import RecordingError, RejectedTick, read_columns, read_ticks
+from producers.recorded_lines import RecordingError
+from producers.recordings import RejectedTick, read_columns, read_ticks
 
 START_MS = 1_763_996_400_000
 HEADER = "ts,symbol,price,bid,ask,volume\n"
@@ -120,17 +121,21 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         list(read_ticks(tmp_path / "folder.csv", _none))
 
 
-@pytest.mark.parametrize(
-    ("unit", "zone", "value"), [("us", None, 2**62), ("ns", "Mars/Phobos", START_MS * 10**6)]
-)
-def test_a_time_of_parquet_that_cannot_be_named_costs_its_row(
-    tmp_path: Path, unit: str, zone: str | None, value: int
-) -> None:
+def _with_time(file: Path, unit: str, zone: str | None, value: int) -> Path:
     pyarrow: Any = pytest.importorskip("pyarrow")
     kind = pyarrow.timestamp(unit, tz=zone)
     table = pyarrow.table({"ts": pyarrow.array([value], kind), "symbol": ["AAPL"], "price": [1.0]})
-    file = tmp_path / "odd.parquet"
     __import__("pyarrow.parquet").parquet.write_table(table, file)
-    times, rejected = _both(file)
+    return file
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Mars/Phobos"])
+def test_the_zone_of_a_time_of_parquet_does_not_move_it(tmp_path: Path, zone: str) -> None:
+    times, rejected = _both(_with_time(tmp_path / "odd.parquet", "ns", zone, START_MS * 10**6))
+    assert (times, rejected) == ([START_MS], [])
+
+
+def test_a_time_of_parquet_that_cannot_be_named_costs_its_row(tmp_path: Path) -> None:
+    times, rejected = _both(_with_time(tmp_path / "odd.parquet", "us", None, 2**62))
     assert times == []
     assert "a value cannot be read" in rejected[0]

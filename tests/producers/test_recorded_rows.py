@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gzip
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers import recordings
+from producers import recorded_lines, recordings
+from producers.recorded_lines import RecordingError
 from producers.recorded_rows import RecordedTick, RowReader
 from producers.recordings import RejectedTick, read_columns, read_ticks
 
@@ -74,7 +76,7 @@ NAMES = tuple(PLAIN)
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[str, int]:
-    """A file of CSV, most of whose values are plain, and how many of its rows are read at once."""
+    """A file of CSV, most of whose values are plain, and how many of its bytes are read at once."""
     names = ("ts", "symbol", "price", *draw(st.lists(st.sampled_from(NAMES[3:]), unique=True)))
     odd = draw(st.sampled_from([0, 0, 1, 3]))
     lines = []
@@ -97,7 +99,7 @@ def files(draw: st.DrawFn) -> tuple[str, int]:
         texts.insert(draw(st.integers(0, len(texts))), draw(st.sampled_from(["", "  ", ",", "1,2,3,4"])))
     end = draw(st.sampled_from(["\n", "\r\n"]))
     text = end.join([",".join(names), *texts]) + draw(st.sampled_from(["", end]))
-    return text, draw(st.sampled_from([1, 2, 5, 100]))
+    return text, draw(st.sampled_from([1, 50, 120, 10_000]))
 
 
 def one_by_one(path: Path) -> tuple[list[RecordedTick], list[RejectedTick]]:
@@ -128,7 +130,7 @@ def test_columns_are_the_rows(tmp_path: Path, file: tuple[str, int]) -> None:
     text, at_once = file
     path = tmp_path / "ticks.csv"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with mock.patch.object(recordings, "ROWS_AT_ONCE", at_once):
+    with mock.patch.object(recorded_lines, "BYTES_AT_ONCE", at_once):
         ticks, rejected = one_by_one(path)
         for read in (by_columns, as_both):
             found, left_out = read(path)
@@ -180,18 +182,27 @@ def test_columns_of_parquet_are_its_rows(tmp_path: Path) -> None:
         assert [row.line for row in rejected] == [3]
 
 
-def test_what_comes_before_an_error_is_read(tmp_path: Path) -> None:
-    def lines(count: int) -> Iterator[str]:
-        yield "ts,symbol,price\n"
-        yield from (f"{T + n},A,1\n" for n in range(count))
-        raise EOFError("cut")
-
-    path, found = tmp_path / "cut.csv", list[RecordedTick]()
-    opened: Callable[..., Any] = mock.MagicMock()
-    opened.return_value.__enter__.return_value = lines(7)  # type: ignore[attr-defined]
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(1, 300),
+    st.floats(0.05, 0.99),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([1, 99, 10**6]),
+)
+def test_what_comes_before_the_end_of_a_cut_file_is_read(
+    tmp_path: Path, rows: int, part: float, end: str, at_once: int
+) -> None:
+    text = end.join(["ts,symbol,price", *(f"{T + n},A,{n % 7}.5" for n in range(rows)), ""])
+    packed = gzip.compress(text.encode(), 1)
+    packed = packed[: 12 + int(part * (len(packed) - 20))]
+    there = zlib.decompressobj(31).decompress(packed).decode()
+    whole = there.count(end) - (end == "\r" and there.endswith(end))  # it may be half of CR LF
+    path, found = tmp_path / "cut.csv.gz", list[RecordedTick]()
+    path.write_bytes(packed)
+    after = f" after line {whole}" if whole else ""
     with (
-        mock.patch.object(recordings, "_opened", opened),
-        pytest.raises(recordings.RecordingError, match="after line 8"),
+        mock.patch.object(recorded_lines, "BYTES_AT_ONCE", at_once),
+        pytest.raises(RecordingError, match=rf"cannot be unzipped{after} \(.*may be cut off"),
     ):
         found.extend(read_ticks(path, lambda row: pytest.fail(str(row))))
-    assert len(found) == 7
+    assert [tick.ts for tick in found] == list(range(T, T + whole - 1))

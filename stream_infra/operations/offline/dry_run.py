@@ -11,7 +11,8 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Incident, Message
 from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
-from producers.recordings import RecordingError, RejectedTick
+from producers.recorded_lines import RecordingError
+from producers.recordings import RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import RecordedHistory
 from stream_infra.operations.offline.market import RecordedMarket

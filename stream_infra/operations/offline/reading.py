@@ -32,7 +32,7 @@ def blocks(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
     ------
     InputError
         There is no tick in a file that can be used.
-    producers.recordings.RecordingError
+    producers.recorded_lines.RecordingError
         A file cannot be read, or not any further.
     """
     sizes = (file.stat().st_size * _DENSITY.get(file.suffix.lower(), 1) for file in files if file.is_file())

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.quote_batch import decode, encode
+from producers.recorded_lines import RecordingError
 from producers.recorded_rows import RecordedTick, RowReader
-from producers.recordings import RecordingError, RejectedTick, read_ticks
+from producers.recordings import RejectedTick, read_ticks
 from producers.sources.replay import batches, paced
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "exam" / "open"

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from producers import recordings
+from producers import recorded_lines
 from producers.recordings import RejectedTick, read_blocks, read_columns
 from stream_infra.operations.offline.arrays import ArrayReader, TickBlock
 from tests.producers.test_recorded_rows import files
@@ -62,7 +62,7 @@ def test_arrays_are_the_rows(tmp_path: Path, file: tuple[str, int]) -> None:
     text, at_once = file
     path = tmp_path / "ticks.csv"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with mock.patch.object(recordings, "ROWS_AT_ONCE", at_once):
+    with mock.patch.object(recorded_lines, "BYTES_AT_ONCE", at_once):
         found, rejected, _ = by_arrow(path)
         assert (found, rejected) == by_columns(path)
 
@@ -72,7 +72,7 @@ def test_plain_rows_are_read_by_arrow_and_what_is_not_in_order_beside_it(tmp_pat
     rows = [f"{T + n // 2},{' a' if n % 2 else 'B'},{n + 0.5},,nan,{7 * n}\n" for n in range(12)]
     rows[9] = f"{T},A,1.5,,,\n"  # before the others of A, which are in lines 3, 5, 7 and 9
     path.write_text("ts,symbol,price,bid,ask,day_volume\n" + "".join(rows))
-    with mock.patch.object(recordings, "ROWS_AT_ONCE", 4):
+    with mock.patch.object(recorded_lines, "BYTES_AT_ONCE", 110):
         found, rejected, arrays = by_arrow(path)
         assert (found, rejected) == by_columns(path)
     assert (len(found), arrays) == (11, 3)
@@ -116,7 +116,7 @@ def test_quoted_values_and_shares_of_each_tick_are_read_by_arrow(tmp_path: Path,
     lines = [row.format(ts=ts, iso=datetime.fromtimestamp(ts / 1000, UTC).isoformat()) for ts in moments]
     path = tmp_path / "ticks.csv"
     path.write_text("\n".join(['"ts","symbol","price","volume"', *lines]))
-    with mock.patch.object(recordings, "ROWS_AT_ONCE", 3):
+    with mock.patch.object(recorded_lines, "BYTES_AT_ONCE", 110):
         found, rejected, arrays = by_arrow(path)
         assert (found, rejected) == by_columns(path)
     assert (len(found), rejected, arrays) == (4, [], 2)

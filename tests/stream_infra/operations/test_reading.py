@@ -9,7 +9,8 @@ import pytest
 
 from consumers.stream.thresholds import Threshold
 from producers.errors import MonitorError
-from producers.recordings import RecordingError, RejectedTick
+from producers.recorded_lines import RecordingError
+from producers.recordings import RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline import reading
 from stream_infra.operations.offline.backtest import Recording, run
