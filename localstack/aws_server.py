@@ -39,6 +39,7 @@ from localstack.retention import forget_regularly
 from localstack.rights import RIGHTS, Rights
 from localstack.saved_state import MOST_OF_THE_TIME, SAVE_SIGNAL, SaveErrors, finish, keep
 from localstack.settings import HOST
+from localstack.shifts import shift_aliases
 from localstack.stack_resources import know_all_types
 from localstack.strict_aws import StrictAws, know_principals_by_their_role
 from localstack.throttling import throttle_as_lambda_does
@@ -76,11 +77,12 @@ def main() -> int:
     share_code_of_functions()
     write_logs_by_the_role(rights)
     know_all_types()
+    shift_aliases()
     serve_origins_of_our_own(app)
     # Looking for unreachable objects among all that it holds would be a good part of its work.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    asyncio.run(_serve(ProgramsOnly(Arrivals(MissingCalls(StrictAws(app, rights)))), config))
+    asyncio.run(_serve(ProgramsOnly(Arrivals(StrictAws(MissingCalls(app), rights))), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0

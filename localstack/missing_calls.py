@@ -2,6 +2,7 @@
 
 - TestInvokeMethod (API Gateway API reference): it calls the integration of a method, and no authorizer comes before
   it. A private API is asked by it.
+- PutLifecycleEventHookExecutionStatus (CodeDeploy API reference): what the check of a new version found (`shifts`).
 - DescribeLimits (Kinesis API reference): the shards that an account may have in a region, here the 20,000 of US East
   (Kinesis guide, "Quotas and limits"), and those that are open.
 """
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localstack import shifts
 from localstack.settings import REGION
 
 _PATH = re.compile(r"/restapis/[^/]+/resources/[^/]+/methods/(?P<verb>[A-Z]+)")
@@ -39,6 +41,12 @@ class MissingCalls:
         """Respond to them, and pass on the rest."""
         if scope["type"] == "http" and Headers(scope=scope).get("x-amz-target") == _LIMITS:
             answer = await self._limits()
+            await answer(scope, receive, send)
+            return
+        if scope["type"] == "http" and Headers(scope=scope).get("x-amz-target") == shifts.HOOK_SAID:
+            said = shifts.hook_said(json.loads(await Request(scope, receive).body()))
+            unknown = {"__type": "DeploymentDoesNotExistException", "message": "no such deployment"}
+            answer = JSONResponse(said or unknown, 200 if said else 400)
             await answer(scope, receive, send)
             return
         found = (

@@ -25,6 +25,7 @@ from ministack.core.iam_actions import (
 from ministack.core.iam_evaluator import EvalContext, ParsedStatement, evaluate, resolve_principal
 
 from localstack.settings import ACCOUNT, REGION
+from localstack.shifts import group_arn
 
 RIGHTS = "rights.json"
 """File of the record, in the local monitor's folder."""
@@ -233,6 +234,8 @@ def checks(request: SignedCall) -> list[tuple[str, str]]:
         raise LookupError(f"no IAM action is known for {service} {method} {path}")
     if service == "dynamodb":
         return _dynamodb_checks(action, body) or [(action, "*")]
+    if service == "codedeploy":
+        return [(action, group_arn(json.loads(body)["deploymentId"]))]
     resource = extract_resource_arn(service, method, path, headers, body, query, REGION, ACCOUNT)
     further = s3_additional_checks(method, path, headers, body, query) if service == "s3" else []
     return [(action, resource), *further]

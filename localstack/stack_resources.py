@@ -1,7 +1,7 @@
 """Types of resources that MiniStack 1.5.33's CloudFormation does not know, made by its services.
 
-`stock-monitor deploy` with AWS_ENDPOINT_URL needs them. Of CodeDeploy, schemas and Athena's named queries there are
-names and no more: an alias changes at once (docs/aws-drills.md, drill 7).
+`stock-monitor deploy` with AWS_ENDPOINT_URL needs them. Of schemas and Athena's named queries there are names and
+no more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ Properties = dict[str, Any]
 _NAMES_ONLY = (
     "AWS::Athena::NamedQuery",
     "AWS::CodeDeploy::Application",
-    "AWS::CodeDeploy::DeploymentGroup",
     "AWS::EventSchemas::Registry",
     "AWS::EventSchemas::Schema",
 )

@@ -97,7 +97,8 @@ class StrictAws:
         if call.access_key.startswith(ROLE_KEYS):
             request = await self._request(call)
             if denial := self._rights.judge(request):
-                if request.conditions:  # all else MiniStack denies, by the same policies and more
+                # All else MiniStack denies, by the same policies and more.
+                if request.conditions or request.service == "codedeploy":
                     self._rights.record(denial)
                     await _denied(call.service, denial)(scope, receive, send)
                     return
