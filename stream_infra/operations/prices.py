@@ -61,10 +61,12 @@ RECOVERY_GB = Price("DynamoDB", 0.20, 1, "GB under point-in-time recovery", _DYN
 S3_PUT = Price("S3", 0.005, 1000, "PUT requests", _S3, as_of="2025-10")
 S3_GB = Price("S3", 0.023, 1, "GB stored", _S3, as_of="2026-09")
 BUS_EVENT = Price("EventBridge", 1.00, 1e6, "events", "eventbridge/pricing/", as_of="2025-10")
-SQS_REQUEST = Price("SQS", 0.40, 1e6, "requests", "sqs/pricing/", free=1e6)
-SNS_EMAIL = Price("SNS", 2.00, 100_000, "emails", "sns/pricing/", free=1000)
+SQS_REQUEST = Price("SQS", 0.40, 1e6, "requests", "sqs/pricing/", free=1e6, as_of="2026-03")
+SNS_EMAIL = Price("SNS", 2.00, 100_000, "emails", "sns/pricing/", free=1000, as_of="2026-06")
 API_REQUEST = Price("API Gateway", 3.50, 1e6, "requests", "api-gateway/pricing/")
-CDN_REQUEST = Price("CloudFront", 0.0100, 10_000, "HTTPS requests", "cloudfront/pricing/", free=10e6)
+CDN_REQUEST = Price(
+    "CloudFront", 0.0100, 10_000, "HTTPS requests", "cloudfront/pricing/", free=10e6, as_of="2026-03"
+)
 METRIC = Price(
     "CloudWatch",
     0.30,
@@ -77,7 +79,7 @@ METRIC = Price(
 ALARM = Price("CloudWatch", 0.10, 1, "metrics watched by alarms", _CLOUDWATCH, free=10, as_of="2025-10")
 DASHBOARD = Price("CloudWatch", 3.00, 1, "dashboards", _CLOUDWATCH, free=3)
 LOG_GB = Price("CloudWatch", 0.50, 1, "GB of logs", _CLOUDWATCH, free=5, as_of="2025-10")
-KEY = Price("KMS", 1.00, 1, "keys", "kms/pricing/")
-KEY_REQUEST = Price("KMS", 0.03, 10_000, "requests", "kms/pricing/", free=20_000)
+KEY = Price("KMS", 1.00, 1, "keys", "kms/pricing/", as_of="2026-03")
+KEY_REQUEST = Price("KMS", 0.03, 10_000, "requests", "kms/pricing/", free=20_000, as_of="2026-03")
 SECRET = Price("Secrets Manager", 0.40, 1, "secrets", "secrets-manager/pricing/")
 SECRET_CALL = Price("Secrets Manager", 0.05, 10_000, "calls", "secrets-manager/pricing/")

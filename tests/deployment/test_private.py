@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
-import boto3
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from localstack import emulator
-from localstack.settings import ACCOUNT, REGION, LocalSettings, aws_environment, free_port
 from producers.publisher import Publisher
 from stream_infra import names
 from tests.cognito import PATHS, SignInPages, totp
+from tests.deployment.account import Account, new_account
 from tests.e2e.test_browser import calm_then_a_jump
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -43,67 +37,11 @@ concurrency_limit = 0
 _OF_A_CONNECTION = {"host", "origin", "connection", "content-length", "accept-encoding", "transfer-encoding"}
 
 
-@dataclass(frozen=True)
-class Account:
-    """An account of a local AWS, a folder with the settings of its deployment, and a terminal in that folder."""
-
-    aws: LocalSettings
-    folder: Path
-
-    def client(self, service: str) -> Any:
-        session = boto3.session.Session("test", "test", region_name=REGION)
-        return session.client(service, endpoint_url=self.aws.aws)  # type: ignore[call-overload]
-
-    def output(self, stack: str, key: str) -> str:
-        (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        return next(str(of["OutputValue"]) for of in found["Outputs"] if of["OutputKey"] == key)
-
-    def terminal(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `stock-monitor …` with the credentials of this account."""
-        return subprocess.Popen(
-            [str(Path(sys.executable).with_name("stock-monitor")), *arguments],
-            cwd=self.folder,
-            env=aws_environment(self.aws) | {"XDG_STATE_HOME": str(self.folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
-        with self.terminal(*arguments) as program:
-            try:
-                out, error = program.communicate(timeout=seconds)
-            finally:
-                program.kill()
-        return subprocess.CompletedProcess(program.args, program.returncode, out, error)
-
-    def subscribe(self, topic: str, queue: str) -> None:
-        """Let a queue get what a topic says, as a person who followed the link in AWS's email."""
-        sqs, arn = self.client("sqs"), f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
-        may = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-        policy = {"Version": "2012-10-17", "Statement": [{**may, "Resource": arn}]}
-        sqs.create_queue(QueueName=queue, Attributes={"Policy": json.dumps(policy)})
-        topic_arn = f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"
-        self.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
-
-    def invitation(self, email: str) -> str:
-        """Return the temporary password in the email that Cognito sent."""
-        with urlopen(f"{self.aws.aws}/_ministack/ses/messages", timeout=20) as answer:
-            sent = json.load(answer)["messages"][ACCOUNT]
-        (text,) = (of["BodyText"] for of in sent if of["To"] == [email])
-        return str(text.removesuffix(".").rpartition(" ")[2])
-
-
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """A new account: nothing is in it."""
-    folder = tmp_path_factory.mktemp("deployment")
-    (folder / "monitor.toml").write_text(SETTINGS)
-    aws = LocalSettings(folder / "aws", free_port(), free_port(), None)
-    aws.directory.mkdir()
-    emulator.start(aws)
-    yield Account(aws, folder)
-    assert emulator.emulator(aws).stop()
+    with new_account(tmp_path_factory.mktemp("deployment"), SETTINGS) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
