@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ministack.services import cloudwatch
 
-from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
+from localstack.alarm_dimensions import judge_alarms_by_their_dimensions, summands
 
 
 @pytest.fixture
@@ -37,3 +37,52 @@ def test_only_the_alarm_of_the_function_that_fails_rings(rung: list[str]) -> Non
     for function in ("stock-scanner", "stock-notifier", "stock-detector"):
         cloudwatch._evaluate_alarm(alarm(function))
     assert rung == ["stock-notifier-errors"]
+
+
+def by_metric_math(expression: str) -> dict[str, Any]:
+    """An alarm of the errors and failed answers of a version, as `stream_infra.cdk.constructs.releases` has it."""
+    metrics = {
+        "m0": ("AWS/Lambda", "Errors", {"ExecutedVersion": "3"}),
+        "m1": ("StockMonitor", "ServerErrors", {"version": "3"}),
+    }
+    stats = [
+        {
+            "Id": id_,
+            "ReturnData": False,
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": namespace,
+                    "MetricName": name,
+                    "Dimensions": [{"Name": key, "Value": of} for key, of in dimensions.items()],
+                },
+                "Period": 60,
+                "Stat": "Sum",
+            },
+        }
+        for id_, (namespace, name, dimensions) in metrics.items()
+    ]
+    return {
+        "AlarmName": "version-3", "Metrics": [{"Id": "all", "Expression": expression}, *stats], "Period": 60,
+        "EvaluationPeriods": 1, "Threshold": 2, "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Statistic": "Sum", "StateValue": "OK",
+    }  # fmt: skip
+
+
+def test_a_sum_by_metric_math_counts_a_metric_without_a_value_as_nothing(rung: list[str]) -> None:
+    """CloudWatch user guide, "Using metric math", FILL."""
+    watched = by_metric_math("FILL(m0, 0) + FILL(m1, 0)")
+    cloudwatch.record_metric("StockMonitor", "ServerErrors", 1, "Count", {"version": "3"})
+    cloudwatch.record_metric("StockMonitor", "ServerErrors", 5, "Count", {"version": "2"})
+    cloudwatch._evaluate_alarm(watched)
+    assert (rung, watched["StateValue"]) == ([], "OK")
+    cloudwatch.record_metric("AWS/Lambda", "Errors", 1, "Count", {"ExecutedVersion": "3"})
+    cloudwatch._evaluate_alarm(watched)
+    assert (rung, watched["StateValue"]) == (["version-3"], "ALARM")
+
+
+@pytest.mark.parametrize(
+    "expression", ["m0 + m1", "FILL(m0, 0) / FILL(m1, 0)", "FILL(m0, REPEAT)", "FILL(m9, 0)"]
+)
+def test_metric_math_that_is_not_known_is_rejected(expression: str) -> None:
+    with pytest.raises(ValueError, match="the local AWS knows sums of FILL"):
+        summands(by_metric_math(expression)["Metrics"])

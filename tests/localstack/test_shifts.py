@@ -154,9 +154,9 @@ def test_a_version_that_its_check_finds_bad_gets_no_call(shifted: Shifted) -> No
 
 def test_a_check_without_the_right_to_say_so_ends_the_deployment(shifted: Shifted) -> None:
     """Service authorization reference, CodeDeploy: PutLifecycleEventHookExecutionStatus."""
-    given = {"checked": True, "may_say": False}
-    assert shifted.deploy(GOOD.format(text="first"), "CREATE", **given) == "CREATE_COMPLETE"
-    assert shifted.deploy(GOOD.format(text="second"), **given) == "UPDATE_ROLLBACK_COMPLETE"
+    first, second = (GOOD.format(text=text) for text in ("first", "second"))
+    assert shifted.deploy(first, "CREATE", checked=True, may_say=False) == "CREATE_COMPLETE"
+    assert shifted.deploy(second, checked=True, may_say=False) == "UPDATE_ROLLBACK_COMPLETE"
     assert "BeforeAllowTraffic said nothing" in shifted.why()
 
 

@@ -50,7 +50,7 @@ def live(
     """Return the alias `live` of a function, which its triggers call.
 
     On AWS a new version gets a tenth of the calls more with every minute (all at once if not `gradual`), and the old
-    one gets them all back when the new one fails. The emulator has no CodeDeploy: the alias changes at once.
+    one gets them all back when the new one fails. On this machine (`make up`) the alias changes at once.
 
     Parameters
     ----------
