@@ -8,7 +8,10 @@ const HIDDEN_MS = 30_000;
 const LONGEST_WAIT_MS = 15_000;
 const SHORTEST_WAIT_MS = 500;
 
-/** What the API answered instead of what was asked. */
+/** The status of an error where nothing was answered. */
+const UNREACHED = 0;
+
+/** What the API answered instead of what was asked, or that it did not. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} detail */
   constructor(status, detail) {
@@ -59,11 +62,7 @@ export async function get(url) {
     return asked;
   }
   const before = kept.get(url);
-  const response = await fetch(url, {
-    cache: "no-store",
-    headers: { ...(await authorization()), ...(before ? { "If-None-Match": before.tag } : {}) },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
+  const response = await reach(url, { cache: "no-store", headers: { ...(await authorization()), ...(before ? { "If-None-Match": before.tag } : {}) } });
   if (response.status === 304 && before) {
     keep(url, before);
     return before.data;
@@ -82,13 +81,24 @@ export async function get(url) {
  * @returns {Promise<any>}
  */
 export async function send(method, url, body) {
-  const response = await fetch(url, {
-    method,
-    headers: { ...(await authorization()), ...(body ? { "Content-Type": "application/json" } : {}) },
-    body: body ? JSON.stringify(body) : undefined,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  return answered(response);
+  return answered(
+    await reach(url, {
+      method,
+      headers: { ...(await authorization()), ...(body ? { "Content-Type": "application/json" } : {}) },
+      body: body ? JSON.stringify(body) : undefined,
+    }),
+  );
+}
+
+/** Fetch; that nothing is answered is said in words, not in the browser's. @param {string} url @param {RequestInit} options */
+async function reach(url, options) {
+  try {
+    return await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "TimeoutError") throw new ApiError(UNREACHED, `the monitor did not answer within ${TIMEOUT_MS / 1000} s`);
+    if (error instanceof TypeError) throw new ApiError(UNREACHED, "the monitor cannot be reached");
+    throw error;
+  }
 }
 
 /** What was answered; whoever is not signed in leaves the page to do so. @param {Response} response */

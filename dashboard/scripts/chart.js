@@ -25,6 +25,8 @@ import { colour } from "./theme.js";
 
 /** Room beside the newest bar for the number of marks beside it. */
 const NEWEST_PIXELS = 24;
+/** The size of its text, of the page's: it grows with what a reader has set. */
+const TEXT_REM = 0.75;
 /** Bars on either side of an anomaly that is opened. */
 const AROUND = 30;
 
@@ -65,10 +67,10 @@ export class PriceChart {
     this.#box = box;
     this.#chart = createChart(box, {
       autoSize: true,
-      layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12 },
+      layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, fontSize: TEXT_REM * parseFloat(getComputedStyle(document.documentElement).fontSize) },
       crosshair: { mode: CrosshairMode.Normal },
       rightPriceScale: { borderVisible: false, entireTextOnly: true },
-      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffsetPixels: NEWEST_PIXELS, minBarSpacing: 0.2 },
+      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: false, rightOffsetPixels: NEWEST_PIXELS, minBarSpacing: 0.2, lockVisibleTimeRangeOnResize: true },
       localization: { locale: "en-GB" },
       // A thumb that moves up or down on it moves the page.
       handleScroll: { vertTouchDrag: false },

@@ -8,8 +8,9 @@ import { pageConfig } from "./session.js";
 
 /** What is asked all the same while events come: the API decides what is so. */
 const NET_MS = 30_000;
-/** A monitor that gives no stream now (too many follow, or an older one) is tried again after so long. */
-const AGAIN_MS = 60_000;
+/** A monitor that gives no stream now (it restarts, too many follow, or an older one) is tried again after so long, and after twice as long each time. */
+const AGAIN_MS = 2000;
+const LONGEST_AGAIN_MS = 60_000;
 const TYPES = ["AnomalyDetected", "AnomalyEscalated", "AnomalyEnded", "Gap"];
 
 class EventStream extends EventTarget {
@@ -18,6 +19,7 @@ class EventStream extends EventTarget {
   #source = null;
   #lastId = "";
   #again = 0;
+  #againMs = AGAIN_MS;
 
   /** Follow the events if the monitor has them; only what is seen follows, as a browser opens few connections to one host. */
   async start() {
@@ -57,7 +59,10 @@ class EventStream extends EventTarget {
     const url = new URL(this.#url, document.baseURI);
     if (this.#lastId) url.searchParams.set("after", this.#lastId);
     this.#source = new EventSource(url);
-    this.#source.addEventListener("open", () => this.dispatchEvent(new Event("state")));
+    this.#source.addEventListener("open", () => {
+      this.#againMs = AGAIN_MS;
+      this.dispatchEvent(new Event("state"));
+    });
     this.#source.addEventListener("error", () => this.#fail());
     for (const type of TYPES) this.#source.addEventListener(type, (event) => this.#take(event));
   }
@@ -71,7 +76,9 @@ class EventStream extends EventTarget {
   /** Cut off, which the browser mends by itself, or rejected, which it does not. */
   #fail() {
     this.dispatchEvent(new Event("state"));
-    if (this.#source?.readyState === EventSource.CLOSED) this.#again = setTimeout(() => this.#open(), AGAIN_MS);
+    if (this.#source?.readyState !== EventSource.CLOSED) return;
+    this.#again = setTimeout(() => this.#open(), this.#againMs);
+    this.#againMs = Math.min(2 * this.#againMs, LONGEST_AGAIN_MS);
   }
 
   /** @param {MessageEvent<string>} event */

@@ -52,6 +52,8 @@ export class EventsPanel {
   #loaded = false;
   /** @type {Pick<TickerList, "source" | "origin">} of the watch list */
   #usual = { source: "", origin: "live" };
+  /** Whether any ticker is on the watch list. */
+  #watches = true;
   /** @type {(anomalies: Anomaly[]) => void} */
   #onAnomalies;
   /** @type {Poll} */
@@ -85,9 +87,11 @@ export class EventsPanel {
   }
 
   /** @param {TickerList} list */
-  set list({ source, origin }) {
-    if (source === this.#usual.source) return;
+  set list({ source, origin, feed }) {
+    const watches = feed.total > 0;
+    if (source === this.#usual.source && watches === this.#watches) return;
     this.#usual = { source, origin };
+    this.#watches = watches;
     if (this.#loaded) this.#render();
   }
 
@@ -179,7 +183,7 @@ export class EventsPanel {
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
     const shown = this.#shown.filter(({ id }) => !this.#waiting.has(id));
-    this.#events.show(shown, { usualSource: this.#usual.source, message: emptyState(), chosen: this.#chosen, fresh });
+    this.#events.show(shown, { usualSource: this.#usual.source, message: emptyState(this.#watches), chosen: this.#chosen, fresh });
     byId("events-newer").hidden = !this.#browsing;
     setText(byId("events-summary"), summary(shown.length, this.#waiting.size, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
@@ -278,14 +282,15 @@ function summary(shown, waiting, more) {
   return `${shown}${more ? "+" : ""} shown, ${waiting ? `${waiting} new` : "newest first"}`;
 }
 
-function emptyState() {
+/** @param {boolean} watches */
+function emptyState(watches) {
   const { severity, kind, source } = filters;
   if (!severity && !kind && !source) {
     return h(
       "div",
       { className: "empty" },
-      h("strong", {}, "Nothing unusual so far"),
-      h("p", {}, "Every tick is being scored. What is not normal appears here within seconds."),
+      h("strong", {}, watches ? "Nothing unusual so far" : "Nothing is watched"),
+      h("p", {}, watches ? "Every tick is being scored. What is not normal appears here within seconds." : "Put tickers on the watch list: what is not normal about them appears here."),
     );
   }
   const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");

@@ -42,7 +42,9 @@ export function ruleForm(tickers) {
     }
   };
   const add = () => {
-    if (!value.reportValidity()) return;
+    const isPrice = when.value === "above" || when.value === "below";
+    ticker.setCustomValidity(isPrice && !ticker.value ? "Choose a ticker: the limit is a price" : "");
+    if (!ticker.reportValidity() || !value.reportValidity()) return;
     const own = { when: when.value, value: value.valueAsNumber, ticker: ticker.value, repeat: repeat.value, severity: severity.value, minutes: when.value === "moves" ? minutes.valueAsNumber : 0 };
     const id = [own.ticker || "any", own.when, value.value].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
     void change(() => send("POST", resource(["rules"]), { id, ...own }), "Added. In force within a minute.");

@@ -69,6 +69,7 @@ export class Status {
     if (!this.#list) return ["loading", "Connecting"];
     const { feed, origin } = this.#list;
     if (feed.state === "closed") return ["closed", feed.last_quote_at === null ? "Market closed" : `Market closed, last quote ${age(ageOf(feed.last_quote_at))} ago`];
+    if (!feed.total) return ["loading", "No tickers"];
     if (feed.last_quote_at === null) return ["missing", "No quotes yet"];
     if (origin === "replay") return ["live", "Recorded quotes"];
     const seconds = ageOf(feed.last_quote_at);

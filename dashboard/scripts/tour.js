@@ -1,4 +1,4 @@
-// Three cards for whoever is here for the first time; they cover nothing that can be pressed, and end for good.
+// Three cards for whoever is here for the first time; what they cover can be scrolled clear, and they end for good.
 
 import { h } from "./dom.js";
 import { prefer, preference } from "./preferences.js";

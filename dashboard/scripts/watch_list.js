@@ -22,9 +22,9 @@ const EVERY_MS = 2000;
 const RECENT_MS = 15 * 60_000;
 /** Rows that are laid out together or, out of sight, not at all, and are brought up to date in one go. */
 const GROUP = 25;
-/** Rows of a list that just came, and how long its others wait: the chart is made meanwhile. */
+/** Rows of a list that just came, and how long its others wait at most: the chart is made first. */
 const AT_FIRST = 2 * GROUP;
-const REST_MS = 100;
+const REST_MS = 1000;
 /** Tickers that are listed at once; a longer list is turned over by pages, in an order that the API gives it. */
 const PAGE = 500;
 /** Tickers with a recent anomaly that come first on the first page of a longer list. */
@@ -40,6 +40,9 @@ const COLUMNS = [
   ["col-spark spark", "1 h"],
   ["state-cell", "Age"],
 ];
+
+/** Characters of the headings: a column is never narrower. @type {Map<string, number>} */
+const HEADINGS = new Map(COLUMNS.map(([name, heading]) => [name.split(" ").at(-1) ?? name, heading.length]));
 
 /** The watch list panel; `onList` is called with every new list. */
 export class WatchList {
@@ -235,7 +238,7 @@ export class WatchList {
     const focused = document.activeElement;
     // A screen of rows is there at once; the others are made once it is painted, with the chart.
     const rows = this.#rows(isFirst ? list.tickers.slice(0, AT_FIRST) : list.tickers);
-    if (isFirst && list.tickers.length > AT_FIRST) setTimeout(() => this.#last && this.#table && this.#render(this.#last), REST_MS);
+    if (isFirst && list.tickers.length > AT_FIRST) whenIdle(() => this.#last && this.#table && this.#render(this.#last));
     if (this.#lines.size > 2 * PAGE) this.#drop(new Set(list.tickers.map(({ ticker }) => ticker)));
     const groups = Math.ceil(rows.length / GROUP);
     for (let n = 0; n < groups; n++) {
@@ -322,7 +325,7 @@ export class WatchList {
   #widen({ row, cells, state }) {
     for (const [name, cell] of Object.entries({ ticker: row.cells[0], ...cells, "state-cell": state })) {
       const { length } = cell.textContent;
-      if (length <= (this.#longest.get(name) ?? 0)) continue;
+      if (length <= (this.#longest.get(name) ?? HEADINGS.get(name) ?? 0)) continue;
       this.#longest.set(name, length);
       this.#box.style.setProperty(`--${name}`, String(length));
     }
@@ -366,6 +369,12 @@ export class WatchList {
 /** After what the browser has to do before, such as answering a press. @returns {Promise<void>} */
 function soon() {
   return new Promise((resolve) => setTimeout(resolve));
+}
+
+/** Once nothing else is to be done; some browsers do not say when. @param {() => void} act */
+function whenIdle(act) {
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(act, { timeout: REST_MS });
+  else setTimeout(act, REST_MS / 2);
 }
 
 /** Which tickers are listed: a replay's own, else those of the configured source; which events are shown is another question. */

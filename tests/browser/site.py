@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 
@@ -224,6 +224,8 @@ class _Files(SimpleHTTPRequestHandler):
     """The dashboard's files, with the headers that CloudFront adds."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    """Head and body are two writes: the second one would wait 40 ms for the browser's delayed acknowledgement."""
 
     def __init__(self, request: socket.socket, address: tuple[str, int], server: ThreadingHTTPServer) -> None:
         super().__init__(request, address, server, directory=str(ROOT / "dashboard"))
@@ -280,7 +282,7 @@ def _request_handler(site: Site, apis: dict[Session, Api], lock: threading.Lock)
 
         def _request_api(self, path: str, query: Query) -> None:
             event = {
-                "path": path,
+                "path": unquote(path),  # as gateways do
                 "httpMethod": self.command,
                 "body": self.rfile.read(int(self.headers.get("Content-Length", 0))).decode() or None,
                 "headers": dict(self.headers),

@@ -149,7 +149,7 @@ def _empty(page: Page, site: Site, _known: Known) -> None:
         {"anomalies": [], "count": 0, "next": None} if path == "anomalies" else None
     )
     _open(page, site)
-    expect(page.locator("#events")).to_contain_text("Nothing unusual so far")
+    expect(page.locator("#events")).to_contain_text("Nothing is watched")
     expect(page.locator("#watch")).to_contain_text("No tickers")
 
 

@@ -121,7 +121,9 @@ def test_a_stream_that_is_cut_goes_on_after_the_last_event(
     assert followed.asked[2] == followed.log.id_of(followed.log.after(1)[0])
 
 
-def test_a_monitor_without_a_stream_is_polled(page: Page, site: Site, console: Console) -> None:
+def test_a_monitor_without_a_stream_is_polled_until_it_has_one(
+    page: Page, site: Site, console: Console, tmp_path: Path
+) -> None:
     console.expect("404")
     page.route("**/config.json", lambda route: route.fulfill(json={"sign_in": None, "events": "events"}))
     with page.expect_response(lambda response: response.url.endswith("/events")) as absent:
@@ -129,6 +131,9 @@ def test_a_monitor_without_a_stream_is_polled(page: Page, site: Site, console: C
     assert absent.value.status == 404
     anomaly = put(site, "META")
     shown(page, anomaly)
+    site.levers.events = followed = Followed(tmp_path)
+    wait_for_connections(page, followed, 1)
+    followed.cut()
 
 
 def test_what_is_pointed_at_stays_where_it_is(page: Page, site: Site, followed: Followed) -> None:

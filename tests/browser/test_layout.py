@@ -50,11 +50,17 @@ def test_7_nothing_jumps_while_the_page_loads_and_nothing_is_cut_off(
 
 
 def test_8_a_tablet_has_all_of_it_on_one_screen(page: Page, site: Site) -> None:
+    site.levers.stand_in = lambda path, _query: (
+        {"status": "degraded", "stream_lag_seconds": 75.2, "failed_batches": 3} if path == "health" else None
+    )
     page.set_viewport_size({"width": 768, "height": 1024})
     page.goto(site.url)
     expect(page.locator("#chart canvas").first).to_be_visible()
     for shown in ("#watch tbody tr", "#chart canvas", "#events .event"):
         expect(page.locator(shown).first).to_be_in_viewport(ratio=0.9)
+    page.locator("#failed").click(trial=True)  # neither it nor its neighbour is over the other
+    page.locator("#find-ticker").click(trial=True)
+    assert page.locator("#feed-text").evaluate("text => text.clientWidth") > 60
 
 
 def test_13_text_of_twice_the_size_overlaps_nothing(page: Page, site: Site) -> None:

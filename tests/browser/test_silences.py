@@ -155,7 +155,7 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
     assert incident is not None
     page.goto(f"{site.url}?incidents=open")
     page.locator("#incidents .event", has_text="JPM").click()
-    detail = page.locator(".incident-detail", has_text="Company: in 5 min JPM +3.10%")
+    detail = page.locator(".incident-detail", has_text="Not the market: in 5 min JPM +3.10%")
     expect(detail).to_contain_text("SPY +0.10% (beta 1.20)")
     expect(detail).to_contain_text(re.compile(r"The price since: .*% after 5 min"))
     noise = detail.get_by_role("button", name="Noise")

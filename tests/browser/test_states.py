@@ -103,9 +103,15 @@ def test_a_closed_market_is_no_alarm(page: Page, site: Site) -> None:
 
 def test_an_empty_watch_list_says_what_to_do(page: Page, site: Site) -> None:
     site.levers.tickers = []
+    site.levers.stand_in = lambda path, _query: (
+        {"anomalies": [], "count": 0, "next": None} if path == "anomalies" else None
+    )
+    page.set_viewport_size({"width": 768, "height": 1024})
     page.goto(site.url)
     expect(page.locator("#watch")).to_contain_text("stock-monitor watch add")
-    expect(page.locator("#feed-text")).to_have_text("No quotes yet")
+    assert page.locator("#watch").evaluate("box => box.scrollHeight <= box.clientHeight")  # it is a strip
+    expect(page.locator("#events")).to_contain_text("Nothing is watched")
+    expect(page.locator("#feed-text")).to_have_text("No tickers")
 
 
 def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Site) -> None:
@@ -115,6 +121,13 @@ def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Site) -> N
     expect(row).to_contain_text("no quote")
     row.locator("a").click()
     expect(page.locator(".chart-empty")).to_contain_text("No simulated quotes of NEWCO")
+    site.levers.tickers = ["NEWCO"]
+    page.reload()
+    expect(page.locator("#watch tbody tr")).to_have_count(1)
+    cut = (
+        "heads => heads.filter((head) => head.scrollWidth > head.clientWidth).map((head) => head.textContent)"
+    )
+    assert page.locator("#watch thead th").evaluate_all(cut) == []
 
 
 def test_a_new_ticker_says_how_far_its_warm_up_is(page: Page, site: Site) -> None:

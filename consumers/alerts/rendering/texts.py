@@ -303,8 +303,8 @@ def sentence(context: Context, subject: str) -> str:
         facts.append(f"residual {_percent(context.residual)}")
     said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
     if context.verdict is not None:
-        return f"{context.verdict.capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
-    unknown = f"No verdict (company or market): {context.why}"
+        return f"{_BESIDE[context.verdict].capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
+    unknown = f"No verdict (alone or with the market): {context.why}"
     return f"{unknown}. {said}." if said else f"{unknown}."
 
 

@@ -180,7 +180,7 @@ def test_the_index_its_beta_and_the_median_are_read_and_said_everywhere(charts: 
     line = sentence(found, "AAPL")
     assert line in said.lines
     assert line == incident_row(bench.incident(event), T0_MS)["context"]["sentence"]
-    assert line.startswith("Company: in 5 min AAPL +3.")
+    assert line.startswith("Not the market: in 5 min AAPL +3.")
     assert said.title.endswith("), not the market")
     assert "), not the market, " in said.sms
     assert ", residual " in line
@@ -200,7 +200,9 @@ def _incident(subject: str = "AAPL") -> Incident:
 def test_a_market_wide_incident_has_the_median_of_all(charts: ChartTable) -> None:
     found = _reader(charts, WATCHED).context(opened(), _incident("market"), AlertSettings())
     assert (found.verdict, found.others, found.move) == ("market", 4, None)
-    assert sentence(found, "market").startswith("Market: in 5 min all 4 tickers +0.10% (median), SPY +0.10%")
+    assert sentence(found, "market").startswith(
+        "As the market: in 5 min all 4 tickers +0.10% (median), SPY +0.10%"
+    )
 
 
 def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(charts: ChartTable) -> None:

@@ -322,7 +322,7 @@ def test_a_dry_run_shows_what_would_have_gone_out_and_needs_no_monitor(run: Run,
     assert "market" in {incident["subject"] for incident in report["incidents"]}
     assert "market" in {incident["context"]["verdict"] for incident in report["incidents"]}
     lines = [line for message in report["messages"] for line in message["lines"]]
-    assert any(re.match(r"Market: in 5 min all 10 tickers \+[23]\.", line) for line in lines)
+    assert any(re.match(r"As the market: in 5 min all 10 tickers \+[23]\.", line) for line in lines)
     text = run("dry-run", str(tmp_path / "walk.csv.gz")).output
     assert "None was sent." in text
     assert "market-wide" in text
