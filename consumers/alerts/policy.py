@@ -187,7 +187,9 @@ class Policy:
         if message.kind in {"test", "acknowledged"}:
             return False
         rank = DIGEST if message.incident is None else message.incident.peak
-        return self.is_muted(rank) or (message.cause is not None and self.is_silenced(message.cause))
+        listed = message.digest.listed if message.digest is not None else ()
+        about = [message.cause] if message.cause is not None else [one.samples[0] for one in listed]
+        return self.is_muted(rank) or all(map(self.is_silenced, about))
 
     def due_ms(self, incident: Incident) -> int | None:
         """Return when a sweep has to look at an incident (epoch ms UTC); None for never again."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.extending import added_file, check_types, example, outcome, run
 from tests.producers.fakes import VendorStub
-
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "extending.md").read_text()
 
 PROGRAM = """
 import json, os
@@ -64,28 +59,14 @@ with mock_aws():
 """
 
 
-def added_file(tmp_path: Path) -> tuple[str, Path]:
-    """Write the document's example to the one file that it names, in a copy of the room."""
-    (block,) = re.findall(r"```python\n(# producers/sources/.*?)```", TEXT, re.DOTALL)
-    path = tmp_path / block.splitlines()[0].removeprefix("# ").strip()
-    shutil.copytree(ROOT / "producers", tmp_path / "producers", ignore=shutil.ignore_patterns("__pycache__"))
-    path.write_text(block)
-    (name,) = re.findall(r'name="([^"]+)"', block)
-    return name, path
-
-
 @pytest.fixture
 def environment(tmp_path: Path, vendor: VendorStub) -> dict[str, str]:
     last = {"AAPL": {"price": 189.12, "bid": 189.11, "ask": 189.13, "time_ms": 1_763_996_399_871}}
     vendor.script((200, {}, json.dumps(last).encode()))
-    name, _ = added_file(tmp_path)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ACME_"))}
+    text = example("producers/sources")
+    added_file(text, ["producers"], tmp_path)
+    (name,) = re.findall(r'name="([^"]+)"', text)
     return {
-        **kept,
-        "PYTHONPATH": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
         "SOURCE": name,
         "SOURCE_SECRET": "keys",
         "ACME_URL": vendor.url,
@@ -96,16 +77,10 @@ def environment(tmp_path: Path, vendor: VendorStub) -> dict[str, str]:
     }
 
 
-def run(command: list[str], environment: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
-
-
 def test_one_added_file_is_a_setting_a_secret_a_scan_and_a_check(
     environment: dict[str, str], tmp_path: Path, vendor: VendorStub
 ) -> None:
-    done = run([sys.executable, "-c", PROGRAM], environment, tmp_path)
-    assert "FOUND" in done.stdout, done.stderr
-    found = json.loads(done.stdout.partition("FOUND")[2])
+    found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, **environment))
     assert found["problems"] == []
     assert found["setting"] == environment["SOURCE"]
     assert "needs a key and ACME_KEY is not set: ask sales@acme.example for one" in found["lacks"]
@@ -119,21 +94,11 @@ def test_one_added_file_is_a_setting_a_secret_a_scan_and_a_check(
 def test_the_command_line_asks_it(environment: dict[str, str], tmp_path: Path) -> None:
     program = "from stream_infra.cli.main import main; main()"
     command = [sys.executable, "-c", program, "quote", "AAPL", "--source", environment["SOURCE"], "--json"]
-    done = run(command, {**environment, "ACME_KEY": "k3y"}, tmp_path)
+    done = run(command, tmp_path, **environment, ACME_KEY="k3y")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["quotes"][0]["price"] == 189.12
 
 
 def test_the_example_is_typed(tmp_path: Path) -> None:
-    _, path = added_file(tmp_path)
-    mypy = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--explicit-package-bases",
-        "--no-incremental",
-        str(path),
-    ]
-    done = run(mypy, dict(os.environ), tmp_path)
-    assert done.returncode == 0, done.stdout
+    path = added_file(example("producers/sources"), ["producers"], tmp_path)
+    check_types(path, tmp_path, "--explicit-package-bases")

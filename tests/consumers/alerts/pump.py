@@ -53,7 +53,7 @@ def events(asked: argparse.Namespace) -> Iterator[Event]:
     for n in range(asked.worker, asked.events, asked.workers):
         life, opened = n % 10, n - 2 if n % 10 in {8, 9} else n
         anomaly = _anomaly(opened, asked)
-        at_ms = asked.start_ms + n * STEP_MS
+        at_ms = asked.start_ms + n * asked.step_ms
         if life == 8:
             yield escalated(_anomaly(opened, asked, "critical"), at_ms)
         elif life == 9:
@@ -63,7 +63,7 @@ def events(asked: argparse.Namespace) -> Iterator[Event]:
 
 
 def _anomaly(n: int, asked: argparse.Namespace, severity: str = "") -> Anomaly:
-    ts_ms, kind, ticker = asked.start_ms + n * STEP_MS, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
+    ts_ms, kind, ticker = asked.start_ms + n * asked.step_ms, KINDS[n % 3], f"T{n * 7 % asked.tickers}"
     return Anomaly(
         id=anomaly_id(ticker, ts_ms, kind, "alpaca"),
         source="alpaca",
@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--tickers", type=int, default=500)
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--step-ms", type=int, default=STEP_MS)
     parser.add_argument("--start-ms", type=int, default=0)
     parser.add_argument("--served", action="store_true")
     parser.add_argument("--sweep", action="store_true")

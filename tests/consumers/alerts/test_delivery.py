@@ -85,9 +85,19 @@ def test_what_is_unacceptable_is_a_dead_letter_at_once_and_stops_no_other(two: B
     two.phones.down["desk"] = ChannelError("HTTP 400", where="desk", final=True)
     two.take(opened(severity="critical"))
     assert [one.error for _, one in two.dead] == ["desk: HTTP 400"]
+    assert [one.status for one in two.store.messages(T0_MS, two.now_ms)] == ["failed"]
+    assert list(two.store.pending()) == []
     del two.phones.down["desk"]
     two.take(opened(severity="critical", ticker="MSFT"))
     assert len(two.sent("desk")) == 1
+
+
+def test_only_what_failed_for_good_is_reopened(two: Bench) -> None:
+    two.phones.down["desk"] = ChannelError("HTTP 429", where="desk", retry_after_ms=5 * MINUTE_MS)
+    two.take(opened(severity="critical"))
+    (pending,) = two.store.pending()
+    two.notifier.reopen(pending)
+    assert _of_desk(two).next_ms == two.now_ms + 5 * MINUTE_MS
 
 
 def test_a_channel_is_left_alone_for_as_long_as_it_says(two: Bench) -> None:
@@ -321,7 +331,7 @@ def test_a_flood_with_a_dead_channel_loses_nothing_and_asks_it_now_and_then(two:
         return send(channel, message, settings)
 
     two.notifier._deliverer._send = count
-    asked = Namespace(worker=0, workers=1, events=2_000, tickers=97, start_ms=T0_MS)
+    asked = Namespace(step_ms=pump.STEP_MS, worker=0, workers=1, events=2_000, tickers=97, start_ms=T0_MS)
     flood = [received(event) for event in pump.events(asked)]
     for first in range(0, len(flood), 10):
         batch = flood[first : first + 10]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,9 @@ from stream_infra.config import EXTENSION_GROUPS, ConfigError, load
 from stream_infra.operations.channel_secrets import needed
 from tests.consumers.alerts.test_channels import MESSAGES
 from tests.consumers.alerts.vendor import Answer, Vendor
+from tests.extending import ROOT, check_types, example, install
 
-ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs" / "extending.md").read_text()
-(EXAMPLE,) = re.findall(r"```python\n(# consumers/alerts/channels/.*?)```", TEXT, re.DOTALL)
+EXAMPLE = example("consumers/alerts/channels")
 SETTINGS = '{"channels": {"night": {"type": "acme-pager", "settings": {"team": "desk"}}}}'
 Add = Callable[[str], None]
 
@@ -30,11 +28,7 @@ Add = Callable[[str], None]
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
     """Install a package with a channel, as its own pyproject.toml would say it."""
-    metadata = tmp_path / "acme_monitor-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-monitor\nVersion: 1.0\n")
-    points = f"[{channels.ENTRY_POINT_GROUP}]\nacme-pager = acme_pager:AcmePager\n"
-    (metadata / "entry_points.txt").write_text(points)
+    install("acme-monitor", channels.ENTRY_POINT_GROUP, "acme-pager = acme_pager:AcmePager", tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def add(text: str) -> None:
@@ -154,14 +148,4 @@ def test_one_that_is_installed_and_not_named_is_rejected(package: Add, tmp_path:
 def test_the_example_is_typed(tmp_path: Path) -> None:
     path = tmp_path / "acme_pager.py"
     path.write_text(EXAMPLE)
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--no-incremental",
-        "--follow-imports=silent",
-        str(path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stdout
+    check_types(path, ROOT, "--follow-imports=silent")

@@ -7,9 +7,14 @@ from datetime import time
 
 import pytest
 
+from consumers.alerts.cache import AlertCache
+from consumers.alerts.channels import ChannelError
+from consumers.alerts.decision import digest_message
 from consumers.alerts.event import AlertEvent, Change
-from consumers.alerts.model import Acknowledgement, Silence
+from consumers.alerts.model import Acknowledgement, Digest, Silence
+from consumers.alerts.places import digest_place
 from consumers.alerts.settings import AlertSettings, ChannelSettings, MuteTiming, Route
+from consumers.alerts.table import ConflictError
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
 
 
@@ -158,8 +163,10 @@ def test_what_is_acknowledged_is_told_again_only_if_it_gets_worse(bench: Bench) 
     assert bench.kinds() == []
     assert bench.take(worse(event, bench.now_ms, "high")) == ["opened"]
     _acknowledge(bench, event)
+    assert bench.store.acknowledged(bench.now_ms) == [bench.incident(event)]
     assert bench.take(worse(event, bench.now_ms, "critical")) == ["escalated"]
     assert bench.incident(event).state(bench.now_ms) == "open"
+    assert bench.store.acknowledged(bench.now_ms) == []
 
 
 def _acknowledge(bench: Bench, event: AlertEvent) -> None:
@@ -184,6 +191,21 @@ def test_an_acknowledgement_is_sent_to_what_keeps_a_state_and_to_nothing_else(pa
     assert pager.kinds() == ["opened"]
     (due,) = pager.store.due(pager.now_ms + 5 * HOUR_MS)
     assert int(due[1][1].partition("#")[0]) >= pager.now_ms + 30 * MINUTE_MS  # no sweep looks at it before
+
+
+def test_an_acknowledgement_that_was_not_taken_comes_again_though_its_ticker_is_silenced(
+    pager: Bench,
+) -> None:
+    event = opened(severity="high")
+    pager.take(event)
+    pager.store.put_silence(Silence(pager.now_ms + HOUR_MS, "AAPL"))
+    _acknowledge(pager, event)
+    pager.phones.down["pager"] = ChannelError("down", where="pager")
+    pager.sweep(after_minutes=1)
+    assert [message.kind for message in pager.sent("pager")] == ["opened"]
+    del pager.phones.down["pager"]
+    pager.sweep(after_minutes=1)
+    assert [message.kind for message in pager.sent("pager")] == ["opened", "acknowledged"]
 
 
 def test_what_keeps_a_state_is_sent_every_end_and_no_digest(pager: Bench) -> None:
@@ -227,6 +249,19 @@ def test_silenced_is_sent_in_a_digest_once_it_is_not(bench: Bench) -> None:
     assert not bench.store.delete_silence(silence.scope)
     bench.sweep(after_minutes=1)
     assert bench.kinds() == ["opened", "digest"]
+
+
+def test_a_digest_that_was_not_taken_waits_where_all_of_it_is_silenced(bench: Bench) -> None:
+    bench.phones.down["sns"] = ChannelError("down", where="sns")
+    bench.take(opened(severity="low"), opened(severity="low", ticker="KO"))
+    bench.phones.down.clear()
+    bench.store.put_silence(Silence(bench.now_ms + HOUR_MS, "AAPL"))
+    bench.store.put_silence(Silence(bench.now_ms + HOUR_MS, "KO"))
+    bench.sweep(after_minutes=59)
+    assert bench.kinds() == []
+    assert bench.store.delete_silence("KO#*")
+    bench.sweep(after_minutes=0.5)
+    assert bench.kinds() == ["digest"]
 
 
 def test_a_silence_of_a_month_loses_nothing(bench: Bench) -> None:
@@ -332,6 +367,9 @@ def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
     (incident,) = bench.incidents()
     assert (incident.subject, incident.anomalies, incident.open) == ("market", 10, 10)
     assert {bench.incident(event).id for event in crash} == {incident.id}
+    assert bench.store.unresolved("live", ["market", *(event.anomaly.ticker for event in crash)]) == [
+        incident
+    ]
 
 
 def test_what_began_before_a_move_of_the_market_stays_an_incident_of_its_own(bench: Bench) -> None:
@@ -467,6 +505,23 @@ def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
     )
     assert said.lines[-1] == "and 41 more incidents"
     assert len(said.lines) == 22
+
+
+def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:
+    events = [opened(severity="low"), opened(severity="low", ticker="KO")]
+    bench.had_digests().take(*events)
+    first, both = Digest("live", ("sns",), bench.now_ms), Digest("live", ("sns",), bench.now_ms)
+    for digest in (
+        first.with_incident(bench.incident(events[0])),
+        both.with_incident(bench.incident(events[1])),
+    ):
+        cache = AlertCache()
+        bench.store.load_digest(cache, "live", ("sns",))
+        cache.put(digest_place("live", ("sns",)), digest)
+        bench.store.commit(cache, [], bench.now_ms)
+    with pytest.raises(ConflictError):
+        bench.store.finish_digest(first, 1, digest_message(digest, bench.now_ms), bench.now_ms)
+    assert [version for _, version in bench.store.open_digests()] == [2]
 
 
 def test_an_anomaly_that_ends_after_its_incident_timed_out_opens_nothing(bench: Bench) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.extending import added_file, check_types, example, install, outcome, run
 from tests.json_types import Json
 
-ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs" / "extending.md").read_text()
 ROOMS = ("producers", "consumers", "api", "stream_infra")
 
 PROGRAM = """
@@ -122,28 +117,10 @@ with mock_aws():
 """
 
 
-def added_file(tmp_path: Path) -> tuple[str, Path]:
-    """Write the document's example to the one file that it names, in a copy of the rooms."""
-    (block,) = re.findall(r"```python\n(# consumers/detectors/.*?)```", TEXT, re.DOTALL)
-    path = tmp_path / block.splitlines()[0].removeprefix("# ").strip()
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    path.write_text(block)
-    return re.findall(r'kind="([^"]+)"', block)[0], path
-
-
-def run(command: list[str], cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    # Files are rewritten within a second, which Python's cache of bytecode may take for the same ones.
-    environment = {**kept, **keys, "PYTHONPATH": str(cwd), "PYTHONDONTWRITEBYTECODE": "1", **more}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
-
-
-def outcome(done: subprocess.CompletedProcess[str]) -> Json:
-    assert "FOUND" in done.stdout, done.stderr
-    found: Json = json.loads(done.stdout.partition("FOUND")[2])
-    return found
+def added(tmp_path: Path) -> tuple[str, Path]:
+    """Write the document's example to the one file that it names, in a copy of the rooms; return its kind too."""
+    text = example("consumers/detectors")
+    return re.findall(r'kind="([^"]+)"', text)[0], added_file(text, ROOMS, tmp_path)
 
 
 def is_a_kind_everywhere(found: Json, kind: str, label: str) -> None:
@@ -169,12 +146,12 @@ def is_a_kind_everywhere(found: Json, kind: str, label: str) -> None:
 
 
 def test_one_added_file_is_a_kind_from_the_threshold_to_the_api(tmp_path: Path) -> None:
-    kind, _ = added_file(tmp_path)
+    kind, _ = added(tmp_path)
     is_a_kind_everywhere(outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind)), kind, "Whipsaw")
 
 
 def test_the_same_under_another_name(tmp_path: Path) -> None:
-    _, path = added_file(tmp_path)
+    _, path = added(tmp_path)
     text = path.read_text().replace("whipsaw", "swing_180").replace("Whipsaw", "Swing")
     path.unlink()
     path.with_name("swing_180.py").write_text(text)
@@ -183,12 +160,9 @@ def test_the_same_under_another_name(tmp_path: Path) -> None:
 
 
 def test_a_package_adds_one_by_an_entry_point(tmp_path: Path) -> None:
-    kind, path = added_file(tmp_path)
+    kind, path = added(tmp_path)
     path.rename(tmp_path / "my_detectors.py")
-    info = tmp_path / "my_detectors-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-detectors\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[stock_monitor.detectors]\n{kind} = my_detectors:DETECTOR\n")
+    install("my-detectors", "stock_monitor.detectors", f"{kind} = my_detectors:DETECTOR", tmp_path)
     found = outcome(run([sys.executable, "-c", PROGRAM], tmp_path, KIND=kind, PACKAGE="my-detectors"))
     is_a_kind_everywhere(found, kind, "Whipsaw")
 
@@ -247,7 +221,7 @@ HALVES = [
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return added_file(tmp_path_factory.mktemp("rooms"))[1]
+    return added(tmp_path_factory.mktemp("rooms"))[1]
 
 
 @pytest.mark.parametrize(("part", "instead", "named"), HALVES)
@@ -265,15 +239,5 @@ def test_half_a_declaration_does_not_start(copied: Path, part: str, instead: str
 
 
 def test_the_example_is_typed(tmp_path: Path) -> None:
-    _, path = added_file(tmp_path)
-    mypy = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--explicit-package-bases",
-        "--no-incremental",
-        str(path),
-    ]
-    done = run(mypy, tmp_path)
-    assert done.returncode == 0, done.stdout
+    _, path = added(tmp_path)
+    check_types(path, tmp_path, "--explicit-package-bases")

@@ -14,10 +14,10 @@ from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 from stream_infra.cdk.extensions import ExtensionError, files_of
 from stream_infra.config import ConfigError, Given, load
-from tests.consumers.contracts.test_extending_doc import TEXT as EXTENDING
+from tests.extending import example
 
 ROOT = Path(__file__).resolve().parents[3]
-DETECTOR = EXTENDING.partition("```python\n# consumers/detectors/")[2].partition("```")[0].partition("\n")[2]
+DETECTOR = example("consumers/detectors").partition("\n")[2]
 INSTALLED = """
 import json, sys
 sys.path = [p for p in sys.path if not p.endswith("site-packages")]
