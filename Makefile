@@ -109,6 +109,7 @@ exam: .venv ## Measure the detectors on the exam of ../shared, in lock step
 bench: .venv build/peers/.installed ## Time the detector beside what people would pick instead (about 10 minutes)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/benchmarks/bench.py $(BENCH_ARGS)
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/detection_speed.py
+	@$(BIN)/python tests/benchmarks/recordings.py
 	@$(BIN)/python -m pytest -m speed
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/dead_channel.py
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/api_speed.py
