@@ -57,6 +57,7 @@ def start(settings: LocalSettings) -> str:
             "or choose another with STOCK_MONITOR_AWS_PORT=<port>"
         )
     lost = saved_state.prepare(settings.directory)
+    saved_state.move(settings.directory, settings.aws_port)
     state = settings.directory / "aws"
     # Code of functions, unpacked: one that was killed leaves it, some 30 MB for every process.
     shutil.rmtree(settings.directory / "tmp", ignore_errors=True)

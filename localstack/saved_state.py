@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ MOST_OF_THE_TIME = 0.02
 _COPY = "last-saved"
 _BEFORE = "saved-before"
 """The copy while a newer one takes its place."""
+_QUEUE_URL = re.compile(r"http://localhost:([0-9]+)/")
 _MARK = "saved"
 _FAILED = "not-saved"
 
@@ -117,6 +119,22 @@ def prepare(directory: Path) -> str:
         _put(copy / name, directory / name)
     (aws / _MARK).unlink()
     return f"the last run was killed before it had saved its data: back to those of {since}"
+
+
+def move(directory: Path, port: int) -> None:
+    """Give the queues of a saved state the port on which the local AWS comes up now.
+
+    A queue is known by its URL, which holds the port. On another one, mappings and functions would look for queues that
+    are not there: nobody would be notified of anything, and nothing would say so.
+    """
+    queues = directory / STATE / "sqs.json"
+    found = _QUEUE_URL.search(queues.read_text()) if queues.exists() else None
+    if found is None or int(found[1]) == port:
+        return
+    before, now = (f"http://localhost:{its}/".encode() for its in (found[1], port))
+    for file in (directory / STATE).glob("*.json"):
+        if before in (data := file.read_bytes()):
+            file.write_bytes(data.replace(before, now))
 
 
 def _copy(directory: Path) -> None:

@@ -136,7 +136,7 @@ def test_at_any_moment_of_a_save_one_copy_is_there(tmp_path: Path, copies: tuple
     assert held(tmp_path) == {"first"}
 
 
-def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
+def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran_on_another_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = LocalSettings(tmp_path, free_port(), free_port())
@@ -145,6 +145,8 @@ def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
         emulator.start(settings)
         ssm = client(settings, "ssm")
         ssm.put_parameter(Name="kept", Value="yes", Type="String")
+        sqs = client(settings, "sqs")
+        sqs.send_message(QueueUrl=sqs.create_queue(QueueName="events")["QueueUrl"], MessageBody="waits")
         emulator.save_soon(settings)
         aws.wait_until(lambda: '"kept"' in saved(tmp_path), 60)
         pid = aws.pid()
@@ -154,9 +156,14 @@ def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran(
         monkeypatch.setattr(saved_state, "EVERY_SECONDS", 0.2)
         unpacked = tmp_path / "tmp" / "code-of-a-function"
         unpacked.mkdir()
+        settings = LocalSettings(tmp_path, free_port(), free_port())
         assert "back to those of 20" in emulator.start(settings)
         assert not unpacked.exists()
         assert client(settings, "ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "yes"
+        sqs = client(settings, "sqs")
+        url = sqs.get_queue_url(QueueName="events")["QueueUrl"]
+        assert f":{settings.aws_port}/" in url  # a mapping looks for its queue there
+        assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "waits"
         client(settings, "ssm").put_parameter(Name="later", Value="yes", Type="String")
         aws.wait_until(lambda: '"later"' in saved(tmp_path), 60)
     finally:
