@@ -13,6 +13,7 @@ as MiniStack does not share them by the weights of an alias. The first creation 
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from localstack.settings import ACCOUNT, REGION
 Json = dict[str, Any]
 HOOK_SAID = "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus"
 _MINUTES = {"CodeDeployDefault.LambdaLinear10PercentEvery1Minute": 10, "CodeDeployDefault.LambdaAllAtOnce": 0}
-_SECONDS_A_MINUTE = 0.5
+_SECONDS_A_MINUTE = float(os.environ.get("SHIFT_MINUTE_SECONDS", "0.5"))
 _ALIAS = "AWS::Lambda::Alias"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_infra.cli import options
-from stream_infra.cli.text import print_table
+from stream_infra.cli.text import one_line, print_table
 from stream_infra.operations.errors import FailedError, InputError
 
 if TYPE_CHECKING:
@@ -114,10 +114,12 @@ def deploy(
         _prove(as_json=as_json)
 
 
-def _say(problems: Sequence[DeploymentProblem], what: str, *, as_json: bool) -> None:
-    if problems:
-        rows = [(problem.what, problem.remedy) for problem in problems]
-        _print([problem._asdict() for problem in problems], rows, (what, "do"), as_json=as_json)
+def _say(problems: Sequence[DeploymentProblem], heading: str, *, as_json: bool) -> None:
+    if as_json and problems:
+        typer.echo(json.dumps({heading: [problem._asdict() for problem in problems]}))
+        return
+    for problem in problems:  # both are sentences, too long for columns
+        typer.echo(f"{heading}: {one_line(problem.what)}\n  do: {one_line(problem.remedy)}")
 
 
 def _prove(*, as_json: bool) -> None:
@@ -134,25 +136,14 @@ def _prove(*, as_json: bool) -> None:
 
 
 def _judge(dangers: list[Change], allowed: set[str], *, as_json: bool) -> None:
-    _print(
-        [change._asdict() for change in dangers],
-        [tuple(change) for change in dangers],
-        ("change", "what"),
-        as_json=as_json,
-    )
+    if as_json:
+        typer.echo(json.dumps({"change": [change._asdict() for change in dangers]}))
+    elif dangers:
+        print_table([tuple(change) for change in dangers], header=("change", "what"))
     if rejected := sorted({change.name for change in dangers} - allowed):
         raise InputError(
             f"dangerous changes; nothing was changed. To make them: {' '.join(f'--allow {name}' for name in rejected)}"
         )
-
-
-def _print(
-    found: list[dict[str, Any]], rows: Sequence[tuple[str, ...]], header: tuple[str, str], *, as_json: bool
-) -> None:
-    if as_json:
-        typer.echo(json.dumps({header[0]: found}))
-    elif rows:
-        print_table(rows, header=header)
 
 
 def _client(region: str | None) -> Any:

@@ -131,6 +131,17 @@ def test_a_machine_without_the_tools_bootstraps_nothing(monkeypatch: pytest.Monk
     assert steps.done == []
 
 
+def test_what_is_missing_comes_with_what_to_do_however_long_both_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps([])
+    steps.take_over(monkeypatch)
+    long = DeploymentProblem(
+        "the bucket stock-scan-data is in us-east-1: " + "another deployment has it, " * 9, "give it a prefix"
+    )
+    steps.lacking = [long]
+    result = CliRunner().invoke(app, ["deploy", "prod"], env={"COLUMNS": "80"})
+    assert f"missing: {long.what}\n  do: give it a prefix\n" in result.output
+
+
 def test_an_account_that_cloudfront_rejects_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps([])
     steps.take_over(monkeypatch)
