@@ -103,7 +103,8 @@ class ArrayReader:
             found = np.array([slots.get(symbol, -1) for symbol in symbols], np.int64)
         slot = found[at]
         last_ts = np.append(self._last_ts, np.full(len(new), -1))
-        if len(rows_that_are_newer(slot, ts, last_ts)) < len(ts):
+        by_slot = rows_that_are_newer(slot, ts, last_ts)
+        if len(by_slot) < len(ts):
             return None
         self._slots = slots
         last_row = np.full(len(last_ts), -1)
@@ -116,7 +117,7 @@ class ArrayReader:
         )
         ticks = Ticks(slot, ts, price, bid, ask, day_volume)
         if "volume" in columns:
-            ticks = ticks._replace(day_volume=_summed(names, ticks, volume, reader))
+            ticks = ticks._replace(day_volume=_summed(names, ticks, volume, by_slot, reader))
         return TickBlock(new, ticks)
 
     def _numbered(self, symbols: Sequence[str]) -> list[str]:
@@ -163,20 +164,27 @@ def _numbers(column: Any, low: float, high: float, rows: int) -> Floats:
     return values
 
 
-def _summed(names: list[str], ticks: Ticks, volume: Floats, reader: RowReader) -> Floats:
-    """Return the day's volumes, those that are not given as the sums of `volume`, as far as `reader` and rows say."""
-    rows = np.flatnonzero(np.isnan(ticks.day_volume) & ~np.isnan(volume))
-    rows = rows[np.argsort(ticks.slot[rows], kind="stable")]
-    slot, day = ticks.slot[rows], ticks.ts[rows] // DAY_MS
-    ends = np.flatnonzero((slot[1:] != slot[:-1]) | (day[1:] != day[:-1])) + 1
-    sums = np.split(volume[rows], ends) if len(rows) else []
-    for first, part in zip([0, *ends.tolist()], sums, strict=False):
-        symbol, its_day = names[slot[first]], int(day[first])
+def _summed(names: list[str], ticks: Ticks, volume: Floats, by_slot: Ints, reader: RowReader) -> Floats:
+    """Return the day's volumes, those that are not given as the sums of `volume`, as far as `reader` and rows say.
+
+    Parameters
+    ----------
+    by_slot
+        All rows, sorted by their slots.
+    """
+    rows = by_slot[(np.isnan(ticks.day_volume) & ~np.isnan(volume))[by_slot]]
+    slot, day, sums = ticks.slot[rows], ticks.ts[rows] // DAY_MS, volume[rows]
+    is_first = np.append(True, (slot[1:] != slot[:-1]) | (day[1:] != day[:-1]))[: len(rows)]
+    starts = np.flatnonzero(is_first).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=False):
+        symbol, its_day, part = names[slot[start]], int(day[start]), sums[start:stop]
         part[0] += reader.volume_of(symbol, its_day)
-        np.cumsum(part, out=part)  # one after the other, as rows are: the order decides about the last bit
+        np.add.accumulate(
+            part, out=part
+        )  # one after the other, as rows are: the order decides about the last bit
         reader.set_volume(symbol, its_day, float(part[-1]))
     found = ticks.day_volume.copy()
-    found[rows] = np.concatenate([*sums, []])
+    found[rows] = sums
     return found
 
 
