@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import allow_write
 from api.alert_models import AlertRoutes, RoutingChange, RoutingRequest, TestRequested
+from api.audit import record
 from api.problems import Problem
 from api.responses import respond
 from api.routes.common import if_none_match, responses
@@ -19,7 +19,6 @@ from consumers.alerts.settings import AlertSettings, AlertSettingsError
 from consumers.contracts import events
 from consumers.contracts.anomaly import iso_ms
 
-_logger = Logger(service="stock-api-handler")
 _PARTS = ("routes", "channels")
 
 
@@ -54,7 +53,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             where = "channels" if "routes" not in parts or str(error).startswith("channels") else "routes"
             raise Problem.bad_request(str(error), where=where, allowed="") from error
         change = {"before": _routing(before), "by": by, "at": iso_ms(services.now_ms())}
-        _logger.info("routes changed", extra={**change, "after": _routing(after)})
+        record("routes", by, _routing(before), _routing(after))
         return respond({**_routing(after), **change}, None)
 
     @app.post(
@@ -65,7 +64,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     def post_test() -> Response[str]:
         by, now_ms = allow_write(app, services), services.now_ms()
         services.send_events([events.alert_test(str(now_ms), now_ms)])
-        _logger.info("test of the channels", extra={"by": by})
+        record("test of the channels", by, None, f"test-{now_ms}")
         return respond({"id": f"test-{now_ms}", "by": by}, None)
 
 

@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
 from api.alerts import acknowledgement_row, in_force, silence_row
+from api.audit import record
 from api.models import (
     AlertList,
     IncidentList,
@@ -76,8 +77,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     ) -> Response[str]:
         allow_write()
         _require_scope(ticker, kind, everything)
-        silence = Silence(_until_ms(wanted.until, services.now_ms()), ticker, kind, reason=wanted.reason)
-        services.alerts.put_silence(silence)
+        until_ms = _until_ms(wanted.until, services.now_ms())
+        silence = Silence(until_ms, ticker, kind, wanted.reason, who())
+        _silence(services, silence)
         return respond(silence_row(silence), None)
 
     @app.delete(
@@ -91,9 +93,11 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         allow_write()
         _require_scope(ticker, kind, everything)
         scope = Silence(0, ticker, kind)
+        before = _silence_of(services, scope.scope)
         if not services.alerts.delete_silence(scope.scope):
             absent = f"{scope.words}: no such silence is in force"
             raise Problem(HTTPStatus.NOT_FOUND, absent, where="ticker, kind, all")
+        record("silence", who(), before, None)
         return respond({"removed": scope.words}, None)
 
     @app.put(
@@ -109,7 +113,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         until_ms = _until_ms(wanted.until, services.now_ms())
         incident = _incident_of(services, anomaly_id)
         known = Acknowledgement(who(), until_ms, 0, wanted.reason, anomaly_id)
-        return respond(acknowledgement_row(_acknowledged(services, incident.id, known)), None)
+        return respond(acknowledgement_row(_acknowledged(services, incident.id, known, who())), None)
 
     @app.delete(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
@@ -123,7 +127,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         if incident.state(services.now_ms()) != "acknowledged":
             absent = f"{anomaly_id}: it is not acknowledged"
             raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
-        _acknowledged(services, incident.id, None)
+        _acknowledged(services, incident.id, None, who())
         return respond({"removed": anomaly_id}, None)
 
     _register_incidents(app, services, allow_write, who)
@@ -149,7 +153,8 @@ def _register_incidents(
     ) -> Response[str]:
         allow_write()
         known = Acknowledgement(who(), _until_ms(wanted.until, services.now_ms()), 0, wanted.reason)
-        return respond(incident_row(_acknowledged(services, incident_id, known), services.now_ms()), None)
+        incident = _acknowledged(services, incident_id, known, who())
+        return respond(incident_row(incident, services.now_ms()), None)
 
     @app.delete(
         "/incidents/<incident_id>/acknowledge",
@@ -158,7 +163,8 @@ def _register_incidents(
     )
     def withdraw_incident(incident_id: IncidentPath) -> Response[str]:
         allow_write()
-        return respond(incident_row(_acknowledged(services, incident_id, None), services.now_ms()), None)
+        incident = _acknowledged(services, incident_id, None, who())
+        return respond(incident_row(incident, services.now_ms()), None)
 
     @app.post(
         "/links",
@@ -181,7 +187,20 @@ def _incident_of(services: Services, anomaly_id: str) -> Incident:
     return incident
 
 
-def _acknowledged(services: Services, id_: str, known: Acknowledgement | None, link: str = "") -> Incident:
+def _silence(services: Services, silence: Silence, link: str = "") -> None:
+    before = _silence_of(services, silence.scope)
+    services.alerts.put_silence(silence, link)
+    record("silence", silence.by, before, silence_row(silence))
+
+
+def _silence_of(services: Services, scope: str) -> dict[str, Any] | None:
+    return next((silence_row(one) for one in services.alerts.silences() if one.scope == scope), None)
+
+
+def _acknowledged(
+    services: Services, id_: str, known: Acknowledgement | None, by: str, link: str = ""
+) -> Incident:
+    before = services.alerts.incident(id_)
     try:
         incident = services.alerts.acknowledge(id_, known, services.now_ms(), link)
     except ConflictError as error:
@@ -189,7 +208,15 @@ def _acknowledged(services: Services, id_: str, known: Acknowledgement | None, l
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, changes) from error
     if incident is None:
         raise unknown(id_)
+    record("acknowledgement", by, _acknowledgement(before), _acknowledgement(incident))
     return incident
+
+
+def _acknowledgement(incident: Incident | None) -> dict[str, Any] | None:
+    known = incident and incident.acknowledgement
+    if not incident or not known:
+        return None
+    return {"incident": incident.id, "until": iso_ms(known.until_ms), "reason": known.reason, "by": known.by}
 
 
 def _follow(services: Services, token: str) -> Incident:
@@ -198,15 +225,16 @@ def _follow(services: Services, token: str) -> Incident:
     allowed = links.verify(services.alerts.link_key(secrets.token_bytes, now_ms), token, now_ms)
     if allowed.action == "acknowledge":
         known = Acknowledgement(allowed.by, now_ms + links.ACKNOWLEDGED_MS, 0)
-        return _acknowledged(services, allowed.incident, known, allowed.use)
+        return _acknowledged(services, allowed.incident, known, allowed.by, allowed.use)
     incident = incident_known(services, allowed.incident)
     if allowed.action != "silence":
         said = feedback_of(incident, useful=allowed.action == "useful", by=allowed.by, at_ms=now_ms)
         if said is not None:
             services.alerts.put_feedback(said, allowed.use)
+            record("feedback", allowed.by, None, {"incident": incident.id, "useful": said.useful})
         return incident
     until_ms = now_ms + links.SILENCED_MS
-    services.alerts.put_silence(Silence(until_ms, incident.subject, by=allowed.by), allowed.use)
+    _silence(services, Silence(until_ms, incident.subject, by=allowed.by), allowed.use)
     return incident
 
 

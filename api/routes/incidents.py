@@ -5,11 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import allow_write
+from api.audit import record
 from api.incident_models import FeedbackRequest, IncidentDetail
 from api.parameters import IncidentPath
 from api.problems import Problem, bad_request, shown
@@ -20,8 +20,6 @@ from consumers.alerts.feedback import feedback_of
 from consumers.alerts.market import moves_after
 from consumers.alerts.model import Incident
 from consumers.alerts.view import feedback_row, incident_row
-
-_logger = Logger(service="stock-api-handler", child=True)
 
 
 def register(app: APIGatewayRestResolver, services: Services) -> None:
@@ -50,7 +48,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         if said is None:
             raise bad_request("anomaly_id", wanted.anomaly_id, "one of the anomalies that the incident lists")
         services.alerts.put_feedback(said)
-        _logger.info("feedback", incident_id=incident.id, useful=said.useful, by=by)
+        record("feedback", by, None, {"incident": incident.id, "useful": said.useful})
         return respond(_detail(services, incident), None)
 
 

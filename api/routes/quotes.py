@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import allow_write
+from api.audit import record
 from api.models import BarList, TickerList, WatchListChange, WatchListRequest
 from api.parameters import (
     LENGTHS_MS,
@@ -37,7 +37,6 @@ from consumers.contracts.charts import MINUTE_MS, Bar
 from producers.origin import origin_of, windows_of
 from producers.watch_list import change_note
 
-_logger = Logger(service="stock-api-handler")
 _HOUR_MS = 3_600_000
 DEFAULT_SPAN_MS = 7 * _HOUR_MS  # a regular session and its edges
 MAX_SPAN_MS = 48 * _HOUR_MS
@@ -145,11 +144,14 @@ def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str,
         )
     note = change_note(by, before, after)
     services.editor.write(after, note)
-    _logger.info("watch list changed", extra={"by": by, "change": note})
+    removed = [ticker for ticker in before if ticker not in after]
+    record(
+        "watch list", by, {"count": len(before), "removed": removed}, {"count": len(after), "added": added}
+    )
     return {
         "tickers": after,
         "added": added,
-        "removed": [ticker for ticker in before if ticker not in after],
+        "removed": removed,
         "by": by,
         "at": iso_ms(services.now_ms()),
     }

@@ -6,11 +6,11 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path
 
 from api.access import allow_write
+from api.audit import record
 from api.models import Removed
 from api.problems import Problem
 from api.responses import respond
@@ -21,8 +21,6 @@ from consumers.contracts.anomaly import iso_ms
 from consumers.stores.rules import UnknownRuleError
 from consumers.stream.rules import PriceRule, RuleError, of_object
 from consumers.stream.thresholds import Threshold, ThresholdError
-
-_logger = Logger(service="stock-api-handler")
 
 RuleId = Annotated[
     str, Path(description="The id of a rule.", json_schema_extra={"pattern": "^[A-Za-z0-9-]{1,32}$"})
@@ -46,6 +44,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         by = allow_write(app, services)
         try:
             rule = services.rules.add(of_object(wanted.model_dump()), by)
+            record("rule", by, None, _row(rule))
         except RuleError as error:
             what = f"{error.where}: {error.what}" if error.where else error.what
             raise Problem.bad_request(what, where="rule", allowed=error.allowed) from error
@@ -59,7 +58,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     def remove_rule(rule_id: RuleId) -> Response[str]:
         by = allow_write(app, services)
         try:
-            services.rules.remove(rule_id, by)
+            record("rule", by, _row(services.rules.remove(rule_id, by)), None)
         except UnknownRuleError as error:
             raise Problem(HTTPStatus.NOT_FOUND, error.what, where="rule_id") from error
         return respond({"removed": rule_id}, None)
@@ -80,10 +79,10 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     def put_threshold(wanted: Annotated[ThresholdRequest, Body()]) -> Response[str]:
         by = allow_write(app, services)
         try:
-            after = services.thresholds.change(wanted.value, wanted.ticker, wanted.kind, by)
+            before, after = services.thresholds.change(wanted.value, wanted.ticker, wanted.kind, by)
         except ThresholdError as error:
             raise Problem.bad_request(error.what, where="value", allowed=error.allowed) from error
-        _logger.info("threshold changed", extra={"by": by, **wanted.model_dump()})
+        record("threshold", by, _scores(before), _scores(after))
         return respond({**_scores(after), "by": by, "at": iso_ms(services.now_ms())}, None)
 
 

@@ -35,8 +35,10 @@ class ThresholdEditor(TypedParameter[Threshold]):
     def __init__(self, ssm: SSMClient, name: str = THRESHOLD) -> None:
         super().__init__(ssm, name, Threshold.parse, Threshold.parse(DEFAULT))
 
-    def change(self, value: float | None, ticker: str, kind: str, by: str) -> Threshold:
+    def change(self, value: float | None, ticker: str, kind: str, by: str) -> tuple[Threshold, Threshold]:
         """Set one threshold, or leave it to the wider one, as `Threshold.changed` does; in force within a minute.
+
+        Returns what was in force before, and what is now.
 
         Who changed what stands in the parameter's history.
 
@@ -54,7 +56,7 @@ class ThresholdEditor(TypedParameter[Threshold]):
         of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
         note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
         self.write(after.text, note)
-        return after
+        return before, after
 
 
 class ThresholdParameter:

@@ -83,7 +83,7 @@ def test_messages_are_listed_newest_first_over_the_change_of_a_day(
     assert api.get("/alerts", since=iso_ms(NOW_MS + 1)).status == 400
 
 
-def _token(services: Services, action: links.Action, message: str = "#1", until_ms: int = 0) -> str:
+def token(services: Services, action: links.Action, message: str = "#1", until_ms: int = 0) -> str:
     id_ = f"simulated-TSLA-{NOW_MS - 1000}"
     until_s = (until_ms or NOW_MS + HOUR_MS) // 1000
     allowed = links.Grant(action, id_, id_ + message, "desk", until_s)
@@ -93,16 +93,16 @@ def _token(services: Services, action: links.Action, message: str = "#1", until_
 @pytest.mark.usefixtures("notified")
 def test_a_link_acts_once_and_without_a_sign_in(services: Services) -> None:
     api = Api(replace(services, writes_open=False))
-    token = _token(services, "acknowledge")
-    reply = api.send("POST", "/links", {"token": token})
+    link = token(services, "acknowledge")
+    reply = api.send("POST", "/links", {"token": link})
     IncidentModel.model_validate(reply.json, strict=True)
     assert (reply.status, reply.json["state"]) == (200, "acknowledged")
     assert reply.json["acknowledged_by"] == "a link sent to desk"
     assert reply.json["acknowledged_until"] == iso_ms(NOW_MS + 4 * HOUR_MS)
     for bad, said in (
-        (token, "the link was used"),
-        (_token(services, "silence", until_ms=NOW_MS), "the link has expired"),
-        (token[:-8] + "AAAAAAAA", "not of this monitor"),
+        (link, "the link was used"),
+        (token(services, "silence", until_ms=NOW_MS), "the link has expired"),
+        (link[:-8] + "AAAAAAAA", "not of this monitor"),
         ("nonsense", "the link is not of this monitor"),
     ):
         refused = api.send("POST", "/links", {"token": bad})
@@ -110,7 +110,7 @@ def test_a_link_acts_once_and_without_a_sign_in(services: Services) -> None:
         assert refused.status == 410
         assert said in refused.json["detail"]
     assert api.send("POST", "/links", {"token": "x" * 2000}).status == 400
-    assert api.send("POST", "/links", {"token": _token(services, "silence")}).status == 200
+    assert api.send("POST", "/links", {"token": token(services, "silence")}).status == 200
     (silence,) = services.alerts.silences()
     assert (silence.ticker, silence.by, silence.until_ms) == ("TSLA", "a link sent to desk", NOW_MS + HOUR_MS)
     id_ = f"simulated-TSLA-{NOW_MS - 1000}"
@@ -145,9 +145,9 @@ def test_an_incident_was_useful_or_noise_with_who_and_when(
     assert api.send("POST", "/incidents/live-TSLA-1/feedback", {"useful": True}).status == 404
     closed = Api(replace(services, writes_open=False))
     assert closed.send("POST", f"{path}/feedback", {"useful": True}).status == 401
-    token = _token(services, "useful")
-    assert closed.send("POST", "/links", {"token": token}).status == 200
-    assert closed.send("POST", "/links", {"token": token}).status == 410
+    link = token(services, "useful")
+    assert closed.send("POST", "/links", {"token": link}).status == 200
+    assert closed.send("POST", "/links", {"token": link}).status == 410
     assert [one["by"] for one in api.get(path).json["feedback"]][-1] == "a link sent to desk"
 
 
@@ -194,7 +194,9 @@ def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Servi
     made = api.send("PUT", path, {"until": LATER, "reason": "earnings"}, **scope)
     assert made.status == 200
     SilenceModel.model_validate(made.json, strict=True)
-    assert services.alerts.silences() == [Silence(NOW_MS + HOUR_MS, "TSLA", "price_spike", reason="earnings")]
+    assert services.alerts.silences() == [
+        Silence(NOW_MS + HOUR_MS, "TSLA", "price_spike", "earnings", "somebody")
+    ]
     longer = iso_ms(NOW_MS + 2 * HOUR_MS)
     assert api.send("PUT", path, {"until": longer}, **scope).status == 200
     assert [one["until"] for one in api.get("/alerts").json["silences"]] == [longer]

@@ -70,7 +70,8 @@ def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: 
     from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415
 
     editor = ThresholdEditor(resolve(aws).client("ssm"), names.THRESHOLD_PARAMETER)
-    _show(editor.change(value, ticker, kind, author("thresholds")), as_json=as_json)
+    _before, after = editor.change(value, ticker, kind, author("thresholds"))
+    _show(after, as_json=as_json)
     if not as_json:
         typer.echo("In force within a minute.")
 
