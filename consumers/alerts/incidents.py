@@ -62,7 +62,7 @@ def absorb(
         severity=event.anomaly.severity if event.rank > before.rank else before.severity,
     )
     anomaly = replace(event.anomaly, severity=after.severity, ended_ms=event.at_ms if ends else None)
-    begins, over = record is None and not ends, ends and record is not None and not before.ended
+    begins, over = record is None and not ends, record is not None and ends
     going_on = max(0, incident.open + begins - over)  # none goes on in one that timed out
     incident = replace(
         incident,

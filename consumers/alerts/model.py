@@ -234,11 +234,6 @@ class AnomalyRecord:
     severity: str
 
     @property
-    def ended(self) -> bool:
-        """Whether its end was taken."""
-        return "ended" in self.seen
-
-    @property
     def rank(self) -> int:
         """Place of the severity that it has reached."""
         return SEVERITIES.index(self.severity)

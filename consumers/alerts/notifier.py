@@ -26,7 +26,7 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
-from consumers.alerts.policy import DIGEST, Due, Policy, with_notification
+from consumers.alerts.policy import Due, Policy, with_notification
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
@@ -172,7 +172,7 @@ class Notifier:
             )
             errors += [one for one in done if isinstance(one, Exception)]
             self._deliverer.deliver([one for one in done if isinstance(one, Message)], settings)
-        if len(due) < INCIDENTS_A_SWEEP and not policy.is_muted(DIGEST):
+        if len(due) < INCIDENTS_A_SWEEP:
             self._guarded(errors, partial(self._finish_digests, policy.now_ms))
         sent, until_ms = 0, policy.now_ms + SWEEP_MS
         tries: Counter[str] = Counter()
@@ -238,7 +238,7 @@ class Notifier:
         messages: list[Message] = []
         for id_, place in listed:
             incident = cache.get(incident_place(id_), Incident)
-            if incident is None or incident.due_ms is None or f"{incident.due_ms:013d}" not in place[1]:
+            if incident is None:
                 self._store.forget(place)
                 continue
             what = policy.what_is_due(incident)

@@ -25,6 +25,7 @@ from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opene
 TWO = AlertSettings.model_validate(
     {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
 )
+_NO_ANSWER = ClientError({"Error": {"Code": "InternalServerError"}}, "Query")
 
 
 @pytest.fixture
@@ -87,9 +88,28 @@ def test_what_is_unacceptable_is_a_dead_letter_at_once_and_stops_no_other(two: B
     assert [one.error for _, one in two.dead] == ["desk: HTTP 400"]
     assert [one.status for one in two.store.messages(T0_MS, two.now_ms)] == ["failed"]
     assert list(two.store.pending()) == []
+    two.take(opened(severity="critical"), at_ms=two.now_ms + 3 * MINUTE_MS)  # again
+    assert len(two.dead) == 1
     del two.phones.down["desk"]
     two.take(opened(severity="critical", ticker="MSFT"))
     assert len(two.sent("desk")) == 1
+
+
+def test_a_channel_that_took_a_message_is_left_alone_no_longer(two: Bench) -> None:
+    two.take(opened(severity="high"))
+    del two.phones.down["desk"]
+    for severity, ticker in (("high", "KO"), ("critical", "GE"), ("high", "XOM")):
+        two.take(opened(severity=severity, ticker=ticker), at_ms=two.now_ms + 1)
+    assert [message.incident and message.incident.subject for message in two.sent("desk")] == ["GE", "XOM"]
+
+
+def test_what_aws_says_of_a_send_is_in_the_delivery(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_channel: str, _message: Message, _settings: AlertSettings) -> str:
+        raise _NO_ANSWER
+
+    monkeypatch.setattr(two.notifier._deliverer, "_send", refuse)
+    two.take(opened(severity="high"))
+    assert _of_desk(two).error.startswith("ClientError: An error occurred (InternalServerError)")
 
 
 def test_only_what_failed_for_good_is_reopened(two: Bench) -> None:
@@ -226,13 +246,65 @@ def test_a_pending_message_that_cannot_be_read_stops_no_other(
 
     def refuse(id_: str, made_ms: int) -> Message | None:
         if "AAPL" in id_:
-            raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchGetItem")
+            raise _NO_ANSWER
         return read(id_, made_ms)
 
     monkeypatch.setattr(two.store, "message", refuse)
     two.now_ms += MINUTE_MS
     done = two.notifier.sweep(two.settings)
     assert (done.sent, len(done.errors)) == (1, 1)
+
+
+def test_an_event_whose_second_look_failed_comes_again(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.settings, two.watched = AlertSettings(), 10
+    event = opened(severity="high")
+
+    def refuse(_events: object, _settings: object) -> list[Message]:
+        raise _NO_ANSWER
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two.notifier, "_widen", refuse)
+        (handled,) = two.notifier.handle([event], two.settings)
+    assert handled.error is _NO_ANSWER
+    assert two.take(event) == [None]
+    assert len(two.sent()) == 1
+
+
+def test_an_event_that_came_again_comes_once_more_where_its_message_cannot_be_read(
+    two: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = opened(severity="critical")
+    two.take(event)
+
+    def refuse(_id: str, _made_ms: int) -> Message | None:
+        raise _NO_ANSWER
+
+    monkeypatch.setattr(two.store, "message", refuse)
+    (handled,) = two.notifier.handle([event], two.settings)
+    assert handled.error is _NO_ANSWER
+
+
+def test_a_digest_of_more_incidents_than_a_sweep_looks_at_is_one(
+    two: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "INCIDENTS_A_SWEEP", 2)
+    two.settings = AlertSettings()
+    two.had_digests().take(*(opened(T0_MS + n, "low", ticker=f"T{n}") for n in range(5)))
+    two.sweep(after_minutes=60)
+    for _ in range(3):
+        two.sweep(after_minutes=1)
+    assert [message.digest and message.digest.incidents for message in two.sent()] == [5]
+
+
+def test_what_is_silenced_keeps_no_other_from_its_turn(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifier, "INCIDENTS_A_SWEEP", 1)
+    two.settings = AlertSettings()
+    two.take(opened(severity="high"))
+    two.take(opened(severity="high", ticker="KO"), at_ms=two.now_ms + 1)
+    two.store.put_silence(Silence(two.now_ms + 24 * HOUR_MS, "AAPL"))
+    two.sweep(after_minutes=4 * 60 + 1)
+    two.sweep()
+    assert [message.kind for message in two.sent()] == ["opened", "opened", "repeated"]
 
 
 def test_the_backlog_of_a_channel_keeps_back_no_other(two: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,16 @@ def test_an_escalation_that_overtakes_its_anomaly_is_the_one_message(bench: Benc
     assert bench.take(worse(event, T0_MS + 10, "high")) == ["opened"]
     assert bench.take(event) == [None]
     assert bench.incident(event).anomalies == 1
+    assert bench.incident(event).samples[0].severity == "high"
+
+
+def test_an_end_that_overtakes_its_anomaly_leaves_nothing_open(bench: Bench) -> None:
+    event = opened(severity="high")
+    bench.take(over(event, T0_MS + 10))
+    bench.take(event)
+    incident = bench.incident(event)
+    assert (incident.anomalies, incident.open, incident.state(bench.now_ms)) == (1, 0, "resolved")
+    assert incident.samples[0].ended_ms == T0_MS + 10
 
 
 def test_anomalies_of_a_ticker_within_two_minutes_are_one_incident(bench: Bench) -> None:
@@ -121,6 +131,17 @@ def test_the_end_of_what_lasted_is_told_once_nothing_followed(bench: Bench) -> N
     bench.sweep(after_minutes=60)
     assert bench.kinds() == ["opened", "resolved"]
     assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, peak severity high"
+
+
+def test_what_goes_on_after_its_end_was_told_is_told_anew(bench: Bench) -> None:
+    event, end_ms = opened(severity="high"), T0_MS + 5 * MINUTE_MS
+    bench.take(event)
+    bench.take(over(event, end_ms), at_ms=end_ms)
+    bench.sweep(after_minutes=2)
+    assert bench.kinds() == ["opened", "resolved"]
+    again = opened(end_ms + 2 * MINUTE_MS, "high")
+    assert bench.take(again) == ["opened"]
+    assert bench.incident(again).id == bench.incident(event).id
 
 
 def test_what_a_batch_brings_of_an_incident_is_one_message_about_the_worst_of_it(bench: Bench) -> None:
@@ -221,6 +242,7 @@ def test_what_a_market_wide_incident_takes_over_is_resolved_where_a_state_is_kep
     crash = [opened(T0_MS + n, "high", ticker=f"T{n}", unit="return", value=-0.01) for n in range(4)]
     for event in crash:
         pager.take(event)
+    assert len(pager.store.unresolved("live", ["market", "T0", "T1", "T2", "T3"])) == 1
     pager.sweep(after_minutes=1)
     of: dict[str, list[str]] = {}
     for message in pager.sent("pager"):
@@ -361,11 +383,12 @@ def test_a_market_wide_move_is_one_incident_with_its_tickers_ranked(bench: Bench
 
 def test_singles_that_came_before_are_merged_into_it(bench: Bench) -> None:
     bench.watched = 10
-    crash = [opened(T0_MS + n, "high", ticker=f"T{n}") for n in range(10)]
+    crash = [opened(T0_MS + n, "critical" if n == 0 else "high", ticker=f"T{n}") for n in range(10)]
     sent = [bench.take(event)[0] for event in crash]
     assert sent == ["opened"] * 4 + [None] * 6  # three of one ticker, one of the market
     (incident,) = bench.incidents()
-    assert (incident.subject, incident.anomalies, incident.open) == ("market", 10, 10)
+    assert (incident.subject, incident.severity) == ("market", "critical")
+    assert (incident.anomalies, incident.open) == (10, 10)
     assert {bench.incident(event).id for event in crash} == {incident.id}
     assert bench.store.unresolved("live", ["market", *(event.anomaly.ticker for event in crash)]) == [
         incident
