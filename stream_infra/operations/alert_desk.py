@@ -132,9 +132,14 @@ def _incident(store: AlertStore, id_: str) -> Incident | None:
 
 
 def acknowledge(
-    store: AlertStore, id_: str, *, until_ms: int, reason: str, by: str, now: datetime
+    store: AlertStore, id_: str, *, until_ms: int | None, reason: str, by: str, now: datetime
 ) -> Incident:
     """Acknowledge the incident of an anomaly, or an incident; return it as it is then.
+
+    Parameters
+    ----------
+    until_ms
+        Until when, epoch ms UTC; None withdraws the acknowledgement.
 
     Raises
     ------
@@ -145,7 +150,7 @@ def acknowledge(
     """
     found = _incident(store, id_.partition("#")[0])
     anomaly = "" if found is None or found.id == id_ else id_.partition("#")[0]
-    known = Acknowledgement(by, until_ms, 0, reason, anomaly)
+    known = None if until_ms is None else Acknowledgement(by, until_ms, 0, reason, anomaly)
     try:
         incident = found and store.acknowledge(found.id, known, _ms(now))
     except ConflictError as error:

@@ -183,6 +183,8 @@ def ack(
     alert: Annotated[str, typer.Argument(help="Id of an anomaly or an incident.")],
     until: UntilOption = "4h",
     reason: Reason = "",
+    *,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the acknowledgement back.")] = False,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
@@ -195,7 +197,7 @@ def ack(
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    until_ms = _ms(times.end(until, now))
+    until_ms = None if withdraw else _ms(times.end(until, now))
     store, by = _store(resolve(aws)), getpass.getuser()
     incident = alert_desk.acknowledge(store, alert, until_ms=until_ms, reason=reason, by=by, now=now)
     row = incident_row(incident, _ms(now))

@@ -162,6 +162,7 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
         row = json.loads(run("ack", id_, "--json").output)
         assert (row["state"], row["id"]) == ("acknowledged", f"live-AAPL-{event.at_ms}")
     assert re.search(r"acknowledged +AAPL, 1 anomaly, until \S+", run("list").output)
+    assert json.loads(run("ack", event.anomaly.id, "--withdraw", "--json").output)["state"] == "open"
     assert isinstance(run("ack", "BRK-B").exception, InputError)
 
 
