@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class MonitorError(Exception):
@@ -37,6 +38,12 @@ class MonitorError(Exception):
         return f"{text}; must be {self.allowed}" if self.allowed else text
 
 
+def first_repeated(pairs: list[tuple[str, Any]]) -> str | None:
+    """Return the first name that stands twice in an object of JSON, of which `json` gives its pairs to a hook."""
+    names = [name for name, _ in pairs]
+    return next(name for name in names if names.count(name) > 1) if len(set(names)) < len(names) else None
+
+
 def named_twice(text: str) -> str | None:
     """Return the first name that stands twice in an object of a JSON text, of which a reader would drop one.
 
@@ -48,9 +55,8 @@ def named_twice(text: str) -> str | None:
     twice: list[str] = []
 
     def collect(pairs: list[tuple[str, object]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice.append(next(name for name in names if names.count(name) > 1))
+        if name := first_repeated(pairs):
+            twice.append(name)
 
     try:
         json.loads(text, object_pairs_hook=collect)

@@ -17,6 +17,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from producers.errors import first_repeated
 from producers.recorded_lines import Lines, RecordingError, lines_of
 from producers.recorded_rows import BadRowError, RecordedTick, RowReader, TickColumns
 
@@ -322,12 +323,20 @@ def json_row(text: str | bytes) -> Mapping[str, Any]:
         If it is no JSON object.
     """
     try:
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_with_each_name_once)
+    except BadRowError:
+        raise
     except (ValueError, RecursionError) as error:
         raise BadRowError(f"is not JSON ({error}); must be one object per line") from error
     if not isinstance(row, dict):
         raise BadRowError(f"is {_JSON_TYPES[type(row)]}; must be one JSON object per line")
     return row
+
+
+def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := first_repeated(pairs):
+        raise BadRowError(f"has {twice[:60]!r} twice; must have each name once")
+    return dict(pairs)
 
 
 def _parquet_blocks(path: Path) -> Iterator[_Block]:

@@ -139,3 +139,12 @@ def test_a_time_of_parquet_that_cannot_be_named_costs_its_row(tmp_path: Path) ->
     times, rejected = _both(_with_time(tmp_path / "odd.parquet", "us", None, 2**62))
     assert times == []
     assert "a value cannot be read" in rejected[0]
+
+
+def test_a_name_that_stands_twice_in_a_row_of_json_costs_the_row(tmp_path: Path) -> None:
+    file = tmp_path / "twice.jsonl"
+    good = f'{{"ts": {START_MS}, "symbol": "AAPL", "price": 1.5}}'
+    file.write_text(f'{good}\n{good[:-1]}, "price": 2.5}}\n')
+    times, rejected = _both(file)
+    assert times == [START_MS]
+    assert rejected == ["twice.jsonl:2: has 'price' twice; must have each name once"]
