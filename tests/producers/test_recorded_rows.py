@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers import recorded_lines, recordings
+from producers import recorded_lines, recorded_parquet
 from producers.recorded_lines import RecordingError
 from producers.recorded_rows import RecordedTick, RowReader
 from producers.recordings import RejectedTick, read_columns, read_ticks
@@ -175,7 +175,7 @@ def test_columns_of_parquet_are_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "ticks.parquet"
     parquet.write_table(pyarrow.table(columns), path)
     for at_once in (1, 4):
-        with mock.patch.object(recordings, "ROWS_AT_ONCE", at_once):
+        with mock.patch.object(recorded_parquet, "ROWS_AT_ONCE", at_once):
             ticks, rejected = one_by_one(path)
             found, left_out = by_columns(path)
         assert (exact(found), left_out) == (exact(ticks), rejected)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.errors import MonitorError
+from producers.recorded_parquet import ROWS_AT_ONCE
 from producers.recorded_rows import RecordedTick, TickColumns
-from producers.recordings import ROWS_AT_ONCE, RejectedTick
+from producers.recordings import RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.arrays import ArrayReader, TickBlock
 from stream_infra.operations.recordings import columns_of, ticks_of
