@@ -56,7 +56,7 @@ class MissingCalls:
             await self._app(scope, receive, send)
             return
         asked = json.loads(await Request(scope, receive).body() or b"{}")
-        answer = await self._tested(scope["path"], found["verb"], asked)
+        answer = await self._tested(scope["path"], found["verb"], asked, _region(Headers(scope=scope)))
         await answer(scope, receive, send)
 
     async def _limits(self) -> JSONResponse:
@@ -69,8 +69,8 @@ class MissingCalls:
         headers = {"x-amz-target": f"Kinesis_20131202.{call}", "content-type": "application/x-amz-json-1.1"}
         return (await self._call("kinesis", "POST", "/", headers=headers, json=request)).json()
 
-    async def _tested(self, path: str, verb: str, asked: dict[str, Any]) -> JSONResponse:
-        method = await self._call("apigateway", "GET", path)
+    async def _tested(self, path: str, verb: str, asked: dict[str, Any], region: str) -> JSONResponse:
+        method = await self._call("apigateway", "GET", path, region)
         function = _FUNCTION.search(method.json().get("methodIntegration", {}).get("uri", ""))
         if function is None:
             return JSONResponse(method.json(), method.status_code if method.is_error else 400)
@@ -86,7 +86,7 @@ class MissingCalls:
             "isBase64Encoded": False,
         }
         invoked = await self._call(
-            "lambda", "POST", f"/2015-03-31/functions/{function['name']}/invocations", json=event
+            "lambda", "POST", f"/2015-03-31/functions/{function['name']}/invocations", region, json=event
         )
         said = invoked.json()
         if invoked.is_error or "statusCode" not in said:
@@ -95,9 +95,21 @@ class MissingCalls:
             {"status": said["statusCode"], "body": said.get("body") or "", "headers": {}, "latency": 0}
         )
 
-    async def _call(self, service: str, verb: str, path: str, **request: Any) -> httpx.Response:
-        credential = f"test/20260101/{REGION}/{service}/aws4_request"
+    async def _call(
+        self, service: str, verb: str, path: str, region: str = REGION, **request: Any
+    ) -> httpx.Response:
+        credential = f"test/20260101/{region}/{service}/aws4_request"
         headers = {**request.pop("headers", {}), "authorization": f"AWS4-HMAC-SHA256 Credential={credential}"}
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
             return await client.request(verb, path, headers=headers, **request)
+
+
+def _region(headers: Headers) -> str:
+    """Return the region that a request is signed for.
+
+    >>> _region(Headers({"authorization": "AWS4-HMAC-SHA256 Credential=ASIAX/20260101/eu-west-1/s3/aws4_request, X"}))
+    'eu-west-1'
+    """
+    scope = headers.get("authorization", "").partition("Credential=")[2].split("/")
+    return scope[2] if len(scope) > 2 else REGION
