@@ -83,5 +83,8 @@ def new_account(folder: Path, settings: str) -> Iterator[Account]:
     aws = LocalSettings(folder / "aws", free_port(), free_port(), None)
     aws.directory.mkdir()
     emulator.start(aws)
-    yield Account(aws, folder)
-    assert emulator.emulator(aws).stop()
+    try:
+        yield Account(aws, folder)
+    finally:
+        stopped = emulator.emulator(aws).stop()
+    assert stopped
