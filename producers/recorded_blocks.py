@@ -14,7 +14,7 @@ OPTIONAL = ("bid", "ask", "day_volume", "volume", "quote_ts")
 Row = Mapping[str, Any] | BadRowError
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows that follow one another from line `line` on, one by one and, where that can be, by columns or by Arrow."""
 
     line: int

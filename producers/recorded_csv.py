@@ -9,12 +9,12 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from producers.recorded_blocks import OPTIONAL, REQUIRED, Block, Row, check_columns
+from producers.recorded_blocks import OPTIONAL, REQUIRED, Row, RowBlock, check_columns
 from producers.recorded_lines import Lines, RecordingError
 from producers.recorded_rows import BadRowError
 
 
-def csv_blocks(path: Path, blocks: Iterator[Lines]) -> Iterator[Block]:
+def csv_blocks(path: Path, blocks: Iterator[Lines]) -> Iterator[RowBlock]:
     """Yield the rows below the header; `path` is for errors.
 
     Raises
@@ -29,7 +29,7 @@ def csv_blocks(path: Path, blocks: Iterator[Lines]) -> Iterator[Block]:
             header = _header(path, rows.number, rows.texts()[0])
             rows = rows.after_first()
         if header is not None and rows.data:
-            yield Block(
+            yield RowBlock(
                 rows.number,
                 partial(_csv_rows, header, rows),
                 partial(_csv_columns, header, rows),

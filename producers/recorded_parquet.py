@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from producers.recorded_blocks import OPTIONAL, REQUIRED, Block, Row, check_columns
+from producers.recorded_blocks import OPTIONAL, REQUIRED, Row, RowBlock, check_columns
 from producers.recorded_lines import RecordingError
 from producers.recorded_rows import BadRowError
 
@@ -16,7 +16,7 @@ _NO_VALUE = (ArithmeticError, LookupError, ValueError)
 """What Arrow raises of a time that Python cannot name: beyond the year 9999."""
 
 
-def parquet_blocks(path: Path) -> Iterator[Block]:
+def parquet_blocks(path: Path) -> Iterator[RowBlock]:
     """Yield the rows of a file.
 
     Raises
@@ -38,7 +38,7 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
             for read in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(names)):
                 group = _with_common_types(read.rename_columns([names[name] for name in read.schema.names]))
                 rows = partial(_parquet_rows, group, number)
-                yield Block(number, rows, partial(_parquet_columns, group), partial(_itself, group))
+                yield RowBlock(number, rows, partial(_parquet_columns, group), partial(_itself, group))
                 number += len(group)
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: there is no such file") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from producers.errors import first_repeated
-from producers.recorded_blocks import Block, Row
+from producers.recorded_blocks import Row, RowBlock
 from producers.recorded_csv import csv_blocks
 from producers.recorded_lines import Lines, RecordingError, lines_of
 from producers.recorded_parquet import parquet_blocks
@@ -112,7 +112,7 @@ def read_blocks(
 
 
 def _one_by_one(
-    path: Path, block: Block, reader: RowReader, reject: Callable[[RejectedTick], None]
+    path: Path, block: RowBlock, reader: RowReader, reject: Callable[[RejectedTick], None]
 ) -> Iterator[RecordedTick]:
     for line, row in block.rows():
         try:
@@ -125,7 +125,7 @@ def _one_by_one(
             yield tick
 
 
-def _blocks(path: Path) -> Iterator[Block]:
+def _blocks(path: Path) -> Iterator[RowBlock]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = suffixes[-1:] == [".gz"]
     kind = (suffixes[:-1] if zipped else suffixes)[-1:]
@@ -154,9 +154,9 @@ def _check_is_text(path: Path) -> None:
         raise RecordingError(f"{path}: {found}; must be {_FORMATS}, in UTF-8")
 
 
-def _json_blocks(_path: Path, blocks: Iterator[Lines]) -> Iterator[Block]:
+def _json_blocks(_path: Path, blocks: Iterator[Lines]) -> Iterator[RowBlock]:
     for block in blocks:
-        yield Block(block.number, partial(_json_rows, block))
+        yield RowBlock(block.number, partial(_json_rows, block))
 
 
 def _json_rows(rows: Lines) -> Iterator[tuple[int, Row]]:
