@@ -23,7 +23,7 @@ def parse(text: str) -> Any:
     --------
     >>> parse('{"until": "2026-11-24T16:00:00Z"}')
     {'until': '2026-11-24T16:00:00Z'}
-    >>> parse("[" * 9000)
+    >>> parse("[" * 16_000)
     Traceback (most recent call last):
         ...
     api.problems.Problem: body: body is nested too deeply; must be JSON of a few levels

@@ -189,7 +189,7 @@ class Policy:
         rank = DIGEST if message.incident is None else message.incident.peak
         listed = message.digest.listed if message.digest is not None else ()
         about = [message.cause] if message.cause is not None else [one.samples[0] for one in listed]
-        return self.is_muted(rank) or all(map(self.is_silenced, about))
+        return self.is_muted(rank) or (bool(about) and all(map(self.is_silenced, about)))
 
     def due_ms(self, incident: Incident) -> int | None:
         """Return when a sweep has to look at an incident (epoch ms UTC); None for never again."""
