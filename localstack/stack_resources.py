@@ -11,11 +11,12 @@ import json
 import mimetypes
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from typing import Any
 
 from ministack.services import cognito, eventbridge, s3
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, provisioners, stacks
 
 from localstack.alarm_dimensions import summands
 
@@ -33,11 +34,32 @@ def know_all_types() -> None:
     for kind in _NAMES_ONLY:
         provisioners._RESOURCE_HANDLERS.setdefault(kind, _handler(_name, lambda *_: None))
     _know_metric_math()
+    _let_imported_buckets_be_there()
     provisioners._RESOURCE_HANDLERS |= {
         "AWS::Events::Archive": _handler(_archive, _delete_archive),
         "AWS::Cognito::UserPoolUser": _handler(_invite, _sign_out),
         "Custom::CDKBucketDeployment": _handler(_upload, lambda *_: None),
     }
+
+
+def _let_imported_buckets_be_there() -> None:
+    """Take over a bucket as CloudFormation does ("Import AWS resources into a CloudFormation stack automatically").
+
+    MiniStack's check that the name of a bucket is free knows nothing of those that a change set imports.
+    """
+    deploy, check = changesets._deploy_stack_async, stacks._fail_property_validation
+    imported: ContextVar[Collection[str]] = ContextVar("imported", default=())
+
+    async def deployed(*of: Any, imports: Properties | None = None, **named: Any) -> None:
+        imported.set(imports or ())  # a task has a context of its own
+        await deploy(*of, imports=imports, **named)
+
+    def checked(*of: Any, **named: Any) -> bool:
+        *first, resources, ordered = of[:5]
+        made = [name for name in ordered if name not in imported.get()]
+        return bool(check(*first, resources, made, *of[5:], **named))
+
+    changesets._deploy_stack_async, stacks._fail_property_validation = deployed, checked
 
 
 def _know_metric_math() -> None:

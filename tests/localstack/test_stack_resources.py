@@ -121,3 +121,29 @@ def test_a_method_is_tested_past_its_authorizer_and_logs_are_written_by_the_role
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert any("called" in one["message"] for one in logs.filter_log_events(logGroupName=group)["events"])
+
+
+@pytest.mark.parametrize("imports", [True, False])
+def test_a_bucket_that_is_there_is_imported_or_in_the_way(aws: Client, imports: bool) -> None:
+    """CloudFormation guide, "Import AWS resources into a CloudFormation stack automatically"."""
+    cloudformation, s3, name = aws("cloudformation"), aws("s3"), f"left-over-{imports}".lower()
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="kept", Body=b"")
+    bucket = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": name}}
+    changes = {"StackName": name, "ChangeSetName": "first"}
+    cloudformation.create_change_set(
+        **changes,
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps({"Resources": {"Data": bucket}}),
+        ImportExistingResources=imports,
+    )
+    cloudformation.get_waiter("change_set_create_complete").wait(**changes, WaiterConfig={"Delay": 1})
+    cloudformation.execute_change_set(**changes)
+
+    def status() -> str:
+        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+    while status().endswith("_IN_PROGRESS"):
+        time.sleep(0.1)
+    assert status() == ("CREATE_COMPLETE" if imports else "ROLLBACK_COMPLETE")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]] == ["kept"]
