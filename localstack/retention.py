@@ -64,7 +64,8 @@ async def forget_regularly() -> None:
             try:
                 for _ in part(time.time()):
                     await asyncio.sleep(0)
-            except Exception:  # what has a form that is not known here stays; the other parts are forgotten
+            # What has a form that is not known here stays; the other parts are forgotten.
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 logger.exception("what is due was not all forgotten")
         await asyncio.sleep(EVERY_SECONDS)
 

@@ -62,9 +62,8 @@ def lines_of(path: Path, zipped: bool) -> Iterator[Lines]:
 
     try:
         with gzip.open(path) if zipped else path.open("rb") as file:
-            while piece := file.read1(
-                BYTES_AT_ONCE
-            ):  # one read of the system's, so that an error costs nothing before it
+            # One read of the system's at a time, so that an error costs nothing before it.
+            while piece := file.read1(BYTES_AT_ONCE):
                 held += piece
                 if len(held) >= BYTES_AT_ONCE:
                     yield from whole(_end_of_lines(held))

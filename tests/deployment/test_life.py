@@ -12,15 +12,16 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from localstack.settings import ACCOUNT, aws_environment
 from stream_infra import names
+from tests.calls import called_every
 from tests.deployment.account import Account, new_account
 
 pytestmark = [
@@ -104,22 +105,10 @@ def spoiled(handler: Path) -> Iterator[None]:
     handler.write_text(text)
 
 
-@contextmanager
-def scans(account: Account) -> Iterator[None]:
+def scans(account: Account) -> AbstractContextManager[None]:
     """The scanner is called every second, as by a schedule."""
-    ended, functions = threading.Event(), account.client("lambda")
-
-    def scan() -> None:
-        while not ended.wait(1):
-            functions.invoke(FunctionName=names.SCANNER, Qualifier=names.LIVE, Payload=b'{"polls": 1}')
-
-    caller = threading.Thread(target=scan)
-    caller.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        caller.join()
+    scan = {"FunctionName": names.SCANNER, "Qualifier": names.LIVE, "Payload": b'{"polls": 1}'}
+    return called_every(1, partial(account.client("lambda").invoke, **scan))
 
 
 def test_a_bad_version_is_taken_back_and_so_it_is_when_it_is_tried_again(prod: Account) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stream_infra.cdk.constructs.releases import CHECK
+from tests.calls import called_every
 from tests.localstack.conftest import TRUST
 from tests.stream_infra.cdk.local_stacks import LocalStacks
 
@@ -95,22 +95,9 @@ class Shifted:
         answer = self.stacks.client("lambda").invoke(FunctionName=self.name, Qualifier="live")
         return None if "FunctionError" in answer else json.load(answer["Payload"])
 
-    @contextmanager
-    def called(self) -> Iterator[None]:
+    def called(self) -> AbstractContextManager[None]:
         """Somebody calls the alias again and again."""
-        ended = threading.Event()
-
-        def call() -> None:
-            while not ended.wait(0.1):
-                self.served()
-
-        caller = threading.Thread(target=call)
-        caller.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            caller.join()
+        return called_every(0.1, self.served)
 
     def why(self) -> str:
         """Why the alias could not be changed last."""

@@ -179,9 +179,8 @@ def _summed(names: list[str], ticks: Ticks, volume: Floats, by_slot: Ints, reade
     for start, stop in zip(starts, [*starts[1:], len(rows)], strict=False):
         symbol, its_day, part = names[slot[start]], int(day[start]), sums[start:stop]
         part[0] += reader.volume_of(symbol, its_day)
-        np.add.accumulate(
-            part, out=part
-        )  # one after the other, as rows are: the order decides about the last bit
+        # One after the other, as rows are: the order decides about the last bit.
+        np.add.accumulate(part, out=part)
         reader.set_volume(symbol, its_day, float(part[-1]))
     found = ticks.day_volume.copy()
     found[rows] = sums
