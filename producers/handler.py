@@ -121,6 +121,7 @@ def _emit(report: ScanReport, scan: str) -> None:
     for name, value in {
         "Polls": report.polls,
         "PollsFailed": report.failed_polls,
+        "PollsSkipped": report.skipped_polls,
         "TicksPublished": report.ticks,
         "TicksWaiting": report.waiting,
         "RecordsResent": report.resent,

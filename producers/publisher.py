@@ -37,6 +37,7 @@ MAX_AGGREGATE_BYTES = 256 * 1024
 _KEY_BYTES = 128  # room for partition key, explicit hash key and the framing of a user record
 MAX_USER_RECORD_BYTES = MAX_AGGREGATE_BYTES - 2 * _KEY_BYTES
 _MAX_QUEUED_BYTES = 4 * 1024 * 1024
+_LEAST_SECONDS = 1.0
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _MAX_BACKOFF_SECONDS = 5.0
@@ -169,7 +170,7 @@ class Publisher:
         """Send what waits and then the batches, trying again until all is through or time is up.
 
         Each partition gets the symbols that belong to it; per symbol the order of the batches is kept.
-        `batches` is read to its end even when time is up: what is not sent by then waits in the publisher.
+        `batches` is read to its end and tried even when time is up: what is not sent then waits in the publisher.
 
         Raises
         ------
@@ -191,6 +192,10 @@ class Publisher:
                 rest = packer.flush()
                 if rest is not None:
                     self.enqueue([rest])
+        if (
+            packers
+        ):  # what waits untried would have to be stored, and sent by a later poll, which is late as well
+            deadline = max(deadline, self._clock() + _LEAST_SECONDS)
         self._drain(0, deadline, report)
         report.waiting = sum(aggregate.ticks for aggregate in self.waiting)
         return report

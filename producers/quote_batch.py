@@ -47,6 +47,7 @@ _Ts = Annotated[int, Meta(ge=0, le=MAX_TS_MS)]
 OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
 _MAX_COMMAS = 8 * MAX_ROWS
 COLUMNS = ("symbol", "ts", "price", *OPTIONAL_COLUMNS)
+_PLAIN = frozenset({int, float, type(None)})
 _KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
 
@@ -157,7 +158,7 @@ def encode(batch: QuoteBatch) -> bytes:
     for name in OPTIONAL_COLUMNS:
         column = getattr(batch, name)
         if not column or any(value is not None for value in column):
-            columns[name] = column if name != "day_volume" else [_short(value) for value in column]
+            columns[name] = column if name != "day_volume" else list(map(_short, column))
     if batch.missing:
         columns["missing"] = batch.missing
     payload = _encode_json(columns)
@@ -216,6 +217,8 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
     if len({len(column) for column in columns}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(COLUMNS, columns, strict=True))
         raise QuoteBatchError(f"source {batch.source}: columns of lengths {lengths}; must be of equal length")
+    if _are_plainly_usable(batch):
+        return batch, []
     rows = list(zip(*columns, strict=True))
     reasons = [_why_rejected(row) for row in rows]
     if not any(reasons):
@@ -225,6 +228,20 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
         RejectedRow(index, str(rows[index][0])[:64], reason) for index, reason in enumerate(reasons) if reason
     ]
     return select(batch, kept, batch.missing), rejected
+
+
+def _are_plainly_usable(batch: QuoteBatch) -> bool:
+    """Return whether all rows are as `Wire` has them; False says nothing, as a time may be a whole float as well."""
+    columns = {name: getattr(batch, name) for name in COLUMNS if name != "symbol"}
+    if not all(
+        _PLAIN.issuperset(map(type, column)) for column in columns.values()
+    ):  # a Decimal would do for `convert`
+        return False
+    try:
+        msgspec.convert({"v": VERSION, "source": batch.source, "symbol": msgspec.Raw(), **columns}, Wire)
+        return all(map(is_symbol, msgspec.convert(batch.symbol, list[str])))
+    except msgspec.ValidationError:
+        return False
 
 
 def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteBatch:

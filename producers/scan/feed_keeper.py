@@ -1,9 +1,9 @@
 """Keeps what is known of the feed in DynamoDB, and puts its events on the bus `stock-market`.
 
 The item has pk `scan#feed` and sk `feed`. `state` is for the scanner; the other attributes are for `status`
-and `doctor`: source, breaker, failing (why the last poll failed), stale_since, stale_tickers, last_error, updated. A
-state of tens of thousands of tickers is more than an item takes: its further parts are items of their own, sk `feed/1`
-and so on, and `parts` and `checksum` say what belongs together.
+and `doctor`: source, breaker, failing (why the last poll failed), late (why the last scan skipped polls), stale_since,
+stale_tickers, last_error, updated. A state of tens of thousands of tickers is more than an item takes: its further
+parts are items of their own, sk `feed/1` and so on, and `parts` and `checksum` say what belongs together.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class FeedKeeper:
         """Why events wait, if some do."""
         self._failing = ""
         self._changes = 0
+        self.late = ""
+        """Why polls were skipped by the last scan, if some were."""
         self.warm_up = WarmUpMemory()
         """What is known of the past of live tickers, whatever their source."""
 
@@ -80,7 +82,8 @@ class FeedKeeper:
         """
         answer = self._dynamodb.get_item(TableName=self._table, Key=KEY, ConsistentRead=True)
         kept = self._decoded(answer.get("Item"))
-        self._failing, self._changes = answer.get("Item", {}).get("failing", {}).get("S", ""), 0
+        said = {name: answer.get("Item", {}).get(name, {}).get("S", "") for name in ("failing", "late")}
+        self._failing, self.late, self._changes = said["failing"], said["late"], 0
         if kept.memory.observed_ms > now_ms + MAX_AHEAD_MS:
             kept = _Kept(FeedMemory(), pending=kept.pending)
         self._source = source
@@ -142,6 +145,8 @@ class FeedKeeper:
         }
         if self._failing:
             item["failing"] = {"S": self._failing[:_ERROR_CHARACTERS]}
+        if self.late:
+            item["late"] = {"S": self.late}
         if memory.stale_since_ms:
             item["stale_since"] = {"S": _iso(memory.stale_since_ms)}
         self._dynamodb.put_item(TableName=self._table, Item=item)

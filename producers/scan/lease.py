@@ -2,8 +2,9 @@
 
 Times far ahead of the clock are not believed: the clock of an earlier scan was ahead, and has been set right.
 
-A poll reserves its time on the lease before it publishes: the reservation fails when another scan has
-taken over, and times grow over all scans. So ticks of a symbol grow strictly even when scans overlap.
+A poll reserves its time on the lease before it asks the source: the reservation fails when another scan has
+taken over, and times grow over all scans. A poll that takes long confirms it before it publishes. So ticks of a
+symbol grow strictly even when scans overlap.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Lease:
         self._table = table
         self._owner = owner
         self._duration_ms = duration_ms
+        self._until_ms = 0
         self.last_ts = 0
         self.correction: str | None = None
         """What was corrected of the times that a clock left which was ahead."""
@@ -74,8 +76,19 @@ class Lease:
         )
         if answer is None:
             raise LeaseLostError("another scan holds the lease")
-        self.last_ts = ts
+        self.last_ts, self._until_ms = ts, now_ms + self._duration_ms
         return ts
+
+    def confirm(self, now_ms: int) -> None:
+        """Prolong the lease if the poll since `reserve` has used up most of it: another scan may hold it by now.
+
+        Raises
+        ------
+        LeaseLostError
+            If another scan does.
+        """
+        if self._until_ms - now_ms < self._duration_ms // 2:
+            self.reserve(now_ms, self.last_ts)
 
     def release(self) -> None:
         """Release the lease, if it is still held."""

@@ -52,6 +52,7 @@ class ScanError(MonitorError):
 class ScanReport:
     """What a scan did: polls, and how many ticks went to which partition.
 
+    `skipped` counts polls that were due and not made, as those before took too long; `late` says so in a sentence.
     `repeated` counts quotes that were none: old ones, and the last ones of a feed that has fallen silent.
     `backfilled` counts the ticks that warmed tickers up.
     `missing` are the tickers that the source did not answer at least once, with the last reason, `rejected`
@@ -62,6 +63,8 @@ class ScanReport:
     status: Status = "ok"
     polls: int = 0
     failed_polls: int = 0
+    skipped_polls: int = 0
+    late: str = ""
     partitions: Counter[int] = field(default_factory=Counter)
     resent: int = 0
     waiting: int = 0
@@ -83,6 +86,7 @@ class ScanReport:
             "status": self.status,
             "polls": self.polls,
             "failed_polls": self.failed_polls,
+            "skipped_polls": self.skipped_polls,
             "ticks": self.ticks,
             "partitions": {
                 str(partition): self.partitions[partition] for partition in sorted(self.partitions)
@@ -130,6 +134,7 @@ class Scan:
         self._parts = parts
         self._settings = settings
         self._stored: list[Aggregate] = []
+        self._is_overtaken = False
         self.report = ScanReport()
 
     def run(self, request: ScanRequest, deadline_ms: int) -> ScanReport:
@@ -144,6 +149,7 @@ class Scan:
         """
         self._check(request)
         parts = self._parts
+        due_ms = parts.clock_ms()
         if not self._is_open():
             self.report.status = "closed"
         elif not self._acquire(request, deadline_ms):
@@ -158,7 +164,7 @@ class Scan:
                 if isinstance(parts.source, HasConnection):
                     at_the_end.callback(parts.source.close)
                 at_the_end.callback(self._save_feed)
-                self._work(request, deadline_ms)
+                self._work(request, due_ms, deadline_ms)
         return self.report
 
     def _check(self, request: ScanRequest) -> None:
@@ -180,34 +186,55 @@ class Scan:
             self._parts.sleep(_RETRY_MS / 1000)
         return True
 
-    def _work(self, request: ScanRequest, deadline_ms: int) -> None:
+    def _work(self, request: ScanRequest, due_ms: int, deadline_ms: int) -> None:
         self._record_correction()
         try:
             self._send_stored(deadline_ms)
             if request.backfill_minutes is None:
-                self._poll_until(deadline_ms, request.polls)
+                self._poll_until(due_ms, deadline_ms, request.polls)
             else:
                 self._backfill(request.backfill_minutes, deadline_ms)
         except LeaseLostError as error:
+            self._is_overtaken = True
             self.report.problems.append(str(error))
         if self.report.failed_polls and not self.report.polls:
             raise ScanError(
                 f"source {self._settings.source} failed in every poll: {self.report.problems[-1]}"
             )
 
-    def _poll_until(self, deadline_ms: int, polls: int | None) -> None:
+    def _poll_until(self, due_ms: int, deadline_ms: int, polls: int | None) -> None:
+        """Poll every interval from `due_ms` on; whatever is due while another poll is at work is skipped."""
         interval_ms = round(self._settings.poll_interval_seconds * 1000)
-        due_ms = self._parts.clock_ms()
+        waited_ms, longest_ms = self._parts.clock_ms() - due_ms, 0
         while self._is_open():
             now_ms = self._parts.clock_ms()
             if due_ms - now_ms > _SET_BACK_MS:
                 self.report.problems.append(f"the clock was set back by {due_ms - now_ms} ms: the scan ends")
                 break
-            due_ms = max(due_ms + interval_ms, now_ms)
+            skipped = max(0, now_ms - due_ms) // interval_ms
+            self.report.skipped_polls += skipped
+            due_ms += (skipped + 1) * interval_ms
             self._poll(publish_by_ms=min(due_ms, deadline_ms))
-            if due_ms >= deadline_ms or self.report.polls + self.report.failed_polls == polls:
+            longest_ms = max(longest_ms, self._parts.clock_ms() - now_ms)
+            if max(due_ms, self._parts.clock_ms()) >= deadline_ms:
+                self.report.skipped_polls += max(0, -(-(deadline_ms - due_ms) // interval_ms))
+                break
+            if self.report.polls + self.report.failed_polls == polls:
                 break
             self._parts.sleep(max(0, due_ms - self._parts.clock_ms()) / 1000)
+        self._say_skipped(waited_ms, longest_ms)
+
+    def _say_skipped(self, waited_ms: int, longest_ms: int) -> None:
+        report, interval = self.report, self._settings.poll_interval_seconds
+        if not report.skipped_polls:
+            return
+        due = report.polls + report.failed_polls + report.skipped_polls
+        report.late = (
+            f"{report.skipped_polls} of {due} polls were skipped: one of {len(self._parts.watch_list().symbols):,}"
+            f" tickers is due every {interval:g} s and took up to {longest_ms / 1000:.1f} s, and the scan began"
+            f" {waited_ms / 1000:.1f} s late; if that goes on, raise poll_interval_seconds or watch fewer tickers"
+        )
+        report.problems.append(report.late)
 
     def _poll(self, publish_by_ms: int) -> None:
         parts, report = self._parts, self.report
@@ -224,6 +251,7 @@ class Scan:
             self._judge_feed(watched.symbols, None, ts_ms, str(error))
             parts.feed.record_poll(str(error), ts_ms)
             return
+        parts.lease.confirm(parts.clock_ms())
         report.polls += 1
         parts.feed.record_poll("", ts_ms)
         quotes = self._observations(watched.symbols, batch, ts_ms)
@@ -292,7 +320,9 @@ class Scan:
     def _save_feed(self) -> None:
         now_ms = self._parts.clock_ms()
         self.report.feed = self._parts.feed.report(now_ms)
-        self._parts.feed.save(now_ms)
+        if not self._is_overtaken:  # who took over knows newer things
+            self._parts.feed.late = self.report.late
+            self._parts.feed.save(now_ms)
 
     def _backfill(self, minutes: int, deadline_ms: int) -> None:
         parts = self._parts
@@ -360,8 +390,7 @@ class Scan:
         )
 
     def _seconds_until(self, by_ms: int) -> float:
-        # Even a late poll tries once: what is not tried would wait a minute for the next scan.
-        return max(0.5, (by_ms - self._parts.clock_ms()) / 1000)
+        return max(0.0, (by_ms - self._parts.clock_ms()) / 1000)
 
 
 def deadline(request: ScanRequest, now_ms: int, remaining_ms: int) -> int:

@@ -7,7 +7,7 @@ its ticker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from producers.simulation.distortion import Distortion
@@ -64,31 +64,47 @@ class Schedule:
         event = self._event(symbol, number)
         return event if event.start_ms <= at_ms else self._event(symbol, number - 1)
 
-    def events(self, symbols: Iterable[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
-        """Return all events of these tickers that begin from `since_ms` to before `until_ms`, by time."""
+    def events(
+        self,
+        symbols: Iterable[str],
+        since_ms: int,
+        until_ms: int,
+        wanted: Callable[[Distortion], bool] = lambda _: True,
+    ) -> list[InjectedEvent]:
+        """Return all events of these tickers that begin from `since_ms` to before `until_ms`, by time.
+
+        With `wanted`, those of the distortions that it accepts.
+        """
         found: list[InjectedEvent] = []
         for symbol in symbols if self._distortions else ():
             numbers = range(_number(symbol, since_ms) - 1, _number(symbol, until_ms) + 1)
-            events = (self._event(symbol, number) for number in numbers)
+            events = (
+                self._event(symbol, number) for number in numbers if wanted(self._distortion(symbol, number))
+            )
             found += [event for event in events if since_ms <= event.start_ms < until_ms]
         return sorted(found, key=lambda event: (event.start_ms, event.symbol))
 
     def _event(self, symbol: str, number: int) -> InjectedEvent:
         turn = _turn(symbol)
-        own_seed = seed_of(self._seed, "injection", symbol)
-        bits = hashed(own_seed, number)
+        bits = hashed(self._own_seed(symbol), number)
         if turn is None:
-            place = number + own_seed
             latest_start = _OTHER_PERIOD_SECONDS - FADED_SECONDS
             start_ms = number * _OTHER_PERIOD_SECONDS * 1000 + bits % int(latest_start * 1000)
         else:
-            # Each ticker, and each slot after the last, has the next one, however many there are.
-            place = number + turn
             slot_start = number * _WATCHED_PERIOD_SECONDS + turn * _SLOT_SECONDS
             start_ms = slot_start * 1000 + bits % 15_000
-        distortion = self._distortions[place % len(self._distortions)]
+        distortion = self._distortion(symbol, number)
         end_ms = start_ms + int(distortion.seconds * 1000)
         return InjectedEvent(distortion, symbol, start_ms, end_ms, hashed(bits, 1))
+
+    def _distortion(self, symbol: str, number: int) -> Distortion:
+        # Each ticker, and each slot after the last, has the next one, however many there are.
+        turn = _turn(symbol)
+        place = number + (self._own_seed(symbol) if turn is None else turn)
+        return self._distortions[place % len(self._distortions)]
+
+    def _own_seed(self, symbol: str) -> int:
+        return seed_of(self._seed, "injection", symbol)
 
 
 def _turn(symbol: str) -> int | None:

@@ -3,7 +3,8 @@
 A path over a unit interval is a binary tree. Each node halves its interval, hands one part of the
 variance (or volume) to each half, and places the middle by the Brownian bridge between the ends, with
 numbers hashed from the node's position. Uneven shares, multiplied level by level, make volatility and
-volume cluster as they do in markets. A value costs one walk from the root, whatever the time.
+volume cluster as they do in markets. A value costs one walk from the root, whatever the time; the upper
+half of the walk is remembered.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b
 from math import sqrt
+from typing import NamedTuple
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _LEVELS = 18  # the leaves of a day are a third of a second
+_UPPER_LEVELS = 9
+_PARTS = 1 << _UPPER_LEVELS
+"""Of a path, remembered for many paths that are asked for at one time, and soon again: some minutes of a day."""
 _VOLATILITY_UNEVENNESS = 0.16
 _VOLUME_UNEVENNESS = 0.26
 
@@ -52,7 +57,31 @@ def brownian(
 
     `variance` is that of the motion over the whole interval.
     """
-    node = 1
+    motion = _Motion(1, start, end, variance)
+    if levels > _UPPER_LEVELS:
+        number, x = _part(x)
+        motion, levels = _part_of_motion(seed, number, motion), levels - _UPPER_LEVELS
+    (_, start, end, _), x = _motion_around(seed, x, motion, levels)
+    return start + x * (end - start)
+
+
+class _Motion(NamedTuple):
+    """A Brownian bridge over the interval of a node, and the variance of the motion over it."""
+
+    node: int
+    start: float
+    end: float
+    variance: float
+
+
+@lru_cache(maxsize=65_536)
+def _part_of_motion(seed: int, number: int, motion: _Motion) -> _Motion:
+    return _motion_around(seed, number / _PARTS, motion, _UPPER_LEVELS)[0]
+
+
+def _motion_around(seed: int, x: float, motion: _Motion, levels: int) -> tuple[_Motion, float]:
+    """Return the motion in the part around `x` after so many halvings, and where in the part `x` lies."""
+    node, start, end, variance = motion
     for _ in range(levels):
         bits = hashed(seed, node)
         share = 0.5 + _VOLATILITY_UNEVENNESS * ((bits >> 42 & 0x7FF) / 2048.0 - 0.5)
@@ -65,14 +94,32 @@ def brownian(
             start, variance = middle, variance * (1.0 - share)
             x -= 1.0
             node += 1
-    return start + x * (end - start)
+    return _Motion(node, start, end, variance), x
 
 
 def traded_share(seed: int, x: float) -> float:
     """Return the share (0 to 1, never falling) of the interval's volume that is traded by `x` in [0, 1]."""
-    done, rest = 0.0, 1.0
-    node = 1
-    for _ in range(_LEVELS):
+    number, x = _part(x)
+    (_, done, rest), x = _trade_around(seed, x, _part_of_trade(seed, number), _LEVELS - _UPPER_LEVELS)
+    return done + x * rest
+
+
+class _Trade(NamedTuple):
+    """What is traded before the interval of a node, and in it, as shares of the whole."""
+
+    node: int
+    done: float
+    rest: float
+
+
+@lru_cache(maxsize=65_536)
+def _part_of_trade(seed: int, number: int) -> _Trade:
+    return _trade_around(seed, number / _PARTS, _Trade(1, 0.0, 1.0), _UPPER_LEVELS)[0]
+
+
+def _trade_around(seed: int, x: float, trade: _Trade, levels: int) -> tuple[_Trade, float]:
+    node, done, rest = trade
+    for _ in range(levels):
         share = 0.5 + _VOLUME_UNEVENNESS * (uniform(hashed(seed, node)) - 0.5)
         x *= 2.0
         node *= 2
@@ -83,7 +130,13 @@ def traded_share(seed: int, x: float) -> float:
             rest *= 1.0 - share
             x -= 1.0
             node += 1
-    return done + x * rest
+    return _Trade(node, done, rest), x
+
+
+def _part(x: float) -> tuple[int, float]:
+    """Return in which of the parts that are remembered `x` in [0, 1] lies, and where in it."""
+    number = min(int(x * _PARTS), _PARTS - 1)
+    return number, x * _PARTS - number
 
 
 def busy_time(x: float) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, exp, floor, sqrt
+from typing import NamedTuple
 
 from producers.quote_batch import Quote, is_symbol
 from producers.simulation.distortion import VARIABLE, Distortion, from_text
@@ -65,67 +66,100 @@ class SimulatedSource:
         if event and active and active.is_frozen:
             at_ms = event.start_ms
         traits = listing(symbol)
-        level = self._log_level(symbol, traits, at_ms)
+        day = _ticker_day(self._seed, symbol, at_ms // DAY_MS)
+        level = self._log_level(day, traits, at_ms)
         level += _displacement(event, at_ms, _volatility(traits)) if event else 0.0
         middle = traits.price * exp(level)
         spread_factor = active.spread_factor if active else 1.0
-        price, bid, ask = self._quote(symbol, middle, traits.half_spread * spread_factor, at_ms)
+        price, bid, ask = _quote(day, middle, traits.half_spread * spread_factor, at_ms)
         if event and active and active.price_factors:
             price = round(price * active.price_factors[event.seed % len(active.price_factors)], 2)
-        return Quote(price, bid, ask, self._day_volume(symbol, traits, event, at_ms))
+        return Quote(price, bid, ask, self._day_volume(day, traits, event, at_ms))
 
     def injected_events(self, symbols: Sequence[str], since_ms: int, until_ms: int) -> list[InjectedEvent]:
         """Return the anomalies that begin in this time (epoch ms), by time."""
         return self._schedule.events(symbols, since_ms, until_ms)
 
-    def _log_level(self, symbol: str, traits: Listing, at_ms: int) -> float:
+    def _log_level(self, day: _TickerDay, traits: Listing, at_ms: int) -> float:
         market = _factor(self._seed, "market", _MARKET_VOLATILITY, at_ms)
         sector = _factor(self._seed, traits.sector, _SECTOR_VOLATILITY, at_ms)
-        return traits.beta * market + sector + _path(self._seed, symbol, traits.own_volatility, at_ms)
+        return traits.beta * market + sector + day.path.at(at_ms)
 
-    def _quote(
-        self, symbol: str, middle: float, half_spread: float, at_ms: int
-    ) -> tuple[float, float, float]:
-        bits = hashed(seed_of(self._seed, "quotes", symbol), at_ms // 250)
-        half = max(0.5, 100.0 * middle * half_spread * (0.7 + 0.6 * uniform(bits)))
-        bid_cents = max(1, floor(100.0 * middle - half + 0.5))
-        ask_cents = max(bid_cents + 1, ceil(100.0 * middle + half - 0.5))
-        middle_cents = min(max(round(100.0 * middle), bid_cents), ask_cents)
-        last_cents = (bid_cents, middle_cents, ask_cents)[bits % 3]  # trades bounce between bid and ask
-        return last_cents / 100.0, bid_cents / 100.0, ask_cents / 100.0
-
-    def _day_volume(self, symbol: str, traits: Listing, event: InjectedEvent | None, at_ms: int) -> int:
-        day, into_day = divmod(at_ms, DAY_MS)
-        total = traits.daily_volume * (0.7 + 0.7 * uniform(seed_of(self._seed, "volume", symbol, day)))
-        share = traded_share(seed_of(self._seed, "trades", symbol, day), busy_time(into_day / DAY_MS))
+    def _day_volume(self, day: _TickerDay, traits: Listing, event: InjectedEvent | None, at_ms: int) -> int:
+        share = traded_share(day.trades_seed, busy_time(at_ms % DAY_MS / DAY_MS))
         a_second = traits.daily_volume / 86_400.0
-        extra = self._bursts_before(symbol, day, event.start_ms) if event else 0.0
-        if event and event.start_ms >= day * DAY_MS:
+        day_start_ms = at_ms // DAY_MS * DAY_MS
+        extra = self._bursts_before(event.symbol, day_start_ms, event.start_ms) if event else 0.0
+        if event and event.start_ms >= day_start_ms:
             shown = min(event.distortion.seconds, (at_ms - event.start_ms) / 1000.0)
             extra += (event.distortion.volume_factor - 1.0) * shown
-        return round(total * share + a_second * extra)
+        return round(day.volume * share + a_second * extra)
 
-    def _count_bursts(self, symbol: str, day: int, before_ms: int) -> float:
+    def _count_bursts(self, symbol: str, day_start_ms: int, before_ms: int) -> float:
         """Seconds of usual volume that bursts have added since midnight, the one at `before_ms` left out."""
-        events = self._schedule.events([symbol], day * DAY_MS, before_ms)
+        events = self._schedule.events([symbol], day_start_ms, before_ms, lambda of: of.volume_factor > 1.0)
         return sum((event.distortion.volume_factor - 1.0) * event.distortion.seconds for event in events)
+
+
+class _DayPath(NamedTuple):
+    """A path over a day: continuous through midnights, back at 0 once a block of days."""
+
+    seed: int
+    start: float
+    end: float
+    variance: float
+
+    def at(self, at_ms: int) -> float:
+        """Return its log level at a time of its day."""
+        busy = busy_time(at_ms % DAY_MS / DAY_MS)
+        return brownian(self.seed, busy, self.start, self.end, variance=self.variance)
+
+
+class _TickerDay(NamedTuple):
+    """What a ticker's quotes of a day are made from; `volume` is the number of shares of the whole day."""
+
+    path: _DayPath
+    volume: float
+    trades_seed: int
+    quotes_seed: int
+
+
+@lru_cache(maxsize=65_536)
+def _ticker_day(seed: int, symbol: str, day: int) -> _TickerDay:
+    traits = listing(symbol)
+    return _TickerDay(
+        path=_day_path(seed, symbol, traits.own_volatility, day),
+        volume=traits.daily_volume * (0.7 + 0.7 * uniform(seed_of(seed, "volume", symbol, day))),
+        trades_seed=seed_of(seed, "trades", symbol, day),
+        quotes_seed=seed_of(seed, "quotes", symbol),
+    )
+
+
+def _day_path(seed: int, name: str, daily_volatility: float, day: int) -> _DayPath:
+    return _DayPath(
+        seed=seed_of(seed, "day", name, day),
+        start=_at_midnight(seed, name, daily_volatility, day),
+        end=_at_midnight(seed, name, daily_volatility, day + 1),
+        variance=daily_volatility**2,
+    )
 
 
 @lru_cache(maxsize=256)
 def _factor(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
-    return _path(seed, name, daily_volatility, at_ms)
+    return _day_path(seed, name, daily_volatility, at_ms // DAY_MS).at(at_ms)
 
 
-def _path(seed: int, name: str, daily_volatility: float, at_ms: int) -> float:
-    """Return the log level of a path: continuous through midnights, back at 0 once a block of days."""
-    day, into_day = divmod(at_ms, DAY_MS)
-    start = _at_midnight(seed, name, daily_volatility, day)
-    end = _at_midnight(seed, name, daily_volatility, day + 1)
-    busy = busy_time(into_day / DAY_MS)
-    return brownian(seed_of(seed, "day", name, day), busy, start, end, variance=daily_volatility**2)
+def _quote(day: _TickerDay, middle: float, half_spread: float, at_ms: int) -> tuple[float, float, float]:
+    """Return last price, bid and ask around a middle price, in whole cents."""
+    bits = hashed(day.quotes_seed, at_ms // 250)
+    half = max(0.5, 100.0 * middle * half_spread * (0.7 + 0.6 * uniform(bits)))
+    bid_cents = max(1, floor(100.0 * middle - half + 0.5))
+    ask_cents = max(bid_cents + 1, ceil(100.0 * middle + half - 0.5))
+    middle_cents = min(max(round(100.0 * middle), bid_cents), ask_cents)
+    last_cents = (bid_cents, middle_cents, ask_cents)[bits % 3]  # trades bounce between bid and ask
+    return last_cents / 100.0, bid_cents / 100.0, ask_cents / 100.0
 
 
-@lru_cache(maxsize=65_536)
 def _at_midnight(seed: int, name: str, daily_volatility: float, day: int) -> float:
     block, into_block = divmod(day, _BLOCK_DAYS)
     variance = _BLOCK_DAYS * daily_volatility**2

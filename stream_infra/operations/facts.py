@@ -147,6 +147,8 @@ class FeedFacts:
     last_error: str = ""
     failing: str = ""
     """Why the last poll failed; empty if it did not."""
+    late: str = ""
+    """Why the last scan skipped polls; empty if it did not."""
 
 
 @dataclass(frozen=True)

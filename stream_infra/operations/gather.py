@@ -344,6 +344,7 @@ class Gatherer:
             stale_since=item.get("stale_since", ""),
             last_error=item.get("last_error", ""),
             failing=item.get("failing", ""),
+            late=item.get("late", ""),
         )
 
     def _last_poll(self) -> datetime | None:

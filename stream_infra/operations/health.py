@@ -105,12 +105,13 @@ def _source(facts: MonitorFacts) -> Iterator[Finding]:
     broken = f"; cannot be used: {', '.join(source.broken)}" if source.broken else ""
     market = f"market{'s' if len(source.markets) > 1 else ''} {', '.join(source.markets)}"
     what = f"{source.name}, by {source.mode}, {market}; {keys}{broken}"
-    feed = facts.feed
-    if feed and feed.failing and feed.source == source.name and facts.market_open:
+    feed = facts.feed if facts.market_open and facts.feed and facts.feed.source == source.name else None
+    if feed and feed.failing:
         remedy = "run `stock-monitor doctor`; see docs/sources.md"
         yield Finding("source", "failed", f"{what}; the last poll failed: {feed.failing}", remedy)
     else:
-        yield Finding("source", "ok", what)
+        late = f"; of the last scan {feed.late}" if feed and feed.late else ""
+        yield Finding("source", "ok", what + late)
 
 
 def _detector(facts: MonitorFacts) -> Iterator[Finding]:

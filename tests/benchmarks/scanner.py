@@ -18,6 +18,8 @@ from typing import Any
 import workload
 
 from producers.archive import Archive
+from producers.markets import NEW_YORK
+from producers.markets.listings import Listings
 from producers.publisher import Publisher
 from producers.quote_batch import Quote
 from producers.scan.feed_keeper import FeedKeeper
@@ -92,6 +94,7 @@ def main() -> None:
         feed=FeedKeeper(aws, "windows", aws, "stock-market"),
         clock_ms=clock,
         sleep=clock.sleep,
+        market_of=Listings("", NEW_YORK),
     )
     settings = ScannerSettings(
         stream_name="stock-quotes",

@@ -159,7 +159,7 @@ def test_nothing_is_lost_or_overtaken_when_publishers_hand_over(
 def test_a_failed_partition_does_not_hold_up_the_others(kinesis: StrictKinesis) -> None:
     stuck, free = symbols_of_partition(0, 4, 1)[0], symbols_of_partition(1, 4, 1)[0]
     publisher = publisher_for(kinesis)
-    kinesis.failures = iter([{0}])
+    kinesis.failures = iter([{0}] * 1_000)
     publisher.publish([make_batch([stuck, free], 1)], budget_seconds=0.0015)
     assert [batch.symbol for batch in kinesis.batches()] == [[free]]
     assert [aggregate.partition for aggregate in publisher.waiting] == [0]
@@ -180,6 +180,13 @@ def test_what_is_over_the_time_budget_waits_and_goes_first(kinesis: StrictKinesi
     assert later.publish([make_batch(["AAPL", "MSFT"], 2)]).ticks.total() == 4
     assert_in_order(kinesis.batches())
     assert len(ticks_of(kinesis.batches())) == 4
+
+
+def test_a_poll_that_is_packed_when_time_is_up_is_sent_all_the_same(kinesis: StrictKinesis) -> None:
+    publisher = publisher_for(kinesis)
+    report = publisher.publish([make_batch([f"T{i}" for i in range(40_000)], 1)], budget_seconds=0.0)
+    assert len(kinesis.calls) == 2, "two aggregates a partition, and a call holds one of each"
+    assert (report.ticks.total(), report.waiting) == (40_000, 0)
 
 
 @pytest.mark.parametrize("symbols", [1, 500, 5_000, 50_000])

@@ -66,7 +66,10 @@ def _feed(functions: LambdaStack) -> Station:
         [metrics.of_function(functions.scanner, "Duration", "p95")],
         [
             metrics.of_function(functions.scanner, "Errors"),
-            *(metrics.of_scanner(name) for name in ("PollsFailed", "TickersMissing", "TicksWaiting")),
+            *(
+                metrics.of_scanner(name)
+                for name in ("PollsFailed", "PollsSkipped", "TickersMissing", "TicksWaiting")
+            ),
             metrics.of_scanner("FeedStale", "Maximum"),
         ],
     )

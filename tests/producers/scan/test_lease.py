@@ -47,6 +47,23 @@ def test_who_was_overtaken_can_neither_poll_nor_take_the_lease_from_its_holder(a
     assert second.reserve(NOW + 31_002) == NOW + 31_002
 
 
+def test_a_poll_that_took_long_confirms_the_lease_and_one_that_did_not_costs_no_call(aws: Aws) -> None:
+    first, second = lease(aws, "a"), lease(aws, "b")
+    first.acquire(NOW)
+    ts = first.reserve(NOW)
+    first.confirm(NOW + 15_000)
+    assert second.acquire(NOW + 30_001), "the lease was not prolonged: half of it was left"
+    second.release()
+    first.acquire(NOW)
+    assert first.reserve(NOW) == ts + 1
+    first.confirm(NOW + 15_001)
+    assert not second.acquire(NOW + 40_000)
+    assert first.last_ts == ts + 1
+    assert second.acquire(NOW + 45_002)
+    with pytest.raises(LeaseLostError):
+        first.confirm(NOW + 45_003)
+
+
 def test_times_grow_even_when_the_clock_goes_back(aws: Aws) -> None:
     first = lease(aws, "a")
     first.acquire(NOW)

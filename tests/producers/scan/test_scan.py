@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from consumers.contracts.kinds import distortions
 from producers.archive import Archive
+from producers.feed_problem import KEY
 from producers.publisher import Publisher, PublishError
 from producers.quote_batch import Quote
 from producers.scan.feed_keeper import FeedKeeper
@@ -174,6 +175,81 @@ def test_a_scan_that_was_overtaken_stops(parts: MakeParts, aws: Aws, clock: Cloc
     assert report["status"] == "ok"
     assert report["polls"] == 1
     assert report["problems"] == ["another scan holds the lease"]
+
+
+class SlowSource:
+    """A source that takes its time, in seconds a poll."""
+
+    def __init__(self, clock: Clock, *seconds: float) -> None:
+        self._clock, self._left = clock, list(seconds)
+
+    def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+        self._clock.sleep(self._left.pop(0) if len(self._left) > 1 else self._left[0])
+        return {symbol: Quote(float(now_ms % 1_000 + 1)) for symbol in symbols}
+
+
+def polled_times(kinesis: StrictKinesis) -> list[int]:
+    return sorted({(ts - START) // 1_000 for _, ts in ticks_of(kinesis)})
+
+
+def test_polls_that_are_due_while_one_is_at_work_are_skipped_and_counted(
+    parts: MakeParts, kinesis: StrictKinesis, clock: Clock, aws: Aws
+) -> None:
+    report = run(replace(parts(), source=SlowSource(clock, 12.0)))
+    assert polled_times(kinesis) == [0, 12, 24, 36, 48]
+    assert (report["polls"], report["skipped_polls"]) == (5, 6), "11 were due before the deadline"
+    late = (
+        "6 of 11 polls were skipped: one of 4 tickers is due every 5 s and took up to 12.0 s, and the scan began"
+        " 0.0 s late; if that goes on, raise poll_interval_seconds or watch fewer tickers"
+    )
+    assert report["problems"] == [late]
+    item = aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
+    assert item["late"]["S"] == late
+    assert report["ticks"] == 20, "what is polled is published, however late"
+    assert aws.keys("unsent/") == []
+    assert run(parts(), polls=2)["skipped_polls"] == 0
+    assert "late" not in aws.dynamodb.get_item(TableName=aws.table, Key=KEY)["Item"]
+
+
+def test_a_poll_that_is_a_little_late_is_none_that_is_skipped(
+    parts: MakeParts, kinesis: StrictKinesis, clock: Clock
+) -> None:
+    report = run(replace(parts(), source=SlowSource(clock, 1.0, 8.0, 1.0)))
+    assert polled_times(kinesis)[:5] == [0, 5, 13, 15, 20]
+    assert (report["polls"], report["skipped_polls"], report["problems"]) == (11, 0, [])
+
+
+def test_scans_that_overrun_their_minute_hand_over_and_do_not_grow_slower(
+    parts: MakeParts, kinesis: StrictKinesis, clock: Clock
+) -> None:
+    ticks = []
+    for minute in range(4):
+        clock.now_ms = max(clock.now_ms, START + minute * 60_000)
+        slow = replace(parts(str(minute)), source=SlowSource(clock, 17.0))
+        request = ScanRequest(None, None, "aws.events")
+        report = Scan(slow, SETTINGS).run(request, START + minute * 60_000 + 58_000).as_dict()
+        ticks.append(report["ticks"])
+        assert (report["status"], report["waiting"]) == ("ok", 0)
+    assert ticks == [16, 12, 16, 12], "four polls or three in each minute: one after the other, at 17 s each"
+    assert_growing(kinesis)
+
+
+def test_what_a_scan_polled_while_another_took_over_is_not_published(
+    parts: MakeParts, kinesis: StrictKinesis, clock: Clock
+) -> None:
+    other = parts("b")
+
+    class Overtaken(SlowSource):
+        def quotes(self, symbols: Sequence[str], now_ms: int) -> Quotes:
+            found = super().quotes(symbols, now_ms)
+            assert run(other, polls=1)["status"] == "ok"
+            return found
+
+    report = run(replace(parts("a"), source=Overtaken(clock, 41.0)))
+    assert (report["polls"], report["ticks"]) == (0, 0)
+    assert report["problems"] == ["another scan holds the lease"]
+    assert polled_times(kinesis) == [41]
+    assert_growing(kinesis)
 
 
 def test_bad_items_of_the_watch_list_are_rejected_by_name(parts: MakeParts, aws: Aws) -> None:

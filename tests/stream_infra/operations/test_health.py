@@ -168,3 +168,16 @@ def test_a_poll_that_failed_is_said_of_the_source_while_its_market_is_open() -> 
     )
     assert failed(replace(failing, market_open=False)) == []
     assert failed(replace(failing, feed=FeedFacts("coinbase", NOW, failing=why))) == []  # the one before it
+
+
+def test_polls_that_were_skipped_are_said_of_the_source_while_its_market_is_open() -> None:
+    why = "7 of 12 polls were skipped: one of 4 tickers is due every 5 s and took up to 12.0 s"
+    late = replace(SOUND, source=QuoteSource("alpaca", "poll"), feed=FeedFacts("alpaca", NOW, late=why))
+
+    def said(facts: MonitorFacts) -> str:
+        (found,) = [finding for finding in judge(facts) if finding.part == "source"]
+        assert found.state == "ok"
+        return found.detail.partition("; of the last scan ")[2]
+
+    assert said(late) == why
+    assert said(replace(late, market_open=False)) == ""
