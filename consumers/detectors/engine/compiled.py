@@ -36,20 +36,13 @@ class _Call(ctypes.Structure):
     """As `Call` in loop.c."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("count", "fields", "kinds", "held")),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("order", "slot", "ts", "price", "bid", "ask", "day_volume", "states")
-        ),
-        *((name, ctypes.c_int64) for name in ("row_stride", "slot_stride")),
-        *((name, ctypes.c_void_p) for name in ("rows", "thresholds")),
+        *((name, ctypes.c_int64) for name in ("count", "fields", "kinds")),
+        *((name, ctypes.c_void_p) for name in ("order", *Ticks._fields)),
+        *((name, ctypes.c_void_p) for name in ("states", "thresholds")),
         *((name, ctypes.c_int64) for name in ("kind_stride", "threshold_stride")),
-        *((name, ctypes.c_void_p) for name in ("scores",)),
-        *((name, ctypes.c_int64) for name in ("score_stride",)),
-        *(
-            (n, ctypes.c_void_p)
-            for n in ("detectors", "rearm_ticks", "state", "signals", "readings", "changes")
-        ),
+        ("scores", ctypes.c_void_p),
+        ("score_stride", ctypes.c_int64),
+        *((n, ctypes.c_void_p) for n in ("detectors", "rearm_ticks", "signals", "readings", "changes")),
     )
 
 
@@ -73,10 +66,11 @@ class Loop:
         own = [name for name in FIELDS if name not in library.fields]
         names = [*library.fields, *own, *STATE_FIELDS[len(FIELDS) :]]
         self._run = library.code.run
-        self._state = type(
+        self._state: type[ctypes.Structure] = type(
             "State", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_double) for name in names]}
         )
-        self._rows = np.array([STATE_FIELDS.index(name) for name in names])
+        rows = np.array([STATE_FIELDS.index(name) for name in names])
+        self._rows = slice(None) if (np.diff(rows) == 1).all() else rows
         self._rearm_ticks = np.array([float(each.spec.rearm_ticks) for each in REGISTRY.values()])
         called = ctypes.CFUNCTYPE(
             ctypes.c_int,
@@ -112,23 +106,27 @@ class Loop:
         self, states: Floats, ticks: Ticks, order: Integers, thresholds: Floats, scores: Floats | None
     ) -> Iterator[EpisodeChange]:
         """Run the ticks in `order`, symbol after symbol; yield those that changed an episode."""
-        s, x, readings, changes = self._state(), _Signals(), _Readings(), _Changes()
-        columns = [np.ascontiguousarray(column) for column in ticks]
-        addresses = [column.ctypes.data for column in (order, *columns)]
-        row_stride, slot_stride = (stride // states.itemsize for stride in states.strides)
+        x, readings, changes = _Signals(), _Readings(), _Changes()
+        columns = [np.ascontiguousarray(column) for column in (order, *ticks)]
+        # The states themselves, if they lie as `new_states` makes them.
+        held = np.ascontiguousarray(states[self._rows].T)
         kind_stride, threshold_stride = (stride // thresholds.itemsize for stride in thresholds.strides)
         call = _Call(
-            len(order), len(FIELDS), _KINDS, -1, *addresses, states.ctypes.data, row_stride, slot_stride,
-            self._rows.ctypes.data, thresholds.ctypes.data, kind_stride, threshold_stride,
+            len(order), len(FIELDS), _KINDS, *(column.ctypes.data for column in columns), held.ctypes.data,
+            thresholds.ctypes.data, kind_stride, threshold_stride,
             None if scores is None else scores.ctypes.data, 0 if scores is None else scores.strides[0] // 8,
             ctypes.addressof(self._detectors), self._rearm_ticks.ctypes.data,
-            ctypes.addressof(s), ctypes.addressof(x), ctypes.addressof(readings), ctypes.addressof(changes),
+            ctypes.addressof(x), ctypes.addressof(readings), ctypes.addressof(changes),
         )  # fmt: skip
         at = 0
         while (at := self._run(ctypes.byref(call), ctypes.c_int64(at))) < len(order):
             if at == _FAILED:
                 raise self._errors.pop()
+            row = int(order[at])
+            s = self._state.from_address(held[ticks.slot[row]].ctypes.data)
             changed = [changes[3 * kind : 3 * kind + 3] for kind in range(_KINDS)]
             read = [readings[4 * kind : 4 * kind + 4] for kind in range(_KINDS)]
-            yield EpisodeChange(int(order[at]), changed, read, s, x)
+            yield EpisodeChange(row, changed, read, s, x)
             at += 1
+        if not np.shares_memory(held, states):
+            states[self._rows] = held.T

@@ -10,45 +10,28 @@ static inline double minimum(double a, double b) { return a < b ? a : b; }
 typedef int (*Score)(State *, Signals *, double *);
 
 typedef struct {
-    int64_t count, fields, kinds, held;
+    int64_t count, fields, kinds;
     /* The ticks: symbol after symbol by `order`, each in order. */
     const int64_t *order, *slot, *ts;
     const double *price, *bid, *ask, *day_volume;
-    /* The states: of member k of State, and of each kind's episodes after those, its row. Strides in numbers. */
+    /* Of each symbol the members of State, then level, opened and hot of the kinds' episodes. Strides in numbers. */
     double *states;
-    int64_t row_stride, slot_stride;
-    const int64_t *rows;
     const double *thresholds;
     int64_t kind_stride, threshold_stride;
     double *scores; /* or none */
     int64_t score_stride;
     const Score *detectors;
     const double *rearm_ticks;
-    /* The symbol at work, its tick, and what the detectors say of it. */
-    double *state;
+    /* The tick at work, and what the detectors say of it. */
     Signals *signals;
     double *readings, *changes;
 } Call;
 
-static void load(Call *c, int64_t slot)
-{
-    const double *from = c->states + slot * c->slot_stride;
-    for (int64_t k = 0; k < c->fields + 3 * c->kinds; k++) c->state[k] = from[c->rows[k] * c->row_stride];
-    c->held = slot;
-}
-
-static void store(Call *c)
-{
-    if (c->held < 0) return;
-    double *to = c->states + c->held * c->slot_stride;
-    for (int64_t k = 0; k < c->fields + 3 * c->kinds; k++) to[c->rows[k] * c->row_stride] = c->state[k];
-}
-
 /* Move the episode of each kind on; return whether any began, rose or ended. */
-static int move_on(Call *c, const double *thresholds)
+static int move_on(const Call *c, double *level, const double *thresholds)
 {
     int is_changed = 0;
-    double *level = c->state + c->fields, *opened = level + c->kinds, *hot = opened + c->kinds;
+    double *opened = level + c->kinds, *hot = opened + c->kinds;
     for (int64_t k = 0; k < c->kinds; k++) {
         double score = c->readings[4 * k], threshold = thresholds[k * c->kind_stride];
         double *change = c->changes + 3 * k;
@@ -69,16 +52,13 @@ static int move_on(Call *c, const double *thresholds)
 
 /* Run the ticks from `at` on; return the number of the first one that changed an episode, `count` if none did, or -1
    if a detector that is not compiled failed. */
-EXPORT int64_t run(Call *c, int64_t at)
+EXPORT int64_t run(const Call *c, int64_t at)
 {
-    State *s = (State *)c->state;
     Signals *x = c->signals;
     for (; at < c->count; at++) {
         int64_t row = c->order[at], slot = c->slot[row];
-        if (slot != c->held) {
-            store(c);
-            load(c, slot);
-        }
+        double *state = c->states + slot * (c->fields + 3 * c->kinds);
+        State *s = (State *)state;
         x->ts_ = (double)c->ts[row];
         x->time_ = (double)((c->ts[row] % DAY_MS + DAY_MS) % DAY_MS);
         x->price_ = c->price[row], x->bid_ = c->bid[row], x->ask_ = c->ask[row];
@@ -89,8 +69,7 @@ EXPORT int64_t run(Call *c, int64_t at)
         signals_learn(s, x);
         if (c->scores)
             for (int64_t k = 0; k < c->kinds; k++) c->scores[k * c->score_stride + row] = c->readings[4 * k];
-        if (move_on(c, c->thresholds + slot * c->threshold_stride)) return at;
+        if (move_on(c, state + c->fields, c->thresholds + slot * c->threshold_stride)) return at;
     }
-    store(c);
     return at;
 }
