@@ -20,6 +20,7 @@ from producers.quote_batch import (
     SYMBOL_CHARACTERS,
     SYMBOL_PATTERN,
     SYMBOL_RULE,
+    in_capitals,
     is_source,
     is_symbol,
 )
@@ -47,7 +48,7 @@ def _decoded(text: object) -> str:
 
 
 def _symbol(text: object) -> str:
-    symbol = _decoded(text).upper()
+    symbol = in_capitals(_decoded(text))
     if not is_symbol(symbol):
         raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
     return symbol
@@ -60,7 +61,7 @@ def _incident_id(text: str) -> str:
 
 
 def _written(text: object) -> str:
-    symbol = text.strip().upper() if isinstance(text, str) else ""
+    symbol = in_capitals(text.strip()) if isinstance(text, str) else ""
     if not is_symbol(symbol):
         raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
     return symbol

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from localstack.event_log import EventLog, LoggedEvent
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 KEEP_ALIVE_SECONDS = 15.0
 """Proxies and clients take a connection that says nothing for a dead one."""
@@ -39,13 +39,13 @@ class EventStream:
                 f"query parameter {unknown[0][:64]!r} is unknown here; must be one of after, ticker"
             )
         ticker = request.query_params.get("ticker")
-        if ticker is not None and not is_symbol(ticker.upper()):
+        if ticker is not None and not is_symbol(in_capitals(ticker)):
             return _rejected(f"ticker is {ticker[:64]!r}; must be a ticker of {SYMBOL_RULE}")
         if len(self._followers) >= MOST_FOLLOWERS:
             said = f"{MOST_FOLLOWERS} connections follow the events already; must be at most as many"
             return JSONResponse({"detail": said}, 503, {"retry-after": "5"})
         id_ = request.headers.get("last-event-id") or request.query_params.get("after")
-        body = self._events(id_, ticker.upper() if ticker else None)
+        body = self._events(id_, in_capitals(ticker) if ticker else None)
         return StreamingResponse(body, headers=_HEADERS, media_type="text/event-stream")
 
     async def _events(self, id_: str | None, ticker: str | None) -> AsyncIterator[str]:

@@ -128,6 +128,17 @@ def is_symbol(symbol: str) -> bool:
     return _SYMBOL.fullmatch(symbol) is not None
 
 
+def in_capitals(text: str) -> str:
+    """Return a ticker as it is written here; what is not ASCII stays, and is none: the capital of 'ß' is 'SS'.
+
+    Examples
+    --------
+    >>> in_capitals("brk.b"), is_symbol(in_capitals("ıbm"))
+    ('BRK.B', False)
+    """
+    return text.upper() if text.isascii() else text
+
+
 @lru_cache(maxsize=64)
 def _symbols(column: bytes) -> tuple[str, ...] | None:
     """Return the symbols in a column, None if one of them is none: polls bring the same column again and again."""

@@ -16,7 +16,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.errors import MonitorError
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, SYMBOL_RULE, finer_unit, is_symbol
+from producers.quote_batch import (
+    MAX_PRICE,
+    MAX_TS_MS,
+    MAX_VOLUME,
+    SYMBOL_RULE,
+    finer_unit,
+    in_capitals,
+    is_symbol,
+)
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -331,7 +339,7 @@ def symbol_of(value: Any) -> str:
     BadRowError
         If it is none.
     """
-    symbol = value.strip().upper() if isinstance(value, str) else value
+    symbol = in_capitals(value.strip()) if isinstance(value, str) else value
     if not isinstance(symbol, str) or not is_symbol(symbol):
         what = "missing" if value is None else _shown(value)
         raise BadRowError(f"symbol is {what}; must be {SYMBOL_RULE}")

@@ -16,7 +16,7 @@ from producers import sources
 from producers.errors import ArgumentError, did_you_mean
 from producers.markets import NEW_YORK
 from producers.markets.listings import Listings
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from producers.source import SourceError
 from producers.watch_list import WatchListError, is_reference, items, parse
 
@@ -135,7 +135,7 @@ def _tickers(given: object) -> str:
 
 
 def _joined(given: list[object]) -> str:
-    tickers = [item for item in given if isinstance(item, str) and is_symbol(item.upper())]
+    tickers = [item for item in given if isinstance(item, str) and is_symbol(in_capitals(item))]
     if other := [item for item in given if item not in tickers]:
         raise ValueError(f"{other[0]!r} is no ticker; must be {SYMBOL_RULE}")
     return ",".join(tickers)

@@ -25,7 +25,7 @@ from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
 from producers.errors import named_twice
 from producers.origin import Origin
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from producers.settings import SettingsError, explain
 
 Notify = Literal["at_once", "digest", "never"]
@@ -47,9 +47,9 @@ def _one_of(what: str, allowed: Sequence[str]) -> AfterValidator:
 
 
 def _ticker(value: str) -> str:
-    if not is_symbol(value.upper()):
+    if not is_symbol(symbol := in_capitals(value)):
         raise ValueError(f"no ticker; must be {SYMBOL_RULE}")
-    return value.upper()
+    return symbol
 
 
 def _zone(value: str) -> str:

@@ -18,6 +18,7 @@ from consumers.stream.thresholds import (
 )
 from consumers.stream.thresholds import PARAMETER as THRESHOLD
 from producers.parameter import PARAMETER_CHARACTERS, TypedParameter
+from producers.quote_batch import in_capitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ class ThresholdEditor(TypedParameter[Threshold]):
             raise ThresholdError(
                 "the thresholds are too many", allowed=f"at most {PARAMETER_CHARACTERS} characters"
             )
-        of = " ".join(filter(None, (ticker.upper(), kind))) or "default"
+        of = " ".join(filter(None, (in_capitals(ticker.strip()), kind))) or "default"
         note = f"{by} set {of} to {'the default' if value is None else f'{value:g}'}"
         self.write(after.text, note)
         return before, after

@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.contracts.wording import price
 from producers.errors import MonitorError, named_twice
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 PARAMETER: Final = "/stock-tracker/rules"
 MAX_CHARACTERS: Final = 4096
@@ -89,7 +89,7 @@ def check(rule: PriceRule) -> PriceRule:
         Something in it is not allowed.
     """
     lowest, highest, allowed = VALUES[rule.when]
-    ticker = rule.ticker.strip().upper()
+    ticker = in_capitals(rule.ticker.strip())
     is_id = 0 < len(rule.id) <= 32 and all(c.isascii() and (c.isalnum() or c == "-") for c in rule.id)
     level = rule.when in {"above", "below"}
     for name, value, right, rule_of in (

@@ -15,7 +15,7 @@ from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
 from producers.errors import MonitorError, named_twice
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,8 +107,8 @@ class Threshold:
         if kind and kind not in KINDS:
             raise ThresholdError(f"the kind is {_shown(kind)}", allowed=f"one of {', '.join(KINDS)}")
         default, kinds, tickers = self.default, dict(self.kinds), dict(self.tickers)
-        if ticker:
-            of = tickers.pop(ticker.upper(), {})
+        if ticker := in_capitals(ticker.strip()):
+            of = tickers.pop(ticker, {})
             if kind:
                 own = dict.fromkeys(KINDS, of) if isinstance(of, float) else dict(of)
                 _set(own, kind, value)
@@ -116,7 +116,7 @@ class Threshold:
             else:
                 of = {} if value is None else value
             if of != {}:
-                tickers[ticker.upper()] = of
+                tickers[ticker] = of
         elif kind:
             _set(kinds, kind, value)
         else:
@@ -174,7 +174,7 @@ def _object(where: str, value: Any) -> dict[str, Any]:
 def _by_ticker(value: Any) -> dict[str, float | dict[str, float]]:
     found: dict[str, float | dict[str, float]] = {}
     for name, of in _object("tickers", value).items():
-        ticker = name.strip().upper()
+        ticker = in_capitals(name.strip())
         if not is_symbol(ticker):
             raise ThresholdError(f"tickers names {_shown(name)}", allowed=SYMBOL_RULE)
         if ticker in found:

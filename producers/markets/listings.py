@@ -7,7 +7,7 @@ from datetime import datetime
 
 from producers.errors import ArgumentError
 from producers.markets import Session, check_market, is_open, market_of
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 
 class Listings:
@@ -37,15 +37,15 @@ class Listings:
         self._listing = listing
         self._known: dict[str, str] = {}
         for item in filter(None, (item.strip() for item in settings.split(","))):
-            ticker, _, market = item.rpartition("=")
-            if not is_symbol(ticker.upper()):
+            name, _, market = item.rpartition("=")
+            if not is_symbol(ticker := in_capitals(name)):
                 raise ArgumentError(
                     f"{item!r} in the markets of tickers", allowed=f"TICKER=MARKET, a ticker {SYMBOL_RULE}"
                 )
             check_market(market)
-            if ticker.upper() in self._known:
-                raise ArgumentError(f"{ticker.upper()} is there twice", allowed="one market for a ticker")
-            self._known[ticker.upper()] = market
+            if ticker in self._known:
+                raise ArgumentError(f"{ticker} is there twice", allowed="one market for a ticker")
+            self._known[ticker] = market
 
     def __call__(self, symbol: str) -> str:
         """Return the market of a ticker."""

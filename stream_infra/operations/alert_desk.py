@@ -22,10 +22,10 @@ from consumers.contracts import events
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 from consumers.stores.charts import ChartTable
 from producers.parameter import UnusableParameterError
-from producers.quote_batch import SYMBOL_RULE, is_symbol
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError, NotDeployedError
+from stream_infra.operations.watching import tickers_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -262,9 +262,7 @@ def subscribe(sns: SNSClient, protocol: str, endpoint: str, severities: list[str
     """
     if wrong := [severity for severity in severities if severity not in SEVERITIES]:
         raise InputError(repr(wrong[0]), where="--severity", allowed=f"one of {', '.join(SEVERITIES)}")
-    if wrong := [ticker for ticker in tickers if not is_symbol(ticker.upper())]:
-        raise InputError(f"{wrong[0]!r} is no ticker", where="--ticker", allowed=SYMBOL_RULE)
-    chosen = {"severity": severities, "ticker": [ticker.upper() for ticker in tickers]}
+    chosen = {"severity": severities, "ticker": tickers_of(tickers)}
     filters = {name: values for name, values in chosen.items() if values}
     answer = sns.subscribe(
         TopicArn=_topic(sns),

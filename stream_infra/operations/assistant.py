@@ -27,7 +27,7 @@ from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.kinds import EVERY_KIND, RULE, spec_of
 from consumers.stream.thresholds import Threshold
 from producers.errors import MonitorError
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from stream_infra.operations.errors import InputError
 
 INSTRUCTIONS = (
@@ -212,7 +212,7 @@ def _silence(
 ) -> Silence:
     if ticker is None and kind is None:
         raise InputError("say what to silence", allowed="a ticker, a kind, or both")
-    symbol = ticker.upper() if ticker is not None else None
+    symbol = in_capitals(ticker) if ticker is not None else None
     if symbol is not None and not is_symbol(symbol):
         raise InputError(f"ticker {ticker!r}", allowed=f"a ticker of {SYMBOL_RULE}")
     if kind is not None and kind not in EVERY_KIND:

@@ -61,6 +61,20 @@ def tickers_of(words: Sequence[str]) -> list[str]:
     return found
 
 
+def ticker_of(word: str) -> str:
+    """Return what was typed as one ticker.
+
+    Raises
+    ------
+    InputError
+        If it is written as no ticker may be.
+    """
+    found = tickers_of([word])
+    if len(found) != 1:
+        raise InputError(f"{word!r} is {len(found)} tickers", allowed="one ticker")
+    return found[0]
+
+
 class ScannerSource:
     """The scanner's source, as its settings and its secret make it."""
 

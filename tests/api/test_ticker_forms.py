@@ -7,28 +7,40 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aws_lambda_powertools import Logger, Metrics
+from pydantic import BeforeValidator, TypeAdapter
 
 from api.client import Monitor
+from api.parameters import _written
 from api.watch_list import WatchedTickers
 from consumers.alerts.event import AlertEvent, parse
 from consumers.alerts.rendering.texts import content
 from consumers.alerts.settings import AlertSettings
+from consumers.alerts.settings import parse as parse_settings
 from consumers.contracts.anomaly import AnomalyKey
 from consumers.detector.settings import DetectorSettings
 from consumers.detector.wiring import Detector
+from consumers.stream.rules import PriceRule, check
+from consumers.stream.thresholds import Threshold
+from producers.errors import MonitorError
 from producers.markets import FX
 from producers.markets.listings import Listings
+from producers.recorded_rows import symbol_of
 from producers.scan.scan import Scan
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import MinuteBar
 from producers.watch_list import WatchListReader
+from producers.watch_list import parse as parse_list
+from stream_infra.config import read_context
+from stream_infra.operations.watching import tickers_of
 from tests.api.client import PARAMETER, Api, create_services, create_tables
 from tests.api.served import served
 from tests.consumers.alerts.bench import URL, Bench
@@ -137,3 +149,28 @@ def test_every_form_of_a_ticker_comes_round_whole(
         assert key.ticker in said.title
         linked.add(key.ticker)
     assert linked == set(FORMS)
+
+
+@pytest.mark.parametrize("other", ["ıbm", "ſpy", "straße", "ﬀ", "ＭＳＦＴ", "АAPL"])
+def test_what_only_looks_like_a_ticker_is_none_wherever_tickers_come_in(other: str) -> None:
+    """`"ıbm".upper()` is IBM, and `"ß".upper()` is SS: other companies than were asked for."""
+
+    def of_api() -> None:
+        TypeAdapter(Annotated[str, BeforeValidator(_written)]).validate_python(other)
+
+    entrances: list[Callable[[], object]] = [
+        lambda: parse_list(other, "the list"),
+        lambda: read_context({"tickers": other}, Path("/")),
+        lambda: read_context({"tickers": [other]}, Path("/")),
+        lambda: read_context({"markets": f"{other}=XLON"}, Path("/")),
+        lambda: Threshold.parse(json.dumps({"tickers": {other: 3}})),
+        lambda: Threshold.parse("2.5").changed(3.0, other),
+        lambda: check(PriceRule(id="a", when="above", value=3, ticker=other)),
+        lambda: parse_settings(json.dumps({"routes": [{"tickers": [other]}]})),
+        lambda: symbol_of(other),
+        lambda: tickers_of([other]),
+        of_api,
+    ]
+    for entrance in entrances:
+        with pytest.raises(ValueError if entrance is of_api else MonitorError, match="must be"):
+            entrance()

@@ -351,16 +351,14 @@ def _overview(endpoints: Endpoints, since: str) -> Overview:
 
 def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[str | None, str | None]:
     from consumers.contracts.kinds import EVERY_KIND  # noqa: PLC0415
-    from producers.quote_batch import SYMBOL_RULE, is_symbol  # noqa: PLC0415
+    from stream_infra.operations.watching import ticker_of  # noqa: PLC0415
 
     if everything == (ticker is not None or kind is not None):
         what = "--all is given with --ticker or --kind" if everything else "no ticker and no kind is given"
         raise InputError(what, allowed="--ticker, --kind or both, or --all alone")
-    if ticker is not None and not is_symbol(ticker.upper()):
-        raise InputError(f"{ticker!r} is no ticker", where="--ticker", allowed=SYMBOL_RULE)
     if kind is not None and kind not in EVERY_KIND:
         raise InputError(f"{kind!r} is no kind", where="--kind", allowed=f"one of {', '.join(EVERY_KIND)}")
-    return ticker.upper() if ticker else None, kind
+    return None if ticker is None else ticker_of(ticker), kind
 
 
 def _settings(file: Path | None) -> AlertSettings:

@@ -13,7 +13,7 @@ import typer
 
 from stream_infra.cli import options
 from stream_infra.cli.text import price, print_table, time_of
-from stream_infra.operations.errors import FailedError, InputError
+from stream_infra.operations.errors import FailedError
 
 if TYPE_CHECKING:
     from producers.quote_batch import QuoteBatch
@@ -41,8 +41,10 @@ def quote(
 
     Example: stock-monitor quote AAPL MSFT --source alpaca
     """
+    from stream_infra.operations.watching import tickers_of  # noqa: PLC0415  --help must not pay for it
+
     now_ms = time.time_ns() // 1_000_000
-    batch = _polled([ticker.upper() for ticker in tickers], source, now_ms)
+    batch = _polled(tickers_of(tickers), source, now_ms)
     rows = _rows(batch, now_ms)
     if as_json:
         typer.echo(json.dumps({"source": batch.source, "quotes": rows, "missing": batch.missing}))
@@ -56,14 +58,11 @@ def quote(
 
 def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     from consumers.contracts.kinds import distortions  # noqa: PLC0415  --help must not pay for it
-    from producers.quote_batch import SYMBOL_RULE, is_symbol, usable  # noqa: PLC0415
+    from producers.quote_batch import usable  # noqa: PLC0415
     from producers.simulation.distortion import VARIABLE, to_text  # noqa: PLC0415
     from producers.source import poll  # noqa: PLC0415
     from producers.sources import create  # noqa: PLC0415
 
-    for ticker in tickers:
-        if not is_symbol(ticker):
-            raise InputError(f"{ticker!r} is no ticker", allowed=SYMBOL_RULE)
     # Nobody polls again: take time to retry.
     environment = {"POLL_INTERVAL_SECONDS": "20", VARIABLE: to_text(distortions()), **os.environ}
     batch, rejected = usable(poll(source, create(source, environment), tickers, now_ms))

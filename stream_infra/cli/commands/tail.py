@@ -79,7 +79,7 @@ def ticks(
     endpoints = resolve(aws)
     moment = _since(since, "ticks")
     cursor = following.TickCursor(endpoints.client("kinesis"), names.STREAM, round(moment.timestamp() * 1000))
-    symbol = ticker.upper() if ticker else None
+    symbol = _ticker(ticker)
 
     def is_wanted(item: Item) -> bool:
         return symbol is None or item.get("ticker") == symbol
@@ -114,7 +114,7 @@ def anomalies(
     cursor = following.AnomalyCursor(
         _api(endpoints),
         moment,
-        ticker.upper() if ticker else None,
+        _ticker(ticker),
         fixed=since is not None,
         token=lambda: token(endpoints.sign_in, file),
     )
@@ -180,6 +180,12 @@ def _since(text: str | None, what: str) -> datetime:
     if text is None:
         return now - timedelta(minutes=HISTORY_MINUTES[what])
     return moment(text, now)
+
+
+def _ticker(word: str | None) -> str | None:
+    from stream_infra.operations.watching import ticker_of  # noqa: PLC0415  --help must not pay for it
+
+    return None if word is None else ticker_of(word)
 
 
 def _api(endpoints: Endpoints) -> str:

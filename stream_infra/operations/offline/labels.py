@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
-from producers.quote_batch import SYMBOL_RULE, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from producers.recorded_rows import BadRowError, time_ms
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.files import read_text
@@ -125,7 +125,7 @@ def _label(row: dict[str, str], where: str, line: int, times: Mapping[str, Seque
     def bad(column: str, allowed: str) -> InputError:
         return InputError(f"column {column} is {row[column]!r}", where=where, allowed=allowed)
 
-    ticker = row["ticker"].upper()
+    ticker = in_capitals(row["ticker"])
     if not is_symbol(ticker):
         raise bad("ticker", SYMBOL_RULE)
     if ticker not in times:
