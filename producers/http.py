@@ -86,7 +86,7 @@ class HttpClient:
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url
         self._headers = dict(headers)
-        self._pool = _pool(url, self._headers)
+        self._pool = pool_for(url, self._headers)
 
     def close(self) -> None:
         """Close the connections."""
@@ -104,7 +104,9 @@ class HttpClient:
         try:
             return within(seconds, lambda is_abandoned: _get(pool, url, seconds, is_abandoned))
         except NoReplyError:
-            self._pool = _pool(self._url, self._headers)  # the thread still has a connection of the old one
+            self._pool = pool_for(
+                self._url, self._headers
+            )  # the thread still has a connection of the old one
             raise
         except HTTPError as error:
             raise NoReplyError(type(error).__name__.removesuffix("Error")) from error
@@ -123,7 +125,7 @@ def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: thre
     return Reply(answer.status, answer.headers, bytes(body))
 
 
-def _pool(url: str, headers: Mapping[str, str]) -> urllib3.PoolManager:
+def pool_for(url: str, headers: Mapping[str, str] | None = None) -> urllib3.PoolManager:
     """Return a pool of connections, through the proxy that the environment names for this address."""
     parts = urlsplit(url)
     proxies = getproxies()

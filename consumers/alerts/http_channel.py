@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache, partial
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,12 +20,16 @@ import urllib3
 from consumers.alerts.channels import Channel, ChannelError
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
+from producers.http import NoReplyError, pool_for, within
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
+ANSWER_SECONDS = CONNECT_SECONDS + READ_SECONDS
+"""How long it takes at most until the status is known, however slowly it drips."""
 ANSWER_BYTES = 64 * 1024
 PICTURE_NAME = "chart.png"
 SAID = 200
 """Characters of an answer that an error quotes."""
+_TIMEOUT = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 # Another try may succeed: too many requests, a timeout of theirs, and keys or hooks that a person can mend meanwhile.
 PASSING = frozenset({401, 403, 404, 408, 410, 425, 429})
 
@@ -41,9 +48,6 @@ class HttpChannel(Channel):
     """A channel that posts JSON. Redirects are not followed: they would take the secret elsewhere."""
 
     content_type: ClassVar[str] = "application/json; charset=utf-8"
-    _pool: ClassVar[urllib3.PoolManager] = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
-    )
 
     @classmethod
     def check(cls, settings: Mapping[str, str]) -> None:
@@ -68,13 +72,10 @@ class HttpChannel(Channel):
         """Post, and return the answer (parsed JSON, or text); what is not taken is a `ChannelError`."""
         headers = {"Content-Type": self.content_type, "User-Agent": "stock-monitor", **post.headers}
         try:
-            response = self._pool.request(
-                post.method,
-                _checked(self.name, post.url),
-                body=post.body,
-                headers=headers,
-                preload_content=False,
-            )
+            _checked(self.name, post.url)
+            response = within(ANSWER_SECONDS, partial(_posted, post, headers))
+        except NoReplyError as error:
+            raise ChannelError(f"no answer ({error.kind})", where=self.name) from None
         except urllib3.exceptions.HTTPError as error:
             raise ChannelError(f"no answer ({type(error).__name__})", where=self.name) from None
         answer = _read(response)
@@ -87,6 +88,10 @@ class HttpChannel(Channel):
             final=response.status < 500 and response.status not in PASSING,
             retry_after_ms=self.retry_after_ms(answer, response.headers),
         )
+
+    def server(self, usual: str) -> str:
+        """Return the address of the vendor's server, without a slash at its end: the setting `url`, or `usual`."""
+        return (self.setup.settings.get("url") or usual).rstrip("/")
 
     def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
         """Return how long the channel wants to be left alone; 0 where it does not say."""
@@ -110,7 +115,10 @@ def _parts(secret: str) -> list[str]:
     values = [pair.partition("=")[2] for pair in parts.query.split("&")]
     plain = [value for _, value in parse_qsl(parts.query)]
     found = [part for part in (secret, parts.path, parts.query) if len(part) > 1]
-    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not part.isalpha()]
+    words = re.compile(
+        "[a-z]{1,10}"
+    )  # as /services/ and /webhooks/; what is longer, or has a capital, may be a token
+    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not words.fullmatch(part)]
     return [*found, *tokens, *(value for value in (*values, *plain) if len(value) > 3)]
 
 
@@ -190,24 +198,44 @@ def field_of(answer: Any, *path: str) -> str:
     return "" if answer is None else str(answer)
 
 
-def _checked(name: str, url: str) -> str:
+def _posted(
+    post: Post, headers: Mapping[str, str], is_abandoned: threading.Event
+) -> urllib3.BaseHTTPResponse:
+    response = _pool(*urlsplit(post.url)[:2]).request(
+        post.method,
+        post.url,
+        body=post.body,
+        headers=headers,
+        timeout=_TIMEOUT,
+        redirect=False,
+        preload_content=False,
+    )
+    if is_abandoned.is_set():
+        response.close()
+    return response
+
+
+@cache
+def _pool(scheme: str, server: str) -> urllib3.PoolManager:
+    """Return the connections to a server, which are kept from one message to the next."""
+    return pool_for(f"{scheme}://{server}")
+
+
+def _checked(name: str, url: str) -> None:
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1"):
-        return url
-    raise ChannelError("its address is not acceptable", where=name, allowed="an https:// address")
+        parts = urllib3.util.parse_url("" if re.search(r"\s", url) else url)
+    except urllib3.exceptions.LocationParseError:
+        parts = urllib3.util.parse_url("")
+    if not parts.host or (parts.scheme != "https" and (parts.scheme, parts.host) != ("http", "127.0.0.1")):
+        raise ChannelError("its address is not acceptable", where=name, allowed="an https:// address")
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> Any:
     """Return the answer as far as it comes: the status says whether the message was taken."""
     deadline, found = time.monotonic() + READ_SECONDS, b""
     try:
-        for chunk in response.stream(4096):
+        while len(found) < ANSWER_BYTES and time.monotonic() < deadline and (chunk := response.read1(4096)):
             found += chunk
-            if len(found) >= ANSWER_BYTES or time.monotonic() > deadline:
-                break
     except urllib3.exceptions.HTTPError:
         found = b""
     finally:

@@ -116,7 +116,7 @@ class Outlets:
             raise ChannelError("its secret is no JSON", where=name, allowed="an object of texts") from error
         if not isinstance(found, dict):
             raise ChannelError("its secret is no object", where=name, allowed="an object of texts")
-        return {str(key): str(value) for key, value in found.items()}
+        return {str(key): str(value).strip() for key, value in found.items()}
 
     def _aws(self, service: str) -> Any:
         from botocore.config import Config  # noqa: PLC0415

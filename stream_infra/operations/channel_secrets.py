@@ -12,28 +12,41 @@ from stream_infra import names
 from stream_infra.operations.errors import InputError
 
 
-def needed(settings: AlertSettings, channel: str) -> Mapping[str, str]:
-    """Return what a channel needs, and what each is, for people.
+def needed(settings: AlertSettings, channel: str) -> dict[str, str]:
+    """Return what a channel takes, and what each is, for people.
 
     Raises
     ------
     InputError
         It is not set up, or its type needs none.
     """
-    known = {name: channels.declared(wanted.type).secrets for name, wanted in settings.channels.items()}
-    if not known.get(channel):
-        allowed = ", ".join(name for name, secrets in known.items() if secrets)
+    known = {name: channels.declared(wanted.type) for name, wanted in settings.channels.items()}
+    if channel not in known or not known[channel].secrets:
+        allowed = ", ".join(name for name, type_ in known.items() if type_.secrets)
         raise InputError(
             f"no channel {channel!r} that needs a secret is set up",
             where="CHANNEL",
             allowed=f"one of {allowed}" if allowed else "one that was added in the page's settings before",
         )
-    return known[channel]
+    optional = known[channel].optional
+    return {
+        name: f"{what}; may be empty" if name in optional else what
+        for name, what in known[channel].secrets.items()
+    }
 
 
-def put(secrets_manager: Any, channel: str, values: Mapping[str, str]) -> str:
-    """Put a channel's secrets in the place of those of before, and return the secret's name; nothing is read."""
-    name, text = f"{names.CHANNEL_SECRETS}{channel}", json.dumps(dict(values))
+def put(secrets_manager: Any, settings: AlertSettings, channel: str, values: Mapping[str, str]) -> str:
+    """Put a channel's secrets in the place of those of before, and return the secret's name; nothing is read.
+
+    Raises
+    ------
+    ChannelError
+        One is missing, or not what the channel takes; nothing is put.
+    """
+    given = {key: value.strip() for key, value in values.items() if value.strip()}
+    wanted = settings.channels[channel]
+    channels.declared(wanted.type)(channels.Setup(wanted.settings, given))
+    name, text = f"{names.CHANNEL_SECRETS}{channel}", json.dumps(given)
     try:
         secrets_manager.put_secret_value(SecretId=name, SecretString=text)
     except secrets_manager.exceptions.ResourceNotFoundException:

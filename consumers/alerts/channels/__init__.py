@@ -69,9 +69,11 @@ class Channel(ABC):
     name
         Its type, as settings name it.
     settings
-        What it has to be set up with, and what each is, for people; `optional` ones may be left out.
+        What it has to be set up with, and what each is, for people.
     secrets
         What it takes from Secrets Manager.
+    optional
+        Settings and secrets that may be left out.
     characters
         The longest text that it takes.
     keeps_state
@@ -91,7 +93,7 @@ class Channel(ABC):
     def __init__(self, setup: Setup) -> None:
         self.check(setup.settings)
         for secret in self.secrets:
-            if not setup.secrets.get(secret):
+            if not setup.secrets.get(secret) and secret not in self.optional:
                 raise ChannelError(f"its secret {secret} is missing", where=self.name)
         self.setup = setup
 
@@ -241,8 +243,8 @@ def _checked(one: object, place: str) -> type[Channel]:
             (
                 "optional",
                 one.optional,
-                "a frozenset of names of settings",
-                _are_of(one.optional, one.settings),
+                "a frozenset of names of settings and secrets",
+                _are_of(one.optional, {**one.settings, **one.secrets}),
             ),
             ("secrets", one.secrets, texts, _are_texts(one.secrets)),
             ("characters", one.characters, "a whole number from 1", is_count(one.characters)),

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from consumers.alerts.http_channel import (
     PICTURE_NAME,
@@ -43,7 +44,7 @@ class Discord(HttpChannel):
         """See `HttpChannel.post`."""
         del message
         body = {"embeds": [_embed(content)], "allowed_mentions": {"parse": []}}
-        return Post(f"{self.setup.secrets['webhook_url']}?wait=true", as_json(body))
+        return Post(self._hook("", "wait=true"), as_json(body))
 
     def add_picture(self, receipt: str, message: Message, content: Content, png: bytes) -> None:
         """See `Channel.add_picture`; the message is edited, which notifies nobody.
@@ -56,7 +57,13 @@ class Discord(HttpChannel):
         attachment = {"id": 0, "filename": PICTURE_NAME, "description": content.title[:DESCRIBED]}
         payload = {"embeds": [embed], "attachments": [attachment], "allowed_mentions": {"parse": []}}
         body, headers = as_form(png, "files[0]", payload_json=json.dumps(payload, ensure_ascii=False))
-        self.exchange(Post(f"{self.setup.secrets['webhook_url']}/messages/{receipt}", body, headers, "PATCH"))
+        self.exchange(Post(self._hook(f"/messages/{receipt}"), body, headers, "PATCH"))
+
+    def _hook(self, path: str, query: str = "") -> str:
+        """Return the webhook's address with more behind it; its own query names a thread of its channel."""
+        hook = urlsplit(self.setup.secrets["webhook_url"])
+        queries = "&".join(filter(None, (hook.query, query)))
+        return urlunsplit(hook._replace(path=f"{hook.path.rstrip('/')}{path}", query=queries))
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""

@@ -27,8 +27,11 @@ class Ntfy(HttpChannel):
 
     name: ClassVar[str] = "ntfy"
     settings: ClassVar[dict[str, str]] = {"url": "the address of a server of one's own"}
-    optional: ClassVar[frozenset[str]] = frozenset({"url"})
-    secrets: ClassVar[dict[str, str]] = {"topic": "the name of the topic"}
+    optional: ClassVar[frozenset[str]] = frozenset({"url", "token"})
+    secrets: ClassVar[dict[str, str]] = {
+        "topic": "the name of the topic",
+        "token": "an access token, where the topic needs one",
+    }
     characters: ClassVar[int] = (
         4096 // 4
     )  # the limit is 4,096 bytes: https://docs.ntfy.sh/publish/#limitations
@@ -70,7 +73,7 @@ class Ntfy(HttpChannel):
 
     @property
     def _server(self) -> str:
-        return self.setup.settings.get("url", "https://ntfy.sh").rstrip("/")
+        return self.server("https://ntfy.sh")
 
     @property
     def _authorization(self) -> dict[str, str]:

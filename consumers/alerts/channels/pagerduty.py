@@ -43,8 +43,7 @@ class PagerDuty(HttpChannel):
         }
         if content.links:
             body["links"] = [{"href": url, "text": label} for label, url in content.links]
-        server = self.setup.settings.get("url", "https://events.pagerduty.com")
-        return Post(f"{server}/v2/enqueue", as_json(body))
+        return Post(f"{self.server('https://events.pagerduty.com')}/v2/enqueue", as_json(body))
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""

@@ -58,8 +58,7 @@ class Telegram(HttpChannel):
         self.exchange(Post(self._method("sendPhoto"), body, headers))
 
     def _method(self, name: str) -> str:
-        server = self.setup.settings.get("url", "https://api.telegram.org")
-        return f"{server}/bot{self.setup.secrets['bot_token']}/{name}"
+        return f"{self.server('https://api.telegram.org')}/bot{self.setup.secrets['bot_token']}/{name}"
 
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""

@@ -7,11 +7,13 @@ import hmac
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+from consumers.alerts.channels import ChannelError, Setup
 from consumers.alerts.http_channel import HttpChannel, Post, as_json, field_of
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 
+KEY_CHARACTERS = 16
 SIGNATURE = "X-Stock-Monitor-Signature"
 
 
@@ -21,9 +23,16 @@ class Webhook(HttpChannel):
     name: ClassVar[str] = "webhook"
     settings: ClassVar[dict[str, str]] = {"url": "an https:// address"}
     secrets: ClassVar[dict[str, str]] = {
-        "signing_key": "a text of at least 16 characters that both sides know"
+        "signing_key": f"a text of at least {KEY_CHARACTERS} characters that both sides know"
     }
     characters: ClassVar[int] = 256 * 1024
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        if len(setup.secrets["signing_key"]) < KEY_CHARACTERS:
+            raise ChannelError(
+                "its secret signing_key is too short", where=self.name, allowed=self.secrets["signing_key"]
+            )
 
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""

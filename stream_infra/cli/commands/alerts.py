@@ -277,9 +277,12 @@ def secret(
     from stream_infra.operations import alert_desk, channel_secrets  # noqa: PLC0415
 
     endpoints = resolve(aws)
-    wanted = channel_secrets.needed(alert_desk.settings_in_force(endpoints.client("ssm")), channel)
-    values = {name: typer.prompt(f"{name} ({what})", hide_input=True) for name, what in wanted.items()}
-    name = channel_secrets.put(endpoints.client("secretsmanager"), channel, values)
+    settings = alert_desk.settings_in_force(endpoints.client("ssm"))
+    values = {
+        name: typer.prompt(f"{name} ({what})", hide_input=True, default="", show_default=False)
+        for name, what in channel_secrets.needed(settings, channel).items()
+    }
+    name = channel_secrets.put(endpoints.client("secretsmanager"), settings, channel, values)
     _print(f"Kept as {name}. Try it: stock-monitor alerts test{' --aws' if aws else ''}")
 
 

@@ -6,7 +6,11 @@ import hashlib
 import hmac
 import json
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,17 +205,58 @@ def test_an_answer_of_success_is_success_whatever_it_says(vendor: Vendor, name: 
 
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
 def test_no_answer_in_time_is_tried_again(vendor: Vendor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=0.2, read=0.2)
-    monkeypatch.setattr(
-        http_channel.HttpChannel, "_pool", urllib3.PoolManager(timeout=timeout, retries=False)
-    )
+    monkeypatch.setattr(http_channel, "ANSWER_SECONDS", 0.2)
     vendor.answer = Answer(200, "ok", wait_seconds=0.5)
     assert not _failure(vendor.channel(name)).final
     vendor.server.shutdown()
     vendor.server.server_close()
     assert not _failure(vendor.channel(name)).final
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop", "taken"),
+    [
+        (b"", b"H", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x", True),
+        (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", False),
+    ],
+    ids=["before the status", "in the answer", "in chunks"],
+)
+def test_an_answer_that_drips_holds_a_send_no_longer_than_its_deadlines(
+    begin: bytes, drop: bytes, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte is in time for a client's time-out, and thousands follow."""
+    monkeypatch.setattr(http_channel, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(http_channel, "READ_SECONDS", 0.3)
+    sent_all = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(begin)
+            for _ in range(200):
+                connection.sendall(drop)
+                time.sleep(0.05)
+            sent_all.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: drip(server.accept()[0]), daemon=True).start()
+        hook = f"http://127.0.0.1:{server.getsockname()[1]}/hooks/{SECRET}"
+        slack = channels.declared("slack")(Setup({}, {"webhook_url": hook}))
+        if taken:
+            assert set(_send(slack, MESSAGES["opened"])) == {"x"}
+        else:
+            assert not _failure(slack).final
+        assert not sent_all.is_set()
+
+
+def test_a_message_goes_through_the_proxy_that_the_environment_names(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As quotes come: to a vendor over HTTPS a proxy is asked for a tunnel, which this one does not know."""
+    monkeypatch.setenv("HTTPS_PROXY", vendor.url)
+    slack = channels.declared("slack")(Setup({}, {"webhook_url": f"https://proxied.example/hooks/{SECRET}"}))
+    assert str(_failure(slack)) == "slack: no answer (ProxyError)"
 
 
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
@@ -373,3 +418,58 @@ def test_lines_are_fitted_to_any_room(
     """It ends, and what it gives fits, for no room and for less than none too."""
     assert size(fitted(lines, limit, size, write)) <= max(0, limit)
     assert size(cut(lines[0], limit, size)) <= max(0, limit)
+
+
+@pytest.mark.parametrize("part", ["abcdefghij" + "K", "abcdefghijk", "T0KENT0KEN"])
+def test_a_token_in_a_path_is_told_from_a_word(vendor: Vendor, part: str) -> None:
+    vendor.answer = Answer(400, f"no service {part}, see /services/ and workflows")
+    teams = channels.declared("teams")(Setup({}, {"webhook_url": f"{vendor.url}/services/T/B/{part}"}))
+    assert str(_failure(teams)) == "teams: HTTP 400: no service ***, see /services/ and workflows"
+
+
+def test_a_message_goes_into_the_thread_that_a_discord_webhook_names(vendor: Vendor) -> None:
+    """https://docs.discord.com/developers/resources/webhook#execute-webhook: `thread_id` is in the query."""
+    hook = f"{vendor.url}/api/webhooks/1/{SECRET}?thread_id=55"
+    discord = channels.declared("discord")(Setup({}, {"webhook_url": hook}))
+    vendor.answer = Answer(200, '{"id": "77"}')
+    message = MESSAGES["opened"]
+    assert _send(discord, message) == "77"
+    discord.add_picture("77", message, content(message, URL, "UTC"), b"png")
+    path = f"/api/webhooks/1/{SECRET}"
+    queries = ["thread_id=55&wait=true", "thread_id=55"]
+    assert [got[0] for got in vendor.got] == [f"{path}?{queries[0]}", f"{path}/messages/77?{queries[1]}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("pagerduty", "/v2/enqueue"), ("telegram", f"/bot{SECRET}/sendMessage"), ("ntfy", "/")],
+)
+def test_a_slash_at_the_end_of_an_address_is_not_there_twice(vendor: Vendor, name: str, path: str) -> None:
+    vendor.answer, _ = TAKEN[name]
+    channel = vendor.channel(name)
+    slashed = {**channel.setup.settings, "url": f"{vendor.url}/"}
+    _send(type(channel)(replace(channel.setup, settings=slashed)), MESSAGES["opened"])
+    assert vendor.got[-1][0] == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://", "https:///x", "https://[::1", "https://ex ample.com/", "https://a.example:99999/", "x"],
+)
+def test_an_address_that_can_be_none_is_rejected_when_it_is_set(url: str) -> None:
+    with pytest.raises(ChannelError, match="its address is not acceptable; must be an https:// address"):
+        channels.declared("webhook").check({"url": url})
+
+
+def test_a_key_that_anybody_guesses_is_rejected() -> None:
+    with pytest.raises(ChannelError, match="signing_key is too short; must be a text of at least 16"):
+        channels.declared("webhook")(Setup({"url": "https://a.example"}, {"signing_key": "guess"}))
+
+
+def test_ntfy_is_sent_to_with_a_token_where_the_topic_needs_one(vendor: Vendor) -> None:
+    """https://docs.ntfy.sh/publish/#access-tokens."""
+    vendor.answer, _ = TAKEN["ntfy"]
+    for token, header in (("", None), ("tk_1", "Bearer tk_1")):
+        ntfy = channels.declared("ntfy")(Setup({"url": vendor.url}, {"topic": "t", "token": token}))
+        _send(ntfy, MESSAGES["opened"])
+        assert vendor.got[-1][1].get("Authorization") == header
