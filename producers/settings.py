@@ -162,5 +162,6 @@ def _explained(
         return str(SettingsError(what, where=place, allowed=f"one of {', '.join(names)}"))
     if message.startswith("Input should be "):
         rule = message.removeprefix("Input should be ").partition(", unable")[0]
+        rule = rule.replace("a valid string", "text, in quotes")
         return str(SettingsError(f"{error['input']!r}", where=place, allowed=rule))
     return str(SettingsError(message, where=place))

@@ -52,11 +52,11 @@ def parse(value: str, origin: str) -> WatchList:
         If no ticker is left, or there are too many.
     """
     found = dict.fromkeys(items(value))
-    symbols = tuple(item for item in found if _is_ticker(item))
+    symbols = tuple(item for item in found if is_ticker(item))
     rejected = tuple(
         f"{origin}: {item[:40]!r} is no ticker; must be {SYMBOL_RULE}"
         for item in found
-        if not _is_ticker(item)
+        if not is_ticker(item)
     )
     if not symbols:
         raise WatchListError(f"{origin} is {value[:80]!r}, which names no ticker; must be {_ALLOWED}")
@@ -70,8 +70,9 @@ def items(value: str) -> list[str]:
     return [in_capitals(item) for item in _BETWEEN.split(value) if item]
 
 
-def _is_ticker(item: str) -> bool:
-    return is_symbol(item) and "://" not in item  # a reference that is misspelt is no ticker
+def is_ticker(item: str) -> bool:
+    """Return whether an item of a list is a ticker; a reference to a list, or one that is misspelt, is none."""
+    return is_symbol(item) and "://" not in item
 
 
 def is_reference(value: str) -> bool:

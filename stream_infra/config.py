@@ -237,6 +237,10 @@ class Config(BaseModel):
                 raise ValueError(
                     f"source_options: unknown {name!r}{did_you_mean(name, known)}; must be {allowed}"
                 )
+            if name.endswith("_URL") and not re.fullmatch(r"(https?|wss?)://[^\s/]+\S*", value):
+                raise ValueError(
+                    f"source_options: {name} is {value!r}; must be a URL, as in https://example.com"
+                )
             if known[name] and value not in known[name]:
                 raise ValueError(
                     f"source_options: {name} is {value!r}; must be one of {', '.join(known[name])}"
@@ -324,6 +328,11 @@ def _other_type(key: str, value: object) -> str:
     return ""
 
 
+def _whose(section: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what tells a deployment from others; whether two regions suffice only the account itself says."""
+    return section.get("account"), section.get("region"), section.get("prefix", "")
+
+
 def load(
     name: str,
     path: Path | None,
@@ -374,6 +383,13 @@ def load(
         for key in settings
         if key not in Config.model_fields
     ]
+    if name != LOCAL and name in deployments:
+        problems += [
+            f"{FILE} [{name}]: has account, region and prefix of [{another}], so that both would be one deployment; "
+            "must have a prefix of its own, or be in another account"
+            for another, settings in deployments.items()
+            if another not in {name, LOCAL} and _whose(settings) == _whose(section)
+        ]
     try:
         config = Config.model_validate(given)
     except ValidationError as error:
@@ -381,6 +397,24 @@ def load(
     if problems:
         raise ConfigError("\n".join(problems))
     return config
+
+
+def check_all(path: Path | None) -> None:
+    """Check every deployment of a file.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is not allowed; every one is named.
+    """
+    problems = dict[str, None]()
+    for name in read_deployments(path):
+        try:
+            load(name, path)
+        except ConfigError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def read_context(context: Mapping[str, object], folder: Path) -> Config:

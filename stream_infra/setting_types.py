@@ -16,9 +16,9 @@ from producers import sources
 from producers.errors import ArgumentError, did_you_mean
 from producers.markets import NEW_YORK
 from producers.markets.listings import Listings
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals
 from producers.source import SourceError
-from producers.watch_list import WatchListError, is_reference, items, parse
+from producers.watch_list import WatchListError, is_reference, is_ticker, items, parse
 
 _PARAMETER_LIMIT = 4096
 """Characters in a value of an SSM parameter of the standard tier:
@@ -30,8 +30,9 @@ _KEY_BYTES = 1024
 """S3 guide, "Naming Amazon S3 objects"."""
 _MARKETS_CHARACTERS, _URL_CHARACTERS, _OPTION_CHARACTERS = 2000, 1000, 256
 """What is handed to the functions: all variables of one have 4 KB (Lambda guide, "Lambda quotas")."""
-EMAIL = r"(?=.{1,254}\Z)[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
-"""SES guide, "Email header fields": an address is of ASCII characters; RFC 5321, 4.5.3.1: 64 and 254 of them."""
+_ATOM, _LABEL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+EMAIL = rf"(?=.{{1,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+"
+"""SES guide, "Email header fields": an address is of ASCII characters; RFC 5321, 4.1.2 and 4.5.3.1: 64, 254 of them."""
 EMAIL_RULE = "an email address, as in ops@example.com: at most 254 ASCII characters, 64 of them before the @"
 _USERNAME_CHARACTERS = 128
 """Cognito API reference, AdminCreateUser: the email address is the name that a person has there."""
@@ -85,7 +86,11 @@ def _at_most(characters: int, text: str, what: str) -> None:
         raise ValueError(f"{what} {len(text)} characters; must be {characters} at most")
 
 
-def _markets(given: str) -> str:
+def _markets(given: object) -> object:
+    if isinstance(given, dict):
+        given = ",".join(f"{ticker}={market}" for ticker, market in given.items())
+    if not isinstance(given, str):
+        raise ValueError(f'{given!r}; must be markets by ticker, as in {{ ABC = "XLON" }}')
     _at_most(_MARKETS_CHARACTERS, given, "there are")
     try:
         Listings(given, NEW_YORK)
@@ -135,7 +140,7 @@ def _tickers(given: object) -> str:
 
 
 def _joined(given: list[object]) -> str:
-    tickers = [item for item in given if isinstance(item, str) and is_symbol(in_capitals(item))]
+    tickers = [item for item in given if isinstance(item, str) and is_ticker(in_capitals(item))]
     if other := [item for item in given if item not in tickers]:
         raise ValueError(f"{other[0]!r} is no ticker; must be {SYMBOL_RULE}")
     return ",".join(tickers)
@@ -176,11 +181,13 @@ def _url(given: str) -> str:
     _at_most(_URL_CHARACTERS, given, "there are")
     try:
         parts = urlsplit(given)
-        is_page = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", given)
+        is_page = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s?#@]", given)
+        )
     except ValueError:
         is_page = False
     if given and not is_page:
-        raise ValueError(f"{given!r}; must be a URL, as in https://monitor.example.com/")
+        raise ValueError(f"{given!r}; must be a URL, as in https://monitor.example.com/, without ?, # and @")
     return given
 
 
@@ -252,7 +259,7 @@ Region = Annotated[str, AfterValidator(_region)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 SourceName = Annotated[str, AfterValidator(_source)]
 Options = Annotated[dict[str, str], BeforeValidator(_options)]
-Markets = Annotated[str, AfterValidator(_markets)]
+Markets = Annotated[str, BeforeValidator(_markets)]
 Packages = Annotated[tuple[str, ...], BeforeValidator(_packages)]
 Tickers = Annotated[str, BeforeValidator(_tickers)]
 Threshold = Annotated[str, BeforeValidator(_threshold)]

@@ -19,6 +19,7 @@ from stream_infra.config import (
     Config,
     ConfigError,
     Given,
+    check_all,
     enter,
     find_file,
     load,
@@ -56,6 +57,7 @@ def test_settings_are_read_for_the_deployment_that_is_named(tmp_path: Path) -> N
 def test_tickers_are_a_list_or_a_text_and_are_normalised(tmp_path: Path) -> None:
     for written in ('["aapl", "BRK.B"]', '"aapl, BRK.B"'):
         assert load("prod", write(tmp_path, f"[prod]\ntickers = {written}\n")).tickers == "AAPL,BRK.B"
+    assert load("prod", write(tmp_path, '[prod]\nmarkets = { ABC = "XLON" }\n')).markets == "ABC=XLON"
     reference = "s3://a-bucket/watch-lists/all.csv"
     assert load("prod", write(tmp_path, f'[prod]\ntickers = "{reference}"\n')).tickers == reference
 
@@ -124,6 +126,19 @@ def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
         ('packages = ["typing_extensions", "typing-extensions"]', r"\[prod\] packages: .* is there twice"),
         ("source_options = { ALPACA_FEED = 5 }", r"\[prod\] source_options: .*5.*; must be a table"),
         ('source_options = { ALPACA_FED = "iex" }', r"source_options: unknown 'ALPACA_FED' \(did you mean"),
+        (
+            'source_options = { APCA_API_DATA_URL = "not a url" }',
+            r"APCA_API_DATA_URL is 'not a url'; must be a URL",
+        ),
+        ('source_options = { ALPACA_STREAM_URL = "" }', r"ALPACA_STREAM_URL is ''; must be a URL"),
+        ('tickers = ["s3://bucket/key", "AAPL"]', r"\[prod\] tickers: 's3://bucket/key' is no ticker"),
+        ("account = 123456789012", r"\[prod\] account: 123456789012; must be text, in quotes$"),
+        ('people = ["..ann@example.com"]', r"\[prod\] people: '..ann@example.com'; must be an email address"),
+        ('operations_email = "ops@-example.com"', r"operations_email: .*; must be an email address"),
+        ('dashboard_url = "https://me:word@example.com/"', r"\[prod\] dashboard_url: .*without \?, # and @"),
+        ('dashboard_url = "https://example.com/?a=b"', r"\[prod\] dashboard_url: .*without \?, # and @"),
+        ('markets = ["ABC=XLON"]', r"\[prod\] markets: .*; must be markets by ticker, as in \{ ABC = "),
+        ('markets = { ABC = "XLOM" }', r"\[prod\] markets: unknown market 'XLOM'"),
     ],
 )
 def test_what_cannot_work_is_named_with_what_is_allowed(tmp_path: Path, line: str, said: str) -> None:
@@ -190,6 +205,30 @@ def test_a_value_at_the_limit_is_taken_and_one_beyond_it_is_named(
 def test_an_unknown_key_of_another_deployment_is_named_too(tmp_path: Path) -> None:
     said = problem(tmp_path, "[prod]\nshards = 2\n[staging]\nshard = 4\n")
     assert f"{FILE} [staging] shard: unknown setting 'shard' (did you mean 'shards'?)" in said
+
+
+@pytest.mark.parametrize("own", ["", 'region = "eu-west-1"', 'account = "123456789012"\nprefix = "a"'])
+def test_two_deployments_with_the_same_names_are_rejected(tmp_path: Path, own: str) -> None:
+    said = problem(tmp_path, f"[prod]\n{own}\n[staging]\n{own}\n", "staging")
+    assert said.startswith(
+        f"{FILE} [staging]: has account, region and prefix of [prod], so that both would be one"
+    )
+
+
+def test_deployments_are_told_apart_by_prefix_or_account(tmp_path: Path) -> None:
+    accounts = '[prod]\naccount = "111111111111"\n[staging]\naccount = "222222222222"\n'
+    for text in (accounts, '[prod]\n[staging]\nprefix = "staging"\n'):
+        assert load("staging", write(tmp_path, text)).target == "aws"
+
+
+def test_the_whole_file_is_checked(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "[local]\n[prod]\nthreshold = 0.05\nshard = 1\n[staging]\nprefix = 'x'\nshards = 0\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_all(path)
+    keys = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert keys == [f"{FILE} {of}" for of in ("[prod] shard", "[prod] threshold", "[staging] shards")]
 
 
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:

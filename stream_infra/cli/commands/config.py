@@ -20,14 +20,15 @@ def config(
     ] = "local",
     as_json: options.AsJson = False,
 ) -> None:
-    """Check monitor.toml and show the settings of a deployment. Exit code 1 if one cannot work.
+    """Check all of monitor.toml and show the settings of a deployment. Exit code 1 if one cannot work.
 
     Example: stock-monitor config prod --json
     """
-    from stream_infra.config import FILE, Config, find_file, load, read_deployments  # noqa: PLC0415
+    from stream_infra.config import FILE, Config, check_all, find_file, load, read_deployments  # noqa: PLC0415
 
     path = find_file(Path.cwd())
     settings = load(deployment, path)
+    check_all(path)
     written = read_deployments(path).get(deployment, {})
     if as_json:
         typer.echo(json.dumps(settings.model_dump(exclude={"target"})))
