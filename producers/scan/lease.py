@@ -3,13 +3,18 @@
 Times far ahead of the clock are not believed: the clock of an earlier scan was ahead, and has been set right.
 
 A poll reserves its time on the lease before it asks the source: the reservation fails when another scan has
-taken over, and times grow over all scans. A poll that takes long confirms it before it publishes. So ticks of a
-symbol grow strictly even when scans overlap.
+taken over, and times grow over all scans. A poll that takes long prolongs the lease meanwhile. So ticks of a symbol
+grow strictly even when scans overlap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.errors import MonitorError
 
@@ -79,16 +84,32 @@ class Lease:
         self.last_ts, self._until_ms = ts, now_ms + self._duration_ms
         return ts
 
-    def confirm(self, now_ms: int) -> None:
-        """Prolong the lease if the poll since `reserve` has used up most of it: another scan may hold it by now.
+    @contextmanager
+    def kept(self, clock_ms: Callable[[], int]) -> Iterator[None]:
+        """Prolong the lease for as long as the block takes: it runs out only when the scan has died.
 
         Raises
         ------
         LeaseLostError
-            If another scan does.
+            If another scan holds it at the end of the block all the same, as the clock says that it ran out.
         """
-        if self._until_ms - now_ms < self._duration_ms // 2:
-            self.reserve(now_ms, self.last_ts)
+        is_over = Event()
+        beats = Thread(target=self._prolong_until, args=(is_over, clock_ms), daemon=True)
+        beats.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            beats.join()
+        if clock_ms() >= self._until_ms:
+            self.reserve(clock_ms(), self.last_ts)
+
+    def _prolong_until(self, is_over: Event, clock_ms: Callable[[], int]) -> None:
+        while not is_over.wait(self._duration_ms / 3000):
+            try:
+                self.reserve(clock_ms(), self.last_ts)
+            except (LeaseLostError, ClientError, BotoCoreError):
+                return  # the end of the block finds it out, and raises
 
     def release(self) -> None:
         """Release the lease, if it is still held."""

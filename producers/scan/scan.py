@@ -244,14 +244,14 @@ class Scan:
         self._record_correction()
         symbols = self._in_session(watched.symbols, ts_ms)
         try:
-            batch = poll(self._settings.source, parts.source, symbols, ts_ms)
+            with parts.lease.kept(parts.clock_ms):
+                batch = poll(self._settings.source, parts.source, symbols, ts_ms)
         except SourceError as error:
             report.failed_polls += 1
             report.problems.append(str(error))
             self._judge_feed(watched.symbols, None, ts_ms, str(error))
             parts.feed.record_poll(str(error), ts_ms)
             return
-        parts.lease.confirm(parts.clock_ms())
         report.polls += 1
         parts.feed.record_poll("", ts_ms)
         quotes = self._observations(watched.symbols, batch, ts_ms)

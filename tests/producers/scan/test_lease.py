@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -47,21 +49,40 @@ def test_who_was_overtaken_can_neither_poll_nor_take_the_lease_from_its_holder(a
     assert second.reserve(NOW + 31_002) == NOW + 31_002
 
 
-def test_a_poll_that_took_long_confirms_the_lease_and_one_that_did_not_costs_no_call(aws: Aws) -> None:
-    first, second = lease(aws, "a"), lease(aws, "b")
+def test_a_poll_that_takes_longer_than_the_lease_keeps_it(aws: Aws) -> None:
+    first, second = Lease(aws.dynamodb, aws.table, "a", duration_ms=30), lease(aws, "b")
     first.acquire(NOW)
     ts = first.reserve(NOW)
-    first.confirm(NOW + 15_000)
-    assert second.acquire(NOW + 30_001), "the lease was not prolonged: half of it was left"
-    second.release()
+    times = iter(range(NOW, NOW + 1_000_000, 20))
+    prolonged = Event()
+
+    def clock_ms() -> int:
+        now_ms = next(times)
+        if now_ms > NOW + 100:
+            prolonged.set()
+        return now_ms
+
+    with first.kept(clock_ms):
+        assert prolonged.wait(30)
+        assert not second.acquire(NOW + 80)
+    assert first.last_ts == ts
+
+
+def test_a_poll_that_does_not_outlast_the_lease_costs_no_call(aws: Aws) -> None:
+    first, second = lease(aws, "a"), lease(aws, "b")
     first.acquire(NOW)
-    assert first.reserve(NOW) == ts + 1
-    first.confirm(NOW + 15_001)
-    assert not second.acquire(NOW + 40_000)
-    assert first.last_ts == ts + 1
-    assert second.acquire(NOW + 45_002)
-    with pytest.raises(LeaseLostError):
-        first.confirm(NOW + 45_003)
+    first.reserve(NOW)
+    with first.kept(lambda: NOW + 29_999):
+        pass
+    assert second.acquire(NOW + 30_001)
+
+
+def test_a_poll_after_which_another_scan_holds_the_lease_is_lost(aws: Aws) -> None:
+    first, second = lease(aws, "a"), lease(aws, "b")
+    first.acquire(NOW)
+    first.reserve(NOW)
+    with pytest.raises(LeaseLostError), first.kept(lambda: NOW + 30_002):
+        assert second.acquire(NOW + 30_001)
 
 
 def test_times_grow_even_when_the_clock_goes_back(aws: Aws) -> None:
