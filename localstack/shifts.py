@@ -7,8 +7,9 @@ Succeeded ("AppSpec 'hooks' section for an AWS Lambda deployment"); it is stoppe
 rolled back ("Monitoring deployments with Amazon CloudWatch alarms"). ExecutedVersion is a dimension of the metrics of
 an alias (Lambda guide, "Types of metrics for Lambda functions").
 
-Two things are not as on AWS: a minute of a gradual shift is half a second, and the new version has all calls meanwhile,
-as MiniStack does not share them by the weights of an alias. The first creation of an alias is no deployment.
+Two things are not as on AWS: a minute of a gradual shift is half a second, or as long as a call takes that began in it,
+and the new version has all calls meanwhile, as MiniStack does not share them by the weights of an alias. The first
+creation of an alias is no deployment.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class _Deployment:
     hook: str = field(default_factory=lambda: uuid.uuid4().hex)
     said: str = ""
     """What its hook said: Succeeded or Failed."""
+    calls: set[str] = field(default_factory=set)
+    """Of the function by the alias, since it began and without an answer yet."""
 
 
 _groups: dict[tuple[str, str], Json] = {}
@@ -149,20 +152,24 @@ def _physical_id(stack: str, logical: str) -> str:
 
 
 def _watch(deployment: _Deployment, group: Json) -> None:
-    """Wait for as long as the shift takes; an alarm of the group ends it."""
+    """Wait for as long as the shift takes, and for the calls that began in it; an alarm of the group ends it."""
     alarms = group.get("AlarmConfiguration") or {}
     watched = [of["Name"] for of in alarms.get("Alarms", [])] if alarms.get("Enabled") else []
     id_ = f"d-{uuid.uuid4().hex[:9].upper()}"
     _under_way[id_] = deployment
     ends = time.monotonic() + _MINUTES[group["DeploymentConfigName"]] * _SECONDS_A_MINUTE
+    last: set[str] | None = None
     try:
         while True:
+            if last is None and time.monotonic() >= ends:
+                last = set(deployment.calls)
+            ended = last is not None and not last & deployment.calls
             for name in watched:
                 alarm = cloudwatch._alarms[name]
                 cloudwatch._evaluate_alarm(alarm)
                 if alarm["StateValue"] == "ALARM":
                     raise ValueError(f"deployment {id_} was stopped and rolled back: the alarm {name} rings")
-            if time.monotonic() >= ends:
+            if ended:
                 return
             time.sleep(_SECONDS_A_MINUTE / 10)
     finally:
@@ -174,11 +181,18 @@ def _count_by_version() -> None:
     execute = lambda_svc._execute_function
 
     def executed(function: Json, event: Json) -> Json:
-        result: Json = execute(function, event)
         config = function.get("config") or function
         _, _, resource = str(config.get("FunctionArn", "")).partition(":function:")
         name, _, alias = resource.partition(":")
-        if alias and not alias.isdigit() and name in {of.function for of in _under_way.values()}:
+        shifted = [of for of in list(_under_way.values()) if of.function == name]
+        if not shifted or not alias or alias.isdigit():
+            result: Json = execute(function, event)
+            return result
+        call = uuid.uuid4().hex
+        for of in shifted:
+            of.calls.add(call)
+        try:
+            result = execute(function, event)
             dimensions = {
                 "FunctionName": name,
                 "Resource": resource,
@@ -186,6 +200,9 @@ def _count_by_version() -> None:
             }
             failed = 1 if result.get("error") else 0
             cloudwatch.record_metric("AWS/Lambda", "Errors", failed, "Count", dimensions)
+        finally:
+            for of in shifted:
+                of.calls.discard(call)
         return result
 
     lambda_svc._execute_function = executed
