@@ -273,7 +273,8 @@ def _with_their_needs(lock: Path, distributions: Sequence[str], packages: Sequen
 
 
 def _fingerprint(files: Iterable[File], requirements: str, target: Target) -> str:
-    digest = hashlib.sha256(f"{requirements}{_platform(target)}{_UNUSED}".encode())
+    made_for = (target, runtime_version(target), this_platform() if target == "local" else "")
+    digest = hashlib.sha256(f"{requirements}{made_for}{_UNUSED}".encode())
     for file in files:
         digest.update(str(file.name).encode())
         digest.update(file.content)
