@@ -32,4 +32,5 @@ def acknowledgement_row(incident: Incident) -> dict[str, Any]:
         "until": iso_ms(known.until_ms),
         "acknowledged": known.anomaly or named[0].id,
         "reason": known.reason,
+        "by": known.by,
     }

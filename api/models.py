@@ -251,6 +251,7 @@ class SilenceModel(BaseModel):
         description="Id of the anomaly whose incident is acknowledged; null for a plain silence."
     )
     reason: str
+    by: str = Field(description="Who made it.")
 
 
 class AlertList(BaseModel):

@@ -335,6 +335,7 @@ export interface SilenceModel {
   until: string;
   acknowledged: string | null;
   reason: string;
+  by: string;
 }
 
 export interface SilenceRequest {

@@ -109,4 +109,5 @@ def silence_row(silence: Silence) -> dict[str, Any]:
         "kind": silence.kind,
         "until": iso_ms(silence.until_ms),
         "reason": silence.reason,
+        "by": silence.by,
     }

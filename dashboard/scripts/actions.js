@@ -47,8 +47,8 @@ export class Actions {
     setText(this.#acknowledge, acknowledgement ? "Undo acknowledgement" : "Acknowledge");
     setText(this.#silence, silence ? `Expire silence of ${words(silence)}` : `Silence ${anomaly.ticker} ${kindName(anomaly.kind).toLowerCase()}`);
     const states = [
-      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}${acknowledgement.reason ? ` (${acknowledgement.reason})` : ""}.`,
-      silence && `Silenced until ${untilWords(silence)}${silence.reason ? ` (${silence.reason})` : ""}.`,
+      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}${acknowledgement.by && `, by ${acknowledgement.by}`}${acknowledgement.reason && ` (${acknowledgement.reason})`}.`,
+      silence && `Silenced until ${untilWords(silence)}${silence.by && `, by ${silence.by}`}${silence.reason && ` (${silence.reason})`}.`,
       ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${moment(Date.parse(message.sent_at), serverNow())}.` : `${MESSAGES[message.message_kind]} is being sent.`)),
     ];
     setText(this.#status, states.filter(Boolean).join(" "));
@@ -104,7 +104,7 @@ function silenceItem(silence) {
   };
   const button = h("button", { className: "link-button", type: "button", onclick: () => void end(), dataset: { scope }, "aria-label": `Expire ${words(silence)}` }, "Expire");
   const why = silence.acknowledged ? "acknowledged, " : "";
-  return h("span", { className: "silence-item", title: silence.reason }, `${words(silence)} (${why}until ${untilWords(silence)}) `, button);
+  return h("span", { className: "silence-item", title: [silence.by && `by ${silence.by}`, silence.reason].filter(Boolean).join(": ") }, `${words(silence)} (${why}until ${untilWords(silence)}) `, button);
 }
 
 /** @param {Anomaly} anomaly */

@@ -194,6 +194,7 @@ def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Servi
     made = api.send("PUT", path, {"until": LATER, "reason": "earnings"}, **scope)
     assert made.status == 200
     SilenceModel.model_validate(made.json, strict=True)
+    assert made.json["by"] == "somebody"
     assert services.alerts.silences() == [
         Silence(NOW_MS + HOUR_MS, "TSLA", "price_spike", "earnings", "somebody")
     ]
@@ -224,7 +225,7 @@ def test_an_acknowledgement_is_of_the_incident_of_an_anomaly(
     (incident,) = services.alerts.acknowledged(NOW_MS)
     assert incident.acknowledgement == Acknowledgement("somebody", NOW_MS + HOUR_MS, 2, "we know", anomaly.id)
     assert api.get("/alerts").json["silences"] == [answer.json]
-    assert answer.json["acknowledged"] == anomaly.id
+    assert (answer.json["acknowledged"], answer.json["by"]) == (anomaly.id, "somebody")
     assert api.send("DELETE", path).status == 200
     again = api.send("DELETE", path)
     assert (again.status, again.json["where"]) == (404, "anomaly_id")

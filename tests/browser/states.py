@@ -222,7 +222,9 @@ def _anomaly(page: Page, site: Site, known: Known) -> None:
 
 def _silenced(page: Page, site: Site, known: Known) -> None:
     _loaded(page, site, anomaly=known.silenced.id)
-    expect(page.locator("#silence-status")).to_contain_text("Silenced until")
+    expect(page.locator("#silence-status")).to_contain_text(
+        re.compile(r"Silenced until .+, by ann@example.com \(wide all day\)")
+    )
 
 
 def _incident(page: Page, site: Site, anomaly: Anomaly, state: str) -> None:
