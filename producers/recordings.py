@@ -126,6 +126,8 @@ def _one_by_one(
 
 
 def _blocks(path: Path) -> Iterator[RowBlock]:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # it is read once, and waits for who writes
+        raise RecordingError(f"{path}: is a pipe or a device; must be a file: {_FORMATS}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = suffixes[-1:] == [".gz"]
     kind = (suffixes[:-1] if zipped else suffixes)[-1:]

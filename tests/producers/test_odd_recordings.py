@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,14 @@ def _csv(tmp_path: Path, *rows: str) -> Path:
     path = tmp_path / "odd.csv"
     path.write_text(HEADER + "".join(f"{row}\n" for row in rows))
     return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl.gz", "a.parquet"])
+def test_a_pipe_is_rejected_instead_of_being_waited_for(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    with pytest.raises(RecordingError, match=r"is a pipe or a device; must be a file: \.csv"):
+        list(read_ticks(path, _none))
 
 
 @pytest.mark.parametrize("form", ["%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S000"])
