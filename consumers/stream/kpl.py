@@ -14,7 +14,7 @@ MAX_USER_RECORDS = 10_000
 
 def is_whole_aggregate(data: bytes) -> bool:
     """Return whether this is a KPL aggregate: the magic number, and an MD5 digest that fits."""
-    message, digest = data[len(MAGIC) : -DIGEST_SIZE], data[-DIGEST_SIZE:]
+    message, digest = memoryview(data)[len(MAGIC) : -DIGEST_SIZE], data[-DIGEST_SIZE:]
     is_aggregate = data.startswith(MAGIC) and len(message) > 0
     return is_aggregate and hashlib.md5(message, usedforsecurity=False).digest() == digest
 

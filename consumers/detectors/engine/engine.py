@@ -72,8 +72,8 @@ def extended(states: Floats, n: int) -> Floats:
     """Return a copy of states with those of `n` more symbols never seen."""
     count = states.shape[1]
     # `concatenate` would spread what one symbol remembers over the array where nothing is added.
-    found = np.zeros((count + n, len(states))).T
-    found[:, :count] = states
+    found = np.empty((count + n, len(states))).T
+    found[:, :count], found[:, count:] = states, 0.0
     return found
 
 
