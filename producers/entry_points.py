@@ -10,13 +10,13 @@ from importlib import metadata
 def entry_points(group: str) -> metadata.EntryPoints:
     """Return the entry points of a group.
 
-    The metadata of all packages are read once, as that takes 25 ms and settings ask six times; again only where the
-    import path is another one.
+    The metadata of all packages are read once for all groups, as that takes 25 ms; again only where the import path is
+    another one.
     """
-    return _read(group, tuple(sys.path))
+    return _read(tuple(sys.path)).select(group=group)
 
 
 @cache
-def _read(group: str, path: tuple[str, ...]) -> metadata.EntryPoints:
+def _read(path: tuple[str, ...]) -> metadata.SelectableGroups:
     del path  # what is found depends on it
-    return metadata.entry_points(group=group)
+    return metadata.entry_points()
