@@ -121,7 +121,6 @@ def _emit(report: ScanReport, scan: str) -> None:
     for name, value in {
         "Polls": report.polls,
         "PollsFailed": report.failed_polls,
-        "PollsSkipped": report.skipped_polls,
         "TicksPublished": report.ticks,
         "TicksWaiting": report.waiting,
         "RecordsResent": report.resent,
@@ -132,6 +131,8 @@ def _emit(report: ScanReport, scan: str) -> None:
         "FeedStale": int(report.feed.get("stale_since") is not None),
         "TickersStale": report.feed.get("stale_ticker_count", 0),
         "BreakerOpen": int(report.feed.get("breaker") == "open"),
+        # A metric costs by the hour in which it is sent.
+        **({"PollsSkipped": report.skipped_polls} if report.skipped_polls else {}),
     }.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     metrics.flush_metrics()

@@ -12,6 +12,7 @@ from mypy_boto3_kinesis import KinesisClient
 
 import producers.handler
 from producers.quote_batch import decode
+from producers.scan.scan import ScanReport
 from producers.settings import SettingsError
 from tests.producers.fakes import Aws, user_records
 
@@ -78,10 +79,17 @@ def test_a_scan_from_ssm_to_the_stream_and_the_archive(
     assert directive["Dimensions"] == [["service"]]  # none per ticker, which would cost by the ticker
     assert metrics["TicksPublished"] == [report["ticks"]]
     assert metrics["TickersRejected"] == [1.0]
+    assert "PollsSkipped" not in metrics, "a metric costs by the hour in which it is sent"
     assert "'$$$' is no ticker" in report["rejected"][0]
     log = next(record for record in caplog.records if record.message == "scan")
     assert log.levelname == "WARNING"
     assert log.__dict__["report"] == report
+
+
+def test_polls_that_were_skipped_are_a_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    producers.handler._emit(ScanReport(polls=3, skipped_polls=9), "r1")
+    (metrics,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    assert metrics["PollsSkipped"] == [9.0]
 
 
 @pytest.mark.usefixtures("stream")
