@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from api.parameters import Instant, TickerName
 from consumers.alerts.context import Verdict
 from consumers.alerts.links import TOKEN_CHARACTERS
-from consumers.alerts.model import DeliveryStatus, IncidentState, MessageKind
+from consumers.alerts.model import REASON_CHARACTERS, DeliveryStatus, IncidentState, MessageKind
 from producers.origin import Origin
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -348,7 +348,7 @@ class SilenceRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     until: Instant = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
-    reason: str = Field("", max_length=200, description="Why, for those who read it later.")
+    reason: str = Field("", max_length=REASON_CHARACTERS, description="Why, for those who read it later.")
 
 
 class LinkRequest(BaseModel):

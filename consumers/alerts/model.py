@@ -10,6 +10,8 @@ from consumers.alerts.context import Context
 from consumers.contracts.anomaly import SEVERITIES
 
 MINUTE_MS = 60_000
+REASON_CHARACTERS = 200
+"""Of why somebody silenced or acknowledged something."""
 HOUR_MS = 60 * MINUTE_MS
 SAMPLES = 10
 """Anomalies that an incident keeps by themselves, the worst; the others are counted."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Incident = Annotated[str, typer.Argument(help="Id of an anomaly or an incident.", metavar="ID")]
-SinceOption = Annotated[str, typer.Option("--since", help="From then on: 7d, or a time.", metavar="WHEN")]
+SinceOption = Annotated[
+    str,
+    typer.Option("--since", help="From then on: 7d, or a time (UTC unless it names a zone).", metavar="WHEN"),
+]
 
 
 @app.command()

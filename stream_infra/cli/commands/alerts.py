@@ -37,10 +37,21 @@ Reason = Annotated[str, typer.Option("--reason", help="The reason, for others to
 
 
 SinceOption = Annotated[
-    str, typer.Option("--since", help="Start: an age such as 2h or 7d, or a time.", metavar="WHEN")
+    str,
+    typer.Option(
+        "--since",
+        help="Start: an age such as 2h or 7d, or a time (UTC unless it names a zone).",
+        metavar="WHEN",
+    ),
 ]
 UntilOption = Annotated[
-    str, typer.Option("--for", "--until", help="A duration such as 2h, or an end time.", metavar="WHEN")
+    str,
+    typer.Option(
+        "--for",
+        "--until",
+        help="A duration such as 2h, or an end (UTC unless it names a zone).",
+        metavar="WHEN",
+    ),
 ]
 
 
@@ -151,7 +162,7 @@ def silence(
     from stream_infra.cli import alert_view  # noqa: PLC0415
 
     ticker, kind = _covered(ticker, kind, everything)
-    made = Silence(_ms(times.end(until, datetime.now(UTC))), ticker, kind, reason, getpass.getuser())
+    made = Silence(_ms(times.end(until, datetime.now(UTC))), ticker, kind, _reason(reason), getpass.getuser())
     _store(resolve(aws)).put_silence(made)
     _print(json.dumps(silence_row(made)) if as_json else alert_view.silence_line(made))
 
@@ -199,7 +210,7 @@ def ack(
     now = datetime.now(UTC)
     until_ms = None if withdraw else _ms(times.end(until, now))
     store, by = _store(resolve(aws)), getpass.getuser()
-    incident = alert_desk.acknowledge(store, alert, until_ms=until_ms, reason=reason, by=by, now=now)
+    incident = alert_desk.acknowledge(store, alert, until_ms=until_ms, reason=_reason(reason), by=by, now=now)
     row = incident_row(incident, _ms(now))
     _print(json.dumps(row) if as_json else alert_view.incident_line(incident, _ms(now)))
 
@@ -362,6 +373,15 @@ def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[st
     if kind is not None and kind not in EVERY_KIND:
         raise InputError(f"{kind!r} is no kind", where="--kind", allowed=f"one of {', '.join(EVERY_KIND)}")
     return None if ticker is None else ticker_of(ticker), kind
+
+
+def _reason(text: str) -> str:
+    from consumers.alerts.model import REASON_CHARACTERS  # noqa: PLC0415  --help must not pay for it
+
+    if len(text) > REASON_CHARACTERS or not text.isprintable():
+        allowed = f"one line of at most {REASON_CHARACTERS} characters"
+        raise InputError(f"a reason of {len(text)} characters", where="--reason", allowed=allowed)
+    return text
 
 
 def _settings(file: Path | None) -> AlertSettings:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Since = Annotated[str, typer.Option("--from", help="Start: an age such as 7d, or a time.", metavar="WHEN")]
-Until = Annotated[
-    str | None, typer.Option("--to", help="End: an age or a time; without it, now.", metavar="WHEN")
+Since = Annotated[
+    str,
+    typer.Option(
+        "--from", help="Start: an age such as 7d, or a time (UTC unless it names a zone).", metavar="WHEN"
+    ),
 ]
+Until = Annotated[str | None, typer.Option("--to", help="End: as --from; without it, now.", metavar="WHEN")]
 Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only this ticker; may be repeated.")]
 Output = Annotated[
     Path, typer.Option("-o", "--output", help="A new file: .csv, .jsonl or .parquet.", metavar="FILE")

@@ -15,10 +15,13 @@ from stream_infra.operations.errors import InputError
 from stream_infra.operations.times import span
 
 app = typer.Typer()
-Since = Annotated[str, typer.Option("--from", help="Start: an age such as 7d, or a time.", metavar="WHEN")]
-Until = Annotated[
-    str | None, typer.Option("--to", help="End: an age or a time; without it, now.", metavar="WHEN")
+Since = Annotated[
+    str,
+    typer.Option(
+        "--from", help="Start: an age such as 7d, or a time (UTC unless it names a zone).", metavar="WHEN"
+    ),
 ]
+Until = Annotated[str | None, typer.Option("--to", help="End: as --from; without it, now.", metavar="WHEN")]
 
 
 @app.command()

@@ -72,6 +72,14 @@ def test_one_is_one_tick_of_one_symbol(nowhere: Path) -> None:
             ("alerts", "silence", "--for", "2h"),
             "no ticker and no kind is given; must be --ticker, --kind or both",
         ),
+        (
+            ("alerts", "silence", "--for", "2h", "--all", "--reason", "x" * 201),
+            "reason of 201 characters; must be one",
+        ),
+        (
+            ("alerts", "silence", "--for", "2h", "--all", "--reason", "a\nb"),
+            "--reason: a reason of 3 characters; must",
+        ),
         (("alerts", "silence", "--for", "-2h", "--all"), "--for: '-2h'; must be a duration such as 30m"),
         (("dlq", "redrive"), "no id is given; must be ids from `stock-monitor dlq list`, or --all"),
         (("dlq", "redrive", "--all", "x"), "both ids and --all are given"),
