@@ -1,25 +1,29 @@
 """Gets a message into its channels: each (message, channel) is claimed, sent and marked on its own.
 
+One function at a time sends to a channel outside AWS. Another that made something for it does not wait: it notes that
+there is more, and whoever has the turn sends that too before it ends. So a channel that hangs holds one function, and
+all others go on.
+
 A crash between sending and marking lets the claim run out, and the message is sent again: the one window in which a
 channel gets it twice, besides a channel that took a message and did not answer.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import HOUR_MS, Delivery, Message, Pending, one_line
+from consumers.alerts.model import HOUR_MS, MINUTE_MS, Delivery, Message, Pending, one_line
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LEASE_MS = 120_000
 """How long a claim lasts: twice the function's timeout, so that its owner is surely gone."""
@@ -33,6 +37,8 @@ LONGEST_WISH_MS = HOUR_MS
 """A channel that wants to be left alone for longer is tried all the same: what it says may be wrong."""
 GIVE_UP_MS = 24 * HOUR_MS
 """A message that a channel does not take for this long is a dead letter."""
+LONGEST_TURN_MS = 5_000
+"""After so long whoever has a channel's turn leaves what others made for it to them, and to the sweep."""
 
 Send = Callable[[str, Message, AlertSettings], str]
 """Sends a message through the channel of a name; returns a receipt.
@@ -40,7 +46,7 @@ Send = Callable[[str, Message, AlertSettings], str]
 Raises `ChannelError`, or botocore's errors.
 """
 DeadLetter = Callable[[Message, Delivery], None]
-Run = Callable[[Callable[[tuple[Message, str]], bool], "Iterable[tuple[Message, str]]"], "Iterator[bool]"]
+Run = Callable[[Callable[[Any], int], Iterable[Any]], Iterable[int]]
 """`map`, or one that runs the calls side by side."""
 
 
@@ -86,13 +92,20 @@ class Deliverer:
         critical message is tried all the same, unless another one just failed there.
         """
         now_ms = self._clock()
-        pairs = [
-            (message, channel)
-            for message in messages
-            for channel in message.channels
-            if not self._is_left_alone(channel, message, now_ms)
-        ]
-        return sum(self._run(lambda pair: self._first(*pair, settings), pairs))
+        by_channel: dict[str, list[Message]] = defaultdict(list)
+        for message in messages:
+            for channel in message.channels:
+                if not self._is_left_alone(channel, message, now_ms):
+                    by_channel[channel].append(message)
+
+        def send_to(channel: str) -> int:
+            of_it = by_channel[channel]
+            send = partial(self._first, channel=channel, settings=settings)
+            with suppress(ClientError, BotoCoreError):  # of the table: they are pending
+                return self._in_turn(channel, lambda: sum(self._run(send, of_it)), settings)
+            return 0
+
+        return sum(self._run(send_to, by_channel))
 
     def again(self, pending: Pending, message: Message | None, settings: AlertSettings) -> bool:
         """Try a pending delivery of a message if it is its time; return whether it was taken now.
@@ -102,15 +115,39 @@ class Deliverer:
         ClientError, BotoCoreError
             Of the table.
         """
+        due = self._due(pending, message, settings)
+        return due is not None and bool(self._in_turn(pending.channel, due, settings))
+
+    def _due(
+        self, pending: Pending, message: Message | None, settings: AlertSettings
+    ) -> Callable[[], bool] | None:
+        """Return what tries a pending delivery; None where there is nothing to try, or not yet."""
+        now_ms = self._clock()
+        if message is not None and self._is_left_alone(pending.channel, message, now_ms):
+            return None
         found = self._store.delivery(pending)
         if found is None or message is None or found[0].status in {"sent", "failed"}:
             self._store.forget_pending(pending)
-            return False
-        delivery, version = found
-        now_ms = self._clock()
-        if delivery.next_ms > now_ms or self._is_left_alone(pending.channel, message, now_ms):
-            return False
-        return self._attempt(message, pending, delivery, version, settings)
+            return None
+        is_due = found[0].next_ms <= now_ms
+        return partial(self._attempt, message, pending, *found, settings) if is_due else None
+
+    def _in_turn(self, channel: str, send: Callable[[], int], settings: AlertSettings) -> int:
+        """Send in a channel's turn, and then what others made for it meanwhile; nothing where another has the turn."""
+        if not settings.is_outside(channel):
+            return send()
+        turn = self._store.take_turn(channel, self._owner, self._clock())
+        if not turn:
+            return 0
+        until_ms, sent = self._clock() + LONGEST_TURN_MS, 0
+        try:
+            sent = send()
+        finally:
+            with suppress(ClientError, BotoCoreError):  # of the table: the turn runs out, the sweep goes on
+                while turn := self._store.end_turn(channel, self._owner, turn, self._clock()):
+                    if self._clock() < until_ms:
+                        self._send_rest(channel, settings)
+        return sent
 
     def _is_left_alone(self, channel: str, message: Message, now_ms: int) -> bool:
         """Return whether a channel failed lately; for a critical message, whether it failed another one."""
@@ -118,6 +155,17 @@ class Deliverer:
         failed = [self._failed_ms.get((channel, by_critical), 0) for by_critical in {is_critical, True}]
         rest_ms = CRITICAL_RETRY_MS if is_critical else RETRY_MS
         return any(0 <= now_ms - at_ms < rest_ms for at_ms in failed)
+
+    def _send_rest(self, channel: str, settings: AlertSettings) -> None:
+        """Send what was made for a channel lately and is not sent; what is older is the sweep's."""
+        lately = self._store.pending(self._clock() - MINUTE_MS)
+        rest = [one for one in lately if one.channel == channel]
+
+        def send(pending: Pending) -> bool:
+            due = self._due(pending, self._store.message(pending.message_id, pending.made_ms), settings)
+            return due is not None and due()
+
+        list(self._run(send, rest))
 
     def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
         pending = Pending(message.id, message.made_ms, channel)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
 
 from consumers.alerts.model import Delivery, Message, Pending
-from consumers.alerts.places import days_between, delivery_place, expiry, message_place, pending_place
-from consumers.alerts.table import AlertTable, Delete, Item, Put
+from consumers.alerts.places import (
+    days_between,
+    delivery_place,
+    expiry,
+    message_place,
+    pending_place,
+    turn_place,
+)
+from consumers.alerts.table import AlertTable, ConflictError, Delete, Item, Put
 
 MESSAGE_DAYS = 90
 """More than the longest silence, so that what it defers is still sent."""
+TURN_MS = 15_000
+"""A turn runs out after so long, longer than a send takes: whoever had it was killed."""
+ATTEMPTS = 5
+"""Tries to take a turn, or to note that there is more, while others do."""
 _T = TypeVar("_T")
 
 
@@ -36,6 +48,17 @@ class StoredMessage:
     def sent_ms(self) -> int:
         """When the first channel took it, epoch ms UTC; 0 if none did."""
         return min((delivery.sent_ms for delivery in self.deliveries if delivery.sent_ms), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who sends to a channel, until the turn runs out (epoch ms UTC)."""
+
+    by: str
+    until_ms: int
+
+
+_FREE = Turn("", 0)
 
 
 class MessageStore:
@@ -73,10 +96,33 @@ class MessageStore:
             after, until = f"{max(since_ms, 0):013d}", f"{until_ms:013d}~"
             yield from self._table.query(f"{name}#{day}", after=after, until=until)
 
-    def pending(self) -> Iterator[Pending]:
-        """Yield deliveries that are not known to be done, the oldest first."""
-        for item in self._table.query("pending"):
+    def pending(self, since_ms: int = 0) -> Iterator[Pending]:
+        """Yield deliveries of messages made since then that are not known to be done, the oldest first."""
+        for item in self._table.query("pending", after=f"{since_ms:013d}"):
             yield decode(item.body, Pending)
+
+    def take_turn(self, channel: str, by: str, now_ms: int) -> int:
+        """Return the number of the turn if nobody else sends to a channel; else 0, and whoever does knows of more."""
+        place = turn_place(channel)
+        for _ in range(ATTEMPTS):
+            held = self._table.read([place]).get(place)
+            turn = _FREE if held is None else decode(held.body, Turn)
+            is_free, number = turn.until_ms <= now_ms, 0 if held is None else held.version
+            after = Turn(by, now_ms + TURN_MS) if is_free else turn
+            with suppress(ConflictError):
+                self._table.write([Put(place, encode(after), expiry(now_ms, 1), number)])
+                return number + 1 if is_free else 0
+        return 0
+
+    def end_turn(self, channel: str, by: str, number: int, now_ms: int) -> int:
+        """End a turn; return its new number where it goes on, as others made something for the channel meanwhile."""
+        place = turn_place(channel)
+        try:
+            self._table.write([Put(place, encode(_FREE), expiry(now_ms, 1), number)])
+        except ConflictError:
+            held = self._table.read([place]).get(place)
+            return held.version if held is not None and decode(held.body, Turn).by == by else 0
+        return 0
 
     def delivery(self, pending: Pending) -> tuple[Delivery, int] | None:
         """Return a delivery and its version; None once it has expired."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
 from consumers.contracts.kinds import is_misprint
 
-ATTEMPTS = 8
+ATTEMPTS = 60
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
 INCIDENTS_A_SWEEP = 500
 """Due incidents that one sweep looks at (about 10 ms each); the next sweep goes on."""
@@ -125,23 +125,24 @@ class Notifier:
         An event with an error has to come again, to the same effect. A message that could not be sent is pending: a
         sweep sends it, or the event if it comes again before.
         """
+        policy = cache(partial(self._policy, settings))  # of one moment, however often it is decided anew
         handled = self._together(
             events,
-            lambda some: self._decide(some, settings),
+            lambda some: self._decide(some, policy()),
             lambda event, error: Handled(event, error=error),
         )
-        messages = [one.message for one in handled if one.message is not None]
+        made = [one.message for one in handled if one.message is not None]
+        self._deliverer.deliver(made, settings)
         if unsettled := [one.event for one in handled if one.is_unsettled]:
             try:
-                messages += self._retrying(lambda: self._widen(unsettled, settings))
+                made = self._retrying(lambda: self._widen(unsettled, policy()))
+                self._deliverer.deliver(made, settings)
             except (ConflictError, TooManyWritesError, ClientError, BotoCoreError) as error:
                 handled = [replace(one, error=error) if one.is_unsettled else one for one in handled]
-        self._deliverer.deliver(messages, settings)
         if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
-                policy = self._policy(settings)
                 for pending in again:
-                    self._again(pending, policy)
+                    self._again(pending, policy())
             except (ConflictError, ClientError, BotoCoreError) as error:
                 return [replace(one, error=error) if one.again else one for one in handled]
         return handled
@@ -199,17 +200,17 @@ class Notifier:
     def _policy(self, settings: AlertSettings) -> Policy:
         return Policy(settings, self._clock(), tuple(self._store.silences()))
 
-    def _widen(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Message]:
-        decision = self._decision(events, settings)
+    def _widen(self, events: Sequence[AlertEvent], policy: Policy) -> list[Message]:
+        decision = self._decision(events, policy)
         decision.widen(events)
         return list(decision.commit().values())
 
-    def _decision(self, events: Sequence[AlertEvent], settings: AlertSettings) -> Decision:
-        policy, cache = self._policy(settings), self._store.load(events)
-        return Decision(self._store, cache, policy, watched=self._watched, context=self._context)
+    def _decision(self, events: Sequence[AlertEvent], policy: Policy) -> Decision:
+        known = self._store.load(events)
+        return Decision(self._store, known, policy, watched=self._watched, context=self._context)
 
-    def _decide(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
-        decision = self._decision(events, settings)
+    def _decide(self, events: Sequence[AlertEvent], policy: Policy) -> list[Handled]:
+        decision = self._decision(events, policy)
         order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
         decision.query_around(order)
         for event in order:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -128,15 +128,13 @@ class Outlets:
         return self._clients[service]
 
 
-def side_by_side(
-    send: Callable[[tuple[Message, str]], bool], pairs: Iterable[tuple[Message, str]]
-) -> Iterator[bool]:
-    """Run sends side by side, so that a slow channel delays no other."""
-    pairs = list(pairs)
-    if len(pairs) < 2:
-        return map(send, pairs)
-    with ThreadPoolExecutor(min(AT_A_TIME, len(pairs))) as pool:
-        return iter(list(pool.map(send, pairs)))
+def side_by_side(send: Callable[[Any], int], items: Iterable[Any]) -> list[int]:
+    """Run sends side by side, so that a slow one delays no other."""
+    items = list(items)
+    if len(items) < 2:
+        return [send(one) for one in items]
+    with ThreadPoolExecutor(min(AT_A_TIME, len(items))) as pool:
+        return list(pool.map(send, items))
 
 
 def dead_letters(sqs: SQSClient, queue_url: str, logger: Logger) -> DeadLetter:

@@ -66,6 +66,11 @@ def pending_place(pending: Pending) -> Place:
     return "pending", delivery_place(pending)[1]
 
 
+def turn_place(channel: str) -> Place:
+    """Where it is who sends to a channel now."""
+    return "turn", channel
+
+
 def days_between(first_ms: int, last_ms: int) -> list[str]:
     """Return the UTC days of a span, both ends included."""
     return [day_of(day * DAY_MS) for day in range(first_ms // DAY_MS, last_ms // DAY_MS + 1)]

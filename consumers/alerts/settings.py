@@ -261,6 +261,10 @@ class AlertSettings(_Strict):
         """All channels: `sns`, and those that are set up."""
         return (DEFAULT_CHANNEL, *self.channels)
 
+    def is_outside(self, channel: str) -> bool:
+        """Return whether a channel of a name is no service of AWS, and may hang however AWS is."""
+        return channel in self.channels and self.channels[channel].type != DEFAULT_CHANNEL
+
     def stateful(self, channels: Sequence[str]) -> tuple[str, ...]:
         """Return those of some channels in which an incident is open until it is resolved there."""
         types = {name: self.channels[name].type for name in channels if name in self.channels}

@@ -259,7 +259,7 @@ def _functions(use: _Use) -> Iterator[Line]:
     yield Line(prices.LAMBDA_GB_SECOND, detected, "stock-detector: polls")
     sweeps = HOURS * 60
     yield Line(
-        prices.LAMBDA_GB_SECOND, (sweeps + use.anomalies) * RATES.notifier_seconds / 4, "stock-notifier"
+        prices.LAMBDA_GB_SECOND, (sweeps + use.anomalies) * RATES.notifier_seconds / 2, "stock-notifier"
     )
     yield Line(
         prices.LAMBDA_GB_SECOND, use.api_requests * RATES.api_seconds / 2, "stock-api-handler: readers"

@@ -216,7 +216,7 @@ class LambdaStack(Stack):
             names.NOTIFIER,
             self._bundles[names.NOTIFIER],
             description="Turns anomalies into incidents, and notifies people of them",
-            memory_mb=256,
+            memory_mb=512,  # and more than a quarter of a processor: a flood keeps its 3 s (docs/performance.md)
             timeout=NOTIFIER_TIMEOUT,
             environment={
                 "ALERTS_TABLE": storage.alerts.table_name,

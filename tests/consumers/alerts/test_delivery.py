@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +18,10 @@ from botocore.exceptions import ClientError
 from consumers.alerts import notifier
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.delivery import CRITICAL_RETRY_MS, RETRY_MS
+from consumers.alerts.event import AlertEvent
+from consumers.alerts.message_store import TURN_MS
 from consumers.alerts.model import Delivery, Message, Silence
+from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import side_by_side
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
@@ -388,6 +394,141 @@ def test_while_a_channel_hangs_the_other_takes_the_whole_batch() -> None:
     function.join()
     assert is_done
     assert {pending.channel for pending in bench.store.pending()} == {"desk"}
+
+
+OUTSIDE = AlertSettings.model_validate(
+    {
+        "channels": {
+            name: {"type": "webhook", "settings": {"url": f"https://{name}.example/"}}
+            for name in ("desk", "chat")
+        },
+        "market_wide": None,
+    }
+)
+
+
+class Functions:
+    """Notifiers at work at once over one table and one queue; `desk` hangs until it is let go.
+
+    Attributes
+    ----------
+    is_up
+        Whether the desk takes what it held, once it is let go.
+    """
+
+    def __init__(self, number: int, batches: Sequence[Sequence[AlertEvent]], *, is_up: bool = False) -> None:
+        self.bench = Bench(table=SharedTable(), settings=OUTSIDE)
+        self.hangs, self.let_go, self.is_up = threading.Event(), threading.Event(), is_up
+        self.changed = threading.Condition()
+        self.by: list[tuple[str, int]] = []
+        self.batches = queue.SimpleQueue[Sequence[AlertEvent]]()
+        for batch in batches:
+            self.batches.put(batch)
+        self.threads = [threading.Thread(target=self._work, args=(n,)) for n in range(number)]
+
+    def _work(self, number: int) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self.take(self.batches.get_nowait(), number)
+
+    def take(self, batch: Sequence[AlertEvent], number: int) -> None:
+        """Let a function take a batch."""
+        notifier = Notifier(
+            self.bench.store,
+            partial(self._send, number),
+            dead_letter=lambda _message, _delivery: None,
+            clock=lambda: self.bench.now_ms,
+            watched=lambda: 0,
+            pause=lambda _attempt: None,
+            run=side_by_side,
+            owner=f"function {number}",
+        )
+        assert all(one.error is None for one in notifier.handle(batch, OUTSIDE))
+
+    def _send(self, number: int, channel: str, message: Message, settings: AlertSettings) -> str:
+        if channel == "desk":
+            self.hangs.set()
+            assert self.let_go.wait(timeout=60)
+            if not self.is_up:
+                raise ChannelError("no answer", where="desk")
+        with self.changed:
+            self.by.append((channel, number))
+            receipt = self.bench.phones.send(channel, message, settings)
+            self.changed.notify_all()
+        return receipt
+
+    def wait_until_sent(self, channel: str, messages: int) -> bool:
+        """Wait until a channel has so many messages; return whether it has."""
+        with self.changed:
+            return self.changed.wait_for(lambda: len(self.bench.sent(channel)) == messages, timeout=30)
+
+
+@pytest.mark.parametrize("severity", ["high", "critical"])
+def test_a_channel_that_hangs_holds_one_function_and_no_message_of_the_others(severity: str) -> None:
+    """The functions take all batches while the first that met the channel still waits for it."""
+    batches = [[opened(T0_MS + n, severity, ticker=f"T{n}-{one}") for one in range(3)] for n in range(20)]
+    functions = Functions(5, batches)
+    for thread in functions.threads:
+        thread.start()
+    try:
+        assert functions.hangs.wait(timeout=30)
+        is_sent = [functions.wait_until_sent(channel, 60) for channel in ("sns", "chat")]
+    finally:
+        functions.let_go.set()
+        for thread in functions.threads:
+            thread.join()
+    assert is_sent == [True, True]
+    pending = list(functions.bench.store.pending())
+    assert Counter(one.channel for one in pending) == {"desk": 60}
+
+
+def test_whoever_has_a_channel_s_turn_sends_what_others_made_for_it_meanwhile() -> None:
+    functions = Functions(1, [[opened(severity="critical")]], is_up=True)
+    (first,) = functions.threads
+    first.start()
+    assert functions.hangs.wait(timeout=30)
+    functions.take([opened(severity="critical", ticker="MSFT")], 1)
+    assert Counter(functions.by)["desk", 0] == 0
+    functions.let_go.set()
+    first.join()
+    assert [number for channel, number in functions.by if channel == "desk"] == [0, 0]
+    assert list(functions.bench.store.pending()) == []
+
+
+def test_a_turn_whose_function_was_killed_runs_out() -> None:
+    bench = Bench(settings=OUTSIDE)
+    assert bench.store.take_turn("desk", "killed", bench.now_ms)
+    bench.take(opened(severity="critical"))
+    assert (len(bench.sent("desk")), len(bench.sent("chat"))) == (0, 1)
+    bench.take(opened(severity="critical", ticker="MSFT"), at_ms=bench.now_ms + TURN_MS)
+    assert [message.incident and message.incident.subject for message in bench.sent("desk")] == ["MSFT"]
+    bench.sweep(after_minutes=1)
+    assert len(bench.sent("desk")) == 2
+
+
+def test_whoever_lost_a_turn_does_not_end_that_of_another() -> None:
+    bench = Bench(settings=OUTSIDE)
+    late = bench.store.take_turn("desk", "late", bench.now_ms)
+    bench.now_ms += TURN_MS
+    assert bench.store.take_turn("desk", "next", bench.now_ms)
+    assert bench.store.end_turn("desk", "late", late, bench.now_ms) == 0
+    assert bench.store.take_turn("desk", "third", bench.now_ms) == 0
+
+
+def test_a_table_that_cannot_say_whose_turn_it_is_leaves_the_message_to_the_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(settings=OUTSIDE)
+
+    def refuse(*_: object) -> int:
+        raise _NO_ANSWER
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "take_turn", refuse)
+        bench.take(opened(severity="critical"))
+    assert (len(bench.sent()), len(bench.sent("desk"))) == (1, 0)
+    bench.sweep(after_minutes=1)
+    assert len(bench.sent("desk")) == 1
 
 
 def test_a_flood_with_a_dead_channel_loses_nothing_and_asks_it_now_and_then(two: Bench) -> None:

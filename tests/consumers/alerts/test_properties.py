@@ -28,7 +28,10 @@ from tests.consumers.alerts.bench import T0_MS, opened, over, worse
 
 FAULTS = ("refused", "lost", "crash before", "crash after", "overlap")
 TWO_CHANNELS = AlertSettings.model_validate(
-    {"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "arn"}}}, "market_wide": None}
+    {
+        "channels": {"desk": {"type": "webhook", "settings": {"url": "https://desk.example/"}}},
+        "market_wide": None,
+    }
 )
 
 
