@@ -34,8 +34,6 @@ DIGESTS_AT_ONCE = 8
 """So many digests are sent at once, and then one for each time that passed of the length above."""
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
-
-
 AMID_MS = 10_000
 """For so long after the last look, nobody looks whether an incident over many tickers goes on: a flood has no time."""
 
@@ -148,10 +146,12 @@ class Decision:
                 continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
             if key not in digests:
-                used_ms = max(self._store.load_digested(self._cache, *key), self._now_ms) + DIGEST_USES_MS
+                place = digested_place(*key)
+                used_ms = self._store.load_also(self._cache, place, int) or 0
+                used_ms = max(used_ms, self._now_ms) + DIGEST_USES_MS
                 if used_ms > self._now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
-                self._cache.put(digested_place(*key), used_ms)
+                self._cache.put(place, used_ms)
             digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
             digests[key] = digest.with_incident(incident), first
             self._put(with_notification(incident, "digest", digest_id(digest), key[1], self._now_ms))

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.model import HOUR_MS, MINUTE_MS, Delivery, Message, Pending, one_line
+from consumers.alerts.places import pending_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
@@ -127,7 +128,7 @@ class Deliverer:
             return None
         found = self._store.delivery(pending)
         if found is None or message is None or found[0].status in {"sent", "failed"}:
-            self._store.forget_pending(pending)
+            self._store.forget(pending_place(pending))
             return None
         is_due = found[0].next_ms <= now_ms
         return partial(self._attempt, message, pending, *found, settings) if is_due else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import attrgetter
 
 from consumers.alerts.decision import ContextOf
 from consumers.alerts.event import AlertEvent
@@ -64,7 +65,8 @@ class DryRun:
 
         Those of one moment come of one poll, and are taken together.
         """
-        for now_ms, together in groupby(sorted(events, key=_moment), key=_moment):
+        moment = attrgetter("at_ms")
+        for now_ms, together in groupby(sorted(events, key=moment), key=moment):
             self._sweep_until(now_ms)
             self.handle(list(together), now_ms)
         end_ms = self.now_ms + then_ms
@@ -86,7 +88,3 @@ class DryRun:
         if channel == message.channels[0]:
             self.messages.append(message)
         return "dry run"
-
-
-def _moment(event: AlertEvent) -> int:
-    return event.at_ms

@@ -6,6 +6,7 @@ Nothing that was said is changed: of one anomaly of an incident the newest count
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,17 +98,12 @@ def newest(said: Iterable[Feedback]) -> list[Feedback]:
 
 def precision(said: Iterable[Feedback]) -> list[Precision]:
     """Return the precision of each kind, and of each ticker of it, the kinds with most noise first."""
-    useful: dict[tuple[str, str], int] = {}
-    noise: dict[tuple[str, str], int] = {}
-    for one in newest(said):
-        for group in ((one.kind, ""), (one.kind, one.ticker)):
-            counts = useful if one.useful else noise
-            counts[group] = counts.get(group, 0) + 1
+    counts = Counter((one.kind, ticker, one.useful) for one in newest(said) for ticker in ("", one.ticker))
     found = [
-        Precision(kind, ticker, useful.get((kind, ticker), 0), noise.get((kind, ticker), 0))
-        for kind, ticker in {*useful, *noise}
+        Precision(kind, ticker, counts[kind, ticker, True], counts[kind, ticker, False])
+        for kind, ticker in {group[:2] for group in counts}
     ]
-    return sorted(found, key=lambda one: (-noise.get((one.kind, ""), 0), one.kind, one.ticker))
+    return sorted(found, key=lambda one: (-counts[one.kind, "", False], one.kind, one.ticker))
 
 
 def proposals(

@@ -23,11 +23,13 @@ ACKNOWLEDGED_MS: Final = 4 * HOUR_MS
 SILENCED_MS: Final = HOUR_MS
 KEY_BYTES: Final = 32
 TOKEN_CHARACTERS: Final = 1024
-_ALLOWED = "one that a message of the last day holds, whole"
 
 
 class LinkError(MonitorError):
     """A link allows nothing: it is not ours, it was changed, it expired, or it was used."""
+
+    def __init__(self, what: str, allowed: str = "one that a message of the last day holds, whole") -> None:
+        super().__init__(what, where="token", allowed=allowed)
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -91,15 +93,15 @@ def verify(key: bytes, token: str, now_ms: int) -> Grant:
     try:
         said, signed = _bytes(body), _bytes(signature)
     except ValueError as error:
-        raise LinkError("the link is damaged", where="token", allowed=_ALLOWED) from error
+        raise LinkError("the link is damaged") from error
     if not hmac.compare_digest(signed, _signature(key, said)):
-        raise LinkError("the link is not of this monitor", where="token", allowed=_ALLOWED)
+        raise LinkError("the link is not of this monitor")
     try:
         found = msgspec.json.decode(said, type=Grant)
     except msgspec.MsgspecError as error:  # signed by another version
-        raise LinkError("the link is of another version", where="token", allowed=_ALLOWED) from error
+        raise LinkError("the link is of another version") from error
     if now_ms >= found.until_s * 1000:
-        raise LinkError("the link has expired", where="token", allowed=_ALLOWED)
+        raise LinkError("the link has expired")
     return found
 
 

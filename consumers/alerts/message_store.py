@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -18,7 +18,7 @@ from consumers.alerts.places import (
     pending_place,
     turn_place,
 )
-from consumers.alerts.table import AlertTable, ConflictError, Delete, Item, Put
+from consumers.alerts.table import AlertTable, ConflictError, Delete, Item, Place, Put
 
 MESSAGE_DAYS = 90
 """More than the longest silence, so that what it defers is still sent."""
@@ -73,8 +73,8 @@ class MessageStore:
 
     def message(self, id_: str, made_ms: int) -> Message | None:
         """Return a message by its id and when it was made; None once it has expired."""
-        found = self._table.read([message_place(id_, made_ms)])
-        return next((decode(item.body, Message) for item in found.values()), None)
+        found = self._read(message_place(id_, made_ms), Message)
+        return found and found[0]
 
     def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
         """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
@@ -105,9 +105,8 @@ class MessageStore:
         """Return the number of the turn if nobody else sends to a channel; else 0, and whoever does knows of more."""
         place = turn_place(channel)
         for _ in range(ATTEMPTS):
-            held = self._table.read([place]).get(place)
-            turn = _FREE if held is None else decode(held.body, Turn)
-            is_free, number = turn.until_ms <= now_ms, 0 if held is None else held.version
+            turn, number = self._read(place, Turn) or (_FREE, 0)
+            is_free = turn.until_ms <= now_ms
             after = Turn(by, now_ms + TURN_MS) if is_free else turn
             with suppress(ConflictError):
                 self._table.write([Put(place, encode(after), expiry(now_ms, 1), number)])
@@ -120,14 +119,20 @@ class MessageStore:
         try:
             self._table.write([Put(place, encode(_FREE), expiry(now_ms, 1), number)])
         except ConflictError:
-            held = self._table.read([place]).get(place)
-            return held.version if held is not None and decode(held.body, Turn).by == by else 0
+            turn, number = self._read(place, Turn) or (_FREE, 0)
+            return number if turn.by == by else 0
         return 0
 
     def delivery(self, pending: Pending) -> tuple[Delivery, int] | None:
         """Return a delivery and its version; None once it has expired."""
-        found = self._table.read([delivery_place(pending)])
-        return next(((decode(item.body, Delivery), item.version) for item in found.values()), None)
+        return self._read(delivery_place(pending), Delivery)
+
+    def undone(self, listed: Iterable[Pending]) -> list[Pending]:
+        """Return those deliveries that neither were sent nor failed for good."""
+        places = {delivery_place(pending): pending for pending in listed}
+        found = self._table.read(places)
+        states = {place: decode(item.body, Delivery).status for place, item in found.items()}
+        return [of for place, of in places.items() if states.get(place) in {"pending", "sending"}]
 
     def put_delivery(self, pending: Pending, delivery: Delivery, version: int, now_ms: int) -> None:
         """Write a delivery over that version of it; what is done is no longer pending.
@@ -158,9 +163,14 @@ class MessageStore:
                 ]
             )
 
-    def forget_pending(self, pending: Pending) -> None:
-        """Take a delivery that is done, or whose message expired, off the list of pending ones."""
-        self._table.write([Delete(pending_place(pending))])
+    def forget(self, place: Place) -> None:
+        """Drop an entry that lists what is no longer so."""
+        self._table.write([Delete(place)])
+
+    def _read(self, place: Place, type_: type[_T]) -> tuple[_T, int] | None:
+        """Return what is at a place, and its version."""
+        item = self._table.read([place]).get(place)
+        return None if item is None else (decode(item.body, type_), item.version)
 
 
 def new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:

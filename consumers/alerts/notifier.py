@@ -141,7 +141,7 @@ class Notifier:
                 handled = [replace(one, error=error) if one.is_unsettled else one for one in handled]
         if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
-                for pending in again:
+                for pending in self._store.undone(again):
                     self._again(pending, policy())
             except (ConflictError, ClientError, BotoCoreError) as error:
                 return [replace(one, error=error) if one.again else one for one in handled]
@@ -260,10 +260,11 @@ class Notifier:
             return incidents.timed_out(incident), None
         if what == "digest" and incident.waiting is not None:
             channels = incident.waiting.channels
-            digest = self._store.load_digest(cache, incident.origin, channels)
+            place = digest_place(incident.origin, channels)
+            digest = self._store.load_also(cache, place, Digest)
             digest = digest or Digest(incident.origin, channels, policy.now_ms)
             digest = digest.with_incident(incident)
-            cache.put(digest_place(incident.origin, channels), digest)
+            cache.put(place, digest)
             return with_notification(incident, "digest", digest_id(digest), channels, policy.now_ms), None
         if what in {"acknowledged", "repeated", "resolved"}:
             if channels := policy.recipients(what, incident):

@@ -69,9 +69,8 @@ def subject_of(kind: str) -> str | None:
     """Return the subject of incidents over many tickers that a kind belongs to; None if to none."""
     if kind == RULE:
         return None
-    concerns = (
-        spec_of(kind).concerns if kind in REGISTRY else "market"
-    )  # a newer detector's events can come first
+    # A newer detector's events can come first.
+    concerns = spec_of(kind).concerns if kind in REGISTRY else "market"
     return {"market": MARKET, "feed": FEED, "print": None}[concerns]
 
 
@@ -117,7 +116,7 @@ class Policy:
     def is_fresh(self, event: AlertEvent) -> bool:
         """Return whether an event may be sent at once: neither replayed, nor late, nor learned of too late."""
         past = event.late or event.origin not in {"live", "simulated"}
-        return not past and event.at_ms >= self.now_ms - self.settings.stale_after_ms
+        return not past and event.at_ms >= self.now_ms - self.settings.stale_after_minutes * MINUTE_MS
 
     def may_be_wide(self, event: AlertEvent) -> bool:
         """Return whether an event may belong to an incident over many tickers: what gets worse or ends is no move."""
@@ -218,7 +217,8 @@ class Policy:
                 if known is not None and not known.announced and settings.stateful(incident.channels):
                     dues.append((incident.updated_ms, "acknowledged"))
                 quiet_ms = known.until_ms if known is not None else 0
-                dues.append((max(incident.notified_ms + settings.repeat_interval_ms, quiet_ms), "repeated"))
+                repeat_ms = incident.notified_ms + round(settings.repeat_interval_hours * HOUR_MS)
+                dues.append((max(repeat_ms, quiet_ms), "repeated"))
         elif incident.channels and not incident.end_notified:
             dues.append((incident.updated_ms + GROUP_MS, "resolved"))
         return dues
@@ -240,7 +240,7 @@ class Policy:
         if what != "resolved":
             return ()
         ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
-        is_long = ended_ms - incident.opened_ms >= self.settings.resolved_after_ms
+        is_long = ended_ms - incident.opened_ms >= self.settings.resolved_after_minutes * MINUTE_MS
         return incident.channels if is_long and not incident.merged_into else stateful
 
 

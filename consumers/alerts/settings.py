@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from consumers.alerts import channels as registry
-from consumers.alerts.model import HIGH, HOUR_MS, MINUTE_MS
+from consumers.alerts.model import HIGH, HOUR_MS
 from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
 from producers.errors import named_twice
@@ -269,21 +269,6 @@ class AlertSettings(_Strict):
         """Return those of some channels in which an incident is open until it is resolved there."""
         types = {name: self.channels[name].type for name in channels if name in self.channels}
         return tuple(name for name, type_ in types.items() if registry.declared(type_).keeps_state)
-
-    @property
-    def repeat_interval_ms(self) -> int:
-        """The repeat interval in milliseconds."""
-        return round(self.repeat_interval_hours * HOUR_MS)
-
-    @property
-    def resolved_after_ms(self) -> int:
-        """How long an incident has to last, in milliseconds, for its end to be worth a message."""
-        return round(self.resolved_after_minutes * MINUTE_MS)
-
-    @property
-    def stale_after_ms(self) -> int:
-        """The age of an anomaly, in milliseconds, from which it is in digests only."""
-        return round(self.stale_after_minutes * MINUTE_MS)
 
     def route(self, news: News, now_ms: int) -> Way:
         """Return where news at `now_ms` (epoch ms UTC) goes, and when, but for silences and mute timings."""

@@ -53,7 +53,6 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.places import (
     digest_place,
-    digested_place,
     due_place,
     expiry,
     feedback_place,
@@ -143,7 +142,7 @@ class AlertStore(MessageStore):
             together.setdefault((move.origin, move.at_ms // WIDE_MS), []).append(move)
         for (
             found
-        ) in together.values():  # whoever looks for those around an anomaly finds them by the first's time
+        ) in together.values():  # who looks for those around an anomaly finds them by the first's time
             place = f"moves#{found[0].origin}", f"{found[0].at_ms:013d}#{found[0].anomaly}"
             writes.append(Put(place, encode(found), expiry(now_ms, MOVES_DAYS)))
         if writes:
@@ -181,11 +180,11 @@ class AlertStore(MessageStore):
     def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
         """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""
         place = "link", "key"
-        if not self._table.read([place]):
+        while (found := self._read(place, str)) is None:
             with suppress(ConflictError):  # another one made it
                 key = encode(make(KEY_BYTES).hex())
                 self._table.write([Put(place, key, expiry(now_ms, KEY_DAYS), 0)])
-        return bytes.fromhex(decode(self._table.read([place])[place].body, str))
+        return bytes.fromhex(found[0])
 
     def delete_silence(self, scope: str) -> bool:
         """Forget a silence; return whether there was one."""
@@ -206,9 +205,8 @@ class AlertStore(MessageStore):
 
     def incident_of(self, anomaly_id: str) -> Incident | None:
         """Return the incident that an anomaly belongs to; None if it is not known."""
-        found = self._table.read([record_place(anomaly_id)])
-        records = [decode(item.body, AnomalyRecord) for item in found.values()]
-        return self.incident(records[0].incident) if records else None
+        found = self._read(record_place(anomaly_id), AnomalyRecord)
+        return found and self.incident(found[0].incident)
 
     def incidents(self, since_ms: int, until_ms: int) -> Iterator[Incident]:
         """Yield incidents that began in a span (epoch ms UTC, both ends included), the oldest first."""
@@ -264,18 +262,13 @@ class AlertStore(MessageStore):
             self._table.write([*writes, *([Put(used, encode(link), expiry(now_ms, 2), 0)] if link else [])])
         except ConflictError:
             if link and self._table.read([used]):
-                raise LinkError(
-                    "the link was used", where="token", allowed="one that was not used before"
-                ) from None
+                raise LinkError("the link was used", "one that was not used before") from None
             raise
 
     def acknowledged(self, now_ms: int) -> list[Incident]:
         """Return the incidents that are acknowledged at `now_ms`."""
-        ids = [decode(item.body, str) for item in self._table.query("acknowledged")]
-        cache = AlertCache()
-        self.load_incidents(cache, ids)
-        found = (cache.get(incident_place(id_), Incident) for id_ in ids)
-        return [one for one in found if one is not None and one.state(now_ms) == "acknowledged"]
+        found = self._incidents(decode(item.body, str) for item in self._table.query("acknowledged"))
+        return [one for one in found if one.state(now_ms) == "acknowledged"]
 
     def due(self, until_ms: int) -> Iterator[tuple[str, Place]]:
         """Yield ids of incidents that are due by then (epoch ms UTC), the first first, and where that is listed."""
@@ -289,27 +282,18 @@ class AlertStore(MessageStore):
         """
         groups = {f"{origin}-{subject}" for subject in subjects}
         listed = (decode(item.body, str) for item in self._table.query("due"))
-        ids = sorted(id_ for id_ in set(listed) if id_.rpartition("-")[0] in groups)
-        cache = AlertCache()
+        found = self._incidents(id_ for id_ in sorted(set(listed)) if id_.rpartition("-")[0] in groups)
+        return [one for one in found if one.resolved_ms is None and not one.merged_into]
+
+    def _incidents(self, ids: Iterable[str]) -> list[Incident]:
+        cache, ids = AlertCache(), list(ids)
         self.load_incidents(cache, ids)
         found = (cache.get(incident_place(id_), Incident) for id_ in ids)
-        return [one for one in found if one is not None and one.resolved_ms is None and not one.merged_into]
-
-    def forget(self, place: Place) -> None:
-        """Drop an entry that lists what is no longer so."""
-        self._table.write([Delete(place)])
+        return [one for one in found if one is not None]
 
     def open_digests(self) -> list[tuple[Digest, int]]:
         """Return the digests that are being put together, with their versions."""
         return [(decode(item.body, Digest), item.version) for item in self._table.query("digest")]
-
-    def load_digest(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> Digest | None:
-        """Add to a cache the digest that is being put together for these, and return it."""
-        return self._also(cache, digest_place(origin, channels), Digest)
-
-    def load_digested(self, cache: AlertCache, origin: str, channels: tuple[str, ...]) -> int:
-        """Add to a cache until when digests that were sent at once count, and return it (epoch ms UTC; 0 for none)."""
-        return self._also(cache, digested_place(origin, channels), int) or 0
 
     def finish_digest(self, digest: Digest, version: int, message: Message, now_ms: int) -> None:
         """Make the message of a digest and close it.
@@ -322,7 +306,8 @@ class AlertStore(MessageStore):
         place = digest_place(digest.origin, digest.channels)
         self._table.write([Delete(place, version), *new_message(message, now_ms)])
 
-    def _also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
+    def load_also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
+        """Add to a cache what is at a place, and return it."""
         if not cache.has_loaded(place):
             self._load(cache, {place: type_})
         return cache.get(place, type_)

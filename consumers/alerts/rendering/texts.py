@@ -273,8 +273,7 @@ class _Writer:
         return f"{first} to {self._clock(last_ms) if first[:10] == last[:10] else last}"
 
     def _clock(self, ms: int) -> str:
-        moment = datetime.fromtimestamp(ms / 1000, zone(self.time_zone))
-        return f"{moment:%H:%M:%S} {moment.tzname()}"
+        return self._moment(ms).partition(" ")[2]
 
     def _home(self) -> str:
         return f"{self.dashboard_url}/" if self.dashboard_url else ""
@@ -356,7 +355,7 @@ def _share(incident: Incident) -> str:
 
 def _most(moves: tuple[TickerMove, ...]) -> str:
     most = sorted((move for move in moves if move.move), key=lambda move: -abs(move.move))
-    return ", ".join(f"{one.ticker} {one.move * 100:+.2f}%" for one in most[:RANKED])
+    return ", ".join(f"{one.ticker} {_percent(one.move)}" for one in most[:RANKED])
 
 
 def _label(origin: str) -> str:

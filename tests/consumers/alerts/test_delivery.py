@@ -213,6 +213,15 @@ def test_an_event_that_comes_again_sends_to_every_channel_that_a_crash_kept_back
     assert (len(two.sent()), len(two.sent("desk"))) == (1, 1)
 
 
+def test_an_event_that_comes_again_after_its_message_was_sent_writes_nothing(two: Bench) -> None:
+    del two.phones.down["desk"]
+    two.take(opened(severity="critical"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two.table, "write", lambda _: pytest.fail("a write"))
+        two.take(opened(severity="critical"))
+    assert (len(two.sent()), len(two.sent("desk"))) == (1, 1)
+
+
 def test_a_claim_that_ran_out_is_taken_over(two: Bench) -> None:
     """The function was killed while it sent."""
     two.take(opened(severity="critical"))
