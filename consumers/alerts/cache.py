@@ -35,7 +35,7 @@ class AlertCache:
 
     def get(self, place: Place, type_: type[_T]) -> _T | None:
         """Return what is there, None for nothing."""
-        found = self._now[place] if place in self._held else self._now.get(place)
+        found = self._now.get(place)
         return found if isinstance(found, type_) else None
 
     def changed(self) -> Iterator[tuple[Place, int, object, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache, resolve
@@ -38,31 +38,33 @@ AMID_MS = 10_000
 """For so long after the last look, nobody looks whether an incident over many tickers goes on: a flood has no time."""
 
 
+@dataclass
 class Decision:
-    """What a batch of events leads to, decided on what was remembered before it."""
+    """What a batch of events leads to, decided on what was remembered before it.
 
-    def __init__(
-        self,
-        store: AlertStore,
-        cache: AlertCache,
-        policy: Policy,
-        *,
-        watched: Callable[[], int],
-        context: ContextOf,
-    ) -> None:
-        self._store, self._cache, self._policy = store, cache, policy
-        self._watched, self._context = watched, context
-        self._now_ms = policy.now_ms
-        self._around: dict[str, list[Move]] = defaultdict(list)
-        self._moves: list[Move] = []
-        self._news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = {}
-        self._minor: list[tuple[str, AlertEvent]] = []
-        self.again: dict[int, list[Pending]] = {}
-        self._opened: set[str] = set()
+    Attributes
+    ----------
+    watched
+        Returns how many tickers are on the watch list; 0 if that is not known.
+    again
+        What events that came before led to then, by their `id`.
+    """
+
+    store: AlertStore
+    cache: AlertCache
+    policy: Policy
+    watched: Callable[[], int]
+    context: ContextOf
+    again: dict[int, list[Pending]] = field(default_factory=dict)
+    _around: dict[str, list[Move]] = field(default_factory=lambda: defaultdict(list))
+    _moves: list[Move] = field(default_factory=list)
+    _news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = field(default_factory=dict)
+    _minor: list[tuple[str, AlertEvent]] = field(default_factory=list)
+    _opened: set[str] = field(default_factory=set)
 
     def query_around(self, events: Sequence[AlertEvent]) -> None:
         """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
-        new = [event for event in events if self._record(event) is None and self._policy.may_be_wide(event)]
+        new = [event for event in events if self._record(event) is None and self.policy.may_be_wide(event)]
         self._query_around(event for event in new if not self._is_amid(event))
         for event in new:
             self._around[event.origin].append(_move(event, ""))
@@ -73,7 +75,7 @@ class Decision:
             spans[event.origin].append(event.at_ms)
         for origin, times in spans.items():
             first_ms, last_ms = min(times) - WIDE_MS, max(times) + WIDE_MS
-            self._around[origin] = self._store.load_moves(origin, first_ms - WIDE_MS, last_ms)
+            self._around[origin] = self.store.load_moves(origin, first_ms - WIDE_MS, last_ms)
 
     def handle(self, event: AlertEvent) -> None:
         """Take an event into its incident; one that was handled before changes nothing."""
@@ -81,15 +83,15 @@ class Decision:
         if record is not None and event.key in record.seen:
             self.again[id(event)] = self._made_before(record)
             return
-        incident = self._incident(event) if record is None else resolve(self._cache, record.incident)
+        incident = self._incident(event) if record is None else resolve(self.cache, record.incident)
         if record is not None and incident is not None and _carries_on(event, incident):
             self._put(incidents.handed_over(incident))
-            incident, new = incidents.absorb(event, self._own(event), None, self._now_ms)
+            incident, new = incidents.absorb(event, self._own(event), None, self.policy.now_ms)
             record = replace(new, seen=record.seen | new.seen)
         else:
             incident = incident or incidents.opened(event, event.anomaly.ticker)  # it expired
-            incident, record = incidents.absorb(event, incident, record, self._now_ms)
-        self._cache.put(record_place(event.anomaly.id), record)
+            incident, record = incidents.absorb(event, incident, record, self.policy.now_ms)
+        self.cache.put(record_place(event.anomaly.id), record)
         self._notify(event, incident)
 
     def widen(self, events: Sequence[AlertEvent]) -> None:
@@ -109,9 +111,9 @@ class Decision:
                 self._notify(event, wide)
 
     def _notify(self, event: AlertEvent, incident: Incident) -> None:
-        incident, kind, channels = self._policy.decide(event, incident)
+        incident, kind, channels = self.policy.decide(event, incident)
         if kind is not None or incident.context is None:
-            incident = replace(incident, context=self._context(event, incident, self._policy.settings))
+            incident = replace(incident, context=self.context(event, incident, self.policy.settings))
         if kind == "digest":
             self._minor.append((incident.id, event))
         elif kind is not None:
@@ -125,46 +127,46 @@ class Decision:
         """
         messages: dict[int, Message] = {}
         for id_, news in self._news.items():
-            incident = self._cache.get(incident_place(id_), Incident)
+            incident = self.cache.get(incident_place(id_), Incident)
             assert incident is not None  # noqa: S101  it was put there with its news
             cause = news[-1][1]  # the worst: news exceeds what people were notified of
             channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
             incident, messages[id(cause)] = with_message(
-                news[0][0], incident, channels, self._now_ms, cause.anomaly
+                news[0][0], incident, channels, self.policy.now_ms, cause.anomaly
             )
             self._put(incident)
         self._first_digests(messages)
-        self._store.commit(self._cache, messages.values(), self._now_ms, self._moves)
+        self.store.commit(self.cache, messages.values(), self.policy.now_ms, self._moves)
         return messages
 
     def _first_digests(self, messages: dict[int, Message]) -> None:
         """Make digests of the minor news where few were sent at once lately."""
         digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
         for id_, event in self._minor:
-            incident = self._cache.get(incident_place(id_), Incident)
+            incident = self.cache.get(incident_place(id_), Incident)
             if incident is None or incident.waiting is None:
                 continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
             if key not in digests:
                 place = digested_place(*key)
-                used_ms = self._store.load_also(self._cache, place, int) or 0
-                used_ms = max(used_ms, self._now_ms) + DIGEST_USES_MS
-                if used_ms > self._now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
+                used_ms = self.store.load_also(self.cache, place, int) or 0
+                used_ms = max(used_ms, self.policy.now_ms) + DIGEST_USES_MS
+                if used_ms > self.policy.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
-                self._cache.put(place, used_ms)
-            digest, first = digests.get(key, (Digest(*key, self._now_ms), event))
+                self.cache.put(place, used_ms)
+            digest, first = digests.get(key, (Digest(*key, self.policy.now_ms), event))
             digests[key] = digest.with_incident(incident), first
-            self._put(with_notification(incident, "digest", digest_id(digest), key[1], self._now_ms))
+            self._put(with_notification(incident, "digest", digest_id(digest), key[1], self.policy.now_ms))
         for digest, first in digests.values():
-            messages[id(first)] = digest_message(digest, self._now_ms)
+            messages[id(first)] = digest_message(digest, self.policy.now_ms)
 
     def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
         """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
-        known = [(event, self._of(event)) for event in events if self._policy.may_be_wide(event)]
+        known = [(event, self._of(event)) for event in events if self.policy.may_be_wide(event)]
         return [event for event, of in known if of is not None and (not of.is_wide or of.id in self._opened)]
 
     def _made_before(self, record: AnomalyRecord) -> list[Pending]:
-        of = self._cache.get(incident_place(record.incident), Incident), resolve(self._cache, record.incident)
+        of = self.cache.get(incident_place(record.incident), Incident), resolve(self.cache, record.incident)
         made = {one.message_id: one for incident in of if incident for one in incident.notifications}
         return [
             Pending(one.message_id, one.made_ms, channel)
@@ -174,20 +176,20 @@ class Decision:
         ]
 
     def _record(self, event: AlertEvent) -> AnomalyRecord | None:
-        return self._cache.get(record_place(event.anomaly.id), AnomalyRecord)
+        return self.cache.get(record_place(event.anomaly.id), AnomalyRecord)
 
     def _of(self, event: AlertEvent) -> Incident | None:
         """Return the incident that an event was taken into."""
         record = self._record(event)
-        return None if record is None else resolve(self._cache, record.incident)
+        return None if record is None else resolve(self.cache, record.incident)
 
     def _put(self, incident: Incident) -> None:
-        due_ms = self._policy.due_ms(incident)
-        self._cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
+        due_ms = self.policy.due_ms(incident)
+        self.cache.put(incident_place(incident.id), replace(incident, due_ms=due_ms))
 
     def _incident(self, event: AlertEvent) -> Incident:
         """Return the incident that a new anomaly belongs to."""
-        if not self._policy.may_be_wide(event):
+        if not self.policy.may_be_wide(event):
             return self._own(event)
         incident = self._wide(event) or self._own(event)
         self._moves.append(_move(event, incident.id))
@@ -200,8 +202,8 @@ class Decision:
 
     def _wide(self, event: AlertEvent) -> Incident | None:
         """Return the incident over many tickers that an event belongs to or opens; None for none."""
-        watched, subject = self._watched(), subject_of(event.anomaly.kind) or ""
-        moving = self._policy.is_wide(event, self._around[event.origin], watched)
+        watched, subject = self.watched(), subject_of(event.anomaly.kind) or ""
+        moving = self.policy.is_wide(event, self._around[event.origin], watched)
         incident = self._newest(event, subject)
         if moving and incident is None:
             incident = self._with_singles(event, self._open(event, subject, subject, watched))
@@ -215,10 +217,10 @@ class Decision:
         """Return an incident with those of single tickers that began with the move."""
         moves = near(event, self._around[event.origin])
         ids = list(dict.fromkeys(move.incident for move in reversed(moves) if move.incident))[:MERGED]
-        self._store.load_incidents(self._cache, ids)
+        self.store.load_incidents(self.cache, ids)
         began_ms = event.at_ms - WIDE_MS
         for id_ in ids:
-            single = self._cache.get(incident_place(id_), Incident)
+            single = self.cache.get(incident_place(id_), Incident)
             if single and not single.is_wide and not single.merged_into and single.opened_ms >= began_ms:
                 wide, left = incidents.merged(wide, single)
                 self._put(left)
@@ -231,17 +233,17 @@ class Decision:
 
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
         """Return the newest incident of a group if the event belongs to it."""
-        id_ = self._cache.get(group_place(event.origin, group), str)
-        incident = None if id_ is None else self._cache.get(incident_place(id_), Incident)
+        id_ = self.cache.get(group_place(event.origin, group), str)
+        incident = None if id_ is None else self.cache.get(incident_place(id_), Incident)
         return incident if incident is not None and joins(incident, event.anomaly.began_ms) else None
 
     def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
         incident = incidents.opened(event, subject, watched)
-        self._store.load_incidents(self._cache, [incident.id])
-        held = resolve(self._cache, incident.id)
+        self.store.load_incidents(self.cache, [incident.id])
+        held = resolve(self.cache, incident.id)
         if held is not None:
             return held  # of the same moment: disorder made another one the newest, or it was merged
-        self._cache.put(group_place(event.origin, group), incident.id)
+        self.cache.put(group_place(event.origin, group), incident.id)
         return incident
 
 

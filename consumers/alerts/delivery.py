@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -51,10 +51,11 @@ Run = Callable[[Callable[[Any], int], Iterable[Any]], Iterable[int]]
 """`map`, or one that runs the calls side by side."""
 
 
+@dataclass
 class Deliverer:
     """Delivers messages, at once or again.
 
-    Parameters
+    Attributes
     ----------
     clock
         Returns the time now, epoch ms UTC.
@@ -66,25 +67,14 @@ class Deliverer:
         Distinguishes the claims of this process from those of all others.
     """
 
-    def __init__(
-        self,
-        store: AlertStore,
-        send: Send,
-        dead_letter: DeadLetter,
-        clock: Callable[[], int],
-        run: Run,
-        *,
-        pause: Callable[[int], None],
-        owner: str,
-    ) -> None:
-        self._pause = pause
-        self._owner = owner
-        self._store = store
-        self._send = send
-        self._dead_letter = dead_letter
-        self._clock = clock
-        self._run = run
-        self._failed_ms: dict[tuple[str, bool], int] = {}
+    store: AlertStore
+    send: Send
+    dead_letter: DeadLetter
+    clock: Callable[[], int]
+    run: Run
+    pause: Callable[[int], None]
+    owner: str
+    _failed_ms: dict[tuple[str, bool], int] = field(default_factory=dict)
 
     def deliver(self, messages: Iterable[Message], settings: AlertSettings) -> int:
         """Send messages that were just made; return how many sends were taken.
@@ -92,7 +82,7 @@ class Deliverer:
         What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other; a
         critical message is tried all the same, unless another one just failed there.
         """
-        now_ms = self._clock()
+        now_ms = self.clock()
         by_channel: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
             for channel in message.channels:
@@ -103,10 +93,10 @@ class Deliverer:
             of_it = by_channel[channel]
             send = partial(self._first, channel=channel, settings=settings)
             with suppress(ClientError, BotoCoreError):  # of the table: they are pending
-                return self._in_turn(channel, lambda: sum(self._run(send, of_it)), settings)
+                return self._in_turn(channel, lambda: sum(self.run(send, of_it)), settings)
             return 0
 
-        return sum(self._run(send_to, by_channel))
+        return sum(self.run(send_to, by_channel))
 
     def again(self, pending: Pending, message: Message | None, settings: AlertSettings) -> bool:
         """Try a pending delivery of a message if it is its time; return whether it was taken now.
@@ -123,12 +113,12 @@ class Deliverer:
         self, pending: Pending, message: Message | None, settings: AlertSettings
     ) -> Callable[[], bool] | None:
         """Return what tries a pending delivery; None where there is nothing to try, or not yet."""
-        now_ms = self._clock()
+        now_ms = self.clock()
         if message is not None and self._is_left_alone(pending.channel, message, now_ms):
             return None
-        found = self._store.delivery(pending)
+        found = self.store.delivery(pending)
         if found is None or message is None or found[0].status in {"sent", "failed"}:
-            self._store.forget(pending_place(pending))
+            self.store.forget(pending_place(pending))
             return None
         is_due = found[0].next_ms <= now_ms
         return partial(self._attempt, message, pending, *found, settings) if is_due else None
@@ -137,16 +127,16 @@ class Deliverer:
         """Send in a channel's turn, and then what others made for it meanwhile; nothing where another has the turn."""
         if not settings.is_outside(channel):
             return send()
-        turn = self._store.take_turn(channel, self._owner, self._clock())
+        turn = self.store.take_turn(channel, self.owner, self.clock())
         if not turn:
             return 0
-        until_ms, sent = self._clock() + LONGEST_TURN_MS, 0
+        until_ms, sent = self.clock() + LONGEST_TURN_MS, 0
         try:
             sent = send()
         finally:
             with suppress(ClientError, BotoCoreError):  # of the table: the turn runs out, the sweep goes on
-                while turn := self._store.end_turn(channel, self._owner, turn, self._clock()):
-                    if self._clock() < until_ms:
+                while turn := self.store.end_turn(channel, self.owner, turn, self.clock()):
+                    if self.clock() < until_ms:
                         self._send_rest(channel, settings)
         return sent
 
@@ -159,14 +149,14 @@ class Deliverer:
 
     def _send_rest(self, channel: str, settings: AlertSettings) -> None:
         """Send what was made for a channel lately and is not sent; what is older is the sweep's."""
-        lately = self._store.pending(self._clock() - MINUTE_MS)
+        lately = self.store.pending(self.clock() - MINUTE_MS)
         rest = [one for one in lately if one.channel == channel]
 
         def send(pending: Pending) -> bool:
-            due = self._due(pending, self._store.message(pending.message_id, pending.made_ms), settings)
+            due = self._due(pending, self.store.message(pending.message_id, pending.made_ms), settings)
             return due is not None and due()
 
-        list(self._run(send, rest))
+        list(self.run(send, rest))
 
     def _first(self, message: Message, channel: str, settings: AlertSettings) -> bool:
         pending = Pending(message.id, message.made_ms, channel)
@@ -178,16 +168,16 @@ class Deliverer:
     def _attempt(
         self, message: Message, pending: Pending, delivery: Delivery, version: int, settings: AlertSettings
     ) -> bool:
-        until_ms = self._clock() + LEASE_MS
+        until_ms = self.clock() + LEASE_MS
         attempts = delivery.attempts + 1
         claimed = replace(
-            delivery, status="sending", attempts=attempts, next_ms=until_ms, claimed_by=self._owner
+            delivery, status="sending", attempts=attempts, next_ms=until_ms, claimed_by=self.owner
         )
         if not self._written(pending, claimed, version):
             return False  # another function has it
         after = self._outcome(message, claimed, settings)
         if after.status == "failed":
-            self._dead_letter(message, after)
+            self.dead_letter(message, after)
         self._written(pending, after, version + 1)
         return after.status == "sent"
 
@@ -195,21 +185,21 @@ class Deliverer:
         """Write a delivery over a version of it; return whether it holds now, though an answer may have been lost."""
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             try:
-                self._store.put_delivery(pending, delivery, version, self._clock())
+                self.store.put_delivery(pending, delivery, version, self.clock())
             except ConflictError:
-                found = self._store.delivery(pending)
+                found = self.store.delivery(pending)
                 return found is not None and found[0] == delivery
             except (ClientError, BotoCoreError):
                 if attempt == WRITE_ATTEMPTS:
                     raise
-                self._pause(attempt)
+                self.pause(attempt)
             else:
                 return True
         return False
 
     def _outcome(self, message: Message, claimed: Delivery, settings: AlertSettings) -> Delivery:
         try:
-            receipt = self._send(claimed.channel, message, settings)
+            receipt = self.send(claimed.channel, message, settings)
         except ChannelError as error:
             return self._failed(message, claimed, str(error), error.retry_after_ms, final=error.final)
         except (ClientError, BotoCoreError) as error:
@@ -218,7 +208,7 @@ class Deliverer:
             return self._failed(message, claimed, type(error).__name__)
         for by_critical in (True, False):
             self._failed_ms.pop((claimed.channel, by_critical), None)
-        sent_ms, receipt = self._clock(), one_line(str(receipt))[:300]
+        sent_ms, receipt = self.clock(), one_line(str(receipt))[:300]
         return replace(claimed, status="sent", sent_ms=sent_ms, next_ms=0, receipt=receipt, error="")
 
     def _failed(
@@ -230,7 +220,7 @@ class Deliverer:
         *,
         final: bool = False,
     ) -> Delivery:
-        now_ms, reason = self._clock(), one_line(reason)[:300]
+        now_ms, reason = self.clock(), one_line(reason)[:300]
         if final or now_ms - message.made_ms >= GIVE_UP_MS:
             return replace(claimed, status="failed", error=reason)
         wish_ms = min(retry_after_ms, LONGEST_WISH_MS)

@@ -17,13 +17,7 @@ from consumers.alerts.context import Context
 from consumers.alerts.decision import ContextOf, Decision, digest_id, digest_message, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
-from consumers.alerts.model import (
-    MINUTE_MS,
-    Digest,
-    Incident,
-    Message,
-    Pending,
-)
+from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
 from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
 from consumers.alerts.policy import Due, Policy, with_notification
@@ -117,7 +111,7 @@ class Notifier:
         self._clock = clock
         self._watched = watched
         self._pause = pause
-        self._deliverer = Deliverer(store, send, dead_letter, clock, run, pause=pause, owner=owner)
+        self._deliverer = Deliverer(store, send, dead_letter, clock, run, pause, owner)
 
     def handle(self, events: Sequence[AlertEvent], settings: AlertSettings) -> list[Handled]:
         """Take a batch of events in, each once however often it comes, and send their messages.
@@ -207,7 +201,7 @@ class Notifier:
 
     def _decision(self, events: Sequence[AlertEvent], policy: Policy) -> Decision:
         known = self._store.load(events)
-        return Decision(self._store, known, policy, watched=self._watched, context=self._context)
+        return Decision(self._store, known, policy, self._watched, self._context)
 
     def _decide(self, events: Sequence[AlertEvent], policy: Policy) -> list[Handled]:
         decision = self._decision(events, policy)

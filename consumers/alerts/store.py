@@ -119,11 +119,7 @@ class AlertStore(MessageStore):
         return [move for item in items for move in msgspec.json.decode(item.body, type=list[Move])]
 
     def commit(
-        self,
-        cache: AlertCache,
-        messages: Iterable[Message],
-        now_ms: int,
-        moves: Iterable[Move] = (),
+        self, cache: AlertCache, messages: Iterable[Message], now_ms: int, moves: Iterable[Move] = ()
     ) -> None:
         """Write what changed, all or nothing, with the messages that were made, pending.
 

@@ -65,7 +65,7 @@ def test_a_channel_that_is_down_is_left_alone_by_all_but_critical_messages(two: 
         tried.append(channel)
         return send(channel, message, settings)
 
-    two.notifier._deliverer._send = count
+    two.notifier._deliverer.send = count
     for n in range(100):
         two.take(opened(T0_MS + n, "high", ticker=f"T{n}"), at_ms=T0_MS + n + 200)
     assert (tried.count("sns"), tried.count("desk")) == (100, 1)
@@ -113,7 +113,7 @@ def test_what_aws_says_of_a_send_is_in_the_delivery(two: Bench, monkeypatch: pyt
     def refuse(_channel: str, _message: Message, _settings: AlertSettings) -> str:
         raise _NO_ANSWER
 
-    monkeypatch.setattr(two.notifier._deliverer, "_send", refuse)
+    monkeypatch.setattr(two.notifier._deliverer, "send", refuse)
     two.take(opened(severity="high"))
     assert _of_desk(two).error.startswith("ClientError: An error occurred (InternalServerError)")
 
@@ -343,7 +343,7 @@ def test_a_sweep_ends_before_its_function_does(two: Bench) -> None:
         return send(channel, message, settings)
 
     del two.phones.down["desk"]
-    two.notifier._deliverer._send = slow
+    two.notifier._deliverer.send = slow
     assert two.sweep(after_minutes=1).sent == 2
 
 
@@ -394,7 +394,7 @@ def test_while_a_channel_hangs_the_other_takes_the_whole_batch() -> None:
             done.set()
         return receipt
 
-    bench.notifier._deliverer._run, bench.notifier._deliverer._send = side_by_side, send
+    bench.notifier._deliverer.run, bench.notifier._deliverer.send = side_by_side, send
     events = [opened(T0_MS + n, "critical", ticker=f"T{n}") for n in range(10)]
     function = threading.Thread(target=bench.take, args=events)
     function.start()
@@ -552,7 +552,7 @@ def test_a_flood_with_a_dead_channel_loses_nothing_and_asks_it_now_and_then(two:
             )
         return send(channel, message, settings)
 
-    two.notifier._deliverer._send = count
+    two.notifier._deliverer.send = count
     asked = Namespace(step_ms=pump.STEP_MS, worker=0, workers=1, events=2_000, tickers=97, start_ms=T0_MS)
     flood = [received(event) for event in pump.events(asked)]
     for first in range(0, len(flood), 10):

@@ -120,7 +120,7 @@ def test_a_failed_publish_is_pending_and_goes_out_later_once(
     function: Function, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function.take(_body(ticker="KO"))
-    sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
+    sns = notifier._notifier()._deliverer.send.__self__._clients["sns"]  # type: ignore[attr-defined]
     publish = sns.publish
 
     def refuse(**_: object) -> None:
@@ -140,7 +140,7 @@ def test_a_failed_publish_is_pending_and_goes_out_later_once(
 
 def test_what_sns_never_takes_is_a_dead_letter(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     function.take(_body(ticker="KO"))
-    sns = notifier._notifier()._deliverer._send.__self__._clients["sns"]  # type: ignore[attr-defined]
+    sns = notifier._notifier()._deliverer.send.__self__._clients["sns"]  # type: ignore[attr-defined]
 
     def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "InvalidParameter", "Message": "Subject"}}, "Publish")
