@@ -26,7 +26,7 @@ from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
 from consumers.contracts.kinds import is_misprint
 
-ATTEMPTS = 60
+ATTEMPTS = 20
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
 INCIDENTS_A_SWEEP = 500
 """Due incidents that one sweep looks at (about 10 ms each); the next sweep goes on."""

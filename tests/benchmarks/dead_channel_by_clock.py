@@ -170,7 +170,7 @@ class Flood:
             dead_letter=lambda _message, _delivery: None,
             clock=self.clock,
             watched=lambda: self.asked.tickers,
-            pause=lambda attempt: self.clock.sleep(self.random.uniform(0, min(20 * 2**attempt, 100))),
+            pause=lambda attempt: self.clock.sleep(self.random.uniform(0, min(20 * 2**attempt, 1000))),
             run=lambda send, items: self.clock.run([partial(send, one) for one in items]) if items else [],
             owner=str(number),
         )
