@@ -34,7 +34,8 @@ export function routesForm(tickers) {
 
   /** Which command sets what a channel keeps secret: no page takes it. @param {string} id @param {string} type */
   const secretsOf = (id, type) => {
-    const needed = Object.keys(inForce.types[type]?.secrets ?? {});
+    const { secrets = {}, optional = [] } = inForce.types[type] ?? {};
+    const needed = Object.keys(secrets).filter((secret) => !optional.includes(secret));
     return needed.length > 0 && h("span", { className: "soft" }, `(sends once its ${needed.join(" and ")} is set: `, h("code", {}, `stock-monitor alerts secret ${id}${aws}`), ") ");
   };
   const show = () => {
