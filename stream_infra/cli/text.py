@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from stream_infra.operations.endpoints import Endpoints
+
 _HARMLESS = {"\n", "\t"}
 
 
@@ -147,3 +149,11 @@ def table_text(
     with out.capture() as captured:
         out.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def say_if_unwatched(endpoints: Endpoints, ticker: str | None) -> None:
+    """Say on standard error that a ticker, which was named, is not on the watch list."""
+    from stream_infra.operations.watching import note_on  # noqa: PLC0415  loads calendars
+
+    if ticker and (note := note_on(endpoints, ticker)):
+        typer.echo(note, err=True)

@@ -13,7 +13,7 @@ from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.secret import environment_with_secret
 from producers.source import SourceError, unquoted
 from producers.sources import create, get_pollable
-from producers.watch_list import items
+from producers.watch_list import WatchListError, WatchListReader, items
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
@@ -47,8 +47,8 @@ class Watched:
         return "done" if self.ticks >= WARM_UP_TICKS else f"{self.ticks} of {WARM_UP_TICKS} ticks"
 
 
-def tickers_of(words: Sequence[str]) -> list[str]:
-    """Return what was typed as tickers, each once.
+def tickers_of(words: Sequence[str], where: str = "") -> list[str]:
+    """Return what was typed as tickers, each once; `where` it was, for people.
 
     Raises
     ------
@@ -57,22 +57,35 @@ def tickers_of(words: Sequence[str]) -> list[str]:
     """
     found = list(dict.fromkeys(items(",".join(words))))
     if wrong := [ticker for ticker in found if not is_symbol(ticker)]:
-        raise InputError(f"{wrong[0]!r} is no ticker", allowed=SYMBOL_RULE)
+        raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
     return found
 
 
 def ticker_of(word: str) -> str:
-    """Return what was typed as one ticker.
+    """Return what was typed after `--ticker`.
 
     Raises
     ------
     InputError
-        If it is written as no ticker may be.
+        If it is not one ticker.
     """
-    found = tickers_of([word])
+    found = tickers_of([word], "--ticker")
     if len(found) != 1:
-        raise InputError(f"{word!r} is {len(found)} tickers", allowed="one ticker")
+        raise InputError(f"{word!r} is {len(found)} tickers", where="--ticker", allowed="one ticker")
     return found[0]
+
+
+def note_on(endpoints: Endpoints, ticker: str) -> str:
+    """Return a note for whoever names a ticker that is not on the watch list; "" where it is on it."""
+    reader = WatchListReader(
+        endpoints.client("ssm"), endpoints.client("s3"), names.TICKER_PARAMETER, lambda: 0
+    )
+    try:
+        if ticker in reader().symbols:
+            return ""
+    except WatchListError as error:
+        return f"Whether {ticker} is watched is not known: {error}"
+    return f"{ticker} is not on the watch list, so nothing comes of it yet: stock-monitor watch add {ticker}"
 
 
 class ScannerSource:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from stream_infra.cli import alert_feedback, options
+from stream_infra.cli.text import say_if_unwatched
 from stream_infra.operations import times
 from stream_infra.operations.endpoints import Endpoints, resolve
 from stream_infra.operations.errors import InputError
@@ -163,8 +164,10 @@ def silence(
 
     ticker, kind = _covered(ticker, kind, everything)
     made = Silence(_ms(times.end(until, datetime.now(UTC))), ticker, kind, _reason(reason), getpass.getuser())
-    _store(resolve(aws)).put_silence(made)
+    endpoints = resolve(aws)
+    _store(endpoints).put_silence(made)
     _print(json.dumps(silence_row(made)) if as_json else alert_view.silence_line(made))
+    say_if_unwatched(endpoints, ticker)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 
 from stream_infra import names
 from stream_infra.cli import options
-from stream_infra.cli.text import author
+from stream_infra.cli.text import author, say_if_unwatched
 from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
@@ -88,8 +88,10 @@ def add(
     rule = of_object(
         {**wanted, "repeat": repeat, "hysteresis": hysteresis, "severity": severity}, f"rule {id_!r}"
     )
-    rule = RuleParameter(resolve(aws).client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
+    endpoints = resolve(aws)
+    rule = RuleParameter(endpoints.client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
     typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
+    say_if_unwatched(endpoints, rule.ticker)
 
 
 @app.command("list")

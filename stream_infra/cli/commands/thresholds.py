@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from producers.quote_batch import in_capitals
 from stream_infra import names
 from stream_infra.cli import options
-from stream_infra.cli.text import author
+from stream_infra.cli.text import author, say_if_unwatched
 from stream_infra.operations.endpoints import resolve
 
 if TYPE_CHECKING:
@@ -69,11 +70,14 @@ def unset(
 def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: bool) -> None:
     from consumers.stores.parameters import ThresholdEditor  # noqa: PLC0415
 
-    editor = ThresholdEditor(resolve(aws).client("ssm"), names.THRESHOLD_PARAMETER)
+    endpoints = resolve(aws)
+    editor = ThresholdEditor(endpoints.client("ssm"), names.THRESHOLD_PARAMETER)
     _before, after = editor.change(value, ticker, kind, author("thresholds"))
     _show(after, as_json=as_json)
     if not as_json:
         typer.echo("In force within a minute.")
+    if value is not None:
+        say_if_unwatched(endpoints, in_capitals(ticker))
 
 
 def _show(threshold: Threshold, *, as_json: bool) -> None:

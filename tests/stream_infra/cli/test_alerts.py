@@ -128,10 +128,23 @@ def test_what_is_not_known_says_what_is_allowed(run: Run, id_: str) -> None:
 
 
 @pytest.mark.usefixtures("endpoints")
+def test_who_silences_what_is_not_watched_is_told(run: Run) -> None:
+    ssm = boto3.client("ssm")
+    silence = ("silence", "--ticker", "tsla", "--for", "2h")
+    assert "Whether TSLA is watched is not known" in run(*silence).stderr
+    ssm.put_parameter(Name="/stock-tracker/ticker", Type="String", Value="AAPL")
+    assert run(*silence).stderr.startswith("TSLA is not on the watch list")
+    assert json.loads(run(*silence, "--json").stdout)["ticker"] == "TSLA"
+    ssm.put_parameter(Name="/stock-tracker/ticker", Type="String", Value="AAPL,TSLA", Overwrite=True)
+    assert run(*silence).stderr == ""
+    assert run("silence", "--kind", "gap", "--for", "2h").stderr == ""
+
+
+@pytest.mark.usefixtures("endpoints")
 def test_a_silence_is_listed_until_it_is_ended(run: Run) -> None:
     done = run("silence", "--ticker", "tsla", "--kind", "gap", "--for", "2h", "--reason", "earnings")
-    assert done.output.startswith("TSLA gap is silenced until ")
-    assert done.output.endswith(": earnings\n")
+    assert done.stdout.startswith("TSLA gap is silenced until ")
+    assert done.stdout.endswith(": earnings\n")
     assert json.loads(run("list", "--json").output)["silences"][0]["ticker"] == "TSLA"
     assert isinstance(run("unsilence", "--ticker", "TSLA").exception, InputError)
     assert run("unsilence", "--ticker", "TSLA", "--kind", "gap").output == "TSLA gap is no longer silenced.\n"
