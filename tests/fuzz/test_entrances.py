@@ -227,8 +227,8 @@ THRESHOLD = {"default": 2.5, "kinds": {"gap": 3}, "tickers": {"TSLA": 4, "AAPL":
 ALERTS = {
     "time_zone": "America/New_York",
     "channels": {"desk": {"type": "slack"}},
-    "routes": [{"channels": ["desk"], "severities": ["high"], "tickers": ["AAPL"]}],
-    "mute_timings": {"night": {"from": "22:00", "until": "07:00"}},
+    "routes": [{"channels": ["desk"], "severity": ["high"], "ticker": ["AAPL"]}],
+    "mute_timings": [{"from": "22:00", "until": "07:00"}],
 }
 PARAMETERS: dict[str, tuple[object, Callable[[str], object]]] = {
     "threshold": (THRESHOLD, Threshold.parse),
@@ -240,17 +240,15 @@ PARAMETERS: dict[str, tuple[object, Callable[[str], object]]] = {
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_take_any_values(name: str) -> None:
     good, parse = PARAMETERS[name]
-    taken = 0
+    parse(good if isinstance(good, str) else json.dumps(good))
     for seed, rng in tries(f"parameter {name}"):
         text = parameter(rng, good)
         try:
             parse(text)
-            taken += 1
         except MonitorError:
             continue
         except Exception as error:
             raise AssertionError(f"FUZZ_SEED={seed}") from error
-    assert taken or not SECONDS
 
 
 def test_the_event_of_lambda_takes_any_records() -> None:

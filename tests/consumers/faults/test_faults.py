@@ -104,7 +104,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
         return ledger.counts_since({}, SOURCE)
 
     sent, polls, was_down, reshardings = 0, [], False, [SPLIT_AT, MERGE_AT]
-    proxy.share = 0.03
+    proxy.share = 0.05
     publisher = Publisher(lab.aws.client("kinesis"), names.STREAM, PARTITIONS)
     for batch in market(start_ms):
         polls.append(batch)

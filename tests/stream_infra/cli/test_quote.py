@@ -111,7 +111,7 @@ def test_a_rejected_key_is_said_without_showing_it(finnhub: Answers) -> None:
             "unknown source 'acme'; must be one of alpaca, coinbase, finnhub, kraken",
         ),
         (("AAPL", "--source", "replay"), "cannot be polled: run `stock-monitor replay FILE`"),
-        (("A B", "--source", "simulated"), "'A B' is no ticker; must be 1 to"),
+        (("AAPL", "A!B", "--source", "simulated"), "'A!B' is no ticker; must be 1 to"),
     ],
 )
 def test_what_cannot_be_asked_is_said(
