@@ -328,9 +328,16 @@ def _other_type(key: str, value: object) -> str:
     return ""
 
 
-def _whose(section: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what tells a deployment from others; whether two regions suffice only the account itself says."""
-    return section.get("account"), section.get("region"), section.get("prefix", "")
+def _are_one(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Return whether two deployments are in one account, which both name, and have the same names in it.
+
+    Whose account is not named is deployed with the credentials of the moment, to any account.
+    """
+    account = one.get("account")
+    return account is not None and all(
+        one.get(key, usual) == other.get(key, usual)
+        for key, usual in (("account", ""), ("region", ""), ("prefix", ""))
+    )
 
 
 def load(
@@ -388,7 +395,7 @@ def load(
             f"{FILE} [{name}]: has account, region and prefix of [{another}], so that both would be one deployment; "
             "must have a prefix of its own, or be in another account"
             for another, settings in deployments.items()
-            if another not in {name, LOCAL} and _whose(settings) == _whose(section)
+            if another not in {name, LOCAL} and _are_one(settings, section)
         ]
     try:
         config = Config.model_validate(given)

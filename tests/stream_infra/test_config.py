@@ -207,8 +207,9 @@ def test_an_unknown_key_of_another_deployment_is_named_too(tmp_path: Path) -> No
     assert f"{FILE} [staging] shard: unknown setting 'shard' (did you mean 'shards'?)" in said
 
 
-@pytest.mark.parametrize("own", ["", 'region = "eu-west-1"', 'account = "123456789012"\nprefix = "a"'])
+@pytest.mark.parametrize("own", ["", 'region = "eu-west-1"', 'prefix = "a"'])
 def test_two_deployments_with_the_same_names_are_rejected(tmp_path: Path, own: str) -> None:
+    own = f'account = "123456789012"\n{own}'
     said = problem(tmp_path, f"[prod]\n{own}\n[staging]\n{own}\n", "staging")
     assert said.startswith(
         f"{FILE} [staging]: has account, region and prefix of [prod], so that both would be one"
@@ -217,7 +218,9 @@ def test_two_deployments_with_the_same_names_are_rejected(tmp_path: Path, own: s
 
 def test_deployments_are_told_apart_by_prefix_or_account(tmp_path: Path) -> None:
     accounts = '[prod]\naccount = "111111111111"\n[staging]\naccount = "222222222222"\n'
-    for text in (accounts, '[prod]\n[staging]\nprefix = "staging"\n'):
+    prefix = f'{accounts.replace("2", "1")}prefix = "staging"\n'
+    # Whose account is not named is deployed with the credentials of the moment: to any.
+    for text in (accounts, prefix, "[prod]\n[staging]\n"):
         assert load("staging", write(tmp_path, text)).target == "aws"
 
 

@@ -190,7 +190,7 @@ def test_the_shell_s_deployment_is_deployed_unless_another_is_named(monkeypatch:
     steps.take_over(monkeypatch)
     monkeypatch.setenv("STOCK_MONITOR_DEPLOYMENT", "eu")
     with Path("monitor.toml").open("a") as file:
-        file.write('[eu]\naccount = "222222222222"\nsource = "coinbase"\nregion = "us-east-1"\n')
+        file.write('[eu]\nsource = "coinbase"\nregion = "us-east-1"\n')
     assert CliRunner().invoke(app, ["deploy"]).exit_code == 0
     assert "synthesize eu" in steps.done
 
