@@ -77,8 +77,8 @@ def test_one_line_each_of_what_was_asked_for(arguments: tuple[str, ...], minutes
             "--severity: there is no severity 'hihg' (did you mean 'high'?); must be one of low, medium",
         ),
         (("--kind", "spike"), "--kind: there is no kind 'spike'"),
-        (("--ticker", "ıbm"), "error: 'ıbm' is no ticker; must be 1 to 32 of A-Z"),
-        (("--ticker", "AAPL,KO"), "error: 'AAPL,KO' is 2 tickers; must be one ticker"),
+        (("--ticker", "ıbm"), "error: --ticker: 'ıbm' is no ticker; must be 1 to 32 of A-Z"),
+        (("--ticker", "AAPL,KO"), "error: --ticker: 'AAPL,KO' is 2 tickers; must be one ticker"),
     ],
 )
 def test_what_is_none_is_rejected_by_name(arguments: tuple[str, ...], says: str) -> None:
