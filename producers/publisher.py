@@ -192,9 +192,8 @@ class Publisher:
                 rest = packer.flush()
                 if rest is not None:
                     self.enqueue([rest])
-        if (
-            packers
-        ):  # what waits untried would have to be stored, and sent by a later poll, which is late as well
+        # What waits untried would have to be stored, and sent by a later poll, which is late as well.
+        if packers:
             deadline = max(deadline, self._clock() + _LEAST_SECONDS)
         self._drain(0, deadline, report)
         report.waiting = sum(aggregate.ticks for aggregate in self.waiting)

@@ -244,9 +244,8 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
 def _are_plainly_usable(batch: QuoteBatch) -> bool:
     """Return whether all rows are as `Wire` has them; False says nothing, as a time may be a whole float as well."""
     columns = {name: getattr(batch, name) for name in COLUMNS if name != "symbol"}
-    if not all(
-        _PLAIN.issuperset(map(type, column)) for column in columns.values()
-    ):  # a Decimal would do for `convert`
+    # `convert` would take a Decimal.
+    if not all(_PLAIN.issuperset(map(type, column)) for column in columns.values()):
         return False
     try:
         msgspec.convert({"v": VERSION, "source": batch.source, "symbol": msgspec.Raw(), **columns}, Wire)

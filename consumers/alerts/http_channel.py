@@ -29,6 +29,7 @@ ANSWER_BYTES = 64 * 1024
 PICTURE_NAME = "chart.png"
 SAID = 200
 """Characters of an answer that an error quotes."""
+_WORD = re.compile("[a-z]{1,10}")
 _TIMEOUT = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 # Another try may succeed: too many requests, a timeout of theirs, and keys or hooks that a person can mend meanwhile.
 PASSING = frozenset({401, 403, 404, 408, 410, 425, 429})
@@ -115,10 +116,8 @@ def _parts(secret: str) -> list[str]:
     values = [pair.partition("=")[2] for pair in parts.query.split("&")]
     plain = [value for _, value in parse_qsl(parts.query)]
     found = [part for part in (secret, parts.path, parts.query) if len(part) > 1]
-    words = re.compile(
-        "[a-z]{1,10}"
-    )  # as /services/ and /webhooks/; what is longer, or has a capital, may be a token
-    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not words.fullmatch(part)]
+    # A word is as in /services/ and /webhooks/; what is longer, or has a capital, may be a token.
+    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not _WORD.fullmatch(part)]
     return [*found, *tokens, *(value for value in (*values, *plain) if len(value) > 3)]
 
 

@@ -233,15 +233,7 @@ def check(found: Flood, asked: argparse.Namespace, *, is_dead: bool) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000, help="10,000 are a minute")
-    parser.add_argument("--step-ms", type=int, default=pump.STEP_MS, help="from one event to the next")
-    parser.add_argument("--tickers", type=int, default=500)
-    parser.add_argument("--workers", type=int, default=NOTIFIER_CONCURRENCY, help="functions at work at once")
-    parser.add_argument(
-        "--apart", action="store_true", help="no market-wide incidents: each ticker has its own"
-    )
-    asked = parser.parse_args()
+    asked = pump.asked(__doc__, NOTIFIER_CONCURRENCY)
     rows: dict[str, dict[str, str]] = {}
     with dead_server() as url:
         desk = {"desk": {"type": "webhook", "settings": {"url": url}}}
@@ -251,13 +243,10 @@ def main() -> int:
                 found = flood(endpoint, Path(folder), asked)
             check(found, asked, is_dead=bool(channels))
             rows[name] = found.row()
-    width = max(map(len, rows["all well"]))
     print(
         f"{asked.events:,} events, one in {asked.step_ms} ms, of {asked.tickers} tickers, {asked.workers} functions"
     )
-    print(f"{'':{width}}  {'  '.join(f'{name:>12}' for name in rows)}")
-    for what in rows["all well"]:
-        print(f"{what:{width}}  {'  '.join(f'{row[what]:>12}' for row in rows.values())}")
+    pump.print_columns(rows)
     return 0
 
 

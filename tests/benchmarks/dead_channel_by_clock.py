@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - it prints a report
 """A minute's flood with one channel dead, by a clock of its own: what the design makes people wait, on any machine.
 
 The notifier is the real one, over a table in memory. Whatever it asks of AWS, of a channel or of its processor takes as
@@ -238,24 +237,13 @@ class Flood:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000, help="10,000 are a minute")
-    parser.add_argument("--step-ms", type=int, default=pump.STEP_MS, help="from one event to the next")
-    parser.add_argument("--tickers", type=int, default=500)
-    parser.add_argument("--workers", type=int, default=NOTIFIER_CONCURRENCY, help="functions at work at once")
-    parser.add_argument(
-        "--apart", action="store_true", help="no market-wide incidents: each ticker has its own"
-    )
-    asked = parser.parse_args()
+    asked = pump.asked(__doc__, NOTIFIER_CONCURRENCY)
     rows = {}
     for name, dead in (("all well", ()), ("one dead", ("desk",)), ("three dead", ("desk", "pager", "team"))):
         flood = Flood(asked, dead).live()
         flood.check()
         rows[name] = flood.row()
-    width = max(map(len, rows["all well"]))
-    print(f"{'':{width}}  {'  '.join(f'{name:>12}' for name in rows)}")
-    for what in rows["all well"]:
-        print(f"{what:{width}}  {'  '.join(f'{row[what]:>12}' for row in rows.values())}")
+    pump.print_columns(rows)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,28 @@ ENVIRONMENT = {
 """Of the function, but for the address of its AWS."""
 
 
+def asked(doc: str | None, workers: int) -> argparse.Namespace:
+    """What the command line of a benchmark of floods asks for."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--events", type=int, default=10_000, help="10,000 are a minute")
+    parser.add_argument("--step-ms", type=int, default=STEP_MS, help="from one event to the next")
+    parser.add_argument("--tickers", type=int, default=500)
+    parser.add_argument("--workers", type=int, default=workers, help="functions at work at once")
+    parser.add_argument(
+        "--apart", action="store_true", help="no market-wide incidents: each ticker has its own"
+    )
+    return parser.parse_args()
+
+
+def print_columns(rows: dict[str, dict[str, str]]) -> None:
+    """Print the figures of each flood in a column."""
+    first = next(iter(rows.values()))
+    width = max(map(len, first))
+    print(f"{'':{width}}  {'  '.join(f'{name:>12}' for name in rows)}")  # noqa: T201
+    for what in first:
+        print(f"{what:{width}}  {'  '.join(f'{row[what]:>12}' for row in rows.values())}")  # noqa: T201
+
+
 def events(asked: argparse.Namespace) -> Iterator[Event]:
     """This worker's share of the events of a minute: openings, one in ten worse, one in ten over."""
     for n in range(asked.worker, asked.events, asked.workers):
