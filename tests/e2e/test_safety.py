@@ -84,9 +84,9 @@ def test_a_stall_a_misprint_and_a_halt_are_not_safe_until_they_are_over(monitor:
     publisher.publish([walk.take() for walk in walks.values()])
     with Client(f"{monitor.origin}/api") as client:
 
-        def reasons(ticker: str) -> list[SafetyReason]:
+        def reasons(ticker: str, max_age_seconds: int | None = 600) -> list[SafetyReason]:
             # Other tests let tickers jump, at times enough of them for an incident of the market, which may go on.
-            found = client.safe_to_trade(ticker, max_age_seconds=600).reasons
+            found = client.safe_to_trade(ticker, max_age_seconds=max_age_seconds).reasons
             return [reason for reason in found if "of the whole market" not in reason.detail]
 
         def codes(ticker: str) -> set[str]:
@@ -103,9 +103,9 @@ def test_a_stall_a_misprint_and_a_halt_are_not_safe_until_they_are_over(monitor:
         monitor.eventually(lambda: not codes(CALM), 60, "the calm one is safe")
         calm = client.safe_to_trade(CALM, max_age_seconds=600)
         assert (calm.ticker, calm.origin, reasons(CALM)) == (CALM, "simulated", [])
-        gone = client.safe_to_trade(VANISHED)  # its last quote is older than the 90 s that hold by default
-        assert [reason.code for reason in gone.reasons] == ["stale_quote"]
-        assert [reason.code for reason in client.safe_to_trade("SAFENONE").reasons] == ["no_quote"]
+        # By default a quote holds for 90 s: the last one of this ticker is older.
+        assert [reason.code for reason in reasons(VANISHED, max_age_seconds=None)] == ["stale_quote"]
+        assert [reason.code for reason in reasons("SAFENONE", max_age_seconds=None)] == ["no_quote"]
 
         # Quotes move again.
         def safe_again() -> bool:
