@@ -50,7 +50,8 @@ def _header(path: Path, line: int, text: str) -> list[str] | None:
     values = _csv_values(text)
     if isinstance(values, BadRowError):
         raise RecordingError(f"{path}:{line}: the header is not CSV: {values}")
-    header = [name.strip().lower() for name in values]
+    # What is no UTF-8 is no column of ours, and none that Arrow could name.
+    header = [name.encode("utf-8", "replace").decode().strip().lower() for name in values]
     if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
         raise RecordingError(f"{path}:{line}: the columns are separated by {other!r}; must be by commas")
     check_columns(path, header)

@@ -12,6 +12,7 @@ from producers.recorded_lines import RecordingError
 from producers.recorded_rows import BadRowError
 
 ROWS_AT_ONCE = 65_536
+_TIMES = {"ts", "quote_ts"}
 _NO_VALUE = (ArithmeticError, LookupError, ValueError)
 """What Arrow raises of a time that Python cannot name: beyond the year 9999."""
 
@@ -29,9 +30,13 @@ def parquet_blocks(path: Path) -> Iterator[RowBlock]:
     except ImportError as error:
         raise RecordingError(f"{path}: Parquet needs the package pyarrow: pip install pyarrow") from error
     try:
-        own = parquet.read_schema(path).names
+        schema = parquet.read_schema(path)
+        own = schema.names
         columns = [name.strip().lower() for name in own]
         check_columns(path, columns)
+        for name, kind in zip(columns, schema.types, strict=True):
+            if name in _TIMES:
+                _check_holds_times(path, name, kind)
         names = {its: name for its, name in zip(own, columns, strict=True) if name in {*REQUIRED, *OPTIONAL}}
         with parquet.ParquetFile(path, read_dictionary=[own[columns.index("symbol")]]) as file:
             number = 1
@@ -62,6 +67,8 @@ def _with_common_type(column: Any) -> Any:
         common = pyarrow.int64()
     elif of.is_floating(kind):
         common = pyarrow.float64()
+        if of.is_float32(kind):  # 189.12 was meant, not the 189.1199951171875 that is nearest to it
+            column = column.cast(pyarrow.string())
     elif of.is_dictionary(kind) and of.is_large_string(kind.value_type):
         common = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     else:
@@ -72,6 +79,21 @@ def _with_common_type(column: Any) -> Any:
         )  # less than 1 µs is left out
     except pyarrow.ArrowInvalid:  # too large: its rows say so
         return column
+
+
+def _check_holds_times(path: Path, name: str, kind: Any) -> None:
+    """Check that numbers of a type can be times in milliseconds, which it would round to minutes.
+
+    Raises
+    ------
+    RecordingError
+        They cannot.
+    """
+    if (bits := {"halffloat": 16, "float": 32}.get(str(kind))) is not None:
+        raise RecordingError(
+            f"{path}: column {name} has numbers of {bits} bits, which hold a time to minutes only; must be"
+            " int64, float64, a timestamp or a text"
+        )
 
 
 def _itself(group: Any) -> Any:

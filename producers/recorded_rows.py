@@ -10,7 +10,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,6 +38,8 @@ _DATE = re.compile(
 """A date in digits alone, YYYYMMDD[hhmm[ss[fff]]]: as milliseconds it would be in 1976, or after 2571."""
 _DATES = ((190001010000, 209912312359), (19000101000000, 20991231235959))
 """Numbers among which such dates are; those of eight digits look like seconds, those of seventeen like microseconds."""
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What `Lines.texts` makes of bytes that are no UTF-8, and JSON of half a character."""
 _WHOLE = re.compile(r"-?[0-9]{1,19}(?:\.0*)?")  # JSON Schema's integer: 5 and 5.0 are the same number
 
 
@@ -339,11 +342,15 @@ def symbol_of(value: Any) -> str:
     BadRowError
         If it is none.
     """
-    symbol = in_capitals(value.strip()) if isinstance(value, str) else value
-    if not isinstance(symbol, str) or not is_symbol(symbol):
-        what = "missing" if value is None else _shown(value)
-        raise BadRowError(f"symbol is {what}; must be {SYMBOL_RULE}")
-    return symbol
+    # Some writers of Parquet, old ones among them, leave texts as bytes, perhaps filled up to one length.
+    text = value.rstrip(b"\0").decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+    symbol = in_capitals(text.strip()) if isinstance(text, str) else text
+    if isinstance(symbol, str) and is_symbol(symbol):
+        return symbol
+    what = "missing" if value is None else _shown(text)
+    if type(value) in {int, float}:  # 700 may have been 0700
+        raise BadRowError(f"symbol is the number {what}; must be a text")
+    raise BadRowError(f"symbol is {what}; must be {SYMBOL_RULE}")
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float | None:
@@ -373,9 +380,9 @@ def time_ms(name: str, value: Any) -> int:
             f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds since 1970,"
             " or a time such as 2025-11-24T14:30:00.123Z"
         )
-    if isinstance(value, str) and _has_no_offset(value.strip()):
+    if lack := _lack(value):
         raise BadRowError(
-            f"{name} is {_shown(value)}, which has no time zone; must end in Z or an offset,"
+            f"{name} is {_shown(value)}, which has no {lack}; must end in Z or an offset,"
             " as 2025-11-24T14:30:00.123Z or 2025-11-24T09:30:00-05:00"
         )
     ms = _whole_ms(value)
@@ -389,13 +396,13 @@ def time_ms(name: str, value: Any) -> int:
 
 def _other_unit(value: Any) -> str | None:
     """Return in which unit a bare number plainly is, if not in milliseconds; a date of 1971 is one like any other."""
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
+    if not isinstance(value, int | float | Decimal | str) or isinstance(value, bool):
         return None
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return None
     if _DATE.fullmatch(str(value).strip()):
         return "a date written as YYYYMMDDhhmmss"
-    number = float(value)
+    number = value if isinstance(value, int) else float(value)  # a whole number may be too large for a float
     if 1 <= number < SECONDS_NOT_MS:
         return "seconds"
     return finer_unit(number)
@@ -409,7 +416,7 @@ def may_be_dates(low: int, high: int) -> bool:
 def _whole_ms(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float | Decimal) and value % 1 == 0:  # NaN and infinity leave NaN
         return int(value)
     if isinstance(value, datetime):  # from Parquet, where no offset means UTC
         return _epoch_ms(value if value.tzinfo else value.replace(tzinfo=UTC))
@@ -426,9 +433,22 @@ def _parsed_ms(text: str) -> int | None:
     return _epoch_ms(at) if at.tzinfo else None
 
 
-def _has_no_offset(text: str) -> bool:
+def _lack(value: Any) -> str | None:
+    """Return what a time lacks to say when it is, if it is one; a `datetime` of Parquet without an offset is in UTC."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return "time of day"
+    text = value.strip() if isinstance(value, str) else ""
     try:
-        return not _WHOLE.fullmatch(text) and datetime.fromisoformat(text.upper()).tzinfo is None
+        if _WHOLE.fullmatch(text) or datetime.fromisoformat(text.upper()).tzinfo is not None:
+            return None
+    except ValueError:
+        return None
+    return "time of day" if _is_date(text) else "time zone"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text.upper()))
     except ValueError:
         return False
 
@@ -438,5 +458,6 @@ def _epoch_ms(at: datetime) -> int:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    text = repr(value) if isinstance(value, str | int | float | list | dict) else str(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return f"{text} (not UTF-8)" if isinstance(value, str) and _SURROGATE.search(value) else text

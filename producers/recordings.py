@@ -9,7 +9,9 @@ with file, line and reason, and the rest goes on.
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -137,22 +139,22 @@ def _blocks(path: Path) -> Iterator[RowBlock]:
     readers = {".csv": csv_blocks, ".jsonl": _json_blocks, ".ndjson": _json_blocks}
     if not kind or kind[0] not in readers:
         raise RecordingError(f"{path}: unknown format; must be {_FORMATS}")
-    if not zipped:
-        _check_is_text(path)
+    _check_is_text(path, zipped)
     yield from readers[kind[0]](path, lines_of(path, zipped))
 
 
-def _check_is_text(path: Path) -> None:
+def _check_is_text(path: Path, zipped: bool) -> None:
     """Reject what only has the name of a text by what it is, as its bytes would say nothing to anybody."""
     try:
-        with path.open("rb") as file:
+        with gzip.open(path) if zipped else path.open("rb") as file:
             start = file.read(64)
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return  # whoever reads the lines says why
     found = next((what for bytes_, what in _SIGNATURES.items() if start.startswith(bytes_)), None)
     if found is None and start.count(b"\0") * 3 > len(start):  # a stray one costs its row
         found = "is UTF-16 or UTF-32"
     if found:
+        found = f"unzipped it {found.partition(',')[0]}" if zipped else found
         raise RecordingError(f"{path}: {found}; must be {_FORMATS}, in UTF-8")
 
 

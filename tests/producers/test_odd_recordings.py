@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producers.recorded_lines import RecordingError
-from producers.recordings import RejectedTick, read_columns, read_ticks
+from producers.recordings import RejectedTick, read_blocks, read_columns, read_ticks
 
 START_MS = 1_763_996_400_000
 HEADER = "ts,symbol,price,bid,ask,volume\n"
@@ -130,6 +132,13 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         list(read_ticks(tmp_path / "folder.csv", _none))
 
 
+def _parquet(file: Path, **columns: Any) -> Path:
+    pyarrow: Any = pytest.importorskip("pyarrow")
+    names = {"ts": [START_MS, START_MS + 1000], "symbol": ["AAPL", "AAPL"], "price": [1.5, 2.5]} | columns
+    __import__("pyarrow.parquet").parquet.write_table(pyarrow.table(names), file)
+    return file
+
+
 def _with_time(file: Path, unit: str, zone: str | None, value: int) -> Path:
     pyarrow: Any = pytest.importorskip("pyarrow")
     kind = pyarrow.timestamp(unit, tz=zone)
@@ -138,8 +147,8 @@ def _with_time(file: Path, unit: str, zone: str | None, value: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Mars/Phobos"])
-def test_the_zone_of_a_time_of_parquet_does_not_move_it(tmp_path: Path, zone: str) -> None:
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Mars/Phobos", None])
+def test_the_zone_of_a_time_of_parquet_does_not_move_it(tmp_path: Path, zone: str | None) -> None:
     times, rejected = _both(_with_time(tmp_path / "odd.parquet", "ns", zone, START_MS * 10**6))
     assert (times, rejected) == ([START_MS], [])
 
@@ -157,3 +166,92 @@ def test_a_name_that_stands_twice_in_a_row_of_json_costs_the_row(tmp_path: Path)
     times, rejected = _both(file)
     assert times == [START_MS]
     assert rejected == ["twice.jsonl:2: has 'price' twice; must have each name once"]
+
+
+def test_times_of_parquet_may_be_decimals(tmp_path: Path) -> None:
+    times = [Decimal(START_MS), START_MS + Decimal("0.5")]
+    file = _parquet(tmp_path / "odd.parquet", ts=times, quote_ts=times[:1] * 2)
+    assert _both(file) == (
+        [START_MS],
+        [
+            "odd.parquet:2: ts is 1763996400000.5; must be a whole number of milliseconds since 1970,"
+            " or a time such as 2025-11-24T14:30:00.123Z"
+        ],
+    )
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+@pytest.mark.parametrize("name", ["ts", "quote_ts"])
+def test_numbers_that_cannot_hold_a_time_are_none(tmp_path: Path, bits: int, name: str) -> None:
+    """32 bits took any time for one within two minutes of it, without a word."""
+    numpy = pytest.importorskip("numpy")
+    few = numpy.array([1, 2], f"float{bits}")
+    file = _parquet(tmp_path / "odd.parquet", **{name: few})
+    with pytest.raises(RecordingError, match=f"column {name} has numbers of {bits} bits, which hold a time"):
+        list(read_ticks(file, _none))
+
+
+def test_prices_of_parquet_in_32_bits_have_the_digits_that_were_written(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    prices, bids = [189.12, 1.23e-7], [float("nan"), 600_000.0]
+    file = _parquet(
+        tmp_path / "odd.parquet", price=numpy.array(prices, "float32"), bid=numpy.array(bids, "float32")
+    )
+    ticks = list(read_ticks(file, _none))
+    assert [(tick.price, tick.bid) for tick in ticks] == [(189.12, None), (1.23e-7, 600_000.0)]
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary", 8])
+def test_symbols_of_parquet_may_be_bytes(tmp_path: Path, kind: Any) -> None:
+    """As Impala and old writers leave them, or filled up to one length."""
+    pyarrow: Any = pytest.importorskip("pyarrow")
+    texts = [b"0700.HK\0", b"\xffAAPL\0\0\0"]
+    symbols = pyarrow.array(texts, pyarrow.binary(kind) if isinstance(kind, int) else kind)
+    file = _parquet(tmp_path / "odd.parquet", symbol=symbols)
+    rejected: list[RejectedTick] = []
+    assert [tick.symbol for tick in read_ticks(file, rejected.append)] == ["0700.HK"]
+    assert _both(file)[1][0].startswith("odd.parquet:2: symbol is '\\udcffAAPL' (not UTF-8); must be")
+
+
+def test_a_symbol_that_is_a_number_is_said_to_be_one(tmp_path: Path) -> None:
+    """It may have had zeros before it: 0700, 000001."""
+    file = _parquet(tmp_path / "odd.parquet", symbol=[700, 600_519])
+    assert _both(file)[1][0] == "odd.parquet:1: symbol is the number 700; must be a text"
+
+
+def test_a_date_is_said_to_have_no_time_of_day(tmp_path: Path) -> None:
+    day = date(2025, 11, 24)
+    for file in (_parquet(tmp_path / "odd.parquet", ts=[day, day]), _csv(tmp_path, f"{day},AAPL,1,,,")):
+        assert "which has no time of day; must end in Z or an offset" in _both(file)[1][0]
+
+
+@pytest.mark.parametrize("name", ["ts", "quote_ts"])
+def test_a_number_of_any_size_is_no_time(tmp_path: Path, name: str) -> None:
+    """One that was too large for a float ended the whole."""
+    lines = tmp_path / "odd.jsonl"
+    row = {"ts": START_MS, "symbol": "AAPL", "price": 1.5}
+    lines.write_text(f"{json.dumps(row | {name: 10**400})}\n{json.dumps(row)}\n")
+    times, rejected = _both(lines)
+    assert times == [START_MS]
+    assert f"{name} is 1000" in rejected[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_what"),
+    [(gzip.compress(b"ts"), "gzip"), (HEADER.encode("utf-16"), "UTF-16"), (b"PAR1\x15\x04", "Parquet")],
+)
+def test_what_is_zipped_is_named_as_what_it_is(tmp_path: Path, content: bytes, is_what: str) -> None:
+    file = tmp_path / "odd.csv.gz"
+    file.write_bytes(gzip.compress(content))
+    with pytest.raises(RecordingError, match=f"unzipped it is {is_what}"):
+        list(read_ticks(file, _none))
+
+
+def test_texts_that_are_no_utf_8_cost_nothing_where_nobody_reads_them(tmp_path: Path) -> None:
+    """A spreadsheet's Latin-1: a column's name in it ended `backtest` by a traceback."""
+    file = tmp_path / "odd.csv"
+    rows = f"ts,symbol,price,Währung\n{START_MS},AAPL,1.5,€\n{START_MS + 1},MÜV2.DE,1.5,€\n"
+    file.write_bytes(rows.encode("cp1252"))
+    rejected: list[RejectedTick] = []
+    assert [block.ts for block in read_blocks(file, rejected.append, lambda *_: None)] == [[START_MS]]
+    assert _both(file)[1][0].startswith("odd.csv:3: symbol is 'M\\udcdcV2.DE' (not UTF-8); must be")
