@@ -34,9 +34,11 @@ _EXTENDED: Final[Mapping[str, tuple[int, int]]] = {"XNYS": (330, 240), "XNAS": (
 
 # How vendors write a listing: Yahoo's suffixes (https://help.yahoo.com/kb/SLN2310.html), and prefixes of venues.
 _SUFFIXES: Final[Mapping[str, str]] = {
-    "TO": "XTSE", "V": "XTSX", "SA": "BVMF", "MX": "XMEX", "BA": "XBUE", "SN": "XSGO",
+    "TO": "XTSE", "NE": "XTSE", "CN": "XTSE", "V": "XTSX", "SA": "BVMF", "MX": "XMEX", "BA": "XBUE", "SN": "XSGO",
+    "CL": "XBOG", "LM": "XLIM", "CME": "CMES", "CBT": "CMES", "CMX": "CMES", "NYM": "CMES", "NYB": "CMES",
     "L": "XLON", "IL": "XLON", "IR": "XDUB", "PA": "XPAR", "AS": "XAMS", "BR": "XBRU", "LS": "XLIS", "DE": "XETR",
-    "F": "XFRA", "MI": "XMIL", "MC": "XMAD", "SW": "XSWX", "VI": "XWBO", "ST": "XSTO", "HE": "XHEL", "CO": "XCSE",
+    "F": "XFRA", "BE": "XFRA", "BM": "XFRA", "DU": "XFRA", "HA": "XFRA", "HM": "XFRA", "MU": "XFRA", "SG": "XFRA",
+    "MI": "XMIL", "TI": "XMIL", "MC": "XMAD", "SW": "XSWX", "VI": "XWBO", "ST": "XSTO", "HE": "XHEL", "CO": "XCSE",
     "OL": "XOSL", "WA": "XWAR", "PR": "XPRA", "BD": "XBUD", "IS": "XIST", "SR": "XSAU", "JO": "XJSE",
     "NS": "XBOM", "BO": "XBOM", "KA": "XKAR", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "T": "XTKS", "KS": "XKRX",
     "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "KL": "XKLS", "JK": "XIDX", "BK": "XBKK", "PS": "XPHS",
@@ -45,22 +47,32 @@ _SUFFIXES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 # Yahoo's indices say no exchange (https://finance.yahoo.com/markets/world-indices/); those not listed are New York's.
 _INDICES: Final[Mapping[str, str]] = {
-    "^FTSE": "XLON", "^FTMC": "XLON", "^FTAS": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^TECDAX": "XETR",
-    "^STOXX": "XETR", "^STOXX50E": "XETR", "^FCHI": "XPAR", "^N100": "XPAR", "^AEX": "XAMS", "^BFX": "XBRU",
-    "^IBEX": "XMAD", "^SSMI": "XSWX", "^ATX": "XWBO", "^OMX": "XSTO", "^OMXC25": "XCSE", "^OMXH25": "XHEL",
+    "^FTSE": "XLON", "^FTMC": "XLON", "^FTAS": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^SDAXI": "XETR",
+    "^TECDAX": "XETR", "^STOXX": "XETR", "^STOXX50E": "XETR", "^FCHI": "XPAR", "^SBF120": "XPAR",
+    "^N100": "XPAR", "^AEX": "XAMS", "^BFX": "XBRU",
+    "^IBEX": "XMAD", "^SSMI": "XSWX", "^ATX": "XWBO", "^OMX": "XSTO", "^OMXS30": "XSTO",
+    "^OMXC25": "XCSE", "^OMXH25": "XHEL",
     "^N225": "XTKS", "^HSI": "XHKG", "^HSCE": "XHKG", "^KS11": "XKRX", "^KS200": "XKRX", "^KQ11": "XKRX",
     "^TWII": "XTAI", "^STI": "XSES", "^KLSE": "XKLS", "^JKSE": "XIDX", "^NSEI": "XBOM", "^NSEBANK": "XBOM",
     "^BSESN": "XBOM", "^INDIAVIX": "XBOM", "^AXJO": "XASX", "^AORD": "XASX", "^NZ50": "XNZE", "^GSPTSE": "XTSE",
     "^BVSP": "BVMF", "^MXX": "XMEX", "^MERV": "XBUE",
 }  # fmt: skip
+# Venues as TradingView and Finnhub write them, and X: and C: of Polygon.
 _CRYPTO = frozenset(
-    {"BINANCE", "COINBASE", "KRAKEN", "BITSTAMP", "BITFINEX", "BYBIT", "OKX", "GEMINI", "KUCOIN", "HUOBI"}
-)
-_FOREX = frozenset({"OANDA", "FXCM", "FOREX", "FX_IDC", "IC MARKETS", "PEPPERSTONE"})
-_CRYPTO_PAIR = re.compile(r"[A-Z0-9]{2,12}[-/](?:USD[TC]?|EUR|GBP|JPY|CHF|CAD|AUD|BTC|ETH)")
+    ["BINANCE", "BINANCEUS", "BITFINEX", "BITGET", "BITMEX", "BITSTAMP", "BITTREX", "BYBIT", "COINBASE", "CRYPTO",
+     "DERIBIT", "GATEIO", "GEMINI", "HITBTC", "HUOBI", "KRAKEN", "KUCOIN", "MEXC", "OKEX", "OKX", "POLONIEX",
+     "UPBIT", "X"]
+)  # fmt: skip
+_FOREX = frozenset(["OANDA", "FXCM", "FOREX", "FX", "FX_IDC", "FXPRO", "PEPPERSTONE", "C"])
+_PAIR = re.compile(r"([A-Z0-9]{2,12})[-/]([A-Z]{3,4})")
 _FIAT = frozenset(
-    ["USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "CNY", "HKD", "SGD"]
-)
+    ["USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "CNY", "CNH", "HKD", "SGD",
+     "AED", "ARS", "BRL", "CLP", "COP", "CZK", "HUF", "IDR", "ILS", "INR", "KRW", "MXN", "MYR", "PEN", "PHP", "PLN",
+     "RON", "RUB", "SAR", "THB", "TRY", "TWD", "VND", "ZAR", "XAU", "XAG", "XPT", "XPD"]
+)  # fmt: skip
+"""Currencies and metals of ISO 4217, which trade as FX does."""
+_COINS = frozenset(["USDT", "USDC", "BTC", "ETH"])
+"""Coins in which others are quoted."""
 
 
 class _Calendar(msgspec.Struct):
@@ -187,8 +199,8 @@ def market_of(symbol: str, listing: str = NEW_YORK) -> str:
     --------
     >>> [market_of(ticker) for ticker in ("AAPL", "BRK.B", "VOD.L", "0700.HK", "OANDA:EUR_USD", "EURUSD=X", "ES=F")]
     ['XNYS', 'XNYS', 'XLON', 'XHKG', 'fx', 'fx', 'CMES']
-    >>> market_of("BTC-USD"), market_of("BTC/USD", "24/7"), market_of("^N225")
-    ('24/7', '24/7', 'XTKS')
+    >>> market_of("BTC-USD"), market_of("BTC/USD", "24/7"), market_of("USD/TRY"), market_of("BRK-B"), market_of("^N225")
+    ('24/7', '24/7', 'fx', 'XNYS', 'XTKS')
     """
     if listing == ALWAYS_OPEN:
         return ALWAYS_OPEN
@@ -197,11 +209,11 @@ def market_of(symbol: str, listing: str = NEW_YORK) -> str:
         return ALWAYS_OPEN if venue in _CRYPTO else FX if venue in _FOREX else market_of(rest, listing)
     if market := _INDICES.get(symbol):
         return market
-    for mark, market in (("=X", FX), ("=F", "CMES")):
+    for mark, market in (("=X", FX), ("=F", "CMES"), ("!", "CMES")):
         if symbol.endswith(mark):
             return market
-    if _CRYPTO_PAIR.fullmatch(symbol):
-        return FX if set(re.split("[-/]", symbol)) <= _FIAT else ALWAYS_OPEN
+    if (pair := _PAIR.fullmatch(symbol)) and pair[2] in _FIAT | _COINS:
+        return FX if _FIAT.issuperset(pair.groups()) else ALWAYS_OPEN
     stem, dot, suffix = symbol.rpartition(".")
     return _SUFFIXES.get(suffix, listing) if dot and stem else listing
 

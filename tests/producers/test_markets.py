@@ -8,7 +8,16 @@ from typing import Literal
 import pytest
 
 from producers.errors import ArgumentError
-from producers.markets import _INDICES, check_market, closed_hours, is_open, market_of, markets, trading_hours
+from producers.markets import (
+    _INDICES,
+    _SUFFIXES,
+    check_market,
+    closed_hours,
+    is_open,
+    market_of,
+    markets,
+    trading_hours,
+)
 from producers.markets.generate import EXCHANGES, FILE, _calendar
 from producers.markets.listings import Listings
 
@@ -125,6 +134,10 @@ def test_extended_hours(market: str, moment: str, expected: bool) -> None:
         ("VOD.L", "XLON"), ("M&M.NS", "XBOM"), ("SAP.DE", "XETR"), ("7203.T", "XTKS"), ("ES=F", "CMES"),
         ("BINANCE:BTCUSDT", "24/7"), ("OANDA:EUR_USD", "fx"), ("EURUSD=X", "fx"), ("EUR/USD", "fx"),
         ("BTC/USD", "24/7"), ("BTC-USD", "24/7"), ("AAPL250117C00150000", "XNYS"), (".L", "XNYS"),
+        ("USD/TRY", "fx"), ("USD-MXN", "fx"), ("XAU/USD", "fx"), ("BTC-INR", "24/7"), ("USDT-TRY", "24/7"),
+        ("DERIBIT:BTC-27DEC24-100000-C", "24/7"), ("C:USDMXN", "fx"), ("X:BTCUSD", "24/7"), ("C", "XNYS"),
+        ("ES1!", "CMES"), ("CME_MINI:NQ1!", "CMES"), ("BAC-PRL", "XNYS"), ("SAP.SG", "XFRA"), ("ABC.CN", "XTSE"),
+        ("CLZ26.NYM", "CMES"), ("DX-Y.NYB", "CMES"),
     ],
 )  # fmt: skip
 def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
@@ -132,8 +145,12 @@ def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
     assert market_of(symbol, "24/7") == "24/7", "whatever a source of a market that never closes lists"
 
 
-def test_every_index_has_a_calendar() -> None:
+def test_every_index_has_a_calendar_and_every_calendar_a_form_of_tickers() -> None:
     assert set(_INDICES.values()) <= set(markets())
+    said = {*_SUFFIXES.values(), "24/7", "fx", "CMES", "XNYS"}
+    assert set(markets()) - said == {"XNAS"}, (
+        "only settings say it: a ticker of Nasdaq's looks like one of XNYS"
+    )
 
 
 def test_an_unknown_market_is_rejected_by_name() -> None:
