@@ -91,7 +91,12 @@ def window(s: State, x: Signals) -> dict[str, Any]:
 
 
 def _sentence(facts: Facts) -> str:
-    return f"{_clause(facts)}; the last good price was {price(facts.expected)}"
+    before = (
+        f"the last good price was {price(facts.expected)}"
+        if facts.expected > 0.0
+        else "there was no good one yet"
+    )
+    return f"{_clause(facts)}; {before}"
 
 
 def _clause(facts: Facts) -> str:
