@@ -12,6 +12,7 @@ from consumers.alerts.rendering.texts import Content, content, sentence
 from consumers.alerts.settings import Way
 from consumers.alerts.view import feedback_row, incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.wording import counted
 from stream_infra.cli.text import table_text, time_of
 from stream_infra.operations.alert_desk import AlertTrail, Overview
 from stream_infra.operations.endpoints import Endpoints
@@ -121,9 +122,7 @@ def way_text(way: Way) -> str:
 
 def dry_run_text(report: DryRunReport) -> str:
     """Return the messages, then how many there would have been each hour."""
-    lines = list(report.reasons)
-    if report.rejected > len(report.reasons):
-        lines.append(f"and {report.rejected - len(report.reasons):,} more rows that cannot be used")
+    lines = []
     if report.messages:
         lines.append(
             table_text([(_at(m.made_ms), m.kind, content(m, "", "UTC").title) for m in report.messages])
@@ -133,11 +132,11 @@ def dry_run_text(report: DryRunReport) -> str:
     most_before = max((hour.before for hour in report.hours), default=0)
     lines += [
         "",
-        f"{report.ticks:,} ticks of {len(report.tickers)} tickers, {report.anomalies:,} anomalies,"
-        f" {len(report.incidents):,} incidents.",
+        f"{counted(report.ticks, 'tick')} of {counted(len(report.tickers), 'ticker')},"
+        f" {counted(report.anomalies, 'anomaly', 'anomalies')}, {counted(len(report.incidents), 'incident')}.",
         f"Messages, one for each change: {report.changes:,}, up to {most_before:,} in an hour.",
-        f"Messages as they would have been sent: {len(report.messages):,}, up to {report.busiest:,} in"
-        " any 60 minutes. None was sent.",
+        f"Messages as they would have been sent: {len(report.messages):,}, up to {report.busiest:,} in",
+        "any 60 minutes. None was sent.",
     ]
     return "\n".join(lines)
 
@@ -145,10 +144,12 @@ def dry_run_text(report: DryRunReport) -> str:
 def dry_run_json(report: DryRunReport) -> str:
     """Return the same as JSON, with the texts of each message."""
     now_ms = max((incident.updated_ms for incident in report.incidents.values()), default=0)
-    shown = ("tickers", "ticks", "anomalies", "changes", "busiest", "rejected", "reasons")
+    shown = ("tickers", "ticks", "anomalies", "changes", "busiest")
     return json.dumps(
         {
             **{name: getattr(report, name) for name in shown},
+            "rejected": report.rejected.count,
+            "reasons": [str(row) for row in report.rejected.first],
             "hours": [
                 {"start": iso_ms(hour.start_ms), "before": hour.before, "after": hour.after}
                 for hour in report.hours

@@ -16,6 +16,7 @@ AWS client are reported alike. Ctrl-C exits with 130; a command needs to handle 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -83,6 +84,13 @@ class LazyGroup(TyperGroup):
             _report(error, str(error), as_json=ctx.meta.get("json", False))
         except _aws_errors() as error:
             _report(error, f"AWS: {error}", as_json=ctx.meta.get("json", False))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _report(
+                error, f"there is no space left to write to: {error}", as_json=ctx.meta.get("json", False)
+            )
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what standard output still holds would fail again
         raise typer.Exit(1)
 
 
@@ -145,6 +153,7 @@ def _plain(command: Any) -> None:
         command.rich_markup_mode = None
     for subcommand in getattr(command, "commands", {}).values():
         _plain(subcommand)
+        subcommand.short_help = subcommand.get_short_help_str(1000)  # the list wraps it, else it is cut
 
 
 def _aws_errors() -> tuple[type[Exception], ...]:
@@ -208,8 +217,16 @@ for _name, _help in COMMANDS.items():
     app.command(_name, help=_help)(_placeholder(_name))
 
 
+def _open_closed_streams() -> None:
+    """Give a standard stream that is closed (``<&-``, ``>&-``) the null device; each takes the lowest free number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def main() -> None:
     """Run ``stock-monitor``."""
+    _open_closed_streams()
     os.environ.update(unproxied(os.environ))
     try:
         typer.main.get_command(app).main(prog_name="stock-monitor")

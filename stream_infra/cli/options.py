@@ -14,6 +14,9 @@ from stream_infra.operations.errors import InputError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from stream_infra.operations.recordings import RejectedRows
+
+_ROWS_SHOWN = 5
 Aws = Annotated[
     bool,
     typer.Option(
@@ -50,6 +53,21 @@ def wanted(ids: list[str] | None, everything: bool, command: str) -> list[str]:
         what = "both ids and --all are given" if ids else "no id is given"
         raise InputError(what, allowed=f"ids from `stock-monitor {command} list`, or --all")
     return ids or []
+
+
+def exit_if_left_out(rejected: RejectedRows) -> None:
+    """End with exit code 1 if rows of a recording were left out, after naming the first of them on standard error."""
+    from consumers.contracts.wording import counted  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.cli.text import one_line  # noqa: PLC0415
+
+    if not rejected.count:
+        return
+    typer.secho(f"{counted(rejected.count, 'row')} left out:", fg="yellow", err=True)
+    for row in rejected.first[:_ROWS_SHOWN]:
+        typer.echo(f"  {one_line(str(row))}", err=True)
+    if rejected.count > _ROWS_SHOWN:
+        typer.echo(f"  and {rejected.count - _ROWS_SHOWN:,} more", err=True)
+    raise typer.Exit(1)
 
 
 class ProgressBar:

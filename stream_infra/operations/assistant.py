@@ -235,7 +235,9 @@ def _register_examinations(server: MCPServer, ports: AssistantPorts) -> None:
 
         recording = core.Recording()
         outcomes = core.run([Path(file)], [Threshold.parse(str(threshold))], recording)
-        return {**core.as_dict(recording, outcomes)["thresholds"][0], "ticks": recording.ticks}
+        report = core.as_dict(recording, outcomes)
+        (found,) = report.pop("thresholds")
+        return {**found, **report, "rejected": report["rejected"][:5]}
 
     @server.tool(annotations=_READS)
     @_with_error_text

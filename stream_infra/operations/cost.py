@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from consumers.contracts.wording import counted
 from consumers.stores.charts import GROUPS, MANY_GROUPS, MANY_WINDOWS
 from producers.sources import get
 from stream_infra.config import Config
@@ -241,7 +242,9 @@ class _Use(NamedTuple):
 
 
 def _stream(use: _Use) -> Iterator[Line]:
-    yield Line(prices.SHARD_HOUR, HOURS * use.config.shards, f"{use.config.shards} shard(s), used or not")
+    yield Line(
+        prices.SHARD_HOUR, HOURS * use.config.shards, f"{counted(use.config.shards, 'shard')}, used or not"
+    )
     units = math.ceil(use.in_a_partition * RATES.tick_bytes / 25_600) * use.partitions
     yield Line(prices.PUT_UNIT, use.polls * units, "polls x partitions")
     yield Line(prices.PUT_UNIT, HOURS * RATES.canaries_an_hour, "the canary")

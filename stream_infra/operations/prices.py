@@ -77,7 +77,7 @@ METRIC = Price(
     as_of="2025-10",
 )
 ALARM = Price("CloudWatch", 0.10, 1, "metrics watched by alarms", _CLOUDWATCH, free=10, as_of="2025-10")
-DASHBOARD = Price("CloudWatch", 3.00, 1, "dashboards", _CLOUDWATCH, free=3)
+DASHBOARD = Price("CloudWatch", 3.00, 1, "dashboard", _CLOUDWATCH, free=3)
 LOG_GB = Price("CloudWatch", 0.50, 1, "GB of logs", _CLOUDWATCH, free=5, as_of="2025-10")
 KEY = Price("KMS", 1.00, 1, "keys", "kms/pricing/", as_of="2026-03")
 KEY_REQUEST = Price("KMS", 0.03, 10_000, "requests", "kms/pricing/", free=20_000, as_of="2026-03")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,21 @@ from stream_infra.operations.errors import InputError
 
 T = TypeVar("T")
 Reject = Callable[[RejectedTick], None]
+_ROWS_KEPT = 1000
+
+
+@dataclass(slots=True)
+class RejectedRows:
+    """How many rows were left out, and the first 1,000 of them: all of a large file would fill the memory."""
+
+    count: int = 0
+    first: list[RejectedTick] = field(default_factory=list)
+
+    def add(self, row: RejectedTick) -> None:
+        """Count a row."""
+        self.count += 1
+        if self.count <= _ROWS_KEPT:
+            self.first.append(row)
 
 
 def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:

@@ -14,17 +14,15 @@ from consumers.stores.windows import Ledger
 from producers.errors import MonitorError
 from producers.publisher import Publisher
 from producers.recorded_rows import RecordedTick
-from producers.recordings import RejectedTick
 from producers.sources.replay import batches, paced
 from stream_infra import names
-from stream_infra.operations.recordings import ticks_of
+from stream_infra.operations.recordings import RejectedRows, ticks_of
 
 if TYPE_CHECKING:
     from stream_infra.operations.endpoints import Endpoints
 
 STALLED_AFTER_SECONDS = 120.0
 _LOOK_EVERY_SECONDS = 0.5
-_REJECTED_KEPT = 1000
 
 
 class ReplayStalledError(MonitorError):
@@ -35,15 +33,13 @@ class ReplayStalledError(MonitorError):
 class Replay:
     """A replay's course: `ticks` sent under `source`, rows `rejected`, and what became of the ticks.
 
-    `rejected` holds the first 1,000 rows, `rejected_rows` counts all. `symbols` gives the first and the last
-    ts (epoch ms) of each symbol.
+    `symbols` gives the first and the last ts (epoch ms) of each symbol.
     """
 
     path: Path
     source: str
     ticks: int = 0
-    rejected: list[RejectedTick] = field(default_factory=list)
-    rejected_rows: int = 0
+    rejected: RejectedRows = field(default_factory=RejectedRows)
     symbols: dict[str, tuple[int, int]] = field(default_factory=dict)
     balance: TickCounts = field(default_factory=TickCounts)
     anomalies: int = 0
@@ -55,8 +51,8 @@ class Replay:
             "file": str(self.path),
             "source": self.source,
             "ticks": self.ticks,
-            "rejected": [row._asdict() for row in self.rejected],
-            "rejected_rows": self.rejected_rows,
+            "rejected": [row._asdict() for row in self.rejected.first],
+            "rejected_rows": self.rejected.count,
             "seconds": round(self.seconds, 3),
             "balance": self.balance.as_dict(),
             "anomalies": self.anomalies,
@@ -123,12 +119,7 @@ def wait(
 
 
 def _send(course: Replay, speed: float | None, publisher: Publisher, progress: Progress) -> None:
-    def reject(row: RejectedTick) -> None:
-        course.rejected_rows += 1
-        if len(course.rejected) < _REJECTED_KEPT:
-            course.rejected.append(row)
-
-    ticks = _counted(ticks_of(course.path, reject), course, progress)
+    ticks = _counted(ticks_of(course.path, course.rejected.add), course, progress)
     if speed is None:
         publisher.publish(batches(ticks, course.source))
     else:

@@ -187,7 +187,7 @@ def _run(name: str, moved: list[tuple[Recording, int]], settings: AlertSettings)
     with tempfile.TemporaryDirectory() as folder:
         files = [_write(Path(folder), recording, shift_ms) for recording, shift_ms in moved]
         report = dry_run.run(files, settings, "2.5")
-    assert report.rejected == 0, report.reasons
+    assert not report.rejected.count, report.rejected.first
     dated = [
         Dated(event.ticker, event.what, event.since_ms + shift_ms, event.until_ms + shift_ms)
         for recording, shift_ms in moved

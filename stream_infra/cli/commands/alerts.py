@@ -342,6 +342,8 @@ def dry_run(
 ) -> None:
     """Show which alerts a recording would have sent. Nothing is sent; no monitor is needed.
 
+    Rows that cannot be used are left out and named; the exit code is 1 then.
+
     Example: stock-monitor alerts dry-run october.csv.gz --settings quiet.json
     """
     from stream_infra.cli import alert_view  # noqa: PLC0415
@@ -349,6 +351,7 @@ def dry_run(
 
     report = dry_run.run(files, _settings(settings_file), threshold)
     _print(alert_view.dry_run_json(report) if as_json else alert_view.dry_run_text(report))
+    options.exit_if_left_out(report.rejected)
 
 
 def _store(endpoints: Endpoints) -> AlertStore:

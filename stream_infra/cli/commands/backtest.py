@@ -13,18 +13,16 @@ import typer
 from consumers.contracts.wording import counted, without_aside
 from stream_infra.cli import options
 from stream_infra.cli.commands.history import Since, Until, fetch
-from stream_infra.cli.text import clock, one_line, print_table, time_of
+from stream_infra.cli.text import clock, print_table, time_of
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from producers.recordings import RejectedTick
     from stream_infra.operations.offline.backtest import Outcome, Recording
     from stream_infra.operations.offline.labels import Evaluation, KindCounts, Label
 
 app = typer.Typer()
-_SHOWN_REJECTIONS = 5
 
 
 @app.command()
@@ -68,6 +66,8 @@ def backtest(
 ) -> None:
     """Show what the detectors would have found in recordings; no monitor is needed.
 
+    Rows that cannot be used are left out and named; the exit code is 1 then.
+
     Example: stock-monitor backtest october.csv.gz --threshold 2.5 --threshold 4 --html october.html
 
     Example: stock-monitor backtest BTC-USD --source coinbase --from 7d
@@ -96,6 +96,7 @@ def backtest(
         _print(recording, outcomes)
         if events:
             _print_evaluation(recording, outcomes, events)
+    options.exit_if_left_out(recording.rejected)
 
 
 @contextmanager
@@ -174,7 +175,6 @@ def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:
         f"{counted(recording.ticks, 'tick')} of {counted(len(recording.tickers), 'symbol')},"
         f" {counted(len(recording.days), 'symbol-day')}"
     )
-    _print_rejected(outcomes[0].rejected)
 
 
 def _evaluated(
@@ -216,13 +216,3 @@ def _cells(counts: KindCounts) -> tuple[str, ...]:
     parts = ("-" if part is None else f"{part:.2f}" for part in (counts.recall, counts.precision, counts.f1))
     recall, precision, f1 = parts
     return (f"{counts.labels:,}", f"{counts.found:,}", recall, f"{counts.false:,}", precision, f1)
-
-
-def _print_rejected(rejected: Sequence[RejectedTick]) -> None:
-    if not rejected:
-        return
-    typer.secho(f"{counted(len(rejected), 'row')} left out:", fg="yellow", err=True)
-    for row in rejected[:_SHOWN_REJECTIONS]:
-        typer.echo(f"  {one_line(str(row))}", err=True)
-    if len(rejected) > _SHOWN_REJECTIONS:
-        typer.echo(f"  and {len(rejected) - _SHOWN_REJECTIONS:,} more", err=True)

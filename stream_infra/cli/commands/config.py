@@ -24,7 +24,8 @@ def config(
 
     Example: stock-monitor config prod --json
     """
-    from stream_infra.config import FILE, Config, check_all, find_file, load, read_deployments  # noqa: PLC0415
+    from stream_infra.cli.text import print_table  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.config import FILE, check_all, find_file, load, read_deployments  # noqa: PLC0415
 
     path = find_file(Path.cwd())
     settings = load(deployment, path)
@@ -34,7 +35,7 @@ def config(
         typer.echo(json.dumps(settings.model_dump(exclude={"target"})))
         return
     typer.echo(f"[{deployment}] {path or f'(no {FILE} here: all settings have their defaults)'}")
-    width = max(map(len, Config.model_fields))
-    for name, value in settings.model_dump(exclude={"target"}).items():
-        origin = FILE if name in written else "default"
-        typer.echo(f"  {name:<{width}}  {origin:<{len(FILE)}}  {'' if value is None else value}".rstrip())
+    print_table(
+        (name, FILE if name in written else "default", "" if value is None else str(value))
+        for name, value in settings.model_dump(exclude={"target"}).items()
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,11 +94,12 @@ def _print_sizes(rows: Sequence[tuple[Size, Estimate]], session: str, *, as_json
         header=("tickers", "shards", "partitions", "window", "list in", "to pay", "list price", "dearest"),
         right=(0, 1, 2, 3, 5, 6),
     )
-    typer.echo(
-        "\nwindow: batching_window_seconds. A list in S3 is named by /stock-tracker/ticker: s3://bucket/key."
+    window = (
+        "window: batching_window_seconds. A list in S3 is named by /stock-tracker/ticker: s3://bucket/key."
     )
     checks = ", ".join(f"{size.tickers:,}: {_of_checks(size):.4f}" for size, _ in rows)
-    typer.echo(f"1,000 calls of GET /safety/{{ticker}}, in US dollars by tickers: {checks}")
+    calls = f"1,000 calls of GET /safety/{{ticker}}, in US dollars by tickers: {checks}"
+    typer.echo(f"\n{fill(window, 80)}\n{fill(calls, 80)}")
 
 
 def _size_row(size: Size, found: Estimate) -> tuple[str, ...]:
@@ -165,12 +167,14 @@ def _as_dict(found: Estimate, tickers: int, interval: float, session: str) -> di
 
 
 def _lines(found: Estimate, tickers: int, interval: float, session: str) -> list[str]:
+    from consumers.contracts.wording import counted  # noqa: PLC0415
+    from stream_infra.cli.text import table_text  # noqa: PLC0415
     from stream_infra.operations import cost as model  # noqa: PLC0415
     from stream_infra.operations import prices  # noqa: PLC0415
 
     rows = [
-        f"{tickers} tickers every {interval:g} s, session {session}: US dollars a month "
-        f"({prices.REGION}, prices of {prices.AS_OF})",
+        f"{counted(tickers, 'ticker')} every {interval:g} s, session {session}",
+        f"US dollars a month ({prices.REGION}, prices of {prices.AS_OF})",
         "",
         f"{'':<18}{'to pay':>10}{'list price':>12}",
     ]
@@ -179,9 +183,13 @@ def _lines(found: Estimate, tickers: int, interval: float, session: str) -> list
     ]
     rows += [f"{'Total':<18}{found.dollars:>10.2f}{found.list_dollars:>12.2f}", "", "What drives it:"]
     dearest = sorted(found.lines, key=lambda line: -line.list_dollars)[:_DRIVERS_SHOWN]
-    rows += [
-        f"  {line.list_dollars:>8.2f}  {line.price.service}, {line.quantity:,.0f} {line.price.unit}: {line.driver}"
+    drivers = (
+        (
+            f"{line.list_dollars:.2f}",
+            f"{line.price.service}, {line.quantity:,.0f} {line.price.unit}: {line.driver}",
+        )
         for line in dearest
-    ]
-    rows += ["", "To pay: less what AWS gives every account free of charge, if nothing else uses it up."]
-    return [*rows, f"Assumed: {'; '.join(model.ASSUMED)}."]
+    )
+    free = "To pay: less what AWS gives every account free of charge, if nothing else uses it up."
+    assumed = f"Assumed: {'; '.join(model.ASSUMED)}."
+    return [*rows, table_text(drivers, right=(0,)), "", fill(free, 80), fill(assumed, 80)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from consumers.contracts.wording import counted
 from stream_infra.cli import options
 from stream_infra.cli.text import clock, one_line, print_table, printable
 from stream_infra.operations.endpoints import resolve
@@ -157,13 +158,15 @@ def purge(
         if selected and not yes:
             batches = sum(message.kind == "batch" for message in selected)
             lost = f", {batches} of them failed batches whose ticks are then lost to the windows"
-            typer.confirm(f"Delete {len(selected)} messages{lost if batches else ''}?", abort=True, err=True)
+            typer.confirm(
+                f"Delete {counted(len(selected), 'message')}{lost if batches else ''}?", abort=True, err=True
+            )
         for message in selected:
             queue.delete(message)
     if as_json:
         typer.echo(json.dumps({"deleted": [message.id for message in selected]}))
     else:
-        typer.echo(f"{len(selected)} messages deleted.")
+        typer.echo(f"{counted(len(selected), 'message')} deleted.")
 
 
 def _as_dict(message: DeadLetter) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import typer
 
 from stream_infra.cli import options
-from stream_infra.cli.text import one_line, print_table
+from stream_infra.cli.text import print_table
 from stream_infra.operations.endpoints import resolve
 from stream_infra.operations.errors import InputError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from stream_infra.operations.replay import Replay
 
 app = typer.Typer()
-_REJECTED_SHOWN = 10
 
 
 @app.command()
@@ -45,7 +44,8 @@ def replay(
 ) -> None:
     """Send a file of recorded ticks through the whole monitor, and wait until each tick is accounted for.
 
-    The file's own times are kept. Ctrl-C stops sending; what was sent is still processed.
+    The file's own times are kept. Rows that cannot be used are left out and named; the exit code is 1 then.
+    Ctrl-C stops sending; what was sent is still processed.
 
     Example: stock-monitor replay recording.csv.gz --speed 60
     """
@@ -59,8 +59,9 @@ def replay(
         run(course, speed, endpoints, lambda now: say(_course(now)))
     if as_json:
         typer.echo(json.dumps(course.as_dict()))
-        return
-    _show(course, endpoints.dashboard)
+    else:
+        _show(course, endpoints.dashboard)
+    options.exit_if_left_out(course.rejected)
 
 
 def _course(course: Replay) -> str:
@@ -69,10 +70,8 @@ def _course(course: Replay) -> str:
 
 
 def _show(course: Replay, dashboard: str | None) -> None:
-    for row in course.rejected[:_REJECTED_SHOWN]:
-        typer.secho(one_line(f"rejected  {row}"), fg="yellow", err=True)
-    if course.rejected_rows > _REJECTED_SHOWN:
-        typer.secho(f"and {course.rejected_rows - _REJECTED_SHOWN:,} more rows", fg="yellow", err=True)
+    from consumers.contracts.wording import counted  # noqa: PLC0415
+
     typer.echo(f"{course.path.name} as {course.source}")
     print_table(
         (
@@ -83,7 +82,7 @@ def _show(course: Replay, dashboard: str | None) -> None:
         right=(1,),
     )
     typer.echo(f"in = in windows + duplicate + out of order + quarantined; {course.seconds:.1f} s")
-    typer.echo(f"{course.anomalies:,} anomalies in the time of the recording")
+    typer.echo(f"{counted(course.anomalies, 'anomaly', 'anomalies')} in the time of the recording")
     if dashboard is not None and course.symbols:
         symbol, (_, last_ms) = next(iter(course.symbols.items()))
         moment = datetime.fromtimestamp(last_ms / 1000, UTC).isoformat(timespec="milliseconds")

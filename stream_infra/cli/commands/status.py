@@ -46,6 +46,7 @@ def _print(findings: list[Finding]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    from consumers.contracts.wording import counted  # noqa: PLC0415
     from stream_infra.cli.text import console, printable  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -60,5 +61,7 @@ def _print(findings: list[Finding]) -> None:
     out = console()
     out.print(table)
     out.print(
-        Text("All works.", "green") if not failed else Text(f"{failed} part(s) need attention.", "bold red")
+        Text("All works.", "green")
+        if not failed
+        else Text(f"{counted(failed, 'part')} with a problem.", "bold red")
     )

@@ -63,6 +63,7 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
         ]
         typer.echo(json.dumps({"source": source.name, "tickers": listed}))
         return
+    from consumers.contracts.wording import counted  # noqa: PLC0415
     from stream_infra.cli.text import table_text, time_of  # noqa: PLC0415
 
     shown = [
@@ -77,7 +78,7 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
         for row in rows
     ]
     header = ("TICKER", "MARKET", "NOW", "NEWEST QUOTE", "LAST HOUR", "WARM-UP")
-    typer.echo(f"{len(rows)} tickers of {source.name}\n{table_text(shown, header=header)}")
+    typer.echo(f"{counted(len(rows), 'ticker')} of {source.name}\n{table_text(shown, header=header)}")
 
 
 @app.command()

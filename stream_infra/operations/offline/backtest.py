@@ -15,10 +15,10 @@ import numpy as np
 
 from consumers.contracts.anomaly import Anomaly, to_json
 from consumers.contracts.wording import price as price_text
-from producers.recordings import RejectedTick
 from stream_infra.operations.offline.arrays import TickBlock
 from stream_infra.operations.offline.history import Detection
 from stream_infra.operations.offline.reading import blocks
+from stream_infra.operations.recordings import RejectedRows
 
 if TYPE_CHECKING:
     from consumers.stream.thresholds import Threshold
@@ -35,7 +35,7 @@ _STYLE = (
 
 @dataclass
 class Recording:
-    """How much was read: ticks, tickers, and on how many days each was seen; prices if they are wanted.
+    """How much was read: ticks, tickers, on how many days each was seen, rows left out; prices if they are wanted.
 
     Attributes
     ----------
@@ -48,6 +48,7 @@ class Recording:
     days: set[tuple[str, int]] = field(default_factory=set)
     tickers: list[str] = field(default_factory=list)
     ticks: int = 0
+    rejected: RejectedRows = field(default_factory=RejectedRows)
 
     def add(self, block: TickBlock) -> None:
         """Add the ticks of a block."""
@@ -72,7 +73,6 @@ class Outcome(NamedTuple):
 
     threshold: str
     anomalies: list[Anomaly]
-    rejected: list[RejectedTick]
 
     def by_kind(self) -> dict[str, int]:
         """How many of each kind, the most frequent first."""
@@ -87,10 +87,9 @@ def run(files: Sequence[Path], thresholds: Sequence[Threshold], recording: Recor
     InputError, RecordingError
         A file cannot be read, or not any further, or holds no tick that can be used.
     """
-    rejected: list[RejectedTick] = []
     detections = [Detection(threshold) for threshold in thresholds]
-    outcomes = [Outcome(threshold.text, [], rejected) for threshold in thresholds]
-    for block in blocks(files, rejected.append):
+    outcomes = [Outcome(threshold.text, []) for threshold in thresholds]
+    for block in blocks(files, recording.rejected.add):
         recording.add(block)
         for detection, outcome in zip(detections, outcomes, strict=True):
             found = detection.changes(block)
@@ -103,7 +102,8 @@ def as_dict(recording: Recording, outcomes: Sequence[Outcome]) -> dict[str, Any]
     return {
         "ticks": recording.ticks,
         "symbol_days": len(recording.days),
-        "rejected": [str(rejected) for rejected in outcomes[0].rejected],
+        "rejected": [str(row) for row in recording.rejected.first],
+        "rejected_rows": recording.rejected.count,
         "thresholds": [
             {
                 "threshold": outcome.threshold,
@@ -130,7 +130,7 @@ def picture(recording: Recording, outcome: Outcome) -> str:
 
 
 def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequence[Anomaly]) -> str:
-    believable = sorted(price for price in prices if price > 0.0) or [0.0]
+    believable = sorted(price for price in prices if price != 0.0) or [0.0]
     # A bad tick would flatten the rest: the scale leaves out one price in a thousand at either end.
     spare = len(believable) // 1000
     low, high = believable[spare], believable[-1 - spare]

@@ -12,13 +12,12 @@ from consumers.alerts.model import Incident, Message
 from consumers.alerts.settings import AlertSettings
 from consumers.stream.thresholds import Threshold, ThresholdError
 from producers.recorded_lines import RecordingError
-from producers.recordings import RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.history import RecordedHistory
 from stream_infra.operations.offline.market import RecordedMarket
+from stream_infra.operations.recordings import RejectedRows
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
-SHOWN_REJECTIONS = 5
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,6 @@ class DryRunReport:
         Most messages in any 60 minutes.
     incident_of
         The id of each anomaly's incident.
-    rejected, reasons
-        Rows that could not be used, and the first reasons.
     """
 
     tickers: tuple[str, ...]
@@ -60,8 +57,7 @@ class DryRunReport:
     incident_of: dict[str, str]
     hours: list[Hour]
     busiest: int
-    rejected: int
-    reasons: list[str]
+    rejected: RejectedRows
 
     @property
     def anomalies(self) -> int:
@@ -82,16 +78,9 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunRep
     InputError
         A file or the threshold cannot be used.
     """
-    rejected: list[RejectedTick] = []
-    count = Counter[str]()
-
-    def reject(tick: RejectedTick) -> None:
-        count["rejected"] += 1
-        if len(rejected) < SHOWN_REJECTIONS:
-            rejected.append(tick)
-
+    rejected = RejectedRows()
     try:
-        history = RecordedHistory(files, Threshold.parse(threshold), reject)
+        history = RecordedHistory(files, Threshold.parse(threshold), rejected.add)
         market = RecordedMarket(settings)
         events = []
         for change in history.changes(market.add):
@@ -112,8 +101,7 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunRep
         incident_of={id_: incident.id for id_, incident in found.items() if incident is not None},
         hours=_hours([event.at_ms for event in events], times),
         busiest=_busiest(times),
-        rejected=count["rejected"],
-        reasons=[str(tick) for tick in rejected],
+        rejected=rejected,
     )
 
 

@@ -38,7 +38,7 @@ def recording(tmp_path: Path) -> Path:
 
 def test_one_threshold_shows_every_anomaly_with_its_sentence(recording: Path) -> None:
     result = CliRunner().invoke(app, ["backtest", str(recording)])
-    assert result.exit_code == 0
+    assert result.exit_code == 1  # a row is left out
     shown = re.sub(r"\s+", " ", result.stdout)
     assert "price_spike" in shown
     assert "bad_tick" in shown
@@ -64,12 +64,23 @@ def test_several_thresholds_show_the_trade_off_as_json(recording: Path) -> None:
 def test_the_picture_marks_anomalies_on_prices_and_stands_alone(recording: Path, tmp_path: Path) -> None:
     picture = tmp_path / "hour.html"
     result = CliRunner().invoke(app, ["backtest", str(recording), "--html", str(picture)])
-    assert result.exit_code == 0
+    assert result.exit_code == 1  # a row is left out
     page = picture.read_text()
     assert page.count("<svg") == 2
     assert page.count("<circle") >= 3
     assert "AAPL rose" in page
     assert "http" not in page
+
+
+def test_the_picture_of_negative_prices_has_their_scale(tmp_path: Path) -> None:
+    """It was from -1 to 1, with all of them on its edge."""
+    file, picture = tmp_path / "oil.csv", tmp_path / "oil.html"
+    rows = [f"{START_MS + 1000 * row},CL=F,{price}" for row, price in enumerate([-37.5, -38.5, 0.0, -39.5])]
+    file.write_text("\n".join(["ts,symbol,price", *rows]))
+    CliRunner().invoke(app, ["backtest", str(file), "--html", str(picture)])
+    page = picture.read_text()
+    assert ">-37.4<" in page
+    assert ">-39.6<" in page
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -128,7 +139,7 @@ def test_an_evaluation_fits_eighty_columns(recording: Path) -> None:
     labels = _labelled(recording, f"KO,{_at(500)},{_at(510)},volume_burst,price_spike bad_tick")
     options = ["--labels", str(labels), "--threshold", "2.5", "--threshold", "4"]
     result = CliRunner().invoke(app, ["backtest", str(recording), *options])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output  # a row is left out
     assert "false a day" in result.stdout
     assert re.search(
         r"Not found at threshold 2.5:\nline 2 +KO +2026-11-24 14:38:20Z +volume_burst", result.stdout

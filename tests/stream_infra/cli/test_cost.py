@@ -57,6 +57,8 @@ def test_the_text_says_what_drives_it_and_what_was_assumed() -> None:
     assert "What drives it:" in lines
     assert any("Kinesis, 730 shard hours" in line for line in lines)
     assert any(line.startswith("Assumed: ") for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert run("--tickers", "1").stdout.startswith("1 ticker every 5 s")
 
 
 @given(
@@ -112,7 +114,9 @@ def test_the_document_has_the_sizes_that_the_command_prints() -> None:
 
 def test_the_document_says_what_a_thousand_checks_before_an_order_cost() -> None:
     document = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
-    printed = run("--sizes").stdout.splitlines()[-1]
+    lines = run("--sizes").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    printed = " ".join(lines)
     for size in cost.SIZES:
         found = cost.checks(1000, size.tickers, size.partitions)
         (units,) = [line.quantity / 1000 for line in found.lines if line.price == prices.READ_UNIT]

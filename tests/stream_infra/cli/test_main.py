@@ -96,6 +96,15 @@ def test_help_fits_80_columns_and_truncates_nothing(run: Run) -> None:
     assert "..." not in out.split("Commands:")[1]
 
 
+@pytest.mark.parametrize(
+    "name", ["alerts", "dlq", "export", "recover", "rules", "tail", "thresholds", "watch"]
+)
+def test_a_group_says_whole_sentences_of_its_commands(name: str) -> None:
+    out = CliRunner().invoke(main.app, [name, "--help"], terminal_width=80).output
+    assert max(map(len, out.splitlines())) <= 80
+    assert "..." not in out.split("Commands:")[1]
+
+
 def test_the_version_is_that_of_the_package(run: Run) -> None:
     assert run("--version").stdout == f"stock-monitor {version('stock-market-anomaly-monitor')}\n"
 
@@ -179,6 +188,39 @@ def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     _, errors = child.communicate(timeout=20)
     assert child.returncode == 130
     assert errors == ""
+
+
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [
+        ("<&-", 1, "standard input held no tick"),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        pytest.param(
+            ">/dev/full",
+            1,
+            "there is no space left to write to",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it"),
+        ),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_defect(
+    tmp_path: Path, streams: str, code: int, said: str
+) -> None:
+    tick = '{"ts":1763996400000,"symbol":"A","price":1}'
+    program = f"{sys.executable} -c 'from stream_infra.cli.main import main; main()' detect"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; echo '{tick}' | {program} {streams}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == bool(said)
 
 
 def test_the_options_of_the_completion_are_there() -> None:

@@ -13,8 +13,11 @@ from consumers.stream.rules import parse as parse_rules
 from consumers.stream.thresholds import Threshold
 from stream_infra.cli.main import app
 from stream_infra.config import load
+from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.files import read_text
+from stream_infra.operations.recordings import ticks_of
+from stream_infra.operations.replay import Replay
 
 START_MS = 1_763_996_400_000
 HEADER = "ts,symbol,price\n"
@@ -53,6 +56,31 @@ def test_one_is_one_tick_of_one_symbol(nowhere: Path) -> None:
     done = run("backtest", "a.csv")
     assert "1 tick of 1 symbol, 1 symbol-day" in done.stdout
     assert "1 row left out:" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["backtest", "detect", "replay", "alerts dry-run"])
+@pytest.mark.parametrize(("rows", "code"), [("", 0), ("x,^GSPC,1\n", 1)])
+def test_the_exit_code_says_that_rows_were_left_out(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, command: str, rows: str, code: int
+) -> None:
+    def send(course: Replay, *_: object) -> None:
+        course.ticks = len(list(ticks_of(course.path, course.rejected.add)))
+
+    monkeypatch.setattr("stream_infra.operations.replay.run", send)
+    monkeypatch.setattr("stream_infra.cli.commands.replay.resolve", lambda _aws: Endpoints("", "", "", None))
+    (nowhere / "a.csv").write_text(f"{HEADER}{START_MS},^GSPC,6700.5\n{rows}")
+    done = run(*command.split(), "a.csv", *([] if command == "detect" else ["--json"]))
+    assert done.exit_code == code, done.output
+    assert [json.loads(line) for line in done.stdout.splitlines()]
+    assert ("1 row left out:" in done.stderr or "1 tick could not be used" in done.stderr) == code
+
+
+def test_of_many_rows_that_are_left_out_the_first_are_kept_and_all_counted(nowhere: Path) -> None:
+    rows = "".join(f"{START_MS - n},^GSPC,6700.5\n" for n in range(1500))  # the newest first
+    (nowhere / "a.csv").write_text(HEADER + rows)
+    report = json.loads(run("backtest", "a.csv", "--json").stdout)
+    assert (report["ticks"], report["rejected_rows"], len(report["rejected"])) == (1, 1499, 1000)
+    assert "1,499 rows left out:" in run("backtest", "a.csv").stderr
 
 
 @pytest.mark.parametrize(
@@ -146,6 +174,10 @@ def test_what_is_no_text_file_is_named(nowhere: Path, content: bytes | None, sai
     with pytest.raises(InputError, match=f"tickers.txt: {said}"):
         read_text(file)
     assert said in run("watch", "import", file).stderr
+
+
+def test_settings_are_shown_within_the_width() -> None:
+    assert max(map(len, run("config").stdout.splitlines())) <= 80
 
 
 def test_the_local_settings_are_shown_as_make_up_uses_them() -> None:

@@ -242,7 +242,9 @@ def test_backtest_and_doctor(ports: AssistantPorts, tmp_path: Path) -> None:
         for second in range(600):
             price = 100 + second % 7 * 0.01 + 10 * (second == 550)
             written.writerow([NOW_MS + second * 1000, "AAPL", round(price, 2)])
+        written.writerows([["then", "AAPL", 1]] * 9)
     report = content(call(ports, "backtest", file=str(file)))
+    assert (report["rejected_rows"], len(report["rejected"])) == (9, 5)
     assert (report["ticks"], sum(report["by_kind"].values())) == (600, len(report["anomalies"]))
     assert report["anomalies"]
     assert call(ports, "backtest", file=str(tmp_path / "none.csv")).is_error

@@ -36,11 +36,12 @@ def test_two_processes_find_what_one_finds(file: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(reading, "WORTH_A_PROCESS", worth)
         recording = Recording()
         thresholds = [Threshold.parse("2.5"), Threshold.parse("4")]
-        found.append((run([file], thresholds, recording), recording.ticks, recording.days))
+        outcomes = run([file], thresholds, recording)
+        found.append((outcomes, recording.rejected, recording.ticks, recording.days))
     assert found[0] == found[1]
-    outcomes, ticks, days = found[0]
+    outcomes, rejected, ticks, days = found[0]
     assert len(outcomes[0].anomalies) > len(outcomes[1].anomalies) > 0
-    assert [row.line for row in outcomes[0].rejected] == [40_002]
+    assert [row.line for row in rejected.first] == [40_002]
     assert (ticks, len(days)) == (59_999, 3)
 
 
