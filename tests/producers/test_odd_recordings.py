@@ -239,6 +239,7 @@ def test_a_number_of_any_size_is_no_time(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "is_what"),
     [(gzip.compress(b"ts"), "gzip"), (HEADER.encode("utf-16"), "UTF-16"), (b"PAR1\x15\x04", "Parquet")],
+    ids=["gzip", "UTF-16", "Parquet"],  # gzip's bytes hold the time
 )
 def test_what_is_zipped_is_named_as_what_it_is(tmp_path: Path, content: bytes, is_what: str) -> None:
     file = tmp_path / "odd.csv.gz"
