@@ -47,7 +47,7 @@ function facts(anomaly) {
     .../** @type {[string, string][]} */ (viewerIsElsewhere(ms) ? [["Your time", momentForViewer(ms)]] : []),
     ["Value", measured(anomaly.value)],
     // Of a pause there is no usual length, only one that is rare.
-    .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(anomaly.expected)], ["Give or take", measured(anomaly.tolerance)]]),
+    .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(unit === "price" && anomaly.expected === 0 ? null : anomaly.expected)], ["Give or take", measured(anomaly.tolerance)]]),
     ["Score", `${short(anomaly.score)} (anomaly from ${anomaly.threshold})`],
     ...Object.entries(window).map(([name, value]) => windowFact(name, value)),
     ["Source", anomaly.source],

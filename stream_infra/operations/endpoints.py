@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
-FILE = Path(".local") / "endpoints.json"
+FILE = "endpoints.json"
 _NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
 _DASHBOARD = names.DASHBOARD_STACK, "Url"
 _API, _API_ID = (names.API_STACK, "ApiUrl"), (names.API_STACK, "ApiId")
@@ -120,7 +120,8 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
     aws
         The one on AWS, found by its stacks' outputs with the credentials of the environment. Otherwise
         the one on this machine: at ``AWS_ENDPOINT_URL`` if that is set, else as ``make up`` left it in
-        ``.local/endpoints.json`` in `start` (the current directory) or a directory above it.
+        endpoints.json of the folder ``STOCK_MONITOR_DIR``, or without that of ``.local`` in `start` (the current
+        directory) or a directory above it.
 
     Raises
     ------
@@ -133,7 +134,7 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
     """
     if aws:
         return _from_outputs(None)
-    path = _find_file(start or Path.cwd())
+    path = _find_file(environment.get("STOCK_MONITOR_DIR"), start or Path.cwd())
     local = _read(path) if path else None
     url = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
     if not url:
@@ -144,8 +145,9 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
     return local if local is not None and local.aws == url else _from_outputs(url)
 
 
-def _find_file(start: Path) -> Path | None:
-    candidates = (folder / FILE for folder in (start, *start.parents))
+def _find_file(directory: str | None, start: Path) -> Path | None:
+    folders = [Path(directory)] if directory else [folder / ".local" for folder in (start, *start.parents)]
+    candidates = (folder / FILE for folder in folders)
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -182,7 +182,9 @@ class _Writer:
         return Content("[TEST] Stock monitor", (text,), "", self._home(), self._moment(at_ms))
 
     def single(self, message: Message, incident: Incident, cause: AnomalySummary) -> Content:
-        against = f"{_measure(cause.value, cause.unit)} (expected {_measure(cause.expected, cause.unit)})"
+        against = _measure(cause.value, cause.unit)
+        if cause.unit != "price" or cause.expected > 0.0:  # else no good price came before
+            against += f" (expected {_measure(cause.expected, cause.unit)})"
         others = [one for one in incident.samples if one.id != cause.id]
         more = incident.anomalies - 1 - len(others)
         short = f"{_change(message, incident)}: {cause.ticker} {_words(cause.kind)}, {against}"

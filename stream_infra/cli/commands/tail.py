@@ -199,7 +199,7 @@ def _tick(item: Item) -> Text:
 
     if "error" in item:
         return Text(f"unreadable     {one_line(item['error'])}", "red")
-    parts = [f"{_clock(item['ts'])}  {one_line(item['ticker']):<8} {price(item['price']):>12}"]
+    parts = [f"{_clock(item['ts'])}  {one_line(item['ticker']):<9} {price(item['price']):>12}"]
     if item["bid"] is not None and item["ask"] is not None:
         parts.append(f"{price(item['bid'])} / {price(item['ask'])}")
     if item["day_volume"] is not None:
@@ -213,7 +213,7 @@ def _anomaly(item: Item) -> Text:
     ticker = one_line(item["ticker"])
     line = Text(f"{time_of(str(item['timestamp']))}  ")
     line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
-    line.append(f"  {ticker:<6}  {one_line(item['kind'].replace('_', ' ')):<14}  ")
+    line.append(f"  {ticker:<9}  {one_line(item['kind'].replace('_', ' ')):<14}  ")
     line.append(one_line(_without_columns(item["explanation"], item["ticker"])))
     return line.append(f"  {one_line(item['source'])}{', late' if item['late'] else ''}", "dim")
 

@@ -127,6 +127,14 @@ def test_half_a_link_is_not_sent_and_a_whole_one_costs_the_end_of_the_text(bench
     assert "http" not in content(test, "https://" + "d" * 150 + ".example/", ZONE).sms
 
 
+def test_nothing_is_said_to_be_expected_where_no_good_price_came_before(bench: Bench) -> None:
+    """Oil of April 2020, from its first tick on: it said "(expected 0)"."""
+    event = opened(severity="critical", kind="bad_tick", ticker="CL=F", value=-37.63)
+    bench.take(replace(event, anomaly=replace(event.anomaly, expected=0.0)))
+    (message,) = bench.sent()
+    assert content(message, URL, "UTC").title == "CRITICAL: CL=F bad tick, -37.63"
+
+
 def _contents() -> dict[str, Content]:
     bench = Bench(watched=10).had_digests()
     spike = opened(severity="high", value=0.02006, unit="return")

@@ -52,6 +52,17 @@ def test_the_file_is_found_from_a_folder_below(checkout: Path) -> None:
     assert found.directory == checkout / ".local"
 
 
+def test_the_folder_that_make_up_was_given_is_the_one(checkout: Path, tmp_path: Path) -> None:
+    """`make up` obeyed STOCK_MONITOR_DIR, and every command then said that nothing is running."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "endpoints.json").write_text(json.dumps({**LOCAL, "aws": "http://127.0.0.1:4599"}))
+    found = resolve(aws=False, environment={"STOCK_MONITOR_DIR": str(own)}, start=checkout)
+    assert (found.aws, found.directory) == ("http://127.0.0.1:4599", own)
+    with pytest.raises(NotRunningError):
+        resolve(aws=False, environment={"STOCK_MONITOR_DIR": str(tmp_path)}, start=checkout)
+
+
 def test_an_endpoint_in_the_environment_that_is_the_local_one_changes_nothing(checkout: Path) -> None:
     found = resolve(aws=False, environment={"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, start=checkout)
     assert found.api == LOCAL["api"]
