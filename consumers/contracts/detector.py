@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from inspect import signature
 from types import FunctionType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -52,10 +51,10 @@ class DetectorSpec:
     summary
         What is compared with what, as a clause for tables.
     score
-        ``score(xp, s, x)`` returns (score, value, expected, tolerance) of one tick. A score of 2.5 is the point at
-        which anomalies begin; it never depends on the threshold. `xp` is the namespace of operations, `s` the state
-        before the tick, which it moves on, and `x` the signals of the tick. It is a function of the module that
-        declares it, which is compiled to C where it can be.
+        ``score(s, x)`` returns (score, value, expected, tolerance) of one tick. A score of 2.5 is the point at
+        which anomalies begin; it never depends on the threshold. `s` is the state before the tick, which it moves
+        on, and `x` the signals of the tick. It is a function of the module that declares it, which is compiled to C
+        where it can be.
     window
         ``window(s, x)`` returns what the tick was compared with, as JSON-able values; ``unit`` is the unit of value,
         expected and tolerance.
@@ -93,7 +92,7 @@ class DetectorSpec:
     kind: str
     label: str
     summary: str
-    score: Callable[[Any, Any, Any], tuple[Any, Any, Any, Any]]
+    score: Callable[[Any, Any], tuple[float, float, float, float]]
     window: Callable[[Any, Any], dict[str, Any]]
     sentence: Callable[[Facts], str]
     over: str
@@ -114,7 +113,7 @@ class DetectorSpec:
             ("kind", self.kind, KIND_RULE, isinstance(self.kind, str) and bool(_KIND.fullmatch(self.kind))),
             ("label", self.label, "the kind's name for people", is_text(self.label)),
             ("summary", self.summary, "a clause: what is compared with what", is_text(self.summary)),
-            ("score", self.score, "a function (xp, s, x) of its file", _is_score(self.score)),
+            ("score", self.score, "a function (s, x) of its file", _is_score(self.score)),
             ("window", self.window, "a function of (s, x)", takes(self.window, 2)),
             ("sentence", self.sentence, "a function of Facts", takes(self.sentence, 1)),
             ("note", self.note, "a function of (s, x)", self.note is None or takes(self.note, 2)),
@@ -141,10 +140,9 @@ class DetectorSpec:
 
 
 def _is_score(function: object) -> bool:
-    """Whether it can be compiled for floats: a function of its module, whose namespace is called `xp`."""
-    if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__.strip("<>"):
-        return False
-    return takes(function, 3) and next(iter(signature(function).parameters)) == "xp"
+    """Whether it can be compiled: a function of (s, x) with a name in its module."""
+    is_named = isinstance(function, FunctionType) and function.__qualname__ == function.__name__.strip("<>")
+    return is_named and takes(function, 2)
 
 
 def _are_fields(fields: object) -> bool:

@@ -15,7 +15,6 @@ from consumers.detectors.engine.signals import CLIP, SLOW_TICKS
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -36,47 +35,41 @@ OUTSIDE_STEP, FORGOTTEN_OUTSIDE = 0.02, 1e-5
 MOST = 10.0
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, price, last believed price, distance from it that is still plausible).
 
     Completes the signals: a price that is not believed is no return, quotes that are not believed are no spread.
     """
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    expected = where(s.last_price > 0.0, s.last_price, x.price)
+    expected = s.last_price if s.last_price > 0.0 else x.price
     unusual = (
         (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0) | (x.wide > WIDE_QUOTES)
     )
-    if not (unusual | (s.outside > 0.0) | (s.held_price > 0.0) | xp.negate(x.valid)):
+    if not (unusual | (s.outside > 0.0) | (s.held_price > 0.0) | (not x.valid)):
         return 0.0, x.shown, expected, OUTSIDE_SCALES * x.scale * expected
 
-    limit = maximum(
-        OUTSIDE_SCALES * x.scale,
-        maximum(OUTSIDE_USUAL * s.outside, LEAST_OUTSIDE),
-    )
+    limit = max(OUTSIDE_SCALES * x.scale, OUTSIDE_USUAL * s.outside, LEAST_OUTSIDE)
     # Its own quotes contradict it, for as long as they do.
-    contradicted = where(x.warm, x.outside / limit, 0.0)
-    near = xp.absolute(x.price - s.held_price) < CONFIRMED_PART * xp.absolute(s.held_price - s.last_price)
+    contradicted = x.outside / limit if x.warm else 0.0
+    near = abs(x.price - s.held_price) < CONFIRMED_PART * abs(s.held_price - s.last_price)
     again = (s.held_price > 0.0) & near
-    confirmed = again & (s.held_ticks >= where(x.size > FAR_RETURN, FAR_CONFIRMATIONS, 1.0))
-    lone = minimum(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
-    judged = x.warm & xp.negate(confirmed | x.new_session | (x.bid * x.ask > 0.0))
-    doubt = maximum(contradicted, where(judged, lone, 0.0))
-    crossed = x.crossed / (CROSSED_SPREADS * maximum(s.spread, LEAST_SPREAD))
-    wide = minimum(x.wide / WIDE_QUOTES, x.spread / (WIDE_SPREADS * maximum(s.spread, LEAST_SPREAD)))
-    quotes = where(x.warm, maximum(crossed, wide), 0.0)
-    found = where(x.valid, 2.5 * minimum(maximum(doubt, quotes), MOST), FAULT_SCORE)
+    confirmed = again & (s.held_ticks >= (FAR_CONFIRMATIONS if x.size > FAR_RETURN else 1.0))
+    lone = min(x.size / (LONE_SCALES * x.scale), x.size / LONE_RETURN)
+    judged = x.warm & (not (confirmed | x.new_session | (x.bid * x.ask > 0.0)))
+    doubt = max(contradicted, lone if judged else 0.0)
+    crossed = x.crossed / (CROSSED_SPREADS * max(s.spread, LEAST_SPREAD))
+    wide = min(x.wide / WIDE_QUOTES, x.spread / (WIDE_SPREADS * max(s.spread, LEAST_SPREAD)))
+    quotes = max(crossed, wide) if x.warm else 0.0
+    found = 2.5 * min(max(doubt, quotes), MOST) if x.valid else FAULT_SCORE
 
     x.believed = x.valid & (doubt < 1.0)
-    held = x.valid & xp.negate(x.believed)
-    s.held_ticks = where(held, where(again, s.held_ticks + 1.0, 1.0), 0.0)
-    s.held_price = where(held, where(again, s.held_price, x.price), where(x.valid, 0.0, s.held_price))
-    distance = where(
-        x.outside > LEAST_OUTSIDE, minimum(x.outside, maximum(CLIP * s.outside, LEAST_OUTSIDE)), 0.0
-    )
+    held = x.valid & (not x.believed)
+    s.held_ticks = (s.held_ticks + 1.0 if again else 1.0) if held else 0.0
+    s.held_price = (s.held_price if again else x.price) if held else 0.0 if x.valid else s.held_price
+    distance = min(x.outside, max(CLIP * s.outside, LEAST_OUTSIDE)) if x.outside > LEAST_OUTSIDE else 0.0
     usual = s.outside + (distance - s.outside) * OUTSIDE_STEP
-    s.outside = where(usual > FORGOTTEN_OUTSIDE, usual, 0.0)
-    x.change = where(x.believed, x.change, 0.0)
-    x.size = where(x.believed, x.size, 0.0)
+    s.outside = usual if usual > FORGOTTEN_OUTSIDE else 0.0
+    x.change = x.change if x.believed else 0.0
+    x.size = x.size if x.believed else 0.0
     x.size_paced = x.size / x.root_lapse
     if quotes >= 1.0:
         x.gain_spread, x.gain_spread_fast, x.spread_held = 0.0, 0.0, 0.0

@@ -20,7 +20,6 @@ from consumers.detectors.engine.tail import FELL, FIRST_EXCESS, FIRST_HIGH, lear
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Condition, Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -34,58 +33,55 @@ RUNS, TRADES = (9.0, 0.0, FIRST_HIGH, FIRST_EXCESS), (12.0, SHORTEST_RUN, FIRST_
 FEW_1, FEW_2, UNKNOWN, MEAN_RUNS, TAIL_RUNS = 7.0, 32.0, 1e9, 100.0, 950.0
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, ticks of the run, usual run, how much longer a run is still normal)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    s.changes = s.changes + where(x.unchanged, 0.0, 1.0)
+    s.changes += 0.0 if x.unchanged else 1.0
     longest, limit, found = s.run, SHORTEST_RUN, 0.0
     if x.unchanged | (s.run > 0.0):
-        mean = maximum(s.run_mean, 1.0)
-        likely = maximum(
-            (RARITY / 2.0) * (2.0 * mean - 1.0), limit_of(xp, (s.run_high, s.run_excess, *RUNS)) * mean
-        )
+        mean = max(s.run_mean, 1.0)
+        likely = max((RARITY / 2.0) * (2.0 * mean - 1.0), limit_of((s.run_high, s.run_excess, *RUNS)) * mean)
         seen = s.changes - 1.0  # the first tick of all is none
-        some = maximum(seen, 1.0)
-        few = where(seen > 0.0, 1.0 + (FEW_1 + FEW_2 / some) / some, UNKNOWN)
-        limit = maximum(likely * few, SHORTEST_RUN)
-        longest = where(x.unchanged, s.run + 1.0, 0.0)
+        some = max(seen, 1.0)
+        few = 1.0 + (FEW_1 + FEW_2 / some) / some if seen > 0.0 else UNKNOWN
+        limit = max(likely * few, SHORTEST_RUN)
+        longest = s.run + 1.0 if x.unchanged else 0.0
         found = longest / limit
-        s.frozen = where(found >= 1.0, 1.0, 0.0)
-        if xp.negate(x.unchanged):
-            run = minimum(s.run, limit)
-            s.run_mean = s.run_mean + (run - s.run_mean) / minimum(some, MEAN_RUNS)
+        s.frozen = 1.0 if found >= 1.0 else 0.0
+        if not x.unchanged:
+            run = min(s.run, limit)
+            s.run_mean += (run - s.run_mean) / min(some, MEAN_RUNS)
             _, s.run_high, s.run_excess = learned(
-                xp, run / mean, (s.run_high, s.run_excess, *RUNS), FELL, TAIL_RUNS
+                run / mean, (s.run_high, s.run_excess, *RUNS), FELL, TAIL_RUNS
             )
         s.run = longest
     usual = s.run_mean
     if x.repeated | (s.repeats > 0.0):
-        ended = x.traded & xp.negate(x.repeated)
+        ended = x.traded & (not x.repeated)
         s.repeats, other, s.repeats_high, s.repeats_excess = _trades(
-            xp, x, x.repeated, ended, (s.repeats, s.repeats_high, s.repeats_excess)
+            x, x.repeated, ended, (s.repeats, s.repeats_high, s.repeats_excess)
         )
         rarer = s.repeats / other > found
-        longest, limit = where(rarer, s.repeats, longest), where(rarer, other, limit)
+        longest, limit = s.repeats if rarer else longest, other if rarer else limit
         found = longest / limit
     if x.strayed | (s.strays > 0.0):
         s.strays, other, s.strays_high, s.strays_excess = _trades(
-            xp, x, x.strayed, x.requoted, (s.strays, s.strays_high, s.strays_excess)
+            x, x.strayed, x.requoted, (s.strays, s.strays_high, s.strays_excess)
         )
         rarer = s.strays / other > found
-        longest, limit = where(rarer, s.strays, longest), where(rarer, other, limit)
+        longest, limit = s.strays if rarer else longest, other if rarer else limit
         found = longest / limit
-    return where(x.warm, found, 0.0) * 2.5, longest, usual, limit - usual
+    return (found if x.warm else 0.0) * 2.5, longest, usual, limit - usual
 
 
 def _trades(
-    xp: Namespace, x: Signals, goes_on: Condition, ended: Condition, run: tuple[Number, Number, Number]
-) -> tuple[Number, Number, Number, Number]:
+    x: Signals, goes_on: bool, ended: bool, run: tuple[float, float, float]
+) -> tuple[float, float, float, float]:
     """Return a run of trades, its limit, and the tail of such runs, which an ended one moves on."""
-    length = xp.where(ended, run[0], 0.0)
-    fell = xp.where(length > 0.0, FELL, 1.0)
-    limit, high, excess = learned(xp, length, (run[1], run[2], *TRADES), fell, TAIL_RUNS)
-    lasted = xp.minimum(x.pause / x.pace, 1.0)
-    return xp.where(goes_on, run[0] + lasted, xp.where(ended, 0.0, run[0])), limit, high, excess
+    length = run[0] if ended else 0.0
+    fell = FELL if length > 0.0 else 1.0
+    limit, high, excess = learned(length, (run[1], run[2], *TRADES), fell, TAIL_RUNS)
+    lasted = min(x.pause / x.pace, 1.0)
+    return run[0] + lasted if goes_on else 0.0 if ended else run[0], limit, high, excess
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from consumers.detectors.engine.tail import ASSUMED_TICKS, FELL, FIRST_EXCESS, F
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -25,23 +24,22 @@ TAIL = (13.0, 4.0, FIRST_HIGH, FIRST_EXCESS)
 LONG_BREAK_MS, SAME_TIME_MS = 30.0 * 60_000.0, 20.0 * 60_000.0
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, seconds without a tick, usual seconds, how many more are still normal)."""
-    where, minimum = xp.where, xp.minimum
-    within = where(x.pause < SESSION_BREAK_MS, x.pause, 0.0)
+    within = x.pause if x.pause < SESSION_BREAK_MS else 0.0
     ratio = within / x.pace
     limit, s.pause_high, s.pause_excess = learned(
-        xp, ratio, (s.pause_high, s.pause_excess, *TAIL), FELL, x.age + ASSUMED_TICKS
+        ratio, (s.pause_high, s.pause_excess, *TAIL), FELL, x.age + ASSUMED_TICKS
     )
-    judged = where(x.warm, ratio, 0.0)
+    judged = ratio if x.warm else 0.0
     long_break = x.pause >= LONG_BREAK_MS
     if long_break:
-        apart = xp.absolute(x.time + 1.0 - s.break_time)
-        daily = (s.break_time > 0.0) & (minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
+        apart = abs(x.time + 1.0 - s.break_time)
+        daily = (s.break_time > 0.0) & (min(apart, DAY_MS - apart) < SAME_TIME_MS)
         # The first break of a week, after clocks have changed: it ends when the session began the day before.
-        first = xp.absolute(x.ts - s.session_ts - DAY_MS) < SAME_TIME_MS
-        judged = where(long_break & (daily | first), 0.0, judged)
-        s.break_time = where(long_break & (x.pause < SESSION_BREAK_MS), x.time + 1.0, s.break_time)
+        first = abs(x.ts - s.session_ts - DAY_MS) < SAME_TIME_MS
+        judged = 0.0 if long_break & (daily | first) else judged
+        s.break_time = x.time + 1.0 if long_break & (x.pause < SESSION_BREAK_MS) else s.break_time
     usual = s.pace * 0.001
     return judged / limit * 2.5, x.pause * 0.001, usual, (limit - 1.0) * usual
 

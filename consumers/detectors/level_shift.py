@@ -15,7 +15,6 @@ from consumers.detectors.price_spike import OPENING_FACTOR, TAIL
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -34,31 +33,30 @@ SPLITS: tuple[tuple[int, int], ...] = (
 SPLIT_TOLERANCE = 0.03  # the overnight move on top of the split
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, return since before the jump, 0, scale of a return)."""
-    where, minimum = xp.where, xp.minimum
     jump = x.warm & ((x.size > CANDIDATE_SCALES * x.scale) | x.new_session)
     waiting = s.shift_age > 0.0
     if not (jump | waiting):
         return 0.0, 0.0, 0.0, x.scale
     due = (s.shift_age >= CONFIRMED_AFTER) & x.believed
-    moved = where(due, x.price / where(waiting, s.shift_from, 1.0) - 1.0, 0.0)
+    moved = x.price / (s.shift_from if waiting else 1.0) - 1.0 if due else 0.0
     # What the price added after the jump is no part of it.
-    kept = minimum(xp.absolute(moved), s.shift_size)
+    kept = min(abs(moved), s.shift_size)
     overnight = x.warm & x.new_session
-    value = where(overnight, x.change, moved)
-    judged = where(overnight, x.size, kept)
-    scale = where(due, s.shift_scale, x.scale)
-    limit = where(overnight, OVERNIGHT_RETURN, where(due, s.shift_limit, 1.0) * scale)
+    value = x.change if overnight else moved
+    judged = x.size if overnight else kept
+    scale = s.shift_scale if due else x.scale
+    limit = OVERNIGHT_RETURN if overnight else (s.shift_limit if due else 1.0) * scale
 
-    armed = jump & xp.negate(waiting | x.new_session)
-    spike_limit = limit_of(xp, (s.spike_high, s.spike_excess, *TAIL)) * where(x.opening, OPENING_FACTOR, 1.0)
-    s.shift_from = where(armed, s.last_price, s.shift_from)
-    s.shift_size = where(armed, x.size, s.shift_size)
-    s.shift_scale = where(armed, x.scale, s.shift_scale)
-    s.shift_limit = where(armed, spike_limit, s.shift_limit)
-    later = where(waiting & (s.shift_age < CONFIRMED_AFTER), s.shift_age + 1.0, 0.0)
-    s.shift_age = where(armed, 1.0, later)
+    armed = jump & (not (waiting | x.new_session))
+    spike_limit = limit_of((s.spike_high, s.spike_excess, *TAIL)) * (OPENING_FACTOR if x.opening else 1.0)
+    s.shift_from = s.last_price if armed else s.shift_from
+    s.shift_size = x.size if armed else s.shift_size
+    s.shift_scale = x.scale if armed else s.shift_scale
+    s.shift_limit = spike_limit if armed else s.shift_limit
+    later = s.shift_age + 1.0 if waiting & (s.shift_age < CONFIRMED_AFTER) else 0.0
+    s.shift_age = 1.0 if armed else later
     return judged / limit * 2.5, value, 0.0, scale
 
 

@@ -16,7 +16,6 @@ from consumers.detectors.engine.tail import ASSUMED_TICKS, FELL, FIRST_EXCESS, F
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -28,28 +27,27 @@ OPENING_FACTOR = 1.5
 THREE_PART = 1.0 / 1.4
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, return, 0, scale of a return over the same time)."""
-    where = xp.where
-    change = where(x.new_session, 0.0, x.change)
-    size = xp.absolute(change)
+    change = 0.0 if x.new_session else x.change
+    size = abs(change)
     # What moved during a pause is as large as that pause allows, for the ticks after it too.
     paced = change / x.root_lapse
     since = paced + s.change_1 + s.change_2
-    ramp = xp.absolute(since) * (THREE_PART * x.root_lapse)
+    ramp = abs(since) * (THREE_PART * x.root_lapse)
     at_once = size >= ramp
-    x.over_ticks = where(at_once, 1.0, 3.0)
-    ratio = where(at_once, size, ramp) / x.scale
-    s.change_2 = where(x.new_session, 0.0, s.change_1)
+    x.over_ticks = 1.0 if at_once else 3.0
+    ratio = (size if at_once else ramp) / x.scale
+    s.change_2 = 0.0 if x.new_session else s.change_1
     s.change_1 = paced
 
     # The opening teaches nothing of the tail.
-    taught, fell = where(x.opening, 0.0, ratio), where(x.opening, 1.0, FELL)
+    taught, fell = 0.0 if x.opening else ratio, 1.0 if x.opening else FELL
     limit, s.spike_high, s.spike_excess = learned(
-        xp, taught, (s.spike_high, s.spike_excess, *TAIL), fell, x.age + ASSUMED_TICKS
+        taught, (s.spike_high, s.spike_excess, *TAIL), fell, x.age + ASSUMED_TICKS
     )
-    limit = limit * where(x.opening, OPENING_FACTOR, 1.0)
-    return where(x.warm, ratio, 0.0) / limit * 2.5, where(at_once, x.change, since), 0.0, x.scale
+    limit *= OPENING_FACTOR if x.opening else 1.0
+    return (ratio if x.warm else 0.0) / limit * 2.5, x.change if at_once else since, 0.0, x.scale
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -6,6 +6,7 @@ by their root mean square and clipped, so that no single jump looks like a drift
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
@@ -14,7 +15,6 @@ from consumers.detectors.engine.signals import SLOW_TICKS
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -29,32 +29,31 @@ LEAST_DEVIATION = 2e-6
 WIDE = 5.0  # usual spreads
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, return since the drift began, 0, root mean square return of a tick)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
-    deviation = maximum(xp.sqrt(s.variance), LEAST_DEVIATION)
+    deviation = max(sqrt(s.variance), LEAST_DEVIATION)
     # Where one side of the spread is far away, the middle is no price.
-    change = where(x.tracked & (x.spread <= WIDE * s.spread), x.middle_change, x.change) / x.root_lapse
-    step = maximum(minimum(change / deviation, CLIP), -CLIP)
-    moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & xp.negate(x.new_session)
-    step, slack = where(moved, step, 0.0), where(moved, SLACK, LEAK)
-    base = where(s.last_price > 0.0, s.last_price, x.price)
+    change = (x.middle_change if x.tracked & (x.spread <= WIDE * s.spread) else x.change) / x.root_lapse
+    step = max(min(change / deviation, CLIP), -CLIP)
+    moved = (change != 0.0) & (x.age >= WARMUP_TICKS) & (not x.new_session)
+    step, slack = step if moved else 0.0, SLACK if moved else LEAK
+    base = s.last_price if s.last_price > 0.0 else x.price
     rising, falling = s.up > 0.0, s.down > 0.0
-    s.up_from = where(rising, s.up_from, base)
-    s.up_since = where(rising, s.up_since, x.age)
-    s.down_from = where(falling, s.down_from, base)
-    s.down_since = where(falling, s.down_since, x.age)
-    s.up = minimum(maximum(s.up + step - slack, 0.0), MOST)
-    s.down = minimum(maximum(s.down - step - slack, 0.0), MOST)
+    s.up_from = s.up_from if rising else base
+    s.up_since = s.up_since if rising else x.age
+    s.down_from = s.down_from if falling else base
+    s.down_since = s.down_since if falling else x.age
+    s.up = min(max(s.up + step - slack, 0.0), MOST)
+    s.down = min(max(s.down - step - slack, 0.0), MOST)
 
     square = change * change
-    cap = maximum(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
-    gain = where(change != 0.0, x.gain_slow, 0.0)
-    s.variance = s.variance + gain * (minimum(square, cap) - s.variance)
-    origin = where(s.up > s.down, s.up_from, s.down_from)
-    price = where(x.believed, x.price, base)
-    value = price / where(origin > 0.0, origin, 1.0) - 1.0
-    return maximum(s.up, s.down) * (2.5 / OPERATING_SUM), value, 0.0, deviation
+    cap = max(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
+    gain = x.gain_slow if change != 0.0 else 0.0
+    s.variance += gain * (min(square, cap) - s.variance)
+    origin = s.up_from if s.up > s.down else s.down_from
+    price = x.price if x.believed else base
+    value = price / (origin if origin > 0.0 else 1.0) - 1.0
+    return max(s.up, s.down) * (2.5 / OPERATING_SUM), value, 0.0, deviation
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

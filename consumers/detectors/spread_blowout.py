@@ -15,7 +15,6 @@ from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Condition, Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -29,35 +28,34 @@ WIDE_PART = 0.5
 SAME_TIME_MS, OTHER_DAY_MS = 20.0 * 60_000.0, 12.0 * 3_600_000.0
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, smallest relative spread of three ticks, usual spread, how much more is still normal)."""
-    maximum, minimum = xp.maximum, xp.minimum
-    larger = maximum(s.spread_fast, s.spread)
-    usual = maximum(larger, LEAST_SPREAD)
+    larger = max(s.spread_fast, s.spread)
+    usual = max(larger, LEAST_SPREAD)
     held = x.spread_held
     ratio = held / usual
     limit, s.spread_high, s.spread_excess = learned(
-        xp, ratio, (s.spread_high, s.spread_excess, *TAIL), x.fell_spread, s.spreads
+        ratio, (s.spread_high, s.spread_excess, *TAIL), x.fell_spread, s.spreads
     )
     cap = CLIP * larger + x.open_spread
-    taught = minimum(x.spread, cap)
-    s.spread = s.spread + x.gain_spread * (taught - s.spread)
-    s.spread_fast = s.spread_fast + x.gain_spread_fast * (taught - s.spread_fast)
+    taught = min(x.spread, cap)
+    s.spread += x.gain_spread * (taught - s.spread)
+    s.spread_fast += x.gain_spread_fast * (taught - s.spread_fast)
     wide = ratio > WIDE_PART * limit
     if wide:
-        held = _unless_daily(xp, s, x, wide)
+        held = _unless_daily(s, x, wide)
     return held / (usual * limit) * 2.5, held, usual, (limit - 1.0) * usual
 
 
-def _unless_daily(xp: Namespace, s: State, x: Signals, wide: Condition) -> Number:
+def _unless_daily(s: State, x: Signals, wide: bool) -> float:
     """Return the held spread, or 0 where it widens at the time of day at which it did on a day before."""
-    apart = xp.absolute(x.time + 1.0 - s.wide_time)
+    apart = abs(x.time + 1.0 - s.wide_time)
     earlier = (s.wide_ts > 0.0) & (x.ts - s.wide_ts > OTHER_DAY_MS)
-    daily = earlier & (xp.minimum(apart, DAY_MS - apart) < SAME_TIME_MS)
-    new = wide & xp.negate(daily) & (earlier | (s.wide_ts == 0.0))
-    s.wide_ts = xp.where(new, x.ts, s.wide_ts)
-    s.wide_time = xp.where(new, x.time + 1.0, s.wide_time)
-    return xp.where(wide & daily, 0.0, x.spread_held)
+    daily = earlier & (min(apart, DAY_MS - apart) < SAME_TIME_MS)
+    new = wide & (not daily) & (earlier | (s.wide_ts == 0.0))
+    s.wide_ts = x.ts if new else s.wide_ts
+    s.wide_time = x.time + 1.0 if new else s.wide_time
+    return 0.0 if wide & daily else x.spread_held
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

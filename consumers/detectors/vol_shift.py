@@ -7,6 +7,7 @@ is in units of the mean absolute deviation, so that heavy-tailed symbols need mo
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
@@ -14,7 +15,6 @@ from consumers.contracts.wording import percent, times
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -31,30 +31,29 @@ LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.3
 LEAST_ROOT = 1e-6
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, size of recent moves, of usual moves, how much larger is still normal)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     # Half of it from the middle of the quotes, which does not bounce between them as trades do.
-    middle = xp.absolute(x.middle_change) / x.root_lapse
-    size = where(x.tracked, (middle + x.size_paced) * 0.5, x.size_paced)
-    root = xp.sqrt(size)
-    usual = maximum(s.root, LEAST_ROOT)
-    one = where(size > 0.0, 1.0, 0.0)
-    learned = where(s.moves > UNCLIPPED_MOVES, one, 0.0)
-    relative = minimum(root / usual, CLIP) - 1.0
+    middle = abs(x.middle_change) / x.root_lapse
+    size = (middle + x.size_paced) * 0.5 if x.tracked else x.size_paced
+    root = sqrt(size)
+    usual = max(s.root, LEAST_ROOT)
+    one = 1.0 if size > 0.0 else 0.0
+    learned = one if s.moves > UNCLIPPED_MOVES else 0.0
+    relative = min(root / usual, CLIP) - 1.0
     allowed = LEAST_DEVIATION + PRIOR_DEVIATION + s.root_spread
-    limit = maximum(s.rise_high * USUAL_SUMS, OPERATING_SUM)
-    rise = minimum(maximum(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST * limit)
-    within = learned * where(x.opening | (rise >= limit), 0.0, STEP)
-    s.rise_high = maximum(s.rise_high + within * (where(rise > s.rise_high, 1.0, 0.0) - RARE), 0.0)
-    s.rise = where(x.opening, 0.0, rise)
-    s.root_fast = s.root_fast + learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
-    judged = where(x.warm & (s.moves >= WARMUP_MOVES), s.rise, 0.0)
+    limit = max(s.rise_high * USUAL_SUMS, OPERATING_SUM)
+    rise = min(max(s.rise + learned * (relative / allowed - SLACK), 0.0), MOST * limit)
+    within = learned * (0.0 if x.opening | (rise >= limit) else STEP)
+    s.rise_high = max(s.rise_high + within * ((1.0 if rise > s.rise_high else 0.0) - RARE), 0.0)
+    s.rise = 0.0 if x.opening else rise
+    s.root_fast += learned * (relative - s.root_fast) * (1.0 / RECENT_MOVES)
+    judged = s.rise if x.warm & (s.moves >= WARMUP_MOVES) else 0.0
 
-    deviation = xp.absolute(relative) - PRIOR_DEVIATION
-    s.root_spread = s.root_spread + learned * (deviation - s.root_spread) * (1.0 / DEVIATION_MOVES)
-    taught = minimum(root, where(s.moves > UNCLIPPED_MOVES, CLIP * s.root, root))
-    s.root = s.root + one * (taught - s.root) / minimum(s.moves + 1.0, USUAL_MOVES)
+    deviation = abs(relative) - PRIOR_DEVIATION
+    s.root_spread += learned * (deviation - s.root_spread) * (1.0 / DEVIATION_MOVES)
+    taught = min(root, CLIP * s.root if s.moves > UNCLIPPED_MOVES else root)
+    s.root += one * (taught - s.root) / min(s.moves + 1.0, USUAL_MOVES)
     expected = usual * usual
     recent = 1.0 + s.root_fast
     beyond = 1.0 + SLACK * allowed

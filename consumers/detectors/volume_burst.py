@@ -7,6 +7,7 @@ usual in the last hours before a session ends is learned over days.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
@@ -16,7 +17,6 @@ from consumers.detectors.engine.tail import ASSUMED_TICKS, learned
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
     from consumers.detectors.engine.state import State
 
@@ -32,52 +32,50 @@ WORTH_NAMING = 0.7  # part of the limit
 CLOSE_GAIN, CLOSE_CLIP = 0.02, 4.0
 
 
-def score(xp: Namespace, s: State, x: Signals) -> tuple[Number, Number, Number, Number]:
+def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     """Return (score, shares a tick over the rarest span, usual shares a tick, how many more are still normal)."""
-    where, maximum, minimum = xp.where, xp.maximum, xp.minimum
     # In the geometric mean of a slow and a fast mean both the usual day and the last ticks have a say.
-    usual = maximum(xp.sqrt(s.volume * s.volume_fast), LEAST_ROOT)
-    s.close_time = where(x.new_session, s.tick_time, s.close_time)
+    usual = max(sqrt(s.volume * s.volume_fast), LEAST_ROOT)
+    s.close_time = s.tick_time if x.new_session else s.close_time
     s.tick_time = x.time + 1.0
     left = s.close_time - s.tick_time
-    left = where(left < -HALF_DAY, left + DAY_MS, left)
+    left = left + DAY_MS if left < -HALF_DAY else left
     if (s.close_time > 0.0) & (left >= AFTER_CLOSE) & (left < CLOSE_4):
-        usual = _at_the_close(xp, s, x, left, usual)
+        usual = _at_the_close(s, x, left, usual)
 
     one, three, ten = x.volume_one / usual, x.volume_three / usual, x.volume_ten / usual
     fell, count = x.fell_volume, s.volumes + ASSUMED_TICKS
-    limit_1, s.one_high, s.one_excess = learned(xp, one, (s.one_high, s.one_excess, *ONE), fell, count)
+    limit_1, s.one_high, s.one_excess = learned(one, (s.one_high, s.one_excess, *ONE), fell, count)
     limit_3, s.three_high, s.three_excess = learned(
-        xp, three, (s.three_high, s.three_excess, *THREE), fell, count
+        three, (s.three_high, s.three_excess, *THREE), fell, count
     )
-    limit_10, s.ten_high, s.ten_excess = learned(xp, ten, (s.ten_high, s.ten_excess, *TEN), fell, count)
+    limit_10, s.ten_high, s.ten_excess = learned(ten, (s.ten_high, s.ten_excess, *TEN), fell, count)
     rarity_1, rarity_3, rarity_10 = one / limit_1, three / limit_3, ten / limit_10
     # Of the three spans the rarest counts; what is far from rare is described by three ticks.
-    rarity = maximum(maximum(rarity_1, rarity_3), rarity_10)
+    rarity = max(rarity_1, rarity_3, rarity_10)
     ratio, limit, x.over_volumes = three, limit_3, 3.0
     if rarity > WORTH_NAMING:
         is_one, is_ten = rarity_1 == rarity, rarity_10 == rarity
-        ratio = where(is_one, one, where(is_ten, ten, three))
-        limit = where(is_one, limit_1, where(is_ten, limit_10, limit_3))
-        x.over_volumes = where(is_one, 1.0, where(is_ten, 10.0, 3.0))
+        ratio = one if is_one else ten if is_ten else three
+        limit = limit_1 if is_one else limit_10 if is_ten else limit_3
+        x.over_volumes = 1.0 if is_one else 10.0 if is_ten else 3.0
 
     cap = CLIP * s.volume + x.open_volume
-    s.volume = s.volume + x.gain_volume * (minimum(x.volume_root, cap) - s.volume)
+    s.volume += x.gain_volume * (min(x.volume_root, cap) - s.volume)
     cap = CLIP * s.volume_fast + x.open_volume
-    s.volume_fast = s.volume_fast + x.gain_volume_fast * (minimum(x.volume_root, cap) - s.volume_fast)
+    s.volume_fast += x.gain_volume_fast * (min(x.volume_root, cap) - s.volume_fast)
     # A tick that comes after a silence carries the volume of several.
-    judged = where(x.volume_warm, rarity, 0.0) / x.root_lapse
+    judged = (rarity if x.volume_warm else 0.0) / x.root_lapse
     value, expected = ratio * usual, usual * usual
     return judged * 2.5, value * value, expected, expected * (limit * limit - 1.0)
 
 
-def _at_the_close(xp: Namespace, s: State, x: Signals, left: Number, usual: Number) -> Number:
+def _at_the_close(s: State, x: Signals, left: float, usual: float) -> float:
     """Return the usual root so long before the close; learn how much larger it is then."""
-    where = xp.where
     first, second, third = left < CLOSE_1, left < CLOSE_2, left < CLOSE_3
-    grown = where(first, s.close_1, where(second, s.close_2, where(third, s.close_3, s.close_4)))
-    taught = xp.minimum(x.volume_root / usual, CLOSE_CLIP) - 1.0 - grown
-    moved = grown + where(x.traded & (s.volume > 0.0), taught * CLOSE_GAIN, 0.0)
+    grown = s.close_1 if first else s.close_2 if second else s.close_3 if third else s.close_4
+    taught = min(x.volume_root / usual, CLOSE_CLIP) - 1.0 - grown
+    moved = grown + (taught * CLOSE_GAIN if x.traded & (s.volume > 0.0) else 0.0)
     if first:
         s.close_1 = moved
     elif second:
@@ -86,7 +84,7 @@ def _at_the_close(xp: Namespace, s: State, x: Signals, left: Number, usual: Numb
         s.close_3 = moved
     else:
         s.close_4 = moved
-    return usual * (1.0 + xp.maximum(grown, 0.0))
+    return usual * (1.0 + max(grown, 0.0))
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -28,7 +28,7 @@ COLUMNS = FOLDER / "columns.c"
 BLOCK = FOLDER.parent / "windows" / "block.c"
 _DETECTORS = FOLDER.parent / "detectors"
 LOOP = _DETECTORS / "engine" / "loop.c"
-_ENGINE = ("compiler.py", "episodes.py", "namespace.py", "signals.py", "state.py", "tail.py")
+_ENGINE = ("compiler.py", "episodes.py", "signals.py", "state.py", "tail.py")
 
 
 class Library(NamedTuple):

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError, Facts
-from consumers.detectors.engine.namespace import FLOATS
 from consumers.detectors.engine.signals import DAY_MS, Signals, learn, read
 from consumers.detectors.engine.state import FIELDS, State
 from producers import declaration
@@ -21,7 +20,7 @@ from producers.declaration import is_text
 if TYPE_CHECKING:
     from consumers.contracts.kinds import Registered
 
-_WRITTEN = "written with xp, or as plain Python on floats (docs/extending.md)"
+_WRITTEN = "plain Python on floats (docs/extending.md)"
 # Price, bid, ask and day's volume of a symbol's first tick, and of one that is judged.
 _TICKS = ((100.0, 99.99, 100.01, 1000.0), (101.0, 100.99, 101.01, 1000.0))
 _FIRST_MS = 1_763_996_400_000
@@ -43,16 +42,16 @@ def check(detectors: Iterable[Registered]) -> None:
         for turn, tick in enumerate(_TICKS):
             x.ts, x.time = float(_FIRST_MS + 1000 * turn), float(_FIRST_MS % DAY_MS)
             x.price, x.bid, x.ask, x.day_volume = tick
-            read(FLOATS, s, x)
+            read(s, x)
             x.warm = turn > 0
             _check_reading(place, _reading(place, spec, s, x))
-            learn(FLOATS, s, x)
+            learn(s, x)
         _say(place, spec, s, x)
 
 
 def _reading(place: str, spec: DetectorSpec, s: State, x: Signals) -> tuple[float, ...]:
     try:
-        return tuple(map(float, spec.score(FLOATS, s, x)))
+        return tuple(map(float, spec.score(s, x)))
     except Exception as error:
         said = f"score fails: {type(error).__name__}: {error}"
         raise DetectorSpecError(said, where=place, allowed=_WRITTEN) from error

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import REGISTRY
-from consumers.detectors.engine.namespace import FLOATS
 from consumers.detectors.engine.signals import Signals
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
@@ -48,8 +47,7 @@ class _Call(ctypes.Structure):
 
 class _Signals(ctypes.Structure):
     _fields_ = tuple(
-        (each.name, ctypes.c_bool if each.type == "Condition" else ctypes.c_double)
-        for each in fields(Signals)
+        (each.name, ctypes.c_bool if each.type == "bool" else ctypes.c_double) for each in fields(Signals)
     )
 
 
@@ -94,7 +92,7 @@ class Loop:
 
         def called(s: Any, x: Any, reading: Any) -> int:
             try:
-                reading[0], reading[1], reading[2], reading[3] = score(FLOATS, s.contents, x.contents)
+                reading[0], reading[1], reading[2], reading[3] = score(s.contents, x.contents)
             except BaseException as error:  # noqa: BLE001 - raised by `run`
                 self._errors.append(error)
                 return 1

@@ -1,9 +1,10 @@
 """Makes C of the detectors' own Python, and of that a library for each platform: `python -m ….compiler` in `make`.
 
-Every function of the namespace `xp` that a tick runs through becomes a C function of doubles, operation by operation
-in the order of the source; `loop.c` calls them tick by tick. The compiler may fuse nothing, so the bits are
-those of the uncompiled source (tests/consumers/detectors/test_compiled.py). A detector that cannot be put into C is
-left out and runs as Python. Free of numpy, and of all that a wheel is built without.
+Every function that a tick runs through becomes a C function of doubles, operation by operation in the order of the
+source; `loop.c` calls them tick by tick. + - * / and sqrt are correctly rounded in both, comparisons are exact, and the
+compiler may fuse nothing: the bits are those of the uncompiled source (tests/consumers/detectors/test_compiled.py). A
+detector that cannot be put into C is left out and runs as Python. Free of numpy, and of all that a wheel is built
+without.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from functools import reduce
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -38,11 +40,8 @@ _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "&&",
     ast.Or: "||", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
-_CONDITIONS = {"negate": "!", "any": ""}
-_CALLS = {
-    "maximum": "maximum", "minimum": "minimum", "sqrt": "__builtin_sqrt", "absolute": "__builtin_fabs",
-    "abs": "__builtin_fabs",
-}  # fmt: skip
+_ONE = {"sqrt": "__builtin_sqrt", "abs": "__builtin_fabs"}
+_SOME = {"max": "maximum", "min": "minimum"}
 
 
 class CompileError(MonitorError):
@@ -60,7 +59,7 @@ class _Function:
         if not isinstance(parsed, ast.FunctionDef):
             raise self._cannot(parsed)
         self._parsed = parsed
-        self._arguments = {each.arg: _type(each.annotation) for each in parsed.args.args if each.arg != "xp"}
+        self._arguments = {each.arg: _type(each.annotation) for each in parsed.args.args}
         self._tuples = {each.arg: _elements(each.annotation) for each in parsed.args.args}
         self._locals: dict[str, str] = {}
         self.returns = _type(parsed.returns)
@@ -102,9 +101,6 @@ class _Function:
                 raise self._cannot(node)
 
     def _assign(self, target: ast.expr, value: ast.expr) -> Iterator[str]:
-        parts = value.elts if isinstance(value, ast.Tuple) else [value]
-        if all(isinstance(part, ast.Attribute) and ast.unparse(part).startswith("xp.") for part in parts):
-            return  # where, maximum = xp.where, xp.maximum
         if not isinstance(target, ast.Tuple):
             found = self._value(value)
             yield f"{self._target(target, self._kind(value))} = {found};"
@@ -142,14 +138,8 @@ class _Function:
                 found = self._library.signals.get(name, found)
             case ast.IfExp(body=body):
                 found = self._kind(body)
-            case ast.Call(func=called, args=arguments):
-                name = ast.unparse(called).removeprefix("xp.")
-                if name in _CONDITIONS:
-                    found = "_Bool"
-                elif name == "where":
-                    found = self._kind(arguments[1])
-                elif name not in _CALLS:
-                    found = self._called(name, node).returns
+            case ast.Call(func=ast.Name(id=name)) if name not in _ONE | _SOME:
+                found = self._called(name, node).returns
         return found
 
     def _value(self, node: ast.expr) -> str:
@@ -166,8 +156,8 @@ class _Function:
                 found = f"{name}_.e[{at}]"
             case ast.Tuple(elts=elements):
                 found = self._made(elements)
-            case ast.Call(func=called, args=arguments, keywords=[]):
-                found = self._call(ast.unparse(called).removeprefix("xp."), arguments, node)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                found = self._call(name, arguments, node)
             case _:
                 found = self._computed(node)
         if found is None:
@@ -204,12 +194,10 @@ class _Function:
         return f"({_tuple(len(values))}){{{{{', '.join(values)}}}}}"
 
     def _call(self, name: str, arguments: list[ast.expr], node: ast.expr) -> str:
-        passed = [self._value(each) for each in arguments if ast.unparse(each) != "xp"]
-        if name == "where":
-            return f"({passed[0]} ? {passed[1]} : {passed[2]})"
-        if name in _CONDITIONS:
-            return f"({_CONDITIONS[name]}{passed[0]})"
-        return f"{_CALLS.get(name) or self._called(name, node).name}({', '.join(passed)})"
+        passed = [self._value(each) for each in arguments]
+        if name in _SOME and len(passed) > 1:
+            return reduce(lambda one, other: f"{_SOME[name]}({one}, {other})", passed)
+        return f"{_ONE.get(name) or self._called(name, node).name}({', '.join(passed)})"
 
     def _called(self, name: str, node: ast.AST) -> _Function:
         if isinstance(function := self._known.get(name), FunctionType):
@@ -217,7 +205,7 @@ class _Function:
         raise self._cannot(node)
 
     def _cannot(self, node: ast.AST) -> CompileError:
-        allowed = "assignments, if, return, + - * /, comparisons, and what xp has"
+        allowed = "assignments, if, return, + - * /, comparisons, and, or, not, abs, max, min, sqrt"
         return CompileError(
             f"`{ast.unparse(node)}` has no counterpart in C", where=self._place, allowed=allowed
         )
@@ -232,9 +220,9 @@ def _type(annotation: ast.expr | None) -> str:
         "State": "State *",
         "Signals": "Signals *",
         "Episode": "Episode *",
-        "Condition": "_Bool",
+        "bool": "_Bool",
     }
-    return known.get(text, "_Bool" if text == "bool" else "double")
+    return known.get(text, "double")
 
 
 def _elements(annotation: ast.expr | None) -> list[str]:
@@ -252,7 +240,7 @@ class _Library:
 
     def __init__(self) -> None:
         self.signals = {
-            each.name: "_Bool" if each.type == "Condition" else "double" for each in fields(signals.Signals)
+            each.name: "_Bool" if each.type == "bool" else "double" for each in fields(signals.Signals)
         }
         self._functions: dict[Callable[..., Any], _Function] = {}
         self._texts: list[str] = []

@@ -15,7 +15,6 @@ from consumers.contracts.kinds import KINDS, REGISTRY
 from consumers.detectors.engine.check import check
 from consumers.detectors.engine.compiled import EpisodeChange, Loop
 from consumers.detectors.engine.episodes import CHANGES, ENDED, SEVERITIES, Episode, move_on
-from consumers.detectors.engine.namespace import FLOATS
 from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS, Signals, learn, read
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS, State
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
@@ -149,15 +148,15 @@ def _run(
 
 def _step(s: State, x: Signals) -> Sequence[Sequence[float]]:
     """Run a tick through the detectors; return their readings."""
-    read(FLOATS, s, x)
-    readings = [spec.score(FLOATS, s, x) for spec in DETECTORS]
+    read(s, x)
+    readings = [spec.score(s, x) for spec in DETECTORS]
     # Last, so that no tick is judged by what it taught.
-    learn(FLOATS, s, x)
+    learn(s, x)
     return readings
 
 
 def _moved_on(episode: Episode, x: Signals, score: float, threshold: float) -> Sequence[float]:
-    change = move_on(FLOATS, episode, x, score, threshold)
+    change = move_on(episode, x, score, threshold)
     moved = (change, episode.level, episode.opened)
     if change == ENDED:
         episode.level = episode.opened = episode.hot = 0.0

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
     from consumers.detectors.engine.signals import Signals
 
 # A score of 2.5 is the operating point; the larger, the rarer and the further from normal.
@@ -26,20 +25,20 @@ CHANGES: tuple[str, ...] = ("", "opened", "escalated", "ended")
 class Episode:
     """The episode of a kind: its severity from 1 (low) to 4, 0 while the kind is armed."""
 
-    level: Number
-    opened: Number  # ms of the tick that opened it
-    hot: Number  # number of the last tick that kept it open
-    rearm_ticks: Number  # of the kind: after so many that did not, it ends
+    level: float
+    opened: float  # ms of the tick that opened it
+    hot: float  # number of the last tick that kept it open
+    rearm_ticks: float  # of the kind: after so many that did not, it ends
 
 
-def move_on(xp: Namespace, e: Episode, x: Signals, score: Number, threshold: Number) -> Number:
+def move_on(e: Episode, x: Signals, score: float, threshold: float) -> float:
     """Move an episode on by a tick, and return what changed. The caller clears one that ended."""
     if score >= threshold:
         e.hot = x.age
-        reached = _level_of(xp, score)
+        reached = _level_of(score)
         if reached > e.level:
-            change = xp.where(e.level > 0.0, ESCALATED, OPENED)
-            e.opened = xp.where(e.level > 0.0, e.opened, x.ts)
+            change = ESCALATED if e.level > 0.0 else OPENED
+            e.opened = e.opened if e.level > 0.0 else x.ts
             e.level = reached
             return change
     elif e.level > 0.0:
@@ -50,7 +49,7 @@ def move_on(xp: Namespace, e: Episode, x: Signals, score: Number, threshold: Num
     return UNCHANGED
 
 
-def _level_of(xp: Namespace, score: Number) -> Number:
+def _level_of(score: float) -> float:
     """Return the severity of a score, from 1 (low) to 4 (critical)."""
-    high = xp.where(score < CRITICAL, 3.0, 4.0)
-    return xp.where(score < HIGH, xp.where(score < MEDIUM, 1.0, 2.0), high)
+    high = 3.0 if score < CRITICAL else 4.0
+    return (1.0 if score < MEDIUM else 2.0) if score < HIGH else high

@@ -3,8 +3,9 @@
 #define DAY_MS 86400000
 #define EXPORT __attribute__((visibility("default")))
 
-static inline double maximum(double a, double b) { return a > b ? a : b; }
-static inline double minimum(double a, double b) { return a < b ? a : b; }
+/* As Python's max and min. */
+static inline double maximum(double a, double b) { return b > a ? b : a; }
+static inline double minimum(double a, double b) { return b < a ? b : a; }
 /* The detectors come here. */
 
 typedef int (*Score)(State *, Signals *, double *);

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 from consumers.contracts.detector import DetectorSpecError
 from consumers.contracts.kinds import KINDS, REGISTRY
 
-if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Number
-
 # Square roots of the volumes of the nine ticks before, the last one first.
 VOLUME_MEMORY: tuple[str, ...] = tuple(f"volume_{ago}" for ago in range(1, 10))
 MEMORY_FIELDS: tuple[str, ...] = (
@@ -70,8 +67,8 @@ class State:
 
     if TYPE_CHECKING:  # the fields are those that the detectors declare
 
-        def __getattr__(self, name: str) -> Number: ...
-        def __setattr__(self, name: str, value: Number) -> None: ...
+        def __getattr__(self, name: str) -> float: ...
+        def __setattr__(self, name: str, value: float) -> None: ...
 
 
 # Of each kind: see `episodes.Episode`.

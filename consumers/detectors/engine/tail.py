@@ -9,11 +9,6 @@ no more than one at the limit. A state holds both less their first values, so th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from consumers.detectors.engine.namespace import Namespace, Number
-
 QUANTILE, STEP = 0.98, 0.025
 ROSE, FELL = 1.0 + QUANTILE * STEP, 1.0 - (1.0 - QUANTILE) * STEP
 # What is assumed before anything is learned; the statistics are about one on a usual tick, and so the least quantile.
@@ -24,32 +19,31 @@ EXCEEDANCES, ASSUMED = 400.0, 12.0
 TAIL_TICKS, ASSUMED_TICKS = EXCEEDANCES / (1.0 - QUANTILE), ASSUMED / (1.0 - QUANTILE)
 
 
-def limit_of(xp: Namespace, tail: tuple[Number, Number, float, float, float, float]) -> Number:
+def limit_of(tail: tuple[float, float, float, float, float, float]) -> float:
     """Return the limit of a statistic.
 
     `tail` is its quantile and mean excess as the state holds them, the reach, the least limit, and what was assumed of
     both.
     """
-    return xp.maximum(tail[0] + tail[4] + tail[2] * (tail[1] + tail[5]), tail[3])
+    return max(tail[0] + tail[4] + tail[2] * (tail[1] + tail[5]), tail[3])
 
 
 def learned(
-    xp: Namespace,
-    value: Number,
-    tail: tuple[Number, Number, float, float, float, float],
-    fell: Number,
-    count: Number,
-) -> tuple[Number, Number, Number]:
+    value: float,
+    tail: tuple[float, float, float, float, float, float],
+    fell: float,
+    count: float,
+) -> tuple[float, float, float]:
     """Return the limit of a statistic, and its quantile and mean excess moved on by a value of it.
 
     `fell` is the factor of the quantile where the value does not exceed it, 1 where it is none; `count` how many values
     there were before, of which some 2 % were exceedances.
     """
-    limit = limit_of(xp, tail)
+    limit = limit_of(tail)
     high, excess = tail[0] + tail[4], tail[1]
     moved = high * fell
     if value > high:
         moved = high * ROSE
-        weight = 1.0 + xp.minimum(count, TAIL_TICKS) * (1.0 - QUANTILE)
-        excess = excess + (xp.minimum(value, limit) - high - excess - tail[5]) / weight
-    return limit, xp.maximum(moved, LEAST_HIGH) - tail[4], excess
+        weight = 1.0 + min(count, TAIL_TICKS) * (1.0 - QUANTILE)
+        excess += (min(value, limit) - high - excess - tail[5]) / weight
+    return limit, max(moved, LEAST_HIGH) - tail[4], excess

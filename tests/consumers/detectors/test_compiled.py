@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.contracts.kinds import KINDS
+from consumers.contracts.kinds import KINDS, REGISTRY
 from consumers.detectors.engine import engine
 from consumers.detectors.engine.compiled import Loop
+from consumers.detectors.engine.signals import Signals
+from consumers.detectors.engine.state import State
 from consumers.detectors.engine.ticks import Floats
 from consumers.stream import library
 from tests.consumers.detectors.test_laws import (
@@ -98,14 +101,19 @@ def test_states_and_scores_may_lie_in_memory_as_they_like(*, transposed: bool) -
     assert found == expected[2]
 
 
+def _broken(_s: State, _x: Signals) -> tuple[float, float, float, float]:
+    raise ZeroDivisionError
+
+
 def test_an_error_of_a_detector_that_is_not_compiled_is_raised(
     compiled: library.Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gap = REGISTRY["gap"]
+    broken = gap._replace(spec=replace(gap.spec, score=_broken))
+    monkeypatch.setitem(REGISTRY, "gap", broken)
     loop = Loop(compiled._replace(kinds=frozenset()))
-    ticks = market_ticks(1, 1, 200)
-    monkeypatch.setattr("consumers.detectors.engine.compiled.FLOATS", None)
-    with pytest.raises(AttributeError, match="NoneType"):
-        outcome(ticks, loop)
+    with pytest.raises(ZeroDivisionError):
+        outcome(market_ticks(1, 1, 200), loop)
 
 
 def test_a_library_of_other_sources_is_not_used(compiled: library.Library, tmp_path: Path) -> None:
