@@ -44,7 +44,7 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     unusual = (
         (x.size > LONE_RETURN) | (x.outside > LEAST_OUTSIDE) | (x.crossed > 0.0) | (x.wide > WIDE_QUOTES)
     )
-    if not (unusual | (s.outside > 0.0) | (s.held_price > 0.0) | (not x.valid)):
+    if x.valid & (not (unusual | (s.outside > 0.0) | (s.held_price > 0.0))):
         return 0.0, x.shown, expected, OUTSIDE_SCALES * x.scale * expected
 
     limit = max(OUTSIDE_SCALES * x.scale, OUTSIDE_USUAL * s.outside, LEAST_OUTSIDE)
@@ -68,9 +68,8 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     distance = min(x.outside, max(CLIP * s.outside, LEAST_OUTSIDE)) if x.outside > LEAST_OUTSIDE else 0.0
     usual = s.outside + (distance - s.outside) * OUTSIDE_STEP
     s.outside = usual if usual > FORGOTTEN_OUTSIDE else 0.0
-    x.change = x.change if x.believed else 0.0
-    x.size = x.size if x.believed else 0.0
-    x.size_paced = x.size / x.root_lapse
+    if not x.believed:
+        x.change, x.size, x.size_paced = 0.0, 0.0, 0.0
     if quotes >= 1.0:
         x.gain_spread, x.gain_spread_fast, x.spread_held = 0.0, 0.0, 0.0
     return found, x.shown, expected, limit * expected

@@ -60,16 +60,14 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
         s.repeats, other, s.repeats_high, s.repeats_excess = _trades(
             x, x.repeated, ended, (s.repeats, s.repeats_high, s.repeats_excess)
         )
-        rarer = s.repeats / other > found
-        longest, limit = s.repeats if rarer else longest, other if rarer else limit
-        found = longest / limit
+        if s.repeats / other > found:
+            longest, limit, found = s.repeats, other, s.repeats / other
     if x.strayed | (s.strays > 0.0):
         s.strays, other, s.strays_high, s.strays_excess = _trades(
             x, x.strayed, x.requoted, (s.strays, s.strays_high, s.strays_excess)
         )
-        rarer = s.strays / other > found
-        longest, limit = s.strays if rarer else longest, other if rarer else limit
-        found = longest / limit
+        if s.strays / other > found:
+            longest, limit, found = s.strays, other, s.strays / other
     return (found if x.warm else 0.0) * 2.5, longest, usual, limit - usual
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import duration
-from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS
+from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS, is_near
 from consumers.detectors.engine.tail import ASSUMED_TICKS, FELL, FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
@@ -32,14 +32,12 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
         ratio, (s.pause_high, s.pause_excess, *TAIL), FELL, x.age + ASSUMED_TICKS
     )
     judged = ratio if x.warm else 0.0
-    long_break = x.pause >= LONG_BREAK_MS
-    if long_break:
-        apart = abs(x.time + 1.0 - s.break_time)
-        daily = (s.break_time > 0.0) & (min(apart, DAY_MS - apart) < SAME_TIME_MS)
+    if x.pause >= LONG_BREAK_MS:
+        daily = (s.break_time > 0.0) & is_near(x.time + 1.0, s.break_time, SAME_TIME_MS)
         # The first break of a week, after clocks have changed: it ends when the session began the day before.
         first = abs(x.ts - s.session_ts - DAY_MS) < SAME_TIME_MS
-        judged = 0.0 if long_break & (daily | first) else judged
-        s.break_time = x.time + 1.0 if long_break & (x.pause < SESSION_BREAK_MS) else s.break_time
+        judged = 0.0 if daily | first else judged
+        s.break_time = x.time + 1.0 if x.pause < SESSION_BREAK_MS else s.break_time
     usual = s.pace * 0.001
     return judged / limit * 2.5, x.pause * 0.001, usual, (limit - 1.0) * usual
 

@@ -40,23 +40,21 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     if not (jump | waiting):
         return 0.0, 0.0, 0.0, x.scale
     due = (s.shift_age >= CONFIRMED_AFTER) & x.believed
-    moved = x.price / (s.shift_from if waiting else 1.0) - 1.0 if due else 0.0
+    moved = x.price / s.shift_from - 1.0 if due else 0.0
     # What the price added after the jump is no part of it.
     kept = min(abs(moved), s.shift_size)
     overnight = x.warm & x.new_session
     value = x.change if overnight else moved
     judged = x.size if overnight else kept
     scale = s.shift_scale if due else x.scale
-    limit = OVERNIGHT_RETURN if overnight else (s.shift_limit if due else 1.0) * scale
+    limit = OVERNIGHT_RETURN if overnight else s.shift_limit * scale if due else scale
 
-    armed = jump & (not (waiting | x.new_session))
-    spike_limit = limit_of((s.spike_high, s.spike_excess, *TAIL)) * (OPENING_FACTOR if x.opening else 1.0)
-    s.shift_from = s.last_price if armed else s.shift_from
-    s.shift_size = x.size if armed else s.shift_size
-    s.shift_scale = x.scale if armed else s.shift_scale
-    s.shift_limit = spike_limit if armed else s.shift_limit
-    later = s.shift_age + 1.0 if waiting & (s.shift_age < CONFIRMED_AFTER) else 0.0
-    s.shift_age = 1.0 if armed else later
+    if jump & (not (waiting | x.new_session)):
+        s.shift_age, s.shift_from, s.shift_size, s.shift_scale = 1.0, s.last_price, x.size, x.scale
+        spike_limit = limit_of((s.spike_high, s.spike_excess, *TAIL))
+        s.shift_limit = spike_limit * (OPENING_FACTOR if x.opening else 1.0)
+    else:
+        s.shift_age = s.shift_age + 1.0 if waiting & (s.shift_age < CONFIRMED_AFTER) else 0.0
     return judged / limit * 2.5, value, 0.0, scale
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import percent, times
-from consumers.detectors.engine.signals import DAY_MS, SPREAD_TICKS
+from consumers.detectors.engine.signals import SPREAD_TICKS, is_near
 from consumers.detectors.engine.tail import FIRST_EXCESS, FIRST_HIGH, learned
 from producers.simulation.distortion import Distortion
 
@@ -41,21 +41,19 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     taught = min(x.spread, cap)
     s.spread += x.gain_spread * (taught - s.spread)
     s.spread_fast += x.gain_spread_fast * (taught - s.spread_fast)
-    wide = ratio > WIDE_PART * limit
-    if wide:
-        held = _unless_daily(s, x, wide)
+    if ratio > WIDE_PART * limit:
+        held = _unless_daily(s, x)
     return held / (usual * limit) * 2.5, held, usual, (limit - 1.0) * usual
 
 
-def _unless_daily(s: State, x: Signals, wide: bool) -> float:
+def _unless_daily(s: State, x: Signals) -> float:
     """Return the held spread, or 0 where it widens at the time of day at which it did on a day before."""
-    apart = abs(x.time + 1.0 - s.wide_time)
     earlier = (s.wide_ts > 0.0) & (x.ts - s.wide_ts > OTHER_DAY_MS)
-    daily = earlier & (min(apart, DAY_MS - apart) < SAME_TIME_MS)
-    new = wide & (not daily) & (earlier | (s.wide_ts == 0.0))
-    s.wide_ts = x.ts if new else s.wide_ts
-    s.wide_time = x.time + 1.0 if new else s.wide_time
-    return 0.0 if wide & daily else x.spread_held
+    if earlier & is_near(x.time + 1.0, s.wide_time, SAME_TIME_MS):
+        return 0.0
+    if earlier | (s.wide_ts == 0.0):
+        s.wide_ts, s.wide_time = x.ts, x.time + 1.0
+    return x.spread_held
 
 
 def window(s: State, x: Signals) -> dict[str, Any]:

@@ -144,11 +144,10 @@ def _read_quotes(s: State, x: Signals) -> None:
     x.outside = beyond if x.valid & x.quoted & (beyond > 0.0) else 0.0
 
     sound = both & (x.bid < x.ask)
-    x.wide = (x.ask - x.bid if sound else 0.0) / (x.bid if both else 1.0)
-    middle = middle if sound else 0.0
+    x.wide = (x.ask - x.bid) / x.bid if sound else 0.0
     x.tracked = sound & (s.seen_bid > 0.0) & (s.seen_bid < s.seen_ask)
     seen_middle = (s.seen_bid + s.seen_ask) * 0.5
-    x.middle_change = middle / (seen_middle if x.tracked else 1.0) - 1.0 if x.tracked else 0.0
+    x.middle_change = middle / seen_middle - 1.0 if x.tracked else 0.0
     # The first tick of all repeats none.
     x.requoted = (x.bid != s.seen_bid) | (x.ask != s.seen_ask) | (x.age == 0.0)
     x.repeated = (x.shown == s.seen_price) & (not x.requoted)
@@ -220,9 +219,7 @@ def _read_return(s: State, x: Signals) -> None:
     x.root_lapse = sqrt(min(max((x.waited + s.missed) / x.pace, 1.0), LONGEST_LAPSE))
     # In the geometric mean of a slow and a fast scale both the usual day and the last minutes have a say.
     x.scale = max(sqrt(s.slow * s.fast), MOVE_FLOOR * s.move, SCALE_FLOOR) * x.root_lapse
-
-    known = s.last_price > 0.0
-    x.change = x.price / (s.last_price if known else 1.0) - 1.0 if known & x.valid else 0.0
+    x.change = x.price / s.last_price - 1.0 if x.valid & (s.last_price > 0.0) else 0.0
     x.size = abs(x.change)
     x.size_paced = x.size / x.root_lapse
     x.believed = x.valid
@@ -234,6 +231,12 @@ def _gain(count: float, window: float) -> float:
 
 def _open(count: float) -> float:
     return UNCLIPPED if count < UNCLIPPED_TICKS else 0.0
+
+
+def is_near(time: float, other: float, within: float) -> bool:
+    """Return whether two times of the day are less than so many ms apart, if need be over midnight."""
+    apart = abs(time - other)
+    return min(apart, DAY_MS - apart) < within
 
 
 def learn(s: State, x: Signals) -> None:
