@@ -33,8 +33,8 @@ from pydantic import (
 )
 
 from producers import sources
-from producers.entry_points import entry_points
 from producers.errors import MonitorError, did_you_mean
+from producers.extensions import entry_points
 from producers.markets import ALWAYS_OPEN, Session
 from producers.settings import explain
 from producers.source import Mode, SourceError

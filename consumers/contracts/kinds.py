@@ -9,15 +9,13 @@ The files are imported by name, when this module is: detectors depend on the con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
-from importlib import import_module
-from pkgutil import iter_modules
 from typing import Final, NamedTuple
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError
-from producers.entry_points import entry_points
 from producers.errors import MonitorError
+from producers.extensions import Place, places
 from producers.simulation.distortion import Distortion
 
 ENTRY_POINT_GROUP: Final = "stock_monitor.detectors"
@@ -36,18 +34,6 @@ class Registered(NamedTuple):
     spec: DetectorSpec
 
 
-def _declarations() -> Iterator[tuple[str, Callable[[], object]]]:
-    for module in iter_modules(import_module(FOLDER).__path__):
-        if not module.ispkg:
-            yield f"{FOLDER.replace('.', '/')}/{module.name}.py", _loaded_file(f"{FOLDER}.{module.name}")
-    for point in sorted(entry_points(ENTRY_POINT_GROUP), key=lambda point: point.name):
-        yield f"package {point.dist.name if point.dist else point.value}", point.load
-
-
-def _loaded_file(module: str) -> Callable[[], object]:
-    return lambda: getattr(import_module(module), CONSTANT, None)
-
-
 def _load(place: str, load: Callable[[], object]) -> DetectorSpec:
     try:
         spec = load()
@@ -64,8 +50,8 @@ def _load(place: str, load: Callable[[], object]) -> DetectorSpec:
     raise DetectorSpecError(what, where=place, allowed=_ALLOWED)
 
 
-def register(declarations: Iterable[tuple[str, Callable[[], object]]]) -> dict[str, Registered]:
-    """Return detectors by kind, from (place, how to load it): those that run first, then the others, each sorted.
+def register(declarations: Iterable[Place]) -> dict[str, Registered]:
+    """Return the detectors of places by kind: those that run first, then the others, each sorted.
 
     Raises
     ------
@@ -74,7 +60,7 @@ def register(declarations: Iterable[tuple[str, Callable[[], object]]]) -> dict[s
     """
     found: dict[str, Registered] = {}
     owners: dict[str, str] = {}
-    for place, load in declarations:
+    for _, place, load in declarations:
         spec = _load(place, load)
         if spec.kind in found:
             raise DetectorSpecError(f"kind {spec.kind!r} is taken by {found[spec.kind].place}", where=place)
@@ -87,7 +73,7 @@ def register(declarations: Iterable[tuple[str, Callable[[], object]]]) -> dict[s
     return {registered.spec.kind: registered for registered in in_order}
 
 
-REGISTRY: Final = register(_declarations())
+REGISTRY: Final = register(places(FOLDER, ENTRY_POINT_GROUP, lambda module: getattr(module, CONSTANT, None)))
 KINDS: Final[tuple[str, ...]] = tuple(REGISTRY)
 """All kinds, in the order in which detectors run and in which every table of scores and thresholds has them."""
 RULE: Final = "rule"

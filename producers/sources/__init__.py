@@ -7,12 +7,9 @@ constant. Nothing else lists them. docs/extending.md builds one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
-from producers.entry_points import entry_points
+from producers.extensions import PACKAGE, Found, Place, entry_points, places, unusable, without_twins
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
 from producers.redaction import keep_secret, redacted
@@ -20,25 +17,13 @@ from producers.source import History, Mode, Source, SourceError, SourceSpec, Sou
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"
-_PACKAGE = "package "
-
-
-class FoundSource(NamedTuple):
-    """A place where a source should be: a file here, or an entry point of a package.
-
-    `spec` is None where the place cannot be used, and `problem` then says why, in words.
-    """
-
-    name: str
-    place: str
-    spec: SourceSpec | None
-    problem: str = ""
+FoundSource = Found[SourceSpec]
 
 
 def describe() -> list[FoundSource]:
     """Return all sources, sorted by name, and every place that should hold one and cannot be used."""
-    found = sorted((_loaded(place) for place in _places()), key=lambda each: (each.name, each.place))
-    return _without_twins(found)
+    found = sorted(map(_loaded, _places()), key=lambda each: (each.name, each.place))
+    return without_twins(found)
 
 
 def names() -> list[str]:
@@ -58,7 +43,7 @@ def get(name: str) -> SourceSpec:
         raise SourceError(f"source is {name!r}", allowed=f"a name of {SOURCE_RULE}")
     wanted = "replay" if origin_of(name) == "replay" else name
     there = [found for found in map(_loaded, _places(wanted)) if found.name == wanted]
-    found = next(iter(_without_twins(there)), None)
+    found = next(iter(without_twins(there)), None)
     found = found or next((each for each in describe() if each.name == wanted), None)
     if found is None:
         raise SourceError(f"unknown source {name!r}", allowed=_allowed())
@@ -86,7 +71,7 @@ def package_of(name: str) -> str:
     if not entry_points(ENTRY_POINT_GROUP):
         return ""
     place = next((found.place for found in describe() if found.name == name), "")
-    return place.removeprefix(_PACKAGE) if place.startswith(_PACKAGE) else ""
+    return place.removeprefix(PACKAGE) if place.startswith(PACKAGE) else ""
 
 
 def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) -> Source:
@@ -133,39 +118,14 @@ def history_of(name: str, environment: Mapping[str, str]) -> History:
 def _allowed() -> str:
     known = describe()
     usable = [found.name for found in known if found.spec and found.spec.modes]
-    broken = [f"{found.name} ({found.problem})" for found in known if found.spec is None]
-    also = f"; these cannot be used: {', '.join(broken)}" if broken else ""
-    return f"one of {', '.join(usable)}{also}"
+    return f"one of {', '.join(usable)}{unusable(known)}"
 
 
-class _Place(NamedTuple):
-    """Where a declaration should be: its likely name, how to call the place, and how to load it."""
-
-    name: str
-    place: str
-    load: Callable[[], object]
+def _places(name: str | None = None) -> Iterator[Place]:
+    return places(__name__, ENTRY_POINT_GROUP, lambda module: getattr(module, _CONSTANT, None), name)
 
 
-def _places(name: str | None = None) -> Iterator[_Place]:
-    """All places, or those whose name says that the source `name` is there."""
-    for module in iter_modules(__path__):
-        if name in (None, module.name):
-            yield _Place(module.name, f"producers/sources/{module.name}.py", _loader(module.name))
-    points = entry_points(ENTRY_POINT_GROUP)
-    for point in points if name is None else points.select(name=name):
-        package = point.dist.name if point.dist else point.value
-        yield _Place(point.name, f"{_PACKAGE}{package}", point.load)
-
-
-def _loader(module: str) -> Callable[[], object]:
-    def load() -> object:
-        loaded = import_module(f"{__name__}.{module}")
-        return getattr(loaded, _CONSTANT, None)
-
-    return load
-
-
-def _loaded(place: _Place) -> FoundSource:
+def _loaded(place: Place) -> FoundSource:
     try:
         spec = place.load()
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
@@ -185,18 +145,3 @@ def _error_text(error: Exception) -> str:
         "SourceSpec.__init__()", "SourceSpec is declared in part:"
     )
     return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _without_twins(found: list[FoundSource]) -> list[FoundSource]:
-    """Mark what is declared twice: which of the two is meant nobody can know."""
-    by_name: dict[str, list[FoundSource]] = {}
-    for each in found:
-        by_name.setdefault(each.name, []).append(each)
-    result: list[FoundSource] = []
-    for name, places in by_name.items():
-        if len(places) == 1:
-            result += places
-            continue
-        listed = " and by ".join(place.place for place in places)
-        result.append(FoundSource(name, listed, None, f"is declared twice: by {listed}"))
-    return result

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from inspect import isabstract
-from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from producers.declaration import are_some, check, is_count, is_text
-from producers.entry_points import entry_points
 from producers.errors import MonitorError
+from producers.extensions import Found, Place, places, unusable, without_twins
 
 if TYPE_CHECKING:
     from consumers.alerts.model import Message
@@ -141,21 +140,9 @@ class Channel(ABC):
         raise ChannelError("it carries no pictures", where=self.name, final=True)
 
 
-class FoundChannel(NamedTuple):
-    """A place where a channel should be: a file here, or an entry point of a package.
-
-    `channel` is None where the place cannot be used, and `problem` then says why, in words.
-    """
-
-    name: str
-    place: str
-    channel: type[Channel] | None
-    problem: str = ""
-
-
 def names() -> tuple[str, ...]:
     """Return the names of all channels that can be used, sorted."""
-    return tuple(sorted(name for name, found in _declared().items() if found.channel))
+    return tuple(sorted(name for name, found in _declared().items() if found.spec))
 
 
 def declared(name: str) -> type[Channel]:
@@ -168,56 +155,37 @@ def declared(name: str) -> type[Channel]:
     """
     found = _declared().get(name)
     if found is None:
-        broken = [f"{each.name} ({each.problem})" for each in _declared().values() if each.channel is None]
-        also = f"; these cannot be used: {', '.join(broken)}" if broken else ""
-        raise ChannelError(f"{name!r} is no type of channel", allowed=f"one of {', '.join(names())}{also}")
-    if found.channel is None:
+        allowed = f"one of {', '.join(names())}{unusable(_declared().values())}"
+        raise ChannelError(f"{name!r} is no type of channel", allowed=allowed)
+    if found.spec is None:
         raise ChannelError(f"channel {name} cannot be used: {found.problem}")
-    return found.channel
+    return found.spec
 
 
 @cache
-def _declared() -> dict[str, FoundChannel]:
-    by_name: dict[str, FoundChannel] = {}
-    for each in (_loaded(*place) for place in _places()):
-        twin = by_name.get(each.name)
-        if twin is not None:  # which of the two is meant nobody can know
-            listed = f"{twin.place} and by {each.place}"
-            each = FoundChannel(each.name, listed, None, f"is declared twice: by {listed}")  # noqa: PLW2901
-        by_name[each.name] = each
-    return by_name
+def _declared() -> dict[str, Found[type[Channel]]]:
+    found = map(_loaded, places(__name__, ENTRY_POINT_GROUP, _own_channel))
+    return {each.name: each for each in without_twins(found)}
 
 
-def _places() -> Iterator[tuple[str, str, Callable[[], object]]]:
-    """Yield where a channel should be: its likely name, how to call the place, and how to load it."""
-    for module in iter_modules(__path__):
-        yield module.name, f"consumers/alerts/channels/{module.name}.py", _loader(module.name)
-    for point in sorted(entry_points(ENTRY_POINT_GROUP), key=lambda point: point.name):
-        yield point.name, f"package {point.dist.name if point.dist else point.value}", point.load
+def _own_channel(module: ModuleType) -> object:
+    own = [
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Channel) and one.__module__ == module.__name__
+    ]
+    return own[0] if len(own) == 1 else own
 
 
-def _loader(module: str) -> Callable[[], object]:
-    def load() -> object:
-        loaded = import_module(f"{__name__}.{module}")
-        own = [
-            one
-            for one in vars(loaded).values()
-            if isinstance(one, type) and issubclass(one, Channel) and one.__module__ == loaded.__name__
-        ]
-        return own[0] if len(own) == 1 else own
-
-    return load
-
-
-def _loaded(name: str, place: str, load: Callable[[], object]) -> FoundChannel:
+def _loaded(place: Place) -> Found[type[Channel]]:
     try:
-        channel = _checked(load(), place)
+        channel = _checked(place.load(), place.place)
     except ChannelSpecError as error:
-        return FoundChannel(name, place, None, str(error))
+        return Found(place.name, place.place, None, str(error))
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
-        said = f"{place} cannot be loaded: {type(error).__name__}: {error}"
-        return FoundChannel(name, place, None, said if len(said) <= 300 else f"{said[:297]}...")
-    return FoundChannel(channel.name, place, channel)
+        said = f"{place.place} cannot be loaded: {type(error).__name__}: {error}"
+        return Found(place.name, place.place, None, said if len(said) <= 300 else f"{said[:297]}...")
+    return Found(channel.name, place.place, channel)
 
 
 def _checked(one: object, place: str) -> type[Channel]:
