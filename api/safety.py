@@ -9,7 +9,7 @@ from api.tickers import STALE_AFTER_MS
 from consumers.alerts.model import FEED, MARKET, TICKERS, AnomalySummary, Incident
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 from consumers.contracts.charts import LastQuote
-from consumers.contracts.kinds import REGISTRY
+from consumers.contracts.kinds import concern_of
 
 MAX_AGE_SECONDS = STALE_AFTER_MS // 1000
 """How old the last quote may be unless a request says otherwise."""
@@ -78,8 +78,7 @@ def _is_stalled(ticker: str, incident: Incident) -> bool:
 
 def _is_doubt(anomaly: AnomalySummary) -> bool:
     """Return whether an anomaly goes on that makes the quotes themselves wrong or old."""
-    known = REGISTRY.get(anomaly.kind)
-    return anomaly.ended_ms is None and known is not None and known.spec.concerns in {"print", "feed"}
+    return anomaly.ended_ms is None and concern_of(anomaly.kind) != "market"
 
 
 def _reason(code: str, detail: str, incident_id: str | None = None) -> dict[str, Any]:

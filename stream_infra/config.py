@@ -406,8 +406,8 @@ def load(
     return config
 
 
-def check_all(path: Path | None) -> None:
-    """Check every deployment of a file.
+def check_all(path: Path | None) -> dict[str, dict[str, object]]:
+    """Check every deployment of a file; return their settings as it holds them.
 
     Raises
     ------
@@ -415,13 +415,15 @@ def check_all(path: Path | None) -> None:
         If a key is unknown or a value is not allowed; every one is named.
     """
     problems = dict[str, None]()
-    for name in read_deployments(path):
+    deployments = read_deployments(path)
+    for name in deployments:
         try:
             load(name, path)
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
         raise ConfigError("\n".join(problems))
+    return deployments
 
 
 def read_context(context: Mapping[str, object], folder: Path) -> Config:

@@ -202,7 +202,7 @@ class Decision:
 
     def _wide(self, event: AlertEvent) -> Incident | None:
         """Return the incident over many tickers that an event belongs to or opens; None for none."""
-        watched, subject = self.watched(), subject_of(event.anomaly.kind) or ""
+        watched, subject = self.watched(), subject_of(event.anomaly.kind)
         moving = self.policy.is_wide(event, self._around[event.origin], watched)
         incident = self._newest(event, subject)
         if moving and incident is None:
@@ -228,7 +228,7 @@ class Decision:
 
     def _is_amid(self, event: AlertEvent) -> bool:
         """Return whether an event belongs to an incident over many tickers that takes in what follows for a while."""
-        wide = self._newest(event, subject_of(event.anomaly.kind) or "")
+        wide = self._newest(event, subject_of(event.anomaly.kind))
         return wide is not None and event.at_ms <= wide.wide_until_ms - WIDE_MS + AMID_MS
 
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
@@ -248,8 +248,8 @@ class Decision:
 
 
 def _move(event: AlertEvent, incident: str) -> Move:
-    subject = subject_of(event.anomaly.kind) or ""
-    return Move(event.origin, event.anomaly.id, event.anomaly.ticker, subject, event.at_ms, incident)
+    anomaly = event.anomaly
+    return Move(event.origin, anomaly.id, anomaly.ticker, subject_of(anomaly.kind), event.at_ms, incident)
 
 
 def _carries_on(event: AlertEvent, incident: Incident) -> bool:

@@ -46,7 +46,6 @@ class DryRun:
             dead_letter=lambda _message, _delivery: None,
             clock=lambda: self.now_ms,
             watched=lambda: self.watched,
-            pause=lambda _attempt: None,
             context=self.context,
         )
 

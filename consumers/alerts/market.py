@@ -14,7 +14,7 @@ from consumers.alerts.feedback import AFTER_MINUTES
 from consumers.alerts.model import FEED, MINUTE_MS, Incident
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.errors import IOFailedError
-from consumers.contracts.kinds import REGISTRY, spec_of
+from consumers.contracts.kinds import concern_of
 from consumers.stores.charts import MANY_WINDOWS
 from producers.watch_list import WatchListError
 
@@ -92,8 +92,7 @@ class MarketReader:
         """Return the context of an incident at the moment of its event; never raises what a store raises."""
         if incident.subject == FEED:
             return Context(why="the feed stalls: prices are old")
-        concerns = spec_of(event.anomaly.kind).concerns if event.anomaly.kind in REGISTRY else "market"
-        if concerns != "market":
+        if concern_of(event.anomaly.kind) != "market":
             return Context(why="its quotes are in doubt and do not show how the price moved")
         began_ms = self._clock()
         if began_ms < self._down_until_ms:

@@ -44,7 +44,7 @@ from consumers.alerts.model import (
     Waiting,
 )
 from consumers.alerts.settings import AlertSettings, News
-from consumers.contracts.kinds import REGISTRY, RULE, spec_of
+from consumers.contracts.kinds import REGISTRY, RULE, concern_of, spec_of
 
 GROUP_MS = 2 * MINUTE_MS
 """Anomalies of a ticker that are no further apart are one incident."""
@@ -65,13 +65,9 @@ DIGEST = -1
 Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
 
 
-def subject_of(kind: str) -> str | None:
-    """Return the subject of incidents over many tickers that a kind belongs to; None if to none."""
-    if kind == RULE:
-        return None
-    # A newer detector's events can come first.
-    concerns = spec_of(kind).concerns if kind in REGISTRY else "market"
-    return {"market": MARKET, "feed": FEED, "print": None}[concerns]
+def subject_of(kind: str) -> str:
+    """Return the subject of incidents over many tickers that a kind belongs to; "" if to none."""
+    return "" if kind == RULE else {"market": MARKET, "feed": FEED}.get(concern_of(kind), "")
 
 
 def joins(incident: Incident, at_ms: int) -> bool:
@@ -123,7 +119,7 @@ class Policy:
         return (
             self.settings.market_wide is not None
             and event.change == "detected"
-            and subject_of(event.anomaly.kind) is not None
+            and subject_of(event.anomaly.kind) != ""
             and self.is_fresh(event)
             and not self.is_silenced(event.anomaly)
         )

@@ -136,9 +136,7 @@ class AlertStore(MessageStore):
         together: dict[tuple[str, int], list[Move]] = {}
         for move in sorted(moves, key=lambda one: one.at_ms):
             together.setdefault((move.origin, move.at_ms // WIDE_MS), []).append(move)
-        for (
-            found
-        ) in together.values():  # who looks for those around an anomaly finds them by the first's time
+        for found in together.values():  # whoever looks around an anomaly finds them by the first's time
             place = f"moves#{found[0].origin}", f"{found[0].at_ms:013d}#{found[0].anomaly}"
             writes.append(Put(place, encode(found), expiry(now_ms, MOVES_DAYS)))
         if writes:

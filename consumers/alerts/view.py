@@ -41,15 +41,7 @@ def incident_row(incident: Incident, now_ms: int) -> dict[str, Any]:
             }
             for one in incident.samples
         ],
-        "tickers": [
-            {
-                "ticker": move.ticker,
-                "first_at": iso_ms(move.first_ms),
-                "severity": SEVERITIES[move.rank],
-                "move": move.move,
-            }
-            for move in incident.tickers
-        ],
+        "tickers": ticker_rows(incident),
         "context": incident.context
         and {**asdict(incident.context), "sentence": sentence(incident.context, incident.subject)},
         "messages": [
@@ -62,6 +54,19 @@ def incident_row(incident: Incident, now_ms: int) -> dict[str, Any]:
             for made in incident.notifications
         ],
     }
+
+
+def ticker_rows(incident: Incident) -> list[dict[str, Any]]:
+    """Return what the tickers of an incident over many did."""
+    return [
+        {
+            "ticker": move.ticker,
+            "first_at": iso_ms(move.first_ms),
+            "severity": SEVERITIES[move.rank],
+            "move": move.move,
+        }
+        for move in incident.tickers
+    ]
 
 
 def message_row(stored: StoredMessage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
 from typing import Final, NamedTuple
 
-from consumers.contracts.detector import DetectorSpec, DetectorSpecError
+from consumers.contracts.detector import DetectorSpec, DetectorSpecError, Subject
 from producers.errors import MonitorError
 from producers.extensions import Place, places
 from producers.simulation.distortion import Distortion
@@ -92,9 +92,14 @@ def spec_of(kind: str) -> DetectorSpec:
     return REGISTRY[kind].spec
 
 
+def concern_of(kind: str) -> Subject:
+    """Return what is wrong where an anomaly of `kind` is found; a newer detector's kind concerns the market."""
+    return spec_of(kind).concerns if kind in REGISTRY else "market"
+
+
 def is_misprint(kind: str) -> bool:
     """Return whether an anomaly of `kind` says that the print itself is wrong."""
-    return kind in REGISTRY and spec_of(kind).concerns == "print"
+    return concern_of(kind) == "print"
 
 
 def distortions() -> tuple[Distortion, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -105,9 +105,6 @@ class ScanReport:
             "problems": self.problems[:_NAMES_IN_REPORT],
             "feed": self.feed,
         }
-
-    def _reasons(self) -> Iterator[tuple[str, str]]:
-        return ((ticker, why) for ticker, why in sorted(self.missing.items()) if why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,6 @@ def notified(services: Services, anomaly: Anomaly) -> Notifier:
         dead_letter=lambda _message, _delivery: None,
         clock=lambda: NOW_MS,
         watched=lambda: 2,
-        pause=lambda _attempt: None,
     )
     notifier.handle([AlertEvent.of("detected", anomaly, NOW_MS - 1000)], AlertSettings())
     return notifier

@@ -46,7 +46,6 @@ def take(services: Services) -> Take:
             dead_letter=lambda _message, _delivery: None,
             clock=lambda: NOW_MS,
             watched=lambda: 2,
-            pause=lambda _attempt: None,
         )
         notifier.handle([AlertEvent.of(change, anomaly, at_ms)], AlertSettings())
 

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumers.detectors.engine import engine
 from consumers.detectors.engine.signals import DAY_MS
-from consumers.detectors.engine.ticks import Flags, Floats
+from consumers.detectors.engine.ticks import Floats
 
 Json = dict[str, Any]
+Flags = NDArray[np.bool_]
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = (2.0, 2.25, 2.5, 2.75, 3.0)
-CALIBRATED = LEVELS.index(2.5)
 # One case of so many is compared in lock step.
 SAMPLED = 40
 # Tick, kind and score of an episode that opens.

@@ -131,8 +131,6 @@ class Site:
             lambda _channel, _message, _settings: "",
             dead_letter=lambda _message, _delivery: None,
             clock=lambda: now_ms,
-            watched=lambda: 0,
-            pause=lambda _attempt: None,
             context=lambda _event, _incident, _settings: context or Context(why="bars were not read"),
         )
         notifier.handle([AlertEvent.of(change, anomaly, now_ms)], AlertSettings())

@@ -11,7 +11,8 @@ from consumers.alerts.channels import ChannelError, Setup
 from consumers.alerts.http_channel import HttpChannel, Post, as_json, field_of
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
-from consumers.contracts.anomaly import SEVERITIES, iso_ms
+from consumers.alerts.view import ticker_rows
+from consumers.contracts.anomaly import iso_ms
 
 KEY_CHARACTERS = 16
 SIGNATURE = "X-Stock-Monitor-Signature"
@@ -71,15 +72,6 @@ def _payload(message: Message, content: Content) -> dict[str, Any]:
     }
     if incident is None:
         return {**about, "incident": None}
-    tickers = [
-        {
-            "ticker": one.ticker,
-            "first_at": iso_ms(one.first_ms),
-            "severity": SEVERITIES[one.rank],
-            "move": one.move,
-        }
-        for one in incident.tickers
-    ]
     return {
         **about,
         "incident": {
@@ -90,7 +82,7 @@ def _payload(message: Message, content: Content) -> dict[str, Any]:
             "state": incident.state(message.made_ms),
             "anomaly_count": incident.anomalies,
             "anomalies": [one.id for one in incident.samples],
-            "tickers": tickers,
+            "tickers": ticker_rows(incident),
             "context": incident.context and asdict(incident.context),
         },
     }

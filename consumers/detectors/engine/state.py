@@ -78,4 +78,3 @@ EPISODE_FIELDS: tuple[str, ...] = tuple(
 
 _check_fields()
 STATE_FIELDS: tuple[str, ...] = FIELDS + EPISODE_FIELDS
-EPISODES = slice(len(FIELDS), len(STATE_FIELDS))

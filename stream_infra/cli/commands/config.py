@@ -25,12 +25,11 @@ def config(
     Example: stock-monitor config prod --json
     """
     from stream_infra.cli.text import print_table  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.config import FILE, check_all, find_file, load, read_deployments  # noqa: PLC0415
+    from stream_infra.config import FILE, check_all, find_file, load  # noqa: PLC0415
 
     path = find_file(Path.cwd())
     settings = load(deployment, path)
-    check_all(path)
-    written = read_deployments(path).get(deployment, {})
+    written = check_all(path).get(deployment, {})
     if as_json:
         typer.echo(json.dumps(settings.model_dump(exclude={"target"})))
         return

@@ -152,7 +152,6 @@ class Bench:
             dead_letter=lambda message, delivery: self.dead.append((message, delivery)),
             clock=lambda: self.now_ms,
             watched=lambda: self.watched,
-            pause=lambda _attempt: None,
             context=self.context,
         )
 

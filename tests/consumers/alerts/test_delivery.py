@@ -447,8 +447,6 @@ class Functions:
             partial(self._send, number),
             dead_letter=lambda _message, _delivery: None,
             clock=lambda: self.bench.now_ms,
-            watched=lambda: 0,
-            pause=lambda _attempt: None,
             run=side_by_side,
             owner=f"function {number}",
         )

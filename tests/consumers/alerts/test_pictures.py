@@ -284,8 +284,6 @@ class Studio:
             self._send,
             dead_letter=lambda message, delivery: bench.dead.append((message, delivery)),
             clock=lambda: bench.now_ms,
-            watched=lambda: 0,
-            pause=lambda _attempt: None,
             pictures=PicturePorts(self._draw, self._add, lambda name, _settings: name == "desk"),
         )
 

@@ -129,7 +129,6 @@ class Play:
             dead_letter=lambda _message, _delivery: None,
             clock=lambda: self.now_ms,
             watched=lambda: self.watched,
-            pause=lambda _attempt: None,
             owner=owner,
         )
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.detectors.engine import engine
-from consumers.detectors.engine.state import EPISODES
+from consumers.detectors.engine.state import FIELDS
 from consumers.detectors.engine.ticks import Floats
 from tests.consumers.detectors.conftest import Market
 
@@ -149,7 +149,7 @@ def test_scores_do_not_depend_on_thresholds_and_a_higher_threshold_flags_a_subse
     flagged = [set(zip(*np.nonzero(low_scores >= threshold), strict=True)) for threshold in (1.0, 2.5, 5.0)]
     assert flagged[2] <= flagged[1] <= flagged[0]
     assert flagged[2]
-    recursive = slice(0, EPISODES.start)
+    recursive = slice(0, len(FIELDS))
     assert same_bits(
         np.ascontiguousarray(low_states[recursive]), np.ascontiguousarray(high_states[recursive])
     )

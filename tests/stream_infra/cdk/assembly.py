@@ -76,3 +76,13 @@ def with_nag(*changes: Callable[[cdk.App], None]) -> Callable[[cdk.App], None]:
 def templates_of(assembly: Path) -> Templates:
     """Template of every stack by its name."""
     return {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}
+
+
+def properties(templates: Templates, kind: str) -> list[Properties]:
+    """The properties of all resources of a type."""
+    return [
+        item["Properties"]
+        for template in templates.values()
+        for item in template["Resources"].values()
+        if item["Type"] == kind
+    ]

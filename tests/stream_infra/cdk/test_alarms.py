@@ -14,7 +14,7 @@ from producers.quote_batch import decode
 from stream_infra import names
 from stream_infra.cdk.schedule import SCHEDULES
 from stream_infra.operations import cost
-from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, templates_of
+from tests.stream_infra.cdk.assembly import Properties, Templates, properties, synthesize, templates_of
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -96,8 +96,7 @@ def test_every_alarm_tells_the_operations_topic_and_none_says_at_its_birth_that_
 
 def test_operators_are_subscribed_by_a_setting(aws_templates: Templates, settled: Templates) -> None:
     def subscribed(templates: Templates) -> list[str]:
-        resources = templates["StreamStack"]["Resources"].values()
-        found = [item["Properties"] for item in resources if item["Type"] == "AWS::SNS::Subscription"]
+        found = properties(templates, "AWS::SNS::Subscription")
         return [item["Endpoint"] for item in found if "Operations" in json.dumps(item["TopicArn"])]
 
     assert subscribed(aws_templates) == []
@@ -174,8 +173,7 @@ def test_the_cost_alarm_exists_only_where_its_metric_does(
 
 
 def widgets(templates: Templates) -> list[Properties]:
-    resources = templates["ObservabilityStack"]["Resources"].values()
-    (dashboard,) = [item["Properties"] for item in resources if item["Type"] == "AWS::CloudWatch::Dashboard"]
+    (dashboard,) = properties(templates, "AWS::CloudWatch::Dashboard")
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
     text = "".join(part if isinstance(part, str) else "x" for part in parts)
     return list(json.loads(text)["widgets"])
@@ -212,10 +210,7 @@ def test_every_function_has_its_own_log_that_ends(aws_templates: Templates) -> N
 def test_the_estimate_of_the_cost_counts_what_is_watched(aws_templates: Templates) -> None:
     watched = sum(
         sum("MetricStat" in item for item in alarm["Metrics"]) if "Metrics" in alarm else 1
-        for template in aws_templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == "AWS::CloudWatch::Alarm"
-        for alarm in [item["Properties"]]
+        for alarm in properties(aws_templates, "AWS::CloudWatch::Alarm")
     )
     assert watched == cost.RATES.alarm_metrics
 

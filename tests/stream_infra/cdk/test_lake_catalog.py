@@ -10,8 +10,8 @@ from consumers.lake.queries import QUERIES
 from consumers.lake.tables import DAY, TABLES, TableName, object_key
 from stream_infra import names
 from stream_infra.cdk.bundling import CONTENTS
-from tests.stream_infra.cdk.assembly import Properties, Templates
-from tests.stream_infra.cdk.test_templates import named, resources
+from tests.stream_infra.cdk.assembly import Properties, Templates, properties
+from tests.stream_infra.cdk.test_templates import named
 
 
 def text(value: object) -> str:
@@ -24,7 +24,7 @@ def text(value: object) -> str:
 
 def tables(templates: Templates) -> dict[str, Properties]:
     return {
-        item["TableInput"]["Name"]: item["TableInput"] for item in resources(templates, "AWS::Glue::Table")
+        item["TableInput"]["Name"]: item["TableInput"] for item in properties(templates, "AWS::Glue::Table")
     }
 
 
@@ -50,7 +50,7 @@ def test_athena_has_the_named_queries_and_a_work_group_of_bounded_cost(aws_templ
         name: query.sql for name, query in QUERIES.items()
     }
     assert {item["Database"] for item in queries.values()} == {names.LAKE_DATABASE}
-    (group,) = resources(aws_templates, "AWS::Athena::WorkGroup")
+    (group,) = properties(aws_templates, "AWS::Athena::WorkGroup")
     settings = group["WorkGroupConfiguration"]
     assert settings["EnforceWorkGroupConfiguration"] is True
     assert settings["BytesScannedCutoffPerQuery"] == 100 * 2**30
@@ -60,7 +60,7 @@ def test_athena_has_the_named_queries_and_a_work_group_of_bounded_cost(aws_templ
 def test_replaced_days_and_answers_do_not_pile_up(aws_templates: Templates) -> None:
     (data,) = [
         bucket
-        for bucket in resources(aws_templates, "AWS::S3::Bucket")
+        for bucket in properties(aws_templates, "AWS::S3::Bucket")
         if "stock-scan-data" in json.dumps(bucket.get("BucketName"))
     ]
     rules = {rule["Id"]: rule for rule in data["LifecycleConfiguration"]["Rules"]}

@@ -17,7 +17,7 @@ from stream_infra.cdk.bundling import BundleError, check_size
 from stream_infra.cdk.limits import ENVIRONMENT_BYTES, Resource, of_resource
 from stream_infra.cdk.template_limits import judge
 from stream_infra.config import Config
-from tests.stream_infra.cdk.assembly import Properties, Templates
+from tests.stream_infra.cdk.assembly import Properties, Templates, properties
 
 
 def test_what_is_deployed_is_within_the_limits(aws_templates: Templates, local_templates: Templates) -> None:
@@ -41,12 +41,7 @@ def test_the_largest_settings_are_within_the_limits(aws_templates: Templates) ->
 
 
 def functions(templates: Templates) -> list[Properties]:
-    return [
-        item["Properties"]
-        for template in templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == "AWS::Lambda::Function" and "Environment" in item["Properties"]
-    ]
+    return [of for of in properties(templates, "AWS::Lambda::Function") if "Environment" in of]
 
 
 LATE = {"ExpirationInDays": 90, "Transitions": [{"StorageClass": "STANDARD_IA", "TransitionInDays": 29}]}
@@ -233,12 +228,7 @@ def test_a_value_beyond_a_limit_is_named_with_the_page_that_says_so(
 
 
 def first(templates: Templates, kind: str, **holds: object) -> Properties:
-    return next(
-        item["Properties"]
-        for template in templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == kind and holds.items() <= item["Properties"].items()
-    )
+    return next(of for of in properties(templates, kind) if holds.items() <= of.items())
 
 
 def test_what_two_resources_have_to_agree_on(aws_templates: Templates) -> None:

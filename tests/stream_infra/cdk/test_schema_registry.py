@@ -8,8 +8,8 @@ import re
 from consumers.contracts.schema import published
 from consumers.contracts.schema_registry import registry_documents
 from stream_infra import names
-from tests.stream_infra.cdk.assembly import Templates
-from tests.stream_infra.cdk.test_templates import named, resources
+from tests.stream_infra.cdk.assembly import Templates, properties
+from tests.stream_infra.cdk.test_templates import named
 
 MOST_CHARACTERS = 100_000
 """Of a schema's content (EventBridge schema registry API reference, CreateSchemaInput)."""
@@ -17,7 +17,7 @@ MOST_CHARACTERS = 100_000
 
 def test_every_event_has_its_schema(aws_templates: Templates) -> None:
     """Names as the registry takes them: letters, figures, `.`, `-`, `_`, `@` (the same reference, SchemaName)."""
-    (registry,) = resources(aws_templates, "AWS::EventSchemas::Registry")
+    (registry,) = properties(aws_templates, "AWS::EventSchemas::Registry")
     assert registry["RegistryName"] == names.SCHEMA_REGISTRY
     found = named(aws_templates, "AWS::EventSchemas::Schema", "SchemaName")
     documents = registry_documents(published("events"), names.EVENT_SOURCE)

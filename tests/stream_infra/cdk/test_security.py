@@ -16,7 +16,7 @@ from consumers.contracts.events import DetailType
 from producers.scan.staleness import FeedEventType
 from stream_infra import names
 from stream_infra.operations.permissions import needed
-from tests.stream_infra.cdk.assembly import Properties, Templates, synthesize, with_nag
+from tests.stream_infra.cdk.assembly import Properties, Templates, properties, synthesize, with_nag
 
 if TYPE_CHECKING:
     import aws_cdk as cdk
@@ -249,17 +249,8 @@ def test_the_api_has_a_concurrency_of_its_own(aws_templates: Templates) -> None:
     assert named(aws_templates, "stock-api-handler")["ReservedConcurrentExecutions"] == names.API_CONCURRENCY
 
 
-def of_type(templates: Templates, kind: str) -> list[Properties]:
-    return [
-        item["Properties"]
-        for template in templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == kind
-    ]
-
-
 def test_no_bucket_is_public_and_all_are_encrypted(aws_templates: Templates) -> None:
-    buckets = of_type(aws_templates, "AWS::S3::Bucket")
+    buckets = properties(aws_templates, "AWS::S3::Bucket")
     assert len(buckets) == 4
     for bucket in buckets:
         blocked = bucket["PublicAccessBlockConfiguration"]
@@ -271,11 +262,11 @@ def test_no_bucket_is_public_and_all_are_encrypted(aws_templates: Templates) -> 
 
 
 def test_streams_queues_and_topics_are_encrypted(aws_templates: Templates) -> None:
-    for stream in of_type(aws_templates, "AWS::Kinesis::Stream"):
+    for stream in properties(aws_templates, "AWS::Kinesis::Stream"):
         assert stream["StreamEncryption"]["EncryptionType"] == "KMS"
-    for queue in of_type(aws_templates, "AWS::SQS::Queue"):
+    for queue in properties(aws_templates, "AWS::SQS::Queue"):
         assert queue["SqsManagedSseEnabled"] is True
-    for topic in of_type(aws_templates, "AWS::SNS::Topic"):
+    for topic in properties(aws_templates, "AWS::SNS::Topic"):
         assert topic["KmsMasterKeyId"], topic["TopicName"]
 
 
@@ -288,21 +279,21 @@ def test_buckets_queues_and_topics_refuse_what_is_not_tls(aws_templates: Templat
     ):
         refusing = [
             found["PolicyDocument"]
-            for found in of_type(aws_templates, policy)
+            for found in properties(aws_templates, policy)
             if any(
                 statement["Effect"] == "Deny" and statement.get("Condition") == plain
                 for statement in found["PolicyDocument"]["Statement"]
             )
         ]
-        assert len(refusing) == len(of_type(aws_templates, resource)), resource
+        assert len(refusing) == len(properties(aws_templates, resource)), resource
 
 
 def test_pages_come_by_https_only_and_with_strict_headers(aws_templates: Templates) -> None:
-    (distribution,) = of_type(aws_templates, "AWS::CloudFront::Distribution")
+    (distribution,) = properties(aws_templates, "AWS::CloudFront::Distribution")
     config = distribution["DistributionConfig"]
     behaviours = [config["DefaultCacheBehavior"], *config["CacheBehaviors"]]
     assert {item["ViewerProtocolPolicy"] for item in behaviours} == {"redirect-to-https"}
-    (headers,) = of_type(aws_templates, "AWS::CloudFront::ResponseHeadersPolicy")
+    (headers,) = properties(aws_templates, "AWS::CloudFront::ResponseHeadersPolicy")
     security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     assert security["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
     assert "default-src 'none'" in security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
@@ -323,7 +314,7 @@ def test_keys_are_in_secrets_manager_a_vendor_s_for_the_scanner_and_channels_for
         "channels",
         "source-keys",
     ]
-    for function in of_type(aws_templates, "AWS::Lambda::Function"):
+    for function in properties(aws_templates, "AWS::Lambda::Function"):
         variables = function.get("Environment", {}).get("Variables", {})
         assert not [key for key in variables if re.search("KEY|TOKEN|PASSWORD", key)], function
     scanner = named(aws_templates, "stock-scanner")
@@ -331,14 +322,14 @@ def test_keys_are_in_secrets_manager_a_vendor_s_for_the_scanner_and_channels_for
 
 
 def named(templates: Templates, function: str) -> Properties:
-    found = of_type(templates, "AWS::Lambda::Function")
+    found = properties(templates, "AWS::Lambda::Function")
     (only,) = [item for item in found if item.get("FunctionName") == function]
     return only
 
 
 def test_writes_need_a_caller_and_requests_are_throttled_and_logged(aws_templates: Templates) -> None:
     assert named(aws_templates, "stock-api-handler")["Environment"]["Variables"]["WRITES"] == "signed-in"
-    (stage,) = of_type(aws_templates, "AWS::ApiGateway::Stage")
+    (stage,) = properties(aws_templates, "AWS::ApiGateway::Stage")
     (settings,) = stage["MethodSettings"]
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
     assert settings["LoggingLevel"] == "ERROR"
@@ -347,7 +338,7 @@ def test_writes_need_a_caller_and_requests_are_throttled_and_logged(aws_template
 
 
 def test_tables_that_hold_data_can_be_restored_and_not_be_deleted(aws_templates: Templates) -> None:
-    for table in of_type(aws_templates, "AWS::DynamoDB::Table"):
+    for table in properties(aws_templates, "AWS::DynamoDB::Table"):
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
         assert table["DeletionProtectionEnabled"] is True
 
@@ -358,7 +349,7 @@ def test_alarms_may_publish_to_the_encrypted_topic_of_the_operators(aws_template
     ]
     assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert allowed["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
-    (key,) = of_type(aws_templates, "AWS::KMS::Key")
+    (key,) = properties(aws_templates, "AWS::KMS::Key")
     assert key["EnableKeyRotation"] is True
     used = [item for item in key["KeyPolicy"]["Statement"] if "Service" in item["Principal"]]
     assert used[0]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -371,7 +362,7 @@ def test_another_origin_gets_no_permission_to_write(aws_templates: Templates) ->
     """
     paths = json.loads((ROOT / "api" / "openapi.json").read_text())["paths"]
     assert {method for path in paths.values() for method in path} <= {"get", "put", "delete", "post"}
-    methods = of_type(aws_templates, "AWS::ApiGateway::Method")
+    methods = properties(aws_templates, "AWS::ApiGateway::Method")
     assert "OPTIONS" not in {method["HttpMethod"] for method in methods}
     assert "Access-Control-Allow" not in json.dumps(aws_templates)
     sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "localstack").glob("*.py")]

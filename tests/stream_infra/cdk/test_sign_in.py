@@ -8,16 +8,7 @@ from typing import Any
 
 from api import contract
 from stream_infra import names
-from tests.stream_infra.cdk.assembly import Properties, Templates
-
-
-def properties(templates: Templates, kind: str) -> list[Properties]:
-    return [
-        item["Properties"]
-        for template in templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == kind
-    ]
+from tests.stream_infra.cdk.assembly import Templates, properties
 
 
 def guards(templates: Templates) -> dict[tuple[str, str], str]:

@@ -9,20 +9,11 @@ import pytest
 from stream_infra import names
 from stream_infra.cdk.schedule import scan_schedule
 from stream_infra.config import Config
-from tests.stream_infra.cdk.assembly import Properties, Templates
-
-
-def resources(templates: Templates, kind: str) -> list[Properties]:
-    return [
-        item["Properties"]
-        for template in templates.values()
-        for item in template["Resources"].values()
-        if item["Type"] == kind
-    ]
+from tests.stream_infra.cdk.assembly import Properties, Templates, properties
 
 
 def named(templates: Templates, kind: str, key: str) -> dict[str, Properties]:
-    return {str(item[key]): item for item in resources(templates, kind) if key in item}
+    return {str(item[key]): item for item in properties(templates, kind) if key in item}
 
 
 def test_the_names_that_the_runbook_types_exist(aws_templates: Templates) -> None:
@@ -52,7 +43,7 @@ def test_the_names_that_the_runbook_types_exist(aws_templates: Templates) -> Non
         "stock-scanner-errors",
         "api-5xx-errors",
     }
-    buckets = json.dumps(resources(aws_templates, "AWS::S3::Bucket"))
+    buckets = json.dumps(properties(aws_templates, "AWS::S3::Bucket"))
     assert "stock-scan-data-" in buckets
     assert "stock-dashboard-" in buckets
 
@@ -76,7 +67,7 @@ def test_windows_alerts_and_charts_expire(aws_templates: Templates) -> None:
 
 
 def test_the_detectors_mapping_delays_rather_than_skips(aws_templates: Templates) -> None:
-    mappings = resources(aws_templates, "AWS::Lambda::EventSourceMapping")
+    mappings = properties(aws_templates, "AWS::Lambda::EventSourceMapping")
     (kinesis,) = [item for item in mappings if "ParallelizationFactor" in item]
     assert kinesis["Enabled"] is True
     assert kinesis["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -93,7 +84,7 @@ def test_the_notifiers_mapping_leaves_concurrency_to_others(
     """Lambda API reference, ScalingConfig: 2 at least, which is what a new account with ten places gets."""
 
     def queue_of(templates: Templates) -> Properties:
-        mappings = resources(templates, "AWS::Lambda::EventSourceMapping")
+        mappings = properties(templates, "AWS::Lambda::EventSourceMapping")
         (queue,) = [item for item in mappings if "ScalingConfig" in item]
         return queue
 
@@ -108,12 +99,12 @@ def test_failed_batches_in_the_bucket_become_messages_in_the_dead_letter_queue(
     aws_templates: Templates,
 ) -> None:
     (notified,) = [
-        item for item in resources(aws_templates, "AWS::S3::Bucket") if "NotificationConfiguration" in item
+        item for item in properties(aws_templates, "AWS::S3::Bucket") if "NotificationConfiguration" in item
     ]
     assert notified["NotificationConfiguration"] == {
         "EventBridgeConfiguration": {"EventBridgeEnabled": True}
     }, "S3's own notifications begin with a test event, which the queue's alarm would take for a failed batch"
-    rules = resources(aws_templates, "AWS::Events::Rule")
+    rules = properties(aws_templates, "AWS::Events::Rule")
     (rule,) = [item for item in rules if item["Name"] == "StockFailedBatches"]
     assert rule["EventPattern"]["source"] == ["aws.s3"]
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "aws/lambda/"}]}
@@ -123,14 +114,14 @@ def test_failed_batches_in_the_bucket_become_messages_in_the_dead_letter_queue(
 
 
 def test_a_failed_scan_is_not_retried_and_lands_in_the_dead_letter_queue(aws_templates: Templates) -> None:
-    (invoke,) = resources(aws_templates, "AWS::Lambda::EventInvokeConfig")
+    (invoke,) = properties(aws_templates, "AWS::Lambda::EventInvokeConfig")
     assert invoke["MaximumRetryAttempts"] == 0
     assert invoke["MaximumEventAgeInSeconds"] == 60
     assert "OnFailure" in invoke["DestinationConfig"]
 
 
 def test_locally_the_emulators_own_poller_stays_out(local_templates: Templates) -> None:
-    mappings = resources(local_templates, "AWS::Lambda::EventSourceMapping")
+    mappings = properties(local_templates, "AWS::Lambda::EventSourceMapping")
     (kinesis,) = [item for item in mappings if "ParallelizationFactor" in item]
     assert kinesis["Enabled"] is False
 
@@ -208,7 +199,7 @@ def test_only_the_notifier_publishes_alerts_and_they_are_encrypted(aws_templates
     assert json.dumps(topic["KmsMasterKeyId"]).endswith(':alias/aws/sns"]]}')
     (denied,) = [
         statement
-        for policy in resources(aws_templates, "AWS::SNS::TopicPolicy")
+        for policy in properties(aws_templates, "AWS::SNS::TopicPolicy")
         for statement in policy["PolicyDocument"]["Statement"]
         if statement.get("Sid") == "OnlyTheNotifierPublishes"
     ]
@@ -231,10 +222,10 @@ def test_alerts_link_to_the_deployed_dashboard(aws_templates: Templates) -> None
 
 
 def test_cloudfront_serves_the_api_under_its_prefix(aws_templates: Templates) -> None:
-    (distribution,) = resources(aws_templates, "AWS::CloudFront::Distribution")
+    (distribution,) = properties(aws_templates, "AWS::CloudFront::Distribution")
     behaviours = distribution["DistributionConfig"]["CacheBehaviors"]
     assert {behaviour["PathPattern"] for behaviour in behaviours} == {"/api/*", "/oauth2/token"}
-    (strip,) = resources(aws_templates, "AWS::CloudFront::Function")
+    (strip,) = properties(aws_templates, "AWS::CloudFront::Function")
     assert r"^\/api(?=\/|$)" in strip["FunctionCode"]
 
 
@@ -251,24 +242,24 @@ def test_what_grows_on_this_machine_is_kept_for_a_day(
     for templates in (local_templates, aws_templates):
         (detector,) = (
             of["Environment"]["Variables"]
-            for of in resources(templates, "AWS::Lambda::Function")
+            for of in properties(templates, "AWS::Lambda::Function")
             if of.get("FunctionName") == "stock-detector"
         )
         (data,) = (
             {rule["Id"]: rule for rule in of["LifecycleConfiguration"]["Rules"]}
-            for of in resources(templates, "AWS::S3::Bucket")
+            for of in properties(templates, "AWS::S3::Bucket")
             if "stock-scan-data" in str(of.get("BucketName"))
         )
         (dead_letters,) = (
             of["MessageRetentionPeriod"]
-            for of in resources(templates, "AWS::SQS::Queue")
+            for of in properties(templates, "AWS::SQS::Queue")
             if of.get("QueueName") == "stock-scanner-dlq"
         )
         snapshots = data["snapshots-go"]["ExpirationInDays"]
         # A redrive needs blocks and snapshots for as long as there is a message.
         assert dead_letters < int(detector["KEPT_DAYS"]) * 86_400
         assert int(detector["KEPT_DAYS"]) <= snapshots
-        logs = {of["RetentionInDays"] for of in resources(templates, "AWS::Logs::LogGroup")}
+        logs = {of["RetentionInDays"] for of in properties(templates, "AWS::Logs::LogGroup")}
         old = data["old-versions-go"]["NoncurrentVersionExpiration"]["NoncurrentDays"]
         raw = data["raw-data-goes"]["ExpirationInDays"]
         kept[templates is local_templates] = (dead_letters, snapshots, logs, old, raw)
@@ -282,7 +273,7 @@ def test_what_lies_in_the_bucket_gets_cold_or_goes_as_it_really_is(aws_templates
     """
     (data,) = [
         bucket
-        for bucket in resources(aws_templates, "AWS::S3::Bucket")
+        for bucket in properties(aws_templates, "AWS::S3::Bucket")
         if "stock-scan-data" in str(bucket.get("BucketName"))
     ]
     rules = {rule["Id"]: rule for rule in data["LifecycleConfiguration"]["Rules"]}

@@ -70,7 +70,6 @@ def notifier(endpoints: Endpoints) -> Notifier:
         dead_letter=lambda _message, _delivery: None,
         clock=_now_ms,
         watched=lambda: 10,
-        pause=lambda _attempt: None,
     )
 
 
