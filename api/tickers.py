@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.charts import LastQuote
-from consumers.stores.charts import LastQuotes
+from consumers.stores.last_quotes import LastQuotes
 
 STALE_AFTER_MS = 90_000  # a scan a minute, and one that is late
 _LATE_AFTER_MS = 8_000

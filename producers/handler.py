@@ -19,7 +19,8 @@ from producers.origin import origin_of
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
-from producers.scan.scan import Parts, Scan, ScanReport, deadline
+from producers.scan.report import ScanReport
+from producers.scan.scan import Parts, Scan, deadline
 from producers.scan.unsent import UnsentStore
 from producers.scan.warm_up import WarmUp, limits_of
 from producers.secret import environment_with_secret

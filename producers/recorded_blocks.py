@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from producers.recorded_lines import RecordingError
-from producers.recorded_rows import BadRowError
+from producers.recorded_values import BadRowError
 
 REQUIRED = ("ts", "symbol", "price")
 OPTIONAL = ("bid", "ask", "day_volume", "volume", "quote_ts")

@@ -12,7 +12,7 @@ from typing import Any
 
 from producers.recorded_blocks import OPTIONAL, REQUIRED, Row, RowBlock, check_columns
 from producers.recorded_lines import Lines, RecordingError
-from producers.recorded_rows import BadRowError
+from producers.recorded_values import BadRowError
 
 _QUOTED = re.compile(rb'"(?:(?<=[,\n]")|(?<=\A"))[^",\n]*"(?=[,\n]|\Z)')
 """A value with quotation marks around it and none in it; it begins with one, for which searching is fast."""

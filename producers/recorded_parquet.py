@@ -9,7 +9,7 @@ from typing import Any
 
 from producers.recorded_blocks import OPTIONAL, REQUIRED, Row, RowBlock, check_columns
 from producers.recorded_lines import RecordingError
-from producers.recorded_rows import BadRowError
+from producers.recorded_values import BadRowError
 
 ROWS_AT_ONCE = 65_536
 _TIMES = {"ts", "quote_ts"}

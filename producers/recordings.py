@@ -22,7 +22,8 @@ from producers.recorded_blocks import Row, RowBlock
 from producers.recorded_csv import csv_blocks
 from producers.recorded_lines import Lines, RecordingError, lines_of
 from producers.recorded_parquet import parquet_blocks
-from producers.recorded_rows import BadRowError, RecordedTick, RowReader, TickColumns
+from producers.recorded_rows import RecordedTick, RowReader, TickColumns
+from producers.recorded_values import BadRowError
 
 _FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
 _SIGNATURES = {

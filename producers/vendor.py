@@ -1,299 +1,21 @@
-"""HTTP towards a vendor of quotes: its rate limit, retries with backoff and jitter, a circuit breaker.
-
-A vendor's limits outlast a process: what has to be remembered between polls, scans and processes is in
-`VendorState`, which the scan keeps.
-"""
+"""What sources that call a vendor by HTTP share: their polls, their limits, and reading what a vendor answers."""
 
 from __future__ import annotations
 
-import json
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import TypeVar
 
-import msgspec
-
-from producers.http import HttpClient, NoReplyError
 from producers.quote_batch import Quote
 from producers.source import NOT_ASKED, Environment, Missing, Quotes, SourceError, SourceSpec
-from producers.vendor_state import (
-    OutOfTimeError,
-    PollEndsError,
-    RateLimitedError,
-    RejectedRequestError,
-    TransientError,
-    VendorError,
-    VendorState,
-    limited,
-)
+from producers.vendor_client import Vendor, VendorClient, number_of, shortened
+from producers.vendor_state import PollEndsError, VendorError, VendorState
 
-MAX_ATTEMPTS = 3
-_FIRST_BACKOFF_MS = 200
-_MAX_BACKOFF_MS = 4_000
-_BURST_MS = 10_000  # how much of the rate limit may be used at once
-_BLOCKED_MS = 15_000  # after a 429 that does not say for how long
-_MAX_BLOCKED_MS = 3_600_000
-_SHOWN = 160
 _UNLIMITED = 60_000.0  # calls a minute
 _RETRY_SECONDS = 900.0
 _INTERVAL = "POLL_INTERVAL_SECONDS"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
-_NOT_JSON = (
-    msgspec.MsgspecError,
-    ValueError,
-    RecursionError,
-)  # ValueError: no UTF-8, or no JSON to Python either
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """Who is called: its name in messages, its address, and what its documentation says of limits.
-
-    `hint` tells a user what to do about a key that is rejected.
-    """
-
-    name: str
-    url: str
-    headers: Mapping[str, str]
-    calls_per_minute: float
-    hint: str
-
-
-class VendorClient:
-    """Calls a vendor as often as it allows, for at most `poll_seconds` a poll.
-
-    Parameters
-    ----------
-    vendor
-        Who is called.
-    poll_seconds
-        How long a poll may take with all its waiting and retries.
-    retry_seconds
-        How long a call of a history may wait for its turn.
-    clock_ms, sleep, rng
-        Epoch milliseconds, waiting, and the jitter.
-    """
-
-    def __init__(
-        self,
-        vendor: Vendor,
-        poll_seconds: float,
-        *,
-        retry_seconds: float = 0.0,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        sleep: Callable[[float], None] = time.sleep,
-        rng: random.Random | None = None,
-    ) -> None:
-        if urlsplit(vendor.url).scheme not in {"http", "https"}:
-            raise SourceError(f"{vendor.name}: address {vendor.url!r}; must be one like https://…")
-        self.vendor = vendor
-        self.state = VendorState(calls_per_minute=vendor.calls_per_minute)
-        self._poll_ms = round(poll_seconds * 1000)
-        self._retry_ms = round(retry_seconds * 1000)
-        self._clock_ms = clock_ms
-        self._sleep = sleep
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._http = HttpClient(vendor.url, vendor.headers)
-        self._deadline_ms = 0
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def affordable(self) -> int:
-        """Return how many calls this poll may make without waiting for its limit."""
-        now_ms = self._clock_ms()
-        spare_ms = now_ms + _BURST_MS - max(self.state.next_call_ms, now_ms)
-        return max(1, spare_ms // self._interval_ms() + 1)
-
-    def begin_poll(self) -> None:
-        """Start a poll.
-
-        Raises
-        ------
-        SourceError
-            If the breaker is open, or the vendor asked to wait until later than this poll lasts.
-        """
-        now_ms = self._clock_ms()
-        self._deadline_ms = now_ms + self._poll_ms
-        self.state.check(self.vendor.name, now_ms, self._deadline_ms)
-
-    def end_poll(self, errors: Sequence[VendorError], *, answered: bool) -> None:
-        """Count the poll for the breaker; a used-up limit is no failure of the vendor's.
-
-        Raises
-        ------
-        VendorError
-            The error that says best why, if nothing was answered at all.
-        """
-        best = next((error for error in errors if not isinstance(error, PollEndsError)), None)
-        best = best or (errors[-1] if errors else None)
-        if answered or best is None:
-            self.state.record_success(str(best or ""))
-            return
-        if isinstance(best, RateLimitedError):
-            self.state.last_error = str(best)
-        else:
-            self.state.record_failure(str(best), self._clock_ms(), self._rng.uniform(0.8, 1.2))
-        raise best
-
-    def get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """Return the JSON that the vendor answers to a GET, within the time of the poll that was begun.
-
-        Raises
-        ------
-        PollEndsError, RejectedRequestError, VendorError
-            As their classes say; what is transient was tried up to three times, with growing pauses.
-        """
-        attempts = 1 if self.state.breaker(self._clock_ms()) == "half-open" else MAX_ATTEMPTS
-        for attempt in range(1, attempts + 1):
-            self._wait_for_turn()
-            try:
-                return self._once(path, parameters)
-            except TransientError:
-                pause_ms = self._backoff_ms(attempt)
-                if attempt == attempts or self._clock_ms() + pause_ms >= self._deadline_ms:
-                    raise
-                self._sleep(pause_ms / 1000)
-        raise AssertionError  # the last attempt returns or raises
-
-    def poll(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """Make a poll of a single call: return the JSON that the vendor answers to a GET.
-
-        Raises
-        ------
-        SourceError
-            If the vendor may not be called now, or does not answer.
-        """
-        self.begin_poll()
-        try:
-            answer = self.get(path, parameters)
-        except VendorError as error:
-            self.end_poll([error], answered=False)
-            raise
-        self.end_poll([], answered=True)
-        return answer
-
-    def pages(self, path: str, parameters: Mapping[str, str]) -> Any:
-        """Return the answer to one call of a history, which waits for its turn, and as long as the vendor asks.
-
-        Raises
-        ------
-        SourceError
-            If the vendor does not answer, or asks for a longer wait than it is tried again.
-        """
-        give_up_ms = self._clock_ms() + self._retry_ms
-        while True:
-            now_ms = self._clock_ms()
-            due_ms = max(self.state.blocked_until_ms, self.state.next_call_ms - _BURST_MS)
-            if due_ms > give_up_ms:
-                raise RateLimitedError(limited(self.vendor.name, due_ms), 429)
-            if due_ms > now_ms:
-                self._sleep((due_ms - now_ms) / 1000)
-            try:
-                return self.poll(path, parameters)
-            except RateLimitedError:
-                if self._clock_ms() >= give_up_ms:
-                    raise
-
-    def _wait_for_turn(self) -> None:
-        # A leaky bucket (GCRA): calls are `_interval_ms` apart on average, and some may come early.
-        state, now_ms = self.state, self._clock_ms()
-        if now_ms >= self._deadline_ms:
-            raise OutOfTimeError(f"{self.vendor.name}: the time for this poll is up")
-        due_ms = max(now_ms, state.blocked_until_ms, state.next_call_ms - _BURST_MS)
-        if due_ms > self._deadline_ms:
-            raise RateLimitedError(limited(self.vendor.name, due_ms), 429)
-        if due_ms > now_ms:
-            self._sleep((due_ms - now_ms) / 1000)
-        state.next_call_ms = max(state.next_call_ms, due_ms) + self._interval_ms()
-
-    def _interval_ms(self) -> int:
-        # In no minute more calls than allowed, with those that come early.
-        return int((60_000 + _BURST_MS) / self.state.calls_per_minute) + 1
-
-    def _once(self, path: str, parameters: Mapping[str, str]) -> Any:
-        left = max(0.1, (self._deadline_ms - self._clock_ms()) / 1000)
-        query = f"?{urlencode(parameters, safe=',')}" if parameters else ""
-        try:
-            answer = self._http.get(f"{self.vendor.url.rstrip('/')}{path}{query}", left)
-        except NoReplyError as error:
-            host = urlsplit(self.vendor.url).netloc
-            raise TransientError(f"{self.vendor.name} does not answer: {error.kind} ({host})") from error
-        self._record_limit(answer.headers)
-        if answer.status != 200:
-            raise self._failure(answer.status, answer.headers, answer.body)
-        try:
-            content = _decoded(answer.body)
-        except _NOT_JSON as error:
-            text = _shortened(answer.body.decode(errors="replace"))
-            raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
-        if isinstance(content, dict) and isinstance(content.get("error") or content.get("message"), str):
-            said = self._error_text(answer.body)
-            raise VendorError(f"{self.vendor.name} answers an error (200: {said}): {self.vendor.hint}", 200)
-        return content
-
-    def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-        name, said = self.vendor.name, self._error_text(body)
-        if 300 <= status < 400:
-            to = f"it redirects to {headers.get('Location')}; check its address, or sign in to the network"
-            said = self._error_text(to.encode())
-        if status == 429:
-            until_ms = self._blocked_until(headers)
-            self.state.blocked_until_ms = until_ms
-            return RateLimitedError(f"{limited(name, until_ms)}: {said}", status)
-        if status == 401:
-            return VendorError(f"{name} rejects the key (401: {said}): {self.vendor.hint}", status)
-        if status == 403:
-            return VendorError(f"{name} denies access (403: {said}): {self.vendor.hint}", status)
-        if status == 503 and retry_after_ms(headers, self._clock_ms()) is not None:
-            self.state.blocked_until_ms = self._blocked_until(headers)  # RFC 9110, 10.2.3: as for 429
-        if status >= 500 or status == 408:
-            return TransientError(f"{name} fails (status {status}: {said})", status)
-        if status in {400, 404, 422}:
-            return RejectedRequestError(f"{name} rejects the request ({status}: {said})", status)
-        return VendorError(f"{name} answered status {status}: {said}", status)
-
-    def _error_text(self, body: bytes) -> str:
-        text = body.decode(errors="replace")
-        try:
-            content = _decoded(body)
-        except _NOT_JSON:
-            content = None
-        if isinstance(content, dict):
-            text = str(content.get("message") or content.get("error") or text)
-        for secret in self.vendor.headers.values():  # should the vendor repeat what it was sent
-            text = text.replace(secret, "***")
-        return _shortened(" ".join(text.split())) or "no reason given"
-
-    def _record_limit(self, headers: Mapping[str, str]) -> None:
-        limit, remaining = _number(headers.get("X-RateLimit-Limit")), headers.get("X-RateLimit-Remaining")
-        if limit is not None and limit >= 1:
-            self.state.calls_per_minute = limit
-        if _number(remaining) == 0:
-            self.state.blocked_until_ms = self._blocked_until(headers)
-
-    def _blocked_until(self, headers: Mapping[str, str]) -> int:
-        now_ms = self._clock_ms()
-        asked_ms, reset = retry_after_ms(headers, now_ms), _number(headers.get("X-RateLimit-Reset"))
-        if asked_ms is not None:
-            until_ms = asked_ms
-        elif reset is not None:  # epoch seconds
-            until_ms = reset * 1000
-        else:
-            until_ms = now_ms + _BLOCKED_MS * self._rng.uniform(1.0, 1.5)
-        return round(min(max(until_ms, now_ms), now_ms + _MAX_BLOCKED_MS))
-
-    def _backoff_ms(self, attempt: int) -> float:
-        longest = min(_MAX_BACKOFF_MS, _FIRST_BACKOFF_MS * 2**attempt)
-        return self._rng.uniform(longest / 4, longest)
 
 
 class VendorSource:
@@ -390,7 +112,7 @@ def poll_seconds(environment: Environment) -> float:
     SourceError
         If the variable holds no number.
     """
-    interval = _number(environment.get(_INTERVAL, "5"))
+    interval = number_of(environment.get(_INTERVAL, "5"))
     if interval is None:
         raise SourceError(f"{_INTERVAL} is {environment[_INTERVAL]!r}", allowed="a number of seconds")
     return min(max(1.0, 0.8 * interval), 20.0)
@@ -404,7 +126,7 @@ def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> 
     try:
         return read(answer)
     except Exception as error:  # noqa: BLE001 - reported as the reason why the ticker is missing
-        return Missing(_shortened(f"{source} answered what is no quote: {type(error).__name__}: {error}"))
+        return Missing(shortened(f"{source} answered what is no quote: {type(error).__name__}: {error}"))
 
 
 def epoch_ms(at: datetime | None) -> int | None:
@@ -412,39 +134,3 @@ def epoch_ms(at: datetime | None) -> int | None:
     if at is None or at.tzinfo is None or at.year < 1970:
         return None
     return max(0, (at - _EPOCH) // timedelta(milliseconds=1))
-
-
-def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
-    """Return until when a server asks not to be called (epoch ms), by seconds or by a date (RFC 9110, 10.2.3)."""
-    text = headers.get("Retry-After")
-    seconds = _number(text)
-    if seconds is not None:
-        return now_ms + seconds * 1000
-    try:
-        at = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
-
-
-def _decoded(body: bytes) -> Any:
-    """Return the JSON in an answer; NaN and Infinity, which are none, cost the values that they stand for alone."""
-    text = body.removeprefix(_MARK)
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        if b"NaN" not in text and b"Infinity" not in text:
-            raise
-        return json.loads(text)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < 1e12 else None
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

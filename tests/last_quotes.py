@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from consumers.contracts.charts import Bar, LastQuote, QuoteColumns
-from consumers.stores.charts import pack_columns
+from consumers.stores.last_quotes import pack_columns
 
 _bar = attrgetter(*(field.name for field in fields(Bar)))
 

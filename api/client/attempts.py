@@ -12,7 +12,7 @@ import httpx
 
 from api.client.dialogues import ApiRequest
 from api.client.errors import ApiError, ApiUnavailableError
-from producers.vendor import retry_after_ms
+from producers.vendor_client import retry_after_ms
 
 LOCAL = "http://127.0.0.1:8080/api"
 _PASSING = frozenset({429, 502, 503, 504})

@@ -39,7 +39,7 @@ _UNREADABLE = "the bars cannot be read now"
 
 
 class Quotes(Protocol):
-    """The newest quotes: `stores.charts.LastQuotes`."""
+    """The newest quotes: `stores.last_quotes.LastQuotes`."""
 
     @property
     def ts(self) -> Mapping[str, int]:

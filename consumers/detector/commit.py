@@ -19,7 +19,8 @@ from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.detector.crowded import without_place
 from consumers.detector.effects import Effects, effects_of, last_quotes
-from consumers.stores.charts import GROUPS, pack_columns
+from consumers.stores.charts import GROUPS
+from consumers.stores.last_quotes import pack_columns
 from consumers.windows import restore, snapshot
 from consumers.windows.partition import HOUR_MS, PartitionState, next_clock
 from consumers.windows.ports import BlockExistsError

@@ -25,15 +25,8 @@ from producers.markets import market_of, new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource, readable
-from producers.vendor import (
-    VendorClient,
-    VendorSource,
-    client_of,
-    epoch_ms,
-    history_client_of,
-    poll_seconds,
-    read_quote,
-)
+from producers.vendor import VendorSource, client_of, epoch_ms, history_client_of, poll_seconds, read_quote
+from producers.vendor_client import VendorClient
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
 
 SYMBOLS_PER_CALL = 500

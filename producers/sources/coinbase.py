@@ -18,15 +18,8 @@ import msgspec
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamSource
-from producers.vendor import (
-    VendorClient,
-    VendorSource,
-    client_of,
-    epoch_ms,
-    history_client_of,
-    poll_seconds,
-    read_quote,
-)
+from producers.vendor import VendorSource, client_of, epoch_ms, history_client_of, poll_seconds, read_quote
+from producers.vendor_client import VendorClient
 from producers.vendor_state import RejectedRequestError
 
 _URL = "https://api.exchange.coinbase.com"

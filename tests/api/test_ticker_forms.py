@@ -33,7 +33,7 @@ from consumers.stream.thresholds import Threshold
 from producers.errors import MonitorError
 from producers.markets import FX
 from producers.markets.listings import Listings
-from producers.recorded_rows import symbol_of
+from producers.recorded_values import symbol_of
 from producers.scan.scan import Scan
 from producers.settings import ScannerSettings, ScanRequest
 from producers.source import MinuteBar

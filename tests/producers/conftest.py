@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
-from producers.vendor import Vendor, VendorClient
+from producers.vendor_client import Vendor, VendorClient
 from tests.aws import aws_in_memory, create_table
 from tests.producers.fakes import Aws, Bus, Call, Clock, MakeClient, StrictKinesis, VendorStub
 

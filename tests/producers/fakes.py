@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from producers.partitions import partition_of
 from producers.quote_batch import QuoteBatch, decode
 from producers.scan.scan import Parts
-from producers.vendor import VendorClient
+from producers.vendor_client import VendorClient
 from tests.json_types import Json
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mypy_boto3_kinesis import KinesisClient
 
 import producers.handler
 from producers.quote_batch import decode
-from producers.scan.scan import ScanReport
+from producers.scan.report import ScanReport
 from producers.settings import SettingsError
 from tests.producers.fakes import Aws, user_records
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.source import SourceError
-from producers.vendor import Vendor, VendorClient, poll_seconds
+from producers.vendor import poll_seconds
+from producers.vendor_client import Vendor, VendorClient
 from producers.vendor_state import (
     BREAKER_FAILURES,
     MAX_OPEN_MS,

@@ -12,7 +12,8 @@ from consumers.contracts.sentences import explain
 from consumers.detectors.engine import engine
 from consumers.stream.threshold_table import table
 from consumers.stream.thresholds import Threshold
-from producers.recorded_rows import BadRowError, RecordedTick, RowReader
+from producers.recorded_rows import RecordedTick, RowReader
+from producers.recorded_values import BadRowError
 from producers.recordings import json_row
 
 _KINDS = len(engine.KINDS)

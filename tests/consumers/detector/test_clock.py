@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumers.detector.invocation import Consumer
-from consumers.stores.charts import unpack_quotes
+from consumers.stores.last_quotes import unpack_quotes
 from consumers.windows import restore
 from tests.consumers import kit
 

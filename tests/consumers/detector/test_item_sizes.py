@@ -27,7 +27,8 @@ from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.detector import crowded
 from consumers.redrive.requeue import requeue
-from consumers.stores.charts import ChartTable, unpack_quotes
+from consumers.stores.charts import ChartTable
+from consumers.stores.last_quotes import unpack_quotes
 from consumers.stores.windows import block_to_item
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import partition, restore, state
