@@ -15,13 +15,14 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from tests.http_server import Handler
 from tests.json_types import Json
 from tests.yahoo import UNKNOWN, Answer, Yahoo, answer, chart
 
@@ -137,7 +138,7 @@ class _Server(ThreadingHTTPServer):
     is_revoked = False
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
@@ -153,16 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
             "kraken": lambda: _kraken(path, asked),
             "finnhub": lambda: _finnhub(asked, headers),
         }[vendor]()
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.answer(status, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
 
 def _messages(vendor: str, name: str) -> list[object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -13,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from api.app import create_app
 from api.event import normalized
 from api.services import Services
+from tests.http_server import Handler, serving
 
 Failure = Callable[[str], tuple[int, dict[str, str]] | None]
 """Given a path and query: what to return in the API's place (a status of 0: cut the connection), None for nothing."""
@@ -30,7 +30,7 @@ def served(services: Services, fails: Failure = _never) -> Iterator[tuple[str, l
     """Serve the API under /api of a free port; yield its address, and the requests that came, as they come."""
     app, requests, turn = create_app(services), list[str](), threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class ApiHandler(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -49,7 +49,7 @@ def served(services: Services, fails: Failure = _never) -> Iterator[tuple[str, l
                 if not status:
                     self.close_connection = True
                     return
-                self._send(status, headers, b"")
+                self.answer(status, headers=headers)
                 return
             url = urlsplit(self.path)
             event = {
@@ -62,26 +62,7 @@ def served(services: Services, fails: Failure = _never) -> Iterator[tuple[str, l
             with turn:  # as a function does one request at a time
                 result = app.resolve(normalized(event), LambdaContext())
             headers = {name: values[0] for name, values in result["multiValueHeaders"].items()}
-            self._send(result["statusCode"], headers, result["body"].encode())
+            self.answer(result["statusCode"], result["body"].encode(), headers)
 
-        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api", requests
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(ApiHandler) as address:
+        yield f"{address}/api", requests

@@ -7,17 +7,15 @@ import io
 import json
 import os
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from localstack.settings import free_port
 from tests.conftest import BROWSERS
 from tests.e2e.monitor import Monitor
+from tests.http_server import Handler, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 REBOUND = "rebound.test"
@@ -58,31 +56,19 @@ ATTACK = """async ({url, method, body}) => {
 def attackers_page() -> Iterator[Page]:
     """An empty page of another origin, in a browser that resolves `REBOUND` to this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class AnyPage(Handler):
         def do_GET(self) -> None:
             text = b"<!doctype html><title>any web page</title><body></body>"
-            self.send_response(200)
-            self.send_header("content-type", "text/html")
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.answer(200, text, {"Content-Type": "text/html"})
 
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     arguments = [f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1", "--disable-gpu"]
-    with sync_playwright() as playwright:
+    with serving(AnyPage) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments, chromium_sandbox=False)
         page = browser.new_context().new_page()
-        page.goto(f"http://{REBOUND}:{server.server_port}/")
+        page.goto(f"http://{REBOUND}:{address.rpartition(':')[2]}/")
         yield page
         browser.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def function_zip(marker: str) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from localstack import arrivals
 from localstack.arrivals import PATH, Arrivals
 from localstack.event_source_mapping.arrivals import ArrivalWatch
+from tests.http_server import Handler, serving
 
 
 async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -87,33 +87,24 @@ class Local:
         self.let = threading.Semaphore(0)
         local, left = self, list(answers)
 
-        class Handler(BaseHTTPRequestHandler):
+        class LocalHandler(Handler):
             def do_GET(self) -> None:
                 local.asked.append(self.path)
                 local.let.acquire(timeout=20)
-                answer = left.pop(0) if left else None
-                self.send_response(200 if answer is not None else 404)
-                self.end_headers()
-                if answer is not None:
-                    self.wfile.write(str(answer).encode())
+                if left:
+                    self.answer(200, str(left.pop(0)).encode())
+                else:
+                    self.answer(404)
 
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.handler = LocalHandler
+        self.url = ""
 
 
 @pytest.fixture
 def local() -> Iterator[Local]:
     server = Local(7, 8, 8)
-    yield server
-    server.close()
+    with serving(server.handler) as server.url:
+        yield server
 
 
 def test_each_arrival_is_acted_on_once_and_an_aws_that_cannot_say_is_polled(local: Local) -> None:

@@ -6,9 +6,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -22,6 +21,7 @@ from producers.sources import get
 from stream_infra import names
 from stream_infra.config import ConfigError
 from tests.aws import aws_in_memory
+from tests.http_server import Handler, serving
 
 ALPACA = {"APCA_API_KEY_ID": "AK1", "APCA_API_SECRET_KEY": "s3cr3t"}
 # https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker
@@ -45,29 +45,15 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSettings:
 def vendor(status: int, body: object, delay: float = 0) -> Iterator[str]:
     """An HTTP server that gives one answer to everything but products that are called NOPE."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class VendorHandler(Handler):
         def do_GET(self) -> None:
             time.sleep(delay)
             unknown = "NOPE" in self.path
             text = json.dumps({"message": "NotFound"} if unknown else body).encode()
-            with suppress(ConnectionError):  # whoever asked has not waited
-                self.send_response(404 if unknown else status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
+            self.answer(404 if unknown else status, text, {"Content-Type": "application/json"})
 
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(VendorHandler) as address:
+        yield address
 
 
 def test_without_a_choice_the_quotes_are_simulated(settings: LocalSettings) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -14,6 +11,7 @@ import pytest
 
 from producers.vendor_client import Vendor, VendorClient
 from tests.aws import aws_in_memory, create_table
+from tests.http_server import Handler, serving
 from tests.producers.fakes import Aws, Bus, Call, Clock, MakeClient, StrictKinesis, VendorStub
 
 
@@ -41,7 +39,7 @@ def kinesis() -> StrictKinesis:
 def vendor() -> Iterator[VendorStub]:
     stub = VendorStub()
 
-    class Handler(BaseHTTPRequestHandler):
+    class VendorHandler(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -54,23 +52,10 @@ def vendor() -> Iterator[VendorStub]:
                 self.close_connection = True
                 return
             status, headers, body = answer
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            with suppress(BrokenPipeError, ConnectionResetError):  # a client that no longer waits
-                self.wfile.write(body)
+            self.answer(status, body, headers)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield stub
-    server.shutdown()
-    server.server_close()
+    with serving(VendorHandler) as stub.url:
+        yield stub
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from consumers.alerts import channels
 from consumers.alerts.channels import Channel, Setup
 from tests.consumers.alerts.bench import T0_MS
+from tests.http_server import Handler
 
 SECRET = "sesame-0123456789"  # what must be in no error
 
@@ -35,7 +36,7 @@ class Vendor:
         self.methods: list[str] = []
         vendor = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class VendorHandler(Handler):
             def do_PATCH(self) -> None:
                 self.do_POST()
 
@@ -55,10 +56,7 @@ class Vendor:
                 self.end_headers()
                 self.wfile.write(answer.body.encode())
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), VendorHandler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 

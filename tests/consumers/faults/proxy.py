@@ -44,7 +44,7 @@ class Proxy:
             def handle_one(self) -> None:
                 proxy.serve(self)
 
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one  # noqa: N815
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one
 
             def log_message(self, *_of: object) -> None:
                 pass

@@ -13,7 +13,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -31,6 +31,7 @@ from stream_infra.operations import sign_in
 from stream_infra.operations.endpoints import Endpoints, SignInAddress
 from stream_infra.operations.errors import FailedError
 from stream_infra.operations.sign_in import TokenFile, token
+from tests.http_server import Handler
 
 CLIENT = "command-line-client"
 
@@ -55,7 +56,7 @@ class Cognito(ThreadingHTTPServer):
         return self.valid
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Cognito
 
     def do_GET(self) -> None:
@@ -85,9 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         back = query["redirect_uri"].replace("localhost", "127.0.0.1")
         if self.server.forged_first:
             urlopen(f"{back}?{urlencode({'code': 'stolen', 'state': 'made-up'})}").close()
-        self.send_response(302)
-        self.send_header("Location", f"{back}?{urlencode({**brought, 'state': query['state']})}")
-        self.end_headers()
+        self.answer(302, headers={"Location": f"{back}?{urlencode({**brought, 'state': query['state']})}"})
 
     def do_POST(self) -> None:
         assert self.path == "/oauth2/token"
@@ -112,14 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, {**answer, "id_token": self.server.id_token()})
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        self.answer(status, json.dumps(body).encode())
 
 
 @pytest.fixture

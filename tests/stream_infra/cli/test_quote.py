@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
 
 from stream_infra.cli import main
+from tests.http_server import Handler, serving
 
 runner = CliRunner()
 Answers = dict[str, tuple[int, dict[str, object]]]
@@ -22,23 +21,15 @@ def finnhub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     """A vendor on 127.0.0.1: what it answers for which ticker."""
     answers: Answers = {}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Finnhub(Handler):
         def do_GET(self) -> None:
             status, body = answers[self.path.rpartition("=")[2]]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.answer(status, json.dumps(body).encode())
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("FINNHUB_URL", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("FINNHUB_API_KEY", "k3y")
-    yield answers
-    server.shutdown()
-    server.server_close()
+    with serving(Finnhub) as address:
+        monkeypatch.setenv("FINNHUB_URL", address)
+        yield answers
 
 
 def quote(*arguments: str) -> tuple[int, str, str]:

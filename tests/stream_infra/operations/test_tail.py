@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +28,7 @@ from stream_infra.operations.tail import (
     newest_arrivals,
 )
 from tests.aws import aws_in_memory
+from tests.http_server import Handler, serving
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -107,29 +107,18 @@ def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serves what a function of (path, query) answers; returns the address."""
-    servers: list[ThreadingHTTPServer] = []
+    with ExitStack() as servers:
 
-    def start(answer: Answer) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                url = urlsplit(self.path)
-                body = answer(url.path, {key: value[0] for key, value in parse_qs(url.query).items()})
-                self.send_response(200 if body is not None else 500)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
+        def start(answer: Answer) -> str:
+            class AnswerHandler(Handler):
+                def do_GET(self) -> None:
+                    url = urlsplit(self.path)
+                    body = answer(url.path, {key: value[0] for key, value in parse_qs(url.query).items()})
+                    self.answer(200 if body is not None else 500, json.dumps(body).encode())
 
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
+            return servers.enter_context(serving(AnswerHandler))
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def _anomaly(minute: int, ticker: str = "AAPL") -> Item:
