@@ -79,10 +79,9 @@ class StreamSource:
         How long a poll may wait for a connection and the first quotes.
     """
 
-    def __init__(self, dialect: StreamDialect, poll_seconds: float, rng: random.Random | None = None) -> None:
+    def __init__(self, dialect: StreamDialect, poll_seconds: float) -> None:
         self._dialect = dialect
         self._poll_seconds = poll_seconds
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._changed = threading.Condition()
         self._newest: dict[str, Quote | Missing] = {}
         self._wanted: tuple[str, ...] = ()
@@ -147,7 +146,7 @@ class StreamSource:
                 failures = 1 if self._connected else failures + 1
                 self._lose(f"{type(error).__name__}: {error}"[:160])
             longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 8))
-            self._closing.wait(self._rng.uniform(longest / 2, longest))
+            self._closing.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, not a secret
 
     def _connection(self) -> ClientConnection:
         return connect(

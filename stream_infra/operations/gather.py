@@ -56,15 +56,9 @@ _ERROR = re.compile(r'\[ERROR\]|"level": ?"(?:ERROR|CRITICAL)"|Task timed out|^[
 class Gatherer:
     """One round of questions to one monitor at one time."""
 
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        now: datetime,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, endpoints: Endpoints, now: datetime) -> None:
         self._endpoints = endpoints
         self._now = now
-        self._clock = clock
         self._clients: dict[str, Any] = {}
         self._unseen: dict[str, str] = {}
 
@@ -87,7 +81,7 @@ class Gatherer:
             api=pages.api(endpoints.api),
             dashboard=pages.dashboard(endpoints.dashboard),
             outbox=pages.outbox(endpoints.outbox),
-            until=self._clock(),
+            until=datetime.now(UTC),
             unseen=dict(self._unseen),
         )
 

@@ -279,13 +279,15 @@ def alert_cursor(endpoints: Endpoints, since: datetime, clock: Callable[[], int]
     return SentCursor(store, round(since.timestamp() * 1000), clock)
 
 
+_INTERVAL_SECONDS = 1.0
+
+
 @dataclass(frozen=True)
 class Following:
     """How to follow: at most the last `lines` of what is there (None for all), and then what comes."""
 
     lines: int | None
     follow: bool
-    interval_seconds: float = 1.0
 
 
 def items(
@@ -303,7 +305,7 @@ def items(
             pause(0.2)  # five reads a second and shard are what Kinesis allows
     yield from there
     while how.follow:
-        pause(how.interval_seconds)
+        pause(_INTERVAL_SECONDS)
         found, _ = cursor.poll()
         yield from filter(wanted, found)
 

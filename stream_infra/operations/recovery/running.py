@@ -22,7 +22,6 @@ from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError
 from stream_infra.operations.tail import TickCursor
 
-Sleep = Callable[[float], None]
 Progress = Callable[[int, int], None]
 """Called with how many ticks are accounted for, and how many waited."""
 _LIVE = ("live", "simulated")
@@ -74,7 +73,7 @@ def stop(endpoints: Endpoints, *, everything: bool) -> list[str]:
     return stopped
 
 
-def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep) -> Proof:
+def start(endpoints: Endpoints, on_progress: Progress) -> Proof:
     """Start everything, and wait until what waited in the stream is in the windows, a quarter of an hour at most.
 
     Raises
@@ -85,7 +84,7 @@ def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep
     partitions = _partitions(endpoints)
     ledger = Ledger(endpoints.client("dynamodb"), names.WINDOWS_TABLE, partitions)
     heads = ledger.heads()
-    waiting = _waiting(endpoints, partitions, sleep)
+    waiting = _waiting(endpoints, partitions)
     _enable(endpoints, enabled=True)
     endpoints.client("events").enable_rule(Name=names.SCHEDULE_RULE)
     waited = 0.0
@@ -99,7 +98,7 @@ def start(endpoints: Endpoints, on_progress: Progress, sleep: Sleep = time.sleep
         proof = Proof(len(waiting), taken.ticks_in, _behind(endpoints, waiting))
         if proof.complete or waited >= _LIMIT_SECONDS:
             return proof
-        sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)
         waited += _POLL_SECONDS
 
 
@@ -125,7 +124,7 @@ def _known(endpoints: Endpoints) -> dict[tuple[str, str], int]:
     return {(class_, symbol): ts for class_ in _LIVE for symbol, ts in store.last_quotes(class_).ts.items()}
 
 
-def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]:
+def _waiting(endpoints: Endpoints, partitions: int) -> list[_Tick]:
     """Ticks in the stream that are newer than what the windows have of their symbol."""
     known = _known(endpoints)
     newest: dict[tuple[str, int], int] = {}
@@ -142,7 +141,7 @@ def _waiting(endpoints: Endpoints, partitions: int, sleep: Sleep) -> list[_Tick]
     while not complete:
         items, complete = cursor.poll()
         if not complete:
-            sleep(_READ_SECONDS)
+            time.sleep(_READ_SECONDS)
         found += [_Tick(item["source"], item["ticker"], item["ts"]) for item in items if "error" not in item]
     return [
         tick for tick in found if tick.origin in _LIVE and tick.ts > known.get((tick.origin, tick.symbol), 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from stream_infra import names
@@ -26,7 +25,7 @@ def in_use(endpoints: Endpoints) -> str:
     return str(found.get("Environment", {}).get("Variables", {}).get(VARIABLE, names.ANOMALIES_TABLE))
 
 
-def switch(endpoints: Endpoints, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
+def switch(endpoints: Endpoints, table: str) -> None:
     """Let the detector and the API use `table`, and allow them to. The stacks' own table takes the permission back.
 
     Raises
@@ -40,7 +39,7 @@ def switch(endpoints: Endpoints, table: str, sleep: Callable[[float], None] = ti
     # The API first on the way to data, so that nothing is written where nobody reads.
     for function in (names.API_HANDLER, names.DETECTOR):
         _allow(endpoints, function, None if table == names.ANOMALIES_TABLE else arn)
-        _point(endpoints, function, table, sleep)
+        _point(endpoints, function, table)
 
 
 def _arn(endpoints: Endpoints, table: str) -> str:
@@ -68,7 +67,7 @@ def _allow(endpoints: Endpoints, function: str, arn: str | None) -> None:
     iam.put_role_policy(RoleName=role, PolicyName=POLICY, PolicyDocument=json.dumps(document))
 
 
-def _point(endpoints: Endpoints, function: str, table: str, sleep: Callable[[float], None]) -> None:
+def _point(endpoints: Endpoints, function: str, table: str) -> None:
     client: Any = endpoints.client("lambda")
     before = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
     client.update_function_configuration(
@@ -80,7 +79,7 @@ def _point(endpoints: Endpoints, function: str, table: str, sleep: Callable[[flo
     ] != "Successful":
         if found["LastUpdateStatus"] == "Failed" or waited >= _LIMIT_SECONDS:
             raise FailedError(f"{function} did not take the change: {found.get('LastUpdateStatusReason')}")
-        sleep(1)
+        time.sleep(1)
         waited += 1
     # What callers use is a version behind an alias, where there is one: a change of $LATEST does not reach them.
     for alias in client.list_aliases(FunctionName=function)["Aliases"]:
