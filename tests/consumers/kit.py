@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NotRequired, TypedDict, TypeVar
@@ -15,6 +15,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 
 from consumers.contracts.anomaly import Anomaly
 from consumers.contracts.charts import Bar
+from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.contracts.events import Event
 from consumers.detector.invocation import Consumer
@@ -120,6 +121,11 @@ def event(records: Sequence[Sent]) -> LambdaEvent:
             for record in records
         ]
     }
+
+
+def counts(blocks: Iterable[Block]) -> TickCounts:
+    """Return what blocks count, of all sources together."""
+    return sum((of for block in blocks for of in block.sources.values()), TickCounts())
 
 
 def kinesis(records: Sequence[Sent]) -> list[KinesisRecord]:

@@ -36,11 +36,11 @@ def look(endpoints: Endpoints) -> list[Diagnosis]:
 
 
 @contextmanager
-def schedule_stopped(monitor: Monitor) -> Iterator[None]:
+def rule_disabled(monitor: Monitor, name: str = "StockScannerSchedule") -> Iterator[None]:
     events = monitor.client("events")
-    events.disable_rule(Name="StockScannerSchedule")
+    events.disable_rule(Name=name)
     yield
-    events.enable_rule(Name="StockScannerSchedule")
+    events.enable_rule(Name=name)
 
 
 @contextmanager
@@ -241,9 +241,10 @@ def record_quarantined(monitor: Monitor) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_subscribed(monitor: Monitor) -> Iterator[None]:
+def nobody_subscribed(
+    monitor: Monitor, topic: str = "arn:aws:sns:us-east-1:000000000000:stock-tracker-operations"
+) -> Iterator[None]:
     sns = monitor.client("sns")
-    topic = "arn:aws:sns:us-east-1:000000000000:stock-tracker-operations"
     found = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     for subscription in found:
         sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
@@ -301,7 +302,7 @@ def wrong_handler(monitor: Monitor) -> Iterator[None]:
 
 BREAKS: dict[str, tuple[Break, str, str, str, str]] = {
     # what is broken: how, severity, cause, words of the finding and its reason, words of the remedy
-    "schedule": (schedule_stopped, "failed", "schedule-stopped", "StockScannerSchedule", "enable-rule"),
+    "schedule": (rule_disabled, "failed", "schedule-stopped", "StockScannerSchedule", "enable-rule"),
     "rule": (anomaly_rule_without_target, "failed", "rule-without-target", "StockAnomalies", ""),
     "threshold": (
         parameter("/stock-tracker/threshold", "high"), "failed", "parameter-unusable", '"high"', "recover",
@@ -366,7 +367,7 @@ def test_the_cause_is_named_with_its_remedy(monitor: Monitor, endpoints: Endpoin
 
 
 def test_a_person_reads_cause_remedy_and_section(monitor: Monitor) -> None:
-    with schedule_stopped(monitor):
+    with rule_disabled(monitor):
         answer = monitor.run("doctor")
     assert answer.returncode == 1
     assert "the rule StockScannerSchedule is DISABLED" in answer.stdout

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -26,8 +26,10 @@ from tests.e2e.test_doctor import (
     bucket_silent,
     feed_dead,
     mapping_disabled,
+    nobody_subscribed,
     permission_missing,
     queue_policy_removed,
+    rule_disabled,
     topic_key_disabled,
     wrong_handler,
 )
@@ -97,30 +99,9 @@ def test_a_sound_deployment_passes_in_less_than_two_minutes_and_nothing_is_left(
     assert set(left_behind(monitor)) <= earlier
 
 
-@contextmanager
-def subscriber_gone(monitor: Monitor) -> Iterator[None]:
-    sns = monitor.client("sns")
-    subscribed = sns.list_subscriptions_by_topic(TopicArn=TOPIC)[
-        "Subscriptions"
-    ]  # the runbook's tests add some
-    for found in subscribed:
-        sns.unsubscribe(SubscriptionArn=found["SubscriptionArn"])
-    yield
-    for found in subscribed:
-        sns.subscribe(TopicArn=TOPIC, Protocol=found["Protocol"], Endpoint=found["Endpoint"])
-
-
-@contextmanager
-def failed_batches_disabled(monitor: Monitor) -> Iterator[None]:
-    events = monitor.client("events")
-    events.disable_rule(Name="StockFailedBatches")
-    yield
-    events.enable_rule(Name="StockFailedBatches")
-
-
 PLANTED: dict[str, tuple[Break, str]] = {
-    "subscriber gone": (subscriber_gone, "nobody-is-notified"),
-    "rule disabled": (failed_batches_disabled, "rule-disabled"),
+    "subscriber gone": (partial(nobody_subscribed, topic=TOPIC), "nobody-is-notified"),
+    "rule disabled": (partial(rule_disabled, name="StockFailedBatches"), "rule-disabled"),
     "policy removed": (permission_missing, "missing-permission"),
     "secret missing": (feed_dead, "feed-dead"),
     "mapping stopped": (mapping_disabled, "mapping-disabled"),

@@ -21,7 +21,6 @@ from consumers.alerts import event as alert_events
 from consumers.alerts import settings as alert_settings
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.rendering.texts import content
-from consumers.contracts.counts import TickCounts
 from consumers.contracts.events import detected, ended, escalated
 from consumers.redrive import dead_letters
 from consumers.redrive.requeue import requeue
@@ -113,7 +112,7 @@ def test_the_stream_takes_any_records() -> None:
         sent += report.counts.ticks_in
         blocks = [block for of in memory.blocks.values() for block in of]
         if rng.random() < 0.05:
-            counted = sum((c for block in blocks for c in block.sources.values()), TickCounts())
+            counted = kit.counts(blocks)
             assert counted.ticks_in == sent, where
             for entry in list(memory.quarantine.values())[-20:]:
                 again, _ = requeue(entry)

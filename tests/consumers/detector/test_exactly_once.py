@@ -8,13 +8,13 @@ answers that get lost, and two processes at work on the same records at once. HI
 from __future__ import annotations
 
 import os
+from itertools import chain
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.contracts.counts import TickCounts
 from consumers.detector.invocation import Consumer
 from consumers.stream.thresholds import ThresholdVersion
 from consumers.windows import restore
@@ -111,8 +111,7 @@ def outcome_of(memory: kit.Memory) -> dict[str, object]:
             state.checkpoints,
             state.digests,
         )
-    blocks = [block for of in memory.blocks.values() for block in of]
-    counts = sum((c for block in blocks for c in block.sources.values()), TickCounts())
+    counts = kit.counts(chain.from_iterable(memory.blocks.values()))
     assert memory.contradictions == []
     assert counts.balance()
     return {

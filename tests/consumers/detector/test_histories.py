@@ -13,12 +13,11 @@ import os
 import random
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import pytest
 
-from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
 from consumers.stream.rows import split_key
 from consumers.stream.thresholds import ThresholdVersion
@@ -235,8 +234,7 @@ def check(seed: int) -> Counter[str]:
     expected, found = outcome(once), outcome(many)
     for name, value in expected.items():
         assert found[name] == value, f"{name} of the history with SEED={seed}"
-    blocks = [block for of in many.blocks.values() for block in of]
-    counts = sum((counts for block in blocks for counts in block.sources.values()), TickCounts())
+    counts = kit.counts(chain.from_iterable(many.blocks.values()))
     return Counter(
         in_windows=counts.in_windows,
         duplicate=counts.duplicate,

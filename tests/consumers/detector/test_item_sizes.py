@@ -66,7 +66,7 @@ def test_thousands_of_sources_make_blocks_that_fit(key: str | None) -> None:
         payloads = [kit.payload([("AAPL", START_MS + at + i, 50.0)], name) for i, name in enumerate(part)]
         sent = kit.Sent(kit.aggregate(payloads), str(1000 + at), START_MS + at, key or f"key {at}")
         assert consumer.consume(kit.event([sent]), 1 << 62).failed_sequence is None
-    counts = sum((c for block in memory.blocks[0] for c in block.sources.values()), TickCounts())
+    counts = kit.counts(memory.blocks[0])
     assert counts.ticks_in == len(sources)
     last = memory.blocks[0][-1]
     assert len(last.totals) <= MAX_TOTALS + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain
 
 import pytest
 
@@ -40,8 +41,7 @@ def gap() -> kit.Memory:
 
 
 def held(memory: kit.Memory) -> TickCounts:
-    blocks = [block for of in memory.backfill_blocks.values() for block in of]
-    return sum((counts for block in blocks for counts in block.sources.values()), TickCounts())
+    return kit.counts(chain.from_iterable(memory.backfill_blocks.values()))
 
 
 @pytest.mark.parametrize("call", range(14))

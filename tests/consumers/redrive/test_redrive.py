@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -90,8 +91,7 @@ def late(memory: kit.Memory) -> dict[tuple[str, str], Anomaly]:
 
 
 def brought_back(memory: kit.Memory) -> TickCounts:
-    blocks = [block for chain in memory.backfill_blocks.values() for block in chain]
-    return sum((counts for block in blocks for counts in block.sources.values()), TickCounts())
+    return kit.counts(chain.from_iterable(memory.backfill_blocks.values()))
 
 
 def assert_brought_back(case: Case, memory: kit.Memory) -> None:
