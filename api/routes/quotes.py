@@ -124,7 +124,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             "until": iso_ms(until_ms),
             "closed_since": closed and iso_ms(epoch_ms(closed[0])),
             "opens_at": closed and iso_ms(epoch_ms(closed[1])),
-            "bars": [_bar(bar) for bar in bars],
+            "bars": [{"minute": iso_ms(bar.minute_ms), **bar.values()} for bar in bars],
             "count": len(bars),
         }
         return respond(payload, if_none_match(app))
@@ -200,19 +200,3 @@ def _last(
 
 def _minute_after(ts_ms: int) -> int:
     return ts_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-
-
-def _bar(bar: Bar) -> dict[str, Any]:
-    return {
-        "minute": iso_ms(bar.minute_ms),
-        "open": bar.open,
-        "high": bar.high,
-        "low": bar.low,
-        "close": bar.close,
-        "volume": bar.volume,
-        "ticks": bar.ticks,
-        "bid": bar.bid,
-        "ask": bar.ask,
-        "spread_low": bar.spread_low,
-        "spread_high": bar.spread_high,
-    }

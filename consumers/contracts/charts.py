@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 MINUTE_MS = 60_000
@@ -26,6 +26,13 @@ class Bar:
     ask: float | None
     spread_low: float | None = None
     spread_high: float | None = None
+
+    def values(self) -> dict[str, float | None]:
+        """Return what it says of its minute, by the names of its fields."""
+        return {name: getattr(self, name) for name in _BAR_VALUES}
+
+
+_BAR_VALUES = tuple(each.name for each in fields(Bar))[1:]
 
 
 @dataclass(frozen=True, slots=True)

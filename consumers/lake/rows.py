@@ -50,21 +50,7 @@ def bar_rows(step: Step) -> Iterator[Row]:
     for slot, bar in step.closed:
         origin, ticker = split_key(step.state.keys[slot])
         if origin != PROOF:
-            yield {
-                "minute_ms": bar.minute_ms,
-                "ticker": ticker,
-                "origin": origin,
-                "open": bar.open,
-                "high": bar.high,
-                "low": bar.low,
-                "close": bar.close,
-                "volume": bar.volume,
-                "ticks": bar.ticks,
-                "bid": bar.bid,
-                "ask": bar.ask,
-                "spread_low": bar.spread_low,
-                "spread_high": bar.spread_high,
-            }
+            yield {"minute_ms": bar.minute_ms, "ticker": ticker, "origin": origin, **bar.values()}
 
 
 def newest_rows(rows: Iterable[Row], key: tuple[str, ...]) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -85,26 +86,10 @@ def quarantine_key(shard: str, sequence: str, partition: int) -> str:
 
 
 def _from_json(entry: Any) -> Quarantined:
-    return Quarantined(
-        shard=entry["shard"],
-        sequence=entry["sequence"],
-        index=entry["index"],
-        partition=entry["partition"],
-        arrival_ms=entry["arrival_ms"],
-        reason=entry["reason"],
-        rows=tuple(RejectedRow(**row) for row in entry["rows"]),
-        payload=base64.b64decode(entry["payload"]),
-    )
+    rows = tuple(RejectedRow(**row) for row in entry["rows"])
+    return Quarantined(**{**entry, "rows": rows, "payload": base64.b64decode(entry["payload"])})
 
 
 def _to_json(entry: Quarantined) -> dict[str, Any]:
-    return {
-        "shard": entry.shard,
-        "sequence": entry.sequence,
-        "index": entry.index,
-        "partition": entry.partition,
-        "arrival_ms": entry.arrival_ms,
-        "reason": entry.reason,
-        "rows": [row._asdict() for row in entry.rows],
-        "payload": base64.b64encode(entry.payload).decode(),
-    }
+    rows = [row._asdict() for row in entry.rows]
+    return {**asdict(entry), "rows": rows, "payload": base64.b64encode(entry.payload).decode()}
