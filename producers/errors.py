@@ -65,6 +65,22 @@ def named_twice(text: str) -> str | None:
     return next(iter(twice), None)
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return a text as an error quotes it: of a longer one the beginning, and three dots.
+
+    Examples
+    --------
+    >>> shortened("a long answer", 9), shortened("short", 9)
+    ('a long...', 'short')
+    """
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def shown(value: object) -> str:
+    """Return a bad value as an error quotes it: as JSON, and never long."""
+    return shortened(json.dumps(value, default=str), 80)
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return a suggestion for a misspelt name, to be put behind it; empty if none of `known` is close.
 

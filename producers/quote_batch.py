@@ -21,7 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from producers.errors import MonitorError
+from producers.errors import MonitorError, shown
 
 VERSION = 1
 MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
@@ -297,7 +297,7 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
     _check_version(record)
     source = record.get("source")
     if not isinstance(source, str) or not is_source(source):
-        raise QuoteBatchError(f"source is {_shown(source)}; must be a name of {SOURCE_RULE}")
+        raise QuoteBatchError(f"source is {shown(source)}; must be a name of {SOURCE_RULE}")
     columns = _columns(record)
     if (rows := len(columns["symbol"])) > MAX_ROWS:
         raise QuoteBatchError(f"{rows} rows; must be at most {MAX_ROWS}")
@@ -339,7 +339,7 @@ def _json_object(payload: bytes) -> dict[str, Any]:
 def _check_version(record: dict[str, Any]) -> None:
     version = record.get("v")
     if isinstance(version, bool) or version != VERSION:
-        raise QuoteBatchError(f"version v is {_shown(version)}; must be {VERSION}")
+        raise QuoteBatchError(f"version v is {shown(version)}; must be {VERSION}")
 
 
 def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
@@ -354,7 +354,7 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
             value = [None] * rows
         elif isinstance(symbols, list) != isinstance(value, list):
             raise QuoteBatchError(
-                f"column {name} is {_shown(value)}; must be lists of equal length in all columns,"
+                f"column {name} is {shown(value)}; must be lists of equal length in all columns,"
                 " or a single value in all of them"
             )
         column = value if isinstance(value, list) else [value]
@@ -371,14 +371,14 @@ def _missing(record: dict[str, Any]) -> list[str]:
     if missing is None:
         return []
     if not isinstance(missing, list) or not all(isinstance(item, str) for item in missing):
-        raise QuoteBatchError(f"missing is {_shown(missing)}; must be a list of symbols")
+        raise QuoteBatchError(f"missing is {shown(missing)}; must be a list of symbols")
     return missing
 
 
 def _why_rejected(values: tuple[Any, ...]) -> str | None:
     symbol, ts, price, bid, ask, day_volume, quote_ts = values
     if not isinstance(symbol, str) or not is_symbol(symbol):
-        return f"symbol is {_shown(symbol)}; must be {SYMBOL_RULE}"
+        return f"symbol is {shown(symbol)}; must be {SYMBOL_RULE}"
     return (
         _bad_time("ts", ts)
         or _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
@@ -409,20 +409,15 @@ def _bad_time(name: str, value: Any) -> str | None:
         if 0 <= value <= MAX_TS_MS:
             return None
         if unit := finer_unit(value):
-            return f"{name} is {_shown(value)}, which looks like {unit}; must be milliseconds since 1970"
-    return f"{name} is {_shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
+            return f"{name} is {shown(value)}, which looks like {unit}; must be milliseconds since 1970"
+    return f"{name} is {shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
 
 
 def _bad_number(name: str, value: Any, low: float, high: float) -> str | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and low <= value <= high:  # NaN is in no range
         return None
-    return f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return f"{name} is {shown(value)}; must be a number from {low:g} to {high:g}"
 
 
 def _preview(payload: bytes) -> str:

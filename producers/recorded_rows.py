@@ -9,10 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from producers.quote_batch import (
-    MAX_PRICE,
-    MAX_VOLUME,
-)
+from producers.quote_batch import MAX_PRICE, MAX_VOLUME
 from producers.recorded_values import (
     BadRowError,
     is_unknown,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from producers.errors import MonitorError
+from producers.errors import MonitorError, shortened
 from producers.quote_batch import MAX_PRICE, MAX_TS_MS, SYMBOL_RULE, finer_unit, in_capitals, is_symbol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -267,5 +267,5 @@ def _epoch_ms(at: datetime) -> int:
 
 def _shown(value: Any) -> str:
     text = repr(value) if isinstance(value, str | int | float | list | dict) else str(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
+    text = shortened(text, 60)
     return f"{text} (not UTF-8)" if isinstance(value, str) and _SURROGATE.search(value) else text

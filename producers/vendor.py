@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from producers.errors import shortened
 from producers.quote_batch import Quote
 from producers.source import NOT_ASKED, Environment, Missing, Quotes, SourceError, SourceSpec
-from producers.vendor_client import Vendor, VendorClient, number_of, shortened
+from producers.vendor_client import SHOWN, Vendor, VendorClient, number_of
 from producers.vendor_state import PollEndsError, VendorError, VendorState
 
 _UNLIMITED = 60_000.0  # calls a minute
@@ -126,7 +127,8 @@ def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> 
     try:
         return read(answer)
     except Exception as error:  # noqa: BLE001 - reported as the reason why the ticker is missing
-        return Missing(shortened(f"{source} answered what is no quote: {type(error).__name__}: {error}"))
+        said = f"{source} answered what is no quote: {type(error).__name__}: {error}"
+        return Missing(shortened(said, SHOWN))
 
 
 def epoch_ms(at: datetime | None) -> int | None:

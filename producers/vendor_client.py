@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from producers.errors import shortened
 from producers.http import HttpClient, NoReplyError
 from producers.source import SourceError
 from producers.vendor_state import (
@@ -37,7 +38,8 @@ _MAX_BACKOFF_MS = 4_000
 _BURST_MS = 10_000  # how much of the rate limit may be used at once
 _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
-_SHOWN = 160
+SHOWN = 160
+"""Characters of an answer that an error quotes."""
 _MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
 _NOT_JSON = (
     msgspec.MsgspecError,
@@ -227,7 +229,7 @@ class VendorClient:
         try:
             content = _decoded(answer.body)
         except _NOT_JSON as error:
-            text = shortened(answer.body.decode(errors="replace"))
+            text = shortened(answer.body.decode(errors="replace"), SHOWN)
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
         if isinstance(content, dict) and isinstance(content.get("error") or content.get("message"), str):
             said = self._error_text(answer.body)
@@ -265,7 +267,7 @@ class VendorClient:
             text = str(content.get("message") or content.get("error") or text)
         for secret in self.vendor.headers.values():  # should the vendor repeat what it was sent
             text = text.replace(secret, "***")
-        return shortened(" ".join(text.split())) or "no reason given"
+        return shortened(" ".join(text.split()), SHOWN) or "no reason given"
 
     def _record_limit(self, headers: Mapping[str, str]) -> None:
         limit, remaining = number_of(headers.get("X-RateLimit-Limit")), headers.get("X-RateLimit-Remaining")
@@ -321,8 +323,3 @@ def number_of(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e12 else None
-
-
-def shortened(text: str) -> str:
-    """Return a text as an error quotes it."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

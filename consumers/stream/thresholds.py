@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
-from producers.errors import MonitorError, named_twice
+from producers.errors import MonitorError, named_twice, shown
 from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ class Threshold:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ThresholdError(f"the threshold is {_shown(text)}", allowed=_ALLOWED) from error
+            raise ThresholdError(f"the threshold is {shown(text)}", allowed=_ALLOWED) from error
         if (twice := named_twice(text)) is not None:
-            raise ThresholdError(f"{_shown(twice)} stands twice", allowed="a name that is there once")
+            raise ThresholdError(f"{shown(twice)} stands twice", allowed="a name that is there once")
         if not isinstance(value, dict):
             return cls(text, _number("the threshold", value))
         if unknown := sorted(set(value) - {"default", "kinds", "tickers"}):
-            raise ThresholdError(f"unknown field {_shown(unknown[0])}", allowed=_ALLOWED)
+            raise ThresholdError(f"unknown field {shown(unknown[0])}", allowed=_ALLOWED)
         default = _number("default", value.get("default", float(DEFAULT)))
         kinds = _by_kind("kinds", value.get("kinds", {}))
         return cls(text, default, kinds, _by_ticker(value.get("tickers", {})))
@@ -105,7 +105,7 @@ class Threshold:
         '2.5'
         """
         if kind and kind not in KINDS:
-            raise ThresholdError(f"the kind is {_shown(kind)}", allowed=f"one of {', '.join(KINDS)}")
+            raise ThresholdError(f"the kind is {shown(kind)}", allowed=f"one of {', '.join(KINDS)}")
         default, kinds, tickers = self.default, dict(self.kinds), dict(self.tickers)
         if ticker := in_capitals(ticker.strip()):
             of = tickers.pop(ticker, {})
@@ -167,7 +167,7 @@ _ALLOWED = (
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ThresholdError(f"{where} is {_shown(value)}", allowed="a JSON object of numbers")
+        raise ThresholdError(f"{where} is {shown(value)}", allowed="a JSON object of numbers")
     return value
 
 
@@ -176,7 +176,7 @@ def _by_ticker(value: Any) -> dict[str, float | dict[str, float]]:
     for name, of in _object("tickers", value).items():
         ticker = in_capitals(name.strip())
         if not is_symbol(ticker):
-            raise ThresholdError(f"tickers names {_shown(name)}", allowed=SYMBOL_RULE)
+            raise ThresholdError(f"tickers names {shown(name)}", allowed=SYMBOL_RULE)
         if ticker in found:
             raise ThresholdError(f"tickers names {ticker} twice", allowed="one threshold for a ticker")
         found[ticker] = _by_kind(f"tickers.{ticker}", of) if isinstance(of, dict) else _number(ticker, of)
@@ -186,14 +186,14 @@ def _by_ticker(value: Any) -> dict[str, float | dict[str, float]]:
 def _by_kind(where: str, value: Any) -> dict[str, float]:
     by_kind = _object(where, value)
     if unknown := sorted(set(by_kind) - set(KINDS)):
-        raise ThresholdError(f"{where} names {_shown(unknown[0])}", allowed=f"one of {', '.join(KINDS)}")
+        raise ThresholdError(f"{where} names {shown(unknown[0])}", allowed=f"one of {', '.join(KINDS)}")
     return {kind: _number(f"{where}.{kind}", number) for kind, number in by_kind.items()}
 
 
 def _number(where: str, value: Any) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not LOWEST <= value <= HIGHEST:  # neither NaN nor a number too long for a float is
-        raise ThresholdError(f"{where} is {_shown(value)}", allowed=_ALLOWED)
+        raise ThresholdError(f"{where} is {shown(value)}", allowed=_ALLOWED)
     return float(value)
 
 
@@ -202,8 +202,3 @@ def _set(of: dict[str, float], kind: str, value: float | None) -> None:
         of.pop(kind, None)
     else:
         of[kind] = value
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."

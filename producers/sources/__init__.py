@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from producers.errors import shortened
 from producers.extensions import PACKAGE, Found, Place, entry_points, places, unusable, without_twins
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
@@ -141,7 +142,5 @@ def _loaded(place: Place) -> FoundSource:
 def _error_text(error: Exception) -> str:
     if isinstance(error, SourceSpecError):
         return str(error)
-    text = f"{type(error).__name__}: {error}".replace(
-        "SourceSpec.__init__()", "SourceSpec is declared in part:"
-    )
-    return text if len(text) <= 300 else text[:297] + "..."
+    text = f"{type(error).__name__}: {error}"
+    return shortened(text.replace("SourceSpec.__init__()", "SourceSpec is declared in part:"), 300)

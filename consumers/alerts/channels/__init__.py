@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from producers.declaration import are_some, check, is_count, is_text
-from producers.errors import MonitorError
+from producers.errors import MonitorError, shortened
 from producers.extensions import Found, Place, places, unusable, without_twins
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _loaded(place: Place) -> Found[type[Channel]]:
         return Found(place.name, place.place, None, str(error))
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
         said = f"{place.place} cannot be loaded: {type(error).__name__}: {error}"
-        return Found(place.name, place.place, None, said if len(said) <= 300 else f"{said[:297]}...")
+        return Found(place.name, place.place, None, shortened(said, 300))
     return Found(channel.name, place.place, channel)
 
 

@@ -23,7 +23,7 @@ from consumers.alerts.model import (
 from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
 from consumers.contracts.kinds import RULE
-from consumers.contracts.wording import counted, number, price
+from consumers.contracts.wording import counted, duration, number, price
 
 SUBJECT_CHARACTERS = 99
 """SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
@@ -386,7 +386,4 @@ def _measure(value: float, unit: str) -> str:
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds:.0f} s" if seconds < 90 else duration(seconds)

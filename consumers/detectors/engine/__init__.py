@@ -1,1 +1,1 @@
-"""Runs detectors over ticks: columns, rounds, signals, state and episodes. Importing this package imports nothing."""
+"""Runs detectors over ticks: signals, state, episodes and the loop. Importing this package imports nothing."""
