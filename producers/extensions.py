@@ -15,8 +15,8 @@ PACKAGE = "package "
 _Spec = TypeVar("_Spec")
 
 
-class Place(NamedTuple):
-    """Where a declaration should be: its likely name, how to call the place, and how to load it."""
+class Declaration(NamedTuple):
+    """A declaration, unread: the likely name of what it declares, how to call its place, and how to load it."""
 
     name: str
     place: str
@@ -32,25 +32,27 @@ class Found(NamedTuple, Generic[_Spec]):
     problem: str = ""
 
 
-def places(
+def declarations(
     package: str, group: str, declared: Callable[[ModuleType], object], name: str | None = None
-) -> Iterator[Place]:
-    """Yield the places of declarations: the modules of a package here, then the entry points of a group by name.
+) -> Iterator[Declaration]:
+    """Yield declarations: of the modules of a package here, then of the entry points of a group by name.
 
     Parameters
     ----------
     declared
         Returns what a module declares.
     name
-        Leave out the places whose name says that they declare another one.
+        Leave out those whose name says that they declare another one.
     """
     for module in iter_modules(import_module(package).__path__):
         if not module.ispkg and name in (None, module.name):
             load = partial(_loaded, f"{package}.{module.name}", declared)
-            yield Place(module.name, f"{package.replace('.', '/')}/{module.name}.py", load)
+            yield Declaration(module.name, f"{package.replace('.', '/')}/{module.name}.py", load)
     for point in sorted(entry_points(group), key=lambda point: point.name):
         if name in (None, point.name):
-            yield Place(point.name, f"{PACKAGE}{point.dist.name if point.dist else point.value}", point.load)
+            yield Declaration(
+                point.name, f"{PACKAGE}{point.dist.name if point.dist else point.value}", point.load
+            )
 
 
 def _loaded(module: str, declared: Callable[[ModuleType], object]) -> object:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from consumers.contracts.detector import DetectorSpec, DetectorSpecError, Subject
 from producers.errors import MonitorError
-from producers.extensions import Place, places
+from producers.extensions import Declaration, declarations
 from producers.simulation.distortion import Distortion
 
 ENTRY_POINT_GROUP: Final = "stock_monitor.detectors"
@@ -50,7 +50,7 @@ def _load(place: str, load: Callable[[], object]) -> DetectorSpec:
     raise DetectorSpecError(what, where=place, allowed=_ALLOWED)
 
 
-def register(declarations: Iterable[Place]) -> dict[str, Registered]:
+def register(declared: Iterable[Declaration]) -> dict[str, Registered]:
     """Return the detectors of places by kind: those that run first, then the others, each sorted.
 
     Raises
@@ -60,7 +60,7 @@ def register(declarations: Iterable[Place]) -> dict[str, Registered]:
     """
     found: dict[str, Registered] = {}
     owners: dict[str, str] = {}
-    for _, place, load in declarations:
+    for _, place, load in declared:
         spec = _load(place, load)
         if spec.kind in found:
             raise DetectorSpecError(f"kind {spec.kind!r} is taken by {found[spec.kind].place}", where=place)
@@ -73,7 +73,9 @@ def register(declarations: Iterable[Place]) -> dict[str, Registered]:
     return {registered.spec.kind: registered for registered in in_order}
 
 
-REGISTRY: Final = register(places(FOLDER, ENTRY_POINT_GROUP, lambda module: getattr(module, CONSTANT, None)))
+REGISTRY: Final = register(
+    declarations(FOLDER, ENTRY_POINT_GROUP, lambda module: getattr(module, CONSTANT, None))
+)
 KINDS: Final[tuple[str, ...]] = tuple(REGISTRY)
 """All kinds, in the order in which detectors run and in which every table of scores and thresholds has them."""
 RULE: Final = "rule"

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from producers.errors import shortened
-from producers.extensions import PACKAGE, Found, Place, entry_points, places, unusable, without_twins
+from producers.extensions import (
+    PACKAGE,
+    Declaration,
+    Found,
+    declarations,
+    entry_points,
+    unusable,
+    without_twins,
+)
 from producers.origin import origin_of
 from producers.quote_batch import SOURCE_RULE, is_source
 from producers.redaction import keep_secret, redacted
@@ -122,21 +130,24 @@ def _allowed() -> str:
     return f"one of {', '.join(usable)}{unusable(known)}"
 
 
-def _places(name: str | None = None) -> Iterator[Place]:
-    return places(__name__, ENTRY_POINT_GROUP, lambda module: getattr(module, _CONSTANT, None), name)
+def _places(name: str | None = None) -> Iterator[Declaration]:
+    return declarations(__name__, ENTRY_POINT_GROUP, lambda module: getattr(module, _CONSTANT, None), name)
 
 
-def _loaded(place: Place) -> FoundSource:
+def _loaded(declaration: Declaration) -> FoundSource:
     try:
-        spec = place.load()
+        spec = declaration.load()
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
         return FoundSource(
-            place.name, place.place, None, f"{place.place} cannot be loaded: {_error_text(error)}"
+            declaration.name,
+            declaration.place,
+            None,
+            f"{declaration.place} cannot be loaded: {_error_text(error)}",
         )
     if not isinstance(spec, SourceSpec):
-        problem = f"{place.place} declares no source: {_CONSTANT} must be a SourceSpec"
-        return FoundSource(place.name, place.place, None, problem)
-    return FoundSource(spec.name, place.place, spec)
+        problem = f"{declaration.place} declares no source: {_CONSTANT} must be a SourceSpec"
+        return FoundSource(declaration.name, declaration.place, None, problem)
+    return FoundSource(spec.name, declaration.place, spec)
 
 
 def _error_text(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from producers.declaration import are_some, check, is_count, is_text
 from producers.errors import MonitorError, shortened
-from producers.extensions import Found, Place, places, unusable, without_twins
+from producers.extensions import Declaration, Found, declarations, unusable, without_twins
 
 if TYPE_CHECKING:
     from consumers.alerts.model import Message
@@ -164,7 +164,7 @@ def declared(name: str) -> type[Channel]:
 
 @cache
 def _declared() -> dict[str, Found[type[Channel]]]:
-    found = map(_loaded, places(__name__, ENTRY_POINT_GROUP, _own_channel))
+    found = map(_loaded, declarations(__name__, ENTRY_POINT_GROUP, _own_channel))
     return {each.name: each for each in without_twins(found)}
 
 
@@ -177,15 +177,15 @@ def _own_channel(module: ModuleType) -> object:
     return own[0] if len(own) == 1 else own
 
 
-def _loaded(place: Place) -> Found[type[Channel]]:
+def _loaded(declaration: Declaration) -> Found[type[Channel]]:
     try:
-        channel = _checked(place.load(), place.place)
+        channel = _checked(declaration.load(), declaration.place)
     except ChannelSpecError as error:
-        return Found(place.name, place.place, None, str(error))
+        return Found(declaration.name, declaration.place, None, str(error))
     except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
-        said = f"{place.place} cannot be loaded: {type(error).__name__}: {error}"
-        return Found(place.name, place.place, None, shortened(said, 300))
-    return Found(channel.name, place.place, channel)
+        said = f"{declaration.place} cannot be loaded: {type(error).__name__}: {error}"
+        return Found(declaration.name, declaration.place, None, shortened(said, 300))
+    return Found(channel.name, declaration.place, channel)
 
 
 def _checked(one: object, place: str) -> type[Channel]:
