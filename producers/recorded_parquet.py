@@ -34,10 +34,9 @@ def parquet_blocks(path: Path) -> Iterator[RowBlock]:
         own = schema.names
         columns = [name.strip().lower() for name in own]
         check_columns(path, columns)
-        for name, kind in zip(columns, schema.types, strict=True):
-            if name in _TIMES:
-                _check_holds_times(path, name, kind)
         names = {its: name for its, name in zip(own, columns, strict=True) if name in {*REQUIRED, *OPTIONAL}}
+        for its, name in names.items():
+            _check_type(path, name, schema.field(its).type)
         with parquet.ParquetFile(path, read_dictionary=[own[columns.index("symbol")]]) as file:
             number = 1
             for read in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(names)):
@@ -81,19 +80,22 @@ def _with_common_type(column: Any) -> Any:
         return column
 
 
-def _check_holds_times(path: Path, name: str, kind: Any) -> None:
-    """Check that numbers of a type can be times in milliseconds, which it would round to minutes.
+def _check_type(path: Path, name: str, kind: Any) -> None:
+    """Check that a column's type can hold what its name says, before Arrow makes something else of it.
 
     Raises
     ------
     RecordingError
-        They cannot.
+        It cannot.
     """
-    if (bits := {"halffloat": 16, "float": 32}.get(str(kind))) is not None:
-        raise RecordingError(
-            f"{path}: column {name} has numbers of {bits} bits, which hold a time to minutes only; must be"
-            " int64, float64, a timestamp or a text"
-        )
+    from pyarrow import types as of  # noqa: PLC0415 - an optional extra
+
+    allowed = "texts" if name == "symbol" else "numbers"
+    if name in _TIMES:
+        allowed = "whole numbers of 64 bits, timestamps or texts"
+    rounds = name in _TIMES and (of.is_float16(kind) or of.is_float32(kind))  # to minutes, or to days
+    if rounds or of.is_nested(kind) or (of.is_temporal(kind) and name not in _TIMES):
+        raise RecordingError(f"{path}: column {name} is of type {kind}; must be {allowed}")
 
 
 def _itself(group: Any) -> Any:

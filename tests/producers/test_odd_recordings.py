@@ -187,7 +187,26 @@ def test_numbers_that_cannot_hold_a_time_are_none(tmp_path: Path, bits: int, nam
     numpy = pytest.importorskip("numpy")
     few = numpy.array([1, 2], f"float{bits}")
     file = _parquet(tmp_path / "odd.parquet", **{name: few})
-    with pytest.raises(RecordingError, match=f"column {name} has numbers of {bits} bits, which hold a time"):
+    with pytest.raises(
+        RecordingError, match=f"column {name} is of type (half)?float; must be whole numbers of 64"
+    ):
+        list(read_ticks(file, _none))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("symbol", [["AAPL"], ["KO"]], "list<.*>; must be texts"),
+        ("symbol", [{"code": "AAPL"}, {"code": "KO"}], "struct<.*>; must be texts"),
+        ("price", [datetime(2025, 11, 24, tzinfo=UTC)] * 2, "timestamp.*; must be numbers"),
+        ("bid", [date(2025, 11, 24)] * 2, "date32.*; must be numbers"),
+        ("ts", [[START_MS], [START_MS]], "list<.*>; must be whole numbers"),
+    ],
+)
+def test_a_column_of_another_type_is_named(tmp_path: Path, name: str, values: list[Any], kind: str) -> None:
+    """A nested symbol ended in a traceback, and a time became a price of 1,763,942,400,000."""
+    file = _parquet(tmp_path / "odd.parquet", **{name: values})
+    with pytest.raises(RecordingError, match=f"column {name} is of type {kind}"):
         list(read_ticks(file, _none))
 
 
