@@ -85,5 +85,5 @@ def time(text: str) -> datetime:
 
 
 def _seconds(text: str) -> int | None:
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     return int(match[1]) * _UNITS[match[2]] if match else None

@@ -38,7 +38,7 @@ def backtest(
     source: Annotated[
         str | None, typer.Option(help="Fetch minute bars of the tickers from this source.", metavar="NAME")
     ] = None,
-    since: Since = "1d",
+    since: Since = None,
     until: Until = None,
     output: Annotated[
         Path | None,
@@ -101,12 +101,13 @@ def backtest(
 
 @contextmanager
 def _recorded(
-    what: Sequence[str], source: str | None, since: str, until: str | None, output: Path | None
+    what: Sequence[str], source: str | None, since: str | None, until: str | None, output: Path | None
 ) -> Iterator[list[Path]]:
     """Give the files that were named, or one with what is fetched of the tickers that were."""
     if source is None:
-        if output is not None:
-            raise InputError("-o is given without --source: there is nothing to fetch")
+        for option, value in (("-o", output), ("--from", since), ("--to", until)):
+            if value is not None:
+                raise InputError(f"{option} is given without --source: there is nothing to fetch")
         yield [Path(name) for name in what]
         return
     with TemporaryDirectory() as folder:

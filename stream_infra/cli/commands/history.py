@@ -15,10 +15,14 @@ from stream_infra.operations.errors import InputError
 from stream_infra.operations.times import span
 
 app = typer.Typer()
+AGE = "1d"
+"""How far back minutes are fetched unless one says otherwise."""
 Since = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--from", help="Start: an age such as 7d, or a time (UTC unless it names a zone).", metavar="WHEN"
+        "--from",
+        help=f"Start: an age such as 7d, or a time (UTC unless it names a zone).  [default: {AGE}]",
+        metavar="WHEN",
     ),
 ]
 Until = Annotated[str | None, typer.Option("--to", help="End: as --from; without it, now.", metavar="WHEN")]
@@ -29,7 +33,7 @@ def history(
     tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")],
     *,
     source: Annotated[str, typer.Option(help="The source to fetch from.", metavar="NAME", envvar="SOURCE")],
-    since: Since = "1d",
+    since: Since = None,
     until: Until = None,
     output: Annotated[
         Path,
@@ -46,7 +50,7 @@ def history(
     typer.echo(f"{output}: try it with stock-monitor backtest {output}")
 
 
-def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str, until: str | None) -> None:
+def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str | None, until: str | None) -> None:
     """Fetch minute bars of a source into a file; shows how far it is.
 
     Raises
@@ -62,7 +66,7 @@ def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str, unti
 
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"-o {output}", allowed=f"a file named {' or '.join(FORMATS)}")
-    wanted = span(since, until, datetime.now(UTC))
+    wanted = span(since or AGE, until, datetime.now(UTC))
     found = history_of(source, os.environ)
     with options.working("fetching", quiet=False) as show:
         for done in save(output, found, tickers_of(tickers), wanted, show):

@@ -88,6 +88,11 @@ def test_of_many_rows_that_are_left_out_the_first_are_kept_and_all_counted(nowhe
     [
         (("backtest", "BTC-USD", "--source", "coinbase", "--from", "soon"), "--from: 'soon'; must be an age"),
         (
+            ("backtest", "a.csv", "--from", "1d"),
+            "--from is given without --source: there is nothing to fetch",
+        ),
+        (("backtest", "a.csv", "--to", "1d"), "--to is given without --source: there is nothing to fetch"),
+        (
             ("history", "BTC-USD", "--source", "coinbase", "-o", "x.csv", "--to", "soon"),
             "--to: 'soon'; must be",
         ),
