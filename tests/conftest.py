@@ -29,9 +29,14 @@ def pytest_configure() -> None:
     """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The tests share their cores with others and with browsers: how long one example takes says nothing.
+    # The tests share their cores with others and with browsers: how long one example takes says nothing. And whether
+    # they pass is to depend on the change alone, so each run has the same examples; EXPLORE draws others.
     settings.register_profile(
-        "shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "shared",
+        settings.default,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize="EXPLORE" not in os.environ,
     )
     settings.load_profile("shared")
     # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.

@@ -107,7 +107,9 @@ class Decision:
                 continue
             self._around[event.origin].append(_move(event, before.id))
             wide = before if before.is_wide else self._wide(event)
-            if wide is not None and (wide := self._with_singles(event, wide)) != before:
+            if wide is None or (wide := self._with_singles(event, wide)) == before:
+                continue
+            if wide.anomalies:  # none where each belongs to what began before the move
                 self._notify(event, wide)
 
     def _notify(self, event: AlertEvent, incident: Incident) -> None:
@@ -141,9 +143,9 @@ class Decision:
 
     def _first_digests(self, messages: dict[int, Message]) -> None:
         """Make digests of the minor news where few were sent at once lately."""
-        digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
-        for id_, event in self._minor:
-            incident = self.cache.get(incident_place(id_), Incident)
+        digests: dict[tuple[str, tuple[str, ...]], tuple[str, Digest, AlertEvent]] = {}
+        for incident_id, event in self._minor:
+            incident = self.cache.get(incident_place(incident_id), Incident)
             if incident is None or incident.waiting is None:
                 continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
@@ -154,11 +156,13 @@ class Decision:
                 if used_ms > self.policy.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
                 self.cache.put(place, used_ms)
-            digest, first = digests.get(key, (Digest(*key, self.policy.now_ms), event))
-            digests[key] = digest.with_incident(incident), first
-            self._put(with_notification(incident, "digest", digest_id(digest), key[1], self.policy.now_ms))
-        for digest, first in digests.values():
-            messages[id(first)] = digest_message(digest, self.policy.now_ms)
+            # Functions at work at once make digests in one moment: only what is news is of each alone.
+            begun = f"digest-{_next_id(incident)}", Digest(*key, self.policy.now_ms), event
+            id_, digest, first = digests.get(key, begun)
+            digests[key] = id_, digest.with_incident(incident), first
+            self._put(with_notification(incident, "digest", id_, key[1], self.policy.now_ms))
+        for id_, digest, first in digests.values():
+            messages[id(first)] = digest_message(id_, digest, self.policy.now_ms)
 
     def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
         """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
@@ -257,14 +261,9 @@ def _carries_on(event: AlertEvent, incident: Incident) -> bool:
     return incident.origin == "backfill" and event.origin != "backfill" and event.change != "ended"
 
 
-def digest_id(digest: Digest) -> str:
-    """Return the id of a digest's message."""
-    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"
-
-
-def digest_message(digest: Digest, now_ms: int) -> Message:
+def digest_message(id_: str, digest: Digest, now_ms: int) -> Message:
     """Return the message of a digest."""
-    return Message(digest_id(digest), "digest", now_ms, digest.channels, digest=digest)
+    return Message(id_, "digest", now_ms, digest.channels, digest=digest)
 
 
 def with_message(
@@ -275,6 +274,10 @@ def with_message(
     cause: AnomalySummary | None = None,
 ) -> tuple[Incident, Message]:
     """Return an incident with a message about it."""
-    id_ = f"{incident.id}#{incident.sequence + 1}"
+    id_ = _next_id(incident)
     incident = with_notification(incident, kind, id_, channels, now_ms)
     return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
+
+
+def _next_id(incident: Incident) -> str:
+    return f"{incident.id}#{incident.sequence + 1}"

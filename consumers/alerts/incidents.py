@@ -94,6 +94,7 @@ def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
         incident,
         opened_ms=min(incident.opened_ms, single.opened_ms),
         last_ms=max(incident.last_ms, single.last_ms),
+        updated_ms=max(incident.updated_ms, single.updated_ms),
         peak=max(incident.peak, single.peak),
         anomalies=incident.anomalies + single.anomalies,
         open=incident.open + single.open,

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf, Decision, digest_id, digest_message, with_message
+from consumers.alerts.decision import ContextOf, Decision, digest_message, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
@@ -259,7 +259,7 @@ class Notifier:
             digest = digest or Digest(incident.origin, channels, policy.now_ms)
             digest = digest.with_incident(incident)
             cache.put(place, digest)
-            return with_notification(incident, "digest", digest_id(digest), channels, policy.now_ms), None
+            return with_notification(incident, "digest", _digest_id(digest), channels, policy.now_ms), None
         if what in {"acknowledged", "repeated", "resolved"}:
             if channels := policy.recipients(what, incident):
                 return with_message(what, incident, channels, policy.now_ms)
@@ -268,7 +268,8 @@ class Notifier:
 
     def _finish_digests(self, now_ms: int) -> None:
         for digest, version in self._store.open_digests():
-            self._store.finish_digest(digest, version, digest_message(digest, now_ms), now_ms)
+            message = digest_message(_digest_id(digest), digest, now_ms)
+            self._store.finish_digest(digest, version, message, now_ms)
 
     def _together(
         self,
@@ -293,3 +294,7 @@ class Notifier:
             except ConflictError:
                 self._pause(attempt)
         return change()
+
+
+def _digest_id(digest: Digest) -> str:
+    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"

@@ -52,6 +52,13 @@ def test_eight_digests_are_sent_at_once_and_then_one_in_a_quarter_of_an_hour(ben
         assert sent == (["digest"] if n < 4 else [None])
 
 
+def test_digests_of_one_moment_are_two(bench: Bench) -> None:
+    """Functions at work at once make them: neither waits for the other's."""
+    assert [*bench.take(opened(ticker="KO")), *bench.take(opened(ticker="PG"))] == ["digest"] * 2
+    assert len({message.id for message in bench.sent()}) == 2
+    assert [bench.incident(opened(ticker=one)).notified_rank for one in ("KO", "PG")] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -543,7 +550,7 @@ def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:
         cache.put(digest_place("live", ("sns",)), digest)
         bench.store.commit(cache, [], bench.now_ms)
     with pytest.raises(ConflictError):
-        bench.store.finish_digest(first, 1, digest_message(digest, bench.now_ms), bench.now_ms)
+        bench.store.finish_digest(first, 1, digest_message("digest-1", digest, bench.now_ms), bench.now_ms)
     assert [version for _, version in bench.store.open_digests()] == [2]
 
 

@@ -23,8 +23,9 @@ FAULTS = ("throttle", "error", "refuse", "drop-answer", "partial", "kill", "kill
 class Proxy:
     """Forwards requests to the local AWS; what fails, and how, is drawn from a seed.
 
-    A fault lasts for several requests of an operation: single ones are mended by the client's own retries.
-    `kinesis` is where the streams are.
+    About one request in 1 / `share` begins a fault, and each kind comes once before one comes again: few requests, as
+    where a busy machine makes few large batches, meet all of them too. A fault lasts for several requests of an
+    operation: single ones are mended by the client's own retries. `kinesis` is where the streams are.
     """
 
     def __init__(self, upstream: str, seed: int, kinesis: str | None = None) -> None:
@@ -36,6 +37,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._left: Counter[str] = Counter()
         self._how: dict[str, str] = {}
+        self._progress = 0.0
+        self._next: list[str] = []
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,13 +68,20 @@ class Proxy:
             elif self._left[operation]:
                 self._left[operation] -= 1
                 how = self._how[operation]
-            elif self._rng.random() < self.share:
-                how = self._how[operation] = self._rng.choice(FAULTS)
+            elif self._begins():
+                self._next = self._next or self._rng.sample(FAULTS, len(FAULTS))
+                how = self._how[operation] = self._next.pop()
                 self._left[operation] = 0 if how.startswith("kill") else self._rng.randrange(12)
             else:
                 return None
             self.injected[f"{how} {operation}"] += 1
             return how
+
+    def _begins(self) -> bool:
+        self._progress += self.share * self._rng.uniform(0.5, 1.5)
+        begins = self._progress >= 1
+        self._progress -= begins
+        return begins
 
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))

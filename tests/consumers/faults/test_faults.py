@@ -26,7 +26,7 @@ from producers.quote_batch import QuoteBatch, encode, select
 from stream_infra import names
 from tests.consumers import kit
 from tests.consumers.faults.conftest import Lab
-from tests.consumers.faults.proxy import Proxy
+from tests.consumers.faults.proxy import FAULTS, Proxy
 
 pytestmark = pytest.mark.e2e
 TICKS = int(os.environ.get("FAULT_TICKS", "20000"))
@@ -104,7 +104,7 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
         return ledger.counts_since({}, SOURCE)
 
     sent, polls, was_down, reshardings = 0, [], False, [SPLIT_AT, MERGE_AT]
-    proxy.share = 0.05
+    proxy.share = 0.1
     publisher = Publisher(lab.aws.client("kinesis"), names.STREAM, PARTITIONS)
     for batch in market(start_ms):
         polls.append(batch)
@@ -176,5 +176,4 @@ def test_nothing_is_lost_and_nothing_is_found_twice(
     for name, value in figures.items():
         record_property(name, value)
     print(json.dumps({**figures, "by kind": dict(proxy.injected.most_common())}))  # noqa: T201
-    assert kills > 0
-    assert proxy.injected.total() > 20
+    assert {what.partition(" ")[0] for what in proxy.injected} == {*FAULTS}
