@@ -156,7 +156,7 @@ class Decision:
                 if used_ms > self.policy.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
                 self.cache.put(place, used_ms)
-            # Functions at work at once make digests in one moment: only what is news is of each alone.
+            # Functions that work at once may begin digests in the same millisecond, but no two about one incident.
             begun = f"digest-{_next_id(incident)}", Digest(*key, self.policy.now_ms), event
             id_, digest, first = digests.get(key, begun)
             digests[key] = id_, digest.with_incident(incident), first
