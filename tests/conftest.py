@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.httpsession import URLLib3Session
 from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
@@ -47,6 +50,7 @@ def pytest_configure() -> None:
     )
     Loader.list_available_services = _once_a_folder(Loader.list_available_services)  # type: ignore[method-assign]
     Loader.list_api_versions = _once_a_folder(Loader.list_api_versions)  # type: ignore[method-assign]
+    URLLib3Session.send = _not_to_aws(URLLib3Session.send)  # type: ignore[method-assign]
 
 
 def pytest_collection_finish() -> None:
@@ -57,6 +61,20 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _not_to_aws(
+    send: Callable[[URLLib3Session, AWSRequest | AWSPreparedRequest], AWSResponse],
+) -> Callable[[URLLib3Session, AWSRequest | AWSPreparedRequest], AWSResponse]:
+    """Let nothing reach AWS: a server's thread may outlive the test whose moto answered it."""
+
+    def sent(session: URLLib3Session, request: AWSRequest | AWSPreparedRequest) -> AWSResponse:
+        host = urlsplit(request.url).hostname or ""
+        if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+            raise AssertionError(f"a test calls {host}: AWS is to be answered by moto or a server here")
+        return send(session, request)
+
+    return sent
 
 
 def _once_a_folder(listing: Callable[..., list[str]]) -> Callable[..., list[str]]:

@@ -47,6 +47,15 @@ BARS = {
     "bundle_mb": (False, 55.0),
     "memory_mb_50k": (False, 512.0),
 }
+# What a quotient must be at 500 symbols, where an invocation has fewer ticks to share its cost.
+BARS_AT_500 = {
+    "zscore_vs_bytewax": 10.0,
+    "zscore_vs_powertools": 12.0,
+    "zscore_vs_river": 12.0,
+    "zscore_vs_quix": 20.0,
+    "committed_vs_bytewax": 4.0,
+    "full_vs_bytewax_zscore": 3.0,
+}
 RATIOS = {
     "zscore_vs_bytewax": ("bytewax", "zscore"),
     "zscore_vs_powertools": ("powertools", "zscore"),
@@ -221,19 +230,24 @@ def _range(of: list[float] | None) -> str:
 def table(results: Json) -> str:
     """The results for people, as Markdown."""
     lines = [
-        "| figure | bar | 5,000 symbols | spread | 500 symbols | spread | |",
-        "|---|---|---|---|---|---|---|",
+        "| figure | bar | 5,000 symbols | spread | bar | 500 symbols | spread | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     small = results["at_500_symbols"]
     for key, (more_is_better, bar) in BARS.items():
         value = results[key]
-        reached = value >= bar if more_is_better else value <= bar
+        bar_500 = BARS_AT_500.get(key)
+        reached = (value >= bar if more_is_better else value <= bar) and (
+            bar_500 is None or small[key] >= bar_500
+        )
         spread, spread_500 = (_range(of["spread"].get(key)) for of in (results, small))
         other = f"{small[key]:,.4g}" if key in small else ""
         sign = "≥" if more_is_better else "≤"
+        asked = "" if bar_500 is None else f"≥ {bar_500:g}"
         verdict = "reached" if reached else "**missed**"
         lines.append(
-            f"| `{key}` | {sign} {bar:,.4g} | {value:,.4g} | {spread} | {other} | {spread_500} | {verdict} |"
+            f"| `{key}` | {sign} {bar:,.4g} | {value:,.4g} | {spread} | {asked} | {other} | {spread_500}"
+            f" | {verdict} |"
         )
     lines += ["", "| contender | µs a tick at 5,000 | at 500 |", "|---|---|---|"]
     for name, title in TITLES.items():
