@@ -50,7 +50,7 @@ def pytest_configure() -> None:
     )
     Loader.list_available_services = _once_a_folder(Loader.list_available_services)  # type: ignore[method-assign]
     Loader.list_api_versions = _once_a_folder(Loader.list_api_versions)  # type: ignore[method-assign]
-    URLLib3Session.send = _not_to_aws(URLLib3Session.send)  # type: ignore[method-assign]
+    URLLib3Session.send = _not_to_aws(URLLib3Session.send)  # type: ignore[method-assign, assignment]
 
 
 def pytest_collection_finish() -> None:
@@ -69,7 +69,7 @@ def _not_to_aws(
     """Let nothing reach AWS: a server's thread may outlive the test whose moto answered it."""
 
     def sent(session: URLLib3Session, request: AWSRequest | AWSPreparedRequest) -> AWSResponse:
-        host = urlsplit(request.url).hostname or ""
+        host = urlsplit(str(request.url)).hostname or ""
         if host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
             raise AssertionError(f"a test calls {host}: AWS is to be answered by moto or a server here")
         return send(session, request)
