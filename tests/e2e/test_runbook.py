@@ -180,15 +180,6 @@ def test_the_runbook(shell: Shell, block: Block) -> None:
     assert missing is None, f"{missing!r} does not come in:\n{done.stdout[-3000:]}"
 
 
-def test_links_lead_to_sections_of_this_page() -> None:
-    text = RUNBOOK.read_text()
-    anchors = {
-        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
-        for title in re.findall(r"(?m)^#+ (.+)$", text)
-    }
-    assert set(re.findall(r"\]\(#([\w-]+)\)", text)) - anchors == set()
-
-
 NOT_RUN = {
     "git pull origin main": "it would move the checkout that is being tested",
     "git checkout": "it would move the checkout that is being tested",
