@@ -61,7 +61,7 @@ class _Rates(NamedTuple):
     block_tick_bytes: int = 9
     quote_bytes: int = 46
     bar_bytes: int = 60
-    scan_seconds: float = 55
+    scan_seconds: float = 58
     closed_scan_seconds: float = 0.5
     detector_seconds: float = 0.12
     detector_tick_seconds: float = 0.00001

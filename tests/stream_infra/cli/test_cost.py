@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from producers.markets import Session
+from producers.scan.scan import SCAN_SECONDS
 from stream_infra.cli.commands.cost import app
 from stream_infra.config import Config
 from stream_infra.operations import cost, prices
@@ -110,6 +112,20 @@ def test_the_document_has_the_sizes_that_the_command_prints() -> None:
     report = json.loads(run("--sizes", "--json").stdout)
     assert [size["tickers"] for size in report] == [10, 500, 5_000, 50_000]
     assert all(size["dollars_a_month"] > 0 for size in report)
+
+
+def test_the_model_lets_a_scan_take_its_whole_time() -> None:
+    assert cost.RATES.scan_seconds == SCAN_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("tickers", "interval", "session"),
+    [(20, 5, "regular"), (500, 5, "regular"), (5_000, 5, "regular"), (20, 1, "always")],
+)
+def test_the_document_has_what_the_command_prints(tickers: int, interval: int, session: Session) -> None:
+    found = cost.estimate(tickers, interval, session, Config())
+    row = f"| {tickers:,} | {interval} s | {session} | ${found.dollars:.0f} | ${found.list_dollars:.0f} |"
+    assert row in (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
 
 
 def test_the_document_says_what_a_thousand_checks_before_an_order_cost() -> None:
