@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from inspect import signature
-from math import isfinite
+from math import inf
 from types import UnionType
 from typing import Any, TypeGuard
 
@@ -33,7 +33,7 @@ def is_count(value: object) -> TypeGuard[int]:
 
 def is_positive(value: object) -> TypeGuard[float]:
     """Return whether it is a finite number above 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf
 
 
 def is_list(value: object, kind: type | UnionType) -> TypeGuard[tuple[Any, ...]]:

@@ -6,8 +6,12 @@ runs in a thread that is abandoned at its deadline, whatever it waits for: a nam
 
 from __future__ import annotations
 
+import logging
+import ssl
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,7 +24,12 @@ from producers.errors import MonitorError
 _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MAX_SECONDS = 1e12
 T = TypeVar("T")
+
+# Of an odd header line it logs the whole address, and below that every address: keys are in some.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class Reply(NamedTuple):
@@ -109,7 +118,7 @@ class HttpClient:
             )  # the thread still has a connection of the old one
             raise
         except HTTPError as error:
-            raise NoReplyError(type(error).__name__.removesuffix("Error")) from error
+            raise NoReplyError(cause_of(error).replace("Error", "", 1)) from error
 
 
 def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: threading.Event) -> Reply:
@@ -123,6 +132,47 @@ def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: thre
         body += chunk
     answer.release_conn()
     return Reply(answer.status, answer.headers, bytes(body))
+
+
+def cause_of(error: HTTPError) -> str:
+    """Return why there was no answer, in a word; of TLS what is wrong, too, for that a person can mend."""
+    word = type(error).__name__
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        args = (one for one in cause.args if isinstance(one, BaseException))
+        cause = cause.__cause__ or next(args, None)
+    if cause is None:
+        return word
+    return f"{word}: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+
+
+def seconds_to_wait(text: str, now_ms: int) -> float | None:
+    """Return the seconds that a text such as Retry-After asks to wait: a number, or a date (RFC 9110, 10.2.3).
+
+    Parameters
+    ----------
+    now_ms
+        The time now, epoch ms UTC.
+
+    Returns
+    -------
+    float or None
+        Seconds from 0; None where the text is neither, or absurd.
+
+    Examples
+    --------
+    >>> seconds_to_wait("2.5", 0), seconds_to_wait("Thu, 01 Jan 1970 00:01:00 GMT", 0), seconds_to_wait("soon", 0)
+    (2.5, 60.0, None)
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_ms / 1000)
+    return seconds if 0 <= seconds < _MAX_SECONDS else None
 
 
 def pool_for(url: str, headers: Mapping[str, str] | None = None) -> urllib3.PoolManager:

@@ -376,12 +376,16 @@ def _missing(record: dict[str, Any]) -> list[str]:
 
 
 def _why_rejected(values: tuple[Any, ...]) -> str | None:
-    symbol, ts, price, bid, ask, day_volume, quote_ts = values
+    symbol, ts, *quote = values
     if not isinstance(symbol, str) or not is_symbol(symbol):
         return f"symbol is {shown(symbol)}; must be {SYMBOL_RULE}"
+    return _bad_time("ts", ts) or why_no_quote(*quote)
+
+
+def why_no_quote(price: Any, bid: Any, ask: Any, day_volume: Any, quote_ts: Any) -> str | None:
+    """Return why these are not the fields of a `Quote`, with what is allowed; None if they are."""
     return (
-        _bad_time("ts", ts)
-        or _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
+        _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
         or (bid is not None and _bad_number("bid", bid, -MAX_PRICE, MAX_PRICE))
         or (ask is not None and _bad_number("ask", ask, -MAX_PRICE, MAX_PRICE))
         or (day_volume is not None and _bad_number("day_volume", day_volume, 0, MAX_VOLUME))

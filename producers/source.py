@@ -28,17 +28,37 @@ RESERVED_NAMES: Final = frozenset({"live", "backfill", "verify"})
 RESERVED_PREFIXES: Final = ("replay-", "verify-")
 """Names of origins that no source may take: the API filters by either."""
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_VARIABLE_RULE = "1 to 64 of A-Z 0-9 _, beginning with a letter"
+SCANNER_VARIABLES: Final = frozenset(
+    {
+        "BUS_NAME",
+        "DATA_BUCKET",
+        "MARKETS",
+        "PARTITIONS",
+        "POLL_INTERVAL_SECONDS",
+        "SCAN_TABLE",
+        "SESSION",
+        "SOURCE",
+        "SOURCE_MODE",
+        "SOURCE_SECRET",
+        "STREAM_NAME",
+        "TICKER_PARAMETER",
+    }
+)
+"""What the scanner itself reads from its environment: `producers.settings.ScannerSettings`."""
+_VARIABLE = re.compile(r"(?!AWS_|LAMBDA_)[A-Z][A-Z0-9_]{0,63}")
+_VARIABLE_RULE = (
+    "1 to 64 of A-Z 0-9 _, beginning with a letter, and none of the scanner's own, of AWS_ or of LAMBDA_"
+)
 _NO_LIMIT = "or None where there is no limit"
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _MAX_AHEAD_MS: Final = 60_000
-"""Clocks differ by so much; an exchange's time that is further in the future is none."""
+"""Clocks differ by so much. A quote's own time that is further in the future is left out, as is one of 1970: it is in
+another unit, or wrong, and would make the quote, or every later one of its ticker, look old."""
 _NO_ANSWER: Final = "the source does not answer for it"
 
 
 def _is_variable(name: object) -> bool:
-    return isinstance(name, str) and bool(_VARIABLE.fullmatch(name))
+    return isinstance(name, str) and bool(_VARIABLE.fullmatch(name)) and name not in SCANNER_VARIABLES
 
 
 class SourceError(MonitorError):
@@ -282,7 +302,7 @@ class SourceSpec:
 def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> QuoteBatch:
     """Poll a source once: the quotes of `symbols` at `now_ms` (epoch ms UTC) as a batch of source `name`.
 
-    Symbols without a quote are `missing`, with the reason where the source gives one.
+    Symbols without a quote are `missing`, with the reason where the source gives one, as are those whose quote is none.
 
     Raises
     ------
@@ -292,20 +312,28 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
     """
     try:
         quotes = source.quotes(symbols, now_ms)
-        found = {symbol: _discreet(name, quotes.get(symbol, Missing())) for symbol in symbols}
+        if not isinstance(quotes, Mapping):
+            raise TypeError(f"quotes returned a {type(quotes).__name__}; must be a mapping of tickers")
+        found = {symbol: _usable(name, quotes.get(symbol, Missing()), now_ms) for symbol in symbols}
     except SourceError as error:
         if shows_key(name, str(error)):
             raise SourceError(redacted(name, str(error))) from None
         raise
-    except Exception as error:  # noqa: BLE001 - raised as a failed poll; its cause is left out where it shows a key
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed poll; without its cause where that shows a key
         said = f"source {name} failed: {type(error).__name__}: {error}"
         raise SourceError(redacted(name, said)) from (None if shows_key(name, said) else error)
     return batch_of(name, found, now_ms)
 
 
-def _discreet(name: str, quote: Quote | Missing) -> Quote | Missing:
-    if isinstance(quote, Missing) and quote.reason:
-        return quote._replace(reason=redacted(name, quote.reason))
+def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
+    """Return what a source gave for a ticker if that is a quote, and the reason if not, which shows no key."""
+    if isinstance(quote, Missing):
+        return quote._replace(reason=redacted(name, str(quote.reason or "")))
+    if not isinstance(quote, Quote):
+        return Missing(f"the source returned a {type(quote).__name__}; must be a Quote or Missing")
+    at = quote.quote_ts
+    if isinstance(at, int | float) and (at > now_ms + _MAX_AHEAD_MS or 100 * at < now_ms):
+        quote = quote._replace(quote_ts=None)
     return quote
 
 
@@ -322,11 +350,7 @@ def unquoted(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> 
 
 
 def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:
-    """Return the quotes as a batch of source `name`, observed at `now_ms` (epoch ms UTC).
-
-    A quote's own time that is more than a minute in the future is left out: it is in another unit, or wrong, and
-    every later quote of the ticker would be older.
-    """
+    """Return the quotes as a batch of source `name`, observed at `now_ms` (epoch ms UTC)."""
     answered = {symbol: quote for symbol, quote in quotes.items() if isinstance(quote, Quote)}
     missing = {
         symbol: quote.reason
@@ -343,7 +367,7 @@ def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:
         bid=bid,
         ask=ask,
         day_volume=day_volume,
-        quote_ts=[None if at is None or at > now_ms + _MAX_AHEAD_MS else at for at in quote_ts],
+        quote_ts=quote_ts,
         missing=list(missing),
         reasons={symbol: reason for symbol, reason in missing.items() if reason},
     )

@@ -15,10 +15,10 @@ from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from producers.quote_batch import Quote
+from producers.quote_batch import Quote, why_no_quote
 from producers.source import Missing, Quotes, SourceError
 
 _OPEN_SECONDS: Final = 5.0
@@ -88,6 +88,7 @@ class StreamSource:
         self._awaited: set[str] = set()
         self._connected = False
         self._problem = "no connection yet"
+        self._odd = ""
         self._rejected: StreamRejectedError | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -100,7 +101,12 @@ class StreamSource:
         SourceError
             If there is no connection, or the vendor rejects the key or the plan.
         """
-        names = {symbol: self._dialect.name_of(symbol) for symbol in symbols}
+        names, found = dict[str, str](), dict[str, Quote | Missing]()
+        for symbol in symbols:
+            try:
+                names[symbol] = self._dialect.name_of(symbol)
+            except Exception as error:  # noqa: BLE001 - a ticker that the vendor has no name for costs no other
+                found[symbol] = Missing(f"the stream has no name for it: {type(error).__name__}: {error}")
         with self._changed:
             self._wanted = tuple(dict.fromkeys(names.values()))
         if self._thread is None:
@@ -114,11 +120,13 @@ class StreamSource:
                 raise self._rejected
             if not self._connected:
                 raise SourceError(f"the stream of {self._dialect.name} is not connected: {self._problem}")
-            return {symbol: self._sample(name) for symbol, name in names.items()}
+            return {**found, **{symbol: self._sample(name) for symbol, name in names.items()}}
 
     def _sample(self, name: str) -> Quote | Missing:
         newest = self._newest.get(name, _NO_QUOTE)
-        return _NO_QUOTE if isinstance(newest, Quote) and math.isnan(newest.price) else newest
+        if newest is not _NO_QUOTE and not (isinstance(newest, Quote) and math.isnan(newest.price)):
+            return newest
+        return Missing(f"{_NO_QUOTE.reason}; {self._odd}") if self._odd else _NO_QUOTE
 
     def close(self) -> None:
         """End the connection; another poll would fail."""
@@ -139,7 +147,7 @@ class StreamSource:
                     failures = 0
             except StreamRejectedError as error:
                 self._lose(str(error), error)
-            except (OSError, WebSocketException, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - of the network, or of the dialect: polls say it
                 if isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}:
                     said = f"{self._dialect.name} rejects the key (status {error.response.status_code})"
                     self._lose(said, StreamRejectedError(said))
@@ -173,11 +181,11 @@ class StreamSource:
 
     def _read(self, message: str | bytes) -> list[tuple[str, Quote | Missing]]:
         try:
-            return list(self._dialect.read(message))
+            return [(name, _sound(quote)) for name, quote in self._dialect.read(message)]
         except (SourceError, ConnectionError):
             raise
-        except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; it is reported below
-            self._problem = f"a message that cannot be read: {type(error).__name__}: {error}"[:160]
+        except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; polls say it
+            self._odd = f"a message cannot be read: {type(error).__name__}: {error}"[:160]
             return []
 
     def _resubscribe(
@@ -250,6 +258,17 @@ class JoinedStreams:
         """End all connections."""
         for stream in self._streams:
             stream.close()
+
+
+def _sound(quote: object) -> Quote | Missing:
+    """Return a quote of a dialect, whose price may be NaN, or why it is none."""
+    if isinstance(quote, Missing):
+        return quote
+    if not isinstance(quote, Quote):
+        return Missing(f"the stream returned a {type(quote).__name__}; must be a Quote or Missing")
+    is_priced = not (isinstance(quote.price, float) and math.isnan(quote.price))
+    why = why_no_quote(*(quote if is_priced else quote._replace(price=0.0)))
+    return quote if why is None else Missing(f"the stream returned no quote: {why}")
 
 
 def readable(items: Iterable[object], kind: type[T]) -> Iterator[T]:

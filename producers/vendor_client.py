@@ -11,15 +11,13 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from producers.errors import shortened
-from producers.http import HttpClient, NoReplyError
+from producers.http import HttpClient, NoReplyError, seconds_to_wait
 from producers.source import SourceError
 from producers.vendor_state import (
     OutOfTimeError,
@@ -294,15 +292,8 @@ class VendorClient:
 
 def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
     """Return until when a server asks not to be called (epoch ms), by seconds or by a date (RFC 9110, 10.2.3)."""
-    text = headers.get("Retry-After")
-    seconds = number_of(text)
-    if seconds is not None:
-        return now_ms + seconds * 1000
-    try:
-        at = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
+    seconds = seconds_to_wait(headers.get("Retry-After") or "", now_ms)
+    return None if seconds is None else now_ms + seconds * 1000
 
 
 def _decoded(body: bytes) -> Any:

@@ -86,7 +86,7 @@ def context_of(
     if ticker is None:
         return Context("market", "", None, middle, len(others), index, index_move)
     move = moves.get(ticker)
-    usual = beta if index_move is not None else None
+    usual = beta if index_move is not None and beta is not None and isfinite(beta * index_move) else None
     expected = middle if usual is None or index_move is None else usual * index_move
     sector, sector_move = _sector(ticker, moves, sectors or {})
     verdict, why = _verdict(ticker, move, expected, sector_move, len(others))
@@ -115,9 +115,12 @@ def beta_of(closes: Mapping[int, float], index_closes: Mapping[int, float]) -> f
     ]
     if len(pairs) < BETA_RETURNS:
         return None
-    own_mean, index_mean = fmean(own for own, _ in pairs), fmean(of for _, of in pairs)
+    try:
+        own_mean, index_mean = fmean(own for own, _ in pairs), fmean(of for _, of in pairs)
+    except OverflowError:  # of prices of next to nothing
+        return None
     together = sum((own - own_mean) * (of - index_mean) for own, of in pairs)
-    alone = sum((of - index_mean) ** 2 for _, of in pairs)
+    alone = sum((of - index_mean) * (of - index_mean) for _, of in pairs)
     beta = together / alone if alone > 0 else float("nan")
     return beta if isfinite(beta) else None
 

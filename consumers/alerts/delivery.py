@@ -10,11 +10,13 @@ channel gets it twice, besides a channel that took a message and did not answer.
 
 from __future__ import annotations
 
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -205,10 +207,10 @@ class Deliverer:
         except (ClientError, BotoCoreError) as error:
             return self._failed(message, claimed, f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001  a channel may be anybody's code: its failure is its own
-            return self._failed(message, claimed, type(error).__name__)
+            return self._failed(message, claimed, _place_of(error))
         for by_critical in (True, False):
             self._failed_ms.pop((claimed.channel, by_critical), None)
-        sent_ms, receipt = self.clock(), one_line(str(receipt))[:300]
+        sent_ms, receipt = self.clock(), one_line(str(receipt or ""))[:300]
         return replace(claimed, status="sent", sent_ms=sent_ms, next_ms=0, receipt=receipt, error="")
 
     def _failed(
@@ -227,6 +229,12 @@ class Deliverer:
         wait_ms = max(wish_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
         self._failed_ms[claimed.channel, _is_critical(message)] = now_ms
         return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason)
+
+
+def _place_of(error: Exception) -> str:
+    """Return what was raised and where; its text may hold a secret."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}, raised in {Path(last.filename).name}, line {last.lineno}"
 
 
 def _is_critical(message: Message) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 
 from consumers.alerts.model import AnomalySummary, Pending, one_line
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
+from consumers.contracts.detector import UNIT_CHARACTERS
 from consumers.contracts.events import VERSION
 from consumers.contracts.kinds import EVERY_KIND
 from consumers.contracts.wording import without_aside
@@ -30,7 +31,7 @@ DELIVERY_EVENT = "AlertDelivery"
 """Detail type of a delivery among the dead letters: moved back to the queue, it is tried again. No rule lets one in."""
 FUTURE_MS = 60_000
 """How far ahead of our clock an event may be."""
-EXPLANATION_CHARACTERS, UNIT_CHARACTERS = 300, 16
+EXPLANATION_CHARACTERS = 300
 
 
 class AlertEventError(MonitorError, ValueError):

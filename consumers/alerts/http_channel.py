@@ -10,17 +10,16 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import urllib3
 
-from consumers.alerts.channels import Channel, ChannelError
+from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
-from producers.http import NoReplyError, pool_for, within
+from producers.http import NoReplyError, cause_of, pool_for, seconds_to_wait, within
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
 ANSWER_SECONDS = CONNECT_SECONDS + READ_SECONDS
@@ -30,6 +29,7 @@ PICTURE_NAME = "chart.png"
 SAID = 200
 """Characters of an answer that an error quotes."""
 _WORD = re.compile("[a-z]{1,10}")
+_BETWEEN = re.compile("[/:]")
 _TIMEOUT = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 # Another try may succeed: too many requests, a timeout of theirs, and keys or hooks that a person can mend meanwhile.
 PASSING = frozenset({401, 403, 404, 408, 410, 425, 429})
@@ -46,9 +46,17 @@ class Post:
 
 
 class HttpChannel(Channel):
-    """A channel that posts JSON. Redirects are not followed: they would take the secret elsewhere."""
+    """A channel that posts JSON. Redirects are not followed: they would take the secret elsewhere.
+
+    A status of success says that a message was taken, unless the answer plainly says otherwise: see `rejects`.
+    """
 
     content_type: ClassVar[str] = "application/json; charset=utf-8"
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        if url := setup.secrets.get("webhook_url"):
+            _checked(self.name, url)
 
     @classmethod
     def check(cls, settings: Mapping[str, str]) -> None:
@@ -61,6 +69,14 @@ class HttpChannel(Channel):
     def post(self, message: Message, content: Content) -> Post:
         """Return what is posted for a message."""
 
+    def rejects(self, answer: Any) -> bool:
+        """Return whether an answer of success (parsed JSON, or text) says that the message was not taken.
+
+        A page for people is not the vendor's: it is of a proxy, or of a network that wants a sign-in. What is merely
+        unknown is none: a message would be sent again that was taken.
+        """
+        return isinstance(answer, str) and answer.lstrip("\ufeff \t\r\n").startswith("<")
+
     def receipt(self, answer: Any) -> str:
         """Return what the channel calls the message, from its answer (parsed JSON, or text)."""
         return str(answer)
@@ -72,22 +88,37 @@ class HttpChannel(Channel):
     def exchange(self, post: Post) -> Any:
         """Post, and return the answer (parsed JSON, or text); what is not taken is a `ChannelError`."""
         headers = {"Content-Type": self.content_type, "User-Agent": "stock-monitor", **post.headers}
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise ChannelError(
+                "a header cannot be sent", where=self.name, allowed="a secret of printable ASCII characters"
+            )
         try:
             _checked(self.name, post.url)
             response = within(ANSWER_SECONDS, partial(_posted, post, headers))
         except NoReplyError as error:
             raise ChannelError(f"no answer ({error.kind})", where=self.name) from None
         except urllib3.exceptions.HTTPError as error:
-            raise ChannelError(f"no answer ({type(error).__name__})", where=self.name) from None
+            said = self._without_secrets(cause_of(error))[:SAID]
+            raise ChannelError(f"no answer ({said})", where=self.name) from None
         answer = _read(response)
-        if 200 <= response.status < 300:
+        is_success = 200 <= response.status < 300
+        if is_success and not self.rejects(answer):
             return answer
-        said = self._without_secrets(str(answer))[:SAID]
         raise ChannelError(
-            f"HTTP {response.status}: {said}",
+            f"HTTP {response.status}: {self._said(response, answer)}",
             where=self.name,
-            final=response.status < 500 and response.status not in PASSING,
+            final=400 <= response.status < 500 and response.status not in PASSING,
             retry_after_ms=self.retry_after_ms(answer, response.headers),
+        )
+
+    def _said(self, response: urllib3.BaseHTTPResponse, answer: Any) -> str:
+        """Return what an answer says, for people; of a redirect where it leads, which a person can set instead."""
+        said = self._without_secrets(str(answer))[:SAID]
+        if not 300 <= response.status < 400:
+            return said
+        host = _host(response.headers.get("Location", ""))
+        return (
+            f"it redirects to {self._without_secrets(host)[:SAID] or 'another path'}, which is not followed"
         )
 
     def server(self, usual: str) -> str:
@@ -97,7 +128,7 @@ class HttpChannel(Channel):
     def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
         """Return how long the channel wants to be left alone; 0 where it does not say."""
         del answer
-        return _retry_after_ms(headers.get("Retry-After", ""), self.setup.clock())
+        return wait_ms(headers.get("Retry-After", ""), self.setup.clock())
 
     def _without_secrets(self, text: str) -> str:
         """Return a text without secrets, or parts of them; before it is cut, for a part would remain."""
@@ -108,16 +139,19 @@ class HttpChannel(Channel):
 
 
 def _parts(secret: str) -> list[str]:
-    """Return a secret, and what makes an address secret: its path and the tokens in it, its query and the values."""
+    """Return a secret as it may be written, and what makes an address secret: its path and query, the tokens in it.
+
+    An answer may quote a token without the address that it is of, or write it with escapes.
+    """
     try:
         parts = urlsplit(secret)
     except ValueError:
-        return [secret]  # no address
+        parts = urlsplit("")  # no address
     values = [pair.partition("=")[2] for pair in parts.query.split("&")]
     plain = [value for _, value in parse_qsl(parts.query)]
-    found = [part for part in (secret, parts.path, parts.query) if len(part) > 1]
+    found = [part for part in (secret, quote(secret, safe=""), parts.path, parts.query) if len(part) > 1]
     # A word is as in /services/ and /webhooks/; what is longer, or has a capital, may be a token.
-    tokens = [part for part in parts.path.split("/") if len(part) > 7 and not _WORD.fullmatch(part)]
+    tokens = [part for part in _BETWEEN.split(parts.path) if len(part) > 7 and not _WORD.fullmatch(part)]
     return [*found, *tokens, *(value for value in (*values, *plain) if len(value) > 3)]
 
 
@@ -220,11 +254,30 @@ def _pool(scheme: str, server: str) -> urllib3.PoolManager:
     return pool_for(f"{scheme}://{server}")
 
 
+def is_reachable(url: str) -> bool:
+    """Return whether a link may lead anywhere for others: vendors reject links to hosts without a dot."""
+    host = _host(url)
+    return ("." in host or ":" in host) and not host.startswith("127.") and host != "::1"
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def _checked(name: str, url: str) -> None:
     try:
         parts = urllib3.util.parse_url("" if re.search(r"\s", url) else url)
     except urllib3.exceptions.LocationParseError:
         parts = urllib3.util.parse_url("")
+    if parts.auth is not None:
+        raise ChannelError(
+            "its address holds a login, which is not sent",
+            where=name,
+            allowed="an https:// address without one",
+        )
     if not parts.host or (parts.scheme != "https" and (parts.scheme, parts.host) != ("http", "127.0.0.1")):
         raise ChannelError("its address is not acceptable", where=name, allowed="an https:// address")
 
@@ -245,13 +298,6 @@ def _read(response: urllib3.BaseHTTPResponse) -> Any:
         return found.decode(errors="replace")
 
 
-def _retry_after_ms(value: str, now_ms: int) -> int:
-    """Return the milliseconds of a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
-    try:
-        return max(0, round(float(value) * 1000))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return max(0, round(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
-    except (ValueError, TypeError, OverflowError):
-        return 0
+def wait_ms(text: str, now_ms: int) -> int:
+    """Return how long a text asks to wait: seconds, or a date as in Retry-After; 0 where it is neither."""
+    return round(1000 * (seconds_to_wait(text, now_ms) or 0))

@@ -117,7 +117,8 @@ class MarketReader:
         if incident.is_wide:
             return context_of(None, moves, index=index)
         if ticker in moves and _is_ahead(event, read_to.get(ticker, 0)):
-            moves = {**moves, ticker: (1 + moves[ticker]) * (1 + event.anomaly.value) - 1}
+            ahead = (1 + moves[ticker]) * (1 + event.anomaly.value) - 1
+            moves = {**moves, ticker: ahead} if isfinite(ahead) else moves
         beta = None
         if index and index != ticker and self._clock() < began_ms + PATIENCE_MS:
             beta = self._beta(event, ticker, index)

@@ -107,11 +107,15 @@ class Outlets:
         return Setup(settings, secrets, self._clock, self._aws)
 
     def _secrets(self, name: str) -> dict[str, str]:
-        text = self._aws("secretsmanager").get_secret_value(SecretId=f"{self._secret_prefix}{name}")[
-            "SecretString"
-        ]
+        secrets = self._aws("secretsmanager")
         try:
-            found = json.loads(text)
+            kept = secrets.get_secret_value(SecretId=f"{self._secret_prefix}{name}")
+        except secrets.exceptions.ResourceNotFoundException as error:
+            raise ChannelError(
+                "its secret is not set", where=name, allowed=f"set by `stock-monitor alerts secret {name}`"
+            ) from error
+        try:
+            found = json.loads(kept["SecretString"])
         except (ValueError, RecursionError) as error:
             raise ChannelError("its secret is no JSON", where=name, allowed="an object of texts") from error
         if not isinstance(found, dict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
@@ -30,6 +32,10 @@ from producers.settings import SettingsError, explain
 
 Notify = Literal["at_once", "digest", "never"]
 DEFAULT_CHANNEL = "sns"
+LABEL_CHARACTERS = 64
+"""Of a name that messages show."""
+_ZONE = re.compile(r"[A-Z][\w+-]*(/[A-Z][\w+-]*)*", re.ASCII)
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(?!\d)", re.ASCII)
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -53,10 +59,13 @@ def _ticker(value: str) -> str:
 
 
 def _zone(value: str) -> str:
+    problem = ValueError("no time zone; must be a name such as America/New_York or UTC")
+    if not _ZONE.fullmatch(value):  # such as localtime: another one, or none, where the notifier runs
+        raise problem
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no time zone; must be a name such as America/New_York or UTC") from error
+        raise problem from error
     return value
 
 
@@ -65,9 +74,21 @@ def _listed(value: object) -> object:
 
 
 def _clock(value: object) -> object:
-    if isinstance(value, str | time) and getattr(value, "tzinfo", None) is None:
+    if isinstance(value, time) or (isinstance(value, str) and _TIME.match(value)):
         return value
     raise ValueError("no time of the day; must be one such as 18:00")
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{json.dumps(value)}; must be a number")
+    return value
+
+
+def _label(value: str) -> str:
+    if not value.strip() or len(value) > LABEL_CHARACTERS or not value.isprintable():
+        raise ValueError(f"no name; must be 1 to {LABEL_CHARACTERS} characters on one line")
+    return value
 
 
 def _local(value: time) -> time:
@@ -76,6 +97,8 @@ def _local(value: time) -> time:
     return value
 
 
+_Number = Annotated[float, BeforeValidator(_no_flag)]
+_Label = Annotated[str, AfterValidator(_label)]
 _Kind = Annotated[str, _one_of("kind of anomaly", EVERY_KIND)]
 _Severity = Annotated[str, _one_of("severity", SEVERITIES)]
 _Origin = Annotated[str, _one_of("origin", get_args(Origin))]
@@ -126,12 +149,18 @@ class MuteTiming(Hours):
 class MarketWide(_Strict):
     """When anomalies of many tickers within a minute are one incident."""
 
-    share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    share: Annotated[_Number, Field(gt=0, le=1)] = 0.4
     """Of the watch list."""
     at_least: Annotated[int, Field(ge=2, le=10_000)] = 4
     """Tickers, however short the watch list."""
     at_most: Annotated[int, Field(ge=2, le=10_000)] = 20
     """Tickers that are enough, however long the watch list."""
+
+    @model_validator(mode="after")
+    def _at_most_has_an_effect(self) -> Self:
+        if self.at_most < self.at_least and self.at_most != type(self).model_fields["at_most"].default:
+            raise ValueError(f"at_most is {self.at_most}; must be at least at_least ({self.at_least})")
+        return self
 
     def tickers(self, watched: int) -> int:
         """Return how many tickers make a market-wide incident."""
@@ -184,11 +213,18 @@ class DigestTimes(_Strict):
     every: Literal["hour", "day"] = "hour"
     at: _Time = time(8)
 
+    @model_validator(mode="after")
+    def _at_has_an_effect(self) -> Self:
+        if self.every == "hour" and self.at != type(self).model_fields["at"].default:
+            raise ValueError('at: must be left out, or every must be "day"')
+        return self
+
     def next_ms(self, since_ms: int, time_zone: str) -> int:
         """Return when the next digest after `since_ms` is due; both are epoch ms UTC."""
-        if self.every == "hour":
-            return (since_ms // HOUR_MS + 1) * HOUR_MS
         since = datetime.fromtimestamp(since_ms / 1000, zone(time_zone))
+        if self.every == "hour":  # of a clock on the wall, which may be half an hour from that of UTC
+            ahead_ms = round((since.utcoffset() or timedelta()) / timedelta(milliseconds=1))
+            return ((since_ms + ahead_ms) // HOUR_MS + 1) * HOUR_MS - ahead_ms
         today = datetime.combine(since.date(), self.at, since.tzinfo)
         due = today if today.astimezone(UTC) > since.astimezone(UTC) else today + timedelta(days=1)
         return round(due.timestamp() * 1000)
@@ -199,7 +235,7 @@ class ContextSettings(_Strict):
 
     index: Annotated[tuple[_Ticker, ...], _Some] = ("SPY", "VOO", "IVV", "QQQ")
     """The first of these that is watched stands for the market."""
-    sectors: dict[str, Annotated[tuple[_Ticker, ...], Field(min_length=2, max_length=200)]] = {}
+    sectors: dict[_Label, Annotated[tuple[_Ticker, ...], Field(min_length=2, max_length=200)]] = {}
     """Tickers that belong together, by a name of the user's."""
 
 
@@ -215,6 +251,8 @@ class ChannelSettings(_Strict):
             registry.declared(self.type).check(self.settings)
         except registry.ChannelError as error:
             raise ValueError(str(error)) from error
+        except Exception as error:  # a channel may be anybody's code: no settings at all would alert nobody
+            raise ValueError(f"{self.type}: its check fails: {type(error).__name__}: {error}") from error
         return self
 
 
@@ -229,11 +267,11 @@ class AlertSettings(_Strict):
     """By names of the user's, besides `sns`."""
     digest: DigestTimes = DigestTimes()
     mute_timings: tuple[MuteTiming, ...] = ()
-    repeat_interval_hours: Annotated[float, Field(ge=0.25, le=168)] = 4
+    repeat_interval_hours: Annotated[_Number, Field(ge=0.25, le=168)] = 4
     """An incident that goes on and that nobody acknowledged is repeated this often."""
-    resolved_after_minutes: Annotated[float, Field(ge=0, le=1440)] = 1
+    resolved_after_minutes: Annotated[_Number, Field(ge=0, le=1440)] = 1
     """Only the end of what lasted at least this long is worth a message."""
-    stale_after_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
+    stale_after_minutes: Annotated[_Number, Field(ge=1, le=1440)] = 15
     """An anomaly that is learned of later than this goes to a digest, as late ones do."""
     market_wide: MarketWide | None = MarketWide()
     context: ContextSettings = ContextSettings()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from types import FunctionType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -19,6 +20,8 @@ from producers.simulation.distortion import Distortion
 
 KIND_RULE: Final = "2 to 32 of a-z 0-9 _, beginning with a letter"
 KIND_PATTERN: Final = "[a-z][a-z0-9_]{1,31}"
+UNIT_CHARACTERS: Final = 16
+"""Of the unit that a window names."""
 _KIND = re.compile(KIND_PATTERN)
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}")
 Subject = Literal["market", "feed", "print"]
@@ -57,7 +60,7 @@ class DetectorSpec:
         where it can be.
     window
         ``window(s, x)`` returns what the tick was compared with, as JSON-able values; ``unit`` is the unit of value,
-        expected and tolerance.
+        expected and tolerance, in at most `UNIT_CHARACTERS` characters.
     sentence
         What happened, from the `Facts`: a clause that follows the ticker.
     over
@@ -147,6 +150,6 @@ def _is_score(function: object) -> bool:
 
 def _are_fields(fields: object) -> bool:
     return isinstance(fields, Mapping) and all(
-        isinstance(name, str) and _FIELD.fullmatch(name) and is_text(meaning)
+        isinstance(name, str) and _FIELD.fullmatch(name) and not iskeyword(name) and is_text(meaning)
         for name, meaning in fields.items()
     )

@@ -21,6 +21,8 @@ from producers.simulation.distortion import Distortion
 ENTRY_POINT_GROUP: Final = "stock_monitor.detectors"
 FOLDER: Final = "consumers.detectors"
 CONSTANT: Final = "DETECTOR"
+RULE: Final = "rule"
+"""The kind of a person's own rule that was met; no detector finds it."""
 _NEEDED = ", ".join(
     each.name for each in fields(DetectorSpec) if each.default is MISSING and each.default_factory is MISSING
 )
@@ -39,7 +41,7 @@ def _load(place: str, load: Callable[[], object]) -> DetectorSpec:
         spec = load()
     except MonitorError as error:
         raise DetectorSpecError(str(error), where=place) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}".replace(
             "TypeError: DetectorSpec.__init__()", "DetectorSpec is"
         )
@@ -62,6 +64,8 @@ def register(declared: Iterable[Declaration]) -> dict[str, Registered]:
     owners: dict[str, str] = {}
     for _, place, load in declared:
         spec = _load(place, load)
+        if spec.kind == RULE:
+            raise DetectorSpecError(f"kind {RULE!r} is that of a person's own rules", where=place)
         if spec.kind in found:
             raise DetectorSpecError(f"kind {spec.kind!r} is taken by {found[spec.kind].place}", where=place)
         for name in spec.fields:
@@ -78,8 +82,6 @@ REGISTRY: Final = register(
 )
 KINDS: Final[tuple[str, ...]] = tuple(REGISTRY)
 """All kinds, in the order in which detectors run and in which every table of scores and thresholds has them."""
-RULE: Final = "rule"
-"""The kind of a person's own rule that was met; no detector finds it."""
 EVERY_KIND: Final[tuple[str, ...]] = (*KINDS, RULE)
 
 

@@ -124,7 +124,7 @@ def of_object(found: Any, where: str = "rule") -> PriceRule:
             raise RuleError(f"{name} is {found[name]!r}", where=where, allowed=f"one of {', '.join(known)}")
     try:
         return check(msgspec.convert(found, PriceRule))
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:  # UnicodeError: half of a pair, as in "\ud800"
         allowed = f"an object such as {PriceRule(id='aapl-200', when='above', value=200, ticker='AAPL').text}"
         allowed += f" (when: {', '.join(get_args(When))}; repeat: {', '.join(get_args(Repeat))})"
         raise RuleError(str(error), where=where, allowed=allowed) from error

@@ -25,12 +25,21 @@ const ID = /^(?<ticker>.+)-(?<ms>\d{1,15})-[a-z][a-z0-9_]{1,31}(?:@(?<source>[\w
 /** @type {Set<(address: Address) => void>} */
 const listeners = new Set();
 
+/**
+ * A ticker as the API writes it: what is not ASCII stays, and is none, for the capital of "ı" is "I".
+ * @param {string} text
+ */
+export function inCapitals(text) {
+  const ticker = text.trim();
+  return /^[\x20-\x7e]*$/.test(ticker) ? ticker.toUpperCase() : ticker;
+}
+
 /** What the address says now. @returns {Address} */
 export function current() {
   const params = new URLSearchParams(location.search);
   const implied = params.has("ticker") ? {} : ofAnomaly(params.get("anomaly") ?? "");
   const found = Object.fromEntries(NAMES.map((name) => [name, params.get(name) ?? implied[name] ?? ""]));
-  const ticker = found.ticker.trim().toUpperCase();
+  const ticker = inCapitals(found.ticker);
   const view = found.view || (ticker ? "chart" : "events");
   return /** @type {Address} */ ({ ...found, ticker, view });
 }

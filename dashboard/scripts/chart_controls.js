@@ -1,6 +1,6 @@
 // What is chosen above the chart: its span, how long a bar lasts, candles or a line, a second ticker to compare with.
 
-import { go } from "./address.js";
+import { go, inCapitals } from "./address.js";
 import { LENGTHS, lengthName } from "./chart_bars.js";
 import { h } from "./dom.js";
 
@@ -23,7 +23,7 @@ export function chartControls({ range, bars, style, compare }) {
   const look = choice("chart-style", "Candles or a line", [["", "Candles"], ["line", "Line"]], style === "line" ? style : "", (value) => go({ style: value }, { replace: true }));
   const other = h("input", {
     id: "chart-compare", type: "search", placeholder: "Compare", "aria-label": "Compare with a second ticker", value: compare, maxLength: 32, size: 8, autocomplete: "off", autocapitalize: "characters", spellcheck: false,
-    onchange: () => go({ compare: other.value.trim().toUpperCase() }, { replace: true }),
+    onchange: () => go({ compare: inCapitals(other.value) }, { replace: true }),
   });
   other.setAttribute("list", "known-tickers");
   return [h("div", { className: "segmented", role: "group", "aria-label": "Time range" }, ...ranges), length, look, other];

@@ -1,5 +1,6 @@
 // Groups of the watch list: by market, or the viewer's own; a view, kept in this browser.
 
+import { inCapitals } from "./address.js";
 import { preference } from "./preferences.js";
 
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
@@ -49,7 +50,7 @@ export function grouped(tickers) {
 function membersOf(text) {
   return text.split("\n").filter(Boolean).toReversed().flatMap((line) => {
     const [name, ...rest] = line.split(":");
-    return rest.join(":").split(/[\s,]+/).filter(Boolean).map((/** @returns {[string, string]} */ (ticker) => [ticker.toUpperCase(), name.trim()]));
+    return rest.join(":").split(/[\s,]+/).filter(Boolean).map((/** @returns {[string, string]} */ (ticker) => [inCapitals(ticker), name.trim()]));
   });
 }
 

@@ -1,6 +1,6 @@
 // Puts the page together: who is called with what.
 
-import { followLinks, go } from "./address.js";
+import { followLinks, go, inCapitals } from "./address.js";
 import { byId, h } from "./dom.js";
 import { eventStream } from "./event_stream.js";
 import { EventsPanel } from "./events_panel.js";
@@ -52,7 +52,7 @@ void import("./chart.js"); // while the API is asked: it takes longer than all e
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();
   const input = /** @type {HTMLInputElement} */ (byId("find-ticker"));
-  const ticker = input.value.trim().toUpperCase();
+  const ticker = inCapitals(input.value);
   if (!ticker) return;
   input.value = "";
   input.blur();

@@ -7,7 +7,8 @@ constant. Nothing else lists them. docs/extending.md builds one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from producers.errors import shortened
 from producers.extensions import (
@@ -27,6 +28,7 @@ from producers.source import History, Mode, Source, SourceError, SourceSpec, Sou
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"
 FoundSource = Found[SourceSpec]
+T = TypeVar("T")
 
 
 def describe() -> list[FoundSource]:
@@ -51,7 +53,8 @@ def get(name: str) -> SourceSpec:
     if not is_source(name):
         raise SourceError(f"source is {name!r}", allowed=f"a name of {SOURCE_RULE}")
     wanted = "replay" if origin_of(name) == "replay" else name
-    there = [found for found in map(_loaded, _places(wanted)) if found.name == wanted]
+    is_alone = not entry_points(ENTRY_POINT_GROUP)  # any package may declare the same name
+    there = [each for each in map(_loaded, _places(wanted if is_alone else None)) if each.name == wanted]
     found = next(iter(without_twins(there)), None)
     found = found or next((each for each in describe() if each.name == wanted), None)
     if found is None:
@@ -97,15 +100,12 @@ def create(name: str, environment: Mapping[str, str], mode: Mode | None = None) 
     maker = {"poll": spec.poll, "stream": spec.stream}[mode or spec.modes[0]]
     if maker is None:
         raise SourceError(f"source {name} does not {mode}", allowed=f"{' or '.join(spec.modes)}")
-    spec.check(environment)
-    keep_secret(name, (environment[key.variable].strip() for key in spec.keys))
-    try:
-        return maker(environment)
-    except SourceError:
-        raise
-    except Exception as error:
-        said = redacted(name, f"{type(error).__name__}: {error}")
-        raise SourceError(f"source {name} does not start: {said}") from error
+    source = _made(spec, maker, environment)
+    if not isinstance(source, Source):
+        raise SourceError(
+            f"source {name} makes a {type(source).__name__}", allowed="an object with a method quotes"
+        )
+    return source
 
 
 def history_of(name: str, environment: Mapping[str, str]) -> History:
@@ -114,14 +114,25 @@ def history_of(name: str, environment: Mapping[str, str]) -> History:
     Raises
     ------
     SourceError
-        If there is no such source, it has no history, or it lacks a key or a package.
+        If there is no such source, it has no history, it lacks a key or a package, or it does not start.
     """
     spec = get(name)
     if spec.history is None:
         having = [found.name for found in describe() if found.spec and found.spec.history]
         raise SourceError(f"source {name} has no history", allowed=f"one of {', '.join(having)}")
+    return _made(spec, spec.history, environment)
+
+
+def _made(spec: SourceSpec, maker: Callable[[Mapping[str, str]], T], environment: Mapping[str, str]) -> T:
     spec.check(environment)
-    return spec.history(environment)
+    keep_secret(spec.name, (environment[key.variable].strip() for key in spec.keys))
+    try:
+        return maker(environment)
+    except SourceError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = redacted(spec.name, f"{type(error).__name__}: {error}")
+        raise SourceError(f"source {spec.name} does not start: {said}") from error
 
 
 def _allowed() -> str:
@@ -137,7 +148,7 @@ def _places(name: str | None = None) -> Iterator[Declaration]:
 def _loaded(declaration: Declaration) -> FoundSource:
     try:
         spec = declaration.load()
-    except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
         return FoundSource(
             declaration.name,
             declaration.place,
@@ -150,7 +161,7 @@ def _loaded(declaration: Declaration) -> FoundSource:
     return FoundSource(spec.name, declaration.place, spec)
 
 
-def _error_text(error: Exception) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, SourceSpecError):
         return str(error)
     text = f"{type(error).__name__}: {error}"

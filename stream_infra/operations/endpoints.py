@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+
+    from producers.watch_list import WatchListReader
 
 FILE = "endpoints.json"
 _NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
@@ -110,6 +112,13 @@ class Endpoints:
         addresses = asdict(self)
         del addresses["directory"], addresses["sign_in"]
         return addresses
+
+
+def watch_list(client: Callable[[Any], Any]) -> WatchListReader:
+    """Return what reads the watch list by clients of the monitor's AWS: `Endpoints.client`, or one like it."""
+    from producers.watch_list import WatchListReader  # noqa: PLC0415  not every command needs it
+
+    return WatchListReader(client("ssm"), client("s3"), names.TICKER_PARAMETER, lambda: 0)
 
 
 def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path | None = None) -> Endpoints:

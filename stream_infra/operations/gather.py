@@ -19,7 +19,7 @@ from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
 from stream_infra.operations import pages, permissions, programs, wiring
-from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.endpoints import Endpoints, watch_list
 from stream_infra.operations.facts import (
     Bucket,
     Denied,
@@ -318,11 +318,10 @@ class Gatherer:
         return market_open(scanner, watched, self._now)
 
     def _watched(self) -> tuple[str, ...]:
-        from producers.watch_list import WatchListError, WatchListReader  # noqa: PLC0415
+        from producers.watch_list import WatchListError  # noqa: PLC0415
 
-        reader = WatchListReader(self._client("ssm"), self._client("s3"), names.TICKER_PARAMETER, lambda: 0)
         try:
-            return reader().symbols
+            return watch_list(self._client)().symbols
         except WatchListError:
             return ()  # the parameter has a check of its own
 

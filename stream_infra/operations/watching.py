@@ -13,9 +13,9 @@ from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.secret import environment_with_secret
 from producers.source import SourceError, unquoted
 from producers.sources import create, get_pollable
-from producers.watch_list import WatchListError, WatchListReader, items
+from producers.watch_list import WatchListError, items
 from stream_infra import names
-from stream_infra.operations.endpoints import Endpoints
+from stream_infra.operations.endpoints import Endpoints, watch_list
 from stream_infra.operations.errors import FailedError, InputError
 
 MOST_COVERED = 100
@@ -77,11 +77,8 @@ def ticker_of(word: str) -> str:
 
 def note_on(endpoints: Endpoints, ticker: str) -> str:
     """Return a note for whoever names a ticker that is not on the watch list; "" where it is on it."""
-    reader = WatchListReader(
-        endpoints.client("ssm"), endpoints.client("s3"), names.TICKER_PARAMETER, lambda: 0
-    )
     try:
-        if ticker in reader().symbols:
+        if ticker in watch_list(endpoints.client)().symbols:
             return ""
     except WatchListError as error:
         return f"Whether {ticker} is watched is not known: {error}"

@@ -184,7 +184,7 @@ def _drawn(blocks: list[JsonObject]) -> str:
         if block["type"] == "header":
             parts.append(f"<h3>{escape(block['text']['text'])}</h3>")
         elif block["type"] == "section":
-            parts.append(f"<p>{block['text']['text']}</p>")  # mrkdwn: escaped already
+            parts.append(f"<p>{escape(block['text']['text'])}</p>")
         else:
             buttons = "".join(f"<b>{escape(each['text']['text'])}</b>" for each in block["elements"])
             parts.append(f"<div>{buttons}</div>")

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from consumers.alerts.rendering.texts import content
 from consumers.contracts.events import detected
+from producers.quote_batch import in_capitals
 from tests.browser.site import Site
 from tests.consumers.alerts.bench import Bench, received
 
@@ -37,3 +38,15 @@ def test_a_mails_link_opens_the_ticker_as_it_is_written(page: Page, site: Site) 
         expect(page.locator("#chart")).to_have_attribute("data-marks", re.compile(re.escape(anomaly.id)))
         expect(page.locator(".detail")).to_contain_text(f"{form} rose")
         assert parse_qs(urlsplit(page.url).query)["anomaly"] == [anomaly.id]
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"), [(" jpm ", "JPM"), ("\u0131bm", "\u0131bm"), ("stra\u00dfe", "stra\u00dfe")]
+)
+def test_the_page_writes_a_ticker_as_the_api_does(page: Page, site: Site, typed: str, written: str) -> None:
+    """The capital of a dotless i is an I: the page showed IBM where the API said that there is no such ticker."""
+    assert in_capitals(typed.strip()) == written
+    page.goto(site.url)
+    page.locator("#find-ticker").fill(typed)
+    page.locator("#find-ticker").press("Enter")
+    expect(page).to_have_title(re.compile(rf"^{written} "))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import cast
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from producers.quote_batch import QuoteBatch
-from producers.source import HasConnection, Source, SourceError, poll
+from producers.quote_batch import Quote, QuoteBatch
+from producers.source import HasConnection, Missing, Source, SourceError, poll
 from producers.sources import create
 from producers.streaming import StreamSource
 from tests.json_types import Json
@@ -324,6 +325,101 @@ def test_an_odd_message_ends_no_stream(odd: str, exchange: Exchange, stream: Cal
     exchange.answer = coinbase()
     assert sample("coinbase", stream("coinbase"), ["BTC-USD"]).price == [4388.01]
     assert len(exchange.connections) == 1
+
+
+class Odd:
+    """A dialect of somebody's own, which says what a test lets it say; it fails once in `fails`."""
+
+    name = "odd"
+    is_ready = True
+
+    def __init__(self, url: str, fails: str = "", says: object = ()) -> None:
+        self.url, self._fails, self._says = url, fails, says
+
+    def _fail(self, part: str) -> None:
+        if self._fails == part:
+            self._fails = ""
+            raise KeyError(part)
+
+    def name_of(self, symbol: str) -> str:
+        return {"A": "A", "B": "B"}[symbol]
+
+    def opening(self) -> Iterator[str]:
+        self._fail("opening")
+        yield "{}"
+
+    def subscribe(self, names: Sequence[str]) -> Iterator[str]:
+        self._fail("subscribe")
+        yield json.dumps(list(names))
+
+    def unsubscribe(self, names: Sequence[str]) -> Iterator[str]:  # noqa: ARG002
+        return iter(())
+
+    def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:  # noqa: ARG002
+        if self._fails == "read":
+            self._fails = ""
+            raise SourceError("not now")
+        yield from cast(Iterator[tuple[str, Quote | Missing]], self._says)
+
+
+@pytest.fixture
+def odd(exchange: Exchange) -> Iterator[Callable[..., StreamSource]]:
+    exchange.answer = lambda connection, _message: connection.send("{}")
+    made: list[StreamSource] = []
+
+    def make(fails: str = "", *says: object) -> StreamSource:
+        made.append(StreamSource(Odd(exchange.url, fails, says), 30.0))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+@pytest.mark.parametrize("fails", ["opening", "subscribe", "read"])
+def test_whatever_a_dialect_raises_is_followed_by_another_connection(
+    odd: Callable[..., StreamSource], fails: str
+) -> None:
+    source = odd(fails, ("A", Quote(1.5)))
+    assert sample("odd", source, ["A"]).price == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (("B", {"price": 1.5}), "the stream returned a dict; must be a Quote or Missing"),
+        (("B", Quote(cast(float, "1.5"))), 'price is "1.5"; must be a number'),
+        (("B", Quote(1.5, quote_ts=cast(int, "now"))), 'quote_ts is "now"; must be a whole number'),
+    ],
+)
+def test_a_row_of_a_stream_that_is_no_quote_costs_its_ticker_alone(
+    odd: Callable[..., StreamSource], exchange: Exchange, row: object, why: str
+) -> None:
+    batch = poll("odd", odd("", ("A", Quote(1.5)), row), ["A", "B"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["A"], ["B"])
+    assert why in batch.reasons["B"]
+    assert len(exchange.connections) == 1
+
+
+def test_a_ticker_without_a_name_at_the_vendor_costs_no_other(odd: Callable[..., StreamSource]) -> None:
+    batch = poll("odd", odd("", ("A", Quote(1.5))), ["A", "C"], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["A"], ["C"])
+    assert batch.reasons == {"C": "the stream has no name for it: KeyError: 'C'"}
+
+
+def test_why_nothing_of_a_stream_can_be_read_is_said(odd: Callable[..., StreamSource]) -> None:
+    source = odd("", 5)
+    source._poll_seconds = 0.0  # nothing that it could wait for comes
+
+    def reason() -> str:
+        with suppress(SourceError):
+            return poll("odd", source, ["A"], NOW_MS).reasons["A"]
+        return ""
+
+    until = time.monotonic() + 30
+    while "a message cannot be read: TypeError: cannot unpack" not in reason():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", ["alpaca", "kraken", "finnhub"])

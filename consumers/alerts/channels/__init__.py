@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import isabstract
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from producers.declaration import are_some, check, is_count, is_text
+from producers.declaration import Check, are_some, check, is_count, is_text, takes
 from producers.errors import MonitorError, shortened
 from producers.extensions import Declaration, Found, declarations, unusable, without_twins
 
@@ -94,6 +94,10 @@ class Channel(ABC):
         for secret in self.secrets:
             if not setup.secrets.get(secret) and secret not in self.optional:
                 raise ChannelError(f"its secret {secret} is missing", where=self.name)
+            if not setup.secrets.get(secret, "").isprintable():
+                raise ChannelError(
+                    f"its secret {secret} holds characters that no secret has", where=self.name
+                )
         self.setup = setup
 
     @classmethod
@@ -182,7 +186,7 @@ def _loaded(declaration: Declaration) -> Found[type[Channel]]:
         channel = _checked(declaration.load(), declaration.place)
     except ChannelSpecError as error:
         return Found(declaration.name, declaration.place, None, str(error))
-    except Exception as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what a package of others raises is reported, not swallowed
         said = f"{declaration.place} cannot be loaded: {type(error).__name__}: {error}"
         return Found(declaration.name, declaration.place, None, shortened(said, 300))
     return Found(channel.name, declaration.place, channel)
@@ -203,32 +207,25 @@ def _checked(one: object, place: str) -> type[Channel]:
             where=place,
             allowed="a class with name, characters and send, or post for one over HTTP (docs/extending.md)",
         )
-    texts = "texts by their names, each with what it is"
-    check(
-        (
-            ("name", one.name, "1 to 32 of a-z 0-9 -", is_text(one.name) and bool(_NAME.fullmatch(one.name))),
-            ("settings", one.settings, texts, _are_texts(one.settings)),
-            (
-                "optional",
-                one.optional,
-                "a frozenset of names of settings and secrets",
-                _are_of(one.optional, {**one.settings, **one.secrets}),
-            ),
-            ("secrets", one.secrets, texts, _are_texts(one.secrets)),
-            ("characters", one.characters, "a whole number from 1", is_count(one.characters)),
-            ("keeps_state", one.keeps_state, "True or False", isinstance(one.keeps_state, bool)),
-            (
-                "carries_pictures",
-                one.carries_pictures,
-                "True only with a method add_picture",
-                isinstance(one.carries_pictures, bool)
-                and (not one.carries_pictures or one.add_picture is not Channel.add_picture),
-            ),
-        ),
-        ChannelSpecError,
-        place,
-    )
+    check(_checks(one), ChannelSpecError, place)
     return one
+
+
+def _checks(one: type[Channel]) -> Iterator[Check]:
+    """Yield every part of a declaration with what it must be; a part after those that it is judged by."""
+    texts = "texts by their names, each with what it is"
+    yield "name", one.name, "1 to 32 of a-z 0-9 -", is_text(one.name) and bool(_NAME.fullmatch(one.name))
+    yield "settings", one.settings, texts, _are_texts(one.settings)
+    yield "secrets", one.secrets, texts, _are_texts(one.secrets)
+    are_named = _are_of(one.optional, {**one.settings, **one.secrets})
+    yield "optional", one.optional, "a frozenset of names of settings and secrets", are_named
+    yield "characters", one.characters, "a whole number from 1", is_count(one.characters)
+    yield "keeps_state", one.keeps_state, "True or False", isinstance(one.keeps_state, bool)
+    is_right = isinstance(one.carries_pictures, bool) and (
+        not one.carries_pictures or one.add_picture is not Channel.add_picture
+    )
+    yield "carries_pictures", one.carries_pictures, "True only with a method add_picture", is_right
+    yield "send", one.send, "a method (self, message, content)", takes(one.send, 3)
 
 
 def _are_texts(given: object) -> bool:

@@ -16,7 +16,9 @@ from consumers.alerts.http_channel import (
     as_json,
     field_of,
     fitted,
+    is_reachable,
     utf16,
+    wait_ms,
 )
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
@@ -71,10 +73,8 @@ class Discord(HttpChannel):
 
     def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
         """See `HttpChannel.retry_after_ms`; the answer has fractions of a second that the header rounds."""
-        try:
-            return round(float(field_of(answer, "retry_after")) * 1000)
-        except (ValueError, OverflowError):
-            return super().retry_after_ms(answer, headers)
+        said = field_of(answer, "retry_after")
+        return wait_ms(said, self.setup.clock()) or super().retry_after_ms(answer, headers)
 
 
 def _embed(content: Content) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _embed(content: Content) -> dict[str, Any]:
         "description": f"{lines}\n\n{buttons}" if buttons else lines,
         "color": _COLOURS[content.severity],
     }
-    if content.link:
+    if is_reachable(content.link):  # else it rejects the message
         embed["url"] = content.link
     return embed
 

@@ -45,6 +45,10 @@ class PagerDuty(HttpChannel):
             body["links"] = [{"href": url, "text": label} for label, url in content.links]
         return Post(f"{self.server('https://events.pagerduty.com')}/v2/enqueue", as_json(body))
 
+    def rejects(self, answer: Any) -> bool:
+        """See `HttpChannel.rejects`: https://developer.pagerduty.com/docs/events-api-v2-overview."""
+        return field_of(answer, "status") not in {"", "success"} or super().rejects(answer)
+
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""
         return field_of(answer, "dedup_key")

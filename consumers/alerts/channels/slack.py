@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from consumers.alerts.http_channel import HttpChannel, Post, as_json, cut, fitted
@@ -13,6 +14,7 @@ HEADER, TEXT, BUTTON = 150, 3000, 75
 
 https://docs.slack.dev/reference/block-kit/blocks, https://docs.slack.dev/reference/block-kit/block-elements/button-element
 """
+_ERROR = re.compile("[a-z]+(_[a-z]+)+")
 
 
 class Slack(HttpChannel):
@@ -25,11 +27,9 @@ class Slack(HttpChannel):
     def post(self, message: Message, content: Content) -> Post:
         """See `HttpChannel.post`."""
         del message
-        title = {"type": "plain_text", "text": cut(content.title, HEADER), "emoji": False}
-        lines = fitted(content.lines, TEXT, write=_escaped)
         blocks: list[dict[str, Any]] = [
-            {"type": "header", "text": title},
-            {"type": "section", "text": {"type": "mrkdwn", "text": lines, "verbatim": True}},
+            {"type": "header", "text": _plain(cut(content.title, HEADER))},
+            {"type": "section", "text": _plain(fitted(content.lines, TEXT))},
         ]
         elements = [
             {
@@ -45,7 +45,22 @@ class Slack(HttpChannel):
         text = fitted([content.title], TEXT, write=_escaped)
         return Post(self.setup.secrets["webhook_url"], as_json({"text": text, "blocks": blocks}))
 
+    def rejects(self, answer: Any) -> bool:
+        """See `HttpChannel.rejects`: "ok" is success, another word such as invalid_payload is an error."""
+        if isinstance(answer, dict):
+            return answer.get("ok") is False
+        is_error = isinstance(answer, str) and answer != "ok" and bool(_ERROR.fullmatch(answer))
+        return is_error or super().rejects(answer)
+
+
+def _plain(text: str) -> dict[str, Any]:
+    """Return a text in which nothing is markup.
+
+    https://docs.slack.dev/reference/block-kit/composition-objects/text-object
+    """
+    return {"type": "plain_text", "text": text, "emoji": False}
+
 
 def _escaped(text: str) -> str:
-    """Return text without Slack's three control characters (so that nothing mentions or links)."""
+    """Return a text of Slack's markup without its three control characters: nothing mentions or links."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -11,6 +13,9 @@ from consumers.alerts.channels import Channel, ChannelError
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
+_ARN = re.compile(
+    r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d+:[\w-]{1,256}", re.ASCII
+)  # no .fifo: that takes no email
 TICKERS = 100
 """Tickers that a message carries as an attribute for filter policies."""
 # A message of these is not acceptable, whenever it is sent:
@@ -26,6 +31,17 @@ class Sns(Channel):
     name: ClassVar[str] = "sns"
     settings: ClassVar[dict[str, str]] = {"topic_arn": "the ARN of a topic"}
     characters: ClassVar[int] = 256 * 1024
+
+    @classmethod
+    def check(cls, settings: Mapping[str, str]) -> None:
+        """See `Channel.check`."""
+        super().check(settings)
+        if not _ARN.fullmatch(settings["topic_arn"]):
+            raise ChannelError(
+                "its topic_arn is none",
+                where=cls.name,
+                allowed="as in arn:aws:sns:us-east-1:111122223333:desk",
+            )
 
     def send(self, message: Message, content: Content) -> str:
         """See `Channel.send`."""

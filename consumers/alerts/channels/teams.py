@@ -18,6 +18,7 @@ CARD = 28 * 1024
 https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
 """
 TITLE = 1000
+_FAILED = "returned HTTP error"
 _STYLES = {"critical": "attention", "high": "warning"}
 _LARGE = {"size": "large", "weight": "bolder"}
 
@@ -40,6 +41,13 @@ class Teams(HttpChannel):
             if 2 * utf16(body.decode()) <= CARD:
                 break
         return Post(self.setup.secrets["webhook_url"], body)
+
+    def rejects(self, answer: Any) -> bool:
+        """See `HttpChannel.rejects`; errors come with status 200, too.
+
+        https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using
+        """
+        return super().rejects(answer) or (isinstance(answer, str) and _FAILED in answer)
 
 
 def _card(content: Content, lines: Sequence[str]) -> dict[str, Any]:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
-from consumers.alerts.http_channel import HttpChannel, Post, as_form, as_json, cut, field_of, fitted
+from consumers.alerts.http_channel import (
+    HttpChannel,
+    Post,
+    as_form,
+    as_json,
+    cut,
+    field_of,
+    fitted,
+    is_reachable,
+    wait_ms,
+)
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
 
@@ -37,8 +46,7 @@ class Telegram(HttpChannel):
             "text": fitted(lines, self.characters),
             "link_preview_options": {"is_disabled": True},
         }
-        # It rejects a message whose button leads to a machine that only its owner can reach.
-        if content.links and urlsplit(content.link).hostname not in {"127.0.0.1", "localhost"}:
+        if content.links and is_reachable(content.link):  # else it rejects the message
             keyboard = [[{"text": label, "url": url}] for label, url in content.links]
             body["reply_markup"] = {"inline_keyboard": keyboard}
         return Post(self._method("sendMessage"), as_json(body))
@@ -64,7 +72,11 @@ class Telegram(HttpChannel):
         """See `HttpChannel.receipt`."""
         return field_of(answer, "result", "message_id")
 
+    def rejects(self, answer: Any) -> bool:
+        """See `HttpChannel.rejects`: https://core.telegram.org/bots/api#making-requests."""
+        return field_of(answer, "ok") == "False" or super().rejects(answer)
+
     def retry_after_ms(self, answer: Any, headers: Mapping[str, str]) -> int:
         """See `HttpChannel.retry_after_ms`: https://core.telegram.org/bots/api#responseparameters."""
-        seconds = field_of(answer, "parameters", "retry_after")
-        return int(seconds) * 1000 if seconds.isdecimal() else super().retry_after_ms(answer, headers)
+        said = field_of(answer, "parameters", "retry_after")
+        return wait_ms(said, self.setup.clock()) or super().retry_after_ms(answer, headers)

@@ -42,6 +42,11 @@ class Webhook(HttpChannel):
         signature = sign(self.setup.secrets["signing_key"], seconds, body)
         return Post(self.setup.settings["url"], body, {SIGNATURE: signature, "Idempotency-Key": message.id})
 
+    def rejects(self, answer: Any) -> bool:
+        """See `HttpChannel.rejects`: what a receiver says beside its status is its own affair."""
+        del answer
+        return False
+
     def receipt(self, answer: Any) -> str:
         """See `HttpChannel.receipt`."""
         return field_of(answer, "id") or "2xx"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from consumers.contracts.detector import DetectorSpec, DetectorSpecError, Facts
+from consumers.contracts.detector import UNIT_CHARACTERS, DetectorSpec, DetectorSpecError, Facts
 from consumers.detectors.engine.signals import DAY_MS, Signals, learn, read
 from consumers.detectors.engine.state import FIELDS, State
 from producers import declaration
@@ -78,8 +78,14 @@ def _say(place: str, spec: DetectorSpec, s: State, x: Signals) -> None:
         allowed = "functions that take any tick, and a window of JSON-able values"
         raise DetectorSpecError(failed, where=place, allowed=allowed) from error
     unit = window.get("unit") if isinstance(window, dict) else None
+    is_unit = is_text(unit) and len(unit) <= UNIT_CHARACTERS
     checks = (
-        ("window", window, "a dict with a text called unit", is_text(unit)),
+        (
+            "window",
+            window,
+            f"a dict with a text of at most {UNIT_CHARACTERS} characters called unit",
+            is_unit,
+        ),
         ("sentence", said, "a function that returns a text", is_text(said)),
         ("note", noted, "a function that returns a text, or an empty one", isinstance(noted, str)),
     )

@@ -14,7 +14,7 @@ import typer
 
 from stream_infra import names
 from stream_infra.cli import options
-from stream_infra.operations.endpoints import Endpoints, resolve
+from stream_infra.operations.endpoints import Endpoints, resolve, watch_list
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
 
 def _open(endpoints: Endpoints) -> tuple[ScannerSource, tuple[str, ...], Callable[[Sequence[str]], None]]:
     """Return the source, the watch list, and what writes another one in its place."""
-    from producers.watch_list import WatchListReader, WatchListWriter, change_note  # noqa: PLC0415
+    from producers.watch_list import WatchListWriter, change_note  # noqa: PLC0415
     from stream_infra.cli.text import author  # noqa: PLC0415
     from stream_infra.operations.watching import ScannerSource  # noqa: PLC0415
 
     source = ScannerSource(endpoints, os.environ)
     ssm, s3 = endpoints.client("ssm"), endpoints.client("s3")
-    before = WatchListReader(ssm, s3, names.TICKER_PARAMETER, lambda: 0)().symbols
+    before = watch_list(endpoints.client)().symbols
     writer = WatchListWriter(ssm, s3, names.TICKER_PARAMETER, source.bucket)
     note = partial(change_note, author("watch"), before)
     return source, before, lambda after: writer.write(after, note(after))

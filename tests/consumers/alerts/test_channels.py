@@ -9,21 +9,26 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from consumers.alerts import channels, http_channel
 from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.channels.webhook import SIGNATURE, sign
 from consumers.alerts.http_channel import cut, fitted, utf8, utf16
 from consumers.alerts.model import Acknowledgement, Message
+from consumers.alerts.outlets import Outlets
 from consumers.alerts.rendering.texts import content
+from consumers.alerts.settings import AlertSettings
 from tests.consumers.alerts.bench import HOUR_MS, T0_MS, URL, Bench, opened, over, worse
 from tests.consumers.alerts.vendor import SECRET, Answer, Vendor
 from tests.json_types import Json
@@ -203,6 +208,62 @@ def test_an_answer_of_success_is_success_whatever_it_says(vendor: Vendor, name: 
     assert isinstance(_send(vendor.channel(name), MESSAGES["opened"]), str)
 
 
+PAGE = "\n<!DOCTYPE html><title>Sign in</title>"
+# Answers of success that say that the message was not taken.
+NOT_TAKEN = [
+    *((name, PAGE) for name in HTTP_CHANNELS if name != "webhook"),  # of a proxy, or of a hotel's network
+    # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
+    ("slack", "invalid_payload"),
+    ("slack", '{"ok":false,"error":"channel_not_found"}'),
+    # https://github.com/MicrosoftDocs/msteams-docs/issues/400, https://github.com/grafana/grafana/pull/52254
+    (
+        "teams",
+        "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429 with ContextId 1",
+    ),
+    # https://core.telegram.org/bots/api#making-requests
+    ("telegram", '{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}'),
+    ("pagerduty", '{"status":"invalid event","errors":["no routing_key"]}'),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), NOT_TAKEN)
+def test_an_answer_of_success_that_says_otherwise_is_tried_again(
+    vendor: Vendor, name: str, body: str
+) -> None:
+    vendor.answer = Answer(200, body, {"Retry-After": "7"})
+    error = _failure(vendor.channel(name))
+    assert (error.final, error.retry_after_ms) == (False, 7_000)
+    assert "HTTP 200: " in str(error)
+
+
+@pytest.mark.parametrize("body", ["1", "", '{"statusCode":200,"isSuccessStatusCode":true}'])
+def test_what_teams_answers_to_a_message_that_it_took_is_no_error(vendor: Vendor, body: str) -> None:
+    """A program that took only "1" for success sent all again for days: https://github.com/grafana/grafana/issues/60924."""
+    vendor.answer = Answer(200, body)
+    assert isinstance(_send(vendor.channel("teams"), MESSAGES["opened"]), str)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "header", "wait_ms"),
+    [
+        ("telegram", '{"parameters":{"retry_after":3.5}}', "", 3_500),
+        ("telegram", '{"parameters":{"retry_after":"%s"}}' % ("9" * 5_000), "9", 9_000),
+        ("discord", '{"retry_after":-3}', "1", 1_000),
+        ("discord", '{"retry_after":NaN}', "1", 1_000),
+        ("slack", "", "1e400", 0),
+        ("slack", "", "-5", 0),
+        ("slack", "", "Tue, 24 Nov 2026 14:30:20", 20_000),  # without a zone it is UTC
+        ("slack", "", "Tue, 99 Nov 2026 14:30:20 GMT", 0),
+    ],
+)
+def test_an_odd_wish_to_wait_is_read_or_left(
+    vendor: Vendor, name: str, body: str, header: str, wait_ms: int
+) -> None:
+    vendor.answer = Answer(429, body, {"Retry-After": header})
+    error = _failure(vendor.channel(name))
+    assert (error.final, error.retry_after_ms) == (False, wait_ms)
+
+
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
 def test_no_answer_in_time_is_tried_again(vendor: Vendor, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_channel, "ANSWER_SECONDS", 0.2)
@@ -262,8 +323,128 @@ def test_a_message_goes_through_the_proxy_that_the_environment_names(
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
 def test_redirects_are_not_followed(vendor: Vendor, name: str) -> None:
     vendor.answer = Answer(307, "", {"Location": f"{vendor.url}/elsewhere"})
-    _failure(vendor.channel(name))
+    error = _failure(vendor.channel(name))
     assert len(vendor.got) == 1
+    assert not error.final  # a person can set the address that it leads to
+    assert "it redirects to 127.0.0.1, which is not followed" in str(error)
+
+
+@pytest.mark.parametrize("location", ["", "/elsewhere", "https://[", f"https://example.com/{SECRET}"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_says_where_to_and_no_secret(vendor: Vendor, status: int, location: str) -> None:
+    vendor.answer = Answer(status, f"see {location}", {"Location": location})
+    host = "example.com" if "example.com" in location else "another path"
+    said = f"slack: HTTP {status}: it redirects to {host}, which is not followed"
+    assert str(_failure(vendor.channel("slack"))) == said
+
+
+def _raw(reply: bytes) -> Iterator[int]:
+    """Yield the port of a server that gives one reply, whatever it is asked."""
+
+    def serve(server: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_an_odd_header_of_a_server_logs_no_address(caplog: pytest.LogCaptureFixture) -> None:
+    for port in _raw(b"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2\r\n\r\nok"):
+        slack = channels.declared("slack")(
+            Setup({}, {"webhook_url": f"http://127.0.0.1:{port}/hooks/{SECRET}"})
+        )
+        with caplog.at_level("DEBUG"):
+            assert _send(slack, MESSAGES["opened"]) == "ok"
+    assert SECRET not in caplog.text
+
+
+def test_an_error_of_tls_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        http_channel, "ANSWER_SECONDS", 60.0
+    )  # to read all authorities takes a slow machine seconds
+    for port in _raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        slack = channels.declared("slack")(
+            Setup({}, {"webhook_url": f"https://127.0.0.1:{port}/hooks/{SECRET}"})
+        )
+        assert re.fullmatch(r"slack: no answer \(SSLError: [A-Z_]+\)", str(_failure(slack)))
+
+
+@pytest.mark.parametrize("secret", ["a\nb", "\ud800", "\x00"])
+def test_a_secret_that_is_none_is_named_and_not_told(secret: str) -> None:
+    with pytest.raises(ChannelError, match=r"ntfy: its secret token holds characters that no secret has$"):
+        channels.declared("ntfy")(Setup({}, {"topic": "t", "token": secret}))
+
+
+def test_a_token_that_no_header_holds_is_an_error_that_says_so(vendor: Vendor) -> None:
+    ntfy = channels.declared("ntfy")(Setup({"url": vendor.url}, {"topic": "t", "token": "tökén€"}))
+    assert (
+        str(_failure(ntfy)) == "ntfy: a header cannot be sent; must be a secret of printable ASCII characters"
+    )
+
+
+def test_a_token_is_not_told_with_escapes_either(vendor: Vendor) -> None:
+    settings = {"chat_id": "1", "url": vendor.url}
+    telegram = channels.declared("telegram")(Setup(settings, {"bot_token": "123456:ABC-DEFghi"}))
+    for said in ("/bot123456%3AABC-DEFghi/sendMessage", "no bot ABC-DEFghi", '"\\/bot123456:ABC-DEFghi"'):
+        vendor.answer = Answer(404, said)
+        assert "ABC-DEF" not in str(_failure(telegram))
+
+
+def test_a_channel_without_its_secret_says_how_to_set_it() -> None:
+    with mock_aws():
+        outlets = Outlets(
+            partial(boto3.client, region_name="us-east-1"),
+            topic_arn="arn:aws:sns:us-east-1:1:alerts",
+            secret_prefix="stock-tracker/channels/",
+            dashboard_url="",
+            clock=lambda: T0_MS,
+            link_key=lambda: b"key",
+        )
+        settings = AlertSettings.model_validate({"channels": {"desk": {"type": "slack"}}})
+        with pytest.raises(ChannelError) as caught:
+            outlets.send("desk", MESSAGES["opened"], settings)
+    said = "desk: its secret is not set; must be set by `stock-monitor alerts secret desk`"
+    assert (str(caught.value), caught.value.final) == (said, False)
+
+
+@pytest.mark.parametrize(
+    "address", ["hooks.slack.com/x", "http://example.com/x", "https://me:pw@example.com/x"]
+)
+def test_an_address_is_checked_when_it_is_set(address: str) -> None:
+    with pytest.raises(ChannelError, match=r"slack: its address .*; must be an https:// address"):
+        channels.declared("slack")(Setup({}, {"webhook_url": address}))
+
+
+@pytest.mark.parametrize("page", ["http://desk:8080", "http://localhost:8080"])
+@pytest.mark.parametrize("name", ["telegram", "discord"])
+def test_a_link_that_the_vendor_rejects_costs_the_link_alone(vendor: Vendor, name: str, page: str) -> None:
+    """Both reject a message with a link to a host without a dot.
+
+    https://github.com/bugsink/bugsink/issues/280, https://github.com/rubenlagus/TelegramBots/issues/302
+    """
+    vendor.answer, _ = TAKEN[name]
+    message = MESSAGES["opened"]
+    vendor.channel(name).send(message, content(message, page, "UTC", lambda action: f"{action}-token"))
+    posted = vendor.json()
+    assert isinstance(posted, dict)
+    assert "reply_markup" not in posted
+    assert all("url" not in embed for embed in posted.get("embeds", []))
+
+
+def test_nothing_is_markup_in_slack(vendor: Vendor) -> None:
+    vendor.answer, _ = TAKEN["slack"]
+    message = MESSAGES["opened"]
+    said = replace(content(message, URL, "UTC"), lines=("*a* _b_ ~c~ `d` &amp; <!everyone> :fire:",))
+    vendor.channel("slack").send(message, said)
+    posted = vendor.json()
+    assert isinstance(posted, dict)
+    text = {"type": "plain_text", "text": said.lines[0], "emoji": False}
+    assert posted["blocks"][1] == {"type": "section", "text": text}
 
 
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
@@ -335,7 +516,8 @@ def _fits_slack(posted: Json) -> None:
     assert len(blocks) <= 50
     assert _units(blocks[0]["text"]["text"]) <= 150
     assert 0 < _units(blocks[1]["text"]["text"]) <= 3000
-    assert not re.search(r"&(?!amp;|lt;|gt;)|[<>]", blocks[1]["text"]["text"])  # no half of an entity
+    assert all(block["text"]["type"] == "plain_text" for block in blocks[:2])  # nothing is markup
+    assert not re.search(r"&(?!amp;|lt;|gt;)|[<>]", posted["text"])  # no half of an entity
     elements = blocks[2]["elements"]
     assert len({one["action_id"] for one in elements}) == len(elements) <= 25
     assert all(_units(one["text"]["text"]) <= 75 for one in elements)

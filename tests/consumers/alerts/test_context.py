@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from statistics import median
 from typing import Any, cast
 
@@ -103,6 +104,17 @@ def test_beta_is_found_again_and_needs_enough_returns(beta: float, returns: list
     few = {n: price for n, price in own.items() if n < BETA_RETURNS}
     assert beta_of(few, index) is None
     assert beta_of(own, dict.fromkeys(index, 400.0)) is None  # an index that stands still
+
+
+@pytest.mark.parametrize("low", [1e-10, 1e-200, 1e-290, 5e-324])
+def test_prices_of_next_to_nothing_have_no_beta_and_no_endless_move(low: float) -> None:
+    leaping = {n: 1e15 if n % 2 else low for n in range(3 * BETA_RETURNS)}
+    steady = {n: 100.0 + n for n in leaping}
+    for own, index in ((leaping, steady), (steady, leaping), (leaping, leaping)):
+        beta = beta_of(own, index)
+        assert beta is None or isfinite(beta)
+    found = context_of("A", {"A": 0.01, "SPY": 1e300}, index="SPY", beta=1e300)
+    assert (found.beta, found.residual) == (None, None)
 
 
 MINUTE = T0_MS // MINUTE_MS * MINUTE_MS

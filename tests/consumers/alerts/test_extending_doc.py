@@ -105,6 +105,16 @@ def test_one_is_a_type_with_settings_secrets_and_messages(added: Add) -> None:
             "carries_pictures: ClassVar[bool] = True\n    characters:",
             "with a method add_picture",
         ),
+        (
+            '{"token": "a token of the team, from its settings at Acme"}',
+            '["token"]',
+            "secrets is ['token']; must be",
+        ),
+        (
+            "    def receipt(",
+            "    send = 5\n\n    def receipt(",
+            "send is 5; must be a method (self, message",
+        ),
         ("class AcmePager(HttpChannel)", "class AcmePager", "declares no channel"),
         ("from typing import", "from nowhere import", "cannot be loaded: ModuleNotFoundError"),
         ('name: ClassVar[str] = "acme-pager"', 'name: ClassVar[str] = "slack"', "is declared twice: by "),
@@ -123,6 +133,23 @@ def test_half_of_one_is_named_and_the_others_go_on(added: Add, part: str, instea
         ChannelError, match=r"'nobody' is no type of channel; must be one of .*cannot be used"
     ):
         channels.declared("nobody")
+
+
+@pytest.mark.parametrize("raised", ["KeyError('team')", "SystemExit('no team')"])
+def test_one_whose_file_ends_the_program_ends_only_itself(added: Add, raised: str) -> None:
+    others = set(channels.names())
+    added(f"{EXAMPLE}\n\nraise {raised}\n")
+    assert set(channels.names()) == others
+    with pytest.raises(ChannelError, match=f"cannot be loaded: {raised.partition('(')[0]}: "):
+        channels.declared("acme-pager" if "acme-pager" in channels._declared() else "acme_pager")
+
+
+def test_a_check_that_fails_is_named_with_its_channel(added: Add) -> None:
+    """Settings that cannot be read would notify nobody of anything."""
+    check = "    @classmethod\n    def check(cls, settings):\n        settings['colour']\n\n    def post("
+    added(EXAMPLE.replace("    def post(", check, 1))
+    with pytest.raises(AlertSettingsError, match="acme-pager: its check fails: KeyError: 'colour'"):
+        parse(SETTINGS)
 
 
 def test_a_file_without_a_channel_is_named(folder: Add) -> None:

@@ -86,7 +86,7 @@ def test_everything_may_be_set() -> None:
             '{"channels": {"desk": {"type": "sns"}}}',
             "channels.desk: sns: setting topic_arn is missing; must be",
         ),
-        ('{"channels": {"sns": {"type": "sns", "settings": {"topic_arn": "x"}}}}', "must be another name"),
+        (json.dumps({"channels": {"sns": DESK}}), "must be another name"),
         ('{"channels": {"My Desk": {"type": "sns"}}}', "channels.My Desk"),
         ('{"mute_timings": [{"from": "22:00"}]}', "mute_timings.0.until: Field required"),
         (
@@ -112,6 +112,34 @@ def test_everything_may_be_set() -> None:
             "channels.desk: webhook: its address is not acceptable; must be an https:// address",
         ),
         ('{"market_wide": {"share": 40}}', r"market_wide.share: 40; must be less than or equal to 1"),
+        ('{"market_wide": {"share": true}}', "market_wide.share: true; must be a number"),
+        ('{"repeat_interval_hours": true}', "repeat_interval_hours: true; must be a number"),
+        ('{"market_wide": {"at_most": 3}}', r"at_most is 3; must be at least at_least \(4\)"),
+        ('{"digest": {"at": "18:00"}}', 'digest: at: must be left out, or every must be "day"'),
+        (
+            '{"digest": {"every": "day", "at": "1800"}}',
+            "digest.at: no time of the day; must be one such as 18:00",
+        ),
+        (
+            '{"mute_timings": [{"from": "9:30", "until": "24:00"}]}',
+            "mute_timings.0.until: no time of the day",
+        ),
+        ('{"time_zone": "localtime"}', "time_zone: no time zone"),  # another one where the notifier runs
+        ('{"time_zone": "right/UTC"}', "time_zone: no time zone"),  # 27 s off
+        ('{"time_zone": "america/new_york"}', "time_zone: no time zone"),  # known to some systems only
+        ('{"context": {"sectors": {" ": ["A", "B"]}}}', "no name; must be 1 to 64 characters on one line"),
+        ('{"context": {"sectors": {"a\\nb": ["A", "B"]}}}', "no name; must be 1 to 64 characters"),
+        pytest.param(
+            '{"context": {"sectors": {"%s": ["A", "B"]}}}' % ("x" * 65), "no name", id="65 characters"
+        ),
+        (
+            '{"channels": {"desk": {"type": "sns", "settings": {"topic_arn": "desk"}}}}',
+            "channels.desk: sns: its topic_arn is none; must be as in arn:aws:sns:",
+        ),
+        (
+            '{"channels": {"desk": {"type": "webhook", "settings": {"url": "https://me:pw@example.com"}}}}',
+            "channels.desk: webhook: its address holds a login, which is not sent",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(value: str, said: str) -> None:
@@ -188,6 +216,23 @@ def test_a_night_is_of_the_day_on_which_it_began(now: str, in_force: bool) -> No
 )
 def test_digests_are_by_schedule(digest: DigestTimes, now: str, due: str) -> None:
     assert digest.next_ms(_ms(now), "America/New_York") == _ms(due)
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "now", "due"),
+    [
+        ("Asia/Kolkata", "2026-11-24T04:40:00", "2026-11-24T05:30:00"),  # 10:10 and 11:00 there
+        ("Asia/Kathmandu", "2026-11-24T04:15:00", "2026-11-24T05:15:00"),  # on the hour: the next one
+    ],
+)
+def test_a_full_hour_is_that_of_the_time_zone(time_zone: str, now: str, due: str) -> None:
+    assert DigestTimes().next_ms(_ms(now), time_zone) == _ms(due)
+
+
+@pytest.mark.parametrize("text", ['{"market_wide": {"at_least": 30}}', '{"digest": {"every": "hour"}}'])
+def test_what_is_shown_of_few_settings_can_be_put_in_force(text: str) -> None:
+    held = parse(text)
+    assert parse(held.model_dump_json(by_alias=True)) == held
 
 
 def test_the_first_route_that_matches_decides_and_the_rest_goes_to_all_channels() -> None:

@@ -180,6 +180,9 @@ HALVES = [
     ),
     ('kind="whipsaw",\n', 'kind="Whip Saw",\n', "kind is 'Whip Saw'; must be 2 to 32 of a-z 0-9 _"),
     ('kind="whipsaw",\n', 'kind="gap",\n', "distortion"),
+    ('kind="whipsaw"', 'kind="rule"', "kind 'rule' is that of a person's own rules"),
+    ('kind="whipsaw"', 'kind="gap"', "kind 'gap' is taken by"),
+    ('"whipsaw_change": "ret', '"class": "ret', "must be names of fields with what they mean"),
     (
         '"whipsaw_change": "ret',
         '"pause_high": "ret',
@@ -193,7 +196,16 @@ HALVES = [
     ('move="jump"', 'move="sideways"', "move is 'sideways'; must be one of none, jump, shift"),
     ("score=score", "score=lambda s, x: score(s, x)", "must be a function (s, x) of its file"),
     ("window=window", "window=_sentence", "window is"),
-    ('{"unit": "return", ', '{"units": "return", ', "must be a dict with a text called unit"),
+    (
+        '{"unit": "return", ',
+        '{"unit": "standard deviations", ',
+        "must be a dict with a text of at most 16 char",
+    ),
+    (
+        '{"unit": "return", ',
+        '{"units": "return", ',
+        "must be a dict with a text of at most 16 characters called unit",
+    ),
     ("int(min(x.age, 240.0))", "np.int64(3)", "window, sentence or note fails: NameError"),
     ('"ticks": int(', '"ticks": float("nan") * (', "window, sentence or note fails: ValueError"),
     ('return f"{moved', 'f"{moved', "sentence is None; must be a function that returns a text"),

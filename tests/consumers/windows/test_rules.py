@@ -190,6 +190,8 @@ def test_every_time_a_level_is_crossed_it_was_on_the_other_side_before(prices: l
         ({"hysteresis": -1}, "must be 0 to 50 percent"),
         ({"id": "no blanks"}, "must be 1 to 32 of A-Z a-z 0-9 -"),
         ({"colour": "red"}, "colour"),
+        ({"value": "\ud800"}, "surrogates"),
+        ({"minutes": "\ud800"}, "surrogates"),
     ],
 )
 def test_a_bad_rule_is_rejected_with_what_where_and_what_is_allowed(

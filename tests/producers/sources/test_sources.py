@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,9 @@ from producers import sources
 from producers.origin import Origin, origin_of
 from producers.quote_batch import Quote, usable
 from producers.scan.staleness import FeedMemory, FeedWatch
+from producers.settings import ScannerSettings
 from producers.source import (
+    SCANNER_VARIABLES,
     Key,
     Missing,
     Option,
@@ -25,7 +28,7 @@ from producers.source import (
     SourceSpecError,
     poll,
 )
-from producers.sources import create, describe, get, get_pollable, names
+from producers.sources import create, describe, get, get_pollable, history_of, names
 
 OURS = ["alpaca", "coinbase", "finnhub", "kraken", "simulated", "yahoo"]
 SOUND = """
@@ -52,11 +55,11 @@ SOURCE = SourceSpec(name="acme", summary="acme's stocks", columns=(), poll=print
 class Plain:
     """A source that answers what it was made with, or raises it."""
 
-    def __init__(self, answer: Quotes | Exception) -> None:
+    def __init__(self, answer: Quotes | BaseException) -> None:
         self._answer = answer
 
     def quotes(self, symbols: object, now_ms: int) -> Quotes:  # noqa: ARG002
-        if isinstance(self._answer, Exception):
+        if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer
 
@@ -70,12 +73,13 @@ Add = Callable[[str], object]
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
     """Install a package that adds the source acme, as its own pyproject.toml would say it."""
-    metadata = tmp_path / "acme_quotes-1.0.dist-info"
-    metadata.mkdir()
+    site = tmp_path / "site"
+    metadata = site / "acme_quotes-1.0.dist-info"
+    metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-quotes\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[stock_monitor.sources]\nacme = acme_quotes:SOURCE\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield (tmp_path / "acme_quotes.py").write_text
+    monkeypatch.syspath_prepend(str(site))
+    yield (site / "acme_quotes.py").write_text
     sys.modules.pop("acme_quotes", None)
 
 
@@ -122,6 +126,7 @@ def test_one_file_adds_one(folder: Callable[[str, str], None], file: str) -> Non
         ("import no_such_module", r"ModuleNotFoundError: No module named 'no_such_module'"),
         ("print('hello", "SyntaxError"),
         ("raise RuntimeError('not today')", "RuntimeError: not today"),
+        ("raise SystemExit('not today')", "SystemExit: not today"),
         ("A = 1", "declares no source: SOURCE must be a SourceSpec"),
         (HALF, "declared in part: missing 2 required keyword-only arguments: 'assets' and 'market'"),
         (SOUND.replace('("stocks",)', '("bonds",)'), r"assets is \('bonds',\); must be some of stocks"),
@@ -162,6 +167,20 @@ def test_which_of_two_of_one_name_is_meant_nobody_can_know(
     assert names() == OURS
 
 
+def test_a_package_cannot_take_the_name_of_ours_unseen(package: Add) -> None:
+    package(SOUND.replace('name="acme"', 'name="simulated"'))
+    with pytest.raises(SourceError, match=r"declared twice: by .*/simulated.py and by package acme-quotes"):
+        create("simulated", {"ACME_KEY": "k3y"})
+
+
+def test_what_a_maker_returns_must_be_a_source(folder: Callable[[str, str], None]) -> None:
+    folder("acme", SOUND.replace("poll=Acme", "poll=lambda environment: None"))
+    with pytest.raises(
+        SourceError, match="source acme makes a NoneType; must be an object with a method quotes"
+    ):
+        create("acme", {"ACME_KEY": "k3y"})
+
+
 def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
     with pytest.raises(
         SourceError, match="unknown source 'alpca'; must be one of alpaca, coinbase, finnhub, kraken"
@@ -199,6 +218,7 @@ def test_an_unknown_source_is_rejected_by_name_with_what_is_allowed() -> None:
         ({"is_recorded": True}, "poll and stream is None; must be left out of a recording"),
         ({"is_recorded": "no"}, "is_recorded is 'no'; must be True or False"),
         ({"calls_per_minute": 0}, "calls_per_minute is 0; must be a number above 0, or None"),
+        ({"calls_per_minute": float("inf")}, "calls_per_minute is inf"),
         ({"calls_per_minute": "many"}, "calls_per_minute is 'many'"),
         ({"symbols_per_call": 2.5}, "symbols_per_call is 2.5; must be a whole number from 1"),
         ({"max_symbols": True}, "max_symbols is True"),
@@ -219,10 +239,16 @@ def test_half_a_declaration_says_what_is_missing(change: dict[str, object], why:
         replace(SPEC, **change)  # type: ignore[arg-type]
 
 
+def test_what_the_scanner_reads_is_no_source_s() -> None:
+    assert set(ScannerSettings.__struct_encode_fields__) == SCANNER_VARIABLES
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [
         (lambda: Key("acme-key", "ask"), "key 'acme-key': variable is 'acme-key'; must be 1 to 64 of A-Z"),
+        (lambda: Key("AWS_SESSION_TOKEN", "ask"), "must be 1 to 64 of .* none of the scanner's own, of AWS_"),
+        (lambda: Option("MARKETS", "markets"), "option 'MARKETS': variable is 'MARKETS'; must be"),
         (lambda: Key("ACME_KEY", ""), "key 'ACME_KEY': where is ''; must be where to get one"),
         (lambda: Option("ACME_FEED", ""), "option 'ACME_FEED': about is ''; must be what it chooses"),
         (
@@ -267,13 +293,27 @@ def test_a_source_that_does_not_start_says_why_without_its_key(folder: Callable[
     assert "s3cr3t" not in str(error.value)
 
 
+def test_a_history_that_does_not_start_says_why_without_its_key(folder: Callable[[str, str], None]) -> None:
+    folder("acme", SOUND.replace("poll=Acme", "poll=Acme, history=lambda environment: 1 / 0"))
+    with pytest.raises(SourceError, match="source acme does not start: ZeroDivisionError: division by zero"):
+        history_of("acme", {"ACME_KEY": "s3cr3t"})
+
+
 @pytest.mark.parametrize(
-    "raised", [TypeError("'NoneType' object is not subscriptable"), IndexError(), KeyError("c")]
+    "raised",
+    [TypeError("'NoneType' object is not subscriptable"), IndexError(), KeyError("c"), SystemExit(3)],
 )
-def test_whatever_a_source_raises_is_a_failed_poll(raised: Exception) -> None:
+def test_whatever_a_source_raises_is_a_failed_poll(raised: BaseException) -> None:
     # yfinance raised TypeError and IndexError on what Yahoo answered: yfinance issue 2676
     with pytest.raises(SourceError, match=f"source acme failed: {type(raised).__name__}"):
         poll("acme", Plain(raised), ["AAPL"], 1)
+
+
+@pytest.mark.parametrize("answer", [None, [], [("A", Quote(1.5))], "A"])
+def test_what_is_no_mapping_of_tickers_is_a_failed_poll(answer: object) -> None:
+    said = f"source acme failed: TypeError: quotes returned a {type(answer).__name__}; must be a mapping"
+    with pytest.raises(SourceError, match=said):
+        poll("acme", Plain(cast(Quotes, answer)), ["A"], 1)
 
 
 @pytest.mark.parametrize("unit", [1000, 10**6], ids=["microseconds", "nanoseconds"])
@@ -289,6 +329,43 @@ def test_one_time_in_another_unit_does_not_make_all_later_quotes_of_its_ticker_o
         assert usable(batch)[1] == []
         rows.append(feed.observe(["A", "B"], batch, at).rows)
     assert rows == [[0, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (None, "the source returned a NoneType; must be a Quote or Missing"),
+        ({"price": 1.5}, "the source returned a dict; must be a Quote or Missing"),
+        (1.5, "the source returned a float; must be a Quote or Missing"),
+        (Missing(cast(str, 5)), "5"),
+    ],
+)
+def test_what_is_no_quote_costs_its_ticker_alone(answer: object, why: str) -> None:
+    batch = poll("acme", Plain({"A": Quote(1.5), "B": cast(Quote, answer)}), ["A", "B"], 1_763_996_400_000)
+    assert (batch.symbol, batch.missing, batch.reasons) == (["A"], ["B"], {"B": why})
+
+
+@pytest.mark.parametrize(
+    ("quote", "why"),
+    [
+        (Quote(cast(float, "1.5")), 'price is "1.5"; must be a number'),
+        (Quote(cast(float, Decimal("1.5"))), 'price is "1.5"; must be a number'),
+        (Quote(cast(float, None)), "price is null; must be a number"),
+        (Quote(1.5, ask=float("inf")), "ask is Infinity; must be a number"),
+        (Quote(1.5, quote_ts=cast(int, "2026-11-24")), 'quote_ts is "2026-11-24"; must be a whole number'),
+    ],
+)
+def test_a_value_that_is_none_costs_its_row_alone(quote: Quote, why: str) -> None:
+    batch = poll("acme", Plain({"A": Quote(1.5), "B": quote}), ["A", "B"], 1_763_996_400_000)
+    kept, problems = usable(batch)
+    assert kept.symbol == ["A"]
+    assert [problem for problem in problems if why in str(problem)]
+
+
+@pytest.mark.parametrize("said", [1_763_996_400, 0], ids=["seconds", "nothing"])
+def test_a_time_of_1970_is_left_out(said: int) -> None:
+    batch = poll("acme", Plain({"A": Quote(1.5, quote_ts=said)}), ["A"], 1_763_996_400_000)
+    assert (batch.price, batch.quote_ts) == ([1.5], [None])
 
 
 def test_what_was_not_asked_for_is_left_out_and_what_is_not_answered_is_missing() -> None:
