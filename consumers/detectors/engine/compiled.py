@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import REGISTRY
+from consumers.detectors.engine.check import score_of
 from consumers.detectors.engine.signals import Signals
 from consumers.detectors.engine.state import FIELDS, STATE_FIELDS
 from consumers.detectors.engine.ticks import Floats, Integers, Ticks
@@ -46,6 +47,7 @@ class _Call(ctypes.Structure):
 
 
 class _Signals(ctypes.Structure):
+    __slots__ = ()  # what is no signal cannot be set, as in `Signals`
     _fields_ = tuple(
         (each.name, ctypes.c_bool if each.type == "bool" else ctypes.c_double) for each in fields(Signals)
     )
@@ -65,7 +67,9 @@ class Loop:
         names = [*library.fields, *own, *STATE_FIELDS[len(FIELDS) :]]
         self._run = library.code.run
         self._state: type[ctypes.Structure] = type(
-            "State", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_double) for name in names]}
+            "State",
+            (ctypes.Structure,),
+            {"__slots__": (), "_fields_": [(name, ctypes.c_double) for name in names]},
         )
         rows = np.array([STATE_FIELDS.index(name) for name in names])
         self._rows = slice(None) if (np.diff(rows) == 1).all() else rows
@@ -80,7 +84,7 @@ class Loop:
         self._scores = [
             getattr(library.code, f"score_{kind}")
             if kind in library.kinds
-            else called(self._python(of.spec.score))
+            else called(self._python(score_of(of)))
             for kind, of in REGISTRY.items()
         ]
         self._detectors = (ctypes.c_void_p * _KINDS)(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import KINDS, REGISTRY
-from consumers.detectors.engine.check import check
+from consumers.detectors.engine.check import check, score_of
 from consumers.detectors.engine.compiled import EpisodeChange, Loop
 from consumers.detectors.engine.episodes import CHANGES, ENDED, SEVERITIES, Episode, move_on
 from consumers.detectors.engine.signals import DAY_MS, SESSION_BREAK_MS, Signals, learn, read
@@ -39,6 +39,7 @@ DETECTOR_VERSION = 6
 # A pause of so long, and of eight usual ones, is named.
 LEAST_HALT_MS = 5.0 * 60_000.0
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())
+SCORES = tuple(map(score_of, REGISTRY.values()))
 
 check(REGISTRY.values())
 LOOP = None if LIBRARY is None else Loop(LIBRARY)
@@ -149,7 +150,7 @@ def _run(
 def _step(s: State, x: Signals) -> Sequence[Sequence[float]]:
     """Run a tick through the detectors; return their readings."""
     read(s, x)
-    readings = [spec.score(s, x) for spec in DETECTORS]
+    readings = [score(s, x) for score in SCORES]
     # Last, so that no tick is judged by what it taught.
     learn(s, x)
     return readings
