@@ -47,7 +47,7 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
     s.down = min(max(s.down - step - slack, 0.0), MOST)
 
     square = change * change
-    cap = max(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_
+    cap = max(SQUARE_CLIP * s.variance, s.move * s.move) + x.open_ * x.open_
     gain = x.gain_slow if change != 0.0 else 0.0
     s.variance += gain * (min(square, cap) - s.variance)
     origin = s.up_from if s.up > s.down else s.down_from

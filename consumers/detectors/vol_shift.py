@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import percent, times
+from consumers.detectors.engine.signals import FIRST_MOST
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ MOST = 4.0  # limits
 USUAL_MOVES, DEVIATION_MOVES, RECENT_MOVES = 300.0, 100.0, 12.0
 CLIP = 3.0  # square roots: nine times the usual size
 WARMUP_MOVES, UNCLIPPED_MOVES = 60.0, 20.0
+FIRST_ROOT = sqrt(FIRST_MOST)
 LEAST_DEVIATION, PRIOR_DEVIATION = 0.4, 0.3
 LEAST_ROOT = 1e-6
 
@@ -52,7 +54,7 @@ def score(s: State, x: Signals) -> tuple[float, float, float, float]:
 
     deviation = abs(relative) - PRIOR_DEVIATION
     s.root_spread += learned * (deviation - s.root_spread) * (1.0 / DEVIATION_MOVES)
-    taught = min(root, CLIP * s.root if s.moves > UNCLIPPED_MOVES else root)
+    taught = min(root, CLIP * s.root if s.moves > UNCLIPPED_MOVES else FIRST_ROOT)
     s.root += one * (taught - s.root) / min(s.moves + 1.0, USUAL_MOVES)
     expected = usual * usual
     recent = 1.0 + s.root_fast

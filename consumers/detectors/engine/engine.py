@@ -35,7 +35,7 @@ __all__ = [
     "new_states",
 ]
 
-DETECTOR_VERSION = 6
+DETECTOR_VERSION = 7
 # A pause of so long, and of eight usual ones, is named.
 LEAST_HALT_MS = 5.0 * 60_000.0
 DETECTORS: tuple[DetectorSpec, ...] = tuple(registered.spec for registered in REGISTRY.values())

@@ -43,9 +43,10 @@ LOWEST_PRICE, HIGHEST_PRICE = 1e-15, 1e12
 HIGHEST_VOLUME = 1e15
 # No verdict on prices, volumes and spreads before so many ticks, known volumes, known spreads.
 WARMUP_TICKS = 60.0
-# The first ticks teach without a clip: there is nothing yet to clip at.
+# Before so many ticks there is nothing yet to clip at. A return or a spread teaches at most 2 % then: nobody can tell a
+# misprint yet, and it would be the scale of the next two thousand ticks.
 UNCLIPPED_TICKS = 20.0
-UNCLIPPED = 1e30
+UNCLIPPED, FIRST_MOST = 1e30, 0.02
 
 
 @dataclass(slots=True, init=False)
@@ -74,7 +75,7 @@ class Signals:
     repeated: bool  # price, quotes and volume are those of the tick before, and it is a volume
     requoted: bool  # the quotes are not those of the tick before
     strayed: bool  # they are, and there was a trade outside of them
-    open_: float  # UNCLIPPED while the symbol is new, else 0
+    open_: float  # what a return may teach while the symbol is new, else 0
     gain_slow: float  # weights of this tick in exponentially weighted means
     gain_fast: float
     spread: float  # relative; 0 where unknown, locked or crossed
@@ -117,7 +118,7 @@ def read(s: State, x: Signals) -> None:
     x.warm = x.age >= WARMUP_TICKS
     x.pause = x.ts - s.last_ts if x.age > 0.0 else 0.0
     s.last_ts = x.ts
-    x.open_ = _open(x.age)
+    x.open_ = _open(x.age, FIRST_MOST)
     x.gain_slow, x.gain_fast = _gain(s.count, SLOW_TICKS), _gain(s.count, FAST_TICKS)
     _read_quotes(s, x)
     _read_volume(s, x)
@@ -185,7 +186,7 @@ def _read_volume(s: State, x: Signals) -> None:
     x.volume_warm = x.warm & (s.volumes > WARMUP_TICKS)
     x.gain_volume = _gain(s.volumes, VOLUME_TICKS) if x.traded else 0.0
     x.gain_volume_fast = _gain(s.volumes, VOLUME_FAST_TICKS) if x.traded else 0.0
-    x.open_volume = _open(s.volumes)
+    x.open_volume = _open(s.volumes, UNCLIPPED)
     x.fell_volume = FELL if judged else 1.0
     x.unchanged = x.repeated & (not x.traded)
     x.repeated = x.repeated & x.traded & (root == s.volume_1)
@@ -203,7 +204,7 @@ def _read_spread(s: State, x: Signals) -> None:
     x.spread_held = held if x.warm & (s.spreads > WARMUP_TICKS) else 0.0
     x.gain_spread = _gain(s.spreads, SPREAD_TICKS) if known else 0.0
     x.gain_spread_fast = _gain(s.spreads, SPREAD_FAST_TICKS) if known else 0.0
-    x.open_spread = _open(s.spreads)
+    x.open_spread = _open(s.spreads, FIRST_MOST)
     x.fell_spread = FELL if known else 1.0
 
 
@@ -229,8 +230,8 @@ def _gain(count: float, window: float) -> float:
     return 1.0 / min(max(count, 1.0), window)
 
 
-def _open(count: float) -> float:
-    return UNCLIPPED if count < UNCLIPPED_TICKS else 0.0
+def _open(count: float, most: float) -> float:
+    return most if count < UNCLIPPED_TICKS else 0.0
 
 
 def is_near(time: float, other: float, within: float) -> bool:
@@ -256,7 +257,7 @@ def learn(s: State, x: Signals) -> None:
     s.fast += x.gain_fast * (min(size, cap) * MEAN_TO_DEVIATION - s.fast)
     moved = 1.0 if size > 0.0 else 0.0
     s.moves += moved
-    typical = min(size, CLIP * s.move if s.moves > 20.0 else size)
+    typical = min(size, CLIP * s.move if s.moves > UNCLIPPED_TICKS else FIRST_MOST)
     s.move += moved * (typical - s.move) / min(max(s.moves, 1.0), MOVES)
     s.last_price = x.price if x.believed else s.last_price
     s.missed = 0.0 if x.believed else s.missed + x.pause

@@ -75,6 +75,22 @@ def test_a_quote_that_is_a_multiple_of_the_other_is_a_bad_tick_and_no_spread(
     assert near(odd, AT, AT + 40) == [("bad_tick", AT)]
 
 
+@pytest.mark.parametrize("tick", [0, 1, 5, 19])
+@pytest.mark.parametrize("factor", [0.01, 0.5, 100.0])
+def test_a_misprint_among_the_first_ticks_hides_no_later_move(
+    market: Market, tick: int, factor: float
+) -> None:
+    """Nothing is judged yet, so it is believed; what it moved would be the scale of thousands of ticks."""
+    moved = market.quiet().without_quotes().moved(tick, factor, tick + 1).moved(AT, 1.01)
+    assert ("price_spike", AT) in moved.opened()
+
+
+def test_a_wide_quote_among_the_first_ticks_hides_no_later_one(market: Market) -> None:
+    quiet = market.quiet()
+    wide = {row: quiet.bid[row] - 0.2 for row in range(AT, AT + 3)}
+    assert ("spread_blowout", AT + 2) in quiet.changed(bid={5: 0.5, **wide}).opened()
+
+
 def test_a_misprint_teaches_nothing(market: Market) -> None:
     quiet = market.quiet()
     scores, usual = misprinted(quiet, [0.6] * 5).scores(), quiet.scores()
