@@ -33,6 +33,8 @@ SYMBOLS_PER_CALL = 500
 _URL = "https://data.alpaca.markets"
 _STREAM_URL = "wss://stream.data.alpaca.markets/v2"
 _REJECTED = frozenset({401, 402, 404, 405, 409})  # not authenticated, key, too late, too many tickers, plan
+_UNREADABLE = 400
+"""Of a message with a ticker that is none there, which costs all others of it: alpaca-trade-api-csharp issue 576."""
 _BARS_PATH = "/v2/stocks/bars"
 _CRYPTO_BARS_PATH = "/v1beta3/crypto/us/bars"
 _PATH = "/v2/stocks/snapshots"
@@ -48,18 +50,18 @@ _WORD = re.compile(SYMBOL_PATTERN)
 
 class _Trade(msgspec.Struct):
     p: float
-    t: datetime
+    t: datetime | None = None
 
 
 class _Quote(msgspec.Struct):
-    t: datetime
-    bp: float = 0.0
-    ap: float = 0.0
+    t: datetime | None = None
+    bp: float | None = None
+    ap: float | None = None
 
 
 class _Bar(msgspec.Struct):
-    t: datetime
-    v: float
+    t: datetime | None = None
+    v: float | None = None
 
 
 class _Snapshot(msgspec.Struct, rename="camel"):
@@ -176,7 +178,8 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
         return Missing("alpaca has no trade of it")
     times = [at for at in (epoch_ms(trade.t), epoch_ms(quote.t) if quote else None) if at]
     # Before the first trade of a day the bar is still that of the day before; of a new listing it has no time.
-    is_of_today = bar is not None and bool(epoch_ms(bar.t)) and bar.t.astimezone(zone).date() == today
+    began = bar.t if bar is not None and epoch_ms(bar.t) else None
+    is_of_today = began is not None and began.astimezone(zone).date() == today
     return Quote(
         trade.p,
         bid=quote.bp or None if quote else None,  # 0 says that nobody bids
@@ -208,8 +211,9 @@ class AlpacaHistory:
             "start": begin.isoformat(),
             "end": end.isoformat(),
         }
-        page: str | None = ""
-        while page is not None:
+        page, seen = "", set[str]()
+        while page not in seen:
+            seen.add(page)
             token = {"page_token": page} if page else {}
             if pair_of(name):
                 answer = self._client.pages(_CRYPTO_BARS_PATH, {**asked, **token})
@@ -223,7 +227,7 @@ class AlpacaHistory:
                 at = epoch_ms(bar.t)
                 if at is not None and since_ms <= at < until_ms:
                     yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
-            page = bars.next_page_token
+            page = bars.next_page_token or ""
 
     def _page(self, asked: Mapping[str, str]) -> Any:
         """Return a page; where the plan has no recent bars of all exchanges, those of IEX."""
@@ -278,6 +282,7 @@ class AlpacaStream:
     def __init__(self, url: str, key: str, secret: str) -> None:
         self.url = url
         self.is_ready = False
+        self._is_one_by_one = False
         self._auth = json.dumps({"action": "auth", "key": key, "secret": secret})
 
     def name_of(self, symbol: str) -> str:
@@ -290,8 +295,9 @@ class AlpacaStream:
         return [self._auth]
 
     def subscribe(self, names: Sequence[str]) -> Iterable[str]:
-        """Return one message for trades and quotes."""
-        return [json.dumps({"action": "subscribe", "trades": list(names), "quotes": list(names)})]
+        """Return one message for trades and quotes; one for each ticker once Alpaca could not read that."""
+        groups = [[name] for name in names] if self._is_one_by_one else [list(names)]
+        return [json.dumps({"action": "subscribe", "trades": of, "quotes": of}) for of in groups]
 
     def unsubscribe(self, names: Sequence[str]) -> Iterable[str]:
         """Return one message for trades and quotes."""
@@ -307,7 +313,8 @@ class AlpacaStream:
                 yield said.S, Quote(math.nan, said.bp or None, said.ap or None, quote_ts=at)
             elif said.T == "success" and said.msg == "authenticated":
                 self.is_ready = True
-            elif said.T == "error":
+            elif said.T == "error" and not (said.code == _UNREADABLE and self._is_one_by_one):
+                self._is_one_by_one = said.code == _UNREADABLE
                 raise _stream_error(said)
 
 

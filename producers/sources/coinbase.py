@@ -25,6 +25,9 @@ from producers.vendor_state import RejectedRequestError
 _URL = "https://api.exchange.coinbase.com"
 _STREAM_URL = "wss://ws-feed.exchange.coinbase.com"
 _WRONG = re.compile(r"(\S+) is not a valid product")
+_PRODUCT = re.compile(r"\b[A-Z0-9]+-[A-Z0-9]+\b")
+_ONE_FAILED = ("Failed to subscribe", "Failed to unsubscribe")
+"""Each message is about one product, so that this costs no other, also where the reason does not name it."""
 _MINUTE_MS = 60_000
 _CANDLES = 300
 _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
@@ -32,7 +35,7 @@ _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
 
 class _Ticker(msgspec.Struct):
     price: float
-    time: datetime
+    time: datetime | None = None
     bid: float | None = None
     ask: float | None = None
 
@@ -146,10 +149,13 @@ class CoinbaseStream:
                 Quote(said.price, said.best_bid or None, said.best_ask or None, quote_ts=at),
             )
         elif said.type == "error":
-            wrong = _WRONG.search(said.reason)
-            if wrong is None:
-                raise ConnectionError(f"coinbase says: {said.message} {said.reason}".strip())
-            yield wrong[1], Missing("coinbase lists no such product; one is written like BTC-USD")
+            text = f"coinbase says: {said.message} {said.reason}".strip()
+            if wrong := _WRONG.search(said.reason):
+                yield wrong[1], Missing("coinbase lists no such product; one is written like BTC-USD")
+            elif named := _PRODUCT.search(said.reason):
+                yield named[0], Missing(text)
+            elif not said.message.startswith(_ONE_FAILED):
+                raise ConnectionError(text)
 
 
 class _Said(msgspec.Struct):

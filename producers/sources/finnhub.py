@@ -8,6 +8,7 @@ https://finnhub.io/docs/api/authentication. It has neither bid nor ask nor volum
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,7 @@ _URL = "https://finnhub.io/api/v1"
 _STREAM_URL = "wss://ws.finnhub.io"
 _CALLS_PER_MINUTE = 60
 _WHERE = "make one at https://finnhub.io/register"
+_INVALID = re.compile(r"invalid symbol\b:?(.*)", re.IGNORECASE)
 
 
 class _Quote(msgspec.Struct):
@@ -91,6 +93,10 @@ class FinnhubStream:
         """Return the trades that a message tells of."""
         said = msgspec.json.decode(message, type=_Said)
         if said.type == "error":
+            # https://github.com/finnhubio/Finnhub-API/issues/472; before 2021 it did not name the ticker (issue 20)
+            if invalid := _INVALID.match(said.msg):
+                yield invalid[1].strip(), Missing("finnhub streams no such ticker, or not by this plan")
+                return
             if "key" in said.msg.lower():
                 raise StreamRejectedError(f"finnhub rejects the key ({said.msg}): check FINNHUB_API_KEY")
             raise ConnectionError(f"finnhub says: {said.msg}")

@@ -217,6 +217,83 @@ def test_a_ticker_that_is_not_listed_costs_no_other(
     assert "one is written like" in batch.reasons[wrong]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "reason"),
+    [
+        # https://github.com/finnhubio/Finnhub-API/issues/472, and before 2021 issue 20
+        ("OANDA:EUR_USD", "Invalid symbol OANDA:EUR_USD", "finnhub streams no such ticker"),
+        ("MONKEY", "Invalid symbol MONKEY", "finnhub streams no such ticker"),
+        ("NOPE", "Invalid symbol", "no quote of it came yet"),
+    ],
+)
+def test_a_ticker_that_finnhub_rejects_costs_no_other(
+    wrong: str, error: str, reason: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    def answer(connection: ServerConnection, message: Json) -> None:
+        if message["symbol"] == wrong:
+            connection.send(json.dumps({"msg": error, "type": "error"}))
+        else:
+            finnhub(connection, message)
+
+    exchange.answer = answer
+    source = stream("finnhub")
+    sample("finnhub", source, ["AAPL"])
+    batch = poll("finnhub", source, ["AAPL", wrong], NOW_MS)
+    assert (batch.symbol, batch.missing) == (["AAPL"], [wrong])
+    assert batch.reasons[wrong].startswith(reason)
+    assert len(exchange.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("XRP-USD is delisted", "coinbase says: Failed to subscribe XRP-USD is delisted"),
+        # https://github.com/coinbase/coinbase-pro-node/issues/174
+        ("Invalid product ID provided", "no quote of it came yet"),
+    ],
+)
+def test_a_product_that_coinbase_rejects_for_any_reason_costs_no_other(
+    reason: str, said: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    def answer(connection: ServerConnection, message: Json) -> None:
+        if message["product_ids"] == ["XRP-USD"]:
+            error = {"type": "error", "message": "Failed to subscribe", "reason": reason}
+            connection.send(json.dumps(error))
+        else:
+            coinbase()(connection, message)
+
+    exchange.answer = answer
+    source = stream("coinbase")
+    sample("coinbase", source, ["BTC-USD"])
+    batch = poll("coinbase", source, ["BTC-USD", "XRP-USD"], NOW_MS)
+    assert (batch.symbol, batch.reasons) == (["BTC-USD"], {"XRP-USD": said})
+    assert len(exchange.connections) == 1
+
+
+def test_a_ticker_that_alpaca_cannot_read_costs_no_other(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    """400, "invalid syntax", fails the whole subscription: github.com/alpacahq/alpaca-trade-api-csharp/issues/576."""
+
+    def answer(connection: ServerConnection, message: Json) -> None:
+        if message["action"] == "subscribe" and "^GSPC" in message["trades"]:
+            connection.send(json.dumps([{"T": "error", "code": 400, "msg": "invalid syntax"}]))
+        else:
+            alpaca(connection, message)
+
+    exchange.answer = answer
+    source, until = stream("alpaca"), time.monotonic() + 20
+    while True:
+        with suppress(SourceError):
+            batch = poll("alpaca", source, ["AAPL", "^GSPC", "MSFT"], NOW_MS)
+            if batch.symbol == ["AAPL", "MSFT"]:
+                break
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert batch.missing == ["^GSPC"]
+    assert len(exchange.connections) == 2
+
+
 def test_a_rejected_key_is_said_at_once_and_not_tried_again(
     exchange: Exchange, stream: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,21 @@ def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(
     assert batch.quote_ts[1] == 1_646_816_400_000
 
 
+def test_what_is_null_is_unknown_and_costs_no_price(source: AlpacaSource, vendor: VendorStub) -> None:
+    nobody = {"t": None, "bp": None, "ap": 161.2}
+    vendor.script(
+        answered(
+            {
+                "AAPL": snapshot(latestQuote=nobody, dailyBar={"t": "2022-03-18T04:00:00Z", "v": None}),
+                "MSFT": snapshot(latestTrade={"p": 100.0}, dailyBar={}, latestQuote={}),
+            }
+        )
+    )
+    batch = poll("alpaca", source, ["AAPL", "MSFT"], NOW_MS)
+    assert (batch.price, batch.bid, batch.ask) == ([161.1998, 100.0], [None, None], [161.2, None])
+    assert (batch.day_volume, batch.quote_ts) == ([None, None], [1_647_614_038_448, None])
+
+
 def test_before_the_first_trade_of_a_day_no_volume_is_known(source: AlpacaSource, vendor: VendorStub) -> None:
     yesterday = {"t": "2022-03-17T04:00:00Z", "v": 73839892}
     vendor.script(answered({"AAPL": snapshot(dailyBar=yesterday)}))

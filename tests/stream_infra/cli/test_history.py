@@ -162,8 +162,9 @@ def test_candles_of_coinbase(vendor: VendorStub) -> None:
     assert bars[0] == MinuteBar(T, 1.0, 2.0, 0.5, 1.5, 10.25)
 
 
-def test_bars_of_alpaca_in_pages(vendor: VendorStub) -> None:
-    # docs.alpaca.markets/reference/stockbars
+@pytest.mark.parametrize("last", [None, "", "QUFQTA=="], ids=["null", "empty", "the same again"])
+def test_bars_of_alpaca_in_pages(vendor: VendorStub, last: str | None) -> None:
+    # docs.alpaca.markets/reference/stockbars; the last page's token is null
     def page(minute: int, token: str | None) -> Reply:
         bar = {
             "t": f"2025-04-01T13:0{minute}:00Z",
@@ -177,11 +178,11 @@ def test_bars_of_alpaca_in_pages(vendor: VendorStub) -> None:
         }
         return 200, {}, json.dumps({"bars": {"AAPL": [bar]}, "next_page_token": token}).encode()
 
-    vendor.answer = lambda call: page(1, None) if "page_token" in call.parameters else page(0, "QUFQTA==")
+    vendor.answer = lambda call: page(1, last) if "page_token" in call.parameters else page(0, "QUFQTA==")
     keys = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "APCA_API_DATA_URL": vendor.url}
     bars = list(history_of("alpaca", keys).minute_bars("AAPL", T, T + 5 * MINUTE))
     assert [bar.ts for bar in bars] == [T, T + MINUTE]
-    assert vendor.calls[1].parameters["page_token"] == "QUFQTA=="
+    assert [call.parameters.get("page_token") for call in vendor.calls] == [None, "QUFQTA=="]
 
 
 def test_recent_bars_are_those_of_iex_where_the_plan_has_no_others(vendor: VendorStub) -> None:
