@@ -36,6 +36,7 @@ _MAX_BACKOFF_MS = 4_000
 _BURST_MS = 10_000  # how much of the rate limit may be used at once
 _BLOCKED_MS = 15_000  # after a 429 that does not say for how long
 _MAX_BLOCKED_MS = 3_600_000
+_LONGEST_RESET_S = 30 * 86_400
 SHOWN = 160
 """Characters of an answer that an error quotes."""
 _MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
@@ -214,7 +215,8 @@ class VendorClient:
         return int((60_000 + _BURST_MS) / self.state.calls_per_minute) + 1
 
     def _once(self, path: str, parameters: Mapping[str, str]) -> Any:
-        left = max(0.1, (self._deadline_ms - self._clock_ms()) / 1000)
+        # A clock that is set back in the meantime makes no call longer than a poll.
+        left = max(0.1, min(self._deadline_ms - self._clock_ms(), self._poll_ms) / 1000)
         query = f"?{urlencode(parameters, safe=',')}" if parameters else ""
         try:
             answer = self._http.get(f"{self.vendor.url.rstrip('/')}{path}{query}", left)
@@ -279,8 +281,8 @@ class VendorClient:
         asked_ms, reset = retry_after_ms(headers, now_ms), number_of(headers.get("X-RateLimit-Reset"))
         if asked_ms is not None:
             until_ms = asked_ms
-        elif reset is not None:  # epoch seconds
-            until_ms = reset * 1000
+        elif reset is not None:  # epoch seconds, or those that are left
+            until_ms = reset * 1000 if reset > _LONGEST_RESET_S else now_ms + reset * 1000
         else:
             until_ms = now_ms + _BLOCKED_MS * self._rng.uniform(1.0, 1.5)
         return round(min(max(until_ms, now_ms), now_ms + _MAX_BLOCKED_MS))

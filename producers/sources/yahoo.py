@@ -39,12 +39,15 @@ _SHOWN = 160
 _SPAN_MS = 7 * 86_400_000
 _MINUTE_S = 60
 _HELP_OF_CURL = " See https://curl.se/"
+_CRYPTO = "CRYPTOCURRENCY"
+"""Whose volume is that of the last 24 hours, in another unit: `regularMarketVolume` and `volume24Hr` are equal."""
 
 
 class _Meta(msgspec.Struct, rename="camel"):
     regular_market_price: float | None = None
     regular_market_volume: float | None = None
     regular_market_time: float | None = None
+    instrument_type: str | None = None
 
 
 class _Columns(msgspec.Struct):
@@ -203,7 +206,9 @@ class YahooSource:
             return Missing("yahoo has no price of it")
         at_s = known.regular_market_time
         ts = None if at_s is None else round(at_s * 1000)
-        return Quote(known.regular_market_price, day_volume=known.regular_market_volume, quote_ts=ts)
+        is_rolling = known.instrument_type == _CRYPTO
+        volume = None if is_rolling else known.regular_market_volume
+        return Quote(known.regular_market_price, day_volume=volume, quote_ts=ts)
 
 
 class YahooHistory:
@@ -265,6 +270,7 @@ SOURCE = SourceSpec(
     packages=("yfinance",),
     limits=(
         "No contract and no promise: for trying out, and not on AWS, whose addresses Yahoo limits. "
-        "Quotes of many exchanges are delayed by 15 minutes or more. History is the last 30 days."
+        "Quotes of many exchanges are delayed by 15 minutes or more; those of crypto have no volume of the day. "
+        "History is the last 30 days."
     ),
 )

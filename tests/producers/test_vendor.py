@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producers.http import NoReplyError
 from producers.source import SourceError
 from producers.vendor import poll_seconds
 from producers.vendor_client import Vendor, VendorClient
@@ -192,6 +193,40 @@ def test_a_vendor_that_asks_to_wait_is_not_called_before(
     assert poll(client) == {"fine": True}
     assert clock.now_ms >= 1_763_996_430_000
     assert client.state.failures == 0, "a limit is no failure"
+
+
+def test_a_reset_may_be_the_seconds_that_are_left(
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock
+) -> None:
+    """As in draft-ietf-httpapi-ratelimit-headers-03."""
+    vendor.script((200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "40"}, b"{}"))
+    client = vendor_client(vendor.url)
+    poll(client)
+    clock.sleep(30)
+    with pytest.raises(RateLimitedError):
+        poll(client)
+    clock.sleep(11)
+    assert poll(client) == {}
+    assert len(vendor.calls) == 2
+
+
+def test_a_clock_that_is_set_back_makes_no_call_longer_than_a_poll(
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = vendor_client(vendor.url, seconds=4)
+    given: list[float] = []
+
+    def get(_url: str, seconds: float) -> object:
+        given.append(seconds)
+        raise NoReplyError("Timeout")
+
+    monkeypatch.setattr(client._http, "get", get)
+    client.begin_poll()
+    clock.now_ms -= 86_400_000
+    with pytest.raises(VendorError):
+        client.get("/quotes", {})
+    assert given
+    assert max(given) <= 4
 
 
 def test_a_vendor_that_gives_the_time_of_its_reset_is_not_called_before(

@@ -129,6 +129,13 @@ def test_a_time_in_another_unit_costs_the_time_alone(source: MakeSource, unit: i
     assert (batch.price, batch.quote_ts) == ([276.5], [None])
 
 
+def test_a_volume_that_rolls_over_24_hours_is_none_of_the_day(source: MakeSource) -> None:
+    """Of crypto `regularMarketVolume` is `volume24Hr`, in the other currency; the form is that of BTC-USD."""
+    made = source(**{"BTC-USD": changed("BTC-USD", instrumentType="CRYPTOCURRENCY", exchangeName="CCC")})
+    batch = poll("yahoo", made, ["BTC-USD", "AAPL"], NOW_MS)
+    assert [volume is None for volume in batch.day_volume] == [True, False]
+
+
 def test_an_index_without_a_volume_has_none(source: MakeSource) -> None:
     made = source(**{"^VIX": changed("^VIX", regularMarketVolume=None, regularMarketTime=None)})
     batch = poll("yahoo", made, ["^VIX"], NOW_MS)
