@@ -242,9 +242,9 @@ def is_near(time: float, other: float, within: float) -> bool:
 
 def learn(s: State, x: Signals) -> None:
     """Move the shared state on by this tick."""
-    seeded = s.pace if s.pace > 0.0 else x.pause
-    paced = min(x.pause, PACE_CLIP * seeded) - seeded if x.pause < SESSION_BREAK_MS else 0.0
-    s.pace = seeded + paced * PACE_STEP
+    within = x.pause if x.pause < SESSION_BREAK_MS else s.pace
+    seeded = s.pace if s.pace > 0.0 else within
+    s.pace = seeded + (min(within, PACE_CLIP * seeded) - seeded) * PACE_STEP
     s.changed_ts = s.changed_ts if x.unchanged else x.ts
 
     # A price that is not believed has size 0 here, and its tick teaches next to nothing.

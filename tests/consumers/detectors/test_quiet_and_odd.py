@@ -91,3 +91,10 @@ def test_a_jump_over_three_ticks_counts_as_their_sum(market: Market) -> None:
         for start, factor in ((0, ramp), (422, 1.0005))
     )
     assert with_it > 1.2 * last_step
+
+
+def test_a_night_after_the_first_tick_is_no_pace(market: Market) -> None:
+    """A ticker is added just before the close: the pauses of the next day are judged by those of that day."""
+    added = market.quiet(400).paused(1, 16 * 3_600_000)
+    assert added.opened() == market.quiet(400).opened()
+    assert ("gap", 100) in added.paused(100, 60_000).opened()
