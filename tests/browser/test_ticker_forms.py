@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 
 from consumers.alerts.rendering.texts import content
 from consumers.contracts.events import detected
-from producers.quote_batch import in_capitals
+from producers.quote_batch import in_capitals, is_symbol
+from tests.browser.conftest import Console
 from tests.browser.site import Site
 from tests.consumers.alerts.bench import Bench, received
 
@@ -43,9 +44,13 @@ def test_a_mails_link_opens_the_ticker_as_it_is_written(page: Page, site: Site) 
 @pytest.mark.parametrize(
     ("typed", "written"), [(" jpm ", "JPM"), ("\u0131bm", "\u0131bm"), ("stra\u00dfe", "stra\u00dfe")]
 )
-def test_the_page_writes_a_ticker_as_the_api_does(page: Page, site: Site, typed: str, written: str) -> None:
+def test_the_page_writes_a_ticker_as_the_api_does(
+    page: Page, site: Site, console: Console, typed: str, written: str
+) -> None:
     """The capital of a dotless i is an I: the page showed IBM where the API said that there is no such ticker."""
     assert in_capitals(typed.strip()) == written
+    if not is_symbol(written):
+        console.expect("400 (Bad Request)")
     page.goto(site.url)
     page.locator("#find-ticker").fill(typed)
     page.locator("#find-ticker").press("Enter")
