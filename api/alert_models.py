@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.models import Severity
 from api.parameters import TickerName
+from consumers.alerts.settings import MOST_CHANNELS
 from consumers.contracts.kinds import EVERY_KIND
 
 KindOfRoute = Annotated[str, Field(json_schema_extra={"enum": [*EVERY_KIND]})]
@@ -75,7 +76,7 @@ class RoutingRequest(_Strict):
 
     routes: list[RouteModel] | None = Field(None, max_length=100)
     channels: dict[str, ChannelModel] | None = Field(
-        None, description="By names of 1 to 32 of a-z 0-9 -; `sns` is always there.", max_length=20
+        None, description="By names of 1 to 32 of a-z 0-9 -; `sns` is always there.", max_length=MOST_CHANNELS
     )
 
 

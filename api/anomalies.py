@@ -115,6 +115,8 @@ class AnomalyStore:
         low, high = _bounds(query)
         if low > high:  # DynamoDB rejects a BETWEEN whose bounds are crossed
             return AnomalyListing([], None)
+        if any(at.after and not low <= at.after.timestamp <= high for at in progress):
+            raise cursor.rejected(token or "")  # DynamoDB: "starting key is outside query boundaries"
         runs = [_Run(stream, at.after, at.done) for stream, at in zip(streams, progress, strict=True)]
         items = self._merge(runs, query, limit)
         unfinished = any(not run.progress.done for run in runs)

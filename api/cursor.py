@@ -60,13 +60,14 @@ def decode(cursor: str, query: str, streams: int) -> list[Progress]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         wire = msgspec.json.decode(raw, type=_Wire)
     except (ValueError, RecursionError, binascii.Error, msgspec.MsgspecError):
-        raise _rejected(cursor) from None
+        raise rejected(cursor) from None
     if wire.version != 1 or wire.query != _digest(query) or len(wire.progress) != streams:
-        raise _rejected(cursor)
+        raise rejected(cursor)
     return [_unpack(item, cursor) for item in wire.progress]
 
 
-def _rejected(cursor: str) -> Problem:
+def rejected(cursor: str) -> Problem:
+    """Return the 400 for a cursor that no response held."""
     return bad_request("cursor", cursor, _ALLOWED)
 
 
@@ -81,7 +82,7 @@ def _unpack(item: tuple[str, str] | bool, cursor: str) -> Progress:
         return Progress(None, item)
     key = CursorKey(*item)
     if not _TIMESTAMP.fullmatch(key.timestamp) or not is_symbol(key.ticker):
-        raise _rejected(cursor)
+        raise rejected(cursor)
     return Progress(key, done=False)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ EVENTS_BYTES = 1024 * 1024
 STANDARD_PARAMETER_CHARACTERS = 4096
 ADVANCED_PARAMETER_CHARACTERS = 8192
 KEY_BYTES = 1024
+SUBJECT_CHARACTERS = 100
 UNRESERVED = 100
 """Concurrency that stays for functions without a reserved one; in an account that has less, all of it."""
 
@@ -93,6 +95,34 @@ def excessive_key(path: str) -> Excess | None:
     return Excess(400, "KeyTooLongError", "Your key is too long")
 
 
+def odd_subject(subject: str) -> Excess | None:
+    r"""Return what SNS answers to the subject of Publish.
+
+    >>> odd_subject("x" * 99), odd_subject("x" * 100).message, odd_subject("a\nb").code
+    (None, 'Invalid parameter: Subject', 'InvalidParameter')
+    """
+    if len(subject) < SUBJECT_CHARACTERS and not re.search(r"[\x00-\x1f\x7f]", subject):
+        return None
+    return Excess(400, "InvalidParameter", "Invalid parameter: Subject")
+
+
+def iterator_of_the_future(body: bytes) -> Excess | None:
+    """Return what Kinesis answers to the body of GetShardIterator.
+
+    >>> iterator_of_the_future(b'{"Timestamp": 1.5}')
+    >>> iterator_of_the_future(b'{"Timestamp": 1e11}').code
+    'InvalidArgumentException'
+    """
+    moment_ms, now_ms = round(json.loads(body).get("Timestamp", 0) * 1000), time.time_ns() // 1_000_000
+    if moment_ms <= now_ms:
+        return None
+    message = (
+        "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+        f"timestampInMillis: {moment_ms}, currentTimestampInMillis: {now_ms}"
+    )
+    return Excess(400, "InvalidArgumentException", message)
+
+
 def excessive_events(body: bytes) -> Excess | None:
     """Return what EventBridge answers to the body of PutEvents."""
     if len(body) < EVENTS_BYTES:  # the entries are smaller than what they are sent in
@@ -118,7 +148,7 @@ def excessive_parameter(body: bytes) -> Excess | None:
     if len(body) <= STANDARD_PARAMETER_CHARACTERS:
         return None
     asked = json.loads(body)
-    size, tier = len(asked.get("Value", "")), asked.get("Tier", "Standard")
+    size, tier = len(asked.get("Value", "").encode()), asked.get("Tier", "Standard")
     if size <= STANDARD_PARAMETER_CHARACTERS or (
         tier != "Standard" and size <= ADVANCED_PARAMETER_CHARACTERS
     ):

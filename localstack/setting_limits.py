@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
+from localstack import published_limits
 from localstack.published_limits import Excess
 from stream_infra.cdk.limits import Resource, of_numbers, of_resource
 
 _FUNCTION, _MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
 _RULE, _QUEUE, _BUCKET = "AWS::Events::Rule", "AWS::SQS::Queue", "AWS::S3::Bucket"
 UPDATE_SHARDS = "Kinesis_20131202.UpdateShardCount"
+_SHARD_ITERATOR = "Kinesis_20131202.GetShardIterator"
 
 
 class _Kind(NamedTuple):
@@ -70,6 +72,8 @@ def judged(
             if method == "PUT" and "lifecycle" in parse_qs(query, keep_blank_values=True)
             else None
         )
+    if target == _SHARD_ITERATOR:
+        return published_limits.iterator_of_the_future
     kind = _TARGETS.get(target) or next(
         (kind for verb, form, kind in _PATHS if re.fullmatch(verb, method) and re.fullmatch(form, path)), None
     )
@@ -86,8 +90,21 @@ def _of_body(kind: _Kind, body: bytes) -> Excess | None:
 
 def _of_form(body: bytes) -> Excess | None:
     form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace")).items()}
+    if form.get("Action") == "Publish":
+        return published_limits.odd_subject(form.get("Subject", ""))
     kind = _FORMS.get(form.get("Action", ""))
-    return _excess(kind, {**form, "TopicName": form.get("Name")}) if kind else None
+    return _excess(kind, {**form, "TopicName": form.get("Name"), **_filters(form)}) if kind else None
+
+
+def _filters(form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the filter policy among the attributes of Subscribe, as a template has it."""
+    numbers = (key.split(".")[2] for key, value in form.items() if value == "FilterPolicy")
+    texts = [form.get(f"Attributes.entry.{number}.value", "") for number in numbers]
+    try:
+        found = [json.loads(text) for text in texts]
+    except ValueError:
+        return {}  # the emulator says what is wrong with it
+    return {"FilterPolicy": found[0]} if found and isinstance(found[0], dict) else {}
 
 
 def _of_lifecycle(body: bytes) -> Excess | None:

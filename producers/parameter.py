@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 PARAMETER_CHARACTERS = 4_096
-"""Characters in a value of the standard tier: https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
+"""Characters in a value of the standard tier, 4 KB: https://docs.aws.amazon.com/general/latest/gr/ssm.html."""
 NOTE_CHARACTERS = 1_024
 """Of a parameter's description."""
 T = TypeVar("T")

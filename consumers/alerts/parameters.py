@@ -113,9 +113,12 @@ class SettingsEditor(TypedParameter[AlertSettings]):
 
     def _put(self, before: AlertSettings, text: str, note: str) -> SettingsChange:
         after = parse(text)
-        if len(text) > PARAMETER_CHARACTERS:
+        # Parameter Store takes a value with {{ for a reference to a parameter, and rejects it (Systems Manager guide,
+        # "Parameter Store reference"). In JSON it stands in texts only, where it can be written otherwise.
+        text = text.replace("{{", r"{\u007b")
+        if (size := len(text.encode())) > PARAMETER_CHARACTERS:
             raise AlertSettingsError(
-                f"the settings are {len(text)} characters long", allowed=f"at most {PARAMETER_CHARACTERS}"
+                f"the settings are {size} bytes long", allowed=f"at most {PARAMETER_CHARACTERS}"
             )
         self.write(text, note)
         return SettingsChange(before, after)

@@ -32,6 +32,9 @@ from producers.settings import SettingsError, explain
 
 Notify = Literal["at_once", "digest", "never"]
 DEFAULT_CHANNEL = "sns"
+MOST_CHANNELS = 20
+"""Each is two of the 100 writes of a message's transaction (`table.WRITES`), and its name a part of a sort key, which
+has 1,024 bytes at most (DynamoDB guide, "Constraints in Amazon DynamoDB")."""
 LABEL_CHARACTERS = 64
 """Of a name that messages show."""
 _ZONE = re.compile(r"[A-Z][\w+-]*(/[A-Z][\w+-]*)*", re.ASCII)
@@ -281,6 +284,8 @@ class AlertSettings(_Strict):
     def _own_names(cls, value: dict[str, ChannelSettings]) -> dict[str, ChannelSettings]:
         if DEFAULT_CHANNEL in value:
             raise ValueError(f"{DEFAULT_CHANNEL} is always there; must be another name")
+        if len(value) > MOST_CHANNELS:
+            raise ValueError(f"there are {len(value)}; must be at most {MOST_CHANNELS}")
         return value
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 from stream_infra.cdk.value_limits import ALARM, CHOICES, CLIENT, DAY, FORMS, MAPPING, RANGES, RULE, TABLE
@@ -16,6 +17,8 @@ from stream_infra.setting_types import EMAIL, EMAIL_RULE
 
 ENVIRONMENT_BYTES = 4096
 """Lambda guide, "Lambda quotas": all environment variables of a function together."""
+REFERENCE_BYTES = 100
+"""What a name or an address takes that only a deployment knows: the longest of ours are those of queues and topics."""
 _RESERVED = {
     "AWS_DEFAULT_REGION",
     "AWS_REGION",
@@ -116,7 +119,7 @@ def number(value: object) -> float | None:
 def _function(of: Resource) -> Iterator[str]:
     variables = of.properties.get("Environment", {}).get("Variables", {})
     sizes = {
-        key: len(key.encode()) + len(value.encode()) if isinstance(value, str) else len(key)
+        key: len(key.encode()) + (len(value.encode()) if isinstance(value, str) else REFERENCE_BYTES)
         for key, value in variables.items()
     }
     if sum(sizes.values()) > ENVIRONMENT_BYTES:
@@ -175,8 +178,11 @@ def _alarm(of: Resource) -> Iterator[str]:
             yield says(of, "EvaluationPeriods", given.get("EvaluationPeriods"), allowed, ALARM)
     if (number(given.get("DatapointsToAlarm")) or 0) > (number(given.get("EvaluationPeriods")) or 0):
         yield says(of, "DatapointsToAlarm", given["DatapointsToAlarm"], "EvaluationPeriods at most", ALARM)
-    if len(queries) > 20:
-        yield says(of, "Metrics", len(queries), "20 at most", ALARM)
+    for key in ("MetricStat", "Expression"):
+        if (count := sum(key in query for query in queries)) > 10:
+            yield says(
+                of, f"Metrics[].{key}", count, "10 at most", "CloudWatch API reference, MetricDataQuery"
+            )
     for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
         if len(given.get(key, ())) > 5:
             yield says(of, key, len(given[key]), "5 at most", ALARM)
@@ -248,9 +254,12 @@ def _bucket(of: Resource) -> Iterator[str]:
 def _parameter(of: Resource) -> Iterator[str]:
     value = of.properties.get("Value", "")
     most = {"Advanced": 8192, "Intelligent-Tiering": 8192}.get(of.properties.get("Tier", "Standard"), 4096)
-    if isinstance(value, str) and not 1 <= len(value) <= most:
+    if isinstance(value, str) and not 1 <= len(value.encode()) <= most:
         page = "Systems Manager guide, Managing parameter tiers"
-        yield says(of, "Value", f"{len(value)} characters", f"1 to {most} characters", page)
+        yield says(of, "Value", f"{len(value.encode())} bytes", f"1 to {most} bytes", page)
+    if isinstance(value, str) and "{{" in value:
+        page = "Systems Manager guide, Parameter Store reference"
+        yield says(of, "Value", value, "without {{, which stands for another parameter", page)
 
 
 def _subscription(of: Resource) -> Iterator[str]:
@@ -266,6 +275,14 @@ def _subscription(of: Resource) -> Iterator[str]:
     }.get(str(protocol))
     if form and isinstance(endpoint, str) and not re.fullmatch(form[0], endpoint, re.ASCII):
         yield says(of, "Endpoint", endpoint, form[1], form[2])
+    values = [each for each in of.properties.get("FilterPolicy", {}).values() if isinstance(each, list)]
+    for what, count, most in (
+        ("keys", len(of.properties.get("FilterPolicy", {})), 5),
+        ("combinations of values", prod(map(len, values)), 150),
+    ):
+        if count > most:
+            page = "SNS guide, Filter policy constraints"
+            yield says(of, "FilterPolicy", f"{count} {what}", f"{most} at most", page)
 
 
 def _client(of: Resource) -> Iterator[str]:

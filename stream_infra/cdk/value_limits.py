@@ -31,6 +31,10 @@ class Choice(NamedTuple):
     page: str
 
 
+def _text(most: int, page: str, least: int = 0) -> Form:
+    return Form(rf"(?s).{{{least},{most}}}", f"{least} to {most:,} characters", page)
+
+
 MAPPING = "Lambda API reference, CreateEventSourceMapping"
 _FUNCTION = "Lambda API reference, CreateFunction"
 _QUEUE = "SQS API reference, SetQueueAttributes"
@@ -38,6 +42,7 @@ ALARM = "CloudWatch API reference, PutMetricAlarm"
 RULE = "EventBridge API reference, PutRule"
 TABLE = "DynamoDB API reference, CreateTable"
 CLIENT = "Cognito API reference, CreateUserPoolClient"
+_POOL = "Cognito API reference, CreateUserPool"
 _INTEGRATION = "API Gateway guide, Quotas for configuring and running a REST API"
 _ORIGIN = "CloudFront guide, Origin settings"
 _RETENTION = (
@@ -132,17 +137,28 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     },
     "AWS::S3::Bucket": {
         "BucketName": Form(
-            r"(?!xn--|sthree-|amzn-s3-demo-|\d+\.\d+\.\d+\.\d+\Z)(?!.*(\.\.|-s3alias\Z|--ol-s3\Z))"
+            r"(?!xn--|sthree-|amzn-s3-demo-|\d+\.\d+\.\d+\.\d+\Z)"
+            r"(?!.*(\.\.|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)\Z))"
             r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
             "3 to 63 of a-z 0-9 . -, beginning and ending with a letter or digit",
             "S3 guide, General purpose bucket naming rules",
         ),
     },
-    "AWS::DynamoDB::Table": {"TableName": Form(r"[\w.-]{3,255}", "3 to 255 of a-z A-Z 0-9 _ . -", TABLE)},
+    "AWS::DynamoDB::Table": {
+        path: Form(r"[\w.-]{3,255}", "3 to 255 of a-z A-Z 0-9 _ . -", TABLE)
+        for path in ("TableName", "GlobalSecondaryIndexes[].IndexName")
+    },
     "AWS::Kinesis::Stream": {
         "Name": Form(r"[\w.-]{1,128}", "1 to 128 of a-z A-Z 0-9 _ . -", "Kinesis API reference, CreateStream")
     },
-    "AWS::Events::Rule": {"Name": Form(r"[\w.-]{1,64}", "1 to 64 of a-z A-Z 0-9 _ . -", RULE)},
+    "AWS::Events::Rule": {
+        "Name": Form(r"[\w.-]{1,64}", "1 to 64 of a-z A-Z 0-9 _ . -", RULE),
+        "Description": _text(512, RULE),
+        "Targets[].Id": Form(
+            r"[\w.-]{1,64}", "1 to 64 of a-z A-Z 0-9 _ . -", "EventBridge API reference, Target"
+        ),
+        "Targets[].Input": _text(8192, "EventBridge API reference, Target"),
+    },
     "AWS::Events::EventBus": {
         "Name": Form(
             r"[\w./-]{1,256}", "1 to 256 of a-z A-Z 0-9 _ . / -", "EventBridge API reference, CreateEventBus"
@@ -151,7 +167,15 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     "AWS::Events::Archive": {
         "ArchiveName": Form(
             r"[\w.-]{1,48}", "1 to 48 of a-z A-Z 0-9 _ . -", "EventBridge API reference, CreateArchive"
-        )
+        ),
+        "Description": _text(512, "EventBridge API reference, CreateArchive"),
+    },
+    "AWS::EventSchemas::Registry": {
+        "Description": _text(256, "EventBridge Schemas API reference, Registries"),
+    },
+    "AWS::EventSchemas::Schema": {
+        "Description": _text(256, "EventBridge Schemas API reference, Schemas"),
+        "Content": _text(100_000, "EventBridge Schemas API reference, Schemas", 1),
     },
     "AWS::SSM::Parameter": {
         "Name": Form(
@@ -159,6 +183,7 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
             "letters, digits and . - _ in at most 15 levels, not beginning with aws or ssm",
             "Systems Manager API reference, PutParameter",
         ),
+        "Description": _text(1024, "Systems Manager API reference, PutParameter"),
     },
     "AWS::Logs::LogGroup": {
         "LogGroupName": Form(
@@ -166,8 +191,29 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
         )
     },
     "AWS::CloudWatch::Alarm": {
-        "AlarmName": Form(r"(?s).{1,255}", "1 to 255 characters", ALARM),
-        "AlarmDescription": Form(r"(?s).{0,1024}", "at most 1,024 characters", ALARM),
+        "AlarmName": _text(255, ALARM, 1),
+        "AlarmDescription": _text(1024, ALARM),
+        "Metrics[].Id": Form(
+            r"[a-z]\w{0,254}",
+            "1 to 255 of a-z A-Z 0-9 _, beginning with a small letter",
+            "CloudWatch API reference, MetricDataQuery",
+        ),
+        "Metrics[].Expression": _text(2048, "CloudWatch API reference, MetricDataQuery", 1),
+    },
+    "AWS::CloudWatch::Dashboard": {
+        "DashboardName": Form(
+            r"[\w-]{1,255}", "1 to 255 of a-z A-Z 0-9 _ -", "CloudWatch API reference, PutDashboard"
+        )
+    },
+    "AWS::Cognito::UserPool": {
+        "UserPoolName": Form(
+            r"[\w\s+=,.@-]{1,128}", "1 to 128 letters, digits, blanks and + = , . @ - _", _POOL
+        )
+    },
+    "AWS::Cognito::UserPoolClient": {
+        "ClientName": Form(
+            r"[\w\s+=,.@-]{1,128}", "1 to 128 letters, digits, blanks and + = , . @ - _", CLIENT
+        )
     },
     "AWS::Cognito::UserPoolDomain": {
         "Domain": Form(
@@ -194,11 +240,30 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
     "AWS::Athena::WorkGroup": {
         "Name": Form(
             r"[\w.-]{1,128}", "1 to 128 of a-z A-Z 0-9 _ . -", "Athena API reference, CreateWorkGroup"
-        )
+        ),
+        "Description": _text(1024, "Athena API reference, CreateWorkGroup"),
+    },
+    "AWS::Athena::NamedQuery": {
+        "Name": _text(128, "Athena API reference, CreateNamedQuery", 1),
+        "Description": _text(1024, "Athena API reference, CreateNamedQuery", 1),
+        "QueryString": _text(262_144, "Athena API reference, CreateNamedQuery", 1),
     },
     "AWS::IAM::Role": {
         "RoleName": Form(
             r"[\w+=,.@-]{1,64}", "1 to 64 of a-z A-Z 0-9 + = , . @ _ -", "IAM API reference, CreateRole"
+        ),
+        "Description": Form(
+            r"[\t\n\r\x20-\x7e\xa1-\xff]{0,1000}",
+            "at most 1,000 characters of Latin-1",
+            "IAM API reference, CreateRole",
+        ),
+    },
+    "AWS::KMS::Key": {"Description": _text(8192, "KMS API reference, CreateKey")},
+    "AWS::Lambda::Alias": {
+        "Name": Form(
+            r"(?!\d+\Z)[\w-]{1,128}",
+            "1 to 128 letters, digits, - and _, not digits alone",
+            "Lambda API reference, CreateAlias",
         )
     },
     "AWS::CloudFront::Distribution": {
@@ -207,9 +272,12 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
         )
     },
     "AWS::CloudFront::Function": {
+        "Name": Form(
+            r"[\w-]{1,64}", "1 to 64 letters, digits, - and _", "CloudFront API reference, CreateFunction"
+        ),
         "FunctionCode": Form(
             r"(?s).{1,10240}", "at most 10 KB", "CloudFront guide, Quotas on CloudFront Functions"
-        )
+        ),
     },
 }
 CHOICES: Mapping[str, Mapping[str, Choice]] = {

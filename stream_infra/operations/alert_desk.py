@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from math import prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 DAY_MS = 86_400_000
+MOST_COMBINATIONS = 150
+"""SNS guide, "Filter policy constraints": the numbers of values of a policy's keys, multiplied."""
 
 
 @dataclass(frozen=True)
@@ -256,14 +259,21 @@ def subscribe(sns: SNSClient, protocol: str, endpoint: str, severities: list[str
     Raises
     ------
     InputError
-        A severity or a ticker is none.
+        A severity or a ticker is none, or there are more of them than SNS filters by.
     NotDeployedError
         There is no topic.
     """
     if wrong := [severity for severity in severities if severity not in SEVERITIES]:
         raise InputError(repr(wrong[0]), where="--severity", allowed=f"one of {', '.join(SEVERITIES)}")
     chosen = {"severity": severities, "ticker": tickers_of(tickers)}
-    filters = {name: values for name, values in chosen.items() if values}
+    filters = {name: list(dict.fromkeys(values)) for name, values in chosen.items() if values}
+    if (combinations := prod(map(len, filters.values()))) > MOST_COMBINATIONS:
+        what = " x ".join(f"{len(values)} of {name}" for name, values in filters.items())
+        raise InputError(
+            f"{what} = {combinations} combinations",
+            where="--severity and --ticker",
+            allowed=f"at most {MOST_COMBINATIONS}: fewer tickers, or all of them",
+        )
     answer = sns.subscribe(
         TopicArn=_topic(sns),
         Protocol=protocol,

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 HELD_SECONDS = 300
 MAX_BATCH_BYTES = 32 * 2**20
 """A failed batch is an event of Lambda, at most 6 MB (Lambda quotas), as JSON within JSON."""
+_NOT_THERE = {"ResourceNotFoundException", "InvalidArgumentException", "ValidationException"}
+"""No such stream or shard, and no such sequence number in it (Kinesis API reference, GetShardIterator)."""
 _PER_CALL = 10
 _WAIT_SECONDS = 1
 
@@ -179,6 +181,7 @@ class DeadLetterQueue:
                 {"Id": str(i), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
                 for i, receipt in enumerate(receipts[start : start + _PER_CALL])
             ]
+            # One that fails comes back sooner: to redrive it once more changes nothing.
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
 
 
@@ -218,7 +221,11 @@ def records_of(batch: FailedBatch, kinesis: KinesisClient) -> Sequence[KinesisRe
             if not page["Records"] and not page.get("MillisBehindLatest"):
                 break
             iterator = page.get("NextShardIterator")
-    except (ClientError, ParamValidationError) as error:
+    except ParamValidationError as error:
+        raise _gone(batch, f" ({error})") from error
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in _NOT_THERE:
+            raise  # throttled, or not allowed: the records may well be there
         raise _gone(batch, f" ({error})") from error
     if not records or (records[0].sequence, records[-1].sequence) != (batch.start, batch.end):
         raise _gone(batch)

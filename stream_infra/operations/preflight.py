@@ -37,8 +37,29 @@ def preflight(client: Client, config: Config, *, adopt: bool = False) -> list[De
 
     What an earlier deployment left is a problem unless this one is to `adopt` it.
     """
+    if unknown := _unknown(client):
+        return [unknown]  # and nothing else can be asked
     checks = _CHECKS if adopt else (*_CHECKS, _leftovers)
     return [problem for check in checks for problem in check(client, config)]
+
+
+def _unknown(client: Client) -> DeploymentProblem | None:
+    """Return a problem where the region does not know the credentials.
+
+    STS guide, "Manage AWS STS in an AWS Region": those of an account are valid in regions that it has enabled.
+    """
+    sts = client("sts")
+    try:
+        sts.get_caller_identity()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "InvalidClientTokenId":
+            raise
+        return DeploymentProblem(
+            f"{sts.meta.region_name} does not know the credentials",
+            "use others; if they are good elsewhere, enable the region for the account, which takes a while: "
+            f"aws account enable-region --region-name {sts.meta.region_name}",
+        )
+    return None
 
 
 def _account(client: Client, config: Config) -> Iterator[DeploymentProblem]:

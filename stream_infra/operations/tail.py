@@ -71,12 +71,7 @@ class TickCursor:
         for shard in shards:
             if shard not in self._known:
                 self._known.add(shard)
-                self._iterators[shard] = self._kinesis.get_shard_iterator(
-                    StreamName=self._stream,
-                    ShardId=shard,
-                    ShardIteratorType="AT_TIMESTAMP",
-                    Timestamp=self._since,
-                )["ShardIterator"]
+                self._iterators[shard] = _since(self._kinesis, self._stream, shard, self._since)
 
     def _read(self, shard: str) -> tuple[list[Item], bool]:
         answer: Any
@@ -101,18 +96,29 @@ class TickCursor:
     def _resume(self, shard: str) -> str:
         after = self._after.get(shard)
         if after is None:
-            return self._kinesis.get_shard_iterator(
-                StreamName=self._stream,
-                ShardId=shard,
-                ShardIteratorType="AT_TIMESTAMP",
-                Timestamp=self._since,
-            )["ShardIterator"]
+            return _since(self._kinesis, self._stream, shard, self._since)
         return self._kinesis.get_shard_iterator(
             StreamName=self._stream,
             ShardId=shard,
             ShardIteratorType="AFTER_SEQUENCE_NUMBER",
             StartingSequenceNumber=after,
         )["ShardIterator"]
+
+
+def _since(kinesis: KinesisClient, stream: str, shard: str, since: datetime) -> str:
+    """Return the iterator of what arrived since a moment.
+
+    By AWS's clock that may be in the future, and then it is rejected ("The timestampInMillis parameter cannot be
+    greater than the currentTimestampInMillis"): nothing has arrived since, and what comes next is what is wanted.
+    """
+    try:
+        return kinesis.get_shard_iterator(
+            StreamName=stream, ShardId=shard, ShardIteratorType="AT_TIMESTAMP", Timestamp=since
+        )["ShardIterator"]
+    except kinesis.exceptions.InvalidArgumentException:
+        return kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="LATEST")[
+            "ShardIterator"
+        ]
 
 
 def newest_arrivals(kinesis: KinesisClient, stream: str, since: datetime) -> dict[str, datetime]:
@@ -131,9 +137,7 @@ def newest_arrivals(kinesis: KinesisClient, stream: str, since: datetime) -> dic
 
 def _arrivals(kinesis: KinesisClient, stream: str, shard: str, since: datetime) -> dict[str, datetime]:
     found: dict[str, datetime] = {}
-    iterator: str | None = kinesis.get_shard_iterator(
-        StreamName=stream, ShardId=shard, ShardIteratorType="AT_TIMESTAMP", Timestamp=since
-    )["ShardIterator"]
+    iterator: str | None = _since(kinesis, stream, shard, since)
     while iterator:
         page = kinesis.get_records(ShardIterator=iterator, Limit=10_000)
         found |= {record["PartitionKey"]: record["ApproximateArrivalTimestamp"] for record in page["Records"]}

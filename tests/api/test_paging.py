@@ -161,6 +161,16 @@ def test_no_text_breaks_the_cursor(text: str) -> None:
         decode(text, "q", 1)
 
 
+def test_a_cursor_of_another_time_than_its_query_is_rejected() -> None:
+    """DynamoDB rejects it: "The provided starting key is outside query boundaries based on provided conditions"."""
+    query = AnomalyQuery(date="2026-11-18")
+    store = AnomalyStore(cast("DynamoDBClient", None), "t")
+    for day in ("2026-11-17", "2026-11-19"):
+        token = encode(repr(query), [Progress(CursorKey(f"{day}T14:30:00.123Z#gap", "AAPL"), False)])
+        with pytest.raises(Problem, match=r"cursor is .*; must be the `next` of an earlier response"):
+            store.page(query, 50, token)
+
+
 def test_a_cursor_with_a_key_that_no_table_holds_is_rejected() -> None:
     good = encode("q", [Progress(CursorKey("2026-11-24T14:30:00.123Z#gap", "AAPL"), False)])
     bad = encode("q", [Progress(CursorKey("2026-11-24#gap", "AAPL"), False)])

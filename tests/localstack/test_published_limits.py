@@ -7,6 +7,7 @@ import json
 import uuid
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -199,6 +200,12 @@ def test_a_key_above_1024_bytes_is_rejected(aws: Client) -> None:
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:limited"
 
 
+def policy(tickers: int) -> dict[str, str]:
+    """The attributes of a subscriber who wants so many tickers, of two severities."""
+    wanted = {"severity": ["high", "critical"], "ticker": [f"T{number}" for number in range(tickers)]}
+    return {"FilterPolicy": json.dumps(wanted)}
+
+
 def lifecycle(*, days: int, ends: int) -> dict[str, object]:
     """Of objects that become infrequently read after `days`, and end after `ends`."""
     rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": ends}}
@@ -256,7 +263,22 @@ def lifecycle(*, days: int, ends: int) -> dict[str, object]:
             {"Protocol": "email", "Endpoint": "a b@c.com"},
             "InvalidParameter",
         ),
+        (
+            "sns.subscribe",
+            {"Protocol": "sms", "Endpoint": "+15550101", "Attributes": policy(75)},
+            {"Protocol": "sms", "Endpoint": "+15550102", "Attributes": policy(76)},
+            "InvalidParameter",
+        ),
+        ("sns.publish", {"Subject": "s" * 99}, {"Subject": "s" * 100}, "InvalidParameter"),
+        ("sns.publish", {"Subject": "s"}, {"Subject": "one\ntwo"}, "InvalidParameter"),
         ("ssm.put_parameter", {"Value": "v"}, {"Value": ""}, "ValidationException"),
+        ("ssm.put_parameter", {"Value": '{"a": {}}'}, {"Value": "{{a}}"}, "ValidationException"),
+        (
+            "kinesis.get_shard_iterator",
+            {"Timestamp": datetime(2026, 1, 1, tzinfo=UTC)},
+            {"Timestamp": datetime(2100, 1, 1, tzinfo=UTC)},
+            "InvalidArgument",
+        ),
         ("sqs.create_queue", {"QueueName": "q" * 80}, {"QueueName": "q" * 81}, "InvalidParameterValue"),
         (
             "kinesis.update_shard_count",
@@ -288,7 +310,11 @@ def lifecycle(*, days: int, ends: int) -> dict[str, object]:
 def test_a_setting_beyond_its_limit_is_rejected(
     fixed: Fixed, call: str, most: Settings, beyond: Settings, code: str
 ) -> None:
-    """The rules of `stream_infra.cdk.limits`, each with its page; Kinesis API reference, UpdateShardCount."""
+    """The rules of `stream_infra.cdk.limits`, each with its page; Kinesis API reference, UpdateShardCount.
+
+    SNS API reference, Publish: a subject has "less than 100 characters", "no line breaks or control characters". Of
+    Kinesis, GetShardIterator: "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis".
+    """
     make, besides = fixed(call)
     make(**besides, **most)
     assert rejected(make, **besides, **beyond).startswith(code)
@@ -308,6 +334,12 @@ def fixed(aws: Client, echo: str, limited_stream: str) -> Fixed:
         "put_function_event_invoke_config": {"FunctionName": echo},
         "put_rule": {"Name": "limited"},
         "subscribe": {"TopicArn": topic},
+        "publish": {"TopicArn": topic, "Message": "m"},
+        "get_shard_iterator": {
+            "StreamName": limited_stream,
+            "ShardId": "shardId-000000000000",
+            "ShardIteratorType": "AT_TIMESTAMP",
+        },
         "put_parameter": {"Name": "/limited", "Type": "String", "Overwrite": True},
         "update_shard_count": {"StreamName": limited_stream, "ScalingType": "UNIFORM_SCALING"},
         "create_queue": {},

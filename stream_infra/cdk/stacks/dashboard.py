@@ -28,6 +28,18 @@ function handler(event) {
 """
 
 _UPLOADER = "Custom::CDKBucketDeployment"
+_ENABLED_BY_DEFAULT = {
+    "us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1", "eu-central-1", "eu-north-1",
+    "eu-west-1", "eu-west-2", "eu-west-3", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
+    "ap-southeast-1", "ap-southeast-2",
+}  # fmt: skip
+"""Regions that an account has without enabling them (Account Management guide, "Enable or disable AWS Regions").
+
+Only to their buckets CloudFront delivers this kind of log, and with one of any other it rejects the distribution
+(guide, "Configure standard logging (legacy)", Choose an Amazon S3 bucket for standard logs)."""
+_NO_LOGS = {
+    "CFR3": "CloudFront delivers no such log to a bucket in this region; the bucket and the API have theirs."
+}
 _REASONS = {
     "CFR1": "Quotes and anomalies are for readers anywhere.",
     "CFR2": "A web ACL costs more than the rest of a small deployment; pages are static, the API is throttled.",
@@ -70,14 +82,15 @@ class DashboardStack(Stack):
             server_access_logs_prefix="bucket/",
             removal_policy=removal,
         )
+        has_log = config.region is None or config.region in _ENABLED_BY_DEFAULT
         distribution = cloudfront.Distribution(
             self,
             "Distribution",
             comment="Stock Market Anomaly Monitor",
             default_root_object="index.html",
-            enable_logging=True,
-            log_bucket=logs,
-            log_file_prefix="distribution/",
+            enable_logging=has_log,
+            log_bucket=logs if has_log else None,
+            log_file_prefix="distribution/" if has_log else None,
             default_behavior=cloudfront.BehaviorOptions(
                 origin=origins.S3BucketOrigin.with_origin_access_control(bucket),
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
@@ -86,7 +99,7 @@ class DashboardStack(Stack):
             ),
             additional_behaviors={"/api/*": self._api_behaviour(api)},
         )
-        acknowledge(distribution, _REASONS)
+        acknowledge(distribution, _REASONS if has_log else {**_REASONS, **_NO_LOGS})
         self.url = f"https://{distribution.distribution_domain_name}/"
         if sign_in is not None:  # on AWS; locally `localstack.site` uploads, and nobody signs in
             sign_in.serve_tokens(distribution)

@@ -133,7 +133,7 @@ def restore(
 ) -> None:
     """Restore `source` into the new table `target`: from a backup, or as of `at`, or as of now.
 
-    AWS restores neither the settings of backups nor those of expiry: both are set as on the source.
+    AWS restores no setting of point-in-time recovery, which is set here, nor one of expiry: nothing of it expires.
 
     Raises
     ------
@@ -158,9 +158,21 @@ def restore(
     except dynamodb.exceptions.TableAlreadyExistsException as error:
         raise InputError(f"the table {target} exists already: choose another name") from error
     _until(lambda: _status(dynamodb, target), "ACTIVE", f"the table {target}", sleep)
-    dynamodb.update_continuous_backups(
-        TableName=target, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-    )
+    _until(lambda: _kept(dynamodb, target), "kept", f"the point-in-time recovery of {target}", sleep)
+
+
+def _kept(dynamodb: DynamoDBClient, table: str) -> str:
+    """Let a table be restored to any moment; soon after a table is made, DynamoDB rejects that for a while.
+
+    API reference, UpdateContinuousBackups: ContinuousBackupsUnavailableException, "Backups have not yet been enabled".
+    """
+    try:
+        dynamodb.update_continuous_backups(
+            TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    except dynamodb.exceptions.ContinuousBackupsUnavailableException:
+        return "not there yet"
+    return "kept"
 
 
 def _status(dynamodb: DynamoDBClient, table: str) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import boto3
 import pytest
 
+from consumers.alerts.message_store import new_message
+from consumers.alerts.model import Message
+from consumers.alerts.parameters import PARAMETER, SettingsEditor
 from consumers.alerts.settings import (
     AlertSettings,
     AlertSettingsError,
@@ -17,6 +21,8 @@ from consumers.alerts.settings import (
     Way,
     parse,
 )
+from consumers.alerts.table import WRITES
+from tests.aws import aws_in_memory
 
 DESK = {"type": "sns", "settings": {"topic_arn": "arn:aws:sns:us-east-1:1:desk"}}
 
@@ -24,6 +30,17 @@ DESK = {"type": "sns", "settings": {"topic_arn": "arn:aws:sns:us-east-1:1:desk"}
 def test_everything_may_be_left_out() -> None:
     assert parse("{}") == AlertSettings()
     assert AlertSettings().channel_names == ("sns",)
+
+
+def test_a_digest_for_the_most_channels_of_the_longest_names_fits_into_the_table() -> None:
+    """DynamoDB API reference, TransactWriteItems: 100 writes; guide, "Constraints in Amazon DynamoDB": a sort key of
+    1,024 bytes.
+    """
+    settings = parse(json.dumps({"channels": {f"desk-{number:027d}": DESK for number in range(20)}}))
+    id_ = f"digest-simulated-{'-'.join(settings.channel_names)}-{10**12}"
+    writes = list(new_message(Message(id_, "digest", 10**12, settings.channel_names), 10**12))
+    assert len(writes) <= WRITES // 2, "the rest is for the incidents of the same transaction"
+    assert max(len(write.place[1].encode()) for write in writes) <= 1024
 
 
 def test_everything_may_be_set() -> None:
@@ -87,6 +104,10 @@ def test_everything_may_be_set() -> None:
             "channels.desk: sns: setting topic_arn is missing; must be",
         ),
         (json.dumps({"channels": {"sns": DESK}}), "must be another name"),
+        (
+            json.dumps({"channels": {f"desk-{number}": DESK for number in range(21)}}),
+            "channels: there are 21; must be at most 20",
+        ),
         ('{"channels": {"My Desk": {"type": "sns"}}}', "channels.My Desk"),
         ('{"mute_timings": [{"from": "22:00"}]}', "mute_timings.0.until: Field required"),
         (
@@ -260,3 +281,21 @@ def test_the_first_route_that_matches_decides_and_the_rest_goes_to_all_channels(
 @pytest.mark.parametrize(("watched", "tickers"), [(1, 4), (10, 4), (11, 5), (49, 20), (700, 20)])
 def test_a_market_wide_incident_is_a_share_of_the_watch_list(watched: int, tickers: int) -> None:
     assert MarketWide().tickers(watched) == tickers
+
+
+def test_settings_are_written_as_parameter_store_takes_them() -> None:
+    """Systems Manager guide, "Parameter Store reference": no {{}} in a value; "parameter tiers": 4 KB of it."""
+    with aws_in_memory():
+        ssm = boto3.client("ssm")
+        editor = SettingsEditor(ssm)
+        text = json.dumps({"context": {"sectors": {"{{chips}}": ["NVDA", "AMD"]}}})
+        editor.replace(text, "ann@example.com")
+        assert "{{" not in ssm.get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+        assert editor.read() == parse(text)
+        sectors = {f"{number:02d}{'é' * 62}": ["NVDA", "AMD"] for number in range(30)}
+        wide = json.dumps({"context": {"sectors": sectors}}, ensure_ascii=False)
+        assert len(wide) < 4096
+        with pytest.raises(
+            AlertSettingsError, match=r"the settings are 4\d\d\d bytes long; must be at most 4096"
+        ):
+            editor.replace(wide, "ann@example.com")

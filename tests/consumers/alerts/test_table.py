@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import boto3
 import pytest
@@ -17,6 +18,9 @@ from consumers.alerts.table import (
     TooManyWritesError,
 )
 from tests.aws import aws_in_memory, create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
@@ -67,6 +71,18 @@ def test_a_partition_is_queried_in_order_from_either_end(table: AlertTable) -> N
     assert [item.body for item in table.query("a", after="2", until="3~")] == ["2", "3"]
     assert [item.body for item in table.query("a", newest=2)] == ["9", "3"]
     assert list(table.query("none")) == []
+
+
+def test_bounds_that_are_crossed_hold_nothing_and_are_not_asked_for() -> None:
+    """DynamoDB: "The BETWEEN operator requires upper bound to be greater than or equal to lower bound".
+
+    They are so where a message was made by a clock that is ahead of the reader's.
+    """
+    nobody = cast("DynamoDBClient", None)
+    assert list(DynamoTable(nobody, "stock-alerts").query("a", after="3", until="2~")) == []
+    memory = MemoryTable()
+    memory.write([Put(("a", "2#x"), "2", 1)])
+    assert list(memory.query("a", after="3", until="2~")) == []
 
 
 def test_more_than_a_transaction_takes_is_an_error_of_its_own(table: AlertTable) -> None:

@@ -58,6 +58,8 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def traced_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """A deployment that traces its calls, scans in extended hours, and leaves the account's log role as it is.
 
+    It is in a region that an account has to enable.
+
     Raises
     ------
     RuntimeError
@@ -69,7 +71,7 @@ def traced_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
             change=with_nag(),
             tracing=True,
             session="extended",
-            region="eu-central-1",
+            region="eu-south-1",
             api_log_role="account",
         )
     )

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
+from producers.sources import get_pollable
 from stream_infra import names
 from stream_infra.cdk import bundling
 from stream_infra.cdk.bundling import BundleError, check_size
 from stream_infra.cdk.limits import ENVIRONMENT_BYTES, Resource, of_resource
 from stream_infra.cdk.template_limits import judge
+from stream_infra.cdk.value_limits import CHOICES, FORMS, RANGES
 from stream_infra.config import Config
 from tests.stream_infra.cdk.assembly import Properties, Templates, properties
 
@@ -27,14 +32,17 @@ def test_what_is_deployed_is_within_the_limits(aws_templates: Templates, local_t
 
 def test_the_largest_settings_are_within_the_limits(aws_templates: Templates) -> None:
     """Lambda guide, "Lambda quotas": 4 KB for all variables of a function; CloudFormation: 500 resources a stack."""
+    markets = {"MARKETS": "m" * 2000}
+    options = {option.variable: "o" * 256 for option in get_pollable("alpaca").options}
+    given = {
+        names.SCANNER: markets | options,
+        names.API_HANDLER: markets,
+        names.NOTIFIER: {"DASHBOARD_URL": "u" * 1000},
+    }
     largest = copy.deepcopy(aws_templates)
     for of in functions(largest):
-        of["Environment"]["Variables"] |= {
-            "MARKETS": "m" * 2000,
-            "DASHBOARD_URL": "u" * 1000,
-            "ALPACA_FEED": "o" * 256,
-            **({"PREFIXED": "p" * 12 * len(of["Environment"]["Variables"])}),
-        }
+        variables = of["Environment"]["Variables"]
+        variables |= given.get(of.get("FunctionName", ""), {}) | {"PREFIXED": "p" * 12 * len(variables)}
     person = {"Type": "AWS::Cognito::UserPoolUser", "Properties": {"Username": "a@b.com"}}
     largest["ApiStack"]["Resources"] |= {f"Person{n}": person for n in range(400)}
     assert judge(largest) == []
@@ -48,6 +56,8 @@ LATE = {"ExpirationInDays": 90, "Transitions": [{"StorageClass": "STANDARD_IA", 
 FUNCTION, MAPPING, QUEUE = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::SQS::Queue"
 ALARM, RULE, TABLE = "AWS::CloudWatch::Alarm", "AWS::Events::Rule", "AWS::DynamoDB::Table"
 KINESIS, SQS = {"StartingPosition": "LATEST"}, {"BatchSize": 10}
+STAT = {"Id": "m", "MetricStat": {}}
+SUM = {"Id": "e", "Expression": "m + m"}
 KEYS = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
@@ -67,6 +77,12 @@ KEYS = {
             FUNCTION,
             {"Environment": {"Variables": {"AB": "x" * (ENVIRONMENT_BYTES - 2)}}},
             {"Environment": {"Variables": {"AB": "x" * (ENVIRONMENT_BYTES - 1)}}},
+            "most of them AB",
+        ),
+        (
+            FUNCTION,
+            {"Environment": {"Variables": {"AB": "x" * (ENVIRONMENT_BYTES - 104), "CD": {"Ref": "Queue"}}}},
+            {"Environment": {"Variables": {"AB": "x" * (ENVIRONMENT_BYTES - 103), "CD": {"Ref": "Queue"}}}},
             "most of them AB",
         ),
         (FUNCTION, {}, {"Environment": {"Variables": {"AWS_REGION": "x"}}}, "none that Lambda sets"),
@@ -215,6 +231,59 @@ KEYS = {
         ),
         ("AWS::IAM::Role", {"RoleName": "r" * 64}, {"RoleName": "r" * 65}, "1 to 64"),
         ("AWS::KMS::Key", {"PendingWindowInDays": 7}, {"PendingWindowInDays": 6}, "7 to 30"),
+        ("AWS::SSM::Parameter", {"Value": "é" * 2048}, {"Value": "é" * 2049}, "1 to 4096 bytes"),
+        ("AWS::SSM::Parameter", {"Value": '{"a": {}}'}, {"Value": "{{a}}"}, "without {{"),
+        ("AWS::S3::Bucket", {"BucketName": "a--x-s3-b"}, {"BucketName": "a--x-s3"}, "3 to 63"),
+        (ALARM, {"Metrics": [STAT] * 10}, {"Metrics": [STAT] * 11}, "Metrics[].MetricStat is 11; must be 10"),
+        (ALARM, {"Metrics": [SUM] * 10}, {"Metrics": [SUM] * 11}, "Metrics[].Expression is 11; must be 10"),
+        (ALARM, {"Metrics": [{"Id": "m1"}]}, {"Metrics": [{"Id": "M1"}]}, "beginning with a small letter"),
+        (
+            "AWS::SNS::Subscription",
+            {"FilterPolicy": {"a": ["v"] * 75, "b": ["v"] * 2}},
+            {"FilterPolicy": {"a": ["v"] * 76, "b": ["v"] * 2}},
+            "'152 combinations of values'; must be 150 at most",
+        ),
+        (
+            "AWS::SNS::Subscription",
+            {"FilterPolicy": {key: ["v"] for key in "abcde"}},
+            {"FilterPolicy": {key: ["v"] for key in "abcdef"}},
+            "'6 keys'; must be 5 at most",
+        ),
+        (RULE, {"Description": "d" * 512}, {"Description": "d" * 513}, "0 to 512 characters"),
+        (RULE, {"Targets": [{"Id": "Target0"}]}, {"Targets": [{"Id": "a b"}]}, "1 to 64 of a-z"),
+        (RULE, {"Targets": [{"Input": "i" * 8192}]}, {"Targets": [{"Input": "i" * 8193}]}, "0 to 8,192"),
+        (
+            TABLE,
+            KEYS,
+            {"GlobalSecondaryIndexes": [{"IndexName": "ab", "KeySchema": []}]},
+            "IndexName is 'ab'; must be 3 to 255",
+        ),
+        ("AWS::Events::Archive", {"Description": "d" * 512}, {"Description": "d" * 513}, "0 to 512"),
+        (
+            "AWS::EventSchemas::Schema",
+            {"Content": "c" * 100_000},
+            {"Content": "c" * 100_001},
+            "1 to 100,000 characters",
+        ),
+        ("AWS::EventSchemas::Schema", {"Description": "d" * 256}, {"Description": "d" * 257}, "0 to 256"),
+        ("AWS::EventSchemas::Registry", {"Description": "d" * 256}, {"Description": "d" * 257}, "0 to 256"),
+        ("AWS::SSM::Parameter", {"Value": "v"}, {"Value": "v", "Description": "d" * 1025}, "0 to 1,024"),
+        ("AWS::CloudWatch::Dashboard", {"DashboardName": "a-b"}, {"DashboardName": "a b"}, "1 to 255 of a-z"),
+        ("AWS::Cognito::UserPool", {"UserPoolName": "a b"}, {"UserPoolName": "a/b"}, "1 to 128 letters"),
+        ("AWS::Cognito::UserPoolClient", {"ClientName": "a b"}, {"ClientName": "a/b"}, "1 to 128 letters"),
+        ("AWS::Athena::WorkGroup", {"Description": "d" * 1024}, {"Description": "d" * 1025}, "0 to 1,024"),
+        ("AWS::Athena::NamedQuery", {"Name": "n" * 128}, {"Name": "n" * 129}, "1 to 128 characters"),
+        ("AWS::Athena::NamedQuery", {"Description": "d"}, {"Description": ""}, "1 to 1,024 characters"),
+        (
+            "AWS::Athena::NamedQuery",
+            {"QueryString": "q" * 262_144},
+            {"QueryString": "q" * 262_145},
+            "1 to 262,144 characters",
+        ),
+        ("AWS::IAM::Role", {"Description": "what é may do"}, {"Description": "what € may do"}, "of Latin-1"),
+        ("AWS::KMS::Key", {"Description": "d" * 8192}, {"Description": "d" * 8193}, "0 to 8,192"),
+        ("AWS::Lambda::Alias", {"Name": "live"}, {"Name": "1"}, "not digits alone"),
+        ("AWS::CloudFront::Function", {"Name": "n" * 64}, {"Name": "n" * 65}, "1 to 64 letters"),
     ],
 )
 def test_a_value_beyond_a_limit_is_named_with_the_page_that_says_so(
@@ -225,6 +294,40 @@ def test_a_value_beyond_a_limit_is_named_with_the_page_that_says_so(
     problems = list(of_resource(Resource("S", "R", kind, bad)))
     assert any(says in problem for problem in problems), problems
     assert all(problem.startswith(f"S R ({kind}): ") and problem.endswith(")") for problem in problems)
+
+
+def test_no_limit_is_wider_than_that_of_cloudformations_own_schema_and_each_is_of_a_property() -> None:
+    """CloudFormation's schemas of resource types, which come with cfn-lint."""
+    for kind, ranges in RANGES.items():
+        for path, allowed in ranges.items():
+            schema = schema_of(kind, path)
+            assert schema.get("minimum", allowed.low) <= allowed.low, (kind, path)
+            assert allowed.high <= schema.get("maximum", allowed.high), (kind, path)
+    for kind, choices in CHOICES.items():
+        for path, choice in choices.items():
+            assert list(choice.values) == schema_of(kind, path)["enum"], (kind, path)
+    for kind, forms in FORMS.items():
+        for path, form in forms.items():
+            longest = schema_of(kind, path).get("maxLength")
+            assert longest is None or not re.fullmatch(form.pattern, "a" * (longest + 1)), (kind, path)
+
+
+def schema_of(kind: str, path: str) -> Properties:
+    """The schema of a property, by its path in a resource."""
+    whole: Properties = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+
+    def resolved(schema: Properties) -> Properties:
+        while "$ref" in schema:
+            names_of = schema["$ref"].removeprefix("#/").split("/")
+            schema = reduce(lambda inner, name: inner[name], names_of, whole)
+        return schema
+
+    found = whole
+    for part in path.split("."):
+        found = resolved(resolved(found)["properties"][part.removesuffix("[]")])
+        if part.endswith("[]"):
+            found = resolved(found["items"])
+    return found
 
 
 def first(templates: Templates, kind: str, **holds: object) -> Properties:
@@ -261,6 +364,14 @@ def test_what_all_of_a_stack_or_a_role_may_be(aws_templates: Templates) -> None:
     planted["StreamStack"]["Resources"] |= {f"Topic{n}": rule for n in range(500)}
     (problem,) = judge(planted)
     assert "of which 502 are AWS::SNS::Topic; must be 500 at most" in problem
+    planted = copy.deepcopy(aws_templates)
+    planted["StreamStack"]["Outputs"] = {f"Output{n}": {"Value": "v"} for n in range(201)}
+    (problem,) = judge(planted)
+    assert "201 outputs; must be 200 at most" in problem
+    planted = copy.deepcopy(aws_templates)
+    planted["StreamStack"]["Metadata"] = ["v"] * 160_000  # 7 bytes each, with what the CDK writes around them
+    (problem,) = judge(planted)
+    assert "bytes; must be 1,000,000 at most" in problem
 
 
 def test_the_app_fails_on_what_aws_would_reject(

@@ -60,6 +60,23 @@ def test_anomalies_can_be_found_by_date_and_by_severity_and_restored(aws_templat
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
+def test_the_page_is_logged_only_where_cloudfront_delivers_such_logs(
+    aws_templates: Templates, traced_templates: Templates
+) -> None:
+    """CloudFront guide, "Configure standard logging (legacy)": not to buckets of regions such as Europe (Milan).
+
+    There CreateDistribution fails: "You don't have permission to access the S3 bucket for CloudFront logs".
+    """
+
+    def configuration(templates: Templates) -> Properties:
+        (distribution,) = properties(templates, "AWS::CloudFront::Distribution")
+        found: Properties = distribution["DistributionConfig"]
+        return found
+
+    assert "SiteLogs" in json.dumps(configuration(aws_templates)["Logging"])
+    assert "Logging" not in configuration(traced_templates)
+
+
 def test_windows_alerts_and_charts_expire(aws_templates: Templates) -> None:
     tables = named(aws_templates, "AWS::DynamoDB::Table", "TableName")
     for name in ("stock-windows", "stock-alerts", "stock-charts"):

@@ -283,6 +283,17 @@ def test_a_subscriber_may_choose(run: Run, endpoints: Endpoints) -> None:
     assert isinstance(run("subscribe", "sms", "+15550100", "--severity", "worst").exception, InputError)
 
 
+@pytest.mark.usefixtures("endpoints")
+def test_a_subscriber_may_choose_as_much_as_sns_filters_by(run: Run) -> None:
+    """SNS guide, "Filter policy constraints": the numbers of values, multiplied, are 150 at most."""
+    chosen = ["--severity", "high", "--severity", "critical"]
+    chosen += [word for number in range(75) for word in ("--ticker", f"T{number}")]
+    assert run("subscribe", "sms", "+15550100", *chosen).exception is None
+    error = run("subscribe", "sms", "+15550100", *chosen, "--ticker", "T75").exception
+    assert isinstance(error, InputError)
+    assert "2 of severity x 76 of ticker = 152 combinations; must be at most 150" in str(error)
+
+
 class Clock:
     """A clock that goes on by itself when asked to sleep; `at` is called before each sleep."""
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from consumers.detector.invocation import Consumer
 from consumers.detector.ports import Ports
+from consumers.redrive.dead_letters import FailedBatch
 from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.bus import Bus
 from consumers.stores.charts import ChartTable
@@ -29,6 +31,7 @@ from producers.quote_batch import QuoteBatch, RejectedRow, decode, encode
 from stream_infra import names
 from stream_infra.cli.main import app
 from stream_infra.operations import dead_letters, redriving
+from stream_infra.operations.dead_letters import UnusableError
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import aws_in_memory, create_table
 
@@ -364,6 +367,26 @@ def test_a_message_with_metadata_only_is_read_from_the_stream(world: World) -> N
     (stays,) = world.json("dlq", "redrive", "--all", expect=1)
     assert "does not hold" in stays["reason"]
     assert world.depth() == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        ("ProvisionedThroughputExceededException", ClientError),
+        ("AccessDeniedException", ClientError),
+        ("ResourceNotFoundException", UnusableError),
+    ],
+)
+def test_records_are_said_to_be_gone_only_where_kinesis_says_so(code: str, raised: type[Exception]) -> None:
+    """Kinesis API reference, GetShardIterator: the errors."""
+
+    def get_shard_iterator(**_: object) -> Json:
+        raise ClientError({"Error": {"Code": code}}, "GetShardIterator")
+
+    batch = FailedBatch(SHARD, "1", "2", 2, names.STREAM, 0, 0, 0, "RetryAttemptsExhausted", None)
+    kinesis: Json = SimpleNamespace(get_shard_iterator=get_shard_iterator)
+    with pytest.raises(raised):
+        dead_letters.records_of(batch, kinesis)
 
 
 def test_failed_scans_and_strangers_are_listed_and_purged_and_not_redriven(world: World) -> None:

@@ -56,6 +56,8 @@ class Account:
         return self
 
     def get_caller_identity(self) -> dict[str, str]:
+        if self.meta.region_name == "eu-south-1":
+            raise ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "no"}}, "Get")
         return {"Account": "111122223333"}
 
     def describe_stacks(self, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803  AWS's name
@@ -180,6 +182,15 @@ def test_what_would_let_a_deployment_fail_is_said_before(account: Account, confi
     (problem,) = preflight(account, config)
     assert what in problem.what
     assert problem.remedy
+
+
+def test_a_region_that_the_account_has_not_enabled_is_said_alone() -> None:
+    """STS guide, "Manage AWS STS in an AWS Region": there it rejects the credentials, whatever is asked."""
+    account = Account()
+    account.meta.region_name = "eu-south-1"
+    (problem,) = preflight(account, CONFIG)
+    assert problem.what == "eu-south-1 does not know the credentials"
+    assert problem.remedy.endswith("aws account enable-region --region-name eu-south-1")
 
 
 def test_a_new_account_with_a_quota_of_10_works_without_reservations() -> None:

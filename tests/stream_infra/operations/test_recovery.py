@@ -80,6 +80,26 @@ def test_a_table_is_not_restored_over_another(two_tables: DynamoDBClient) -> Non
     assert tables.compare(two_tables, "old", "third").equal
 
 
+def test_a_restored_table_gets_its_recovery_as_soon_as_dynamodb_takes_it(two_tables: DynamoDBClient) -> None:
+    """API reference, UpdateContinuousBackups: ContinuousBackupsUnavailableException soon after a table is made.
+
+    "Backups are being enabled for the table: …. Please retry later".
+    """
+    unavailable = two_tables.exceptions.ContinuousBackupsUnavailableException
+    rejected, waits = [unavailable({}, "UpdateContinuousBackups") for _ in range(2)], list[float]()
+
+    def too_soon(**_: object) -> None:
+        if rejected:
+            raise rejected.pop()
+
+    two_tables.meta.events.register("before-call.dynamodb.UpdateContinuousBackups", too_soon)
+    arn = tables.back_up(two_tables, "old", "old-1", sleep=lambda _: None)
+    tables.restore(two_tables, "old", "third", backup=arn, sleep=waits.append)
+    found = two_tables.describe_continuous_backups(TableName="third")["ContinuousBackupsDescription"]
+    assert found["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert len(waits) == 2
+
+
 @pytest.mark.usefixtures("aws")
 def test_an_object_that_never_was_is_refused() -> None:
     s3 = boto3.client("s3")

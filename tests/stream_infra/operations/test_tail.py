@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -93,6 +93,22 @@ def test_what_cannot_be_read_is_shown_as_such_and_the_rest_goes_on(stream: Kines
 def test_a_stream_that_is_not_there_is_named(stream: KinesisClient) -> None:
     with pytest.raises(NotDeployedError, match="no stream other"):
         TickCursor(stream, "other", 0).poll()
+
+
+def test_a_moment_in_the_future_by_the_clock_of_kinesis_begins_with_what_comes(stream: KinesisClient) -> None:
+    """Kinesis: "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis"."""
+
+    def reject(params: dict[str, Any], **_: object) -> None:
+        if "Timestamp" in params:
+            raise stream.exceptions.InvalidArgumentException({}, "GetShardIterator")
+
+    stream.meta.events.register("provide-client-params.kinesis.GetShardIterator", reject)
+    publisher = Publisher(stream, "quotes", 4)
+    publisher.publish([_batch(1000, "AAPL")])
+    cursor = TickCursor(stream, "quotes", 0)
+    assert cursor.poll() == ([], True)
+    publisher.publish([_batch(2000, "AAPL")])
+    assert [item["ts"] for item in cursor.poll()[0]] == [2000]
 
 
 def test_the_newest_arrival_of_each_partition_key_is_found_in_any_shard(stream: KinesisClient) -> None:
