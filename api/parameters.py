@@ -106,10 +106,12 @@ def _symbols(text: str) -> str:
     return ",".join(dict.fromkeys(symbols))
 
 
-RowsQuery = Annotated[int, Query(description="At most so many tickers.", ge=1, le=MOST_ROWS)]
+RowsQuery = Annotated[
+    int, Query(description="The maximum number of tickers in one response.", ge=1, le=MOST_ROWS)
+]
 OffsetQuery = Annotated[
     int,
-    Query(description="Leave out so many before: the `next` of an earlier response.", ge=0, le=MAX_SYMBOLS),
+    Query(description="How many tickers to skip: the `next` of the previous response.", ge=0, le=MAX_SYMBOLS),
 ]
 OrderQuery = Annotated[
     Order, Query(description="As listed, by ticker, or by the size of the change, the largest first.")
@@ -169,8 +171,8 @@ MOST_MINUTES = 2_880
 MinutesQuery = Annotated[
     int,
     Query(
-        description="In the place of `since` and `until`: the last so many minutes. They end now, but with the last "
-        "quote while the market is closed or where that quote is older than all of them.",
+        description="The last minutes, in place of `since` and `until`. While the market is closed, or the ticker has "
+        "been silent for longer, they end with its last quote.",
         ge=1,
         le=MOST_MINUTES,
     ),
@@ -181,8 +183,8 @@ LENGTHS_MS: Mapping[Length, int] = {"1s": 1000, "5s": 5000, "15s": 15_000, "1m":
 LengthQuery = Annotated[
     Length,
     Query(
-        description="How long a bar lasts. Those below a minute are of what scans archived, at most an hour, and "
-        "come when the scan of their minute has ended."
+        description="How long a bar lasts. Bars below a minute come from the archive: an hour of them at most, without "
+        "the last minute or two."
     ),
 ]
 KindQuery = Annotated[
@@ -210,10 +212,12 @@ KindName = Annotated[
         json_schema_extra={"enum": list(EVERY_KIND)},
     ),
 ]
-LimitQuery = Annotated[int, Query(description="The most anomalies in one response.", ge=1, le=200)]
+LimitQuery = Annotated[
+    int, Query(description="The maximum number of anomalies in one response.", ge=1, le=200)
+]
 CursorQuery = Annotated[
     str,
-    Query(description="The `next` of the response before, to go on from there; all else stays the same."),
+    Query(description="The `next` of the previous response; all other parameters stay the same."),
 ]
 SourceQuery = Annotated[
     str,

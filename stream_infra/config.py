@@ -1,8 +1,8 @@
 """What a deployment may choose: `monitor.toml`, and what overrides it, checked before anything is built.
 
 The file names every deployment and its settings. `make up` reads ``[local]``; the CDK app and the command
-line read ``[prod]`` unless another is named (``cdk … -c deployment=staging``). A deployment
-that the file does not name has the defaults below. Example::
+line read ``[prod]`` unless another is named (``cdk … -c deployment=staging``). What a section leaves out has the
+defaults below. Example::
 
     [local]
     source = "coinbase"

@@ -84,7 +84,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
     @app.delete(
         "/alerts/silences",
-        summary="Expire a silence now; it is named as it was made",
+        summary="End a silence now; name the ticker and kind that it was made with",
         responses=responses(Removed, "It is expired.", 400, 401, 404, tagged=False),
     )
     def delete_silence(

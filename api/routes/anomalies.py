@@ -104,7 +104,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         return respond(_kinds(), if_none_match(app), max_age_seconds=KINDS_MAX_AGE_SECONDS)
 
     @app.get(
-        "/stats", summary="How many, by severity", responses=responses(Stats, "Numbers by severity.", 400)
+        "/stats",
+        summary="Numbers of anomalies by severity",
+        responses=responses(Stats, "Numbers by severity.", 400),
     )
     def get_stats(
         *,

@@ -16,7 +16,8 @@ from producers.origin import origin_of
 
 LAG_LIMIT_SECONDS = 60
 DepthQuery = Annotated[
-    Literal["full"], Query(description="full: look at the stores too, and say how old the quotes are.")
+    Literal["full"],
+    Query(description="full: also the age of the quotes, the lag of the stream and the failed batches."),
 ]
 
 

@@ -27,7 +27,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
     @app.get(
         "/incidents/<incident_id>",
-        summary="An incident, what people said of it, and what the price did since",
+        summary="An incident, with its ratings and the price since",
         responses=responses(IncidentDetail, "As it is now, or the one that it was merged into.", 400, 404),
     )
     def get_incident(incident_id: IncidentPath) -> Response[str]:

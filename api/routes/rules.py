@@ -65,7 +65,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
     @app.get(
         "/thresholds",
-        summary="The scores from which on a tick is an anomaly",
+        summary="The scores at which anomalies begin",
         responses=responses(Thresholds, "As the parameter has them.", 400),
     )
     def get_thresholds() -> Response[str]:
@@ -73,7 +73,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
     @app.put(
         "/thresholds",
-        summary="Set one threshold, or leave it to the wider one",
+        summary="Set one threshold, or remove it",
         responses=responses(ThresholdChange, "In force within a minute.", 400, 401, tagged=False),
     )
     def put_threshold(wanted: Annotated[ThresholdRequest, Body()]) -> Response[str]:

@@ -129,7 +129,7 @@ def _verdict(
     ticker: str, move: float | None, expected: float | None, sector_move: float | None, others: int
 ) -> tuple[Verdict | None, str]:
     if move is None:
-        return None, f"no price of {ticker} is known, of then or of {MINUTES} minutes before"
+        return None, f"the price of {ticker} at that time or {MINUTES} minutes earlier is unknown"
     if expected is None:
         of = "1 other ticker are" if others == 1 else f"{others} other tickers are"
         return None, f"prices of {of} known, a median needs {OTHERS}"

@@ -91,7 +91,7 @@ class MarketReader:
     def context(self, event: AlertEvent, incident: Incident, settings: AlertSettings) -> Context:
         """Return the context of an incident at the moment of its event; never raises what a store raises."""
         if incident.subject == FEED:
-            return Context(why="the feed stalls: prices are old")
+            return Context(why="the feed stalls, prices are old")
         if concern_of(event.anomaly.kind) != "market":
             return Context(why="its quotes are in doubt and do not show how the price moved")
         began_ms = self._clock()

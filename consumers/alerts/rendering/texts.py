@@ -305,7 +305,7 @@ def sentence(context: Context, subject: str) -> str:
     said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
     if context.verdict is not None:
         return f"{_BESIDE[context.verdict].capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
-    unknown = f"No verdict (alone or with the market): {context.why}"
+    unknown = f"Not compared with the market: {context.why}"
     return f"{unknown}. {said}." if said else f"{unknown}."
 
 

@@ -25,7 +25,7 @@ _REASONS = {
     "COG8": "Only an administrator makes users, and each has a one-time code; the plus tier is paid by the user.",
 }
 _PUBLIC = "Reads are public by this deployment's setting; changes need a sign-in."
-_HEALTH = "Monitors outside request /health without a sign-in; it says no more than whether all is well."
+_HEALTH = "Monitors outside request /health without a sign-in; it says whether all is well, and how old the quotes are."
 
 _LINKS = "A link in a message is a permission by itself: signed, for a day, for one use."
 

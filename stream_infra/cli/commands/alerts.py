@@ -98,7 +98,7 @@ def deliveries(since: SinceOption = "1d", as_json: options.AsJson = False, aws: 
 
 @app.command()
 def show(
-    alert: Annotated[str, typer.Argument(help="Id of an anomaly, an incident or a message.")],
+    alert: Annotated[str, typer.Argument(help="Id of an anomaly, an incident or a message.", metavar="ID")],
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
@@ -194,7 +194,7 @@ def unsilence(
 
 @app.command()
 def ack(
-    alert: Annotated[str, typer.Argument(help="Id of an anomaly or an incident.")],
+    alert: Annotated[str, typer.Argument(help="Id of an anomaly or an incident.", metavar="ID")],
     until: UntilOption = "4h",
     reason: Reason = "",
     *,
@@ -202,7 +202,7 @@ def ack(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Acknowledge an incident: nothing more is sent about it until then, unless it gets worse.
+    """Acknowledge an incident: nothing more is sent about it for a while, unless it gets worse.
 
     Example: stock-monitor alerts ack AAPL-1763996400123-price_spike --for 1h
     """
@@ -261,7 +261,10 @@ def preview(
 @app.command()
 def settings(
     file: Annotated[
-        Path | None, typer.Argument(help="JSON file to put in force; without it, show the settings in force.")
+        Path | None,
+        typer.Argument(
+            help="JSON file to put in force; without it, show the settings in force.", metavar="FILE"
+        ),
     ] = None,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
@@ -282,7 +285,8 @@ def settings(
 
 @app.command()
 def secret(
-    channel: Annotated[str, typer.Argument(help="Name of the channel.")], aws: options.Aws = False
+    channel: Annotated[str, typer.Argument(help="Name of the channel.", metavar="CHANNEL")],
+    aws: options.Aws = False,
 ) -> None:
     """Ask for a channel's secrets, such as a webhook's address, and store them in Secrets Manager.
 
@@ -304,7 +308,10 @@ def secret(
 def subscribe(
     protocol: Annotated[Protocol, typer.Argument(help="How to reach the subscriber.")],
     endpoint: Annotated[
-        str, typer.Argument(help="Email address, +phone number, https:// address, or ARN of a queue.")
+        str,
+        typer.Argument(
+            help="Email address, +phone number, https:// address, or ARN of a queue.", metavar="ENDPOINT"
+        ),
     ],
     *,
     severity: Annotated[
@@ -330,7 +337,9 @@ def subscribe(
 
 @app.command("dry-run")
 def dry_run(
-    files: Annotated[list[Path], typer.Argument(help="Recorded ticks (.csv, .jsonl, also .gz; .parquet).")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recorded ticks (.csv, .jsonl, also .gz; .parquet).", metavar="FILE")
+    ],
     settings_file: Annotated[
         Path | None,
         typer.Option("--settings", help="Settings as JSON; without it the defaults.", metavar="FILE"),

@@ -31,7 +31,7 @@ def backtest(
         list[str],
         typer.Argument(
             help="Recorded ticks (.csv, .jsonl, also .gz; .parquet), or with --source tickers.",
-            metavar="FILE... | TICKER...",
+            metavar="FILE|TICKER",
         ),
     ],
     *,

@@ -67,13 +67,14 @@ def deploy(
 ) -> None:
     """Deploy to AWS with the credentials of the environment. Nothing changes before all checks have passed.
 
-    It shows the difference to the running deployment first. A dangerous change (fewer shards, other partitions,
+    It shows the difference from the running deployment first. A dangerous change (fewer shards, other partitions,
     another source, access opened or closed, a subscriber or a person removed, data removed or replaced) is rejected
     unless --allow names it. --revert-drift also enables rules that somebody disabled; watch list and thresholds do
     not change. At the end it runs `stock-monitor verify --aws`.
 
     Example: stock-monitor deploy prod --allow fewer-shards
     """
+    from consumers.contracts.wording import counted  # noqa: PLC0415  --help must not pay for it
     from stream_infra.config import LOCAL, enter, find_file, load  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.changes import NAMES  # noqa: PLC0415
 
@@ -96,7 +97,8 @@ def deploy(
     problems = [*lacking, *preflight.preflight(client, config, adopt=adopt)]
     if problems:
         _say(problems, "missing", as_json=as_json)
-        raise InputError(f"{len(problems)} things are missing; nothing was changed")
+        missing = counted(len(problems), "thing is", "things are")
+        raise InputError(f"{missing} missing; nothing was changed")
     settings = deploying.target_of(client) | ({"past_alarms": "true"} if past_alarms else {})
     assembly = deploying.synthesize(deployment, upload=revert_drift, **settings)
     deploying.difference(assembly)

@@ -73,7 +73,7 @@ def list_(
 
 @app.command()
 def show(
-    message: Annotated[str, typer.Argument(help="Id of a message as `list` shows it.")],
+    message: Annotated[str, typer.Argument(help="Id of a message as `list` shows it.", metavar="ID")],
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:

@@ -30,7 +30,7 @@ Until = Annotated[str | None, typer.Option("--to", help="End: as --from; without
 
 @app.command()
 def history(
-    tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")],
+    tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER")],
     *,
     source: Annotated[str, typer.Option(help="The source to fetch from.", metavar="NAME", envvar="SOURCE")],
     since: Since = None,

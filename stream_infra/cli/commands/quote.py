@@ -23,7 +23,7 @@ app = typer.Typer()
 
 @app.command()
 def quote(
-    tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")],
+    tickers: Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER")],
     *,
     source: Annotated[
         str,

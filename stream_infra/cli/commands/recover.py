@@ -26,7 +26,9 @@ def recover() -> None:
 
 @app.command()
 def backup(
-    table: Annotated[str, typer.Argument(help="The table to back up.")] = names.ANOMALIES_TABLE,
+    table: Annotated[
+        str, typer.Argument(help="The table to back up.", metavar="TABLE")
+    ] = names.ANOMALIES_TABLE,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
@@ -46,7 +48,7 @@ def backup(
 
 @app.command()
 def table(
-    target: Annotated[str, typer.Argument(help="Name of the new table.")] = RESTORED,
+    target: Annotated[str, typer.Argument(help="Name of the new table.", metavar="TABLE")] = RESTORED,
     *,
     source: Source = names.ANOMALIES_TABLE,
     backup: Annotated[str | None, typer.Option("--backup", help="ARN of a backup.", metavar="ARN")] = None,
@@ -73,7 +75,7 @@ def table(
 
 @app.command()
 def compare(
-    target: Annotated[str, typer.Argument(help="The other table.")] = RESTORED,
+    target: Annotated[str, typer.Argument(help="The other table.", metavar="TABLE")] = RESTORED,
     source: Source = names.ANOMALIES_TABLE,
     as_json: options.AsJson = False,
     aws: options.Aws = False,
@@ -154,7 +156,7 @@ def merge(
 
 @app.command("object")
 def object_(
-    key: Annotated[str, typer.Argument(help="Key of the object in the data bucket.")],
+    key: Annotated[str, typer.Argument(help="Key of the object in the data bucket.", metavar="KEY")],
     version: Annotated[
         str | None,
         typer.Option("--version", help="Version to restore; without it, the previous one.", metavar="ID"),
@@ -188,7 +190,7 @@ def object_(
 
 @app.command()
 def parameter(
-    name: Annotated[str, typer.Argument(help="Name of the parameter.")],
+    name: Annotated[str, typer.Argument(help="Name of the parameter.", metavar="NAME")],
     version: Annotated[
         int | None,
         typer.Option("--version", help="Version to restore; without it, the last usable one that differs."),

@@ -20,7 +20,8 @@ app = typer.Typer()
 @app.command()
 def rollback(
     function: Annotated[
-        str | None, typer.Argument(help="The function to roll back; without it, list all functions.")
+        str | None,
+        typer.Argument(help="The function to roll back; without it, list all functions.", metavar="FUNCTION"),
     ] = None,
     to: Annotated[
         int | None,

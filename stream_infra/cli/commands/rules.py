@@ -19,15 +19,28 @@ if TYPE_CHECKING:
     from stream_infra.operations.rule_trial import RuleTrial
 
 app = typer.Typer(no_args_is_help=True)
-Id = Annotated[str, typer.Argument(help="A name of your own for it, such as aapl-200.", metavar="ID")]
-Ticker = Annotated[str, typer.Option("--ticker", help="Only this ticker; all without it.", metavar="TICKER")]
-Above = Annotated[float | None, typer.Option("--above", help="The price rises above it.", metavar="PRICE")]
-Below = Annotated[float | None, typer.Option("--below", help="The price falls below it.", metavar="PRICE")]
+Id = Annotated[str, typer.Argument(help="The name of the rule, such as aapl-200.", metavar="ID")]
+Ticker = Annotated[
+    str,
+    typer.Option("--ticker", help="Only this ticker; required with --above and --below.", metavar="TICKER"),
+]
+Above = Annotated[
+    float | None, typer.Option("--above", help="The price rises above this level.", metavar="PRICE")
+]
+Below = Annotated[
+    float | None, typer.Option("--below", help="The price falls below this level.", metavar="PRICE")
+]
 Moves = Annotated[
     float | None, typer.Option("--moves", help="The price moves by this much, up or down.", metavar="%")
 ]
 Minutes = Annotated[
-    float, typer.Option("--minutes", help="With --moves: within this many minutes.", metavar="N")
+    float,
+    typer.Option(
+        "--minutes",
+        help="With --moves: within this many minutes (1 to 240).",
+        metavar="N",
+        show_default=False,
+    ),
 ]
 Spread = Annotated[
     float | None, typer.Option("--spread", help="The spread reaches this many basis points.", metavar="BP")

@@ -24,11 +24,12 @@ def sql(
     query: Annotated[
         str | None,
         typer.Argument(
-            help="SQL, or the name of a named query; without it, list the named queries and the tables."
+            help="SQL, or the name of a named query; without it, list the named queries and the tables.",
+            metavar="QUERY",
         ),
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Argument(help="Values of a named query.", metavar="[VALUE]...")
+        list[str] | None, typer.Argument(help="Values of a named query.", metavar="VALUE")
     ] = None,
     *,
     rows: Annotated[int, typer.Option("--rows", "-n", help="Maximum number of rows.", min=1)] = 100,

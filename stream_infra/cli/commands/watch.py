@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 _NAMED = 20
 """Of more tickers than that a command names the first ones."""
-Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER...")]
+Tickers = Annotated[list[str], typer.Argument(help="One ticker or several.", metavar="TICKER")]
 Unchecked = Annotated[bool, typer.Option("--unchecked", help="Do not check that the source quotes them.")]
 
 

@@ -109,7 +109,7 @@ def over(event: AlertEvent, at_ms: int) -> AlertEvent:
 def company(event: AlertEvent, incident: Incident, _settings: AlertSettings) -> Context:
     """Return a context in which a ticker moves by itself, or the market as a whole."""
     if event.anomaly.kind in {"gap", "frozen_feed", "bad_tick"}:
-        return Context(why="its quotes are in doubt, and do not say how the price moved")
+        return Context(why="its quotes are in doubt and do not show how the price moved")
     if incident.is_wide:
         return Context("market", "", None, -0.021, 10, "SPY", -0.018)
     return Context("company", "", 0.0212, 0.0004, 9, "SPY", 0.001, 1.2, 0.02)

@@ -240,7 +240,7 @@ def test_without_an_index_the_median_decides_and_sectors_are_of_the_settings(cha
             ["AAPL", "KO"],
             "prices of 1 other ticker are known, a median needs 3",
         ),
-        ("price_spike", "NEW", WATCHED, "no price of NEW is known, of then or of 5 minutes before"),
+        ("price_spike", "NEW", WATCHED, "the price of NEW at that time or 5 minutes earlier is unknown"),
     ],
 )
 def test_what_is_not_known_says_why(
