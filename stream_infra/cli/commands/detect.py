@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _READ_BYTES = 1 << 16
 _TICKS_AT_ONCE = 5000
+_BEGINNINGS = {b"\x1f\x8b": "a .gz file", b"PAR1": "Parquet"}
 
 
 @app.command()
@@ -88,11 +89,26 @@ def _in_order(file: Path) -> Iterator[RecordedTick | str]:
 
 def _serve(detector: LineDetector) -> None:
     """Respond to what is there without waiting for more, so that a program can go in lock step."""
-    unfinished = b""
+    unfinished, is_first = b"", True
     while data := os.read(sys.stdin.fileno(), _READ_BYTES):
+        if is_first and (other := _other_format(data)):
+            raise InputError(
+                f"standard input is {other}",
+                allowed="one tick a line, as JSON; give another file by its name",
+            )
+        is_first = False
         *lines, unfinished = (unfinished + data).split(b"\n")
         _write(detector.judge([line for line in lines if line.strip()]))
     _write(detector.judge([unfinished] if unfinished.strip() else []))
+
+
+def _other_format(data: bytes) -> str | None:
+    """Return what a file is that was piped instead of named, by how it begins; each of its lines would be an error."""
+    for begin, name in _BEGINNINGS.items():
+        if data.startswith(begin):
+            return name
+    header = data.partition(b"\n")[0].lower()
+    return "CSV" if b"," in header and b"price" in header and b"{" not in header else None
 
 
 def _write(lines: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -176,6 +177,20 @@ def test_an_empty_standard_input_is_an_error() -> None:
     done = run(stdin=b"\n\n")
     assert done.returncode == 1
     assert b"standard input held no tick" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("piped", "named"),
+    [
+        (b"symbol,ts,price\nAAPL,1763996400000,189.1\n", b"CSV"),
+        (gzip.compress(line(0)), b"a .gz file"),
+        (b"PAR1\x15\x04\x15", b"Parquet"),
+    ],
+)
+def test_a_file_of_another_format_is_named_once_where_it_is_piped(piped: bytes, named: bytes) -> None:
+    done = run(stdin=piped)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"standard input is " + named in done.stderr
 
 
 def test_a_number_may_have_a_point_wherever_it_comes_in(tmp_path: Path) -> None:
