@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from math import isnan
+from typing import Any, Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from producers.declaration import Check, are_some, check, is_count, is_list, is_positive, is_text, takes
 from producers.errors import MonitorError
@@ -326,11 +327,17 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
 
 
 def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
-    """Return what a source gave for a ticker if that is a quote, and the reason if not, which shows no key."""
+    """Return what a source gave for a ticker if that is a quote, and the reason if not, which shows no key.
+
+    NaN beside the price is unknown.
+    """
     if isinstance(quote, Missing):
         return quote._replace(reason=redacted(name, str(quote.reason or "")))
     if not isinstance(quote, Quote):
         return Missing(f"the source returned a {type(quote).__name__}; must be a Quote or Missing")
+    beside = ((column, getattr(quote, column)) for column in COLUMNS)
+    unknown: dict[str, Any] = {name: None for name, of in beside if isinstance(of, float) and isnan(of)}
+    quote = quote._replace(**unknown)
     at = quote.quote_ts
     if isinstance(at, int | float) and (at > now_ms + _MAX_AHEAD_MS or 100 * at < now_ms):
         quote = quote._replace(quote_ts=None)

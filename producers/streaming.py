@@ -59,6 +59,8 @@ class StreamDialect(Protocol):
     def read(self, message: str | bytes) -> Iterator[tuple[str, Quote | Missing]]:
         """Return what a message says of which tickers; nothing for one that says nothing of any.
 
+        A bid or an ask of None is the one before, 0 says that there is none any more; a price of NaN is the one before.
+
         Raises
         ------
         StreamRejectedError
@@ -124,7 +126,9 @@ class StreamSource:
 
     def _sample(self, name: str) -> Quote | Missing:
         newest = self._newest.get(name, _NO_QUOTE)
-        if newest is not _NO_QUOTE and not (isinstance(newest, Quote) and math.isnan(newest.price)):
+        if isinstance(newest, Quote) and not math.isnan(newest.price):
+            return newest._replace(bid=newest.bid or None, ask=newest.ask or None)
+        if isinstance(newest, Missing) and newest is not _NO_QUOTE:
             return newest
         return Missing(f"{_NO_QUOTE.reason}; {self._odd}") if self._odd else _NO_QUOTE
 

@@ -310,7 +310,7 @@ class AlpacaStream:
             if said.T == "t" and said.p is not None:
                 yield said.S, Quote(said.p, quote_ts=at)
             elif said.T == "q":
-                yield said.S, Quote(math.nan, said.bp or None, said.ap or None, quote_ts=at)
+                yield said.S, Quote(math.nan, said.bp, said.ap, quote_ts=at)
             elif said.T == "success" and said.msg == "authenticated":
                 self.is_ready = True
             elif said.T == "error" and not (said.code == _UNREADABLE and self._is_one_by_one):

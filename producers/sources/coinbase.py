@@ -146,7 +146,7 @@ class CoinbaseStream:
             at = epoch_ms(said.time)
             yield (
                 said.product_id,
-                Quote(said.price, said.best_bid or None, said.best_ask or None, quote_ts=at),
+                Quote(said.price, said.best_bid, said.best_ask, quote_ts=at),
             )
         elif said.type == "error":
             text = f"coinbase says: {said.message} {said.reason}".strip()

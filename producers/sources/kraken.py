@@ -233,7 +233,7 @@ class KrakenStream:
             for pair in readable(said.data, _Streamed):
                 yield (
                     pair.symbol,
-                    Quote(pair.last, pair.bid or None, pair.ask or None, quote_ts=epoch_ms(pair.timestamp)),
+                    Quote(pair.last, pair.bid, pair.ask, quote_ts=epoch_ms(pair.timestamp)),
                 )
 
 

@@ -396,6 +396,31 @@ def test_while_there_is_no_connection_polls_fail_and_repeat_nothing(
         poll_on()
 
 
+@pytest.mark.parametrize("name", ["alpaca", "coinbase", "kraken"])
+def test_a_side_of_the_quotes_that_is_gone_is_not_the_one_before(
+    name: str, exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    """0 says that nobody bids, as in a halt; what a message leaves out is as it was."""
+    gone: dict[str, object] = {
+        "alpaca": [{"T": "q", "S": "AAPL", "bp": 0, "ap": 126.6, "t": "2025-04-01T13:00:01Z"}],
+        "coinbase": {"type": "ticker", "product_id": "BTC-USD", "price": "4388.01", "best_bid": "0"},
+        "kraken": {"channel": "ticker", "data": [{"symbol": "BTC/USD", "last": 0.10035, "bid": 0.0}]},
+    }
+    answer, symbol, (price, _, ask) = VENDORS[name]
+
+    def both(connection: ServerConnection, message: Json) -> None:
+        answer(connection, message)
+        if "subscribe" in str(message):
+            connection.send(json.dumps(gone[name]))
+
+    exchange.answer = both
+    source, until = stream(name), time.monotonic() + 20
+    while (batch := sample(name, source, [symbol])).bid != [None]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert (batch.price, batch.ask) == ([price], [ask])
+
+
 @pytest.mark.parametrize("odd", ['{"type":', "[]", '{"type": 5}', '{"type":"ticker","price":"soon"}', "null"])
 def test_an_odd_message_ends_no_stream(odd: str, exchange: Exchange, stream: Callable[[str], Source]) -> None:
     exchange.greeting = odd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -183,6 +184,16 @@ def test_zero_is_no_bid_and_a_crossed_or_stale_quote_is_passed_on(
     assert batch.bid == [None, 159.52, None]
     assert batch.ask == [None, 158.65, None]
     assert batch.quote_ts[1] == 1_646_816_400_000
+
+
+def test_what_is_no_number_beside_a_price_is_unknown(source: AlpacaSource, vendor: VendorStub) -> None:
+    """NaN is no JSON, and some servers write it."""
+    odd = {"t": "2022-03-18T14:33:58Z", "bp": math.nan, "ap": 161.2}
+    bar = {"t": "2022-03-18T04:00:00Z", "v": math.nan}
+    vendor.script(answered({"AAPL": snapshot(latestQuote=odd, dailyBar=bar)}))
+    batch = poll("alpaca", source, ["AAPL"], NOW_MS)
+    assert (batch.price, batch.bid, batch.ask, batch.day_volume) == ([161.1998], [None], [161.2], [None])
+    assert usable(batch)[1] == []
 
 
 def test_what_is_null_is_unknown_and_costs_no_price(source: AlpacaSource, vendor: VendorStub) -> None:
