@@ -348,7 +348,9 @@ def _raw(reply: bytes) -> Iterator[int]:
                 connection.recv(65_536)
                 connection.sendall(reply)
                 connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65_536):  # closed with a request half read, it would take its answer back
+                while connection.recv(
+                    65_536
+                ):  # closed with a request half read, it would take its answer back
                     pass
 
     with socket.create_server(("127.0.0.1", 0)) as server:
