@@ -28,6 +28,8 @@ _READ_SECONDS: Final = 0.25
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _MAX_PAUSE_SECONDS: Final = 4.0
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+_MESSAGES_A_SECOND: Final = 80
+"""Of those that are sent; Coinbase takes 100 from an address: https://docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits."""
 T = TypeVar("T")
 _NO_QUOTE: Final = Missing("no quote of it came yet")
 
@@ -198,8 +200,11 @@ class StreamSource:
         gone = [name for name in before if name not in wanted]
         new = [name for name in wanted if name not in before]
         messages = [*self._dialect.unsubscribe(gone)] if gone else []
-        for message in [*messages, *(self._dialect.subscribe(new) if new else [])]:
+        messages += self._dialect.subscribe(new) if new else []
+        for number, message in enumerate(messages, 1):
             connection.send(message)
+            if number % _MESSAGES_A_SECOND == 0 and self._closing.wait(1.0):
+                return
         with self._changed:
             for name in gone:
                 self._newest.pop(name, None)

@@ -270,6 +270,16 @@ def test_a_product_that_coinbase_rejects_for_any_reason_costs_no_other(
     assert len(exchange.connections) == 1
 
 
+def test_subscriptions_keep_to_the_messages_a_second_that_coinbase_takes(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.answer = coinbase()
+    pairs, began = [f"C{number}-USD" for number in range(170)], time.monotonic()
+    batch = sample("coinbase", stream("coinbase"), pairs, 60.0)
+    assert (len(batch.symbol), len(exchange.received), len(exchange.connections)) == (170, 170, 1)
+    assert time.monotonic() - began > 2.0, "170 messages are sent in three seconds"
+
+
 def test_a_ticker_that_alpaca_cannot_read_costs_no_other(
     exchange: Exchange, stream: Callable[[str], Source]
 ) -> None:
