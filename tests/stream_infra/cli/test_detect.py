@@ -183,9 +183,10 @@ def test_an_empty_standard_input_is_an_error() -> None:
     ("piped", "named"),
     [
         (b"symbol,ts,price\nAAPL,1763996400000,189.1\n", b"CSV"),
-        (gzip.compress(line(0)), b"a .gz file"),
+        (gzip.compress(line(0), mtime=0), b"a .gz file"),
         (b"PAR1\x15\x04\x15", b"Parquet"),
     ],
+    ids=["csv", "gzip", "parquet"],
 )
 def test_a_file_of_another_format_is_named_once_where_it_is_piped(piped: bytes, named: bytes) -> None:
     done = run(stdin=piped)
