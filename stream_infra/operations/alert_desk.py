@@ -256,10 +256,14 @@ def _plain(settings: AlertSettings) -> Any:
 def subscribe(sns: SNSClient, protocol: str, endpoint: str, severities: list[str], tickers: list[str]) -> str:
     """Subscribe to the topic of alerts; return the ARN, or "pending confirmation".
 
+    Who is subscribed already has the new choice from then on: SNS would reject a second subscription of the same
+    endpoint ("Subscription already exists with different attributes": localstack/localstack issue 8816).
+
     Raises
     ------
     InputError
-        A severity or a ticker is none, or there are more of them than SNS filters by.
+        A severity or a ticker is none, there are more of them than SNS filters by, or the endpoint has yet to confirm
+        another choice.
     NotDeployedError
         There is no topic.
     """
@@ -274,12 +278,23 @@ def subscribe(sns: SNSClient, protocol: str, endpoint: str, severities: list[str
             where="--severity and --ticker",
             allowed=f"at most {MOST_COMBINATIONS}: fewer tickers, or all of them",
         )
-    answer = sns.subscribe(
-        TopicArn=_topic(sns),
-        Protocol=protocol,
-        Endpoint=endpoint,
-        Attributes={"FilterPolicy": json.dumps(filters)} if filters else {},
-    )
+    topic, policy = _topic(sns), json.dumps(filters)
+    for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic):
+        for known in page["Subscriptions"]:
+            arn = known["SubscriptionArn"]
+            if (known["Protocol"], known["Endpoint"]) == (protocol, endpoint) and arn.startswith("arn:"):
+                sns.set_subscription_attributes(
+                    SubscriptionArn=arn, AttributeName="FilterPolicy", AttributeValue=policy
+                )
+                return arn
+    attributes = {"FilterPolicy": policy} if filters else {}
+    try:
+        answer = sns.subscribe(TopicArn=topic, Protocol=protocol, Endpoint=endpoint, Attributes=attributes)
+    except sns.exceptions.InvalidParameterException as error:
+        if "already exists" not in str(error):
+            raise
+        said = "is subscribed with another choice, which it has to confirm before it can be changed"
+        raise InputError(said, where=endpoint) from error
     return answer["SubscriptionArn"]
 
 

@@ -283,6 +283,21 @@ def test_a_subscriber_may_choose(run: Run, endpoints: Endpoints) -> None:
     assert isinstance(run("subscribe", "sms", "+15550100", "--severity", "worst").exception, InputError)
 
 
+def test_a_subscriber_may_choose_anew(run: Run, endpoints: Endpoints) -> None:
+    """SNS rejects a second subscription of an endpoint with another filter: localstack/localstack issue 8816."""
+    sns, arns = endpoints.client("sns"), set()
+    for chosen, filters in (
+        (["--severity", "high"], {"severity": ["high"]}),
+        (["--ticker", "KO"], {"ticker": ["KO"]}),
+        ([], {}),
+    ):
+        done = run("subscribe", "sms", "+15550101", *chosen, "--json")
+        arns.add(json.loads(done.output)["subscription"])
+        attributes = sns.get_subscription_attributes(SubscriptionArn=min(arns))["Attributes"]
+        assert json.loads(attributes.get("FilterPolicy", "{}")) == filters
+    assert len(arns) == 1
+
+
 @pytest.mark.usefixtures("endpoints")
 def test_a_subscriber_may_choose_as_much_as_sns_filters_by(run: Run) -> None:
     """SNS guide, "Filter policy constraints": the numbers of values, multiplied, are 150 at most."""
