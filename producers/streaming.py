@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
@@ -177,11 +178,18 @@ class StreamSource:
         for message in self._dialect.opening():
             connection.send(message)
         subscribed: tuple[str, ...] = ()
+        waiting: list[str] = []
+        next_at = 0.0
         while not self._closing.is_set():
             wanted = self._wanted
             if self._dialect.is_ready and wanted != subscribed:
-                self._resubscribe(connection, subscribed, wanted)
+                waiting += self._changes(subscribed, wanted)
                 subscribed = wanted
+            if waiting and time.monotonic() >= next_at:
+                for message in waiting[:_MESSAGES_A_SECOND]:
+                    connection.send(message)
+                del waiting[:_MESSAGES_A_SECOND]
+                next_at = time.monotonic() + 1.0
             with suppress(TimeoutError):
                 self._merge(self._read(connection.recv(timeout=_READ_SECONDS)))
 
@@ -194,20 +202,16 @@ class StreamSource:
             self._odd = f"a message cannot be read: {type(error).__name__}: {error}"[:160]
             return []
 
-    def _resubscribe(
-        self, connection: ClientConnection, before: Sequence[str], wanted: Sequence[str]
-    ) -> None:
-        gone = [name for name in before if name not in wanted]
-        new = [name for name in wanted if name not in before]
+    def _changes(self, before: Sequence[str], wanted: Sequence[str]) -> list[str]:
+        """Return the messages that change the subscription, and forget the quotes of what is no longer wanted."""
+        kept = {*before} & {*wanted}
+        gone, new = ([name for name in names if name not in kept] for names in (before, wanted))
         messages = [*self._dialect.unsubscribe(gone)] if gone else []
         messages += self._dialect.subscribe(new) if new else []
-        for number, message in enumerate(messages, 1):
-            connection.send(message)
-            if number % _MESSAGES_A_SECOND == 0 and self._closing.wait(1.0):
-                return
         with self._changed:
             for name in gone:
                 self._newest.pop(name, None)
+        return messages
 
     def _merge(self, news: list[tuple[str, Quote | Missing]]) -> None:
         with self._changed:
