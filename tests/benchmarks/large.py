@@ -31,10 +31,12 @@ from playwright.sync_api import sync_playwright
 from typer.testing import CliRunner
 
 from consumers.contracts.counts import TickCounts
+from consumers.contracts.kinds import distortions
 from consumers.stores.windows import Ledger
 from localstack.clients import client
 from localstack.settings import ROOT, LocalSettings, read_settings
 from localstack.source import configure
+from producers.sources.simulated import SimulatedSource
 from stream_infra import names
 from stream_infra.cli.main import app
 
@@ -137,13 +139,25 @@ def peak_mb(settings: LocalSettings) -> dict[str, float]:
 
 
 def polls_a_minute(settings: LocalSettings, tickers: list[str], first: int, minutes: int) -> Counter[int]:
-    """Return how many minutes of the tickers have how many ticks; a minute without a bar has none."""
+    """Return how many minutes of the tickers have how many ticks, but for those of a halt that is simulated.
+
+    A minute without a bar has none.
+    """
     found: Counter[int] = Counter()
+    market = SimulatedSource(distortions=distortions())
     for ticker in tickers:
         bars = get(settings, f"/api/quotes/{ticker}?minutes=120")["bars"]
         ticks = {bar["minute"][:16]: bar["ticks"] for bar in bars}
+        events = market.injected_events([ticker], (first - 10) * 60_000, (first + minutes) * 60_000)
+        halted = {
+            minute
+            for event in events
+            if event.distortion.is_silent
+            for minute in range(event.start_ms // 60_000, event.end_ms // 60_000 + 1)
+        }
         for minute in range(first, first + minutes - 1):  # the last may still be open
-            found[ticks.get(time.strftime("%Y-%m-%dT%H:%M", time.gmtime(60 * minute)), 0)] += 1
+            if minute not in halted:
+                found[ticks.get(time.strftime("%Y-%m-%dT%H:%M", time.gmtime(60 * minute)), 0)] += 1
     return found
 
 
