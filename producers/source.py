@@ -336,8 +336,9 @@ def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
     if not isinstance(quote, Quote):
         return Missing(f"the source returned a {type(quote).__name__}; must be a Quote or Missing")
     beside = ((column, getattr(quote, column)) for column in COLUMNS)
-    unknown: dict[str, Any] = {name: None for name, of in beside if isinstance(of, float) and isnan(of)}
-    quote = quote._replace(**unknown)
+    unknown: dict[str, Any] = {column: None for column, of in beside if isinstance(of, float) and isnan(of)}
+    if unknown:
+        quote = quote._replace(**unknown)
     at = quote.quote_ts
     if isinstance(at, int | float) and (at > now_ms + _MAX_AHEAD_MS or 100 * at < now_ms):
         quote = quote._replace(quote_ts=None)
