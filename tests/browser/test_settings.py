@@ -100,6 +100,10 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     assert violations(page, "#settings") == []
     dialog.get_by_role("button", name="Close").click()
     newest = site.bars["JPM"][-1].minute_ms
+    # A route is handled while this thread waits for the browser: no poll gets between the two writes.
+    page.route("**/api/anomalies?*", lambda route: route.fallback())
+    with page.expect_response("**/api/anomalies?*"):
+        pass
     site.put_anomaly("JPM", newest + 2, severity="low", explanation="JPM: nothing to speak of.")
     site.put_anomaly("JPM", newest + 3, severity="high", explanation="JPM rose.")
     page.wait_for_function("() => shown.length")
