@@ -24,7 +24,8 @@ from producers.errors import MonitorError
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from producers.origin import origin_of
-from producers.source import HasConnection, SourceError, SourceSpec, poll
+from producers.polling import poll
+from producers.source import HasConnection, SourceError, SourceSpec
 from producers.sources import create, get_pollable
 from producers.streaming import StreamRejectedError
 from producers.vendor_state import VendorError

@@ -16,6 +16,7 @@ from botocore.config import Config
 from producers.archive import Archive
 from producers.markets.listings import Listings
 from producers.origin import origin_of
+from producers.polling import unquoted
 from producers.publisher import Publisher
 from producers.scan.feed_keeper import FeedKeeper
 from producers.scan.lease import Lease
@@ -25,7 +26,7 @@ from producers.scan.unsent import UnsentStore
 from producers.scan.warm_up import WarmUp, limits_of
 from producers.secret import environment_with_secret
 from producers.settings import ScannerSettings, SettingsError, scan_request, scanner_settings
-from producers.source import Environment, Source, SourceError, unquoted
+from producers.source import Environment, Source, SourceError
 from producers.sources import create, get, history_of
 from producers.watch_list import WatchListReader
 

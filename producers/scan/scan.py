@@ -15,6 +15,7 @@ from producers.errors import MonitorError
 from producers.markets import Session, market_of
 from producers.markets.listings import traded
 from producers.origin import origin_of
+from producers.polling import poll
 from producers.publisher import Aggregate, Publisher, PublishReport
 from producers.quote_batch import QuoteBatch, select, usable, without_fresh_times
 from producers.scan.feed_keeper import FeedKeeper
@@ -23,7 +24,7 @@ from producers.scan.report import ScanReport
 from producers.scan.unsent import UnsentStore
 from producers.scan.warm_up import WarmUp
 from producers.settings import SCHEDULED, ScannerSettings, ScanRequest
-from producers.source import HasConnection, Source, SourceError, poll
+from producers.source import HasConnection, Source, SourceError
 from producers.watch_list import WatchList
 
 SCAN_SECONDS = 58

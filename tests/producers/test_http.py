@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from producers.http import HttpClient, NoReplyError
-from producers.source import SourceError, poll
+from producers.polling import poll
+from producers.source import SourceError
 from producers.sources import create
 from tests.producers.fakes import Reply, VendorStub
 

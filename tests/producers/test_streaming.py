@@ -13,8 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
+from producers.polling import poll
 from producers.quote_batch import Quote, QuoteBatch
-from producers.source import HasConnection, Missing, Source, SourceError, poll
+from producers.source import HasConnection, Missing, Source, SourceError
 from producers.sources import create
 from producers.streaming import StreamSource
 from tests.json_types import Json

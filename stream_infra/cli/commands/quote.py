@@ -58,9 +58,9 @@ def quote(
 
 def _polled(tickers: list[str], source: str, now_ms: int) -> QuoteBatch:
     from consumers.contracts.kinds import distortions  # noqa: PLC0415  --help must not pay for it
+    from producers.polling import poll  # noqa: PLC0415
     from producers.quote_batch import usable  # noqa: PLC0415
     from producers.simulation.distortion import VARIABLE, to_text  # noqa: PLC0415
-    from producers.source import poll  # noqa: PLC0415
     from producers.sources import create  # noqa: PLC0415
 
     # Nobody polls again: take time to retry.

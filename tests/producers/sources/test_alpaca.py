@@ -7,8 +7,9 @@ import math
 
 import pytest
 
+from producers.polling import poll
 from producers.quote_batch import usable
-from producers.source import SourceError, poll
+from producers.source import SourceError
 from producers.sources import create
 from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub

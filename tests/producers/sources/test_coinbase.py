@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from producers.source import SourceError, poll
+from producers.polling import poll
+from producers.source import SourceError
 from producers.sources import create
 from producers.sources.coinbase import CoinbaseSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub

@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from producers.source import SourceError, poll
+from producers.polling import poll
+from producers.source import SourceError
 from producers.sources import create
 from producers.sources.finnhub import FinnhubSource
 from tests.producers.fakes import Clock, MakeClient, Reply, VendorStub

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from producers.source import MinuteBar, SourceError, poll
+from producers.polling import poll
+from producers.source import MinuteBar, SourceError
 from producers.sources import create, history_of
 from producers.sources.kraken import PAIRS_PER_CALL, KrakenSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub

@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.kinds import KINDS, distortions
+from producers.polling import poll
 from producers.quote_batch import decode, encode
 from producers.simulation.distortion import VARIABLE, Distortion, DistortionError, from_text, to_text
 from producers.simulation.injection import DEFAULT_WATCH_LIST, InjectedEvent, Schedule
-from producers.source import Source, poll
+from producers.source import Source
 from producers.sources import create
 from producers.sources.simulated import DAY_MS, DEFAULT_SEED, SimulatedSource
 

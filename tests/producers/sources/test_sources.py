@@ -13,6 +13,7 @@ import pytest
 
 from producers import sources
 from producers.origin import Origin, origin_of
+from producers.polling import poll
 from producers.quote_batch import Quote, usable
 from producers.scan.staleness import FeedMemory, FeedWatch
 from producers.settings import ScannerSettings
@@ -26,7 +27,6 @@ from producers.source import (
     SourceError,
     SourceSpec,
     SourceSpecError,
-    poll,
 )
 from producers.sources import create, describe, get, get_pollable, history_of, names
 

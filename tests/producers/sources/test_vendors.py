@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from producers.source import HasConnection, Mode, poll
+from producers.polling import poll
+from producers.source import HasConnection, Mode
 from producers.sources import create, history_of
 from tests.vendors import Vendors
 

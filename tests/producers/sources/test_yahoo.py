@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from producers.source import MinuteBar, SourceError, poll
+from producers.polling import poll
+from producers.source import MinuteBar, SourceError
 from producers.sources import create, history_of
 from producers.sources.yahoo import YahooHistory, YahooSource
 from producers.vendor_state import VendorState
