@@ -41,7 +41,11 @@ from localstack.saved_state import MOST_OF_THE_TIME, SAVE_SIGNAL, SaveErrors, fi
 from localstack.settings import HOST
 from localstack.shifts import shift_aliases
 from localstack.stack_resources import know_all_types
-from localstack.strict_aws import StrictAws, know_principals_by_their_role
+from localstack.strict_aws import (
+    StrictAws,
+    know_principals_by_their_role,
+    reject_another_choice_of_a_subscriber,
+)
 from localstack.throttling import throttle_as_lambda_does
 
 _KEEP_ALIVE_SECONDS = 75
@@ -71,6 +75,7 @@ def main() -> int:
     signal.signal(SAVE_SIGNAL, lambda *_: wanted.set())
     threading.Thread(target=_save_regularly, args=(directory, every_s, wanted, errors), daemon=True).start()
     know_principals_by_their_role()
+    reject_another_choice_of_a_subscriber()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
     throttle_as_lambda_does()

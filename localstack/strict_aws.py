@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 import httpx
 from ministack.core import iam_evaluator
 from ministack.core.iam_actions import identity_denial_message
+from ministack.services import sns
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,6 +69,30 @@ def know_principals_by_their_role() -> None:
         return value
 
     iam_evaluator._resolve_condition_key = resolved
+
+
+def reject_another_choice_of_a_subscriber() -> None:
+    """Let SNS reject attributes other than those with which an endpoint is subscribed already, as AWS does.
+
+    "Subscription already exists with different attributes": localstack/localstack issue 8816, anomalyco/sst issue 4259.
+    MiniStack 1.5.33 takes them for the subscription that it has, which stays as it is.
+    """
+    subscribe = sns._subscribe
+
+    def judged(params: dict[str, Any]) -> Any:
+        keys = [key for key in params if re.fullmatch(r"Attributes\.entry\.\d+\.key", key)]
+        asked = {sns._p(params, key): sns._p(params, f"{key.removesuffix('key')}value") for key in keys}
+        who = sns._p(params, "Protocol"), sns._p(params, "Endpoint")
+        topic, _ = sns._get_topic(sns._p(params, "TopicArn"))
+        for known in topic["subscriptions"] if topic else ():
+            if (known["protocol"], known["endpoint"]) == who and not asked.items() <= known[
+                "attributes"
+            ].items():
+                said = "Invalid parameter: Attributes Reason: Subscription already exists with different attributes"
+                return sns._error("InvalidParameter", said, 400)
+        return subscribe(params)
+
+    sns._subscribe = judged
 
 
 class StrictAws:

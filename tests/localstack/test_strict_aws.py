@@ -217,6 +217,22 @@ def test_a_session_is_the_role_that_was_assumed(role: Role) -> None:
         role.own("sns").publish(TopicArn=topic, Message="hello")
 
 
+def test_another_choice_of_a_subscriber_is_rejected(role: Role) -> None:
+    """Met by others: localstack/localstack issue 8816, anomalyco/sst issue 4259; the same choice again is taken."""
+    sns = role.client("sns")
+    of = {"TopicArn": sns.create_topic(Name=f"t-{uuid.uuid4()}")["TopicArn"], "Protocol": "sms"}
+    high, low = ({"FilterPolicy": json.dumps({"severity": [severity]})} for severity in ("high", "low"))
+    arn = sns.subscribe(**of, Endpoint="+15550100", Attributes=high)["SubscriptionArn"]
+    assert sns.subscribe(**of, Endpoint="+15550100", Attributes=high)["SubscriptionArn"] == arn
+    assert sns.subscribe(**of, Endpoint="+15550100")["SubscriptionArn"] == arn
+    with pytest.raises(
+        ClientError, match="Subscription already exists with different attributes"
+    ) as rejected:
+        sns.subscribe(**of, Endpoint="+15550100", Attributes=low)
+    assert code_of(rejected) == "InvalidParameter"
+    assert sns.subscribe(**of, Endpoint="+15550101", Attributes=low)["SubscriptionArn"] != arn
+
+
 def test_the_record_says_which_statements_were_needed(role: Role, table: str) -> None:
     """What a call was allowed by alone is what its removal would deny."""
     get = allow(table_arn(table), "dynamodb:GetItem", "dynamodb:Query")

@@ -17,6 +17,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from typer.testing import CliRunner, Result
 
 from consumers.alerts.event import AlertEvent, AlertTest
@@ -28,6 +29,7 @@ from consumers.alerts.table import DynamoTable
 from consumers.contracts.charts import Bar
 from consumers.stores.anomalies import AnomalyTable
 from consumers.stores.charts import ChartTable
+from stream_infra import names
 from stream_infra.cli import alert_feedback, alert_view
 from stream_infra.cli.commands import alerts
 from stream_infra.operations import alert_desk
@@ -296,6 +298,21 @@ def test_a_subscriber_may_choose_anew(run: Run, endpoints: Endpoints) -> None:
         attributes = sns.get_subscription_attributes(SubscriptionArn=min(arns))["Attributes"]
         assert json.loads(attributes.get("FilterPolicy", "{}")) == filters
     assert len(arns) == 1
+
+
+def test_a_choice_that_is_not_confirmed_yet_cannot_be_changed() -> None:
+    """Until then SNS lists "PendingConfirmation" in place of an ARN (SNS API, "ListSubscriptionsByTopic")."""
+    sns = boto3.client("sns", region_name="us-east-1")
+    topic, email = f"arn:aws:sns:us-east-1:123456789012:{names.ALERTS_TOPIC}", "ann@example.com"
+    pending = {"SubscriptionArn": "PendingConfirmation", "Protocol": "email", "Endpoint": email}
+    said = "Invalid parameter: Attributes Reason: Subscription already exists with different attributes"
+    with Stubber(sns) as stub:
+        stub.add_response("list_topics", {"Topics": [{"TopicArn": topic}]})
+        stub.add_response("list_subscriptions_by_topic", {"Subscriptions": [pending]})
+        stub.add_client_error("subscribe", "InvalidParameter", said, 400)
+        with pytest.raises(InputError, match=r"ann@example\.com: is subscribed with another choice"):
+            alert_desk.subscribe(sns, "email", email, ["high"], [])
+        stub.assert_no_pending_responses()
 
 
 @pytest.mark.usefixtures("endpoints")
