@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 from botocore.config import Config
 
 from localstack.settings import REGION, LocalSettings
+from stream_infra.operations.endpoints import local_session
 
 
 def client(settings: LocalSettings, service: str, *, read_timeout: float = 60) -> Any:
     """Return a client with dummy credentials that knows no other endpoint than the local one."""
-    return boto3.client(  # type: ignore[call-overload]
+    return local_session().client(  # type: ignore[call-overload]
         service,
         endpoint_url=settings.aws,
         region_name=REGION,

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 _AWS = "aws"
 STATE = f"{_AWS}/state"
 """Where MiniStack writes its state, below the folder in which it runs."""
@@ -102,7 +104,8 @@ def prepare(directory: Path) -> str:
     """
     aws, copy = directory / _AWS, directory / _COPY
     mark = aws / _MARK
-    if mark.exists():
+    damaged = _damaged(directory) if mark.exists() else None
+    if mark.exists() and damaged is None:
         _copy(directory)
         mark.unlink()
         return ""
@@ -112,13 +115,27 @@ def prepare(directory: Path) -> str:
         return ""
     for name in _KEPT:
         _remove(directory / name)
+    why = "the last run was killed before it had saved its data"
+    if damaged is not None:
+        why = f"{damaged.relative_to(directory)} is damaged"
     if not copy.is_dir():
-        return "the last run was killed before it had saved anything: this one begins anew"
+        return f"{why}, and there are none from before: this one begins anew"
     since = (copy / _AWS / _MARK).read_text().strip()
     for name in _KEPT:
         _put(copy / name, directory / name)
     (aws / _MARK).unlink()
-    return f"the last run was killed before it had saved its data: back to those of {since}"
+    return f"{why}: back to the data of {since}"
+
+
+def _damaged(directory: Path) -> Path | None:
+    """Return a file of the data that is not whole, if there is one: MiniStack would log it, and go on without it."""
+    for file in (*sorted((directory / STATE).glob("*.json")), directory / "checkpoints.json"):
+        try:
+            if file.exists():
+                msgspec.json.decode(file.read_bytes(), type=msgspec.Raw)
+        except msgspec.DecodeError:
+            return file
+    return None
 
 
 def move(directory: Path, port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def unusable(error: OSError) -> str:
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     given = environment.get(name) or str(default)
-    if not given.isdigit() or not 1024 <= int(given) <= 65535:
+    if not re.fullmatch("[0-9]{4,5}", given) or not 1024 <= int(given) <= 65535:
         raise LocalError(f"{name}={given}: not a port; must be 1024 to 65535")
     return int(given)
 
@@ -92,10 +93,14 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
 def _endpoint(given: str | None) -> str | None:
     if given is None:
         return None
-    parts = urlsplit(given)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(given)
+        host = parts.hostname if parts.scheme in {"http", "https"} and parts.port != 0 else None
+    except ValueError:  # brackets without their other half, a port that is none
+        host = None
+    if not host:
         raise LocalError(f"STOCK_MONITOR_AWS_ENDPOINT={given}: not a URL; expected http://host:port")
-    if parts.hostname.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")):
+    if host.endswith(("amazonaws.com", "amazonaws.com.cn", "api.aws")):
         raise LocalError(
             f"STOCK_MONITOR_AWS_ENDPOINT={given} is AWS: the local monitor is for a local AWS only"
         )

@@ -12,6 +12,7 @@ Scalars in place of columns are one row, so that a tick can be put on the stream
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -362,8 +363,15 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
             raise QuoteBatchError(
                 f"column {name} has {len(column)} values and symbol has {rows}; must be of equal length"
             )
-        columns[name] = column
+        columns[name] = (
+            [None if _is_nan(one) else one for one in column] if name in OPTIONAL_COLUMNS else column
+        )
     return columns
+
+
+def _is_nan(value: Any) -> bool:
+    """Return whether a value is NaN, as Python writes what is unknown; JSON has none."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _missing(record: dict[str, Any]) -> list[str]:

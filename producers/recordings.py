@@ -151,12 +151,17 @@ def _check_is_text(path: Path, zipped: bool) -> None:
             start = file.read(64)
     except (OSError, EOFError, zlib.error):
         return  # whoever reads the lines says why
-    found = next((what for bytes_, what in _SIGNATURES.items() if start.startswith(bytes_)), None)
-    if found is None and start.count(b"\0") * 3 > len(start):  # a stray one costs its row
-        found = "is UTF-16 or UTF-32"
-    if found:
+    if found := other_form(start):
         found = f"unzipped it {found.partition(',')[0]}" if zipped else found
         raise RecordingError(f"{path}: {found}; must be {_FORMATS}, in UTF-8")
+
+
+def other_form(start: bytes) -> str | None:
+    """Return what data are that are no text in UTF-8, by their first bytes: a verb, a name, and perhaps what to do."""
+    found = next((what for bytes_, what in _SIGNATURES.items() if start.startswith(bytes_)), None)
+    if found is None and start.count(b"\0") * 3 > len(start):  # a stray one costs its row
+        return "is no text" if any(start[::2]) and any(start[1::2]) else "is UTF-16 or UTF-32"
+    return found
 
 
 def _json_blocks(_path: Path, blocks: Iterator[Lines]) -> Iterator[RowBlock]:
@@ -194,6 +199,7 @@ def json_row(text: str | bytes) -> Mapping[str, Any]:
 
 
 def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if twice := first_repeated(pairs):
+    named = [(name.strip().lower(), value) for name, value in pairs]  # as in a header of CSV or Parquet
+    if twice := first_repeated(named):
         raise BadRowError(f"has {twice[:60]!r} twice; must have each name once")
-    return dict(pairs)
+    return dict(named)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ _LONGEST_RESET_S = 30 * 86_400
 SHOWN = 160
 """Characters of an answer that an error quotes."""
 _MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # no text of UTF-8 holds one
+_LONGEST_WHOLE = 20  # digits; Python reads no number of more than 4,300
 _NOT_JSON = (
     msgspec.MsgspecError,
     ValueError,
@@ -239,7 +242,8 @@ class VendorClient:
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         name, said = self.vendor.name, self._error_text(body)
         if 300 <= status < 400:
-            to = f"it redirects to {headers.get('Location')}; check its address, or sign in to the network"
+            to = headers.get("Location") or "nowhere"
+            to = f"it redirects to {to}; check its address, or sign in to the network"
             said = self._error_text(to.encode())
         if status == 429:
             until_ms = self._blocked_until(headers)
@@ -299,14 +303,16 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 
 def _decoded(body: bytes) -> Any:
-    """Return the JSON in an answer; NaN and Infinity, which are none, cost the values that they stand for alone."""
+    """Return the JSON in an answer; NaN, endless numbers and half characters cost the values that hold them alone."""
     text = body.removeprefix(_MARK)
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        if b"NaN" not in text and b"Infinity" not in text:
-            raise
-        return json.loads(text)
+        return json.loads(_HALF_CHARACTER.sub(b"?", text), parse_int=_whole)
+
+
+def _whole(digits: str) -> float:
+    return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
 
 
 def number_of(text: str | None) -> float | None:

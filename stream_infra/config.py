@@ -305,7 +305,7 @@ def read_deployments(path: Path | None) -> dict[str, dict[str, object]]:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=FILE) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of a number or a list that Python does not read
         raise ConfigError(f"is no TOML: {error}", where=str(path)) from error
     for name, settings in content.items():
         if not isinstance(settings, dict):

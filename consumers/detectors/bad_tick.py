@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.contracts.detector import DetectorSpec, Facts
 from consumers.contracts.wording import price
-from consumers.detectors.engine.signals import CLIP, SLOW_TICKS
+from consumers.detectors.engine.signals import CLIP, HIGHEST_PRICE, LOWEST_PRICE, SLOW_TICKS
 from producers.simulation.distortion import Distortion
 
 if TYPE_CHECKING:
@@ -95,8 +95,9 @@ def _clause(facts: Facts) -> str:
     bid, ask = facts.window.get("bid"), facts.window.get("ask")
     came = f"came at {price(facts.value)}"
     if facts.value <= 0.0:
-        below = f"{came}: moves of prices below zero are not judged"
-        return below if facts.value < 0.0 else "came without a usable price"
+        return f"{came}: moves of prices of zero and below are not judged"
+    if not LOWEST_PRICE <= facts.value <= HIGHEST_PRICE:
+        return f"{came}: only prices from {LOWEST_PRICE:g} to {HIGHEST_PRICE:g} are judged"
     if bid is None or ask is None:
         side = f"a bid of {price(bid)}" if bid is not None else f"an ask of {price(ask or 0.0)}"
         beside = f" beside {side}" if bid is not None or ask is not None else ""

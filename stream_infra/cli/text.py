@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from stream_infra.operations.endpoints import Endpoints
 
+_LEAST_WIDTH = 40
 _HARMLESS = {"\n", "\t"}
 
 
@@ -97,10 +98,15 @@ def price(value: float | None) -> str:
 
 
 def console(*, errors: bool = False) -> Console:
-    """Return where text for people goes: standard output, or standard error; as wide as the terminal, else 80."""
+    """Return where text for people goes: standard output, or standard error; as wide as the terminal, else 80.
+
+    In a narrower terminal than 40 characters lines wrap: nothing is left out.
+    """
     from rich.console import Console  # noqa: PLC0415  --help must not pay for it
 
-    return Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    found = Console(stderr=errors, highlight=False, markup=False, emoji=False)
+    found.width = max(found.width, _LEAST_WIDTH)
+    return found
 
 
 def print_line(out: Console, line: Text) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from stream_infra import names
 from stream_infra.operations.errors import InputError, NotDeployedError, NotRunningError
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -240,6 +242,17 @@ def _output(url: str | None, stack: str, key: str) -> str | None:
     return outputs.get(key)
 
 
+@cache
+def local_session() -> Session:
+    """Return a session for a local AWS, which knows nothing of the user's profiles: one may be gone, or unreadable."""
+    import boto3  # noqa: PLC0415  --help must not pay for it
+    from botocore import session  # noqa: PLC0415
+
+    unset: Any = {"profile": (None, None, None, None)}
+    unset |= dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    return boto3.Session(botocore_session=session.Session(session_vars=unset))
+
+
 def _client(service: str, url: str | None) -> Any:
     import boto3  # noqa: PLC0415  --help must not pay for it
     from botocore.config import Config  # noqa: PLC0415
@@ -247,7 +260,7 @@ def _client(service: str, url: str | None) -> Any:
     if url is None:
         direct = Config(ignore_configured_endpoint_urls=True)  # type: ignore[call-arg]
         return boto3.client(service, config=direct)  # type: ignore[call-overload]
-    return boto3.client(  # type: ignore[call-overload]
+    return local_session().client(  # type: ignore[call-overload]
         service,
         endpoint_url=url,
         region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),

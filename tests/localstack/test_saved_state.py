@@ -23,13 +23,13 @@ def run(directory: Path, text: str) -> str:
     said = saved_state.prepare(directory)
     for path in (directory / "aws" / "state" / "kinesis.json", directory / "checkpoints.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(f'"{text}"')
     return said
 
 
 def held(directory: Path) -> set[str]:
     files = (directory / "aws" / "state" / "kinesis.json", directory / "checkpoints.json")
-    return {path.read_text() for path in files if path.exists()}
+    return {path.read_text().strip('"') for path in files if path.exists()}
 
 
 def test_a_run_that_ended_well_is_gone_on_from(tmp_path: Path) -> None:
@@ -45,12 +45,27 @@ def test_after_a_kill_everything_is_of_the_last_run_that_ended_well(tmp_path: Pa
     saved_state.finish(tmp_path, [], THEN)
     run(tmp_path, "second")
     (tmp_path / "deployed").write_text("by the second")
-    assert saved_state.prepare(tmp_path).endswith("back to those of 2026-11-28T12:00:00Z")
+    assert saved_state.prepare(tmp_path).endswith("back to the data of 2026-11-28T12:00:00Z")
     assert held(tmp_path) == {"first"}
     assert not (tmp_path / "deployed").exists()
-    assert saved_state.prepare(tmp_path).endswith("back to those of 2026-11-28T12:00:00Z"), (
+    assert saved_state.prepare(tmp_path).endswith("back to the data of 2026-11-28T12:00:00Z"), (
         "killed at once, again"
     )
+    assert held(tmp_path) == {"first"}
+
+
+@pytest.mark.parametrize("name", ["aws/state/kinesis.json", "checkpoints.json"])
+@pytest.mark.parametrize("left", [b"", b'{"a": [1', bytes(64)], ids=["empty", "cut off", "zeros"])
+def test_a_damaged_file_is_named_and_the_data_before_it_come_back(
+    tmp_path: Path, name: str, left: bytes
+) -> None:
+    """MiniStack logs that it cannot load such a file, and goes on without what is in it."""
+    run(tmp_path, "first")
+    saved_state.finish(tmp_path, [], THEN)
+    run(tmp_path, "second")
+    saved_state.finish(tmp_path, [])
+    (tmp_path / name).write_bytes(left)
+    assert saved_state.prepare(tmp_path) == f"{name} is damaged: back to the data of 2026-11-28T12:00:00Z"
     assert held(tmp_path) == {"first"}
 
 
@@ -66,7 +81,7 @@ def test_data_that_could_not_be_saved_are_not_gone_on_from(tmp_path: Path) -> No
     run(tmp_path, "second")
     saved_state.finish(tmp_path, ["failed to save lambda: [Errno 28] No space left on device"])
     assert "No space left on device" in saved_state.problem(tmp_path)
-    assert "back to those of" in saved_state.prepare(tmp_path)
+    assert "back to the data of" in saved_state.prepare(tmp_path)
     assert held(tmp_path) == {"first"}
 
 
@@ -99,7 +114,7 @@ def test_a_copy_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not saved_state.keep(tmp_path, lambda _: False)
     with pytest.raises(OSError, match="disk"):
         saved_state.keep(tmp_path, full_disk)
-    assert "back to those of 20" in saved_state.prepare(tmp_path)
+    assert "back to the data of 20" in saved_state.prepare(tmp_path)
     assert held(tmp_path) == {"while it ran", "second"}
 
 
@@ -132,7 +147,7 @@ def test_at_any_moment_of_a_save_one_copy_is_there(tmp_path: Path, copies: tuple
     (tmp_path / "last-saved").rename(tmp_path / copies[0])
     for name in copies[1:]:
         shutil.copytree(tmp_path / copies[0], tmp_path / name)
-    assert saved_state.prepare(tmp_path).endswith("back to those of 2026-11-28T12:00:00Z")
+    assert saved_state.prepare(tmp_path).endswith("back to the data of 2026-11-28T12:00:00Z")
     assert held(tmp_path) == {"first"}
 
 
@@ -157,7 +172,7 @@ def test_a_killed_local_aws_goes_on_from_what_was_saved_while_it_ran_on_another_
         unpacked = tmp_path / "tmp" / "code-of-a-function"
         unpacked.mkdir()
         settings = LocalSettings(tmp_path, free_port(), free_port())
-        assert "back to those of 20" in emulator.start(settings)
+        assert "back to the data of 20" in emulator.start(settings)
         assert not unpacked.exists()
         assert client(settings, "ssm").get_parameter(Name="kept")["Parameter"]["Value"] == "yes"
         sqs = client(settings, "sqs")

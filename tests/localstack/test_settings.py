@@ -15,10 +15,18 @@ def test_ports_and_folder_come_from_the_environment() -> None:
     assert str(settings.directory) == "/x/y"
 
 
-@pytest.mark.parametrize("port", ["80", "http", "70000", "-1"])
+@pytest.mark.parametrize("port", ["80", "http", "70000", "-1", "8²", "9" * 5000], ids=lambda port: port[:5])
 def test_a_bad_port_is_refused_by_name(port: str) -> None:
     with pytest.raises(LocalError, match=rf"STOCK_MONITOR_PORT={port}: .*1024 to 65535"):
         read_settings({"STOCK_MONITOR_PORT": port})
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4566", "http://[::1", "http://127.0.0.1:99999", " "])
+def test_an_endpoint_that_is_no_address_is_rejected_by_name(url: str) -> None:
+    with pytest.raises(
+        LocalError, match=r"STOCK_MONITOR_AWS_ENDPOINT=.*: not a URL; expected http://host:port"
+    ):
+        read_settings({"STOCK_MONITOR_AWS_ENDPOINT": url})
 
 
 def test_one_port_cannot_serve_both() -> None:

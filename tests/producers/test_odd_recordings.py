@@ -99,7 +99,7 @@ def test_an_optional_value_that_is_left_empty_costs_no_row(tmp_path: Path, unkno
 
 def test_what_is_missing_is_said_to_be(tmp_path: Path) -> None:
     lines = tmp_path / "odd.jsonl"
-    lines.write_text(f'{{"SYMBOL":"A"}}\n{{"symbol":"A"}}\nnull\n[{START_MS}]\n')
+    lines.write_text(f'{{"ticker":"A"}}\n{{"symbol":"A"}}\nnull\n[{START_MS}]\n')
     reasons = _both(lines)[1]
     for reason, part in zip(
         reasons, ("symbol is missing", "ts is missing", "is null", "is a JSON array"), strict=True
@@ -166,6 +166,17 @@ def test_a_name_that_stands_twice_in_a_row_of_json_costs_the_row(tmp_path: Path)
     times, rejected = _both(file)
     assert times == [START_MS]
     assert rejected == ["twice.jsonl:2: has 'price' twice; must have each name once"]
+
+
+def test_names_in_json_are_read_as_those_of_a_header_are(tmp_path: Path) -> None:
+    file = tmp_path / "odd.jsonl"
+    file.write_text(
+        f'{{"TS": {START_MS}, " Symbol ": "0700.HK", "Price": 612.5}}\n{{"price": 1, "Price": 2}}\n'
+    )
+    rejected: list[RejectedTick] = []
+    ticks = list(read_ticks(file, rejected.append))
+    assert [(tick.ts, tick.symbol, tick.price) for tick in ticks] == [(START_MS, "0700.HK", 612.5)]
+    assert [one.reason for one in rejected] == ["has 'price' twice; must have each name once"]
 
 
 def test_times_of_parquet_may_be_decimals(tmp_path: Path) -> None:

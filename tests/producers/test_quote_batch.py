@@ -88,6 +88,13 @@ def test_a_strange_price_is_for_the_detector_to_judge(price: float) -> None:
     assert batch.price == [price, 1]
 
 
+@pytest.mark.parametrize("column", ["bid", "ask", "day_volume", "quote_ts"])
+def test_nan_beside_a_price_is_unknown_and_costs_no_row(column: str) -> None:
+    batch, rejected = decode(json.dumps(record(**{column: [float("nan"), None]})).encode())
+    assert (rejected, batch.price) == ([], [189.12, 411.5])
+    assert getattr(batch, column) == [None, None]
+
+
 @pytest.mark.parametrize(
     ("column", "bad", "reason"),
     [

@@ -82,10 +82,13 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(
         (b'\xef\xbb\xbf{"A": 1.5, "B": 2}', 1.5),
         (b'{"A": NaN, "B": 2}', math.nan),
         (b'{"A": -Infinity, "B": 2}', -math.inf),
+        (b'{"A": 1e999, "B": 2}', math.inf),
+        pytest.param(b'{"A": ' + b"9" * 5000 + b', "B": 2}', math.inf, id="5,000 digits"),
+        pytest.param(b'{"A": "\\ud83d", "B": 2}', "?", id="half a character"),
     ],
 )
 def test_what_is_nearly_json_is_read(
-    vendor: VendorStub, vendor_client: MakeClient, body: bytes, price: float
+    vendor: VendorStub, vendor_client: MakeClient, body: bytes, price: float | str
 ) -> None:
     """As servers in other languages write it; a value that is no number is rejected with its own row."""
     vendor.script((200, {}, body))

@@ -256,6 +256,8 @@ def test_what_the_local_aws_has_no_use_for_is_rejected_there(tmp_path: Path) -> 
 def test_a_file_of_another_shape_is_rejected(tmp_path: Path) -> None:
     assert "shards belongs to no deployment" in problem(tmp_path, "shards = 4\n")
     assert "is no TOML" in problem(tmp_path, "[prod\n")
+    assert "is no TOML" in problem(tmp_path, f"[prod]\ntickers = {'[' * 5000}")
+    assert "is no TOML" in problem(tmp_path, f"[prod]\nshards = {'9' * 5000}")
     assert "'Prod' is no name of a deployment" in problem(tmp_path, "[Prod]\n")
     assert "unknown deployment 'prodd' (did you mean 'prod'?)" in problem(tmp_path, "", "prodd")
 

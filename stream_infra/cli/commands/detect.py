@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 _READ_BYTES = 1 << 16
 _TICKS_AT_ONCE = 5000
-_BEGINNINGS = {b"\x1f\x8b": "a .gz file", b"PAR1": "Parquet"}
 
 
 @app.command()
@@ -93,7 +92,7 @@ def _serve(detector: LineDetector) -> None:
     while data := os.read(sys.stdin.fileno(), _READ_BYTES):
         if is_first and (other := _other_format(data)):
             raise InputError(
-                f"standard input is {other}",
+                f"standard input {other}",
                 allowed="one tick a line, as JSON; give another file by its name",
             )
         is_first = False
@@ -104,11 +103,12 @@ def _serve(detector: LineDetector) -> None:
 
 def _other_format(data: bytes) -> str | None:
     """Return what a file is that was piped instead of named, by how it begins; each of its lines would be an error."""
-    for begin, name in _BEGINNINGS.items():
-        if data.startswith(begin):
-            return name
+    from producers.recordings import other_form  # noqa: PLC0415  --help must not pay for it
+
+    if form := other_form(data[:64]):
+        return form.partition(",")[0]
     header = data.partition(b"\n")[0].lower()
-    return "CSV" if b"," in header and b"price" in header and b"{" not in header else None
+    return "is CSV" if b"symbol" in header and b"price" in header and b"{" not in header else None
 
 
 def _write(lines: Iterable[str]) -> None:

@@ -38,9 +38,10 @@ def sentence(
     [
         ("price_spike", -0.012, 0.0, 0.0006, "fell 1.20% in one tick, 20.0 times its usual move of 0.06%"),
         ("level_shift", 0.012, 0.0, 0.0006, "rose 1.20% and stayed there, 20.0 times its usual move of 0.06%"),
-        ("bad_tick", 0.0, 189.12, 2.0, "came without a usable price; the last good price was 189.12"),
-        ("bad_tick", 0.0, 0.0, 2.0, "came without a usable price; there was no good one yet"),
-        ("bad_tick", -37.63, 0.0, 2.0, "moves of prices below zero are not judged; there was no good one yet"),
+        ("bad_tick", 0.0, 189.12, 2.0, "came at 0: moves of prices of zero and below are not judged; the last good"),
+        ("bad_tick", 0.0, 0.0, 2.0, "came at 0: moves of prices of zero and below are not judged; there was no good"),
+        ("bad_tick", -37.63, 0.0, 2.0, "came at -37.63: moves of prices of zero and below are not judged; there was"),
+        ("bad_tick", 2e12, 0.0, 2.0, "came at 2,000,000,000,000: only prices from 1e-15 to 1e+12 are judged; there"),
         ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.5, outside its own quotes of 189.11 and 189.13"),
         ("volume_burst", 12400.0, 500.0, 9000.0, "traded a volume of 12,400 a tick over 3 ticks, 24.8 times"),
         ("spread_blowout", 0.004, 0.0005, 0.0025, "spread of 0.4% or more for 3 ticks, 8.00 times the usual 0.05%"),

@@ -60,7 +60,7 @@ def test_an_anomaly_is_flagged_once_with_its_kind_and_a_sentence() -> None:
     assert [answer["flag"] for answer in answers] == [False] * 5 + [True, False, False]
     assert answers[5]["kind"] == "bad_tick"
     assert answers[5]["score"] == 25.0
-    assert answers[5]["explanation"].startswith("AAPL came without a usable price")
+    assert answers[5]["explanation"].startswith("AAPL came at 0: moves of prices of zero")
     assert answers[6]["score"] == 25.0
 
 
@@ -183,10 +183,14 @@ def test_an_empty_standard_input_is_an_error() -> None:
     ("piped", "named"),
     [
         (b"symbol,ts,price\nAAPL,1763996400000,189.1\n", b"CSV"),
-        (gzip.compress(line(0), mtime=0), b"a .gz file"),
+        (gzip.compress(line(0), mtime=0), b"gzip"),
         (b"PAR1\x15\x04\x15", b"Parquet"),
+        (b"ts;symbol;price\n1763996400000;SAP.DE;231,5\n", b"CSV"),
+        (line(0).decode().encode("utf-16"), b"UTF-16"),
+        (b"PK\x03\x04\x14\0\0\0ts,symbol,price.csv", b"a ZIP archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + b">\0\x03", b"no text"),  # a workbook of old
     ],
-    ids=["csv", "gzip", "parquet"],
+    ids=["csv", "gzip", "parquet", "semicolons", "utf-16", "zip", "xls"],
 )
 def test_a_file_of_another_format_is_named_once_where_it_is_piped(piped: bytes, named: bytes) -> None:
     done = run(stdin=piped)

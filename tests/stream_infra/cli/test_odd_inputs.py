@@ -12,6 +12,7 @@ from consumers.alerts.settings import parse as parse_alerts
 from consumers.stream.rules import parse as parse_rules
 from consumers.stream.thresholds import Threshold
 from stream_infra.cli.main import app
+from stream_infra.cli.text import table_text
 from stream_infra.config import load
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
@@ -194,3 +195,13 @@ def test_the_local_settings_are_shown_as_make_up_uses_them() -> None:
     )
     real = load("local", None, {}, {"source": "coinbase"})
     assert (real.poll_interval_seconds, real.local) == (5, True)
+
+
+@pytest.mark.parametrize("columns", ["0", "10"])
+def test_nothing_of_a_table_is_left_out_in_a_terminal_of_hardly_any_width(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert table_text([("event-source-mapping", "FAILED", "does not run")]).split() == [
+        "event-source-mapping", "FAILED", "does", "not", "run",
+    ]  # fmt: skip

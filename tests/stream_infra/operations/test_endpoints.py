@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from stream_infra.operations.endpoints import Endpoints, resolve
+from stream_infra.operations.endpoints import Endpoints, local_session, resolve
 from stream_infra.operations.errors import InputError, NotDeployedError, NotRunningError
 
 LOCAL = {
@@ -128,6 +128,18 @@ def test_a_local_client_never_uses_the_credentials_of_the_user(
     client = resolve(aws=False, environment={}, start=checkout).client("kinesis")
     assert client.meta.endpoint_url == LOCAL["aws"]
     assert client._request_signer._credentials.access_key == "test"  # type: ignore[attr-defined]
+
+
+def test_a_profile_of_the_user_that_is_gone_or_unreadable_is_none_of_a_local_clients(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = checkout / "config"
+    config.write_text("[profile\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    local_session.cache_clear()
+    client = resolve(aws=False, environment={}, start=checkout).client("kinesis")
+    assert client.meta.endpoint_url == LOCAL["aws"]
 
 
 def test_with_the_flag_the_environments_endpoint_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
