@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
-import gzip
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.httpsession import URLLib3Session
-from botocore.loaders import JSONFileLoader, Loader
+from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
@@ -42,14 +38,10 @@ def pytest_configure() -> None:
         derandomize="EXPLORE" not in os.environ,
     )
     settings.load_profile("shared")
-    # Every test with an AWS of its own makes clients anew, and reading their models took most of its time.
-    held, shared = functools.cache(_model), functools.cache(_decoded)
-    JSONFileLoader.load_file = lambda _, path: (  # type: ignore[method-assign, assignment]
-        # Clients and moto change the model of a service, so each gets its own; the rest they only read.
-        _decoded(path, held) if path.endswith("service-2") else shared(path, held)
-    )
-    Loader.list_available_services = _once_a_folder(Loader.list_available_services)  # type: ignore[method-assign]
-    Loader.list_api_versions = _once_a_folder(Loader.list_api_versions)  # type: ignore[method-assign]
+    # Every test with an AWS of its own makes sessions anew, and reading the models of services took most of its time.
+    # Moto's loader has a folder more: what it adds to a model is not seen by clients.
+    for name in ("list_available_services", "list_api_versions", "load_service_model", "load_data_with_path"):
+        setattr(Loader, name, _once_a_folder(getattr(Loader, name)))
     URLLib3Session.send = _not_to_aws(URLLib3Session.send)  # type: ignore[method-assign, assignment]
 
 
@@ -77,31 +69,17 @@ def _not_to_aws(
     return sent
 
 
-def _once_a_folder(listing: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    """Look into botocore's folders once, not once a client."""
-    known: dict[tuple[object, ...], list[str]] = {}
+def _once_a_folder(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Read botocore's folders once, not once a session."""
+    known: dict[tuple[object, ...], Any] = {}
 
-    def listed(loader: Loader, *arguments: str, **named: str) -> list[str]:
+    def loaded(loader: Loader, *arguments: str, **named: str) -> Any:
         key = (*loader.search_paths, *arguments, *named.values())
         if key not in known:
-            known[key] = listing(loader, *arguments, **named)
+            known[key] = load(loader, *arguments, **named)
         return known[key]
 
-    return listed
-
-
-def _decoded(path: str, read: Callable[[str], bytes | None]) -> Any:
-    return (text := read(path)) and msgspec.json.decode(text)
-
-
-def _model(path: str) -> bytes | None:
-    for suffix, read in (
-        (".json", Path.read_bytes),
-        (".json.gz", lambda file: gzip.decompress(file.read_bytes())),
-    ):
-        if (file := Path(path + suffix)).is_file():
-            return read(file)
-    return None
+    return loaded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
