@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from stream_infra.cdk.constructs.releases import CHECK
 from tests.calls import called_every
 from tests.localstack.conftest import TRUST
 from tests.stream_infra.cdk.local_stacks import LocalStacks
@@ -25,6 +24,8 @@ Template = dict[str, Any]
 
 def template(name: str, code: str, *, checked: bool = False, may_say: bool = True) -> Template:
     """Return a function whose alias is shifted as `stream_infra.cdk.constructs.releases` does it."""
+    from stream_infra.cdk.constructs.releases import CHECK  # starts a Node: not in each process that collects
+
     version = f"Version{hashlib.sha256(code.encode()).hexdigest()[:8]}"
     alarm = {
         "AlarmName": {"Fn::Sub": [f"{name}-version-${{of}}", {"of": {"Fn::GetAtt": [version, "Version"]}}]},

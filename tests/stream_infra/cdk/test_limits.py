@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
 
 from producers.sources import get_pollable
 from stream_infra import names
@@ -314,6 +313,9 @@ def test_no_limit_is_wider_than_that_of_cloudformations_own_schema_and_each_is_o
 
 def schema_of(kind: str, path: str) -> Properties:
     """The schema of a property, by its path in a resource."""
+    # It loads an algebra for seconds: not in each process that collects.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER  # type: ignore[import-untyped]
+
     whole: Properties = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
 
     def resolved(schema: Properties) -> Properties:
