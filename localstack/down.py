@@ -8,12 +8,11 @@ import shutil
 import sys
 
 from rich.console import Console
-from rich.text import Text
 
 from localstack import saved_state
 from localstack.emulator import emulator
 from localstack.settings import LocalError, LocalSettings, read_settings, unusable
-from localstack.up import alone, front_door, runner
+from localstack.up import alone, failed, front_door, runner
 from producers.errors import MonitorError
 from stream_infra.operations.proxy import unproxied
 
@@ -58,13 +57,9 @@ def main() -> int:
         settings = read_settings()
         down(settings, console, forget=arguments.forget)
     except MonitorError as error:
-        Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
-        return 1
+        return failed(str(error))
     except OSError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text("✗ ", "red").append(unusable(error), ""), highlight=False
-        )
-        return 1
+        return failed(unusable(error))
     except KeyboardInterrupt:
         return 130
     if arguments.forget and settings.directory.exists():

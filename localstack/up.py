@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -253,6 +254,12 @@ def _panel(settings: LocalSettings, config: Config, spec: SourceSpec) -> Panel:
     return Panel(table, title=title, expand=False)
 
 
+def failed(why: str) -> int:
+    """Say why a command failed; return its exit code."""
+    Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(why, ""), highlight=False)
+    return 1
+
+
 def main() -> int:
     """Command line of `make up`. Returns the exit code."""
     argparse.ArgumentParser(
@@ -263,15 +270,18 @@ def main() -> int:
     console = Console()
     os.environ.update(unproxied(os.environ))
     try:
-        up(read_settings(), console)
+        settings = read_settings()
+        up(settings, console)
     except MonitorError as error:
-        Console(stderr=True, soft_wrap=True).print(Text("✗ ", "red").append(str(error), ""), highlight=False)
-        return 1
+        return failed(str(error))
     except OSError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            Text("✗ ", "red").append(unusable(error), ""), highlight=False
+        return failed(unusable(error))
+    except (BotoCoreError, ClientError) as error:
+        log = "" if settings.endpoint else f" Its log: {settings.log('emulator')}."
+        return failed(
+            f"the local AWS failed: {error}.{log}\n"
+            "`make up` goes on where it stopped; where it fails again, `make clean up` begins anew."
         )
-        return 1
     except KeyboardInterrupt:
         console.print("Interrupted. `make up` goes on where it stopped; `make down` ends what was started.")
         return 130
