@@ -21,7 +21,14 @@ from consumers.alerts.model import (
     Move,
     Pending,
 )
-from consumers.alerts.places import digested_place, group_of, group_place, incident_place, record_place
+from consumers.alerts.places import (
+    digested_place,
+    first_ms_of,
+    group_of,
+    group_place,
+    incident_place,
+    record_place,
+)
 from consumers.alerts.policy import WIDE_MS, Policy, joins, near, subject_of, with_notification
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
@@ -34,6 +41,8 @@ DIGESTS_AT_ONCE = 8
 """So many digests are sent at once, and then one for each time that passed of the length above."""
 MERGED = 20
 """Incidents of one ticker that one over many takes in as it opens; the others stay for themselves."""
+NEWEST = 10
+"""Incidents of a group to which an anomaly may belong, however late its event comes."""
 AMID_MS = 10_000
 """For so long after the last look, nobody looks whether an incident over many tickers goes on: a flood has no time."""
 
@@ -236,18 +245,27 @@ class Decision:
         return wide is not None and event.at_ms <= wide.wide_until_ms - WIDE_MS + AMID_MS
 
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
-        """Return the newest incident of a group if the event belongs to it."""
-        id_ = self.cache.get(group_place(event.origin, group), str)
-        incident = None if id_ is None else self.cache.get(incident_place(id_), Incident)
-        return incident if incident is not None and joins(incident, event.anomaly.began_ms) else None
+        """Return the newest incident of a group if the event belongs to it; events in disorder may belong to others."""
+        for id_ in self._ids(event, group):
+            self.store.load_incidents(self.cache, [id_])
+            incident = self.cache.get(incident_place(id_), Incident)
+            if incident is not None and joins(incident, event.anomaly.began_ms):
+                return incident
+            if event.anomaly.began_ms > first_ms_of(id_):
+                return None  # in order, as most are
+        return None
+
+    def _ids(self, event: AlertEvent, group: str) -> list[str]:
+        return (self.cache.get(group_place(event.origin, group), str) or "").split()
 
     def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
         incident = incidents.opened(event, subject, watched)
         self.store.load_incidents(self.cache, [incident.id])
         held = resolve(self.cache, incident.id)
         if held is not None:
-            return held  # of the same moment: disorder made another one the newest, or it was merged
-        self.cache.put(group_place(event.origin, group), incident.id)
+            return held  # of the same moment, which was merged, or is no longer among the newest
+        ids = sorted({incident.id, *self._ids(event, group)}, key=first_ms_of, reverse=True)
+        self.cache.put(group_place(event.origin, group), " ".join(ids[:NEWEST]))
         return incident
 
 

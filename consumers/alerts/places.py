@@ -19,7 +19,7 @@ def group_of(event: AlertEvent) -> str:
 
 
 def group_place(origin: str, subject: str) -> Place:
-    """Where the newest incident of a group is named."""
+    """Where the newest incidents of a group are named."""
     return f"group#{origin}", subject
 
 
@@ -28,15 +28,24 @@ def record_place(anomaly_id: str) -> Place:
     return f"anomaly#{anomaly_id}", "record"
 
 
+def first_ms_of(incident_id: str) -> int:
+    """Return when an incident began, epoch ms UTC, as its id tells.
+
+    >>> first_ms_of("live-BTC-USD-1763996400000")
+    1763996400000
+    """
+    return int(incident_id.rpartition("-")[2])
+
+
 def incident_place(id_: str) -> Place:
-    """Where an incident is; its id tells when it began."""
-    first_ms = int(id_.rpartition("-")[2])
+    """Where an incident is."""
+    first_ms = first_ms_of(id_)
     return f"incidents#{day_of(first_ms)}", f"{first_ms:013d}#{id_}"
 
 
 def feedback_place(incident: str, at_ms: int) -> Place:
     """Where it is what was said of an incident at a moment."""
-    first_ms = int(incident.rpartition("-")[2])
+    first_ms = first_ms_of(incident)
     return f"feedback#{day_of(first_ms)}", f"{first_ms:013d}#{incident}#{at_ms:013d}"
 
 

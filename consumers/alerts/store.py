@@ -4,7 +4,7 @@ Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a que
 
 =====================  ===============================  ====================================================
 ``anomaly#<id>``       ``record``                       `model.Record`
-``group#<origin>``     ``<subject>``                    id of the newest incident of the group
+``group#<origin>``     ``<subject>``                    ids of the newest incidents of the group
 ``incidents#<day>``    ``<first ms>#<id>``              `model.Incident`
 ``due``                ``<due ms>#<incident id>``       an incident that a sweep has to look at then
 ``moves#<origin>``     ``<ms>#<anomaly id>``            `model.Move`s of a batch
@@ -98,7 +98,7 @@ class AlertStore(MessageStore):
         before = [id_ for place, id_ in self._newest.items() if place in groups]
         types: dict[Place, type[object]] = dict.fromkeys(groups, str) | dict.fromkeys(records, AnomalyRecord)
         self._load(cache, types | dict.fromkeys(map(incident_place, [*new, *before]), Incident))
-        self._newest = {place: id_ for place in groups if (id_ := cache.get(place, str))}
+        self._newest = {place: ids.split()[0] for place in groups if (ids := cache.get(place, str))}
         known = [one.incident for place in records if (one := cache.get(place, AnomalyRecord)) is not None]
         self.load_incidents(cache, [*self._newest.values(), *known, *new])
         return cache

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
@@ -527,3 +528,28 @@ def test_every_incident_has_anomalies_however_many_notifiers_are_at_work(
     listed = list(play.store.incidents(T0_MS - HOUR_MS, play.now_ms))
     assert {one.id: one.anomalies for one in listed} == {one.id: one.open for one in listed} == counted
     assert all(message.incident.anomalies for *_, message in play.sends if message.incident is not None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sets(st.integers(0, 119), min_size=1, max_size=3), min_size=1, max_size=8).flatmap(
+        lambda bursts: st.permutations([(n, second) for n, burst in enumerate(bursts) for second in burst])
+    ),
+    st.sets(st.integers(1, 23)),
+)
+def test_anomalies_of_a_ticker_within_two_minutes_are_one_incident_in_whatever_order_they_come(
+    anomalies: list[tuple[int, int]], cuts: set[int]
+) -> None:
+    """A first batch brings half an hour of history, and another function may have begun with what came after it."""
+    play = Play([], [], _rules(None), now_ms=T0_MS + HOUR_MS)
+    events = [opened(T0_MS + 5 * MINUTE_MS * burst + 1000 * second) for burst, second in anomalies]
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(events)), len(events)]
+    for first, last in pairwise(bounds):
+        handled = play.other.handle(events[first:last], play.settings)
+        assert [one.error for one in handled] == [None] * (last - first)
+    bursts: dict[int, set[str]] = {}
+    for (burst, _), event in zip(anomalies, events, strict=True):
+        found = play.store.incident_of(event.anomaly.id)
+        bursts.setdefault(burst, set()).add(found.id if found else "none")
+    assert all(len(of) == 1 for of in bursts.values())
+    assert len(set.union(*bursts.values())) == len(bursts)
