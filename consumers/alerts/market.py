@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.context import MINUTES, Context, beta_of, context_of
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.feedback import AFTER_MINUTES
 from consumers.alerts.model import FEED, MINUTE_MS, Incident
 from consumers.alerts.settings import AlertSettings
 from consumers.contracts.errors import IOFailedError
@@ -33,6 +32,8 @@ KEPT_MS = 1_000
 AHEAD_MS = 10_000
 """How much newer than the moment a last quote may be."""
 KEPT_BETAS = 1_000
+AFTER_MINUTES = (5, 30)
+"""When it is looked what the price did since an incident."""
 _SUDDEN = frozenset({"price_spike", "level_shift"})
 """Kinds whose value is the return of the last ticks."""
 _UNREADABLE = "the bars cannot be read now"

@@ -37,7 +37,6 @@ import msgspec
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache, resolve
 from consumers.alerts.event import AlertEvent
-from consumers.alerts.feedback import Feedback
 from consumers.alerts.links import KEY_BYTES, LinkError
 from consumers.alerts.message_store import MESSAGE_DAYS, MessageStore, decode, encode, new_message
 from consumers.alerts.model import (
@@ -46,6 +45,7 @@ from consumers.alerts.model import (
     Acknowledgement,
     AnomalyRecord,
     Digest,
+    Feedback,
     Incident,
     Message,
     Move,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from consumers.alerts.feedback import Feedback
 from consumers.alerts.message_store import StoredMessage
-from consumers.alerts.model import Incident, Silence
+from consumers.alerts.model import Feedback, Incident, Silence
 from consumers.alerts.rendering.texts import content, sentence
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 

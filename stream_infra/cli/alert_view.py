@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from consumers.alerts.feedback import Feedback
-from consumers.alerts.model import Incident, Silence
+from consumers.alerts.channels import sns
+from consumers.alerts.model import Feedback, Incident, Silence
 from consumers.alerts.rendering.texts import Content, content, sentence
 from consumers.alerts.settings import Way
 from consumers.alerts.view import feedback_row, incident_row, message_row, silence_row
@@ -65,7 +65,14 @@ def found_text(found: AlertTrail, endpoints: Endpoints) -> str:
         said = _content(found, endpoints, stored.message)
         lines += ["", _messages([message_row(stored)])]
         lines += [_delivery_line(row) for row in message_row(stored)["deliveries"]]
-        lines += ["", f"Subject: {said.subject}", "", said.email.rstrip(), "", f"SMS: {said.sms}"]
+        lines += [
+            "",
+            f"Subject: {sns.subject(said)}",
+            "",
+            sns.email(said).rstrip(),
+            "",
+            f"SMS: {sns.sms(said)}",
+        ]
     return "\n".join(lines)
 
 
@@ -74,7 +81,7 @@ def found_json(found: AlertTrail, endpoints: Endpoints) -> str:
     messages = []
     for stored in found.messages:
         said = _content(found, endpoints, stored.message)
-        messages.append({**message_row(stored), "email": said.email, "sms": said.sms})
+        messages.append({**message_row(stored), "email": sns.email(said), "sms": sns.sms(said)})
     incident = found.incident and incident_row(found.incident, found.now_ms)
     judged = {
         "feedback": [feedback_row(one) for one in found.said],

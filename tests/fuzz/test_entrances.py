@@ -19,6 +19,7 @@ import pytest
 
 from consumers.alerts import event as alert_events
 from consumers.alerts import settings as alert_settings
+from consumers.alerts.channels.sns import subject
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.rendering.texts import content
 from consumers.contracts.events import detected, ended, escalated
@@ -163,8 +164,8 @@ def test_the_bus_and_the_notifiers_queue_take_any_events() -> None:
             assert done.errors == (), where
         for message in bench.sent()[-3:]:
             text = content(message, URL, bench.settings.time_zone)
-            assert "\n" not in text.subject, where
-            assert "\r" not in text.subject, where
+            assert "\n" not in subject(text), where
+            assert "\r" not in subject(text), where
         assert bench.store.incident_of(good.id) is not None, where
 
 

@@ -1,8 +1,8 @@
-"""What people read: a message as a title, lines and a link, and from these the email and the SMS. Pure."""
+"""What people read: a message as a title, lines and a link. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -20,15 +20,12 @@ from consumers.alerts.model import (
     TickerMove,
     one_line,
 )
-from consumers.alerts.rendering import gsm7
 from consumers.alerts.settings import zone
 from consumers.contracts.kinds import RULE
 from consumers.contracts.wording import counted, duration, number, price
 
-SUBJECT_CHARACTERS = 99
-"""SNS takes subjects of printable ASCII of less than 100 characters (API reference of Publish)."""
-LEAST_TEXT_SEPTETS = 72
-"""What an SMS says at least: with a longer link it goes without one."""
+TITLE_CHARACTERS = 99
+"""Of a digest's title: what the subject of an email has room for."""
 NAMED = 5
 """Tickers that a title names."""
 RANKED = 10
@@ -85,39 +82,6 @@ class Content:
         """The link and the buttons, as words and addresses."""
         see = (("See it", self.link),) if self.link else ()
         return (*see, *((button.label, button.url) for button in self.buttons))
-
-    @property
-    def subject(self) -> str:
-        """The title as SNS takes it for the subject of an email."""
-        titles = [gsm7.spell(text).encode("ascii", "replace").decode() for text in self._titles]
-        cut = titles[-1][: SUBJECT_CHARACTERS - 3].rstrip() + "..."
-        return next((title for title in titles if len(title) <= SUBJECT_CHARACTERS), cut)
-
-    @property
-    def _titles(self) -> tuple[str, ...]:
-        return (self.title, self.short) if self.short else (self.title,)
-
-    @property
-    def email(self) -> str:
-        """The text of an email."""
-        see = ["", f"See it: {self.link}"] if self.link else []
-        see += [f"{button.label}: {button.url}" for button in self.buttons]
-        return "\n".join([self.title, "", *self.lines, *see]) + "\n"
-
-    @property
-    def sms(self) -> str:
-        """One GSM-7 segment: the link whole, for half a link leads nowhere, and as much of the text as fits with it.
-
-        The time comes last, and goes whole: first its day, which is that of the message; then the title's last part.
-        """
-        clock = self.at.partition(" ")[2]
-        parts = [f"{self.title}, {self.at}", *(f"{title}, {clock}" for title in self._titles), *self._titles]
-        texts = [gsm7.spell(text) for text in parts]
-        if self.link and self.link == gsm7.spell(self.link):
-            room = gsm7.SEGMENT_SEPTETS - gsm7.septets(self.link) - 1
-            if room >= min(LEAST_TEXT_SEPTETS, gsm7.septets(texts[0])):
-                return f"{_longest(texts, room)} {self.link}"
-        return _longest(texts, gsm7.SEGMENT_SEPTETS)
 
 
 def content(
@@ -309,11 +273,6 @@ def sentence(context: Context, subject: str) -> str:
     return f"{unknown}. {said}." if said else f"{unknown}."
 
 
-def _longest(texts: Sequence[str], room: int) -> str:
-    """Return the first text that has room, else as much of the last as has."""
-    return next((text for text in texts if gsm7.septets(text) <= room), gsm7.cut(texts[-1], room))
-
-
 def _percent(move: float) -> str:
     return f"{move * 100:+.2f}%"
 
@@ -324,7 +283,7 @@ def _fitting(start: str, digest: Digest) -> str:
         shown = ", ".join(f"{_subject(one)} ({one.severity})" for one in digest.listed[:named])
         more = digest.incidents - named
         others = f" and {counted(more, 'other', 'others')}" if more > 0 else ""
-        if len(title := f"{start}: {shown}{others}") <= SUBJECT_CHARACTERS:
+        if len(title := f"{start}: {shown}{others}") <= TITLE_CHARACTERS:
             return title
     return start
 

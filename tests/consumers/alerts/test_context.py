@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from consumers.alerts.channels.sns import sms
 from consumers.alerts.context import BETA_RETURNS, OTHERS, Context, beta_of, context_of
 from consumers.alerts.market import READ_TICKERS, MarketReader
 from consumers.alerts.model import Incident
@@ -194,7 +195,7 @@ def test_the_index_its_beta_and_the_median_are_read_and_said_everywhere(charts: 
     assert line == incident_row(bench.incident(event), T0_MS)["context"]["sentence"]
     assert line.startswith("Not the market: in 5 min AAPL +3.")
     assert said.title.endswith("), not the market")
-    assert "), not the market, " in said.sms
+    assert "), not the market, " in sms(said)
     assert ", residual " in line
 
 

@@ -15,7 +15,7 @@ import duckdb
 from botocore.exceptions import ClientError
 
 from consumers.alerts.dry_run import DryRun
-from consumers.alerts.feedback import feedback_of
+from consumers.alerts.model import feedback_of
 from consumers.contracts.anomaly import Anomaly
 from consumers.lake.bucket import LakeBucket
 from consumers.lake.run import DAY_MS, Lake, LakePorts, LakeReport

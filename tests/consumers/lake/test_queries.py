@@ -10,11 +10,11 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from consumers.alerts.feedback import precision
 from consumers.contracts.anomaly import iso_ms, ms_of_iso
 from consumers.lake.queries import QUERIES
 from consumers.lake.tables import DAY, TABLES
 from producers.origin import origin_of
+from stream_infra.operations.alert_quality import precision
 from tests.consumers.lake.day import FIRST, SECOND, SECONDS, SENT, START_MS, Day, database, views
 
 SPAN = (FIRST, SECOND)
