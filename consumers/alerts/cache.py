@@ -2,53 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from consumers.alerts.model import Incident
-from consumers.alerts.places import incident_place
-from consumers.alerts.table import Place
+from consumers.alerts.model import AnomalyRecord, Incident
+from consumers.alerts.places import due_place, expiry, incident_place
+from consumers.alerts.table import AlertTable, Delete, Place, Put, decode, encode
 
+RECORD_DAYS = 15
+"""The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
+INCIDENT_DAYS = 90
 _T = TypeVar("_T")
 
 
-@dataclass
 class AlertCache:
-    """What is remembered that matters for a batch of events, and what changed of it."""
+    """What the table holds, and what it is to hold. What is not there yet is read, strongly consistent."""
 
-    _held: dict[Place, tuple[int, object]] = field(default_factory=dict)
-    _now: dict[Place, object] = field(default_factory=dict)
+    def __init__(self, table: AlertTable) -> None:
+        self._table = table
+        self._held: dict[Place, tuple[int, object]] = {}
+        self._now: dict[Place, object] = {}
 
-    def load(self, place: Place, version: int, state: object) -> None:
-        """Remember what the table holds; None of version 0 for nothing."""
-        self._held[place] = version, state
-        self._now[place] = state
+    def load(self, types: Mapping[Place, type[object]]) -> None:
+        """Read many at once, but for those that were read before."""
+        new = {place: type_ for place, type_ in types.items() if place not in self._held}
+        found = self._table.read(new) if new else {}
+        for place, type_ in new.items():
+            item = found.get(place)
+            self._held[place] = (0, None) if item is None else (item.version, decode(item.body, type_))
+            self._now[place] = self._held[place][1]
 
-    def has_loaded(self, place: Place) -> bool:
-        """Return whether it is known what the table holds there."""
-        return place in self._held
-
-    def put(self, place: Place, state: object) -> None:
-        """Change what will be written."""
-        self._now[place] = state
+    def load_incidents(self, ids: Iterable[str]) -> None:
+        """Read many incidents at once, and those into which they were merged."""
+        ids = list(ids)
+        self.load(dict.fromkeys(map(incident_place, ids), Incident))
+        found = map(self.incident, ids)
+        if merged := {one.merged_into for one in found if one is not None and one.merged_into}:
+            self.load_incidents(merged)
 
     def get(self, place: Place, type_: type[_T]) -> _T | None:
         """Return what is there, None for nothing."""
-        found = self._now.get(place)
+        self.load({place: type_})
+        found = self._now[place]
         return found if isinstance(found, type_) else None
 
-    def changed(self) -> Iterator[tuple[Place, int, object, object]]:
-        """Yield what changed: its place, the version before, what there was, and what there is now."""
+    def incident(self, id_: str) -> Incident | None:
+        """Return an incident as it is, though it was merged into another."""
+        return self.get(incident_place(id_), Incident)
+
+    def resolve(self, id_: str) -> Incident | None:
+        """Return an incident, or the one that it was merged into."""
+        incident = self.incident(id_)
+        while incident is not None and incident.merged_into:
+            incident = self.incident(incident.merged_into)
+        return incident
+
+    def put(self, place: Place, state: object) -> None:
+        """Change what will be written."""
+        self._held.setdefault(place, (0, None))
+        self._now[place] = state
+
+    def changes(self, now_ms: int) -> Iterator[Put | Delete]:
+        """Yield the writes of what changed; an incident is listed as due when it says so, and no longer when not."""
         for place, state in self._now.items():
-            version, before = self._held.get(place, (0, None))
-            if state != before:
-                yield place, version, before, state
-
-
-def resolve(cache: AlertCache, id_: str) -> Incident | None:
-    """Return an incident of a cache, or the one that it was merged into."""
-    incident = cache.get(incident_place(id_), Incident)
-    while incident is not None and incident.merged_into:
-        incident = cache.get(incident_place(incident.merged_into), Incident)
-    return incident
+            version, before = self._held[place]
+            if state == before:
+                continue
+            days = RECORD_DAYS if isinstance(state, AnomalyRecord) else INCIDENT_DAYS
+            yield Put(place, encode(state), expiry(now_ms, days), version)
+            listed_ms = before.due_ms if isinstance(before, Incident) else None
+            if isinstance(state, Incident) and state.due_ms != listed_ms:
+                if listed_ms is not None:
+                    yield Delete(due_place(listed_ms, state.id))
+                if state.due_ms is not None:
+                    due = due_place(state.due_ms, state.id)
+                    yield Put(due, encode(state.id), expiry(now_ms, INCIDENT_DAYS))

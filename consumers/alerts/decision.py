@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumers.alerts import incidents
-from consumers.alerts.cache import AlertCache, resolve
+from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import (
@@ -21,15 +21,8 @@ from consumers.alerts.model import (
     Move,
     Pending,
 )
-from consumers.alerts.places import (
-    digested_place,
-    first_ms_of,
-    group_of,
-    group_place,
-    incident_place,
-    record_place,
-)
-from consumers.alerts.policy import WIDE_MS, Policy, joins, near, subject_of, with_notification
+from consumers.alerts.places import digested_place, first_ms_of, group_place, incident_place, record_place
+from consumers.alerts.policy import WIDE_MS, Policy, group_of, joins, near, subject_of, with_notification
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.contracts.kinds import RULE
@@ -92,7 +85,7 @@ class Decision:
         if record is not None and event.key in record.seen:
             self.again[id(event)] = self._made_before(record)
             return
-        incident = self._incident(event) if record is None else resolve(self.cache, record.incident)
+        incident = self._incident(event) if record is None else self.cache.resolve(record.incident)
         if record is not None and incident is not None and _carries_on(event, incident):
             self._put(incidents.handed_over(incident))
             incident, new = incidents.absorb(event, self._own(event), None, self.policy.now_ms)
@@ -138,7 +131,7 @@ class Decision:
         """
         messages: dict[int, Message] = {}
         for id_, news in self._news.items():
-            incident = self.cache.get(incident_place(id_), Incident)
+            incident = self.cache.incident(id_)
             assert incident is not None  # noqa: S101  it was put there with its news
             cause = news[-1][1]  # the worst: news exceeds what people were notified of
             channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
@@ -154,13 +147,13 @@ class Decision:
         """Make digests of the minor news where few were sent at once lately."""
         digests: dict[tuple[str, tuple[str, ...]], tuple[str, Digest, AlertEvent]] = {}
         for incident_id, event in self._minor:
-            incident = self.cache.get(incident_place(incident_id), Incident)
+            incident = self.cache.incident(incident_id)
             if incident is None or incident.waiting is None:
                 continue  # sent at once, merged, or in such a digest by now
             key = incident.origin, incident.waiting.channels
             if key not in digests:
                 place = digested_place(*key)
-                used_ms = self.store.load_also(self.cache, place, int) or 0
+                used_ms = self.cache.get(place, int) or 0
                 used_ms = max(used_ms, self.policy.now_ms) + DIGEST_USES_MS
                 if used_ms > self.policy.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
@@ -179,7 +172,7 @@ class Decision:
         return [event for event, of in known if of is not None and (not of.is_wide or of.id in self._opened)]
 
     def _made_before(self, record: AnomalyRecord) -> list[Pending]:
-        of = self.cache.get(incident_place(record.incident), Incident), resolve(self.cache, record.incident)
+        of = self.cache.incident(record.incident), self.cache.resolve(record.incident)
         made = {one.message_id: one for incident in of if incident for one in incident.notifications}
         return [
             Pending(one.message_id, one.made_ms, channel)
@@ -194,7 +187,7 @@ class Decision:
     def _of(self, event: AlertEvent) -> Incident | None:
         """Return the incident that an event was taken into."""
         record = self._record(event)
-        return None if record is None else resolve(self.cache, record.incident)
+        return None if record is None else self.cache.resolve(record.incident)
 
     def _put(self, incident: Incident) -> None:
         due_ms = self.policy.due_ms(incident)
@@ -230,10 +223,10 @@ class Decision:
         """Return an incident with those of single tickers that began with the move."""
         moves = near(event, self._around[event.origin])
         ids = list(dict.fromkeys(move.incident for move in reversed(moves) if move.incident))[:MERGED]
-        self.store.load_incidents(self.cache, ids)
+        self.cache.load_incidents(ids)
         began_ms = event.at_ms - WIDE_MS
         for id_ in ids:
-            single = self.cache.get(incident_place(id_), Incident)
+            single = self.cache.incident(id_)
             if single and not single.is_wide and not single.merged_into and single.opened_ms >= began_ms:
                 wide, left = incidents.merged(wide, single)
                 self._put(left)
@@ -247,8 +240,7 @@ class Decision:
     def _newest(self, event: AlertEvent, group: str) -> Incident | None:
         """Return the newest incident of a group if the event belongs to it; events in disorder may belong to others."""
         for id_ in self._ids(event, group):
-            self.store.load_incidents(self.cache, [id_])
-            incident = self.cache.get(incident_place(id_), Incident)
+            incident = self.cache.incident(id_)
             if incident is not None and joins(incident, event.anomaly.began_ms):
                 return incident
             if event.anomaly.began_ms > first_ms_of(id_):
@@ -260,8 +252,7 @@ class Decision:
 
     def _open(self, event: AlertEvent, group: str, subject: str, watched: int = 0) -> Incident:
         incident = incidents.opened(event, subject, watched)
-        self.store.load_incidents(self.cache, [incident.id])
-        held = resolve(self.cache, incident.id)
+        held = self.cache.resolve(incident.id)
         if held is not None:
             return held  # of the same moment, which was merged, or is no longer among the newest
         ids = sorted({incident.id, *self._ids(event, group)}, key=first_ms_of, reverse=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TypeVar
-
-import msgspec
 
 from consumers.alerts.model import Delivery, Message, Pending
 from consumers.alerts.places import (
@@ -16,9 +15,8 @@ from consumers.alerts.places import (
     expiry,
     message_place,
     pending_place,
-    turn_place,
 )
-from consumers.alerts.table import AlertTable, ConflictError, Delete, Item, Place, Put
+from consumers.alerts.table import AlertTable, ConflictError, Delete, Item, Place, Put, decode, encode
 
 MESSAGE_DAYS = 90
 """More than the longest silence, so that what it defers is still sent."""
@@ -78,17 +76,11 @@ class MessageStore:
 
     def messages(self, since_ms: int, until_ms: int) -> Iterator[StoredMessage]:
         """Yield messages made in a span (epoch ms UTC, both ends included), the oldest first."""
-        message: Message | None = None
-        deliveries: list[Delivery] = []
-        for item in self._of_days("messages", since_ms, until_ms):
-            if "#>" in item.place[1]:
-                deliveries.append(decode(item.body, Delivery))
-                continue
-            if message is not None:
-                yield StoredMessage(message, tuple(deliveries))
-            message, deliveries = decode(item.body, Message), []
-        if message is not None:
-            yield StoredMessage(message, tuple(deliveries))
+        items = self._of_days("messages", since_ms, until_ms)
+        for key, (message, *deliveries) in groupby(items, lambda item: item.place[1].partition("#>")[0]):
+            if message.place[1] == key:  # else it has expired, before its deliveries
+                found = tuple(decode(item.body, Delivery) for item in deliveries)
+                yield StoredMessage(decode(message.body, Message), found)
 
     def _of_days(self, name: str, since_ms: int, until_ms: int) -> Iterator[Item]:
         """Yield the items of partitions by day whose sort keys begin with a moment of a span."""
@@ -103,7 +95,7 @@ class MessageStore:
 
     def take_turn(self, channel: str, by: str, now_ms: int) -> int:
         """Return the number of the turn if nobody else sends to a channel; else 0, and whoever does knows of more."""
-        place = turn_place(channel)
+        place = "turn", channel
         for _ in range(ATTEMPTS):
             turn, number = self._read(place, Turn) or (_FREE, 0)
             is_free = turn.until_ms <= now_ms
@@ -115,7 +107,7 @@ class MessageStore:
 
     def end_turn(self, channel: str, by: str, number: int, now_ms: int) -> int:
         """End a turn; return its new number where it goes on, as others made something for the channel meanwhile."""
-        place = turn_place(channel)
+        place = "turn", channel
         try:
             self._table.write([Put(place, encode(_FREE), expiry(now_ms, 1), number)])
         except ConflictError:
@@ -181,13 +173,3 @@ def new_message(message: Message, now_ms: int) -> Iterator[Put | Delete]:
         pending = Pending(message.id, message.made_ms, channel)
         yield Put(delivery_place(pending), encode(Delivery(channel)), expires_at, 0)
         yield Put(pending_place(pending), encode(pending), expires_at)
-
-
-def encode(value: object) -> str:
-    """Return the body of an item."""
-    return msgspec.json.encode(value).decode()
-
-
-def decode(text: str, type_: type[_T]) -> _T:
-    """Return what the body of an item holds."""
-    return msgspec.json.decode(text, type=type_)

@@ -228,11 +228,10 @@ class Notifier:
 
     def _do_due(self, listed: Sequence[tuple[str, Place]], policy: Policy) -> list[Message | Exception]:
         """Do what is due of incidents, listed by id and where that is listed; return the messages."""
-        cache = AlertCache()
-        self._store.load_incidents(cache, [id_ for id_, _ in listed])
+        cache = self._store.cache(id_ for id_, _ in listed)
         messages: list[Message] = []
         for id_, place in listed:
-            incident = cache.get(incident_place(id_), Incident)
+            incident = cache.incident(id_)
             if incident is None:
                 self._store.forget(place)
                 continue
@@ -255,8 +254,7 @@ class Notifier:
         if what == "digest" and incident.waiting is not None:
             channels = incident.waiting.channels
             place = digest_place(incident.origin, channels)
-            digest = self._store.load_also(cache, place, Digest)
-            digest = digest or Digest(incident.origin, channels, policy.now_ms)
+            digest = cache.get(place, Digest) or Digest(incident.origin, channels, policy.now_ms)
             digest = digest.with_incident(incident)
             cache.put(place, digest)
             return with_notification(incident, "digest", _digest_id(digest), channels, policy.now_ms), None

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Pending
 from consumers.alerts.table import Place
-from consumers.contracts.kinds import RULE
 
 DAY_MS = 86_400_000
-
-
-def group_of(event: AlertEvent) -> str:
-    """Return the subject of an event's own group; late anomalies never join live ones, nor does a rule any other."""
-    group = f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
-    return f"{group}#rule" if event.anomaly.kind == RULE else group
 
 
 def group_place(origin: str, subject: str) -> Place:
@@ -73,11 +65,6 @@ def delivery_place(pending: Pending) -> Place:
 def pending_place(pending: Pending) -> Place:
     """Where a delivery is listed until it is done."""
     return "pending", delivery_place(pending)[1]
-
-
-def turn_place(channel: str) -> Place:
-    """Where it is who sends to a channel now."""
-    return "turn", channel
 
 
 def days_between(first_ms: int, last_ms: int) -> list[str]:

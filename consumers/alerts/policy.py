@@ -70,6 +70,12 @@ def subject_of(kind: str) -> str:
     return "" if kind == RULE else {"market": MARKET, "feed": FEED}.get(concern_of(kind), "")
 
 
+def group_of(event: AlertEvent) -> str:
+    """Return the subject of an event's own group; late anomalies never join live ones, nor does a rule any other."""
+    group = f"{event.anomaly.ticker}#late" if event.late else event.anomaly.ticker
+    return f"{group}#rule" if event.anomaly.kind == RULE else group
+
+
 def joins(incident: Incident, at_ms: int) -> bool:
     """Return whether an anomaly at `at_ms` (market time, epoch ms) belongs to an incident of its group."""
     if incident.merged_into:

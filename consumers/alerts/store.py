@@ -27,18 +27,17 @@ delivered twice or concurrently has one effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
 
 import msgspec
 
 from consumers.alerts import incidents
-from consumers.alerts.cache import AlertCache, resolve
+from consumers.alerts.cache import AlertCache
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.links import KEY_BYTES, LinkError
-from consumers.alerts.message_store import MESSAGE_DAYS, MessageStore, decode, encode, new_message
+from consumers.alerts.message_store import MessageStore, new_message
 from consumers.alerts.model import (
     FEED,
     MARKET,
@@ -53,26 +52,20 @@ from consumers.alerts.model import (
 )
 from consumers.alerts.places import (
     digest_place,
-    due_place,
     expiry,
     feedback_place,
-    group_of,
     group_place,
     incident_place,
     record_place,
 )
-from consumers.alerts.policy import WIDE_MS
-from consumers.alerts.table import AlertTable, ConflictError, Delete, Place, Put
+from consumers.alerts.policy import WIDE_MS, group_of
+from consumers.alerts.table import AlertTable, ConflictError, Delete, Place, Put, decode, encode
 
-RECORD_DAYS = 15
-"""The queues keep events for 14 days; a redelivery must find what became of its anomaly."""
-INCIDENT_DAYS = MESSAGE_DAYS
 FEEDBACK_DAYS = 400
 MOVES_DAYS = 1
 ATTEMPTS = 5
 """Tries to acknowledge an incident against events that change it meanwhile."""
 KEY_DAYS = 3650
-_T = TypeVar("_T")
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""
 
@@ -86,7 +79,7 @@ class AlertStore(MessageStore):
 
     def load(self, events: Sequence[AlertEvent]) -> AlertCache:
         """Return what is remembered that matters for events; strongly consistent."""
-        cache = AlertCache()
+        cache = AlertCache(self._table)
         groups = {
             group_place(event.origin, subject)
             for event in events
@@ -97,19 +90,11 @@ class AlertStore(MessageStore):
         # The newest incidents of before, which mostly are those of now: one read instead of two.
         before = [id_ for place, id_ in self._newest.items() if place in groups]
         types: dict[Place, type[object]] = dict.fromkeys(groups, str) | dict.fromkeys(records, AnomalyRecord)
-        self._load(cache, types | dict.fromkeys(map(incident_place, [*new, *before]), Incident))
+        cache.load(types | dict.fromkeys(map(incident_place, [*new, *before]), Incident))
         self._newest = {place: ids.split()[0] for place in groups if (ids := cache.get(place, str))}
         known = [one.incident for place in records if (one := cache.get(place, AnomalyRecord)) is not None]
-        self.load_incidents(cache, [*self._newest.values(), *known, *new])
+        cache.load_incidents([*self._newest.values(), *known, *new])
         return cache
-
-    def load_incidents(self, cache: AlertCache, ids: Iterable[str]) -> None:
-        """Add incidents to a cache, and those into which they were merged."""
-        places = [incident_place(id_) for id_ in ids]
-        self._load(cache, {place: Incident for place in places if not cache.has_loaded(place)})
-        found = (cache.get(place, Incident) for place in places)
-        if further := {one.merged_into for one in found if one is not None and one.merged_into}:
-            self.load_incidents(cache, further)
 
     def load_moves(self, origin: str, since_ms: int, until_ms: int) -> list[Move]:
         """Return moves of batches whose first event is of that time."""
@@ -130,7 +115,7 @@ class AlertStore(MessageStore):
         TooManyWritesError
             More than one transaction takes; decide about fewer events at once.
         """
-        writes = [*_changes(cache, now_ms)]
+        writes = [*cache.changes(now_ms)]
         for message in messages:
             writes += new_message(message, now_ms)
         together: dict[tuple[str, int], list[Move]] = {}
@@ -188,14 +173,15 @@ class AlertStore(MessageStore):
             self._table.write([Delete(place)])
         return there
 
+    def cache(self, ids: Iterable[str]) -> AlertCache:
+        """Return what is remembered of incidents, and of those into which they were merged."""
+        cache = AlertCache(self._table)
+        cache.load_incidents(ids)
+        return cache
+
     def incident(self, id_: str) -> Incident | None:
         """Return an incident, or the one that it was merged into; None for nothing."""
-        return self._incident(id_)[1]
-
-    def _incident(self, id_: str) -> tuple[AlertCache, Incident | None]:
-        cache = AlertCache()
-        self.load_incidents(cache, [id_])
-        return cache, resolve(cache, id_)
+        return self.cache([id_]).resolve(id_)
 
     def incident_of(self, anomaly_id: str) -> Incident | None:
         """Return the incident that an anomaly belongs to; None if it is not known."""
@@ -232,8 +218,8 @@ class AlertStore(MessageStore):
             The link was used.
         """
         for _ in range(ATTEMPTS):
-            cache, incident = self._incident(id_)
-            if incident is None:
+            cache = self.cache([id_])
+            if (incident := cache.resolve(id_)) is None:
                 return None
             known = known and replace(known, rank=incident.peak)
             # The next sweep finds what is due; what waits for a digest is known already.
@@ -245,7 +231,7 @@ class AlertStore(MessageStore):
                 Delete(index) if known is None else Put(index, encode(after.id), expiry(known.until_ms, 1))
             )
             with suppress(ConflictError):
-                self._write_once([*_changes(cache, now_ms), listed], link, now_ms)
+                self._write_once([*cache.changes(now_ms), listed], link, now_ms)
                 return after
         raise ConflictError(f"incident {id_} changes all the while")
 
@@ -280,10 +266,8 @@ class AlertStore(MessageStore):
         return [one for one in found if one.resolved_ms is None and not one.merged_into]
 
     def _incidents(self, ids: Iterable[str]) -> list[Incident]:
-        cache, ids = AlertCache(), list(ids)
-        self.load_incidents(cache, ids)
-        found = (cache.get(incident_place(id_), Incident) for id_ in ids)
-        return [one for one in found if one is not None]
+        ids = list(ids)
+        return [one for one in map(self.cache(ids).incident, ids) if one is not None]
 
     def open_digests(self) -> list[tuple[Digest, int]]:
         """Return the digests that are being put together, with their versions."""
@@ -299,32 +283,3 @@ class AlertStore(MessageStore):
         """
         place = digest_place(digest.origin, digest.channels)
         self._table.write([Delete(place, version), *new_message(message, now_ms)])
-
-    def load_also(self, cache: AlertCache, place: Place, type_: type[_T]) -> _T | None:
-        """Add to a cache what is at a place, and return it."""
-        if not cache.has_loaded(place):
-            self._load(cache, {place: type_})
-        return cache.get(place, type_)
-
-    def _load(self, cache: AlertCache, types: Mapping[Place, type[object]]) -> None:
-        found = self._table.read(types)
-        for place, type_ in types.items():
-            item = found.get(place)
-            if item is None:
-                cache.load(place, 0, None)
-            else:
-                cache.load(place, item.version, decode(item.body, type_))
-
-
-def _changes(cache: AlertCache, now_ms: int) -> Iterator[Put | Delete]:
-    """Yield the writes of what changed; an incident is listed as due when it says so, and no longer when not."""
-    for place, version, before, state in cache.changed():
-        days = RECORD_DAYS if isinstance(state, AnomalyRecord) else INCIDENT_DAYS
-        yield Put(place, encode(state), expiry(now_ms, days), version)
-        listed_ms = before.due_ms if isinstance(before, Incident) else None
-        if isinstance(state, Incident) and state.due_ms != listed_ms:
-            if listed_ms is not None:
-                yield Delete(due_place(listed_ms, state.id))
-            if state.due_ms is not None:
-                due = due_place(state.due_ms, state.id)
-                yield Put(due, encode(state.id), expiry(now_ms, INCIDENT_DAYS))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
 
 from producers.errors import MonitorError
 
@@ -18,6 +20,7 @@ READS = WRITES = 100
 """Items that one BatchGetItem and one TransactWriteItems take."""
 LAST = "~"
 """Sorts after every sort key."""
+_T = TypeVar("_T")
 
 
 class ConflictError(MonitorError):
@@ -180,6 +183,16 @@ class DynamoTable:
             if codes & {"ConditionalCheckFailed", "TransactionConflict"}:
                 raise ConflictError(str(error)) from error
             raise
+
+
+def encode(value: object) -> str:
+    """Return the body of an item."""
+    return msgspec.json.encode(value).decode()
+
+
+def decode(text: str, type_: type[_T]) -> _T:
+    """Return what the body of an item holds."""
+    return msgspec.json.decode(text, type=type_)
 
 
 def _check_number(writes: Sequence[Put | Delete]) -> None:

@@ -14,10 +14,9 @@ import pytest
 
 from api.client import ApiError, ApiUnavailableError, AsyncMonitor, Monitor, dialogues
 from api.services import Services
-from consumers.alerts.message_store import encode
 from consumers.alerts.model import AnomalySummary, Incident
 from consumers.alerts.places import expiry, incident_place
-from consumers.alerts.table import DynamoTable, Put
+from consumers.alerts.table import DynamoTable, Put, encode
 from tests.api.charts import last_quote, put_quotes
 from tests.api.client import NOW_MS, Table
 from tests.api.served import served

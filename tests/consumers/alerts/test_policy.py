@@ -546,8 +546,8 @@ def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:
         first.with_incident(bench.incident(events[0])),
         both.with_incident(bench.incident(events[1])),
     ):
-        cache = AlertCache()
-        bench.store.load_also(cache, digest_place("live", ("sns",)), Digest)
+        cache = AlertCache(bench.table)
+        cache.get(digest_place("live", ("sns",)), Digest)
         cache.put(digest_place("live", ("sns",)), digest)
         bench.store.commit(cache, [], bench.now_ms)
     with pytest.raises(ConflictError):

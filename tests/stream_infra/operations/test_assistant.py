@@ -14,10 +14,9 @@ import boto3
 import pytest
 
 from api.client import Monitor
-from consumers.alerts.message_store import encode
 from consumers.alerts.model import AnomalySummary, Incident, Silence
 from consumers.alerts.places import expiry, incident_place
-from consumers.alerts.table import DynamoTable, Put
+from consumers.alerts.table import DynamoTable, Put, encode
 from consumers.contracts.anomaly import Anomaly
 from consumers.contracts.charts import Bar
 from tests.api.charts import put_bar

@@ -16,10 +16,9 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from consumers.alerts.message_store import encode
 from consumers.alerts.model import AnomalySummary, Incident
 from consumers.alerts.places import expiry, incident_place
-from consumers.alerts.table import DynamoTable, Put
+from consumers.alerts.table import DynamoTable, Put, encode
 from consumers.contracts.anomaly import Anomaly, iso_ms
 from producers.archive import Archive
 from producers.quote_batch import QuoteBatch
