@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
-from api.alerts import acknowledgement_row, in_force, silence_row
+from api.alerts import acknowledgement_row, in_force, incident_row, message_row, silence_model
 from api.audit import record
 from api.models import (
     AlertList,
@@ -34,7 +34,6 @@ from consumers.alerts import links
 from consumers.alerts.links import LinkError
 from consumers.alerts.model import Acknowledgement, Incident, Silence, feedback_of
 from consumers.alerts.table import ConflictError
-from consumers.alerts.view import incident_row, message_row
 from consumers.contracts.anomaly import iso_ms
 
 _DAY_MS = 86_400_000
@@ -79,7 +78,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         until_ms = _until_ms(wanted.until, services.now_ms())
         silence = Silence(until_ms, ticker, kind, wanted.reason, who())
         _silence(services, silence)
-        return respond(silence_row(silence), None)
+        return respond(silence_model(silence), None)
 
     @app.delete(
         "/alerts/silences",
@@ -189,11 +188,11 @@ def _incident_of(services: Services, anomaly_id: str) -> Incident:
 def _silence(services: Services, silence: Silence, link: str = "") -> None:
     before = _silence_of(services, silence.scope)
     services.alerts.put_silence(silence, link)
-    record("silence", silence.by, before, silence_row(silence))
+    record("silence", silence.by, before, silence_model(silence))
 
 
 def _silence_of(services: Services, scope: str) -> dict[str, Any] | None:
-    return next((silence_row(one) for one in services.alerts.silences() if one.scope == scope), None)
+    return next((silence_model(one) for one in services.alerts.silences() if one.scope == scope), None)
 
 
 def _acknowledged(

@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from api.access import allow_write
+from api.alerts import feedback_row, incident_row
 from api.audit import record
 from api.incident_models import FeedbackRequest, IncidentDetail
 from api.parameters import IncidentPath
@@ -18,7 +19,6 @@ from api.routes.common import if_none_match, responses
 from api.services import Services
 from consumers.alerts.market import moves_after
 from consumers.alerts.model import Incident, feedback_of
-from consumers.alerts.view import feedback_row, incident_row
 
 
 def register(app: APIGatewayRestResolver, services: Services) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from consumers.alerts.context import Context
-from consumers.contracts.anomaly import SEVERITIES
+from consumers.contracts.anomaly import SEVERITIES, iso_ms
 
 MINUTE_MS = 60_000
 REASON_CHARACTERS = 200
@@ -77,6 +77,11 @@ class TickerMove:
         """Return what both say of the ticker together."""
         move = max(self.move, other.move, key=abs)
         return TickerMove(self.ticker, min(self.first_ms, other.first_ms), max(self.rank, other.rank), move)
+
+    def row(self) -> dict[str, object]:
+        """Return it for JSON."""
+        at, severity = iso_ms(self.first_ms), SEVERITIES[self.rank]
+        return {"ticker": self.ticker, "first_at": at, "severity": severity, "move": self.move}
 
 
 @dataclass(frozen=True, slots=True)

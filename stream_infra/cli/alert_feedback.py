@@ -57,7 +57,7 @@ def quality(since: SinceOption = "30d", as_json: options.AsJson = False, aws: op
 
 
 def _print(id_: str, *, useful: bool, as_json: bool, aws: bool) -> None:
-    from consumers.alerts.view import feedback_row  # noqa: PLC0415
+    from api.alerts import feedback_row  # noqa: PLC0415
     from stream_infra.operations import alert_quality  # noqa: PLC0415
 
     said = alert_quality.record_feedback(

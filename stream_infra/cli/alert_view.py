@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from api.alerts import feedback_row, incident_row, message_row, silence_row
 from consumers.alerts.channels import sns
 from consumers.alerts.model import Feedback, Incident, Silence
 from consumers.alerts.rendering.texts import Content, content, sentence
 from consumers.alerts.settings import Way
-from consumers.alerts.view import feedback_row, incident_row, message_row, silence_row
 from consumers.contracts.anomaly import iso_ms
 from consumers.contracts.wording import counted
 from stream_infra.cli.text import table_text, time_of

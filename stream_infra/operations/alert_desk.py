@@ -9,6 +9,7 @@ from math import prod
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from api.alerts import message_row
 from consumers.alerts import policy
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
@@ -17,7 +18,6 @@ from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
-from consumers.alerts.view import message_row
 from consumers.contracts import events
 from consumers.contracts.anomaly import SEVERITIES, iso_ms
 from consumers.stores.charts import ChartTable

@@ -19,10 +19,10 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 
+from api.alerts import silence_row
 from api.client import Monitor
 from api.models import AnomalyModel, BarModel, IncidentModel, Safety
 from consumers.alerts.model import Silence
-from consumers.alerts.view import silence_row
 from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.kinds import EVERY_KIND, RULE, spec_of
 from consumers.stream.thresholds import Threshold

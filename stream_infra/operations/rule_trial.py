@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.alerts.dry_run import DryRun
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import Message
 from consumers.alerts.settings import AlertSettings
@@ -23,6 +22,7 @@ from consumers.stream.rules import PriceRule
 from consumers.windows.rules import advance
 from producers.archive import ALL, folder_of
 from stream_infra.operations.errors import InputError
+from stream_infra.operations.offline.dry_run import DryRun
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -265,7 +265,7 @@ class SentCursor:
 
 
 def _sent(stored: StoredMessage) -> Item:
-    from consumers.alerts.view import message_row  # noqa: PLC0415
+    from api.alerts import message_row  # noqa: PLC0415
 
     row = message_row(stored)
     at = datetime.fromtimestamp(stored.sent_ms / 1000, UTC)

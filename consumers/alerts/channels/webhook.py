@@ -11,7 +11,6 @@ from consumers.alerts.channels import ChannelError, Setup
 from consumers.alerts.http_channel import HttpChannel, Post, as_json, field_of
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
-from consumers.alerts.view import ticker_rows
 from consumers.contracts.anomaly import iso_ms
 
 KEY_CHARACTERS = 16
@@ -87,7 +86,7 @@ def _payload(message: Message, content: Content) -> dict[str, Any]:
             "state": incident.state(message.made_ms),
             "anomaly_count": incident.anomalies,
             "anomalies": [one.id for one in incident.samples],
-            "tickers": ticker_rows(incident),
+            "tickers": [move.row() for move in incident.tickers],
             "context": incident.context and asdict(incident.context),
         },
     }

@@ -88,7 +88,7 @@ def deliveries(since: SinceOption = "1d", as_json: options.AsJson = False, aws: 
 
     Example: stock-monitor alerts deliveries --since 2h
     """
-    from consumers.alerts.view import message_row  # noqa: PLC0415
+    from api.alerts import message_row  # noqa: PLC0415
     from stream_infra.cli import alert_view  # noqa: PLC0415
 
     overview = _overview(resolve(aws), since)
@@ -158,8 +158,8 @@ def silence(
 
     Example: stock-monitor alerts silence --ticker TSLA --kind price_spike --for 2h --reason "earnings"
     """
+    from api.alerts import silence_row  # noqa: PLC0415
     from consumers.alerts.model import Silence  # noqa: PLC0415
-    from consumers.alerts.view import silence_row  # noqa: PLC0415
     from stream_infra.cli import alert_view  # noqa: PLC0415
 
     ticker, kind = _covered(ticker, kind, everything)
@@ -206,7 +206,7 @@ def ack(
 
     Example: stock-monitor alerts ack AAPL-1763996400123-price_spike --for 1h
     """
-    from consumers.alerts.view import incident_row  # noqa: PLC0415
+    from api.alerts import incident_row  # noqa: PLC0415
     from stream_infra.cli import alert_view  # noqa: PLC0415
     from stream_infra.operations import alert_desk  # noqa: PLC0415
 

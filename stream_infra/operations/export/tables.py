@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from api.alerts import incident_row
 from consumers.alerts.places import days_between
 from consumers.alerts.store import AlertStore
-from consumers.alerts.view import incident_row
 from consumers.contracts.anomaly import from_item, iso_ms, to_json
 from producers.archive import ALL, folder_of
 from producers.origin import origin_of

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.alerts import incident_row, message_row
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.delivery import WRITE_ATTEMPTS
 from consumers.alerts.event import AlertEvent
@@ -23,7 +24,6 @@ from consumers.alerts.policy import Policy
 from consumers.alerts.settings import AlertSettings, MarketWide
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
-from consumers.alerts.view import incident_row, message_row
 from consumers.contracts.anomaly import SEVERITIES, ms_of_iso
 from tests.consumers.alerts.bench import T0_MS, opened, over, worse
 

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from consumers.alerts import policy
-from consumers.alerts.dry_run import DryRun
 from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import HIGH, Incident, Message
 from consumers.contracts.anomaly import anomaly_id
@@ -26,6 +25,7 @@ from consumers.stream.thresholds import Threshold
 from producers.quote_batch import Quote
 from producers.simulation.injection import DEFAULT_WATCH_LIST, InjectedEvent
 from producers.sources.simulated import SimulatedSource
+from stream_infra.operations.offline.dry_run import DryRun
 from stream_infra.operations.offline.history import RecordedHistory
 
 START_MS = round(datetime(2026, 11, 24, 14, 30, tzinfo=UTC).timestamp() * 1000)

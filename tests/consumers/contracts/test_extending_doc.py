@@ -60,7 +60,7 @@ with mock_aws():
     found = [event for event in history.changes() if event.anomaly.kind == kind and event.change == "detected"]
     anomaly = found[0].anomaly
 
-    from consumers.alerts.dry_run import DryRun
+    from stream_infra.operations.offline.dry_run import DryRun
     from consumers.alerts.event import AlertEvent
     from consumers.alerts.rendering.texts import content
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 from botocore.exceptions import ClientError
 
-from consumers.alerts.dry_run import DryRun
 from consumers.alerts.model import feedback_of
 from consumers.contracts.anomaly import Anomaly
 from consumers.lake.bucket import LakeBucket
@@ -23,6 +22,7 @@ from consumers.lake.tables import TABLES
 from consumers.windows.block import Block
 from consumers.windows.ports import BlockStore
 from producers.partitions import partition_of
+from stream_infra.operations.offline.dry_run import DryRun
 from tests.consumers import kit
 from tests.consumers.alerts.bench import received
 
