@@ -145,7 +145,7 @@ class Decision:
 
     def _first_digests(self, messages: dict[int, Message]) -> None:
         """Make digests of the minor news where few were sent at once lately."""
-        digests: dict[tuple[str, tuple[str, ...]], tuple[str, Digest, AlertEvent]] = {}
+        digests: dict[tuple[str, tuple[str, ...]], tuple[Digest, AlertEvent]] = {}
         for incident_id, event in self._minor:
             incident = self.cache.incident(incident_id)
             if incident is None or incident.waiting is None:
@@ -153,18 +153,17 @@ class Decision:
             key = incident.origin, incident.waiting.channels
             if key not in digests:
                 place = digested_place(*key)
-                used_ms = self.cache.get(place, int) or 0
-                used_ms = max(used_ms, self.policy.now_ms) + DIGEST_USES_MS
+                used_ms = max(self.cache.get(place, int) or 0, self.policy.now_ms) + DIGEST_USES_MS
                 if used_ms > self.policy.now_ms + DIGESTS_AT_ONCE * DIGEST_USES_MS:
                     continue
                 self.cache.put(place, used_ms)
-            # Functions that work at once may begin digests in the same millisecond, but no two about one incident.
-            begun = f"digest-{_next_id(incident)}", Digest(*key, self.policy.now_ms), event
-            id_, digest, first = digests.get(key, begun)
-            digests[key] = id_, digest.with_incident(incident), first
-            self._put(with_notification(incident, "digest", id_, key[1], self.policy.now_ms))
-        for id_, digest, first in digests.values():
-            messages[id(first)] = digest_message(id_, digest, self.policy.now_ms)
+                # Functions that work at once may begin digests in one millisecond, but no two about one incident.
+                digests[key] = Digest(*key, f"digest-{incident.next_id}"), event
+            digest, first = digests[key]
+            digests[key] = digest.with_incident(incident), first
+            self._put(with_notification(incident, "digest", digest.id, digest.channels, self.policy.now_ms))
+        for digest, first in digests.values():
+            messages[id(first)] = digest.message(self.policy.now_ms)
 
     def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
         """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
@@ -270,11 +269,6 @@ def _carries_on(event: AlertEvent, incident: Incident) -> bool:
     return incident.origin == "backfill" and event.origin != "backfill" and event.change != "ended"
 
 
-def digest_message(id_: str, digest: Digest, now_ms: int) -> Message:
-    """Return the message of a digest."""
-    return Message(id_, "digest", now_ms, digest.channels, digest=digest)
-
-
 def with_message(
     kind: MessageKind,
     incident: Incident,
@@ -283,10 +277,6 @@ def with_message(
     cause: AnomalySummary | None = None,
 ) -> tuple[Incident, Message]:
     """Return an incident with a message about it."""
-    id_ = _next_id(incident)
+    id_ = incident.next_id
     incident = with_notification(incident, kind, id_, channels, now_ms)
     return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
-
-
-def _next_id(incident: Incident) -> str:
-    return f"{incident.id}#{incident.sequence + 1}"

@@ -15,7 +15,6 @@ from consumers.alerts.model import (
     AnomalySummary,
     Incident,
     TickerMove,
-    incident_id,
 )
 from consumers.contracts.kinds import RULE, is_misprint
 
@@ -32,7 +31,7 @@ def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
     """
     began_ms, is_rule = event.anomaly.began_ms, event.anomaly.kind == RULE
     incident = Incident(
-        id=incident_id(f"{event.origin}{'-late' * event.late}{'-rule' * is_rule}", subject, began_ms),
+        id=f"{event.origin}{'-late' * event.late}{'-rule' * is_rule}-{subject}-{began_ms}",
         origin=event.origin,
         subject=subject,
         opened_ms=began_ms,

@@ -203,6 +203,11 @@ class Incident:
         """Whether it is over many tickers."""
         return self.subject in {MARKET, FEED}
 
+    @property
+    def next_id(self) -> str:
+        """The id of the next message about it."""
+        return f"{self.id}#{self.sequence + 1}"
+
     def state(self, now_ms: int) -> IncidentState:
         """Return its state at `now_ms` (epoch ms UTC)."""
         if self.resolved_ms is not None:
@@ -220,11 +225,6 @@ def one_line(text: str) -> str:
     'AAPL  Bcc: all'
     """
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
-
-
-def incident_id(origin: str, subject: str, first_ms: int) -> str:
-    """Return the id of the incident that an anomaly opened, by its time (epoch ms UTC)."""
-    return f"{origin}-{subject}-{first_ms}"
 
 
 def is_incident_id(text: str) -> bool:
@@ -328,7 +328,7 @@ class Digest:
 
     origin: str
     channels: tuple[str, ...]
-    started_ms: int
+    id: str = ""
     listed: tuple[Incident, ...] = ()
     incidents: int = 0
     anomalies: int = 0
@@ -343,6 +343,10 @@ class Digest:
             incidents=self.incidents + 1,
             anomalies=self.anomalies + incident.anomalies,
         )
+
+    def message(self, made_ms: int) -> Message:
+        """Return the message of the digest, made at `made_ms` (epoch ms UTC)."""
+        return Message(self.id, "digest", made_ms, self.channels, digest=self)
 
 
 @dataclass(frozen=True, slots=True)

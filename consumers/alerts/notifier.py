@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf, Decision, digest_message, with_message
+from consumers.alerts.decision import ContextOf, Decision, with_message
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
@@ -249,25 +249,25 @@ class Notifier:
         self, what: Due | None, incident: Incident, cache: AlertCache, policy: Policy
     ) -> tuple[Incident, Message | None]:
         """Return an incident after what was due is done, with the message about it if there is one."""
+        if what is None:
+            return incident, None
         if what == "timeout":
             return incidents.timed_out(incident), None
-        if what == "digest" and incident.waiting is not None:
+        if what == "digest":
+            assert incident.waiting is not None  # noqa: S101  for a digest
             channels = incident.waiting.channels
             place = digest_place(incident.origin, channels)
-            digest = cache.get(place, Digest) or Digest(incident.origin, channels, policy.now_ms)
-            digest = digest.with_incident(incident)
-            cache.put(place, digest)
-            return with_notification(incident, "digest", _digest_id(digest), channels, policy.now_ms), None
-        if what in {"acknowledged", "repeated", "resolved"}:
-            if channels := policy.recipients(what, incident):
-                return with_message(what, incident, channels, policy.now_ms)
-            return replace(incident, end_notified=True), None
-        return incident, None
+            id_ = f"digest-{incident.origin}-{'-'.join(channels)}-{policy.now_ms}"
+            digest = cache.get(place, Digest) or Digest(incident.origin, channels, id_)
+            cache.put(place, digest.with_incident(incident))
+            return with_notification(incident, what, digest.id, channels, policy.now_ms), None
+        if channels := policy.recipients(what, incident):
+            return with_message(what, incident, channels, policy.now_ms)
+        return replace(incident, end_notified=True), None
 
     def _finish_digests(self, now_ms: int) -> None:
         for digest, version in self._store.open_digests():
-            message = digest_message(_digest_id(digest), digest, now_ms)
-            self._store.finish_digest(digest, version, message, now_ms)
+            self._store.finish_digest(digest, version, now_ms)
 
     def _together(
         self,
@@ -292,7 +292,3 @@ class Notifier:
             except ConflictError:
                 self._pause(attempt)
         return change()
-
-
-def _digest_id(digest: Digest) -> str:
-    return f"digest-{digest.origin}-{'-'.join(digest.channels)}-{digest.started_ms}"

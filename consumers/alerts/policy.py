@@ -1,24 +1,6 @@
 """Who is notified of an incident, and when, in the terms of Prometheus Alertmanager. Pure.
 
-group by
-    Anomalies of one ticker that follow one another within two minutes are one incident. Anomalies of a share of
-    the watch list within a minute are one: a stall of the feed (gaps, frozen feeds), or a market-wide move.
-group wait
-    None for high and critical: they are sent at once, always. Medium and low go to the digest of the full hour; but
-    the first eight are digests at once, and then one in a quarter of an hour.
-group interval
-    People are notified again of an incident as soon as it gets worse. More anomalies that are no worse are counted
-    in it, and its last message says how many.
-repeat interval
-    An incident that was sent at once, goes on, and that nobody acknowledged is repeated.
-silences and mute timings
-    What they silence is in the first digest after they end.
-inhibition
-    A misprint inhibits moves and spreads of its ticker while it lasts, for a minute at most. An incident over many
-    tickers inhibits what it holds.
-
-Nothing limits how many incidents are sent. A backfill notifies nobody; what live quotes make worse of it is an incident
-of its own. Replayed, late and stale anomalies (learned of too long after the fact) go to digests only.
+docs/alerts.md says it for traders. Nothing limits how many incidents are sent.
 """
 
 from __future__ import annotations
@@ -132,10 +114,9 @@ class Policy:
 
     def is_wide(self, event: AlertEvent, moves: Iterable[Move], watched: int) -> bool:
         """Return whether a share of the watch list (of `watched` tickers; 0: not known) moves with an event."""
-        if self.settings.market_wide is None or not watched:
-            return False
+        market = self.settings.market_wide
         tickers = {event.anomaly.ticker, *(move.ticker for move in near(event, moves))}
-        return len(tickers) >= self.settings.market_wide.tickers(watched)
+        return market is not None and watched > 0 and len(tickers) >= market.tickers(watched)
 
     def decide(
         self, event: AlertEvent, incident: Incident
@@ -232,15 +213,15 @@ class Policy:
             return self._may_send(incident.waiting, DIGEST)
         return self._may_send(incident.samples[0], incident.peak)
 
-    def recipients(self, what: Due | None, incident: Incident) -> tuple[str, ...]:
+    def recipients(
+        self, what: Literal["repeated", "acknowledged", "resolved"], incident: Incident
+    ) -> tuple[str, ...]:
         """Return the channels that get a message about what is due of an incident by itself."""
         if what == "repeated":
             return incident.channels
         stateful = self.settings.stateful(incident.channels)
         if what == "acknowledged":
             return stateful
-        if what != "resolved":
-            return ()
         ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
         is_long = ended_ms - incident.opened_ms >= self.settings.resolved_after_minutes * MINUTE_MS
         return incident.channels if is_long and not incident.merged_into else stateful

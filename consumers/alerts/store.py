@@ -273,7 +273,7 @@ class AlertStore(MessageStore):
         """Return the digests that are being put together, with their versions."""
         return [(decode(item.body, Digest), item.version) for item in self._table.query("digest")]
 
-    def finish_digest(self, digest: Digest, version: int, message: Message, now_ms: int) -> None:
+    def finish_digest(self, digest: Digest, version: int, now_ms: int) -> None:
         """Make the message of a digest and close it.
 
         Raises
@@ -282,4 +282,4 @@ class AlertStore(MessageStore):
             Someone else did, or added to it: it is of another version by now.
         """
         place = digest_place(digest.origin, digest.channels)
-        self._table.write([Delete(place, version), *new_message(message, now_ms)])
+        self._table.write([Delete(place, version), *new_message(digest.message(now_ms), now_ms)])

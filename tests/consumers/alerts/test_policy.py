@@ -10,7 +10,6 @@ import pytest
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.channels.sns import email, sms, subject
-from consumers.alerts.decision import digest_message
 from consumers.alerts.event import AlertEvent, Change
 from consumers.alerts.model import Acknowledgement, Digest, Silence
 from consumers.alerts.places import digest_place
@@ -541,7 +540,7 @@ def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
 def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:
     events = [opened(severity="low"), opened(severity="low", ticker="KO")]
     bench.had_digests().take(*events)
-    first, both = Digest("live", ("sns",), bench.now_ms), Digest("live", ("sns",), bench.now_ms)
+    first, both = Digest("live", ("sns",), "digest-1"), Digest("live", ("sns",), "digest-1")
     for digest in (
         first.with_incident(bench.incident(events[0])),
         both.with_incident(bench.incident(events[1])),
@@ -551,7 +550,7 @@ def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:
         cache.put(digest_place("live", ("sns",)), digest)
         bench.store.commit(cache, [], bench.now_ms)
     with pytest.raises(ConflictError):
-        bench.store.finish_digest(first, 1, digest_message("digest-1", digest, bench.now_ms), bench.now_ms)
+        bench.store.finish_digest(first, 1, bench.now_ms)
     assert [version for _, version in bench.store.open_digests()] == [2]
 
 

@@ -74,7 +74,7 @@ def _messages(draw: st.DrawFn) -> Message:
 
 @st.composite
 def _digests(draw: st.DrawFn) -> Message:
-    digest = Digest(draw(_ORIGINS), ("sns",), 0)
+    digest = Digest(draw(_ORIGINS), ("sns",))
     for incident in draw(st.lists(_incidents(), min_size=1, max_size=30)):
         digest = digest.with_incident(incident)
     return Message("d", "digest", 0, ("sns",), digest=digest)

@@ -233,7 +233,7 @@ def test_an_incident_and_a_digest_filled_in_every_way_fit() -> None:
         channels=channels,
         notifications=(Notification("m" * 200, "opened", START_MS, channels),) * NOTIFICATIONS,
     )
-    digest = Digest("live", channels, START_MS)
+    digest = Digest("live", channels)
     for _ in range(1000):
         digest = digest.with_incident(incident)
     message = Message("m" * 200, "opened", START_MS, channels, incident, sample, digest)
