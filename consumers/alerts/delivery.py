@@ -203,29 +203,21 @@ class Deliverer:
         try:
             receipt = self.send(claimed.channel, message, settings)
         except ChannelError as error:
-            return self._failed(message, claimed, str(error), error.retry_after_ms, final=error.final)
+            return self._failed(message, claimed, error)
         except (ClientError, BotoCoreError) as error:
-            return self._failed(message, claimed, f"{type(error).__name__}: {error}")
+            return self._failed(message, claimed, ChannelError(f"{type(error).__name__}: {error}"))
         except Exception as error:  # noqa: BLE001  a channel may be anybody's code: its failure is its own
-            return self._failed(message, claimed, _place_of(error))
+            return self._failed(message, claimed, ChannelError(_place_of(error)))
         for by_critical in (True, False):
             self._failed_ms.pop((claimed.channel, by_critical), None)
         sent_ms, receipt = self.clock(), one_line(str(receipt or ""))[:300]
         return replace(claimed, status="sent", sent_ms=sent_ms, next_ms=0, receipt=receipt, error="")
 
-    def _failed(
-        self,
-        message: Message,
-        claimed: Delivery,
-        reason: str,
-        retry_after_ms: int = 0,
-        *,
-        final: bool = False,
-    ) -> Delivery:
-        now_ms, reason = self.clock(), one_line(reason)[:300]
-        if final or now_ms - message.made_ms >= GIVE_UP_MS:
+    def _failed(self, message: Message, claimed: Delivery, error: ChannelError) -> Delivery:
+        now_ms, reason = self.clock(), one_line(str(error))[:300]
+        if error.final or now_ms - message.made_ms >= GIVE_UP_MS:
             return replace(claimed, status="failed", error=reason)
-        wish_ms = min(retry_after_ms, LONGEST_WISH_MS)
+        wish_ms = min(error.retry_after_ms, LONGEST_WISH_MS)
         wait_ms = max(wish_ms, min(RETRY_MS * 2 ** min(claimed.attempts - 1, 10), LONGEST_RETRY_MS))
         self._failed_ms[claimed.channel, _is_critical(message)] = now_ms
         return replace(claimed, status="pending", next_ms=now_ms + wait_ms, error=reason)

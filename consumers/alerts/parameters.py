@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -74,23 +74,16 @@ class SettingsReader:
                 continue  # reported when it was in force
 
 
-class SettingsChange(NamedTuple):
-    """Settings before and after a change."""
-
-    before: AlertSettings
-    after: AlertSettings
-
-
 class SettingsEditor(TypedParameter[AlertSettings]):
     """Reads and changes the settings, for the API and the command line."""
 
     def __init__(self, ssm: SSMClient, name: str = PARAMETER) -> None:
         super().__init__(ssm, name, parse, AlertSettings())
 
-    def change(self, parts: Mapping[str, Any], by: str) -> SettingsChange:
+    def change(self, parts: Mapping[str, Any], by: str) -> tuple[AlertSettings, AlertSettings]:
         """Put other values in the place of some fields; the other fields stay. In force within a minute.
 
-        Who changed which fields stands in the parameter's history, which keeps the values of before.
+        Return the settings before and after. Who changed which fields stands in the parameter's history.
 
         Raises
         ------
@@ -103,7 +96,7 @@ class SettingsEditor(TypedParameter[AlertSettings]):
         kept = before.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return self._put(before, json.dumps({**kept, **parts}), f"{by} set {', '.join(parts)}")
 
-    def replace(self, text: str, by: str) -> SettingsChange:
+    def replace(self, text: str, by: str) -> tuple[AlertSettings, AlertSettings]:
         """Put a whole text in the place of all settings, whatever the parameter holds; see `change`."""
         try:
             before = self.read()
@@ -111,7 +104,7 @@ class SettingsEditor(TypedParameter[AlertSettings]):
             before = AlertSettings()
         return self._put(before, text, f"{by} set all")
 
-    def _put(self, before: AlertSettings, text: str, note: str) -> SettingsChange:
+    def _put(self, before: AlertSettings, text: str, note: str) -> tuple[AlertSettings, AlertSettings]:
         after = parse(text)
         # Parameter Store takes a value with {{ for a reference to a parameter, and rejects it (Systems Manager guide,
         # "Parameter Store reference"). In JSON it stands in texts only, where it can be written otherwise.
@@ -121,4 +114,4 @@ class SettingsEditor(TypedParameter[AlertSettings]):
                 f"the settings are {size} bytes long", allowed=f"at most {PARAMETER_CHARACTERS}"
             )
         self.write(text, note)
-        return SettingsChange(before, after)
+        return before, after

@@ -229,10 +229,10 @@ def put_settings(ssm: SSMClient, text: str, by: str) -> dict[str, Any]:
         They are not allowed.
     """
     try:
-        change = SettingsEditor(ssm, names.ALERTS_PARAMETER).replace(text, by)
+        before, _ = SettingsEditor(ssm, names.ALERTS_PARAMETER).replace(text, by)
     except AlertSettingsError as error:
         raise InputError(str(error)) from error
-    return {"before": _plain(change.before), "by": by}
+    return {"before": _plain(before), "by": by}
 
 
 def settings_report(ssm: SSMClient) -> dict[str, Any]:
