@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -220,7 +219,7 @@ def _acknowledgement(incident: Incident | None) -> dict[str, Any] | None:
 def _follow(services: Services, token: str) -> Incident:
     """Do what a link allows; return its incident then."""
     now_ms = services.now_ms()
-    allowed = links.verify(services.alerts.link_key(secrets.token_bytes, now_ms), token, now_ms)
+    allowed = links.verify(services.alerts.link_key(now_ms), token, now_ms)
     if allowed.action == "acknowledge":
         known = Acknowledgement(allowed.by, now_ms + links.ACKNOWLEDGED_MS, 0)
         return _acknowledged(services, allowed.incident, known, allowed.by, allowed.use)

@@ -1,11 +1,8 @@
 """Gets a message into its channels: each (message, channel) is claimed, sent and marked on its own.
 
-One function at a time sends to a channel outside AWS. Another that made something for it does not wait: it notes that
-there is more, and whoever has the turn sends that too before it ends. So a channel that hangs holds one function, and
-all others go on.
-
-A crash between sending and marking lets the claim run out, and the message is sent again: the one window in which a
-channel gets it twice, besides a channel that took a message and did not answer.
+One function at a time sends to a channel outside AWS; whoever has that turn sends what others made for it meanwhile, so
+that a channel that hangs holds one function (docs/decisions/0023-a-channel-s-turn.md). When a channel can get a
+message twice stands in docs/alerts.md.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ delivered twice or concurrently has one effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -156,12 +157,12 @@ class AlertStore(MessageStore):
         for item in self._of_days("feedback", since_ms, until_ms):
             yield decode(item.body, Feedback)
 
-    def link_key(self, make: Callable[[int], bytes], now_ms: int) -> bytes:
-        """Return the key that signs links, made by whoever needs it first; `make` returns that many random bytes."""
+    def link_key(self, now_ms: int) -> bytes:
+        """Return the key that signs links, made by whoever needs it first."""
         place = "link", "key"
         while (found := self._read(place, str)) is None:
             with suppress(ConflictError):  # another one made it
-                key = encode(make(KEY_BYTES).hex())
+                key = encode(secrets.token_hex(KEY_BYTES))
                 self._table.write([Put(place, key, expiry(now_ms, KEY_DAYS), 0)])
         return bytes.fromhex(found[0])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import secrets
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -86,7 +85,7 @@ def token(services: Services, action: links.Action, message: str = "#1", until_m
     id_ = f"simulated-TSLA-{NOW_MS - 1000}"
     until_s = (until_ms or NOW_MS + HOUR_MS) // 1000
     allowed = links.Grant(action, id_, id_ + message, "desk", until_s)
-    return links.sign(services.alerts.link_key(secrets.token_bytes, NOW_MS), allowed)
+    return links.sign(services.alerts.link_key(NOW_MS), allowed)
 
 
 @pytest.mark.usefixtures("notified")

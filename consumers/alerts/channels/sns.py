@@ -99,9 +99,8 @@ def subject(content: Content) -> str:
 
 def email(content: Content) -> str:
     """Return the text of an email."""
-    see = ["", f"See it: {content.link}"] if content.link else []
-    see += [f"{button.label}: {button.url}" for button in content.buttons]
-    return "\n".join([content.title, "", *content.lines, *see]) + "\n"
+    links = [f"{label}: {url}" for label, url in content.links]
+    return "\n".join([content.title, "", *content.lines, *([""] if links else []), *links]) + "\n"
 
 
 def sms(content: Content) -> str:

@@ -24,6 +24,7 @@ from consumers.alerts.message_store import TURN_MS
 from consumers.alerts.model import Delivery, Message, Silence
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.outlets import side_by_side
+from consumers.alerts.places import message_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.table import Delete, Item, MemoryTable, Place, Put
 from tests.consumers.alerts import pump
@@ -577,3 +578,14 @@ def test_a_flood_with_a_dead_channel_loses_nothing_and_asks_it_now_and_then(two:
     ids = [one.message.id for one in two.store.messages(T0_MS, two.now_ms)]
     assert sorted(message.id for message in two.sent("desk")) == sorted(ids)
     assert sorted(message.id for message in two.sent()) == sorted(ids)
+
+
+def test_deliveries_that_outlive_their_message_are_of_no_other(two: Bench) -> None:
+    """Each item expires by itself, and a delivery is written after its message."""
+    two.take(opened(severity="high"))
+    two.take(opened(severity="high", ticker="KO"), at_ms=two.now_ms + MINUTE_MS)
+    first, second = two.sent()
+    two.table.write([Delete(message_place(second.id, second.made_ms))])
+    (stored,) = two.store.messages(T0_MS, two.now_ms)
+    assert stored.message == first
+    assert sorted(one.channel for one in stored.deliveries) == sorted(first.channels)
