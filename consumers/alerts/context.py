@@ -21,6 +21,12 @@ EXPLAINED = 0.5
 """Share of a ticker's move from which the market, or its sector, explains it."""
 
 Verdict = Literal["company", "sector-wide", "market"]
+BESIDE: dict[Verdict, str] = {
+    "company": "not the market",
+    "sector-wide": "as its sector",
+    "market": "as the market",
+}
+"""What a verdict says of a move, where there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,33 @@ def beta_of(closes: Mapping[int, float], index_closes: Mapping[int, float]) -> f
     alone = sum((of - index_mean) * (of - index_mean) for _, of in pairs)
     beta = together / alone if alone > 0 else float("nan")
     return beta if isfinite(beta) else None
+
+
+def sentence(context: Context, subject: str) -> str:
+    """Return what the market did, and what that makes of a subject's move, as a sentence."""
+    facts = []
+    if context.move is not None:
+        facts.append(f"{subject} {percent(context.move)}")
+    if context.median is not None:
+        others = "all" if context.move is None else "the other"
+        facts.append(f"{others} {context.others:,} tickers {percent(context.median)} (median)")
+    if context.index_move is not None:
+        usual = f" (beta {context.beta:.2f})" if context.beta is not None else ""
+        facts.append(f"{context.index} {percent(context.index_move)}{usual}")
+    if context.sector_move is not None:
+        facts.append(f"{context.sector} {percent(context.sector_move)}")
+    if context.residual is not None:
+        facts.append(f"residual {percent(context.residual)}")
+    said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
+    if context.verdict is not None:
+        return f"{BESIDE[context.verdict].capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
+    unknown = f"Not compared with the market: {context.why}"
+    return f"{unknown}. {said}." if said else f"{unknown}."
+
+
+def percent(move: float) -> str:
+    """Return a return, with its sign: 0.0213 is +2.13%."""
+    return f"{move * 100:+.2f}%"
 
 
 def _verdict(

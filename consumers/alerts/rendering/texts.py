@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
-from consumers.alerts.context import MINUTES, Context
+from consumers.alerts.context import BESIDE, percent, sentence
 from consumers.alerts.links import Action
 from consumers.alerts.model import (
     FEED,
@@ -31,12 +31,6 @@ NAMED = 5
 RANKED = 10
 """Tickers that a message ranks."""
 _CHANGES = {"escalated": "Now ", "repeated": "Still "}
-_BESIDE: dict[str, str] = {
-    "company": "not the market",
-    "sector-wide": "as its sector",
-    "market": "as the market",
-}
-"""What a verdict says of a move, where there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,32 +245,6 @@ class _Writer:
         return f"{self._home()}?{urlencode({'anomaly': incident.samples[0].id}, safe=':@')}"
 
 
-def sentence(context: Context, subject: str) -> str:
-    """Return what the market did, and what that makes of a subject's move, as a sentence."""
-    facts = []
-    if context.move is not None:
-        facts.append(f"{subject} {_percent(context.move)}")
-    if context.median is not None:
-        others = "all" if context.move is None else "the other"
-        facts.append(f"{others} {context.others:,} tickers {_percent(context.median)} (median)")
-    if context.index_move is not None:
-        usual = f" (beta {context.beta:.2f})" if context.beta is not None else ""
-        facts.append(f"{context.index} {_percent(context.index_move)}{usual}")
-    if context.sector_move is not None:
-        facts.append(f"{context.sector} {_percent(context.sector_move)}")
-    if context.residual is not None:
-        facts.append(f"residual {_percent(context.residual)}")
-    said = f"In {MINUTES} min {', '.join(facts)}" if facts else ""
-    if context.verdict is not None:
-        return f"{_BESIDE[context.verdict].capitalize()}{': ' if said else ''}{said[:1].lower()}{said[1:]}."
-    unknown = f"Not compared with the market: {context.why}"
-    return f"{unknown}. {said}." if said else f"{unknown}."
-
-
-def _percent(move: float) -> str:
-    return f"{move * 100:+.2f}%"
-
-
 def _fitting(start: str, digest: Digest) -> str:
     """Return a title with as many of the worst incidents, two at most, as a subject has room for."""
     for named in (2, 1):
@@ -303,7 +271,7 @@ def _samples(incident: Incident) -> list[str]:
 
 
 def _verdict(incident: Incident) -> list[str]:
-    return [_BESIDE[incident.context.verdict]] if incident.context and incident.context.verdict else []
+    return [BESIDE[incident.context.verdict]] if incident.context and incident.context.verdict else []
 
 
 def _share(incident: Incident) -> str:
@@ -316,7 +284,7 @@ def _share(incident: Incident) -> str:
 
 def _most(moves: tuple[TickerMove, ...]) -> str:
     most = sorted((move for move in moves if move.move), key=lambda move: -abs(move.move))
-    return ", ".join(f"{one.ticker} {_percent(one.move)}" for one in most[:RANKED])
+    return ", ".join(f"{one.ticker} {percent(one.move)}" for one in most[:RANKED])
 
 
 def _label(origin: str) -> str:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from api.alerts import incident_row
 from consumers.alerts.channels.sns import sms
-from consumers.alerts.context import BETA_RETURNS, OTHERS, Context, beta_of, context_of
+from consumers.alerts.context import BETA_RETURNS, OTHERS, Context, beta_of, context_of, sentence
 from consumers.alerts.market import READ_TICKERS, MarketReader
 from consumers.alerts.model import Incident
-from consumers.alerts.rendering.texts import content, sentence
+from consumers.alerts.rendering.texts import content
 from consumers.alerts.settings import AlertSettings, parse
 from consumers.contracts.charts import Bar, LastQuote
 from consumers.stores.charts import MANY_WINDOWS, ChartTable, live_pk
