@@ -13,7 +13,6 @@ from consumers.alerts.event import AlertEvent
 from consumers.alerts.model import (
     HOUR_MS,
     AnomalyRecord,
-    AnomalySummary,
     Digest,
     Incident,
     Message,
@@ -22,7 +21,7 @@ from consumers.alerts.model import (
     Pending,
 )
 from consumers.alerts.places import digested_place, first_ms_of, group_place, incident_place, record_place
-from consumers.alerts.policy import WIDE_MS, Policy, group_of, joins, near, subject_of, with_notification
+from consumers.alerts.policy import WIDE_MS, Policy, group_of, joins, near, subject_of
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.contracts.kinds import RULE
@@ -135,7 +134,7 @@ class Decision:
             assert incident is not None  # noqa: S101  it was put there with its news
             cause = news[-1][1]  # the worst: news exceeds what people were notified of
             channels = tuple(dict.fromkeys(channel for *_, channels in news for channel in channels))
-            incident, messages[id(cause)] = with_message(
+            incident, messages[id(cause)] = incidents.with_message(
                 news[0][0], incident, channels, self.policy.now_ms, cause.anomaly
             )
             self._put(incident)
@@ -161,7 +160,11 @@ class Decision:
                 digests[key] = Digest(*key, f"digest-{incident.next_id}"), event
             digest, first = digests[key]
             digests[key] = digest.with_incident(incident), first
-            self._put(with_notification(incident, "digest", digest.id, digest.channels, self.policy.now_ms))
+            self._put(
+                incidents.with_notification(
+                    incident, "digest", digest.id, digest.channels, self.policy.now_ms
+                )
+            )
         for digest, first in digests.values():
             messages[id(first)] = digest.message(self.policy.now_ms)
 
@@ -267,16 +270,3 @@ def _move(event: AlertEvent, incident: str) -> Move:
 def _carries_on(event: AlertEvent, incident: Incident) -> bool:
     """Return whether live quotes make worse what began in a backfill: of that nobody is notified, of this they are."""
     return incident.origin == "backfill" and event.origin != "backfill" and event.change != "ended"
-
-
-def with_message(
-    kind: MessageKind,
-    incident: Incident,
-    channels: tuple[str, ...],
-    now_ms: int,
-    cause: AnomalySummary | None = None,
-) -> tuple[Incident, Message]:
-    """Return an incident with a message about it."""
-    id_ = incident.next_id
-    incident = with_notification(incident, kind, id_, channels, now_ms)
-    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])

@@ -19,11 +19,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import HOUR_MS, MINUTE_MS, Delivery, Message, Pending, one_line
+from consumers.alerts.model import HOUR_MS, MINUTE_MS, Delivery, Message, Pending
 from consumers.alerts.places import pending_place
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
+from consumers.contracts.wording import one_line
 
 LEASE_MS = 120_000
 """How long a claim lasts: twice the function's timeout, so that its owner is surely gone."""

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.alerts.model import AnomalySummary, Pending, one_line
+from consumers.alerts.model import AnomalySummary, Pending
 from consumers.contracts.anomaly import SEVERITIES, Anomaly, ms_of_iso
 from consumers.contracts.detector import UNIT_CHARACTERS
 from consumers.contracts.events import VERSION
 from consumers.contracts.kinds import EVERY_KIND
-from consumers.contracts.wording import without_aside
+from consumers.contracts.wording import one_line, without_aside
 from producers.errors import MonitorError
 from producers.origin import Origin, origin_of
 from producers.quote_batch import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol

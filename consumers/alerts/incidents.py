@@ -1,4 +1,4 @@
-"""How an incident takes events in: its counts, its worst anomalies, its tickers, its state. Pure."""
+"""How an incident takes events in, and what is remembered of the messages about it. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from consumers.alerts.model import (
     AnomalyRecord,
     AnomalySummary,
     Incident,
+    Message,
+    MessageKind,
+    Notification,
     TickerMove,
 )
 from consumers.contracts.kinds import RULE, is_misprint
+
+NOTIFICATIONS = 20
+"""Messages that an incident remembers by themselves."""
 
 
 def opened(event: AlertEvent, subject: str, watched: int = 0) -> Incident:
@@ -107,6 +113,42 @@ def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
 def timed_out(incident: Incident) -> Incident:
     """Return an incident that is over because nothing is heard of it any more."""
     return replace(incident, open=0, resolved_ms=incident.last_ms)
+
+
+def with_message(
+    kind: MessageKind,
+    incident: Incident,
+    channels: tuple[str, ...],
+    now_ms: int,
+    cause: AnomalySummary | None = None,
+) -> tuple[Incident, Message]:
+    """Return an incident with a message about it."""
+    id_ = incident.next_id
+    incident = with_notification(incident, kind, id_, channels, now_ms)
+    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
+
+
+def with_notification(
+    incident: Incident, kind: MessageKind, message_id: str, channels: tuple[str, ...], now_ms: int
+) -> Incident:
+    """Return an incident after a message about it was made."""
+    made = Notification(message_id, kind, now_ms, channels)
+    incident = replace(
+        incident,
+        sequence=incident.sequence + 1,
+        notifications=(*incident.notifications, made)[-NOTIFICATIONS:],
+    )
+    if kind == "digest":
+        waiting = incident.waiting
+        rank = incident.notified_rank if waiting is None else max(incident.notified_rank, waiting.rank)
+        return replace(incident, notified_rank=rank, waiting=None)
+    if kind == "resolved":
+        return replace(incident, end_notified=True)
+    if kind == "acknowledged":
+        known = incident.acknowledgement
+        return replace(incident, acknowledgement=known and replace(known, announced=True))
+    notified_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
+    return replace(incident, channels=notified_channels, notified_ms=now_ms, end_notified=False)
 
 
 def _misprint(event: AlertEvent, until_ms: int) -> int:

@@ -216,17 +216,6 @@ class Incident:
         return "acknowledged" if acknowledged is not None and acknowledged.until_ms > now_ms else "open"
 
 
-def one_line(text: str) -> str:
-    r"""Return `text` with a space for each character that a terminal or a mail would act upon.
-
-    Examples
-    --------
-    >>> one_line("AAPL\r\nBcc: all")
-    'AAPL  Bcc: all'
-    """
-    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
-
-
 def is_incident_id(text: str) -> bool:
     """Return whether a text can be the id of an incident."""
     return _INCIDENT_ID.fullmatch(text) is not None

@@ -14,13 +14,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf, Decision, with_message
+from consumers.alerts.decision import ContextOf, Decision
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
 from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
-from consumers.alerts.policy import Due, Policy, with_notification
+from consumers.alerts.policy import Due, Policy
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
@@ -260,9 +260,9 @@ class Notifier:
             id_ = f"digest-{incident.origin}-{'-'.join(channels)}-{policy.now_ms}"
             digest = cache.get(place, Digest) or Digest(incident.origin, channels, id_)
             cache.put(place, digest.with_incident(incident))
-            return with_notification(incident, what, digest.id, channels, policy.now_ms), None
+            return incidents.with_notification(incident, what, digest.id, channels, policy.now_ms), None
         if channels := policy.recipients(what, incident):
-            return with_message(what, incident, channels, policy.now_ms)
+            return incidents.with_message(what, incident, channels, policy.now_ms)
         return replace(incident, end_notified=True), None
 
     def _finish_digests(self, now_ms: int) -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.alerts.channels import ChannelError
-from consumers.alerts.model import MINUTE_MS, Delivery, Message, Pending, one_line
+from consumers.alerts.model import MINUTE_MS, Delivery, Message, Pending
 from consumers.alerts.rendering.picture import BEFORE_MINUTES, picture
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.table import ConflictError
+from consumers.contracts.wording import one_line
 
 if TYPE_CHECKING:
     from consumers.alerts.message_store import MessageStore

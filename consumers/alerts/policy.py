@@ -21,7 +21,6 @@ from consumers.alerts.model import (
     Message,
     MessageKind,
     Move,
-    Notification,
     Silence,
     Waiting,
 )
@@ -37,8 +36,6 @@ RESOLVE_TIMEOUT_MS = 24 * HOUR_MS
 MISPRINT_MS = MINUTE_MS
 SIMULATED_HISTORY_MS = 2 * MINUTE_MS
 """Simulated quotes this old were made at the start, so that charts have a past: nobody is notified of them."""
-NOTIFICATIONS = 20
-"""Messages that an incident remembers by themselves."""
 NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
@@ -234,26 +231,3 @@ def _deferred(incident: Incident, news: Waiting) -> Incident:
         return replace(incident, waiting=news)
     worst = max(waiting, news, key=lambda one: one.rank)
     return replace(incident, waiting=replace(worst, since_ms=waiting.since_ms))
-
-
-def with_notification(
-    incident: Incident, kind: MessageKind, message_id: str, channels: tuple[str, ...], now_ms: int
-) -> Incident:
-    """Return an incident after a message about it was made."""
-    made = Notification(message_id, kind, now_ms, channels)
-    incident = replace(
-        incident,
-        sequence=incident.sequence + 1,
-        notifications=(*incident.notifications, made)[-NOTIFICATIONS:],
-    )
-    if kind == "digest":
-        waiting = incident.waiting
-        rank = incident.notified_rank if waiting is None else max(incident.notified_rank, waiting.rank)
-        return replace(incident, notified_rank=rank, waiting=None)
-    if kind == "resolved":
-        return replace(incident, end_notified=True)
-    if kind == "acknowledged":
-        known = incident.acknowledgement
-        return replace(incident, acknowledgement=known and replace(known, announced=True))
-    notified_channels = tuple(dict.fromkeys((*incident.channels, *channels)))
-    return replace(incident, channels=notified_channels, notified_ms=now_ms, end_notified=False)

@@ -1,4 +1,4 @@
-"""Numbers as sentences say them: percentages, multiples, durations. Free of numpy."""
+"""Numbers as sentences say them: percentages, multiples, durations; and texts on one line. Free of numpy."""
 
 from __future__ import annotations
 
@@ -111,3 +111,14 @@ def without_aside(explanation: str) -> str:
     'AAPL rose 4.2% in one tick.'
     """
     return _ASIDE.sub(".", explanation)
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` with a space for each character that a terminal or a mail would act upon.
+
+    Examples
+    --------
+    >>> one_line("AAPL\r\nBcc: all")
+    'AAPL  Bcc: all'
+    """
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)

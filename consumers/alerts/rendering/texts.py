@@ -18,11 +18,10 @@ from consumers.alerts.model import (
     Message,
     MessageKind,
     TickerMove,
-    one_line,
 )
 from consumers.alerts.settings import zone
 from consumers.contracts.kinds import RULE
-from consumers.contracts.wording import counted, duration, number, price
+from consumers.contracts.wording import counted, duration, number, one_line, price
 
 TITLE_CHARACTERS = 99
 """Of a digest's title: what the subject of an email has room for."""

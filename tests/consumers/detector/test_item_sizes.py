@@ -11,6 +11,7 @@ import pytest
 from botocore.stub import Stubber
 
 from consumers.alerts.event import EXPLANATION_CHARACTERS
+from consumers.alerts.incidents import NOTIFICATIONS
 from consumers.alerts.model import (
     SAMPLES,
     TICKERS,
@@ -21,7 +22,6 @@ from consumers.alerts.model import (
     Notification,
     TickerMove,
 )
-from consumers.alerts.policy import NOTIFICATIONS
 from consumers.contracts.charts import Bar
 from consumers.contracts.counts import TickCounts
 from consumers.contracts.errors import IOFailedError
