@@ -24,7 +24,7 @@ from consumers.alerts.places import digested_place, first_ms_of, group_place, in
 from consumers.alerts.policy import WIDE_MS, Policy, group_of, joins, near, subject_of
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
-from consumers.contracts.kinds import RULE
+from consumers.contracts.kinds import RULE, is_misprint
 
 ContextOf = Callable[[AlertEvent, Incident, AlertSettings], Context]
 """Returns what the market did at the moment of an event, for its incident; raises nothing of a store's."""
@@ -39,6 +39,25 @@ AMID_MS = 10_000
 """For so long after the last look, nobody looks whether an incident over many tickers goes on: a flood has no time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What became of an event: the message it led to, or the error with which it has to come again.
+
+    Attributes
+    ----------
+    again
+        What it led to when it came before.
+    is_unsettled
+        Its incident needs another look, once it is written: see `Decision.widen`.
+    """
+
+    event: AlertEvent
+    message: Message | None = None
+    error: Exception | None = None
+    again: tuple[Pending, ...] = ()
+    is_unsettled: bool = False
+
+
 @dataclass
 class Decision:
     """What a batch of events leads to, decided on what was remembered before it.
@@ -47,8 +66,6 @@ class Decision:
     ----------
     watched
         Returns how many tickers are on the watch list; 0 if that is not known.
-    again
-        What events that came before led to then, by their `id`.
     """
 
     store: AlertStore
@@ -56,19 +73,28 @@ class Decision:
     policy: Policy
     watched: Callable[[], int]
     context: ContextOf
-    again: dict[int, list[Pending]] = field(default_factory=dict)
     _around: dict[str, list[Move]] = field(default_factory=lambda: defaultdict(list))
     _moves: list[Move] = field(default_factory=list)
     _news: dict[str, list[tuple[MessageKind, AlertEvent, tuple[str, ...]]]] = field(default_factory=dict)
     _minor: list[tuple[str, AlertEvent]] = field(default_factory=list)
     _opened: set[str] = field(default_factory=set)
 
-    def query_around(self, events: Sequence[AlertEvent]) -> None:
-        """Find the anomalies around those of the batch, so that the first of many knows that the market moves."""
-        new = [event for event in events if self._record(event) is None and self.policy.may_be_wide(event)]
+    def take(self, events: Sequence[AlertEvent]) -> list[Handled]:
+        """Take a batch of events into their incidents, and write what that leads to, all or nothing.
+
+        Raises as `AlertStore.commit` does.
+        """
+        order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
+        new = [event for event in order if self._record(event) is None and self.policy.may_be_wide(event)]
         self._query_around(event for event in new if not self._is_amid(event))
-        for event in new:
+        for event in new:  # so that the first of many knows that the market moves
             self._around[event.origin].append(_move(event, ""))
+        again = {id(event): self._take(event) for event in order}
+        messages, unsettled = self._commit(), self._unsettled(events)
+        return [
+            Handled(event, messages.get(id(event)), None, again[id(event)], event in unsettled)
+            for event in events
+        ]
 
     def _query_around(self, events: Iterable[AlertEvent]) -> None:
         spans: dict[str, list[int]] = defaultdict(list)
@@ -78,12 +104,11 @@ class Decision:
             first_ms, last_ms = min(times) - WIDE_MS, max(times) + WIDE_MS
             self._around[origin] = self.store.load_moves(origin, first_ms - WIDE_MS, last_ms)
 
-    def handle(self, event: AlertEvent) -> None:
-        """Take an event into its incident; one that was handled before changes nothing."""
+    def _take(self, event: AlertEvent) -> tuple[Pending, ...]:
+        """Take an event into its incident; return what it led to if it was taken before, which changes nothing."""
         record = self._record(event)
         if record is not None and event.key in record.seen:
-            self.again[id(event)] = self._made_before(record)
-            return
+            return self._made_before(record)
         incident = self._incident(event) if record is None else self.cache.resolve(record.incident)
         if record is not None and incident is not None and _carries_on(event, incident):
             self._put(incidents.handed_over(incident))
@@ -94,9 +119,10 @@ class Decision:
             incident, record = incidents.absorb(event, incident, record, self.policy.now_ms)
         self.cache.put(record_place(event.anomaly.id), record)
         self._notify(event, incident)
+        return ()
 
-    def widen(self, events: Sequence[AlertEvent]) -> None:
-        """Take incidents of single tickers into one over many, for events that were handled.
+    def widen(self, events: Sequence[AlertEvent]) -> list[Message]:
+        """Take incidents of single tickers into one over many, for events that were taken, and write that.
 
         Notifiers that work at once do not see each other's anomalies, so each of them may see too few of them. Whoever
         looks again after its own were written sees all that were written before: of two, one sees the other's.
@@ -112,6 +138,7 @@ class Decision:
                 continue
             if wide.anomalies:  # none where each belongs to what began before the move
                 self._notify(event, wide)
+        return list(self._commit().values())
 
     def _notify(self, event: AlertEvent, incident: Incident) -> None:
         incident, kind, channels = self.policy.decide(event, incident)
@@ -123,10 +150,10 @@ class Decision:
             self._news.setdefault(incident.id, []).append((kind, event, channels))
         self._put(incident)
 
-    def commit(self) -> dict[int, Message]:
-        """Write what was decided, all or nothing; return the messages by the `id` of the event that is the news.
+    def _commit(self) -> dict[int, Message]:
+        """Write what was decided; return the messages by the `id` of the event that is the news.
 
-        What a batch brings of one incident is one message, which tells all of it. Raises as `AlertStore.commit` does.
+        What a batch brings of one incident is one message, which tells all of it.
         """
         messages: dict[int, Message] = {}
         for id_, news in self._news.items():
@@ -160,28 +187,25 @@ class Decision:
                 digests[key] = Digest(*key, f"digest-{incident.next_id}"), event
             digest, first = digests[key]
             digests[key] = digest.with_incident(incident), first
-            self._put(
-                incidents.with_notification(
-                    incident, "digest", digest.id, digest.channels, self.policy.now_ms
-                )
-            )
+            now_ms = self.policy.now_ms
+            self._put(incidents.with_notification(incident, "digest", digest.id, digest.channels, now_ms))
         for digest, first in digests.values():
             messages[id(first)] = digest.message(self.policy.now_ms)
 
-    def unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
+    def _unsettled(self, events: Iterable[AlertEvent]) -> list[AlertEvent]:
         """Return the events that need another look: in an incident of a single ticker, or in a new one over many."""
         known = [(event, self._of(event)) for event in events if self.policy.may_be_wide(event)]
         return [event for event, of in known if of is not None and (not of.is_wide or of.id in self._opened)]
 
-    def _made_before(self, record: AnomalyRecord) -> list[Pending]:
+    def _made_before(self, record: AnomalyRecord) -> tuple[Pending, ...]:
         of = self.cache.incident(record.incident), self.cache.resolve(record.incident)
         made = {one.message_id: one for incident in of if incident for one in incident.notifications}
-        return [
+        return tuple(
             Pending(one.message_id, one.made_ms, channel)
             for one in made.values()
             if one.kind in {"opened", "escalated"}
             for channel in one.channels
-        ]
+        )
 
     def _record(self, event: AlertEvent) -> AnomalyRecord | None:
         return self.cache.get(record_place(event.anomaly.id), AnomalyRecord)

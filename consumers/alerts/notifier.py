@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.context import Context
-from consumers.alerts.decision import ContextOf, Decision
+from consumers.alerts.decision import ContextOf, Decision, Handled
 from consumers.alerts.delivery import DeadLetter, Deliverer, Run, Send
 from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
@@ -24,7 +24,6 @@ from consumers.alerts.policy import Due, Policy
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
-from consumers.contracts.kinds import is_misprint
 
 ATTEMPTS = 20
 """Tries to commit decisions against concurrent ones: of a batch, then of each of its events alone."""
@@ -46,25 +45,6 @@ class Sweep:
     sent: int
     incidents: int
     errors: tuple[Exception, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """What became of an event: the message it led to, or the error with which it has to come again.
-
-    Attributes
-    ----------
-    again
-        What it led to when it came before.
-    is_unsettled
-        Its incident needs another look, once it is written: see `Decision.widen`.
-    """
-
-    event: AlertEvent
-    message: Message | None = None
-    error: Exception | None = None
-    again: tuple[Pending, ...] = ()
-    is_unsettled: bool = False
 
 
 def no_context(_event: AlertEvent, _incident: Incident, _settings: AlertSettings) -> Context:
@@ -122,7 +102,7 @@ class Notifier:
         policy = cache(partial(self._policy, settings))  # of one moment, however often it is decided anew
         handled = self._together(
             events,
-            lambda some: self._decide(some, policy()),
+            lambda some: self._decision(some, policy()).take(some),
             lambda event, error: Handled(event, error=error),
         )
         made = [one.message for one in handled if one.message is not None]
@@ -194,31 +174,12 @@ class Notifier:
     def _policy(self, settings: AlertSettings) -> Policy:
         return Policy(settings, self._clock(), tuple(self._store.silences()))
 
-    def _widen(self, events: Sequence[AlertEvent], policy: Policy) -> list[Message]:
-        decision = self._decision(events, policy)
-        decision.widen(events)
-        return list(decision.commit().values())
-
     def _decision(self, events: Sequence[AlertEvent], policy: Policy) -> Decision:
         known = self._store.load(events)
         return Decision(self._store, known, policy, self._watched, self._context)
 
-    def _decide(self, events: Sequence[AlertEvent], policy: Policy) -> list[Handled]:
-        decision = self._decision(events, policy)
-        order = sorted(events, key=lambda event: (event.at_ms, not is_misprint(event.anomaly.kind)))
-        decision.query_around(order)
-        for event in order:
-            decision.handle(event)
-        messages, unsettled = decision.commit(), decision.unsettled(events)
-        return [
-            Handled(
-                event,
-                messages.get(id(event)),
-                again=tuple(decision.again.get(id(event), ())),
-                is_unsettled=event in unsettled,
-            )
-            for event in events
-        ]
+    def _widen(self, events: Sequence[AlertEvent], policy: Policy) -> list[Message]:
+        return self._decision(events, policy).widen(events)
 
     def _again(self, pending: Pending, policy: Policy) -> bool:
         message = self._store.message(pending.message_id, pending.made_ms)
