@@ -79,7 +79,7 @@ class Decision:
     _minor: list[tuple[str, AlertEvent]] = field(default_factory=list)
     _opened: set[str] = field(default_factory=set)
 
-    def take(self, events: Sequence[AlertEvent]) -> list[Handled]:
+    def handle(self, events: Sequence[AlertEvent]) -> list[Handled]:
         """Take a batch of events into their incidents, and write what that leads to, all or nothing.
 
         Raises as `AlertStore.commit` does.
@@ -89,10 +89,15 @@ class Decision:
         self._query_around(event for event in new if not self._is_amid(event))
         for event in new:  # so that the first of many knows that the market moves
             self._around[event.origin].append(_move(event, ""))
-        again = {id(event): self._take(event) for event in order}
+        again = {id(event): self._handle(event) for event in order}
         messages, unsettled = self._commit(), self._unsettled(events)
         return [
-            Handled(event, messages.get(id(event)), None, again[id(event)], event in unsettled)
+            Handled(
+                event,
+                messages.get(id(event)),
+                again=again[id(event)],
+                is_unsettled=event in unsettled,
+            )
             for event in events
         ]
 
@@ -104,8 +109,8 @@ class Decision:
             first_ms, last_ms = min(times) - WIDE_MS, max(times) + WIDE_MS
             self._around[origin] = self.store.load_moves(origin, first_ms - WIDE_MS, last_ms)
 
-    def _take(self, event: AlertEvent) -> tuple[Pending, ...]:
-        """Take an event into its incident; return what it led to if it was taken before, which changes nothing."""
+    def _handle(self, event: AlertEvent) -> tuple[Pending, ...]:
+        """Take an event into its incident; return what it led to if it was handled before, which changes nothing."""
         record = self._record(event)
         if record is not None and event.key in record.seen:
             return self._made_before(record)
@@ -122,7 +127,7 @@ class Decision:
         return ()
 
     def widen(self, events: Sequence[AlertEvent]) -> list[Message]:
-        """Take incidents of single tickers into one over many, for events that were taken, and write that.
+        """Take incidents of single tickers into one over many, for events that were handled, and write that.
 
         Notifiers that work at once do not see each other's anomalies, so each of them may see too few of them. Whoever
         looks again after its own were written sees all that were written before: of two, one sees the other's.

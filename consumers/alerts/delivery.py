@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.alerts.channels import ChannelError
 from consumers.alerts.model import HOUR_MS, MINUTE_MS, Delivery, Message, Pending
 from consumers.alerts.places import pending_place
+from consumers.alerts.policy import Policy
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError
@@ -76,7 +77,7 @@ class Deliverer:
     owner: str
     _failed_ms: dict[tuple[str, bool], int] = field(default_factory=dict)
 
-    def deliver(self, messages: Iterable[Message], settings: AlertSettings) -> int:
+    def deliver(self, messages: Iterable[Message], policy: Policy) -> int:
         """Send messages that were just made; return how many sends were taken.
 
         What fails stays pending. A channel that failed lately is left to the sweep, so that it delays no other; a
@@ -91,41 +92,41 @@ class Deliverer:
 
         def send_to(channel: str) -> int:
             of_it = by_channel[channel]
-            send = partial(self._first, channel=channel, settings=settings)
+            send = partial(self._first, channel=channel, settings=policy.settings)
             with suppress(ClientError, BotoCoreError):  # of the table: they are pending
-                return self._in_turn(channel, lambda: sum(self.run(send, of_it)), settings)
+                return self._in_turn(channel, lambda: sum(self.run(send, of_it)), policy)
             return 0
 
         return sum(self.run(send_to, by_channel))
 
-    def again(self, pending: Pending, message: Message | None, settings: AlertSettings) -> bool:
-        """Try a pending delivery of a message if it is its time; return whether it was taken now.
+    def again(self, pending: Pending, policy: Policy) -> bool:
+        """Try a pending delivery if it is its time, and nothing silences it; return whether it was taken now.
 
         Raises
         ------
         ClientError, BotoCoreError
             Of the table.
         """
-        due = self._due(pending, message, settings)
-        return due is not None and bool(self._in_turn(pending.channel, due, settings))
+        due = self._due(pending, policy)
+        return due is not None and bool(self._in_turn(pending.channel, due, policy))
 
-    def _due(
-        self, pending: Pending, message: Message | None, settings: AlertSettings
-    ) -> Callable[[], bool] | None:
+    def _due(self, pending: Pending, policy: Policy) -> Callable[[], bool] | None:
         """Return what tries a pending delivery; None where there is nothing to try, or not yet."""
-        now_ms = self.clock()
-        if message is not None and self._is_left_alone(pending.channel, message, now_ms):
+        now_ms, message = self.clock(), self.store.message(pending.message_id, pending.made_ms)
+        if message is not None and (
+            policy.suppresses(message) or self._is_left_alone(pending.channel, message, now_ms)
+        ):
             return None
         found = self.store.delivery(pending)
         if found is None or message is None or found[0].status in {"sent", "failed"}:
             self.store.forget(pending_place(pending))
             return None
         is_due = found[0].next_ms <= now_ms
-        return partial(self._attempt, message, pending, *found, settings) if is_due else None
+        return partial(self._attempt, message, pending, *found, policy.settings) if is_due else None
 
-    def _in_turn(self, channel: str, send: Callable[[], int], settings: AlertSettings) -> int:
+    def _in_turn(self, channel: str, send: Callable[[], int], policy: Policy) -> int:
         """Send in a channel's turn, and then what others made for it meanwhile; nothing where another has the turn."""
-        if not settings.is_outside(channel):
+        if not policy.settings.is_outside(channel):
             return send()
         turn = self.store.take_turn(channel, self.owner, self.clock())
         if not turn:
@@ -137,7 +138,7 @@ class Deliverer:
             with suppress(ClientError, BotoCoreError):  # of the table: the turn runs out, the sweep goes on
                 while turn := self.store.end_turn(channel, self.owner, turn, self.clock()):
                     if self.clock() < until_ms:
-                        self._send_rest(channel, settings)
+                        self._send_rest(channel, policy)
         return sent
 
     def _is_left_alone(self, channel: str, message: Message, now_ms: int) -> bool:
@@ -147,13 +148,13 @@ class Deliverer:
         rest_ms = CRITICAL_RETRY_MS if is_critical else RETRY_MS
         return any(0 <= now_ms - at_ms < rest_ms for at_ms in failed)
 
-    def _send_rest(self, channel: str, settings: AlertSettings) -> None:
+    def _send_rest(self, channel: str, policy: Policy) -> None:
         """Send what was made for a channel lately and is not sent; what is older is the sweep's."""
         lately = self.store.pending(self.clock() - MINUTE_MS)
         rest = [one for one in lately if one.channel == channel]
 
         def send(pending: Pending) -> bool:
-            due = self._due(pending, self.store.message(pending.message_id, pending.made_ms), settings)
+            due = self._due(pending, policy)
             return due is not None and due()
 
         list(self.run(send, rest))

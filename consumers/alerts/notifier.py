@@ -102,21 +102,22 @@ class Notifier:
         policy = cache(partial(self._policy, settings))  # of one moment, however often it is decided anew
         handled = self._together(
             events,
-            lambda some: self._decision(some, policy()).take(some),
+            lambda some: self._decision(some, policy()).handle(some),
             lambda event, error: Handled(event, error=error),
         )
         made = [one.message for one in handled if one.message is not None]
-        self._deliverer.deliver(made, settings)
+        if made:
+            self._deliverer.deliver(made, policy())
         if unsettled := [one.event for one in handled if one.is_unsettled]:
             try:
                 made = self._retrying(lambda: self._widen(unsettled, policy()))
-                self._deliverer.deliver(made, settings)
+                self._deliverer.deliver(made, policy())
             except (ConflictError, TooManyWritesError, ClientError, BotoCoreError) as error:
                 handled = [replace(one, error=error) if one.is_unsettled else one for one in handled]
         if again := list(dict.fromkeys(pending for one in handled for pending in one.again)):
             try:
                 for pending in self._store.undone(again):
-                    self._again(pending, policy())
+                    self._deliverer.again(pending, policy())
             except (ConflictError, ClientError, BotoCoreError) as error:
                 return [replace(one, error=error) if one.again else one for one in handled]
         return handled
@@ -128,7 +129,7 @@ class Notifier:
             self._store.put_message(message, self._clock())
         except ConflictError:
             return 0
-        return self._deliverer.deliver([message], settings)
+        return self._deliverer.deliver([message], self._policy(settings))
 
     def reopen(self, pending: Pending) -> None:
         """Let a delivery that is a dead letter be tried again by the next sweep."""
@@ -146,7 +147,7 @@ class Notifier:
                 lambda _listed, error: error,
             )
             errors += [one for one in done if isinstance(one, Exception)]
-            self._deliverer.deliver([one for one in done if isinstance(one, Message)], settings)
+            self._deliverer.deliver([one for one in done if isinstance(one, Message)], policy)
         if len(due) < INCIDENTS_A_SWEEP:
             self._guarded(errors, partial(self._finish_digests, policy.now_ms))
         sent, until_ms = 0, policy.now_ms + SWEEP_MS
@@ -157,7 +158,7 @@ class Notifier:
             if tries[pending.channel] >= SENDS_A_SWEEP:
                 continue
             tries[pending.channel] += 1
-            sent += self._guarded(errors, partial(self._again, pending, policy)) or False
+            sent += self._guarded(errors, partial(self._deliverer.again, pending, policy)) or False
         if self._pictures is not None and self._clock() < until_ms:  # after all messages
             add = partial(add_pictures, self._store, self._pictures, settings, self._clock, policy.suppresses)
             self._guarded(errors, add)
@@ -180,12 +181,6 @@ class Notifier:
 
     def _widen(self, events: Sequence[AlertEvent], policy: Policy) -> list[Message]:
         return self._decision(events, policy).widen(events)
-
-    def _again(self, pending: Pending, policy: Policy) -> bool:
-        message = self._store.message(pending.message_id, pending.made_ms)
-        if message is not None and policy.suppresses(message):
-            return False
-        return self._deliverer.again(pending, message, policy.settings)
 
     def _do_due(self, listed: Sequence[tuple[str, Place]], policy: Policy) -> list[Message | Exception]:
         """Do what is due of incidents, listed by id and where that is listed; return the messages."""

@@ -589,3 +589,29 @@ def test_deliveries_that_outlive_their_message_are_of_no_other(two: Bench) -> No
     (stored,) = two.store.messages(T0_MS, two.now_ms)
     assert stored.message == first
     assert sorted(one.channel for one in stored.deliveries) == sorted(first.channels)
+
+
+def test_what_was_silenced_meanwhile_is_not_sent_in_the_turn_of_another() -> None:
+    bench = Bench(settings=OUTSIDE)
+    bench.phones.down["desk"] = ChannelError("down", where="desk")
+    bench.take(opened(severity="critical"))
+    bench.phones.down.clear()
+    bench.store.put_silence(Silence(bench.now_ms + HOUR_MS, "AAPL"))
+    bench.now_ms += RETRY_MS
+    other = Notifier(
+        bench.store,
+        bench.phones.send,
+        dead_letter=lambda _message, _delivery: None,
+        clock=lambda: bench.now_ms,
+        owner="other",
+    )
+    send, meanwhile = bench.phones.send, [opened(severity="critical", ticker="KO")]
+
+    def send_while_another_makes_more(channel: str, message: Message, settings: AlertSettings) -> str:
+        if channel == "desk" and meanwhile:
+            other.handle([meanwhile.pop()], OUTSIDE)
+        return send(channel, message, settings)
+
+    bench.notifier._deliverer.send = send_while_another_makes_more
+    bench.take(opened(severity="critical", ticker="MSFT"))
+    assert [message.incident and message.incident.subject for message in bench.sent("desk")] == ["MSFT", "KO"]
