@@ -105,6 +105,7 @@ class Gatherer:
             windows=self._each(("windows",), lambda _: self._windows(environment)).get("windows"),
             source=self._each(("source",), lambda _: self._source(environment, watched)).get("source"),
             feed=self._each(("feed",), lambda _: self._feed()).get("feed"),
+            parameters=self._each((names.TICKER_PARAMETER, names.THRESHOLD_PARAMETER), self._parameter),
         )
         return self._more(facts, found) if thorough else facts
 
@@ -116,7 +117,6 @@ class Gatherer:
             facts,
             stacks=self._each(names.STACKS, self._stack),
             mappings=self._mappings(local=facts.local, account=account),
-            parameters=self._each((names.TICKER_PARAMETER, names.THRESHOLD_PARAMETER), self._parameter),
             buckets=self._each(buckets, self._bucket),
             last_poll=self._each(("last poll",), lambda _: self._last_poll()).get("last poll"),
             subscribers=self._each(

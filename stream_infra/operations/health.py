@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from stream_infra import names
 from stream_infra.operations.facts import MonitorFacts, WebAddress, Windows
+from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 State = Literal["ok", "idle", "failed"]
 STALE = timedelta(minutes=2)
@@ -19,6 +20,7 @@ CLOCK_ERROR_SECONDS = 5.0
 """Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
 _NAMED = 5
+PARAMETER_PARTS = {names.TICKER_PARAMETER: "watch list", names.THRESHOLD_PARAMETER: "threshold"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,19 @@ def _stream(facts: MonitorFacts) -> Iterator[Finding]:
         what = f"{stream.shards} open shard{'s' if stream.shards != 1 else ''}, newest record"
         action = "look at `scanner` and its log: aws logs tail /aws/lambda/stock-scanner"
         yield _fresh(facts, "stream", what, newest, action)
+
+
+def _parameters(facts: MonitorFacts) -> Iterator[Finding]:
+    """Find what operators set and what has no effect, or not all of it; the rest shows in other parts."""
+    for name, value in facts.parameters.items():
+        part = PARAMETER_PARTS[name]
+        back = f"stock-monitor recover parameter {name}"
+        if value is None:
+            yield _missing(facts, part)
+        elif problem := problem_of(name, value):
+            yield Finding(part, "failed", problem, back)
+        elif rejected := rejected_of(name, value):
+            yield Finding(part, "ok", rejected, back)
 
 
 def _scanner(facts: MonitorFacts) -> Iterator[Finding]:
@@ -322,7 +337,17 @@ _CHECKS = (
     _programs,
     _aws,
     _unless_aws_fails(
-        _stream, _source, _scanner, _detector, _windows, _ledger, _tables, _bus, _notifier, _dead_letters
+        _stream,
+        _source,
+        _parameters,
+        _scanner,
+        _detector,
+        _windows,
+        _ledger,
+        _tables,
+        _bus,
+        _notifier,
+        _dead_letters,
     ),
     _pages,
 )

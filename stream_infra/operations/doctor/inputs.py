@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import MonitorFacts
-from stream_infra.operations.health import CLOCK_ERROR_SECONDS, STALE
+from stream_infra.operations.health import CLOCK_ERROR_SECONDS, PARAMETER_PARTS, STALE
 from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 
@@ -17,7 +17,8 @@ def parameters(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, value in facts.parameters.items():
         is_ticker = name == names.TICKER_PARAMETER
         part, section = ("scanner", "configuration") if is_ticker else ("detector", "threshold-rejected")
-        explains = ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
+        explains: tuple[str, ...] = (PARAMETER_PARTS[name],)
+        explains += ("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE) if is_ticker else ()
         back = f"stock-monitor recover parameter {name}"
         if value is None:
             yield missing(facts, part, f"the parameter {name}", explains)

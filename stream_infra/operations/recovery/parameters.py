@@ -35,7 +35,7 @@ def problem_of(name: str, value: str) -> str:
         elif name == names.TICKER_PARAMETER and not is_reference(value):
             parse(value, f"parameter {name}")
     except ThresholdError as error:
-        return f"parameter {name} is {error}"
+        return f"parameter {name}: {error}"
     except WatchListError as error:
         return str(error)
     return ""

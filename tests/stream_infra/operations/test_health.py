@@ -57,6 +57,21 @@ def test_a_sound_monitor_works() -> None:
     assert {"stream", "scanner", "detector", "windows", "API", "outbox"} <= {f.part for f in judge(SOUND)}
 
 
+def test_a_parameter_without_effect_fails_and_one_with_half_of_it_is_named() -> None:
+    """All was said to work, while a threshold was not in force and tickers were not polled."""
+    given = {names.TICKER_PARAMETER: "AAPL; MSFT 0700.HK", names.THRESHOLD_PARAMETER: "2,5"}
+    facts = replace(SOUND, parameters=given)
+    (found,) = failed(facts)
+    assert found.detail.startswith(
+        'parameter /stock-tracker/threshold: the threshold is "2,5"; must be a number'
+    )
+    assert found.action == "stock-monitor recover parameter /stock-tracker/threshold"
+    (listed,) = (one for one in judge(facts) if one.part == "watch list")
+    assert (listed.state, "'AAPL;' is no ticker" in listed.detail) == ("ok", True)
+    (gone,) = failed(replace(SOUND, parameters={names.TICKER_PARAMETER: None}))
+    assert (gone.part, gone.detail) == ("watch list", "is not there")
+
+
 def test_a_partition_that_stands_still_is_not_hidden_by_the_news_of_the_others() -> None:
     stuck = replace(WINDOWS, committed={**WINDOWS.committed, 0: NOW - timedelta(minutes=5)})
     (found,) = failed(replace(SOUND, windows=stuck))
