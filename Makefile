@@ -68,6 +68,8 @@ lock: .venv ## Pin every dependency anew
 	@$(BIN)/python -W ignore -m producers.markets.generate
 	@npm update --package-lock-only --silent
 
+# What the CDK runs in would compile and collect in threads of its own, for a third more of the processor time.
+test tests: export NODE_OPTIONS := $(NODE_OPTIONS) --v8-pool-size=0
 test: .venv node_modules/.installed-dev chromium aws-cli ## Run all checks and tests
 	@$(MAKE) --jobs=2 lint tests
 
