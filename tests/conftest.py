@@ -28,6 +28,9 @@ def pytest_configure() -> None:
     """A shell starts what it runs in the background with SIGINT ignored, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Python looks at every object again and again: with so many that was a third of the processor time of all tests,
+    # and a quarter of that of collecting them.
+    gc.set_threshold(50_000, 20, 100)
     # The tests share their cores with others and with browsers: how long one example takes says nothing. And whether
     # they pass is to depend on the change alone, so each run has the same examples; EXPLORE draws others.
     settings.register_profile(
@@ -46,13 +49,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for unreachable objects less often, and never among what importing and collecting left.
-
-    Python looks at every object again and again: with so many that was a third of the processor time of all tests.
-    """
+    """Never look for unreachable objects among what importing and collecting left."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _not_to_aws(
