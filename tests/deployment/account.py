@@ -16,6 +16,7 @@ import boto3
 
 from localstack import emulator
 from localstack.settings import ACCOUNT, REGION, LocalSettings, aws_environment, free_port
+from tests.guard import guarded
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,10 @@ def new_account(folder: Path, settings: str) -> Iterator[Account]:
     (folder / "monitor.toml").write_text(settings)
     aws = LocalSettings(folder / "aws", free_port(), free_port(), None)
     aws.directory.mkdir()
-    emulator.start(aws)
-    try:
-        yield Account(aws, folder)
-    finally:
-        stopped = emulator.emulator(aws).stop()
-    assert stopped
+    with guarded(aws.directory):
+        emulator.start(aws)
+        try:
+            yield Account(aws, folder)
+        finally:
+            stopped = emulator.emulator(aws).stop()
+        assert stopped

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from localstack_client.session import Session
 
 from localstack.settings import free_port
+from tests.guard import guarded
 
 T = TypeVar("T")
 RUNNING_VARIABLE = "E2E_MONITOR"
@@ -90,20 +91,6 @@ class Monitor:
             timeout=600,
         )
 
-    def end(self) -> None:
-        """Bring it down, in a session of its own: after a Ctrl-C pytest-xdist gives this process 15 s to end."""
-        log = self.directory.parent / "down.log"
-        with log.open("w") as said:
-            down = subprocess.Popen(
-                [sys.executable, "-m", "localstack.down"],
-                cwd=ROOT,
-                env=self.environment(),
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        assert down.wait(600) == 0, log.read_text()
-
     def get(self, path: str) -> Any:
         """JSON of the front door, as the dashboard's page gets it."""
         with urllib.request.urlopen(self.origin + path, timeout=20) as answer:
@@ -134,12 +121,14 @@ def running(directory: Path) -> Iterator[Monitor]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     aws = endpoint or f"http://127.0.0.1:{free_port()}"
     started = Monitor(directory, aws, f"http://127.0.0.1:{free_port()}", given=bool(endpoint))
-    try:
-        up = started.make("localstack.up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield started
-    finally:
-        started.end()
+    with guarded(directory):
+        try:
+            up = started.make("localstack.up")
+            assert up.returncode == 0, up.stdout + up.stderr
+            yield started
+        finally:
+            down = started.make("localstack.down")
+        assert down.returncode == 0, down.stdout + down.stderr
 
 
 def that_runs(directory: Path) -> Monitor:

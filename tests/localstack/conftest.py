@@ -23,6 +23,7 @@ from localstack.settings import LocalSettings, free_port
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import MINISTACK
 from tests.consumers.kit import LambdaEvent
+from tests.guard import guarded
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "000000000000"
@@ -197,9 +198,10 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def strict_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a local AWS as `make up` starts it, which judges rights and sizes."""
     settings = LocalSettings(tmp_path_factory.mktemp("strict"), free_port(), free_port(), None)
-    emulator.start(settings)
-    yield settings.aws
-    assert emulator.emulator(settings).stop()
+    with guarded(settings.directory):
+        emulator.start(settings)
+        yield settings.aws
+        assert emulator.emulator(settings).stop()
 
 
 def _await_health(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -23,6 +23,7 @@ from stream_infra.config import Config
 from stream_infra.operations import preflight
 from stream_infra.operations.changes import dangerous
 from stream_infra.operations.preflight import DeploymentProblem
+from tests.guard import guarded
 from tests.stream_infra.cdk.assembly import Properties, Templates
 from tests.stream_infra.cdk.local_stacks import LocalStacks, failing_after, for_the_local_aws
 
@@ -281,9 +282,10 @@ def test_there_is_a_way_past_the_alarms_for_one_deployment(settled: Templates) -
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStacks]:
     """CloudFormation of a local AWS as `make up` starts it."""
     settings = LocalSettings(tmp_path_factory.mktemp("life"), free_port(), free_port(), None)
-    emulator.start(settings)
-    yield LocalStacks(settings.aws)
-    assert emulator.emulator(settings).stop()
+    with guarded(settings.directory):
+        emulator.start(settings)
+        yield LocalStacks(settings.aws)
+        assert emulator.emulator(settings).stop()
 
 
 def test_what_holds_data_survives_a_first_deployment_that_fails_destroy_and_a_second_one(
