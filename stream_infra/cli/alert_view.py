@@ -192,7 +192,9 @@ def _silences(silences: list[Silence]) -> str:
 
 def _incidents(incidents: list[Incident], now_ms: int) -> str:
     rows = []
-    for incident in incidents:
+    for incident in sorted(
+        incidents, key=lambda one: one.opened_ms
+    ):  # as is shown: ids may have a later time
         row = incident_row(incident, now_ms)
         until = f", until {time_of(row['acknowledged_until'])}" if row["acknowledged_until"] else ""
         waits = ", waits for a digest" if incident.waiting is not None else ""
@@ -208,10 +210,10 @@ def _incidents(incidents: list[Incident], now_ms: int) -> str:
 
 
 def _messages(messages: list[dict[str, Any]]) -> str:
-    rows = [
-        (time_of(row["sent_at"] or row["made_at"]), row["status"], f"{row['subject']} [{row['id']}]")
-        for row in messages
-    ]
+    timed = sorted(
+        (row["sent_at"] or row["made_at"], row["status"], row["subject"], row["id"]) for row in messages
+    )
+    rows = [(time_of(at), status, f"{subject} [{id_}]") for at, status, subject, id_ in timed]
     return table_text(rows, header=("MADE OR SENT", "STATUS", "MESSAGE"))
 
 

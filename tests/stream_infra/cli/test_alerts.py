@@ -121,6 +121,18 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
     assert json.loads(run("deliveries", "--json").output)["messages"][0]["id"] == message["id"]
 
 
+def test_incidents_are_listed_by_the_time_that_is_shown(run: Run, notifier: Notifier) -> None:
+    """An anomaly that comes late may have begun before the one that its incident is named by."""
+    now_ms = time.time_ns() // 1_000_000
+    for at_ms, ticker in ((now_ms - 30_000, "AAPL"), (now_ms - 60_000, "MSFT"), (now_ms - 90_000, "AAPL")):
+        notifier.handle([opened(at_ms, "low", ticker=ticker)], AlertSettings())
+    rows = run("list").output.splitlines()
+    times = [row[:20] for row in rows[1 : rows.index("")] if row.startswith("20")]
+    assert len(times) == 2
+    assert times == sorted(times)
+    assert rows[1].split()[4] == "AAPL,"
+
+
 @pytest.mark.usefixtures("endpoints")
 @pytest.mark.parametrize("id_", ["nope", "AAPL-1-gap", "digest-12", "live-AAPL-12"])
 def test_what_is_not_known_says_what_is_allowed(run: Run, id_: str) -> None:
