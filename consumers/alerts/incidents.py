@@ -95,14 +95,16 @@ def handed_over(incident: Incident) -> Incident:
 
 def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
     """Return an incident over many tickers with the anomalies of a ticker's, and that one as it is left behind."""
+    going_on, last_ms = incident.open + single.open, max(incident.last_ms, single.last_ms)
     wide = replace(
         incident,
         opened_ms=min(incident.opened_ms, single.opened_ms),
-        last_ms=max(incident.last_ms, single.last_ms),
+        last_ms=last_ms,
         updated_ms=max(incident.updated_ms, single.updated_ms),
         peak=max(incident.peak, single.peak),
         anomalies=incident.anomalies + single.anomalies,
-        open=incident.open + single.open,
+        open=going_on,
+        resolved_ms=None if going_on else last_ms,
         channels=tuple(dict.fromkeys((*incident.channels, *single.channels))),
         notified_ms=max(incident.notified_ms, single.notified_ms),
     )

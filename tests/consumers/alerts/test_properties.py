@@ -553,3 +553,15 @@ def test_anomalies_of_a_ticker_within_two_minutes_are_one_incident_in_whatever_o
         bursts.setdefault(burst, set()).add(found.id if found else "none")
     assert all(len(of) == 1 for of in bursts.values())
     assert len(set.union(*bursts.values())) == len(bursts)
+
+
+def test_an_incident_over_many_tickers_whose_anomalies_are_all_over_is_resolved() -> None:
+    """Ends can come before what they end: nothing else would tell of this move's end."""
+    play = Play([], [], _rules(MarketWide(share=0.5, at_least=2)), watched=3, now_ms=T0_MS + 1000)
+    first, second = (opened(T0_MS, "high", ticker=ticker) for ticker in ("AAPL", "MSFT"))
+    for event in (first, over(first, T0_MS + 1), over(second, T0_MS + 1), second):
+        assert [one.error for one in play.other.handle([event], play.settings)] == [None]
+    (incident,) = play.store.incidents(T0_MS - HOUR_MS, play.now_ms)
+    row = incident_row(incident, play.now_ms)
+    assert (incident.is_wide, row["anomaly_count"]) == (True, 2)
+    assert (row["open_count"], row["state"]) == (0, "resolved")
