@@ -192,9 +192,8 @@ def _silences(silences: list[Silence]) -> str:
 
 def _incidents(incidents: list[Incident], now_ms: int) -> str:
     rows = []
-    for incident in sorted(
-        incidents, key=lambda one: one.opened_ms
-    ):  # as is shown: ids may have a later time
+    # By the time that is shown: an anomaly that came late may have begun before the one that the id names.
+    for incident in sorted(incidents, key=lambda one: one.opened_ms):
         row = incident_row(incident, now_ms)
         until = f", until {time_of(row['acknowledged_until'])}" if row["acknowledged_until"] else ""
         waits = ", waits for a digest" if incident.waiting is not None else ""

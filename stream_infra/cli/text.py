@@ -105,7 +105,8 @@ def console(*, errors: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415  --help must not pay for it
 
     found = Console(stderr=errors, highlight=False, markup=False, emoji=False)
-    found.width = max(found.width, _LEAST_WIDTH)
+    if found.width < _LEAST_WIDTH:  # noqa: PLR1730  a width that is set no longer follows the terminal's
+        found.width = _LEAST_WIDTH
     return found
 
 
