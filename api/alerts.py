@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from consumers.alerts.context import sentence
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.message_store import StoredMessage
-from consumers.alerts.model import Feedback, Incident, Silence
+from consumers.alerts.model import Incident, Silence
 from consumers.alerts.rendering.texts import content
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import iso_ms

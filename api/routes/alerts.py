@@ -30,8 +30,9 @@ from api.routes.incidents import incident_known, unknown
 from api.services import Services
 from api.times import epoch_ms
 from consumers.alerts import links
+from consumers.alerts.feedback import feedback_of
 from consumers.alerts.links import LinkError
-from consumers.alerts.model import Acknowledgement, Incident, Silence, feedback_of
+from consumers.alerts.model import Acknowledgement, Incident, Silence
 from consumers.alerts.table import ConflictError
 from consumers.contracts.anomaly import iso_ms
 

@@ -17,8 +17,9 @@ from api.problems import Problem, bad_request, shown
 from api.responses import respond
 from api.routes.common import if_none_match, responses
 from api.services import Services
+from consumers.alerts.feedback import feedback_of
 from consumers.alerts.market import moves_after
-from consumers.alerts.model import Incident, feedback_of
+from consumers.alerts.model import Incident
 
 
 def register(app: APIGatewayRestResolver, services: Services) -> None:

@@ -37,6 +37,7 @@ import msgspec
 from consumers.alerts import incidents
 from consumers.alerts.cache import AlertCache
 from consumers.alerts.event import AlertEvent
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.links import KEY_BYTES, LinkError
 from consumers.alerts.message_store import MessageStore, new_message
 from consumers.alerts.model import (
@@ -45,7 +46,6 @@ from consumers.alerts.model import (
     Acknowledgement,
     AnomalyRecord,
     Digest,
-    Feedback,
     Incident,
     Message,
     Move,

@@ -11,8 +11,9 @@ from consumers.stream.rows import split_key
 from producers.origin import origin_of
 
 if TYPE_CHECKING:
+    from consumers.alerts.feedback import Feedback
     from consumers.alerts.message_store import StoredMessage
-    from consumers.alerts.model import Feedback, Incident
+    from consumers.alerts.model import Incident
     from consumers.contracts.anomaly import Anomaly
     from consumers.windows.state import Step
 

@@ -9,7 +9,8 @@ from typing import Any
 from api.alerts import feedback_row, incident_row, message_row, silence_row
 from consumers.alerts.channels import sns
 from consumers.alerts.context import sentence
-from consumers.alerts.model import Feedback, Incident, Silence
+from consumers.alerts.feedback import Feedback
+from consumers.alerts.model import Incident, Silence
 from consumers.alerts.rendering.texts import Content, content
 from consumers.alerts.settings import Way
 from consumers.contracts.anomaly import iso_ms

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from api.alerts import message_row
 from consumers.alerts import policy
+from consumers.alerts.feedback import Feedback
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
-from consumers.alerts.model import Acknowledgement, Feedback, Incident, Silence, is_incident_id
+from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
 from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore

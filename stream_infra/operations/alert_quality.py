@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
+from consumers.alerts.feedback import Feedback, feedback_of
 from consumers.alerts.market import moves_after
-from consumers.alerts.model import Feedback, feedback_of, is_incident_id
+from consumers.alerts.model import is_incident_id
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.anomaly import iso_ms

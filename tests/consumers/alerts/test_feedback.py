@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.alerts.model import feedback_of
+from consumers.alerts.feedback import feedback_of
 from tests.consumers.alerts.bench import T0_MS, Bench, opened
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 from botocore.exceptions import ClientError
 
-from consumers.alerts.model import feedback_of
+from consumers.alerts.feedback import feedback_of
 from consumers.contracts.anomaly import Anomaly
 from consumers.lake.bucket import LakeBucket
 from consumers.lake.run import DAY_MS, Lake, LakePorts, LakeReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.alerts.model import Feedback
+from consumers.alerts.feedback import Feedback
 from stream_infra.operations.alert_quality import ENOUGH, newest, precision, proposals
 
 _SAID = st.builds(
