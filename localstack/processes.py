@@ -50,8 +50,12 @@ class Process:
             )
         _started_here.append(child)
         partial = self._pid_file.with_suffix(".partial")
-        partial.write_text(f"{child.pid}\n{started(child.pid)}\n")
-        partial.rename(self._pid_file)
+        try:
+            partial.write_text(f"{child.pid}\n{started(child.pid)}\n")
+            partial.rename(self._pid_file)
+        except OSError:  # a full disk, say: nobody would know of it, and nobody end it
+            _end_group(child.pid, STOP_SECONDS)
+            raise
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until `ready()`.
@@ -73,17 +77,27 @@ class Process:
         """End it and all that it started, after `seconds` by force; return whether it was running."""
         pid = self.pid()
         if pid is not None:
-            _signal_group(pid, signal.SIGTERM)
-            if not _wait_gone(pid, seconds):
-                _signal_group(pid, signal.SIGKILL)
-                _wait_gone(pid, STOP_SECONDS)
+            _end_group(pid, seconds)
         self._pid_file.unlink(missing_ok=True)
         return pid is not None
+
+    def resume(self) -> None:
+        """Let it and all that it started go on where a signal halted them (SIGSTOP); others do not notice."""
+        if (pid := self.pid()) is not None:
+            _signal_group(pid, signal.SIGCONT)
 
     def _log_end(self) -> str:
         log = self.settings.log(self.name)
         lines = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
         return "\n".join([*(f"    {line}" for line in lines), f"    ({log})"])
+
+
+def _end_group(pid: int, seconds: float) -> None:
+    _signal_group(pid, signal.SIGTERM)
+    _signal_group(pid, signal.SIGCONT)  # one that is halted ends only when it goes on
+    if not _wait_gone(pid, seconds):
+        _signal_group(pid, signal.SIGKILL)
+        _wait_gone(pid, STOP_SECONDS)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

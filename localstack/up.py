@@ -82,6 +82,8 @@ def up(settings: LocalSettings, console: Console) -> None:
             say.sign = "[yellow]![/]"
     settings.directory.mkdir(parents=True, exist_ok=True)
     with alone(settings):
+        for program in (emulator.emulator(settings), runner(settings), front_door(settings)):
+            program.resume()
         if front_door(settings).pid() is None and not port_is_free(settings.port):
             raise LocalError(
                 f"port {settings.port} on {HOST} is taken by another program: end it, "
@@ -100,7 +102,7 @@ def up(settings: LocalSettings, console: Console) -> None:
         with _step(console, "Dashboard") as say:
             say(f"{touched} files uploaded" if (touched := site.upload(settings)) else "unchanged")
         with _step(console, "Front door") as say:
-            say("started" if _start_front_door(settings) else "running")
+            say("started" if start_front_door(settings) else "running")
         with _step(console, "Event source mapping") as say:
             say("started" if start_runner(settings) else "running")
         with _step(console, "History") as say:
@@ -161,13 +163,15 @@ def _step(console: Console, title: str) -> Iterator[_Say]:
     console.print(f"{say.sign} {title}: {escape(say.last)} {took}", soft_wrap=True)
 
 
-def _start_front_door(settings: LocalSettings) -> bool:
-    process = front_door(settings)
-    if process.pid() is None:
-        process.start([sys.executable, "-m", "localstack.front_door"], aws_environment(settings))
-        process.wait_until(lambda: _answers(f"{settings.origin}/outbox.json"), 30)
-        return True
-    return False
+def start_front_door(settings: LocalSettings) -> bool:
+    """Start the program that serves the page unless it does; True if it was started."""
+    process, url = front_door(settings), f"{settings.origin}/outbox.json"
+    if process.pid() is not None and _answers(url, 30):
+        return False
+    process.stop()  # one that hangs
+    process.start([sys.executable, "-m", "localstack.front_door"], aws_environment(settings))
+    process.wait_until(lambda: _answers(url), 30)
+    return True
 
 
 def _answers(url: str, seconds: float = 5) -> bool:

@@ -305,7 +305,9 @@ class Digest:
 
     def message(self, made_ms: int) -> Message:
         """Return the message of the digest, made at `made_ms` (epoch ms UTC)."""
-        return Message(self.id, "digest", made_ms, self.channels, digest=self)
+        # One that an older version began has no id: without one its channels would take it for another's.
+        id_ = self.id or f"digest-{self.origin}-{'-'.join(self.channels)}-{made_ms}"
+        return Message(id_, "digest", made_ms, self.channels, digest=self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,8 +213,9 @@ class Notifier:
             assert incident.waiting is not None  # noqa: S101  for a digest
             channels = incident.waiting.channels
             place = digest_place(incident.origin, channels)
-            id_ = f"digest-{incident.origin}-{'-'.join(channels)}-{policy.now_ms}"
-            digest = cache.get(place, Digest) or Digest(incident.origin, channels, id_)
+            # Two functions may begin digests in one millisecond, but no two about one incident.
+            began = Digest(incident.origin, channels, f"digest-{incident.next_id}")
+            digest = cache.get(place, Digest) or began
             cache.put(place, digest.with_incident(incident))
             return incidents.with_notification(incident, what, digest.id, channels, policy.now_ms), None
         if channels := policy.recipients(what, incident):

@@ -31,6 +31,14 @@ def running(client: Client) -> dict[str, Template]:
     return found
 
 
+def reserved_concurrency(client: Client, function: str) -> int | None:
+    """Return the reserved concurrency that a function's stack gave it; None if it gave none."""
+    resources = (of for template in running(client).values() for of in template.get("Resources", {}).values())
+    given = (of.get("Properties", {}) for of in resources if of["Type"] == "AWS::Lambda::Function")
+    found = (of.get("ReservedConcurrentExecutions") for of in given if of.get("FunctionName") == function)
+    return next(found, None)
+
+
 def changes(client: Client, assembly: Path) -> list[Change]:
     """Return the dangerous changes between what runs and an assembly of the CDK."""
     wanted = {stack: json.loads((assembly / f"{stack}.template.json").read_text()) for stack in names.STACKS}

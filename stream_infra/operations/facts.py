@@ -28,6 +28,8 @@ class Function:
         Time of the newest line in its log; None if there is none.
     reserved
         Reserved concurrency; None if none is reserved.
+    deployed_reserved
+        Reserved concurrency that its stack gave it; None if it gave none. Known of a function that is stopped.
     throttles
         Calls that Lambda throttled in the last minutes.
     wrong_handler
@@ -39,6 +41,7 @@ class Function:
     reason: str = ""
     last_ran: datetime | None = None
     reserved: int | None = None
+    deployed_reserved: int | None = None
     throttles: float = 0
     wrong_handler: str = ""
 
@@ -224,6 +227,8 @@ class MonitorFacts:
         Why AWS does not respond; nothing else but programs and pages is known then.
     programs
         Process ids of the local monitor's programs; None for one that does not run.
+    halted
+        Process ids of those that a signal halted (SIGSTOP): they are there and do nothing.
     just_deployed
         Whether the functions are so new that there may be no news of them yet.
     queues
@@ -254,6 +259,7 @@ class MonitorFacts:
     market_open: bool = True
     just_deployed: bool = False
     programs: Mapping[str, int | None] = field(default_factory=dict)
+    halted: tuple[int, ...] = ()
     functions: Mapping[str, Function | None] = field(default_factory=dict)
     rules: Mapping[str, EventRule | None] = field(default_factory=dict)
     queues: Mapping[str, int | None] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from producers.feed_problem import KEY as FEED_KEY
 from producers.origin import origin_of
 from producers.partitions import partition_of
 from stream_infra import names
-from stream_infra.operations import pages, permissions, programs, wiring
+from stream_infra.operations import deployment, pages, permissions, programs, wiring
 from stream_infra.operations.endpoints import Endpoints, watch_list
 from stream_infra.operations.facts import (
     Bucket,
@@ -46,6 +46,7 @@ TOPICS = (names.ALERTS_TOPIC, names.OPERATIONS_TOPIC)
 RULES = (names.SCHEDULE_RULE, names.DIGEST_RULE, names.ANOMALY_RULE, names.FAILED_BATCH_RULE)
 RECENTLY = timedelta(minutes=10)
 _NEW = timedelta(minutes=2)
+HALTED = "its program is halted"
 _GONE = ("NotFound", "NonExistent", "NoSuch", "404")
 _COUNTED = 1000
 _LINES = 10_000
@@ -65,14 +66,18 @@ class Gatherer:
     def facts(self, *, thorough: bool = False) -> MonitorFacts:
         """Return what `status` judges; with `thorough` also what the doctor needs to find causes."""
         endpoints = self._endpoints
+        running = programs.process_ids(endpoints.directory)
+        halted = programs.halted(running.values())
         facts = MonitorFacts(
             now=self._now,
             local=endpoints.aws is not None,
             deployment=os.environ.get("STOCK_MONITOR_DEPLOYMENT") or "prod",
             aws=endpoints.aws or "",
-            aws_problem=self._aws_problem(),
+            # It would not answer, and be waited for for minutes.
+            aws_problem=HALTED if running.get("emulator") in halted else self._aws_problem(),
             log_directory=f"{endpoints.directory}/logs",
-            programs=programs.process_ids(endpoints.directory),
+            programs=running,
+            halted=halted,
         )
         if not facts.aws_problem:
             facts = self._of_aws(facts, thorough=thorough)
@@ -190,9 +195,11 @@ class Gatherer:
         if not thorough:
             return function
         limit = self._client("lambda").get_function_concurrency(FunctionName=name)
+        reserved = limit.get("ReservedConcurrentExecutions")
         return replace(
             function,
-            reserved=limit.get("ReservedConcurrentExecutions"),
+            reserved=reserved,
+            deployed_reserved=deployment.reserved_concurrency(self._client, name) if reserved == 0 else None,
             wrong_handler=self._each(
                 (f"{name}:{names.LIVE}",), lambda _: wiring.wrong_handler(self._client("lambda"), found)
             ).get(f"{name}:{names.LIVE}")

@@ -63,6 +63,8 @@ def _programs(facts: MonitorFacts) -> Iterator[Finding]:
         if pid is None:
             action = f"run `{facts.redo}`; its log: {facts.log_directory}/{name}.log"
             yield Finding(name, "failed", "this program does not run", action)
+        elif pid in facts.halted:
+            yield Finding(name, "failed", f"process {pid} is halted by a signal", f"run `{facts.redo}`")
         else:
             yield Finding(name, "ok", f"runs as process {pid}")
 

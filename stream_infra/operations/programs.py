@@ -1,16 +1,19 @@
 """The local monitor's programs, each known by a file with its process id.
 
-A process id alone may have been given to a stranger since, so the file also keeps when the process started, as the
-kernel reports it (`ps -o lstart`). Only a process that matches both is one of ours.
+A process id alone may have been given to a stranger since, so the file also keeps when the process started. Only a
+process that matches both is one of ours. Linux counts that time from the start of the machine: as a date it would move
+with the machine's clock. Elsewhere the kernel keeps a date, which is said in one zone.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 PROGRAMS = ("emulator", "front-door", "event-source-mapping")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_ids(directory: Path | None) -> dict[str, int | None]:
@@ -25,19 +28,38 @@ def process_id(directory: Path, name: str) -> int | None:
     """Return the process id of a program while it runs, else None."""
     try:
         pid, start = (directory / f"{name}.pid").read_text().splitlines()[:2]
+        found = started(int(pid))
     except (FileNotFoundError, ValueError):
         return None
-    return int(pid) if start and started(int(pid)) == start else None
+    return int(pid) if start and found == start else None
 
 
 def started(pid: int) -> str:
-    """Return when a process started, as `ps` says it; empty if there is no such process."""
+    """Return when a process started, in a form that stays as it is while the process runs; empty if there is none."""
+    state, since = _process(pid)
+    return "" if state.startswith("Z") else since
+
+
+def halted(pids: Iterable[int | None]) -> tuple[int, ...]:
+    """Return which processes are there and do nothing, until they get the signal to go on (SIGSTOP, Ctrl-Z)."""
+    return tuple(pid for pid in pids if pid is not None and _process(pid)[0].startswith(("T", "t")))
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """Return the state of a process as `ps` says it, and when it started; two empty texts if there is none."""
+    if _BOOT.exists():
+        try:
+            # The name stands in brackets and may hold any character; state and start are the first and 20th after it.
+            words = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return "", ""
+        return words[0], f"{words[19]} {_BOOT.read_text().strip()}"
     found = subprocess.run(
-        ["ps", "-o", "lstart=,stat=", "-p", str(pid)],
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC0"},
     )
-    words = found.stdout.split()
-    return "" if not words or words[-1].startswith("Z") else " ".join(words[:-1])
+    state, _, since = found.stdout.strip().partition(" ")
+    return state, since.strip()

@@ -15,8 +15,8 @@ import pytest
 
 from localstack.processes import Process
 from localstack.settings import ROOT, LocalError, LocalSettings, free_port, unusable
-from localstack.up import alone
-from stream_infra.operations.programs import started
+from localstack.up import alone, front_door, start_front_door
+from stream_infra.operations.programs import halted, started
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
 PARENT = """
@@ -66,6 +66,76 @@ def test_a_pid_that_belongs_to_someone_else_now_is_not_ours(process: Process, tm
     (tmp_path / "thing.pid").write_text(f"{os.getpid()}\nMon Jan  1 00:00:00 2001\n")
     assert process.pid() is None
     assert not process.stop()  # and this test is still alive
+
+
+@pytest.mark.parametrize("text", ["", "no number\nsince\n", "1"])
+def test_a_damaged_pid_file_is_of_nobody(text: str, process: Process, tmp_path: Path) -> None:
+    (tmp_path / "thing.pid").write_text(text)
+    assert process.pid() is None
+
+
+def test_a_program_is_known_in_another_time_zone_and_after_the_clock_was_set(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make down` with another TZ said that nothing ran, and left all of it running, its data unsaved.
+
+    `ps` counts the date of a start from the start of the machine, which moves with its clock: on Linux none is kept.
+    """
+    process.start([sys.executable, "-c", PARENT], os.environ)
+    pid = process.pid()
+    assert pid is not None
+    for zone in ("Asia/Tokyo", "XYZ+7:30"):
+        monkeypatch.setenv("TZ", zone)
+        assert process.pid() == pid
+    if Path("/proc/self/stat").exists():
+        ticks, boot = (tmp_path / "thing.pid").read_text().splitlines()[1].split()
+        assert ticks.isdigit()
+        assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_a_halted_program_is_named_goes_on_and_ends_at_once_when_it_is_told_to(process: Process) -> None:
+    """SIGSTOP or Ctrl-Z: it is there, does nothing, and an end asked for waits until it goes on."""
+    process.start([sys.executable, "-c", PARENT], os.environ)
+    pid = process.pid()
+    assert pid is not None
+    assert halted([pid, None]) == ()
+    os.killpg(pid, signal.SIGSTOP)
+    _wait_for(lambda: halted([pid, None]) == (pid,))
+    process.resume()
+    _wait_for(lambda: halted([pid]) == ())
+    os.killpg(pid, signal.SIGSTOP)
+    _wait_for(lambda: halted([pid]) == (pid,))
+    began = time.monotonic()
+    assert process.stop(120)
+    assert time.monotonic() - began < 60
+
+
+def test_a_program_whose_pid_file_cannot_be_written_is_ended(process: Process, tmp_path: Path) -> None:
+    """On a full disk it would run on, and nobody know of it."""
+    (tmp_path / "thing.partial").mkdir()  # as if there was no room for it
+    alive = tmp_path / "alive"
+    program = f"import os, time; open({str(alive)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(OSError, match="thing"):
+        process.start([sys.executable, "-c", program], os.environ)
+    assert not alive.exists() or not started(int(alive.read_text()))
+
+
+def test_a_front_door_that_hangs_is_replaced(tmp_path: Path) -> None:
+    settings = LocalSettings(tmp_path, free_port(), free_port())
+    hanging = front_door(settings)
+    hanging.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ)
+    before = hanging.pid()
+    assert before is not None
+    with pytest.raises(LocalError, match="front-door ended at once"):  # the new one finds no AWS here
+        start_front_door(settings)
+    assert not started(before)
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_program_that_ends_at_once_is_reported_with_the_end_of_its_log(process: Process) -> None:

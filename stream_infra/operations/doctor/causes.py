@@ -54,13 +54,16 @@ def find(facts: MonitorFacts) -> list[Diagnosis]:
 
 
 def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
-    """Find programs of the local monitor that do not run."""
-    for name in (name for name, pid in facts.programs.items() if pid is None):
+    """Find programs of the local monitor that do not run, or are halted."""
+    for name, pid in facts.programs.items():
+        if pid is not None and pid not in facts.halted:
+            continue
+        ended = "the local monitor was ended, or the program failed: see its log in .local/logs"
         yield Diagnosis(
             cause="program-stopped",
             part=name,
-            finding=f"the program {name} does not run",
-            because="the local monitor was ended, or the program failed: see its log in .local/logs",
+            finding=f"the program {name} does not run" + (f": process {pid} is halted" if pid else ""),
+            because="a signal halted it (SIGSTOP, Ctrl-Z)" if pid else ended,
             remedy="make up",
             section="local-programs",
             explains=_PROGRAMS.get(name, ()),
@@ -120,12 +123,15 @@ def _throttled_function(
     name: str, part: str, function: Function, follows: tuple[str, ...]
 ) -> Iterator[Diagnosis]:
     if function.reserved == 0:
+        back = f"put-function-concurrency --reserved-concurrent-executions {function.deployed_reserved}"
+        if function.deployed_reserved is None:
+            back = "delete-function-concurrency"
         yield Diagnosis(
             cause="function-stopped",
             part=part,
             finding=f"{name} has a reserved concurrency of 0",
             because="somebody stopped it: Lambda throttles every call",
-            remedy=f"aws lambda delete-function-concurrency --function-name {name}",
+            remedy=f"aws lambda {back} --function-name {name}",
             section="function-throttles",
             explains=follows,
         )

@@ -14,7 +14,7 @@ from consumers.alerts.event import AlertEvent, Change
 from consumers.alerts.model import Acknowledgement, Digest, Silence
 from consumers.alerts.places import digest_place
 from consumers.alerts.settings import AlertSettings, ChannelSettings, MuteTiming, Route
-from consumers.alerts.table import ConflictError
+from consumers.alerts.table import ConflictError, decode
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
 
 
@@ -535,6 +535,26 @@ def test_a_digest_lists_the_worst_and_counts_the_rest(bench: Bench) -> None:
     )
     assert said.lines[-1] == "and 41 more incidents"
     assert len(said.lines) == 22
+
+
+def test_two_sweeps_of_one_millisecond_make_two_digests(bench: Bench) -> None:
+    """With one id the second of them counts as sent already."""
+    bench.had_digests().take(opened(severity="low"))
+    bench.sweep(after_minutes=60)
+    due_ms, bench.now_ms = bench.now_ms, T0_MS + 1000
+    bench.take(opened(severity="low", ticker="KO"))
+    bench.now_ms = due_ms
+    bench.sweep()
+    first, second = bench.sent()
+    assert first.made_ms == second.made_ms
+    assert first.id != second.id
+
+
+def test_a_digest_that_an_older_version_began_has_an_id_as_a_message() -> None:
+    digest = decode(
+        '{"origin":"live","channels":["sns","desk"],"started_ms":1,"lines":[],"incidents":1}', Digest
+    )
+    assert digest.message(5).id == "digest-live-sns-desk-5"
 
 
 def test_a_digest_that_grew_meanwhile_is_not_closed(bench: Bench) -> None:

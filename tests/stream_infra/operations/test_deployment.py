@@ -390,6 +390,17 @@ def test_the_watch_list_survives_what_puts_all_else_back() -> None:
     assert store.values == Parameters(ticker="IBM", threshold="2.5").values
 
 
+def test_the_concurrency_that_a_stack_reserves_is_read_from_what_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    detector = {"FunctionName": names.DETECTOR, "ReservedConcurrentExecutions": 7}
+    functions = {"A": detector, "B": {"FunctionName": names.NOTIFIER}}
+    resources = {id_: {"Type": "AWS::Lambda::Function", "Properties": of} for id_, of in functions.items()}
+    monkeypatch.setattr(deployment, "running", lambda _: {"LambdaStack": {"Resources": resources}})
+    found = [deployment.reserved_concurrency(Account(), n) for n in (names.DETECTOR, names.NOTIFIER, "no")]
+    assert found == [7, None, None]
+
+
 def test_only_stacks_that_are_there_run() -> None:
     assert set(running(Account())) == {"LambdaStack"}
 

@@ -163,6 +163,25 @@ def test_the_cause_is_found_and_explains_what_follows(what: str) -> None:
         assert [item.follows_from for item in found[1:]] == [(cause,)] * (len(found) - 1)
 
 
+@pytest.mark.parametrize(
+    ("deployed", "remedy"),
+    [
+        (
+            20,
+            "put-function-concurrency --reserved-concurrent-executions 20 --function-name stock-api-handler",
+        ),
+        (None, "delete-function-concurrency --function-name stock-api-handler"),
+    ],
+)
+def test_a_stopped_function_gets_back_the_concurrency_with_which_it_was_deployed(
+    deployed: int | None, remedy: str
+) -> None:
+    """To delete it would let one function take the places of all others."""
+    stopped = Function(reserved=0, deployed_reserved=deployed)
+    (found,) = causes.find(replace(SOUND, functions={**SOUND.functions, names.API_HANDLER: stopped}))
+    assert (found.cause, found.remedy) == ("function-stopped", f"aws lambda {remedy}")
+
+
 def test_what_nothing_explains_is_said_for_itself() -> None:
     found = diagnose([], STALE, (), local=False)
     assert [(item.part, item.follows_from) for item in found] == [("stream", ()), ("windows", ())]

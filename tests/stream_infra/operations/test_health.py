@@ -9,6 +9,7 @@ import pytest
 
 from consumers.contracts.counts import TickCounts
 from stream_infra import names
+from stream_infra.operations.doctor import causes
 from stream_infra.operations.facts import (
     EventRule,
     FeedFacts,
@@ -138,6 +139,17 @@ def test_what_cannot_be_examined_is_never_well() -> None:
 def test_ticks_that_are_not_accounted_for_fail() -> None:
     (found,) = failed(replace(SOUND, windows=replace(WINDOWS, counts=TickCounts(10, 9))))
     assert found.part == "balance of ticks"
+
+
+def test_a_halted_program_is_named_with_what_makes_it_go_on() -> None:
+    """One whose signal is SIGSTOP is there all the same, and of a halted mapping runner nothing said so for minutes."""
+    facts = replace(SOUND, halted=(13,))
+    assert failed(facts) == [
+        Finding("event-source-mapping", "failed", "process 13 is halted by a signal", "run `make up`")
+    ]
+    (diagnosis,) = causes.programs(facts)
+    assert (diagnosis.part, diagnosis.remedy) == ("event-source-mapping", "make up")
+    assert diagnosis.finding == "the program event-source-mapping does not run: process 13 is halted"
 
 
 def test_without_aws_only_programs_and_pages_are_judged() -> None:
