@@ -7,6 +7,7 @@ runs in a thread that is abandoned at its deadline, whatever it waits for: a nam
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +18,14 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+)
 
 from producers.errors import MonitorError
 
@@ -26,6 +34,15 @@ _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MAX_SECONDS = 1e12
 T = TypeVar("T")
+_TOO_LATE = "no complete answer in time"
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (socket.gaierror, "host name not found"),
+    (ConnectTimeoutError, "no connection in time"),
+    (ReadTimeoutError, _TOO_LATE),
+    (TimeoutError, _TOO_LATE),
+    (DecodeError, "the answer's compression is damaged"),
+    (ProtocolError, "the connection was closed before the answer was complete"),
+)
 
 # Of an odd header line it logs the whole address, and below that every address: keys are in some.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
@@ -41,11 +58,11 @@ class Reply(NamedTuple):
 
 
 class NoReplyError(MonitorError):
-    """A server did not answer in time, or not at all; `kind` says which in a word."""
+    """A server did not answer in time, or not at all; `reason` says why."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    def __init__(self, reason: str = _TOO_LATE) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def within(seconds: float, call: Callable[[threading.Event], T]) -> T:
@@ -59,7 +76,7 @@ def within(seconds: float, call: Callable[[threading.Event], T]) -> T:
         If it takes longer.
     """
     if seconds <= 0:
-        raise NoReplyError("Timeout")
+        raise NoReplyError
     is_abandoned = threading.Event()
     done: list[T] = []
     failed: list[Exception] = []
@@ -77,7 +94,7 @@ def within(seconds: float, call: Callable[[threading.Event], T]) -> T:
         raise failed[0]
     if not done:
         is_abandoned.set()
-        raise NoReplyError("Timeout")
+        raise NoReplyError
     return done[0]
 
 
@@ -118,7 +135,7 @@ class HttpClient:
             )  # the thread still has a connection of the old one
             raise
         except HTTPError as error:
-            raise NoReplyError(cause_of(error).replace("Error", "", 1)) from error
+            raise NoReplyError(reason_of(error) or type(error).__name__) from error
 
 
 def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: threading.Event) -> Reply:
@@ -134,16 +151,28 @@ def _get(pool: urllib3.PoolManager, url: str, seconds: float, is_abandoned: thre
     return Reply(answer.status, answer.headers, bytes(body))
 
 
-def cause_of(error: HTTPError) -> str:
-    """Return why there was no answer, in a word; of TLS what is wrong, too, for that a person can mend."""
-    word = type(error).__name__
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLError):
-        args = (one for one in cause.args if isinstance(one, BaseException))
-        cause = cause.__cause__ or next(args, None)
-    if cause is None:
-        return word
-    return f"{word}: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+def reason_of(error: Exception) -> str:
+    """Return why the network gave no answer, in words that hold no address; "" for errors that are not of the network.
+
+    Keys are in some addresses.
+    """
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or next(
+        (a for a in causes[-1].args if isinstance(a, Exception)), None
+    ):
+        causes.append(cause)
+    through = "proxy: " if isinstance(error, ProxyError) else ""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            known = str(cause.reason or cause).replace("_", " ").lower()
+            return f"TLS: {getattr(cause, 'verify_message', '') or known}"
+        if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror):
+            if cause.strerror:
+                return through + cause.strerror.lower()
+            if through and cause.args:
+                return through + str(cause)  # what the proxy itself answers
+    found = (words for type_, words in _REASONS for cause in causes if isinstance(cause, type_))
+    return through + next(found, "")
 
 
 def seconds_to_wait(text: str, now_ms: int) -> float | None:

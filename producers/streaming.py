@@ -19,6 +19,7 @@ import msgspec
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from producers.http import reason_of
 from producers.quote_batch import Quote, why_no_quote
 from producers.source import Missing, Quotes, SourceError
 
@@ -159,7 +160,7 @@ class StreamSource:
                     said = f"{self._dialect.name} rejects the key (status {error.response.status_code})"
                     self._lose(said, StreamRejectedError(said))
                 failures = 1 if self._connected else failures + 1
-                self._lose(f"{type(error).__name__}: {error}"[:160])
+                self._lose(reason_of(error) or f"{type(error).__name__}: {error}"[:160])
             longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 8))
             self._closing.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, not a secret
 

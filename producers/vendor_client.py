@@ -225,7 +225,7 @@ class VendorClient:
             answer = self._http.get(f"{self.vendor.url.rstrip('/')}{path}{query}", left)
         except NoReplyError as error:
             host = urlsplit(self.vendor.url).netloc
-            raise TransientError(f"{self.vendor.name} does not answer: {error.kind} ({host})") from error
+            raise TransientError(f"{self.vendor.name} does not answer: {error.reason} ({host})") from error
         self._record_limit(answer.headers)
         if answer.status != 200:
             raise self._failure(answer.status, answer.headers, answer.body)

@@ -19,7 +19,7 @@ import urllib3
 from consumers.alerts.channels import Channel, ChannelError, Setup
 from consumers.alerts.model import Message
 from consumers.alerts.rendering.texts import Content
-from producers.http import NoReplyError, cause_of, pool_for, seconds_to_wait, within
+from producers.http import NoReplyError, pool_for, reason_of, seconds_to_wait, within
 
 CONNECT_SECONDS, READ_SECONDS = 2.0, 3.0
 ANSWER_SECONDS = CONNECT_SECONDS + READ_SECONDS
@@ -96,9 +96,9 @@ class HttpChannel(Channel):
             _checked(self.name, post.url)
             response = within(ANSWER_SECONDS, partial(_posted, post, headers))
         except NoReplyError as error:
-            raise ChannelError(f"no answer ({error.kind})", where=self.name) from None
+            raise ChannelError(f"no answer ({error.reason})", where=self.name) from None
         except urllib3.exceptions.HTTPError as error:
-            said = self._without_secrets(cause_of(error))[:SAID]
+            said = self._without_secrets(reason_of(error) or type(error).__name__)[:SAID]
             raise ChannelError(f"no answer ({said})", where=self.name) from None
         answer = _read(response)
         is_success = 200 <= response.status < 300

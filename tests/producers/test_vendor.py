@@ -134,7 +134,7 @@ def test_a_vendor_that_is_not_there_or_is_slow_is_named_without_the_key(
     vendor.answer = slowly
     began = time.monotonic()
     client = VendorClient(Vendor("acme", vendor.url, {}, 600, ""), 0.7)
-    with pytest.raises(VendorError, match=r"acme does not answer: .*Timeout"):
+    with pytest.raises(VendorError, match=r"acme does not answer: no complete answer in time"):
         poll(client)
     assert time.monotonic() - began < 18  # it did not wait for the answer
     client.close()
@@ -221,7 +221,7 @@ def test_a_clock_that_is_set_back_makes_no_call_longer_than_a_poll(
 
     def get(_url: str, seconds: float) -> object:
         given.append(seconds)
-        raise NoReplyError("Timeout")
+        raise NoReplyError
 
     monkeypatch.setattr(client._http, "get", get)
     client.begin_poll()

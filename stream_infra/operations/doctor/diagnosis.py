@@ -63,6 +63,7 @@ SECTIONS = {
     "front-door": "local-programs",
     "event-source-mapping": "local-programs",
     "AWS": "aws-does-not-answer",
+    "source": "feed-silence",
     "stream": "no-quotes",
     "scanner": "scanner-stopped",
     "detector": "detector-errors",

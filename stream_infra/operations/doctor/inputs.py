@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from stream_infra import names
@@ -66,49 +67,48 @@ def clock(facts: MonitorFacts) -> Iterator[Diagnosis]:
 
 def feed(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a source that is silent, fails, or cannot even be queried."""
-    if facts.source is not None and facts.source.problem:
+    problem = facts.source.problem if facts.source is not None else ""
+    if not problem and (silence := _silence(facts)):
+        yield silence
+    elif problem := problem or _rejected_by_log(facts):
         yield Diagnosis(
             cause="feed-dead",
-            part="feed",
+            part="source",
             finding="the source of quotes cannot be used",
-            because=facts.source.problem,
+            because=problem,
             remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
             section="feed-silence",
-            explains=("source", "scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
+            explains=("scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
         )
-        return
-    feed, errors = facts.feed, facts.errors.get(names.SCANNER)
-    unusable = None
-    if errors and (feed is None or errors.at > feed.updated):  # no scan has gone well since
-        unusable = re.search(r"\bsource [\w.-]+ [^\"\n]*", errors.last)
+
+
+def _silence(facts: MonitorFacts) -> Diagnosis | None:
+    feed = facts.feed
     if feed and ((feed.stale_since and facts.market_open) or feed.breaker == "open"):
         since = f" since {feed.stale_since}" if feed.stale_since else ""
-        yield Diagnosis(
-            cause="feed-dead",
-            part="feed",
-            finding=f"the source {feed.source} brings nothing new{since}; circuit breaker {feed.breaker}",
-            because=feed.failing or feed.last_error or "it responds, with quotes that are old",
-            remedy=f"stock-monitor quote AAPL --source {feed.source}",
-            section="feed-silence",
-            explains=("stream", "windows"),
-        )
+        finding = f"the source {feed.source} brings nothing new{since}; circuit breaker {feed.breaker}"
+        because = feed.failing or feed.last_error or "it responds, with quotes that are old"
     elif feed and feed.failing and facts.market_open:
-        yield Diagnosis(
-            cause="feed-dead",
-            part="feed",
-            finding=f"the last poll of the source {feed.source} failed",
-            because=feed.failing,
-            remedy=f"stock-monitor quote AAPL --source {feed.source}",
-            section="feed-silence",
-            explains=("stream", "windows"),
-        )
-    elif unusable:
-        yield Diagnosis(
-            cause="feed-dead",
-            part="feed",
-            finding="the source of quotes cannot be used",
-            because=unusable.group().strip(),
-            remedy="aws lambda get-function-configuration --function-name stock-scanner --query Environment",
-            section="feed-silence",
-            explains=("source", "scanner", "stream", "windows", names.DEAD_LETTER_QUEUE),
-        )
+        finding, because = f"the last poll of the source {feed.source} failed", feed.failing
+    else:
+        return None
+    watched = facts.windows.tickers.values() if facts.windows else ()
+    ticker = min((ticker for of_partition in watched for ticker in of_partition), default="TICKER")
+    return Diagnosis(
+        cause="feed-dead",
+        part="source",
+        finding=finding,
+        because=because,
+        remedy=f"stock-monitor quote {shlex.quote(ticker)} --source {feed.source}",
+        section="feed-silence",
+        explains=("stream", "windows"),
+    )
+
+
+def _rejected_by_log(facts: MonitorFacts) -> str:
+    """Return why scans reject their source, if none has gone well since; "" otherwise."""
+    errors = facts.errors.get(names.SCANNER)
+    if errors is None or (facts.feed is not None and errors.at <= facts.feed.updated):
+        return ""
+    found = re.search(r"\bsource [\w.-]+ [^\"\n]*", errors.last)
+    return found.group().strip() if found else ""

@@ -317,7 +317,7 @@ def test_a_message_goes_through_the_proxy_that_the_environment_names(
     """As quotes come: to a vendor over HTTPS a proxy is asked for a tunnel, which this one does not know."""
     monkeypatch.setenv("HTTPS_PROXY", vendor.url)
     slack = channels.declared("slack")(Setup({}, {"webhook_url": f"https://proxied.example/hooks/{SECRET}"}))
-    assert str(_failure(slack)) == "slack: no answer (ProxyError)"
+    assert str(_failure(slack)).startswith("slack: no answer (proxy: Tunnel connection failed: 501")
 
 
 @pytest.mark.parametrize("name", HTTP_CHANNELS)
@@ -376,7 +376,7 @@ def test_an_error_of_tls_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
         slack = channels.declared("slack")(
             Setup({}, {"webhook_url": f"https://127.0.0.1:{port}/hooks/{SECRET}"})
         )
-        assert re.fullmatch(r"slack: no answer \(SSLError: [A-Z_]+\)", str(_failure(slack)))
+        assert re.fullmatch(r"slack: no answer \(TLS: [a-z0-9 ]+\)", str(_failure(slack)))
 
 
 @pytest.mark.parametrize("secret", ["a\nb", "\ud800", "\x00"])

@@ -11,7 +11,7 @@ import pytest
 
 from consumers.contracts.counts import TickCounts
 from stream_infra import names
-from stream_infra.operations.doctor import causes
+from stream_infra.operations.doctor import causes, examine
 from stream_infra.operations.doctor.diagnosis import SECTIONS, Diagnosis, diagnose, healthy
 from stream_infra.operations.facts import (
     Alarm,
@@ -22,6 +22,7 @@ from stream_infra.operations.facts import (
     Function,
     LogErrors,
     MonitorFacts,
+    QuoteSource,
     SourceMapping,
     Stream,
     TableFacts,
@@ -200,6 +201,16 @@ def test_an_error_before_the_last_good_scan_is_history() -> None:
     later = replace(error, at=NOW + timedelta(seconds=1))
     (found,) = causes.find(replace(SOUND, errors={names.SCANNER: later}))
     assert (found.cause, found.because) == ("feed-dead", "source alpaca needs a key")
+
+
+def test_a_source_that_fails_is_said_once_and_its_remedy_asks_for_a_watched_ticker() -> None:
+    source = QuoteSource("bitstamp", "poll", ("24/7 open",))
+    feed = FeedFacts("bitstamp", NOW, failing="bitstamp does not answer: host name not found (bitstamp.net)")
+    windows = Windows({0: NOW}, TickCounts(1, 1), tickers={1: ("M&M/USD",), 0: ("NANO/USD",)})
+    found = examine(replace(SOUND, source=source, feed=feed, windows=windows))
+    (of_it,) = [one for one in found if "host name not found" in f"{one.finding} {one.because}"]
+    assert (of_it.cause, of_it.part) == ("feed-dead", "source")
+    assert of_it.remedy == "stock-monitor quote 'M&M/USD' --source bitstamp"
 
 
 ALARM = Alarm("stock-scanner-stopped", "No scan was started. Runbook: docs/runbook.md#scanner-stopped")
