@@ -52,8 +52,8 @@ export class EventsPanel {
   #loaded = false;
   /** @type {Pick<TickerList, "source" | "origin">} of the watch list */
   #usual = { source: "", origin: "live" };
-  /** Whether any ticker is on the watch list. */
-  #watches = true;
+  /** What an empty list says where nothing is left out of it. */
+  #nothing = NOTHING.unread;
   /** @type {(anomalies: Anomaly[]) => void} */
   #onAnomalies;
   /** @type {Poll} */
@@ -88,10 +88,10 @@ export class EventsPanel {
 
   /** @param {TickerList} list */
   set list({ source, origin, feed }) {
-    const watches = feed.total > 0;
-    if (source === this.#usual.source && watches === this.#watches) return;
+    const nothing = NOTHING[feed.total ? feed.state : "unwatched"];
+    if (source === this.#usual.source && nothing === this.#nothing) return;
     this.#usual = { source, origin };
-    this.#watches = watches;
+    this.#nothing = nothing;
     if (this.#loaded) this.#render();
   }
 
@@ -183,7 +183,7 @@ export class EventsPanel {
   /** @param {Set<string>} [fresh] */
   #render(fresh = new Set()) {
     const shown = this.#shown.filter(({ id }) => !this.#waiting.has(id));
-    this.#events.show(shown, { usualSource: this.#usual.source, message: emptyState(this.#watches), chosen: this.#chosen, fresh });
+    this.#events.show(shown, { usualSource: this.#usual.source, message: emptyState(this.#nothing), chosen: this.#chosen, fresh });
     byId("events-newer").hidden = !this.#browsing;
     setText(byId("events-summary"), summary(shown.length, this.#waiting.size, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
@@ -282,17 +282,20 @@ function summary(shown, waiting, more) {
   return `${shown}${more ? "+" : ""} shown, ${waiting ? `${waiting} new` : "newest first"}`;
 }
 
-/** @param {boolean} watches */
-function emptyState(watches) {
+/** What is said where there is no anomaly, by the state of the feed: what was not scored is not "nothing unusual". */
+const NOTHING = {
+  unread: ["Nothing so far", "What is not normal appears here within seconds."],
+  live: ["Nothing unusual so far", "Every tick is being scored. What is not normal appears here within seconds."],
+  stale: ["No quotes arrive", "Nothing is scored until they do. There was nothing unusual before."],
+  missing: ["No quotes yet", "Nothing was scored so far: what is not normal appears here once quotes arrive."],
+  closed: ["Nothing unusual so far", "The market is closed: nothing is scored until it opens."],
+  unwatched: ["Nothing is watched", "Put tickers on the watch list: what is not normal about them appears here."],
+};
+
+/** @param {string[]} nothing */
+function emptyState([title, text]) {
   const { severity, kind, source } = filters;
-  if (!severity && !kind && !source) {
-    return h(
-      "div",
-      { className: "empty" },
-      h("strong", {}, watches ? "Nothing unusual so far" : "Nothing is watched"),
-      h("p", {}, watches ? "Every tick is being scored. What is not normal appears here within seconds." : "Put tickers on the watch list: what is not normal about them appears here."),
-    );
-  }
+  if (!severity && !kind && !source) return h("div", { className: "empty" }, h("strong", {}, title), h("p", {}, text));
   const reset = h("button", { className: "button", type: "button", onclick: clearFilters }, "Show all");
   return h("div", { className: "empty" }, h("strong", {}, "Nothing matches these filters"), reset);
 }

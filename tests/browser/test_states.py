@@ -114,6 +114,22 @@ def test_an_empty_watch_list_says_what_to_do(page: Page, site: Site) -> None:
     expect(page.locator("#feed-text")).to_have_text("No tickers")
 
 
+def test_what_was_not_scored_is_not_called_usual(page: Page, site: Site) -> None:
+    site.levers.stand_in = lambda path, _query: (
+        {"anomalies": [], "count": 0, "next": None} if path == "anomalies" else None
+    )
+    site.levers.tickers = ["NEWCO"]  # it never had a quote
+    page.goto(site.url)
+    events = page.locator("#events")
+    expect(events).to_contain_text("Nothing was scored so far")
+    site.levers.tickers = ["AAPL"]
+    page.reload()
+    expect(events).to_contain_text("Every tick is being scored")
+    site.levers.ahead_ms = 600_000
+    expect(events).to_contain_text("Nothing is scored until they do")
+    expect(events).not_to_contain_text("Nothing unusual so far")
+
+
 def test_a_ticker_without_a_quote_is_listed_as_such(page: Page, site: Site) -> None:
     site.levers.tickers = ["AAPL", "NEWCO"]
     page.goto(site.url)
