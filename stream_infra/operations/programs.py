@@ -31,7 +31,7 @@ def process_id(directory: Path, name: str) -> int | None:
         found = started(int(pid))
     except (FileNotFoundError, ValueError):
         return None
-    return int(pid) if start and found == start else None
+    return int(pid) if start and start in (found, _started_by_clock(int(pid))) else None
 
 
 def started(pid: int) -> str:
@@ -54,12 +54,21 @@ def _process(pid: int) -> tuple[str, str]:
         except (FileNotFoundError, ProcessLookupError):
             return "", ""
         return words[0], f"{words[19]} {_BOOT.read_text().strip()}"
+    state, _, since = _ps(pid, "stat=,lstart=", TZ="UTC0").partition(" ")
+    return state, since.strip()
+
+
+def _started_by_clock(pid: int) -> str:
+    """Return when a process started as version 0.1 wrote it: what was started by it is ours too."""
+    return " ".join(_ps(pid, "lstart=").split())
+
+
+def _ps(pid: int, columns: str, **environment: str) -> str:
     found = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+        ["ps", "-o", columns, "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "LC_ALL": "C", "TZ": "UTC0"},
+        env={**os.environ, "LC_ALL": "C", **environment},
     )
-    state, _, since = found.stdout.strip().partition(" ")
-    return state, since.strip()
+    return found.stdout.strip()

@@ -93,6 +93,24 @@ def test_a_program_is_known_in_another_time_zone_and_after_the_clock_was_set(
         assert boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def test_what_a_version_before_started_is_known(process: Process, tmp_path: Path) -> None:
+    """After an update it is ended or goes on; it held the ports, and `make down` said that nothing ran."""
+    process.start([sys.executable, "-c", PARENT], os.environ)
+    pid = process.pid()
+    assert pid is not None
+    listed = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    (tmp_path / "thing.pid").write_text(f"{pid}\n{' '.join(listed.stdout.split())}\n")
+    assert process.pid() == pid
+    assert process.stop()
+    assert members(pid) == []
+
+
 def test_a_halted_program_is_named_goes_on_and_ends_at_once_when_it_is_told_to(process: Process) -> None:
     """SIGSTOP or Ctrl-Z: it is there, does nothing, and an end asked for waits until it goes on."""
     process.start([sys.executable, "-c", PARENT], os.environ)
