@@ -9,7 +9,9 @@ has had enough it says so for all symbols, and is left alone for a minute.
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -38,7 +40,7 @@ _PAUSE_MS = 60_000
 _SHOWN = 160
 _SPAN_MS = 7 * 86_400_000
 _MINUTE_S = 60
-_HELP_OF_CURL = " See https://curl.se/"
+_OF_CURL = re.compile(r"curl: \(\d+\) (.+?)\.?(?: See https://curl\.se/|$)")
 _CRYPTO = "CRYPTOCURRENCY"
 """Whose volume is that of the last 24 hours, in another unit: `regularMarketVolume` and `volume24Hr` are equal."""
 
@@ -87,6 +89,7 @@ class YahooClient:
     """Yahoo's charts, by yfinance."""
 
     def __init__(self) -> None:
+        logging.getLogger("yfinance").setLevel(logging.ERROR)  # its warnings tell what our error says
         self._data = import_module("yfinance.data").YfData()
         self._too_many = import_module("yfinance.exceptions").YFRateLimitError
 
@@ -109,7 +112,8 @@ class YahooClient:
         except self._too_many as error:
             raise RateLimitedError("too many requests", 429) from error
         except Exception as error:
-            said = f"{type(error).__name__}: {error}".partition(_HELP_OF_CURL)[0]
+            of_curl = _OF_CURL.search(str(error))
+            said = of_curl[1] if of_curl else f"{type(error).__name__}: {error}"
             raise TransientError(said[:_SHOWN]) from error
         return _result_of(status, body)
 
@@ -227,7 +231,7 @@ class YahooHistory:
             try:
                 bars = _bars(self._client.chart(symbol, parameters, self._seconds))
             except (SourceError, ValueError) as error:
-                raise SourceError(f"yahoo has no minutes of {symbol}: {error}") from error
+                raise SourceError(f"yahoo gave no minutes of {symbol}: {error}") from error
             yield from (bar for bar in bars if begin_ms <= bar.ts < end_ms)
 
 
