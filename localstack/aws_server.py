@@ -29,6 +29,7 @@ from ministack.app import app
 
 from localstack.alarm_dimensions import judge_alarms_by_their_dimensions
 from localstack.arrivals import Arrivals
+from localstack.clock import follow_a_clock_that_is_set_back
 from localstack.distributions import serve_origins_of_our_own
 from localstack.function_code import share_code_of_functions
 from localstack.function_logs import write_logs_by_the_role
@@ -78,6 +79,7 @@ def main() -> int:
     reject_another_choice_of_a_subscriber()
     judge_alarms_by_their_dimensions()
     keep_calls_small()
+    follow_a_clock_that_is_set_back()
     throttle_as_lambda_does()
     share_code_of_functions()
     write_logs_by_the_role(rights)
