@@ -46,10 +46,11 @@ compiled: .venv/.installed ## Compile the detectors, for this machine and for AW
 	@$(MAKE) --silent build/compiled/.made || echo "The detectors are not compiled: they run as Python, at a hundredth of the speed." >&2
 
 build/compiled/.made: $(wildcard consumers/detectors/*.py consumers/detectors/engine/*) consumers/stream/columns.c consumers/windows/block.c build/compiler/.installed
-	@$(BIN)/python -m consumers.detectors.engine.compiler --compiler build/compiler/bin/python
+	@ZIG_GLOBAL_CACHE_DIR="$(CURDIR)/build/compiler/cache" $(BIN)/python -m consumers.detectors.engine.compiler --compiler build/compiler/bin/python
 	@touch $@
 
-# The compiler takes 400 MB: it has an environment of its own, which only a change of the detectors needs again.
+# The compiler takes 400 MB: it has an environment of its own, which only a change of the detectors needs again. Its
+# cache is there as well: it would be below HOME, which may be unset or not writable.
 build/compiler/.installed: requirements-compiler.lock .venv/.installed
 	@echo "Installing the compiler of the detectors (build/compiler) …"
 	@$(PYTHON) -m venv --clear --without-pip build/compiler

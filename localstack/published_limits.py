@@ -106,6 +106,30 @@ def odd_subject(subject: str) -> Excess | None:
     return Excess(400, "InvalidParameter", "Invalid parameter: Subject")
 
 
+def odd_message(form: Mapping[str, str]) -> Excess | None:
+    """Return what SNS answers to message and attributes of Publish, by the members of its form.
+
+    >>> odd_message({"Message": "m", "MessageAttributes.entry.1.Value.StringValue": ""}).code
+    'InvalidParameterValue'
+    >>> odd_message({"Message": '{"sms": "m"}', "MessageStructure": "json"}).code
+    'InvalidParameter'
+    """
+    if not (message := form.get("Message", "")):
+        return Excess(400, "InvalidParameter", "Invalid parameter: Empty message")
+    if form.get("MessageStructure") == "json":
+        try:
+            has_default = isinstance(json.loads(message)["default"], str)
+        except (ValueError, LookupError, TypeError):
+            has_default = False
+        if not has_default:
+            said = "Invalid parameter: Message Structure - No default entry in JSON message body"
+            return Excess(400, "InvalidParameter", said)
+    if any(key.endswith(".Value.StringValue") and not value for key, value in form.items()):
+        said = "must contain non-empty message attribute value for message attribute type 'String'."
+        return Excess(400, "InvalidParameterValue", f"The message attribute {said}")
+    return None
+
+
 def iterator_of_the_future(body: bytes) -> Excess | None:
     """Return what Kinesis answers to the body of GetShardIterator.
 

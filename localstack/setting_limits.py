@@ -89,9 +89,16 @@ def _of_body(kind: _Kind, body: bytes) -> Excess | None:
 
 
 def _of_form(body: bytes) -> Excess | None:
-    form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace")).items()}
+    form = {
+        key: values[0]
+        for key, values in parse_qs(body.decode(errors="replace"), keep_blank_values=True).items()
+    }
     if form.get("Action") == "Publish":
-        return published_limits.odd_subject(form.get("Subject", ""))
+        return published_limits.odd_subject(form.get("Subject", "")) or published_limits.odd_message(form)
+    if form.get("AttributeName") == "FilterPolicy":  # of SetSubscriptionAttributes
+        form = {"Action": "Subscribe", "Attributes.entry.1.key": "FilterPolicy"} | {
+            "Attributes.entry.1.value": form.get("AttributeValue", "")
+        }
     kind = _FORMS.get(form.get("Action", ""))
     return _excess(kind, {**form, "TopicName": form.get("Name"), **_filters(form)}) if kind else None
 

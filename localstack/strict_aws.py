@@ -24,7 +24,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localstack import published_limits, setting_limits
+from localstack import model_limits, published_limits, setting_limits
 from localstack.published_limits import Excess
 from localstack.request_keys import event_keys, leading_keys, tables_of
 from localstack.rights import ROLE_KEYS, Denial, Rights, SignedCall
@@ -270,6 +270,8 @@ async def _excess(call: _Call) -> Excess | None:
         return key
     if (judge := _EXCESSES.get(call.target)) and call.size > published_limits.STANDARD_PARAMETER_CHARACTERS:
         return judge(await call.body())
+    if (limits := model_limits.judged(call.target)) and (beyond := limits(await call.body())):
+        return beyond
     if settings := setting_limits.judged(call.method, call.path, call.query, call.target, call.service):
         return settings(await call.body())
     return None

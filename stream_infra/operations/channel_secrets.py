@@ -11,6 +11,9 @@ from consumers.alerts.settings import AlertSettings
 from stream_infra import names
 from stream_infra.operations.errors import InputError
 
+_SECRET_CHARACTERS = 65_536
+"""Secrets Manager API reference, PutSecretValue."""
+
 
 def needed(settings: AlertSettings, channel: str) -> dict[str, str]:
     """Return what a channel takes, and what each is, for people.
@@ -42,11 +45,17 @@ def put(secrets_manager: Any, settings: AlertSettings, channel: str, values: Map
     ------
     ChannelError
         One is missing, or not what the channel takes; nothing is put.
+    InputError
+        They are longer than a secret may be.
     """
     given = {key: value.strip() for key, value in values.items() if value.strip()}
     wanted = settings.channels[channel]
     channels.declared(wanted.type)(channels.Setup(wanted.settings, given))
     name, text = f"{names.CHANNEL_SECRETS}{channel}", json.dumps(given)
+    if len(text) > _SECRET_CHARACTERS:
+        largest = max(given, key=lambda key: len(given[key]))
+        what = f"the secret of channel {channel!r} has {len(text):,} characters, most of them {largest}"
+        raise InputError(what, where=largest, allowed=f"at most {_SECRET_CHARACTERS:,}")
     try:
         secrets_manager.put_secret_value(SecretId=name, SecretString=text)
     except secrets_manager.exceptions.ResourceNotFoundException:

@@ -66,9 +66,7 @@ def test_the_api_answers_at_once(clock: list[float]) -> None:
     assert apigateway_v1._take_token(("stage",), limits)
 
 
-def test_a_queue_gives_its_messages_and_a_mapping_polls_it(
-    clock: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_queue_gives_its_messages_and_a_mapping_polls_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = time.time()
     of_yesterday: dict[str, Any] = {"sent_at": now_s - DAY, "visible_at": now_s + 600}
     sent: dict[str, Any] = {"sent_at": now_s + DAY, "visible_at": now_s + DAY}
