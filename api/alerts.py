@@ -97,11 +97,12 @@ def feedback_row(said: Feedback) -> dict[str, Any]:
 
 
 def silence_row(silence: Silence) -> dict[str, Any]:
-    """Return a silence."""
+    """Return a silence (`api.models.Silence`)."""
     return {
         "ticker": silence.ticker,
         "kind": silence.kind,
         "until": iso_ms(silence.until_ms),
+        "acknowledged": None,
         "reason": silence.reason,
         "by": silence.by,
     }
@@ -110,12 +111,7 @@ def silence_row(silence: Silence) -> dict[str, Any]:
 def in_force(store: AlertStore, now_ms: int) -> list[dict[str, Any]]:
     """Return the silences and acknowledgements in force at `now_ms` (`api.models.Silence`)."""
     silences = [silence for silence in store.silences() if silence.until_ms > now_ms]
-    return [*map(silence_model, silences), *map(acknowledgement_row, store.acknowledged(now_ms))]
-
-
-def silence_model(silence: Silence) -> dict[str, Any]:
-    """Return a silence (`api.models.Silence`)."""
-    return {**silence_row(silence), "acknowledged": None}
+    return [*map(silence_row, silences), *map(acknowledgement_row, store.acknowledged(now_ms))]
 
 
 def acknowledgement_row(incident: Incident) -> dict[str, Any]:

@@ -46,13 +46,13 @@ def _register_problems(app: APIGatewayRestResolver) -> None:
     def on_unknown_path(_error: NotFoundError) -> Response[str]:
         if methods := _methods_of(app):
             return _reject_method(app, methods)
-        allowed = ", ".join(sorted({f"{route.method} {route.openapi_path}" for route in _routes(app)}))
+        allowed = sorted({f"{route.method} {route.openapi_path}" for route in _routes(app)})
         method, path = app.current_event.http_method, app.current_event.path
         unknown = Problem(
             HTTPStatus.NOT_FOUND,
             f"there is no {method} {path[:120]}",
             where="path",
-            allowed=f"one of {allowed}",
+            allowed=problems.one_of(allowed),
         )
         return problems.respond(unknown)
 
@@ -87,14 +87,14 @@ def _methods_of(app: APIGatewayRestResolver) -> list[str]:
 
 
 def _reject_method(app: APIGatewayRestResolver, methods: list[str]) -> Response[str]:
-    event, allowed = app.current_event, ", ".join(methods)
+    event = app.current_event
     rejected = Problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
         f"{event.http_method} is not possible at {event.path}",
         where="method",
-        allowed=f"one of {allowed}",
+        allowed=problems.one_of(methods),
     )
-    return problems.respond(rejected, {"Allow": allowed})
+    return problems.respond(rejected, {"Allow": ", ".join(methods)})
 
 
 def _routes(app: APIGatewayRestResolver) -> list[Route]:
@@ -109,11 +109,10 @@ def _reject_unknown_parameters(app: APIGatewayRestResolver, next_middleware: Nex
     known = [parameter.alias for parameter in route.dependant.query_params]
     for name in app.current_event.resolved_query_string_parameters:
         if name not in known:
-            allowed = ", ".join(known) or "none"
             raise Problem(
                 HTTPStatus.BAD_REQUEST,
                 f"query parameter {problems.shown(name)} is unknown here",
                 where=name[:64],
-                allowed=f"one of {allowed}",
+                allowed=problems.one_of(known),
             )
     return next_middleware(app)

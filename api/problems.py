@@ -15,6 +15,12 @@ from producers.errors import MonitorError
 CONTENT_TYPE = "application/problem+json"
 _SHOWN = 120
 """Characters of a bad value that an error repeats."""
+_RULES = {
+    "datetime": "an ISO 8601 instant such as 2026-11-24T14:30:00Z",
+    "date": "a date such as 2026-11-24",
+    "bool": "true or false",
+}
+"""Instead of pydantic's words, by how the type of its error begins."""
 _SHOULD = re.compile(r"^(?:Value error, )?(?:\w+ should )?(?:must )?(?:be )?")
 
 
@@ -31,6 +37,8 @@ class Problem(MonitorError):  # noqa: N818  the word of RFC 9457
         The part of the request that is to blame, if one is.
     allowed
         What would be right, for a sentence of the form ``"… must be {allowed}"``.
+    others
+        The sentences of what else is wrong.
 
     Examples
     --------
@@ -38,9 +46,12 @@ class Problem(MonitorError):  # noqa: N818  the word of RFC 9457
     "limit is '0'; must be 1 to 200"
     """
 
-    def __init__(self, status: HTTPStatus, what: str, *, where: str = "", allowed: str = "") -> None:
+    def __init__(
+        self, status: HTTPStatus, what: str, *, where: str = "", allowed: str = "", others: Sequence[str] = ()
+    ) -> None:
         super().__init__(what, where=where, allowed=allowed)
         self.status = status
+        self._others = others
 
     @classmethod
     def bad_request(cls, what: str, *, where: str, allowed: str) -> Problem:
@@ -50,7 +61,8 @@ class Problem(MonitorError):  # noqa: N818  the word of RFC 9457
     @property
     def detail(self) -> str:
         """The sentence for people; `what` names the part already."""
-        return f"{self.what}; must be {self.allowed}" if self.allowed else self.what
+        first = f"{self.what}; must be {self.allowed}" if self.allowed else self.what
+        return "; ".join([first, *self._others])
 
 
 def bad_request(where: str, given: object, allowed: str) -> Problem:
@@ -99,9 +111,9 @@ def respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
 def from_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """Return the 400 for what pydantic found wrong with the parameters; the first error leads."""
     found = [_of_validation(error) for error in errors]
-    rest = [problem.detail for problem in found[1:]]
-    allowed = "; ".join([found[0].allowed, *rest])
-    return Problem.bad_request(found[0].what, where=found[0].where, allowed=allowed)
+    first, *others = found
+    rest = [problem.detail for problem in others]
+    return Problem(first.status, first.what, where=first.where, allowed=first.allowed, others=rest)
 
 
 def _of_validation(error: Mapping[str, Any]) -> Problem:
@@ -110,4 +122,18 @@ def _of_validation(error: Mapping[str, Any]) -> Problem:
         return Problem.bad_request(f"{where} is missing", where=where, allowed="given")
     if error["type"] == "extra_forbidden":
         return Problem.bad_request(f"{where} is unknown here", where=where, allowed="left out")
-    return bad_request(where, error.get("input"), _SHOULD.sub("", str(error["msg"])))
+    rules = (rule for begins, rule in _RULES.items() if error["type"].startswith(begins))
+    return bad_request(where, error.get("input"), next(rules, _SHOULD.sub("", str(error["msg"]))))
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return that something must be one of some names.
+
+    Examples
+    --------
+    >>> one_of(["GET", "PUT"]), one_of(["GET"]), one_of([])
+    ('one of GET, PUT', 'GET', 'left out')
+    """
+    if not names:
+        return "left out"
+    return f"one of {', '.join(names)}" if len(names) > 1 else names[0]

@@ -58,5 +58,5 @@ def day_text(value: object) -> object:
         For anything that is not written YYYY-MM-DD.
     """
     if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise ValueError("must be a valid date such as 2026-11-24")
+        raise ValueError("must be a date such as 2026-11-24")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -11,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
 from api.access import caller, require_sign_in
-from api.alerts import acknowledgement_row, in_force, incident_row, message_row, silence_model
+from api.alerts import acknowledgement_row, in_force, incident_row, message_row, silence_row
 from api.audit import record
 from api.models import (
     AlertList,
@@ -32,14 +33,13 @@ from api.times import epoch_ms
 from consumers.alerts import links
 from consumers.alerts.feedback import feedback_of
 from consumers.alerts.links import LinkError
-from consumers.alerts.model import Acknowledgement, Incident, Silence
+from consumers.alerts.model import LONGEST_SILENCE_DAYS, Acknowledgement, Incident, Silence
 from consumers.alerts.table import ConflictError
 from consumers.contracts.anomaly import iso_ms
 
 _DAY_MS = 86_400_000
 DEFAULT_SPAN_MS = _DAY_MS
 MAX_SPAN_MS = 7 * _DAY_MS
-MAX_SILENCE_MS = 30 * _DAY_MS
 
 AllQuery = Annotated[bool, Query(alias="all", description="true: all tickers and kinds.")]
 
@@ -78,7 +78,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         until_ms = _until_ms(wanted.until, services.now_ms())
         silence = Silence(until_ms, ticker, kind, wanted.reason, who())
         _silence(services, silence)
-        return respond(silence_model(silence), None)
+        return respond(silence_row(silence), None)
 
     @app.delete(
         "/alerts/silences",
@@ -188,11 +188,11 @@ def _incident_of(services: Services, anomaly_id: str) -> Incident:
 def _silence(services: Services, silence: Silence, link: str = "") -> None:
     before = _silence_of(services, silence.scope)
     services.alerts.put_silence(silence, link)
-    record("silence", silence.by, before, silence_model(silence))
+    record("silence", silence.by, before, silence_row(silence))
 
 
 def _silence_of(services: Services, scope: str) -> dict[str, Any] | None:
-    return next((silence_model(one) for one in services.alerts.silences() if one.scope == scope), None)
+    return next((silence_row(one) for one in services.alerts.silences() if one.scope == scope), None)
 
 
 def _acknowledged(
@@ -220,7 +220,7 @@ def _acknowledgement(incident: Incident | None) -> dict[str, Any] | None:
 def _follow(services: Services, token: str) -> Incident:
     """Do what a link allows; return its incident then."""
     now_ms = services.now_ms()
-    allowed = links.verify(services.alerts.link_key(now_ms), token, now_ms)
+    allowed = links.verify(services.alerts.link_key(now_ms, secrets.token_bytes), token, now_ms)
     if allowed.action == "acknowledge":
         known = Acknowledgement(allowed.by, now_ms + links.ACKNOWLEDGED_MS, 0)
         return _acknowledged(services, allowed.incident, known, allowed.by, allowed.use)
@@ -245,13 +245,16 @@ def _since_ms(since: datetime | None, now_ms: int) -> int:
 
 def _require_scope(ticker: str | None, kind: str | None, everything: bool) -> None:
     if everything == (ticker is not None or kind is not None):
-        given = f"all={'true' if everything else 'false'}, ticker={ticker}, kind={kind}"
-        raise bad_request("all", given, "a ticker, a kind, both, or all=true without them")
+        given = (
+            "all=true is given with a ticker or a kind" if everything else "no ticker, kind or all is given"
+        )
+        allowed = "a ticker, a kind, both, or all=true without them"
+        raise Problem.bad_request(given, where="all", allowed=allowed)
 
 
 def _until_ms(until: datetime, now_ms: int) -> int:
     until_ms = epoch_ms(until)
-    if not now_ms < until_ms <= now_ms + MAX_SILENCE_MS:
-        allowed = f"an instant after now ({iso_ms(now_ms)}), at most {MAX_SILENCE_MS // _DAY_MS} days"
+    if not now_ms < until_ms <= now_ms + LONGEST_SILENCE_DAYS * _DAY_MS:
+        allowed = f"an instant after now ({iso_ms(now_ms)}), at most {LONGEST_SILENCE_DAYS} days"
         raise bad_request("until", iso_ms(until_ms), allowed)
     return until_ms

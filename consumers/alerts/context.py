@@ -154,8 +154,13 @@ def sentence(context: Context, subject: str) -> str:
 
 
 def percent(move: float) -> str:
-    """Return a return, with its sign: 0.0213 is +2.13%."""
-    return f"{move * 100:+.2f}%"
+    """Return a return, with its sign: 0.0213 is +2.13%, and what rounds to none has no sign.
+
+    >>> percent(0.0213), percent(-0.00004)
+    ('+2.13%', '0.00%')
+    """
+    text = f"{move * 100:+.2f}%"
+    return text if text.strip("+-0.%") else "0.00%"
 
 
 def _verdict(

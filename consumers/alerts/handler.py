@@ -175,7 +175,7 @@ def _notifier() -> Notifier:
         secret_prefix=settings.channel_secrets,
         dashboard_url=settings.dashboard_url,
         clock=_now_ms,
-        link_key=cache(lambda: store.link_key(_now_ms())),
+        link_key=cache(lambda: store.link_key(_now_ms(), secrets.token_bytes)),
     )
     return Notifier(
         store,

@@ -67,6 +67,14 @@ def absorb(
         severity=event.anomaly.severity if event.rank > before.rank else before.severity,
     )
     anomaly = replace(event.anomaly, severity=after.severity, ended_ms=event.at_ms if ends else None)
+    known = next((one for one in incident.samples if one.id == anomaly.id), None)
+    if known is not None:  # events come in any order
+        is_said = before.seen != {"ended"} and (ends or event.rank < before.rank)
+        anomaly = replace(
+            known if is_said else anomaly,
+            severity=after.severity,
+            ended_ms=anomaly.ended_ms or known.ended_ms,
+        )
     begins, over = record is None and not ends, record is not None and ends
     going_on = max(0, incident.open + begins - over)  # none goes on in one that timed out
     incident = replace(
@@ -76,12 +84,11 @@ def absorb(
         updated_ms=now_ms,
         anomalies=incident.anomalies + int(record is None),
         open=going_on,
-        resolved_ms=None if going_on else max(incident.last_ms, event.at_ms),
         misprint_until_ms=_misprint(event, incident.misprint_until_ms),
     )
     if going_on and incident.end_notified:  # people were notified that it is over
         incident = replace(incident, end_notified=False, notified_rank=-1)
-    incident = _with_samples(incident, [_known(incident.samples, anomaly)])
+    incident = _with_samples(incident, [anomaly])
     if not policy.is_inhibited(anomaly, incident):
         incident = replace(incident, peak=max(incident.peak, after.rank))
     return (_with_moves(incident, [_move(anomaly)]) if incident.is_wide else incident), after
@@ -89,22 +96,19 @@ def absorb(
 
 def handed_over(incident: Incident) -> Incident:
     """Return an incident without one of its anomalies, which goes on in another."""
-    left = max(0, incident.open - 1)
-    return replace(incident, open=left, resolved_ms=None if left else incident.last_ms)
+    return replace(incident, open=max(0, incident.open - 1))
 
 
 def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
     """Return an incident over many tickers with the anomalies of a ticker's, and that one as it is left behind."""
-    going_on, last_ms = incident.open + single.open, max(incident.last_ms, single.last_ms)
     wide = replace(
         incident,
         opened_ms=min(incident.opened_ms, single.opened_ms),
-        last_ms=last_ms,
+        last_ms=max(incident.last_ms, single.last_ms),
         updated_ms=max(incident.updated_ms, single.updated_ms),
         peak=max(incident.peak, single.peak),
         anomalies=incident.anomalies + single.anomalies,
-        open=going_on,
-        resolved_ms=None if going_on else last_ms,
+        open=incident.open + single.open,
         channels=tuple(dict.fromkeys((*incident.channels, *single.channels))),
         notified_ms=max(incident.notified_ms, single.notified_ms),
     )
@@ -114,7 +118,7 @@ def merged(incident: Incident, single: Incident) -> tuple[Incident, Incident]:
 
 def timed_out(incident: Incident) -> Incident:
     """Return an incident that is over because nothing is heard of it any more."""
-    return replace(incident, open=0, resolved_ms=incident.last_ms)
+    return replace(incident, open=0)
 
 
 def with_message(
@@ -127,7 +131,7 @@ def with_message(
     """Return an incident with a message about it."""
     id_ = incident.next_id
     incident = with_notification(incident, kind, id_, channels, now_ms)
-    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.samples[0])
+    return incident, Message(id_, kind, now_ms, channels, incident, cause or incident.worst)
 
 
 def with_notification(
@@ -159,12 +163,6 @@ def _misprint(event: AlertEvent, until_ms: int) -> int:
     if event.change == "ended":
         return min(until_ms, event.at_ms)
     return max(until_ms, event.anomaly.began_ms + policy.MISPRINT_MS)
-
-
-def _known(samples: Iterable[AnomalySummary], anomaly: AnomalySummary) -> AnomalySummary:
-    """Return an anomaly with the end that was known before: events come in any order."""
-    ended = next((one.ended_ms for one in samples if one.id == anomaly.id), None)
-    return anomaly if anomaly.ended_ms is not None else replace(anomaly, ended_ms=ended)
 
 
 def _with_samples(incident: Incident, anomalies: Iterable[AnomalySummary]) -> Incident:

@@ -13,6 +13,8 @@ MINUTE_MS = 60_000
 REASON_CHARACTERS = 200
 """Of why somebody silenced or acknowledged something."""
 HOUR_MS = 60 * MINUTE_MS
+LONGEST_SILENCE_DAYS = 30
+"""Of a silence and an acknowledgement."""
 SAMPLES = 10
 """Anomalies that an incident keeps by themselves, the worst; the others are counted."""
 TICKERS = 200
@@ -149,8 +151,6 @@ class Incident:
         Until when an incident over many tickers takes anomalies in, market time.
     misprint_until_ms
         Until when a misprint explains moves and spreads of the ticker, market time.
-    resolved_ms
-        When its last anomaly ended, market time.
     merged_into
         Id of the incident over many tickers that holds its anomalies now; "" otherwise.
     updated_ms, notified_ms, due_ms
@@ -179,7 +179,6 @@ class Incident:
     wide_until_ms: int = 0
     late: bool = False
     misprint_until_ms: int = 0
-    resolved_ms: int | None = None
     merged_into: str = ""
     acknowledgement: Acknowledgement | None = None
     updated_ms: int = 0
@@ -202,6 +201,16 @@ class Incident:
     def is_wide(self) -> bool:
         """Whether it is over many tickers."""
         return self.subject in {MARKET, FEED}
+
+    @property
+    def resolved_ms(self) -> int | None:
+        """When its last anomaly ended, market time, epoch ms UTC; None while one goes on."""
+        return None if self.open or not self.anomalies else self.last_ms
+
+    @property
+    def worst(self) -> AnomalySummary:
+        """The worst of its anomalies that go on; once none does, the worst of all."""
+        return next((one for one in self.samples if one.ended_ms is None), self.samples[0])
 
     @property
     def next_id(self) -> str:

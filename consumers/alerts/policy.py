@@ -208,7 +208,7 @@ class Policy:
             return True
         if what == "digest" and incident.waiting is not None:
             return self._may_send(incident.waiting, DIGEST)
-        return self._may_send(incident.samples[0], incident.peak)
+        return self._may_send(incident.worst, incident.peak)
 
     def recipients(
         self, what: Literal["repeated", "acknowledged", "resolved"], incident: Incident
@@ -219,8 +219,7 @@ class Policy:
         stateful = self.settings.stateful(incident.channels)
         if what == "acknowledged":
             return stateful
-        ended_ms = incident.resolved_ms if incident.resolved_ms is not None else incident.last_ms
-        is_long = ended_ms - incident.opened_ms >= self.settings.resolved_after_minutes * MINUTE_MS
+        is_long = incident.last_ms - incident.opened_ms >= self.settings.resolved_after_minutes * MINUTE_MS
         return incident.channels if is_long and not incident.merged_into else stateful
 
 

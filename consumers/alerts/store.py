@@ -3,7 +3,7 @@
 Items of the table `stock-alerts` (``pk``, ``sk``), all found by key or by a query of one partition, never by a scan:
 
 =====================  ===============================  ====================================================
-``anomaly#<id>``       ``record``                       `model.Record`
+``anomaly#<id>``       ``record``                       `model.AnomalyRecord`
 ``group#<origin>``     ``<subject>``                    ids of the newest incidents of the group
 ``incidents#<day>``    ``<first ms>#<id>``              `model.Incident`
 ``due``                ``<due ms>#<incident id>``       an incident that a sweep has to look at then
@@ -27,8 +27,7 @@ delivered twice or concurrently has one effect.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -157,12 +156,12 @@ class AlertStore(MessageStore):
         for item in self._of_days("feedback", since_ms, until_ms):
             yield decode(item.body, Feedback)
 
-    def link_key(self, now_ms: int) -> bytes:
-        """Return the key that signs links, made by whoever needs it first."""
+    def link_key(self, now_ms: int, random_bytes: Callable[[int], bytes]) -> bytes:
+        """Return the key that signs links, made of random bytes by whoever needs it first."""
         place = "link", "key"
         while (found := self._read(place, str)) is None:
             with suppress(ConflictError):  # another one made it
-                key = encode(secrets.token_hex(KEY_BYTES))
+                key = encode(random_bytes(KEY_BYTES).hex())
                 self._table.write([Put(place, key, expiry(now_ms, KEY_DAYS), 0)])
         return bytes.fromhex(found[0])
 

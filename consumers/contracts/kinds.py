@@ -96,6 +96,18 @@ def spec_of(kind: str) -> DetectorSpec:
     return REGISTRY[kind].spec
 
 
+def name_of(kind: str) -> str:
+    """Return what people call an anomaly of `kind` amid a sentence: its label, but for the capital.
+
+    Examples
+    --------
+    >>> name_of("vol_shift"), name_of("rule")
+    ('volatility shift', 'rule')
+    """
+    label = spec_of(kind).label if kind in REGISTRY else kind.replace("_", " ")
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
 def concern_of(kind: str) -> Subject:
     """Return what is wrong where an anomaly of `kind` is found; a newer detector's kind concerns the market."""
     return spec_of(kind).concerns if kind in REGISTRY else "market"

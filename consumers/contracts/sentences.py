@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from consumers.contracts.detector import Facts
-from consumers.contracts.kinds import RULE, spec_of
+from consumers.contracts.kinds import RULE, name_of, spec_of
 from consumers.contracts.wording import number
 
 
@@ -34,7 +34,7 @@ def explain(
         return f"{ticker} {window['said']}."
     spec = spec_of(kind)
     if change == "ended":
-        return f"{ticker}: the {kind.replace('_', ' ')} is over, {spec.over}."
+        return f"{ticker}: the {name_of(kind)} is over, {spec.over}."
     aside = f" ({note})" if note else ""
     happened = (
         f"{ticker} {spec.sentence(Facts(value, expected, tolerance, window))}{aside}; severity {severity}"

@@ -93,13 +93,18 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(42.0), duration(180.0), duration(7500.0)
-    ('42.0 s', '3 min', '2 h 5 min')
+    >>> [duration(seconds) for seconds in (4.638, 42.0, 152.26, 180.0, 1234.0, 7200.0, 7500.0)]
+    ['4.64 s', '42 s', '2 min 32 s', '3 min', '21 min', '2 h', '2 h 5 min']
     """
     if seconds < 90.0:
-        return f"{number(seconds)} s"
-    minutes = round(seconds / 60.0)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+        return f"{_digits(seconds, 3)} s"
+    if seconds < 600.0:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, rest = divmod(round(seconds / 60.0), 60)
+    if hours == 0 or (hours == 1 and rest < 30):
+        return f"{60 * hours + rest} min"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def without_aside(explanation: str) -> str:

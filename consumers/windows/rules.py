@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.kinds import RULE
-from consumers.contracts.wording import number, price
+from consumers.contracts.wording import number, percent, price
 from consumers.detectors.engine.engine import SEVERITIES, Ticks, Transition
 from consumers.stream.rows import Bools, split_key
 from consumers.stream.rules import PriceRule
@@ -143,7 +143,8 @@ def _move(state: list[float], rule: PriceRule, tick: RuleTick) -> Met | None:
     state[last] = state[last + PARTS] = tick.price
     before = lowest if up else highest
     change = tick.price / before - 1.0
-    said = f"moved {change * 100.0:+.3g}% within {rule.minutes:g} min, from {price(before)} to {price(tick.price)}"
+    size = f"{'-' if change < 0.0 else '+'}{percent(change)}"
+    said = f"moved {size} within {rule.minutes:g} min, from {price(before)} to {price(tick.price)}"
     return Met(rule, change, 0.0, "return", said)
 
 

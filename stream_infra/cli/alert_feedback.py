@@ -83,11 +83,11 @@ def _json(found: Quality) -> str:
 
 def text(found: Quality) -> str:
     """Return the precision of each kind and ticker, what the price did, and the proposals, for people."""
-    from stream_infra.cli.text import table_text  # noqa: PLC0415
+    from stream_infra.cli.text import table_text, time_of  # noqa: PLC0415
 
     if not found.precision:
         return (
-            f"No feedback on incidents since {found.since}. Give it with `stock-monitor alerts useful ID` or"
+            f"No feedback on incidents since {time_of(found.since)}. Give it with `stock-monitor alerts useful ID` or"
             " `stock-monitor alerts noise ID`, on the dashboard, or by the links of a message."
         )
     rows = [

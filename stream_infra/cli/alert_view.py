@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from api.alerts import feedback_row, incident_row, message_row, silence_row
 from consumers.alerts.channels import sns
-from consumers.alerts.context import sentence
+from consumers.alerts.context import percent, sentence
 from consumers.alerts.feedback import Feedback
-from consumers.alerts.model import Incident, Silence
-from consumers.alerts.rendering.texts import Content, content
+from consumers.alerts.model import AnomalySummary, Incident, Silence
+from consumers.alerts.rendering.texts import Content, content, subject_of
 from consumers.alerts.settings import Way
 from consumers.contracts.anomaly import iso_ms
+from consumers.contracts.kinds import name_of
 from consumers.contracts.wording import counted
 from stream_infra.cli.text import table_text, time_of
 from stream_infra.operations.alert_desk import AlertTrail, Overview
@@ -59,7 +61,9 @@ def found_text(found: AlertTrail, endpoints: Endpoints) -> str:
     if found.incident is not None and found.incident.context is not None:
         lines.append(sentence(found.incident.context, found.incident.subject))
     lines += [_said_line(said) for said in found.said]
-    if known := [f"{minutes} min: {move * 100:+.2f}%" for minutes, move in found.after if move is not None]:
+    if found.incident is not None:
+        lines += ["", _anomalies(found.incident.samples), ""]
+    if known := [f"{minutes} min: {percent(move)}" for minutes, move in found.after if move is not None]:
         lines.append(f"The price after {', after '.join(known)}.")
     if found.incident is not None and not found.messages:
         lines.append(found.why)
@@ -179,7 +183,16 @@ def dry_run_json(report: DryRunReport) -> str:
 
 def _said_line(said: Feedback) -> str:
     word = "Useful" if said.useful else "Noise"
-    return f"{word}, says {said.by} at {_at(said.at_ms)} of {said.ticker} {said.kind}, {said.severity}."
+    kind = name_of(said.kind)
+    return f"{word}, says {said.by} at {_at(said.at_ms)} of the {said.ticker} {kind} ({said.severity})."
+
+
+def _anomalies(samples: Iterable[AnomalySummary]) -> str:
+    rows = [
+        (_at(one.began_ms), one.severity, "goes on" if one.ended_ms is None else "over", one.explanation)
+        for one in samples
+    ]
+    return table_text(rows, header=("BEGAN", "SEVERITY", "STATE", "ANOMALY"))
 
 
 def _content(found: AlertTrail, endpoints: Endpoints, message: Any) -> Content:
@@ -203,8 +216,7 @@ def _incidents(incidents: list[Incident], now_ms: int) -> str:
         verdict = (
             f", {context['verdict']} move" if context and context["verdict"] and not incident.is_wide else ""
         )
-        what = {"market": "market-wide move", "feed": "feed stall"}.get(incident.subject, incident.subject)
-        about = f"{what}, {count}{verdict}{until}{waits} [{incident.id}]"
+        about = f"{subject_of(incident)}, {count}{verdict}{until}{waits} [{incident.id}]"
         rows.append((_at(incident.opened_ms), row["severity"], row["state"], about))
     return table_text(rows, header=("OPENED", "SEVERITY", "STATE", "INCIDENT"))
 

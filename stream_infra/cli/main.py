@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from producers.errors import MonitorError
 from stream_infra.cli.text import printable
@@ -148,9 +148,14 @@ def _distribution_of(module: str) -> str:
 
 
 def _plain(command: Any) -> None:
-    """Let help be plain text, as that of the frame: rich takes longer to load than all the rest."""
+    """Let help be plain text for people, as that of the frame: rich takes longer to load than all the rest."""
     if isinstance(command, TyperCommand | TyperGroup):
         command.rich_markup_mode = None
+    for param in command.params:
+        if isinstance(
+            param, TyperArgument
+        ):  # its name says more to people than the type that Python has for it
+            param.display_type_rich = lambda **_: None  # type: ignore[method-assign]
     for subcommand in getattr(command, "commands", {}).values():
         _plain(subcommand)
         subcommand.short_help = subcommand.get_short_help_str(1000)  # the list wraps it, else it is cut

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stream_infra.operations.endpoints import Endpoints
 
 _LEAST_WIDTH = 40
+_LEAST_LAST = 20
+"""Characters that the last column of a table has at least, or its longest word."""
 _HARMLESS = {"\n", "\t"}
 
 
@@ -153,6 +155,11 @@ def table_text(
     for row in cells:
         table.add_row(*map(Text, row))
     out = console()
+    rows_of = [*zip(*([header] if header else []), *cells, strict=True)]
+    words = max((len(word) for cell in rows_of[-1:] for text in cell for word in text.split()), default=0)
+    # In a narrower terminal whole lines wrap: a column of two letters a line cannot be read.
+    least = sum(max(map(len, column)) + 2 for column in rows_of[:-1]) + min(words, _LEAST_LAST)
+    out.width = max(out.width, least)
     with out.capture() as captured:
         out.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

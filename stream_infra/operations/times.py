@@ -51,23 +51,26 @@ def span(since: str, until: str | None, now: datetime) -> tuple[int, int]:
 
 
 def end(text: str, now: datetime) -> datetime:
-    """Return the moment in the future that `text` names: a duration such as 2h from now, or a time in ISO 8601.
+    """Return when a silence ends, as `text` names it: a duration such as 2h from now, or a time in ISO 8601.
 
     Raises
     ------
     InputError
-        It is neither, not in the future, or more than 366 days from now.
+        It is neither, not in the future, or more than `LONGEST_SILENCE_DAYS` from now.
     """
+    from consumers.alerts.model import LONGEST_SILENCE_DAYS  # noqa: PLC0415  --help must not pay for it
+
     try:
         seconds = _seconds(text)
         found = time(text) if seconds is None else now + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         found = now
-    if not now < found <= now + timedelta(days=366):
+    if not now < found <= now + timedelta(days=LONGEST_SILENCE_DAYS):
         raise InputError(
             f"{text!r}",
             where="--for",
-            allowed="a duration such as 30m, 2h, 7d or a time such as 2026-11-24T14:30Z, at most 366 days from now",
+            allowed="a duration such as 30m, 2h, 7d or a time such as 2026-11-24T14:30Z,"
+            f" at most {LONGEST_SILENCE_DAYS} days from now",
         )
     return found
 

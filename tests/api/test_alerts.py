@@ -85,7 +85,7 @@ def token(services: Services, action: links.Action, message: str = "#1", until_m
     id_ = f"simulated-TSLA-{NOW_MS - 1000}"
     until_s = (until_ms or NOW_MS + HOUR_MS) // 1000
     allowed = links.Grant(action, id_, id_ + message, "desk", until_s)
-    return links.sign(services.alerts.link_key(NOW_MS), allowed)
+    return links.sign(services.alerts.link_key(NOW_MS, bytes), allowed)
 
 
 @pytest.mark.usefixtures("notified")
@@ -242,7 +242,7 @@ def test_an_ended_silence_is_not_listed(api: Api, services: Services) -> None:
         ("/alerts/silences", {"kind": "oops"}, {"until": LATER}, "kind", "bad_tick, frozen_feed"),
         ("/alerts/silences", {"kind": "gap"}, {"until": iso_ms(NOW_MS)}, "until", "after now"),
         ("/alerts/silences", {"kind": "gap"}, {"until": "2027-11-24T00:00Z"}, "until", "at most 30 days"),
-        ("/alerts/silences", {"kind": "gap"}, {"until": "soon"}, "until", "valid datetime"),
+        ("/alerts/silences", {"kind": "gap"}, {"until": "soon"}, "until", "an ISO 8601 instant such as"),
         ("/alerts/silences", {"kind": "gap"}, {"until": 1_795_530_700}, "until", "ISO 8601"),
         ("/alerts/silences", {"kind": "gap"}, {}, "until", "given"),
         ("/alerts/silences", {"kind": "gap"}, {"until": LATER, "why": "x"}, "why", "left out"),

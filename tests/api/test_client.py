@@ -142,13 +142,13 @@ def test_followed_anomalies_come_once_in_order_though_some_are_late(
         assert next(followed).id == late
 
 
-def _incident(resolved_ms: int | None = None) -> Incident:
+def _incident(open_: int = 1) -> Incident:
     sample = AnomalySummary(
         "id", "AAPL", "price_spike", "high", NOW_MS - 500, 1.0, 0.0, "return", "AAPL rose."
     )
     return Incident(
         f"simulated-AAPL-{NOW_MS - 500}", "simulated", "AAPL", NOW_MS - 500, NOW_MS, 2,
-        samples=(sample,), resolved_ms=resolved_ms,
+        anomalies=1, open=open_, samples=(sample,),
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def test_incidents_are_followed_and_acknowledged(
         known = monitor.incidents.acknowledge(incident.id, until=NOW + timedelta(hours=1), reason="earnings")
         assert known.state == "acknowledged"
         assert next(followed).state == "acknowledged"
-        _put(dynamodb, _incident(resolved_ms=NOW_MS))
+        _put(dynamodb, _incident(open_=0))
         assert next(followed).state == "resolved"
 
     async def in_turn() -> list[str]:

@@ -17,7 +17,7 @@ from consumers.alerts.model import MINUTE_MS, AnomalySummary
 from consumers.alerts.rendering.png import Canvas, text_width
 from consumers.alerts.settings import zone
 from consumers.contracts.charts import Bar
-from consumers.contracts.kinds import is_misprint
+from consumers.contracts.kinds import is_misprint, name_of
 
 WIDTH, HEIGHT = 640, 320
 BEFORE_MINUTES = 30
@@ -217,7 +217,7 @@ def _write_title(canvas: Canvas, ticker: str, anomalies: Sequence[AnomalySummary
     words, colour = ticker, _INK
     if anomalies:
         worst = anomalies[0]
-        words = f"{ticker[:_TICKER_CHARACTERS]} {worst.kind.replace('_', ' ')}, {worst.severity}"
+        words = f"{ticker[:_TICKER_CHARACTERS]} {name_of(worst.kind)}, {worst.severity}"
         colour = _SEVERITY[worst.severity]
     canvas.text(_LEFT, 8, words[:_TITLE_CHARACTERS], colour)
 

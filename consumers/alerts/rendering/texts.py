@@ -20,7 +20,7 @@ from consumers.alerts.model import (
     TickerMove,
 )
 from consumers.alerts.settings import zone
-from consumers.contracts.kinds import RULE
+from consumers.contracts.kinds import RULE, name_of
 from consumers.contracts.wording import counted, duration, number, one_line, price
 
 TITLE_CHARACTERS = 99
@@ -139,18 +139,19 @@ class _Writer:
         return Content("[TEST] Stock monitor", (text,), "", self._home(), self._moment(at_ms))
 
     def single(self, message: Message, incident: Incident, cause: AnomalySummary) -> Content:
-        against = _measure(cause.value, cause.unit)
-        if cause.unit != "price" or cause.expected > 0.0:  # else no good price came before
-            against += f" (expected {_measure(cause.expected, cause.unit)})"
+        against, expected = _measure(cause.value, cause.unit), _measure(cause.expected, cause.unit)
+        # Of prices none: no good one came before. Of ticks that change nothing: none is usual.
+        if cause.expected > 0.0 if cause.unit == "price" else expected != "0 ticks":
+            against += f" (expected {expected})"
         others = [one for one in incident.samples if one.id != cause.id]
         more = incident.anomalies - 1 - len(others)
-        short = f"{_change(message, incident)}: {cause.ticker} {_words(cause.kind)}, {against}"
+        short = f"{_change(message, incident)}: {cause.ticker} {name_of(cause.kind)}, {against}"
         title = ", ".join([short, *_verdict(incident)])
         if cause.kind == RULE:
-            title = short = f"{_change(message, incident)}: {cause.explanation.rstrip('.')}"
+            title = short = f"{_change(message, incident)}: {cause.explanation.removesuffix('.')}"
         lines = [
             cause.explanation,
-            *(f"{_words(one.kind)}, {one.severity}: {one.explanation}" for one in others),
+            *(f"{name_of(one.kind)}, {one.severity}: {one.explanation}" for one in others),
             *([f"and {counted(more, 'more anomaly', 'more anomalies')}"] if more > 0 else []),
         ]
         said = self._about(incident, title, lines, cause.began_ms)
@@ -170,15 +171,14 @@ class _Writer:
     def acknowledged(self, incident: Incident) -> Content:
         known = incident.acknowledgement
         by = f" by {known.by} until {self._moment(known.until_ms)}" if known is not None else ""
-        title = f"{_label(incident.origin)}Acknowledged{by}: {_subject(incident)}"
+        title = f"{_label(incident.origin)}Acknowledged{by}: {subject_of(incident)}"
         return self._about(incident, title, [], incident.last_ms)
 
     def resolved(self, incident: Incident) -> Content:
-        ended_ms = incident.last_ms if incident.resolved_ms is None else incident.resolved_ms
-        lasted = _duration((ended_ms - incident.opened_ms) / 1000)
+        lasted = duration(round((incident.last_ms - incident.opened_ms) / 1000))
         after = f"after {lasted}, peak severity {incident.severity}"
-        title = f"{_label(incident.origin)}Resolved: {_subject(incident)} {after}"
-        return self._about(incident, title, _samples(incident), ended_ms)
+        title = f"{_label(incident.origin)}Resolved: {subject_of(incident)} {after}"
+        return self._about(incident, title, _samples(incident), incident.last_ms)
 
     def _about(self, incident: Incident, title: str, lines: list[str], at_ms: int) -> Content:
         if incident.context is not None:
@@ -209,8 +209,11 @@ class _Writer:
         about = [incident.severity, incident.state(now_ms)]
         about += [f"{incident.anomalies:,} anomalies"] if incident.anomalies > 1 else []
         about += [*_verdict(incident), *(["found late"] if incident.late else [])]
-        explanation = incident.samples[0].explanation
-        return f"{self._clock(incident.opened_ms)}  {_subject(incident)} ({', '.join(about)}): {explanation}"
+        subject, explanation = subject_of(incident), incident.samples[0].explanation
+        more = (
+            "" if explanation.startswith(subject) else f": {explanation}"
+        )  # a rule's subject is its sentence
+        return f"{self._clock(incident.opened_ms)}  {subject} ({', '.join(about)}){more}"
 
     def _first(self, incident: Incident) -> str:
         """Return which tickers moved first, and when, with the time zone once."""
@@ -247,7 +250,7 @@ class _Writer:
 def _fitting(start: str, digest: Digest) -> str:
     """Return a title with as many of the worst incidents, two at most, as a subject has room for."""
     for named in (2, 1):
-        shown = ", ".join(f"{_subject(one)} ({one.severity})" for one in digest.listed[:named])
+        shown = ", ".join(f"{subject_of(one)} ({one.severity})" for one in digest.listed[:named])
         more = digest.incidents - named
         others = f" and {counted(more, 'other', 'others')}" if more > 0 else ""
         if len(title := f"{start}: {shown}{others}") <= TITLE_CHARACTERS:
@@ -255,10 +258,14 @@ def _fitting(start: str, digest: Digest) -> str:
     return start
 
 
-def _subject(incident: Incident) -> str:
+def subject_of(incident: Incident) -> str:
+    """Return what an incident is about: its ticker and worst anomaly, the market or the feed."""
     if incident.is_wide:
         return "feed stall" if incident.subject == FEED else "market-wide move"
-    return f"{incident.subject} {_words(incident.samples[0].kind)}"
+    worst = incident.samples[0]
+    if worst.kind == RULE:  # what its owner named; "rule" says nothing
+        return worst.explanation.removesuffix(".")
+    return f"{incident.subject} {name_of(worst.kind)}"
 
 
 def _change(message: Message, incident: Incident) -> str:
@@ -290,26 +297,12 @@ def _label(origin: str) -> str:
     return {"simulated": "[SIMULATED] ", "replay": "[REPLAY] "}.get(origin, "")
 
 
-def _words(kind: str) -> str:
-    return kind.replace("_", " ")
-
-
-def _number(value: float) -> str:
-    if 1e6 <= abs(value) < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:,.2f}" if 100 <= abs(value) < 1e6 else f"{value:.4g}"
-
-
 def _measure(value: float, unit: str) -> str:
     """Return a value of an anomaly in its unit; returns and spreads are shares of the price."""
     if unit in {"return", "spread"}:
-        return f"{_number(value * 100)}%"
+        return f"{number(value * 100)}%"
     if unit == "shares":
         return number(value)
     if unit == "ticks":
-        return f"{value:,.0f} ticks"
-    return f"{_number(value)} s" if unit == "seconds" else price(value)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else duration(seconds)
+        return counted(round(value), "tick")
+    return duration(value) if unit == "seconds" else price(value)

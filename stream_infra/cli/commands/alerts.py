@@ -306,7 +306,7 @@ def secret(
 
 @app.command()
 def subscribe(
-    protocol: Annotated[Protocol, typer.Argument(help="How to reach the subscriber.")],
+    protocol: Annotated[Protocol, typer.Argument(help="email, sms, https or sqs.", metavar="PROTOCOL")],
     endpoint: Annotated[
         str,
         typer.Argument(

@@ -35,6 +35,17 @@ def config(
         return
     typer.echo(f"[{deployment}] {path or f'(no {FILE} here: all settings have their defaults)'}")
     print_table(
-        (name, FILE if name in written else "default", "" if value is None else str(value))
+        (name, FILE if name in written else "default", _shown(value))
         for name, value in settings.model_dump(exclude={"target"}).items()
     )
+
+
+def _shown(value: object) -> str:
+    """Return a setting as monitor.toml would have it; `-` for what is not set."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        value = ",".join(map(str, value))
+    if isinstance(value, dict) and value:
+        return json.dumps(value)
+    return "-" if value is None or value in ({}, "") else str(value).replace(",", ", ")

@@ -24,12 +24,18 @@ _DRIVERS_SHOWN = 5
 def cost(
     *,
     tickers: Annotated[
-        int, typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1, max=50_000)
+        int,
+        typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1, max=50_000, metavar="N"),
     ] = 20,
     interval: Annotated[
         float | None,
         typer.Option(
-            "--interval", "-i", help="Seconds between polls; without it the deployment's.", min=1, max=60
+            "--interval",
+            "-i",
+            help="Seconds between polls; without it the deployment's.",
+            min=1,
+            max=60,
+            metavar="N",
         ),
     ] = None,
     session: Annotated[
@@ -37,6 +43,7 @@ def cost(
         typer.Option(
             "--session",
             help="When quotes are polled: regular, extended or always; without it the deployment's.",
+            metavar="SESSION",
         ),
     ] = None,
     deployment: Annotated[

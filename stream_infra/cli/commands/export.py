@@ -27,7 +27,9 @@ Since = Annotated[
     ),
 ]
 Until = Annotated[str | None, typer.Option("--to", help="End: as --from; without it, now.", metavar="WHEN")]
-Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only this ticker; may be repeated.")]
+Tickers = Annotated[
+    list[str] | None, typer.Option("--ticker", help="Only this ticker; may be repeated.", metavar="TICKER")
+]
 Output = Annotated[
     Path, typer.Option("-o", "--output", help="A new file: .csv, .jsonl or .parquet.", metavar="FILE")
 ]

@@ -193,7 +193,11 @@ def parameter(
     name: Annotated[str, typer.Argument(help="Name of the parameter.", metavar="NAME")],
     version: Annotated[
         int | None,
-        typer.Option("--version", help="Version to restore; without it, the last usable one that differs."),
+        typer.Option(
+            "--version",
+            help="Version to restore; without it, the last usable one that differs.",
+            metavar="N",
+        ),
     ] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only list its versions.")] = False,
     as_json: options.AsJson = False,

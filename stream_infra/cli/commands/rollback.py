@@ -25,7 +25,12 @@ def rollback(
     ] = None,
     to: Annotated[
         int | None,
-        typer.Option("--to", help="Version to put live; without it, the newest before the live one.", min=1),
+        typer.Option(
+            "--to",
+            help="Version to put live; without it, the newest before the live one.",
+            min=1,
+            metavar="N",
+        ),
     ] = None,
     as_json: options.AsJson = False,
     aws: options.Aws = False,

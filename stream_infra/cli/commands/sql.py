@@ -32,7 +32,9 @@ def sql(
         list[str] | None, typer.Argument(help="Values of a named query.", metavar="VALUE")
     ] = None,
     *,
-    rows: Annotated[int, typer.Option("--rows", "-n", help="Maximum number of rows.", min=1)] = 100,
+    rows: Annotated[
+        int, typer.Option("--rows", "-n", help="Maximum number of rows.", min=1, metavar="N")
+    ] = 100,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Update the lake first; it is updated every hour.")
     ] = False,

@@ -210,10 +210,12 @@ def _tick(item: Item) -> Text:
 def _anomaly(item: Item) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
+    from consumers.contracts.kinds import name_of  # noqa: PLC0415  --help must not pay for it
+
     ticker = one_line(item["ticker"])
     line = Text(f"{time_of(str(item['timestamp']))}  ")
     line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
-    line.append(f"  {ticker:<9}  {one_line(item['kind'].replace('_', ' ')):<14}  ")
+    line.append(f"  {ticker:<9}  {one_line(name_of(item['kind'])):<16}  ")
     line.append(one_line(_without_columns(item["explanation"], item["ticker"])))
     return line.append(f"  {one_line(item['source'])}{', late' if item['late'] else ''}", "dim")
 

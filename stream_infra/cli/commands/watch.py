@@ -137,7 +137,8 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
 
     source, before, write = _open(resolve(aws))
     watched = set(before)
-    new = [ticker for ticker in tickers_of(words) if ticker not in watched]
+    named = tickers_of(words)
+    new = [ticker for ticker in named if ticker not in watched]
     rejected = {} if unchecked or not new else source.rejected(new, datetime.now(UTC))
     if rejected:
         reasons = "; ".join(f"{ticker}: {why}" for ticker, why in rejected.items())
@@ -151,6 +152,9 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
         if rows
         else "all of them were watched already"
     )
+    if rows and (known := [ticker for ticker in named if ticker in watched]):
+        more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+        typer.echo(f"watched already: {', '.join(known[:_NAMED])}{more}")
 
 
 def _open(endpoints: Endpoints) -> tuple[ScannerSource, tuple[str, ...], Callable[[Sequence[str]], None]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from consumers.contracts.anomaly import Anomaly, to_json
+from consumers.contracts.kinds import name_of
 from consumers.contracts.wording import price as price_text
 from stream_infra.operations.offline.arrays import TickBlock
 from stream_infra.operations.offline.history import Detection
@@ -155,7 +156,7 @@ def _chart(ticker: str, times: array[int], prices: array[float], anomalies: Sequ
             f'<circle cx="{x(ts):.1f}" cy="{y(price_at.get(ts, low)):.1f}" r="5" fill-opacity=".75"'
             f' fill="{_COLOURS[anomaly.severity]}"><title>{_moment(ts)} {text}</title></circle>'
         )
-        items.append(f"<li>{_moment(ts)} <b>{anomaly.kind.replace('_', ' ')}</b>: {text}</li>")
+        items.append(f"<li>{_moment(ts)} <b>{name_of(anomaly.kind)}</b>: {text}</li>")
     name = html.escape(ticker)
     return (
         f'<h2>{name}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><path d="M{line}"/>'

@@ -80,9 +80,9 @@ def test_a_link_is_of_one_use_in_whatever_channel(bench: Bench) -> None:
 
 
 def test_the_key_is_made_once(bench: Bench) -> None:
-    key = bench.store.link_key(T0_MS)
+    key = bench.store.link_key(T0_MS, bytes)
     assert len(key) == links.KEY_BYTES
-    assert bench.store.link_key(T0_MS) == key
+    assert bench.store.link_key(T0_MS, lambda size: b"x" * size) == key
 
 
 def test_an_incident_that_changes_meanwhile_is_acknowledged_as_it_is_then(

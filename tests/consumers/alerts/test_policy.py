@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import time
+from itertools import permutations
 
 import pytest
 
@@ -165,6 +166,31 @@ def test_the_end_of_what_was_short_or_not_told_is_not_told(bench: Bench) -> None
     bench.sweep(after_minutes=30)
     bench.sweep(after_minutes=60)
     assert bench.kinds() == ["opened", "digest"]
+
+
+def _saying(event: AlertEvent, explanation: str) -> AlertEvent:
+    return replace(event, anomaly=replace(event.anomaly, explanation=explanation))
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_an_anomaly_that_is_over_still_says_what_happened_whatever_came_first(
+    bench: Bench, order: tuple[int, ...]
+) -> None:
+    first = _saying(opened(), "It rose.")
+    more = _saying(worse(first, T0_MS + 100, "high"), "It rose by more.")
+    events = (first, more, _saying(over(more, T0_MS + 200), "It is over."))
+    for number in order:
+        bench.take(events[number])
+    (sample,) = bench.incident(first).samples
+    assert (sample.explanation, sample.severity, sample.ended_ms) == ("It rose by more.", "high", T0_MS + 200)
+
+
+def test_what_is_repeated_names_the_anomaly_that_goes_on(bench: Bench) -> None:
+    worst, other = opened(severity="critical"), opened(T0_MS + 100, "low", kind="vol_shift")
+    bench.take(worst, other, over(worst, T0_MS + 200))
+    bench.sweep(after_minutes=4 * 60 + 1)
+    assert bench.kinds() == ["opened", "repeated"]
+    assert bench.said()[-1].title.startswith("Still CRITICAL: AAPL volatility shift, ")
 
 
 def test_what_goes_on_is_repeated_until_somebody_acknowledges_it(bench: Bench) -> None:

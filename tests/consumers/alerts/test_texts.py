@@ -61,7 +61,7 @@ def _incidents(draw: st.DrawFn) -> Incident:
         tickers=tuple(draw(st.lists(_MOVES, min_size=1, max_size=200))) if wide else (),
         watched=draw(st.integers(0, 10**6)),
         late=draw(st.booleans()),
-        resolved_ms=draw(st.one_of(st.none(), _MOMENTS)),
+        open=draw(st.integers(0, 3)),
     )
 
 
@@ -157,7 +157,7 @@ def _contents() -> dict[str, Content]:
     (digest,) = [message for message in bench.sent() if message.digest]
     assert digest.digest is not None
     assert escalated.incident is not None
-    over_ = replace(escalated.incident, resolved_ms=T0_MS + 5_430_000)
+    over_ = replace(escalated.incident, open=0, last_ms=T0_MS + 5_430_000)
     more = replace(digest, digest=replace(digest.digest, incidents=503, anomalies=9_980))
     named = {
         "opened": opened_,
@@ -195,3 +195,31 @@ NAMES = (
 def test_the_wording_is_the_approved_one(name: str) -> None:
     """After a change that is meant: read the text in the failure, and put it into the file."""
     assert _written(_contents()[name]) == (APPROVED / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "unit", "said"),
+    [
+        ("gap", 152.26, "seconds", "AAPL gap, 2 min 32 s (expected 0 s)"),
+        ("gap", 4.638, "seconds", "AAPL gap, 4.64 s (expected 0 s)"),
+        ("frozen_feed", 17.0, "ticks", "AAPL frozen feed, 17 ticks"),
+        ("level_shift", 0.0073876, "return", "AAPL level shift, 0.739% (expected 0%)"),
+        ("vol_shift", -0.12, "return", "AAPL volatility shift, -12.0% (expected 0%)"),
+    ],
+)
+def test_a_title_has_the_digits_and_names_of_the_sentence(
+    kind: str, value: float, unit: str, said: str
+) -> None:
+    bench = Bench()
+    bench.take(opened(severity="high", kind=kind, value=value, unit=unit))
+    (title,) = (one.short or one.title for one in bench.said())
+    assert title == f"HIGH: {said}"
+
+
+def test_a_digest_says_once_what_a_rule_found() -> None:
+    bench, event = Bench(), opened(kind="rule")
+    met = "AAPL has a spread of 8.58 bp (limit 5 bp) (rule wide)"
+    bench.take(replace(event, anomaly=replace(event.anomaly, explanation=f"{met}.")))
+    (said,) = bench.said()
+    assert said.title == f"Digest: 1 incident: {met} (medium)"
+    assert "\n".join(said.lines).count(met) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.contracts.kinds import KINDS
+from consumers.contracts.kinds import KINDS, spec_of
 from consumers.contracts.sentences import explain
 from tests.json_types import Json
 
@@ -45,8 +45,8 @@ def sentence(
         ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.5, outside its own quotes of 189.11 and 189.13"),
         ("volume_burst", 12400.0, 500.0, 9000.0, "traded a volume of 12,400 a tick over 3 ticks, 24.8 times"),
         ("spread_blowout", 0.004, 0.0005, 0.0025, "spread of 0.4% or more for 3 ticks, 8.00 times the usual 0.05%"),
-        ("frozen_feed", 45.0, 0.5, 11.5, "same price, quotes and volume for 45 ticks (45.0 s); 12 or more is too many"),
-        ("gap", 320.0, 1.0, 14.0, "sent no tick for 5 min, where one every 1.00 s is usual and up to 15.0 s"),
+        ("frozen_feed", 45.0, 0.5, 11.5, "same price, quotes and volume for 45 ticks (45 s); 12 or more is too many"),
+        ("gap", 320.0, 1.0, 14.0, "sent no tick for 5 min 20 s, where one every 1 s is usual and up to 15 s"),
         ("vol_shift", 0.0012, 0.0003, 0.0002, "moves 4.00 times as much as usual: 0.12% a move over 12 moves"),
         ("slow_drift", -0.008, 0.0, 0.0002, "has drifted 0.8% down over 61 ticks"),
     ],
@@ -99,4 +99,4 @@ def test_a_split_is_named() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_end_of_each_kind_has_a_sentence(kind: str) -> None:
     said = sentence(kind, 0.0, 0.0, 0.0, change="ended")
-    assert said.startswith(f"AAPL: the {kind.replace('_', ' ')} is over, ")
+    assert said.startswith(f"AAPL: the {spec_of(kind).label.lower()} is over, ")

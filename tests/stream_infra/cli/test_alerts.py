@@ -107,7 +107,7 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
     )
     assert {row["subject"]: row["state"] for row in listed["incidents"]} == {"AAPL": "open", "MSFT": "open"}
     text = run("list").output
-    assert re.search(r"low +open +MSFT, 1 anomaly, waits for a digest", text)
+    assert "low open MSFT price spike, 1 anomaly, waits for a digest" in " ".join(text.split())
     assert "HIGH: AAPL price spike, 189.12 (expected 185.4)" in text
     for shown in (text, run("deliveries").output, run("show", message["id"]).output.partition("Subject:")[0]):
         assert max(map(len, shown.splitlines())) <= 80
@@ -130,7 +130,7 @@ def test_incidents_are_listed_by_the_time_that_is_shown(run: Run, notifier: Noti
     times = [row[:20] for row in rows[1 : rows.index("")] if row.startswith("20")]
     assert len(times) == 2
     assert times == sorted(times)
-    assert rows[1].split()[4] == "AAPL,"
+    assert rows[1].split()[4] == "AAPL"
 
 
 @pytest.mark.usefixtures("endpoints")
@@ -187,7 +187,7 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
     for id_ in (event.anomaly.id, f"live-AAPL-{event.at_ms}"):
         row = json.loads(run("ack", id_, "--json").output)
         assert (row["state"], row["id"]) == ("acknowledged", f"live-AAPL-{event.at_ms}")
-    assert re.search(r"acknowledged +AAPL, 1 anomaly, until \S+", run("list").output)
+    assert re.search(r"acknowledged +AAPL price spike, 1 anomaly, until\s+\S+", run("list").output)
     assert json.loads(run("ack", event.anomaly.id, "--withdraw", "--json").output)["state"] == "open"
     assert isinstance(run("ack", "BRK-B").exception, InputError)
 
@@ -233,8 +233,9 @@ def test_what_is_shown_says_what_people_said_and_what_the_price_did(
     notifier.handle([event], AlertSettings())
     run("noise", event.anomaly.id)
     text = run("show", event.anomaly.id).output
-    assert re.search(r"^Noise, says \S+ at .+Z of AAPL price_spike, high.$", text, re.MULTILINE)
+    assert re.search(r"^Noise, says \S+ at .+Z of the AAPL price spike \(high\).$", text, re.MULTILINE)
     assert "The price after 5 min: -5.00%." in text
+    assert re.search(r"^\S+ \S+Z +high +goes on +AAPL jumped 2.0 % in 1 s", text, re.MULTILINE)
     shown = json.loads(run("show", event.anomaly.id, "--json").output)
     assert [one["useful"] for one in shown["feedback"]] == [False]
     assert shown["after"] == [{"minutes": 5, "move": pytest.approx(-0.05)}, {"minutes": 30, "move": None}]
@@ -410,3 +411,9 @@ def test_a_dry_run_takes_settings_and_says_what_is_wrong(run: Run, tmp_path: Pat
         [walk, "--settings", walk],
     ):
         assert isinstance(run("dry-run", *arguments).exception, InputError)
+
+
+@pytest.mark.usefixtures("endpoints")
+def test_a_silence_lasts_no_longer_than_the_api_lets_it(run: Run) -> None:
+    assert "at most 30 days from now" in str(run("silence", "--all", "--for", "31d").exception)
+    assert run("silence", "--all", "--for", "29d").exit_code == 0

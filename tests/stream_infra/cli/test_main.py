@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from stream_infra.cli import main
 from stream_infra.cli.main import COMMANDS
+from stream_infra.cli.text import table_text
 from stream_infra.operations.errors import FailedError
 
 ROOT = Path(__file__).parents[3]
@@ -88,6 +89,7 @@ def test_each_command_has_help_with_an_example_in_80_columns(name: str) -> None:
         assert f"stock-monitor {' '.join(path)}" in example, path
         assert max(map(len, page.splitlines())) <= 80, path
         assert "--install-completion" not in page
+        assert not re.search(r"<.*(str|int|float|path)", page, re.IGNORECASE), path  # words of Python
 
 
 def test_help_fits_80_columns_and_truncates_nothing(run: Run) -> None:
@@ -270,3 +272,17 @@ print(names.STREAM, os.environ["AWS_DEFAULT_REGION"], os.environ.get("STOCK_MONI
         check=False,
     )
     assert done.stdout.strip() == found, done.stderr
+
+
+def test_the_last_column_of_a_table_can_be_read_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = table_text([("A" * 38, "12 of 60 ticks")], header=("TICKER", "WARM-UP"))
+    assert "WARM-UP" in text
+    assert "ticks" in text
+
+
+def test_settings_are_shown_as_the_file_has_them(run: Run) -> None:
+    shown = dict(
+        re.findall(r"^(\w+) +(?:default|monitor.toml) +(.+)$", run("config", "prod").stdout, re.MULTILINE)
+    )
+    assert (shown["retain_data"], shown["people"], shown["packages"]) == ("true", "-", "-")

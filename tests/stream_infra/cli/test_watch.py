@@ -68,6 +68,7 @@ def test_tickers_are_added_and_removed(ssm: SSMClient) -> None:
     assert "removed MSFT" in run("remove", "msft")
     assert value(ssm) == "AAPL,KO"
     assert "all of them were watched already" in run("add", "KO")
+    assert run("add", "KO", "PG").splitlines()[1:] == ["watched already: KO"]
 
 
 def test_the_list_shows_markets_and_quotes(ssm: SSMClient) -> None:  # noqa: ARG001 - the AWS
