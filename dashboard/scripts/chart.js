@@ -25,6 +25,8 @@ import { colour } from "./theme.js";
 
 /** Room beside the newest bar for the number of marks beside it. */
 const NEWEST_PIXELS = 24;
+/** Before the oldest: half a time of day. */
+const OLDEST_PIXELS = 20;
 /** The size of its text, of the page's: it grows with what a reader has set. */
 const TEXT_REM = 0.75;
 /** Bars on either side of an anomaly that is opened. */
@@ -139,8 +141,16 @@ export class PriceChart {
     this.#drawExpected(chosenAnomaly);
     this.#box.dataset.bars = String(bars.length);
     this.#box.dataset.marks = JSON.stringify(this.#marks.map(({ anomaly, minute }) => ({ id: anomaly.id, minute })));
-    if (fit) this.#chart.timeScale().fitContent();
+    if (fit) this.#fit();
     return further;
+  }
+
+  /** Show all bars, and the time below the first whole: half of "08:25" would be another time. */
+  #fit() {
+    const scale = this.#chart.timeScale();
+    scale.fitContent();
+    const view = scale.getVisibleLogicalRange();
+    if (view && scale.width()) scale.setVisibleLogicalRange({ from: view.from - (OLDEST_PIXELS * (view.to - view.from)) / scale.width(), to: view.to });
   }
 
   /** Show the minutes around a moment, unless it is in view. @param {number} ms */

@@ -3,6 +3,7 @@
 import { serverNow } from "./clock.js";
 import { arrange, fill, h, keepTabStop, setText } from "./dom.js";
 import { bareMoment, dayOf, inViewer, momentForViewer, viewerIsElsewhere } from "./format.js";
+import { reached } from "./incidents.js";
 import { arrowOf, kindName, linkTo, momentOf, sentenceOf, severityMark } from "./kinds.js";
 import { silences } from "./silences.js";
 
@@ -42,7 +43,7 @@ export class EventList {
       this.#lines.set(anomaly.id, line);
       const isChosen = anomaly.id === chosen;
       const acknowledged = acknowledgements.has(anomaly.id);
-      const look = `${today}|${usualSource}|${isChosen}|${acknowledged}|${kindName(anomaly.kind)}`;
+      const look = `${today}|${usualSource}|${isChosen}|${acknowledged}|${kindName(anomaly.kind)}|${reached(anomaly).severity}`;
       if (look === line.look) continue;
       line.look = look;
       redraw(line.item, anomaly, { now, usualSource, isChosen, acknowledged });
@@ -130,6 +131,7 @@ function eventItem(anomaly, isNew) {
  */
 function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   const ms = momentOf(anomaly);
+  const { severity } = reached(anomaly);
   const link = item.firstElementChild;
   const time = link?.querySelector(".event-time");
   const meta = link?.querySelector(".event-meta");
@@ -142,6 +144,7 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   fill(
     meta,
     usualSource !== "" && anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
+    severity !== anomaly.severity && h("span", { className: "badge badge-quiet" }, `Reached ${severity}`),
     acknowledged && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),
     isChosen && viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),

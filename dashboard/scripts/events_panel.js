@@ -8,6 +8,7 @@ import { showSilences } from "./actions.js";
 import { arrange, byId, h, setText } from "./dom.js";
 import { EventList } from "./event_list.js";
 import { eventStream } from "./event_stream.js";
+import { incidents, reached } from "./incidents.js";
 import { notify } from "./notify.js";
 import { Turn, isPointedAt } from "./pointing.js";
 import { SEVERITIES, capitalized, kindName, loadKinds, momentOf, severityMark } from "./kinds.js";
@@ -83,6 +84,7 @@ export class EventsPanel {
       showSilences(byId("silences"));
       if (this.#loaded) this.#render();
     });
+    incidents.addEventListener("change", () => this.#loaded && this.#render());
     onAddress(() => this.#onAddress());
   }
 
@@ -187,7 +189,7 @@ export class EventsPanel {
     byId("events-newer").hidden = !this.#browsing;
     setText(byId("events-summary"), summary(shown.length, this.#waiting.size, this.#next !== null));
     arrange(this.#foot, this.#next ? [this.#older] : []);
-    this.#onAnomalies(this.#shown);
+    this.#onAnomalies(this.#shown.map(reached));
   }
 
   async #more() {

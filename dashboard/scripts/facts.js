@@ -2,7 +2,7 @@
 
 import { serverNow } from "./clock.js";
 import { h } from "./dom.js";
-import { age, moment, momentForViewer, number, price, short, viewerIsElsewhere } from "./format.js";
+import { age, duration, moment, momentForViewer, number, price, short, viewerIsElsewhere } from "./format.js";
 import { capitalized, kindName, momentOf, sentenceOf, severityMark } from "./kinds.js";
 
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
@@ -13,8 +13,8 @@ const UNITS = {
   spread: (value) => `${short(100 * value)}% of the price`,
   price,
   shares: short,
-  seconds: (value) => `${short(value)} s`,
-  ticks: (value) => `${short(value)} ticks`,
+  seconds: duration,
+  ticks: (value) => `${short(value)} ${value === 1 ? "tick" : "ticks"}`,
 };
 
 /** @type {Record<string, [string, string]>} label, and what follows the number */
@@ -23,7 +23,6 @@ const WINDOW = {
   moves: ["Compared with", "moves"],
   over_ticks: ["Over", "ticks"],
   over_moves: ["Over", "moves"],
-  seconds: ["For", "s"],
 };
 
 /** The anomaly in full, and what became of it. @param {Anomaly} anomaly @param {import("../api-types.d.ts").IncidentAnomaly} [life] */
@@ -49,7 +48,7 @@ function facts(anomaly) {
     // Of a pause there is no usual length, only one that is rare.
     .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(unit === "price" && anomaly.expected === 0 ? null : anomaly.expected)], ["Give or take", measured(anomaly.tolerance)]]),
     ["Score", `${short(anomaly.score)} (anomaly from ${anomaly.threshold})`],
-    ...Object.entries(window).map(([name, value]) => windowFact(name, value)),
+    ...Object.entries(window).map(([name, value]) => windowFact(name, value, unit === "price" ? price : short)),
     ["Source", anomaly.source],
   ];
 }
@@ -62,9 +61,11 @@ function became(anomaly, life) {
   return [["State", life.severity === anomaly.severity ? state : `${state}; escalated to ${life.severity}`]];
 }
 
-/** @param {string} name @param {unknown} value @returns {[string, string]} */
-function windowFact(name, value) {
+/** @param {string} name @param {unknown} value @param {(value: number) => string} inUnit of what is no number of ticks @returns {[string, string]} */
+function windowFact(name, value, inUnit) {
   const [label, follows] = WINDOW[name] ?? [capitalized(name.replaceAll("_", " ")), ""];
+  if (name === "seconds" && typeof value === "number") return ["For", duration(value)];
+  if (typeof value === "number" && !follows) return [label, inUnit(value)];
   if (typeof value === "number") return [label, `${short(value)} ${value === 1 ? follows.replace(/s$/, "") : follows}`.trim()];
   if (typeof value === "boolean") return [label, value ? "yes" : "no"];
   return [label, typeof value === "string" ? value : JSON.stringify(value)];

@@ -30,7 +30,7 @@ const numbers = (options) => new Intl.NumberFormat("en-US", options);
 const decimals = new Map();
 const volumes = numbers({ notation: "compact", maximumFractionDigits: 1 });
 const fiveDigits = numbers({ maximumSignificantDigits: 5 });
-const fourDigits = numbers({ maximumSignificantDigits: 4 });
+const threeDigits = numbers({ maximumSignificantDigits: 3 });
 const whole = numbers({ maximumSignificantDigits: 21 });
 
 /** The name of the page's time zone at an instant: ET, UTC, GMT+9. @param {number} ms */
@@ -143,9 +143,18 @@ export function number(value) {
   return fiveDigits.format(value);
 }
 
-/** Four significant digits; whole numbers whole. @param {number} value */
+/** Three significant digits, as sentences have them, and all of those before the point. @param {number} value */
 export function short(value) {
-  return (Number.isInteger(value) ? whole : fourDigits).format(value).replace(/^-/, "−");
+  const shown = Math.abs(value) >= 100 ? Math.round(value) : value;
+  return (Number.isInteger(shown) ? whole : threeDigits).format(shown).replace(/^-/, "−");
+}
+
+/** How long something lasted, as sentences say it: 4.64 s, 2 min 32 s, 2 h 5 min. @param {number} seconds */
+export function duration(seconds) {
+  if (seconds < 90) return `${short(seconds)} s`;
+  const [minutes, rest] = [Math.round(seconds / 60), Math.round(seconds)];
+  if (seconds < 600) return `${Math.floor(rest / 60)} min${rest % 60 ? ` ${rest % 60} s` : ""}`;
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
 
 /**

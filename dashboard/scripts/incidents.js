@@ -54,6 +54,12 @@ class Incidents extends EventTarget {
 
 export const incidents = new Incidents();
 
+/** An anomaly with the severity that it has reached. @param {import("./kinds.js").Anomaly} anomaly */
+export function reached(anomaly) {
+  const severity = incidents.lifeOf(anomaly.id)?.severity ?? anomaly.severity;
+  return severity === anomaly.severity ? anomaly : { ...anomaly, severity };
+}
+
 /** The tabs over the list of events, and the list of the incidents in the chosen state. */
 export class IncidentsPanel {
   #list = byId("incidents");

@@ -138,7 +138,7 @@ function watchListForm(tickers) {
   return h("section", {}, h("h3", {}, "Watch list"), h("div", { className: "fields" }, labelled("Tickers", input), button), note);
 }
 
-/** Quiet times: a silence of a ticker, a kind, both, or everything. @param {() => string[]} tickers @param {AbortSignal} closed */
+/** Silences: of a ticker, a kind, both, or everything. @param {() => string[]} tickers @param {AbortSignal} closed */
 function silenceForm(tickers, closed) {
   const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
   const hours = choice({ 1: "1 hour", 4: "4 hours", 24: "1 day", 168: "7 days" });
@@ -161,8 +161,8 @@ function silenceForm(tickers, closed) {
   return h(
     "section",
     {},
-    h("h3", {}, "Quiet times"),
-    h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), labelled("For", hours), labelled("Why", reason), button),
+    h("h3", {}, "Silences"),
+    h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("Kind", kind), labelled("For", hours), labelled("Reason", reason), button),
     note,
     list,
   );
@@ -191,7 +191,8 @@ function thresholdForm(tickers) {
       last = { scores, days };
       draw();
       const span = days < PREVIEW_DAYS ? `${Math.round(days * 24)} hours` : `${PREVIEW_DAYS} days`;
-      setText(note, `Of ${scores.length}${complete ? "" : " or more"} anomalies in the last ${span}; what a lower one would have found is not known.`);
+      const many = `${scores.length}${complete ? "" : " or more"} ${scores.length === 1 && complete ? "anomaly" : "anomalies"}`;
+      setText(note, `Of ${many} in the last ${span}; what a lower one would have found is not known.`);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       setText(note, `The last days could not be read: ${error.message}`);

@@ -24,7 +24,7 @@ export function ruleForm(tickers) {
   const note = h("p", { className: "panel-note", role: "status" });
 
   /** @param {Rule[]} rules */
-  const show = (rules) => fill(list, ...rules.map((rule) => h("li", {}, `${words(rule)} `, h("button", { className: "link-button", type: "button", "aria-label": `Remove ${words(rule)}`, dataset: { rule: rule.id } }, "Remove"))));
+  const show = (rules) => fill(list, ...rules.map((rule) => h("li", {}, `${rule.id}: ${words(rule)} `, h("button", { className: "link-button", type: "button", "aria-label": `Remove ${words(rule)}`, dataset: { rule: rule.id } }, "Remove"))));
   list.addEventListener("click", ({ target }) => {
     const id = target instanceof HTMLElement ? target.dataset.rule : undefined;
     if (id) void change(() => send("DELETE", resource(["rules", id])), "Removed. In force within a minute.");
@@ -67,5 +67,5 @@ function words({ ticker, when, value, minutes, repeat = "always", severity }) {
     spread: `spread of ${value} bp`,
     volume: `${value} times the usual volume`,
   }[when];
-  return `${ticker || "Any ticker"}: ${limit}, ${REPEAT[repeat].toLowerCase()}, ${severity}`;
+  return `${ticker || "any ticker"}: ${limit}, ${REPEAT[repeat].toLowerCase()}, ${severity}`;
 }

@@ -15,7 +15,7 @@ import { sparkline } from "./sparkline.js";
 /** @typedef {import("../api-types.d.ts").TickerList} TickerList */
 /** @typedef {import("../api-types.d.ts").Ticker} Ticker */
 /** @typedef {import("./kinds.js").Anomaly} Anomaly */
-/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, mark: HTMLElement | null, marked: string, shown: Ticker | null}} Line `marked`: id of the anomaly; `shown`: whose numbers are in it */
+/** @typedef {{row: HTMLTableRowElement, cells: Record<string, HTMLElement>, state: HTMLElement, mark: HTMLElement | null, marked: string, shown: Ticker | null}} Line `marked`: id and severity of the anomaly; `shown`: whose numbers are in it */
 /** @typedef {{row: HTMLTableRowElement, button: HTMLButtonElement, count: HTMLElement, mark: HTMLElement, marked: string}} Head of a group; `marked`: the severity beside it */
 
 const EVERY_MS = 2000;
@@ -413,8 +413,9 @@ function showState(line, ticker, anomaly, rest) {
   if (line.state.previousSibling) setText(line.state.previousSibling, isStale ? "stale, " : ticker.state === "closed" ? "closed, " : "");
   line.state.className = isQuiet ? "soft" : isStale ? "down is-old" : "down";
   line.state.title = isStale ? `no new quote for ${age(seconds)}` : ticker.state === "closed" ? `${ticker.market}: closed` : "";
-  if (line.marked === (anomaly?.id ?? "")) return;
-  line.marked = anomaly?.id ?? "";
+  const marked = anomaly ? `${anomaly.id} ${anomaly.severity}` : "";
+  if (line.marked === marked) return;
+  line.marked = marked;
   line.mark?.remove();
   line.mark = null;
   if (!anomaly) return;

@@ -335,6 +335,21 @@ def test_22_no_text_says_what_a_mark_says_already(page: Page, site: Site) -> Non
     expect(page.locator(".facts")).not_to_contain_text("Give or take")
 
 
+def test_22_facts_have_the_digits_of_the_sentence(page: Page, site: Site) -> None:
+    window = {"unit": "price", "ticks": 240, "ask": 206.06, "bid": 206.02}
+    print_ = site.put_anomaly(
+        "TSLA", site.bars["TSLA"][-2].minute_ms, "bad_tick", window=window, score=5.5678
+    )
+    page.goto(f"{site.url}?anomaly={print_.id}")
+    facts = page.locator(".facts")
+    expect(facts).to_contain_text("Ask206.06")
+    expect(facts).to_contain_text("Score5.57 (anomaly from")
+    moment, pause = site.bars["KO"][-2].minute_ms, {"unit": "seconds", "ticks": 50}
+    gap = site.put_anomaly("KO", moment, "gap", value=152.26, window=pause)
+    page.goto(f"{site.url}?anomaly={gap.id}")
+    expect(facts).to_contain_text("Value2 min 32 s")
+
+
 def test_19_the_outbox_is_read_on_a_phone_and_links_back(page: Page) -> None:
     link = "https://monitor.example/?anomaly=AAPL-1763996400123-price_spike"
     text = f"AAPL rose 1.2% in one tick.\n\nOpen it: {link}"

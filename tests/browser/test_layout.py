@@ -140,3 +140,17 @@ def test_a_phone_shows_one_of_three_and_goes_back(page: Page, site: Site) -> Non
     page.go_forward()
     page.reload()
     expect(page.locator("#ticker-view")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", ["100%", "200%"])
+def test_a_phone_says_the_state_of_the_feed_whole(page: Page, site: Site, size: str) -> None:
+    site.levers.stand_in = lambda path, _query: (
+        {"status": "healthy", "stream_lag_seconds": 1.5, "failed_batches": 0} if path == "health" else None
+    )
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(site.url)
+    page.evaluate("size => { document.documentElement.style.fontSize = size; }", size)
+    expect(page.locator("#lag")).to_have_text("1.5 s behind")
+    text = page.locator("#feed-text")
+    expect(text).to_contain_text("Live, last quote")
+    assert text.evaluate("text => text.scrollWidth <= text.clientWidth && text.clientWidth > 100")

@@ -75,9 +75,9 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
     assert score.evaluate("input => !input.validity.valid")
     threshold.get_by_role("button", name="Back to the usual").click()
     expect(threshold).to_contain_text("Set by somebody to 2.5.")
-    quiet = dialog.locator("section", has_text="Quiet times")
+    quiet = dialog.locator("section", has_text="Silences")
     quiet.get_by_label("Ticker").select_option("TSLA")
-    quiet.get_by_label("Why").fill("earnings")
+    quiet.get_by_label("Reason").fill("earnings")
     quiet.get_by_role("button", name="Silence", exact=True).click()
     expect(dialog.locator(".silences")).to_contain_text("TSLA (until")
     dialog.get_by_role("button", name="Expire TSLA").click()
@@ -124,7 +124,9 @@ def test_a_rule_is_added_and_removed(page: Page, site: Site) -> None:
     assert told == "Choose a ticker: the limit is a price"
     rules.get_by_label("Ticker").select_option("TSLA")
     add.click()
-    expect(rules.get_by_role("listitem")).to_contain_text("TSLA: price above 410.50, every time, high")
+    expect(rules.get_by_role("listitem")).to_contain_text(
+        "TSLA-above-410-5: TSLA: price above 410.50, every time, high"
+    )
     rules.get_by_label("Ticker").select_option("")
     rules.get_by_label("When").select_option("moves")
     rules.get_by_label("Value").fill("2")

@@ -170,7 +170,7 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
 
 @pytest.mark.usefixtures("alerts")
 def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site: Site) -> None:
-    moment = site.bars["AMZN"][-18].minute_ms + 9000
+    moment = site.bars["AMZN"][-10].minute_ms + 9000
     anomaly = site.put_anomaly("AMZN", moment, "volume_burst", severity="medium")
     site.announce(anomaly)
     page.goto(f"{site.url}?anomaly={anomaly.id}")
@@ -178,6 +178,10 @@ def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site
     expect(facts).to_contain_text(re.compile(r"Stategoes on, for \d+ min"))
     site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 20_000)
     expect(facts).to_contain_text(re.compile(r"goes on, for \d+ min; escalated to critical"))
+    row = page.locator(f'#events .event[data-id="{anomaly.id}"]')
+    expect(row).to_contain_text("Reached critical")
+    marked = page.locator("#watch tbody tr", has_text="AMZN").locator(".severity-critical")
+    expect(marked).to_have_attribute("title", "Volume burst, critical, in the last 15 minutes")
     site.announce(replace(anomaly, severity="critical"), change="ended", at_ms=moment + 95_000)
     expect(facts).to_contain_text("over after 2 min; escalated to critical")
 
