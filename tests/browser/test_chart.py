@@ -142,3 +142,19 @@ def test_a_line_is_compared_with_a_second_ticker(page: Page, site: Site) -> None
     expect(page.get_by_label("Candles or a line")).to_have_value(
         "line"
     )  # a look is kept from ticker to ticker
+
+
+FIRST_PIXELS_ARE_EMPTY = """() => [...document.querySelectorAll('#chart tr:last-child canvas')].every((canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, 2, canvas.height);
+  return data.every((value, n) => Math.abs(value - data[n % 4]) < 16);
+})"""
+
+
+def test_the_time_below_the_first_bar_is_whole(page: Page, site: Site) -> None:
+    """Half of "08:25" would be another time."""
+    bars = site.bars["AAPL"][-35:]
+    first = next(n for n, bar in enumerate(bars) if bar.minute_ms // 60_000 % 5 == 0)
+    site.put_bars("simulated", "NEWLY", bars[first:])
+    page.goto(f"{site.url}?ticker=NEWLY")
+    expect(page.locator("#chart")).to_have_attribute("data-bars", str(len(bars) - first))
+    page.wait_for_function(FIRST_PIXELS_ARE_EMPTY)
