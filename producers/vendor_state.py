@@ -12,7 +12,7 @@ from producers.source import SourceError
 Breaker = Literal["closed", "open", "half-open"]
 BREAKER_FAILURES = 5
 FIRST_OPEN_MS = 30_000
-MAX_OPEN_MS = 300_000
+MAX_OPEN_MS = 60_000
 
 
 class VendorState(msgspec.Struct):
