@@ -230,7 +230,7 @@ class MonitorFacts:
     halted
         Process ids of those that a signal halted (SIGSTOP): they are there and do nothing.
     just_deployed
-        Whether the functions are so new that there may be no news of them yet.
+        Whether the functions, or the local AWS, were started so lately that there may be no news of them yet.
     queues
         Messages that wait.
     mappings

@@ -90,6 +90,9 @@ class Gatherer:
             unseen=dict(self._unseen),
         )
 
+    def _is_new(self, since: datetime | None) -> bool:
+        return since is not None and self._now - since <= _NEW
+
     def _of_aws(self, facts: MonitorFacts, *, thorough: bool) -> MonitorFacts:
         found = self._each(names.FUNCTIONS, self._configuration)
         scanner: dict[str, Any] = found.get(names.SCANNER) or {}
@@ -99,7 +102,8 @@ class Gatherer:
         facts = replace(
             facts,
             market_open=self._market_open(environment, watched),
-            just_deployed=bool(deployed and self._now - datetime.fromisoformat(deployed) <= _NEW),
+            just_deployed=self._is_new(datetime.fromisoformat(deployed) if deployed else None)
+            or self._is_new(programs.since(self._endpoints.directory, "emulator")),
             functions=self._each(found, lambda name: self._function(found[name], thorough=thorough)),
             rules=self._each(RULES if facts.local else (*RULES, names.CANARY_RULE), self._rule),
             queues=self._each(QUEUES, self._depth),

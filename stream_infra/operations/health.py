@@ -298,6 +298,8 @@ def _fresh(
         if age <= STALE:
             return Finding(part, "ok", detail, age_seconds=age.total_seconds())
     seconds = None if age is None else age.total_seconds()
+    if facts.just_deployed and at is not None:
+        return Finding(part, "idle", f"{detail} (it was started just now)", age_seconds=seconds)
     if not facts.market_open and not always:
         return Finding(part, "idle", f"{detail} (the market is closed)", age_seconds=seconds)
     return Finding(part, "failed", detail, action, seconds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 PROGRAMS = ("emulator", "front-door", "event-source-mapping")
@@ -32,6 +33,12 @@ def process_id(directory: Path, name: str) -> int | None:
     except (FileNotFoundError, ValueError):
         return None
     return int(pid) if start and start in (found, _started_by_clock(int(pid))) else None
+
+
+def since(directory: Path | None, name: str) -> datetime | None:
+    """Return when `make up` started a program last; None if it did not, or without `directory`."""
+    file = directory / f"{name}.pid" if directory else None
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC) if file and file.exists() else None
 
 
 def started(pid: int) -> str:

@@ -16,7 +16,7 @@ import pytest
 from localstack.processes import Process
 from localstack.settings import ROOT, LocalError, LocalSettings, free_port, unusable
 from localstack.up import alone, front_door, start_front_door
-from stream_infra.operations.programs import halted, started
+from stream_infra.operations.programs import halted, since, started
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
 PARENT = """
@@ -109,6 +109,15 @@ def test_what_a_version_before_started_is_known(process: Process, tmp_path: Path
     assert process.pid() == pid
     assert process.stop()
     assert members(pid) == []
+
+
+def test_it_is_known_since_when_a_program_runs(process: Process, tmp_path: Path) -> None:
+    assert since(tmp_path, "thing") is None
+    assert since(None, "thing") is None
+    process.start([sys.executable, "-c", PARENT], os.environ)
+    began = since(tmp_path, "thing")
+    assert began is not None
+    assert abs(began.timestamp() - time.time()) < 60
 
 
 def test_a_halted_program_is_named_goes_on_and_ends_at_once_when_it_is_told_to(process: Process) -> None:

@@ -141,6 +141,13 @@ def test_ticks_that_are_not_accounted_for_fail() -> None:
     assert found.part == "balance of ticks"
 
 
+def test_news_of_before_the_start_are_no_failure_while_it_is_new() -> None:
+    """`status` failed after `make down`, ten minutes and `make up`: "stock-scanner, last ran 10 min ago"."""
+    functions = {**SOUND.functions, names.SCANNER: Function(last_ran=LONG_AGO)}
+    assert [finding.part for finding in failed(replace(SOUND, functions=functions))] == ["scanner"]
+    assert failed(replace(SOUND, functions=functions, just_deployed=True)) == []
+
+
 def test_a_halted_program_is_named_with_what_makes_it_go_on() -> None:
     """One whose signal is SIGSTOP is there all the same, and of a halted mapping runner nothing said so for minutes."""
     facts = replace(SOUND, halted=(13,))
