@@ -170,12 +170,14 @@ def run(files: list[Path], settings: AlertSettings, threshold: str) -> DryRunRep
     notifier = DryRun(settings, watched=len(history.tickers), context=market.context)
     notifier.live_through(events, then_ms=2 * DAY_MS)
     found = {id_: notifier.store.incident_of(id_) for id_ in {event.anomaly.id for event in events}}
-    times = [message.made_ms for message in notifier.messages]
+    # What goes on where the recordings end is not known to go on after it: only what waits is sent then.
+    messages = [one for one in notifier.messages if one.kind != "repeated" or one.made_ms <= history.last_ms]
+    times = [message.made_ms for message in messages]
     return DryRunReport(
         tickers=history.tickers,
         ticks=history.ticks,
         events=events,
-        messages=notifier.messages,
+        messages=messages,
         incidents={incident.id: incident for incident in found.values() if incident is not None},
         incident_of={id_: incident.id for id_, incident in found.items() if incident is not None},
         hours=_hours([event.at_ms for event in events], times),

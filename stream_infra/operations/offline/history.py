@@ -41,6 +41,8 @@ class RecordedHistory:
     ----------
     ticks
         How many were used.
+    last_ms
+        When the last of these was, epoch ms UTC.
     tickers
         Of these, in the order in which they come.
     """
@@ -51,6 +53,7 @@ class RecordedHistory:
         self._blocks = blocks(files, reject)
         self._detection = Detection(threshold)
         self.ticks = 0
+        self.last_ms = 0
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -72,6 +75,7 @@ class RecordedHistory:
         """
         for block in self._blocks:
             self.ticks += len(block.ticks.ts)
+            self.last_ms = max(self.last_ms, int(block.ticks.ts.max(initial=0)))
             done = 0
             for change in self._detection.changes(block):
                 if read is not None:

@@ -368,14 +368,14 @@ def test_a_test_waits_until_every_channel_has_it(endpoints: Endpoints, notifier:
         alert_desk.send_test(endpoints, store, datetime.now(UTC), 5, Clock(lambda: None))  # type: ignore[arg-type]
 
 
-def _recording(path: Path, tickers: int) -> None:
+def _recording(path: Path, tickers: int, seconds: int = 1500) -> None:
     """Calm walks, one tick a second; at two moments all jump."""
     rng = random.Random(3)
     prices = {f"T{n}": 100.0 for n in range(tickers)}
     with gzip.open(path, "wt", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["ts", "symbol", "price", "bid", "ask", "volume"])
-        for second in range(1500):
+        for second in range(seconds):
             for ticker, last in prices.items():
                 prices[ticker] = last * (1 + rng.gauss(0, 1e-4) + (0.03 if second in {1000, 1400} else 0))
                 price = round(prices[ticker], 2)
@@ -395,6 +395,14 @@ def test_a_dry_run_shows_what_would_have_gone_out_and_needs_no_monitor(run: Run,
     text = run("dry-run", str(tmp_path / "walk.csv.gz")).output
     assert "None was sent." in text
     assert "market-wide" in text
+
+
+def test_what_goes_on_where_a_recording_ends_is_not_repeated(run: Run, tmp_path: Path) -> None:
+    _recording(tmp_path / "walk.csv.gz", tickers=10, seconds=1405)
+    report = json.loads(run("dry-run", str(tmp_path / "walk.csv.gz"), "--json").output)
+    kinds = {message["kind"] for message in report["messages"]}
+    assert "opened" in kinds
+    assert "repeated" not in kinds
 
 
 def test_a_dry_run_takes_settings_and_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
