@@ -43,6 +43,8 @@ export class EventsPanel {
   /** @type {Set<string>} ids of those that came while somebody points at the list: they are put in afterwards */
   #waiting = new Set();
   #turn = new Turn(this.#list, () => this.#putIn());
+  /** What viewers were notified of, or need not be. @type {Map<string, import("./kinds.js").Severity>} by id */
+  #severities = new Map();
   /** @type {Older | null} where what follows is */
   #next = null;
   /** The newest were let go for older ones: what is new waits. */
@@ -84,7 +86,7 @@ export class EventsPanel {
       showSilences(byId("silences"));
       if (this.#loaded) this.#render();
     });
-    incidents.addEventListener("change", () => this.#loaded && this.#render());
+    incidents.addEventListener("change", () => this.#loaded && this.#worsen());
     onAddress(() => this.#onAddress());
   }
 
@@ -145,7 +147,7 @@ export class EventsPanel {
     else [this.#shown, this.#next] = [page.anomalies, following(page)]; // a gap: more came than one page holds
     this.#loaded = true;
     this.#list.setAttribute("aria-busy", "false");
-    if (!first && fresh.length) tell(fresh);
+    if (!first && fresh.length) this.#notify(fresh);
     if (first || !overlaps || !fresh.length) return this.#render();
     this.#letWait(fresh);
   }
@@ -157,8 +159,26 @@ export class EventsPanel {
     if (!isShown || this.#shown.some(({ id }) => id === began.id)) return;
     const fresh = [{ ...began, origin }];
     this.#add(fresh);
-    tell(fresh);
+    this.#notify(fresh);
     this.#letWait(fresh);
+  }
+
+  /** @param {Anomaly[]} fresh */
+  #notify(fresh) {
+    const now = fresh.map(reached);
+    for (const { id, severity } of now) this.#severities.set(id, severity);
+    tell(now, "New");
+  }
+
+  /** An anomaly that got worse is notified of again; what is met for the first time is not known to have. */
+  #worsen() {
+    const worse = this.#shown.map(reached).filter(({ id, severity }) => {
+      const before = this.#severities.get(id);
+      this.#severities.set(id, severity);
+      return before && SEVERITIES.indexOf(severity) < SEVERITIES.indexOf(before);
+    });
+    if (worse.length) tell(worse, "Worse");
+    this.#render();
   }
 
   /** @param {Anomaly[]} fresh */
@@ -259,17 +279,17 @@ function newestFirst(a, b) {
   return a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : a.ticker.localeCompare(b.ticker);
 }
 
-/** @param {Anomaly[]} fresh */
-function tell(fresh) {
-  announce(fresh);
+/** @param {Anomaly[]} fresh @param {string} word */
+function tell(fresh, word) {
+  announce(fresh, word);
   notify(fresh);
 }
 
-/** @param {Anomaly[]} fresh */
-function announce(fresh) {
+/** @param {Anomaly[]} fresh @param {string} word */
+function announce(fresh, word) {
   const [newest] = fresh;
   const more = fresh.length > 1 ? ` and ${fresh.length - 1} more` : "";
-  setText(byId("announcer"), `New: ${newest.ticker}, ${kindName(newest.kind)}, ${newest.severity}${more}.`);
+  setText(byId("announcer"), `${word}: ${newest.ticker}, ${kindName(newest.kind)}, ${newest.severity}${more}.`);
 }
 
 /** @param {AnomalyPage} page @returns {Older | null} */

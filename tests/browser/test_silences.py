@@ -187,6 +187,29 @@ def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site
 
 
 @pytest.mark.usefixtures("alerts")
+def test_15_an_anomaly_that_gets_worse_is_notified_of_again(page: Page, site: Site) -> None:
+    page.add_init_script(
+        "window.shown = []; window.Notification = class { static permission = 'granted';"
+        " static requestPermission() { return Promise.resolve('granted') }"
+        " constructor(title) { shown.push(title) } }"
+    )
+    page.goto(site.url)
+    page.keyboard.press(",")
+    dialog = page.get_by_role("dialog", name="Settings")
+    dialog.get_by_label("Desktop notification").select_option("Critical")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.locator("#events .event").first).to_be_visible()
+    moment = site.bars["JPM"][-1].minute_ms + 20_000
+    anomaly = site.put_anomaly("JPM", moment, "slow_drift", severity="low")
+    site.announce(anomaly)
+    expect(page.locator("#announcer")).to_have_text("New: JPM, Slow drift, low.")
+    assert page.evaluate("shown") == []
+    site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 5_000)
+    page.wait_for_function("() => shown.length")
+    assert page.evaluate("shown") == ["JPM: Slow drift, critical"]
+
+
+@pytest.mark.usefixtures("alerts")
 def test_a_rejected_judgement_says_why(page: Page, site: Site, console: Console) -> None:
     anomaly = site.put_anomaly("XOM", site.bars["XOM"][-15].minute_ms + 9000, "price_spike", severity="high")
     site.announce(anomaly)
