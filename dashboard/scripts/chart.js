@@ -147,10 +147,10 @@ export class PriceChart {
 
   /** Show all bars, and the time below the first whole: half of "08:25" would be another time. */
   #fit() {
-    const scale = this.#chart.timeScale();
-    scale.fitContent();
-    const view = scale.getVisibleLogicalRange();
-    if (view && scale.width()) scale.setVisibleLogicalRange({ from: view.from - (OLDEST_PIXELS * (view.to - view.from)) / scale.width(), to: view.to });
+    const [scale, bars] = [this.#chart.timeScale(), this.#slots.length];
+    const pixels = (scale.width() - OLDEST_PIXELS - NEWEST_PIXELS) / bars; // of a bar
+    if (bars && pixels > 0) scale.setVisibleLogicalRange({ from: -Math.max(0.5, OLDEST_PIXELS / pixels), to: bars - 0.5 + NEWEST_PIXELS / pixels });
+    else scale.fitContent();
   }
 
   /** Show the minutes around a moment, unless it is in view. @param {number} ms */

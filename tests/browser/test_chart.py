@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -158,3 +160,8 @@ def test_the_time_below_the_first_bar_is_whole(page: Page, site: Site) -> None:
     page.goto(f"{site.url}?ticker=NEWLY")
     expect(page.locator("#chart")).to_have_attribute("data-bars", str(len(bars) - first))
     page.wait_for_function(FIRST_PIXELS_ARE_EMPTY)
+    began = datetime.fromtimestamp(bars[first].minute_ms / 1000, ZoneInfo("America/New_York"))
+    box = page.locator("#chart").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 60)  # the bars fill the chart: the first is at its left
+    expect(page.locator(".legend-time")).to_have_text(re.compile(f"{began:%H:%M} ET$"))
