@@ -7,6 +7,7 @@ runs in a thread that is abandoned at its deadline, whatever it waits for: a nam
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -33,6 +34,7 @@ _CONNECT_SECONDS = 3.0
 _MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MAX_SECONDS = 1e12
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 T = TypeVar("T")
 _TOO_LATE = "no complete answer in time"
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -186,22 +188,20 @@ def seconds_to_wait(text: str, now_ms: int) -> float | None:
     Returns
     -------
     float or None
-        Seconds from 0; None where the text is neither, or absurd.
+        Seconds from 0, at most 10^12, however many there are; None where the text is neither.
 
     Examples
     --------
     >>> seconds_to_wait("2.5", 0), seconds_to_wait("Thu, 01 Jan 1970 00:01:00 GMT", 0), seconds_to_wait("soon", 0)
     (2.5, 60.0, None)
     """
+    if _SECONDS.fullmatch(text.strip()):
+        return min(float(text), _MAX_SECONDS)
     try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(text)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_ms / 1000)
-    return seconds if 0 <= seconds < _MAX_SECONDS else None
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now_ms / 1000)
 
 
 def pool_for(url: str, headers: Mapping[str, str] | None = None) -> urllib3.PoolManager:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import msgspec
+
 from producers.errors import shortened
 from producers.quote_batch import Quote
 from producers.source import NOT_ASKED, Environment, Missing, Quotes, SourceError, SourceSpec
@@ -131,8 +133,36 @@ def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> 
         return Missing(shortened(said, SHOWN))
 
 
-def epoch_ms(at: datetime | None) -> int | None:
-    """Return a vendor's time as epoch ms UTC; None where it is unknown, as are times before 1970."""
-    if at is None or at.tzinfo is None or at.year < 1970:
+def time_of(raw: object) -> datetime | None:
+    """Return the time in a vendor's text of RFC 3339; None where it is none, has no offset, or is before 1970."""
+    try:
+        at = msgspec.convert(raw, datetime)
+    except msgspec.ValidationError:
         return None
-    return max(0, (at - _EPOCH) // timedelta(milliseconds=1))
+    return at if at.tzinfo and at >= _EPOCH else None
+
+
+def epoch_ms(raw: object) -> int | None:
+    """Return the same as epoch ms UTC: an odd time beside a price is unknown, and costs no quote."""
+    at = time_of(raw)
+    return None if at is None else (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def bars_of(whose: str, raw: object, kind: type[T]) -> list[T]:
+    """Return the bars in a vendor's list; one that is none costs no other.
+
+    Raises
+    ------
+    SourceError
+        If it is no list, or none of its items is a bar; `whose` bars they would be.
+    """
+    items = raw if isinstance(raw, list) else [raw]
+    found, why = list[T](), ""
+    for item in items:
+        try:
+            found.append(msgspec.convert(item, kind, strict=False))  # numbers may come as text
+        except msgspec.ValidationError as error:
+            why = str(error)
+    if why and not found:
+        raise SourceError(f"{whose}: the answer holds no bar: {why}")
+    return found

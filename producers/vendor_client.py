@@ -40,8 +40,9 @@ _MAX_BLOCKED_MS = 3_600_000
 _LONGEST_RESET_S = 30 * 86_400
 SHOWN = 160
 """Characters of an answer that an error quotes."""
-_MARK = b"\xef\xbb\xbf"  # that Windows puts before UTF-8
-_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # no text of UTF-8 holds one
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # no text of UTF-8 holds one
+_DEEPEST = 64  # far beyond what any vendor nests; readers take some hundreds
+_TEXT_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 _LONGEST_WHOLE = 20  # digits; Python reads no number of more than 4,300
 _NOT_JSON = (
     msgspec.MsgspecError,
@@ -234,7 +235,7 @@ class VendorClient:
         except _NOT_JSON as error:
             text = shortened(answer.body.decode(errors="replace"), SHOWN)
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
-        if isinstance(content, dict) and isinstance(content.get("error") or content.get("message"), str):
+        if _complaint(content):
             said = self._error_text(answer.body)
             raise VendorError(f"{self.vendor.name} answers an error (200: {said}): {self.vendor.hint}", 200)
         return content
@@ -267,8 +268,7 @@ class VendorClient:
             content = _decoded(body)
         except _NOT_JSON:
             content = None
-        if isinstance(content, dict):
-            text = str(content.get("message") or content.get("error") or text)
+        text = _complaint(content) or text
         for secret in self.vendor.headers.values():  # should the vendor repeat what it was sent
             text = text.replace(secret, "***")
         return shortened(" ".join(text.split()), SHOWN) or "no reason given"
@@ -303,12 +303,44 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
 
 
 def _decoded(body: bytes) -> Any:
-    """Return the JSON in an answer; NaN, endless numbers and half characters cost the values that hold them alone."""
-    text = body.removeprefix(_MARK)
+    """Return the JSON in an answer; NaN, endless numbers, other bytes than UTF-8 cost the values that hold them alone.
+
+    So do half characters and what is nested without end.
+    """
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(_HALF_CHARACTER.sub(b"?", text), parse_int=_whole)
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = body.decode(json.detect_encoding(body), "replace")
+        return json.loads(_shallow(_HALF_CHARACTER.sub("?", text)), parse_int=_whole)
+
+
+def _shallow(text: str) -> str:
+    """Return JSON with null in place of what is nested deeper than `_DEEPEST`."""
+    kept, depth, start = list[str](), 0, 0
+    for found in _TEXT_OR_BRACKET.finditer(text):
+        if found[0] in {"[", "{"}:
+            if depth == _DEEPEST:
+                kept += text[start : found.start()], "null"
+            depth += 1
+        elif found[0] in {"]", "}"}:
+            depth -= 1
+            if depth == _DEEPEST:
+                start = found.end()
+    return "".join([*kept, text[start:]])
+
+
+def _complaint(content: Any) -> str:
+    """Return what an answer says is wrong, in the forms that vendors have; "" for nothing.
+
+    A list named `error` is that of Kraken, where an empty one is no error.
+    """
+    if not isinstance(content, dict):
+        return ""
+    said = content.get("message") or content.get("error") or content.get("errors") or ""
+    if isinstance(said, dict):
+        said = said.get("message") or json.dumps(said)
+    is_krakens = said is content.get("error") and isinstance(said, list)
+    return "" if is_krakens else str(said)
 
 
 def _whole(digits: str) -> float:

@@ -21,12 +21,22 @@ from typing import Any
 
 import msgspec
 
+from producers.errors import shortened
 from producers.markets import market_of, new_york
 from producers.quote_batch import SYMBOL_PATTERN, Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource, readable
-from producers.vendor import VendorSource, client_of, epoch_ms, history_client_of, poll_seconds, read_quote
-from producers.vendor_client import VendorClient
+from producers.vendor import (
+    VendorSource,
+    bars_of,
+    client_of,
+    epoch_ms,
+    history_client_of,
+    poll_seconds,
+    read_quote,
+    time_of,
+)
+from producers.vendor_client import SHOWN, VendorClient
 from producers.vendor_state import PollEndsError, RejectedRequestError, VendorError
 
 SYMBOLS_PER_CALL = 500
@@ -41,6 +51,7 @@ _PATH = "/v2/stocks/snapshots"
 _CRYPTO_PATH = "/v1beta3/crypto/us/snapshots"
 _CRYPTO_STREAM_URL = "wss://stream.data.alpaca.markets/v1beta3/crypto/us"
 _CALLS_PER_MINUTE = 200
+_MAX_IDLE_PAGES = 3
 _WHERE = "make one at https://app.alpaca.markets (the free plan will do)"
 _FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,17 +61,17 @@ _WORD = re.compile(SYMBOL_PATTERN)
 
 class _Trade(msgspec.Struct):
     p: float
-    t: datetime | None = None
+    t: Any = None
 
 
 class _Quote(msgspec.Struct):
-    t: datetime | None = None
+    t: Any = None
     bp: float | None = None
     ap: float | None = None
 
 
 class _Bar(msgspec.Struct):
-    t: datetime | None = None
+    t: Any = None
     v: float | None = None
 
 
@@ -147,6 +158,9 @@ class AlpacaSource(VendorSource):
             answer = answer.get("snapshots")
         if not isinstance(answer, dict):
             raise VendorError(f"alpaca answered a JSON {type(answer).__name__}: expected is an object")
+        if answer and answer.keys().isdisjoint(symbols):
+            said = shortened(json.dumps(answer), SHOWN)
+            raise VendorError(f"alpaca answered with none of the tickers asked for: {said}")
         return answer
 
 
@@ -178,7 +192,7 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
         return Missing("alpaca has no trade of it")
     times = [at for at in (epoch_ms(trade.t), epoch_ms(quote.t) if quote else None) if at]
     # Before the first trade of a day the bar is still that of the day before; of a new listing it has no time.
-    began = bar.t if bar is not None and epoch_ms(bar.t) else None
+    began = time_of(bar.t) if bar is not None else None
     is_of_today = began is not None and began.astimezone(zone).date() == today
     return Quote(
         trade.p,
@@ -211,9 +225,9 @@ class AlpacaHistory:
             "start": begin.isoformat(),
             "end": end.isoformat(),
         }
-        page, seen = "", set[str]()
-        while page not in seen:
-            seen.add(page)
+        page, newest_ms, idle = "", since_ms - 1, 0
+        while idle < _MAX_IDLE_PAGES:
+            idle += 1
             token = {"page_token": page} if page else {}
             if pair_of(name):
                 answer = self._client.pages(_CRYPTO_BARS_PATH, {**asked, **token})
@@ -223,11 +237,15 @@ class AlpacaHistory:
                 bars = msgspec.convert(answer, _Bars)
             except msgspec.ValidationError as error:
                 raise SourceError(f"alpaca answered what are no bars of {symbol}: {error}") from error
-            for bar in (bars.bars or {}).get(name, []):
+            for bar in bars_of(f"alpaca, {symbol}", (bars.bars or {}).get(name) or [], _MinuteBar):
                 at = epoch_ms(bar.t)
-                if at is not None and since_ms <= at < until_ms:
+                if at is not None and newest_ms < at < until_ms:
+                    newest_ms, idle = at, 0
                     yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
             page = bars.next_page_token or ""
+            if not page:
+                return
+        raise SourceError(f"alpaca's pages of {symbol} do not end: {idle} of them brought nothing new")
 
     def _page(self, asked: Mapping[str, str]) -> Any:
         """Return a page; where the plan has no recent bars of all exchanges, those of IEX."""
@@ -250,7 +268,7 @@ class _MinuteBar(msgspec.Struct):
 
 
 class _Bars(msgspec.Struct):
-    bars: dict[str, list[_MinuteBar]] | None = None
+    bars: dict[str, Any] | None = None
     next_page_token: str | None = None
 
 
@@ -324,7 +342,7 @@ class _Said(msgspec.Struct):
     p: float | None = None
     bp: float | None = None
     ap: float | None = None
-    t: datetime | None = None
+    t: Any = None
     msg: str = ""
     code: int = 0
 

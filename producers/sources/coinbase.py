@@ -12,13 +12,22 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from producers.quote_batch import Quote
-from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
+from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceSpec
 from producers.streaming import StreamSource
-from producers.vendor import VendorSource, client_of, epoch_ms, history_client_of, poll_seconds, read_quote
+from producers.vendor import (
+    VendorSource,
+    bars_of,
+    client_of,
+    epoch_ms,
+    history_client_of,
+    poll_seconds,
+    read_quote,
+)
 from producers.vendor_client import VendorClient
 from producers.vendor_state import RejectedRequestError
 
@@ -35,7 +44,7 @@ _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
 
 class _Ticker(msgspec.Struct):
     price: float
-    time: datetime | None = None
+    time: Any = None
     bid: float | None = None
     ask: float | None = None
 
@@ -92,10 +101,7 @@ class CoinbaseHistory:
             end_ms = min(begin_ms + _CANDLES * _MINUTE_MS, until_ms)
             span = {"granularity": "60", "start": _iso(begin_ms), "end": _iso(end_ms - 1)}
             answer = self._client.pages(f"/products/{product_of(symbol)}/candles", span)
-            try:
-                candles = msgspec.convert(answer, list[tuple[int, float, float, float, float, float]])
-            except msgspec.ValidationError as error:
-                raise SourceError(f"coinbase answered what are no candles of {symbol}: {error}") from error
+            candles = bars_of(f"coinbase, {symbol}", answer, tuple[int, float, float, float, float, float])
             for at, low, high, open_, close, volume in sorted(candles):
                 if since_ms <= at * 1000 < until_ms:
                     yield MinuteBar(at * 1000, open_, high, low, close, volume)
@@ -164,7 +170,7 @@ class _Said(msgspec.Struct):
     price: float | None = None
     best_bid: float | None = None
     best_ask: float | None = None
-    time: datetime | None = None
+    time: Any = None
     message: str = ""
     reason: str = ""
 

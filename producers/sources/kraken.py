@@ -19,7 +19,15 @@ import msgspec
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import StreamSource, readable
-from producers.vendor import VendorSource, client_of, epoch_ms, history_client_of, poll_seconds, read_quote
+from producers.vendor import (
+    VendorSource,
+    bars_of,
+    client_of,
+    epoch_ms,
+    history_client_of,
+    poll_seconds,
+    read_quote,
+)
 from producers.vendor_client import VendorClient
 from producers.vendor_state import RateLimitedError, RejectedRequestError, TransientError, VendorError
 
@@ -61,7 +69,8 @@ class _Pairs:
     ) -> dict[str, str]:
         """Return the names of those symbols that Kraken lists; `result` makes a call."""
         if not self._names:
-            pairs = result("/0/public/AssetPairs", {})
+            if not (pairs := result("/0/public/AssetPairs", {})):
+                raise VendorError("kraken answered with no pairs at all")
             self._names = {written: key for key, pair in pairs.items() for written in _written(key, pair)}
         plain = {symbol: symbol.rpartition(":")[2].replace("-", "/") for symbol in symbols}
         return {symbol: self._names[name] for symbol, name in plain.items() if name in self._names}
@@ -157,11 +166,7 @@ class KrakenHistory:
             raise SourceError(f"{symbol}: {_UNLISTED}")
         asked = {"pair": name, "interval": "1", "since": str(since_ms // 1000 - 60)}
         found = [rows for key, rows in self._result("/0/public/OHLC", asked).items() if key != "last"]
-        try:
-            # Numbers come as text.
-            candles = msgspec.convert(found[0] if found else [], list[_Candle], strict=False)
-        except msgspec.ValidationError as error:
-            raise SourceError(f"kraken answered what are no candles of {symbol}: {error}") from error
+        candles = bars_of(f"kraken, {symbol}", found[0] if found else [], _Candle)
         oldest_ms = candles[0].time * 1000 if candles else since_ms
         if len(candles) >= _CANDLES and oldest_ms > since_ms + _MINUTE_MS:
             first = datetime.fromtimestamp(oldest_ms / 1000, UTC)
@@ -251,7 +256,7 @@ class _Streamed(msgspec.Struct):
     last: float
     bid: float | None = None
     ask: float | None = None
-    timestamp: datetime | None = None
+    timestamp: Any = None
 
 
 def _message(method: str, names: Sequence[str]) -> str:

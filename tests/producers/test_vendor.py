@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -59,7 +60,7 @@ def test_a_call_carries_the_key_in_its_headers_and_the_answer_is_its_json(
         (408, {}, b""),
         (200, {}, b"<html>"),
         (200, {}, b'{"price": NaN'),
-        (200, {}, b'{"message": "\xe9"}'),
+        (200, {}, b'\xe9{"message": "fine"}'),
         (200, {}, b"[" * 100_000),
         (200, {"Content-Encoding": "gzip"}, b"no gzip"),
         None,
@@ -85,6 +86,9 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(
         (b'{"A": 1e999, "B": 2}', math.inf),
         pytest.param(b'{"A": ' + b"9" * 5000 + b', "B": 2}', math.inf, id="5,000 digits"),
         pytest.param(b'{"A": "\\ud83d", "B": 2}', "?", id="half a character"),
+        pytest.param(b'{"A": "Nestl\xe9", "B": 2}', "Nestl\ufffd", id="Latin-1"),
+        pytest.param('{"A": "Ωμέγα", "B": 2}'.encode("utf-16"), "Ωμέγα", id="UTF-16"),
+        pytest.param(b'{"A": "\\"[[", "B": 2}', '"[[', id="brackets in a text"),
     ],
 )
 def test_what_is_nearly_json_is_read(
@@ -95,6 +99,18 @@ def test_what_is_nearly_json_is_read(
     found = poll(vendor_client(vendor.url))
     assert repr(found) == repr({"A": price, "B": 2})
     assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("inner", [b"", b'"\\"]{[", NaN, '], ids=["plain", "with texts"])
+@pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
+def test_what_is_nested_without_end_costs_its_own_ticker(
+    vendor: VendorStub, vendor_client: MakeClient, opens: bytes, closes: bytes, inner: bytes
+) -> None:
+    """No reader goes down so far, and none says so before it has read all the rest."""
+    deep = opens * 100_000 + b"1" + closes * 100_000
+    vendor.script((200, {}, b'{"A": [' + inner + deep + b'], "B": {"c": [[2]]}, "C": "[["}'))
+    found: Any = poll(vendor_client(vendor.url))
+    assert (list(found), found["B"], found["C"]) == (["A", "B", "C"], {"c": [[2]]}, "[[")
 
 
 def test_a_login_page_that_a_network_puts_between_is_said(
@@ -157,6 +173,8 @@ def test_a_key_that_is_rejected_is_not_tried_again_and_is_not_repeated(
     [
         b'{"error": "You don\'t have access to this resource."}',
         b'{"message": "You don\'t have access to this resource."}',
+        b'{"error": {"code": 403, "message": "You don\'t have access to this resource."}}',
+        b'{"errors": "You don\'t have access to this resource.", "data": null}',
     ],
 )
 def test_an_error_that_comes_as_a_success_is_said(
@@ -359,7 +377,13 @@ def test_bad_settings_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "seconds"),
-    [("120", 120), ("Mon, 24 Nov 2025 15:02:00 GMT", 120), ("Monday, 24-Nov-25 15:02:00 GMT", 120)],
+    [
+        ("120", 120),
+        ("Mon, 24 Nov 2025 15:02:00 GMT", 120),
+        ("Monday, 24-Nov-25 15:02:00 GMT", 120),
+        ("99999999999999999999", 3600),  # an hour is the longest, however much longer it would be
+        ("9" * 400, 3600),
+    ],
 )
 def test_retry_after_is_obeyed_in_both_forms(
     vendor: VendorStub, vendor_client: MakeClient, clock: Clock, asked: str, seconds: int

@@ -9,8 +9,8 @@ import pytest
 
 from producers.polling import poll
 from producers.quote_batch import usable
-from producers.source import SourceError
-from producers.sources import create
+from producers.source import MinuteBar, SourceError
+from producers.sources import create, history_of
 from producers.sources.alpaca import SYMBOLS_PER_CALL, AlpacaSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
@@ -321,3 +321,68 @@ def test_stocks_that_fail_cost_crypto_nothing(source: AlpacaSource, vendor: Vend
     batch = poll("alpaca", source, ["BTC/USD", "AAPL"], NOW_MS)
     assert (batch.symbol, batch.missing) == (["BTC/USD"], ["AAPL"])
     assert "internal server error" in batch.reasons["AAPL"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"aapl": snapshot()}, {"status": "ERROR", "detail": "no"}, {"code": 40410000}, {"TSLA": snapshot()}],
+)
+def test_an_answer_about_nothing_that_was_asked_for_is_an_error(
+    source: AlpacaSource, vendor: VendorStub, body: dict[str, object]
+) -> None:
+    """It was told as tickers that Alpaca does not know."""
+    vendor.script(answered(body))
+    with pytest.raises(SourceError, match=f"none of the tickers asked for: .*{next(iter(body))}"):
+        poll("alpaca", source, ["AAPL", "MSFT"], NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "at", ["2022-03-18T24:00:00Z", "2016-12-31T23:59:60Z", "", 1647613980, None, {"s": 1}]
+)
+def test_an_odd_time_beside_a_price_is_unknown(source: AlpacaSource, vendor: VendorStub, at: object) -> None:
+    odd = {"latestTrade": {"p": 161.2, "t": at}, "dailyBar": {"t": at, "v": 5}}
+    vendor.script(answered({"AAPL": odd, "MSFT": snapshot()}))
+    batch = poll("alpaca", source, ["AAPL", "MSFT"], NOW_MS)
+    assert (batch.symbol, batch.quote_ts[0], batch.day_volume[0]) == (["AAPL", "MSFT"], None, None)
+
+
+def bars(vendor: VendorStub) -> list[MinuteBar]:
+    environment = {"APCA_API_KEY_ID": "a1", "APCA_API_SECRET_KEY": "b2", "APCA_API_DATA_URL": vendor.url}
+    return list(history_of("alpaca", environment).minute_bars("AAPL", NOW_MS - 600_000, NOW_MS))
+
+
+def minute(hour_and_minute: str, price: object = 1.5) -> dict[str, object]:
+    return {"t": f"2022-03-18T{hour_and_minute}:00Z", "o": price, "h": 2, "l": 1, "c": 1.5, "v": 3, "n": 1}
+
+
+def page(*of: object, token: str | None = None) -> Reply:
+    return answered({"bars": {"AAPL": list(of)}, "next_page_token": token})
+
+
+def test_pages_that_do_not_end_are_an_error(vendor: VendorStub) -> None:
+    """They went on for ever where each names another one."""
+    vendor.answer = lambda _: page(minute("14:30"), token=str(len(vendor.calls)))
+    with pytest.raises(SourceError, match="alpaca's pages of AAPL do not end"):
+        bars(vendor)
+    assert len(vendor.calls) < 10
+
+
+def test_a_page_without_bars_is_not_the_last(vendor: VendorStub) -> None:
+    vendor.script(page(minute("14:30"), token="b"), page(token="c"), page(minute("14:31")))
+    assert [bar.ts % 3_600_000 // 60_000 for bar in bars(vendor)] == [30, 31]
+
+
+@pytest.mark.parametrize(
+    "odd", [None, {}, minute("14:31", None), minute("14:31", "a"), {**minute("1"), "t": 1e30}]
+)
+def test_one_odd_bar_costs_no_other(vendor: VendorStub, odd: object) -> None:
+    vendor.script(page(minute("14:30", "1.5"), odd, minute("14:32")))
+    assert [bar.ts % 3_600_000 // 60_000 for bar in bars(vendor)] == [30, 32]
+
+
+def test_bars_of_which_none_can_be_read_are_an_error(vendor: VendorStub) -> None:
+    vendor.script(page(minute("14:30", None), None))
+    with pytest.raises(
+        SourceError, match="alpaca, AAPL: the answer holds no bar: Expected `object`, got `null`"
+    ):
+        bars(vendor)

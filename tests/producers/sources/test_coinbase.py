@@ -8,7 +8,7 @@ import pytest
 
 from producers.polling import poll
 from producers.source import SourceError
-from producers.sources import create
+from producers.sources import create, history_of
 from producers.sources.coinbase import CoinbaseSource
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
@@ -67,7 +67,8 @@ def test_one_products_odd_answer_costs_that_product(source: CoinbaseSource, vend
     }
     vendor.answer = lambda call: answers[call.path.split("/")[2]]
     batch = poll("coinbase", source, list(answers), NOW_MS)
-    assert {"BTC-USD", "ETH-USD"} <= set(batch.symbol) <= {"BTC-USD", "ETH-USD", "DATE-USD"}
+    assert batch.symbol == ["BTC-USD", "DATE-USD", "ETH-USD"]
+    assert batch.quote_ts[1] is None
     assert {"NOPE-USD", "ODD-USD", "LIST-USD", "BROKEN-USD"} <= set(batch.missing)
     assert "lists no such product; one is written like BTC-USD" in batch.reasons["NOPE-USD"]
     assert "status 500: Internal server error" in batch.reasons["BROKEN-USD"]
@@ -109,3 +110,12 @@ def test_it_needs_no_key(vendor: VendorStub) -> None:
     vendor.answer = answer
     source = create("coinbase", {"COINBASE_URL": vendor.url})
     assert poll("coinbase", source, ["BTC-USD"], NOW_MS).missing == []
+
+
+def test_one_odd_candle_costs_no_other(vendor: VendorStub) -> None:
+    begin = NOW_MS // 60_000 * 60
+    good = [[begin + 60 * n, 1, 2, 1.5, 1.5, 3] for n in (0, 2)]
+    vendor.script((200, {}, json.dumps([good[1], [begin + 60, 1, 2, 1.5, 1.5, None], good[0]]).encode()))
+    history = history_of("coinbase", {"COINBASE_URL": vendor.url})
+    found = list(history.minute_bars("BTC-USD", begin * 1000, begin * 1000 + 600_000))
+    assert [bar.ts for bar in found] == [begin * 1000, begin * 1000 + 120_000]

@@ -152,3 +152,23 @@ def test_minutes_that_kraken_no_longer_has_are_not_left_out_in_silence(vendor: V
     history = history_of("kraken", {"KRAKEN_URL": vendor.url})
     with pytest.raises(SourceError, match=r"newest 720 minutes alone; must be from 2025-04-01T13:00Z on"):
         list(history.minute_bars("BTC/USD", first * 1000 - 86_400_000, first * 1000 + 86_400_000))
+
+
+@pytest.mark.parametrize("pairs", [{}, None])
+def test_a_list_without_pairs_is_an_error_and_not_pairs_that_are_not_listed(
+    source: KrakenSource, vendor: VendorStub, pairs: object
+) -> None:
+    vendor.answer = lambda _: result(pairs)
+    with pytest.raises(SourceError, match="kraken answered with no pairs at all"):
+        poll("kraken", source, ["BTC/USD"], NOW_MS)
+    vendor.answer = answer
+    assert poll("kraken", source, ["BTC/USD"], NOW_MS + 5_000).symbol == ["BTC/USD"]
+
+
+def test_one_odd_candle_costs_no_other(vendor: VendorStub) -> None:
+    first = NOW_MS // 60_000 * 60
+    rows = json.loads(candles(first, 4)[2])["result"]["XXBTZUSD"]
+    rows[2] = [first + 120, "x"]
+    vendor.answer = lambda call: result({"XXBTZUSD": rows}) if call.path == "/0/public/OHLC" else answer(call)
+    history = history_of("kraken", {"KRAKEN_URL": vendor.url})
+    assert len(list(history.minute_bars("BTC/USD", first * 1000, first * 1000 + 3_600_000))) == 1
