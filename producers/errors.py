@@ -40,8 +40,12 @@ class MonitorError(Exception):
 
 def first_repeated(pairs: list[tuple[str, Any]]) -> str | None:
     """Return the first name that stands twice in an object of JSON, of which `json` gives its pairs to a hook."""
-    names = [name for name, _ in pairs]
-    return next(name for name in names if names.count(name) > 1) if len(set(names)) < len(names) else None
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def named_twice(text: str) -> str | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isnan
 from typing import Any, Final
 
-from producers.quote_batch import Quote, QuoteBatch
+from producers.quote_batch import Quote, QuoteBatch, known
 from producers.redaction import redacted, shows_key
 from producers.source import COLUMNS, Missing, Quotes, Source, SourceError
 
@@ -51,10 +50,8 @@ def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
         return quote._replace(reason=redacted(name, str(quote.reason or "")))
     if not isinstance(quote, Quote):
         return Missing(f"the source returned a {type(quote).__name__}; must be a Quote or Missing")
-    beside = ((column, getattr(quote, column)) for column in COLUMNS)
-    unknown: dict[str, Any] = {column: None for column, of in beside if isinstance(of, float) and isnan(of)}
-    if unknown:
-        quote = quote._replace(**unknown)
+    beside: dict[str, Any] = {column: known(getattr(quote, column)) for column in COLUMNS}
+    quote = quote._replace(**beside)
     at = quote.quote_ts
     if isinstance(at, int | float) and (at > now_ms + _MAX_AHEAD_MS or 100 * at < now_ms):
         quote = quote._replace(quote_ts=None)

@@ -17,12 +17,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from producers.errors import MonitorError, shown
+from producers.errors import MonitorError, first_repeated, shown
 
 VERSION = 1
 MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
@@ -40,6 +40,8 @@ SYMBOL_CHARACTERS = "A-Z0-9.^=/_:&-"
 SYMBOL_PATTERN = f"[{SYMBOL_CHARACTERS}]{{1,31}}[!{SYMBOL_CHARACTERS}]?"
 SYMBOL_RULE = "1 to 32 of A-Z 0-9 . ^ = / _ : & -, the last may be !"
 _SYMBOL = re.compile(SYMBOL_PATTERN)
+_PADDED_OPTION = re.compile(r"\b([A-Z0-9]{1,5}) +([0-9]{6}[CP][0-9]{8})\b", re.IGNORECASE)
+"""An option of the OCC with its root filled up to six characters, as its symbology has it."""
 SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ -"
 
 _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
@@ -49,6 +51,9 @@ OPTIONAL_COLUMNS = ("bid", "ask", "day_volume", "quote_ts")
 _MAX_COMMAS = 8 * MAX_ROWS
 COLUMNS = ("symbol", "ts", "price", *OPTIONAL_COLUMNS)
 _PLAIN = frozenset({int, float, type(None)})
+_REQUIRED = 5
+"""Names that every payload has: v, source, symbol, ts and price."""
+T = TypeVar("T")
 _KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
 
@@ -130,14 +135,23 @@ def is_symbol(symbol: str) -> bool:
 
 
 def in_capitals(text: str) -> str:
-    """Return a ticker as it is written here; what is not ASCII stays, and is none: the capital of 'ß' is 'SS'.
+    """Return a ticker as it is written here: in capitals, an option of the OCC without the blanks in it.
+
+    What is not ASCII stays, and is no ticker: the capital of 'ß' is 'SS'.
 
     Examples
     --------
+    >>> in_capitals("aapl  261218c00250000")
+    'AAPL261218C00250000'
     >>> in_capitals("brk.b"), is_symbol(in_capitals("ıbm"))
     ('BRK.B', False)
     """
-    return text.upper() if text.isascii() else text
+    return without_padding(text.upper()) if text.isascii() else text
+
+
+def without_padding(text: str) -> str:
+    """Return a ticker, or a list of them, in which options of the OCC stand without the blanks in them."""
+    return _PADDED_OPTION.sub(r"\1\2", text)
 
 
 @lru_cache(maxsize=64)
@@ -213,7 +227,7 @@ def decode(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
         symbols = _symbols(bytes(wire.symbol))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _decode_slowly(payload)
-    batch = None if symbols is None else _fast_batch(wire, list(symbols))
+    batch = None if symbols is None else _fast_batch(wire, list(symbols), payload)
     return (batch, []) if batch is not None else _decode_slowly(payload)
 
 
@@ -270,7 +284,7 @@ def select(batch: QuoteBatch, rows: Sequence[int], missing: list[str]) -> QuoteB
     )
 
 
-def _fast_batch(wire: Wire, symbols: list[str]) -> QuoteBatch | None:
+def _fast_batch(wire: Wire, symbols: list[str], payload: bytes) -> QuoteBatch | None:
     rows = len(symbols)
     unknown: list[None] = [None] * rows
     batch = QuoteBatch(
@@ -289,8 +303,16 @@ def _fast_batch(wire: Wire, symbols: list[str]) -> QuoteBatch | None:
         and rows <= MAX_ROWS
         and is_source(wire.source)
         and all(len(getattr(batch, name)) == rows for name in COLUMNS)
+        and _has_each_name_once(wire, rows, payload)
     )
     return batch if fits else None
+
+
+def _has_each_name_once(wire: Wire, rows: int, payload: bytes) -> bool:
+    """Return whether a payload surely holds no name twice: as many texts as its names, its source and its symbols."""
+    names = _REQUIRED + sum(getattr(wire, name) is not None for name in (*OPTIONAL_COLUMNS, "missing"))
+    texts = names + 1 + rows + len(wire.missing or ())
+    return b"\\" not in payload and payload.count(b'"') == 2 * texts
 
 
 def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
@@ -329,12 +351,20 @@ def _check_size(payload: bytes) -> None:
 
 def _json_object(payload: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(payload)
+        record = json.loads(payload, object_pairs_hook=_with_each_name_once)
+    except QuoteBatchError:
+        raise
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise QuoteBatchError(f"not JSON ({error}); must be one JSON object, {_preview(payload)}") from error
     if not isinstance(record, dict):
         raise QuoteBatchError(f"a JSON {type(record).__name__}; must be one JSON object, {_preview(payload)}")
     return record
+
+
+def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if twice := first_repeated(pairs):
+        raise QuoteBatchError(f"name {shown(twice)} stands twice; must be there once")
+    return dict(pairs)
 
 
 def _check_version(record: dict[str, Any]) -> None:
@@ -363,15 +393,13 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
             raise QuoteBatchError(
                 f"column {name} has {len(column)} values and symbol has {rows}; must be of equal length"
             )
-        columns[name] = (
-            [None if _is_nan(one) else one for one in column] if name in OPTIONAL_COLUMNS else column
-        )
+        columns[name] = list(map(known, column)) if name in OPTIONAL_COLUMNS else column
     return columns
 
 
-def _is_nan(value: Any) -> bool:
-    """Return whether a value is NaN, as Python writes what is unknown; JSON has none."""
-    return isinstance(value, float) and math.isnan(value)
+def known(value: T) -> T | None:
+    """Return a value beside the price, None for NaN, as Python writes what is unknown; JSON has none."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _missing(record: dict[str, Any]) -> list[str]:

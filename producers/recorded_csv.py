@@ -44,12 +44,12 @@ def csv_blocks(path: Path, blocks: Iterator[Lines]) -> Iterator[RowBlock]:
 
 
 def _header(path: Path, line: int, text: str) -> list[str] | None:
-    """Return the names of the columns, or None for a line that is empty."""
-    if not text.strip():
-        return None
+    """Return the names of the columns, or None for a line that is empty or tells a spreadsheet how to read the file."""
     values = _csv_values(text)
     if isinstance(values, BadRowError):
         raise RecordingError(f"{path}:{line}: the header is not CSV: {values}")
+    if _is_empty(values) or values == ["sep=", ""]:
+        return None
     # What is no UTF-8 is no column of ours, and none that Arrow could name.
     header = [name.encode("utf-8", "replace").decode().strip().lower() for name in values]
     if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
@@ -115,11 +115,11 @@ def _csv_arrow(header: list[str], rows: Lines) -> Any | None:
 
 def _csv_rows(header: list[str], rows: Lines) -> Iterator[tuple[int, Row]]:
     for line, text in enumerate(rows.texts(), rows.number):
-        if not text.strip():
-            continue
         values = _csv_values(text)
         if isinstance(values, BadRowError):
             yield line, values
+        elif _is_empty(values):
+            continue
         elif len(values) != len(header):
             yield (
                 line,
@@ -127,6 +127,11 @@ def _csv_rows(header: list[str], rows: Lines) -> Iterator[tuple[int, Row]]:
             )
         else:
             yield line, dict(zip(header, values, strict=True))
+
+
+def _is_empty(values: list[str]) -> bool:
+    """Return whether a line holds nothing, or commas alone, as spreadsheets write a row without values."""
+    return not any(map(str.strip, values))
 
 
 def _csv_values(text: str) -> list[str] | BadRowError:

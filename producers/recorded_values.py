@@ -13,10 +13,19 @@ from typing import Any
 import msgspec
 
 from producers.errors import MonitorError, shortened
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, SYMBOL_RULE, finer_unit, in_capitals, is_symbol
+from producers.quote_batch import (
+    MAX_PRICE,
+    MAX_TS_MS,
+    SYMBOL_RULE,
+    finer_unit,
+    in_capitals,
+    is_symbol,
+    known,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973
+_SERIAL_DAYS = 25_569, 73_051  # 1970 to 2099, from 1900 on; as seconds they are of the first day of 1970
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _DATE = re.compile(
     r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
@@ -36,8 +45,8 @@ class BadRowError(MonitorError, ValueError):
 
 def read_each(column: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
     """Return what is read of each value, reading equal ones once."""
-    known = {value: read(value) for value in set(column)}
-    return list(map(known.__getitem__, column))
+    found = {value: read(value) for value in set(column)}
+    return list(map(found.__getitem__, column))
 
 
 def times_of(name: str, column: Sequence[Any]) -> list[Any]:
@@ -116,20 +125,23 @@ _decode = msgspec.json.Decoder(list[float]).decode
 
 def _partial(column: Sequence[Any], low: float, high: float) -> list[float | None]:
     """Return the numbers of a column in which some are left empty."""
-    known = [value for value in column if value is not None and value != ""]
-    if not known:
+    given = [value for value in column if value is not None and value != ""]
+    if not given:
         return [None] * len(column)
-    if len(known) == len(column):
+    if len(given) == len(column):
         raise ValueError(column)
-    left = iter(numbers_of(known, low, high) or ())
+    left = iter(numbers_of(given, low, high) or ())
     return [None if value is None or value == "" else next(left) for value in column]
 
 
-_UNKNOWN = {"", "nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "-", "--", "."}
+_UNKNOWN = frozenset(
+    ["", "nan", "-nan", "1.#qnan", "-1.#ind", "null", "none", "nil", "\\n", "na", "n/a", "#na", "#n/a", "#n/a n/a",
+     "<na>", "nat", "-", "--", "."]
+)  # fmt: skip
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    return known(value) is None or value == ""
 
 
 def is_unknown(value: Any) -> bool:
@@ -211,6 +223,8 @@ def _other_unit(value: Any) -> str | None:
     if _DATE.fullmatch(str(value).strip()):
         return "a date written as YYYYMMDDhhmmss"
     number = value if isinstance(value, int) else float(value)  # a whole number may be too large for a float
+    if _SERIAL_DAYS[0] <= number < _SERIAL_DAYS[1]:
+        return "days, as spreadsheets count them"
     if 1 <= number < SECONDS_NOT_MS:
         return "seconds"
     return finer_unit(number)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.errors import MonitorError
 from producers.parameter import PARAMETER_CHARACTERS, put_parameter
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol, without_padding
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,7 +67,7 @@ def parse(value: str, origin: str) -> WatchList:
 
 def items(value: str) -> list[str]:
     """Return what stands in a list, in capitals, whether it is a ticker or not."""
-    return [in_capitals(item) for item in _BETWEEN.split(value) if item]
+    return [in_capitals(item) for item in _BETWEEN.split(without_padding(value)) if item]
 
 
 def is_ticker(item: str) -> bool:

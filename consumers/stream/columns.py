@@ -105,6 +105,8 @@ def _symbols(start: bytes) -> Symbols | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     is_sound = found.v == VERSION and is_source(found.source) and 0 < len(found.symbol) <= MAX_ROWS
+    # As many texts as three names, the source and the symbols: no name stands twice.
+    is_sound = is_sound and start.count(b'"') == 2 * (4 + len(found.symbol))
     return symbols_of(found.source, found.symbol) if is_sound and all(map(is_symbol, found.symbol)) else None
 
 

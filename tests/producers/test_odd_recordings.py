@@ -89,9 +89,11 @@ def test_a_time_without_an_offset_is_named_as_such(tmp_path: Path) -> None:
     assert "has no time zone; must end in Z or an offset" in rejected[0]
 
 
-@pytest.mark.parametrize("unknown", ["#N/A", "-", "--", ".", "NULL", " "])
+@pytest.mark.parametrize(
+    "unknown", ["#N/A", "#N/A N/A", "-", "--", ".", "NULL", "\\N", "-nan", "1.#QNAN", " "]
+)
 def test_an_optional_value_that_is_left_empty_costs_no_row(tmp_path: Path, unknown: str) -> None:
-    """Spreadsheets write #N/A, terminals a dash, FRED a point."""
+    """Spreadsheets write #N/A, terminals a dash, FRED a point, PostgreSQL \\N, C of Windows 1.#QNAN."""
     path = _csv(tmp_path, f"{START_MS},AAPL,189.1,{unknown},{unknown},{unknown}")
     (tick,) = read_ticks(path, _none)
     assert (tick.bid, tick.ask, tick.day_volume) == (None, None, None)
@@ -286,3 +288,32 @@ def test_texts_that_are_no_utf_8_cost_nothing_where_nobody_reads_them(tmp_path: 
     rejected: list[RejectedTick] = []
     assert [block.ts for block in read_blocks(file, rejected.append, lambda *_: None)] == [[START_MS]]
     assert _both(file)[1][0].startswith("odd.csv:3: symbol is 'M\\udcdcV2.DE' (not UTF-8); must be")
+
+
+@pytest.mark.parametrize("first", ["sep=,\r\n", ",,,,,\n\n", '"","",\n'])
+def test_what_a_spreadsheet_leaves_around_its_rows_is_no_row(tmp_path: Path, first: str) -> None:
+    """The line that says how columns are separated, and commas alone where a row holds nothing."""
+    path = tmp_path / "odd.csv"
+    path.write_text(f'{first}{HEADER}{START_MS},THYAO.IS,289.5,,,\n,,,,,\n"",,,,,\n ,\n', newline="")
+    assert _both(path) == ([START_MS], [])
+
+
+def test_rows_without_anything_are_nothing_read(tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text(",,\n,,\n")
+    with pytest.raises(RecordingError, match=r"odd\.csv: is empty; must be a header"):
+        list(read_ticks(tmp_path / "odd.csv", _none))
+
+
+@pytest.mark.parametrize("serial", ["45985", "45985.625"])
+def test_a_day_of_a_spreadsheet_is_named_as_one(tmp_path: Path, serial: str) -> None:
+    times, rejected = _both(_csv(tmp_path, f"{serial},AAPL,1,,,", f"{START_MS},AAPL,1,,,"))
+    assert times == [START_MS]
+    assert "which looks like days, as spreadsheets count them; must be milliseconds" in rejected[0]
+
+
+def test_an_option_is_one_symbol_with_the_blanks_that_fill_it_up(tmp_path: Path) -> None:
+    """Its root has six characters by the OCC: https://www.theocc.com, Options Symbology Initiative."""
+    path = _csv(
+        tmp_path, f"{START_MS},AAPL  261218C00250000,12.5,,,", f"{START_MS},SPXW  261218P05800000,9,,,"
+    )
+    assert [tick.symbol for tick in read_ticks(path, _none)] == ["AAPL261218C00250000", "SPXW261218P05800000"]

@@ -201,3 +201,32 @@ def test_a_whole_number_with_a_point_is_a_whole_number() -> None:
     assert rejected == []
     assert (batch.ts, batch.quote_ts) == ([1763996400000] * 2, [5, None])
     assert all(isinstance(value, int) for value in (*batch.ts, batch.quote_ts[0]))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"v":1,"source":"a","symbol":["AAPL"],"ts":[1763996400123],"price":[1.5],"price":[2.5]}',
+        b'{"v":1,"source":"a","symbol":["AAPL"],"ts":[1763996400123],"price" :[1.5],"price":[2.5]}',
+        b'{"v":1,"source":"a","symbol":["AAPL"],"ts":[1763996400123],"price":[1.5],"\\u0070rice":[2.5]}',
+        b'{"v":1,"source":"a","source":"b","symbol":["AAPL"],"ts":[1763996400123],"price":[1.5]}',
+        b'{"v":1,"source":"a","symbol":["KO"],"symbol":["AAPL"],"ts":[1763996400123],"price":[1.5]}',
+        b'{"v":1,"source":"a","symbol":"AAPL","ts":1763996400123,"price":1.5,"lot":1,"lot":2}',
+    ],
+)
+def test_a_name_that_stands_twice_costs_the_record_as_it_costs_a_row_of_a_file(payload: bytes) -> None:
+    """The last one was taken without a word."""
+    with pytest.raises(QuoteBatchError, match=r'name "\w+" stands twice; must be there once'):
+        decode(payload)
+
+
+def test_looking_for_a_name_that_stands_twice_takes_no_longer_than_reading() -> None:
+    names = ",".join(f'"{n}":1' for n in range(150_000))
+    with pytest.raises(QuoteBatchError, match='name "149999" stands twice'):
+        decode(f'{{{names},"149999":2}}'.encode())
+
+
+def test_what_else_a_record_holds_is_left_aside() -> None:
+    payload = b'{"v":1,"source":"a","symbol":["AAPL"],"ts":[1763996400123],"price":[1.5],"venue":"XNSE"}'
+    batch, rejected = decode(payload)
+    assert (batch.symbol, batch.price, rejected) == (["AAPL"], [1.5], [])

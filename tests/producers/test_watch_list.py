@@ -157,3 +157,10 @@ def test_tickers_are_taken_as_vendors_write_them() -> None:
 def test_the_mark_that_windows_puts_first_costs_no_ticker(text: str) -> None:
     found = parse(text, "p")
     assert (found.symbols, found.rejected) == (("AAPL", "MSFT"), ())
+
+
+def test_an_option_is_one_ticker_with_the_blanks_that_fill_it_up() -> None:
+    text = "\ufeffKO aapl  261218c00250000,MSFT, F     270115P00010000\nSPXW  261218P05800000"
+    assert parse(text, "a list").symbols == (
+        "KO", "AAPL261218C00250000", "MSFT", "F270115P00010000", "SPXW261218P05800000",
+    )  # fmt: skip

@@ -96,7 +96,7 @@ def _serve(detector: LineDetector) -> None:
                 allowed="one tick a line, as JSON; give another file by its name",
             )
         is_first = False
-        *lines, unfinished = (unfinished + data).split(b"\n")
+        *lines, unfinished = (unfinished + data.replace(b"\r", b"\n")).split(b"\n")
         _write(detector.judge([line for line in lines if line.strip()]))
     _write(detector.judge([unfinished] if unfinished.strip() else []))
 
@@ -107,7 +107,7 @@ def _other_format(data: bytes) -> str | None:
 
     if form := other_form(data[:64]):
         return form.partition(",")[0]
-    header = data.partition(b"\n")[0].lower()
+    header = data.splitlines()[0].lower()
     return "is CSV" if b"symbol" in header and b"price" in header and b"{" not in header else None
 
 

@@ -152,3 +152,11 @@ def test_what_is_not_as_the_publisher_writes_it_is_left(change: tuple[bytes, byt
     )
     assert found(payload) is not None
     assert found(payload.replace(*change)) is None
+
+
+@pytest.mark.parametrize("again", [b'"v":1', b'"source":"b"', b'"s\\u006furce":"b"', b'"symbol":["B"]'])
+def test_a_name_that_stands_twice_before_the_columns_is_left_to_python(again: bytes) -> None:
+    rest = b'"symbol":["A"],"ts":[1795530600000],"price":[5.5]}'
+    assert found(b'{"v":1,"source":"a",' + rest) is not None
+    payload = b'{"v":1,"source":"a",' + again + b"," + rest
+    assert (found(payload), decoded(payload)) == (None, None)

@@ -171,6 +171,9 @@ def test_lines_end_as_any_system_ends_them(ending: str, tmp_path: Path) -> None:
     done = run(str(file))
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
     assert "3 ticks" in CliRunner().invoke(app, ["backtest", str(file)]).output
+    lines = b"".join(line(n).strip() + ending.encode() for n in range(3))
+    done = run(stdin=lines)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
 
 
 def test_an_empty_standard_input_is_an_error() -> None:
@@ -186,11 +189,12 @@ def test_an_empty_standard_input_is_an_error() -> None:
         (gzip.compress(line(0), mtime=0), b"gzip"),
         (b"PAR1\x15\x04\x15", b"Parquet"),
         (b"ts;symbol;price\n1763996400000;SAP.DE;231,5\n", b"CSV"),
+        (b"ts,symbol,price\r1763996400000,{SAP},231.5\r", b"CSV"),
         (line(0).decode().encode("utf-16"), b"UTF-16"),
         (b"PK\x03\x04\x14\0\0\0ts,symbol,price.csv", b"a ZIP archive"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + b">\0\x03", b"no text"),  # a workbook of old
     ],
-    ids=["csv", "gzip", "parquet", "semicolons", "utf-16", "zip", "xls"],
+    ids=["csv", "gzip", "parquet", "semicolons", "cr", "utf-16", "zip", "xls"],
 )
 def test_a_file_of_another_format_is_named_once_where_it_is_piped(piped: bytes, named: bytes) -> None:
     done = run(stdin=piped)
