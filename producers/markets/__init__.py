@@ -43,8 +43,11 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "NS": "XBOM", "BO": "XBOM", "KA": "XKAR", "HK": "XHKG", "SS": "XSHG", "SZ": "XSHG", "T": "XTKS", "KS": "XKRX",
     "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "KL": "XKLS", "JK": "XIDX", "BK": "XBKK", "PS": "XPHS",
     "AX": "XASX", "NZ": "XNZE", "AT": "ASEX", "TA": "XTAE", "RO": "XBSE", "IC": "XICE", "TL": "XTAL", "RG": "XRIS",
-    "VS": "XLIT",
+    "VS": "XLIT", "ME": "XMOS", "XA": "XASX", "AQ": "XLON", "XC": "XLON", "NX": "XPAR", "XD": "XPAR",
 }  # fmt: skip
+_WITHOUT_CALENDAR = frozenset(["AE", "CA", "CM", "CR", "KW", "QA", "VN"])
+"""Suffixes of exchanges that exchange_calendars does not know: of the Emirates, Egypt, Sri Lanka, Venezuela, Kuwait,
+Qatar and Vietnam."""
 # Yahoo's indices say no exchange (https://finance.yahoo.com/markets/world-indices/); those not listed are New York's.
 _INDICES: Final[Mapping[str, str]] = {
     "^FTSE": "XLON", "^FTMC": "XLON", "^FTAS": "XLON", "^GDAXI": "XETR", "^MDAXI": "XETR", "^SDAXI": "XETR",
@@ -57,13 +60,25 @@ _INDICES: Final[Mapping[str, str]] = {
     "^BSESN": "XBOM", "^INDIAVIX": "XBOM", "^AXJO": "XASX", "^AORD": "XASX", "^NZ50": "XNZE", "^GSPTSE": "XTSE",
     "^BVSP": "BVMF", "^MXX": "XMEX", "^MERV": "XBUE",
 }  # fmt: skip
-# Venues as TradingView and Finnhub write them, and X: and C: of Polygon.
-_CRYPTO = frozenset(
-    ["BINANCE", "BINANCEUS", "BITFINEX", "BITGET", "BITMEX", "BITSTAMP", "BITTREX", "BYBIT", "COINBASE", "CRYPTO",
-     "DERIBIT", "GATEIO", "GEMINI", "HITBTC", "HUOBI", "KRAKEN", "KUCOIN", "MEXC", "OKEX", "OKX", "POLONIEX",
-     "UPBIT", "X"]
-)  # fmt: skip
-_FOREX = frozenset(["OANDA", "FXCM", "FOREX", "FX", "FX_IDC", "FXPRO", "PEPPERSTONE", "C"])
+# Venues as TradingView and Finnhub write them before a colon, and X: and C: of Polygon; market identifier codes are
+# known as well.
+_VENUES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ["BINANCE", "BINANCEUS", "BITFINEX", "BITGET", "BITMEX", "BITSTAMP", "BITTREX", "BYBIT", "COINBASE", "CRYPTO",
+         "DERIBIT", "GATEIO", "GEMINI", "HITBTC", "HUOBI", "KRAKEN", "KUCOIN", "MEXC", "OKEX", "OKX", "POLONIEX",
+         "UPBIT", "X"], ALWAYS_OPEN),
+    **dict.fromkeys(["OANDA", "FXCM", "FOREX", "FX", "FX_IDC", "FXPRO", "PEPPERSTONE", "C"], FX),
+    "NYSE": "XNYS", "AMEX": "XNYS", "NASDAQ": "XNYS", "TSX": "XTSE", "TSXV": "XTSX", "NEO": "XTSE", "CSE": "XTSE",
+    "BMFBOVESPA": "BVMF", "BMV": "XMEX", "BCBA": "XBUE", "BCS": "XSGO", "BVC": "XBOG", "CME": "CMES",
+    "CME_MINI": "CMES", "CBOT": "CMES", "CBOT_MINI": "CMES", "NYMEX": "CMES", "COMEX": "CMES", "LSE": "XLON",
+    "EURONEXT": "XPAR", "XETR": "XETR", "FWB": "XFRA", "MIL": "XMIL", "BME": "XMAD", "SIX": "XSWX", "VIE": "XWBO",
+    "OMXSTO": "XSTO", "OMXHEX": "XHEL", "OMXCOP": "XCSE", "OMXICE": "XICE", "OMXTSE": "XTAL", "OMXRSE": "XRIS",
+    "OMXVSE": "XLIT", "OSL": "XOSL", "GPW": "XWAR", "PSECZ": "XPRA", "BET": "XBUD", "BVB": "XBSE", "ATHEX": "ASEX",
+    "MOEX": "XMOS", "BIST": "XIST", "TADAWUL": "XSAU", "TASE": "XTAE", "JSE": "XJSE", "NSE": "XBOM", "BSE": "XBOM",
+    "PSX": "XKAR", "HKEX": "XHKG", "SSE": "XSHG", "SZSE": "XSHG", "TSE": "XTKS", "KRX": "XKRX", "TWSE": "XTAI",
+    "TPEX": "XTAI", "SGX": "XSES", "MYX": "XKLS", "IDX": "XIDX", "SET": "XBKK", "PSE": "XPHS", "ASX": "XASX",
+    "NZX": "XNZE",
+}  # fmt: skip
 _PAIR = re.compile(r"([A-Z0-9]{2,12})[-/]([A-Z]{3,4})")
 _FIAT = frozenset(
     ["USD", "EUR", "GBP", "JPY", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "DKK", "CNY", "CNH", "HKD", "SGD",
@@ -206,7 +221,8 @@ def market_of(symbol: str, listing: str = NEW_YORK) -> str:
         return ALWAYS_OPEN
     venue, colon, rest = symbol.partition(":")
     if colon:
-        return ALWAYS_OPEN if venue in _CRYPTO else FX if venue in _FOREX else market_of(rest, listing)
+        known = _VENUES.get(venue) or (venue if venue in _calendars() else "")
+        return known or market_of(rest, listing)
     if market := _INDICES.get(symbol):
         return market
     for mark, market in (("=X", FX), ("=F", "CMES"), ("!", "CMES")):
@@ -216,6 +232,15 @@ def market_of(symbol: str, listing: str = NEW_YORK) -> str:
         return FX if _FIAT.issuperset(pair.groups()) else ALWAYS_OPEN
     stem, dot, suffix = symbol.rpartition(".")
     return _SUFFIXES.get(suffix, listing) if dot and stem else listing
+
+
+def has_no_calendar(symbol: str) -> bool:
+    """Return whether a ticker is of an exchange of which no calendar is known, so that its market is a guess.
+
+    >>> has_no_calendar("FPT.VN"), has_no_calendar("SBER.ME"), has_no_calendar("BRK.B")
+    (True, False, False)
+    """
+    return symbol.rpartition(".")[2] in _WITHOUT_CALENDAR and "." in symbol[1:]
 
 
 def new_york(day: date) -> timezone:

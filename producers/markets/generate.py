@@ -17,7 +17,7 @@ from typing import Any
 EXCHANGES = (
     "XNYS", "XNAS", "XTSE", "XTSX", "BVMF", "XMEX", "XBUE", "XSGO", "XBOG", "XLIM", "CMES",
     "XLON", "XDUB", "XPAR", "XAMS", "XBRU", "XLIS", "XETR", "XFRA", "XMIL", "XMAD", "XSWX", "XWBO", "XSTO", "XHEL",
-    "XCSE", "XOSL", "XWAR", "XPRA", "XBUD", "XIST", "XSAU", "XJSE",
+    "XCSE", "XOSL", "XWAR", "XPRA", "XBUD", "XMOS", "XIST", "XSAU", "XJSE",
     "ASEX", "XBSE", "XTAE", "XICE", "XTAL", "XRIS", "XLIT",
     "XBOM", "XKAR", "XHKG", "XSHG", "XTKS", "XKRX", "XTAI", "XSES", "XKLS", "XIDX", "XBKK", "XPHS", "XASX", "XNZE",
 )  # fmt: skip

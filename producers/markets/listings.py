@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from producers.errors import ArgumentError
-from producers.markets import Session, check_market, is_open, market_of
+from producers.markets import ALWAYS_OPEN, Session, check_market, has_no_calendar, is_open, market_of
 from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 
 
@@ -46,12 +46,22 @@ class Listings:
             if ticker in self._known:
                 raise ArgumentError(f"{ticker} is there twice", allowed="one market for a ticker")
             self._known[ticker] = market
+        self._set = frozenset(self._known)
 
     def __call__(self, symbol: str) -> str:
         """Return the market of a ticker."""
         if symbol not in self._known:
             self._known[symbol] = market_of(symbol, self._listing)
         return self._known[symbol]
+
+    def is_guess(self, symbol: str) -> bool:
+        """Return whether the market is the source's, because no calendar of the ticker's own exchange is known.
+
+        >>> listings = Listings("FPT.VN=XBKK", "XNYS")
+        >>> listings.is_guess("FPT.VN"), listings.is_guess("VNM.VN"), listings.is_guess("BRK.B")
+        (False, True, False)
+        """
+        return self._listing != ALWAYS_OPEN and has_no_calendar(symbol) and symbol not in self._set
 
 
 def traded(

@@ -30,6 +30,7 @@ _HOUR_MS = 3_600_000
 class Watched:
     """A ticker of the watch list: its market, whether that trades now, and its newest quote's time, if it has one.
 
+    `is_guess` says that no calendar is known of the exchange that its form names.
     `minutes` of the last hour had quotes, `ticks` came in them; -1 where that was not read.
     """
 
@@ -39,6 +40,7 @@ class Watched:
     quoted: datetime | None
     minutes: int = -1
     ticks: int = -1
+    is_guess: bool = False
 
     @property
     def warm_up(self) -> str:
@@ -104,7 +106,11 @@ class ScannerSource:
         """Return the tickers with their markets; `quoted` holds the times of their newest quotes."""
         return [
             Watched(
-                ticker, market := self._listings(ticker), is_open("regular", now, market), quoted.get(ticker)
+                ticker,
+                market := self._listings(ticker),
+                is_open("regular", now, market),
+                quoted.get(ticker),
+                is_guess=self._listings.is_guess(ticker),
             )
             for ticker in tickers
         ]

@@ -11,6 +11,7 @@ from producers.errors import ArgumentError
 from producers.markets import (
     _INDICES,
     _SUFFIXES,
+    _VENUES,
     check_market,
     closed_hours,
     is_open,
@@ -137,7 +138,9 @@ def test_extended_hours(market: str, moment: str, expected: bool) -> None:
         ("USD/TRY", "fx"), ("USD-MXN", "fx"), ("XAU/USD", "fx"), ("BTC-INR", "24/7"), ("USDT-TRY", "24/7"),
         ("DERIBIT:BTC-27DEC24-100000-C", "24/7"), ("C:USDMXN", "fx"), ("X:BTCUSD", "24/7"), ("C", "XNYS"),
         ("ES1!", "CMES"), ("CME_MINI:NQ1!", "CMES"), ("BAC-PRL", "XNYS"), ("SAP.SG", "XFRA"), ("ABC.CN", "XTSE"),
-        ("CLZ26.NYM", "CMES"), ("DX-Y.NYB", "CMES"),
+        ("CLZ26.NYM", "CMES"), ("DX-Y.NYB", "CMES"), ("SBER.ME", "XMOS"), ("BHP.XA", "XASX"), ("NSE:M&M", "XBOM"),
+        ("BMFBOVESPA:PETR4", "BVMF"), ("KRX:005930", "XKRX"), ("XLON:VOD", "XLON"), ("NASDAQ:AAPL", "XNYS"),
+        ("NSE:NIFTY1!", "XBOM"), ("CME:ESZ2026", "CMES"), ("PINK:ROG.SW", "XSWX"), ("OTC:RHHBY", "XNYS"),
     ],
 )  # fmt: skip
 def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
@@ -146,7 +149,7 @@ def test_a_tickers_form_says_its_market(symbol: str, market: str) -> None:
 
 
 def test_every_index_has_a_calendar_and_every_calendar_a_form_of_tickers() -> None:
-    assert set(_INDICES.values()) <= set(markets())
+    assert {*_INDICES.values(), *_VENUES.values()} <= set(markets())
     said = {*_SUFFIXES.values(), "24/7", "fx", "CMES", "XNYS"}
     assert set(markets()) - said == {"XNAS"}, (
         "only settings say it: a ticker of Nasdaq's looks like one of XNYS"
@@ -166,3 +169,12 @@ def test_the_settings_say_what_a_form_does_not() -> None:
     for wrong in ("ABC", "ABC=NOWHERE", "A B=XLON", "=XLON"):
         with pytest.raises(ArgumentError):
             Listings(wrong, "XNYS")
+
+
+@pytest.mark.parametrize("ticker", ["QNBK.QA", "FPT.VN", "COMI.CA", "EMAAR.AE"])
+def test_a_market_of_which_no_calendar_is_known_is_a_guess_until_it_is_set(ticker: str) -> None:
+    listings = Listings("", "XNYS")
+    assert (listings(ticker), listings.is_guess(ticker)) == ("XNYS", True)
+    assert not Listings(f"{ticker}=XSAU", "XNYS").is_guess(ticker)
+    assert not Listings("", "24/7").is_guess(ticker), "which never closes"
+    assert not any(map(listings.is_guess, ("AAPL", "BRK.B", "VOD.L", "AE", ".QA", "BTC-USD")))

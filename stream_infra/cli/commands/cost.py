@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_infra.cli import options
+from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,9 @@ _DRIVERS_SHOWN = 5
 def cost(
     *,
     tickers: Annotated[
-        int,
-        typer.Option("--tickers", "-n", help="Tickers on the watch list.", min=1, max=50_000, metavar="N"),
-    ] = 20,
+        int | None,
+        typer.Option("--tickers", "-n", help="Tickers on the watch list (20).", min=1, max=50_000, metavar="N"),
+    ] = None,
     interval: Annotated[
         float | None,
         typer.Option(
@@ -66,6 +67,11 @@ def cost(
     from stream_infra.config import find_file, load  # noqa: PLC0415
     from stream_infra.operations import cost as model  # noqa: PLC0415  --help must not pay for it
 
+    if sizes and (tickers or interval):
+        raise InputError(
+            "--sizes has tickers and intervals of its own", allowed="without --tickers and --interval"
+        )
+    tickers = tickers or 20
     config = load(deployment, find_file(Path.cwd()))
     interval = interval or config.poll_interval_seconds
     session = session or config.session

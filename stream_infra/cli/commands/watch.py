@@ -18,7 +18,7 @@ from stream_infra.operations.endpoints import Endpoints, resolve, watch_list
 from stream_infra.operations.errors import InputError
 
 if TYPE_CHECKING:
-    from stream_infra.operations.watching import ScannerSource
+    from stream_infra.operations.watching import ScannerSource, Watched
 
 app = typer.Typer(no_args_is_help=True)
 _NAMED = 20
@@ -79,6 +79,7 @@ def list_(*, as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     ]
     header = ("TICKER", "MARKET", "NOW", "NEWEST QUOTE", "LAST HOUR", "WARM-UP")
     typer.echo(f"{counted(len(rows), 'ticker')} of {source.name}\n{table_text(shown, header=header)}")
+    _warn_of_guesses(rows)
 
 
 @app.command()
@@ -155,6 +156,18 @@ def _add(words: list[str] | tuple[str, ...], *, unchecked: bool, aws: bool) -> N
     if rows and (known := [ticker for ticker in named if ticker in watched]):
         more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
         typer.echo(f"watched already: {', '.join(known[:_NAMED])}{more}")
+    _warn_of_guesses(rows)
+
+
+def _warn_of_guesses(rows: Sequence[Watched]) -> None:
+    """Say which tickers follow the hours of another exchange than their own."""
+    guessed = [row for row in rows if row.is_guess]
+    if guessed:
+        named = ", ".join(f"{row.ticker} ({row.market})" for row in guessed[:_NAMED])
+        typer.echo(
+            f"no calendar is known of the exchange of {named}: set `markets` where it keeps other hours",
+            err=True,
+        )
 
 
 def _open(endpoints: Endpoints) -> tuple[ScannerSource, tuple[str, ...], Callable[[Sequence[str]], None]]:

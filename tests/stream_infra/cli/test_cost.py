@@ -138,3 +138,10 @@ def test_the_document_says_what_a_thousand_checks_before_an_order_cost() -> None
         (units,) = [line.quantity / 1000 for line in found.lines if line.price == prices.READ_UNIT]
         assert f"| {size.tickers:,} | {units:.1f} | {found.list_dollars:.4f} |" in document
         assert f"{size.tickers:,}: {found.list_dollars:.4f}" in printed
+
+
+@pytest.mark.parametrize("option", ["--tickers", "--interval"])
+def test_an_option_without_effect_is_rejected(option: str) -> None:
+    done = run("--sizes", option, "7")
+    assert isinstance(done.exception, InputError)
+    assert "must be without --tickers and --interval" in str(done.exception)

@@ -30,6 +30,8 @@ BUCKET = "stock-scan-data-123456789012"
 class Local(Endpoints):
     """Endpoints whose scanner has the settings that a test gives it."""
 
+    source = "simulated"
+
     def client(self, service: Any) -> Any:
         if service == "lambda":
             return self
@@ -37,7 +39,7 @@ class Local(Endpoints):
 
     def get_function_configuration(self, *, FunctionName: str) -> dict[str, dict[str, dict[str, str]]]:  # noqa: N803
         assert FunctionName == names.SCANNER
-        return {"Environment": {"Variables": {"SOURCE": "simulated", "DATA_BUCKET": BUCKET}}}
+        return {"Environment": {"Variables": {"SOURCE": self.source, "DATA_BUCKET": BUCKET}}}
 
 
 @pytest.fixture
@@ -136,3 +138,20 @@ def test_a_change_is_on_record(ssm: SSMClient) -> None:
     run("add", "KO", "--unchecked")
     newest = ssm.get_parameter_history(Name=names.TICKER_PARAMETER)["Parameters"][-1]
     assert newest["Description"].endswith("added KO")
+
+
+def test_what_follows_the_hours_of_another_exchange_is_said(
+    ssm: SSMClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Local, "source", "yahoo")
+    done = CliRunner().invoke(watch.app, ["add", "FPT.VN", "0700.HK", "--unchecked"])
+    assert "added FPT.VN (XNYS), 0700.HK (XHKG)" in done.stdout
+    said = "no calendar is known of the exchange of FPT.VN (XNYS): set `markets`"
+    assert said in done.stderr
+    assert said in CliRunner().invoke(watch.app, ["list"]).stderr
+    assert value(ssm) == "AAPL,MSFT,FPT.VN,0700.HK"
+
+
+def test_an_option_is_one_ticker_with_the_blanks_that_fill_it_up(ssm: SSMClient) -> None:
+    assert "added AAPL261218C00250000 (24/7)" in run("add", "aapl  261218C00250000", "--unchecked")
+    assert value(ssm) == "AAPL,MSFT,AAPL261218C00250000"
