@@ -52,7 +52,7 @@ def _register_problems(app: APIGatewayRestResolver) -> None:
             HTTPStatus.NOT_FOUND,
             f"there is no {method} {path[:120]}",
             where="path",
-            allowed=problems.one_of(allowed),
+            allowed=f"{problems.one_of(allowed)}; a slash in a ticker is written %252F",
         )
         return problems.respond(unknown)
 

@@ -59,7 +59,7 @@ def named_twice(text: str) -> str | None:
     twice: list[str] = []
 
     def collect(pairs: list[tuple[str, object]]) -> None:
-        if name := first_repeated(pairs):
+        if (name := first_repeated(pairs)) is not None:
             twice.append(name)
 
     try:

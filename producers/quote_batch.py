@@ -362,7 +362,7 @@ def _json_object(payload: bytes) -> dict[str, Any]:
 
 
 def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if twice := first_repeated(pairs):
+    if (twice := first_repeated(pairs)) is not None:
         raise QuoteBatchError(f"name {shown(twice)} stands twice; must be there once")
     return dict(pairs)
 

@@ -200,6 +200,6 @@ def json_row(text: str | bytes) -> Mapping[str, Any]:
 
 def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     named = [(name.strip().lower(), value) for name, value in pairs]  # as in a header of CSV or Parquet
-    if twice := first_repeated(named):
+    if (twice := first_repeated(named)) is not None:
         raise BadRowError(f"has {twice[:60]!r} twice; must have each name once")
     return dict(named)

@@ -181,6 +181,12 @@ def test_unknown_paths_list_the_known_ones(api: Api, path: str) -> None:
     assert "/quotes/{ticker}" in answer.json["allowed"]
 
 
+def test_a_slash_in_a_ticker_that_came_undone_is_explained(api: Api) -> None:
+    reply = api.send("GET", "/quotes/BTC/USD")
+    assert reply.status == 404
+    assert reply.json["detail"].endswith("; a slash in a ticker is written %252F")
+
+
 def test_an_unchanged_answer_is_a_304(api: Api, table: Table) -> None:
     table.put("AAPL", NOW_MS)
     first = api.get("/anomalies")

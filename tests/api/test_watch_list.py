@@ -83,6 +83,10 @@ def test_a_source_that_cannot_be_queried_is_said(
         ({"tickers": ["A"], "market": "XNYS"}, "market is unknown here"),
         ({"tickers": [f"T{n}" for n in range(1_001)]}, "at most 1000"),
         ("[", "JSON"),
+        (
+            '{"tickers": ["AAPL"], "tickers": ["KO"]}',
+            'name "tickers" stands twice; must be a name that is there once',
+        ),
     ],
 )
 def test_what_is_wrong_is_said(api: Api, body: object, detail: str) -> None:

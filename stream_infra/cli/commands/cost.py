@@ -26,7 +26,9 @@ def cost(
     *,
     tickers: Annotated[
         int | None,
-        typer.Option("--tickers", "-n", help="Tickers on the watch list (20).", min=1, max=50_000, metavar="N"),
+        typer.Option(
+            "--tickers", "-n", help="Tickers on the watch list (20).", min=1, max=50_000, metavar="N"
+        ),
     ] = None,
     interval: Annotated[
         float | None,
