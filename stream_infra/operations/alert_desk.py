@@ -121,10 +121,16 @@ def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -
         return ""
     if incident.waiting is not None:
         due_ms = max(settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), now_ms)
-        return f"It waits for the digest at {iso_ms(due_ms)}, or for the end of what silences it."
+        due_at = f"{iso_ms(due_ms)[:16].replace('T', ' ')}Z"
+        return f"It waits for the digest at {due_at}, or for the end of what silences it."
     if incident.origin not in policy.NOTIFIED:
         return f"Its origin is {incident.origin}, which notifies nobody."
-    return "No message: it is acknowledged, or a route says never."
+    if (
+        incident.origin == "simulated"
+        and incident.last_ms < incident.updated_ms - policy.SIMULATED_HISTORY_MS
+    ):
+        return "It was before the start: nobody is notified of the half hour that the start fills in."
+    return "No message: it is acknowledged, a misprint explains it, or a route says never."
 
 
 def _incident(store: AlertStore, id_: str) -> Incident | None:

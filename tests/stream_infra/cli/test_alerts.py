@@ -116,7 +116,10 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
         assert shown["incident"]["id"] == message["incident_id"]
         assert "https://monitor.example/?anomaly=AAPL-" in shown["messages"][0]["email"]
     assert "Subject: HIGH: AAPL price spike" in run("show", message["id"]).output
-    assert "It waits for the digest at " in run("show", quiet.anomaly.id).output
+    assert re.search(r"It waits for the digest at \S+ \d\d:\d\dZ, or", run("show", quiet.anomaly.id).output)
+    filled_in = opened(first - 600_000, "high", ticker="KO", source="simulated")
+    notifier.handle([filled_in], AlertSettings())
+    assert "It was before the start: nobody is notified" in run("show", filled_in.anomaly.id).output
     assert re.search(r"sns +sent +\S+ \S+Z +HIGH: AAPL", run("deliveries").output)
     assert json.loads(run("deliveries", "--json").output)["messages"][0]["id"] == message["id"]
 
