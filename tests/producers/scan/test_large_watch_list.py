@@ -18,7 +18,7 @@ from tests.json_types import Json
 from tests.producers.fakes import Call, Reply, VendorStub
 
 ROOT = Path(__file__).parents[3]
-TICKERS, POLLS = 5_000, 3
+TICKERS = 5_000
 # A process of its own, whose memory is the scanner's and that of moto with all that was put into it.
 SCANNER = """
 import json, re, sys, time
@@ -92,7 +92,7 @@ def snapshot(now: datetime, ticker: str) -> dict[str, object]:
     }
 
 
-def run_scanner(url: str, tickers: list[str]) -> Json:
+def run_scanner(url: str, tickers: list[str], polls: int, seconds: int) -> Json:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment = {
         **kept,
@@ -108,10 +108,11 @@ def run_scanner(url: str, tickers: list[str]) -> Json:
         "APCA_API_KEY_ID": "PK1",
         "APCA_API_SECRET_KEY": "s3cr3t",
         "APCA_API_DATA_URL": url,
+        "POLL_INTERVAL_SECONDS": str(seconds),
     }
     done = subprocess.run(
         [sys.executable, "-c", SCANNER],
-        input=json.dumps([tickers, POLLS]),
+        input=json.dumps([tickers, polls]),
         env=environment,
         capture_output=True,
         text=True,
@@ -128,39 +129,40 @@ def pauses_of(measured: Json) -> list[float]:
     return [later - earlier for earlier, later in pairwise(measured["began"])]
 
 
-def poll_five_thousand(vendor: VendorStub) -> Json:
+def poll_five_thousand(vendor: VendorStub, polls: int, seconds: int) -> Json:
     def answer(call: Call) -> Reply:
         now = datetime.now(UTC)
         asked = call.parameters["symbols"].split(",")
         return 200, {}, json.dumps({ticker: snapshot(now, ticker) for ticker in asked}).encode()
 
     vendor.answer = answer
-    return run_scanner(vendor.url, [f"{chr(65 + i % 26)}{i // 26:03d}" for i in range(TICKERS)])
+    tickers = [f"{chr(65 + i % 26)}{i // 26:03d}" for i in range(TICKERS)]
+    return run_scanner(vendor.url, tickers, polls, seconds)
 
 
 @pytest.mark.speed
 def test_five_thousand_tickers_are_polled_on_time(vendor: VendorStub) -> None:
-    pauses = pauses_of(poll_five_thousand(vendor))
+    pauses = pauses_of(poll_five_thousand(vendor, polls=3, seconds=5))
+    assert len(pauses) == 2
     assert all(abs(pause - 5) < 1 for pause in pauses), pauses
 
 
-def test_five_thousand_tickers_every_five_seconds(
+def test_a_poll_of_five_thousand_tickers_loses_none_and_is_small(
     vendor: VendorStub, record_property: Callable[[str, object], None]
 ) -> None:
-    measured = poll_five_thousand(vendor)
+    measured = poll_five_thousand(vendor, polls=1, seconds=60)  # a busy machine has time for it
     report, sizes = measured["report"], measured["sizes"]
-    assert (report["status"], report["ticks"], report["polls"]) == ("ok", TICKERS * POLLS, POLLS), report
+    assert (report["status"], report["ticks"], report["polls"]) == ("ok", TICKERS, 1), report
     assert report["waiting"] == report["missing_count"] == 0
-    assert len(vendor.calls) == POLLS * TICKERS // 500, "15,000 calls would be 60,000 a minute"
+    assert len(vendor.calls) == TICKERS // 500, "5,000 calls would be 60,000 a minute"
     assert len(measured["archived"]) == 1, "one object a scan, not one a ticker"
     assert measured["memory_mib"] < 512
     assert sum(sizes) / report["ticks"] <= 60
     assert max(sizes) <= MAX_AGGREGATE_BYTES
     mean = sum(sizes) / len(sizes)
     figures = (
-        f"{TICKERS} tickers every 5 s: pauses {', '.join(f'{pause:.2f} s' for pause in pauses_of(measured))};"
-        f" {measured['memory_mib']:.0f} MiB with moto; {len(sizes)} aggregates of {mean / 1024:.0f} KiB"
-        f" (fill {mean / MAX_AGGREGATE_BYTES:.0%}); {sum(sizes) / report['ticks']:.1f} bytes a tick"
+        f"{TICKERS} tickers: {measured['memory_mib']:.0f} MiB with moto; {len(sizes)} aggregates of"
+        f" {mean / 1024:.0f} KiB (fill {mean / MAX_AGGREGATE_BYTES:.0%}); {sum(sizes) / report['ticks']:.1f} bytes a tick"
     )
     record_property("figures", figures)
     sys.stdout.write(f"\n{figures}\n")
