@@ -162,7 +162,8 @@ def test_a_poll_of_five_thousand_tickers_loses_none_and_is_small(
     mean = sum(sizes) / len(sizes)
     figures = (
         f"{TICKERS} tickers: {measured['memory_mib']:.0f} MiB with moto; {len(sizes)} aggregates of"
-        f" {mean / 1024:.0f} KiB (fill {mean / MAX_AGGREGATE_BYTES:.0%}); {sum(sizes) / report['ticks']:.1f} bytes a tick"
+        f" {mean / 1024:.0f} KiB (fill {mean / MAX_AGGREGATE_BYTES:.0%});"
+        f" {sum(sizes) / report['ticks']:.1f} bytes a tick"
     )
     record_property("figures", figures)
     sys.stdout.write(f"\n{figures}\n")
