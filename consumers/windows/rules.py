@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from consumers.contracts.kinds import RULE
+from consumers.contracts.kinds import KINDS, RULE, is_misprint
 from consumers.contracts.wording import number, percent, price
 from consumers.detectors.engine.engine import SEVERITIES, Ticks, Transition
+from consumers.detectors.engine.ticks import Floats
 from consumers.stream.rows import Bools, split_key
 from consumers.stream.rules import PriceRule
 
@@ -48,13 +49,34 @@ class Met(NamedTuple):
     said: str
 
 
+def misprints(scores: Floats, thresholds: Floats, ticks: Ticks) -> Bools:
+    """Return which ticks are misprints by the scores of all kinds; a price below zero may be true, and is none here.
+
+    Parameters
+    ----------
+    scores, thresholds
+        As `engine.apply` fills and takes them.
+    """
+    of = [is_misprint(kind) for kind in KINDS]
+    is_over = np.logical_or.reduce(scores[of] >= thresholds[of][:, ticks.slot])
+    return np.logical_and(is_over, ~(ticks.price < 0.0))
+
+
 def advance(
-    memory: Memory, keys: Sequence[str], ticks: Ticks, is_past: Bools, rules: Sequence[PriceRule]
+    memory: Memory,
+    keys: Sequence[str],
+    ticks: Ticks,
+    rules: Sequence[PriceRule],
+    *,
+    is_wrong: Bools,
+    is_past: Bools,
 ) -> tuple[Memory, list[Transition]]:
     """Return what is remembered after the ticks (sorted by slot, in order within each), and the rules that were met.
 
     Parameters
     ----------
+    is_wrong
+        Of each tick: it is a misprint, which no rule sees.
     is_past
         Of each tick: it is of a backfill, which is observed and meets no rule.
     """
@@ -74,6 +96,8 @@ def advance(
             continue
         states = {rule.text: list(before.get(rule.text, ())) for rule in own}
         for row in range(start, stop):
+            if is_wrong[row]:
+                continue
             tick = RuleTick(*(column[row] for column in columns))
             met = [one for rule in own if (one := _judge(states[rule.text], rule, tick, bool(is_past[row])))]
             if met:

@@ -229,12 +229,20 @@ def _advance(
     touched_hour = np.concatenate((base.touched_hour, np.zeros(new, np.int64)))
     transitions: list[engine.Transition] = []
     memory = base.rules
-    if is_scored:
-        transitions = engine.apply(detection, ticks, table(threshold, keys)) if len(ticks.slot) else []
-    if is_scored and (memory or threshold.rules):
-        is_past = _is_past(header, len(ticks.slot))
-        memory, met = rules.advance(memory, keys, ticks, is_past, threshold.rules)
-        transitions = sorted([*transitions, *met], key=lambda one: one.row)
+    if is_scored and len(ticks.slot):
+        is_ruled, limits = bool(memory or threshold.rules), table(threshold, keys)
+        scores = np.empty((len(limits), len(ticks.slot))) if is_ruled else None
+        transitions = engine.apply(detection, ticks, limits, scores)
+        if scores is not None:
+            memory, met = rules.advance(
+                memory,
+                keys,
+                ticks,
+                threshold.rules,
+                is_wrong=rules.misprints(scores, limits, ticks),
+                is_past=_is_past(header, len(ticks.slot)),
+            )
+            transitions = sorted([*transitions, *met], key=lambda one: one.row)
     closed = bars.advance(minutes, ticks)
     last_ts[ticks.slot] = ticks.ts  # in order within each slot: the last one stays
     touched_hour[ticks.slot] = hour

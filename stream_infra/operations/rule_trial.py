@@ -17,9 +17,11 @@ from consumers.alerts.settings import AlertSettings
 from consumers.contracts.anomaly import Anomaly, anomaly_id, iso_ms, sort_key
 from consumers.contracts.kinds import RULE
 from consumers.contracts.sentences import explain
-from consumers.detectors.engine.engine import Ticks, Transition
+from consumers.detectors.engine.engine import Ticks, Transition, apply, new_states
 from consumers.stream.rules import PriceRule
-from consumers.windows.rules import advance
+from consumers.stream.threshold_table import table
+from consumers.stream.thresholds import DEFAULT, Threshold
+from consumers.windows.rules import advance, misprints
 from producers.archive import ALL, folder_of
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.dry_run import DryRun
@@ -80,7 +82,11 @@ def _events(ticker: str, rows: list[dict[str, Any]], wanted: tuple[PriceRule, ..
     }
     ts = np.array([row["ts"] for row in rows], np.int64)
     ticks = Ticks(np.zeros(len(rows), np.int64), ts, **columns)
-    _, met = advance({}, [ticker], ticks, np.zeros(len(rows), np.bool_), wanted)
+    limits = table(Threshold.parse(DEFAULT), [ticker])
+    scores = np.empty((len(limits), len(rows)))
+    apply(new_states(1), ticks, limits, scores)
+    is_wrong, is_past = misprints(scores, limits, ticks), np.zeros(len(rows), np.bool_)
+    _, met = advance({}, [ticker], ticks, wanted, is_wrong=is_wrong, is_past=is_past)
     return [
         AlertEvent.of("detected" if one.change == "opened" else "ended", _anomaly(ticker, one), one.opened_ts)
         for one in met

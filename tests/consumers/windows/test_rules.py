@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.detectors.engine.engine import Ticks, Transition
+from consumers.detectors.engine.engine import Ticks, Transition, apply, new_states
+from consumers.stream.rows import Bools
 from consumers.stream.rules import PriceRule, of_object
-from consumers.windows.rules import DAY_MS, Memory, advance
+from consumers.stream.threshold_table import table
+from consumers.stream.thresholds import Threshold
+from consumers.windows.rules import DAY_MS, Memory, advance, misprints
 
 T0_MS = 1_795_530_600_000
 SECOND, MINUTE = 1000, 60_000
@@ -54,7 +57,12 @@ def found(
     of: Ticks, *wanted: PriceRule, memory: Memory | None = None, is_past: bool = False
 ) -> list[Transition]:
     past = np.full(len(of.slot), is_past)
-    return advance(memory or {}, ["AAPL"], of, past, wanted)[1]
+    return advance(memory or {}, ["AAPL"], of, wanted, is_wrong=right(of), is_past=past)[1]
+
+
+def right(of: Ticks) -> Bools:
+    """Return that no tick is a misprint."""
+    return np.zeros(len(of.slot), np.bool_)
 
 
 def test_a_level_is_crossed_and_can_be_crossed_again_after_the_hysteresis() -> None:
@@ -115,23 +123,60 @@ def test_one_tick_is_one_anomaly_whatever_number_of_rules_it_meets() -> None:
     )
 
 
+def judged(of: Ticks, *wanted: PriceRule) -> list[tuple[int, str]]:
+    """Return the ticks that met rules, and what is said, after the detectors judged the ticks."""
+    limits = table(Threshold.parse("2.5"), ["simulated#AAPL"])
+    scores = np.empty((len(limits), len(of.slot)))
+    apply(new_states(1), of, limits, scores)
+    _, met = advance({}, ["AAPL"], of, wanted, is_wrong=misprints(scores, limits, of), is_past=right(of))
+    return [(one.row, one.window["said"]) for one in met if one.change == "opened"]
+
+
+@pytest.mark.parametrize("quotes", [(), (2.0,)], ids=["without quotes", "beside its quotes"])
+def test_a_misprint_meets_no_rule_and_is_not_remembered(quotes: tuple[float, ...]) -> None:
+    prices = [100.0 + 0.01 * (n % 3) for n in range(100)]
+    right_ones = ticks(prices, spreads_bp=quotes * 100)
+    wrong = right_ones.price.copy()
+    wrong[70], wrong[80] = 1.0, 160.0  # where quotes are known, they stay where they were
+    of = right_ones._replace(price=wrong)
+    wanted = [rule("below", 50), rule("above", 150), rule("moves", 2, minutes=5)]
+    assert judged(of, *wanted) == []
+    assert met(of, *wanted) == [70, 71, 80, 81]  # so they would without the detectors
+
+
+def test_a_true_jump_meets_a_rule_at_once_beside_its_quotes_and_confirmed_without() -> None:
+    prices = [100.0 + 0.01 * (n % 3) for n in range(80)] + [109.0, 109.01, 109.0, 109.01, 109.0]
+    up = rule("above", 105)
+    assert judged(ticks(prices, spreads_bp=[2.0] * 85), up) == [(80, "rose above 105, to 109 (rule above-1)")]
+    assert judged(ticks(prices), up) == [(81, "rose above 105, to 109.01 (rule above-1)")]
+
+
+def test_a_price_below_zero_meets_a_rule() -> None:
+    prices = [20.0 + 0.01 * (n % 3) for n in range(80)] + [-5.0, -37.63]
+    assert judged(ticks(prices), rule("below", -10)) == [(81, "fell below -10, to -37.63 (rule below-1)")]
+
+
 def test_the_past_is_observed_and_meets_nothing() -> None:
     level = rule("above", 200, repeat="once")
     before = ticks([199.0, 201.0, 198.0])
     past = np.ones(3, np.bool_)
-    memory, none = advance({}, ["AAPL"], before, past, (level,))
+    memory, none = advance({}, ["AAPL"], before, (level,), is_wrong=right(before), is_past=past)
     assert none == []
     assert met(ticks([201.0, 202.0], start_ms=T0_MS + MINUTE), level, memory=memory) == [0]
 
 
 def test_rules_of_other_tickers_cost_nothing_and_a_changed_rule_begins_anew() -> None:
     level = rule("above", 200, repeat="once")
-    memory, _ = advance({}, ["AAPL"], ticks([199.0, 201.0]), np.zeros(2, np.bool_), (level,))
+    risen, fallen = ticks([199.0, 201.0]), ticks([1.0])
+    memory, _ = advance({}, ["AAPL"], risen, (level,), is_wrong=right(risen), is_past=right(risen))
     assert met(ticks([199.0, 201.0], start_ms=T0_MS + MINUTE), level, memory=memory) == []
     changed = rule("above", 200, repeat="once", severity="low")
     assert met(ticks([199.0, 201.0], start_ms=T0_MS + MINUTE), changed, memory=memory) == [1]
     other = rule("above", 200, ticker="KO")
-    assert advance(memory, ["AAPL"], ticks([1.0]), np.zeros(1, np.bool_), (other,)) == ({}, [])
+    assert advance(memory, ["AAPL"], fallen, (other,), is_wrong=right(fallen), is_past=right(fallen)) == (
+        {},
+        [],
+    )
 
 
 _PRICES = st.lists(st.floats(-10, 1000), min_size=1, max_size=60)
@@ -149,7 +194,7 @@ def test_any_cutting_of_the_ticks_comes_to_the_same(prices: list[float], data: s
     spreads = data.draw(st.lists(st.floats(0, 100), min_size=len(prices), max_size=len(prices)))
     volumes = np.cumsum(data.draw(st.lists(st.floats(0, 1000), min_size=len(prices), max_size=len(prices))))
     of = ticks(prices, spreads_bp=spreads, volumes=volumes.tolist(), every_ms=7 * SECOND)
-    whole, at_once = advance({}, ["AAPL"], of, np.zeros(len(prices), np.bool_), _WANTED)
+    whole, at_once = advance({}, ["AAPL"], of, _WANTED, is_wrong=right(of), is_past=right(of))
     memory: Memory = {}
     in_parts: list[Transition] = []
     start = 0
@@ -157,7 +202,7 @@ def test_any_cutting_of_the_ticks_comes_to_the_same(prices: list[float], data: s
         stop = data.draw(st.integers(start + 1, len(prices)))
         columns: Any = [column[start:stop] for column in of]
         part = Ticks(*columns)
-        memory, few = advance(memory, ["AAPL"], part, np.zeros(stop - start, np.bool_), _WANTED)
+        memory, few = advance(memory, ["AAPL"], part, _WANTED, is_wrong=right(part), is_past=right(part))
         in_parts += [one._replace(row=one.row + start) for one in few]
         start = stop
     assert in_parts == at_once
