@@ -242,8 +242,8 @@ class AlpacaHistory:
                 if at is not None and newest_ms < at < until_ms:
                     newest_ms, idle = at, 0
                     yield MinuteBar(at, bar.o, bar.h, bar.l, bar.c, bar.v)
-            page = bars.next_page_token or ""
-            if not page:
+            before, page = page, bars.next_page_token or ""
+            if page in {"", before}:
                 return
         raise SourceError(f"alpaca's pages of {symbol} do not end: {idle} of them brought nothing new")
 
