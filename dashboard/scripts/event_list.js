@@ -144,7 +144,7 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   fill(
     meta,
     usualSource !== "" && anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
-    severity !== anomaly.severity && h("span", { className: "badge badge-quiet" }, `Reached ${severity}`),
+    severity !== anomaly.severity && h("span", { className: "event-reached", title: `Reached ${severity}` }, h("span", { className: "visually-hidden" }, "Reached "), h("span", { "aria-hidden": "true" }, "→"), severityMark(severity, true)),
     acknowledged && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),
     isChosen && viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),

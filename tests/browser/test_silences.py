@@ -179,7 +179,7 @@ def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site
     site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 20_000)
     expect(facts).to_contain_text(re.compile(r"goes on, for \d+ min; escalated to critical"))
     row = page.locator(f'#events .event[data-id="{anomaly.id}"]')
-    expect(row).to_contain_text("Reached critical")
+    expect(row.get_by_title("Reached critical").locator(".severity-critical")).to_have_count(1)
     marked = page.locator("#watch tbody tr", has_text="AMZN").locator(".severity-critical")
     expect(marked).to_have_attribute("title", "Volume burst, critical, in the last 15 minutes")
     site.announce(replace(anomaly, severity="critical"), change="ended", at_ms=moment + 95_000)
