@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.session import Session
 
 from localstack.published_limits import Excess
@@ -44,8 +44,13 @@ def judged(target: str) -> Callable[[bytes], Excess | None] | None:
 
 @cache
 def _model(service: str, operation: str) -> OperationModel | None:
-    model = Session().get_service_model(service)
+    model = _models(service)
     return model.operation_model(operation) if operation in model.operation_names else None
+
+
+@cache
+def _models(service: str) -> ServiceModel:
+    return Session().get_service_model(service)  # reading it takes some 40 ms
 
 
 def _excess(shape: Shape, code: str, body: bytes) -> Excess | None:

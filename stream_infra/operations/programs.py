@@ -32,7 +32,8 @@ def process_id(directory: Path, name: str) -> int | None:
         found = started(int(pid))
     except (FileNotFoundError, ValueError):
         return None
-    return int(pid) if start and start in (found, _started_by_clock(int(pid))) else None
+    is_ours = found and start and (found == start or _started_by_clock(int(pid)) == start)
+    return int(pid) if is_ours else None
 
 
 def since(directory: Path | None, name: str) -> datetime | None:
