@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -19,6 +20,8 @@ _RETRY_SECONDS = 900.0
 _INTERVAL = "POLL_INTERVAL_SECONDS"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 
 class VendorSource:
@@ -149,7 +152,7 @@ def epoch_ms(raw: object) -> int | None:
 
 
 def bars_of(whose: str, raw: object, kind: type[T]) -> list[T]:
-    """Return the bars in a vendor's list; one that is none costs no other.
+    """Return the bars in a vendor's list; one that is none costs no other, and a warning says how many there were.
 
     Raises
     ------
@@ -157,12 +160,14 @@ def bars_of(whose: str, raw: object, kind: type[T]) -> list[T]:
         If it is no list, or none of its items is a bar; `whose` bars they would be.
     """
     items = raw if isinstance(raw, list) else [raw]
-    found, why = list[T](), ""
+    found, odd, why = list[T](), 0, ""
     for item in items:
         try:
             found.append(msgspec.convert(item, kind, strict=False))  # numbers may come as text
         except msgspec.ValidationError as error:
-            why = str(error)
+            odd, why = odd + 1, str(error)
     if why and not found:
         raise SourceError(f"{whose}: the answer holds no bar: {why}")
+    if odd:
+        _logger.warning("%s: %d of %d bars cannot be read and are left out: %s", whose, odd, len(items), why)
     return found

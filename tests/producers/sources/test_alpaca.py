@@ -375,9 +375,12 @@ def test_a_page_without_bars_is_not_the_last(vendor: VendorStub) -> None:
 @pytest.mark.parametrize(
     "odd", [None, {}, minute("14:31", None), minute("14:31", "a"), {**minute("1"), "t": 1e30}]
 )
-def test_one_odd_bar_costs_no_other(vendor: VendorStub, odd: object) -> None:
+def test_one_odd_bar_costs_no_other_and_is_told(
+    vendor: VendorStub, odd: object, caplog: pytest.LogCaptureFixture
+) -> None:
     vendor.script(page(minute("14:30", "1.5"), odd, minute("14:32")))
     assert [bar.ts % 3_600_000 // 60_000 for bar in bars(vendor)] == [30, 32]
+    assert "alpaca, AAPL: 1 of 3 bars cannot be read and are left out: " in caplog.text
 
 
 def test_bars_of_which_none_can_be_read_are_an_error(vendor: VendorStub) -> None:
