@@ -77,7 +77,7 @@ class Checkpoints:
             return set(self._offsets)
 
     def save(self) -> None:
-        """Write the file if something changed."""
+        """Write the file if something changed since it was written; an OSError leaves the file before it."""
         with self._lock:
             if not self._changed or self._path is None:
                 return
@@ -88,16 +88,20 @@ class Checkpoints:
                     for uuid, shards in self._offsets.items()
                 },
             }
-            self._changed = False
             write_atomically(self._path, json.dumps(document, indent=1))
+            self._changed = False
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> dict[str, dict[str, Offset]]:

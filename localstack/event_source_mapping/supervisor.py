@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Supervisor:
         self._runners: dict[str, MappingRunner] = {}
         self._stop = threading.Event()
         self._reachable = True
+        self._writable = True
         self._announced: list[str] | None = None
         self._rejected: set[str] = set()
         self._without_stream: set[str] = set()
@@ -79,8 +81,7 @@ class Supervisor:
             if now >= next_refresh or any(runner.has_finished_shards for runner in self._runners.values()):
                 self._refresh()
                 next_refresh = now + REFRESH_SECONDS
-            self._checkpoints.save()
-            self._announce()
+            self._write(self._checkpoints.save, self._announce)
             self._stop.wait(_TICK_SECONDS)
         self._wind_up()
 
@@ -182,6 +183,20 @@ class Supervisor:
         else:
             self._without_stream.discard(settings.uuid)
 
+    def _write(self, *files: Callable[[], None]) -> None:
+        """Write files; while they cannot be written, on a full disk, deliveries go on, and it is tried again."""
+        try:
+            for write in files:
+                write()
+        except OSError as error:
+            if self._writable:
+                logger.error("files_not_written error=%s", error)
+            self._writable = False
+        else:
+            if not self._writable:
+                logger.info("files_written")
+            self._writable = True
+
     def _announce(self) -> None:
         if self._options.ready_file is None or not self._reachable:
             return
@@ -202,7 +217,7 @@ class Supervisor:
         deadline = time.monotonic() + _DRAIN_SECONDS
         for runner in self._runners.values():
             runner.join(max(0.0, deadline - time.monotonic()))
-        self._checkpoints.save()
+        self._write(self._checkpoints.save)
         if self._options.ready_file is not None:
             self._options.ready_file.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ Kinesis here keeps what AWS keeps (a closed shard's records, and its end); the L
 that no emulator polls, and its functions are Python callables.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -257,6 +258,25 @@ def test_a_restart_goes_on_after_the_checkpoint(run: Run, tmp_path: Path) -> Non
     stream.put("shardId-000000000000", "two")
     run(stream, functions)
     eventually(lambda: deliveries.payloads == ["one", "two"])
+
+
+def test_while_its_file_cannot_be_written_it_delivers_and_writes_it_afterwards(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a full disk; it ended with a traceback, and nothing was scored until the next `make up`."""
+    state = tmp_path / "state.json"
+    in_the_way = tmp_path / f"state.json.{os.getpid()}.tmp"
+    in_the_way.mkdir()
+    deliveries, stream = Deliveries(), Stream()
+    run(stream, Functions(deliveries))
+    stream.put("shardId-000000000000", "one")
+    eventually(lambda: "files_not_written" in caplog.text)
+    stream.put("shardId-000000000000", "two")
+    eventually(lambda: deliveries.payloads == ["one", "two"])
+    assert not state.exists()
+    in_the_way.rmdir()
+    eventually(state.exists)
+    assert caplog.text.count("files_not_written") == 1
 
 
 def test_a_deleted_mapping_is_stopped_and_forgotten(run: Run) -> None:

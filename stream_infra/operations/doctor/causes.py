@@ -58,7 +58,7 @@ def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
     for name, pid in facts.programs.items():
         if pid is not None and pid not in facts.halted:
             continue
-        ended = "the local monitor was ended, or the program failed: see its log in .local/logs"
+        ended = "the local monitor was ended, or the program failed: `stock-monitor status` names its log"
         yield Diagnosis(
             cause="program-stopped",
             part=name,
