@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from localstack.clients import client
 from localstack.complement import complement
+from localstack.files import write_atomically
 from localstack.node import cdk, find_node
 from localstack.settings import ACCOUNT, REGION, ROOT, LocalError, LocalSettings, aws_environment
 from stream_infra import names
@@ -49,7 +50,7 @@ def deploy(settings: LocalSettings, config: Config, progress: Progress) -> bool:
     _run(settings, arguments, ROOT, progress)
     progress("setting what the emulator's CloudFormation leaves out")
     complement(settings, assembly)
-    mark.write_text(fingerprint)
+    write_atomically(mark, fingerprint)
     return True
 
 
@@ -143,6 +144,4 @@ def write_endpoints(settings: LocalSettings) -> None:
         "aws": settings.aws,
         "outbox": f"{settings.origin}/outbox",
     }
-    partial = settings.directory / "endpoints.json.partial"
-    partial.write_text(json.dumps(endpoints, indent=2) + "\n")
-    partial.rename(settings.directory / "endpoints.json")
+    write_atomically(settings.directory / "endpoints.json", json.dumps(endpoints, indent=2) + "\n")

@@ -6,6 +6,7 @@ The queue of the front door receives them (see `complement`); the log keeps the 
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import threading
 from collections import Counter, deque
@@ -13,6 +14,12 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
+
+from localstack.files import append_lines, whole_lines, write_atomically
+
+logger = logging.getLogger(__name__)
 
 KEPT = 10_000
 """Events that somebody who was away can still get."""
@@ -70,8 +77,7 @@ class EventLog:
             if event_id in self._known:
                 return
             added = LoggedEvent(self.newest + 1, event_id, detail_type, detail)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(_line(added))
+            append_lines(self._path, _line(added))
             self._events.append(added)
             self._counts[_labels(added)] += 1
             self._known.add(event_id)
@@ -109,10 +115,8 @@ class EventLog:
         return n if first - 1 <= n <= self.newest else None
 
     def _rewrite(self) -> None:
-        whole = self._path.with_name(f"{self._path.name}.new")
         lines = [json.dumps({"log": self.name}) + "\n", *map(_line, self._events)]
-        whole.write_text("".join(lines), encoding="utf-8")
-        whole.replace(self._path)
+        write_atomically(self._path, "".join(lines))
         self._written = 0
 
 
@@ -126,9 +130,15 @@ def _line(event: LoggedEvent) -> str:
 
 
 def _read(path: Path, kept: int) -> tuple[str, deque[LoggedEvent]]:
-    """Return a log's name and its last events; a line that a crash cut off is left out, as the queue has it still."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    whole = [json.loads(line) for line in lines if line.endswith("\n")]
-    if not whole:
-        return secrets.token_hex(4), deque()
-    return whole[0]["log"], deque((LoggedEvent(*values) for values in whole[1:]), maxlen=kept)
+    """Return a log's name and its last events; a line that a crash cut off is left out, as the queue has it still.
+
+    One that is damaged otherwise ends the log: whoever follows is told so by its new name.
+    """
+    try:
+        lines = [json.loads(line) for line in whole_lines(path)]  # msgspec takes no halves of characters
+        if lines:
+            events = deque((msgspec.convert(line, LoggedEvent) for line in lines[1:]), maxlen=kept)
+            return msgspec.convert(lines[0], dict[str, str])["log"], events
+    except (ValueError, KeyError) as error:
+        logger.warning("%s is damaged, and begun anew: %r", path, error)
+    return secrets.token_hex(4), deque()

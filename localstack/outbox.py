@@ -18,6 +18,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localstack.files import append_lines, whole_lines
+
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1
@@ -43,7 +45,7 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._messages = [_message(json.loads(line)) for line in _lines(path)]
+        self._messages = list(_read(path))
         self._deliveries = {message.delivery for message in self._messages}
 
     def after(self, n: int) -> list[OutboxMessage]:
@@ -75,8 +77,7 @@ class Outbox:
                 )
                 for offset, text in enumerate(_texts(notification), start=1)
             ]
-            with self._path.open("a") as file:
-                file.writelines(json.dumps(asdict(message)) + "\n" for message in new)
+            append_lines(self._path, "".join(json.dumps(asdict(message)) + "\n" for message in new))
             self._messages += new
             self._deliveries.add(delivery)
 
@@ -88,13 +89,16 @@ def _message(values: dict[str, Any]) -> OutboxMessage:
     return OutboxMessage(n, **texts)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    if path.exists():
-        for line in path.read_text().splitlines(keepends=True):
-            if line.endswith(
-                "\n"
-            ):  # a last line without its end was cut off by a crash; the queue brings it again
-                yield line
+def _read(path: Path) -> Iterator[OutboxMessage]:
+    """Return the messages in a file; what a crash cut off at its end, the queue brings again."""
+    n = 0
+    for number, line in enumerate(whole_lines(path), start=1):
+        try:
+            yield _message({**json.loads(line), "n": n + 1})
+        except (ValueError, TypeError) as error:
+            logger.warning("%s: line %d is damaged, and left out: %r", path, number, error)
+        else:
+            n += 1
 
 
 def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from localstack.files import write_atomically
 from localstack.settings import LocalError, LocalSettings
 from stream_infra.operations.programs import process_id, started
 
@@ -49,10 +50,8 @@ class Process:
                 start_new_session=True,
             )
         _started_here.append(child)
-        partial = self._pid_file.with_suffix(".partial")
         try:
-            partial.write_text(f"{child.pid}\n{started(child.pid)}\n")
-            partial.rename(self._pid_file)
+            write_atomically(self._pid_file, f"{child.pid}\n{started(child.pid)}\n")
         except OSError:  # a full disk, say: nobody would know of it, and nobody end it
             _end_group(child.pid, STOP_SECONDS)
             raise

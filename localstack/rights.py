@@ -7,6 +7,7 @@ call, so the same evaluator is called here again, statement by statement: what n
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ from ministack.core.iam_actions import (
 )
 from ministack.core.iam_evaluator import EvalContext, ParsedStatement, evaluate, resolve_principal
 
+from localstack.files import write_atomically
 from localstack.settings import ACCOUNT, REGION
 from localstack.shifts import group_arn
 
@@ -165,13 +167,20 @@ class Rights:
         self._roles.clear()
 
     def save(self, file: Path) -> None:
-        """Write the record, for the next start."""
-        file.write_text(json.dumps(self.as_json()))
+        """Write the record, for the next start; it is a report, and costs no data where the disk is full."""
+        try:
+            write_atomically(file, json.dumps(self.as_json()))
+        except OSError as error:
+            logging.getLogger(__name__).error("the record of rights cannot be written: %s", error)
 
     def load(self, file: Path) -> None:
-        """Read what an earlier run recorded, if there is any."""
-        if file.exists():
+        """Read what an earlier run recorded, if there is any that can be read."""
+        try:
             self.used |= from_json(json.loads(file.read_text()))
+        except FileNotFoundError:
+            pass
+        except (ValueError, TypeError) as error:
+            logging.getLogger(__name__).error("%s is damaged, and begun anew: %s", file, error)
 
     def as_json(self) -> list[tuple[str, str, str, list[str]]]:
         """Return the record as (role, action, place, statements)."""

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from localstack.files import write_atomically
+
 _AWS = "aws"
 STATE = f"{_AWS}/state"
 """Where MiniStack writes its state, below the folder in which it runs."""
@@ -79,9 +81,7 @@ def finish(directory: Path, errors: Sequence[str], now: datetime | None = None) 
     """Mark the data of a run as whole, or note why they are not; `directory` is the local monitor's."""
     name, text = (_FAILED, "\n".join(errors)) if errors else (_MARK, f"{now or datetime.now(UTC):%FT%T}Z")
     try:
-        partial = directory / _AWS / f"{name}.partial"
-        partial.write_text(f"{text}\n")
-        partial.rename(directory / _AWS / name)
+        write_atomically(directory / _AWS / name, f"{text}\n")
     except (
         OSError
     ) as error:  # on a full disk not even that; without a mark the data count as lost all the same

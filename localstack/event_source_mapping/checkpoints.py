@@ -1,12 +1,12 @@
 """Where each shard of each mapping is to be read from, kept in a file that survives a restart."""
 
 import json
-import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from localstack.files import write_atomically
 from producers.errors import MonitorError
 
 _VERSION = 1
@@ -88,20 +88,9 @@ class Checkpoints:
                     for uuid, shards in self._offsets.items()
                 },
             }
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path, json.dumps(document, indent=1))
             self._changed = False
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path) -> dict[str, dict[str, Offset]]:

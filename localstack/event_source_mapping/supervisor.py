@@ -12,7 +12,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localstack.event_source_mapping.arrivals import ArrivalWatch
-from localstack.event_source_mapping.checkpoints import Checkpoints, write_atomically
+from localstack.event_source_mapping.checkpoints import Checkpoints
 from localstack.event_source_mapping.clients import Clients
 from localstack.event_source_mapping.mapping import MappingRunner
 from localstack.event_source_mapping.sender import Sender
@@ -23,6 +23,7 @@ from localstack.event_source_mapping.settings import (
     parse_mapping,
 )
 from localstack.event_source_mapping.workers import DaemonPool
+from localstack.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

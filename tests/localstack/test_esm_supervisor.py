@@ -4,7 +4,6 @@ Kinesis here keeps what AWS keeps (a closed shard's records, and its end); the L
 that no emulator polls, and its functions are Python callables.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -265,7 +264,7 @@ def test_while_its_file_cannot_be_written_it_delivers_and_writes_it_afterwards(
 ) -> None:
     """On a full disk; it ended with a traceback, and nothing was scored until the next `make up`."""
     state = tmp_path / "state.json"
-    in_the_way = tmp_path / f"state.json.{os.getpid()}.tmp"
+    in_the_way = tmp_path / "state.json.partial"
     in_the_way.mkdir()
     deliveries, stream = Deliveries(), Stream()
     run(stream, Functions(deliveries))

@@ -139,7 +139,7 @@ def test_a_halted_program_is_named_goes_on_and_ends_at_once_when_it_is_told_to(p
 
 def test_a_program_whose_pid_file_cannot_be_written_is_ended(process: Process, tmp_path: Path) -> None:
     """On a full disk it would run on, and nobody know of it."""
-    (tmp_path / "thing.partial").mkdir()  # as if there was no room for it
+    (tmp_path / "thing.pid.partial").mkdir()  # as if there was no room for it
     alive = tmp_path / "alive"
     program = f"import os, time; open({str(alive)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     with pytest.raises(OSError, match="thing"):
