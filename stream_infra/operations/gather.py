@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -78,6 +79,7 @@ class Gatherer:
             log_directory=f"{endpoints.directory}/logs",
             programs=running,
             halted=halted,
+            free_bytes=shutil.disk_usage(endpoints.directory).free if endpoints.directory else None,
         )
         if not facts.aws_problem:
             facts = self._of_aws(facts, thorough=thorough)

@@ -19,6 +19,8 @@ SILENT = timedelta(minutes=10)
 CLOCK_ERROR_SECONDS = 5.0
 """Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
+_ROOM_BYTES = 100e6
+"""A copy of the local AWS's data, most of it the functions' code, takes about as much."""
 _NAMED = 5
 PARAMETER_PARTS = {names.TICKER_PARAMETER: "watch list", names.THRESHOLD_PARAMETER: "threshold"}
 
@@ -67,6 +69,14 @@ def _programs(facts: MonitorFacts) -> Iterator[Finding]:
             yield Finding(name, "failed", f"process {pid} is halted by a signal", f"run `{facts.redo}`")
         else:
             yield Finding(name, "ok", f"runs as process {pid}")
+
+
+def _disk(facts: MonitorFacts) -> Iterator[Finding]:
+    if facts.free_bytes is not None and facts.free_bytes < _ROOM_BYTES:
+        detail = (
+            f"{facts.free_bytes / 1e6:,.0f} MB are free: the data of the local AWS can no longer be saved"
+        )
+        yield Finding("disk", "failed", detail, f"make room on the disk of {facts.log_directory}")
 
 
 def _aws(facts: MonitorFacts) -> Iterator[Finding]:
@@ -339,6 +349,7 @@ def _unless_aws_fails(*checks: Any) -> Any:
 
 _CHECKS = (
     _programs,
+    _disk,
     _aws,
     _unless_aws_fails(
         _stream,

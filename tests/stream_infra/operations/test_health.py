@@ -9,7 +9,7 @@ import pytest
 
 from consumers.contracts.counts import TickCounts
 from stream_infra import names
-from stream_infra.operations.doctor import causes
+from stream_infra.operations.doctor import causes, examine
 from stream_infra.operations.facts import (
     EventRule,
     FeedFacts,
@@ -146,6 +146,16 @@ def test_news_of_before_the_start_are_no_failure_while_it_is_new() -> None:
     functions = {**SOUND.functions, names.SCANNER: Function(last_ran=LONG_AGO)}
     assert [finding.part for finding in failed(replace(SOUND, functions=functions))] == ["scanner"]
     assert failed(replace(SOUND, functions=functions, just_deployed=True)) == []
+
+
+def test_a_full_disk_is_named() -> None:
+    """The monitor runs on, and what it holds would be lost with the next kill or power cut."""
+    assert healthy(judge(replace(SOUND, free_bytes=10**9)))
+    full = replace(SOUND, free_bytes=12_300_000, log_directory="/x/.local/logs")
+    detail = "12 MB are free: the data of the local AWS can no longer be saved"
+    assert failed(full) == [Finding("disk", "failed", detail, "make room on the disk of /x/.local/logs")]
+    (diagnosis,) = examine(full)
+    assert (diagnosis.part, diagnosis.section) == ("disk", "local-programs")
 
 
 def test_a_halted_program_is_named_with_what_makes_it_go_on() -> None:
