@@ -132,7 +132,7 @@ def _line(event: LoggedEvent) -> str:
 def _read(path: Path, kept: int) -> tuple[str, deque[LoggedEvent]]:
     """Return a log's name and its last events; a line that a crash cut off is left out, as the queue has it still.
 
-    One that is damaged otherwise ends the log: whoever follows is told so by its new name.
+    One that is damaged otherwise ends the log, and whoever follows sees its new name.
     """
     try:
         lines = [json.loads(line) for line in whole_lines(path)]  # msgspec takes no halves of characters

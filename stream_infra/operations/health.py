@@ -71,7 +71,8 @@ def _programs(facts: MonitorFacts) -> Iterator[Finding]:
             yield Finding(name, "ok", f"runs as process {pid}")
 
 
-def _disk(facts: MonitorFacts) -> Iterator[Finding]:
+def disk(facts: MonitorFacts) -> Iterator[Finding]:
+    """Find the local monitor's disk to be full."""
     if facts.free_bytes is not None and facts.free_bytes < _ROOM_BYTES:
         detail = (
             f"{facts.free_bytes / 1e6:,.0f} MB are free: the data of the local AWS can no longer be saved"
@@ -349,7 +350,7 @@ def _unless_aws_fails(*checks: Any) -> Any:
 
 _CHECKS = (
     _programs,
-    _disk,
+    disk,
     _aws,
     _unless_aws_fails(
         _stream,

@@ -9,6 +9,7 @@ from stream_infra import names
 from stream_infra.operations.doctor import inputs, stores
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import Function, MonitorFacts
+from stream_infra.operations.health import disk
 
 Check = Callable[[MonitorFacts], Iterator[Diagnosis]]
 PART_OF_FUNCTION = {
@@ -68,6 +69,12 @@ def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
             section="local-programs",
             explains=_PROGRAMS.get(name, ()),
         )
+
+
+def _disk(facts: MonitorFacts) -> Iterator[Diagnosis]:
+    for found in disk(facts):
+        because = "other files fill it, or the monitor's own: `df -h` and `du` say which"
+        yield Diagnosis("disk-full", found.part, found.detail, because, found.action, "local-programs")
 
 
 def _stacks(facts: MonitorFacts) -> Iterator[Diagnosis]:
@@ -230,6 +237,7 @@ def _unseen(facts: MonitorFacts) -> Iterator[Diagnosis]:
 
 _CHECKS: tuple[Check, ...] = (
     programs,
+    _disk,
     _stacks,
     _functions,
     _rules,

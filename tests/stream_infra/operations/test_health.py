@@ -155,7 +155,7 @@ def test_a_full_disk_is_named() -> None:
     detail = "12 MB are free: the data of the local AWS can no longer be saved"
     assert failed(full) == [Finding("disk", "failed", detail, "make room on the disk of /x/.local/logs")]
     (diagnosis,) = examine(full)
-    assert (diagnosis.part, diagnosis.section) == ("disk", "local-programs")
+    assert (diagnosis.cause, diagnosis.part, diagnosis.section) == ("disk-full", "disk", "local-programs")
 
 
 def test_a_halted_program_is_named_with_what_makes_it_go_on() -> None:
