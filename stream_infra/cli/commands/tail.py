@@ -101,7 +101,8 @@ def anomalies(
 ) -> None:
     """Follow anomalies as they are found; those of a replay, whose dates are old, with --since.
 
-    Lines are cut to the terminal's width, or to 80 characters; --json has all.
+    Times are of today (UTC), unless a line with another date stands before them. Lines are cut to the terminal's width,
+    or to 80 characters; --json has all.
 
     Example: stock-monitor tail anomalies --since 1h --severity high --severity critical
     """
@@ -152,11 +153,14 @@ def _print(
     as_json: bool,
     wanted: Callable[[Item], bool] = lambda _: True,
 ) -> None:
-    out = console()
+    out, day = console(), f"{datetime.now(UTC):%F}"
     for item in following.items(cursor, how, time.sleep, wanted):
         if as_json:
             typer.echo(json.dumps(item, ensure_ascii=False))
         else:
+            if (its := str(item.get("timestamp", item.get("sent_at", day)))[:10]) != day:
+                typer.echo(f"-- {one_line(its)}")
+                day = its
             print_line(out, show(item))
 
 
@@ -213,7 +217,7 @@ def _anomaly(item: Item) -> Text:
     from consumers.contracts.kinds import name_of  # noqa: PLC0415  --help must not pay for it
 
     ticker = one_line(item["ticker"])
-    line = Text(f"{time_of(str(item['timestamp']))}  ")
+    line = Text(f"{time_of(str(item['timestamp']))[11:]}  ")
     line.append(f"{one_line(item['severity']):<8}", _COLOURS.get(item["severity"], ""))
     line.append(f"  {ticker:<9}  {one_line(name_of(item['kind'])):<16}  ")
     line.append(one_line(_without_columns(item["explanation"], item["ticker"])))
@@ -228,7 +232,7 @@ def _without_columns(explanation: str, ticker: str) -> str:
 def _alert(item: dict[str, Any]) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    line = Text(f"{time_of(item['sent_at'])}  ")
+    line = Text(f"{time_of(item['sent_at'])[11:]}  ")
     line.append(f"{item.get('protocol', item.get('kind', '')):<6}", "cyan")
     return line.append(f" {one_line(item['subject'] or item['body'])}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -64,9 +65,28 @@ def shown(*arguments: str) -> list[str]:
     ],
 )
 def test_one_line_each_of_what_was_asked_for(arguments: tuple[str, ...], minutes: list[int]) -> None:
-    assert [line[:20] for line in shown(*arguments)] == [f"2026-11-24 14:{m:02d}:00Z" for m in minutes]
+    date, *lines = shown(*arguments)
+    assert date == "-- 2026-11-24"
+    assert [line[:9] for line in lines] == [f"14:{m:02d}:00Z" for m in minutes]
     ids = [json.loads(line)["id"] for line in shown(*arguments, "--json")]
     assert ids == [THERE[minute - 1]["id"] for minute in minutes]
+
+
+def test_the_date_is_told_where_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    today = f"{datetime.now(UTC):%F}"
+    of = [("2026-11-23", 1), ("2026-11-23", 2), ("2026-11-24", 3), (today, 4), (today, 5)]
+    items = [anomaly(n, "low", "gap") | {"timestamp": f"{day}T14:0{n}:00.000Z"} for day, n in of]
+    monkeypatch.setattr(
+        "stream_infra.operations.tail.get_json",
+        lambda _url, **_query: {"anomalies": list(reversed(items)), "next": None},
+    )
+    expected = ["-- 2026-11-23", "14:01", "14:02", "-- 2026-11-24", "14:03", f"-- {today}", "14:04", "14:05"]
+    assert [line[: len(start)] for line, start in zip(shown(), expected, strict=True)] == expected
+    monkeypatch.setattr(
+        "stream_infra.operations.tail.get_json",
+        lambda _url, **_query: {"anomalies": list(reversed(items[3:])), "next": None},
+    )
+    assert [line[:5] for line in shown()] == ["14:04", "14:05"]
 
 
 @pytest.mark.parametrize(
