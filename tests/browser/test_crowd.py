@@ -31,6 +31,8 @@ def test_every_anomaly_is_reached_and_everything_works(page: Page, site: Site) -
     assert len(seen) >= SHOWN
     assert events.count() <= 500
     browse(page, Hand(page), "T250")
-    page.wait_for_function(  # rows are brought up to date bit by bit, to the last one
-        "() => new Set(Array.from(document.querySelectorAll('#watch .price'), (cell) => cell.textContent)).size === 2"
-    )  # their heading, and one price
+    # Rows are brought up to date bit by bit, to the last one, also where the next prices come before that is done.
+    prices = "Array.from(document.querySelectorAll('#watch td.price'), (cell) => cell.textContent)"
+    before = page.evaluate(prices)
+    assert len(before) == 500
+    page.wait_for_function(f"(before) => {prices}.every((price, row) => price !== before[row])", arg=before)

@@ -79,19 +79,23 @@ def left_behind(monitor: Monitor) -> list[str]:
 
 
 def verified(monitor: Monitor) -> Json:
-    answer = monitor.run("verify", "--json")
+    answer = monitor.run("verify", "--json", timeout=600)
     found = json.loads(answer.stdout)
     assert answer.returncode == (0 if found["passed"] else 1), answer.stderr
     return found
 
 
-def test_a_sound_deployment_passes_in_less_than_two_minutes_and_nothing_is_left(
-    monitor: Monitor, earlier: set[str]
-) -> None:
+@pytest.mark.speed
+def test_it_takes_less_than_two_minutes(monitor: Monitor) -> None:
+    """As docs/aws-drills.md says of AWS; some 10 s are usual here."""
+    began = time.monotonic()
+    verified(monitor)
+    assert time.monotonic() - began < 120
+
+
+def test_a_sound_deployment_passes_and_nothing_is_left(monitor: Monitor, earlier: set[str]) -> None:
     def passes() -> Json:
-        began = time.monotonic()
         found = verified(monitor)
-        assert time.monotonic() - began < 120  # what is promised to people, not a speed: some 10 s are usual
         return found["passed"] and found
 
     found = monitor.eventually(passes, 240, "the proof is made")

@@ -142,9 +142,11 @@ def poll_five_thousand(vendor: VendorStub, polls: int, seconds: int) -> Json:
 
 @pytest.mark.speed
 def test_five_thousand_tickers_are_polled_on_time(vendor: VendorStub) -> None:
-    pauses = pauses_of(poll_five_thousand(vendor, polls=3, seconds=5))
+    measured = poll_five_thousand(vendor, polls=3, seconds=5)
+    pauses = pauses_of(measured)
     assert len(pauses) == 2
     assert all(abs(pause - 5) < 1 for pause in pauses), pauses
+    assert sum(measured["sizes"]) / measured["report"]["ticks"] <= 60
 
 
 def test_a_poll_of_five_thousand_tickers_loses_none_and_is_small(
@@ -157,7 +159,9 @@ def test_a_poll_of_five_thousand_tickers_loses_none_and_is_small(
     assert len(vendor.calls) == TICKERS // 500, "5,000 calls would be 60,000 a minute"
     assert len(measured["archived"]) == 1, "one object a scan, not one a ticker"
     assert measured["memory_mib"] < 512
-    assert sum(sizes) / report["ticks"] <= 60
+    assert sum(sizes) / report["ticks"] <= 64, (
+        "60 on time: late, each time says more than that the quote is fresh"
+    )
     assert max(sizes) <= MAX_AGGREGATE_BYTES
     mean = sum(sizes) / len(sizes)
     figures = (
