@@ -8,6 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
+GONE := { echo "The Python of .venv is gone: run make .venv, then this again" >&2; exit 1; }
 
 .PHONY: help up down clean .venv compiled lock test tests format lint audit sbom unit exam bench test-faults test-localstack
 
@@ -21,19 +22,23 @@ up: .venv node_modules/.installed ## Bring the whole monitor up on this machine;
 	@$(BIN)/python -m localstack.up
 
 down: ## End it; its data stays
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down; else echo "Nothing runs."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down; elif [ -e .venv ]; then $(GONE); else echo "Nothing runs."; fi
 
 clean: ## End it and forget its data
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down --forget; else echo "Nothing to forget."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down --forget; elif [ -e .venv ]; then $(GONE); else echo "Nothing to forget."; fi
 
 .venv: .venv/.installed compiled ## Make the Python environment with `stock-monitor` in it
 
+# An environment made in another place, before the folder was moved, or by a Python that is gone, does not work.
+STALE := $(shell [ ! -e .venv/.installed ] || { [ -x $(BIN)/python ] && grep -qF "$(CURDIR)/.venv" .venv/pyvenv.cfg; } || echo .venv-is-stale)
+.PHONY: .venv-is-stale
+
 # uv comes first, by pip and with its hashes from the lock; it then installs the rest in seconds.
-.venv/.installed: requirements.lock pyproject.toml
+.venv/.installed: requirements.lock pyproject.toml $(STALE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@echo "Making the Python environment (.venv) …"
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python has no venv module: install it (Debian: apt install python3-venv)" >&2; exit 1; }
-	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
+	@[ -x $(BIN)/pip -a -z "$(STALE)" ] || $(PYTHON) -m venv --clear .venv
 	@awk '/^uv==/ {take=1} take && /^[^ ]/ && !/^uv==/ {take=0} take' requirements.lock > .venv/uv.txt
 	@$(BIN)/pip install --quiet --require-hashes --no-deps -r .venv/uv.txt
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-config --require-hashes -r requirements.lock
