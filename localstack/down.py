@@ -14,6 +14,7 @@ from localstack.emulator import emulator
 from localstack.settings import LocalError, LocalSettings, read_settings, unusable
 from localstack.up import alone, failed, front_door, runner
 from producers.errors import MonitorError
+from stream_infra.cli.streams import open_streams
 from stream_infra.operations.proxy import unproxied
 
 SAVE_SECONDS = 3600.0
@@ -48,6 +49,7 @@ def down(settings: LocalSettings, console: Console, *, forget: bool = False) -> 
 
 def main() -> int:
     """Command line of `make down` and `make clean`. Returns the exit code."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="make down", description=__doc__, epilog="Example: make down")
     parser.add_argument("--forget", action="store_true", help="delete the local monitor's data as well")
     arguments = parser.parse_args()

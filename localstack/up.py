@@ -42,6 +42,7 @@ from producers.origin import origin_of
 from producers.settings import SCHEDULED
 from producers.source import SourceSpec
 from stream_infra import names
+from stream_infra.cli.streams import open_streams
 from stream_infra.config import Config
 from stream_infra.operations.proxy import unproxied
 
@@ -266,6 +267,7 @@ def failed(why: str) -> int:
 
 def main() -> int:
     """Command line of `make up`. Returns the exit code."""
+    open_streams()
     argparse.ArgumentParser(
         prog="make up",
         description=__doc__,

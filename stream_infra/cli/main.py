@@ -30,6 +30,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from producers.errors import MonitorError
+from stream_infra.cli.streams import open_streams
 from stream_infra.cli.text import printable
 from stream_infra.operations.errors import FailedError, UnreachableError
 from stream_infra.operations.proxy import unproxied
@@ -222,16 +223,9 @@ for _name, _help in COMMANDS.items():
     app.command(_name, help=_help)(_placeholder(_name))
 
 
-def _open_closed_streams() -> None:
-    """Give a standard stream that is closed (``<&-``, ``>&-``) the null device; each takes the lowest free number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-
-
 def main() -> None:
     """Run ``stock-monitor``."""
-    _open_closed_streams()
+    open_streams()
     os.environ.update(unproxied(os.environ))
     try:
         typer.main.get_command(app).main(prog_name="stock-monitor")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,3 +34,17 @@ def test_a_local_aws_that_fails_meanwhile_is_named_with_its_log_and_what_to_do(
     said = capsys.readouterr().err
     assert said.startswith(f"✗ the local AWS failed: {error}. Its log: {tmp_path}/logs/emulator.log.")
     assert "`make clean up` begins anew" in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("module", ["localstack.up", "localstack.down"])
+def test_a_terminal_that_lacks_a_character_gets_its_escape(module: str, encoding: str) -> None:
+    """They ended with a UnicodeEncodeError, as where no locale is set for a connection by SSH."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "STOCK_MONITOR_PORT": "none"}
+    ended = subprocess.run(
+        [sys.executable, "-m", module], env=environment, capture_output=True, timeout=60, check=False
+    )
+    said = ended.stderr.decode(encoding)
+    sign = "✗" if encoding == "utf-8" else "\\u2717"
+    assert (ended.returncode, said[: len(sign) + 1]) == (1, f"{sign} ")
+    assert "STOCK_MONITOR_PORT" in said
