@@ -49,7 +49,7 @@ def start(settings: LocalSettings) -> str:
         return RUNNING
     process = emulator(settings)
     if process.pid() is not None:
-        process.wait_until(lambda: is_healthy(settings), 60)
+        process.wait_until(lambda: is_healthy(settings))
         return RUNNING
     if not _becomes_free(settings.aws_port):
         raise LocalError(
@@ -82,7 +82,7 @@ def start(settings: LocalSettings) -> str:
         "PYTHONDONTWRITEBYTECODE": "",
     }
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
-    process.wait_until(lambda: is_healthy(settings), 60)
+    process.wait_until(lambda: is_healthy(settings))
     return f"started; {lost}" if lost else "started"
 
 

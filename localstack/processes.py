@@ -15,6 +15,8 @@ from localstack.files import write_atomically
 from localstack.settings import LocalError, LocalSettings
 from stream_infra.operations.programs import process_id, started
 
+READY_SECONDS = 180.0
+"""A start takes seconds, and on a machine that does much else a minute; a program that ends is not waited for."""
 STOP_SECONDS = 20.0
 # A Popen that is collected while its program runs warns of a leak; these are meant to run on.
 _started_here: list[subprocess.Popen[bytes]] = []
@@ -56,7 +58,7 @@ class Process:
             _end_group(child.pid, STOP_SECONDS)
             raise
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
         """Wait until `ready()`.
 
         Raises

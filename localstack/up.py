@@ -49,8 +49,6 @@ from stream_infra.operations.proxy import unproxied
 BACKFILL_MINUTES = 30
 AT_ONCE = 4
 """As many things as the page asks for when it opens."""
-API_SECONDS = 180
-"""The first start of its functions takes a second, and on a machine that does much else a minute."""
 _GATEWAY_SECONDS = 30
 """API Gateway itself waits 29 s for a function."""
 _BACKFILLED = "backfilled"
@@ -171,7 +169,7 @@ def start_front_door(settings: LocalSettings) -> bool:
         return False
     process.stop()  # one that hangs
     process.start([sys.executable, "-m", "localstack.front_door"], aws_environment(settings))
-    process.wait_until(lambda: _answers(url), 30)
+    process.wait_until(lambda: _answers(url))
     return True
 
 
@@ -193,7 +191,7 @@ def _open_api(settings: LocalSettings) -> None:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            front_door(settings).wait_until(lambda: all(pool.map(answers, range(AT_ONCE))), API_SECONDS)
+            front_door(settings).wait_until(lambda: all(pool.map(answers, range(AT_ONCE))))
         except LocalError as error:
             raise LocalError(
                 f"{url} does not answer: `stock-monitor doctor` names the cause\n{error}"
@@ -210,7 +208,7 @@ def start_runner(settings: LocalSettings) -> bool:
     command = [sys.executable, "-m", "localstack.event_source_mapping", "--endpoint-url", settings.aws]
     command += ["--include-disabled", "--state", str(settings.directory / "checkpoints.json")]
     process.start([*command, "--ready-file", str(ready)], aws_environment(settings))
-    process.wait_until(ready.exists, 30)
+    process.wait_until(ready.exists)
     return True
 
 
