@@ -30,7 +30,7 @@ clean: ## End it and forget its data
 .venv: .venv/.installed compiled ## Make the Python environment with `stock-monitor` in it
 
 # An environment made in another place, before the folder was moved, or by a Python that is gone, does not work.
-STALE := $(shell [ ! -e .venv/.installed ] || { [ -x $(BIN)/python ] && grep -qF "$(CURDIR)/.venv" .venv/pyvenv.cfg; } || echo .venv-is-stale)
+STALE := $(shell [ ! -e .venv/.installed ] || { [ -x $(BIN)/python ] && grep -qF "$(CURDIR)/.venv" .venv/pyvenv.cfg .venv/bin/activate 2>/dev/null; } || echo .venv-is-stale)
 .PHONY: .venv-is-stale
 
 # uv comes first, by pip and with its hashes from the lock; it then installs the rest in seconds.

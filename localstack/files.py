@@ -35,4 +35,4 @@ def whole_lines(path: Path) -> list[str]:
     size = data.rfind(b"\n") + 1
     if size < len(data):
         os.truncate(path, size)
-    return data[:size].decode("utf-8", errors="replace").splitlines()
+    return data[:size].decode("utf-8", errors="replace").split("\n")[:-1]

@@ -32,7 +32,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@given(texts=st.lists(st.text(alphabet="aé", max_size=12), max_size=8), size=st.integers(0, 60))
+@given(texts=st.lists(st.text(alphabet="aé\x0c\u2028", max_size=12), max_size=8), size=st.integers(0, 60))
 def test_a_line_is_in_the_file_whole_or_not_at_all(texts: list[str], size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file, written = Path(folder, "lines"), []
