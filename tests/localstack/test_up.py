@@ -37,14 +37,16 @@ def test_a_local_aws_that_fails_meanwhile_is_named_with_its_log_and_what_to_do(
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("module", ["localstack.up", "localstack.down"])
-def test_a_terminal_that_lacks_a_character_gets_its_escape(module: str, encoding: str) -> None:
-    """They ended with a UnicodeEncodeError, as where no locale is set for a connection by SSH."""
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "STOCK_MONITOR_PORT": "none"}
+def test_a_terminal_that_lacks_a_character_gets_its_escape(encoding: str, tmp_path: Path) -> None:
+    """`make up` ended with a UnicodeEncodeError, as where no locale is set for a connection by SSH."""
+    environment = os.environ | {
+        "PYTHONIOENCODING": encoding,
+        "STOCK_MONITOR_DIR": str(tmp_path),
+        "STOCK_MONITOR_AWS_ENDPOINT": "http://127.0.0.1:1",
+    }
     ended = subprocess.run(
-        [sys.executable, "-m", module], env=environment, capture_output=True, timeout=60, check=False
+        [sys.executable, "-m", "localstack.up"], env=environment, capture_output=True, timeout=60, check=False
     )
-    said = ended.stderr.decode(encoding)
-    sign = "✗" if encoding == "utf-8" else "\\u2717"
-    assert (ended.returncode, said[: len(sign) + 1]) == (1, f"{sign} ")
-    assert "STOCK_MONITOR_PORT" in said
+    sign = "✓" if encoding == "utf-8" else "\\u2713"
+    assert ended.stdout.decode(encoding).startswith(f"{sign} Source: "), ended.stderr.decode(encoding)
+    assert "no local AWS answers at http://127.0.0.1:1" in ended.stderr.decode(encoding)

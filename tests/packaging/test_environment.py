@@ -28,12 +28,17 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def would_run(folder: Path) -> str:
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        ["make", "--dry-run", ".venv/.installed"],
-        cwd=folder, env=environment, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def would_run(folder: Path) -> str:
+    planned = make(folder, "--dry-run", ".venv/.installed")
+    assert not planned.returncode, planned.stderr
+    return planned.stdout
 
 
 def test_it_is_made_once(checkout: Path) -> None:
@@ -51,6 +56,6 @@ def test_it_is_made_anew_where_its_python_is_gone(checkout: Path) -> None:
     (checkout / ".venv/bin/python").symlink_to(checkout / "gone")
     assert "venv --clear .venv" in would_run(checkout)
     for target in ("down", "clean"):
-        ended = subprocess.run(["make", target], cwd=checkout, capture_output=True, text=True, check=False)
+        ended = make(checkout, target)
         assert ended.returncode
         assert "The Python of .venv is gone" in ended.stderr, "what runs was not ended"

@@ -152,7 +152,7 @@ def test_a_full_disk_is_named() -> None:
     """The monitor runs on, and what it holds would be lost with the next kill or power cut."""
     assert healthy(judge(replace(SOUND, free_bytes=10**9)))
     full = replace(SOUND, free_bytes=12_300_000, log_directory="/x/.local/logs")
-    detail = "12 MB are free: the data of the local AWS can no longer be saved"
+    detail = "only 12 MB are free: the data of the local AWS may not be saved"
     assert failed(full) == [Finding("disk", "failed", detail, "make room on the disk of /x/.local/logs")]
     (diagnosis,) = examine(full)
     assert (diagnosis.cause, diagnosis.part, diagnosis.section) == ("disk-full", "disk", "local-programs")
