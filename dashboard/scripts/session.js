@@ -22,9 +22,9 @@ let busy = null;
 let config = null;
 let leaving = false;
 
-/** The Authorization header, or none without a session. @returns {Promise<Record<string, string>>} */
+/** The Authorization header, or none without a session; waits for a token that is on its way. @returns {Promise<Record<string, string>>} */
 export async function authorization() {
-  if (tokens && tokens.endsAt - MARGIN_MS < Date.now()) await once(renew);
+  if (busy || (tokens && tokens.endsAt - MARGIN_MS < Date.now())) await once(renew);
   return tokens ? { Authorization: tokens.token } : {};
 }
 
@@ -69,7 +69,7 @@ export async function finishSignIn() {
   sessionStorage.removeItem(PENDING);
   history.replaceState(null, "", `${location.pathname}${pending.search}`);
   if (state !== pending.state) return; // an answer to a question that this tab did not ask
-  await exchange({ grant_type: "authorization_code", code, redirect_uri: redirectUri(), code_verifier: pending.verifier });
+  await once(() => exchange({ grant_type: "authorization_code", code, redirect_uri: redirectUri(), code_verifier: pending.verifier }));
 }
 
 async function renew() {
@@ -94,7 +94,7 @@ function keep(found) {
   else sessionStorage.removeItem(KEY);
 }
 
-/** Requests that find an old token at the same time wait for one renewal. @param {() => Promise<void>} work */
+/** Requests that find no token, or an old one, at the same time wait for one exchange. @param {() => Promise<void>} work */
 function once(work) {
   busy ??= work().finally(() => (busy = null));
   return busy;

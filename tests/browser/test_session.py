@@ -25,7 +25,7 @@ class Provider:
         console.expect("401")
         page.route("**/config.json", self._config)
         page.route("**/oauth2/authorize?*", self._authorize)
-        page.route("**/oauth2/token", self._token)
+        page.route("**/oauth2/token", self.exchange)
         page.route("**/logout?*", lambda route: route.fulfill(body="signed out"))
         page.route("**/api/**", self._api)
 
@@ -38,7 +38,7 @@ class Provider:
         back = urlencode({"code": f"code-{len(self.authorized)}", "state": asked["state"]})
         route.fulfill(status=302, headers={"Location": f"{asked['redirect_uri']}?{back}"})
 
-    def _token(self, route: Route) -> None:
+    def exchange(self, route: Route) -> None:
         asked = _flat(route.request.post_data or "")
         self.exchanged.append(asked)
         if asked["grant_type"] == "authorization_code":
@@ -105,6 +105,33 @@ def test_an_api_that_rejects_new_tokens_too_ends_in_words(page: Page, site: Site
     page.goto(site.url)
     expect(page.locator("#events")).to_contain_text("This monitor is not open to you")
     page.wait_for_timeout(3000)
+    assert len(provider.authorized) == 1
+
+
+def test_a_question_that_comes_before_the_token_waits_for_it(
+    page: Page, site: Site, console: Console
+) -> None:
+    """The modules of a page run in any order: the one that asks ahead may be late, and find no code to wait for."""
+    provider = Provider(page, site, console)
+    late: list[Route] = []
+
+    def script(route: Route) -> None:
+        if provider.authorized:
+            late.append(route)
+        else:
+            route.continue_()
+
+    def token(route: Route) -> None:
+        for held in late:
+            held.continue_()
+        page.wait_for_timeout(1000)
+        provider.exchange(route)
+
+    page.route("**/scripts/first.js", script)
+    page.route("**/oauth2/token", token)
+    page.goto(site.url)
+    expect(page.locator("#events .event").first).to_be_visible()
+    assert late, "nothing was late"
     assert len(provider.authorized) == 1
 
 
