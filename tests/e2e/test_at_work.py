@@ -28,7 +28,8 @@ from tests.rights import Account
 
 pytestmark = pytest.mark.e2e
 T = TypeVar("T")
-SECONDS = 120
+SECONDS = 300
+"""A scan that died on a busy machine leaves its lease for 40 s, and the one after it takes a minute."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ class Denials:
     """What was denied to the role of a function since this was made."""
 
     def __init__(self, monitor: Monitor, function: str) -> None:
-        self._monitor = monitor
+        self._monitor, self._function = monitor, function
         role = monitor.client("lambda").get_function(FunctionName=function)["Configuration"]["Role"]
         self.role = str(role.rsplit("/", 1)[1])
         self._before = self._counts()
@@ -64,7 +65,19 @@ class Denials:
             assert self.found() == [], f"AccessDenied while {why}"
             return look()
 
-        return self._monitor.eventually(seen, SECONDS, why)
+        try:
+            return self._monitor.eventually(seen, SECONDS, why)
+        except AssertionError as error:
+            error.add_note(f"{self._function} wrote last:\n{self._log()}")
+            raise
+
+    def _log(self) -> str:
+        asked: Json = {
+            "logGroupName": f"/aws/lambda/{self._function}",
+            "startTime": round((time.time() - 2 * SECONDS) * 1000),
+        }
+        events = self._monitor.client("logs").filter_log_events(**asked)["events"]
+        return "".join(event["message"] for event in events[-100:])
 
 
 @contextmanager
