@@ -3,23 +3,18 @@
 MiniStack is an ASGI application (``hypercorn ministack.app:app`` is one of its documented ways to start it); its
 own command serves it to every web page as well.
 
-It saves what it holds when its lifespan ends. So that a kill costs minutes and not the run, a fork of the process ends
-its lifespan every few minutes: it has all data of one moment, and writes them beside those of the last run.
+It saves what it holds when its lifespan ends, and a copy every few minutes (`localstack.saving`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import resource
-import signal
 import sys
-import threading
-import time
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +33,8 @@ from localstack.missing_calls import MissingCalls
 from localstack.programs_only import ProgramsOnly
 from localstack.retention import forget_regularly
 from localstack.rights import RIGHTS, Rights
-from localstack.saved_state import MOST_OF_THE_TIME, SAVE_SIGNAL, SaveErrors, finish, keep
+from localstack.saved_state import SaveErrors, finish
+from localstack.saving import Saving, save_by_a_fork
 from localstack.settings import HOST
 from localstack.shifts import shift_aliases
 from localstack.stack_resources import know_all_types
@@ -50,8 +46,6 @@ from localstack.strict_aws import (
 from localstack.throttling import throttle_as_lambda_does
 
 _KEEP_ALIVE_SECONDS = 75
-_FORK_SECONDS = 300.0
-"""A fork that takes longer waits for a lock that another thread held: it is ended, and the next one tried."""
 _SAVE_SECONDS = 3600.0
 """Hypercorn's own minute would end the process in the middle of a large state."""
 
@@ -71,10 +65,9 @@ def main() -> int:
     rights.load(directory / RIGHTS)
     errors = SaveErrors()
     logging.getLogger("persistence").addHandler(errors)
-    every_s = float(os.environ["SAVE_EVERY_SECONDS"])
-    wanted = threading.Event()
-    signal.signal(SAVE_SIGNAL, lambda *_: wanted.set())
-    threading.Thread(target=_save_regularly, args=(directory, every_s, wanted, errors), daemon=True).start()
+    strict = StrictAws(MissingCalls(app), rights)
+    saving = Saving(strict, directory, partial(save_by_a_fork, app, errors))
+    saving.start(float(os.environ["SAVE_EVERY_SECONDS"]))
     know_principals_by_their_role()
     reject_another_choice_of_a_subscriber()
     judge_alarms_by_their_dimensions()
@@ -89,7 +82,7 @@ def main() -> int:
     # Looking for unreachable objects among all that it holds would be a good part of its work.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    asyncio.run(_serve(ProgramsOnly(Arrivals(StrictAws(MissingCalls(app), rights))), config))
+    asyncio.run(_serve(ProgramsOnly(Arrivals(saving)), config))
     rights.save(directory / RIGHTS)
     finish(directory, errors.messages)
     return 1 if errors.messages else 0
@@ -101,70 +94,6 @@ async def _serve(application: Any, config: Config) -> None:
         await serve(application, config)
     finally:
         forgetting.cancel()
-
-
-def _save_regularly(directory: Path, every_s: float, wanted: threading.Event, errors: SaveErrors) -> None:
-    took_s = 0.0
-    while True:
-        wanted.wait(max(every_s, took_s / MOST_OF_THE_TIME))
-        wanted.clear()
-        began = time.monotonic()
-        try:
-            if not keep(directory, lambda folder: _save_by_a_fork(folder, errors)):
-                logging.getLogger(__name__).warning("the data were not saved: the copy before them stays")
-        except OSError as error:  # a full disk, say
-            logging.getLogger(__name__).warning(
-                "the data were not saved, the copy before them stays: %s", error
-            )
-        took_s = time.monotonic() - began
-
-
-def _save_by_a_fork(folder: Path, errors: SaveErrors) -> bool:
-    """Write the data of this moment below a folder; return whether all were written."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # threads are not there in the fork: it needs none
-        pid = os.fork()
-    if pid == 0:
-        try:
-            for number in (signal.SIGTERM, SAVE_SIGNAL):
-                signal.signal(number, signal.SIG_DFL)
-            os.chdir(folder)  # STATE_DIR is below it
-            errors.messages.clear()
-            asyncio.run(_end_lifespan())
-            os._exit(1 if errors.messages else 0)
-        finally:
-            os._exit(2)
-    return _ended_well(pid)
-
-
-async def _end_lifespan() -> None:
-    """Tell the application that the server ends: https://asgi.readthedocs.io/en/latest/specs/lifespan.html."""
-
-    async def receive() -> Any:
-        return {"type": "lifespan.shutdown"}
-
-    async def send(_message: Any) -> None:
-        return
-
-    await app(
-        {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}, receive, send
-    )
-
-
-def _ended_well(pid: int) -> bool:
-    deadline = time.monotonic() + _FORK_SECONDS
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return status == 0
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return False
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

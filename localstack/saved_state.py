@@ -54,13 +54,14 @@ class SaveErrors(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def keep(directory: Path, save: Callable[[Path], bool]) -> bool:
-    """Replace the copy by one of now, whole or not at all; `save` writes the local AWS's data as they are now.
+def keep(directory: Path, save: Callable[[Path], str]) -> str:
+    """Replace the copy by one of now, whole or not at all; return why it was not replaced, or an empty text.
 
     Parameters
     ----------
     save
-        Takes the folder in which it writes `aws/state`; returns whether all of it was written.
+        Writes the local AWS's data as they are now: takes the folder in which it writes `aws/state`, and returns why
+        not all of it was written.
     """
     partial = directory / f"{_COPY}.partial"
     _remove(partial)
@@ -68,13 +69,13 @@ def keep(directory: Path, save: Callable[[Path], bool]) -> bool:
     # Older than the data: what the detector was given since then is delivered again, which changes nothing.
     for name in _KEPT[1:]:
         _put(directory / name, partial / name)
-    if not save(partial):
+    if why := save(partial):
         _remove(partial)
-        return False
+        return why
     _put(directory / _AWS / "s3", partial / _AWS / "s3")
     (partial / _AWS / _MARK).write_text(f"{datetime.now(UTC):%FT%T}Z\n")
     _replace(directory, partial)
-    return True
+    return ""
 
 
 def finish(directory: Path, errors: Sequence[str], now: datetime | None = None) -> None:

@@ -229,8 +229,8 @@ class MonitorFacts:
         Process ids of the local monitor's programs; None for one that does not run.
     halted
         Process ids of those that a signal halted (SIGSTOP): they are there and do nothing.
-    free_bytes
-        Room on the disk of the local monitor's folder; None on AWS.
+    save_problem
+        Why the local AWS could not save its data; empty if it could, and on AWS.
     just_deployed
         Whether the functions, or the local AWS, were started so lately that there may be no news of them yet.
     queues
@@ -262,7 +262,7 @@ class MonitorFacts:
     just_deployed: bool = False
     programs: Mapping[str, int | None] = field(default_factory=dict)
     halted: tuple[int, ...] = ()
-    free_bytes: int | None = None
+    save_problem: str = ""
     functions: Mapping[str, Function | None] = field(default_factory=dict)
     rules: Mapping[str, EventRule | None] = field(default_factory=dict)
     queues: Mapping[str, int | None] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.contracts.counts import TickCounts
 from consumers.stores.charts import ChartTable
 from consumers.stores.windows import Ledger
+from producers.errors import MonitorError
 from producers.feed_problem import KEY as FEED_KEY
 from producers.origin import origin_of
 from producers.partitions import partition_of
@@ -36,6 +36,7 @@ from stream_infra.operations.facts import (
     Windows,
 )
 from stream_infra.operations.tail import newest_arrivals
+from stream_infra.operations.web_client import get_json
 
 if TYPE_CHECKING:
     pass
@@ -79,9 +80,10 @@ class Gatherer:
             log_directory=f"{endpoints.directory}/logs",
             programs=running,
             halted=halted,
-            free_bytes=shutil.disk_usage(endpoints.directory).free if endpoints.directory else None,
         )
         if not facts.aws_problem:
+            if running.get("emulator"):
+                facts = replace(facts, save_problem=self._save_problem(facts.aws))
             facts = self._of_aws(facts, thorough=thorough)
         return replace(
             facts,
@@ -180,6 +182,13 @@ class Gatherer:
         except (BotoCoreError, ClientError) as error:
             return str(error)
         return ""
+
+    def _save_problem(self, aws: str) -> str:
+        try:
+            return str(get_json(f"{aws}{programs.SAVING}")["problem"])
+        except MonitorError as error:
+            self._unseen["saved data"] = str(error)
+            return ""
 
     def _configuration(self, name: str) -> dict[str, Any]:
         return dict(self._client("lambda").get_function_configuration(FunctionName=name))

@@ -19,8 +19,6 @@ SILENT = timedelta(minutes=10)
 CLOCK_ERROR_SECONDS = 5.0
 """Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
-_ROOM_BYTES = 200e6
-"""Copies of the local AWS's data, most of them the functions' code, took 95 and 189 MB."""
 _NAMED = 5
 PARAMETER_PARTS = {names.TICKER_PARAMETER: "watch list", names.THRESHOLD_PARAMETER: "threshold"}
 
@@ -71,11 +69,11 @@ def _programs(facts: MonitorFacts) -> Iterator[Finding]:
             yield Finding(name, "ok", f"runs as process {pid}")
 
 
-def disk(facts: MonitorFacts) -> Iterator[Finding]:
-    """Find the local monitor's disk to be full."""
-    if facts.free_bytes is not None and facts.free_bytes < _ROOM_BYTES:
-        detail = f"only {facts.free_bytes / 1e6:,.0f} MB are free: the data of the local AWS may not be saved"
-        yield Finding("disk", "failed", detail, f"make room on the disk of {facts.log_directory}")
+def saved_data(facts: MonitorFacts) -> Iterator[Finding]:
+    """Find what the local AWS holds to be unsaved: a kill would cost it."""
+    if facts.save_problem:
+        detail = f"the local AWS cannot save its data: {facts.save_problem}"
+        yield Finding("saved data", "failed", detail, f"mend that, then run `{facts.redo}`")
 
 
 def _aws(facts: MonitorFacts) -> Iterator[Finding]:
@@ -348,7 +346,7 @@ def _unless_aws_fails(*checks: Any) -> Any:
 
 _CHECKS = (
     _programs,
-    disk,
+    saved_data,
     _aws,
     _unless_aws_fails(
         _stream,

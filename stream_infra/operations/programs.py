@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PROGRAMS = ("emulator", "front-door", "event-source-mapping")
+SAVING = "/_stock_monitor/saving"
+"""Where the local AWS says why it could not save its data."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 

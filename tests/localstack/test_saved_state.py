@@ -106,12 +106,12 @@ def test_a_copy_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     saved_state.finish(tmp_path, [], THEN)
     run(tmp_path, "second")
 
-    def save(folder: Path) -> bool:
+    def save(folder: Path) -> str:
         (folder / saved_state.STATE / "kinesis.json").write_text("while it ran")
-        return True
+        return ""
 
-    assert saved_state.keep(tmp_path, save)
-    assert not saved_state.keep(tmp_path, lambda _: False)
+    assert saved_state.keep(tmp_path, save) == ""
+    assert saved_state.keep(tmp_path, lambda _: "why") == "why"
     with pytest.raises(OSError, match="disk"):
         saved_state.keep(tmp_path, full_disk)
     assert "back to the data of 20" in saved_state.prepare(tmp_path)
@@ -124,7 +124,7 @@ def test_objects_take_no_place_a_second_time_and_a_newer_one_leaves_the_copy_as_
     place = tmp_path / "aws" / "s3" / "bucket" / "key"
     place.parent.mkdir(parents=True)
     place.write_text("saved")
-    assert saved_state.keep(tmp_path, lambda _: True)
+    assert saved_state.keep(tmp_path, lambda _: "") == ""
     copy = tmp_path / "last-saved" / place.relative_to(tmp_path)
     assert copy.samefile(place)
     newer = place.with_suffix(".tmp")
@@ -133,7 +133,7 @@ def test_objects_take_no_place_a_second_time_and_a_newer_one_leaves_the_copy_as_
     assert copy.read_text() == "saved"
 
 
-def full_disk(folder: Path) -> bool:
+def full_disk(folder: Path) -> str:
     raise OSError(f"no space on the disk of {folder}")
 
 

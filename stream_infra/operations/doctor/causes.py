@@ -9,7 +9,7 @@ from stream_infra import names
 from stream_infra.operations.doctor import inputs, stores
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import Function, MonitorFacts
-from stream_infra.operations.health import disk
+from stream_infra.operations.health import saved_data
 
 Check = Callable[[MonitorFacts], Iterator[Diagnosis]]
 PART_OF_FUNCTION = {
@@ -71,10 +71,12 @@ def programs(facts: MonitorFacts) -> Iterator[Diagnosis]:
         )
 
 
-def _disk(facts: MonitorFacts) -> Iterator[Diagnosis]:
-    for found in disk(facts):
-        because = "other files fill it, or the monitor's own: `df -h` and `du` say which"
-        yield Diagnosis("disk-full", found.part, found.detail, because, found.action, "local-programs")
+def _saved_data(facts: MonitorFacts) -> Iterator[Diagnosis]:
+    for found in saved_data(facts):
+        because = (
+            "the disk is full, say, or the folder cannot be written: a kill would cost what was not saved"
+        )
+        yield Diagnosis("not-saved", found.part, found.detail, because, found.action, "local-programs")
 
 
 def _stacks(facts: MonitorFacts) -> Iterator[Diagnosis]:
@@ -237,7 +239,7 @@ def _unseen(facts: MonitorFacts) -> Iterator[Diagnosis]:
 
 _CHECKS: tuple[Check, ...] = (
     programs,
-    _disk,
+    _saved_data,
     _stacks,
     _functions,
     _rules,

@@ -62,7 +62,7 @@ SECTIONS = {
     "emulator": "local-programs",
     "front-door": "local-programs",
     "event-source-mapping": "local-programs",
-    "disk": "local-programs",
+    "saved data": "local-programs",
     "AWS": "aws-does-not-answer",
     "source": "feed-silence",
     "stream": "no-quotes",

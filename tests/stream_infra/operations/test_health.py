@@ -148,14 +148,17 @@ def test_news_of_before_the_start_are_no_failure_while_it_is_new() -> None:
     assert failed(replace(SOUND, functions=functions, just_deployed=True)) == []
 
 
-def test_a_full_disk_is_named() -> None:
+def test_data_that_cannot_be_saved_are_named() -> None:
     """The monitor runs on, and what it holds would be lost with the next kill or power cut."""
-    assert healthy(judge(replace(SOUND, free_bytes=10**9)))
-    full = replace(SOUND, free_bytes=12_300_000, log_directory="/x/.local/logs")
-    detail = "only 12 MB are free: the data of the local AWS may not be saved"
-    assert failed(full) == [Finding("disk", "failed", detail, "make room on the disk of /x/.local/logs")]
+    full = replace(SOUND, save_problem="No space left on device")
+    detail = "the local AWS cannot save its data: No space left on device"
+    assert failed(full) == [Finding("saved data", "failed", detail, "mend that, then run `make up`")]
     (diagnosis,) = examine(full)
-    assert (diagnosis.cause, diagnosis.part, diagnosis.section) == ("disk-full", "disk", "local-programs")
+    assert (diagnosis.cause, diagnosis.part, diagnosis.section) == (
+        "not-saved",
+        "saved data",
+        "local-programs",
+    )
 
 
 def test_a_halted_program_is_named_with_what_makes_it_go_on() -> None:
