@@ -18,8 +18,6 @@ from stream_infra.operations.programs import process_id, started
 READY_SECONDS = 180.0
 """A start takes seconds, and on a machine that does much else a minute; a program that ends is not waited for."""
 STOP_SECONDS = 20.0
-# A Popen that is collected while its program runs warns of a leak; these are meant to run on.
-_started_here: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Process:
                 cwd=self.settings.directory,
                 start_new_session=True,
             )
-        _started_here.append(child)
+        child.returncode = 0  # or Python would warn of a leak where it collects this: it is meant to run on
         try:
             write_atomically(self._pid_file, f"{child.pid}\n{started(child.pid)}\n")
         except OSError:  # a full disk, say: nobody would know of it, and nobody end it
