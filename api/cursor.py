@@ -12,7 +12,7 @@ import msgspec
 
 from api.problems import Problem, bad_request
 from consumers.contracts.detector import KIND_PATTERN
-from producers.quote_batch import is_symbol
+from producers.symbols import is_symbol
 
 _TIMESTAMP = re.compile(
     rf"\d{{4}}-\d{{2}}-\d{{2}}T\d{{2}}:\d{{2}}:\d{{2}}\.\d{{3}}Z#{KIND_PATTERN}(@[A-Za-z0-9._-]{{1,64}})?"

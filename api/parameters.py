@@ -16,7 +16,7 @@ from api.times import day_text, iso_text, within_epoch
 from consumers.alerts.model import is_incident_id
 from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
-from producers.quote_batch import (
+from producers.symbols import (
     SYMBOL_CHARACTERS,
     SYMBOL_PATTERN,
     SYMBOL_RULE,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from localstack.event_log import EventLog, LoggedEvent
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 KEEP_ALIVE_SECONDS = 15.0
 """Proxies and clients take a connection that says nothing for a dead one."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from producers.quote_batch import COLUMNS, OPTIONAL_COLUMNS, SYMBOL_PATTERN, VERSION, Wire
+from producers.quote_batch import COLUMNS, OPTIONAL_COLUMNS, VERSION, Wire
+from producers.symbols import SYMBOL_PATTERN
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 QUOTE_BATCH_VERSION: Final = f"{VERSION}.0.0"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import Meta
 
 from producers.errors import MonitorError, first_repeated, shown
+from producers.symbols import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
 
 VERSION = 1
 MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
@@ -32,17 +32,6 @@ FRESH_MS = 2_000
 MAX_ROWS = 20_000
 MAX_BRACKETS = 64
 MAX_TS_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that ISO 8601 can name
-
-_SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# As vendors write them: BRK.B, M&M.NS, BINANCE:BTCUSDT, OANDA:EUR_USD, BTC/USD, ^GSPC, ES=F, ES1!, and option
-# symbols of the OCC (AAPL250117C00150000) and of Deribit (BTC-27DEC24-100000-C).
-SYMBOL_CHARACTERS = "A-Z0-9.^=/_:&-"
-SYMBOL_PATTERN = f"[{SYMBOL_CHARACTERS}]{{1,31}}[!{SYMBOL_CHARACTERS}]?"
-SYMBOL_RULE = "1 to 32 of A-Z 0-9 . ^ = / _ : & -, the last may be !"
-_SYMBOL = re.compile(SYMBOL_PATTERN)
-_PADDED_OPTION = re.compile(r"\b([A-Z0-9]{1,5}) +([0-9]{6}[CP][0-9]{8})\b", re.IGNORECASE)
-"""An option of the OCC with its root filled up to six characters, as its symbology has it."""
-SOURCE_RULE = "1 to 64 of A-Z a-z 0-9 . _ -"
 
 _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
 _Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
@@ -128,42 +117,11 @@ _decode_symbols = msgspec.json.Decoder(list[str]).decode
 _encode_json = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=65_536)
-def is_symbol(symbol: str) -> bool:
-    """Return whether `symbol` is written as a ticker may be (`SYMBOL_RULE`)."""
-    return _SYMBOL.fullmatch(symbol) is not None
-
-
-def in_capitals(text: str) -> str:
-    """Return a ticker as it is written here: in capitals, an option of the OCC without the blanks in it.
-
-    What is not ASCII stays, and is no ticker: the capital of 'ß' is 'SS'.
-
-    Examples
-    --------
-    >>> in_capitals("aapl  261218c00250000")
-    'AAPL261218C00250000'
-    >>> in_capitals("brk.b"), is_symbol(in_capitals("ıbm"))
-    ('BRK.B', False)
-    """
-    return without_padding(text.upper()) if text.isascii() else text
-
-
-def without_padding(text: str) -> str:
-    """Return a ticker, or a list of them, in which options of the OCC stand without the blanks in them."""
-    return _PADDED_OPTION.sub(r"\1\2", text)
-
-
 @lru_cache(maxsize=64)
 def _symbols(column: bytes) -> tuple[str, ...] | None:
     """Return the symbols in a column, None if one of them is none: polls bring the same column again and again."""
     symbols = _decode_symbols(column)
     return tuple(symbols) if all(map(is_symbol, symbols)) else None
-
-
-def is_source(source: str) -> bool:
-    """Return whether `source` is written as the name of a source may be: 1 to 64 of A-Z a-z 0-9 . _ -."""
-    return _SOURCE.fullmatch(source) is not None
 
 
 def encode(batch: QuoteBatch) -> bytes:

@@ -13,15 +13,8 @@ from typing import Any
 import msgspec
 
 from producers.errors import MonitorError, shortened
-from producers.quote_batch import (
-    MAX_PRICE,
-    MAX_TS_MS,
-    SYMBOL_RULE,
-    finer_unit,
-    in_capitals,
-    is_symbol,
-    known,
-)
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, finer_unit, known
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS_NOT_MS = 100_000_000_000  # as milliseconds this is March 1973

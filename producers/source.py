@@ -16,7 +16,8 @@ from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_check
 from producers.declaration import Check, are_some, check, is_count, is_list, is_positive, is_text, takes
 from producers.errors import MonitorError
 from producers.markets import markets
-from producers.quote_batch import SOURCE_RULE, Quote, is_source
+from producers.quote_batch import Quote
+from producers.symbols import SOURCE_RULE, is_source
 
 Asset = Literal["stocks", "etfs", "indices", "fx", "crypto", "futures", "options"]
 ASSETS: Final[tuple[Asset, ...]] = get_args(Asset)

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producers.errors import MonitorError
 from producers.parameter import PARAMETER_CHARACTERS, put_parameter
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol, without_padding
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol, without_padding
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

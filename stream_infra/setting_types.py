@@ -16,8 +16,8 @@ from producers import sources
 from producers.errors import ArgumentError, did_you_mean
 from producers.markets import NEW_YORK
 from producers.markets.listings import Listings
-from producers.quote_batch import SYMBOL_RULE, in_capitals
 from producers.source import SourceError
+from producers.symbols import SYMBOL_RULE, in_capitals
 from producers.watch_list import WatchListError, is_reference, is_ticker, items, parse
 
 _PARAMETER_LIMIT = 4096

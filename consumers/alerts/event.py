@@ -17,7 +17,7 @@ from consumers.contracts.kinds import EVERY_KIND
 from consumers.contracts.wording import one_line, without_aside
 from producers.errors import MonitorError
 from producers.origin import Origin, origin_of
-from producers.quote_batch import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
+from producers.symbols import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
 
 Change = Literal["detected", "escalated", "ended"]
 _CHANGES: dict[str, Change] = {

@@ -27,8 +27,8 @@ from consumers.contracts.anomaly import SEVERITIES
 from consumers.contracts.kinds import EVERY_KIND
 from producers.errors import named_twice
 from producers.origin import Origin
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from producers.settings import SettingsError, explain
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 Notify = Literal["at_once", "digest", "never"]
 DEFAULT_CHANNEL = "sns"

@@ -18,7 +18,7 @@ from consumers.stream.thresholds import (
 )
 from consumers.stream.thresholds import PARAMETER as THRESHOLD
 from producers.parameter import PARAMETER_CHARACTERS, TypedParameter
-from producers.quote_batch import in_capitals
+from producers.symbols import in_capitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable

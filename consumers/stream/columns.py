@@ -17,13 +17,8 @@ import numpy as np
 from consumers.stream.library import LIBRARY
 from consumers.stream.rows import Floats
 from producers.origin import origin_of, windows_of
-from producers.quote_batch import (
-    MAX_ROWS,
-    VERSION,
-    QuoteBatch,
-    is_source,
-    is_symbol,
-)
+from producers.quote_batch import MAX_ROWS, VERSION, QuoteBatch
+from producers.symbols import is_source, is_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.contracts.wording import price
 from producers.errors import MonitorError, named_twice
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 PARAMETER: Final = "/stock-tracker/rules"
 MAX_CHARACTERS: Final = 4096

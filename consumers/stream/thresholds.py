@@ -15,7 +15,7 @@ from consumers.contracts.kinds import KINDS
 from consumers.stream import rules
 from consumers.stream.rules import PriceRule, RuleError
 from producers.errors import MonitorError, named_twice, shown
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from producers.errors import ArgumentError
 from producers.markets import ALWAYS_OPEN, Session, check_market, has_no_calendar, is_open, market_of
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 
 class Listings:

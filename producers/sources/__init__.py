@@ -21,9 +21,9 @@ from producers.extensions import (
     without_twins,
 )
 from producers.origin import origin_of
-from producers.quote_batch import SOURCE_RULE, is_source
 from producers.redaction import keep_secret, redacted
 from producers.source import History, Mode, Source, SourceError, SourceSpec, SourceSpecError
+from producers.symbols import SOURCE_RULE, is_source
 
 ENTRY_POINT_GROUP = "stock_monitor.sources"
 _CONSTANT = "SOURCE"

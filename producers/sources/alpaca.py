@@ -23,9 +23,10 @@ import msgspec
 
 from producers.errors import shortened
 from producers.markets import market_of, new_york
-from producers.quote_batch import SYMBOL_PATTERN, Quote
+from producers.quote_batch import Quote
 from producers.source import Environment, Key, MinuteBar, Missing, Option, Quotes, SourceError, SourceSpec
 from producers.streaming import JoinedStreams, StreamRejectedError, StreamSource, readable
+from producers.symbols import SYMBOL_PATTERN
 from producers.vendor import (
     VendorSource,
     bars_of,

@@ -14,12 +14,13 @@ from functools import lru_cache
 from math import ceil, exp, floor, sqrt
 from typing import NamedTuple
 
-from producers.quote_batch import Quote, is_symbol
+from producers.quote_batch import Quote
 from producers.simulation.distortion import VARIABLE, Distortion, from_text
 from producers.simulation.injection import FADED_SECONDS, InjectedEvent, Schedule
 from producers.simulation.listings import Listing, listing
 from producers.simulation.paths import brownian, busy_time, hashed, seed_of, traded_share, uniform
 from producers.source import Environment, Missing, Quotes, SourceSpec
+from producers.symbols import is_symbol
 
 DEFAULT_SEED = 20_240_613
 DAY_MS = 86_400_000

@@ -27,7 +27,7 @@ from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.kinds import EVERY_KIND, RULE, spec_of
 from consumers.stream.thresholds import Threshold
 from producers.errors import MonitorError
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 from stream_infra.operations.errors import InputError
 
 INSTRUCTIONS = (

@@ -10,10 +10,10 @@ from consumers.stores.charts import ChartTable
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from producers.polling import unquoted
-from producers.quote_batch import SYMBOL_RULE, is_symbol
 from producers.secret import environment_with_secret
 from producers.source import SourceError
 from producers.sources import create, get_pollable
+from producers.symbols import SYMBOL_RULE, is_symbol
 from producers.watch_list import WatchListError, items
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints, watch_list

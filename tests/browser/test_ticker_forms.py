@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from consumers.alerts.rendering.texts import content
 from consumers.contracts.events import detected
-from producers.quote_batch import in_capitals, is_symbol
+from producers.symbols import in_capitals, is_symbol
 from tests.browser.conftest import Console
 from tests.browser.site import Site
 from tests.consumers.alerts.bench import Bench, received

@@ -17,9 +17,9 @@ from producers.quote_batch import (
     QuoteBatchError,
     decode,
     encode,
-    is_symbol,
     without_fresh_times,
 )
+from producers.symbols import is_symbol
 
 Row = tuple[str, int, float, float | None, float | None, float | None, int | None]
 symbols = st.text("ABCXYZ0189.^=/_-", min_size=1, max_size=16)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producers.quote_batch import in_capitals
+from producers.symbols import in_capitals
 from stream_infra import names
 from stream_infra.cli import options
 from stream_infra.cli.text import author, say_if_unwatched

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
-from producers.quote_batch import SYMBOL_RULE, in_capitals, is_symbol
 from producers.recorded_values import BadRowError, time_ms
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.files import read_text
 from stream_infra.operations.offline.backtest import opened_ms
