@@ -15,6 +15,7 @@ from constructs import Construct
 from api.settings import SERVER_ERRORS
 from producers.sources import get_pollable
 from stream_infra import names
+from stream_infra.cdk.constructs.function import function, log_retention, with_prefix
 from stream_infra.cdk.constructs.permissions import (
     acknowledge,
     allow,
@@ -26,7 +27,6 @@ from stream_infra.cdk.constructs.permissions import (
 )
 from stream_infra.cdk.constructs.releases import NAMESPACE, live
 from stream_infra.cdk.constructs.sign_in import SignIn
-from stream_infra.cdk.stacks.functions import function, log_retention, with_prefix
 from stream_infra.cdk.stacks.storage import INDEXES, StorageStack, kept
 from stream_infra.config import Config
 
