@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Saving:
-    """An ASGI middleware: `GET SAVING` is answered with why the last save failed, as `{"problem": ""}` if none did.
+    """An ASGI middleware: `GET SAVING` returns why the last save failed, as `{"problem": ""}` if none did.
 
     Nothing on the disk could say so: it may be full.
     """
@@ -42,7 +42,7 @@ class Saving:
         self._problem = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer whoever asks for it; pass on everything else."""
+        """Tell whoever asks for it; pass on everything else."""
         if scope["type"] == "http" and scope["path"] == SAVING:
             await JSONResponse({"problem": self._problem})(scope, receive, send)
         else:

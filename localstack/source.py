@@ -31,7 +31,8 @@ from producers.streaming import StreamRejectedError
 from producers.vendor_state import VendorError
 from stream_infra import names
 from stream_infra.cdk.bundling import LOCK
-from stream_infra.config import LOCAL, Config, Given, find_file, load
+from stream_infra.config import LOCAL, Config
+from stream_infra.monitor_toml import Given, find_file, load
 
 _TRIED_TICKERS = 10
 """Enough to see whether the source answers, few enough for any rate limit."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from producers.errors import MonitorError
-from stream_infra.config import BUILT_HERE_CONTEXT, enter, read_context
+from stream_infra.config import BUILT_HERE_CONTEXT, enter
+from stream_infra.monitor_toml import read_context
 
 
 def main() -> int:

@@ -100,7 +100,8 @@ def _follow(deployment: str | None, arguments: list[str]) -> None:
     named = deployment or os.environ.get("STOCK_MONITOR_DEPLOYMENT")
     if not named and "--aws" not in arguments and not os.environ.get("STOCK_MONITOR_AWS"):
         return
-    from stream_infra.config import LOCAL, PROD, enter, find_file, load  # noqa: PLC0415  no local command pays for it
+    from stream_infra.config import LOCAL, PROD, enter  # noqa: PLC0415  no local command pays for it
+    from stream_infra.monitor_toml import find_file, load  # noqa: PLC0415  no local command pays for it
 
     if named == LOCAL:
         return

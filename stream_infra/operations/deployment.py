@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream_infra import names
-from stream_infra.config import BUILT_HERE_CONTEXT, SETTINGS_CONTEXT, find_file
+from stream_infra.config import BUILT_HERE_CONTEXT
+from stream_infra.monitor_toml import SETTINGS_CONTEXT, find_file
 from stream_infra.operations.changes import Change, Template, dangerous
 from stream_infra.operations.errors import FailedError
 from stream_infra.operations.preflight import Client, DeploymentProblem, status

@@ -39,7 +39,7 @@ from producers.settings import ScannerSettings, ScanRequest
 from producers.source import MinuteBar
 from producers.watch_list import WatchListReader
 from producers.watch_list import parse as parse_list
-from stream_infra.config import read_context
+from stream_infra.monitor_toml import read_context
 from stream_infra.operations.watching import tickers_of
 from tests.api.client import PARAMETER, Api, create_services, create_tables
 from tests.api.served import served

@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 from producers.errors import MonitorError
 from producers.sources import names as source_names
 from stream_infra import names
-from stream_infra.config import (
-    DEFAULT_TICKERS,
+from stream_infra.config import DEFAULT_TICKERS, Config, ConfigError, enter
+from stream_infra.monitor_toml import (
     FILE,
     SETTINGS_CONTEXT,
-    Config,
-    ConfigError,
     Given,
     check_all,
-    enter,
     find_file,
     load,
     read_context,

@@ -25,7 +25,7 @@ def config(
     Example: stock-monitor config prod --json
     """
     from stream_infra.cli.text import print_table  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.config import FILE, check_all, find_file, load  # noqa: PLC0415
+    from stream_infra.monitor_toml import FILE, check_all, find_file, load  # noqa: PLC0415
 
     path = find_file(Path.cwd())
     settings = load(deployment, path)

@@ -66,7 +66,7 @@ def cost(
 
     Example: stock-monitor cost --sizes
     """
-    from stream_infra.config import find_file, load  # noqa: PLC0415
+    from stream_infra.monitor_toml import find_file, load  # noqa: PLC0415
     from stream_infra.operations import cost as model  # noqa: PLC0415  --help must not pay for it
 
     if sizes and (tickers or interval):

@@ -75,7 +75,8 @@ def deploy(
     Example: stock-monitor deploy prod --allow fewer-shards
     """
     from consumers.contracts.wording import counted  # noqa: PLC0415  --help must not pay for it
-    from stream_infra.config import LOCAL, enter, find_file, load  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.config import LOCAL, enter  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.monitor_toml import find_file, load  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.changes import NAMES  # noqa: PLC0415
 
     if unknown := sorted(set(allow or ()) - set(NAMES)):

@@ -14,7 +14,8 @@ from consumers.alerts import channels
 from consumers.alerts.channels import ChannelError, Setup
 from consumers.alerts.rendering.texts import content
 from consumers.alerts.settings import AlertSettingsError, parse
-from stream_infra.config import EXTENSION_GROUPS, ConfigError, load
+from stream_infra.config import EXTENSION_GROUPS, ConfigError
+from stream_infra.monitor_toml import load
 from stream_infra.operations.channel_secrets import needed
 from tests.consumers.alerts.test_channels import MESSAGES
 from tests.consumers.alerts.vendor import Answer, Vendor

@@ -13,7 +13,8 @@ import pytest
 from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 from stream_infra.cdk.extensions import ExtensionError, files_of
-from stream_infra.config import ConfigError, Given, load
+from stream_infra.config import ConfigError
+from stream_infra.monitor_toml import Given, load
 from tests.extending import example
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -13,7 +13,7 @@ from consumers.stream.rules import parse as parse_rules
 from consumers.stream.thresholds import Threshold
 from stream_infra.cli.main import app
 from stream_infra.cli.text import table_text
-from stream_infra.config import load
+from stream_infra.monitor_toml import load
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.files import read_text

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stream_infra import names
-from stream_infra.config import BUILT_HERE_CONTEXT, FILE, SETTINGS_CONTEXT, Config
+from stream_infra.config import BUILT_HERE_CONTEXT, Config
+from stream_infra.monitor_toml import FILE, SETTINGS_CONTEXT
 from stream_infra.operations import deployment
 from stream_infra.operations.deployment import parameters_kept, running, tools
 from stream_infra.operations.preflight import leftovers, notices, preflight, unverified
