@@ -137,14 +137,17 @@ function redraw(item, anomaly, { now, usualSource, isChosen, acknowledged }) {
   const meta = link?.querySelector(".event-meta");
   const kind = link?.querySelector(".event-kind");
   if (!link || !time || !meta || !kind) throw new Error(`the item of ${anomaly.id} has no link, time, notes or kind`);
-  setText(kind, [kindName(anomaly.kind), arrowOf(anomaly)].filter(Boolean).join(" ")); // its words may come after it
+  fill(
+    kind, // its words may come after it
+    [kindName(anomaly.kind), arrowOf(anomaly)].filter(Boolean).join(" "),
+    severity !== anomaly.severity && h("span", { className: "event-reached", title: `Reached ${severity}` }, h("span", { className: "visually-hidden" }, "Reached "), h("span", { "aria-hidden": "true" }, "→"), severityMark(severity, true)),
+  );
   if (isChosen) link.setAttribute("aria-current", "true");
   else link.removeAttribute("aria-current");
   setText(time, bareMoment(ms, now));
   fill(
     meta,
     usualSource !== "" && anomaly.source !== usualSource && h("span", { className: "badge badge-replay" }, anomaly.source),
-    severity !== anomaly.severity && h("span", { className: "event-reached", title: `Reached ${severity}` }, h("span", { className: "visually-hidden" }, "Reached "), h("span", { "aria-hidden": "true" }, "→"), severityMark(severity, true)),
     acknowledged && h("span", { className: "badge badge-quiet" }, "Acknowledged"),
     anomaly.late && h("span", { className: "badge badge-quiet" }, "Found late"),
     isChosen && viewerIsElsewhere(ms) && h("span", {}, `${inViewer(ms)} your time`),
