@@ -34,6 +34,7 @@ from consumers.alerts import links
 from consumers.alerts.feedback import feedback_of
 from consumers.alerts.links import LinkError
 from consumers.alerts.model import LONGEST_SILENCE_DAYS, Acknowledgement, Incident, Silence
+from consumers.alerts.store import ResolvedError
 from consumers.alerts.table import ConflictError
 from consumers.contracts.anomaly import iso_ms
 
@@ -101,7 +102,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
     @app.put(
         "/anomalies/<ticker>/<anomaly_id>/acknowledgement",
         summary="Acknowledge an anomaly's incident: no more of it is sent unless it gets worse",
-        responses=responses(SilenceModel, "In force.", 400, 401, 404, tagged=False),
+        responses=responses(SilenceModel, "In force.", 400, 401, 404, 409, tagged=False),
     )
     def acknowledge(
         ticker: TickerPath, anomaly_id: IdPath, wanted: Annotated[SilenceRequest, Body()]
@@ -144,7 +145,7 @@ def _register_incidents(
     @app.post(
         "/incidents/<incident_id>/acknowledge",
         summary="Acknowledge an incident: no more of it is sent unless it gets worse",
-        responses=responses(IncidentModel, "As it is now.", 400, 401, 404, tagged=False),
+        responses=responses(IncidentModel, "As it is now.", 400, 401, 404, 409, tagged=False),
     )
     def acknowledge_incident(
         incident_id: IncidentPath, wanted: Annotated[SilenceRequest, Body()]
@@ -167,7 +168,9 @@ def _register_incidents(
     @app.post(
         "/links",
         summary="Do what a link in a message allows; needs no sign-in",
-        responses=responses(IncidentModel, "Done: the incident as it is now.", 400, 404, 410, tagged=False),
+        responses=responses(
+            IncidentModel, "Done: the incident as it is now.", 400, 404, 409, 410, tagged=False
+        ),
     )
     def follow_link(wanted: Annotated[LinkRequest, Body()]) -> Response[str]:
         try:
@@ -204,6 +207,8 @@ def _acknowledged(
     except ConflictError as error:
         changes = "the incident changes all the while: try again"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, changes) from error
+    except ResolvedError as error:
+        raise Problem(HTTPStatus.CONFLICT, error.what) from error
     if incident is None:
         raise unknown(id_)
     record("acknowledgement", by, _acknowledgement(before), _acknowledgement(incident))

@@ -23,6 +23,7 @@ def responses(model: type, description: str, *failures: int, tagged: bool = True
         400: "The request cannot be understood.",
         401: "It needs a sign-in.",
         404: "There is no such thing.",
+        409: "It is over.",
         410: "It was used, or it has expired.",
         503: "Try again.",
     }

@@ -60,6 +60,8 @@ from consumers.alerts.places import (
 )
 from consumers.alerts.policy import WIDE_MS, group_of
 from consumers.alerts.table import AlertTable, ConflictError, Delete, Place, Put, decode, encode
+from consumers.contracts.anomaly import iso_ms
+from producers.errors import MonitorError
 
 FEEDBACK_DAYS = 400
 MOVES_DAYS = 1
@@ -68,6 +70,10 @@ ATTEMPTS = 5
 KEY_DAYS = 3650
 BATCHES = 100
 """Batches that the search for incidents over many tickers looks at, the newest first."""
+
+
+class ResolvedError(MonitorError):
+    """An incident is resolved: there is nothing to acknowledge."""
 
 
 class AlertStore(MessageStore):
@@ -216,11 +222,16 @@ class AlertStore(MessageStore):
             The incident changed all the while.
         LinkError
             The link was used.
+        ResolvedError
+            It is over: nothing more of it is sent anyway.
         """
         for _ in range(ATTEMPTS):
             cache = self.cache([id_])
             if (incident := cache.resolve(id_)) is None:
                 return None
+            if known is not None and incident.resolved_ms is not None:
+                over = f"incident {incident.id} was resolved at {iso_ms(incident.resolved_ms)}"
+                raise ResolvedError(f"{over}: there is nothing to acknowledge")
             known = known and replace(known, rank=incident.peak)
             # The next sweep finds what is due; what waits for a digest is known already.
             waiting = incident.waiting if known is None else None

@@ -3,6 +3,7 @@
 import { arrange, h, setText } from "./dom.js";
 import { moment, momentToMinute } from "./format.js";
 import { serverNow } from "./clock.js";
+import { incidents } from "./incidents.js";
 import { kindName } from "./kinds.js";
 import { silences } from "./silences.js";
 
@@ -44,10 +45,11 @@ export class Actions {
     }
     this.#anomaly = anomaly;
     const { acknowledgement, silence } = ofAnomaly(anomaly);
+    this.#acknowledge.hidden = incidents.of(anomaly.id)?.state === "resolved";
     setText(this.#acknowledge, acknowledgement ? "Undo acknowledgement" : "Acknowledge");
     setText(this.#silence, silence ? `Expire silence of ${words(silence)}` : `Silence ${anomaly.ticker} ${kindName(anomaly.kind).toLowerCase()}`);
     const states = [
-      acknowledgement && `Acknowledged: its ticker and kind are silenced until it is over, at the latest ${untilWords(acknowledgement)}${acknowledgement.by && `, by ${acknowledgement.by}`}${acknowledgement.reason && ` (${acknowledgement.reason})`}.`,
+      acknowledgement && `Acknowledged: no more of its incident is sent until ${untilWords(acknowledgement)} unless it gets worse${acknowledgement.by && `, by ${acknowledgement.by}`}${acknowledgement.reason && ` (${acknowledgement.reason})`}.`,
       silence && `Silenced until ${untilWords(silence)}${silence.by && `, by ${silence.by}`}${silence.reason && ` (${silence.reason})`}.`,
       ...silences.messagesOf(anomaly).map((message) => (message.sent_at ? `${MESSAGES[message.message_kind]} sent at ${moment(Date.parse(message.sent_at), serverNow())}.` : `${MESSAGES[message.message_kind]} is being sent.`)),
     ];
@@ -65,7 +67,7 @@ export class Actions {
       if (existing) await silences.expire(existing);
       else if (which === "silence") await silences.silence(anomaly, hours, this.#reason.value);
       else await silences.acknowledge(anomaly, hours, this.#reason.value);
-      setText(this.#note, existing ? "Alerts of this are sent again." : "Silenced: no alert of this is sent; a digest lists them afterwards.");
+      setText(this.#note, existing ? "Alerts of this are sent again." : which === "silence" ? "Silenced: no alert of this is sent; a digest lists them afterwards." : "Acknowledged.");
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       setText(this.#note, `That was not done: ${error.message}`);

@@ -38,6 +38,11 @@ class Incidents extends EventTarget {
     await this.#poll?.now();
   }
 
+  /** The incident that lists an anomaly, if one of the last day does. @param {string} id */
+  of(id) {
+    return this.found?.incidents.find(({ anomalies }) => anomalies.some((one) => one.id === id));
+  }
+
   /** What became of an anomaly, where its incident still lists it. @param {string} id */
   lifeOf(id) {
     return this.#lives.get(id);
@@ -82,8 +87,7 @@ export class IncidentsPanel {
 
   #show() {
     const { incidents: wanted, anomaly } = current();
-    const its = incidents.found?.incidents.find((each) => each.anomalies.some(({ id }) => id === anomaly));
-    const asked = wanted === "its" ? its?.state ?? "" : wanted;
+    const asked = wanted === "its" ? incidents.of(anomaly)?.state ?? "" : wanted;
     const state = Object.hasOwn(LABELS, asked) ? asked : "";
     byId("events-anomalies").hidden = state !== "";
     byId("events-incidents").hidden = state === "";

@@ -156,6 +156,8 @@ def acknowledge(
         Nothing is known of it.
     FailedError
         It changed all the while.
+    ResolvedError
+        It is over.
     """
     found = _incident(store, id_.partition("#")[0])
     anomaly = "" if found is None or found.id == id_ else id_.partition("#")[0]

@@ -187,6 +187,24 @@ def test_incidents_are_listed_with_their_state(api: Api, notified: Notifier, ano
     assert (row()["state"], row()["resolved_at"]) == ("resolved", iso_ms(NOW_MS))
 
 
+def test_what_is_resolved_is_not_acknowledged_and_the_answer_says_so(
+    api: Api, services: Services, notified: Notifier, anomaly: Anomaly
+) -> None:
+    notified.handle([AlertEvent.of("ended", anomaly, NOW_MS)], AlertSettings())
+    incident = services.alerts.incident_of(anomaly.id)
+    for method, path, body in (
+        ("PUT", f"/anomalies/TSLA/{anomaly.id}/acknowledgement", {"until": LATER}),
+        ("POST", f"/incidents/simulated-TSLA-{NOW_MS - 1000}/acknowledge", {"until": LATER}),
+        ("POST", "/links", {"token": token(services, "acknowledge")}),
+    ):
+        answer = api.send(method, path, body)
+        said = ProblemModel.model_validate(answer.json, strict=True)
+        assert (answer.status, said.title) == (409, "Conflict")
+        assert f"was resolved at {iso_ms(NOW_MS)}: there is nothing to acknowledge" in said.detail
+    assert services.alerts.incident_of(anomaly.id) == incident
+    assert api.send("DELETE", f"/incidents/simulated-TSLA-{NOW_MS - 1000}/acknowledge").status == 200
+
+
 def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Services) -> None:
     path, scope = "/alerts/silences", {"ticker": "tsla", "kind": "price_spike"}
     made = api.send("PUT", path, {"until": LATER, "reason": "earnings"}, **scope)

@@ -44,10 +44,8 @@ def _open(page: Page, site: Site) -> Anomaly:
 def test_an_anomaly_is_acknowledged_and_that_undone(page: Page, site: Site, alerts: AlertStore) -> None:
     anomaly = _open(page, site)
     page.get_by_role("button", name="Acknowledge", exact=True).click()
-    expect(page.locator("#silence-status")).to_contain_text(
-        "Acknowledged: its ticker and kind are silenced until"
-    )
-    expect(page.locator("#silence-note")).to_contain_text("a digest lists them afterwards")
+    expect(page.locator("#silence-status")).to_contain_text("no more of its incident is sent until")
+    expect(page.locator("#silence-note")).to_have_text("Acknowledged.")
     now_ms = page.evaluate("Date.now()")
     (incident,) = alerts.acknowledged(now_ms)
     assert incident.acknowledgement is not None
@@ -176,6 +174,7 @@ def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site
     page.goto(f"{site.url}?anomaly={anomaly.id}")
     facts = page.locator(".facts")
     expect(facts).to_contain_text(re.compile(r"Stategoes on, for \d+ min"))
+    expect(page.locator(".action-acknowledge")).to_be_visible()
     site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 20_000)
     expect(facts).to_contain_text(re.compile(r"goes on, for \d+ min; escalated to critical"))
     row = page.locator(f'#events .event[data-id="{anomaly.id}"]')
@@ -184,6 +183,22 @@ def test_15_an_escalation_and_an_end_are_shown_with_the_anomaly(page: Page, site
     expect(marked).to_have_attribute("title", "Volume burst, critical, in the last 15 minutes")
     site.announce(replace(anomaly, severity="critical"), change="ended", at_ms=moment + 95_000)
     expect(facts).to_contain_text("over after 2 min; escalated to critical")
+    expect(page.locator(".action-acknowledge")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("alerts")
+def test_15_on_a_phone_the_severity_reached_takes_no_line_of_its_own(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    moment = site.bars["KO"][-10].minute_ms + 9000
+    anomaly = site.put_anomaly("KO", moment, "volume_burst", severity="medium")
+    site.announce(anomaly)
+    site.announce(replace(anomaly, severity="critical"), change="escalated", at_ms=moment + 20_000)
+    page.goto(f"{site.url}?view=events")
+    row = page.locator(f'#events .event[data-id="{anomaly.id}"]')
+    reached, sentence = (row.locator(part).bounding_box() for part in (".event-reached", ".event-sentence"))
+    assert reached is not None
+    assert sentence is not None
+    assert reached["y"] + reached["height"] <= sentence["y"] + 1
 
 
 @pytest.mark.usefixtures("alerts")

@@ -24,7 +24,7 @@ from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import Silence
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
-from consumers.alerts.store import AlertStore
+from consumers.alerts.store import AlertStore, ResolvedError
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.charts import Bar
 from consumers.stores.anomalies import AnomalyTable
@@ -193,6 +193,10 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
     assert re.search(r"acknowledged +AAPL price spike, 1 anomaly, until\s+\S+", run("list").output)
     assert json.loads(run("ack", event.anomaly.id, "--withdraw", "--json").output)["state"] == "open"
     assert isinstance(run("ack", "BRK-B").exception, InputError)
+    notifier.handle([AlertEvent.of("ended", make_anomaly(ts_ms=event.at_ms), event.at_ms)], AlertSettings())
+    over = run("ack", event.anomaly.id).exception
+    assert isinstance(over, ResolvedError)
+    assert "was resolved at" in str(over)
 
 
 def test_what_people_say_is_summed_up_with_what_thresholds_would_have_changed(
