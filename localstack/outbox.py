@@ -106,28 +106,19 @@ def _texts(notification: dict[str, Any]) -> Iterator[dict[str, str]]:
         alert = json.loads(notification["Message"])
     except (ValueError, RecursionError):
         alert = None
+    to = " of ".join(filter(None, ["subscribers", notification.get("TopicArn", "").rpartition(":")[2]]))
     if _has_texts(alert, "email", "sms", "subject"):
-        yield {
-            "protocol": "email",
-            "to": "email subscribers",
-            "subject": alert["subject"],
-            "body": alert["email"],
-        }
-        yield {"protocol": "sms", "to": "SMS subscribers", "subject": "", "body": alert["sms"]}
+        yield {"protocol": "email", "to": to, "subject": alert["subject"], "body": alert["email"]}
+        yield {"protocol": "sms", "to": to, "subject": "", "body": alert["sms"]}
     elif _has_texts(alert, "AlarmName", "NewStateValue", "NewStateReason"):
         # SNS sends alarms of CloudWatch as text, not as the JSON that programs get.
         subject = notification.get("Subject") or f"{alert['NewStateValue']}: {alert['AlarmName']}"
-        yield {"protocol": "email", "to": "email subscribers", "subject": subject, "body": _alarm_text(alert)}
+        yield {"protocol": "email", "to": to, "subject": subject, "body": _alarm_text(alert)}
     else:  # a message published by hand: every protocol gets the same text
         subject = (
             notification.get("Subject") or "AWS Notification Message"
         )  # what SNS writes where there is none
-        yield {
-            "protocol": "email",
-            "to": "email subscribers",
-            "subject": subject,
-            "body": notification["Message"],
-        }
+        yield {"protocol": "email", "to": to, "subject": subject, "body": notification["Message"]}
 
 
 def _has_texts(message: Any, *names: str) -> bool:

@@ -34,8 +34,12 @@ def notification(message: str, **more: str) -> dict[str, str]:
 
 def test_an_alert_is_an_email_and_an_sms(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.jsonl")
-    outbox.add("m-1", notification(json.dumps(ALERT)))
+    topic = "arn:aws:sns:us-east-1:000000000000:stock-tracker-alerts"
+    outbox.add("m-1", notification(json.dumps(ALERT), TopicArn=topic))
     email, sms = outbox.after(0)
+    shown = html([email, sms], "", 1)
+    for channel in ("Email", "SMS"):
+        assert f"<header>{channel} to subscribers of stock-tracker-alerts, " in shown
     assert (email.n, email.protocol, email.subject, email.body) == (
         1,
         "email",
