@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from functools import partial
 
 from rich.console import Console
 
@@ -17,8 +18,8 @@ from producers.errors import MonitorError
 from stream_infra.cli.streams import open_streams
 from stream_infra.operations.proxy import unproxied
 
-SAVE_SECONDS = 3600.0
-"""A day's data take minutes on a slow disk; whoever cannot wait ends this command, not the saving."""
+STALLED_SECONDS = 300.0
+"""A day's data take minutes on a slow disk; of an emulator that has written nothing for so long nothing will come."""
 
 
 def down(settings: LocalSettings, console: Console, *, forget: bool = False) -> None:
@@ -27,7 +28,7 @@ def down(settings: LocalSettings, console: Console, *, forget: bool = False) -> 
     Raises
     ------
     LocalError
-        If its data could not be saved.
+        If its data could not be saved; one that hangs is killed.
     """
     if not settings.directory.exists():
         console.print("Nothing runs.")
@@ -36,14 +37,19 @@ def down(settings: LocalSettings, console: Console, *, forget: bool = False) -> 
         for process in (runner(settings), front_door(settings)):
             console.print(f"{process.name}: {'ended' if process.stop() else 'was not running'}")
         aws = emulator(settings)
+        written = partial(saved_state.progress, settings.directory)
         with console.status(f"{aws.name}: saving its data …"):
-            was_running = aws.stop(SAVE_SECONDS)
-        console.print(f"{aws.name}: {'ended' if was_running else 'was not running'}")
+            became = aws.stop() if forget else aws.stop(STALLED_SECONDS, written)
+        console.print(f"{aws.name}: {became or 'was not running'}")
         (settings.directory / "endpoints.json").unlink(missing_ok=True)
-        if was_running and not forget and (why := saved_state.problem(settings.directory)):
+        if became and not forget and (why := saved_state.problem(settings.directory)):
+            if became == "killed":
+                why = f"{aws.name} hung: it wrote nothing for {STALLED_SECONDS:g} s, and was killed"
+            back = saved_state.of_copy(settings.directory)
             raise LocalError(
                 f"the data of this run are not saved: {why}\n"
-                "The next `make up` goes back to those of the run before. Is the disk full?"
+                f"The next `make up` {f'goes back to the data of {back}' if back else 'begins anew'}."
+                f"{' Is the disk full?' if became == 'ended' else ''}"
             )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from localstack.files import write_atomically
 from localstack.settings import LocalError, LocalSettings
@@ -72,13 +73,27 @@ class Process:
                 raise LocalError(f"{self.name} was not ready after {seconds:.0f} s:\n{self._log_end()}")
             time.sleep(0.05)
 
-    def stop(self, seconds: float = STOP_SECONDS) -> bool:
-        """End it and all that it started, after `seconds` by force; return whether it was running."""
+    def stop(
+        self, seconds: float = STOP_SECONDS, progress: Callable[[], object] = lambda: None
+    ) -> Literal["", "ended", "killed"]:
+        """End it and all that it started, by force after `seconds` without `progress`; return what became of it.
+
+        Parameters
+        ----------
+        progress
+            Returns something else for as long as the program gets on with its end.
+
+        Returns
+        -------
+        str
+            Empty if it was not running.
+        """
         pid = self.pid()
-        if pid is not None:
-            _end_group(pid, seconds)
+        ended = pid is None or _end_group(pid, seconds, progress)
         self._pid_file.unlink(missing_ok=True)
-        return pid is not None
+        if pid is None:
+            return ""
+        return "ended" if ended else "killed"
 
     def resume(self) -> None:
         """Let it and all that it started go on where a signal halted them (SIGSTOP); others do not notice."""
@@ -91,12 +106,15 @@ class Process:
         return "\n".join([*(f"    {line}" for line in lines), f"    ({log})"])
 
 
-def _end_group(pid: int, seconds: float) -> None:
+def _end_group(pid: int, seconds: float, progress: Callable[[], object] = lambda: None) -> bool:
+    """End a group; return whether it ended by itself."""
     _signal_group(pid, signal.SIGTERM)
     _signal_group(pid, signal.SIGCONT)  # one that is halted ends only when it goes on
-    if not _wait_gone(pid, seconds):
-        _signal_group(pid, signal.SIGKILL)
-        _wait_gone(pid, STOP_SECONDS)
+    if _wait_gone(pid, seconds, progress):
+        return True
+    _signal_group(pid, signal.SIGKILL)
+    _wait_gone(pid, STOP_SECONDS)
+    return False
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -114,10 +132,12 @@ def _group_runs(pid: int) -> bool:
     return True
 
 
-def _wait_gone(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def _wait_gone(pid: int, seconds: float, progress: Callable[[], object] = lambda: None) -> bool:
+    deadline, reached = time.monotonic() + seconds, progress()
     while _group_runs(pid):
-        if time.monotonic() > deadline:
+        if (now := progress()) != reached:
+            deadline, reached = time.monotonic() + seconds, now
+        elif time.monotonic() > deadline:
             return False
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # reap it where it is our own child

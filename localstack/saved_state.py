@@ -98,6 +98,24 @@ def problem(directory: Path) -> str:
     return failed.read_text().strip() if failed.exists() else "it ended before it had saved them"
 
 
+def progress(directory: Path) -> object:
+    """Return something else whenever the local AWS, which ends, has written more of its state."""
+    found = []
+    for entry in os.scandir(directory / STATE) if (directory / STATE).is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            found.append((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns))
+    return sorted(found)
+
+
+def of_copy(directory: Path) -> str:
+    """Return from when the copy is that a run without a mark goes back to; empty if there is none."""
+    for name in (_COPY, _BEFORE):
+        mark = directory / name / _AWS / _MARK
+        if mark.exists():
+            return mark.read_text().strip()
+    return ""
+
+
 def prepare(directory: Path) -> str:
     """Make the data ready for a new run; return what was lost, as a sentence, or an empty text.
 
@@ -121,7 +139,7 @@ def prepare(directory: Path) -> str:
         why = f"{damaged.relative_to(directory)} is damaged"
     if not copy.is_dir():
         return f"{why}, and there are none from before: this one begins anew"
-    since = (copy / _AWS / _MARK).read_text().strip()
+    since = of_copy(directory)
     for name in _KEPT:
         _put(copy / name, directory / name)
     (aws / _MARK).unlink()

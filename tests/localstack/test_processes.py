@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from localstack import down
 from localstack.processes import Process
 from localstack.settings import ROOT, LocalError, LocalSettings, free_port, unusable
 from localstack.up import alone, front_door, start_front_door
@@ -60,6 +63,54 @@ def test_stopping_ends_the_program_and_its_children(process: Process) -> None:
     assert members(pid) == []
     assert process.pid() is None
     assert not process.stop()
+
+
+DEAF = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf", flush=True)
+time.sleep(600)
+"""
+"""It hangs: it is there, takes no notice of anything, and no signal halted it."""
+SLOW = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit()))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def start(process: Process, program: str) -> None:
+    log = process.settings.log(process.name)
+    log.unlink(missing_ok=True)
+    process.start([sys.executable, "-c", program], os.environ)
+    process.wait_until(lambda: log.read_text() != "")
+
+
+def test_an_emulator_that_hangs_is_killed_and_its_data_said_to_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make down` waited for it for an hour."""
+    monkeypatch.setattr(down, "STALLED_SECONDS", 0.2)
+    settings = LocalSettings(tmp_path, 4566, 8080)
+    (tmp_path / "aws" / "state").mkdir(parents=True)
+    emulator = Process("emulator", settings)
+    start(emulator, DEAF)
+    with pytest.raises(
+        LocalError, match=r"hung: it wrote nothing for 0.2 s, and was killed\n.* begins anew\.$"
+    ):
+        down.down(settings, Console())
+    assert emulator.pid() is None
+    (tmp_path / "last-saved" / "aws").mkdir(parents=True)
+    (tmp_path / "last-saved" / "aws" / "saved").write_text("2026-11-24T15:00:00Z\n")
+    start(emulator, DEAF)
+    with pytest.raises(LocalError, match=r"goes back to the data of 2026-11-24T15:00:00Z\.$"):
+        down.down(settings, Console())
+
+
+def test_one_that_gets_on_with_its_end_is_waited_for(process: Process) -> None:
+    start(process, SLOW)
+    assert process.stop(0.0, itertools.count().__next__) == "ended"
 
 
 def test_a_pid_that_belongs_to_someone_else_now_is_not_ours(process: Process, tmp_path: Path) -> None:
