@@ -77,7 +77,7 @@ class ObservabilityStack(Stack):
             Watch(
                 "stock-scanner-errors",
                 "scanner-errors",
-                "The scanner failed more than once in 5 minutes.",
+                "More than one scan failed in 5 minutes, as when the source fails in every poll: no quotes came of it.",
                 metrics.of_function(scanner, "Errors"),
                 1,
                 _ABOVE,
@@ -95,7 +95,7 @@ class ObservabilityStack(Stack):
             Watch(
                 "stock-feed-silence",
                 "feed-silence",
-                "The source of quotes brings nothing new: what happens on the market is not seen.",
+                "The source of quotes has brought nothing new for minutes: what happens on the market is not seen.",
                 metrics.of_scanner("FeedStale", "Maximum", minutes=1),
                 1,
                 periods=2,
@@ -236,7 +236,7 @@ class ObservabilityStack(Stack):
                     storage.dead_letters,
                     "stock-scanner-dlq",
                     "dead-letters",
-                    "Batches or scans were discarded.",
+                    "Batches were discarded: redrive them; or scans failed: see stock-scanner-errors.",
                 ),
                 (stream.undelivered, "stock-notifier-dlq", "notifier-dead-letters", "Alerts were discarded."),
             )
