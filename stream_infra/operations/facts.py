@@ -5,11 +5,14 @@ None says that a thing is not there. What could not be examined is in no mapping
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from consumers.contracts.counts import TickCounts
+
+CLOCK_ERROR_SECONDS = 5.0
+"""Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 
 
 @dataclass(frozen=True)
@@ -306,3 +309,12 @@ class MonitorFacts:
     def seconds_ahead(self, at: datetime) -> float:
         """Return by how many seconds a time is ahead of the end of the examination; 0 if it is not."""
         return max(0.0, (at - (self.until or self.now)).total_seconds())
+
+    def newest(self, times: Iterable[datetime]) -> datetime | None:
+        """Return the newest time that a clock which was ahead did not leave; the newest of all where all are ahead."""
+        found = sorted(times)
+        return max((at for at in found if not self.is_ahead(at)), default=max(found, default=None))
+
+    def is_ahead(self, at: datetime) -> bool:
+        """Return whether a time is so far in the future that a wrong clock gave it."""
+        return self.seconds_ahead(at) > CLOCK_ERROR_SECONDS

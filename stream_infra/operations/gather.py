@@ -95,7 +95,7 @@ class Gatherer:
         )
 
     def _is_new(self, since: datetime | None) -> bool:
-        return since is not None and self._now - since <= _NEW
+        return since is not None and abs(self._now - since) <= _NEW
 
     def _of_aws(self, facts: MonitorFacts, *, thorough: bool) -> MonitorFacts:
         found = self._each(names.FUNCTIONS, self._configuration)
@@ -393,6 +393,7 @@ class Gatherer:
             for page in paginator.paginate(
                 logGroupName=f"/aws/lambda/{function}",
                 startTime=int((self._now - RECENTLY).timestamp() * 1000),
+                endTime=int((self._now + _NEW).timestamp() * 1000),
                 PaginationConfig={"MaxItems": _LINES},
             )
             for event in page["events"]

@@ -16,8 +16,6 @@ STALE = timedelta(minutes=2)
 """A scan runs every minute: two minutes without news are one too many."""
 SILENT = timedelta(minutes=10)
 """A partition may hold a single ticker, and trading in that one may be halted for so long."""
-CLOCK_ERROR_SECONDS = 5.0
-"""Ticks so far ahead are rejected: a time beyond it is a wrong clock."""
 WAITING_EVENTS = 1000
 _NAMED = 5
 PARAMETER_PARTS = {names.TICKER_PARAMETER: "watch list", names.THRESHOLD_PARAMETER: "threshold"}
@@ -94,7 +92,7 @@ def _stream(facts: MonitorFacts) -> Iterator[Finding]:
     elif stream.state not in {"ACTIVE", "UPDATING"}:
         yield Finding("stream", "failed", f"is {stream.state}", "wait, then look again")
     else:
-        newest = max(stream.arrived.values(), default=None)
+        newest = facts.newest(stream.arrived.values())
         what = f"{stream.shards} open shard{'s' if stream.shards != 1 else ''}, newest record"
         action = "look at `scanner` and its log: aws logs tail /aws/lambda/stock-scanner"
         yield _fresh(facts, "stream", what, newest, action)
@@ -148,13 +146,20 @@ def _windows(facts: MonitorFacts) -> Iterator[Finding]:
         yield _missing(facts, "windows")
         return
     log = "look at its log (aws logs tail /aws/lambda/stock-detector) and at `stock-monitor dlq list`"
-    ahead = [ticker for ticker, at in windows.ticks.items() if facts.seconds_ahead(at) > CLOCK_ERROR_SECONDS]
-    newest = max(windows.ticks.values(), default=None)
+    ahead = tickers_ahead(facts, windows)
+    newest = facts.newest(windows.ticks[ticker] for ticker in ahead or windows.ticks)
     whole = _fresh(
         facts, "windows", f"newest tick{f' of {_listed(tuple(ahead))}' if ahead else ''}", newest, log
     )
     parts = [] if whole.state == "failed" else list(_partitions(facts, windows, log))
     yield from parts or [whole]
+
+
+def tickers_ahead(facts: MonitorFacts, windows: Windows) -> list[str]:
+    """Return the tickers that take no tick before a time of the future has come, of those whose ticks are expected."""
+    expected = {ticker for of_partition in windows.tickers.values() for ticker in of_partition}
+    ahead = [ticker for ticker, at in windows.ticks.items() if facts.is_ahead(at)]
+    return ahead if len(ahead) == len(windows.ticks) else [ticker for ticker in ahead if ticker in expected]
 
 
 def _partitions(facts: MonitorFacts, windows: Windows, log: str) -> Iterator[Finding]:
@@ -165,6 +170,8 @@ def _partitions(facts: MonitorFacts, windows: Windows, log: str) -> Iterator[Fin
         tickers = windows.tickers.get(partition, ())
         name = f"partition {partition}" + (f" ({_listed(tickers)})" if tickers else "")
         newest = arrived.get(str(partition))
+        if newest and facts.is_ahead(newest):
+            newest = None  # a clock that was ahead left it
         if newest and (committed is None or newest - committed > STALE):
             since = "holds nothing" if committed is None else f"stands still since {_ago(facts, committed)}"
             yield Finding("windows", "failed", f"{name} {since}, and ticks wait on the stream", log)
@@ -299,9 +306,9 @@ def _fresh(
     else:
         age = max(facts.now - at, timedelta())  # what came during the examination is new
         detail = f"{what} {_ago(facts, at)}"
-        if (ahead := facts.seconds_ahead(at)) > CLOCK_ERROR_SECONDS:
+        if facts.is_ahead(at):
             clock = "a clock is wrong: compare `date -u` here with that of the producer"
-            return Finding(part, "failed", detail, clock, -ahead)
+            return Finding(part, "failed", detail, clock, -facts.seconds_ahead(at))
         if age <= STALE:
             return Finding(part, "ok", detail, age_seconds=age.total_seconds())
     seconds = None if age is None else age.total_seconds()
@@ -321,8 +328,8 @@ def _redo(facts: MonitorFacts) -> str:
 
 
 def _ago(facts: MonitorFacts, at: datetime) -> str:
-    if (ahead := facts.seconds_ahead(at)) > CLOCK_ERROR_SECONDS:
-        return f"{ahead:,.0f} s in the future"
+    if facts.is_ahead(at):
+        return f"{facts.seconds_ahead(at):,.0f} s in the future"
     seconds = (facts.now - at).total_seconds()
     if seconds < 120:
         return f"{max(0.0, seconds):.0f} s ago"

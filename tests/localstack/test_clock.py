@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ministack.services import apigateway_v1, eventbridge, lambda_svc, sqs
+from ministack.services import apigateway_v1, cloudwatch_logs, eventbridge, lambda_svc, sqs
 
 from localstack.clock import follow_a_clock_that_is_set_back
 
@@ -53,6 +53,20 @@ def test_a_rule_goes_on_after_its_minute(
     clock[0] = 61
     eventbridge._tick_scheduled_rules()
     assert len(fired) == 1
+
+
+def test_a_function_ran_last_when_it_ran_and_not_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ms = round(time.time() * 1000)
+    streams: dict[str, Any] = {
+        "new": {"lastEventTimestamp": None},
+        "old": {"lastEventTimestamp": now_ms - 60_000},
+        "ahead": {"lastEventTimestamp": now_ms + 86_400_000},
+    }
+    groups = cloudwatch_logs._log_groups._data
+    monkeypatch.setitem(groups, ("000000000000", "us-east-1", "/aws/lambda/f"), {"streams": streams})
+    eventbridge._tick_scheduled_rules()
+    assert [streams[name]["lastEventTimestamp"] for name in ("new", "old")] == [None, now_ms - 60_000]
+    assert 0 <= streams["ahead"]["lastEventTimestamp"] - now_ms < 60_000
 
 
 def test_the_api_answers_at_once(clock: list[float]) -> None:

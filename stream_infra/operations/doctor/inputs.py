@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from stream_infra import names
 from stream_infra.operations.doctor.diagnosis import Diagnosis, missing
 from stream_infra.operations.facts import MonitorFacts
-from stream_infra.operations.health import CLOCK_ERROR_SECONDS, PARAMETER_PARTS, STALE
+from stream_infra.operations.health import PARAMETER_PARTS, STALE, tickers_ahead
 from stream_infra.operations.recovery.parameters import problem_of, rejected_of
 
 
@@ -36,15 +36,15 @@ def parameters(facts: MonitorFacts) -> Iterator[Diagnosis]:
 def clock(facts: MonitorFacts) -> Iterator[Diagnosis]:
     """Find a producer's clock that is ahead, by its last poll or by what the windows hold, or far behind."""
     windows = facts.windows
-    newest = max(windows.ticks.values(), default=None) if windows else None
+    ticks = windows.ticks if windows else {}
+    newest = facts.newest(ticks[ticker] for ticker in (windows and tickers_ahead(facts, windows)) or ticks)
     seen = {"the scanner's last poll": facts.last_poll, "the newest tick in the windows": newest}
     for what, at in seen.items():
-        ahead = 0.0 if at is None else facts.seconds_ahead(at)
-        if ahead > CLOCK_ERROR_SECONDS:
+        if at and facts.is_ahead(at):
             yield Diagnosis(
                 cause="clock-ahead",
                 part="scanner",
-                finding=f"{what} is {ahead:,.0f} s in the future",
+                finding=f"{what} is {facts.seconds_ahead(at):,.0f} s in the future",
                 because="the clock of the scanner's machine is, or was, ahead: ticks of the future are rejected;"
                 " with the first poll by a right clock all goes on",
                 remedy="date -u  # compare it with the clock of the machine",

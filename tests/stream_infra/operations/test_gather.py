@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
@@ -42,3 +42,9 @@ def test_what_the_examiner_may_not_see_is_a_warning_and_not_missing(monkeypatch:
     assert found.parameters == {}
     warnings = [item for item in doctor.causes.find(found) if item.cause == "could-not-look"]
     assert {(warning.part, warning.severity) for warning in warnings} == {(n, "warning") for n in parameters}
+
+
+def test_what_was_deployed_by_a_clock_that_was_ahead_is_not_new() -> None:
+    gatherer = Gatherer(Endpoints(None, None, None, None), NOW)
+    ages = [timedelta(hours=-1), timedelta(seconds=-1), timedelta(minutes=1), timedelta(minutes=3)]
+    assert [gatherer._is_new(NOW - age) for age in ages] == [False, True, True, False]

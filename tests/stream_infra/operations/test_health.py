@@ -9,7 +9,7 @@ import pytest
 
 from consumers.contracts.counts import TickCounts
 from stream_infra import names
-from stream_infra.operations.doctor import causes, examine
+from stream_infra.operations.doctor import causes, examine, inputs
 from stream_infra.operations.facts import (
     EventRule,
     FeedFacts,
@@ -110,6 +110,19 @@ def test_a_tick_of_the_future_is_a_wrong_clock_not_news() -> None:
     assert (found.part, found.age_seconds) == ("windows", -86_400.0)
     assert "newest tick of AAPL 86,400 s in the future" in found.detail
     assert "clock" in found.action
+
+
+def test_what_a_clock_that_was_ahead_left_is_no_failure_once_others_have_news() -> None:
+    ahead = NOW + timedelta(hours=1)
+    windows = replace(
+        WINDOWS, ticks={**WINDOWS.ticks, "GONE": ahead}, committed={**WINDOWS.committed, 1: LATELY}
+    )
+    arrived = {**dict.fromkeys("023", LATELY), "1": ahead}
+    facts = replace(SOUND, windows=windows, stream=Stream(arrived=arrived))
+    assert failed(facts) == []
+    assert list(inputs.clock(facts)) == []
+    (found,) = failed(replace(facts, stream=Stream(arrived={"1": ahead})))
+    assert (found.part, found.age_seconds) == ("stream", -3600.0)
 
 
 def test_what_came_while_a_slow_machine_was_examined_is_new_and_not_of_the_future() -> None:
