@@ -44,7 +44,7 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
 def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
     """Return what a source gave for a ticker if that is a quote, and the reason if not, which shows no key.
 
-    NaN beside the price is unknown.
+    NaN or infinity beside the price is unknown.
     """
     if isinstance(quote, Missing):
         return quote._replace(reason=redacted(name, str(quote.reason or "")))

@@ -356,8 +356,8 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def known(value: T) -> T | None:
-    """Return a value beside the price, None for NaN, as Python writes what is unknown; JSON has none."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """Return a value beside the price, None for NaN and infinity, which JSON lacks: nothing is known."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _missing(record: dict[str, Any]) -> list[str]:

@@ -129,17 +129,14 @@ def _partial(column: Sequence[Any], low: float, high: float) -> list[float | Non
 
 _UNKNOWN = frozenset(
     ["", "nan", "-nan", "1.#qnan", "-1.#ind", "null", "none", "nil", "\\n", "na", "n/a", "#na", "#n/a", "#n/a n/a",
-     "<na>", "nat", "-", "--", "."]
+     "<na>", "nat", "-", "--", ".", "inf", "-inf", "+inf", "infinity", "-infinity", "1.#inf", "-1.#inf",
+     "#div/0!", "#num!", "#value!", "#ref!", "#name?", "#null!"]
 )  # fmt: skip
-
-
-def _is_empty(value: Any) -> bool:
-    return known(value) is None or value == ""
 
 
 def is_unknown(value: Any) -> bool:
     """Return whether an optional value is left empty, as pandas, NumPy, JSON, R, spreadsheets and vendors write it."""
-    return _is_empty(value) or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
+    return known(value) is None or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
 
 
 def optional_number(name: str, value: Any, low: float, high: float) -> float | None:
@@ -168,7 +165,7 @@ def symbol_of(value: Any) -> str:
 
 def number_of(name: str, value: Any, low: float, high: float) -> float | None:
     """Return the number, or None when there is none."""
-    if _is_empty(value):
+    if value is None or value == "":
         return None
     is_other = isinstance(value, bool) or (isinstance(value, str) and not _is_written_plainly(value))
     try:
@@ -176,7 +173,9 @@ def number_of(name: str, value: Any, low: float, high: float) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not low <= number <= high:
-        raise BadRowError(f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}")
+        raise BadRowError(
+            f"{name} is {_shown(value)}; must be a number from {low:g} to {high:g}, written as 1234.5"
+        )
     return number
 
 
@@ -242,10 +241,16 @@ def _parsed_ms(text: str) -> int | None:
     if _WHOLE.fullmatch(text):
         return int(text.partition(".")[0])
     try:
-        at = datetime.fromisoformat(text.upper())  # RFC 3339 takes t and z as well
+        at = datetime.fromisoformat(_iso(text))
     except ValueError:
         return None
     return _epoch_ms(at) if at.tzinfo else None
+
+
+def _iso(text: str) -> str:
+    """Return a time as ISO 8601 has it: RFC 3339 takes t and z as well, and BigQuery has a blank before UTC."""
+    text = text.upper()
+    return text[:11] + text[11:].replace(" ", "").replace("UTC", "Z") if " " in text[11:] else text
 
 
 def _lack(value: Any) -> str | None:
@@ -254,7 +259,7 @@ def _lack(value: Any) -> str | None:
         return "time of day"
     text = value.strip() if isinstance(value, str) else ""
     try:
-        if _WHOLE.fullmatch(text) or datetime.fromisoformat(text.upper()).tzinfo is not None:
+        if _WHOLE.fullmatch(text) or datetime.fromisoformat(_iso(text)).tzinfo is not None:
             return None
     except ValueError:
         return None

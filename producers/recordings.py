@@ -1,4 +1,4 @@
-"""Reads files of recorded ticks: CSV, JSON Lines (both also gzipped) and Parquet.
+"""Reads files of recorded ticks: CSV (or TSV), JSON Lines (both also gzipped) and Parquet.
 
 Columns: `ts` (epoch milliseconds, or ISO 8601 with an offset), `symbol`, `price`, and where known
 `bid`, `ask`, `quote_ts`, and either `day_volume` (cumulative) or `volume` (shares of this tick, summed
@@ -25,7 +25,7 @@ from producers.recorded_parquet import parquet_blocks
 from producers.recorded_rows import RecordedTick, RowReader, TickColumns
 from producers.recorded_values import BadRowError
 
-_FORMATS = ".csv, .jsonl, .ndjson (each also .gz) and .parquet"
+_FORMATS = ".csv, .tsv, .jsonl, .ndjson (each also .gz) and .parquet"
 _SIGNATURES = {
     b"\x1f\x8b": "is gzip, so its name must end in .gz",
     b"PAR1": "is Parquet, so its name must end in .parquet",
@@ -137,7 +137,7 @@ def _blocks(path: Path) -> Iterator[RowBlock]:
     if kind == [".parquet"] and not zipped:
         yield from parquet_blocks(path)
         return
-    readers = {".csv": csv_blocks, ".jsonl": _json_blocks, ".ndjson": _json_blocks}
+    readers = {".csv": csv_blocks, ".tsv": csv_blocks, ".jsonl": _json_blocks, ".ndjson": _json_blocks}
     if not kind or kind[0] not in readers:
         raise RecordingError(f"{path}: unknown format; must be {_FORMATS}")
     _check_is_text(path, zipped)

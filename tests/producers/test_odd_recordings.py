@@ -317,3 +317,70 @@ def test_an_option_is_one_symbol_with_the_blanks_that_fill_it_up(tmp_path: Path)
         tmp_path, f"{START_MS},AAPL  261218C00250000,12.5,,,", f"{START_MS},SPXW  261218P05800000,9,,,"
     )
     assert [tick.symbol for tick in read_ticks(path, _none)] == ["AAPL261218C00250000", "SPXW261218P05800000"]
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "odd.csv"), ("\t", "odd.tsv"), ("|", "odd.csv")])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_columns_between_other_marks_may_hold_decimal_commas(
+    tmp_path: Path, mark: str, name: str, quote: str
+) -> None:
+    """As spreadsheets of most of Europe and South America export them."""
+    rows = [
+        ("TS", "Symbol", "Price", "Volume"),
+        (START_MS, "SAP.DE", "231,5", 10),
+        (START_MS + 1, "SAP.DE", "231", "0,5"),
+    ]
+    text = "\r\n".join(mark.join(f"{quote}{value}{quote}" for value in row) for row in rows)
+    (tmp_path / name).write_text(f"sep={mark}\n{text}\n{mark * 3}\n", newline="")
+    assert _both(tmp_path / name) == ([START_MS, START_MS + 1], [])
+    assert [(tick.price, tick.day_volume) for tick in read_ticks(tmp_path / name, _none)] == [
+        (231.5, 10),
+        (231, 10.5),
+    ]
+
+
+def test_a_comma_or_point_that_may_be_of_thousands_costs_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    rows = ["1.000", "1.231,50", "1,234,567", "0,5", "1,234"]
+    text = "".join(f"{START_MS + n};SAP.DE;{price};.\n" for n, price in enumerate(rows))
+    path.write_text(f"ts;symbol;price;bid\n{text}")
+    times, rejected = _both(path)
+    assert times == [START_MS + 3, START_MS + 4]
+    assert rejected == [
+        "odd.csv:2: price is '1.000', where numbers have decimal commas; must be a number without a point",
+        "odd.csv:3: price is '1.231,50', where numbers have decimal commas; must be a number without a point",
+        "odd.csv:4: price is '1,234,567'; must be a number from -1e+15 to 1e+15, written as 1234.5",
+    ]
+    path.write_text(f"ts;symbol;price\n{START_MS};USDJPY=X;149,123\n{START_MS};USDJPY=X;149.123\n")
+    assert _both(path)[1] == [
+        "odd.csv:2: price is '149,123'; must be a number from -1e+15 to 1e+15, written as 1234.5"
+    ]
+
+
+@pytest.mark.parametrize("infinite", ["inf", "-Infinity", "#DIV/0!"])
+def test_what_is_divided_by_zero_is_unknown_but_no_price(tmp_path: Path, infinite: str) -> None:
+    path = _csv(
+        tmp_path, f"{START_MS},AAPL,189.1,{infinite},{infinite},{infinite}", f"{START_MS},AAPL,{infinite},,,"
+    )
+    rejected: list[RejectedTick] = []
+    (tick,) = read_ticks(path, rejected.append)
+    assert (tick.bid, tick.ask, tick.day_volume) == (None, None, None)
+    assert f"price is '{infinite}'; must be a number" in str(rejected[0])
+
+
+def test_infinity_of_json_and_parquet_is_unknown_too(tmp_path: Path) -> None:
+    lines = tmp_path / "odd.jsonl"
+    row = {"ts": START_MS, "symbol": "AAPL", "price": 1.5, "bid": float("inf"), "volume": float("-inf")}
+    lines.write_text(json.dumps(row))
+    file = _parquet(tmp_path / "odd.parquet", bid=[float("inf"), 1.5], volume=[1.0, float("inf")])
+    for path in (lines, file):
+        assert _both(path)[1] == []
+        assert next(iter(read_ticks(path, _none))).bid is None
+
+
+@pytest.mark.parametrize(
+    "ts", ["2025-11-24 15:00:00 UTC", "2025-11-24 10:00:00.000 -0500", "2025-11-24 15:00:00Z"]
+)
+def test_a_blank_may_stand_before_the_zone(tmp_path: Path, ts: str) -> None:
+    """As BigQuery exports a TIMESTAMP, and Ruby prints a time."""
+    assert _both(_csv(tmp_path, f"{ts},AAPL,189.1,,,")) == ([START_MS], [])

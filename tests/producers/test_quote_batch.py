@@ -89,8 +89,9 @@ def test_a_strange_price_is_for_the_detector_to_judge(price: float) -> None:
 
 
 @pytest.mark.parametrize("column", ["bid", "ask", "day_volume", "quote_ts"])
-def test_nan_beside_a_price_is_unknown_and_costs_no_row(column: str) -> None:
-    batch, rejected = decode(json.dumps(record(**{column: [float("nan"), None]})).encode())
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_nan_and_infinity_beside_a_price_are_unknown_and_cost_no_row(column: str, odd: float) -> None:
+    batch, rejected = decode(json.dumps(record(**{column: [odd, None]})).encode())
     assert (rejected, batch.price) == ([], [189.12, 411.5])
     assert getattr(batch, column) == [None, None]
 

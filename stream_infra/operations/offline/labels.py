@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.contracts.kinds import KINDS
+from producers.recorded_csv import separator_of
 from producers.recorded_values import BadRowError, time_ms
 from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 from stream_infra.operations.errors import InputError
@@ -92,7 +93,9 @@ def read_labels(path: Path, recording: Recording) -> list[Label]:
         If the file cannot be read or has no label, or a value is not allowed; names the row and column.
     """
     try:
-        rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        text = read_text(path)
+        mark = separator_of(text.partition("\n")[0])
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
         labels = list(_labels(path, rows, recording))
     except csv.Error as error:
         raise InputError(f"is no CSV: {error}", where=str(path)) from error

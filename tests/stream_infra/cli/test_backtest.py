@@ -124,6 +124,12 @@ def test_labels_say_how_well_each_kind_is_found(recording: Path) -> None:
     assert [missed["line"] for missed in evaluation["missed"]] == [4]
 
 
+def test_labels_may_be_separated_by_semicolons(recording: Path) -> None:
+    labels = _labelled(recording, f"KO;{_at(300)};{_at(300)};bad_tick", header="ticker;start;end;kind")
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])
+    assert json.loads(result.stdout)["thresholds"][0]["evaluation"]["found"] == 1
+
+
 def test_an_anomaly_outside_of_labels_or_of_another_kind_is_false(recording: Path) -> None:
     labels = _labelled(recording, f"KO,{_at(300)},{_at(300)},gap", header="ticker,start,end,kind")
     result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])
