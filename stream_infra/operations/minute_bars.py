@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from producers.quote_batch import MAX_PRICE
 from producers.source import History, MinuteBar
 from stream_infra.operations.errors import InputError
 
@@ -17,11 +18,12 @@ _MINUTE_MS = 60_000
 
 
 class Written(NamedTuple):
-    """How many bars were written of a ticker, and how many were there already."""
+    """How many bars were written of a ticker, were there already, and have no price and were left out."""
 
     ticker: str
     new: int
     kept: int
+    unpriced: int = 0
 
 
 def save(
@@ -133,15 +135,18 @@ def write(
             rows.writerow(COLUMNS)
         for ticker in tickers:
             begin_ms = max(since_ms, newest.get(ticker, since_ms - 1) + 1)
-            new = 0
+            new = unpriced = 0
             for bar in history.minute_bars(ticker, begin_ms, until_ms):
+                if not abs(bar.close) <= MAX_PRICE:  # NaN is in no range
+                    unpriced += 1
+                    continue
                 rows.writerow(_row(ticker, bar))
                 new += 1
                 if new % 500 == 0:
                     opened.flush()
                     percent = 100 * (bar.ts - since_ms) // (until_ms - since_ms)
                     show(f"{ticker}: {new:,} minutes, {percent}%")
-            yield Written(ticker, new, counts.get(ticker, 0))
+            yield Written(ticker, new, counts.get(ticker, 0), unpriced)
 
 
 def _row(ticker: str, bar: MinuteBar) -> Iterable[object]:

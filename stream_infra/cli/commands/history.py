@@ -60,7 +60,8 @@ def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str | Non
     SourceError
         If the source has no history, or does not answer.
     """
-    from producers.sources import history_of  # noqa: PLC0415  --help must not pay for it
+    from consumers.contracts.wording import counted  # noqa: PLC0415  --help must not pay for it
+    from producers.sources import history_of  # noqa: PLC0415
     from stream_infra.operations.minute_bars import FORMATS, save  # noqa: PLC0415
     from stream_infra.operations.watching import tickers_of  # noqa: PLC0415
 
@@ -70,4 +71,8 @@ def fetch(tickers: Sequence[str], output: Path, *, source: str, since: str | Non
     found = history_of(source, os.environ)
     with options.working("fetching", quiet=False) as show:
         for done in save(output, found, tickers_of(tickers), wanted, show):
-            typer.echo(f"{done.ticker}: {done.new:,} minutes added, {done.kept:,} were there", err=True)
+            left_out = f", {done.unpriced:,} have no price and were left out" if done.unpriced else ""
+            typer.echo(
+                f"{done.ticker}: {counted(done.new, 'minute')} added, {done.kept:,} were there{left_out}",
+                err=True,
+            )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from producers.source import MinuteBar, SourceError
 from producers.sources import history_of
 from producers.vendor_state import RateLimitedError
 from stream_infra.cli.commands import backtest, history
+from stream_infra.cli.main import app
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.minute_bars import Written, save, write
 from tests.producers.conftest import clock as clock_fixture
@@ -76,6 +78,21 @@ def test_a_parquet_file_is_continued(tmp_path: Path) -> None:
         *(("A", T + n * MINUTE + MINUTE - 1) for n in range(6)),
         *(("B", T + n * MINUTE + MINUTE - 1) for n in range(5)),
     ]
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), 1e300])
+def test_a_minute_without_a_price_is_left_out_and_counted(tmp_path: Path, price: float) -> None:
+    file = tmp_path / "bars.csv"
+    bars = [*Made().minute_bars("A", T, T + 2 * MINUTE)]
+    odd = mock.Mock(minute_bars=lambda *_: iter([bars[0], bars[1]._replace(close=price)]))
+    assert save(file, odd, ["A"], (T, T + 2 * MINUTE), lambda _: None) == [Written("A", 1, 0, unpriced=1)]
+    assert len(list(read_ticks(file, lambda row: pytest.fail(str(row))))) == 1
+    with (
+        mock.patch("producers.sources.history_of", return_value=odd),
+        mock.patch("stream_infra.cli.commands.history.span", return_value=(T, T + 2 * MINUTE)),
+    ):
+        done = CliRunner().invoke(app, ["history", "A", "--source", "acme", "-o", str(tmp_path / "b.csv")])
+    assert "A: 1 minute added, 0 were there, 1 have no price and were left out" in done.stderr
 
 
 def test_no_minutes_are_not_a_success(tmp_path: Path) -> None:
