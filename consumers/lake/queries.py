@@ -54,13 +54,13 @@ ORDER BY "date", alerts DESC, kind, origin""",
         "The twenty days of tickers with the widest spread, as a share of the price.",
         """\
 SELECT "date", ticker, origin,
-       max(spread_high / "close") AS widest,
-       avg(spread_high / "close") AS usual,
+       round(max(spread_high / "close"), 6) AS widest,
+       round(avg(spread_high / "close"), 6) AS usual,
        count(*) AS minutes
 FROM bars
 WHERE spread_high IS NOT NULL AND "date" BETWEEN ? AND ?
 GROUP BY "date", ticker, origin
-ORDER BY widest DESC, "date", ticker, origin
+ORDER BY max(spread_high / "close") DESC, "date", ticker, origin
 LIMIT 20""",
         _SPAN,
     ),
@@ -70,7 +70,7 @@ LIMIT 20""",
 SELECT kind,
        count(*) AS judged,
        sum(CASE WHEN useful THEN 1 ELSE 0 END) AS useful,
-       avg(CASE WHEN useful THEN 1.0E0 ELSE 0.0E0 END) AS share_useful
+       round(avg(CASE WHEN useful THEN 1.0E0 ELSE 0.0E0 END), 3) AS share_useful
 FROM (
   SELECT kind, useful,
          row_number() OVER (PARTITION BY incident_id, anomaly_id ORDER BY said_ms DESC, said_by DESC) AS place
