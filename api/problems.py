@@ -19,9 +19,16 @@ _RULES = {
     "datetime": "an ISO 8601 instant such as 2026-11-24T14:30:00Z",
     "date": "a date such as 2026-11-24",
     "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "list": "a list",
+    "dict": "a JSON object",
+    "model": "a JSON object",
 }
 """Instead of pydantic's words, by how the type of its error begins."""
-_SHOULD = re.compile(r"^(?:Value error, )?(?:\w+ should )?(?:must )?(?:be )?")
+_SHOULD = re.compile(
+    r"^(?:Value error, )?(?:\w+ should )?(?:must )?(?:be |have )?| after validation, not \d+$"
+)
 
 
 class Problem(MonitorError):  # noqa: N818  the word of RFC 9457

@@ -51,7 +51,8 @@ def key_of(ticker: str, given: str) -> AnomalyKey:
     try:
         key = AnomalyKey.parse(given)
     except AnomalyIdError as error:
-        raise bad_request("anomaly_id", given, error.allowed) from error
+        slash = "" if "-" in given else "; a slash in a ticker is written %252F"
+        raise bad_request("anomaly_id", given, f"{error.allowed}{slash}") from error
     if key.ticker != ticker:
         raise bad_request(
             "anomaly_id",

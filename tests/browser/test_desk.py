@@ -338,11 +338,12 @@ def test_22_no_text_says_what_a_mark_says_already(page: Page, site: Site) -> Non
 def test_22_facts_have_the_digits_of_the_sentence(page: Page, site: Site) -> None:
     window = {"unit": "price", "ticks": 240, "ask": 206.06, "bid": 206.02}
     print_ = site.put_anomaly(
-        "TSLA", site.bars["TSLA"][-2].minute_ms, "bad_tick", window=window, score=5.5678
+        "TSLA", site.bars["TSLA"][-2].minute_ms, "bad_tick", window=window, score=5.5678, tolerance=0.583574
     )
     page.goto(f"{site.url}?anomaly={print_.id}")
     facts = page.locator(".facts")
     expect(facts).to_contain_text("Ask206.06")
+    expect(facts).to_contain_text("Give or take0.584")
     expect(facts).to_contain_text("Score5.57 (anomaly from")
     moment, pause = site.bars["KO"][-2].minute_ms, {"unit": "seconds", "ticks": 50}
     gap = site.put_anomaly("KO", moment, "gap", value=152.26, window=pause)
