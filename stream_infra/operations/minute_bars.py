@@ -51,18 +51,31 @@ def save(
     try:
         if file.suffix.lower() == ".csv":
             done = list(write(file, history, tickers, span, show))
+            _sort(file)
         else:
             pyarrow = _pyarrow()
             rows = file.with_name(f"{file.name}.part.csv")
             if file.exists() and not rows.exists():
                 _unpack(pyarrow, file, rows)
             done = list(write(rows, history, tickers, span, show))
+            _sort(rows)
             _pack(pyarrow, rows, file)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror or error}", where=f"-o {file}") from error
     if empty := [one.ticker for one in done if not one.new + one.kept]:
         raise InputError(f"there are no minutes of {', '.join(empty)} in that time")
     return done
+
+
+def _sort(file: Path) -> None:
+    """Put the rows in the order of time over all tickers, as they were traded: what the market did is read off them."""
+    with file.open(encoding="utf-8") as opened:
+        header, *rows = opened
+    in_order = sorted(rows, key=lambda row: int(row.partition(",")[0]))
+    if in_order != rows:
+        unfinished = file.with_name(f"{file.name}.part")
+        unfinished.write_text("".join((header, *in_order)), encoding="utf-8")
+        unfinished.replace(file)
 
 
 def _pyarrow() -> Any:

@@ -95,6 +95,8 @@ def run(files: Sequence[Path], thresholds: Sequence[Threshold], recording: Recor
         for detection, outcome in zip(detections, outcomes, strict=True):
             found = detection.changes(block)
             outcome.anomalies.extend(change.anomaly for change in found if change.change == "detected")
+    for outcome in outcomes:
+        outcome.anomalies.sort(key=lambda anomaly: anomaly.timestamp)  # a file may have ticker after ticker
     return outcomes
 
 

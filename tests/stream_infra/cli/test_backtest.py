@@ -124,6 +124,18 @@ def test_labels_say_how_well_each_kind_is_found(recording: Path) -> None:
     assert [missed["line"] for missed in evaluation["missed"]] == [4]
 
 
+def test_anomalies_are_in_the_order_of_time_whatever_the_file_s_order(recording: Path) -> None:
+    found = json.loads(CliRunner().invoke(app, ["backtest", str(recording), "--json"]).stdout)["thresholds"][
+        0
+    ]
+    header, *rows = recording.read_text().splitlines()
+    recording.write_text("\n".join([header, *sorted(rows, key=lambda row: row.split(",")[1], reverse=True)]))
+    again = json.loads(CliRunner().invoke(app, ["backtest", str(recording), "--json"]).stdout)["thresholds"][
+        0
+    ]
+    assert again == found
+
+
 def test_labels_may_be_separated_by_semicolons(recording: Path) -> None:
     labels = _labelled(recording, f"KO;{_at(300)};{_at(300)};bad_tick", header="ticker;start;end;kind")
     result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])

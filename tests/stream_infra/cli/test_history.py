@@ -95,6 +95,19 @@ def test_a_minute_without_a_price_is_left_out_and_counted(tmp_path: Path, price:
     assert "A: 1 minute added, 0 were there, 1 have no price and were left out" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["bars.csv", "bars.parquet"])
+def test_the_tickers_of_a_file_are_in_the_order_of_time(tmp_path: Path, name: str) -> None:
+    """One after the other they were markets of different times: `alerts dry-run` did not know what the others did."""
+    pytest.importorskip("pyarrow")
+    for minutes in (3, 5):
+        save(tmp_path / name, Made(), ["B", "A"], (T, T + minutes * MINUTE), lambda _: None)
+        ticks = list(read_ticks(tmp_path / name, lambda row: pytest.fail(str(row))))
+        assert [(tick.ts, tick.symbol) for tick in ticks] == [
+            (T + n * MINUTE + MINUTE - 1, ticker) for n in range(minutes) for ticker in ("B", "A")
+        ]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_no_minutes_are_not_a_success(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no minutes of A in that time"):
         save(tmp_path / "a.csv", Made(), ["A"], (T + 1, T + 2), lambda _: None)
