@@ -90,7 +90,7 @@ def deploy(
     config = load(deployment, find_file(Path.cwd()))
     enter(config)
     from stream_infra.operations import deployment as deploying  # noqa: PLC0415  with the names of the deployment
-    from stream_infra.operations import preflight  # noqa: PLC0415
+    from stream_infra.operations import notices, preflight  # noqa: PLC0415
 
     client, lacking = _client(config.region), deploying.tools()
     if bootstrap and not check and not lacking:
@@ -110,9 +110,9 @@ def deploy(
             with deploying.parameters_kept(client) if revert_drift else nullcontext():
                 deploying.deploy(assembly, adopt=adopt, revert_drift=revert_drift)
         except FailedError:
-            _say(preflight.unverified(client), "missing", as_json=as_json)
+            _say(notices.unverified(client), "missing", as_json=as_json)
             raise
-    _say(preflight.notices(client, config), "left to do", as_json=as_json)
+    _say(notices.notices(client, config), "left to do", as_json=as_json)
     if not check:
         _prove(as_json=as_json)
 

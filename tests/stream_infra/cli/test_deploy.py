@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from stream_infra.cli.commands import verify
 from stream_infra.cli.main import app
-from stream_infra.operations import deployment, endpoints, preflight
+from stream_infra.operations import deployment, endpoints, notices, preflight
 from stream_infra.operations.changes import NAMES, Change
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError
@@ -43,8 +43,8 @@ class Steps:
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(deployment, "tools", lambda: self.lacking)
         patch.setattr(preflight, "preflight", self._preflight)
-        patch.setattr(preflight, "notices", lambda *_: [PENDING])
-        patch.setattr(preflight, "unverified", lambda _: [UNVERIFIED])
+        patch.setattr(notices, "notices", lambda *_: [PENDING])
+        patch.setattr(notices, "unverified", lambda _: [UNVERIFIED])
         patch.setattr(deployment, "bootstrap", lambda _: self.done.append("bootstrap"))
         patch.setattr(deployment, "target_of", lambda _: dict(TARGET))
         patch.setattr(deployment, "synthesize", self._synthesize)

@@ -14,7 +14,8 @@ from stream_infra.config import BUILT_HERE_CONTEXT, Config
 from stream_infra.monitor_toml import FILE, SETTINGS_CONTEXT
 from stream_infra.operations import deployment
 from stream_infra.operations.deployment import parameters_kept, running, tools
-from stream_infra.operations.preflight import leftovers, notices, preflight, unverified
+from stream_infra.operations.notices import notices, unverified
+from stream_infra.operations.preflight import leftovers, preflight
 
 GOOD = {"CDKToolkit": "CREATE_COMPLETE", "LambdaStack": "UPDATE_COMPLETE"}
 
