@@ -26,11 +26,15 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
         If the source cannot answer. Whatever else it raises becomes one: a source that fails in a way nobody
         thought of is a failed poll, not a dead scan. No error, and no reason, shows a key of the source.
     """
+    return batch_of(name, _asked(name, source, symbols, now_ms), now_ms)
+
+
+def _asked(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> dict[str, Quote | Missing]:
     try:
         quotes = source.quotes(symbols, now_ms)
         if not isinstance(quotes, Mapping):
             raise TypeError(f"quotes returned a {type(quotes).__name__}; must be a mapping of tickers")
-        found = {symbol: _usable(name, quotes.get(symbol, Missing()), now_ms) for symbol in symbols}
+        return {symbol: _usable(name, quotes.get(symbol, Missing()), now_ms) for symbol in symbols}
     except SourceError as error:
         if shows_key(name, str(error)):
             raise SourceError(redacted(name, str(error))) from None
@@ -38,7 +42,6 @@ def poll(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> Quot
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed poll; without its cause where that shows a key
         said = f"source {name} failed: {type(error).__name__}: {error}"
         raise SourceError(redacted(name, said)) from (None if shows_key(name, said) else error)
-    return batch_of(name, found, now_ms)
 
 
 def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
@@ -59,15 +62,18 @@ def _usable(name: str, quote: object, now_ms: int) -> Quote | Missing:
 
 
 def unquoted(name: str, source: Source, symbols: Sequence[str], now_ms: int) -> dict[str, str]:
-    """Return those of `symbols` that source `name` does not quote at `now_ms` (epoch ms UTC), with the reason.
+    """Return those of `symbols` that source `name` does not quote, as of `now_ms` (epoch ms UTC), with the reason.
 
     Raises
     ------
     SourceError
         If the source cannot answer.
     """
-    batch = poll(name, source, symbols, now_ms)
-    return {symbol: batch.reasons.get(symbol, _NO_ANSWER) for symbol in batch.missing}
+    return {
+        symbol: found.reason or _NO_ANSWER
+        for symbol, found in _asked(name, source, symbols, now_ms).items()
+        if isinstance(found, Missing) and found.is_asked and not found.is_known
+    }
 
 
 def batch_of(name: str, quotes: Quotes, now_ms: int) -> QuoteBatch:

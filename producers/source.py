@@ -68,11 +68,13 @@ class SourceSpecError(SourceError, ValueError):
 class Missing(NamedTuple):
     """Stands for a quote that a poll did not bring, with the reason where one is known.
 
-    `is_asked` is False for a ticker whose turn comes in a later poll: it is not missing then.
+    `is_asked` is False for a ticker whose turn comes in a later poll: it is not missing then. `is_known` is True for
+    one that the source does quote, only not now: it may be added to the watch list.
     """
 
     reason: str = ""
     is_asked: bool = True
+    is_known: bool = False
 
 
 NOT_ASKED: Final = Missing("its turn comes in a later poll", is_asked=False)

@@ -30,7 +30,7 @@ _SECTOR_VOLATILITY = 0.005
 _FIVE_SECONDS = 5.0 / 86_400.0
 _JUMP_SIZES = 30.0, 50.0  # in standard deviations of five seconds
 _VOLATILITY_FACTOR = 6.0
-_HALTED = Missing("is halted")
+_HALTED = Missing("is halted", is_known=True)
 _NO_TICKER = Missing("is no ticker")
 
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contracts.kinds import KINDS, distortions
-from producers.polling import poll
+from producers.polling import poll, unquoted
 from producers.quote_batch import decode, encode
 from producers.simulation.distortion import VARIABLE, Distortion, DistortionError, from_text, to_text
 from producers.simulation.injection import DEFAULT_WATCH_LIST, InjectedEvent, Schedule
@@ -267,6 +267,9 @@ def test_a_gap_is_named_as_missing() -> None:
     assert batch.missing == [event.symbol]
     assert batch.reasons == {event.symbol: "is halted"}
     assert batch.symbol == ["XYZ"]
+    # It may be watched all the same: `watch add` rejected it for these two minutes and a half.
+    asked = [event.symbol, "no ticker"]
+    assert unquoted("simulated", market, asked, event.start_ms + 1) == {"no ticker": "is no ticker"}
     assert poll("simulated", market, [event.symbol], event.end_ms).missing == []
 
 
