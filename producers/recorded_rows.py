@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from producers.quote_batch import MAX_PRICE, MAX_VOLUME
+from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 from producers.recorded_values import (
     BadRowError,
     is_unknown,
@@ -151,7 +151,7 @@ class RowReader:
                 grown.append(ts)
                 continue
             at, before = apart.get(symbol, (last, last))
-            if ts < (before if at == last else last):
+            if ts < (before if at == last else last) or last == MAX_TS_MS:
                 return None
             given[symbol] = last + 1
             apart[symbol] = last + 1, ts
@@ -184,8 +184,10 @@ class RowReader:
                 f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
                 " rows must be in the order of time for each symbol"
             )
-        self._read[symbol] = own_ts, line
         ts = max(own_ts, self._given.get(symbol, -1) + 1)
+        if ts > MAX_TS_MS:
+            raise BadRowError(f"ts {own_ts} of {symbol} stands twice, and is the last that can be named")
+        self._read[symbol] = own_ts, line
         self._given[symbol] = ts
         self._latest = max(self._latest, ts)
         return ts

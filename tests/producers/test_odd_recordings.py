@@ -384,3 +384,13 @@ def test_infinity_of_json_and_parquet_is_unknown_too(tmp_path: Path) -> None:
 def test_a_blank_may_stand_before_the_zone(tmp_path: Path, ts: str) -> None:
     """As BigQuery exports a TIMESTAMP, and Ruby prints a time."""
     assert _both(_csv(tmp_path, f"{ts},AAPL,189.1,,,")) == ([START_MS], [])
+
+
+def test_the_end_of_time_stands_once(tmp_path: Path) -> None:
+    """Databases write it for "not yet": a millisecond later ended `backtest --html` by a traceback."""
+    last = "9999-12-31T23:59:59.999Z"
+    times, rejected = _both(_csv(tmp_path, f"{last},AAPL,1,,,", f"{last},AAPL,2,,,", f"{last},KO,2,,,"))
+    assert times == [253_402_300_799_999] * 2
+    assert rejected == [
+        "odd.csv:3: ts 253402300799999 of AAPL stands twice, and is the last that can be named"
+    ]

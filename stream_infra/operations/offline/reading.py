@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.errors import MonitorError
+from producers.quote_batch import MAX_TS_MS
 from producers.recorded_parquet import ROWS_AT_ONCE
 from producers.recorded_rows import RecordedTick, TickColumns
 from producers.recordings import RejectedTick
@@ -61,7 +62,7 @@ def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
     def newer(items: Iterable[tuple[Path, RecordedTick]]) -> Iterator[RecordedTick]:
         for file, tick in items:
             before, given = last.get(tick.symbol, (None, -1))
-            if before is None or (tick.ts >= before.ts and tick != before):
+            if before is None or (tick.ts >= before.ts and tick != before and given < MAX_TS_MS):
                 given = max(tick.ts, given + 1)
                 last[tick.symbol] = tick, given
                 yield tick._replace(ts=given)
