@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,10 +11,11 @@ from consumers.stores.charts import ChartTable
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from producers.polling import unquoted
+from producers.recorded_csv import separator_of
 from producers.secret import environment_with_secret
 from producers.source import SourceError
 from producers.sources import create, get_pollable
-from producers.symbols import SYMBOL_RULE, is_symbol
+from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 from producers.watch_list import WatchListError, items
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints, watch_list
@@ -62,6 +64,26 @@ def tickers_of(words: Sequence[str], where: str = "") -> list[str]:
     if wrong := [ticker for ticker in found if not is_symbol(ticker)]:
         raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
     return found
+
+
+def of_export(text: str, where: str) -> str:
+    """Return the column `symbol` or `ticker` of a table, as a broker exports a watch list; another list as it is.
+
+    Raises
+    ------
+    InputError
+        If a value of the column is no ticker.
+    """
+    first, _, rows = text.strip().partition("\n")
+    mark = separator_of(first)
+    header = [name.strip(' "').lower() for name in first.split(mark)]
+    at = next((header.index(name) for name in ("symbol", "ticker") if name in header), None)
+    if at is None:
+        return text
+    of = [in_capitals(row[at].strip()) for row in csv.reader(rows.splitlines(), delimiter=mark) if row[at:]]
+    if wrong := [ticker for ticker in of if ticker and not is_symbol(ticker)]:
+        raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
+    return "\n".join(of)
 
 
 def ticker_of(word: str) -> str:

@@ -114,7 +114,11 @@ def remove(tickers: Tickers, *, aws: options.Aws = False) -> None:
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(help="Tickers, separated by commas, blanks or line ends.", metavar="FILE")
+        Path,
+        typer.Argument(
+            help="Tickers, separated by commas, blanks or line ends, or CSV with a column symbol.",
+            metavar="FILE",
+        ),
     ],
     *,
     unchecked: Unchecked = False,
@@ -126,8 +130,9 @@ def import_(
     """
     from producers.watch_list import parse  # noqa: PLC0415  --help must not pay for it
     from stream_infra.operations.files import read_text  # noqa: PLC0415
+    from stream_infra.operations.watching import of_export  # noqa: PLC0415
 
-    found = parse(read_text(file), str(file))
+    found = parse(of_export(read_text(file), str(file)), str(file))
     if found.rejected:
         raise InputError("; ".join(found.rejected[:5]))
     _add(found.symbols, unchecked=unchecked, aws=aws)

@@ -112,6 +112,19 @@ def test_what_is_wrong_is_said(ssm: SSMClient, arguments: tuple[str, ...], messa
     assert value(ssm) == "AAPL,MSFT"
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_of_a_table_the_column_of_tickers_is_read(ssm: SSMClient, tmp_path: Path, mark: str) -> None:
+    """As brokers export a watch list: the names of companies are no tickers, though they may be written like some."""
+    file = tmp_path / "export.csv"
+    rows = [('"Name"', '"Symbol"'), ("APPLE INC", "aapl"), ('"IBM, Corp"', "IBM"), ("", ""), ("Total 2",)]
+    file.write_text("\ufeff" + "".join(f"{mark.join(row)}\r\n" for row in rows), newline="")
+    run("import", str(file), "--unchecked")
+    assert value(ssm) == "AAPL,MSFT,IBM"
+    file.write_text("ticker\nKO\nAccount total\n")
+    with pytest.raises(InputError, match=r"export\.csv: 'ACCOUNT TOTAL' is no ticker; must be 1 to 32"):
+        run("import", str(file), "--unchecked")
+
+
 def test_a_long_list_goes_to_the_bucket(ssm: SSMClient, tmp_path: Path) -> None:
     file = tmp_path / "tickers.txt"
     file.write_text("\ufeff" + "\n".join(f"S{i:05}" for i in range(900)))
