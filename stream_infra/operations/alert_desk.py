@@ -14,7 +14,7 @@ from consumers.alerts import policy
 from consumers.alerts.feedback import Feedback
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
-from consumers.alerts.model import Acknowledgement, Incident, Silence, is_incident_id
+from consumers.alerts.model import Acknowledgement, Delivery, Incident, Silence, is_incident_id
 from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
@@ -204,7 +204,7 @@ def send_test(
         stored = next(
             (one for one in store.messages(now_ms, now_ms) if one.message.id == f"test-{id_}"), None
         )
-        if stored is not None and all(one.status != "sending" and one.attempts for one in stored.deliveries):
+        if stored is not None and not any(map(_is_under_way, stored.deliveries)):
             row = message_row(stored)
             took = round(stored.sent_ms - now_ms) / 1000 if stored.sent_ms else None
             return {"id": row["id"], "deliveries": row["deliveries"], "seconds": took}
@@ -218,7 +218,12 @@ def _stuck(stored: StoredMessage | None) -> str:
             f"the notifier did not take it from the queue {names.NOTIFIER_QUEUE};"
             f" see `stock-monitor status` and: aws logs tail /aws/lambda/{names.NOTIFIER}"
         )
-    return "a channel has not taken it yet, it is retried; see: stock-monitor alerts deliveries"
+    channels = ", ".join(one.channel for one in stored.deliveries if _is_under_way(one))
+    return f"{channels}: not taken yet, it is tried again; see: stock-monitor alerts deliveries"
+
+
+def _is_under_way(delivery: Delivery) -> bool:
+    return delivery.status == "sending" or not delivery.attempts
 
 
 def settings_in_force(ssm: SSMClient) -> AlertSettings:

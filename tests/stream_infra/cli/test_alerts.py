@@ -21,7 +21,8 @@ from botocore.stub import Stubber
 from typer.testing import CliRunner, Result
 
 from consumers.alerts.event import AlertEvent, AlertTest
-from consumers.alerts.model import Silence
+from consumers.alerts.message_store import StoredMessage
+from consumers.alerts.model import Delivery, Message, Silence
 from consumers.alerts.notifier import Notifier
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore, ResolvedError
@@ -373,6 +374,12 @@ def test_a_test_waits_until_every_channel_has_it(endpoints: Endpoints, notifier:
     assert "sandbox" in alert_view.test_text(sent, endpoints)
     with pytest.raises(FailedError, match="not sent after 5 s: the notifier did not take it"):
         alert_desk.send_test(endpoints, store, datetime.now(UTC), 5, Clock(lambda: None))  # type: ignore[arg-type]
+
+
+def test_a_test_names_the_channels_that_did_not_take_it() -> None:
+    deliveries = (Delivery("sns", "sent", 1), Delivery("desk"), Delivery("tg", "sending", 1))
+    message = Message("test-1", "test", 1, ("sns", "desk", "tg"))
+    assert alert_desk._stuck(StoredMessage(message, deliveries)).startswith("desk, tg: not taken yet")
 
 
 def _recording(path: Path, tickers: int, seconds: int = 1500) -> None:
