@@ -46,7 +46,7 @@ function facts(anomaly) {
     .../** @type {[string, string][]} */ (viewerIsElsewhere(ms) ? [["Your time", momentForViewer(ms)]] : []),
     ["Value", measured(anomaly.value)],
     // Of a pause there is no usual length, only one that is rare.
-    .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(unit === "price" && anomaly.expected === 0 ? null : anomaly.expected)], ["Give or take", unit === "price" ? short(anomaly.tolerance) : measured(anomaly.tolerance)]]),
+    .../** @type {[string, string][]} */ (["ticks", "seconds"].includes(unit) ? [] : [["Expected", measured(unit === "price" && anomaly.expected === 0 ? null : anomaly.expected)], ["Give or take", unit === "price" && anomaly.tolerance !== null ? short(anomaly.tolerance) : measured(anomaly.tolerance)]]),
     ["Score", `${short(anomaly.score)} (anomaly from ${anomaly.threshold})`],
     ...Object.entries(window).map(([name, value]) => windowFact(name, value, unit === "price" ? price : short)),
     ["Source", anomaly.source],

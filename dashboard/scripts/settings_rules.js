@@ -8,6 +8,7 @@ import { choice, labelled, tickerChoice } from "./settings_fields.js";
 
 /** @typedef {import("../api-types.d.ts").RuleModel} Rule */
 /** @typedef {import("../api-types.d.ts").RuleList} RuleList */
+/** @typedef {import("../api-types.d.ts").Safety} Safety */
 
 const WHEN = { above: "Price rises above", below: "Price falls below", moves: "Price moves by, in %", spread: "Spread is at least, in bp", volume: "A tick trades, times its usual" };
 const REPEAT = { always: "Every time", daily: "Once a day", once: "Once" };
@@ -27,15 +28,15 @@ export function ruleForm(tickers) {
   const show = (rules) => fill(list, ...rules.map((rule) => h("li", {}, `${rule.id}: ${words(rule)} `, h("button", { className: "link-button", type: "button", "aria-label": `Remove ${words(rule)}`, dataset: { rule: rule.id } }, "Remove"))));
   list.addEventListener("click", ({ target }) => {
     const id = target instanceof HTMLElement ? target.dataset.rule : undefined;
-    if (id) void change(() => send("DELETE", resource(["rules", id])), "Removed. In force within a minute.");
+    if (id) void change(() => send("DELETE", resource(["rules", id])), () => "Removed. In force within a minute.");
   });
   const read = async () => show(/** @type {RuleList} */ (await get(resource(["rules"]))).rules);
-  /** @param {() => Promise<unknown>} act @param {string} done */
+  /** @param {() => Promise<unknown>} act @param {() => string} done */
   const change = async (act, done) => {
     try {
       await act();
       await read();
-      setText(note, done);
+      setText(note, done());
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       setText(note, `That was not done: ${error.message}`);
@@ -47,7 +48,12 @@ export function ruleForm(tickers) {
     if (!ticker.reportValidity() || !value.reportValidity()) return;
     const own = { when: when.value, value: value.valueAsNumber, ticker: ticker.value, repeat: repeat.value, severity: severity.value, minutes: when.value === "moves" ? minutes.valueAsNumber : 0 };
     const id = [own.ticker || "any", own.when, value.value].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
-    void change(() => send("POST", resource(["rules"]), { id, ...own }), "Added. In force within a minute.");
+    let already = "";
+    const act = async () => {
+      if (isPrice) already = beyond(own, /** @type {Safety} */ (await get(resource(["safety", own.ticker]))).quote.price);
+      await send("POST", resource(["rules"]), { id, ...own });
+    };
+    void change(act, () => `Added. In force within a minute.${already}`);
   };
   const onlyOfMoves = () => (within.hidden = when.value !== "moves");
   when.addEventListener("change", onlyOfMoves);
@@ -56,6 +62,13 @@ export function ruleForm(tickers) {
   const button = h("button", { className: "button", type: "button", onclick: add }, "Add");
   const fields = h("div", { className: "fields" }, labelled("Ticker", ticker), labelled("When", when), labelled("Value", value), within, labelled("How often", repeat), labelled("Severity", severity), button);
   return h("section", {}, h("h3", {}, "Your own rules"), fields, note, list);
+}
+
+/** What to know of a level that the price is beyond already. @param {{ticker: string, when: string, value: number}} rule @param {number | null} now */
+function beyond({ ticker, when, value }, now) {
+  const isAbove = when === "above";
+  if (now === null || (isAbove ? now < value : now > value)) return "";
+  return ` ${ticker} is at ${price(now)} already: the rule is met once it was ${isAbove ? "below" : "above"} the level and comes back.`;
 }
 
 /** @param {Rule} rule */

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from botocore.exceptions import ClientError
+
+from consumers.contracts.wording import price
 from consumers.stores.charts import ChartTable
+from consumers.stream.rules import PriceRule
 from producers.markets import is_open
 from producers.markets.listings import Listings
+from producers.origin import origin_of
 from producers.polling import unquoted
 from producers.recorded_csv import separator_of
 from producers.secret import environment_with_secret
@@ -108,6 +113,24 @@ def note_on(endpoints: Endpoints, ticker: str) -> str:
     except WatchListError as error:
         return f"Whether {ticker} is watched is not known: {error}"
     return f"{ticker} is not on the watch list, so nothing comes of it yet: stock-monitor watch add {ticker}"
+
+
+def note_on_level(endpoints: Endpoints, rule: PriceRule, environment: Mapping[str, str]) -> str:
+    """Return a note where the price is beyond the level of a rule already: it is met when it comes back; else ""."""
+    if rule.when not in {"above", "below"}:
+        return ""
+    try:
+        origin = origin_of(ScannerSource(endpoints, environment).name)
+        quote = (
+            ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE).last_quotes(origin).get(rule.ticker)
+        )
+    except ClientError as error:
+        return f"Where the price of {rule.ticker} is now is not known: {error}"
+    if quote is None or (quote.price < rule.value if rule.when == "above" else quote.price > rule.value):
+        return ""
+    other = "below" if rule.when == "above" else "above"
+    now = f"{rule.ticker} is at {price(quote.price)} already"
+    return f"{now}: the rule is met once it was {other} the level and comes back"
 
 
 class ScannerSource:

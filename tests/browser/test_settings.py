@@ -127,6 +127,15 @@ def test_a_rule_is_added_and_removed(page: Page, site: Site) -> None:
     expect(rules.get_by_role("listitem")).to_contain_text(
         "TSLA-above-410-5: TSLA: price above 410.50, every time, high"
     )
+    now = site.bars["TSLA"][-1].close
+    already = f"TSLA is at {now:.2f} already: the rule is met once it was below the level and comes back."
+    note = rules.get_by_role("status")
+    expect(note).to_have_text("Added. In force within a minute." + (f" {already}" if now >= 410.5 else ""))
+    rules.get_by_label("Value").fill("1.5")
+    add.click()
+    expect(note).to_have_text(f"Added. In force within a minute. {already}")
+    rules.locator('[data-rule="TSLA-above-1-5"]').click()
+    expect(note).to_have_text("Removed. In force within a minute.")
     rules.get_by_label("Ticker").select_option("")
     rules.get_by_label("When").select_option("moves")
     rules.get_by_label("Value").fill("2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,6 +90,7 @@ def add(
     """
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
     from consumers.stream.rules import of_object  # noqa: PLC0415  --help must not pay for it
+    from stream_infra.operations.watching import note_on_level  # noqa: PLC0415
 
     given = {"above": above, "below": below, "moves": moves, "spread": spread, "volume": volume}
     limits = [(when, value) for when, value in given.items() if value is not None]
@@ -105,6 +107,8 @@ def add(
     rule = RuleParameter(endpoints.client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
     typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
     say_if_unwatched(endpoints, rule.ticker)
+    if note := note_on_level(endpoints, rule, os.environ):
+        typer.echo(note, err=True)
 
 
 @app.command("list")

@@ -6,22 +6,24 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
 from mypy_boto3_ssm.client import SSMClient
 from typer.testing import CliRunner
 
-from consumers.contracts.charts import Bar
+from consumers.contracts.charts import Bar, LastQuote
 from consumers.detectors.engine.signals import WARMUP_TICKS
 from consumers.stores.charts import ChartTable
+from consumers.stream.rules import PriceRule
 from stream_infra import names
 from stream_infra.cli.commands import watch
 from stream_infra.operations import watching
 from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.watching import WARM_UP_TICKS
+from tests.api.charts import put_quotes
 from tests.aws import aws_in_memory, create_table
 
 BUCKET = "stock-scan-data-123456789012"
@@ -133,6 +135,43 @@ def test_a_long_list_goes_to_the_bucket(ssm: SSMClient, tmp_path: Path) -> None:
     assert len(json.loads(run("list", "--json"))["tickers"]) == 902
     run("remove", *[f"S{i:05}" for i in range(890)])
     assert value(ssm).startswith("AAPL,MSFT,S00890")
+
+
+@pytest.mark.parametrize(
+    ("when", "level", "note"),
+    [
+        (
+            "above",
+            7.0,
+            "BTC/USD is at 7.48 already: the rule is met once it was below the level and comes back",
+        ),
+        ("above", 7.48, "BTC/USD is at 7.48 already"),
+        (
+            "below",
+            8.0,
+            "BTC/USD is at 7.48 already: the rule is met once it was above the level and comes back",
+        ),
+        ("above", 8.0, ""),
+        ("below", 7.0, ""),
+        ("spread", 7.0, ""),
+    ],
+)
+def test_a_level_that_the_price_is_beyond_already_is_said(
+    ssm: SSMClient,  # noqa: ARG001 - the AWS
+    when: Literal["above", "below", "spread"],
+    level: float,
+    note: str,
+) -> None:
+    bar = Bar(60_000, 7.48, 7.48, 7.48, 7.48, None, 1, None, None)
+    put_quotes(
+        boto3.client("dynamodb"),
+        "simulated",
+        LastQuote("BTC/USD", 60_000, 7.48, None, None, None, 7.48, None, bar),
+    )
+    rule = PriceRule(id="r", when=when, value=level, ticker="BTC/USD")
+    said = watching.note_on_level(Local(None, None, None, None), rule, {})
+    assert said.startswith(note)
+    assert bool(said) == bool(note)
 
 
 def test_the_list_shows_coverage_and_warm_up(ssm: SSMClient) -> None:  # noqa: ARG001 - the AWS
