@@ -78,7 +78,7 @@ class RowReader:
         quote_ts = None if is_unknown(row.get("quote_ts")) else time_ms("quote_ts", row["quote_ts"])
         ts = self._growing(symbol, own_ts, line)
         if day_volume is None and volume is not None:
-            day_volume = self._summed(symbol, own_ts // DAY_MS, volume)
+            day_volume = self.summed(symbol, own_ts // DAY_MS, volume)
         return RecordedTick(symbol, ts, price, bid, ask, day_volume, quote_ts)
 
     def columns(self, values: Mapping[str, Sequence[Any]], line: int) -> TickColumns | None:
@@ -113,7 +113,7 @@ class RowReader:
             return None
         if day_volume is None and volume is not None:
             day_volume = [
-                None if one is None else self._summed(symbol, ts // DAY_MS, one)
+                None if one is None else self.summed(symbol, ts // DAY_MS, one)
                 for symbol, ts, one in zip(symbols, own, volume, strict=True)
             ]
         unknown: list[Any] = [None] * len(symbols)
@@ -201,7 +201,8 @@ class RowReader:
         """Set the shares of a symbol so far, on its newest day."""
         self._volume[symbol] = day, total
 
-    def _summed(self, symbol: str, day: int, volume: float) -> float:
+    def summed(self, symbol: str, day: int, volume: float) -> float:
+        """Return the shares of a symbol so far with those of one more tick."""
         total = self.volume_of(symbol, day) + volume
         self.set_volume(symbol, day, total)
         return total

@@ -56,8 +56,15 @@ class RejectedTick(NamedTuple):
         return f"{where}: {self.reason}"
 
 
-def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[RecordedTick]:
+def read_ticks(
+    path: Path, reject: Callable[[RejectedTick], None], reader: RowReader | None = None
+) -> Iterator[RecordedTick]:
     """Return the file's ticks in its order; rows that cannot be used go to `reject`.
+
+    Parameters
+    ----------
+    reader
+        A new one, if not the usual.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def read_ticks(path: Path, reject: Callable[[RejectedTick], None]) -> Iterator[R
         If there is no such file, its format is unknown, a required column is not there, or the file
         ends in the middle (then after all ticks before that place).
     """
-    reader = RowReader()
+    reader = reader or RowReader()
     for block in _blocks(path):
         values = block.columns and block.columns()
         if values and (columns := reader.columns(values, block.line)):

@@ -32,8 +32,8 @@ class RejectedRows:
             self.first.append(row)
 
 
-def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:
-    """Yield the ticks of a file in its order; rows that cannot be used go to `reject`.
+def ticks_of(path: Path, reject: Reject, reader: RowReader | None = None) -> Iterator[RecordedTick]:
+    """Yield the ticks of a file in its order (`read_ticks`); rows that cannot be used go to `reject`.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def ticks_of(path: Path, reject: Reject) -> Iterator[RecordedTick]:
     producers.recorded_lines.RecordingError
         The file cannot be read, or not any further.
     """
-    return _used(path, read_ticks, reject)
+    return _used(path, partial(read_ticks, reader=reader), reject)
 
 
 def columns_of(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from producers.errors import MonitorError
 from producers.quote_batch import MAX_TS_MS
 from producers.recorded_parquet import ROWS_AT_ONCE
-from producers.recorded_rows import RecordedTick, TickColumns
+from producers.recorded_rows import DAY_MS, RecordedTick, RowReader, TickColumns
 from producers.recordings import RejectedTick
 from stream_infra.operations.errors import InputError
 from stream_infra.operations.offline.arrays import ArrayReader, TickBlock
@@ -52,11 +52,25 @@ def _read(files: Sequence[Path], reject: Reject) -> Iterator[TickBlock]:
         yield block if isinstance(block, TickBlock) else reader.of_columns(block)
 
 
+class _TickVolume(float):
+    """The volume of one tick, which is not summed up yet."""
+
+
+class _UnsummedReader(RowReader):
+    """Leaves volumes of ticks as they are: what was traded on a day is known when all files are merged."""
+
+    def summed(self, symbol: str, day: int, volume: float) -> float:
+        """Return the volume of the one tick."""
+        del symbol, day
+        return _TickVolume(volume)
+
+
 def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
     """Yield the ticks of several files, merged by their times; a ticker's ticks must not overlap.
 
     Different ticks of one millisecond are put apart, as within a file; the same tick in two files counts once.
     """
+    volumes = RowReader()
     last: dict[str, tuple[RecordedTick, int]] = {}  # as its file has it, and the time that was given
 
     def newer(items: Iterable[tuple[Path, RecordedTick]]) -> Iterator[RecordedTick]:
@@ -65,7 +79,10 @@ def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
             if before is None or (tick.ts >= before.ts and tick != before and given < MAX_TS_MS):
                 given = max(tick.ts, given + 1)
                 last[tick.symbol] = tick, given
-                yield tick._replace(ts=given)
+                traded = tick.day_volume
+                if isinstance(traded, _TickVolume):
+                    traded = volumes.summed(tick.symbol, tick.ts // DAY_MS, traded)
+                yield tick._replace(ts=given, day_volume=traded)
                 continue
             why = f"the tick of {tick.symbol} at ts {tick.ts} is in another file, too"
             reject(RejectedTick(file.name, 0, why))
@@ -76,7 +93,7 @@ def _merged(files: Sequence[Path], reject: Reject) -> Iterator[TickColumns]:
 
 
 def _named(file: Path, reject: Reject) -> Iterator[tuple[Path, RecordedTick]]:
-    for tick in ticks_of(file, reject):
+    for tick in ticks_of(file, reject, _UnsummedReader()):
         yield file, tick
 
 

@@ -71,3 +71,19 @@ def test_whoever_has_read_enough_ends_the_process(file: Path, monkeypatch: pytes
     blocks = reading.blocks([file], lambda _: None)
     assert next(blocks).new == ["A", "B", "C"]
     blocks.close()  # type: ignore[attr-defined] # a generator
+
+
+@pytest.mark.parametrize("cuts", [(0, 40, 40, 90), (0, 40, 33, 90)], ids=["apart", "overlapping"])
+def test_the_files_of_a_day_have_the_volume_of_the_day(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+    """Each file began at 0: the burst of the first tick of an hour's file was not seen."""
+    rows = [f"{T + 1000 * n},{'AB'[n % 2]},{100 + n},{n / 10}\n" for n in range(90)]
+    header = "ts,symbol,price,volume\n"
+    files = [tmp_path / "first.csv", tmp_path / "second.csv"]
+    (tmp_path / "day.csv").write_text(header + "".join(rows))
+    for file, start, stop in zip(files, cuts[::2], cuts[1::2], strict=True):
+        file.write_text(header + "".join(rows[start:stop]))
+    rejected: list[RejectedTick] = []
+    (of_files,) = reading.blocks(files, rejected.append)
+    (of_day,) = reading.blocks([tmp_path / "day.csv"], rejected.append)
+    np.testing.assert_array_equal(of_files.ticks.day_volume, of_day.ticks.day_volume)
+    assert len(rejected) == cuts[1] - cuts[2]  # what is in both counts once
