@@ -123,9 +123,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         allow_write()
         key_of(ticker, anomaly_id)
         incident = _incident_of(services, anomaly_id)
-        if incident.state(services.now_ms()) != "acknowledged":
-            absent = f"{anomaly_id}: it is not acknowledged"
-            raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
+        _require_acknowledged(services, incident, anomaly_id, "anomaly_id")
         _acknowledged(services, incident.id, None, who())
         return respond({"removed": anomaly_id}, None)
 
@@ -162,6 +160,7 @@ def _register_incidents(
     )
     def withdraw_incident(incident_id: IncidentPath) -> Response[str]:
         allow_write()
+        _require_acknowledged(services, incident_known(services, incident_id), incident_id, "incident_id")
         incident = _acknowledged(services, incident_id, None, who())
         return respond(incident_row(incident, services.now_ms()), None)
 
@@ -186,6 +185,11 @@ def _incident_of(services: Services, anomaly_id: str) -> Incident:
         absent = f"anomaly_id is {anomaly_id!r}: no incident is known of such an anomaly"
         raise Problem(HTTPStatus.NOT_FOUND, absent, where="anomaly_id")
     return incident
+
+
+def _require_acknowledged(services: Services, incident: Incident, id_: str, where: str) -> None:
+    if incident.state(services.now_ms()) != "acknowledged":
+        raise Problem(HTTPStatus.NOT_FOUND, f"{id_}: it is not acknowledged", where=where)
 
 
 def _silence(services: Services, silence: Silence, link: str = "") -> None:

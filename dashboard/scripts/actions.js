@@ -28,7 +28,7 @@ export class Actions {
     "div",
     { className: "actions" },
     h("div", { className: "action-row" }, this.#acknowledge, this.#silence),
-    h("div", { className: "action-row" }, h("label", {}, "Either ends after ", this.#span), this.#reason),
+    h("div", { className: "action-row" }, h("label", {}, "Ends after ", this.#span), this.#reason),
     this.#note,
     this.#status,
   );

@@ -153,7 +153,7 @@ def acknowledge(
     Raises
     ------
     InputError
-        Nothing is known of it.
+        Nothing is known of it, or there is no acknowledgement to withdraw.
     FailedError
         It changed all the while.
     ResolvedError
@@ -161,6 +161,8 @@ def acknowledge(
     """
     found = _incident(store, id_.partition("#")[0])
     anomaly = "" if found is None or found.id == id_ else id_.partition("#")[0]
+    if until_ms is None and found is not None and (state := found.state(_ms(now))) != "acknowledged":
+        raise InputError(f"{id_} is not acknowledged: it is {state}")
     known = None if until_ms is None else Acknowledgement(by, until_ms, 0, reason, anomaly)
     try:
         incident = found and store.acknowledge(found.id, known, _ms(now))

@@ -202,7 +202,8 @@ def test_what_is_resolved_is_not_acknowledged_and_the_answer_says_so(
         assert (answer.status, said.title) == (409, "Conflict")
         assert f"was resolved at {iso_ms(NOW_MS)}: there is nothing to acknowledge" in said.detail
     assert services.alerts.incident_of(anomaly.id) == incident
-    assert api.send("DELETE", f"/incidents/simulated-TSLA-{NOW_MS - 1000}/acknowledge").status == 200
+    withdrawn = api.send("DELETE", f"/incidents/simulated-TSLA-{NOW_MS - 1000}/acknowledge")
+    assert (withdrawn.status, withdrawn.json["where"]) == (404, "incident_id")
 
 
 def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Services) -> None:

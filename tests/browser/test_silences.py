@@ -82,7 +82,7 @@ def test_more_of_the_same_is_silenced_for_as_long_as_chosen(
     page: Page, site: Site, alerts: AlertStore
 ) -> None:
     _open(page, site)
-    page.get_by_label("Either ends after").select_option("1 day")
+    page.get_by_label("Ends after").select_option("1 day")
     page.get_by_role("button", name="Silence META volume burst").click()
     expect(page.get_by_role("button", name="Expire silence of META volume burst")).to_be_visible()
     (silence,) = alerts.silences()

@@ -194,6 +194,7 @@ def test_an_incident_is_acknowledged_by_its_id_or_an_anomaly_s(run: Run, notifie
     assert re.search(r"acknowledged +AAPL price spike, 1 anomaly, until\s+\S+", run("list").output)
     assert json.loads(run("ack", event.anomaly.id, "--withdraw", "--json").output)["state"] == "open"
     assert isinstance(run("ack", "BRK-B").exception, InputError)
+    assert "is not acknowledged: it is open" in str(run("ack", event.anomaly.id, "--withdraw").exception)
     notifier.handle([AlertEvent.of("ended", make_anomaly(ts_ms=event.at_ms), event.at_ms)], AlertSettings())
     over = run("ack", event.anomaly.id).exception
     assert isinstance(over, ResolvedError)
