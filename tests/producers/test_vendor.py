@@ -279,7 +279,7 @@ def test_a_vendor_that_is_unavailable_says_for_how_long(
     assert len(vendor.calls) == 1
 
 
-@pytest.mark.parametrize("said", ["soon", "-5", "nan", "1e99"])
+@pytest.mark.parametrize("said", ["soon", "-5", "nan", "1e99", "120s", "120, 120"])
 def test_a_time_to_wait_that_makes_no_sense_is_a_short_one(
     vendor: VendorStub, vendor_client: MakeClient, clock: Clock, said: str
 ) -> None:

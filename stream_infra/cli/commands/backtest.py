@@ -82,8 +82,6 @@ def backtest(
     with _recorded(what, source, since, until, output) as files, _progress(recording):
         outcomes = core.run(files, thresholds, recording)
     events = read_labels(labels, recording) if labels is not None else []
-    if html is not None:
-        _write(html, core.picture(recording, outcomes[0]))
     if as_json:
         report = core.as_dict(recording, outcomes)
         if events:
@@ -96,6 +94,8 @@ def backtest(
         _print(recording, outcomes)
         if events:
             _print_evaluation(recording, outcomes, events)
+    if html is not None:  # an error costs nothing of what was found
+        _write(html, core.picture(recording, outcomes[0]))
     options.exit_if_left_out(recording.rejected)
 
 
@@ -140,7 +140,7 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{file} cannot be written: {error}") from error
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(file)) from error
 
 
 def _print(recording: Recording, outcomes: Sequence[Outcome]) -> None:

@@ -136,6 +136,13 @@ def test_anomalies_are_in_the_order_of_time_whatever_the_file_s_order(recording:
     assert again == found
 
 
+def test_a_picture_that_cannot_be_written_costs_nothing_of_what_was_found(recording: Path) -> None:
+    result = CliRunner().invoke(app, ["backtest", str(recording), "--html", str(recording / "a.html")])
+    assert result.exit_code == 1
+    assert "1,200 ticks of 2 symbols" in result.stdout
+    assert "hour.csv/a.html: cannot be written: Not a directory" in result.stderr
+
+
 def test_labels_may_be_separated_by_semicolons(recording: Path) -> None:
     labels = _labelled(recording, f"KO;{_at(300)};{_at(300)};bad_tick", header="ticker;start;end;kind")
     result = CliRunner().invoke(app, ["backtest", str(recording), "--labels", str(labels), "--json"])
