@@ -50,8 +50,8 @@ export function ruleForm(tickers) {
     const id = [own.ticker || "any", own.when, value.value].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
     let already = "";
     const act = async () => {
-      if (isPrice) already = beyond(own, /** @type {Safety} */ (await get(resource(["safety", own.ticker]))).quote.price);
       await send("POST", resource(["rules"]), { id, ...own });
+      if (isPrice) already = await get(resource(["safety", own.ticker])).then((/** @type {Safety} */ { quote }) => beyond(own, quote.price), unknown);
     };
     void change(act, () => `Added. In force within a minute.${already}`);
   };
@@ -70,6 +70,9 @@ function beyond({ ticker, when, value }, now) {
   if (now === null || (isAbove ? now < value : now > value)) return "";
   return ` ${ticker} is at ${price(now)} already: the rule is met once it was ${isAbove ? "below" : "above"} the level and comes back.`;
 }
+
+/** The rule is in force without it. @param {Error} error */
+const unknown = (error) => ` Where the price is now is not known: ${error.message}`;
 
 /** @param {Rule} rule */
 function words({ ticker, when, value, minutes, repeat = "always", severity }) {

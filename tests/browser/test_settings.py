@@ -150,6 +150,22 @@ def test_a_rule_is_added_and_removed(page: Page, site: Site) -> None:
     assert violations(page, "#settings") == []
 
 
+def test_a_rule_is_added_where_its_price_cannot_be_read(page: Page, site: Site, console: Console) -> None:
+    console.expect("503")
+    page.route("**/api/safety/*", lambda route: route.fulfill(status=503, json={"detail": "try again"}))
+    page.goto(site.url)
+    expect(page.locator("#watch tbody tr")).to_have_count(10)
+    page.keyboard.press(",")
+    rules = page.get_by_role("dialog", name="Settings").locator("section", has_text="Your own rules")
+    rules.get_by_label("Ticker").select_option("TSLA")
+    rules.get_by_label("Value").fill("1.5")
+    rules.get_by_role("button", name="Add").click()
+    expect(rules.get_by_role("status")).to_have_text(
+        "Added. In force within a minute. Where the price is now is not known: try again"
+    )
+    expect(rules.get_by_role("listitem")).to_contain_text("TSLA: price above 1.50")
+
+
 def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: Console) -> None:
     console.expect("400")
     page.goto(site.url)
