@@ -120,7 +120,7 @@ class Windows:
     committed
         By partition, when the newest record in its windows had arrived on the stream; None if there is none.
     counts
-        What became of all ticks.
+        What became of all ticks but those of `stock-monitor verify`, which are wrong on purpose.
     ticks
         Time of the newest tick of each ticker that the scanner's source sent.
     tickers

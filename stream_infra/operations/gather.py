@@ -312,12 +312,13 @@ class Gatherer:
         partitions = int(scanner.get("PARTITIONS", "4"))
         ledger = Ledger(self._client("dynamodb"), names.WINDOWS_TABLE, partitions)
         arrivals = ledger.arrivals()
+        own = (counts for source, counts in ledger.totals().items() if origin_of(source) != "verify")
         watched: dict[int, list[str]] = {}
         for ticker in traded_now(scanner, self._watched(), self._now):
             watched.setdefault(partition_of(ticker, partitions), []).append(ticker)
         return Windows(
             committed={n: _time(arrivals[n]) if n in arrivals else None for n in range(partitions)},
-            counts=sum(ledger.totals().values(), TickCounts()),
+            counts=sum(own, TickCounts()),
             ticks={
                 quote.symbol: _time(quote.ts)
                 for quote in ChartTable(self._client("dynamodb"), names.CHARTS_TABLE).last_quotes(

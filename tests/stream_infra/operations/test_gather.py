@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.contracts.counts import TickCounts
+from consumers.stores.charts import ChartTable
+from consumers.stores.windows import Ledger
 from stream_infra import names
 from stream_infra.operations import doctor
 from stream_infra.operations.endpoints import Endpoints
@@ -48,3 +51,14 @@ def test_what_was_deployed_by_a_clock_that_was_ahead_is_not_new() -> None:
     gatherer = Gatherer(Endpoints(None, None, None, None), NOW)
     ages = [timedelta(hours=-1), timedelta(seconds=-1), timedelta(minutes=1), timedelta(minutes=3)]
     assert [gatherer._is_new(NOW - age) for age in ages] == [False, True, True, False]
+
+
+def test_the_ticks_of_a_proof_are_none_of_a_producer_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `stock-monitor verify`, `status` asked whether two producers send the same symbols."""
+    totals = {"simulated": TickCounts(5, 5), "verify-20261124T0010-1f2e": TickCounts(3, 2, out_of_order=1)}
+    monkeypatch.setattr(Ledger, "totals", lambda _: totals)
+    monkeypatch.setattr(Ledger, "arrivals", lambda _: {})
+    monkeypatch.setattr(ChartTable, "last_quotes", lambda *_: [])
+    monkeypatch.setattr(Gatherer, "_watched", lambda _: ())
+    windows = Gatherer(Endpoints(None, None, None, None), NOW)._windows({})
+    assert windows.counts == TickCounts(5, 5)
