@@ -236,7 +236,7 @@ class ObservabilityStack(Stack):
                     storage.dead_letters,
                     "stock-scanner-dlq",
                     "dead-letters",
-                    "Batches were discarded: redrive them; or scans failed: see stock-scanner-errors.",
+                    "Batches were discarded: redrive them; or scans failed: see the alarm of the scanner's errors.",
                 ),
                 (stream.undelivered, "stock-notifier-dlq", "notifier-dead-letters", "Alerts were discarded."),
             )

@@ -351,7 +351,7 @@ def test_what_is_no_quote_costs_its_ticker_alone(answer: object, why: str) -> No
         (Quote(cast(float, "1.5")), 'price is "1.5"; must be a number'),
         (Quote(cast(float, Decimal("1.5"))), 'price is "1.5"; must be a number'),
         (Quote(cast(float, None)), "price is null; must be a number"),
-        (Quote(1.5, ask=float("inf")), "ask is Infinity; must be a number"),
+        (Quote(float("inf")), "price is Infinity; must be a number"),
         (Quote(1.5, quote_ts=cast(int, "2026-11-24")), 'quote_ts is "2026-11-24"; must be a whole number'),
     ],
 )

@@ -103,11 +103,11 @@ def test_the_linter_sees_a_right_that_does_not_exist(tmp_path: Path) -> None:
 
 def test_no_reason_is_given_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reason whose finding is gone would hide the next one of its kind."""
-    from stream_infra.cdk.constructs import permissions, releases
-    from stream_infra.cdk.stacks import api, dashboard, functions, storage
+    from stream_infra.cdk.constructs import function, permissions, releases
+    from stream_infra.cdk.stacks import api, dashboard, storage
 
     given: set[str] = set()
-    for module in (api, dashboard, functions, permissions, releases, storage):
+    for module in (api, dashboard, function, permissions, releases, storage):
         monkeypatch.setattr(module, "acknowledge", lambda _, reasons: given.update(reasons))
     with pytest.raises(RuntimeError, match="ValidationFailed") as found:
         synthesize(tmp_path, change=with_nag())
