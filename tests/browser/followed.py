@@ -59,7 +59,8 @@ class Followed:
             "headers": [(name.lower().encode(), value.encode()) for name, value in handler.headers.items()],
         }
         request = Request(scope)
-        self.asked.append(request.headers.get("last-event-id") or request.query_params.get("after"))
+        asked = request.headers.get("last-event-id") or request.query_params.get("after")
+        begun = False
 
         async def receive() -> dict[str, Any]:
             while self._cuts == cuts:  # noqa: ASYNC110  a test's thread sets no event of this loop
@@ -67,6 +68,7 @@ class Followed:
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
                 handler.send_response(message["status"])
                 for name, value in message["headers"]:
@@ -74,6 +76,9 @@ class Followed:
                 handler.send_header("connection", "close")
                 handler.end_headers()
             else:
+                if not begun:  # only now the stream knows after which event it goes on
+                    begun = True
+                    self.asked.append(asked)
                 handler.wfile.write(message["body"])
 
         response = await self._stream.respond(request)

@@ -28,8 +28,9 @@ def followed(page: Page, site: Site, tmp_path: Path) -> Iterator[Followed]:
     site.levers.events.cut()
 
 
-def put(site: Site, ticker: str) -> Anomaly:
-    return site.put_anomaly(ticker, epoch_now_ms(), severity="medium")
+def put(site: Site, ticker: str, kind: str = "price_spike") -> Anomaly:
+    """Write an anomaly of now. The page folds one kind in four tickers within seconds: few tests share a kind."""
+    return site.put_anomaly(ticker, epoch_now_ms(), kind, severity="medium")
 
 
 def shown(page: Page, anomaly: Anomaly) -> None:
@@ -142,7 +143,7 @@ def test_a_monitor_without_a_stream_is_polled_until_it_has_one(
     with page.expect_response(lambda response: response.url.endswith("/events")) as absent:
         page.goto(site.url)
     assert absent.value.status == 404
-    anomaly = put(site, "META")
+    anomaly = put(site, "META", "vol_shift")
     shown(page, anomaly)
     site.levers.events = followed = Followed(tmp_path)
     wait_for_connections(page, followed, 1)
@@ -156,10 +157,10 @@ def test_what_is_pointed_at_stays_where_it_is(page: Page, site: Site, followed: 
     id_ = row.get_attribute("data-id")
     row.hover()
     before = row.bounding_box()
-    anomaly = put(site, "GOOGL")
+    anomaly = put(site, "GOOGL", "level_shift")
     followed.send(anomaly)
     expect(page.locator("#events-summary")).to_contain_text("1 new")
-    expect(page.locator("#announcer")).to_have_text("New: GOOGL, Price spike, medium.")
+    expect(page.locator("#announcer")).to_have_text("New: GOOGL, Level shift, medium.")
     pointed_at = page.locator(f'#events .event[data-id="{id_}"]')
     assert pointed_at.bounding_box() == before
     pointed_at.click()  # what was meant is what is opened
