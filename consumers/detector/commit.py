@@ -61,10 +61,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class InvocationReport:
-    """What an invocation did; `failed_sequence` is from where to deliver again, None if all is done."""
+    """What an invocation did; `failed_sequence` is from where to deliver again, None if all is done.
+
+    `late` are the ticks out of order without those of a proof, whose late tick is a part of it.
+    """
 
     records: int = 0
     counts: TickCounts = field(default_factory=TickCounts)
+    late: int = 0
     anomalies: int = 0
     blocks: int = 0
     lost_races: int = 0
@@ -250,8 +254,9 @@ class Partitions:
 
     def _count(self, step: Step, report: InvocationReport) -> None:
         report.blocks += 1
-        for counts in step.block.sources.values():
+        for source, counts in step.block.sources.items():
             report.counts += counts
+            report.late += 0 if origin_of(source) == "verify" else counts.out_of_order
 
     def _measure(self, step: Step, effects: Effects | None, report: InvocationReport) -> None:
         if effects is None:

@@ -77,7 +77,7 @@ class Detector:
             ("TicksIn", counts.ticks_in),
             ("TicksInWindows", counts.in_windows),
             ("TicksDuplicate", counts.duplicate),
-            ("TicksOutOfOrder", counts.out_of_order),
+            ("TicksOutOfOrder", report.late),
             ("TicksQuarantined", counts.quarantined),
             ("Anomalies", report.anomalies),
             ("LostRaces", report.lost_races),

@@ -115,15 +115,14 @@ def note_on(endpoints: Endpoints, ticker: str) -> str:
     return f"{ticker} is not on the watch list, so nothing comes of it yet: stock-monitor watch add {ticker}"
 
 
-def note_on_level(endpoints: Endpoints, rule: PriceRule, environment: Mapping[str, str]) -> str:
+def note_on_level(endpoints: Endpoints, rule: PriceRule) -> str:
     """Return a note where the price is beyond the level of a rule already: it is met when it comes back; else ""."""
     if rule.when not in {"above", "below"}:
         return ""
     try:
-        origin = origin_of(ScannerSource(endpoints, environment).name)
-        quote = (
-            ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE).last_quotes(origin).get(rule.ticker)
-        )
+        origin = origin_of(_settings(endpoints).get("SOURCE", ""))
+        charts = ChartTable(endpoints.client("dynamodb"), names.CHARTS_TABLE)
+        quote = charts.last_quotes(origin).get(rule.ticker)
     except ClientError as error:
         return f"Where the price of {rule.ticker} is now is not known: {error}"
     if quote is None or (quote.price < rule.value if rule.when == "above" else quote.price > rule.value):
@@ -133,12 +132,17 @@ def note_on_level(endpoints: Endpoints, rule: PriceRule, environment: Mapping[st
     return f"{now}: the rule is met once it was {other} the level and comes back"
 
 
+def _settings(endpoints: Endpoints) -> Mapping[str, str]:
+    """Return the scanner's settings, without its secret."""
+    found = endpoints.client("lambda").get_function_configuration(FunctionName=names.SCANNER)
+    return found.get("Environment", {}).get("Variables", {})
+
+
 class ScannerSource:
     """The scanner's source, as its settings and its secret make it."""
 
     def __init__(self, endpoints: Endpoints, environment: Mapping[str, str]) -> None:
-        found = endpoints.client("lambda").get_function_configuration(FunctionName=names.SCANNER)
-        scanner = found.get("Environment", {}).get("Variables", {})
+        scanner = _settings(endpoints)
         self.name = scanner.get("SOURCE", "")
         self.bucket = scanner.get("DATA_BUCKET", "")
         self._listings = Listings(scanner.get("MARKETS", ""), get_pollable(self.name).market)

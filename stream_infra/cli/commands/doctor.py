@@ -44,6 +44,7 @@ def doctor(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
 def _print(diagnoses: list[Diagnosis]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
+    from consumers.contracts.wording import counted  # noqa: PLC0415
     from stream_infra.cli.text import console as new_console  # noqa: PLC0415
     from stream_infra.cli.text import printable  # noqa: PLC0415
 
@@ -61,8 +62,8 @@ def _print(diagnoses: list[Diagnosis]) -> None:
     causes = sum(found.severity == "failed" and not found.follows_from for found in diagnoses)
     warnings = sum(found.severity == "warning" for found in diagnoses)
     if causes:
-        console.print(Text(f"{causes} failed, {warnings} warnings.", "bold red"))
+        console.print(Text(f"{causes} failed, {counted(warnings, 'warning')}.", "bold red"))
     elif warnings:
-        console.print(Text(f"All works; {warnings} warnings.", "yellow"))
+        console.print(Text(f"All works; {counted(warnings, 'warning')}.", "yellow"))
     else:
         console.print(Text("All is well.", "green"))

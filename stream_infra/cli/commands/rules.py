@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,7 +106,7 @@ def add(
     rule = RuleParameter(endpoints.client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
     typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
     say_if_unwatched(endpoints, rule.ticker)
-    if note := note_on_level(endpoints, rule, os.environ):
+    if note := note_on_level(endpoints, rule):
         typer.echo(note, err=True)
 
 

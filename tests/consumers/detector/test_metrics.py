@@ -124,6 +124,14 @@ def test_every_invocation_tells_what_became_of_its_ticks(parts: Parts) -> None:
     assert 7_000 < values["IteratorAge"][0] < 60_000
 
 
+def test_the_late_tick_of_a_proof_is_no_tick_out_of_order(parts: Parts) -> None:
+    start_ms = now_ms() - 10_000
+    sent = [kit.payload([("AAA", at, 50.0)], "verify-1") for at in (start_ms, start_ms - 5000)]
+    parts.detector.handle(event(sent, start_ms + 2000), 60_000)
+    values, _ = emitted(parts.metrics)
+    assert (values["TicksInWindows"], values["TicksOutOfOrder"]) == ([1.0], [0.0])
+
+
 def test_an_anomaly_tells_how_long_it_took_and_no_metric_grows_with_the_tickers(parts: Parts) -> None:
     symbols = [f"S{i}" for i in range(300)]
     start_ms = now_ms() - 300_000

@@ -169,7 +169,7 @@ def test_a_level_that_the_price_is_beyond_already_is_said(
         LastQuote("BTC/USD", 60_000, 7.48, None, None, None, 7.48, None, bar),
     )
     rule = PriceRule(id="r", when=when, value=level, ticker="BTC/USD")
-    said = watching.note_on_level(Local(None, None, None, None), rule, {})
+    said = watching.note_on_level(Local(None, None, None, None), rule)
     assert said.startswith(note)
     assert bool(said) == bool(note)
 
