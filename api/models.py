@@ -10,9 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from api.parameters import Instant, TickerName
-from consumers.alerts.context import Verdict
 from consumers.alerts.links import TOKEN_CHARACTERS
-from consumers.alerts.model import REASON_CHARACTERS, DeliveryStatus, IncidentState, MessageKind
+from consumers.alerts.model import REASON_CHARACTERS, DeliveryStatus, MessageKind
 from producers.origin import Origin
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -260,86 +259,6 @@ class AlertList(BaseModel):
     alerts: list[AlertMessage]
     count: int
     silences: list[SilenceModel]
-
-
-class IncidentAnomaly(BaseModel):
-    """An anomaly of an incident, with the severity that it reached."""
-
-    id: str
-    ticker: str
-    kind: str
-    severity: Severity
-    began_at: str
-    ended_at: str | None
-    explanation: str
-
-
-class IncidentTicker(BaseModel):
-    """A ticker of an incident over many."""
-
-    ticker: str
-    first_at: str
-    severity: Severity
-    move: float = Field(description="Its largest return, a share of the price; 0 where none is known.")
-
-
-class IncidentMessage(BaseModel):
-    """A message that was made about an incident."""
-
-    id: str
-    kind: MessageKind
-    made_at: str
-    channels: list[str]
-
-
-class IncidentContext(BaseModel):
-    """What the market did in the minutes before an incident. Moves are returns; null where one is not known."""
-
-    verdict: Verdict | None = Field(description="What explains the move; null where that is not known.")
-    why: str = Field(description="Why there is no verdict; empty where there is one.")
-    move: float | None = Field(description="The ticker's own, over 5 minutes.")
-    median: float | None = Field(description="The median of the other watched tickers' moves.")
-    others: int = Field(description="Of how many.")
-    index: str = Field(description="The index ticker that is watched; empty for none.")
-    index_move: float | None
-    beta: float | None = Field(description="How much the ticker usually moves with the index.")
-    residual: float | None = Field(
-        description="The move less beta times the index's, or less the median where no beta is known."
-    )
-    sector: str = Field(description="The group of the settings that holds the ticker; empty for none.")
-    sector_move: float | None = Field(description="The median of the sector's other tickers.")
-    sentence: str = Field(description="The same for people.")
-
-
-class IncidentModel(BaseModel):
-    """Anomalies that belong together, with a state: what people are notified of."""
-
-    id: str
-    origin: Origin
-    subject: str = Field(
-        description="The ticker; `market` for a market-wide move, `feed` for a stall of the feed."
-    )
-    state: IncidentState
-    severity: Severity = Field(description="The highest that was reached.")
-    opened_at: str
-    last_at: str
-    resolved_at: str | None
-    acknowledged_by: str | None
-    acknowledged_until: str | None
-    late: bool
-    anomaly_count: int
-    open_count: int = Field(description="Anomalies that go on.")
-    anomalies: list[IncidentAnomaly] = Field(description="The worst.")
-    tickers: list[IncidentTicker] = Field(description="Who moved first; empty for an incident of one ticker.")
-    context: IncidentContext | None = Field(description="null for an incident of before there was any.")
-    messages: list[IncidentMessage]
-
-
-class IncidentList(BaseModel):
-    """Incidents, newest first."""
-
-    incidents: list[IncidentModel]
-    count: int
 
 
 class SilenceRequest(BaseModel):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from producers.quote_batch import Quote, QuoteBatch, known
+from producers.quote_batch import Quote, QuoteBatch
+from producers.quote_values import known
 from producers.redaction import redacted, shows_key
 from producers.source import COLUMNS, Missing, Quotes, Source, SourceError
 

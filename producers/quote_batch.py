@@ -12,26 +12,23 @@ Scalars in place of columns are one row, so that a tick can be put on the stream
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from producers.errors import MonitorError, first_repeated, shown
-from producers.symbols import SOURCE_RULE, SYMBOL_RULE, is_source, is_symbol
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, known, why_rejected
+from producers.symbols import SOURCE_RULE, is_source, is_symbol
 
 VERSION = 1
-MAX_PRICE = 1e15  # beyond it a float64 no longer holds cents, and squares leave the range of a score
-MAX_VOLUME = 1e18
 FRESH_MS = 2_000
 # A row takes 22 bytes at least, and a publisher's user record 256 KiB at most.
 MAX_ROWS = 20_000
 MAX_BRACKETS = 64
-MAX_TS_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant that ISO 8601 can name
 
 _Price = Annotated[float, Meta(ge=-MAX_PRICE, le=MAX_PRICE)]
 _Volume = Annotated[float, Meta(ge=0, le=MAX_VOLUME)]
@@ -42,7 +39,6 @@ COLUMNS = ("symbol", "ts", "price", *OPTIONAL_COLUMNS)
 _PLAIN = frozenset({int, float, type(None)})
 _REQUIRED = 5
 """Names that every payload has: v, source, symbol, ts and price."""
-T = TypeVar("T")
 _KINDS = {"ts": int, "price": float, "bid": float, "ask": float, "day_volume": float, "quote_ts": int}
 
 
@@ -204,7 +200,7 @@ def usable(batch: QuoteBatch) -> tuple[QuoteBatch, list[RejectedRow]]:
     if _are_plainly_usable(batch):
         return batch, []
     rows = list(zip(*columns, strict=True))
-    reasons = [_why_rejected(row) for row in rows]
+    reasons = [why_rejected(row) for row in rows]
     if not any(reasons):
         return batch, []
     kept = [index for index, reason in enumerate(reasons) if reason is None]
@@ -286,7 +282,7 @@ def _decode_slowly(payload: bytes) -> tuple[QuoteBatch, list[RejectedRow]]:
     batch = QuoteBatch(source, [], [], [], [], [], [], [], missing)
     rejected: list[RejectedRow] = []
     for row, values in enumerate(zip(*(columns[name] for name in COLUMNS), strict=True)):
-        reason = _why_rejected(values)
+        reason = why_rejected(values)
         if reason is not None:
             rejected.append(RejectedRow(row, str(values[0])[:64], reason))
             continue
@@ -355,11 +351,6 @@ def _columns(record: dict[str, Any]) -> dict[str, list[Any]]:
     return columns
 
 
-def known(value: T) -> T | None:
-    """Return a value beside the price, None for NaN and infinity, which JSON lacks: nothing is known."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _missing(record: dict[str, Any]) -> list[str]:
     missing = record.get("missing")
     if missing is None:
@@ -367,55 +358,6 @@ def _missing(record: dict[str, Any]) -> list[str]:
     if not isinstance(missing, list) or not all(isinstance(item, str) for item in missing):
         raise QuoteBatchError(f"missing is {shown(missing)}; must be a list of symbols")
     return missing
-
-
-def _why_rejected(values: tuple[Any, ...]) -> str | None:
-    symbol, ts, *quote = values
-    if not isinstance(symbol, str) or not is_symbol(symbol):
-        return f"symbol is {shown(symbol)}; must be {SYMBOL_RULE}"
-    return _bad_time("ts", ts) or why_no_quote(*quote)
-
-
-def why_no_quote(price: Any, bid: Any, ask: Any, day_volume: Any, quote_ts: Any) -> str | None:
-    """Return why these are not the fields of a `Quote`, with what is allowed; None if they are."""
-    return (
-        _bad_number("price", price, -MAX_PRICE, MAX_PRICE)
-        or (bid is not None and _bad_number("bid", bid, -MAX_PRICE, MAX_PRICE))
-        or (ask is not None and _bad_number("ask", ask, -MAX_PRICE, MAX_PRICE))
-        or (day_volume is not None and _bad_number("day_volume", day_volume, 0, MAX_VOLUME))
-        or (quote_ts is not None and _bad_time("quote_ts", quote_ts))
-        or None
-    )
-
-
-def finer_unit(number: float) -> str | None:
-    """Return in which unit a number plainly is that is no time in milliseconds, None if in none.
-
-    >>> finer_unit(1_763_996_400_000_000)
-    'microseconds'
-    """
-    for unit, in_ms in (("microseconds", 1_000), ("nanoseconds", 1_000_000)):
-        if MAX_TS_MS < number <= MAX_TS_MS * in_ms:
-            return unit
-    return None
-
-
-def _bad_time(name: str, value: Any) -> str | None:
-    # 5.0 is a whole number, as it is for the schema.
-    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if is_whole and not isinstance(value, bool):
-        if 0 <= value <= MAX_TS_MS:
-            return None
-        if unit := finer_unit(value):
-            return f"{name} is {shown(value)}, which looks like {unit}; must be milliseconds since 1970"
-    return f"{name} is {shown(value)}; must be a whole number of milliseconds since 1970, 0 to {MAX_TS_MS}"
-
-
-def _bad_number(name: str, value: Any, low: float, high: float) -> str | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and low <= value <= high:  # NaN is in no range
-        return None
-    return f"{name} is {shown(value)}; must be a number from {low:g} to {high:g}"
 
 
 def _preview(payload: bytes) -> str:

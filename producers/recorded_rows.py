@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 from producers.recorded_values import (
     BadRowError,
     is_unknown,
@@ -182,7 +182,7 @@ class RowReader:
         if own_ts < before:
             raise BadRowError(
                 f"ts {own_ts} is before ts {before} of {symbol} in line {its_line}:"
-                " rows must be in the order of time for each symbol"
+                " rows must be in the order of time for each symbol, oldest first"
             )
         ts = max(own_ts, self._given.get(symbol, -1) + 1)
         if ts > MAX_TS_MS:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from producers.errors import MonitorError, shortened
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, finer_unit, known
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, finer_unit, known
 from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

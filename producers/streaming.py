@@ -20,7 +20,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from producers.http import reason_of
-from producers.quote_batch import Quote, why_no_quote
+from producers.quote_batch import Quote
+from producers.quote_values import why_no_quote
 from producers.source import Missing, Quotes, SourceError
 
 _OPEN_SECONDS: Final = 5.0

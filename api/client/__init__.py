@@ -31,7 +31,8 @@ except ModuleNotFoundError as error:
 
 from api.client.monitor import Monitor
 from api.client.monitor_async import AsyncMonitor
-from api.models import AnomalyModel, BarModel, Health, IncidentModel, Safety, TickerList
+from api.incident_models import IncidentModel
+from api.models import AnomalyModel, BarModel, Health, Safety, TickerList
 
 __all__ = [
     "AnomalyModel",

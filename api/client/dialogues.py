@@ -9,17 +9,8 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from api.client.errors import ApiError, ApiUnavailableError
-from api.models import (
-    AnomalyModel,
-    AnomalyPage,
-    BarList,
-    BarModel,
-    Health,
-    IncidentList,
-    IncidentModel,
-    Safety,
-    TickerList,
-)
+from api.incident_models import IncidentList, IncidentModel
+from api.models import AnomalyModel, AnomalyPage, BarList, BarModel, Health, Safety, TickerList
 
 PAGE = 200
 """Anomalies of one response."""

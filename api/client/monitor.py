@@ -14,7 +14,8 @@ from api.client import dialogues
 from api.client.attempts import LOCAL, Attempts, body_of, http_options
 from api.client.dialogues import ApiRequest, Dialogue, FoundOnTheWay, Pause, Stream, T
 from api.client.errors import ApiUnavailableError
-from api.models import AnomalyModel, BarModel, Health, IncidentModel, Safety, TickerList
+from api.incident_models import IncidentModel
+from api.models import AnomalyModel, BarModel, Health, Safety, TickerList
 from api.parameters import Length
 
 

@@ -14,15 +14,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from api.access import caller, require_sign_in
 from api.alerts import acknowledgement_row, in_force, incident_row, message_row, silence_row
 from api.audit import record
-from api.models import (
-    AlertList,
-    IncidentList,
-    IncidentModel,
-    LinkRequest,
-    Removed,
-    SilenceModel,
-    SilenceRequest,
-)
+from api.incident_models import IncidentList, IncidentModel
+from api.models import AlertList, LinkRequest, Removed, SilenceModel, SilenceRequest
 from api.parameters import IdPath, IncidentPath, KindName, SinceQuery, TickerPath, TickerQuery
 from api.problems import Problem, bad_request
 from api.responses import respond

@@ -18,7 +18,7 @@ from consumers.contracts.detector import KIND_PATTERN
 from consumers.contracts.kinds import EVERY_KIND, KINDS
 from producers.errors import MonitorError
 from producers.origin import origin_of, windows_of
-from producers.quote_batch import MAX_TS_MS
+from producers.quote_values import MAX_TS_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef

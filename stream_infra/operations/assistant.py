@@ -21,7 +21,8 @@ from pydantic import BaseModel, Field
 
 from api.alerts import silence_row
 from api.client import Monitor
-from api.models import AnomalyModel, BarModel, IncidentModel, Safety
+from api.incident_models import IncidentModel
+from api.models import AnomalyModel, BarModel, Safety
 from consumers.alerts.model import Silence
 from consumers.contracts.anomaly import ms_of_iso
 from consumers.contracts.kinds import EVERY_KIND, RULE, spec_of

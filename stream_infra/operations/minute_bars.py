@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from producers.quote_batch import MAX_PRICE
+from producers.quote_values import MAX_PRICE
 from producers.source import History, MinuteBar
 from stream_infra.operations.errors import InputError
 

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from api.incident_models import IncidentDetail
-from api.models import (
-    AlertList,
-    IncidentList,
-    IncidentModel,
-    ProblemModel,
-    Removed,
-    SilenceModel,
-)
+from api.incident_models import IncidentDetail, IncidentList, IncidentModel
+from api.models import AlertList, ProblemModel, Removed, SilenceModel
 from api.rule_models import RuleModel
 from api.services import Services
 from consumers.alerts import links

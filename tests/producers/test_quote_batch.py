@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.quote_batch import (
-    MAX_PRICE,
-    MAX_TS_MS,
-    QuoteBatch,
-    QuoteBatchError,
-    decode,
-    encode,
-    without_fresh_times,
-)
+from producers.quote_batch import QuoteBatch, QuoteBatchError, decode, encode, without_fresh_times
+from producers.quote_values import MAX_PRICE, MAX_TS_MS
 from producers.symbols import is_symbol
 
 Row = tuple[str, int, float, float | None, float | None, float | None, int | None]

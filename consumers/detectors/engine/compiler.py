@@ -28,7 +28,7 @@ from consumers.detectors.engine import episodes, signals
 from consumers.detectors.engine.state import MEMORY_FIELDS, SHARED_FIELDS
 from consumers.stream.library import BLOCK, COLUMNS, FOLDER, LOOP, PLATFORMS, fingerprints, name_of
 from producers.errors import MonitorError
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 
 FLAGS = (
     "-shared", "-fPIC", "-nostdlib", "-ffreestanding", "-O2", "-ffp-contract=off", "-fno-math-errno",

@@ -9,9 +9,9 @@ import numpy as np
 
 from consumers.detectors.engine.engine import Ticks
 from consumers.stream.rows import Floats, Ints
-from consumers.windows.state import rows_that_are_newer
+from consumers.windows.order import rows_that_are_newer
 from producers.errors import MonitorError
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 from producers.recorded_rows import DAY_MS, RowReader, TickColumns
 from producers.recorded_values import SECONDS_NOT_MS, BadRowError, may_be_dates, symbol_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.errors import MonitorError
-from producers.quote_batch import MAX_TS_MS
+from producers.quote_values import MAX_TS_MS
 from producers.recorded_parquet import ROWS_AT_ONCE
 from producers.recorded_rows import DAY_MS, RecordedTick, RowReader, TickColumns
 from producers.recordings import RejectedTick

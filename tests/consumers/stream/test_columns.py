@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from consumers.stream.columns import Columns, columns_of, read
 from consumers.stream.decode import decode_in_time
-from producers.quote_batch import MAX_PRICE, MAX_TS_MS, MAX_VOLUME, QuoteBatch, QuoteBatchError, encode
+from producers.quote_batch import QuoteBatch, QuoteBatchError, encode
+from producers.quote_values import MAX_PRICE, MAX_TS_MS, MAX_VOLUME
 
 FIRST_MS, ARRIVAL_MS = 100_000_000_000, 1_795_530_600_000
 SYMBOLS = st.sampled_from(["AAPL", "BRK.B", "BTC/USD", "^GSPC", "ES1!"])

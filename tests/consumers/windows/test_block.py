@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.detectors.engine.engine import Ticks
 from consumers.stream.library import LIBRARY
-from consumers.windows import bars, codec, state
+from consumers.windows import bars, codec, order
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="nothing is compiled")
 
@@ -56,7 +56,7 @@ def test_the_rows_that_are_newer(rows: list[tuple[int, int]], last: list[int]) -
     slot, ts = (np.array([row[i] for row in rows], np.int64) for i in range(2))
     last_ts = np.array(last, np.int64)
     assert (
-        state.compiled_newer(slot, ts, last_ts, LIBRARY).tolist() == state.newer(slot, ts, last_ts).tolist()
+        order.compiled_newer(slot, ts, last_ts, LIBRARY).tolist() == order.newer(slot, ts, last_ts).tolist()
     )
 
 
@@ -84,12 +84,12 @@ def test_columns_that_do_not_lie_together_are_copied_and_the_copies_kept() -> No
         slot = rng.integers(0, 50, rows)
         last_ts = np.full(50, -1)
         assert np.array_equal(
-            state.compiled_newer(slot, ts, last_ts, LIBRARY), state.newer(slot, together, last_ts)
+            order.compiled_newer(slot, ts, last_ts, LIBRARY), order.newer(slot, together, last_ts)
         )
-        order = np.argsort(slot, kind="stable")
+        by_slot = np.argsort(slot, kind="stable")
         numbers = np.zeros((rows, 4))
         numbers[:] = rng.integers(1, 99, (rows, 4))
-        ticks = Ticks(slot[order], together[order], *numbers.T)
+        ticks = Ticks(slot[by_slot], together[by_slot], *numbers.T)
         packed = codec.compiled_columns_of(ticks, LIBRARY)
         assert packed == codec.columns_of(ticks)
         arrays, compiled = bars.new_minutes(50), bars.new_minutes(50)
