@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import re
 import socket
 from collections.abc import Mapping
@@ -111,14 +110,6 @@ def port_is_free(port: int) -> bool:
     """Return whether nothing listens on 127.0.0.1:`port`."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         return probe.connect_ex((HOST, port)) != 0
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens, below those that systems give to outgoing connections.
-
-    One of those could be taken by a connection before the program that it is for listens on it.
-    """
-    return next(port for port in random.sample(range(20_000, 32_000), 100) if port_is_free(port))
 
 
 def aws_environment(settings: LocalSettings) -> dict[str, str]:

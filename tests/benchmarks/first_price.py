@@ -26,10 +26,10 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, Error, Page
 
-from localstack.settings import free_port
 from producers.markets import is_open
 from producers.markets.listings import Listings
 from tests.conftest import running_chromium
+from tests.ports import free_port
 from tests.vendors import Vendors
 
 ROOT = Path(__file__).parents[2]

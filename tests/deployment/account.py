@@ -15,8 +15,9 @@ from urllib.request import urlopen
 import boto3
 
 from localstack import emulator
-from localstack.settings import ACCOUNT, REGION, LocalSettings, aws_environment, free_port
+from localstack.settings import ACCOUNT, REGION, LocalSettings, aws_environment
 from tests.guard import guarded
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)

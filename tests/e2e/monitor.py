@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from localstack_client.session import Session
 
-from localstack.settings import free_port
 from tests.guard import guarded
+from tests.ports import free_port
 
 T = TypeVar("T")
 RUNNING_VARIABLE = "E2E_MONITOR"

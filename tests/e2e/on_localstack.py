@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from localstack.settings import HOST, ROOT, LocalError, free_port, read_settings
+from localstack.settings import HOST, ROOT, LocalError, read_settings
 from tests.e2e.hostmode.__main__ import DIRECTORY
 from tests.e2e.hostmode.server import health, running
+from tests.ports import free_port
 
 _COMPOSE = Path(__file__).resolve().parent / "compose.yaml"
 

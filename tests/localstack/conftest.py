@@ -19,11 +19,12 @@ from typing import Any, Literal, TypedDict, TypeVar
 import pytest
 
 from localstack import emulator
-from localstack.settings import LocalSettings, free_port
+from localstack.settings import LocalSettings
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import MINISTACK
 from tests.consumers.kit import LambdaEvent
 from tests.guard import guarded
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 ACCOUNT = "000000000000"

@@ -20,9 +20,10 @@ from consumers.contracts.events import Event
 from localstack import event_stream, front_door
 from localstack.event_log import EventLog
 from localstack.event_stream import EventStream
-from localstack.settings import HOST, free_port, port_is_free
+from localstack.settings import HOST, port_is_free
 from tests.api.client import make_anomaly
 from tests.json_types import Json
+from tests.ports import free_port
 
 T = 1_795_530_600_000
 TICKERS = ("AAPL", "MSFT", "NVDA", "BRK.B")

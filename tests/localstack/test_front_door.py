@@ -17,8 +17,9 @@ from starlette.types import Message
 
 from localstack import front_door
 from localstack.api_stage import ApiStage
-from localstack.settings import HOST, free_port, port_is_free
+from localstack.settings import HOST, port_is_free
 from tests.json_types import Json
+from tests.ports import free_port
 
 STAGE = "http://aws/restapis/abc/prod/_user_request_"
 

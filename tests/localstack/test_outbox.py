@@ -17,7 +17,8 @@ from localstack.event_log import EventLog
 from localstack.front_door import FrontDoor
 from localstack.outbox import Outbox, OutboxMessage, drain
 from localstack.outbox_page import html
-from localstack.settings import LocalSettings, free_port
+from localstack.settings import LocalSettings
+from tests.ports import free_port
 
 ALERT = {
     "version": 1,

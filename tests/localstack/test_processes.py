@@ -17,9 +17,10 @@ from rich.console import Console
 
 from localstack import down
 from localstack.processes import Process
-from localstack.settings import ROOT, LocalError, LocalSettings, free_port, unusable
+from localstack.settings import ROOT, LocalError, LocalSettings, unusable
 from localstack.up import alone, front_door, start_front_door
 from stream_infra.operations.programs import halted, since, started
+from tests.ports import free_port
 
 # A program that ignores nothing and has a child, as the emulator has its function workers.
 PARENT = """

@@ -13,7 +13,8 @@ import pytest
 
 from localstack import emulator, saved_state
 from localstack.clients import client
-from localstack.settings import LocalSettings, free_port, unusable
+from localstack.settings import LocalSettings, unusable
+from tests.ports import free_port
 
 THEN = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

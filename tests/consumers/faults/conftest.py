@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import pytest
 
 from localstack.node import find_node
-from localstack.settings import free_port, port_is_free
+from localstack.settings import port_is_free
 from stream_infra import names
 from stream_infra.cdk.bundling import bundle
 from stream_infra.operations.endpoints import Endpoints
 from tests.aws import MINISTACK, create_table
 from tests.consumers.faults.proxy import FUNCTION_TIMEOUT_SECONDS, Proxy
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT, REGION = "000000000000", "us-east-1"

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from localstack import emulator
-from localstack.settings import ACCOUNT, LocalSettings, free_port
+from localstack.settings import ACCOUNT, LocalSettings
 from stream_infra import names
 from stream_infra.config import Config
 from stream_infra.operations import preflight
 from stream_infra.operations.changes import dangerous
 from stream_infra.operations.preflight import DeploymentProblem
 from tests.guard import guarded
+from tests.ports import free_port
 from tests.stream_infra.cdk.assembly import Properties, Templates
 from tests.stream_infra.cdk.local_stacks import LocalStacks, failing_after, for_the_local_aws
 
