@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from api.models import Severity
 from api.parameters import TickerName
-from consumers.alerts.settings import MOST_CHANNELS
+from consumers.alerts.settings import MOST_CHANNELS, listed
 from consumers.contracts.kinds import EVERY_KIND
 
 KindOfRoute = Annotated[str, Field(json_schema_extra={"enum": [*EVERY_KIND]})]
+Origin = Literal["live", "simulated", "replay", "backfill"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+# For the document only: what it rejects the settings reject in words.
+_Time = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": r"^[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?$"})
+]
 
 
 class _Strict(BaseModel):
@@ -21,11 +27,9 @@ class _Strict(BaseModel):
 class RouteHours(_Strict):
     """Hours of some or all days of the week."""
 
-    start: str = Field(alias="from", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")
-    end: str = Field(alias="until", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")
-    weekday: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
-        default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1
-    )
+    start: _Time = Field(alias="from")
+    end: _Time = Field(alias="until")
+    weekday: list[Weekday] = Field(default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1)
     time_zone: str | None = None
 
 
@@ -35,12 +39,41 @@ class RouteModel(_Strict):
     severity: list[Severity] = Field(default=["low", "medium", "high", "critical"], min_length=1)
     ticker: list[TickerName] = []
     kind: list[KindOfRoute] = []
-    origin: list[Literal["live", "simulated", "replay", "backfill"]] = []
+    origin: list[Origin] = []
     hours: RouteHours | None = None
     channels: list[str] | None = Field(None, description="Names of channels; null for all of them.")
     notify: Literal["at_once", "digest", "never"] | None = Field(
         None, description="null: by the severity, high and critical at once."
     )
+
+
+class HoursRequest(RouteHours):
+    """Hours of some or all days of the week; one day stands for a list of it."""
+
+    weekday: Annotated[
+        list[Weekday], BeforeValidator(listed, json_schema_input_type=list[Weekday] | Weekday)
+    ] = Field(default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1)
+
+
+class RouteRequest(RouteModel):
+    """Where news goes that matches every field; one value stands for a list of it, an empty list matches all."""
+
+    severity: Annotated[
+        list[Severity], BeforeValidator(listed, json_schema_input_type=list[Severity] | Severity)
+    ] = Field(default=["low", "medium", "high", "critical"], min_length=1)
+    ticker: Annotated[
+        list[TickerName], BeforeValidator(listed, json_schema_input_type=list[TickerName] | TickerName)
+    ] = []
+    kind: Annotated[
+        list[KindOfRoute], BeforeValidator(listed, json_schema_input_type=list[KindOfRoute] | KindOfRoute)
+    ] = []
+    origin: Annotated[
+        list[Origin], BeforeValidator(listed, json_schema_input_type=list[Origin] | Origin)
+    ] = []
+    hours: HoursRequest | None = None
+    channels: Annotated[
+        list[str] | None, BeforeValidator(listed, json_schema_input_type=list[str] | str | None)
+    ] = Field(None, description="Names of channels; null for all of them.")
 
 
 class ChannelModel(_Strict):
@@ -74,7 +107,7 @@ class AlertRoutes(AlertRouting):
 class RoutingRequest(_Strict):
     """Routes, channels, or both, in the place of those of before."""
 
-    routes: list[RouteModel] | None = Field(None, max_length=100)
+    routes: list[RouteRequest] | None = Field(None, max_length=100)
     channels: dict[str, ChannelModel] | None = Field(
         None, description="By names of 1 to 32 of a-z 0-9 -; `sns` is always there.", max_length=MOST_CHANNELS
     )

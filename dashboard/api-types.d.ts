@@ -140,6 +140,13 @@ export interface Health {
   failed_batches?: number | null;
 }
 
+export interface HoursRequest {
+  from: string;
+  until: string;
+  weekday?: Array<"mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun"> | "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
+  time_zone?: string | null;
+}
+
 export interface IncidentAnomaly {
   id: string;
   ticker: string;
@@ -279,6 +286,16 @@ export interface RouteModel {
   notify?: "at_once" | "digest" | "never" | null;
 }
 
+export interface RouteRequest {
+  severity?: Array<"low" | "medium" | "high" | "critical"> | "low" | "medium" | "high" | "critical";
+  ticker?: Array<string> | string;
+  kind?: Array<"bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule"> | "bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule";
+  origin?: Array<"live" | "simulated" | "replay" | "backfill"> | "live" | "simulated" | "replay" | "backfill";
+  hours?: HoursRequest | null;
+  channels?: Array<string> | string | null;
+  notify?: "at_once" | "digest" | "never" | null;
+}
+
 export interface RoutingChange {
   routes: Array<RouteModel>;
   channels: Record<string, ChannelModel>;
@@ -288,7 +305,7 @@ export interface RoutingChange {
 }
 
 export interface RoutingRequest {
-  routes?: Array<RouteModel> | null;
+  routes?: Array<RouteRequest> | null;
   channels?: Record<string, ChannelModel> | null;
 }
 

@@ -72,8 +72,9 @@ def _zone(value: str) -> str:
     return value
 
 
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+def listed(value: object) -> object:
+    """Return one text as a list of it: a person need not write brackets."""
+    return [value] if isinstance(value, str) else value
 
 
 def _clock(value: object) -> object:
@@ -108,7 +109,7 @@ _Origin = Annotated[str, _one_of("origin", get_args(Origin))]
 _Weekday = Annotated[str, _one_of("weekday", WEEKDAYS)]
 _Ticker = Annotated[str, AfterValidator(_ticker)]
 _Zone = Annotated[str, AfterValidator(_zone)]
-_Some = BeforeValidator(_listed)
+_Some = BeforeValidator(listed)
 _Time = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
 
 

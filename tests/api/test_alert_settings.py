@@ -12,7 +12,7 @@ from api.alert_models import AlertRoutes, RoutingChange
 from api.models import ProblemModel
 from api.services import Services
 from consumers.alerts.parameters import SettingsReader
-from consumers.alerts.settings import News
+from consumers.alerts.settings import News, parse
 from consumers.contracts.events import Event
 from tests.api.client import NOW_MS, Api
 
@@ -56,6 +56,15 @@ def test_routes_and_channels_are_set_and_the_rest_of_the_settings_stays(api: Api
     ]
 
 
+def test_one_value_stands_for_a_list_of_it_as_in_the_settings_file(api: Api) -> None:
+    one = {"severity": "high", "ticker": "tsla", "kind": "gap", "origin": "live", "channels": "sns"}
+    hours = {"from": "09:30", "until": "16:00", "weekday": "mon"}
+    by_file = parse(json.dumps({"routes": [{**one, "hours": hours}]}))
+    put(api, routes=[{**one, "hours": hours}])
+    in_force = boto3.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+    assert parse(in_force).routes == by_file.routes
+
+
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
@@ -67,6 +76,9 @@ def test_routes_and_channels_are_set_and_the_rest_of_the_settings_stays(api: Api
         ({"channels": {"sns": NTFY}}, "sns"),
         ({"routes": [{"ticker": ["TSLA"] * 900}]}, "at most 4096"),
         ({"digest": {"every": "day"}}, "digest"),
+        ({"routes": [{"hours": {"from": "9:30", "until": "16:00"}}]}, "must be one such as 18:00"),
+        ({"routes": [{"severity": "urgent"}]}, "urgent"),
+        ({"routes": [{"channels": 7}]}, "must be a list"),
     ],
 )
 def test_what_is_not_allowed_is_named_and_changes_nothing(
