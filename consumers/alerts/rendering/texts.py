@@ -176,8 +176,9 @@ class _Writer:
 
     def resolved(self, incident: Incident) -> Content:
         lasted = duration(round((incident.last_ms - incident.opened_ms) / 1000))
-        after = f"after {lasted}, peak severity {incident.severity}"
-        title = f"{_label(incident.origin)}Resolved: {subject_of(incident)} {after}"
+        # Not "a gap after 27 s": a gap is over as its incident begins, and may have been longer.
+        about = f"{subject_of(incident)}, peak severity {incident.severity}"
+        title = f"{_label(incident.origin)}Resolved after {lasted}: {about}"
         return self._about(incident, title, _samples(incident), incident.last_ms)
 
     def _about(self, incident: Incident, title: str, lines: list[str], at_ms: int) -> Content:
