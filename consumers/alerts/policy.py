@@ -39,6 +39,8 @@ SIMULATED_HISTORY_MS = 2 * MINUTE_MS
 NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
+KEPT_BACK = 0
+"""Since when news waits that only a silence or a mute timing keeps back: it is due as soon as that ends."""
 DIGEST = -1
 """The rank of a digest, for mute timings: below that of any incident."""
 Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
@@ -142,7 +144,9 @@ class Policy:
         # A digest would be open for good where an incident is open until it is resolved.
         stateful = self.settings.stateful(way.channels)
         channels = tuple(name for name in way.channels if name not in stateful) or way.channels
-        after = _deferred(incident, Waiting(rank, self.now_ms, anomaly.ticker, anomaly.kind, channels))
+        is_kept_back = way.notify == "at_once" and self.is_fresh(event)
+        since_ms = KEPT_BACK if is_kept_back else self.now_ms
+        after = _deferred(incident, Waiting(rank, since_ms, anomaly.ticker, anomaly.kind, channels))
         is_first = self.settings.digest.every == "hour" and way.notify == "digest" and may_send
         return after, "digest" if is_first and not self.is_muted(DIGEST) else None, channels
 
@@ -229,4 +233,4 @@ def _deferred(incident: Incident, news: Waiting) -> Incident:
     if waiting is None:
         return replace(incident, waiting=news)
     worst = max(waiting, news, key=lambda one: one.rank)
-    return replace(incident, waiting=replace(worst, since_ms=waiting.since_ms))
+    return replace(incident, waiting=replace(worst, since_ms=min(waiting.since_ms, news.since_ms)))

@@ -65,8 +65,7 @@ def found_text(found: AlertTrail, endpoints: Endpoints) -> str:
         lines += ["", _anomalies(found.incident.samples), ""]
     if known := [f"{minutes} min: {percent(move)}" for minutes, move in found.after if move is not None]:
         lines.append(f"The price after {', after '.join(known)}.")
-    if found.incident is not None and not found.messages:
-        lines.append(found.why)
+    lines += [found.why] if found.why else []
     for stored in found.messages:
         said = _content(found, endpoints, stored.message)
         lines += ["", _messages([message_row(stored)])]

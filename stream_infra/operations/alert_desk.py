@@ -14,7 +14,7 @@ from consumers.alerts import policy
 from consumers.alerts.feedback import Feedback
 from consumers.alerts.market import moves_after
 from consumers.alerts.message_store import StoredMessage
-from consumers.alerts.model import Acknowledgement, Delivery, Incident, Silence, is_incident_id
+from consumers.alerts.model import Acknowledgement, Delivery, Incident, Silence, Waiting, is_incident_id
 from consumers.alerts.parameters import SettingsEditor
 from consumers.alerts.settings import AlertSettings, AlertSettingsError, parse
 from consumers.alerts.store import AlertStore
@@ -55,7 +55,7 @@ class AlertTrail:
     Attributes
     ----------
     why
-        Why there is no message; "" where there is one.
+        Why there is no message, or what news since the last one waits for; "" where there is nothing to say.
     said
         What people said of the incident, the oldest first.
     after
@@ -109,20 +109,20 @@ def trail_of(
         now_ms=now_ms,
         incident=incident,
         messages=messages,
-        why=_why_none(incident, settings, now_ms),
+        why=_why_none(incident, policy.Policy(settings, now_ms, tuple(store.silences()))),
         time_zone=settings.time_zone,
         said=store.feedback_of(incident.id) if incident is not None else [],
         after=moves_after(charts, incident) if incident is not None else [],
     )
 
 
-def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -> str:
-    if incident is None or incident.notifications:
+def _why_none(incident: Incident | None, now: policy.Policy) -> str:
+    if incident is None:
         return ""
     if incident.waiting is not None:
-        due_ms = max(settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), now_ms)
-        due_at = f"{iso_ms(due_ms)[:16].replace('T', ' ')}Z"
-        return f"It waits for the digest at {due_at}, or for the end of what silences it."
+        return _waits_for(incident.waiting, now)
+    if incident.notifications:
+        return ""
     if incident.origin not in policy.NOTIFIED:
         return f"Its origin is {incident.origin}, which notifies nobody."
     if (
@@ -131,6 +131,17 @@ def _why_none(incident: Incident | None, settings: AlertSettings, now_ms: int) -
     ):
         return "It was before the start: nobody is notified of the half hour that the start fills in."
     return "No message: it is acknowledged, a misprint explains it, or a route says never."
+
+
+def _waits_for(waiting: Waiting, now: policy.Policy) -> str:
+    due_ms = now.settings.digest.next_ms(waiting.since_ms, now.settings.time_zone)
+    causes = {
+        f"the digest at {iso_ms(due_ms)[:16].replace('T', ' ')}Z": due_ms > now.now_ms,
+        "the end of a silence": now.is_silenced(waiting),
+        "the end of a mute timing": now.is_muted(policy.DIGEST),
+    }
+    waits = [cause for cause, holds in causes.items() if holds] or ["the digest of this minute"]
+    return f"News of it waits for {' and for '.join(waits)}."
 
 
 def _incident(store: AlertStore, id_: str) -> Incident | None:

@@ -14,7 +14,8 @@ from consumers.alerts.channels.sns import email, sms, subject
 from consumers.alerts.event import AlertEvent, Change
 from consumers.alerts.model import Acknowledgement, Digest, Silence
 from consumers.alerts.places import digest_place
-from consumers.alerts.settings import AlertSettings, ChannelSettings, MuteTiming, Route
+from consumers.alerts.rendering.texts import subject_of
+from consumers.alerts.settings import AlertSettings, ChannelSettings, DigestTimes, MuteTiming, Route
 from consumers.alerts.table import ConflictError, decode
 from tests.consumers.alerts.bench import HOUR_MS, MINUTE_MS, T0_MS, Bench, opened, over, worse
 
@@ -138,7 +139,7 @@ def test_the_end_of_what_lasted_is_told_once_nothing_followed(bench: Bench) -> N
     bench.sweep(after_minutes=1)
     bench.sweep(after_minutes=60)
     assert bench.kinds() == ["opened", "resolved"]
-    assert bench.said()[1].title == "Resolved: AAPL price spike after 5 min, peak severity high"
+    assert bench.said()[1].title == "Resolved after 5 min: AAPL price spike, peak severity high"
 
 
 def test_what_goes_on_after_its_end_was_told_is_told_anew(bench: Bench) -> None:
@@ -338,6 +339,31 @@ def test_by_night_only_the_worst_is_sent_and_digests_wait(bench: Bench) -> None:
     assert bench.kinds() == ["opened"]
     bench.sweep(after_minutes=61)
     assert bench.kinds() == ["opened", "digest"]
+
+
+@pytest.mark.parametrize("digest", ["hour", "day"])
+def test_what_only_a_mute_timing_or_a_silence_keeps_back_is_sent_when_it_ends(
+    bench: Bench, digest: str
+) -> None:
+    """Where digests are daily it would otherwise be sent hours after the mute timing."""
+    lunch = MuteTiming(start=time(9, 0), end=time(9, 40), unless="none")  # T0 is 9:30 in New York
+    bench.settings = AlertSettings(
+        mute_timings=(lunch,), digest=DigestTimes.model_validate({"every": digest})
+    )
+    bench.store.put_silence(Silence(bench.now_ms + 15 * MINUTE_MS, "KO"))
+    bench.take(
+        opened(severity="critical"), opened(severity="high", ticker="KO"), opened(severity="low", ticker="PG")
+    )
+    bench.sweep(after_minutes=9)
+    assert bench.kinds() == []
+    bench.sweep(after_minutes=2)
+    bench.sweep(after_minutes=5)
+    assert [
+        subject_of(one) for message in bench.sent() if message.digest for one in message.digest.listed
+    ] == [
+        "AAPL price spike",
+        "KO price spike",
+    ]
 
 
 def test_late_replayed_and_stale_are_in_digests_and_a_backfill_in_nothing(bench: Bench) -> None:

@@ -24,7 +24,7 @@ from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Delivery, Message, Silence
 from consumers.alerts.notifier import Notifier
-from consumers.alerts.settings import AlertSettings
+from consumers.alerts.settings import AlertSettings, Route, parse
 from consumers.alerts.store import AlertStore, ResolvedError
 from consumers.alerts.table import DynamoTable
 from consumers.contracts.charts import Bar
@@ -38,7 +38,7 @@ from stream_infra.operations.endpoints import Endpoints
 from stream_infra.operations.errors import FailedError, InputError
 from tests.api.client import create_tables
 from tests.aws import aws_in_memory
-from tests.consumers.alerts.bench import make_anomaly, opened
+from tests.consumers.alerts.bench import make_anomaly, opened, worse
 
 Run = Callable[..., Result]
 
@@ -117,12 +117,34 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
         assert shown["incident"]["id"] == message["incident_id"]
         assert "https://monitor.example/?anomaly=AAPL-" in shown["messages"][0]["email"]
     assert "Subject: HIGH: AAPL price spike" in run("show", message["id"]).output
-    assert re.search(r"It waits for the digest at \S+ \d\d:\d\dZ, or", run("show", quiet.anomaly.id).output)
+    assert re.search(r"waits for the digest at \S+ \d\d:\d\dZ\.", run("show", quiet.anomaly.id).output)
     filled_in = opened(first - 600_000, "high", ticker="KO", source="simulated")
     notifier.handle([filled_in], AlertSettings())
     assert "It was before the start: nobody is notified" in run("show", filled_in.anomaly.id).output
     assert re.search(r"sns +sent +\S+ \S+Z +HIGH: AAPL", run("deliveries").output)
     assert json.loads(run("deliveries", "--json").output)["messages"][0]["id"] == message["id"]
+
+
+def test_what_is_kept_back_says_by_what_and_so_does_news_after_a_message(
+    run: Run, notifier: Notifier
+) -> None:
+    first = _now_ms()
+    sent, silenced = opened(first), opened(first, "critical", ticker="MSFT")
+    notifier.handle([sent], AlertSettings(routes=(Route(notify="at_once"),)))
+    always = [
+        {"from": "00:00", "until": "12:00", "unless": "none"},
+        {"from": "12:00", "until": "00:00", "unless": "none"},
+    ]
+    muted = json.dumps({"mute_timings": always})
+    boto3.client("ssm").put_parameter(Name="/stock-tracker/alerts", Value=muted, Type="String")
+    notifier._store.put_silence(Silence(first + 3_600_000, "MSFT"))
+    notifier.handle([worse(sent, first + 1, "critical"), silenced], parse(muted))
+    mute, silence = "the end of a mute timing", "the end of a silence"
+    after_a_message = json.loads(run("show", sent.anomaly.id, "--json").output)
+    assert len(after_a_message["messages"]) == 1
+    assert after_a_message["why"] == f"News of it waits for {mute}."
+    for id_, said in ((sent, mute), (silenced, f"{silence} and for {mute}")):
+        assert f"News of it waits for {said}.\n" in run("show", id_.anomaly.id).output
 
 
 def test_incidents_are_listed_by_the_time_that_is_shown(run: Run, notifier: Notifier) -> None:
