@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec.structs
 
@@ -26,6 +27,8 @@ RUNNING = "running"
 CONCURRENCY = 10
 """Functions at once in a new account (Lambda guide, "Lambda quotas": "New AWS accounts have reduced concurrency")."""
 _ENDING_SECONDS = 5
+STALLED_SECONDS = 300.0
+"""A day's data take minutes on a slow disk; of an emulator that has written nothing for so long nothing will come."""
 
 
 def emulator(settings: LocalSettings) -> Process:
@@ -84,6 +87,28 @@ def start(settings: LocalSettings) -> str:
     process.start([sys.executable, "-m", "localstack.aws_server"], environment)
     process.wait_until(lambda: is_healthy(settings))
     return f"started; {lost}" if lost else "started"
+
+
+def end(settings: LocalSettings) -> str:
+    """End it once it has saved its data; return what became of it, as `Process.stop` does.
+
+    Raises
+    ------
+    LocalError
+        If its data could not be saved; one that hangs is killed.
+    """
+    process = emulator(settings)
+    became = process.stop(STALLED_SECONDS, partial(saved_state.progress, settings.directory))
+    if became and (why := saved_state.problem(settings.directory)):
+        if became == "killed":
+            why = f"{process.name} hung: it wrote nothing for {STALLED_SECONDS:g} s, and was killed"
+        back = saved_state.of_copy(settings.directory)
+        raise LocalError(
+            f"the data of this run are not saved: {why}\n"
+            f"The next `make up` {f'goes back to the data of {back}' if back else 'begins anew'}."
+            f"{' Is the disk full?' if became == 'ended' else ''}"
+        )
+    return became
 
 
 def save_soon(settings: LocalSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from localstack.files import write_atomically
-from localstack.settings import LocalError, LocalSettings
+from localstack.settings import ROOT, LocalError, LocalSettings
 from stream_infra.operations.programs import process_id, started
 
 READY_SECONDS = 180.0
@@ -36,6 +37,10 @@ class Process:
         """Its process id while it runs, else None."""
         return process_id(self.settings.directory, self.name)
 
+    def is_of_older_code(self) -> bool:
+        """Return whether it runs code that was changed since."""
+        return self.pid() is not None and _code() not in self._pid_file.read_text().splitlines()[2:]
+
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it in a session of its own, so that Ctrl-C in the terminal does not reach it."""
         log = self.settings.log(self.name)
@@ -52,7 +57,7 @@ class Process:
             )
         child.returncode = 0  # or Python would warn of a leak where it collects this: it is meant to run on
         try:
-            write_atomically(self._pid_file, f"{child.pid}\n{started(child.pid)}\n")
+            write_atomically(self._pid_file, f"{child.pid}\n{started(child.pid)}\n{_code()}\n")
         except OSError:  # a full disk, say: nobody would know of it, and nobody end it
             _end_group(child.pid, STOP_SECONDS)
             raise
@@ -104,6 +109,14 @@ class Process:
         log = self.settings.log(self.name)
         lines = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
         return "\n".join([*(f"    {line}" for line in lines), f"    ({log})"])
+
+
+def _code() -> str:
+    """Return a fingerprint of what the programs are made of: this package and the libraries."""
+    digest = hashlib.sha256()
+    for path in (ROOT / "requirements.lock", *sorted((ROOT / "localstack").glob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _end_group(pid: int, seconds: float, progress: Callable[[], object] = lambda: None) -> bool:

@@ -81,7 +81,8 @@ def up(settings: LocalSettings, console: Console) -> None:
             say.sign = "[yellow]![/]"
     settings.directory.mkdir(parents=True, exist_ok=True)
     with alone(settings):
-        for program in (emulator.emulator(settings), runner(settings), front_door(settings)):
+        aws, others = emulator.emulator(settings), (runner(settings), front_door(settings))
+        for program in (aws, *others):
             program.resume()
         if front_door(settings).pid() is None and not port_is_free(settings.port):
             raise LocalError(
@@ -89,9 +90,13 @@ def up(settings: LocalSettings, console: Console) -> None:
                 "or choose another with STOCK_MONITOR_PORT=<port>"
             )
         with _step(console, "Local AWS") as say:
-            if not settings.endpoint and emulator.emulator(settings).pid() is None:
-                for program in (runner(settings), front_door(settings)):
-                    program.stop()  # they know an AWS that is no more
+            is_older = not settings.endpoint and aws.is_of_older_code()
+            for program in others:  # those of older code, and those that know an AWS that is no more
+                if is_older or program.is_of_older_code() or not (settings.endpoint or aws.pid()):
+                    program.stop()
+            if is_older:
+                say("its code was changed: saving its data, then it starts again")
+                emulator.end(settings)
             say(emulator.start(settings))
         source.store_keys(settings, spec, os.environ)
         with _step(console, "Stacks") as say:

@@ -303,13 +303,22 @@ def test_a_second_up_changes_nothing(monitor: Monitor) -> None:
     assert stacks() == before
 
 
-def test_data_survives_a_restart(monitor: Monitor) -> None:
+def test_after_a_change_of_the_code_up_starts_its_programs_anew_and_data_survives(monitor: Monitor) -> None:
+    """They ran on, without a word; what `make down` keeps is in test_recovery.py."""
     ticker = monitor.get("/api/anomalies?limit=1")["anomalies"][0]["ticker"]
     before = monitor.get(f"/api/anomalies/{ticker}?limit=100")["anomalies"]
     assert before
-    assert monitor.make("localstack.down").returncode == 0
+    files = sorted(monitor.directory.glob("*.pid"))
+    were = [file.read_text().splitlines() for file in files]
+    for file, (pid, start, _) in zip(files, were, strict=True):
+        file.write_text(f"{pid}\n{start}\nother code\n")
     up = monitor.make("localstack.up")
     assert up.returncode == 0, up.stdout + up.stderr
+    assert "Local AWS: started" in up.stdout
+    assert "Stacks: unchanged" in up.stdout
+    are = [file.read_text().splitlines() for file in files]
+    assert len(files) == 3
+    assert all(old[0] != new[0] and old[2] == new[2] for old, new in zip(were, are, strict=True))
     after = monitor.get(f"/api/anomalies/{ticker}?limit=200")["anomalies"]
     assert {item["id"] for item in before} <= {item["id"] for item in after}
     newest = max(item["ts"] for item in last_quotes(monitor).values())  # a single ticker may be halted

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from localstack import down
+from localstack import down, emulator, processes
 from localstack.processes import Process
 from localstack.settings import ROOT, LocalError, LocalSettings, unusable
 from localstack.up import alone, front_door, start_front_door
@@ -92,19 +92,19 @@ def test_an_emulator_that_hangs_is_killed_and_its_data_said_to_be_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`make down` waited for it for an hour."""
-    monkeypatch.setattr(down, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(emulator, "STALLED_SECONDS", 0.2)
     settings = LocalSettings(tmp_path, 4566, 8080)
     (tmp_path / "aws" / "state").mkdir(parents=True)
-    emulator = Process("emulator", settings)
-    start(emulator, DEAF)
+    aws = emulator.emulator(settings)
+    start(aws, DEAF)
     with pytest.raises(
         LocalError, match=r"hung: it wrote nothing for 0.2 s, and was killed\n.* begins anew\.$"
     ):
         down.down(settings, Console())
-    assert emulator.pid() is None
+    assert aws.pid() is None
     (tmp_path / "last-saved" / "aws").mkdir(parents=True)
     (tmp_path / "last-saved" / "aws" / "saved").write_text("2026-11-24T15:00:00Z\n")
-    start(emulator, DEAF)
+    start(aws, DEAF)
     with pytest.raises(LocalError, match=r"goes back to the data of 2026-11-24T15:00:00Z\.$"):
         down.down(settings, Console())
 
@@ -161,6 +161,25 @@ def test_what_a_version_before_started_is_known(process: Process, tmp_path: Path
     assert process.pid() == pid
     assert process.stop()
     assert members(pid) == []
+
+
+def test_a_program_of_older_code_is_known(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update `make up` left the programs of the old code running, without a word."""
+    assert not process.is_of_older_code()
+    process.start([sys.executable, "-c", PARENT], os.environ)
+    assert not process.is_of_older_code()
+    (tmp_path / "localstack").mkdir()
+    (tmp_path / "requirements.lock").write_text("moto==6\n")
+    monkeypatch.setattr(processes, "ROOT", tmp_path)
+    assert process.is_of_older_code()
+    pid_file = tmp_path / "thing.pid"
+    pid_file.write_text(
+        "".join(pid_file.read_text().splitlines(keepends=True)[:2])
+    )  # as a version before wrote it
+    monkeypatch.undo()
+    assert process.is_of_older_code()
 
 
 def test_it_is_known_since_when_a_program_runs(process: Process, tmp_path: Path) -> None:
