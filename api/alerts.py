@@ -9,6 +9,7 @@ from consumers.alerts.context import sentence
 from consumers.alerts.feedback import Feedback
 from consumers.alerts.message_store import StoredMessage
 from consumers.alerts.model import Incident, Silence
+from consumers.alerts.policy import unsent
 from consumers.alerts.rendering.texts import content
 from consumers.alerts.store import AlertStore
 from consumers.contracts.anomaly import iso_ms
@@ -55,6 +56,7 @@ def incident_row(incident: Incident, now_ms: int) -> dict[str, Any]:
             }
             for made in incident.notifications
         ],
+        "unsent": unsent(incident),
     }
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.models import Severity
 from consumers.alerts.context import Verdict
 from consumers.alerts.model import IncidentState, MessageKind
+from consumers.alerts.policy import Unsent
 from producers.origin import Origin
 
 
@@ -81,6 +82,9 @@ class IncidentModel(BaseModel):
     tickers: list[IncidentTicker] = Field(description="Who moved first; empty for an incident of one ticker.")
     context: IncidentContext | None = Field(description="null for an incident of before there was any.")
     messages: list[IncidentMessage]
+    unsent: Unsent | None = Field(
+        description="What news of it waits for: the next digest, or the end of a silence or a mute timing."
+    )
 
 
 class IncidentList(BaseModel):

@@ -190,6 +190,7 @@ export interface IncidentDetail {
   tickers: Array<IncidentTicker>;
   context: IncidentContext | null;
   messages: Array<IncidentMessage>;
+  unsent: "for_digest" | "kept_back" | null;
   feedback: Array<FeedbackModel>;
   after: Array<AfterModel>;
 }
@@ -224,6 +225,7 @@ export interface IncidentModel {
   tickers: Array<IncidentTicker>;
   context: IncidentContext | null;
   messages: Array<IncidentMessage>;
+  unsent: "for_digest" | "kept_back" | null;
 }
 
 export interface IncidentTicker {

@@ -181,7 +181,7 @@ class Decision:
             incident = self.cache.incident(incident_id)
             if incident is None or incident.waiting is None:
                 continue  # sent at once, merged, or in such a digest by now
-            key = incident.origin, incident.waiting.channels
+            key = incident.origin, self.policy.digest_channels(incident)
             if key not in digests:
                 place = digested_place(*key)
                 used_ms = max(self.cache.get(place, int) or 0, self.policy.now_ms) + DIGEST_USES_MS

@@ -20,7 +20,7 @@ from consumers.alerts.event import AlertEvent, AlertTest
 from consumers.alerts.model import MINUTE_MS, Digest, Incident, Message, Pending
 from consumers.alerts.pictures import PicturePorts, add_pictures
 from consumers.alerts.places import digest_place, incident_place
-from consumers.alerts.policy import Due, Policy
+from consumers.alerts.policy import Due, Policy, sent_at_once
 from consumers.alerts.settings import AlertSettings
 from consumers.alerts.store import AlertStore
 from consumers.alerts.table import ConflictError, Place, TooManyWritesError
@@ -209,9 +209,13 @@ class Notifier:
             return incident, None
         if what == "timeout":
             return incidents.timed_out(incident), None
+        if what == "released":
+            news = incident.waiting
+            assert news is not None  # noqa: S101  for what is released
+            incident, kind = sent_at_once(incident, news.rank)
+            return incidents.with_message(kind, incident, news.channels, policy.now_ms)
         if what == "digest":
-            assert incident.waiting is not None  # noqa: S101  for a digest
-            channels = incident.waiting.channels
+            channels = policy.digest_channels(incident)
             place = digest_place(incident.origin, channels)
             # Two functions may begin digests in one millisecond, but no two about one incident.
             began = Digest(incident.origin, channels, f"digest-{incident.next_id}")

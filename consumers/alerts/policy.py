@@ -40,10 +40,12 @@ NOTIFIED = frozenset({"live", "simulated", "replay"})
 """Origins that people are notified of; a backfill is none."""
 
 KEPT_BACK = 0
-"""Since when news waits that only a silence or a mute timing keeps back: it is due as soon as that ends."""
+"""Since when news waits that only a silence or a mute timing keeps back: it is sent as soon as that ends."""
 DIGEST = -1
 """The rank of a digest, for mute timings: below that of any incident."""
-Due = Literal["digest", "repeated", "acknowledged", "resolved", "timeout"]
+Due = Literal["released", "digest", "repeated", "acknowledged", "resolved", "timeout"]
+
+Unsent = Literal["for_digest", "kept_back"]
 
 
 def subject_of(kind: str) -> str:
@@ -139,16 +141,12 @@ class Policy:
             return incident, None, ()
         may_send = self._may_send(anomaly, rank) and self.is_fresh(event)
         if way.notify == "at_once" and may_send:
-            after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
-            return after, "opened" if incident.notified_rank < 0 else "escalated", way.channels
-        # A digest would be open for good where an incident is open until it is resolved.
-        stateful = self.settings.stateful(way.channels)
-        channels = tuple(name for name in way.channels if name not in stateful) or way.channels
+            return *sent_at_once(incident, rank), way.channels
         is_kept_back = way.notify == "at_once" and self.is_fresh(event)
         since_ms = KEPT_BACK if is_kept_back else self.now_ms
-        after = _deferred(incident, Waiting(rank, since_ms, anomaly.ticker, anomaly.kind, channels))
+        after = _deferred(incident, Waiting(rank, since_ms, anomaly.ticker, anomaly.kind, way.channels))
         is_first = self.settings.digest.every == "hour" and way.notify == "digest" and may_send
-        return after, "digest" if is_first and not self.is_muted(DIGEST) else None, channels
+        return after, "digest" if is_first and not self.is_muted(DIGEST) else None, way.channels
 
     def _is_news(self, event: AlertEvent, incident: Incident, rank: int) -> bool:
         is_history = event.origin == "simulated" and event.at_ms < self.now_ms - SIMULATED_HISTORY_MS
@@ -157,6 +155,13 @@ class Policy:
         known = incident.acknowledgement
         is_known = known is not None and known.until_ms > self.now_ms and rank <= known.rank
         return not is_known and rank > incident.notified_rank and not is_inhibited(event.anomaly, incident)
+
+    def silencing(self, incident: Incident) -> tuple[bool, bool]:
+        """Return whether a silence keeps back the news of an incident that waits, and whether a mute timing does."""
+        news = incident.waiting
+        if news is None:
+            return False, False
+        return self.is_silenced(news), self.is_muted(news.rank if is_held(incident) else DIGEST)
 
     def is_muted(self, rank: int) -> bool:
         """Return whether a mute timing keeps a severity, by its rank, back."""
@@ -192,7 +197,8 @@ class Policy:
             return [(incident.updated_ms, "resolved")] if is_left else []
         dues: list[tuple[int, Due]] = []
         if incident.waiting is not None:
-            dues.append((settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone), "digest"))
+            digest_ms = settings.digest.next_ms(incident.waiting.since_ms, settings.time_zone)
+            dues.append((KEPT_BACK, "released") if is_held(incident) else (digest_ms, "digest"))
         if incident.resolved_ms is None:
             # To the hour: with every event another time would be two more writes.
             dues.append(((incident.updated_ms + RESOLVE_TIMEOUT_MS) // HOUR_MS * HOUR_MS, "timeout"))
@@ -210,9 +216,16 @@ class Policy:
     def _may_do(self, what: Due, incident: Incident) -> bool:
         if what in {"timeout", "acknowledged"}:  # an acknowledgement stops the paging elsewhere
             return True
-        if what == "digest" and incident.waiting is not None:
-            return self._may_send(incident.waiting, DIGEST)
+        if what in {"digest", "released"}:
+            return not any(self.silencing(incident))
         return self._may_send(incident.worst, incident.peak)
+
+    def digest_channels(self, incident: Incident) -> tuple[str, ...]:
+        """Return the channels that get a digest with the news of an incident that waits."""
+        channels = incident.waiting.channels if incident.waiting is not None else ()
+        # A digest would be open for good where an incident is open until it is resolved.
+        stateful = self.settings.stateful(channels)
+        return tuple(name for name in channels if name not in stateful) or channels
 
     def recipients(
         self, what: Literal["repeated", "acknowledged", "resolved"], incident: Incident
@@ -225,6 +238,24 @@ class Policy:
             return stateful
         is_long = incident.last_ms - incident.opened_ms >= self.settings.resolved_after_minutes * MINUTE_MS
         return incident.channels if is_long and not incident.merged_into else stateful
+
+
+def unsent(incident: Incident) -> Unsent | None:
+    """Return what news of an incident waits for: the next digest, or the end of what silences it; None for no news."""
+    if incident.waiting is None:
+        return None
+    return "kept_back" if incident.waiting.since_ms == KEPT_BACK else "for_digest"
+
+
+def is_held(incident: Incident) -> bool:
+    """Return whether news of an incident is sent at once when what silences it ends, instead of in a digest."""
+    return unsent(incident) == "kept_back" and incident.resolved_ms is None
+
+
+def sent_at_once(incident: Incident, rank: int) -> tuple[Incident, MessageKind]:
+    """Return an incident of which a message of a severity, by its rank, is sent now, and the kind of the message."""
+    after = replace(incident, notified_rank=rank, waiting=None, acknowledgement=None)
+    return after, "opened" if incident.notified_rank < 0 else "escalated"
 
 
 def _deferred(incident: Incident, news: Waiting) -> Incident:

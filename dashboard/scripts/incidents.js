@@ -20,6 +20,7 @@ const ACKNOWLEDGED_MS = 4 * 3_600_000;
 /** Of the tabs: a state of incidents, or all anomalies. */
 const LABELS = { "": "Anomalies", open: "Open", acknowledged: "Acknowledged", resolved: "Resolved" };
 const MESSAGES = { opened: "Notified", escalated: "Escalation sent", repeated: "Repeated", acknowledged: "Acknowledgement sent", resolved: "Resolution sent", digest: "In a digest", test: "Test sent" };
+const UNSENT = { for_digest: "News of it waits for the next digest.", kept_back: "A silence or a mute timing keeps news of it back." };
 
 /** The incidents of the last day; a "change" event announces new ones. */
 class Incidents extends EventTarget {
@@ -214,5 +215,6 @@ function details(incident, found) {
     h("ul", {}, ...incident.anomalies.map((one) => h("li", {}, h("a", { href: `?${new URLSearchParams({ ticker: one.ticker, at: one.began_at, source: incident.origin, anomaly: one.id })}`, "data-nav": "" }, `${moment(Date.parse(one.began_at), serverNow())} ${one.ticker} ${kindName(one.kind).toLowerCase()}`), one.ended_at ? " (over)" : ""))),
     moves.length > 1 && h("p", {}, moves.map(({ ticker, move }) => `${ticker} ${change(100 * move)}%`).join(", ")),
     ...incident.messages.map(({ kind, made_at: madeAt, channels }) => h("p", {}, `${MESSAGES[kind]} ${moment(Date.parse(madeAt), serverNow())}: ${channels.join(", ") || "no channel"}.`)),
+    incident.unsent && h("p", {}, UNSENT[incident.unsent]),
   ];
 }

@@ -120,7 +120,7 @@ def _why_none(incident: Incident | None, now: policy.Policy) -> str:
     if incident is None:
         return ""
     if incident.waiting is not None:
-        return _waits_for(incident.waiting, now)
+        return _waits_for(incident, incident.waiting, now)
     if incident.notifications:
         return ""
     if incident.origin not in policy.NOTIFIED:
@@ -133,14 +133,15 @@ def _why_none(incident: Incident | None, now: policy.Policy) -> str:
     return "No message: it is acknowledged, a misprint explains it, or a route says never."
 
 
-def _waits_for(waiting: Waiting, now: policy.Policy) -> str:
-    due_ms = now.settings.digest.next_ms(waiting.since_ms, now.settings.time_zone)
+def _waits_for(incident: Incident, news: Waiting, now: policy.Policy) -> str:
+    due_ms = now.settings.digest.next_ms(news.since_ms, now.settings.time_zone)
+    silenced, muted = now.silencing(incident)
     causes = {
         f"the digest at {iso_ms(due_ms)[:16].replace('T', ' ')}Z": due_ms > now.now_ms,
-        "the end of a silence": now.is_silenced(waiting),
-        "the end of a mute timing": now.is_muted(policy.DIGEST),
+        "the end of a silence": silenced,
+        "the end of a mute timing": muted,
     }
-    waits = [cause for cause, holds in causes.items() if holds] or ["the digest of this minute"]
+    waits = [cause for cause, holds in causes.items() if holds] or ["the sweep of this minute"]
     return f"News of it waits for {' and for '.join(waits)}."
 
 

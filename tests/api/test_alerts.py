@@ -424,3 +424,21 @@ def test_a_parameter_that_was_spoilt_by_hand_is_named(
     for answer in (api.get(path), api.send(change[0], path, change[1])):
         assert answer.status == 503
         assert name in answer.text
+
+
+def test_an_incident_says_what_news_of_it_waits_for(
+    api: Api, services: Services, notified: Notifier, anomaly: Anomaly, table: Table
+) -> None:
+    """Only `alerts show` did."""
+    services.alerts.put_silence(Silence(NOW_MS + HOUR_MS, "TSLA"))
+    medium = table.put("KO", NOW_MS - 1000, "price_spike", severity="medium")
+    daily = AlertSettings.model_validate({"digest": {"every": "day"}})
+    worse = AlertEvent.of("escalated", replace(anomaly, severity="critical"), NOW_MS)
+    notified.handle([AlertEvent.of("detected", medium, NOW_MS - 1000)], daily)
+
+    def unsent() -> dict[str, object]:
+        return {one["subject"]: one["unsent"] for one in api.get("/incidents").json["incidents"]}
+
+    assert unsent() == {"TSLA": None, "KO": "for_digest"}
+    notified.handle([worse], daily)
+    assert unsent() == {"TSLA": "kept_back", "KO": "for_digest"}

@@ -148,6 +148,7 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
     minute_ms = site.bars["JPM"][-20].minute_ms
     anomaly = site.put_anomaly("JPM", minute_ms + 9000, "price_spike", severity="high")
     context = Context("company", "", 0.031, 0.0004, 9, "SPY", 0.001, 1.2, 0.0298)
+    alerts.put_silence(Silence(minute_ms + 60_000, "JPM"))  # as of then
     site.announce(anomaly, context)
     incident = alerts.incident_of(anomaly.id)
     assert incident is not None
@@ -156,6 +157,7 @@ def test_an_opened_incident_says_what_the_market_did_and_is_called_useful_or_noi
     detail = page.locator(".incident-detail", has_text="Not the market: in 5 min JPM +3.10%")
     expect(detail).to_contain_text("SPY +0.10% (beta 1.20)")
     expect(detail).to_contain_text(re.compile(r"The price since: .*% after 5 min"))
+    expect(detail).to_contain_text("A silence or a mute timing keeps news of it back.")
     noise = detail.get_by_role("button", name="Noise")
     expect(noise).to_have_attribute("aria-pressed", "false")
     noise.click()

@@ -295,7 +295,7 @@ def test_an_incident_of_which_nothing_is_heard_for_a_day_is_over(bench: Bench) -
     assert bench.incident(event).state(bench.now_ms) == "resolved"
 
 
-def test_silenced_is_sent_in_a_digest_once_it_is_not(bench: Bench) -> None:
+def test_silenced_is_sent_once_it_is_not(bench: Bench) -> None:
     silence = Silence(bench.now_ms + 3 * HOUR_MS, "AAPL", "price_spike", reason="earnings")
     bench.store.put_silence(silence)
     assert bench.take(opened(severity="critical"), opened(severity="high", ticker="MSFT")) == [None, "opened"]
@@ -304,7 +304,7 @@ def test_silenced_is_sent_in_a_digest_once_it_is_not(bench: Bench) -> None:
     assert bench.store.delete_silence(silence.scope)
     assert not bench.store.delete_silence(silence.scope)
     bench.sweep(after_minutes=1)
-    assert bench.kinds() == ["opened", "digest"]
+    assert bench.kinds() == ["opened", "opened"]
 
 
 def test_a_digest_that_was_not_taken_waits_where_all_of_it_is_silenced(bench: Bench) -> None:
@@ -338,7 +338,7 @@ def test_by_night_only_the_worst_is_sent_and_digests_wait(bench: Bench) -> None:
     bench.sweep(after_minutes=90)
     assert bench.kinds() == ["opened"]
     bench.sweep(after_minutes=61)
-    assert bench.kinds() == ["opened", "digest"]
+    assert bench.kinds() == ["opened", "opened"]
 
 
 @pytest.mark.parametrize("digest", ["hour", "day"])
@@ -351,9 +351,10 @@ def test_what_only_a_mute_timing_or_a_silence_keeps_back_is_sent_when_it_ends(
         mute_timings=(lunch,), digest=DigestTimes.model_validate({"every": digest})
     )
     bench.store.put_silence(Silence(bench.now_ms + 15 * MINUTE_MS, "KO"))
-    bench.take(
-        opened(severity="critical"), opened(severity="high", ticker="KO"), opened(severity="low", ticker="PG")
-    )
+    events = [
+        opened(severity=how, ticker=of) for of, how in (("AAPL", "critical"), ("KO", "high"), ("PG", "low"))
+    ]
+    bench.take(*events, *[over(event, T0_MS + MINUTE_MS) for event in events])
     bench.sweep(after_minutes=9)
     assert bench.kinds() == []
     bench.sweep(after_minutes=2)
@@ -363,6 +364,38 @@ def test_what_only_a_mute_timing_or_a_silence_keeps_back_is_sent_when_it_ends(
     ] == [
         "AAPL price spike",
         "KO price spike",
+    ]
+
+
+@pytest.mark.parametrize("pager", [{}, {"pager": ChannelSettings(type="pagerduty")}])
+def test_what_still_goes_on_when_its_mute_timing_or_silence_ends_is_sent_at_once_to_all(
+    bench: Bench, pager: dict[str, ChannelSettings]
+) -> None:
+    """As in Alertmanager. It was in a digest only, of which PagerDuty gets none: a page was missed for good."""
+    mute = MuteTiming(start=time(9, 0), end=time(9, 40), unless="critical")  # T0 is 9:30 in New York
+    bench.settings = AlertSettings(mute_timings=(mute,), channels=pager)
+    bench.store.put_silence(Silence(bench.now_ms + 5 * MINUTE_MS, "AAPL"))
+    bench.store.put_silence(Silence(bench.now_ms + 5 * MINUTE_MS, "PG"))
+    critical, high, known = (
+        opened(severity=how, ticker=of)
+        for of, how in (("AAPL", "critical"), ("KO", "high"), ("PG", "critical"))
+    )
+    bench.take(critical, high, known)
+    (pg,) = (one for one in bench.incidents() if one.subject == "PG")
+    bench.store.acknowledge(pg.id, Acknowledgement("ann", bench.now_ms + HOUR_MS, 3), bench.now_ms)
+    bench.sweep(after_minutes=4)
+    assert bench.kinds() == []
+    bench.sweep(after_minutes=2)  # the silence ended, and no mute timing keeps a critical one back
+    assert [(one.kind, one.incident and one.incident.subject) for one in bench.sent()] == [("opened", "AAPL")]
+    bench.sweep(after_minutes=5)
+    bench.sweep(after_minutes=5)
+    bench.take(worse(high, bench.now_ms, "critical"))
+    assert [
+        (one.kind, one.incident.subject if one.incident else "", one.channels) for one in bench.sent()
+    ] == [
+        ("opened", "AAPL", ("sns", *pager)),
+        ("opened", "KO", ("sns", *pager)),
+        ("escalated", "KO", ("sns", *pager)),
     ]
 
 
