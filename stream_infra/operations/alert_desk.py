@@ -135,11 +135,11 @@ def _why_none(incident: Incident | None, now: policy.Policy) -> str:
 
 def _waits_for(incident: Incident, news: Waiting, now: policy.Policy) -> str:
     due_ms = now.settings.digest.next_ms(news.since_ms, now.settings.time_zone)
-    silenced, muted = now.silencing(incident)
+    by_silence, by_mute_timing = now.silencing(incident)
     causes = {
         f"the digest at {iso_ms(due_ms)[:16].replace('T', ' ')}Z": due_ms > now.now_ms,
-        "the end of a silence": silenced,
-        "the end of a mute timing": muted,
+        "the end of a silence": by_silence,
+        "the end of a mute timing": by_mute_timing,
     }
     waits = [cause for cause, holds in causes.items() if holds] or ["the sweep of this minute"]
     return f"News of it waits for {' and for '.join(waits)}."

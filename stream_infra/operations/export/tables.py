@@ -66,7 +66,7 @@ COLUMNS: dict[TableName, dict[str, Type]] = {
         "id": "string", "origin": "string", "subject": "string", "state": "string", "severity": "string",
         "opened_at": "string", "last_at": "string", "resolved_at": "string", "acknowledged_by": "string",
         "acknowledged_until": "string", "late": "boolean", "anomaly_count": "integer", "open_count": "integer",
-        "anomalies": "json", "tickers": "json", "context": "json", "messages": "json",
+        "anomalies": "json", "tickers": "json", "context": "json", "messages": "json", "unsent": "string",
     },
 }  # fmt: skip
 """Columns of each table, and what they hold; null where something is unknown."""
