@@ -19,13 +19,13 @@ up: export SOURCE := $(SOURCE)
 up: export SOURCE_MODE := $(SOURCE_MODE)
 up: export TICKERS := $(TICKERS)
 up: .venv node_modules/.installed ## Bring the whole monitor up on this machine; SOURCE=coinbase for real quotes
-	@$(BIN)/python -m localstack.up
+	@$(BIN)/python -m stream_infra.cli.start localstack.up
 
 down: ## End it; its data stays
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down; elif [ -e .venv ]; then $(GONE); else echo "Nothing runs."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m stream_infra.cli.start localstack.down; elif [ -e .venv ]; then $(GONE); else echo "Nothing runs."; fi
 
 clean: ## End it and forget its data
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m localstack.down --forget; elif [ -e .venv ]; then $(GONE); else echo "Nothing to forget."; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m stream_infra.cli.start localstack.down --forget; elif [ -e .venv ]; then $(GONE); else echo "Nothing to forget."; fi
 
 .venv: .venv/.installed compiled ## Make the Python environment with `stock-monitor` in it
 

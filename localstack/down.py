@@ -54,6 +54,9 @@ def main() -> int:
     except OSError as error:
         return failed(unusable(error))
     except KeyboardInterrupt:
+        console.print(
+            "Interrupted: what is left of the monitor may still run. `make down` goes on where it stopped."
+        )
         return 130
     if arguments.forget and settings.directory.exists():
         shutil.rmtree(settings.directory)

@@ -58,7 +58,7 @@ class Process:
         child.returncode = 0  # or Python would warn of a leak where it collects this: it is meant to run on
         try:
             write_atomically(self._pid_file, f"{child.pid}\n{started(child.pid)}\n{_code()}\n")
-        except OSError:  # a full disk, say: nobody would know of it, and nobody end it
+        except BaseException:  # a full disk, Ctrl-C: nobody would know of it, and nobody end it
             _end_group(child.pid, STOP_SECONDS)
             raise
 

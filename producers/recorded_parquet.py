@@ -130,9 +130,11 @@ def _parquet_columns(group: Any) -> Mapping[str, Sequence[Any]] | None:
 
 
 def _values(column: Any) -> Sequence[Any]:
+    from numpy import from_dlpack  # noqa: PLC0415 - pyarrow's `to_numpy` imports pandas, and swallows Ctrl-C meanwhile
+
     kind = str(column.type)
     if column.null_count == 0 and kind in {"int64", "double"}:
-        return column.to_numpy().tolist()  # type: ignore[no-any-return] # pyarrow has no types
+        return from_dlpack(column).tolist()  # type: ignore[no-any-return] # pyarrow has no types
     if column.null_count == 0 and kind.startswith("timestamp[us"):
-        return (column.cast("int64").to_numpy() // 1000).tolist()  # type: ignore[no-any-return]
+        return (from_dlpack(column.cast("int64")) // 1000).tolist()  # type: ignore[no-any-return]
     return column.to_pylist()  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ holds either one command (``stock-monitor <name> ...``) or a group (``stock-moni
 Its name and its line of help are in `COMMANDS` below, so that ``--help`` imports none of them. A module
 imports boto3, numpy, rich or the CDK inside its functions when it can do without for ``--help``. A
 `producers.errors.MonitorError` is one line on stderr (an object with ``--json``) and exit code 1. Errors of the
-AWS client are reported alike. Ctrl-C exits with 130; a command needs to handle neither.
+AWS client are reported alike. Ctrl-C exits with 130 (`stream_infra.cli.start`); a command needs to handle neither.
 """
 
 from __future__ import annotations

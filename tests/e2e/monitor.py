@@ -82,7 +82,7 @@ class Monitor:
     def make(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What `make up` and `make down` run."""
         return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", "stream_infra.cli.start", module, *arguments],
             cwd=ROOT,
             env=self.environment(),
             capture_output=True,

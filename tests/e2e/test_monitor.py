@@ -265,7 +265,7 @@ def test_a_second_terminal_can_follow(monitor: Monitor, what: str) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
     assert "Traceback" not in errors
 
 

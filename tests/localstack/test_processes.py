@@ -218,6 +218,22 @@ def test_a_program_whose_pid_file_cannot_be_written_is_ended(process: Process, t
     assert not alive.exists() or not started(int(alive.read_text()))
 
 
+def test_a_program_that_was_started_just_when_ctrl_c_came_is_ended(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would run on and hold its port, and nobody know of it."""
+    begun: list[int] = []
+
+    def interrupted(pid: int) -> str:
+        begun.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "started", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        process.start([sys.executable, "-c", "import time; time.sleep(600)"], os.environ)
+    assert not started(begun[0])
+
+
 def test_a_front_door_that_hangs_is_replaced(tmp_path: Path) -> None:
     settings = LocalSettings(tmp_path, free_port(), free_port())
     hanging = front_door(settings)

@@ -127,7 +127,12 @@ class ArrayReader:
         for one in raw:
             if one not in self._symbols:
                 self._symbols[one] = symbol_of(one)
-        return [self._symbols[one] for one in raw], column.indices.to_numpy(zero_copy_only=False)
+        return [self._symbols[one] for one in raw], _array(column.indices)
+
+
+def _array(column: Any) -> Any:
+    """Return Arrow's numbers; its own `to_numpy` imports pandas if that is there, and swallows Ctrl-C meanwhile."""
+    return np.from_dlpack(column)
 
 
 def _times(column: Any) -> Ints:
@@ -135,7 +140,7 @@ def _times(column: Any) -> Ints:
     if column.null_count or not (kind == "int64" or kind.startswith("timestamp[us")):
         raise _NotPlainError("a column is not plain")
     whole = column if kind == "int64" else column.cast("int64")
-    times: Ints = whole.to_numpy(zero_copy_only=False)
+    times: Ints = _array(whole)
     if kind != "int64":
         times = times // 1000
     lowest = SECONDS_NOT_MS if kind == "int64" else 0
@@ -151,7 +156,12 @@ def _numbers(column: Any, low: float, high: float, rows: int) -> Floats:
         return np.full(rows, np.nan)
     if str(column.type) not in _NUMBERS:
         raise _NotPlainError("a column is not plain")
-    values: Floats = np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+    column = column.cast("double", safe=False)
+    if column.null_count:
+        whole = column.from_buffers(column.type, rows, [None, column.buffers()[1]], offset=column.offset)
+        values: Floats = np.where(_array(column.is_null().cast("int8")), np.nan, _array(whole))
+    else:
+        values = _array(column)
     if ((values < low) | (values > high)).any():
         raise _NotPlainError("a column is not plain")
     return values

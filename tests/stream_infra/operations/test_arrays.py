@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +106,31 @@ def test_parquet_of_any_width_is_read_by_arrow(tmp_path: Path, kind: str, number
     found, rejected, arrays = by_arrow(path)
     assert (len(found), rejected, arrays) == (6, [], 1)
     assert (found, rejected) == by_columns(path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_no_recording_needs_pandas(tmp_path: Path, kind: str) -> None:
+    """Where it was installed, half a second went by in which Ctrl-C was swallowed."""
+    import pyarrow
+    from pyarrow import csv, parquet
+
+    table = pyarrow.table({"ts": [T, T + 1], "symbol": ["A", "A"], "price": [1.5, 2.5], "volume": [1, None]})
+    path = tmp_path / f"ticks.{kind}"
+    csv.write_csv(table, path) if kind == "csv" else parquet.write_table(table, path)
+    program = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'pandas': print('asked')\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from pathlib import Path\n"
+        "from stream_infra.operations.offline.arrays import ArrayReader\n"
+        "from producers.recordings import read_blocks, read_columns\n"
+        "path = Path(sys.argv[1])\n"
+        "print(len([*read_blocks(path, print, ArrayReader().of_arrow), *read_columns(path, print)]))"
+    )
+    run = [sys.executable, "-c", program, str(path)]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "2\n"
 
 
 @pytest.mark.parametrize(
