@@ -13,16 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from producers.http import reason_of
+from producers.http import reason_of, seconds_to_wait
 from producers.quote_batch import Quote
-from producers.quote_values import why_no_quote
-from producers.source import Missing, Quotes, SourceError
+from producers.quote_values import known, why_no_quote
+from producers.source import COLUMNS, Missing, Quotes, SourceError
 
 _OPEN_SECONDS: Final = 5.0
 _PING_SECONDS: Final = 4.0
@@ -30,6 +30,7 @@ _PING_SECONDS: Final = 4.0
 _READ_SECONDS: Final = 0.25
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _MAX_PAUSE_SECONDS: Final = 4.0
+_MAX_ASKED_SECONDS: Final = 3600.0
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 _MESSAGES_A_SECOND: Final = 80
 """Of those that are sent; Coinbase takes 100 from an address: https://docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits."""
@@ -126,7 +127,8 @@ class StreamSource:
             if self._rejected is not None:
                 raise self._rejected
             if not self._connected:
-                raise SourceError(f"the stream of {self._dialect.name} is not connected: {self._problem}")
+                why = f"{self._problem}; {self._odd}" if self._odd else self._problem
+                raise SourceError(f"the stream of {self._dialect.name} is not connected: {why}")
             return {**found, **{symbol: self._sample(name) for symbol, name in names.items()}}
 
     def _sample(self, name: str) -> Quote | Missing:
@@ -150,20 +152,26 @@ class StreamSource:
     def _run(self) -> None:
         failures = 0
         while not self._closing.is_set() and self._rejected is None:
+            asked = 0.0
             try:
                 with self._connection() as connection:
                     self._hold(connection)
-                    failures = 0
             except StreamRejectedError as error:
                 self._lose(str(error), error)
             except Exception as error:  # noqa: BLE001 - of the network, or of the dialect: polls say it
-                if isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}:
-                    said = f"{self._dialect.name} rejects the key (status {error.response.status_code})"
-                    self._lose(said, StreamRejectedError(said))
-                failures = 1 if self._connected else failures + 1
-                self._lose(reason_of(error) or f"{type(error).__name__}: {error}"[:160])
+                if isinstance(error, InvalidStatus):
+                    if error.response.status_code in {401, 403}:
+                        said = f"{self._dialect.name} rejects the key (status {error.response.status_code})"
+                        self._lose(said, StreamRejectedError(said))
+                    asked = _asked_to_wait(error)
+                # A vendor may greet, take subscriptions and close each time: a connection counts that brought a quote.
+                came = any(isinstance(quote, Quote) for quote in self._newest.values())
+                failures = 1 if came else failures + 1
+                waits = f"; it asks to wait {asked:.0f} s" if asked else ""
+                self._lose((reason_of(error) or f"{type(error).__name__}: {error}"[:160]) + waits)
             longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 8))
-            self._closing.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter, not a secret
+            pause = random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+            self._closing.wait(max(pause, asked))
 
     def _connection(self) -> ClientConnection:
         return connect(
@@ -196,13 +204,15 @@ class StreamSource:
                 self._merge(self._read(connection.recv(timeout=_READ_SECONDS)))
 
     def _read(self, message: str | bytes) -> list[tuple[str, Quote | Missing]]:
+        found = list[tuple[str, Quote | Missing]]()
         try:
-            return [(name, _sound(quote)) for name, quote in self._dialect.read(message)]
+            for name, quote in self._dialect.read(message):
+                found.append((name, _sound(quote)))
         except (SourceError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - one odd message must not end the stream; polls say it
             self._odd = f"a message cannot be read: {type(error).__name__}: {error}"[:160]
-            return []
+        return found
 
     def _changes(self, before: Sequence[str], wanted: Sequence[str]) -> list[str]:
         """Return the messages that change the subscription, and forget the quotes of what is no longer wanted."""
@@ -281,16 +291,37 @@ def _sound(quote: object) -> Quote | Missing:
         return quote
     if not isinstance(quote, Quote):
         return Missing(f"the stream returned a {type(quote).__name__}; must be a Quote or Missing")
+    beside: dict[str, Any] = {column: known(getattr(quote, column)) for column in COLUMNS}
+    quote = quote._replace(**beside)
     is_priced = not (isinstance(quote.price, float) and math.isnan(quote.price))
     why = why_no_quote(*(quote if is_priced else quote._replace(price=0.0)))
     return quote if why is None else Missing(f"the stream returned no quote: {why}")
 
 
 def readable(items: Iterable[object], kind: type[T]) -> Iterator[T]:
-    """Return a message's items as `kind`; one that is none costs no other of the message."""
+    """Return a message's items as `kind`; one that is none costs no other of the message.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        After all others, if one is none.
+    """
+    odd: msgspec.ValidationError | None = None
     for item in items:
-        with suppress(msgspec.ValidationError):
-            yield msgspec.convert(item, kind, strict=False)
+        try:
+            found = msgspec.convert(item, kind, strict=False)
+        except msgspec.ValidationError as error:
+            odd = error
+        else:
+            yield found
+    if odd is not None:
+        raise odd
+
+
+def _asked_to_wait(rejected: InvalidStatus) -> float:
+    """Return the seconds that a server asks to wait before the next connection (Retry-After), an hour at most."""
+    after = next(iter(rejected.response.headers.get_all("Retry-After")), "")
+    return min(seconds_to_wait(after, time.time_ns() // 1_000_000) or 0.0, _MAX_ASKED_SECONDS)
 
 
 def _merged(before: Quote | Missing | None, news: Quote | Missing) -> Quote | Missing:

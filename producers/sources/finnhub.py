@@ -101,13 +101,13 @@ class FinnhubStream:
                 raise StreamRejectedError(f"finnhub rejects the key ({said.msg}): check FINNHUB_API_KEY")
             raise ConnectionError(f"finnhub says: {said.msg}")
         for trade in readable(said.data, _Trade):
-            yield trade.s, Quote(trade.p, quote_ts=trade.t)
+            yield trade.s, Quote(trade.p, quote_ts=None if trade.t is None else int(trade.t))
 
 
 class _Trade(msgspec.Struct):
     s: str
     p: float
-    t: int
+    t: float | None = None
 
 
 class _Said(msgspec.Struct):

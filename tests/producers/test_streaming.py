@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,9 @@ from contextlib import suppress
 from typing import cast
 
 import pytest
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 from producers.polling import poll
@@ -26,7 +29,10 @@ KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "s3cr3t", "FINNHUB_API_
 
 
 class Exchange:
-    """A vendor's WebSocket server; `answer` is called with every message, `greeting` is sent first."""
+    """A vendor's WebSocket server; `answer` is called with every message, `greeting` is sent first.
+
+    `rejects` is what it answers in place of a connection.
+    """
 
     def __init__(self) -> None:
         self.answer: Answer = lambda _connection, _message: None
@@ -34,9 +40,15 @@ class Exchange:
         self.received: list[Json] = []
         self.connections: list[ServerConnection] = []
         self.paths: list[str] = []
-        self._server: Server = serve(self._serve, "127.0.0.1", 0)
+        self.rejects: Response | None = None
+        self.requests = 0
+        self._server: Server = serve(self._serve, "127.0.0.1", 0, process_request=self._process)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
+
+    def _process(self, _connection: ServerConnection, _request: Request) -> Response | None:
+        self.requests += 1
+        return self.rejects
 
     def _serve(self, connection: ServerConnection) -> None:
         self.connections.append(connection)
@@ -351,6 +363,34 @@ def test_a_connection_that_is_never_free_is_said(exchange: Exchange, stream: Cal
     assert len(exchange.connections) <= 8, "the pauses between its attempts grow"
 
 
+def test_a_vendor_that_takes_subscriptions_and_closes_each_time_is_called_after_growing_pauses(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    def closing(connection: ServerConnection, _message: Json) -> None:
+        connection.send('{"type":"subscriptions","channels":[]}')
+        connection.close(1008, "rate limit")
+
+    exchange.answer = closing
+    source, until = stream("coinbase"), time.monotonic() + 4
+    while time.monotonic() < until:
+        with pytest.raises(SourceError, match=r"the stream of coinbase is not connected: .*rate limit"):
+            poll("coinbase", source, ["BTC-USD"], NOW_MS)
+    assert len(exchange.connections) <= 6, "the pauses between its attempts grow"
+
+
+def test_a_vendor_that_asks_to_wait_is_left_alone(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    exchange.rejects = Response(429, "Too Many Requests", Headers({"Retry-After": "600"}), b"")
+    source = stream("finnhub")
+    for _ in range(2):  # a poll waits for a connection
+        with pytest.raises(
+            SourceError, match=r"stream of finnhub is not connected: .*429; it asks to wait 600 s"
+        ):
+            poll("finnhub", source, ["AAPL"], NOW_MS)
+    assert exchange.requests == 1
+
+
 def test_stocks_and_crypto_come_from_a_stream_each_and_fail_alone(
     exchange: Exchange, stream: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -533,6 +573,22 @@ def test_why_nothing_of_a_stream_can_be_read_is_said(odd: Callable[..., StreamSo
     while "a message cannot be read: TypeError: cannot unpack" not in reason():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_a_trade_without_its_time_is_a_quote_and_an_item_that_is_none_is_said(
+    exchange: Exchange, stream: Callable[[str], Source]
+) -> None:
+    trades = {"type": "trade", "data": [{"s": "MSFT", "p": "x"}, {"s": "AAPL", "p": 1.5, "t": None}]}
+    exchange.answer = lambda connection, _message: connection.send(json.dumps(trades))
+    source, until = stream("finnhub"), time.monotonic() + 20
+    while (batch := poll("finnhub", source, ["AAPL", "MSFT"], NOW_MS)).price != [1.5]:
+        assert time.monotonic() < until
+    assert "a message cannot be read: ValidationError: Expected `float`" in batch.reasons["MSFT"]
+
+
+def test_nan_beside_a_price_of_a_stream_is_unknown(odd: Callable[..., StreamSource]) -> None:
+    batch = sample("odd", odd("", ("A", Quote(1.5, bid=math.nan, ask=1.6))), ["A"])
+    assert (batch.price, batch.bid, batch.ask) == ([1.5], [None], [1.6])
 
 
 @pytest.mark.parametrize("name", ["alpaca", "kraken", "finnhub"])
