@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -76,6 +76,7 @@ def client_of(
     headers: Mapping[str, str] | None = None,
     *,
     retry_seconds: float = 0.0,
+    read: Callable[[Any], Any] = lambda content: content,
 ) -> VendorClient:
     """Return a client for the source's vendor at `url`, within the limits that the source declares.
 
@@ -85,24 +86,31 @@ def client_of(
         Sent with every call, the keys among them.
     retry_seconds
         How long a call of a history may wait for its turn.
+    read
+        As that of a `Vendor`.
     """
     check = (
         f"check {' and '.join(key.variable for key in spec.keys)}, and that the plan covers what is asked for"
     )
     hint = check if spec.keys else "no key is needed: the address may be blocked where the monitor runs"
-    vendor = Vendor(spec.name, url, headers or {}, spec.calls_per_minute or _UNLIMITED, hint)
+    vendor = Vendor(spec.name, url, headers or {}, spec.calls_per_minute or _UNLIMITED, hint, read)
     return VendorClient(vendor, poll_seconds(environment), retry_seconds=retry_seconds)
 
 
 def history_client_of(
-    spec: SourceSpec, environment: Environment, url: str, headers: Mapping[str, str] | None = None
+    spec: SourceSpec,
+    environment: Environment,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    read: Callable[[Any], Any] = lambda content: content,
 ) -> VendorClient:
     """Return a client for the history of the source's vendor.
 
     Where nobody polls, a call takes its time and waits as long as the vendor asks; quotes never wait for bars.
     """
     retry = 0.0 if _INTERVAL in environment else _RETRY_SECONDS
-    return client_of(spec, history_environment(environment), url, headers, retry_seconds=retry)
+    return client_of(spec, history_environment(environment), url, headers, retry_seconds=retry, read=read)
 
 
 def history_environment(environment: Environment) -> Environment:

@@ -44,7 +44,7 @@ _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # no text of U
 _DEEPEST = 64  # far beyond what any vendor nests; readers take some hundreds
 _TEXT_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 _LONGEST_WHOLE = 20  # digits; Python reads no number of more than 4,300
-_NOT_JSON = (
+NOT_JSON = (
     msgspec.MsgspecError,
     ValueError,
     RecursionError,
@@ -55,7 +55,8 @@ _NOT_JSON = (
 class Vendor:
     """Who is called: its name in messages, its address, and what its documentation says of limits.
 
-    `hint` tells a user what to do about a key that is rejected.
+    `hint` tells a user what to do about a key that is rejected. `read` returns what an answer of status 200 says, or
+    raises the `VendorError` that it tells of: one that is limited or transient is treated as if its status said so.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Vendor:
     headers: Mapping[str, str]
     calls_per_minute: float
     hint: str
+    read: Callable[[Any], Any] = lambda content: content
 
 
 class VendorClient:
@@ -231,14 +233,18 @@ class VendorClient:
         if answer.status != 200:
             raise self._failure(answer.status, answer.headers, answer.body)
         try:
-            content = _decoded(answer.body)
-        except _NOT_JSON as error:
+            content = decoded(answer.body)
+        except NOT_JSON as error:
             text = shortened(answer.body.decode(errors="replace"), SHOWN)
             raise TransientError(f"{self.vendor.name} answered what is not JSON: {text!r}", 200) from error
         if _complaint(content):
             said = self._error_text(answer.body)
             raise VendorError(f"{self.vendor.name} answers an error (200: {said}): {self.vendor.hint}", 200)
-        return content
+        try:
+            return self.vendor.read(content)
+        except RateLimitedError as error:
+            until_ms = self.state.blocked_until_ms = self._blocked_until(answer.headers)
+            raise RateLimitedError(f"{limited(self.vendor.name, until_ms)}: {error}", 429) from error
 
     def _failure(self, status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
         name, said = self.vendor.name, self._error_text(body)
@@ -265,8 +271,8 @@ class VendorClient:
     def _error_text(self, body: bytes) -> str:
         text = body.decode(errors="replace")
         try:
-            content = _decoded(body)
-        except _NOT_JSON:
+            content = decoded(body)
+        except NOT_JSON:
             content = None
         text = _complaint(content) or text
         for secret in self.vendor.headers.values():  # should the vendor repeat what it was sent
@@ -302,7 +308,7 @@ def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> float | None:
     return None if seconds is None else now_ms + seconds * 1000
 
 
-def _decoded(body: bytes) -> Any:
+def decoded(body: bytes) -> Any:
     """Return the JSON in an answer; NaN, endless numbers, other bytes than UTF-8 cost the values that hold them alone.
 
     So do half characters and what is nested without end.

@@ -95,11 +95,11 @@ class KrakenSource(VendorSource):
         found: dict[str, Quote | Missing] = dict.fromkeys(symbols, Missing(_UNLISTED))
         errors: list[VendorError] = []
         try:
-            wanted = self._pairs.listed(symbols, self._result)
+            wanted = self._pairs.listed(symbols, self._client.get)
             names = list(dict.fromkeys(wanted.values()))
             for start in range(0, len(names), PAIRS_PER_CALL):
                 asked = names[start : start + PAIRS_PER_CALL]
-                tickers = self._result("/0/public/Ticker", {"pair": ",".join(asked)})
+                tickers = self._client.get("/0/public/Ticker", {"pair": ",".join(asked)})
                 quotes = {name: read_quote(SOURCE.name, _quote, tickers.get(name)) for name in asked}
                 found |= {symbol: quotes[name] for symbol, name in wanted.items() if name in quotes}
         except VendorError as error:
@@ -108,11 +108,15 @@ class KrakenSource(VendorSource):
         self._client.end_poll(errors, answered=answered)
         return found
 
-    def _result(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        return _result(self._client.get(path, parameters))
 
+def result_of(answer: object) -> dict[str, Any]:
+    """Return the result in an answer of status 200, whose list `error` says whether it is one.
 
-def _result(answer: object) -> dict[str, Any]:
+    Raises
+    ------
+    VendorError
+        If it is none.
+    """
     try:
         said = msgspec.convert(answer, _Answer)
     except msgspec.ValidationError as error:
@@ -125,7 +129,7 @@ def _result(answer: object) -> dict[str, Any]:
 
 def _error(said: str) -> VendorError:
     if "Rate limit" in said or "Too many requests" in said:
-        return RateLimitedError(f"kraken allows no more calls now ({said})", 429)
+        return RateLimitedError(said, 429)
     if said.startswith(("EService", "EGeneral:Temporary", "EGeneral:Internal")):
         return TransientError(f"kraken fails ({said})")
     return RejectedRequestError(f"kraken rejects the request ({said})")
@@ -161,11 +165,11 @@ class KrakenHistory:
 
     def minute_bars(self, symbol: str, since_ms: int, until_ms: int) -> Iterator[MinuteBar]:
         """Return a pair's bars, the oldest first; minutes without a trade are left out."""
-        name = self._pairs.listed([symbol], self._result).get(symbol)
+        name = self._pairs.listed([symbol], self._client.pages).get(symbol)
         if name is None:
             raise SourceError(f"{symbol}: {_UNLISTED}")
         asked = {"pair": name, "interval": "1", "since": str(since_ms // 1000 - 60)}
-        found = [rows for key, rows in self._result("/0/public/OHLC", asked).items() if key != "last"]
+        found = [rows for key, rows in self._client.pages("/0/public/OHLC", asked).items() if key != "last"]
         candles = bars_of(f"kraken, {symbol}", found[0] if found else [], _Candle)
         oldest_ms = candles[0].time * 1000 if candles else since_ms
         if len(candles) >= _CANDLES and oldest_ms > since_ms + _MINUTE_MS:
@@ -179,9 +183,6 @@ class KrakenHistory:
                 yield MinuteBar(
                     candle.time * 1000, candle.open, candle.high, candle.low, candle.close, candle.volume
                 )
-
-    def _result(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-        return _result(self._client.pages(path, parameters))
 
 
 class _Candle(msgspec.Struct, array_like=True):
@@ -197,7 +198,7 @@ class _Candle(msgspec.Struct, array_like=True):
 
 def _history(environment: Environment) -> KrakenHistory:
     url = environment.get("KRAKEN_URL") or _URL
-    return KrakenHistory(history_client_of(SOURCE, environment, url))
+    return KrakenHistory(history_client_of(SOURCE, environment, url, read=result_of))
 
 
 class KrakenStream:
@@ -271,7 +272,8 @@ def _stream(environment: Environment) -> StreamSource:
 
 
 def _poll(environment: Environment) -> KrakenSource:
-    return KrakenSource(client_of(SOURCE, environment, environment.get("KRAKEN_URL") or _URL))
+    url = environment.get("KRAKEN_URL") or _URL
+    return KrakenSource(client_of(SOURCE, environment, url, read=result_of))
 
 
 SOURCE = SourceSpec(

@@ -26,6 +26,7 @@ from producers.http import NoReplyError, within
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Quotes, SourceError, SourceSpec
 from producers.vendor import history_environment, poll_seconds
+from producers.vendor_client import NOT_JSON, decoded
 from producers.vendor_state import (
     RateLimitedError,
     RejectedRequestError,
@@ -127,10 +128,10 @@ class YahooClient:
 
 def _result_of(status: int, body: bytes) -> _Result:
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = msgspec.convert(decoded(body), _Answer, strict=False)  # numbers may come as text
     except msgspec.ValidationError as error:
         raise TransientError(f"an answer that is no chart: {error}"[:_SHOWN], status) from error
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise TransientError(f"status {status}, with what is not JSON", status) from error
     chart = answer.chart or answer.finance or _Chart()
     if chart.error is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -63,9 +64,23 @@ def vendor_client(clock: Clock) -> Iterator[MakeClient]:
     """Makes clients whose time passes only while they wait."""
     made: list[VendorClient] = []
 
-    def make(url: str, name: str = "acme", calls_per_minute: float = 600, seconds: float = 4) -> VendorClient:
-        vendor = Vendor(name, url, {"X-Key": "s3cr3t-key"}, calls_per_minute, "check ACME_KEY")
-        client = VendorClient(vendor, seconds, clock_ms=clock, sleep=clock.sleep, rng=random.Random(1))
+    def make(
+        url: str,
+        name: str = "acme",
+        calls_per_minute: float = 600,
+        seconds: float = 4,
+        read: Callable[[Any], Any] = lambda content: content,
+        **more: float,
+    ) -> VendorClient:
+        vendor = Vendor(name, url, {"X-Key": "s3cr3t-key"}, calls_per_minute, "check ACME_KEY", read)
+        client = VendorClient(
+            vendor,
+            seconds,
+            retry_seconds=retry_seconds,
+            clock_ms=clock,
+            sleep=clock.sleep,
+            rng=random.Random(1),
+        )
         made.append(client)
         return client
 

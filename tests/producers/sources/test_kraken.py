@@ -9,7 +9,8 @@ import pytest
 from producers.polling import poll
 from producers.source import MinuteBar, SourceError
 from producers.sources import create, history_of
-from producers.sources.kraken import PAIRS_PER_CALL, KrakenSource
+from producers.sources.kraken import PAIRS_PER_CALL, KrakenHistory, KrakenSource, result_of
+from producers.vendor_state import RateLimitedError
 from tests.producers.fakes import Call, Clock, MakeClient, Reply, VendorStub
 
 NOW_MS = 1_743_512_405_000
@@ -50,7 +51,7 @@ def answer(call: Call) -> Reply:
 def source(vendor: VendorStub, vendor_client: MakeClient, clock: Clock) -> KrakenSource:
     clock.now_ms = NOW_MS
     vendor.answer = answer
-    return KrakenSource(vendor_client(vendor.url, "kraken", 50))
+    return KrakenSource(vendor_client(vendor.url, "kraken", 50, read=result_of))
 
 
 def test_a_ticker_is_a_quote(source: KrakenSource, vendor: VendorStub) -> None:
@@ -103,7 +104,10 @@ def test_a_long_list_takes_several_calls(source: KrakenSource, vendor: VendorStu
     ("reply", "message"),
     [
         # docs.kraken.com/api/docs/guides/spot-errors
-        (result(None, "EAPI:Rate limit exceeded"), "allows no more calls now .EAPI:Rate limit exceeded"),
+        (
+            result(None, "EAPI:Rate limit exceeded"),
+            "allows no more calls until .* UTC: EAPI:Rate limit exceeded",
+        ),
         (result({}, "EService:Unavailable"), "kraken fails .EService:Unavailable"),
         (result({}, "EQuery:Unknown asset pair"), "rejects the request .EQuery:Unknown asset pair"),
         ((200, {}, b"[1]"), "answered what is no result"),
@@ -115,6 +119,34 @@ def test_documented_errors_are_said(vendor: VendorStub, reply: Reply, message: s
     source = create("kraken", {"KRAKEN_URL": vendor.url, "POLL_INTERVAL_SECONDS": "1"})
     with pytest.raises(SourceError, match=message):
         poll("kraken", source, ["BTC/USD"], NOW_MS)
+
+
+def test_a_limit_in_an_answer_of_success_is_one(source: KrakenSource, vendor: VendorStub) -> None:
+    vendor.script(result(None, "EGeneral:Too many requests"))
+    for _ in range(2):
+        with pytest.raises(RateLimitedError, match="kraken allows no more calls until"):
+            poll("kraken", source, ["BTC/USD"], NOW_MS)
+    assert len(vendor.calls) == 1, "it is left alone, as after status 429"
+
+
+def test_a_failure_in_an_answer_of_success_is_tried_again(source: KrakenSource, vendor: VendorStub) -> None:
+    failures = [result(None, "EService:Unavailable"), result({}, "EService:Busy")]
+    vendor.answer = lambda call: failures.pop() if failures else answer(call)
+    assert poll("kraken", source, ["BTC/USD"], NOW_MS).symbol == ["BTC/USD"]
+
+
+def test_history_waits_for_a_limit_in_an_answer_of_success(
+    vendor: VendorStub, vendor_client: MakeClient, clock: Clock
+) -> None:
+    first, limits = NOW_MS // 60_000 * 60, [result(None, "EAPI:Rate limit exceeded")]
+    clock.now_ms = NOW_MS
+    vendor.answer = lambda call: (
+        answer(call) if "Asset" in call.path else limits.pop() if limits else candles(first, 6)
+    )
+    client = vendor_client(vendor.url, "kraken", 50, read=result_of, retry_seconds=900)
+    bars = list(KrakenHistory(client).minute_bars("BTC/USD", first * 1000, first * 1000 + 3_600_000))
+    assert bars
+    assert clock.now_ms - NOW_MS >= 15_000
 
 
 def test_a_warning_is_no_error(source: KrakenSource, vendor: VendorStub) -> None:

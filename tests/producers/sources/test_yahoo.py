@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -99,7 +100,7 @@ def test_an_odd_answer_costs_its_ticker_alone(source: MakeSource) -> None:
         "NOCHART": (answer({"chart": None}), "yahoo: status 200, with an empty chart"),
         "LIST": (answer([]), "yahoo: an answer that is no chart: Expected `object`, got `array`"),
         "TEXT": (
-            changed("TEXT", regularMarketPrice="276.50"),
+            changed("TEXT", regularMarketPrice="N/A"),
             "yahoo: an answer that is no chart: Expected `float | null`, got `str`",
         ),
         # https://github.com/iprak/yahoofinance/issues/93; yfinance issue 1952
@@ -114,6 +115,13 @@ def test_an_odd_answer_costs_its_ticker_alone(source: MakeSource) -> None:
     assert batch.missing == list(odd)
     for ticker, (_, why) in odd.items():
         assert batch.reasons[ticker].startswith(why), ticker
+
+
+def test_numbers_may_come_as_text_and_what_is_beside_the_price_as_nan(source: MakeSource) -> None:
+    text = changed("SONY", regularMarketPrice="276.50", regularMarketVolume="1200")
+    made = source(SONY=text, TM=changed("TM", regularMarketVolume=math.nan))
+    batch = poll("yahoo", made, ["SONY", "TM"], NOW_MS)
+    assert (batch.price, batch.day_volume) == ([276.5, 276.5], [1200.0, None])
 
 
 def test_a_page_of_consent_that_cannot_be_accepted_costs_the_ticker(source: MakeSource, yahoo: Yahoo) -> None:
