@@ -76,10 +76,10 @@ def vendor_client(clock: Clock) -> Iterator[MakeClient]:
         client = VendorClient(
             vendor,
             seconds,
-            retry_seconds=retry_seconds,
             clock_ms=clock,
             sleep=clock.sleep,
             rng=random.Random(1),
+            **more,
         )
         made.append(client)
         return client
