@@ -12,11 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from producers.errors import MonitorError
+from stream_infra.operations.endpoints import LOCAL_REGION
 from stream_infra.operations.proxy import unproxied
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
-REGION = "us-east-1"
+REGION = LOCAL_REGION
 HOST = "127.0.0.1"
 _CHOICES = {"SOURCE", "SOURCE_MODE", "TICKERS"}
 """What `make up` takes from variables that mean something else to the programs that it starts."""

@@ -85,13 +85,6 @@ class LazyGroup(TyperGroup):
             _report(error, str(error), as_json=ctx.meta.get("json", False))
         except _aws_errors() as error:
             _report(error, f"AWS: {error}", as_json=ctx.meta.get("json", False))
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            _report(
-                error, f"there is no space left to write to: {error}", as_json=ctx.meta.get("json", False)
-            )
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what standard output still holds would fail again
         raise typer.Exit(1)
 
 
@@ -232,3 +225,9 @@ def main() -> None:
         typer.main.get_command(app).main(prog_name="stock-monitor")
     except KeyboardInterrupt:  # before a command had begun
         sys.exit(130)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _report(error, f"there is no space left to write to: {error}", as_json="--json" in sys.argv)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what standard output still holds would fail again
+        sys.exit(1)

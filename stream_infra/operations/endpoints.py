@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from producers.watch_list import WatchListReader
 
 FILE = "endpoints.json"
+LOCAL_REGION = "us-east-1"
 _NOT_RUNNING = "the local monitor is not running: make up, or pass --aws for the one on AWS"
 _DASHBOARD = names.DASHBOARD_STACK, "Url"
 _API, _API_ID = (names.API_STACK, "ApiUrl"), (names.API_STACK, "ApiId")
@@ -103,7 +104,9 @@ class Endpoints:
     def client(self, service: Literal["ssm"]) -> SSMClient: ...
     def client(self, service: Any) -> Any:
         """Return a boto3 client of this monitor's AWS; the local one gets credentials that AWS would reject."""
-        return _client(service, self.aws)
+        # `make up` deploys to this one region, whatever the person's own is.
+        region = None if self.directory is None else LOCAL_REGION
+        return _client(service, self.aws, region)
 
     def account(self) -> str:
         """Return the number of the account that the monitor is in."""
@@ -253,7 +256,7 @@ def local_session() -> Session:
     return boto3.Session(botocore_session=session.Session(session_vars=unset))
 
 
-def _client(service: str, url: str | None) -> Any:
+def _client(service: str, url: str | None, region: str | None = None) -> Any:
     import boto3  # noqa: PLC0415  --help must not pay for it
     from botocore.config import Config  # noqa: PLC0415
 
@@ -263,7 +266,7 @@ def _client(service: str, url: str | None) -> Any:
     return local_session().client(  # type: ignore[call-overload]
         service,
         endpoint_url=url,
-        region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+        region_name=region or os.environ.get("AWS_DEFAULT_REGION") or LOCAL_REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  the local AWS takes anything
         config=Config(connect_timeout=3, retries={"total_max_attempts": 2}),

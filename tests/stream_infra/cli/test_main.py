@@ -225,6 +225,19 @@ def test_streams_that_are_closed_or_full_are_no_defect(
     assert len(done.stderr.splitlines()) == bool(said)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("option", ["--help", "--version", "config --help", "cost --json"])
+def test_a_full_disk_is_named_whatever_was_to_be_written(option: str, run: Run) -> None:
+    program = (
+        "import os, sys\n"
+        "os.dup2(os.open('/dev/full', os.O_WRONLY), 1)\n"
+        "from stream_infra.cli.main import main; main()"
+    )
+    done = run(*option.split(), code=program)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "there is no space left to write to" in done.stderr
+
+
 def test_a_terminal_that_lacks_a_character_gets_its_escape() -> None:
     """What a command writes ended it with a UnicodeEncodeError."""
     program = (

@@ -142,6 +142,15 @@ def test_a_profile_of_the_user_that_is_gone_or_unreadable_is_none_of_a_local_cli
     assert client.meta.endpoint_url == LOCAL["aws"]
 
 
+def test_the_region_of_the_user_is_none_of_a_local_clients(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` named seventeen parts with a problem, as nothing is deployed there."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    client = resolve(aws=False, environment={}, start=checkout).client("kinesis")
+    assert client.meta.region_name == "us-east-1"
+
+
 def test_with_the_flag_the_environments_endpoint_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
