@@ -10,9 +10,9 @@ from api.models import Severity
 from api.parameters import TickerName
 from consumers.alerts.settings import MOST_CHANNELS, listed
 from consumers.contracts.kinds import EVERY_KIND
+from producers.origin import Origin
 
 KindOfRoute = Annotated[str, Field(json_schema_extra={"enum": [*EVERY_KIND]})]
-Origin = Literal["live", "simulated", "replay", "backfill"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 # For the document only: what it rejects the settings reject in words.
 _Time = Annotated[

@@ -5,13 +5,14 @@ Responses are built as plain dicts and not validated again at run time; a test h
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 
 from api.parameters import Instant, TickerName
 from consumers.alerts.links import TOKEN_CHARACTERS
-from consumers.alerts.model import REASON_CHARACTERS, DeliveryStatus, MessageKind
+from consumers.alerts.model import ONE_LINE, REASON_CHARACTERS, DeliveryStatus, MessageKind
 from producers.origin import Origin
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -261,13 +262,24 @@ class AlertList(BaseModel):
     silences: list[SilenceModel]
 
 
+def _one_line(text: str) -> str:
+    if not re.fullmatch(ONE_LINE, text):
+        raise ValueError(f"must be one line of at most {REASON_CHARACTERS} characters")
+    return text
+
+
 class SilenceRequest(BaseModel):
     """Until when, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
     until: Instant = Field(description="ISO 8601; UTC where no offset is given. At most 30 days from now.")
-    reason: str = Field("", max_length=REASON_CHARACTERS, description="Why, for those who read it later.")
+    reason: Annotated[str, AfterValidator(_one_line)] = Field(
+        "",
+        max_length=REASON_CHARACTERS,
+        description="Why, on one line, for those who read it later.",
+        json_schema_extra={"pattern": ONE_LINE},
+    )
 
 
 class LinkRequest(BaseModel):

@@ -67,6 +67,10 @@ def _written(text: object) -> str:
     return symbol
 
 
+def _written_or_all(text: object) -> str:
+    return "" if text == "" else _written(text)
+
+
 def _source(source: str) -> str:
     if not is_source(source):
         raise ValueError("must be live, backfill, simulated, replay or the name of a source")
@@ -151,6 +155,13 @@ IncidentPath = Annotated[
 ]
 TickerName = Annotated[
     str, BeforeValidator(_written), WithJsonSchema({"type": "string", "pattern": _SYMBOL_PATTERN})
+]
+TickerOrAll = Annotated[
+    str,
+    BeforeValidator(_written_or_all),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": _SYMBOL_PATTERN}, {"const": "", "type": "string"}]}
+    ),
 ]
 TickerQuery = Annotated[
     str,

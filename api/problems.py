@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -11,6 +12,7 @@ import msgspec
 from aws_lambda_powertools.event_handler import Response
 
 from producers.errors import MonitorError
+from producers.settings import choices
 
 CONTENT_TYPE = "application/problem+json"
 _SHOWN = 120
@@ -22,6 +24,7 @@ _RULES = {
     "int": "a whole number",
     "float": "a number",
     "list": "a list",
+    "string_type": "text, in quotes",
     "dict": "a JSON object",
     "model": "a JSON object",
 }
@@ -91,7 +94,7 @@ def shown(value: object) -> str:
     >>> shown("x" * 1000)[-6:], len(shown("x" * 1000))
     ('xxxxx…', 120)
     """
-    text = repr(value[:_SHOWN] if isinstance(value, str) else value)
+    text = repr(value[:_SHOWN]) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
@@ -130,7 +133,8 @@ def _of_validation(error: Mapping[str, Any]) -> Problem:
     if error["type"] == "extra_forbidden":
         return Problem.bad_request(f"{where} is unknown here", where=where, allowed="left out")
     rules = (rule for begins, rule in _RULES.items() if error["type"].startswith(begins))
-    return bad_request(where, error.get("input"), next(rules, _SHOULD.sub("", str(error["msg"]))))
+    rule = choices(error) or next(rules, _SHOULD.sub("", str(error["msg"])))
+    return bad_request(where, error.get("input"), rule)
 
 
 def one_of(names: Sequence[str]) -> str:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.models import Severity
-from api.parameters import TickerName
+from api.parameters import TickerOrAll
 from consumers.contracts.kinds import KINDS
 from consumers.stream.thresholds import HIGHEST, LOWEST
+
+
+# For the document only: what it rejects the rules reject in words.
+def _span(lowest: float, highest: float) -> dict[str, Any]:
+    return {"minimum": lowest, "maximum": highest}
+
+
+def _kind(text: str) -> str:
+    if text and text not in KINDS:
+        raise ValueError(f"must be one of {', '.join(KINDS)}")
+    return text
 
 
 class RuleModel(BaseModel):
@@ -18,17 +29,20 @@ class RuleModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: str = Field(
-        description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.", pattern="^[A-Za-z0-9-]{1,32}$"
+        description="A name of one's own: 1 to 32 of A-Z a-z 0-9 -.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9-]{1,32}$"},
     )
     when: Literal["above", "below", "moves", "spread", "volume"] = Field(
         description="The price rises above or falls below `value`, or moves `value` percent within `minutes`; the"
         " spread is `value` basis points or wider; a tick trades `value` times its usual volume."
     )
     value: float
-    ticker: TickerName | Literal[""] = Field("", description="Empty for every ticker.")
-    minutes: float = Field(0, ge=0, le=240, description="Of moves: 1 to 240.")
+    ticker: TickerOrAll = Field("", description="Empty for every ticker.")
+    minutes: float = Field(0, description="Of moves: 1 to 240.", json_schema_extra=_span(0, 240))
     repeat: Literal["once", "daily", "always"] = "always"
-    hysteresis: float = Field(0.1, ge=0, le=50, description="Percent to go back before it can be met again.")
+    hysteresis: float = Field(
+        0.1, description="Percent to go back before it can be met again.", json_schema_extra=_span(0, 50)
+    )
     severity: Severity = "high"
 
 
@@ -54,9 +68,11 @@ class ThresholdRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    value: float | None = Field(ge=LOWEST, le=HIGHEST)
-    ticker: TickerName | Literal[""] = Field("", description="Empty for every ticker.")
-    kind: str = Field("", description="Empty for every kind.", json_schema_extra={"enum": ["", *KINDS]})
+    value: float | None = Field(json_schema_extra=_span(LOWEST, HIGHEST))
+    ticker: TickerOrAll = Field("", description="Empty for every ticker.")
+    kind: Annotated[str, AfterValidator(_kind)] = Field(
+        "", description="Empty for every kind.", json_schema_extra={"enum": ["", *KINDS]}
+    )
 
 
 class ThresholdChange(Thresholds):

@@ -282,7 +282,7 @@ export interface RouteModel {
   severity?: Array<"low" | "medium" | "high" | "critical">;
   ticker?: Array<string>;
   kind?: Array<"bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule">;
-  origin?: Array<"live" | "simulated" | "replay" | "backfill">;
+  origin?: Array<"live" | "simulated" | "replay" | "backfill" | "verify">;
   hours?: RouteHours | null;
   channels?: Array<string> | null;
   notify?: "at_once" | "digest" | "never" | null;
@@ -292,7 +292,7 @@ export interface RouteRequest {
   severity?: Array<"low" | "medium" | "high" | "critical"> | "low" | "medium" | "high" | "critical";
   ticker?: Array<string> | string;
   kind?: Array<"bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule"> | "bad_tick" | "frozen_feed" | "gap" | "level_shift" | "price_spike" | "slow_drift" | "spread_blowout" | "vol_shift" | "volume_burst" | "rule";
-  origin?: Array<"live" | "simulated" | "replay" | "backfill"> | "live" | "simulated" | "replay" | "backfill";
+  origin?: Array<"live" | "simulated" | "replay" | "backfill" | "verify"> | "live" | "simulated" | "replay" | "backfill" | "verify";
   hours?: HoursRequest | null;
   channels?: Array<string> | string | null;
   notify?: "at_once" | "digest" | "never" | null;

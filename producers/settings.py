@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from producers.errors import MonitorError, did_you_mean
+from producers.errors import MonitorError, did_you_mean, shown
 from producers.markets import Session
 from producers.source import Mode
 
@@ -147,7 +147,23 @@ def explain(
     where
         Where a person finds the value at a path, joined by dots; empty for the whole.
     """
-    return [_explained(error, allowed, where) for error in errors]
+    found = list(errors)
+    paths = [error["loc"] for error in found]
+    return [
+        _explained(error, allowed, where)
+        for error in found
+        if error["type"] != "too_short" or not any(_is_below(path, error["loc"]) for path in paths)
+    ]
+
+
+def _is_below(path: Sequence[object], other: Sequence[object]) -> bool:
+    return len(path) > len(other) and path[: len(other)] == other
+
+
+def choices(error: Mapping[str, Any]) -> str:
+    """Return which names pydantic would take, as in "one of hour, day"; "" for an error of another type."""
+    names = re.findall("'([^']*)'", error["ctx"]["expected"]) if error["type"] == "literal_error" else []
+    return f"one of {', '.join(names)}" if len(names) > 1 else "".join(names)
 
 
 def _explained(
@@ -160,8 +176,13 @@ def _explained(
         names = allowed(path)
         what = f"unknown setting {path[-1]!r}{did_you_mean(path[-1], names)}"
         return str(SettingsError(what, where=place, allowed=f"one of {', '.join(names)}"))
-    if message.startswith("Input should be "):
-        rule = message.removeprefix("Input should be ").partition(", unable")[0]
-        rule = rule.replace("a valid string", "text, in quotes")
-        return str(SettingsError(f"{error['input']!r}", where=place, allowed=rule))
+    if error["type"] == "missing":
+        return str(SettingsError("is missing", where=place, allowed="given"))
+    if at_least := re.fullmatch(
+        r"(?:Input should be|\w+ should have) (.*?)(?:, unable.*| after validation.*)?", message
+    ):
+        rule = at_least[1].replace("a valid string", "text, in quotes").replace("a valid array", "a list")
+        given = error["input"]
+        what = shown(given) if given is None or isinstance(given, bool | list | dict) else repr(given)
+        return str(SettingsError(what, where=place, allowed=choices(error) or rule))
     return str(SettingsError(message, where=place))

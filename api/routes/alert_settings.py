@@ -50,7 +50,8 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
         try:
             before, after = services.alert_settings.change(parts, by)
         except AlertSettingsError as error:
-            where = "channels" if "routes" not in parts or str(error).startswith("channels") else "routes"
+            named, _, _ = str(error).partition(": ")
+            where = named if named.partition(".")[0] in parts else next(iter(parts))
             raise Problem.bad_request(str(error), where=where, allowed="") from error
         change = {"before": _routing(before), "by": by, "at": iso_ms(services.now_ms())}
         record("routes", by, _routing(before), _routing(after))

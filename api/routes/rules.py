@@ -47,7 +47,9 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
             record("rule", by, None, _row(rule))
         except RuleError as error:
             what = f"{error.where}: {error.what}" if error.where else error.what
-            raise Problem.bad_request(what, where="rule", allowed=error.allowed) from error
+            named, _, _ = error.what.partition(" is ")
+            where = named if named in RuleModel.model_fields else "rule"
+            raise Problem.bad_request(what, where=where, allowed=error.allowed) from error
         return respond(_row(rule), None)
 
     @app.delete(

@@ -11,6 +11,8 @@ from consumers.contracts.anomaly import SEVERITIES, iso_ms
 
 MINUTE_MS = 60_000
 REASON_CHARACTERS = 200
+ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
+"""What a reason is: without control characters and ends of lines."""
 """Of why somebody silenced or acknowledged something."""
 HOUR_MS = 60 * MINUTE_MS
 LONGEST_SILENCE_DAYS = 30

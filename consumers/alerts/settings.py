@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     field_validator,
     model_validator,
@@ -49,20 +50,20 @@ class AlertSettingsError(SettingsError):
 def _one_of(what: str, allowed: Sequence[str]) -> AfterValidator:
     def check(value: str) -> str:
         if value not in allowed:
-            raise ValueError(f"no {what}; must be one of {', '.join(allowed)}")
+            raise ValueError(f"{value!r} is no {what}; must be one of {', '.join(allowed)}")
         return value
 
     return AfterValidator(check)
 
 
 def _ticker(value: str) -> str:
-    if not is_symbol(symbol := in_capitals(value)):
-        raise ValueError(f"no ticker; must be {SYMBOL_RULE}")
+    if not is_symbol(symbol := in_capitals(value.strip())):
+        raise ValueError(f"{value!r} is no ticker; must be {SYMBOL_RULE}")
     return symbol
 
 
 def _zone(value: str) -> str:
-    problem = ValueError("no time zone; must be a name such as America/New_York or UTC")
+    problem = ValueError(f"{value!r} is no time zone; must be a name such as America/New_York or UTC")
     if not _ZONE.fullmatch(value):  # such as localtime: another one, or none, where the notifier runs
         raise problem
     try:
@@ -80,7 +81,7 @@ def listed(value: object) -> object:
 def _clock(value: object) -> object:
     if isinstance(value, time) or (isinstance(value, str) and _TIME.match(value)):
         return value
-    raise ValueError("no time of the day; must be one such as 18:00")
+    raise ValueError(f"{value!r} is no time of the day; must be one such as 18:00")
 
 
 def _no_flag(value: object) -> object:
@@ -91,14 +92,24 @@ def _no_flag(value: object) -> object:
 
 def _label(value: str) -> str:
     if not value.strip() or len(value) > LABEL_CHARACTERS or not value.isprintable():
-        raise ValueError(f"no name; must be 1 to {LABEL_CHARACTERS} characters on one line")
+        raise ValueError(f"{value!r} is no name; must be 1 to {LABEL_CHARACTERS} characters on one line")
+    return value
+
+
+def _channel_name(value: str) -> str:
+    if not re.fullmatch("[a-z0-9-]{1,32}", value):
+        raise ValueError(f"{value!r} is no name of a channel; must be 1 to 32 of a-z 0-9 -")
     return value
 
 
 def _local(value: time) -> time:
     if value.tzinfo is not None:
-        raise ValueError("a time with a zone; must be one such as 18:00, time_zone says where")
+        raise ValueError(f"{value.isoformat()} has a zone; must be one such as 18:00, time_zone says where")
     return value
+
+
+def _as_written(value: time) -> str:
+    return value.isoformat("auto" if value.second or value.microsecond else "minutes")
 
 
 _Number = Annotated[float, BeforeValidator(_no_flag)]
@@ -110,7 +121,9 @@ _Weekday = Annotated[str, _one_of("weekday", WEEKDAYS)]
 _Ticker = Annotated[str, AfterValidator(_ticker)]
 _Zone = Annotated[str, AfterValidator(_zone)]
 _Some = BeforeValidator(listed)
-_Time = Annotated[time, BeforeValidator(_clock), AfterValidator(_local)]
+_Time = Annotated[
+    time, BeforeValidator(_clock), AfterValidator(_local), PlainSerializer(_as_written, when_used="json")
+]
 
 
 class _Strict(BaseModel):
@@ -267,7 +280,7 @@ class AlertSettings(_Strict):
     """Of the times in messages, and of hours that name no other."""
     routes: tuple[Route, ...] = ()
     """The first that matches decides. What none matches goes to all channels."""
-    channels: dict[Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")], ChannelSettings] = {}
+    channels: dict[Annotated[str, AfterValidator(_channel_name)], ChannelSettings] = {}
     """By names of the user's, besides `sns`."""
     digest: DigestTimes = DigestTimes()
     mute_timings: tuple[MuteTiming, ...] = ()

@@ -106,6 +106,8 @@ class Threshold:
         """
         if kind and kind not in KINDS:
             raise ThresholdError(f"the kind is {shown(kind)}", allowed=f"one of {', '.join(KINDS)}")
+        if value is not None:
+            _number("the threshold", value, _SCORE)
         default, kinds, tickers = self.default, dict(self.kinds), dict(self.tickers)
         if ticker := in_capitals(ticker.strip()):
             of = tickers.pop(ticker, {})
@@ -159,10 +161,8 @@ class ThresholdHistory:
         return replace(found, rules=own) if own else found
 
 
-_ALLOWED = (
-    f"a number from {LOWEST:g} to {HIGHEST:g}, or a JSON object"
-    ' {"default": 2.5, "kinds": {"gap": 3}, "tickers": {"TSLA": 4}}'
-)
+_SCORE = f"a number from {LOWEST:g} to {HIGHEST:g}"
+_ALLOWED = f'{_SCORE}, or a JSON object {{"default": 2.5, "kinds": {{"gap": 3}}, "tickers": {{"TSLA": 4}}}}'
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
@@ -190,10 +190,10 @@ def _by_kind(where: str, value: Any) -> dict[str, float]:
     return {kind: _number(f"{where}.{kind}", number) for kind, number in by_kind.items()}
 
 
-def _number(where: str, value: Any) -> float:
+def _number(where: str, value: Any, allowed: str = "") -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not LOWEST <= value <= HIGHEST:  # neither NaN nor a number too long for a float is
-        raise ThresholdError(f"{where} is {shown(value)}", allowed=_ALLOWED)
+        raise ThresholdError(f"{where} is {shown(value)}", allowed=allowed or _ALLOWED)
     return float(value)
 
 

@@ -49,14 +49,14 @@ RULES = [
     # What a limit may be, and whether minutes and a ticker are named, depends on what a rule watches; that an id is
     # taken or the parameter full depends on the other rules.
     *(
-        (("POST /rules",), "rule", allowed)
-        for allowed in (
-            *dict.fromkeys(allowed for _, _, allowed in VALUES.values()),
-            "named, where a price is the limit",
-            f"1 to {MAX_MINUTES} for moves",
-            "different ids",
-            f"at most {MAX_RULES}",
-            f"at most {MAX_CHARACTERS},",
+        (("POST /rules",), where, allowed)
+        for where, allowed in (
+            *dict.fromkeys(("value", allowed) for _, _, allowed in VALUES.values()),
+            ("ticker", "named, where a price is the limit"),
+            ("minutes", f"1 to {MAX_MINUTES} for moves"),
+            ("rule", "different ids"),
+            ("rule", f"at most {MAX_RULES}"),
+            ("rule", f"at most {MAX_CHARACTERS},"),
         )
     ),
     (("PUT /thresholds",), "value", "at most 4096 characters"),  # of many tickers together
@@ -96,7 +96,7 @@ def rejected_by_a_rule_between_values(ctx: CheckContext, response: Response, cas
         rejected = (problem["where"], problem.get("allowed", ""))
         if any(
             case.operation.label in operations
-            and rejected[0].partition(" ")[0] == where
+            and re.split("[ .]", rejected[0])[0] == where
             and rejected[1].startswith(rule)
             for operations, where, rule in RULES
         ):

@@ -88,7 +88,28 @@ def test_what_is_not_allowed_is_named_and_changes_nothing(
     ProblemModel.model_validate(rejected.json)
     assert rejected.status == 400
     assert said in rejected.json["detail"]
+    assert rejected.json["where"].partition(".")[0] in {*wanted, "routes"}
     assert "Parameter" not in json.dumps(boto3.client("ssm").get_parameters(Names=[PARAMETER])["Parameters"])
+
+
+def test_where_says_which_value_is_wrong(api: Api) -> None:
+    for wanted, where in (
+        ({"routes": [{}, {"hours": {"from": "9:30", "until": "16:00"}}]}, "routes.1.hours.from"),
+        ({"channels": {"Desk": NTFY}}, "channels.Desk"),
+        ({"routes": [{}], "channels": {"desk": {"type": "fax"}}}, "channels.desk"),
+    ):
+        assert api.send("PUT", "/alerts/routes", wanted).json["where"] == where
+
+
+def test_what_the_settings_file_takes_can_be_put_back(api: Api) -> None:
+    of_file = (
+        '{"routes": [{"origin": "verify", "ticker": " tsla ", "hours": {"from": "22:00", "until": "07:00"}}]}'
+    )
+    boto3.client("ssm").put_parameter(Name=PARAMETER, Value=of_file, Type="String")
+    found = AlertRoutes.model_validate_json(api.get("/alerts/routes").text)
+    routes = [route.model_dump(mode="json", by_alias=True) for route in found.routes]
+    assert routes[0]["hours"]["from"] == "22:00"
+    assert put(api, routes=routes).routes == found.routes
 
 
 def test_a_parameter_that_was_spoilt_by_hand_is_named(api: Api) -> None:

@@ -208,6 +208,9 @@ def test_a_silence_is_made_replaced_listed_and_expired(api: Api, services: Servi
     assert services.alerts.silences() == [
         Silence(NOW_MS + HOUR_MS, "TSLA", "price_spike", "earnings", "somebody")
     ]
+    rejected = api.send("PUT", path, {"until": LATER, "reason": "two\nlines"}, **scope)
+    assert (rejected.status, rejected.json["where"]) == (400, "reason")
+    assert rejected.json["allowed"] == "one line of at most 200 characters"
     longer = iso_ms(NOW_MS + 2 * HOUR_MS)
     assert api.send("PUT", path, {"until": longer}, **scope).status == 200
     assert [one["until"] for one in api.get("/alerts").json["silences"]] == [longer]
@@ -363,14 +366,21 @@ def test_rules_are_added_listed_and_removed(api: Api) -> None:
     assert (added.status, added.json["ticker"], added.json["severity"]) == (200, "AAPL", "high")
     assert api.get("/rules").json == {"rules": [added.json], "count": 1}
     for changes, said in (
-        ({}, "two rules have the id 'aapl-200'; must be different ids"),
-        ({"id": "b", "when": "moves"}, "must be a percentage from 0.01 to 90"),
-        ({"id": "b", "ticker": ""}, "must be named, where a price is the limit"),
+        ({}, "rule: two rules have the id 'aapl-200'; must be different ids"),
+        ({"id": "b", "when": "moves"}, "value: must be a percentage from 0.01 to 90"),
+        ({"id": "b", "ticker": ""}, "ticker: must be named, where a price is the limit"),
+        ({"id": "b c"}, "id: must be 1 to 32 of A-Z a-z 0-9 -"),
+        ({"id": "b", "hysteresis": 51}, "hysteresis: must be 0 to 50 percent"),
+        ({"id": "b", "ticker": "A B"}, "ticker: ticker is 'A B'; must be a ticker of 1 to 32 of A-Z"),
+        ({"id": "b", "ticker": None}, "ticker: ticker is null; must be a ticker of 1 to 32 of A-Z"),
+        ({"id": "b", "value": True}, "value: value is true; must be a number"),
+        ({"id": "b", "repeat": "hourly"}, "repeat: must be one of once, daily, always"),
     ):
+        where, _, sentence = said.partition(": ")
         rejected = api.send("POST", "/rules", {**wanted, **changes})
         ProblemModel.model_validate(rejected.json)
-        assert (rejected.status, rejected.json["where"]) == (400, "rule")
-        assert said in rejected.json["detail"]
+        assert (rejected.status, rejected.json["where"]) == (400, where)
+        assert sentence in rejected.json["detail"]
     assert api.send("POST", "/rules", {**wanted, "colour": "red"}).status == 400
     assert api.send("DELETE", "/rules/aapl-200").json == {"removed": "aapl-200"}
     assert api.send("DELETE", "/rules/aapl-200").status == 404
@@ -395,8 +405,15 @@ def test_thresholds_are_set_one_by_one_and_say_by_whom(api: Api) -> None:
         "somebody set KO to 5",
         "somebody set default to 2",
     ]
+    for where, given, allowed in (
+        ("value", {"value": 0}, "a number from 0.1 to 1000"),
+        ("kind", {"value": 3, "kind": "rule"}, "one of bad_tick, "),
+        ("ticker", {"value": 3, "ticker": "A B"}, "a ticker of 1 to 32 of A-Z"),
+    ):
+        rejected = api.send("PUT", "/thresholds", given)
+        assert (rejected.status, rejected.json["where"]) == (400, where)
+        assert rejected.json["allowed"].startswith(allowed)
     for wrong in (
-        {"value": 0},
         {"value": 3, "kind": "gape"},
         {"value": "3"},
         {"value": 3, "tickers": "KO"},

@@ -109,7 +109,7 @@ def test_health_and_safety(api: Api) -> None:
     [
         ({"limit": "1001"}, "less than or equal to 1000"),
         ({"offset": "-1"}, "greater than or equal to 0"),
-        ({"order": "size"}, "'list', 'ticker' or 'change'"),
+        ({"order": "size"}, "one of list, ticker, change"),
         ({"first": "AAPL,A$"}, "a ticker of 1 to 32"),
         ({"first": ",".join(TICKERS[:101])}, "at most 100"),
     ],

@@ -134,7 +134,7 @@ def test_a_slash_in_a_ticker_survives_gateways_that_decode(api: Api, table: Tabl
         ("/quotes/AAPL", {"minutes": "0"}, "minutes", "greater than or equal to 1"),
         ("/quotes/AAPL", {"minutes": "60", "since": "2026-11-24T14:00Z"}, "minutes", "left out beside since"),
         ("/quotes/AAPL", {"minutes": "61", "length": "5s"}, "minutes", "at most 60 with bars below a minute"),
-        ("/health", {"depth": "deep"}, "depth", "'full'"),
+        ("/health", {"depth": "deep"}, "depth", "full"),
     ],
 )
 def test_bad_requests_say_where_and_what_is_allowed(

@@ -94,8 +94,8 @@ def test_a_threshold_is_what_the_parameter_may_hold(tmp_path: Path) -> None:
             "poll_interval_seconds = 0.5",
             r"\[prod\] poll_interval_seconds: 0\.5; must be greater than or equal to 1",
         ),
-        ('session = "nightly"', r"\[prod\] session: 'nightly'; must be 'regular', 'extended' or 'always'"),
-        ('access = "open"', r"\[prod\] access: 'open'; must be 'private' or 'public'"),
+        ('session = "nightly"', r"\[prod\] session: 'nightly'; must be one of regular, extended, always"),
+        ('access = "open"', r"\[prod\] access: 'open'; must be one of private, public"),
         ('operations_email = "ops"', r"\[prod\] operations_email: 'ops'; must be an email address"),
         ('people = ["ann"]', r"\[prod\] people: 'ann'; must be an email address"),
         ("people = [1]", r"\[prod\] people: \[1\]; must be email addresses, as a list"),
@@ -305,7 +305,7 @@ def test_the_context_of_the_cdk_overrides_the_file(tmp_path: Path, monkeypatch: 
         ConfigError, match=r"-c batching-window-seconds: .*did you mean 'batching_window_seconds'"
     ):
         read_context({**own, "batching-window-seconds": "4"}, tmp_path)
-    with pytest.raises(ConfigError, match="-c target: 'nowhere'; must be 'aws' or 'local'"):
+    with pytest.raises(ConfigError, match="-c target: 'nowhere'; must be one of aws, local"):
         read_context({"target": "nowhere"}, tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -269,7 +270,7 @@ def settings(
     as_json: options.AsJson = False,
     aws: options.Aws = False,
 ) -> None:
-    """Show the alert settings in force, or check a file and put it in force.
+    """Show the alert settings in force, or check a file and put it in force: what is shown can be put back.
 
     The parameter's history records who changed them, and the previous values.
 
@@ -280,7 +281,12 @@ def settings(
     client = resolve(aws).client("ssm")
     change = {} if file is None else alert_desk.put_settings(client, read_text(file), getpass.getuser())
     report = {**alert_desk.settings_report(client), **change}
-    _print(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if as_json:
+        _print(json.dumps(report))
+    elif file is None or "settings" not in report:
+        _print(json.dumps(report.get("settings", report), indent=2))
+    else:
+        _print(f"Set by {report['by']}. In force within a minute.")
 
 
 @app.command()
@@ -391,9 +397,9 @@ def _covered(ticker: str | None, kind: str | None, everything: bool) -> tuple[st
 
 
 def _reason(text: str) -> str:
-    from consumers.alerts.model import REASON_CHARACTERS  # noqa: PLC0415  --help must not pay for it
+    from consumers.alerts.model import ONE_LINE, REASON_CHARACTERS  # noqa: PLC0415  --help must not pay for it
 
-    if len(text) > REASON_CHARACTERS or not text.isprintable():
+    if len(text) > REASON_CHARACTERS or not re.fullmatch(ONE_LINE, text):
         allowed = f"one line of at most {REASON_CHARACTERS} characters"
         raise InputError(f"a reason of {len(text)} characters", where="--reason", allowed=allowed)
     return text

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from stream_infra import names
 from stream_infra.cli import options
@@ -104,7 +105,7 @@ def add(
     )
     endpoints = resolve(aws)
     rule = RuleParameter(endpoints.client("ssm"), names.RULES_PARAMETER).add(rule, author("rules"))
-    typer.echo(rule.text if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
+    typer.echo(json.dumps(asdict(rule)) if as_json else f"{rule.id}: {rule.words}. In force within a minute.")
     say_if_unwatched(endpoints, rule.ticker)
     if note := note_on_level(endpoints, rule):
         typer.echo(note, err=True)
@@ -117,11 +118,10 @@ def list_(as_json: options.AsJson = False, aws: options.Aws = False) -> None:
     Example: stock-monitor rules list
     """
     from consumers.stores.rules import RuleParameter  # noqa: PLC0415
-    from consumers.stream.rules import write  # noqa: PLC0415
 
     found = RuleParameter(resolve(aws).client("ssm"), names.RULES_PARAMETER).read()
     lines = [f"{rule.id}: {rule.words}" for rule in found] or ["No rules."]
-    typer.echo(f'{{"rules":{write(found)}}}' if as_json else "\n".join(lines))
+    typer.echo(json.dumps({"rules": [asdict(rule) for rule in found]}) if as_json else "\n".join(lines))
 
 
 @app.command()

@@ -77,7 +77,7 @@ def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: 
     if not as_json:
         typer.echo("In force within a minute.")
     if value is not None:
-        say_if_unwatched(endpoints, in_capitals(ticker))
+        say_if_unwatched(endpoints, in_capitals(ticker.strip()))
 
 
 def _show(threshold: Threshold, *, as_json: bool) -> None:

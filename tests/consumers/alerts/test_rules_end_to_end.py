@@ -57,7 +57,9 @@ def _set_by_cli(sort: str) -> list[ThresholdVersion]:
     """Add a rule by the command; return the versions as the detector reads them."""
     result = CliRunner().invoke(rules.app, ["add", f"my-{sort}", *SORTS[sort], "--json"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["id"] == f"my-{sort}"
+    added = json.loads(result.stdout)
+    assert (added["id"], added["severity"]) == (f"my-{sort}", "high")
+    assert json.loads(CliRunner().invoke(rules.app, ["list", "--json"]).stdout) == {"rules": [added]}
     ssm = boto3.client("ssm")
     written = ssm.get_parameter(Name=PARAMETER)["Parameter"]
     set_ms = round(written["LastModifiedDate"].timestamp() * 1000)

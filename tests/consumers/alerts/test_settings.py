@@ -83,17 +83,26 @@ def test_everything_may_be_set() -> None:
         ),
         (
             '{"routes": [{"kind": "spike"}]}',
-            "routes.0.kind.0: no kind of anomaly; must be one of bad_tick, ",
+            "routes.0.kind.0: 'spike' is no kind of anomaly; must be one of bad_tick, ",
         ),
-        ('{"routes": [{"severity": "worst"}]}', "routes.0.severity.0: no severity; must be one of low, "),
-        ('{"routes": [{"origin": "mars"}]}', "routes.0.origin.0: no origin; must be one of live, simulated"),
-        ('{"routes": [{"notify": "later"}]}', "routes.0.notify: .*'at_once', 'digest' or 'never'"),
+        (
+            '{"routes": [{"severity": "worst"}]}',
+            "routes.0.severity.0: 'worst' is no severity; must be one of low, ",
+        ),
+        (
+            '{"routes": [{"origin": "mars"}]}',
+            "routes.0.origin.0: 'mars' is no origin; must be one of live, simulated",
+        ),
+        (
+            '{"routes": [{"notify": "later"}]}',
+            "routes.0.notify: 'later'; must be one of at_once, digest, never",
+        ),
         ('{"routes": [{"channels": "desk"}]}', "routes.0.channels: 'desk' is no channel; must be one of sns"),
         (
             '{"routes": [{"tickers": "A"}]}',
             "routes.0.tickers: unknown setting 'tickers'.*; must be one of severity, ticker, kind",
         ),
-        ('{"routes": [{"ticker": "A B"}]}', "routes.0.ticker.0: no ticker; must be "),
+        ('{"routes": [{"ticker": "A B"}]}', "routes.0.ticker.0: 'A B' is no ticker; must be "),
         ('{"routes": [{"hours": {"from": "9:30"}}]}', "routes.0.hours"),
         (
             '{"channels": {"desk": {"type": "fax"}}}',
@@ -109,20 +118,23 @@ def test_everything_may_be_set() -> None:
             "channels: there are 21; must be at most 20",
         ),
         ('{"channels": {"My Desk": {"type": "sns"}}}', "channels.My Desk"),
-        ('{"mute_timings": [{"from": "22:00"}]}', "mute_timings.0.until: Field required"),
+        ('{"mute_timings": [{"from": "22:00"}]}', "mute_timings.0.until: is missing; must be given"),
         (
             '{"mute_timings": [{"from": "22:00", "to": "7:00"}]}',
             "mute_timings.0.to: unknown setting 'to'; must be one of from",
         ),
         ('{"mute_timings": [{"from": "07:00", "until": "07:00"}]}', "must be two different times"),
-        ('{"time_zone": "New York"}', "time_zone: no time zone; must be a name such as"),
+        ('{"time_zone": "New York"}', "time_zone: '.*' is no time zone; must be a name such as"),
         ('{"digest": {"every": "minute"}}', "digest.every"),
         (
             '{"digest": {"every": "day", "at": 18}}',
-            "digest.at: no time of the day; must be one such as 18:00",
+            "digest.at: .*18.* is no time of the day; must be one such as 18:00",
         ),
-        ('{"digest": {"at": "18:00Z"}}', "digest.at: a time with a zone; must be one such as 18:00"),
-        ('{"mute_timings": [{"from": 22, "until": "07:00"}]}', "mute_timings.0.from: no time of the day"),
+        ('{"digest": {"at": "18:00Z"}}', "digest.at: 18:00:00.00:00 has a zone; must be one such as 18:00"),
+        (
+            '{"mute_timings": [{"from": 22, "until": "07:00"}]}',
+            "mute_timings.0.from: 22 is no time of the day",
+        ),
         ('{"routes": [{"severity": []}]}', "routes.0.severity"),
         ('{"mute_timings": [{"from": "22:00", "until": "07:00", "weekday": []}]}', "mute_timings.0.weekday"),
         ('{"routes": [], "routes": [{"notify": "never"}]}', "'routes' stands twice"),
@@ -139,15 +151,21 @@ def test_everything_may_be_set() -> None:
         ('{"digest": {"at": "18:00"}}', 'digest: at: must be left out, or every must be "day"'),
         (
             '{"digest": {"every": "day", "at": "1800"}}',
-            "digest.at: no time of the day; must be one such as 18:00",
+            "digest.at: .*18.* is no time of the day; must be one such as 18:00",
         ),
         (
             '{"mute_timings": [{"from": "9:30", "until": "24:00"}]}',
-            "mute_timings.0.until: no time of the day",
+            "mute_timings.0.until: '24:00' is no time of the day",
         ),
-        ('{"time_zone": "localtime"}', "time_zone: no time zone"),  # another one where the notifier runs
-        ('{"time_zone": "right/UTC"}', "time_zone: no time zone"),  # 27 s off
-        ('{"time_zone": "america/new_york"}', "time_zone: no time zone"),  # known to some systems only
+        (
+            '{"time_zone": "localtime"}',
+            "time_zone: '.*' is no time zone",
+        ),  # another one where the notifier runs
+        ('{"time_zone": "right/UTC"}', "time_zone: '.*' is no time zone"),  # 27 s off
+        (
+            '{"time_zone": "america/new_york"}',
+            "time_zone: '.*' is no time zone",
+        ),  # known to some systems only
         ('{"context": {"sectors": {" ": ["A", "B"]}}}', "no name; must be 1 to 64 characters on one line"),
         ('{"context": {"sectors": {"a\\nb": ["A", "B"]}}}', "no name; must be 1 to 64 characters"),
         pytest.param(

@@ -286,7 +286,11 @@ def test_settings_are_checked_before_they_are_in_force(
     assert isinstance(run("settings", str(bad)).exception, InputError)
     assert isinstance(run("settings", str(tmp_path / "none.json")).exception, InputError)
     report = json.loads(run("settings", "--json").output)["settings"]
-    assert report["mute_timings"][0]["from"] == "22:00:00"
+    assert report["mute_timings"][0]["from"] == "22:00"
+    shown = tmp_path / "shown.json"
+    shown.write_text(run("settings").output)
+    assert "In force within a minute." in run("settings", str(shown)).output
+    assert json.loads(run("settings").output) == report
     endpoints.client("ssm").put_parameter(
         Name="/stock-tracker/alerts", Value="{", Type="String", Overwrite=True
     )
