@@ -195,8 +195,9 @@ def seconds_to_wait(text: str, now_ms: int) -> float | None:
     >>> seconds_to_wait("2.5", 0), seconds_to_wait("Thu, 01 Jan 1970 00:01:00 GMT", 0), seconds_to_wait("soon", 0)
     (2.5, 60.0, None)
     """
-    if _SECONDS.fullmatch(text.strip()):
-        return min(float(text), _MAX_SECONDS)
+    first = text.partition(",")[0].strip()  # a header that stands twice is joined by commas
+    if _SECONDS.fullmatch(first):
+        return min(float(first), _MAX_SECONDS)
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

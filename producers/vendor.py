@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -140,8 +141,29 @@ def read_quote(source: str, read: Callable[[T], Quote | Missing], answer: T) -> 
     try:
         return read(answer)
     except Exception as error:  # noqa: BLE001 - reported as the reason why the ticker is missing
-        said = f"{source} answered what is no quote: {type(error).__name__}: {error}"
+        said = f"{source} answered what is no quote: {type(error).__name__}: {error}: {_shown(answer)}"
         return Missing(shortened(said, SHOWN))
+
+
+def _shown(answer: object) -> str:
+    try:
+        return json.dumps(answer)
+    except (TypeError, ValueError, RecursionError):
+        return type(answer).__name__
+
+
+def beside(raw: object, kind: type[T]) -> T | None:
+    """Return what a vendor says beside the price; None where it is none: it is unknown, and costs no quote.
+
+    Examples
+    --------
+    >>> beside("189.1", float), beside("n/a", float), beside(None, float)
+    (189.1, None, None)
+    """
+    try:
+        return msgspec.convert(raw, kind, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def time_of(raw: object) -> datetime | None:

@@ -256,12 +256,14 @@ class VendorClient:
             until_ms = self._blocked_until(headers)
             self.state.blocked_until_ms = until_ms
             return RateLimitedError(f"{limited(name, until_ms)}: {said}", status)
+        if (
+            retry_after_ms(headers, self._clock_ms()) is not None
+        ):  # such as 403 or 418 of one that is banned, and 503
+            self.state.blocked_until_ms = self._blocked_until(headers)
         if status == 401:
             return VendorError(f"{name} rejects the key (401: {said}): {self.vendor.hint}", status)
         if status == 403:
             return VendorError(f"{name} denies access (403: {said}): {self.vendor.hint}", status)
-        if status == 503 and retry_after_ms(headers, self._clock_ms()) is not None:
-            self.state.blocked_until_ms = self._blocked_until(headers)  # RFC 9110, 10.2.3: as for 429
         if status >= 500 or status == 408:
             return TransientError(f"{name} fails (status {status}: {said})", status)
         if status in {400, 404, 422}:

@@ -30,6 +30,7 @@ from producers.symbols import SYMBOL_PATTERN
 from producers.vendor import (
     VendorSource,
     bars_of,
+    beside,
     client_of,
     epoch_ms,
     history_client_of,
@@ -67,19 +68,19 @@ class _Trade(msgspec.Struct):
 
 class _Quote(msgspec.Struct):
     t: Any = None
-    bp: float | None = None
-    ap: float | None = None
+    bp: Any = None
+    ap: Any = None
 
 
 class _Bar(msgspec.Struct):
     t: Any = None
-    v: float | None = None
+    v: Any = None
 
 
 class _Snapshot(msgspec.Struct, rename="camel"):
     latest_trade: _Trade | None = None
-    latest_quote: _Quote | None = None
-    daily_bar: _Bar | None = None
+    latest_quote: Any = None
+    daily_bar: Any = None
 
 
 def pair_of(symbol: str) -> str:
@@ -188,18 +189,20 @@ def _quote(raw: Any, zone: tzinfo, today: date) -> Quote | Missing:
     snapshot = msgspec.convert(
         raw or {}, _Snapshot, strict=False
     )  # null: a symbol that it knows and has no data of
-    trade, quote, bar = snapshot.latest_trade, snapshot.latest_quote, snapshot.daily_bar
+    trade = snapshot.latest_trade
     if trade is None:
         return Missing("alpaca has no trade of it")
-    times = [at for at in (epoch_ms(trade.t), epoch_ms(quote.t) if quote else None) if at]
+    quote = beside(snapshot.latest_quote, _Quote) or _Quote()
+    bar = beside(snapshot.daily_bar, _Bar) or _Bar()
+    times = [at for at in (epoch_ms(trade.t), epoch_ms(quote.t)) if at]
     # Before the first trade of a day the bar is still that of the day before; of a new listing it has no time.
-    began = time_of(bar.t) if bar is not None else None
+    began = time_of(bar.t)
     is_of_today = began is not None and began.astimezone(zone).date() == today
     return Quote(
         trade.p,
-        bid=quote.bp or None if quote else None,  # 0 says that nobody bids
-        ask=quote.ap or None if quote else None,
-        day_volume=bar.v if bar is not None and is_of_today else None,
+        bid=beside(quote.bp, float) or None,  # 0 says that nobody bids
+        ask=beside(quote.ap, float) or None,
+        day_volume=beside(bar.v, float) if is_of_today else None,
         quote_ts=max(times, default=None),
     )
 
@@ -329,7 +332,7 @@ class AlpacaStream:
             if said.T == "t" and said.p is not None:
                 yield said.S, Quote(said.p, quote_ts=at)
             elif said.T == "q":
-                yield said.S, Quote(math.nan, said.bp, said.ap, quote_ts=at)
+                yield said.S, Quote(math.nan, beside(said.bp, float), beside(said.ap, float), quote_ts=at)
             elif said.T == "success" and said.msg == "authenticated":
                 self.is_ready = True
             elif said.T == "error" and not (said.code == _UNREADABLE and self._is_one_by_one):
@@ -341,8 +344,8 @@ class _Said(msgspec.Struct):
     T: str
     S: str = ""
     p: float | None = None
-    bp: float | None = None
-    ap: float | None = None
+    bp: Any = None
+    ap: Any = None
     t: Any = None
     msg: str = ""
     code: int = 0

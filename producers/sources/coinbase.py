@@ -22,6 +22,7 @@ from producers.streaming import StreamSource
 from producers.vendor import (
     VendorSource,
     bars_of,
+    beside,
     client_of,
     epoch_ms,
     history_client_of,
@@ -45,8 +46,8 @@ _CALLS_PER_MINUTE = 480  # of 600, which the address may have to share
 class _Ticker(msgspec.Struct):
     price: float
     time: Any = None
-    bid: float | None = None
-    ask: float | None = None
+    bid: Any = None
+    ask: Any = None
 
 
 class CoinbaseSource(VendorSource):
@@ -72,7 +73,8 @@ class CoinbaseSource(VendorSource):
 
 def _quote(answer: object) -> Quote:
     ticker = msgspec.convert(answer, _Ticker, strict=False)  # numbers come as text
-    return Quote(ticker.price, ticker.bid or None, ticker.ask or None, quote_ts=epoch_ms(ticker.time))
+    bid, ask = (beside(side, float) or None for side in (ticker.bid, ticker.ask))
+    return Quote(ticker.price, bid, ask, quote_ts=epoch_ms(ticker.time))
 
 
 def product_of(symbol: str) -> str:
@@ -149,11 +151,8 @@ class CoinbaseStream:
         """Return what a message says of a product."""
         said = msgspec.json.decode(message, type=_Said, strict=False)
         if said.type == "ticker" and said.price is not None:
-            at = epoch_ms(said.time)
-            yield (
-                said.product_id,
-                Quote(said.price, said.best_bid, said.best_ask, quote_ts=at),
-            )
+            bid, ask = (beside(side, float) for side in (said.best_bid, said.best_ask))
+            yield said.product_id, Quote(said.price, bid, ask, quote_ts=epoch_ms(said.time))
         elif said.type == "error":
             text = f"coinbase says: {said.message} {said.reason}".strip()
             if wrong := _WRONG.search(said.reason):
@@ -168,8 +167,8 @@ class _Said(msgspec.Struct):
     type: str
     product_id: str = ""
     price: float | None = None
-    best_bid: float | None = None
-    best_ask: float | None = None
+    best_bid: Any = None
+    best_ask: Any = None
     time: Any = None
     message: str = ""
     reason: str = ""

@@ -22,6 +22,7 @@ from producers.streaming import StreamSource, readable
 from producers.vendor import (
     VendorSource,
     bars_of,
+    beside,
     client_of,
     epoch_ms,
     history_client_of,
@@ -52,10 +53,10 @@ class _Answer(msgspec.Struct):
 
 
 class _Ticker(msgspec.Struct):
-    a: list[float]
-    b: list[float]
     c: list[float]
-    v: list[float]
+    a: Any = None
+    b: Any = None
+    v: Any = None
 
 
 class _Pairs:
@@ -150,7 +151,10 @@ def _quote(raw: object) -> Quote | Missing:
     if raw is None:
         return Missing("kraken answered without it")
     ticker = msgspec.convert(raw, _Ticker, strict=False)  # numbers come as text
-    return Quote(ticker.c[0], ticker.b[0] or None, ticker.a[0] or None, ticker.v[0])
+    bid, ask, volume = (
+        next(iter(beside(of, list[float]) or []), None) for of in (ticker.b, ticker.a, ticker.v)
+    )
+    return Quote(ticker.c[0], bid or None, ask or None, volume)
 
 
 class KrakenHistory:
@@ -237,10 +241,8 @@ class KrakenStream:
             yield said.symbol, Missing(f"kraken rejects the pair ({said.error}); one is written like BTC/USD")
         elif said.channel == "ticker":
             for pair in readable(said.data, _Streamed):
-                yield (
-                    pair.symbol,
-                    Quote(pair.last, pair.bid, pair.ask, quote_ts=epoch_ms(pair.timestamp)),
-                )
+                bid, ask = (beside(side, float) for side in (pair.bid, pair.ask))
+                yield pair.symbol, Quote(pair.last, bid, ask, quote_ts=epoch_ms(pair.timestamp))
 
 
 class _Said(msgspec.Struct):
@@ -255,8 +257,8 @@ class _Said(msgspec.Struct):
 class _Streamed(msgspec.Struct):
     symbol: str
     last: float
-    bid: float | None = None
-    ask: float | None = None
+    bid: Any = None
+    ask: Any = None
     timestamp: Any = None
 
 

@@ -25,7 +25,7 @@ import msgspec
 from producers.http import NoReplyError, within
 from producers.quote_batch import Quote
 from producers.source import Environment, MinuteBar, Missing, Quotes, SourceError, SourceSpec
-from producers.vendor import history_environment, poll_seconds
+from producers.vendor import beside, history_environment, poll_seconds
 from producers.vendor_client import NOT_JSON, decoded
 from producers.vendor_state import (
     RateLimitedError,
@@ -48,9 +48,9 @@ _CRYPTO = "CRYPTOCURRENCY"
 
 class _Meta(msgspec.Struct, rename="camel"):
     regular_market_price: float | None = None
-    regular_market_volume: float | None = None
-    regular_market_time: float | None = None
-    instrument_type: str | None = None
+    regular_market_volume: Any = None
+    regular_market_time: Any = None
+    instrument_type: Any = None
 
 
 class _Columns(msgspec.Struct):
@@ -209,10 +209,10 @@ class YahooSource:
         known = self._client.chart(symbol, {"range": "1d", "interval": "1d"}, seconds).meta
         if known.regular_market_price is None:
             return Missing("yahoo has no price of it")
-        at_s = known.regular_market_time
-        ts = None if at_s is None else round(at_s * 1000)
+        at_s = beside(known.regular_market_time, int)
+        ts = None if at_s is None else at_s * 1000
         is_rolling = known.instrument_type == _CRYPTO
-        volume = None if is_rolling else known.regular_market_volume
+        volume = None if is_rolling else beside(known.regular_market_volume, float)
         return Quote(known.regular_market_price, day_volume=volume, quote_ts=ts)
 
 

@@ -197,6 +197,13 @@ def test_what_is_no_number_beside_a_price_is_unknown(source: AlpacaSource, vendo
     assert usable(batch)[1] == []
 
 
+@pytest.mark.parametrize("odd", [{"bp": "-", "ap": "", "t": 5}, "n/a", [], 7])
+def test_what_is_odd_beside_a_price_is_unknown(source: AlpacaSource, vendor: VendorStub, odd: object) -> None:
+    vendor.script(answered({"AAPL": snapshot(latestQuote=odd, dailyBar=odd)}))
+    batch = poll("alpaca", source, ["AAPL"], NOW_MS)
+    assert (batch.price, batch.bid, batch.ask, batch.day_volume) == ([161.1998], [None], [None], [None])
+
+
 def test_what_is_null_is_unknown_and_costs_no_price(source: AlpacaSource, vendor: VendorStub) -> None:
     nobody = {"t": None, "bp": None, "ap": 161.2}
     vendor.script(

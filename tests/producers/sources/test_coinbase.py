@@ -62,13 +62,16 @@ def test_one_products_odd_answer_costs_that_product(source: CoinbaseSource, vend
         "ODD-USD": ticker(price="soon"),
         "LIST-USD": (200, {}, b"[]"),
         "DATE-USD": ticker(time="0001-01-01T00:00:00Z"),
+        "SIDE-USD": ticker(bid="-", ask=""),
+        "NOTE-USD": (200, {}, b'{"Note": "5 calls a minute"}'),
         "BROKEN-USD": (500, {}, b'{"message":"Internal server error"}'),
         "ETH-USD": ticker("3000"),
     }
     vendor.answer = lambda call: answers[call.path.split("/")[2]]
     batch = poll("coinbase", source, list(answers), NOW_MS)
-    assert batch.symbol == ["BTC-USD", "DATE-USD", "ETH-USD"]
-    assert batch.quote_ts[1] is None
+    assert batch.symbol == ["BTC-USD", "DATE-USD", "SIDE-USD", "ETH-USD"]
+    assert (batch.quote_ts[1], batch.bid[2], batch.ask[2]) == (None, None, None)
+    assert '{"Note": "5 calls a minute"}' in batch.reasons["NOTE-USD"]
     assert {"NOPE-USD", "ODD-USD", "LIST-USD", "BROKEN-USD"} <= set(batch.missing)
     assert "lists no such product; one is written like BTC-USD" in batch.reasons["NOPE-USD"]
     assert "status 500: Internal server error" in batch.reasons["BROKEN-USD"]

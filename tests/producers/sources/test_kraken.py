@@ -78,7 +78,15 @@ def test_which_pairs_there_are_is_asked_once_and_others_are_missing(
     assert [call.path.rpartition("/")[2] for call in vendor.calls] == ["AssetPairs", "Ticker", "Ticker"]
 
 
-@pytest.mark.parametrize("odd", [None, 3, {"c": ["soon"]}, {**TICKER, "c": []}, {**TICKER, "b": None}])
+@pytest.mark.parametrize("odd", [None, [], ["-"], "n/a"])
+def test_what_is_odd_beside_a_price_is_unknown(source: KrakenSource, vendor: VendorStub, odd: object) -> None:
+    ticker = {**TICKER, "b": odd, "v": odd}
+    vendor.answer = lambda call: answer(call) if "Asset" in call.path else result({"XXBTZUSD": ticker})
+    batch = poll("kraken", source, ["BTC/USD"], NOW_MS)
+    assert (batch.price, batch.bid, batch.ask, batch.day_volume) == ([30303.2], [None], [30300.1], [None])
+
+
+@pytest.mark.parametrize("odd", [None, 3, {"c": ["soon"]}, {**TICKER, "c": []}])
 def test_one_pairs_odd_answer_costs_that_pair(source: KrakenSource, vendor: VendorStub, odd: object) -> None:
     def oddly(call: Call) -> Reply:
         return answer(call) if "Asset" in call.path else result({"XXBTZUSD": odd, "XETHZEUR": TICKER})

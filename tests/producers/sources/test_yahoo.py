@@ -117,11 +117,12 @@ def test_an_odd_answer_costs_its_ticker_alone(source: MakeSource) -> None:
         assert batch.reasons[ticker].startswith(why), ticker
 
 
-def test_numbers_may_come_as_text_and_what_is_beside_the_price_as_nan(source: MakeSource) -> None:
+def test_numbers_may_come_as_text_and_what_is_odd_beside_the_price_is_unknown(source: MakeSource) -> None:
     text = changed("SONY", regularMarketPrice="276.50", regularMarketVolume="1200")
-    made = source(SONY=text, TM=changed("TM", regularMarketVolume=math.nan))
-    batch = poll("yahoo", made, ["SONY", "TM"], NOW_MS)
-    assert (batch.price, batch.day_volume) == ([276.5, 276.5], [1200.0, None])
+    odd = changed("HMC", regularMarketVolume="-", regularMarketTime={}, instrumentType=5)
+    made = source(SONY=text, TM=changed("TM", regularMarketVolume=math.nan), HMC=odd)
+    batch = poll("yahoo", made, ["SONY", "TM", "HMC"], NOW_MS)
+    assert (batch.price, batch.day_volume) == ([276.5] * 3, [1200.0, None, None])
 
 
 def test_a_page_of_consent_that_cannot_be_accepted_costs_the_ticker(source: MakeSource, yahoo: Yahoo) -> None:
