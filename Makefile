@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Hundreds of processes start below: without its cache of bytecode Python would compile all that each imports.
 unexport PYTHONDONTWRITEBYTECODE
+# What a person's own projects are found by: an `api` or `localstack` there would stand for the monitor's.
+unexport PYTHONPATH PYTHONHOME
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,7 @@ def aws_environment(settings: LocalSettings) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         **unproxied(os.environ),
+        "TMPDIR": tempfile.gettempdir(),  # the CDK CLI ends by a stack trace where TMPDIR is not there
         "STOCK_MONITOR_DIR": str(settings.directory),
         "STOCK_MONITOR_AWS_PORT": str(settings.aws_port),
         "STOCK_MONITOR_PORT": str(settings.port),

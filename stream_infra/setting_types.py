@@ -224,16 +224,18 @@ def _region(given: str) -> str:
 
     CloudFront is not there (AWS GovCloud guide, "Amazon CloudFront"), or Cognito is not (Amazon Web Services in China).
     """
-    from botocore.session import Session  # noqa: PLC0415  only where a region is named
+    # No session, which would read the person's profile: one may be gone, or unreadable.
+    from botocore.loaders import Loader  # noqa: PLC0415  only where a region is named
+    from botocore.regions import EndpointResolver  # noqa: PLC0415
 
-    aws = Session()
-    known = aws.get_available_regions("lambda")
+    aws = EndpointResolver(Loader().load_data("endpoints"))
+    known = aws.get_available_endpoints("lambda")
     if given not in known:
         suggestion = did_you_mean(given, known)
         raise ValueError(
             f"unknown region {given!r}{suggestion}; must be one of AWS's commercial regions, as us-east-1"
         )
-    if lacks := [name for of, name in _SERVICES if given not in aws.get_available_regions(of)]:
+    if lacks := [name for of, name in _SERVICES if given not in aws.get_available_endpoints(of)]:
         raise ValueError(f"{given!r} has no {', '.join(lacks)}; must be a region that has, as us-east-1")
     return given
 

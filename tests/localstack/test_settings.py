@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from localstack.settings import LocalError, aws_environment, read_settings
@@ -48,3 +51,10 @@ def test_programs_see_dummy_credentials_and_the_local_endpoint_only(monkeypatch:
     assert environment["AWS_ACCESS_KEY_ID"] == "test"
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost"
+
+
+def test_programs_have_a_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The CDK CLI ended `make up` by a stack trace where that of TMPDIR was gone."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert Path(aws_environment(read_settings({}))["TMPDIR"]).is_dir()

@@ -199,6 +199,16 @@ def test_a_value_at_the_limit_is_taken_and_one_beyond_it_is_named(
     assert "<given>" in str(caught.value)
 
 
+def test_a_region_is_known_whatever_the_profile_of_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make up` ended where AWS_PROFILE named one that is gone."""
+    (tmp_path / "config").write_text("[profile\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    assert load("prod", write(tmp_path, '[prod]\nregion = "eu-west-1"')).region == "eu-west-1"
+
+
 def test_an_unknown_key_of_another_deployment_is_named_too(tmp_path: Path) -> None:
     said = problem(tmp_path, "[prod]\nshards = 2\n[staging]\nshard = 4\n")
     assert f"{FILE} [staging] shard: unknown setting 'shard' (did you mean 'shards'?)" in said

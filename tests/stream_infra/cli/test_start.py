@@ -118,3 +118,12 @@ def test_every_command_starts_here() -> None:
     ]
     assert len(made) == 3
     assert all("-m stream_infra.cli.start localstack." in line for line in made)
+
+
+def test_make_takes_no_package_of_another_project() -> None:
+    """PYTHONPATH with an `api` or a `localstack` in it ended `make up` by a traceback."""
+    probe = ["make", "--eval=probe: ; @echo [$$(printenv PYTHONPATH)]", "probe"]
+    done = subprocess.run(
+        probe, cwd=ROOT, env={**os.environ, "PYTHONPATH": "/x"}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
