@@ -31,6 +31,9 @@ MOST_COVERED = 100
 WARM_UP_TICKS = 60
 """So many ticks before a verdict: WARMUP_TICKS of the detectors, which are not loaded for a list."""
 _HOUR_MS = 3_600_000
+_TOP = 20
+"""In so many lines the header of a table stands."""
+_SHOWN = 160
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,36 @@ def of_export(text: str, where: str) -> str:
     Raises
     ------
     InputError
-        If a value of the column is no ticker.
+        If a value of the column is no ticker, or a table has no such column.
     """
-    first, _, rows = text.strip().partition("\n")
-    mark = separator_of(first)
-    header = [name.strip(' "').lower() for name in first.split(mark)]
-    at = next((header.index(name) for name in ("symbol", "ticker") if name in header), None)
-    if at is None:
-        return text
-    of = [in_capitals(row[at].strip()) for row in csv.reader(rows.splitlines(), delimiter=mark) if row[at:]]
-    if wrong := [ticker for ticker in of if ticker and not is_symbol(ticker)]:
-        raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
-    return "\n".join(of)
+    lines = text.strip().splitlines()
+    tops = [_cells(line) for line in lines[:_TOP]]
+    for number, (mark, cells) in enumerate(tops, 1):  # brokers put lines about the account before the header
+        header = [cell.lower() for cell in cells]
+        at = next((header.index(name) for name in ("symbol", "ticker") if name in header), None)
+        if at is not None and (number == 1 or len(header) > 1):
+            rows = csv.reader(lines[number:], delimiter=mark)
+            of = [in_capitals(row[at].strip()) for row in rows if row[at:]]
+            if wrong := [ticker for ticker in of if ticker and not is_symbol(ticker)]:
+                raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
+            return "\n".join(of)
+    first, *others = [cells for _, cells in tops if any(cells)] or [[]]
+    # Names of columns have small letters, and something below them has none.
+    has_names = any(cell != cell.upper() for cell in first)
+    has_values = any(cell and cell == cell.upper() for cells in others for cell in cells)
+    if len(first) > 1 and has_names and has_values and {len(first)} == set(map(len, others)):
+        raise InputError(
+            f"is a table without a column symbol or ticker (found: {', '.join(first)[:_SHOWN]})",
+            where=where,
+            allowed="a list of tickers, or a table with such a column",
+        )
+    return text
+
+
+def _cells(line: str) -> tuple[str, list[str]]:
+    """Return what separates the columns of a line, and what stands in them."""
+    mark = separator_of(line)
+    return mark, [cell.strip() for row in csv.reader([line], delimiter=mark) for cell in row]
 
 
 def ticker_of(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from consumers.alerts.settings import parse as parse_alerts
 from consumers.stream.rules import parse as parse_rules
 from consumers.stream.thresholds import Threshold
+from producers.watch_list import parse as watch_list_of
 from stream_infra.cli.main import app
 from stream_infra.cli.text import table_text
 from stream_infra.monitor_toml import load
@@ -19,6 +21,7 @@ from stream_infra.operations.errors import InputError
 from stream_infra.operations.files import read_text
 from stream_infra.operations.recordings import ticks_of
 from stream_infra.operations.replay import Replay
+from stream_infra.operations.watching import of_export
 
 START_MS = 1_763_996_400_000
 HEADER = "ts,symbol,price\n"
@@ -167,7 +170,9 @@ def test_a_parameter_may_begin_with_the_mark_of_windows() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("KO".encode("utf-16"), "is not UTF-8; must be a text file in UTF-8"),
+        ("Société".encode("latin-1"), "is not UTF-8; must be a text file in UTF-8"),
+        ("KO".encode("utf-16"), "is UTF-16 or UTF-32; must be a text file in UTF-8"),
+        (gzip.compress(b"KO"), "is gzip; must be a text file in UTF-8"),
         (None, "cannot be read: Is a directory"),
     ],
 )
@@ -180,6 +185,35 @@ def test_what_is_no_text_file_is_named(nowhere: Path, content: bytes | None, sai
     with pytest.raises(InputError, match=f"tickers.txt: {said}"):
         read_text(file)
     assert said in run("watch", "import", file).stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "tickers"),
+    [
+        (
+            '"Positions as of 05:00 PM ET, 2026/12/01"\n\n"Name, full","Symbol"\n"Vodafone","VOD.L"\n',
+            ["VOD.L"],
+        ),
+        ("Account;U1\nTicker;Qtd\nPETR4.SA;100\nVALE3.SA;200\n", ["PETR4.SA", "VALE3.SA"]),
+        ("AAPL,MSFT\n7203.T,VOD.L\n", ["AAPL", "MSFT", "7203.T", "VOD.L"]),
+        ("aapl,msft\nvod.l,brk.b\n", ["AAPL", "MSFT", "VOD.L", "BRK.B"]),
+    ],
+)
+def test_the_tickers_of_a_table_are_those_of_its_column(table: str, tickers: list[str]) -> None:
+    assert watch_list_of(of_export(table, "t.csv"), "t.csv") == (tuple(tickers), ())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "Instrument,Qty.,Avg. cost\nRELIANCE,10,2945.1\n",
+        "EPIC,Name\nVOD,Vodafone\n",
+        "Código;Nome\nPETR4;Petrobras\n",
+    ],
+)
+def test_a_table_without_a_column_of_tickers_names_none(table: str) -> None:
+    with pytest.raises(InputError, match=r"t.csv: is a table without a column symbol or ticker .found: "):
+        of_export(table, "t.csv")
 
 
 def test_settings_are_shown_within_the_width() -> None:
