@@ -172,7 +172,7 @@ def test_a_parameter_may_begin_with_the_mark_of_windows() -> None:
     [
         ("Société".encode("latin-1"), "is not UTF-8; must be a text file in UTF-8"),
         ("KO".encode("utf-16"), "is UTF-16 or UTF-32; must be a text file in UTF-8"),
-        (gzip.compress(b"KO"), "is gzip; must be a text file in UTF-8"),
+        (gzip.compress(b"KO", mtime=0), "is gzip; must be a text file in UTF-8"),
         (None, "cannot be read: Is a directory"),
     ],
 )
