@@ -36,7 +36,7 @@ class Services:
     rules: RuleParameter
     thresholds: ThresholdEditor
     depth: Depth
-    watch_list: Callable[[], list[str]]
+    watch_list: Callable[..., list[str]]
     editor: WatchListEditor
     alert_settings: SettingsEditor
     send_events: Callable[[Sequence[Event]], None]

@@ -22,10 +22,13 @@ class WatchedTickers:
     def __init__(self, reader: WatchListReader) -> None:
         self._reader = reader
 
-    def __call__(self) -> list[str]:
-        """Return the tickers; what is not written as a ticker is left out (the scan reports it)."""
+    def __call__(self, *, again: bool = False) -> list[str]:
+        """Return the tickers, at most half a minute old unless they are read `again`.
+
+        What is not written as a ticker is left out (the scan reports it).
+        """
         try:
-            return list(self._reader().symbols)
+            return list(self._reader(again=again).symbols)
         except WatchListError:
             return []
 

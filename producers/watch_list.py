@@ -91,8 +91,10 @@ class WatchListReader:
         self._list: WatchList | None = None
         self._read_ms = 0
 
-    def __call__(self) -> WatchList:
+    def __call__(self, *, again: bool = False) -> WatchList:
         """Return the list in force; when it cannot be fetched again, the one fetched before.
+
+        `again` fetches it however short ago that was.
 
         Raises
         ------
@@ -100,7 +102,7 @@ class WatchListReader:
             If the list cannot be used, or could not be fetched the first time.
         """
         now_ms = self._clock_ms()
-        if self._list is None or not 0 <= now_ms - self._read_ms < REREAD_MS:
+        if again or self._list is None or not 0 <= now_ms - self._read_ms < REREAD_MS:
             try:
                 self._list = self._read()
             except WatchListUnavailableError:

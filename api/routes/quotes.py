@@ -132,7 +132,7 @@ def register(app: APIGatewayRestResolver, services: Services) -> None:
 
 def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str, Any]:
     """Write the watch list, unless the source does not quote what is new on it."""
-    before, after = services.watch_list(), list(dict.fromkeys(wanted.tickers))
+    before, after = services.watch_list(again=True), list(dict.fromkeys(wanted.tickers))
     watched = set(before)
     added = [ticker for ticker in after if ticker not in watched]
     if added and not wanted.unchecked and (rejected := services.editor.rejected(added)):
@@ -144,6 +144,7 @@ def _changed(services: Services, wanted: WatchListRequest, by: str) -> dict[str,
         )
     note = change_note(by, before, after)
     services.editor.write(after, note)
+    services.watch_list(again=True)  # so that the next response has it
     removed = [ticker for ticker in before if ticker not in after]
     record(
         "watch list", by, {"count": len(before), "removed": removed}, {"count": len(after), "added": added}

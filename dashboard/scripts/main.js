@@ -41,7 +41,7 @@ byId("sign-out").hidden = !isSignedIn();
 byId("sign-out").addEventListener("click", () => void signOut());
 
 listenToKeys();
-initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? [], () => status.list?.feed.total ?? 0);
+initSettings(() => status.list?.tickers.map(({ ticker }) => ticker) ?? []);
 tour();
 void showOutbox();
 void eventStream.start();

@@ -2,6 +2,7 @@
 
 import { get, resource, send } from "./api.js";
 import { showSilences } from "./actions.js";
+import { inCapitals } from "./address.js";
 import { serverNow } from "./clock.js";
 import { byId, h, setText } from "./dom.js";
 import { ZONE_KEY } from "./format.js";
@@ -25,25 +26,21 @@ const PAGE = 200;
 const MOST_PAGES = 10;
 const THRESHOLDS = [2.5, 3, 4, 5, 6, 8, 10];
 
-/**
- * The dialog; `tickers` returns the watch list as far as the page shows it, `total` how many it has.
- * @param {() => string[]} tickers
- * @param {() => number} total
- */
-export function initSettings(tickers, total) {
+/** The dialog; `tickers` returns the watch list as far as the page shows it. @param {() => string[]} tickers */
+export function initSettings(tickers) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
   const show = () => {
     const open = new AbortController();
     dialog.replaceChildren();
-    build(dialog, tickers, total, open.signal); // anew: the watch list and what is silenced may have changed
+    build(dialog, tickers, open.signal); // anew: the watch list and what is silenced may have changed
     dialog.addEventListener("close", () => open.abort(), { once: true });
     dialog.showModal();
   };
   byId("open-settings").addEventListener("click", show);
 }
 
-/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers @param {() => number} total @param {AbortSignal} closed */
-function build(dialog, tickers, total, closed) {
+/** @param {HTMLDialogElement} dialog @param {() => string[]} tickers @param {AbortSignal} closed */
+function build(dialog, tickers, closed) {
   const severities = { off: "Off", ...Object.fromEntries(SEVERITIES.map((name) => [name, name === "critical" ? "Critical" : `${capitalized(name)} and worse`])) };
   const zone = field("Times in", { market: "New York (ET)", viewer: "My time zone", utc: "UTC" }, localStorage.getItem(ZONE_KEY) ?? "market", (value) => {
     localStorage.setItem(ZONE_KEY, value);
@@ -59,7 +56,7 @@ function build(dialog, tickers, total, closed) {
   dialog.append(
     h("h2", { id: "settings-title" }, "Settings"),
     h("section", {}, h("h3", {}, "On this device"), h("div", { className: "fields" }, zone, density, loud, desktop, ...groupFields()), note),
-    tickers().length < total() ? longWatchList(total()) : watchListForm(tickers),
+    watchListForm(),
     ruleForm(tickers),
     routesForm(tickers),
     silenceForm(tickers, closed),
@@ -111,22 +108,34 @@ function field(label, options, value, onChange) {
   return labelled(label, select);
 }
 
-/** A list of which the page shows a part cannot be saved from it: the rest would be lost. @param {number} total */
-function longWatchList(total) {
-  const text = `It has ${total.toLocaleString("en-US")} tickers, more than can be changed here: stock-monitor watch add and remove change it, or whoever keeps the list that /stock-tracker/ticker names.`;
-  return h("section", {}, h("h3", {}, "Watch list"), h("p", { className: "panel-note" }, text));
-}
-
-/** The watch list of everybody: all tickers, in their order. @param {() => string[]} tickers */
-function watchListForm(tickers) {
+/** The watch list of everybody: all tickers, in their order, whatever the page shows. */
+function watchListForm() {
   const input = h("textarea", { rows: 2, spellcheck: false, autocapitalize: "characters" });
-  input.value = tickers().join(" ");
   const note = h("p", { className: "panel-note", role: "status" });
+  /** @type {string[]} */
+  let before = [];
+  const read = async () => {
+    /** @type {import("../api-types.d.ts").TickerList} */
+    const { tickers, feed } = await get(resource(["tickers"]));
+    if (tickers.length < feed.total) throw new Error(`it has ${feed.total.toLocaleString("en-US")} tickers: stock-monitor watch add and remove change it, or whoever keeps the list that /stock-tracker/ticker names`);
+    return tickers.map(({ ticker }) => ticker);
+  };
+  /** @param {string[]} list */
+  const show = (list) => {
+    before = list;
+    input.value = list.join(" ");
+  };
   const save = async () => {
     setText(note, "Asking the source for what is new …");
     try {
+      const wanted = input.value.split(/[\s,]+/).filter(Boolean);
+      const now = await read();
+      // What others added or removed since the form was opened stays so.
+      const kept = wanted.filter((ticker) => now.includes(inCapitals(ticker)) || !before.includes(inCapitals(ticker)));
+      const others = now.filter((ticker) => !before.includes(ticker));
       /** @type {import("../api-types.d.ts").WatchListChange} */
-      const { added, removed, by } = await send("PUT", resource(["tickers"]), { tickers: input.value.split(/[\s,]+/).filter(Boolean) });
+      const { tickers: saved, added, removed, by } = await send("PUT", resource(["tickers"]), { tickers: [...kept, ...others] });
+      show(saved);
       const changes = [added.length && `added ${added.join(", ")}`, removed.length && `removed ${removed.join(", ")}`].filter(Boolean).join("; ");
       setText(note, changes ? `Saved by ${by}: ${changes}. In force within a minute.` : "Nothing changed.");
     } catch (error) {
@@ -134,7 +143,11 @@ function watchListForm(tickers) {
       setText(note, `That was not done: ${error.message}`);
     }
   };
-  const button = h("button", { className: "button", type: "button", onclick: () => void save() }, "Save");
+  const button = h("button", { className: "button", type: "button", disabled: true, onclick: () => void save() }, "Save");
+  read().then(
+    (list) => (show(list), (button.disabled = false)),
+    (error) => (button.remove(), setText(note, `The watch list cannot be changed here: ${error.message}.`)),
+  );
   return h("section", {}, h("h3", {}, "Watch list"), h("div", { className: "fields" }, labelled("Tickers", input), button), note);
 }
 

@@ -10,6 +10,7 @@ import { choice, kindChoice, labelled, tickerChoice } from "./settings_fields.js
 /** @typedef {import("../api-types.d.ts").RouteModel} Route */
 /** @typedef {import("../api-types.d.ts").ChannelModel} Channel */
 /** @typedef {import("../api-types.d.ts").RoutingChange} RoutingChange */
+/** @typedef {() => Partial<{routes: Route[], channels: Record<string, Channel>}>} Wanted */
 
 const NOTIFY = { "": "By severity", at_once: "At once", digest: "In digests", never: "Never" };
 const ALL = "";
@@ -39,8 +40,8 @@ export function routesForm(tickers) {
     return needed.length > 0 && h("span", { className: "soft" }, `(sends once its ${needed.join(" and ")} is set: `, h("code", {}, `stock-monitor alerts secret ${id}${aws}`), ") ");
   };
   const show = () => {
-    fill(routes, ...inForce.routes.map((route, n) => h("li", {}, `${wordsOf(route)} `, button("Remove", `Remove route ${n + 1}`, { route: String(n) }))));
-    fill(channels, h("li", {}, "sns: email and SMS, always there"), ...Object.entries(inForce.channels).map(([id, { type }]) => h("li", {}, `${id}: ${type} `, secretsOf(id, type), button("Remove", `Remove channel ${id}`, { channel: id }))));
+    fill(routes, ...inForce.routes.map((route, n) => h("li", {}, `${wordsOf(route)} `, button("Remove", `Remove route ${n + 1}`, () => ({ routes: without(inForce.routes, route) }), "Route removed"))));
+    fill(channels, h("li", {}, "sns: email and SMS, always there"), ...Object.entries(inForce.channels).map(([id, { type }]) => h("li", {}, `${id}: ${type} `, secretsOf(id, type), button("Remove", `Remove channel ${id}`, () => ({ channels: Object.fromEntries(Object.entries(inForce.channels).filter(([known]) => known !== id)) }), "Channel removed"))));
     fill(channel, ...[[ALL, "All channels"], ["sns", "sns"], ...Object.keys(inForce.channels).map((id) => [id, id])].map(([value, text]) => h("option", { value }, text)));
     fill(type, ...Object.keys(inForce.types).map((value) => h("option", { value }, value)));
     showFields();
@@ -49,11 +50,12 @@ export function routesForm(tickers) {
     const declared = inForce.types[type.value];
     fill(own, ...Object.entries(declared?.settings ?? {}).map(([key, what]) => labelled(key, h("input", { type: "text", name: key, title: what, autocomplete: "off", required: !declared.optional.includes(key) }))));
   };
-  /** @param {Partial<{routes: Route[], channels: Record<string, Channel>}>} wanted @param {string} done */
+  /** Change what is in force now: another page may have changed it since. @param {Wanted} wanted @param {string} done */
   const put = async (wanted, done) => {
     try {
+      inForce = await get(resource(["alerts", "routes"]));
       /** @type {RoutingChange} */
-      const change = await send("PUT", resource(["alerts", "routes"]), wanted);
+      const change = await send("PUT", resource(["alerts", "routes"]), wanted());
       inForce = { ...inForce, routes: change.routes, channels: change.channels };
       show();
       setText(note, `${done} by ${change.by}. In force within a minute.`);
@@ -62,6 +64,8 @@ export function routesForm(tickers) {
       setText(note, `That was not done: ${error.message}`);
     }
   };
+  /** @param {string} text @param {string} label @param {Wanted} wanted @param {string} done */
+  const button = (text, label, wanted, done) => h("button", { className: "link-button", type: "button", "aria-label": label, onclick: () => void put(wanted, done) }, text);
   const addRoute = () => {
     const least = SEVERITIES.indexOf(/** @type {import("./kinds.js").Severity} */ (severity.value));
     /** @type {Route} */
@@ -72,23 +76,15 @@ export function routesForm(tickers) {
       channels: channel.value === ALL ? null : [channel.value],
       notify: /** @type {Route["notify"]} */ (notify.value || null),
     };
-    void put({ routes: [...inForce.routes, route] }, "Route added");
+    void put(() => ({ routes: [...inForce.routes, route] }), "Route added");
   };
   const addChannel = () => {
     const inputs = [name, ...own.querySelectorAll("input")];
     if (!inputs.every((input) => input.reportValidity())) return;
     const settings = Object.fromEntries(inputs.slice(1).filter((input) => input.value).map((input) => [input.name, input.value]));
-    void put({ channels: { ...inForce.channels, [name.value]: { type: type.value, settings } } }, "Channel added");
+    const [id, chosen] = [name.value, type.value];
+    void put(() => ({ channels: { ...inForce.channels, [id]: { type: chosen, settings } } }), "Channel added");
   };
-  routes.addEventListener("click", ({ target }) => {
-    const n = target instanceof HTMLElement ? target.dataset.route : undefined;
-    if (n !== undefined) void put({ routes: inForce.routes.filter((_, index) => index !== Number(n)) }, "Route removed");
-  });
-  channels.addEventListener("click", ({ target }) => {
-    const id = target instanceof HTMLElement ? target.dataset.channel : undefined;
-    if (id === undefined) return;
-    void put({ channels: Object.fromEntries(Object.entries(inForce.channels).filter(([known]) => known !== id)) }, "Channel removed");
-  });
   const test = async () => {
     try {
       await send("POST", resource(["alerts", "test"]));
@@ -116,15 +112,22 @@ export function routesForm(tickers) {
   );
 }
 
-/** @param {string} text @param {string} label @param {Record<string, string>} dataset */
-function button(text, label, dataset) {
-  return h("button", { className: "link-button", type: "button", "aria-label": label, dataset }, text);
+/** The routes but one, the first that is like it. @param {Route[]} routes @param {Route} gone */
+function without(routes, gone) {
+  const at = routes.findIndex((route) => JSON.stringify(route) === JSON.stringify(gone));
+  return routes.filter((_, n) => n !== at);
+}
+
+/** @param {NonNullable<Route["hours"]>} hours */
+function hoursOf({ from, until, weekday = [], time_zone: zone }) {
+  const days = weekday.length % 7 ? ` on ${weekday.map(capitalized).join(", ")}` : "";
+  return `${from} to ${until}${days}${zone ? ` (${zone})` : ""}`;
 }
 
 /** @param {Route} route */
 function wordsOf({ severity = [], ticker = [], kind = [], origin = [], hours, channels, notify }) {
   const severities = severity.length === SEVERITIES.length || !severity.length ? "All" : severity.map(capitalized).join(", ");
-  const what = [severities, ticker.join(", "), kind.map(kindName).join(", "), origin.join(", "), hours && `${hours.from} to ${hours.until}`].filter(Boolean).join("; ");
+  const what = [severities, ticker.join(", "), kind.map(kindName).join(", "), origin.join(", "), hours && hoursOf(hours)].filter(Boolean).join("; ");
   const where = channels ? channels.join(", ") || "no channel" : "all channels";
   return `${what}: ${where}, ${NOTIFY[notify ?? ""].toLowerCase()}`;
 }

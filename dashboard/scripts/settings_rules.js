@@ -47,7 +47,7 @@ export function ruleForm(tickers) {
     ticker.setCustomValidity(isPrice && !ticker.value ? "Choose a ticker: the limit is a price" : "");
     if (!ticker.reportValidity() || !value.reportValidity()) return;
     const own = { when: when.value, value: value.valueAsNumber, ticker: ticker.value, repeat: repeat.value, severity: severity.value, minutes: when.value === "moves" ? minutes.valueAsNumber : 0 };
-    const id = [own.ticker || "any", own.when, value.value].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
+    const id = [own.ticker || "any", own.when, value.value, ...(own.minutes ? [own.minutes] : [])].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
     let already = "";
     const act = async () => {
       await send("POST", resource(["rules"]), { id, ...own });

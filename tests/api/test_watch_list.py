@@ -47,6 +47,16 @@ def test_the_watch_list_is_changed_and_the_change_is_on_record(api: Api) -> None
     )
 
 
+def test_a_change_is_seen_by_the_next_request_whoever_made_it(api: Api) -> None:
+    assert api.get("/tickers").json["count"] == 2  # from here on known for half a minute
+    boto3.client("ssm").put_parameter(Name=PARAMETER, Value="AAPL,KO", Type="String", Overwrite=True)
+    changed = api.send("PUT", "/tickers", {"tickers": ["AAPL", "MSFT"]}).json
+    assert (changed["added"], changed["removed"]) == (["MSFT"], ["KO"])
+    assert [row["ticker"] for row in api.get("/tickers").json["tickers"]] == ["AAPL", "MSFT"]
+    assert versions()[-1][1] == "somebody added MSFT, removed KO"
+    assert api.send("PUT", "/tickers", {"tickers": ["AAPL"]}).json["removed"] == ["MSFT"]
+
+
 def test_what_the_source_does_not_quote_is_rejected_unless_it_is_unchecked(api: Api) -> None:
     reply = api.send("PUT", "/tickers", {"tickers": ["AAPL", "NOPE"]})
     assert (reply.status, reply.json["where"]) == (400, "tickers")

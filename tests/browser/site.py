@@ -326,7 +326,7 @@ def _services(site: Site) -> Services:
         rules=RuleParameter(boto3.client("ssm")),
         thresholds=ThresholdEditor(boto3.client("ssm")),
         depth=Depth(boto3.client("cloudwatch"), sqs, "stock-detector", queue_url),
-        watch_list=lambda: site.levers.tickers,
+        watch_list=lambda **_: site.levers.tickers,
         alert_settings=SettingsEditor(boto3.client("ssm")),
         send_events=site.sent.extend,
         editor=WatchListEditor(

@@ -38,7 +38,7 @@ def test_a_list_of_50_000_tickers_is_turned_over_sorted_and_kept(page: Page, sit
     # Saving what the page shows would lose the other 49,500.
     page.get_by_role("button", name="Settings").click()
     settings = page.locator("#settings")
-    expect(settings).to_contain_text("It has 50,000 tickers")
+    expect(settings).to_contain_text("it has 50,000 tickers")
     expect(settings.get_by_role("button", name="Save")).to_have_count(0)
 
 

@@ -93,10 +93,11 @@ def test_settings_of_the_device_and_of_the_monitor(page: Page, site: Site) -> No
         route.fulfill(json=answer)
 
     page.route("**/api/tickers", change)
+    site.levers.tickers = [*site.levers.tickers, "IBM"]  # by somebody else, while the dialog is open
     dialog.locator("section", has_text="Watch list").get_by_label("Tickers").fill("AAPL, SPY")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_contain_text("Saved by ann@example.com: added SPY; removed KO.")
-    assert asked == [{"tickers": ["AAPL", "SPY"]}]
+    assert asked == [{"tickers": ["AAPL", "SPY", "IBM"]}]
     assert violations(page, "#settings") == []
     dialog.get_by_role("button", name="Close").click()
     newest = site.bars["JPM"][-1].minute_ms
@@ -198,14 +199,35 @@ def test_routes_and_channels_are_set_and_tried(page: Page, site: Site, console: 
     # A channel that a route leads to cannot go before its route.
     section.get_by_role("button", name="Remove channel desk").click()
     expect(section.get_by_role("status")).to_contain_text("'desk' is no channel")
+    # What another page changed since this one was opened stays.
+    hours = {"from": "09:30", "until": "16:00", "weekday": ["mon", "fri"], "time_zone": "UTC"}
+    mine, others = json.loads(value)["routes"][0], {"severity": "low", "hours": hours, "notify": "never"}
+    written = {**json.loads(value), "routes": [others, mine]}
+    boto3.client("ssm").put_parameter(
+        Name="/stock-tracker/alerts", Value=json.dumps(written), Type="String", Overwrite=True
+    )
     section.get_by_role("button", name="Remove route 1").click()
-    expect(section.locator("ol li")).to_have_count(0)
+    expect(section.locator("ol li")).to_have_text(
+        ["Low; 09:30 to 16:00 on Mon, Fri (UTC): all channels, never Remove"]
+    )
     section.get_by_role("button", name="Remove channel desk").click()
     expect(section).not_to_contain_text("desk: ntfy")
     section.get_by_role("button", name="Send a test").click()
     expect(section.get_by_role("status")).to_have_text("A test message is on its way to every channel.")
     assert [event.detail_type for event in site.sent] == ["AlertTest"]
     assert violations(page, "#settings") == []
+
+
+def test_the_watch_list_is_that_of_the_monitor_whatever_the_page_shows(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}?source=replay")
+    page.locator("#open-settings").click()
+    section = page.get_by_role("dialog", name="Settings").locator("section", has_text="Watch list")
+    expect(section.get_by_label("Tickers")).to_have_value(" ".join(site.levers.tickers))
+    site.levers.tickers = [f"T{n}" for n in range(1001)]
+    page.get_by_role("button", name="Close").click()
+    page.locator("#open-settings").click()
+    expect(section.get_by_role("status")).to_contain_text("cannot be changed here: it has 1,001 tickers")
+    expect(section.get_by_role("button", name="Save")).to_have_count(0)
 
 
 def test_a_newcomer_sees_three_cards_once(chromium: Browser, site: Site) -> None:
