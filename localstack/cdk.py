@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 from localstack.deploy import cdk_environment, context
@@ -27,7 +26,8 @@ def main(arguments: list[str]) -> int:
     except MonitorError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    os.chdir(ROOT)
+    return os.execve(command[0], command, environment)  # noqa: S606  in place of this program: Ctrl-C is the CDK's alone
 
 
 if __name__ == "__main__":

@@ -89,9 +89,8 @@ def main(arguments: list[str]) -> int:
             f"{arguments[0]}: only npm can be run here, as in: python -m localstack.node npm ci\n"
         )
         return 2
-    return subprocess.run(
-        [*node.npm, *arguments[1:]], env=os.environ | {"PATH": node.path()}, check=False
-    ).returncode
+    # In place of this program: Ctrl-C is npm's alone.
+    return os.execve(node.npm[0], [*node.npm, *arguments[1:]], os.environ | {"PATH": node.path()})  # noqa: S606
 
 
 if __name__ == "__main__":
