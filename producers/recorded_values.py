@@ -134,9 +134,16 @@ _UNKNOWN = frozenset(
 )  # fmt: skip
 
 
+_NO_TIME = "0001-01-01"
+"""With this date Go and .NET write a time that is not set."""
+
+
 def is_unknown(value: Any) -> bool:
     """Return whether an optional value is left empty, as pandas, NumPy, JSON, R, spreadsheets and vendors write it."""
-    return known(value) is None or (isinstance(value, str) and value.strip().lower() in _UNKNOWN)
+    if not isinstance(value, str | datetime):
+        return known(value) is None
+    text = str(value).strip().lower()
+    return text in _UNKNOWN or text.startswith(_NO_TIME)
 
 
 def optional_number(name: str, value: Any, low: float, high: float) -> float | None:

@@ -99,6 +99,19 @@ def test_an_optional_value_that_is_left_empty_costs_no_row(tmp_path: Path, unkno
     assert (tick.bid, tick.ask, tick.day_volume) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    "unset", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00", "0001-01-01 00:00:00 +0000 UTC"]
+)
+def test_a_time_of_the_exchange_that_is_not_set_costs_no_row(tmp_path: Path, unset: str) -> None:
+    """As Go and .NET write it."""
+    lines = tmp_path / "odd.jsonl"
+    lines.write_text(json.dumps({"ts": START_MS, "symbol": "VOD.L", "price": 71.2, "quote_ts": unset}))
+    parquet = _parquet(tmp_path / "odd.parquet", quote_ts=[datetime(1, 1, 1, tzinfo=UTC)] * 2)
+    for file in (lines, parquet):
+        assert {tick.quote_ts for tick in read_ticks(file, _none)} == {None}
+        assert _both(file)[1] == []
+
+
 def test_what_is_missing_is_said_to_be(tmp_path: Path) -> None:
     lines = tmp_path / "odd.jsonl"
     lines.write_text(f'{{"ticker":"A"}}\n{{"symbol":"A"}}\nnull\n[{START_MS}]\n')
