@@ -56,14 +56,17 @@ def number(value: float) -> str:
 
 
 def price(value: float) -> str:
-    """Return a price with up to eight significant digits, and all of those before the point.
+    """Return a price with up to eight significant digits, all of those before the point, and at least cents.
 
     Examples
     --------
-    >>> [price(value) for value in (189.12, 1.094215, 0.00001234, 1_612_345_678.0, -37.63)]
-    ['189.12', '1.094215', '0.00001234', '1,612,345,678', '-37.63']
+    >>> [price(value) for value in (189.12, 414.9, 1.094215, 0.00001234, 1_612_345_678.0, -37.63, 0.0)]
+    ['189.12', '414.90', '1.094215', '0.00001234', '1,612,345,678.00', '-37.63', '0.00']
     """
-    return _digits(value, 8)
+    before = len(f"{abs(value):.0f}")
+    text = _digits(value, max(8, before + 2))
+    decimals = len(text.partition(".")[2])
+    return f"{value:,.2f}" if decimals < 2 and "e" not in text else text
 
 
 def _digits(value: float, significant: int, *, keeps_zeros: bool = False) -> str:

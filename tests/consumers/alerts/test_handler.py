@@ -91,7 +91,7 @@ def test_a_bad_message_fails_alone_and_what_is_sent_is_the_incident(function: Fu
         "m3",
     ]
     first, second = sorted(function.read(function.outbox), key=lambda message: message["Subject"])
-    assert first["Subject"] == "HIGH: AAPL price spike, 189.12 (expected 185.4)"
+    assert first["Subject"] == "HIGH: AAPL price spike, 189.12 (expected 185.40)"
     assert second["Subject"].startswith("HIGH: MSFT price spike")
     whole = json.loads(first["Message"])
     assert "https://monitor.example/?anomaly=AAPL-" in whole["email"]

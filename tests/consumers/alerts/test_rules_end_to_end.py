@@ -171,7 +171,7 @@ def test_the_last_day_is_replayed_and_nothing_is_sent() -> None:
     found = json.loads(result.output)
     assert (found["ticks"], found["tickers"]) == (4, ["AAPL"])
     assert [message["title"] for message in found["messages"]] == [
-        "HIGH: AAPL rose above 200, to 201 (rule level)",
-        "HIGH: AAPL rose above 200, to 202 (rule level)",
+        "HIGH: AAPL rose above 200.00, to 201.00 (rule level)",
+        "HIGH: AAPL rose above 200.00, to 202.00 (rule level)",
     ]
     assert "2 messages over 4 ticks of AAPL. None was sent." in run.invoke(rules.app, ["test"]).output

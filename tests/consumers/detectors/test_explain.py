@@ -38,11 +38,11 @@ def sentence(
     [
         ("price_spike", -0.012, 0.0, 0.0006, "fell 1.20% in one tick, 20.0 times its usual move of 0.06%"),
         ("level_shift", 0.012, 0.0, 0.0006, "rose 1.20% and stayed there, 20.0 times its usual move of 0.06%"),
-        ("bad_tick", 0.0, 189.12, 2.0, "came at 0: moves of prices of zero and below are not judged; the last good"),
-        ("bad_tick", 0.0, 0.0, 2.0, "came at 0: moves of prices of zero and below are not judged; there was no good"),
+        ("bad_tick", 0.0, 189.12, 2.0, "came at 0.00: moves of prices of zero and below are not judged; the last good"),
+        ("bad_tick", 0.0, 0.0, 2.0, "came at 0.00: moves of prices of zero and below are not judged; there was no good"),
         ("bad_tick", -37.63, 0.0, 2.0, "came at -37.63: moves of prices of zero and below are not judged; there was"),
-        ("bad_tick", 2e12, 0.0, 2.0, "came at 2,000,000,000,000: only prices from 1e-15 to 1e+12 are judged; there"),
-        ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.5, outside its own quotes of 189.11 and 189.13"),
+        ("bad_tick", 2e12, 0.0, 2.0, "came at 2,000,000,000,000.00: only prices from 1e-15 to 1e+12 are judged; there"),
+        ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.50, outside its own quotes of 189.11 and 189.13"),
         ("volume_burst", 12400.0, 500.0, 9000.0, "traded a volume of 12,400 a tick over 3 ticks, 24.8 times"),
         ("spread_blowout", 0.004, 0.0005, 0.0025, "spread of 0.4% or more for 3 ticks, 8.00 times the usual 0.05%"),
         ("frozen_feed", 45.0, 0.5, 11.5, "same price, quotes and volume for 45 ticks (45 s); 12 or more is too many"),
@@ -69,7 +69,7 @@ def test_it_says_what_was_found_what_was_expected_and_by_how_much(
             "bad_tick",
             1_612_345_678.0,
             161_234_567.5,
-            "the last good price was 161,234,568",
+            "the last good price was 161,234,567.50",
         ),  # a pair with the rupiah
     ],
 )
@@ -81,11 +81,11 @@ def test_small_and_large_numbers_keep_their_digits(
 
 def test_crossed_quotes_are_named() -> None:
     said = sentence("bad_tick", 189.12, 189.12, 2.0, window={**WINDOWS["bad_tick"], "bid": 189.3})
-    assert "came with a bid of 189.3 above the ask of 189.13" in said
+    assert "came with a bid of 189.30 above the ask of 189.13" in said
 
 
 def test_without_quotes_it_names_the_price() -> None:
-    assert "came at 200, too far off to believe" in sentence(
+    assert "came at 200.00, too far off to believe" in sentence(
         "bad_tick", 200.0, 189.12, 2.0, window={"ticks": 60}
     )
 

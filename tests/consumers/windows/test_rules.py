@@ -119,7 +119,7 @@ def test_one_tick_is_one_anomaly_whatever_number_of_rules_it_meets() -> None:
     assert (opened.change, ended.change, opened.row, opened.severity) == ("opened", "ended", 1, "high")
     assert opened.window["rules"] == ["above-1", "m"]
     assert opened.window["said"] == (
-        "rose above 200, to 201 (rule above-1); moved +5.79% within 1 min, from 190 to 201 (rule m)"
+        "rose above 200.00, to 201.00 (rule above-1); moved +5.79% within 1 min, from 190.00 to 201.00 (rule m)"
     )
 
 
@@ -147,13 +147,15 @@ def test_a_misprint_meets_no_rule_and_is_not_remembered(quotes: tuple[float, ...
 def test_a_true_jump_meets_a_rule_at_once_beside_its_quotes_and_confirmed_without() -> None:
     prices = [100.0 + 0.01 * (n % 3) for n in range(80)] + [109.0, 109.01, 109.0, 109.01, 109.0]
     up = rule("above", 105)
-    assert judged(ticks(prices, spreads_bp=[2.0] * 85), up) == [(80, "rose above 105, to 109 (rule above-1)")]
-    assert judged(ticks(prices), up) == [(81, "rose above 105, to 109.01 (rule above-1)")]
+    assert judged(ticks(prices, spreads_bp=[2.0] * 85), up) == [
+        (80, "rose above 105.00, to 109.00 (rule above-1)")
+    ]
+    assert judged(ticks(prices), up) == [(81, "rose above 105.00, to 109.01 (rule above-1)")]
 
 
 def test_a_price_below_zero_meets_a_rule() -> None:
     prices = [20.0 + 0.01 * (n % 3) for n in range(80)] + [-5.0, -37.63]
-    assert judged(ticks(prices), rule("below", -10)) == [(81, "fell below -10, to -37.63 (rule below-1)")]
+    assert judged(ticks(prices), rule("below", -10)) == [(81, "fell below -10.00, to -37.63 (rule below-1)")]
 
 
 def test_the_past_is_observed_and_meets_nothing() -> None:

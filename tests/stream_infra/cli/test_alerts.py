@@ -109,7 +109,7 @@ def test_what_was_sent_and_what_waits_is_listed_and_shown(run: Run, notifier: No
     assert {row["subject"]: row["state"] for row in listed["incidents"]} == {"AAPL": "open", "MSFT": "open"}
     text = run("list").output
     assert "low open MSFT price spike, 1 anomaly, waits for a digest" in " ".join(text.split())
-    assert "HIGH: AAPL price spike, 189.12 (expected 185.4)" in text
+    assert "HIGH: AAPL price spike, 189.12 (expected 185.40)" in text
     for shown in (text, run("deliveries").output, run("show", message["id"]).output.partition("Subject:")[0]):
         assert max(map(len, shown.splitlines())) <= 80
     for id_ in (message["id"], message["incident_id"], event.anomaly.id):

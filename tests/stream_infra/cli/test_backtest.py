@@ -79,8 +79,8 @@ def test_the_picture_of_negative_prices_has_their_scale(tmp_path: Path) -> None:
     file.write_text("\n".join(["ts,symbol,price", *rows]))
     CliRunner().invoke(app, ["backtest", str(file), "--html", str(picture)])
     page = picture.read_text()
-    assert ">-37.4<" in page
-    assert ">-39.6<" in page
+    assert ">-37.40<" in page
+    assert ">-39.60<" in page
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

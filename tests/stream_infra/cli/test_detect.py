@@ -60,7 +60,7 @@ def test_an_anomaly_is_flagged_once_with_its_kind_and_a_sentence() -> None:
     assert [answer["flag"] for answer in answers] == [False] * 5 + [True, False, False]
     assert answers[5]["kind"] == "bad_tick"
     assert answers[5]["score"] == 25.0
-    assert answers[5]["explanation"].startswith("AAPL came at 0: moves of prices of zero")
+    assert answers[5]["explanation"].startswith("AAPL came at 0.00: moves of prices of zero")
     assert answers[6]["score"] == 25.0
 
 
