@@ -39,7 +39,7 @@ def sentence(
         ("price_spike", -0.012, 0.0, 0.0006, "fell 1.20% in one tick, 20.0 times its usual move of 0.06%"),
         ("level_shift", 0.012, 0.0, 0.0006, "rose 1.20% and stayed there, 20.0 times its usual move of 0.06%"),
         ("bad_tick", 0.0, 189.12, 2.0, "came at 0.00: moves of prices of zero and below are not judged; the last good"),
-        ("bad_tick", 0.0, 0.0, 2.0, "came at 0.00: moves of prices of zero and below are not judged; there was no good"),
+        ("bad_tick", 0.0, 0.0, 2.0, "came at 0.00: moves of prices of zero and below are not judged; there was no"),
         ("bad_tick", -37.63, 0.0, 2.0, "came at -37.63: moves of prices of zero and below are not judged; there was"),
         ("bad_tick", 2e12, 0.0, 2.0, "came at 2,000,000,000,000.00: only prices from 1e-15 to 1e+12 are judged; there"),
         ("bad_tick", 1234.5, 189.12, 2.0, "came at 1,234.50, outside its own quotes of 189.11 and 189.13"),
