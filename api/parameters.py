@@ -24,7 +24,7 @@ from producers.symbols import (
     is_source,
     is_symbol,
 )
-from producers.watch_list import MAX_SYMBOLS
+from producers.watch_list import MAX_SYMBOLS, is_ticker
 
 # Patterns for the document only: what they reject is rejected in words by the functions below.
 _SYMBOL_PATTERN = f"^{SYMBOL_PATTERN.replace('A-Z', 'A-Za-z')}$"
@@ -62,7 +62,7 @@ def _incident_id(text: str) -> str:
 
 def _written(text: object) -> str:
     symbol = in_capitals(text.strip()) if isinstance(text, str) else ""
-    if not is_symbol(symbol):
+    if not is_ticker(symbol):
         raise ValueError(f"must be a ticker of {SYMBOL_RULE}")
     return symbol
 

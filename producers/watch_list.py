@@ -72,7 +72,7 @@ def items(value: str) -> list[str]:
 
 def is_ticker(item: str) -> bool:
     """Return whether an item of a list is a ticker; a reference to a list, or one that is misspelt, is none."""
-    return is_symbol(item) and "://" not in item
+    return is_symbol(item) and "://" not in item and not item.startswith("S3:")
 
 
 def is_reference(value: str) -> bool:

@@ -20,8 +20,8 @@ from producers.recorded_csv import separator_of
 from producers.secret import environment_with_secret
 from producers.source import SourceError
 from producers.sources import create, get_pollable
-from producers.symbols import SYMBOL_RULE, in_capitals, is_symbol
-from producers.watch_list import WatchListError, items
+from producers.symbols import SYMBOL_RULE, in_capitals
+from producers.watch_list import WatchListError, is_ticker, items
 from stream_infra import names
 from stream_infra.operations.endpoints import Endpoints, watch_list
 from stream_infra.operations.errors import FailedError, InputError
@@ -69,7 +69,9 @@ def tickers_of(words: Sequence[str], where: str = "") -> list[str]:
         If one is written as no ticker may be.
     """
     found = list(dict.fromkeys(items(",".join(words))))
-    if wrong := [ticker for ticker in found if not is_symbol(ticker)]:
+    if words and not found:
+        raise InputError("no ticker is named", where=where, allowed=SYMBOL_RULE)
+    if wrong := [ticker for ticker in found if not is_ticker(ticker)]:
         raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
     return found
 
@@ -90,7 +92,7 @@ def of_export(text: str, where: str) -> str:
         if at is not None and (number == 1 or len(header) > 1):
             rows = csv.reader(lines[number:], delimiter=mark)
             of = [in_capitals(row[at].strip()) for row in rows if row[at:]]
-            if wrong := [ticker for ticker in of if ticker and not is_symbol(ticker)]:
+            if wrong := [ticker for ticker in of if ticker and not is_ticker(ticker)]:
                 raise InputError(f"{wrong[0]!r} is no ticker", where=where, allowed=SYMBOL_RULE)
             return "\n".join(of)
     first, *others = [cells for _, cells in tops if any(cells)] or [[]]

@@ -89,6 +89,11 @@ def test_a_source_that_cannot_be_queried_is_said(
         ({"tickers": []}, "tickers"),
         ({"tickers": ["A$"]}, "a ticker of 1 to 32"),
         ({"tickers": [5]}, "a ticker of 1 to 32"),
+        (
+            {"tickers": ["s3://bucket/key"], "unchecked": True},
+            "a ticker of 1 to 32",
+        ),  # the parameter holds a reference
+        ({"tickers": ["S3:ABC", "AAPL"], "unchecked": True}, "a ticker of 1 to 32"),
         ({"tickers": "AAPL"}, "tickers is 'AAPL'; must be a list"),
         (["AAPL"], "must be a JSON object"),
         ({"tickers": []}, "tickers is []; must be at least 1 item"),

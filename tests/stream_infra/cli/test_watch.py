@@ -103,6 +103,8 @@ def test_what_the_source_does_not_quote_is_not_added(ssm: SSMClient, monkeypatch
     ("arguments", "message"),
     [
         (("add", "A$"), "'A\\$' is no ticker; must be 1 to 32"),
+        (("add", "s3://bucket/key", "--unchecked"), "'S3://BUCKET/KEY' is no ticker; must be 1 to 32"),
+        (("add", " "), "no ticker is named; must be 1 to 32"),
         (("remove", "IBM"), "IBM is not watched; must be one of AAPL, MSFT"),
         (("remove", "AAPL", "MSFT"), "would be empty; must be at least one ticker"),
         (("import", "none.txt"), "none.txt: cannot be read"),
