@@ -153,16 +153,30 @@ def resolve(aws: bool, environment: Mapping[str, str] = os.environ, start: Path 
     url = environment.get("AWS_ENDPOINT_URL", "").rstrip("/")
     if not url:
         if local is None:
-            raise NotRunningError(_NOT_RUNNING)
+            raise NotRunningError(_not_running(environment.get("STOCK_MONITOR_DIR"), start or Path.cwd()))
         return local
     _reject_aws(url)
     return local if local is not None and local.aws == url else _from_outputs(url)
 
 
 def _find_file(directory: str | None, start: Path) -> Path | None:
-    folders = [Path(directory)] if directory else [folder / ".local" for folder in (start, *start.parents)]
-    candidates = (folder / FILE for folder in folders)
+    candidates = (folder / FILE for folder in _folders(directory, start))
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _folders(directory: str | None, start: Path) -> list[Path]:
+    return [Path(directory)] if directory else [folder / ".local" for folder in (start, *start.parents)]
+
+
+def _not_running(directory: str | None, start: Path) -> str:
+    """Say that it does not run only where it would be known: it may run from another folder."""
+    if any(folder.is_dir() for folder in _folders(directory, start)):
+        return _NOT_RUNNING
+    where = f"STOCK_MONITOR_DIR={directory}" if directory else f"{start} or a folder above it"
+    return (
+        f"no local monitor is known in {where}: run this, or make up, in the monitor's folder, "
+        "or name its .local in STOCK_MONITOR_DIR; --aws is for the one on AWS"
+    )
 
 
 def _read(path: Path) -> Endpoints:

@@ -121,12 +121,18 @@ def test_no_command_shows_the_help(run: Run) -> None:
     assert "endpoints" in run().stderr
 
 
-def test_without_a_local_monitor_one_line_says_what_to_do(run: Run) -> None:
-    done = run("endpoints")
-    assert done.returncode == 1
-    assert done.stdout == ""
+def test_without_a_local_monitor_one_line_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    """It may run all the same, from another folder: "it is not running" is true only where it would be known."""
+    unknown = run("endpoints")
+    (tmp_path / ".local").mkdir()
+    ended = run("endpoints")
+    assert (unknown.returncode, unknown.stdout, ended.returncode, ended.stdout) == (1, "", 1, "")
+    assert unknown.stderr == (
+        f"error: no local monitor is known in {tmp_path} or a folder above it: run this, or make up, in the "
+        "monitor's folder, or name its .local in STOCK_MONITOR_DIR; --aws is for the one on AWS\n"
+    )
     assert (
-        done.stderr == "error: the local monitor is not running: make up, or pass --aws for the one on AWS\n"
+        ended.stderr == "error: the local monitor is not running: make up, or pass --aws for the one on AWS\n"
     )
 
 

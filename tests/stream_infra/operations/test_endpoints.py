@@ -69,7 +69,7 @@ def test_an_endpoint_in_the_environment_that_is_the_local_one_changes_nothing(ch
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:
-    with pytest.raises(NotRunningError, match="make up, or pass --aws"):
+    with pytest.raises(NotRunningError, match="no local monitor is known"):
         resolve(aws=False, environment={}, start=tmp_path)
 
 
