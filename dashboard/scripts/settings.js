@@ -183,8 +183,8 @@ function silenceForm(tickers, closed) {
 
 /** From which score on a tick is an anomaly, and what another one would have found. @param {() => string[]} tickers */
 function thresholdForm(tickers) {
-  const [ticker, kind] = [tickerChoice(tickers), kindChoice()];
-  const score = h("input", { type: "number", min: "0.1", max: "1000", step: "0.1" });
+  const [ticker, kind] = [tickerChoice(tickers), kindChoice((kind) => kind !== "rule")]; // a rule has its own limit
+  const score = h("input", { type: "number", min: "0.1", max: "1000", step: "any", required: true });
   const table = h("dl", { className: "preview" });
   const note = h("p", { className: "panel-note", role: "status" });
   /** @type {{scores: number[], days: number} | null} what a preview read */

@@ -12,9 +12,9 @@ export const choice = (options) => h("select", {}, ...Object.entries(options).ma
 /** @param {() => string[]} tickers */
 export const tickerChoice = (tickers) => h("select", {}, h("option", { value: "" }, "All tickers"), ...tickers().map((value) => h("option", { value }, value)));
 
-/** The kinds come from the API, perhaps after the dialog was opened. */
-export function kindChoice() {
+/** The kinds come from the API, perhaps after the dialog was opened. @param {(kind: string) => boolean} isOffered */
+export function kindChoice(isOffered = () => true) {
   const select = choice({ "": "All kinds" });
-  void kindsKnown.then(() => select.append(...kinds().map(([value, words]) => h("option", { value }, words))));
+  void kindsKnown.then(() => select.append(...kinds().filter(([kind]) => isOffered(kind)).map(([value, words]) => h("option", { value }, words))));
   return select;
 }

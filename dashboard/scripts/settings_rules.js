@@ -20,7 +20,7 @@ export function ruleForm(tickers) {
   const severity = choice(Object.fromEntries(SEVERITIES.map((name) => [name, capitalized(name)])));
   severity.value = "high";
   const value = h("input", { type: "number", step: "any", required: true });
-  const minutes = h("input", { type: "number", min: "1", max: "240", step: "1", value: "5" });
+  const minutes = h("input", { type: "number", min: "1", max: "240", step: "any", value: "5", required: true });
   const [within, list] = [labelled("Within minutes", minutes), h("ul", { className: "rules" })];
   const note = h("p", { className: "panel-note", role: "status" });
 
@@ -45,7 +45,7 @@ export function ruleForm(tickers) {
   const add = () => {
     const isPrice = when.value === "above" || when.value === "below";
     ticker.setCustomValidity(isPrice && !ticker.value ? "Choose a ticker: the limit is a price" : "");
-    if (!ticker.reportValidity() || !value.reportValidity()) return;
+    if (![ticker, value, ...(when.value === "moves" ? [minutes] : [])].every((input) => input.reportValidity())) return;
     const own = { when: when.value, value: value.valueAsNumber, ticker: ticker.value, repeat: repeat.value, severity: severity.value, minutes: when.value === "moves" ? minutes.valueAsNumber : 0 };
     const id = [own.ticker || "any", own.when, value.value, ...(own.minutes ? [own.minutes] : [])].join("-").replaceAll(/[^\w-]|_/g, "-").slice(0, MOST_CHARACTERS);
     let already = "";
