@@ -286,7 +286,9 @@ def _share(incident: Incident) -> str:
     number = f"{count:,} or more" if count >= TICKERS else f"{count:,}"
     named = ", ".join(move.ticker for move in incident.tickers[:NAMED])
     others = f" and {count - NAMED:,} more" if count > NAMED else ""
-    return f"{number} of {incident.watched:,} tickers within a minute ({named}{others})"
+    # The list may have become shorter since, and a replay or a producer may bring tickers that are not on it.
+    of = f" of {incident.watched:,}" if count <= incident.watched else ""
+    return f"{number}{of} tickers within a minute ({named}{others})"
 
 
 def _most(moves: tuple[TickerMove, ...]) -> str:

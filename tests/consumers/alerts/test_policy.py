@@ -457,6 +457,14 @@ def test_a_misprint_inhibits_spike_and_spread_of_its_print(bench: Bench) -> None
     assert bench.take(opened(T0_MS + 11_000, "critical")) == ["opened"]
 
 
+def test_more_tickers_than_are_watched_are_no_share_of_them(bench: Bench) -> None:
+    bench.watched = 4  # five before somebody took one off the list
+    bench.take(*(opened(T0_MS + n, "critical", ticker=f"T{n}", kind="gap") for n in range(5)))
+    assert [said.title for said in bench.said()] == [
+        "CRITICAL: feed stall, 5 tickers within a minute (T0, T1, T2, T3, T4)"
+    ]
+
+
 def test_a_market_wide_move_is_one_incident_with_its_tickers_ranked(bench: Bench) -> None:
     bench.watched = 10
     crash = [
