@@ -38,6 +38,10 @@ def config(
         (name, FILE if name in written else "default", _shown(value))
         for name, value in settings.model_dump(exclude={"target"}).items()
     )
+    typer.echo(
+        "tickers and threshold are the first ones: stock-monitor watch list and\n"
+        "stock-monitor thresholds list show those in force."
+    )
 
 
 def _shown(value: object) -> str:

@@ -217,7 +217,9 @@ def test_a_table_without_a_column_of_tickers_names_none(table: str) -> None:
 
 
 def test_settings_are_shown_within_the_width() -> None:
-    assert max(map(len, run("config").stdout.splitlines())) <= 80
+    shown = run("config").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "tickers and threshold are the first ones: stock-monitor watch list and" in shown
 
 
 def test_the_local_settings_are_shown_as_make_up_uses_them() -> None:
