@@ -72,20 +72,22 @@ def _change(value: float | None, ticker: str, kind: str, *, as_json: bool, aws: 
 
     endpoints = resolve(aws)
     editor = ThresholdEditor(endpoints.client("ssm"), names.THRESHOLD_PARAMETER)
-    _before, after = editor.change(value, ticker, kind, author("thresholds"))
+    before, after = editor.change(value, ticker, kind, author("thresholds"))
     _show(after, as_json=as_json)
     if not as_json:
-        typer.echo("In force within a minute.")
+        is_other = _plain(after) != _plain(before)
+        typer.echo("In force within a minute." if is_other else "Nothing changed: it was so before.")
     if value is not None:
         say_if_unwatched(endpoints, in_capitals(ticker.strip()))
 
 
+def _plain(threshold: Threshold) -> dict[str, Any]:
+    return {"default": threshold.default, "kinds": threshold.kinds, "tickers": threshold.tickers}
+
+
 def _show(threshold: Threshold, *, as_json: bool) -> None:
-    found: dict[str, Any] = {
-        "default": threshold.default, "kinds": threshold.kinds, "tickers": threshold.tickers,
-    }  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps(_plain(threshold)))
         return
     lines = [f"default  {threshold.default:g}"]
     lines += [f"{kind}  {of:g}" for kind, of in threshold.kinds.items()]
