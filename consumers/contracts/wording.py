@@ -56,15 +56,16 @@ def number(value: float) -> str:
 
 
 def price(value: float) -> str:
-    """Return a price with up to eight significant digits, all of those before the point, and at least cents.
+    """Return a price with up to ten significant digits, as the page, all of those before the point, at least cents.
 
     Examples
     --------
-    >>> [price(value) for value in (189.12, 414.9, 1.094215, 0.00001234, 1_612_345_678.0, -37.63, 0.0)]
-    ['189.12', '414.90', '1.094215', '0.00001234', '1,612,345,678.00', '-37.63', '0.00']
+    >>> [price(value) for value in (189.12, 414.9, 110.515625, 0.00001234, 1_612_345_678.0, -37.63, -0.0)]
+    ['189.12', '414.90', '110.515625', '0.00001234', '1,612,345,678.00', '-37.63', '0.00']
     """
+    value += 0.0  # -0 is 0
     before = len(f"{abs(value):.0f}")
-    text = _digits(value, max(8, before + 2))
+    text = _digits(value, max(10, before + 2))
     decimals = len(text.partition(".")[2])
     return f"{value:,.2f}" if decimals < 2 and "e" not in text else text
 
