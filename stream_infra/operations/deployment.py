@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,7 @@ def synthesize(deployment: str, *, upload: bool = False, **settings: str) -> Pat
         The CDK app failed; what it said is on standard error.
     """
     folder = Path(tempfile.mkdtemp(prefix="stock-monitor-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # more than 100 MB
     given = {"deployment": deployment, SETTINGS_CONTEXT: str(find_file(Path.cwd()) or ""), **settings}
     given |= {names.UPLOAD_CONTEXT: folder.name} if upload else {}
     given |= {BUILT_HERE_CONTEXT: "true"} if os.environ.get("AWS_ENDPOINT_URL") else {}

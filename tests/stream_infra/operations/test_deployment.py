@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -422,3 +424,17 @@ def test_what_is_synthesized_has_the_settings_of_the_current_folder(
     deployment.synthesize("staging")
     assert f"{SETTINGS_CONTEXT}={tmp_path / FILE}" in asked
     assert (f"{BUILT_HERE_CONTEXT}=true" in asked) is bool(url)
+
+
+def test_a_deployment_leaves_no_assembly_behind() -> None:
+    """Each left more than 100 MB in the folder for temporary files."""
+    program = (
+        "from stream_infra.operations import deployment\n"
+        "deployment.cdk = lambda *_: None\n"
+        "folder = deployment.synthesize('prod', upload=False)\n"
+        "assert folder.is_dir()\n"
+        "print(folder)"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert not Path(done.stdout.strip()).exists()
