@@ -106,7 +106,6 @@ def end(settings: LocalSettings) -> str:
         raise LocalError(
             f"the data of this run are not saved: {why}\n"
             f"The next `make up` {f'goes back to the data of {back}' if back else 'begins anew'}."
-            f"{' Is the disk full?' if became == 'ended' else ''}"
         )
     return became
 
