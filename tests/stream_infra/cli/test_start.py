@@ -42,6 +42,14 @@ def main():
 """
 
 
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    """Heed SIGHUP: what is started by `nohup` ignores it, and children inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @contextmanager
 def command(folder: Path, code: str, shell: str = "exec") -> Iterator[subprocess.Popen[str]]:
     """A command at work."""
